@@ -1,0 +1,112 @@
+"""What an engine is, and how one is found by name.
+
+An engine is one file in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`). It holds one
+subclass of `Engine`: the settings, cheap to make and to send to another process, with `load()` giving the object that does the work.
+Nothing heavy is imported by an engine's module itself; `load()` does that.
+"""
+
+import hashlib
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FOLDERS = {
+    "diarizer": "podcast_assets.speech.diarizers",
+    "transcriber": "podcast_assets.speech.transcribers",
+    "scorer": "podcast_assets.quality.scorers",
+}
+
+
+def runtime(default: Any, **kwargs: Any) -> Any:
+    """A field that changes how fast results come, not what they are (device, threads, batch size): not part of the identity."""
+    return Field(default, json_schema_extra={"runtime": True}, **kwargs)
+
+
+class EngineUnavailable(RuntimeError):
+    """An engine cannot be loaded here; the message says what to install or to set."""
+
+
+class Engine(BaseModel):
+    """Settings of one engine. `load()` makes the worker; everything else is cheap and needs no ML package."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose versions the provenance records."""
+    extra: ClassVar[str | None] = None
+    """The extra of this project to install when an import fails; None for the base install."""
+    embedded: ClassVar[bool] = False
+    """True for the small engines that run anywhere: rows that they make say so."""
+
+    def load(self) -> Any:
+        """Import what is needed, load the model, and give the worker. Called once per worker.
+
+        Raises:
+            EngineUnavailable: a package or a model is missing.
+        """
+        raise NotImplementedError
+
+    def model_files(self) -> list[Path]:
+        """Local files that hold the model, in a fixed order; their content is part of the identity."""
+        return []
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the results: name, settings that change them, and the model's hash."""
+        fields = type(self).model_fields
+        settings = {
+            k: v
+            for k, v in self.model_dump(mode="json").items()
+            if not (isinstance(extra := fields[k].json_schema_extra, dict) and extra.get("runtime"))
+        }
+        files = self.model_files()
+        if files:  # the model is known by its content, not by the folder that it lies in
+            settings.pop("model", None)
+        return {"engine": self.name, "settings": settings, "model": hash_files(files) if files else None}
+
+    def versions(self) -> dict[str, str]:
+        """Installed versions of the packages that the engine uses."""
+        return {p: importlib.metadata.version(p) for p in self.packages}
+
+
+def hash_files(files: list[Path]) -> str:
+    """SHA-256 over the names and contents of model files, remembered as long as they do not change."""
+    total = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        total.update(f"{file.name}\0{_sha256(file, stat.st_size, stat.st_mtime_ns)}\0".encode())
+    return total.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _sha256(file: Path, size: int, mtime_ns: int) -> str:
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def engines(kind: str) -> Iterator[type[Engine]]:
+    """Every engine of a kind ("diarizer", "transcriber", "scorer"), found by looking into its folder."""
+    package = importlib.import_module(FOLDERS[kind])
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package.__name__}.{info.name}")
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Engine) and value.__module__ == module.__name__:
+                yield value
+
+
+def make_engine(kind: str, name: str, **settings: Any) -> Engine:
+    """The engine of that kind and name, with settings.
+
+    Raises:
+        ValueError: there is no such engine; the message lists those that there are.
+    """
+    known = {e.name: e for e in engines(kind)}
+    if name not in known:
+        raise ValueError(f"no {kind} is called {name!r}; there are: {', '.join(sorted(known))}")
+    return known[name](**settings)
