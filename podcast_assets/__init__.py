@@ -1,0 +1,1 @@
+"""Podcasts into speech datasets, by Dagster assets."""

@@ -1,8 +1,8 @@
 """What an engine is, and how one is found by name.
 
-An engine is one file in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`). It holds one
-subclass of `Engine`: the settings, cheap to make and to send to another process, with `load()` giving the object that does the work.
-Nothing heavy is imported by an engine's module itself; `load()` does that.
+An engine is one file in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`). It holds
+one subclass of `Engine`: the settings, cheap to make and to send to another process, with `load()` giving the object that
+does the work. Nothing heavy is imported by an engine's module itself; `load()` does that.
 """
 
 import hashlib

@@ -1,0 +1,1 @@
+"""The assets: one module each, thin; the rooms below know how."""

@@ -1,0 +1,1 @@
+"""What people load: transcripts, samples, shards."""

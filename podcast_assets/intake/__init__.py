@@ -1,0 +1,1 @@
+"""What arrives: batches, archives, metadata."""

@@ -1,0 +1,1 @@
+"""How good a segment is: signal, text, policies."""

@@ -64,9 +64,7 @@ class Diarizer(Protocol):
 class Transcriber(Protocol):
     """Says what is said in given turns."""
 
-    def transcribe(
-        self, audio: Samples, turns: Sequence[Turn], *, language: str | None = None
-    ) -> list[Transcript]:
+    def transcribe(self, audio: Samples, turns: Sequence[Turn], *, language: str | None = None) -> list[Transcript]:
         """One transcript per turn, in the same order; an empty text where nothing was recognized.
 
         `language` is the ISO 639-1 code if it is known, else the engine identifies it.

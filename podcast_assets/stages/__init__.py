@@ -1,0 +1,1 @@
+"""Running one stage over the episodes of a batch."""

@@ -1,0 +1,1 @@
+"""Scorers: one engine a file."""

@@ -1,0 +1,44 @@
+# What people type. `make demo` and `make test` need nothing but Python 3.11 or later and what pip can install.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCKED := -c constraints.txt
+
+.PHONY: demo dev test check lock clean
+
+demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
+	$(BIN)/podcast-assets demo
+
+dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
+	$(BIN)/podcast-assets dev
+
+test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# uv reads the same constraints as pip and installs in seconds what takes pip minutes
+$(VENV)/bin/uv: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(LOCKED) uv
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/bin/uv setup.cfg
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/uv setup.cfg
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+lock: $(VENV)/bin/uv  ## constraints.txt anew, from setup.cfg
+	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --universal --extra dev --extra postgres --extra s3 --extra ray --extra gpu setup.cfg -o constraints.txt
+	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
+
+clean:  ## everything that was installed or made
+	rm -rf $(VENV) store dagster_home

@@ -1,0 +1,135 @@
+"""The loop that every partitioned asset shares: one batch after the other, each committed on its own."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets.checks import SPECS, Verdict
+from podcast_assets.errors import BadInput
+from podcast_assets.metadata import column_schema
+from podcast_assets.partitions import batches
+from podcast_assets.schema import ASSETS, PROVENANCE, STAGES
+from podcast_assets.stages.progress import Progress, Report
+from podcast_assets.store import Store, provenance_key, table_key
+
+BATCHES_PER_RUN = 10
+"""A backfill gives a run this many batches: the start of a run and the load of a model are paid once for them."""
+
+
+def batch_asset(
+    *,
+    group: str,
+    code_version: str,
+    kinds: Collection[str],
+    deps: Sequence[dg.AssetsDefinition] = (),
+    pool: str | None = None,
+) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], dg.AssetsDefinition]:
+    """Decorator for an asset partitioned by batch: what all of them have in common, with the checks and columns of its name."""
+
+    def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> dg.AssetsDefinition:
+        name = function.__name__
+        return dg.asset(
+            partitions_def=batches,
+            backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BATCHES_PER_RUN),
+            owners=["team:podcast-assets"],
+            group_name=group,
+            code_version=code_version,
+            kinds=set(kinds),
+            deps=list(deps),
+            pool=pool,
+            check_specs=list(SPECS[name].values()),
+            metadata=column_schema(name),
+            tags={"podcast/stage": STAGES[name]},
+        )(function)
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What an asset made of one batch."""
+
+    metadata: Mapping[str, Any]
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+
+
+def materialize_batches(
+    context: dg.AssetExecutionContext, work: Callable[[str], BatchResult]
+) -> dg.MaterializeResult[Any]:
+    """Do the batches of a run, one after the other.
+
+    One that cannot be done takes no other down: the rest is committed first.
+
+    Raises:
+        Failure: some batches could not be done; it names them.
+    """
+    asset = context.asset_key.to_user_string()
+    results: dict[str, BatchResult] = {}
+    troubles: dict[str, Exception] = {}
+    for batch in context.partition_keys:
+        try:
+            results[batch] = work(batch)
+        except Exception as error:
+            if len(context.partition_keys) == 1:
+                raise
+            context.log.exception(f"{batch}: {asset} could not be made")
+            troubles[batch] = error
+    if troubles:
+        for batch, result in results.items():
+            context.log_event(
+                dg.AssetMaterialization(context.asset_key, partition=batch, metadata=dict(result.metadata))
+            )
+        names = "; ".join(f"{batch}: {error}" for batch, error in troubles.items())
+        raise dg.Failure(
+            f"{asset}: {len(troubles)} of {len(context.partition_keys)} batches could not be done, the others are. {names}"
+        )
+    for batch, result in results.items():
+        context.add_asset_metadata(dict(result.metadata), partition_key=batch)
+    return dg.MaterializeResult(
+        check_results=[_judge(name, {b: r.verdicts[name] for b, r in results.items()}, asset) for name in SPECS[asset]]
+    )
+
+
+def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:
+    """One result over the batches of a run: the facts of the only one, or of those that do not pass."""
+    shown = verdicts if len(verdicts) == 1 else {b: v for b, v in verdicts.items() if not v.passed}
+    facts: dict[str, Any] = {"batches": list(verdicts)}
+    for batch, verdict in shown.items():
+        facts |= {k if len(verdicts) == 1 else f"{batch}: {k}": v for k, v in verdict.facts.items()}
+    blocking = SPECS[asset][name].blocking
+    return dg.AssetCheckResult(
+        passed=all(v.passed for v in verdicts.values()),
+        check_name=name,
+        severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+        metadata=facts,
+    )
+
+
+def upstream(store: Store, asset: str, batch: str) -> pl.DataFrame:
+    """The committed table of an asset.
+
+    Raises:
+        BadInput: it is not there, or was written by another version of this project.
+    """
+    table = store.read_table(table_key(asset, batch), ASSETS[asset])
+    if table is None:
+        raise BadInput(f"batch {batch}: {asset} is not materialized (by this version); materialize it first")
+    return table
+
+
+def done_episodes(store: Store, stage: str, batch: str) -> list[str]:
+    """Episodes that a stage did, those for which it made no row among them."""
+    provenance = store.read_table(provenance_key(stage, batch), PROVENANCE)
+    return [] if provenance is None else provenance["episode_id"].to_list()
+
+
+def reporter(context: dg.AssetExecutionContext) -> Report:
+    """Progress as lines of Dagster's log."""
+
+    def report(progress: Progress) -> None:
+        context.log.info(str(progress))
+
+    return report

@@ -1,0 +1,59 @@
+"""Asset `diarized_segments`."""
+
+import dagster as dg
+
+from podcast_assets import plots
+from podcast_assets.assets.batches import BatchResult, batch_asset, materialize_batches, reporter, upstream
+from podcast_assets.assets.raw_audio import raw_audio
+from podcast_assets.checks import accounted, segments_in_order
+from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
+from podcast_assets.resources import PipelineResource, StoreResource
+from podcast_assets.stages.diarize import Diarize
+from podcast_assets.stages.runner import run_stage
+from podcast_assets.stages.speech_input import by_episode, episodes
+
+
+@batch_asset(
+    deps=[raw_audio],
+    group="speech",
+    kinds={"parquet", "polars"},
+    pool="gpu",
+    code_version=Diarize.version,
+)
+def diarized_segments(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per segment: one stretch of one speaker, with start and end in seconds."""
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+
+    def work(batch: str) -> BatchResult:
+        audio = upstream(room, "raw_audio", batch)
+        speakers = {"min_speakers": settings.min_speakers, "max_speakers": settings.max_speakers}
+        todo = episodes(audio, lambda row: speakers)
+        stage = Diarize(room, profile.diarizer)
+        run = run_stage(stage, batch, todo, room, report=reporter(context), prefetch=settings.prefetch)
+        rows = run.table()
+        run.commit(room, "diarized_segments", rows)
+        segments = by_episode(rows)
+        found = {e.source: segments[e.episode_id]["speaker"].n_unique() for e in todo if e.episode_id in segments}
+        shown = [(e.source, segments[e.episode_id].to_dicts()) for e in todo if e.episode_id in segments][:20]
+        return BatchResult(
+            metadata={
+                **table_facts(room, "diarized_segments", batch, rows),
+                **run_facts(run),
+                "profile": profile.name,
+                "engine": stage.engine.name,
+                "hours_of_speech": round(float(rows["duration"].sum()) / 3600, 4),
+                "speakers": counts(found),
+                "who_speaks_when": picture(plots.timeline(shown), "who speaks when"),
+                "segments": preview(rows, ["segment_id", "start", "end", "speaker"]),
+            },
+            verdicts={
+                "episodes_accounted": accounted(
+                    [e.episode_id for e in todo], list(run.done), run.failures["episode_id"].to_list()
+                ),
+                "times_in_order": segments_in_order(rows, audio),
+            },
+        )
+
+    return materialize_batches(context, work)

@@ -1,0 +1,88 @@
+"""Asset `quality_scores`."""
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets import plots
+from podcast_assets.assets.batches import (
+    BatchResult,
+    batch_asset,
+    done_episodes,
+    materialize_batches,
+    reporter,
+    upstream,
+)
+from podcast_assets.assets.transcripts import transcripts
+from podcast_assets.checks import accounted, scores_in_range
+from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
+from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.resources import PipelineResource, StoreResource
+from podcast_assets.schema import SEGMENTS, empty
+from podcast_assets.stages.runner import run_stage
+from podcast_assets.stages.score import Score
+from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
+
+
+@batch_asset(
+    deps=[transcripts],
+    group="quality",
+    kinds={"parquet", "polars"},
+    code_version=Score.version,
+)
+def quality_scores(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per segment: scores of its signal and of its text, and whether the policy keeps it and why not.
+
+    Scores delete nothing. Another policy, or other texts, run no model again.
+    """
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+
+    def work(batch: str) -> BatchResult:
+        audio, segments = upstream(room, "raw_audio", batch), upstream(room, "diarized_segments", batch)
+        texts = upstream(room, "transcripts", batch)
+        spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
+        nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
+        todo = episodes(
+            audio.filter(pl.col("episode_id").is_in(done_episodes(room, "transcribe", batch))),
+            lambda row: {"segments": spoken.get(row["episode_id"], nothing)},
+        )
+        stage = Score(room, profile.scorer)
+        run = run_stage(stage, batch, todo, room, report=reporter(context), prefetch=settings.prefetch)
+        rows = with_text_and_policy(run.table(), segments, texts, settings.policy)
+        run.commit(room, "quality_scores", rows)
+        hours = rows.join(segments.select("segment_id", "duration"), on="segment_id", how="left")
+        reasons = rows["reject_reasons"].explode(empty_as_null=False).drop_nulls()
+        return BatchResult(
+            metadata={
+                **table_facts(room, "quality_scores", batch, rows),
+                **run_facts(run),
+                "engine": stage.engine.name,
+                "policy": settings.policy,
+                "segments_kept": rows.filter("keep").height,
+                "hours_kept": round(float(hours.filter("keep")["duration"].sum()) / 3600, 4),
+                "reject_reasons": counts(dict(reasons.value_counts().iter_rows())),
+                "dnsmos": picture(
+                    plots.histograms(
+                        [
+                            (name, rows[name].drop_nulls().to_list())
+                            for name in ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808")
+                        ],
+                        label="MOS, 1 to 5",
+                    ),
+                    "DNSMOS",
+                ),
+                "snr": picture(
+                    plots.histograms([("snr_db", rows["snr_db"].drop_nulls().to_list())], label="dB"), "SNR"
+                ),
+                "segments": preview(rows, ["segment_id", "dnsmos_ovrl", "snr_db", "keep", "reject_reasons"]),
+            },
+            verdicts={
+                "episodes_accounted": accounted(
+                    [e.episode_id for e in todo], list(run.done), run.failures["episode_id"].to_list()
+                ),
+                "scores_in_range": scores_in_range(rows, segments.filter(pl.col("episode_id").is_in(list(run.done)))),
+            },
+        )
+
+    return materialize_batches(context, work)

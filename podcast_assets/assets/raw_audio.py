@@ -1,0 +1,83 @@
+"""Asset `raw_audio`."""
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets import plots
+from podcast_assets.assets.batches import BatchResult, batch_asset, materialize_batches, reporter
+from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage
+from podcast_assets.intake import metadata
+from podcast_assets.intake.arrivals import find_arrival
+from podcast_assets.intake.episodes import batch_rows, recordings
+from podcast_assets.intake.unpack import unpack
+from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
+from podcast_assets.resources import PipelineResource, StoreResource
+from podcast_assets.stages.ingest import Ingest, ingest_episode
+from podcast_assets.stages.runner import run_stage
+
+
+@batch_asset(
+    group="intake",
+    kinds={"parquet", "polars"},
+    code_version=Ingest.version,
+)
+def raw_audio(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per file of the batch: hashes, codec, durations, metadata, and whether it is done, failed or skipped.
+
+    The original bytes are kept under their content, beside mono 16 kHz working audio.
+    """
+    room, settings = store.get(), pipeline.settings()
+
+    def work(batch: str) -> BatchResult:
+        unpacked = unpack(room, find_arrival(room, batch))
+        found = recordings(unpacked.files)
+        joined = metadata.join([f.name for f in unpacked.files], unpacked.metadata)
+        stage = Ingest(room)
+        run = run_stage(
+            stage,
+            batch,
+            [
+                ingest_episode(r.episode_id, r.file.name, r.file.stored.sha256, r.file.stored.key)
+                for r in found
+                if r.duplicate_of is None
+            ],
+            room,
+            report=reporter(context),
+            prefetch=settings.prefetch,
+        )
+        rows = batch_rows(unpacked, found, joined, run.table(), run.failures)
+        run.commit(room, "raw_audio", rows)
+        done = rows.filter(status="done")
+        return BatchResult(
+            metadata={
+                **table_facts(room, "raw_audio", batch, rows),
+                **run_facts(run),
+                "files": counts(dict(rows["status"].value_counts().iter_rows())),
+                "hours": round(float(done["duration"].sum()) / 3600, 4),
+                "bytes": int(rows["bytes"].sum()),
+                "containers": counts(dict(done["container"].value_counts().iter_rows())),
+                "not_done": preview(rows.filter(pl.col("status") != "done"), ["source", "status", "error"], rows=50),
+                "episodes": preview(
+                    done, ["source", "title", "duration", "codec", "sample_rate", "channels", "license"]
+                ),
+                "durations": picture(
+                    plots.bars(
+                        [(s, d) for s, d in done.select("source", "duration").head(40).iter_rows()], label="seconds"
+                    ),
+                    "duration of each episode",
+                ),
+            },
+            verdicts={
+                "episodes_accounted": files_accounted(
+                    rows, len(unpacked.files) + len(unpacked.skipped) + len(unpacked.broken)
+                ),
+                "durations_agree": durations_agree(rows),
+                "metadata_coverage": metadata_coverage(
+                    joined.files_without_metadata, joined.metadata_without_file, joined.duplicate_ids
+                ),
+            },
+        )
+
+    return materialize_batches(context, work)

@@ -1,0 +1,110 @@
+"""Asset `transcripts`."""
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets import plots
+from podcast_assets.assets.batches import (
+    BatchResult,
+    batch_asset,
+    done_episodes,
+    materialize_batches,
+    reporter,
+    upstream,
+)
+from podcast_assets.assets.diarized_segments import diarized_segments
+from podcast_assets.checks import accounted, not_degraded, words_in_order
+from podcast_assets.dataset import transcript
+from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
+from podcast_assets.resources import PipelineResource, StoreResource
+from podcast_assets.schema import SEGMENTS, empty, schema
+from podcast_assets.stages.runner import run_stage
+from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
+from podcast_assets.stages.transcribe import Transcribe
+from podcast_assets.store import Store, transcript_key
+
+
+@batch_asset(
+    deps=[diarized_segments],
+    group="speech",
+    kinds={"parquet", "polars"},
+    pool="gpu",
+    code_version=Transcribe.version,
+)
+def transcripts(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per segment: its text, words with times, language, and what the recognizer thought of it.
+
+    Beside the table, a Markdown and a JSON transcript of every episode.
+    """
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+
+    def work(batch: str) -> BatchResult:
+        audio, segments = upstream(room, "raw_audio", batch), upstream(room, "diarized_segments", batch)
+        spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
+        nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
+        diarized = done_episodes(room, "diarize", batch)
+        todo = episodes(
+            audio.filter(pl.col("episode_id").is_in(diarized)),
+            lambda row: {
+                "language": row["language"] or settings.language,
+                "segments": spoken.get(row["episode_id"], nothing),
+            },
+        )
+        stage = Transcribe(room, profile.transcriber)
+        run = run_stage(stage, batch, todo, room, report=reporter(context), prefetch=settings.prefetch)
+        rows = run.table()
+        files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
+        run.commit(room, "transcripts", rows)
+        words = rows.select(pl.col("words").list.len().sum()).item() or 0
+        return BatchResult(
+            metadata={
+                **table_facts(room, "transcripts", batch, rows),
+                **run_facts(run),
+                "profile": profile.name,
+                "engine": stage.engine.name,
+                "words": int(words),
+                "empty_segments": rows.filter(pl.col("text") == "").height,
+                "languages": counts({str(k): v for k, v in rows["language"].value_counts().iter_rows()}),
+                "transcript_files": files,
+                "segments": preview(rows, ["segment_id", "text", "language", "avg_logprob"]),
+                "confidence": picture(
+                    plots.histograms(
+                        [("avg_logprob", rows["avg_logprob"].drop_nulls().to_list())], label="mean log probability"
+                    ),
+                    "confidence of the recognizer",
+                ),
+            },
+            verdicts={
+                "episodes_accounted": accounted(
+                    [e.episode_id for e in todo], list(run.done), run.failures["episode_id"].to_list()
+                ),
+                "times_in_order": words_in_order(rows, segments),
+                "not_degraded": not_degraded(rows),
+            },
+        )
+
+    return materialize_batches(context, work)
+
+
+def write_transcripts(
+    store: Store,
+    batch: str,
+    raw_audio: pl.DataFrame,
+    segments: pl.DataFrame,
+    rows: pl.DataFrame,
+    done: list[str],
+    note: str | None,
+) -> int:
+    """Write the Markdown and JSON transcript of every episode that is done; gives the number of files."""
+    columns = [c for c in schema(SEGMENTS).names() if c not in rows.columns]
+    texts = by_episode(rows.join(segments.select("segment_id", *columns), on="segment_id", how="left"))
+    for episode in raw_audio.filter(pl.col("episode_id").is_in(done)).iter_rows(named=True):
+        spoken = texts[episode["episode_id"]].to_dicts() if episode["episode_id"] in texts else []
+        for suffix, content in (
+            ("md", transcript.markdown(episode, spoken, note=note)),
+            ("json", transcript.as_json(episode, spoken)),
+        ):
+            store.write(transcript_key(batch, episode["episode_id"], suffix), content.encode())
+    return 2 * len(done)

@@ -1,0 +1,76 @@
+"""Cutting segments from an original at its own quality."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from podcast_assets.audio.decode import to_mono
+from podcast_assets.audio.errors import TruncatedAudio
+from podcast_assets.audio.reader import open_audio
+from podcast_assets.audio.source import Source
+
+
+def cut_segments(
+    source: Source, spans: Sequence[tuple[float, float]], *, rate: int | None = None, mono: bool = True
+) -> Iterator[npt.NDArray[np.float32]]:
+    """One array per span, in order, cut to the sample in one pass over the file.
+
+    A span `(start, end)` in seconds covers the samples from `round(start * source_rate)` up to
+    `round(end * source_rate)`; an end beyond the audio is that of the audio. Memory is that of the longest span and a
+    few seconds more. Reading stops after the last span.
+
+    Args:
+        source: the original.
+        spans: sorted by start; they may touch and overlap.
+        rate: Hz to resample each segment to; None keeps the rate of the source.
+        mono: the mean of the channels, shape (n,); else shape (n, channels).
+
+    Raises:
+        ValueError: the spans are not sorted, or one ends before it starts or starts before 0.
+        TruncatedAudio: a span starts beyond the end of the audio.
+        AudioError: the file is not audio, has no audio track or is corrupt; see `errors`.
+        OSError: the path cannot be opened.
+    """
+    _check(spans)
+    return _cut(source, spans, rate, mono)
+
+
+def _cut(
+    source: Source, spans: Sequence[tuple[float, float]], rate: int | None, mono: bool
+) -> Iterator[npt.NDArray[np.float32]]:
+    if not spans:
+        return
+    with open_audio(source) as reader:
+        blocks = reader.blocks()
+        held: list[npt.NDArray[np.float32]] = []
+        first = last = 0  # the samples that `held` covers
+        for start, end in spans:
+            begin, stop = round(start * reader.rate), round(end * reader.rate)
+            while held and first + len(held[0]) <= begin:
+                first += len(held.pop(0))
+            while last < stop and (block := next(blocks, None)) is not None:
+                samples = to_mono(block) if mono else block.T
+                last += len(samples)
+                if last > begin:
+                    held.append(samples)
+                else:
+                    first = last
+            if begin > last:
+                raise TruncatedAudio(f"ends after {last / reader.rate:.1f} s, before the segment at {start:.1f} s")
+            segment = np.concatenate(held)[begin - first : stop - first] if held else np.zeros((0,), np.float32)
+            yield segment if rate in (None, reader.rate) else _resampled(segment, reader.rate, rate)
+
+
+def _resampled(segment: npt.NDArray[np.float32], source_rate: int, rate: int) -> npt.NDArray[np.float32]:
+    import soxr
+
+    return soxr.resample(segment, source_rate, rate)
+
+
+def _check(spans: Sequence[tuple[float, float]]) -> None:
+    previous = 0.0
+    for start, end in spans:
+        if not previous <= start <= end:
+            raise ValueError(f"spans must be sorted by start, and each must end after its start: ({start}, {end})")
+        previous = start

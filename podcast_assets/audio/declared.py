@@ -1,0 +1,85 @@
+"""What a file says about its own length, where libavformat does not tell it or makes an estimate of its own.
+
+libavformat shortens the duration of a cut-off WAV to what is there, takes that of Ogg from the last page that it finds,
+and estimates that of a bare MP3 from its bit rate. To notice a cut-off file, the header itself must be read.
+"""
+
+import re
+import struct
+from typing import BinaryIO
+
+_MP3_INFO = re.compile(rb"\xff[\xe0-\xff]..(?:.{9}|.{17}|.{32})(?:Xing|Info)(.{4})(.{4})", re.DOTALL)
+_MP3_VBRI = re.compile(rb"\xff[\xe0-\xff]...{32}VBRI.{10}(.{4})", re.DOTALL)
+_OGG_MAX_PAGE = 65_307  # RFC 3533, section 6
+_OGG_HEADER = 27
+
+
+def mp3_declared_frames(file: BinaryIO) -> int | None:
+    """Frames that the Xing, Info or VBRI tag in the first MP3 frame declares; None without such a tag."""
+    start = 0
+    while True:
+        file.seek(start)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3":
+            break
+        size = 0
+        for byte in head[6:10]:  # ID3v2.4, section 6.2: seven bits of each byte
+            size = size << 7 | byte & 0x7F
+        start += 10 + size
+    file.seek(start)
+    first = file.read(4096)
+    if (info := _MP3_INFO.search(first)) and info[1][3] & 1:
+        return int.from_bytes(info[2], "big")
+    if vbri := _MP3_VBRI.search(first):
+        return int.from_bytes(vbri[1], "big")
+    return None
+
+
+def mp3_declared_duration(file: BinaryIO, sample_rate: int) -> float | None:
+    """Seconds that the tag in the first MP3 frame declares; None without one."""
+    frames = mp3_declared_frames(file)
+    samples_per_frame = 1152 if sample_rate >= 32_000 else 576  # layer III of MPEG-1, of MPEG-2 and 2.5
+    return frames * samples_per_frame / sample_rate if frames else None
+
+
+def wav_declared_duration(file: BinaryIO) -> float | None:
+    """Seconds that a WAV or RF64 header declares; None where its writer did not know (as when writing to a pipe)."""
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+        return None
+    byte_rate, long_size = 0, None
+    while len(chunk := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", chunk)
+        if name == b"data":
+            if long_size is None and (size in (0, 0xFFFF_FFFF) or 0x7FFF_0000 <= size <= 0x7FFF_FFFF):
+                return None  # 0, all ones and just under 2 GiB stand for "not known"
+            return (size if long_size is None else long_size) / byte_rate if byte_rate else None
+        body = file.read(size + size % 2) if name in (b"fmt ", b"ds64") else b""
+        if name == b"fmt " and len(body) >= 12:
+            byte_rate = struct.unpack_from("<I", body, 8)[0]
+        elif name == b"ds64" and len(body) >= 16:
+            long_size = struct.unpack_from("<Q", body, 8)[0]
+        elif not body:
+            file.seek(size + size % 2, 1)
+    return None
+
+
+def ogg_is_finished(file: BinaryIO) -> bool:
+    """Whether the last page of an Ogg file is whole and has the end-of-stream flag (RFC 3533, section 6)."""
+    end = file.seek(0, 2)
+    file.seek(max(0, end - 2 * _OGG_MAX_PAGE))
+    tail = file.read()
+    at = tail.rfind(b"OggS")
+    header = tail[at : at + _OGG_HEADER]
+    if at < 0 or len(header) < _OGG_HEADER:
+        return False
+    segments = tail[at + _OGG_HEADER : at + _OGG_HEADER + header[26]]
+    whole = len(segments) == header[26] and at + _OGG_HEADER + len(segments) + sum(segments) <= len(tail)
+    return whole and bool(header[5] & 0x04)
+
+
+def is_mp4(file: BinaryIO) -> bool:
+    """Whether a file begins as MP4 or QuickTime do (ISO/IEC 14496-12: an `ftyp` box)."""
+    file.seek(0)
+    return file.read(8)[4:] == b"ftyp"

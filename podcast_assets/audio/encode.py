@@ -1,0 +1,80 @@
+"""Encoding segments. The same samples and settings give the same bytes, on the same versions of the libraries."""
+
+import io
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from podcast_assets.audio.working import to_int16
+
+Codec = Literal["flac", "wav", "opus", "mp3"]
+
+OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
+"""Hz that Opus can be given (RFC 6716, section 2.1.3)."""
+MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+"""Hz that MPEG-1, MPEG-2 and MPEG-2.5 layer III know."""
+
+_BIT_RATES = {"opus": 32_000, "mp3": 64_000}  # bit/s per channel
+
+
+def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *, bit_rate: int | None = None) -> bytes:
+    """An audio file as bytes.
+
+    `flac` and `wav` hold 16 bits a sample. `opus` (in Ogg) and `mp3` know certain rates only: audio at another is
+    resampled to 48 kHz. Decoders of Opus give 48 kHz, whatever went in.
+
+    Args:
+        samples: shape (n,) or (n, channels), float32; full scale is 1.0 and what is beyond is limited. Lossy codecs
+            take one or two channels.
+        rate: Hz.
+        codec: the format.
+        bit_rate: bit/s in all, for `opus` and `mp3`; by default 32 or 64 kbit/s per channel.
+
+    Raises:
+        ValueError: there are no samples, the codec is not known, or does not take so many channels.
+    """
+    if not len(samples):
+        raise ValueError("there are no samples to encode")
+    if codec not in get_args(Codec):
+        raise ValueError(f"no codec is called {codec!r}; there are: {', '.join(get_args(Codec))}")
+    if codec in ("flac", "wav"):
+        return _lossless(samples, rate, codec)
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    if channels > 2:
+        raise ValueError(f"{codec} is written with one or two channels, not {channels}")
+    if rate not in (OPUS_RATES if codec == "opus" else MP3_RATES):
+        import soxr
+
+        samples, rate = soxr.resample(samples, rate, 48_000), 48_000
+    return _lossy(samples, rate, codec, bit_rate or channels * _BIT_RATES[codec])
+
+
+def _lossless(samples: npt.NDArray[np.float32], rate: int, codec: str) -> bytes:
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, to_int16(samples), rate, format=codec.upper(), subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _lossy(samples: npt.NDArray[np.float32], rate: int, codec: str, bit_rate: int) -> bytes:
+    import av
+
+    layout = "mono" if samples.ndim == 1 or samples.shape[1] == 1 else "stereo"
+    encoder, container_format = ("libopus", "ogg") if codec == "opus" else ("libmp3lame", "mp3")
+    # without bitexact, Ogg gets a random serial number and both name the library's version
+    muxing, encoding = {"fflags": "+bitexact"}, {"flags": "+bitexact"}
+    if codec == "opus":
+        encoding["compression_level"] = "5"  # of 10; 10 takes three to four times as long
+        # libavformat reads 6.5 ms too much from a single page of Ogg (1 s by default): make short audio two
+        muxing["page_duration"] = str(min(1_000_000, len(samples) * 500_000 // rate))  # microseconds
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container_format, options=muxing) as container:
+        stream = container.add_stream(encoder, rate=rate, layout=layout, options=encoding)
+        stream.bit_rate = bit_rate
+        frame = av.AudioFrame.from_ndarray(to_int16(samples).reshape(1, -1), format="s16", layout=layout)
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return buffer.getvalue()

@@ -1,0 +1,37 @@
+"""Where audio is read from."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+Source = Path | str | bytes | BinaryIO
+"""A path, the bytes of a file, or a seekable binary file. A string is always a path, never a URL."""
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[BinaryIO]:
+    """A binary file at its beginning. Files opened here are closed; those given are left open.
+
+    Raises:
+        OSError: the path cannot be opened.
+    """
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+    elif isinstance(source, (str, Path)):
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        source.seek(0)
+        yield source
+
+
+@contextmanager
+def kept_position(file: BinaryIO) -> Iterator[None]:
+    """Read somewhere else in a file that another reader is in the middle of."""
+    position = file.tell()
+    try:
+        yield
+    finally:
+        file.seek(position)

@@ -1,0 +1,61 @@
+"""The working audio that the speech engines read: mono, 16 kHz, FLAC of 16 bits."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from podcast_assets.audio.errors import EmptyAudio, NotAudio
+from podcast_assets.audio.source import Source, open_source
+
+WORKING_RATE = 16_000
+"""Hz."""
+
+_FULL_SCALE = 32_768
+
+
+def write_working(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str | BinaryIO) -> int:
+    """Write mono blocks of shape (n,) at WORKING_RATE as FLAC; gives the number of samples.
+
+    The same samples give the same bytes.
+    """
+    import soundfile
+
+    samples = 0
+    with soundfile.SoundFile(target, "w", samplerate=WORKING_RATE, channels=1, format="FLAC", subtype="PCM_16") as file:
+        for block in blocks:
+            file.write(to_int16(block))
+            samples += len(block)
+    return samples
+
+
+def read_working(source: Source) -> npt.NDArray[np.float32]:
+    """Samples of working audio, shape (n,), float32 in [-1, 1], at WORKING_RATE.
+
+    Raises:
+        NotAudio: this is not a working audio file.
+        EmptyAudio: it holds no samples.
+        OSError: the path cannot be opened.
+    """
+    import soundfile
+
+    with open_source(source) as file:
+        try:
+            samples, rate = soundfile.read(file, dtype="float32")
+        except soundfile.LibsndfileError as error:
+            if not file.seek(0, 2):
+                raise EmptyAudio("is an empty file (0 bytes)") from None
+            raise NotAudio(f"is not working audio that can be read ({error.error_string})") from None
+    if rate != WORKING_RATE or samples.ndim != 1:
+        channels = 1 if samples.ndim == 1 else samples.shape[1]
+        raise NotAudio(f"is not working audio: {rate} Hz and {channels} channels instead of {WORKING_RATE} Hz mono")
+    if not len(samples):
+        raise EmptyAudio("is working audio without any audio in it")
+    return np.asarray(samples, np.float32)
+
+
+def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
+    """Float samples in 16 bits, rounded to the nearest and limited to full scale. Any shape."""
+    return np.clip(np.rint(samples * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)

@@ -1,0 +1,239 @@
+"""`podcast-assets …`: what people type. Each command is a few lines; the rooms below do the work."""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from podcast_assets.errors import BadInput, Misconfigured
+from podcast_assets.settings import Settings, environment_name
+
+messages = Console(stderr=True, highlight=False)
+output = Console(highlight=False)
+
+_PROFILE = click.option(
+    "--profile", type=click.Choice(["auto", "demo", "embedded", "cpu", "gpu"]), help="Set of engines (PODCAST_PROFILE)."
+)
+_STORE = click.option("--store", help="Where everything lies: a folder or URL (PODCAST_STORE).")
+
+
+class _Clean(click.Group):
+    """A group whose commands end with one line where the user can do something about an error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from podcast_assets.engines import EngineUnavailable
+
+        try:
+            return super().invoke(ctx)
+        except (BadInput, Misconfigured, EngineUnavailable) as error:
+            messages.print(f"[red]podcast-assets: {error}[/]", soft_wrap=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Clean, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="podcast-assets")
+def main() -> None:
+    """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""
+    logging.getLogger("podcast_assets").addHandler(_stderr())
+    logging.getLogger("podcast_assets").setLevel(logging.INFO)
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--batch", help="Name of the batch; by default made from where the inputs lie.")
+@_PROFILE
+@_STORE
+@click.option("--language", help="ISO 639-1 code of the episodes whose metadata name none.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+def run(
+    inputs: tuple[Path, ...],
+    batch: str | None,
+    profile: str | None,
+    store: str | None,
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """Turn FOLDERS, ARCHIVES or files into a dataset, here and now. To run it again is to resume it."""
+    from podcast_assets.intake.place import batch_of, place
+    from podcast_assets.store import Store
+
+    settings = _settings(profile=profile, store=store, language=language)
+    name = batch or batch_of(inputs)
+    place(Store.at(settings.store), inputs, name)
+    _run_and_report(settings, name, as_json=as_json)
+
+
+@main.command()
+@_STORE
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+def demo(store: str | None, as_json: bool) -> None:
+    """Take the sample batch all the way, and measure it against its references."""
+    from podcast_assets import demo as sample
+    from podcast_assets.intake.arrivals import INCOMING
+    from podcast_assets.store import Store
+
+    settings = _settings(profile="demo", store=store)
+    room = Store.at(settings.store)
+    archive = f"{INCOMING}/{sample.BATCH_NAME}.tar"
+    if not room.exists(archive):
+        with room.writing(archive) as f:
+            sample.write_sample_archive(f)
+    _run_and_report(settings, sample.BATCH_NAME, as_json=as_json)
+    if not as_json:
+        from podcast_assets.demo.evaluate import show_evaluation
+
+        show_evaluation(room, sample.BATCH_NAME, output)
+
+
+@main.command()
+@click.argument("batches", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All batches that are partitions or lie under incoming/.")
+@click.option("--here", is_flag=True, help="Run in this process instead of handing the backfill to Dagster's daemon.")
+@_PROFILE
+@_STORE
+def backfill(batches: tuple[str, ...], everything: bool, here: bool, profile: str | None, store: str | None) -> None:
+    """Materialize many BATCHES in few runs, keeping to the assets' backfill policy."""
+    import dagster as dg
+
+    from podcast_assets.instance import end_dead_runs, prepare_home
+    from podcast_assets.intake.arrivals import list_incoming
+    from podcast_assets.launch import add_batches, chunks, request_backfill, run_here
+    from podcast_assets.partitions import BATCHES
+    from podcast_assets.store import Store
+
+    settings = _settings(profile=profile, store=store)
+    there = list_incoming(Store.at(settings.store)).arrivals
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        chosen = list(dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *there] if everything else batches))
+        if not chosen:
+            raise Misconfigured("name batches, or say --all")
+        if unknown := [b for b in chosen if b not in there]:
+            raise BadInput(f"nothing under incoming/ is called {', '.join(unknown[:10])}")
+        if not here:
+            identity = request_backfill(instance, settings, chosen)
+            messages.print(
+                f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off"
+            )
+            return
+        end_dead_runs(instance)
+        add_batches(instance, chosen)
+        failed = []
+        for part in chunks(chosen, list(instance.get_dynamic_partitions(BATCHES))):
+            outcome = run_here(instance, settings, part, source="backfill")
+            messages.print(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}", soft_wrap=True)
+            failed += [] if outcome.succeeded else part
+    if failed:
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Slots of the pool gpu.")
+def init(gpus: int) -> None:
+    """Set up Dagster's instance: DAGSTER_HOME, its dagster.yaml, and the slots of the pool gpu."""
+    import dagster as dg
+
+    from podcast_assets.instance import prepare_home, set_gpu_slots
+
+    home = prepare_home(Settings())
+    with dg.DagsterInstance.get() as instance:
+        set_gpu_slots(instance, gpus)
+    messages.print(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True)
+def dev(port: int) -> None:
+    """Open the Dagster UI on this machine: webserver and daemon, with everything that was materialized."""
+    from podcast_assets.instance import prepare_home, project_file
+
+    prepare_home(Settings())
+    workspace = str(project_file("workspace.yaml"))
+    messages.print(f"the Dagster UI comes up at http://127.0.0.1:{port} (Ctrl+C ends it)")
+    # `dg dev` takes no workspace.yaml
+    os.execvp(  # noqa: S606
+        sys.executable,
+        [sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)],
+    )
+
+
+@main.command("settings")
+@click.option("--json", "as_json", is_flag=True)
+def show_settings(as_json: bool) -> None:
+    """Print every setting with its environment variable, value and meaning."""
+    settings = Settings()
+    values = settings.model_dump(mode="json")
+    if as_json:
+        click.echo(json.dumps({environment_name(k): v for k, v in values.items()}))
+        return
+    table = Table("variable", "value", "meaning")
+    for name, field in Settings.model_fields.items():
+        table.add_row(environment_name(name), str(values[name] if values[name] is not None else ""), field.description)
+    output.print(table)
+
+
+@main.command()
+def profiles() -> None:
+    """Print the profiles, and which one `auto` takes here and why."""
+    from podcast_assets.profiles import DESCRIPTIONS, choose
+
+    table = Table("profile", "what it is")
+    for name, description in DESCRIPTIONS.items():
+        table.add_row(name, description)
+    output.print(table)
+    chosen = choose(Settings())
+    output.print(f"here: [bold]{chosen.name}[/], because {chosen.reason}", soft_wrap=True)
+
+
+def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
+    """Run the job on a batch in this process, then say what became of it. Ends the program where the run failed."""
+    import dagster as dg
+
+    from podcast_assets.instance import end_dead_runs, prepare_home
+    from podcast_assets.launch import run_here
+    from podcast_assets.profiles import choose
+    from podcast_assets.report import batch_report, show
+    from podcast_assets.store import Store
+
+    profile = choose(settings)
+    messages.print(f"profile [bold]{profile.name}[/]: {profile.reason}", soft_wrap=True)
+    if profile.note:
+        messages.print(f"[yellow]{profile.note}[/]", soft_wrap=True)
+    prepare_home(settings)
+    began = time.monotonic()
+    with dg.DagsterInstance.get() as instance:
+        for run_id in end_dead_runs(instance):
+            messages.print(f"run {run_id[:8]} had died; this one takes up what it left")
+        outcome = run_here(instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command")
+    room = Store.at(settings.store)
+    report = batch_report(room, batch, outcome.seconds)
+    if as_json:
+        click.echo(json.dumps(report.to_json() | {"error": outcome.error}, ensure_ascii=False))
+    else:
+        show(report, room, output)
+    if not outcome.succeeded:
+        messages.print(f"[red]run {outcome.run_id[:8]} failed: {outcome.error}[/]", soft_wrap=True)
+        sys.exit(1)
+    messages.print(f"done in {time.monotonic() - began:.0f} s")
+
+
+def _settings(**given: Any) -> Settings:
+    """The settings of the environment, with what was given on the command line."""
+    return Settings(**{k: v for k, v in given.items() if v is not None})
+
+
+def _stderr() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    return handler
+
+
+if __name__ == "__main__":
+    main()

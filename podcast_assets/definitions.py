@@ -1,0 +1,37 @@
+"""The front door: what Dagster loads. Nothing heavy is imported here, so it loads without any ML package."""
+
+import warnings
+
+import dagster as dg
+
+# Backfill policies are beta, and dynamic partitions beside them preview: chosen on purpose, and pinned with Dagster's version.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+
+from podcast_assets.assets.diarized_segments import diarized_segments  # noqa: E402
+from podcast_assets.assets.hf_shards import hf_shards  # noqa: E402
+from podcast_assets.assets.quality_scores import quality_scores  # noqa: E402
+from podcast_assets.assets.raw_audio import raw_audio  # noqa: E402
+from podcast_assets.assets.transcripts import transcripts  # noqa: E402
+from podcast_assets.jobs import podcast_dataset  # noqa: E402
+from podcast_assets.loggers import terminal_logger  # noqa: E402
+from podcast_assets.resources import PipelineResource, StoreResource  # noqa: E402
+from podcast_assets.sensors import new_batches  # noqa: E402
+from podcast_assets.settings import Settings  # noqa: E402
+
+
+def build_definitions(settings: Settings | None = None) -> dg.Definitions:
+    """Everything that this project defines, for the settings given (by default those of the environment)."""
+    settings = settings or Settings()
+    return dg.Definitions(
+        assets=[raw_audio, diarized_segments, transcripts, quality_scores, hf_shards],
+        jobs=[podcast_dataset],
+        sensors=[new_batches],
+        resources={"store": StoreResource(root=settings.store), "pipeline": PipelineResource.of(settings)},
+        loggers={"console": dg.colored_console_logger, "terminal": terminal_logger},
+        # one process loads a model once; a process per step would load it, and Dagster, five times
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

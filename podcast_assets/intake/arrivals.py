@@ -1,0 +1,147 @@
+"""What lies under `incoming/` of the store, as batches.
+
+`incoming/<batch>.tar[.gz|.xz|.bz2|.zst]`, `incoming/<batch>.zip` and `incoming/<batch>/…` are batches;
+`<batch>.meta.parquet|csv|jsonl` beside one is its metadata. Nothing here is ever modified.
+"""
+
+import datetime
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.names import batch_name
+from podcast_assets.store import Store
+
+INCOMING = "incoming"
+_ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
+_METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|jsonl)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class IncomingFile:
+    """One file under `incoming/`: its key, size in bytes, and time of change (POSIX seconds)."""
+
+    key: str
+    bytes: int
+    modified: float
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A batch that lies under `incoming/`."""
+
+    batch: str
+    files: tuple[IncomingFile, ...]
+    metadata: tuple[IncomingFile, ...] = ()
+    """Metadata files beside the batch."""
+
+    @property
+    def signature(self) -> str:
+        """Changes when a file is added, removed, or changes in size or time."""
+        listing = sorted(f"{f.key}\0{f.bytes}\0{f.modified:.3f}" for f in (*self.files, *self.metadata))
+        return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
+
+    @property
+    def newest(self) -> float:
+        """Time of the last change, POSIX seconds."""
+        return max(f.modified for f in (*self.files, *self.metadata))
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(f.bytes for f in self.files)
+
+
+@dataclass
+class Incoming:
+    """All that lies under `incoming/`."""
+
+    arrivals: dict[str, Arrival] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Name under `incoming/` → why it is no batch."""
+
+
+def list_incoming(store: Store) -> Incoming:
+    """Look at what has arrived. A listing that fails raises: it is never taken for an empty one.
+
+    Raises:
+        OSError: the store cannot be listed.
+    """
+    root = store.path(INCOMING)
+    if not root.exists():
+        return Incoming()
+    base = root.path.rstrip("/")
+    found = cast("dict[str, dict[str, Any]]", root.fs.find(base, detail=True))
+    return group(
+        IncomingFile(name[len(base) + 1 :], int(info["size"]), _modified(info)) for name, info in found.items()
+    )
+
+
+def group(files: Iterable[IncomingFile]) -> Incoming:
+    """Group files (keys relative to `incoming/`) into batches; pure, so that its rules can be tested on lists."""
+    sources: dict[tuple[str, str], list[IncomingFile]] = {}
+    beside: dict[str, list[IncomingFile]] = {}
+    result = Incoming()
+    for file in sorted(files, key=lambda f: f.key):
+        top, _, rest = file.key.partition("/")
+        if any(part.startswith(".") for part in file.key.split("/")):
+            continue
+        if rest:
+            sources.setdefault((batch_name(top), f"{top}/"), []).append(file)
+        elif match := _METADATA.fullmatch(top):
+            beside.setdefault(batch_name(match["stem"]), []).append(file)
+        elif match := _ARCHIVE.fullmatch(top):
+            sources.setdefault((batch_name(match["stem"]), top), []).append(file)
+        else:
+            result.refused[top] = "neither an archive nor a folder"
+    for (batch, name), members in sources.items():
+        if batch in result.arrivals:
+            result.refused[name] = f"another arrival is called {batch!r} already: rename one of them"
+        else:
+            result.arrivals[batch] = Arrival(batch, tuple(members), tuple(beside.pop(batch, ())))
+    for files_beside in beside.values():
+        result.refused.update({f.key: "metadata without a batch of that name" for f in files_beside})
+    return result
+
+
+def find_arrival(store: Store, batch: str) -> Arrival:
+    """The arrival of a batch.
+
+    Raises:
+        BadInput: nothing under `incoming/` has that name.
+    """
+    arrival = list_incoming(store).arrivals.get(batch)
+    if arrival is None:
+        raise BadInput(
+            f"batch {batch}: nothing of that name lies under {store.path(INCOMING)}; "
+            "put its archive or folder back, or remove the partition"
+        )
+    return arrival
+
+
+@dataclass(frozen=True)
+class Settling:
+    """Which batches are ready, told from two looks apart in time."""
+
+    ready: dict[str, str]
+    """Batch → signature of those that stopped growing."""
+    waiting: dict[str, str]
+    """Batch → signature of those to look at again."""
+
+
+def settled(incoming: Incoming, seen: Mapping[str, str], *, now: float, minimum_age: float) -> Settling:
+    """Batches whose listing is as it was at the last look (`seen`) and whose newest file has a minimum age in seconds."""
+    ready, waiting = {}, {}
+    for batch, arrival in incoming.arrivals.items():
+        unchanged = seen.get(batch) == arrival.signature
+        (ready if unchanged and now - arrival.newest >= minimum_age else waiting)[batch] = arrival.signature
+    return Settling(ready, waiting)
+
+
+def _modified(info: Mapping[str, Any]) -> float:
+    """Time of change as the different file systems of fsspec give it."""
+    value = info.get("mtime") or info.get("LastModified") or info.get("last_modified") or info.get("created") or 0.0
+    return value.timestamp() if isinstance(value, datetime.datetime) else float(value)

@@ -1,0 +1,108 @@
+"""From what a batch holds to one row per file: ids, duplicates, metadata, and what became of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.intake.metadata import Joined, as_json, text
+from podcast_assets.intake.names import episode_id, slug
+from podcast_assets.intake.unpack import SourceFile, Unpacked
+from podcast_assets.schema import RAW_AUDIO, table
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording of a batch with its id; `duplicate_of` names the recording with the same bytes that is kept instead."""
+
+    episode_id: str
+    file: SourceFile
+    duplicate_of: str | None
+
+
+def recordings(files: Sequence[SourceFile]) -> list[Recording]:
+    """Files by name, with ids; of files with the same bytes the first by name is the episode."""
+    kept: dict[str, str] = {}
+    taken: set[str] = set()
+    result = []
+    for file in sorted(files, key=lambda f: f.name):
+        identity = unique(episode_id(file.name, file.stored.sha256), taken)
+        result.append(Recording(identity, file, kept.get(file.stored.sha256)))
+        kept.setdefault(file.stored.sha256, identity)
+    return result
+
+
+def batch_rows(
+    unpacked: Unpacked,
+    found: Sequence[Recording],
+    metadata: Joined,
+    ingested: pl.DataFrame,
+    failures: pl.DataFrame,
+) -> pl.DataFrame:
+    """The table of `raw_audio`: every file of the batch, in order of its name.
+
+    Args:
+        unpacked: what the batch held.
+        found: its recordings.
+        metadata: their metadata rows, by stem.
+        ingested: rows of the stage `ingest`.
+        failures: failures of the stage `ingest`.
+    """
+    facts = {row["episode_id"]: row for row in ingested.iter_rows(named=True)}
+    errors = dict(failures.select("episode_id", "message").iter_rows())
+    rows = [_recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id)) for r in found]
+    taken = {r.episode_id for r in found}
+    for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
+        for name, reason in others.items():
+            identity = unique(f"{slug(name)}-{status}", taken)
+            rows.append(_row(episode_id=identity, source=name, status=status, error=reason))
+    return table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
+
+
+def _recording(recording: Recording, metadata: Joined, facts: Row | None, error: str | None) -> Row:
+    file = recording.file
+    about = metadata.of(file.name)
+    row = _row(
+        episode_id=recording.episode_id,
+        source=file.name,
+        status="done",
+        error=error,
+        duplicate_of=recording.duplicate_of,
+        title=text(about, "title", "episode_title"),
+        podcast=text(about, "podcast", "podcast_title"),
+        podcast_id=text(about, "podcast_guid", "podcast_id"),
+        language=language_code(text(about, "language", "lang")),
+        license=text(about, "license", "licence"),
+        sha256=file.stored.sha256,
+        md5=file.stored.md5,
+        bytes=file.stored.bytes,
+        original=file.stored.key,
+        metadata=as_json(about),
+    )
+    if recording.duplicate_of is not None:
+        return row | {"status": "skipped", "error": f"the same bytes as {recording.duplicate_of}"}
+    if facts is None:
+        return row | {"status": "failed"}
+    return row | facts
+
+
+def _row(**values: Any) -> Row:
+    return dict.fromkeys(RAW_AUDIO) | values
+
+
+def unique(name: str, taken: set[str]) -> str:
+    """A name that is not taken yet, which it then is: the same name again gets a number."""
+    number, result = 2, name
+    while result in taken:
+        result, number = f"{name}-{number}", number + 1
+    taken.add(result)
+    return result
+
+
+def language_code(value: str | None) -> str | None:
+    """ISO 639-1 code of a language tag as feeds have them ("en-US" → "en"); None for none."""
+    code = (value or "").strip().lower().replace("_", "-").split("-")[0]
+    return code if code.isalpha() and 2 <= len(code) <= 3 else None

@@ -1,0 +1,126 @@
+"""Start the job on batches: here and now in this process, or as a backfill that Dagster's daemon works off."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from podcast_assets.assets.batches import BATCHES_PER_RUN
+from podcast_assets.definitions import build_definitions
+from podcast_assets.instance import process_tags
+from podcast_assets.jobs import JOB
+from podcast_assets.partitions import BATCHES
+from podcast_assets.schema import STAGES
+from podcast_assets.settings import Settings
+
+PARTITION_RANGE_START = "dagster/asset_partition_range_start"
+PARTITION_RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went."""
+
+    run_id: str
+    succeeded: bool
+    seconds: dict[str, float]
+    """Stage → its seconds in this run; stages that were not reached are missing."""
+    error: str | None
+    """What ended the run, in one line."""
+
+
+def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: str) -> Outcome:
+    """Run the job on batches that follow one another in the partitions' order, in this process.
+
+    Args:
+        instance: where the run and its materializations are recorded.
+        settings: of this run.
+        batches: one batch, or a contiguous range of them.
+        source: value of the tag `podcast/source`.
+    """
+    add_batches(instance, batches)
+    job = build_definitions(settings).resolve_job_def(JOB)
+    tags = {"podcast/source": source, **process_tags()}
+    single = batches[0] if len(batches) == 1 else None
+    if single is None:
+        tags |= {PARTITION_RANGE_START: batches[0], PARTITION_RANGE_END: batches[-1]}
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=single,
+        tags=tags,
+        run_config={"loggers": {"terminal": {}}},
+        raise_on_error=False,
+    )
+    seconds = {
+        STAGES[e.step_key]: round(e.step_success_data.duration_ms / 1000, 3)
+        for e in result.filter_events(lambda e: e.is_step_success)
+        if e.step_key in STAGES
+    }
+    return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """The first failed step's own error, in one line."""
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        message = error.message.strip().splitlines()[0] if error is not None else "failed"
+        return f"{event.step_key}: {message}"
+    failed = [
+        e.asset_check_evaluation_data
+        for e in result.filter_events(lambda e: e.event_type_value == "ASSET_CHECK_EVALUATION")
+        if not e.asset_check_evaluation_data.passed and e.asset_check_evaluation_data.blocking
+    ]
+    return (
+        "; ".join(f"check {c.check_name} of {c.asset_key.to_user_string()} failed" for c in failed) or "the run failed"
+    )
+
+
+def add_batches(instance: dg.DagsterInstance, batches: Sequence[str]) -> None:
+    """Make batches partitions, in one statement."""
+    known = set(instance.get_dynamic_partitions(BATCHES))
+    if new := [b for b in batches if b not in known]:
+        instance.add_dynamic_partitions(BATCHES, new)
+
+
+def chunks(batches: Sequence[str], order: Sequence[str]) -> Iterator[list[str]]:
+    """Batches in runs: each contiguous in the partitions' order and of at most BATCHES_PER_RUN, as Dagster's ranges need it."""
+    wanted, chunk = set(batches), list[str]()
+    for batch in order:
+        if batch in wanted and len(chunk) < BATCHES_PER_RUN:
+            chunk.append(batch)
+            continue
+        if chunk:
+            yield chunk
+        chunk = [batch] if batch in wanted else []
+    if chunk:
+        yield chunk
+
+
+def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str]) -> str:
+    """Ask the daemon for a backfill over batches, which keeps to the assets' backfill policy; gives its id.
+
+    `dagster job backfill` would start one run per batch.
+    """
+    from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.utils import make_new_backfill_id
+
+    add_batches(instance, batches)
+    graph = build_definitions(settings).resolve_asset_graph()
+    backfill = PartitionBackfill.from_asset_partitions(
+        backfill_id=make_new_backfill_id(),
+        asset_graph=graph,
+        partition_names=list(batches),
+        asset_selection=sorted(graph.materializable_asset_keys),
+        backfill_timestamp=time.time(),
+        tags={"podcast/source": "backfill", "podcast/gpu": "1", "dagster/priority": "0"},
+        dynamic_partitions_store=instance,
+        all_partitions=False,
+        title=f"{len(batches)} batches",
+        description=None,
+        run_config=None,
+    )
+    instance.add_backfill(backfill)
+    return backfill.backfill_id

@@ -1,0 +1,71 @@
+"""Pictures for people, as PNG bytes. Drawn with matplotlib's object API: no global state, so any thread may draw."""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ["#4F43DD", "#E8590C", "#2B8A3E", "#C2255C", "#1098AD", "#F08C00", "#5C940D", "#868E96"]
+"""Distinct on white; one per speaker, in order."""
+
+
+def draw(paint: Callable[["Axes"], None], *, width: float = 8.0, height: float = 2.6) -> bytes:
+    """PNG of one pair of axes that `paint` fills; width and height in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    paint(axes)
+    out = BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
+    """Horizontal bars, one per named value, the first on top."""
+
+    def paint(axes: "Axes") -> None:
+        names = [name[:40] for name, _ in values]
+        axes.barh(range(len(values)), [v for _, v in values], color=COLOURS[0])
+        axes.set_yticks(range(len(values)), names)
+        axes.invert_yaxis()
+        axes.set_xlabel(label, fontsize=9)
+
+    return draw(paint, height=0.8 + 0.25 * max(len(values), 1))
+
+
+def histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str, bins: int = 30) -> bytes:
+    """Distributions of one or more named series over the same axis."""
+
+    def paint(axes: "Axes") -> None:
+        filled = [(name, list(values)) for name, values in series if len(values)]
+        for (name, values), colour in zip(filled, COLOURS, strict=False):
+            axes.hist(values, bins=bins, histtype="step", linewidth=1.6, color=colour, label=name)
+        if filled:
+            axes.legend(fontsize=8, frameon=False)
+        axes.set_xlabel(label, fontsize=9)
+        axes.set_ylabel("segments", fontsize=9)
+
+    return draw(paint)
+
+
+def timeline(episodes: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> bytes:
+    """Who speaks when: one line per (episode's name, its segments with start, end in s and speaker)."""
+
+    def paint(axes: "Axes") -> None:
+        for row, (_, segments) in enumerate(episodes):
+            speakers = sorted({s["speaker"] for s in segments})
+            for number, speaker in enumerate(speakers):
+                spans = [(s["start"], s["end"] - s["start"]) for s in segments if s["speaker"] == speaker]
+                axes.broken_barh(spans, (row - 0.35, 0.7), color=COLOURS[number % len(COLOURS)])
+        axes.set_yticks(range(len(episodes)), [name[:40] for name, _ in episodes])
+        axes.invert_yaxis()
+        axes.set_xlabel("seconds; a colour is a speaker of that episode", fontsize=9)
+
+    return draw(paint, height=0.8 + 0.35 * max(len(episodes), 1))

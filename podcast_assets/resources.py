@@ -1,0 +1,46 @@
+"""What the assets are given: the store, and the engines of the profile."""
+
+import dagster as dg
+from pydantic import Field
+
+from podcast_assets.profiles import Profile, choose
+from podcast_assets.settings import Settings
+from podcast_assets.store import Store
+
+
+class StoreResource(dg.ConfigurableResource):
+    """The store with everything that arrives and everything that is made."""
+
+    root: str = Field(description="A folder, or any URL that fsspec knows.")
+
+    def get(self) -> Store:
+        """The store."""
+        return Store.at(self.root)
+
+
+class PipelineResource(dg.ConfigurableResource):
+    """How the stages work: every field is a setting (`podcast-assets settings` explains them), and can be set for one run."""
+
+    profile: str
+    whisper_model: str | None
+    language: str | None
+    min_speakers: int
+    max_speakers: int
+    policy: str
+    shard_codec: str
+    shard_rate: int
+    shard_bytes: int
+    prefetch: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "PipelineResource":
+        """The resource with the settings of the environment."""
+        return cls(**settings.model_dump(include=set(cls.model_fields)))
+
+    def settings(self) -> Settings:
+        """The settings of this run."""
+        return Settings.model_validate({name: getattr(self, name) for name in type(self).model_fields})
+
+    def engines(self) -> Profile:
+        """The engines of this run."""
+        return choose(self.settings())

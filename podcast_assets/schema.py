@@ -1,0 +1,181 @@
+"""The tables' columns with their units: the one place where they are written down.
+
+Every table has one parquet file per batch. Times and durations are seconds from the start of the episode, float64.
+"""
+
+from typing import Any
+
+import polars as pl
+
+WORDS = pl.List(pl.Struct({"word": pl.String, "start": pl.Float64, "end": pl.Float64, "probability": pl.Float64}))
+"""Words of a segment: text, start and end in seconds (null where a word could not be placed), probability 0 to 1 or null."""
+
+Columns = dict[str, tuple[Any, str]]
+
+_SEGMENT_KEY: Columns = {
+    "segment_id": (pl.String, "sample key: {episode_id}-{start ms, 9 digits}-{end ms, 9 digits}"),
+    "episode_id": (pl.String, "stable id of the episode, free of dots and slashes"),
+    "segment_index": (pl.Int32, "position in the episode, from 0"),
+}
+_MADE_BY: Columns = {
+    "engine": (pl.String, "engine that made the row"),
+    "degraded": (pl.Boolean, "made by an embedded engine or a fallback"),
+    "fingerprint": (pl.String, "hash of all that determines the row: code version, engine, model, input"),
+}
+
+RAW_AUDIO: Columns = {
+    "episode_id": (pl.String, "stable id of the episode, free of dots and slashes"),
+    "source": (pl.String, "name of the file in its batch"),
+    "status": (pl.String, "done, failed or skipped"),
+    "error": (pl.String, "why it failed or was skipped; null when done"),
+    "duplicate_of": (pl.String, "episode of this batch with the same bytes, which is kept"),
+    "title": (pl.String, "from the metadata"),
+    "podcast": (pl.String, "name of the podcast, from the metadata"),
+    "podcast_id": (pl.String, "guid of the podcast, from the metadata"),
+    "language": (pl.String, "ISO 639-1 code that the metadata declare"),
+    "license": (pl.String, "licence that the metadata declare"),
+    "sha256": (pl.String, "of the original bytes"),
+    "md5": (pl.String, "of the original bytes"),
+    "bytes": (pl.Int64, "size of the original"),
+    "container": (pl.String, "container format"),
+    "codec": (pl.String, "audio codec"),
+    "sample_rate": (pl.Int32, "of the original, Hz"),
+    "channels": (pl.Int32, "of the original"),
+    "bit_rate": (pl.Int64, "of the original, bit/s"),
+    "has_video": (pl.Boolean, "whether the original has a video track"),
+    "declared_duration": (pl.Float64, "what the header declares, s"),
+    "duration": (pl.Float64, "what was decoded, s"),
+    "original": (pl.String, "object key of the original"),
+    "working": (pl.String, "object key of the working audio: mono 16 kHz FLAC"),
+    "metadata": (pl.String, "the whole metadata row, JSON"),
+    "fingerprint": (pl.String, "hash of all that determines the row"),
+}
+SEGMENTS: Columns = {
+    **_SEGMENT_KEY,
+    "start": (pl.Float64, "s"),
+    "end": (pl.Float64, "s"),
+    "duration": (pl.Float64, "s"),
+    "speaker": (pl.String, "label, valid inside the episode"),
+    "overlap": (pl.Float64, "share of the segment in which somebody else speaks, 0 to 1"),
+    **_MADE_BY,
+}
+TRANSCRIPTS: Columns = {
+    **_SEGMENT_KEY,
+    "text": (pl.String, "what was said; empty where nothing was recognized"),
+    "language": (pl.String, "ISO 639-1 code"),
+    "language_probability": (pl.Float64, "0 to 1; null where it was given or the engine has none"),
+    "words": (WORDS, "words with times in seconds"),
+    "avg_logprob": (pl.Float64, "mean log probability of the tokens or words"),
+    "no_speech_prob": (pl.Float64, "0 to 1"),
+    "compression_ratio": (pl.Float64, "text bytes over zlib bytes"),
+    **_MADE_BY,
+}
+QUALITY_SCORES: Columns = {
+    **_SEGMENT_KEY,
+    "dnsmos_sig": (pl.Float64, "DNSMOS P.835 speech quality, 1 to 5"),
+    "dnsmos_bak": (pl.Float64, "DNSMOS P.835 background quality, 1 to 5"),
+    "dnsmos_ovrl": (pl.Float64, "DNSMOS P.835 overall quality, 1 to 5"),
+    "dnsmos_p808": (pl.Float64, "DNSMOS P.808 overall quality, 1 to 5"),
+    "snr_db": (pl.Float64, "estimated signal-to-noise ratio, dB"),
+    "clipping_share": (pl.Float64, "share of samples at full scale, 0 to 1"),
+    "peak_db": (pl.Float64, "dBFS"),
+    "rms_db": (pl.Float64, "dBFS"),
+    "loudness_lufs": (pl.Float64, "integrated loudness, LUFS (ITU-R BS.1770)"),
+    "bandwidth_hz": (pl.Float64, "effective bandwidth of the working audio, Hz; at most 8,000"),
+    "chars_per_second": (pl.Float64, "characters of the text per second"),
+    "words_per_second": (pl.Float64, "words of the text per second"),
+    "unique_word_share": (pl.Float64, "distinct words over words, 0 to 1"),
+    "ngram_repetition": (pl.Float64, "share of repeated word 3-grams, 0 to 1"),
+    "keep": (pl.Boolean, "whether the policy keeps the segment"),
+    "reject_reasons": (pl.List(pl.String), "why not; empty when kept"),
+    "policy": (pl.String, "name and version of the policy"),
+    **_MADE_BY,
+}
+HF_SHARDS: Columns = {
+    **_SEGMENT_KEY,
+    "podcast_id": (pl.String, "guid of the podcast"),
+    "split": (pl.String, "train, validation or test; the same for all of a podcast"),
+    "shard": (pl.String, "path of the tar under sealed/<batch>/"),
+    "shard_sha256": (pl.String, "of the whole tar"),
+    "audio_offset": (pl.Int64, "first byte of the audio member's data in the tar"),
+    "audio_size": (pl.Int64, "bytes of the audio member's data"),
+    "audio_sha256": (pl.String, "of the audio member's data"),
+    "json_sha256": (pl.String, "of the JSON member's data"),
+    "sample_rate": (pl.Int32, "of the audio member, Hz"),
+    "start": (pl.Float64, "s"),
+    "end": (pl.Float64, "s"),
+    "duration": (pl.Float64, "s"),
+    "speaker": (pl.String, "label, valid inside the episode"),
+    "overlap": (pl.Float64, "share of the segment in which somebody else speaks, 0 to 1"),
+    "text": (pl.String, "what was said"),
+    "language": (pl.String, "ISO 639-1 code; und where unknown"),
+    "license": (pl.String, "licence that the metadata declare"),
+    **{k: v for k, v in QUALITY_SCORES.items() if k not in _SEGMENT_KEY and k not in _MADE_BY},
+    "degraded": (pl.Boolean, "segmented or transcribed by an embedded engine or a fallback"),
+    "fingerprint": (pl.String, "hash of all that determines the row"),
+}
+
+ASSETS: dict[str, Columns] = {
+    "raw_audio": RAW_AUDIO,
+    "diarized_segments": SEGMENTS,
+    "transcripts": TRANSCRIPTS,
+    "quality_scores": QUALITY_SCORES,
+    "hf_shards": HF_SHARDS,
+}
+
+STAGES = {
+    "raw_audio": "ingest",
+    "diarized_segments": "diarize",
+    "transcripts": "transcribe",
+    "quality_scores": "score",
+    "hf_shards": "package",
+}
+"""Asset → the stage that does its work."""
+
+PROVENANCE: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "source": (pl.String, "name of the file in its batch"),
+    "fingerprint": (pl.String, "hash of all that determines the rows"),
+    "rows": (pl.Int64, "rows that the stage made for the episode; 0 is a result too"),
+    "engine": (pl.String, "engine; null for stages without one"),
+    "made_with": (pl.String, "code version, engine settings, model hash, package versions, JSON"),
+    "worker": (pl.String, "host:process that did it"),
+    "audio_seconds": (pl.Float64, "length of the episode, s"),
+    "seconds": (pl.Float64, "processing time, s"),
+    "finished_at": (pl.Datetime("us", "UTC"), "when it was done"),
+}
+FAILURES: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "source": (pl.String, "name of the file in its batch"),
+    "stage": (pl.String, "stage that could not do it"),
+    "error_type": (pl.String, "class of the exception"),
+    "message": (pl.String, "one line for people"),
+    "traceback": (pl.String, "for developers"),
+    "permanent": (pl.Boolean, "the data are at fault: not tried again until they change"),
+    "attempts": (pl.Int32, "how often it was tried"),
+    "fingerprint": (pl.String, "hash of all that determined the attempt"),
+    "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
+}
+
+
+def schema(columns: Columns) -> pl.Schema:
+    """The polars schema of a table."""
+    return pl.Schema({name: dtype for name, (dtype, _) in columns.items()})
+
+
+def empty(columns: Columns) -> pl.DataFrame:
+    """A table with these columns and no row."""
+    return pl.DataFrame(schema=schema(columns))
+
+
+def table(rows: list[dict[str, Any]], columns: Columns) -> pl.DataFrame:
+    """Rows as a table; every column must be there, in any order.
+
+    Raises:
+        ValueError: a row lacks a column or has one too many.
+    """
+    for row in rows:
+        if row.keys() != columns.keys():
+            odd = sorted(row.keys() ^ columns.keys())
+            raise ValueError(f"row does not fit its table: {', '.join(odd)}")
+    return pl.DataFrame(rows, schema=schema(columns), orient="row")

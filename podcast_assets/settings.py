@@ -1,0 +1,58 @@
+"""Everything that people set, in one place. Each setting is an environment variable with a default that works.
+
+`podcast-assets settings` prints them with their values.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
+
+
+class Settings(BaseSettings):
+    """Settings of the project, read from `PODCAST_…` variables."""
+
+    model_config = SettingsConfigDict(env_prefix="PODCAST_", frozen=True, extra="ignore", populate_by_name=True)
+
+    store: str = Field(default="store", description="Where everything lies: a folder (or any fsspec URL).")
+    profile: ProfileName = Field(
+        default="auto",
+        description="Set of engines: demo, embedded, cpu, gpu; auto takes gpu or cpu where their models are at hand, "
+        "else embedded.",
+    )
+    whisper_model: str | None = Field(
+        default=None,
+        description="Whisper model of the cpu and gpu profiles: a local folder or a hub id; default by profile.",
+    )
+    language: str | None = Field(
+        default=None, description="ISO 639-1 code of episodes whose metadata name none; unset: it is identified."
+    )
+    min_speakers: int = Field(default=1, ge=1, description="Fewest speakers of an episode.")
+    max_speakers: int = Field(default=6, ge=1, description="Most speakers of an episode.")
+    policy: str = Field(default="asr", description="Policy that decides `keep`: all, asr, or the path of a TOML file.")
+    shard_codec: Literal["flac", "opus", "mp3", "wav"] = Field(default="flac", description="Audio codec of the shards.")
+    shard_rate: int = Field(
+        default=24_000, ge=8_000, description="Highest sample rate in the shards, Hz; never upsampled."
+    )
+    shard_bytes: int = Field(
+        default=1_000_000_000, ge=10_240, description="A shard is sealed once it reaches this size."
+    )
+    settle_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="Age in seconds that a batch must reach, unchanged, before it counts as arrived.",
+    )
+    prefetch: int = Field(default=2, ge=1, description="Episodes decoded ahead of the model.")
+    dagster_home: Path = Field(
+        default=Path("dagster_home"),
+        validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
+        description="Dagster's instance folder.",
+    )
+
+
+def environment_name(field: str) -> str:
+    """The environment variable that sets a field."""
+    return "DAGSTER_HOME" if field == "dagster_home" else f"PODCAST_{field.upper()}"

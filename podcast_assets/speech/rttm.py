@@ -1,0 +1,46 @@
+"""Who spoke when as text: Rich Transcription Time Marked, the format that diarization is exchanged and scored in.
+
+One line per turn, ten fields between spaces (NIST, RT-09 evaluation plan, appendix A):
+`SPEAKER <file> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>`, times in seconds.
+"""
+
+from collections.abc import Iterable
+
+from podcast_assets.speech.types import Turn
+
+
+def parse_rttm(text: str) -> dict[str, list[Turn]]:
+    """Turns of each file that the text names, in order of their start. Lines of other types and comments are passed over.
+
+    Raises:
+        ValueError: a SPEAKER line has too few fields, or times that are not numbers; the message names the line.
+    """
+    files: dict[str, list[Turn]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split()
+        if not fields or fields[0] != "SPEAKER":
+            continue
+        if len(fields) < 8:
+            raise ValueError(f"RTTM line {number} has {len(fields)} fields, and a SPEAKER line needs 8 at least")
+        try:
+            start, duration = float(fields[3]), float(fields[4])
+        except ValueError as error:
+            raise ValueError(f"RTTM line {number}: start {fields[3]!r}, duration {fields[4]!r}") from error
+        files.setdefault(fields[1], []).append(Turn(start, start + duration, fields[7]))
+    return {file: sorted(turns, key=lambda t: (t.start, t.end)) for file, turns in files.items()}
+
+
+def format_rttm(file: str, turns: Iterable[Turn]) -> str:
+    """Turns of one file as RTTM, times to the millisecond.
+
+    Raises:
+        ValueError: the file's or a speaker's name is empty or has white space in it, which the format cannot hold.
+    """
+    lines = []
+    for turn in turns:
+        for name in (file, turn.speaker):
+            if len(name.split()) != 1 or name != name.strip():
+                raise ValueError(f"{name!r} cannot be a name in RTTM")
+        duration = turn.end - turn.start
+        lines.append(f"SPEAKER {file} 1 {turn.start:.3f} {duration:.3f} <NA> <NA> {turn.speaker} <NA> <NA>\n")
+    return "".join(lines)

@@ -1,0 +1,124 @@
+"""English speech recognition with nothing to download: PocketSphinx, whose package carries its model.
+
+A classical recognizer (hidden Markov models, trigram language model): about every fourth word of real speech is wrong. It is here so
+that a machine without a model hub gives real, timed words; rows that it makes are marked as embedded.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.speech.text_measures import compression_ratio
+from podcast_assets.speech.types import SAMPLE_RATE, Samples, Transcriber, Transcript, Turn, Word
+from podcast_assets.speech.vad import speech_stretches
+
+_FRAME = 0.01  # seconds
+_VARIANT = re.compile(r"\(\d+\)$")  # the dictionary's mark of a second pronunciation: "read(2)"
+_FILLER = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")  # <s>, </s>, <sil>, [NOISE], ++BREATH++
+
+
+class Pocketsphinx(Engine):
+    """Settings of PocketSphinx with the US-English model of its own package."""
+
+    name = "pocketsphinx"
+    packages = ("pocketsphinx",)
+    embedded = True
+
+    max_piece: float = Field(15.0, gt=0)
+    """Seconds of a turn that are decoded at once, at most: the search goes astray in long pieces. Longer turns are cut in pauses."""
+
+    def load(self) -> Transcriber:
+        """The recognizer with its model in memory.
+
+        Raises:
+            EngineUnavailable: the package is not installed.
+        """
+        try:
+            from pocketsphinx import Decoder
+        except ImportError as error:
+            raise EngineUnavailable("pocketsphinx is not installed: pip install pocketsphinx") from error
+        return _Worker(Decoder(samprate=SAMPLE_RATE, loglevel="FATAL"), self.max_piece)
+
+    def model_files(self) -> list[Path]:
+        """Acoustic model, dictionary and language model inside the installed package; found without importing it."""
+        spec = find_spec("pocketsphinx")
+        if spec is None or spec.origin is None:
+            return []
+        return sorted(f for f in (Path(spec.origin).parent / "model" / "en-us").rglob("*") if f.is_file())
+
+
+class _Worker:
+    def __init__(self, decoder: Any, max_piece: float) -> None:
+        self._decoder = decoder
+        self._max_piece = max_piece
+
+    def transcribe(self, audio: Samples, turns: Sequence[Turn], *, language: str | None = None) -> list[Transcript]:
+        """One transcript per turn.
+
+        `avg_logprob` is the mean natural logarithm of the words' posterior probabilities (a Whisper model's is over tokens: the two do
+        not compare). The language is always "en", without a probability: nothing was identified.
+
+        Raises:
+            ValueError: the episode is not English.
+        """
+        if language not in (None, "en"):
+            raise ValueError(f"pocketsphinx knows English only; episode language is {language}")
+        return [self._turn(audio, turn) for turn in turns]
+
+    def _turn(self, audio: Samples, turn: Turn) -> Transcript:
+        words: list[Word] = []
+        for start, end in _pieces(audio, turn, self._max_piece):
+            words += self._words(audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], start, end)
+        text = " ".join(w.word for w in words)
+        logprobs = [math.log(w.probability) for w in words if w.probability]
+        return Transcript(
+            text=text,
+            words=words,
+            language="en",
+            avg_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
+            compression_ratio=compression_ratio(text),
+        )
+
+    def _words(self, audio: Samples, start: float, end: float) -> Iterator[Word]:
+        decoder = self._decoder
+        pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
+        decoder.start_utt()
+        decoder.process_raw(pcm.tobytes(), full_utt=True)
+        decoder.end_utt()
+        logmath = decoder.get_logmath()
+        for segment in decoder.seg() or ():
+            if _FILLER.fullmatch(segment.word):
+                continue
+            yield Word(
+                word=_VARIANT.sub("", segment.word),
+                start=start + segment.start_frame * _FRAME,
+                end=min(start + (segment.end_frame + 1) * _FRAME, end),
+                probability=min(logmath.exp(segment.prob), 1.0),
+            )
+
+
+def _pieces(audio: Samples, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
+    """The turn as (start, end) in seconds: whole if it is short, else cut in its pauses, else cut evenly."""
+    end = min(turn.end, len(audio) / SAMPLE_RATE)
+    if end - turn.start <= max_piece:
+        if end - turn.start > 2 * _FRAME:
+            yield turn.start, end
+        return
+    piece = audio[round(turn.start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    joined: list[tuple[float, float]] = []
+    for a, b in speech_stretches(piece, min_silence=0.2, pad=0.1):
+        if joined and b - joined[-1][0] <= max_piece:
+            joined[-1] = (joined[-1][0], b)
+        else:
+            joined.append((a, b))
+    for a, b in joined:
+        count = math.ceil((b - a) / max_piece)
+        for i in range(count):
+            yield turn.start + a + (b - a) * i / count, turn.start + a + (b - a) * (i + 1) / count

@@ -1,0 +1,33 @@
+"""What the stages after ingest share: episodes from the table of `raw_audio`, and their working audio."""
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.speech.types import Samples
+from podcast_assets.stages.stage import Episode
+from podcast_assets.store import Store, working_key
+
+SPEECH_COLUMNS = ("segment_id", "start", "end", "speaker")
+
+
+def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[str, Any]]) -> list[Episode]:
+    """The episodes of a batch that ingest did, in its order; `inputs` says from a row what else the result depends on."""
+    return [
+        Episode(row["episode_id"], row["source"], row["duration"], {"sha256": row["sha256"], **inputs(row)})
+        for row in raw_audio.filter(status="done").iter_rows(named=True)
+    ]
+
+
+def by_episode(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The rows of each episode."""
+    return {str(k[0]): v for k, v in table.partition_by("episode_id", as_dict=True).items()}
+
+
+def read_audio(store: Store, episode: Episode) -> Samples:
+    """Working audio of an episode: float32, shape (n,), mono, 16 kHz."""
+    from podcast_assets.audio.working import read_working
+
+    with store.local_copy(working_key(str(episode.inputs["sha256"]))) as path:
+        return read_working(path)

@@ -1,0 +1,213 @@
+"""Where things lie in the store, and how they are written so that nobody ever sees half of one.
+
+Keys are paths relative to the store's root, with forward slashes. On a local folder a file appears by rename after fsync; on an
+object store by one PUT, which is atomic there.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+import polars as pl
+from upath import UPath
+
+from podcast_assets.schema import Columns, schema
+
+BLOCK = 1 << 20
+"""Bytes read at a time; larger blocks do not hash faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that was stored under its content."""
+
+    key: str
+    sha256: str
+    md5: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store at a folder or at any URL that fsspec knows."""
+
+    root: UPath = field(repr=False)
+
+    @classmethod
+    def at(cls, location: str | Path) -> "Store":
+        """The store at a folder or URL; a local folder is made absolute, so that runs in other folders find it."""
+        path = UPath(location)
+        return cls(path.absolute() if isinstance(path, Path) else path)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is a folder of this machine."""
+        return isinstance(self.root, Path)
+
+    def path(self, key: str) -> UPath:
+        """The full path of a key."""
+        return self.root / key
+
+    def _local(self, key: str) -> Path:
+        return Path(str(self.path(key)))
+
+    def exists(self, key: str) -> bool:
+        """Whether a key is there, whole."""
+        return self.path(key).exists()
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a small file: whole or not at all."""
+        if self.is_local:
+            with self.writing(key) as f:
+                f.write(data)
+        else:
+            self.path(key).write_bytes(data)
+
+    @contextlib.contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """A file to write (and seek in) that appears under `key` when the block ends well, and leaves nothing when it does not."""
+        if self.is_local:
+            target = self._local(key)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+            try:
+                with temporary.open("w+b") as f:
+                    yield f
+                    f.flush()
+                    os.fsync(f.fileno())
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _fsync_folder(target.parent)
+        else:
+            with tempfile.TemporaryFile("w+b") as f:
+                yield cast("BinaryIO", f)
+                f.seek(0)
+                with self.path(key).open("wb") as out:
+                    shutil.copyfileobj(f, out, BLOCK)
+
+    def put_original(self, source: IO[bytes], suffix: str) -> Stored:
+        """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
+        sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        scratch = self._local("scratch") if self.is_local else Path(tempfile.gettempdir())
+        scratch.mkdir(parents=True, exist_ok=True)
+        temporary = scratch / f"{uuid.uuid4().hex}.part"
+        try:
+            with temporary.open("wb") as f:
+                while block := source.read(BLOCK):
+                    sha.update(block)
+                    md5.update(block)
+                    size += len(block)
+                    f.write(block)
+                f.flush()
+                os.fsync(f.fileno())
+            digest = sha.hexdigest()
+            key = f"audio/original/{digest[:2]}/{digest}{suffix}"
+            if not self.exists(key):
+                self._move_in(temporary, key)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return Stored(key, digest, md5.hexdigest(), size)
+
+    def _move_in(self, source: Path, key: str) -> None:
+        if self.is_local:
+            local = self._local(key)
+            local.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(local)
+            _fsync_folder(local.parent)
+        else:
+            with source.open("rb") as f, self.path(key).open("wb") as out:
+                shutil.copyfileobj(f, out, BLOCK)
+
+    def remove(self, key: str) -> None:
+        """Remove a file or a folder with all that is in it; nothing there is fine."""
+        path = self.path(key)
+        if path.is_dir():
+            path.fs.rm(path.path, recursive=True)
+        elif path.exists():
+            path.unlink()
+
+    # -- tables ----------------------------------------------------------------------------------------------------
+
+    def write_table(self, key: str, table: pl.DataFrame) -> None:
+        """Write a table as parquet, whole or not at all."""
+        buffer = BytesIO()
+        table.write_parquet(buffer, compression="zstd", statistics=True)
+        self.write(key, buffer.getvalue())
+
+    def read_table(self, key: str, columns: Columns) -> pl.DataFrame | None:
+        """A table, or None where there is none yet or it was written with other columns."""
+        try:
+            data = self.path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        table = pl.read_parquet(BytesIO(data))
+        return table if table.schema == schema(columns) else None
+
+    def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
+        """A path of this machine with the content of a key: the file itself in a local store, else a temporary copy."""
+        if self.is_local:
+            return contextlib.nullcontext(self._local(key))
+        return self._downloaded(key)
+
+    @contextlib.contextmanager
+    def _downloaded(self, key: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / key.rsplit("/", 1)[-1]
+            with self.path(key).open("rb") as source, target.open("wb") as f:
+                shutil.copyfileobj(source, f, BLOCK)
+            yield target
+
+
+def table_key(asset: str, batch: str) -> str:
+    """Key of an asset's table of a batch; its presence is the commit."""
+    return f"tables/{asset}/{batch}.parquet"
+
+
+def failures_key(stage: str, batch: str) -> str:
+    """Key of a stage's failures of a batch."""
+    return f"failures/{stage}/{batch}.parquet"
+
+
+def provenance_key(stage: str, batch: str) -> str:
+    """Key of a stage's provenance of a batch."""
+    return f"provenance/{stage}/{batch}.parquet"
+
+
+def checkpoints_key(stage: str, batch: str) -> str:
+    """Key of the folder with a stage's checkpoints of a batch."""
+    return f"checkpoints/{stage}/{batch}"
+
+
+def working_key(sha256: str) -> str:
+    """Key of the working audio of an original."""
+    return f"audio/working/{sha256[:2]}/{sha256}.flac"
+
+
+def transcript_key(batch: str, episode_id: str, suffix: str) -> str:
+    """Key of an episode's transcript in one format."""
+    return f"transcripts/{batch}/{episode_id}.{suffix}"
+
+
+def sealed_key(batch: str, version: str) -> str:
+    """Key of the folder with the sealed shards of a batch; another content is another version."""
+    return f"sealed/{batch}/{version}"
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,114 @@
+"""Shards: the same samples give the same bytes; what is in them can be read by those who read shards."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from podcast_assets.dataset.shards import Sample, read_back, seal, split_of
+from podcast_assets.stages.package import sample_json
+from podcast_assets.store import Store
+
+
+def samples(count: int = 7, group: str = "data/en/train") -> list[Sample]:
+    return [
+        Sample(
+            f"ep-{n:012x}-{n * 1000:09d}-{n * 1000 + 900:09d}",
+            group,
+            json.dumps({"n": n}).encode(),
+            bytes([n]) * (700 * n + 1),
+            "flac",
+        )
+        for n in range(count)
+    ]
+
+
+def content(store: Store, folder: str) -> dict[str, bytes]:
+    root = Path(str(store.path(folder)))
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.at(tmp_path)
+
+
+def test_the_same_samples_give_the_same_bytes(store: Store) -> None:
+    first = seal(store, "one", samples(), shard_bytes=1 << 20)
+    second = seal(store, "two", samples(), shard_bytes=1 << 20)
+    assert first == second
+    assert content(store, "one") == content(store, "two")
+
+
+def test_two_members_per_sample_with_nothing_of_this_machine(store: Store) -> None:
+    seal(store, "out", samples(2), shard_bytes=1 << 20)
+    with tarfile.open(fileobj=io.BytesIO(content(store, "out")["data/en/train/audio_000000.tar"])) as tar:
+        infos = tar.getmembers()
+    assert [i.name.split(".")[-1] for i in infos] == ["json", "flac", "json", "flac"]
+    assert {(i.mtime, i.uid, i.gid, i.uname, i.gname, i.mode) for i in infos} == {(0, 0, 0, "", "", 0o444)}
+    assert all(not i.pax_headers for i in infos)
+
+
+def test_a_new_shard_begins_when_one_is_full(store: Store) -> None:
+    sealed = seal(store, "out", [*samples(9), *samples(2, "data/de/test")], shard_bytes=10_240)
+    assert [s.path for s in sealed.shards][:2] == ["data/de/test/audio_000000.tar", "data/en/train/audio_000000.tar"]
+    assert len(sealed.shards) > 3
+    assert sum(s.samples for s in sealed.shards) == 11
+
+
+def test_the_index_finds_the_audio_and_reading_back_finds_the_index(store: Store) -> None:
+    sealed = seal(store, "out", samples(), shard_bytes=1 << 20)
+    (data,) = content(store, "out").values()
+    for sample, place in zip(samples(), sealed.placed, strict=True):
+        assert data[place.audio_offset : place.audio_offset + place.audio_size] == sample.audio
+    digest, found = read_back(io.BytesIO(data))
+    assert digest == sealed.shards[0].sha256
+    assert [(p.key, p.audio_offset, p.audio_sha256) for p in found] == [
+        (p.key, p.audio_offset, p.audio_sha256) for p in sealed.placed
+    ]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.55, 0.8])
+def test_a_truncated_shard_is_refused(store: Store, share: float) -> None:
+    sealed = seal(store, "out", samples(), shard_bytes=1 << 20)
+    (data,) = content(store, "out").values()
+    try:
+        digest, _ = read_back(io.BytesIO(data[: int(len(data) * share)]))
+    except ValueError:
+        return
+    assert digest != sealed.shards[0].sha256
+
+
+def test_a_failure_in_the_middle_leaves_no_shard(store: Store) -> None:
+    def broken():
+        yield from samples(3)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        seal(store, "out", broken(), shard_bytes=1 << 20)
+    assert content(store, "out") == {}
+
+
+def test_a_dot_in_a_key_is_refused_because_it_merges_samples(store: Store) -> None:
+    with pytest.raises(ValueError, match="a dot in the key"):
+        seal(store, "out", [Sample("a.b", "g", b"{}", b"x", "flac")], shard_bytes=1)
+
+
+def test_splits_keep_a_podcast_together_and_are_about_96_2_2() -> None:
+    found = [split_of(f"podcast-{n}") for n in range(5000)]
+    assert found == [split_of(f"podcast-{n}") for n in range(5000)]
+    shares = {name: found.count(name) / len(found) for name in ("train", "validation", "test")}
+    assert shares["train"] == pytest.approx(0.96, abs=0.01)
+    assert shares["test"] == pytest.approx(0.02, abs=0.01)
+
+
+def test_every_key_is_in_every_json_and_floats_stay_floats() -> None:
+    row = dict.fromkeys(
+        "segment_id episode_id podcast_id segment_index start end duration text language language_probability speaker words "
+        "avg_logprob no_speech_prob compression_ratio license".split()
+    ) | {"start": 6.0, "words": [], "segment_index": 3}
+    note = sample_json(row, 24_000).decode()
+    assert '"start":6.0' in note
+    assert set(json.loads(note)) == {*row, "id", "sample_rate", "v"} - {"segment_id"}

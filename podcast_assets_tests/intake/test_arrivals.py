@@ -1,0 +1,99 @@
+"""What counts as a batch, and when it has arrived."""
+
+from pathlib import Path
+
+import pytest
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.arrivals import IncomingFile, find_arrival, group, list_incoming, settled
+from podcast_assets.intake.names import BATCH_NAME, batch_name, episode_id
+from podcast_assets.intake.place import batch_of, place
+from podcast_assets.store import Store
+
+
+def file(key: str, size: int = 1, modified: float = 100.0) -> IncomingFile:
+    return IncomingFile(key, size, modified)
+
+
+def test_archives_and_folders_are_batches_with_their_metadata() -> None:
+    found = group(
+        [
+            file("a.tar"),
+            file("b.tar.gz"),
+            file("c.zip"),
+            file("d/one.mp3"),
+            file("d/sub/two.mp3"),
+            file("a.meta.parquet"),
+        ]
+    )
+    assert sorted(found.arrivals) == ["a", "b", "c", "d"]
+    assert [f.key for f in found.arrivals["a"].metadata] == ["a.meta.parquet"]
+    assert [f.key for f in found.arrivals["d"].files] == ["d/one.mp3", "d/sub/two.mp3"]
+    assert found.refused == {}
+
+
+def test_what_is_no_batch_is_said() -> None:
+    found = group([file("notes.txt"), file("a.tar"), file("a.zip"), file("z.meta.csv"), file(".hidden.tar")])
+    assert sorted(found.arrivals) == ["a"]
+    assert sorted(found.refused) == ["a.zip", "notes.txt", "z.meta.csv"]
+    assert "rename" in found.refused["a.zip"]
+
+
+@pytest.mark.parametrize("name", ["Ein Ärger, und mehr", "a...b", "..", "x" * 90, "日本", "UPPER"])
+def test_every_name_becomes_a_safe_partition_key(name: str) -> None:
+    assert BATCH_NAME.fullmatch(batch_name(name))
+
+
+def test_episode_ids_have_no_dots_or_slashes() -> None:
+    assert episode_id("Show 1/Ep. 12: Äpfel.mp3", "0123456789abcdef") == "ep-12-apfel-0123456789ab"
+
+
+def test_a_batch_is_ready_when_it_has_stopped_growing() -> None:
+    growing = group([file("a/1.mp3", size=10, modified=100)])
+    first = settled(growing, {}, now=200, minimum_age=30)
+    assert (first.ready, list(first.waiting)) == ({}, ["a"])
+    bigger = group([file("a/1.mp3", size=20, modified=150)])
+    second = settled(bigger, first.waiting, now=200, minimum_age=30)
+    assert second.ready == {}
+    third = settled(bigger, second.waiting, now=200, minimum_age=30)
+    assert list(third.ready) == ["a"]
+    assert settled(bigger, second.waiting, now=160, minimum_age=30).ready == {}
+
+
+def test_listing_a_store(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    assert list_incoming(store).arrivals == {}
+    store.write("incoming/one.tar", b"x" * 7)
+    store.write("incoming/two/a.mp3", b"y")
+    found = list_incoming(store).arrivals
+    assert (sorted(found), found["one"].bytes) == (["one", "two"], 7)
+    before = found["two"].signature
+    store.write("incoming/two/b.mp3", b"z")
+    assert find_arrival(store, "two").signature != before
+    with pytest.raises(BadInput, match="batch three: nothing of that name"):
+        find_arrival(store, "three")
+
+
+def test_placing_a_folder_twice_follows_its_changes(tmp_path: Path) -> None:
+    store, folder = Store.at(tmp_path / "store"), tmp_path / "My Show"
+    (folder / "s1").mkdir(parents=True)
+    (folder / "s1" / "a.mp3").write_bytes(b"a")
+    (folder / "b.mp3").write_bytes(b"b")
+    batch = batch_of([folder])
+    assert batch.startswith("my-show-")
+    place(store, [folder], batch)
+    first = find_arrival(store, batch)
+    assert [f.key for f in first.files] == [f"{batch}/b.mp3", f"{batch}/s1/a.mp3"]
+    place(store, [folder], batch_of([folder]))
+    assert find_arrival(store, batch).signature == first.signature
+    (folder / "b.mp3").unlink()
+    (folder / "c.mp3").write_bytes(b"c")
+    place(store, [folder], batch)
+    assert [f.key for f in find_arrival(store, batch).files] == [f"{batch}/c.mp3", f"{batch}/s1/a.mp3"]
+
+
+def test_placing_what_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such file or folder"):
+        place(Store.at(tmp_path), [tmp_path / "nowhere"], "b")
+    with pytest.raises(BadInput, match="cannot be a batch"):
+        place(Store.at(tmp_path), [tmp_path], "A,b")

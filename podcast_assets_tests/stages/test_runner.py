@@ -1,0 +1,208 @@
+"""The promises of the stage runner: resume, one failure row per failed episode, nothing done twice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+import pytest
+
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput
+from podcast_assets.schema import SEGMENTS, Columns
+from podcast_assets.stages.device import BrokenDevice
+from podcast_assets.stages.progress import Progress
+from podcast_assets.stages.results import StageRun
+from podcast_assets.stages.runner import run_stage
+from podcast_assets.stages.stage import Episode
+from podcast_assets.store import Store, checkpoints_key, failures_key, table_key
+
+
+class Tool(Engine):
+    """An engine with one setting that changes results, and one that does not."""
+
+    name: ClassVar[str] = "tool"
+    level: int = 1
+
+
+@dataclass
+class Cut:
+    """A stage that makes `seconds` segments of 1 s, and can be told to fail."""
+
+    engine: Tool = field(default_factory=Tool)
+    errors: dict[str, Exception] = field(default_factory=dict)
+    loads: int = 0
+    processed: list[str] = field(default_factory=list)
+    version: str = "1"
+    name: ClassVar[str] = "cut"
+    columns: ClassVar[Columns] = SEGMENTS
+    asset: ClassVar[str | None] = "diarized_segments"
+
+    def load(self) -> str:
+        self.loads += 1
+        return "worker"
+
+    def prepare(self, episode: Episode) -> int:
+        return int(episode.seconds)
+
+    def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
+        assert worker == "worker"
+        self.processed.append(episode.episode_id)
+        if error := self.errors.get(episode.episode_id):
+            raise error
+        rows = [
+            {
+                "segment_id": f"{episode.episode_id}-{n}",
+                "episode_id": episode.episode_id,
+                "segment_index": n,
+                "start": float(n),
+                "end": n + 1.0,
+                "duration": 1.0,
+                "speaker": "A",
+                "overlap": 0.0,
+            }
+            for n in range(prepared)
+        ]
+        return pl.DataFrame(rows, schema={k: v for k, (v, _) in list(SEGMENTS.items())[:8]})
+
+
+def episodes(*names: str, sha: str = "x") -> list[Episode]:
+    return [Episode(n, f"{n}.mp3", float(i + 1), {"sha256": sha}) for i, n in enumerate(names)]
+
+
+def run(store: Store, stage: Cut, todo: Sequence[Episode], **options: Any) -> StageRun:
+    return run_stage(stage, "b1", todo, store, **options)  # type: ignore[arg-type]
+
+
+def commit(result: StageRun, store: Store) -> None:
+    result.commit(store, "diarized_segments", result.table())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.at(tmp_path)
+
+
+def test_every_episode_has_its_rows_in_the_order_of_the_batch(store: Store) -> None:
+    stage = Cut()
+    result = run(store, stage, episodes("a", "b", "c"))
+    assert list(result.done) == ["a", "b", "c"]
+    assert result.table()["episode_id"].to_list() == ["a", "b", "b", "c", "c", "c"]
+    assert result.table()["engine"].unique().to_list() == ["tool"]
+    assert stage.loads == 1
+
+
+def test_what_is_committed_is_not_done_again_and_no_model_is_loaded(store: Store) -> None:
+    commit(run(store, Cut(), episodes("a", "b")), store)
+    again = Cut()
+    result = run(store, again, episodes("a", "b"))
+    assert (again.processed, again.loads, result.ran) == ([], 0, 0)
+    assert result.table().height == 3
+
+
+def test_an_episode_without_rows_counts_as_done(store: Store) -> None:
+    silent = [Episode("silent", "silent.mp3", 0.0, {"sha256": "s"})]
+    commit(run(store, Cut(), silent), store)
+    again = Cut()
+    assert list(run(store, again, silent).done) == ["silent"]
+    assert again.processed == []
+
+
+def test_a_crash_keeps_what_was_done(store: Store) -> None:
+    """The process dies in the second episode: the first comes from its checkpoint."""
+    with pytest.raises(KeyboardInterrupt):
+        run(store, Cut(errors={"b": KeyboardInterrupt()}), episodes("a", "b", "c"))  # type: ignore[dict-item]
+    assert not store.exists(table_key("diarized_segments", "b1"))
+    again = Cut()
+    result = run(store, again, episodes("a", "b", "c"))
+    assert again.processed == ["b", "c"]
+    assert list(result.done) == ["a", "b", "c"]
+    commit(result, store)
+    assert not store.exists(checkpoints_key("cut", "b1"))
+
+
+def test_a_crash_between_provenance_and_table_does_the_episode_again(store: Store) -> None:
+    """Provenance of a new engine beside the table of the old one must not pass the old rows off as new ones."""
+    commit(run(store, Cut(), episodes("a")), store)
+    newer = run(store, Cut(engine=Tool(level=2)), episodes("a"))
+    store.write_table("provenance/cut/b1.parquet", newer.provenance)
+    newer.checkpoints.remove()
+    again = Cut(engine=Tool(level=2))
+    run(store, again, episodes("a"))
+    assert again.processed == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sha"),
+    [(Cut(engine=Tool(level=2)), "x"), (Cut(version="2"), "x"), (Cut(), "other bytes")],
+    ids=["engine", "code version", "input"],
+)
+def test_what_determines_the_result_has_changed(store: Store, changed: Cut, sha: str) -> None:
+    commit(run(store, Cut(), episodes("a")), store)
+    run(store, changed, episodes("a", sha=sha))
+    assert changed.processed == ["a"]
+
+
+def test_a_failed_episode_is_a_row_and_takes_nothing_down(store: Store) -> None:
+    result = run(store, Cut(errors={"b": BadInput("ends after 3 s: the file is truncated")}), episodes("a", "b", "c"))
+    assert list(result.done) == ["a", "c"]
+    row = result.failures.row(0, named=True)
+    assert (row["episode_id"], row["stage"], row["error_type"]) == ("b", "cut", "BadInput")
+    assert row["message"] == "ends after 3 s: the file is truncated"
+    assert "process" in row["traceback"]
+    assert (row["permanent"], row["attempts"]) == (True, 1)
+    commit(result, store)
+    assert store.exists(failures_key("cut", "b1"))
+
+
+def test_bad_data_is_not_tried_again_but_other_trouble_is(store: Store) -> None:
+    errors = {"a": BadInput("bad"), "b": OSError("the network went away")}
+    commit(run(store, Cut(errors=errors), episodes("a", "b")), store)
+    again = Cut(errors=errors)
+    result = run(store, again, episodes("a", "b"))
+    assert again.processed == ["b"]
+    assert dict(result.failures.select("episode_id", "attempts").iter_rows()) == {"a": 1, "b": 2}
+    asked = Cut()
+    run(store, asked, episodes("a", "b"), retry_permanent=True)
+    assert asked.processed == ["a", "b"]
+
+
+def test_a_broken_device_stops_the_worker_before_it_fails_the_batch(store: Store) -> None:
+    broken = RuntimeError("CUDA error: an illegal memory access was encountered")
+    stage = Cut(errors=dict.fromkeys("bcde", broken))
+    with pytest.raises(BrokenDevice, match="b1: cut: 3 episodes in a row"):
+        run(store, stage, episodes("a", "b", "c", "d", "e"))
+    assert stage.processed == ["a", "b", "c", "d"]
+    again = Cut()
+    run(store, again, episodes("a", "b", "c", "d", "e"))
+    assert again.processed == ["b", "c", "d", "e"]
+
+
+def test_out_of_memory_is_the_episode_not_the_device(store: Store) -> None:
+    stage = Cut(errors=dict.fromkeys("abcd", RuntimeError("CUDA failed with error out of memory")))
+    assert run(store, stage, episodes("a", "b", "c", "d")).failures.height == 4
+
+
+def test_progress_is_told_after_each_episode(store: Store) -> None:
+    told: list[Progress] = []
+    run(store, Cut(errors={"b": BadInput("x")}), episodes("a", "b", "c"), report=told.append)
+    assert [(p.done, p.failed, p.total, p.last) for p in told] == [
+        (1, 0, 3, "a.mp3"),
+        (1, 1, 3, "b.mp3"),
+        (2, 1, 3, "c.mp3"),
+    ]
+    assert told[-1].audio_seconds == 4.0
+    assert told[-1].audio_left == 0.0
+    assert "3 of 3, 1 failed" in str(told[-1])
+
+
+def test_a_trouble_in_the_prefetch_thread_belongs_to_its_episode(store: Store) -> None:
+    class Unreadable(Cut):
+        def prepare(self, episode: Episode) -> int:
+            if episode.episode_id == "a":
+                raise BadInput("is not audio")
+            return super().prepare(episode)
+
+    result = run(store, Unreadable(), episodes("a", "b"))
+    assert (list(result.done), result.failures["message"].to_list()) == (["b"], ["is not audio"])

@@ -1,0 +1,62 @@
+"""The sensor: each batch once, a changed one again, and nothing for what is known."""
+
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from podcast_assets.intake.arrivals import IncomingFile, group
+from podcast_assets.partitions import BATCHES
+from podcast_assets.resources import StoreResource
+from podcast_assets.sensors import REQUESTS_PER_TICK, Cursor, new_batches, plan_tick
+from podcast_assets.store import Store
+
+
+def incoming(**sizes: int):
+    return group([IncomingFile(f"{b}.tar", size, 100.0) for b, size in sizes.items()])
+
+
+def test_a_batch_is_requested_at_the_second_look_and_never_again() -> None:
+    first = plan_tick(incoming(a=1), Cursor(), now=500, minimum_age=30)
+    assert first.requests == {}
+    second = plan_tick(incoming(a=1), first.cursor, now=515, minimum_age=30)
+    assert list(second.requests) == ["a"]
+    third = plan_tick(incoming(a=1), second.cursor, now=530, minimum_age=30)
+    assert (third.requests, third.cursor.seen) == ({}, {})
+
+
+def test_a_changed_batch_is_requested_again_and_said_to_be_changed() -> None:
+    cursor = Cursor(requested={"a": incoming(a=1).arrivals["a"].signature})
+    first = plan_tick(incoming(a=2), cursor, now=500, minimum_age=30)
+    second = plan_tick(incoming(a=2), first.cursor, now=515, minimum_age=30)
+    assert (list(second.requests), second.changed) == (["a"], ["a"])
+
+
+def test_a_flood_is_spread_over_ticks() -> None:
+    many = incoming(**{f"b{n:04d}": 1 for n in range(REQUESTS_PER_TICK + 30)})
+    first = plan_tick(many, Cursor(), now=500, minimum_age=30)
+    second = plan_tick(many, first.cursor, now=515, minimum_age=30)
+    third = plan_tick(many, second.cursor, now=530, minimum_age=30)
+    assert (len(second.requests), len(third.requests)) == (REQUESTS_PER_TICK, 30)
+    assert not second.requests.keys() & third.requests.keys()
+
+
+def test_a_tick_adds_the_partitions_and_requests_tagged_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
+    store = Store.at(tmp_path)
+    for name in ("one", "two"):
+        store.write(f"incoming/{name}.tar", b"x")
+    resource = StoreResource(root=str(tmp_path))
+    with dg.instance_for_test() as instance:
+        time.sleep(0.01)
+        waiting = new_batches(dg.build_sensor_context(instance, resources={"store": resource}))
+        assert isinstance(waiting, dg.SkipReason)
+        context = dg.build_sensor_context(instance, resources={"store": resource})
+        new_batches(context)
+        again = new_batches(dg.build_sensor_context(instance, cursor=context.cursor, resources={"store": resource}))
+        assert isinstance(again, dg.SensorResult)
+        requests = list(again.run_requests or [])
+        assert [r.partition_key for r in requests] == ["one", "two"]
+        assert requests[0].tags["podcast/source"] == "sensor"
+        assert set(instance.get_dynamic_partitions(BATCHES)) == {"one", "two"}
