@@ -1,23 +1,17 @@
 """The front door: what Dagster loads. Nothing heavy is imported here, so it loads without any ML package."""
 
-import warnings
-
 import dagster as dg
 
-# Backfill policies are beta, and dynamic partitions beside them preview: chosen on purpose, and pinned with Dagster's version.
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
-warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-
-from podcast_assets.assets.diarized_segments import diarized_segments  # noqa: E402
-from podcast_assets.assets.hf_shards import hf_shards  # noqa: E402
-from podcast_assets.assets.quality_scores import quality_scores  # noqa: E402
-from podcast_assets.assets.raw_audio import raw_audio  # noqa: E402
-from podcast_assets.assets.transcripts import transcripts  # noqa: E402
-from podcast_assets.jobs import podcast_dataset  # noqa: E402
-from podcast_assets.loggers import terminal_logger  # noqa: E402
-from podcast_assets.resources import PipelineResource, StoreResource  # noqa: E402
-from podcast_assets.sensors import new_batches  # noqa: E402
-from podcast_assets.settings import Settings  # noqa: E402
+from podcast_assets.assets.diarized_segments import diarized_segments
+from podcast_assets.assets.hf_shards import hf_shards
+from podcast_assets.assets.quality_scores import quality_scores
+from podcast_assets.assets.raw_audio import raw_audio
+from podcast_assets.assets.transcripts import transcripts
+from podcast_assets.jobs import podcast_dataset
+from podcast_assets.loggers import terminal_logger
+from podcast_assets.resources import PipelineResource, StoreResource
+from podcast_assets.sensors import new_batches
+from podcast_assets.settings import Settings
 
 
 def build_definitions(settings: Settings | None = None) -> dg.Definitions:

@@ -2,10 +2,12 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import dagster as dg
 
+from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.intake.arrivals import Incoming, list_incoming, settled
 from podcast_assets.jobs import podcast_dataset
 from podcast_assets.partitions import BATCHES
@@ -44,6 +46,29 @@ class Tick:
     """Those of them that had a run with another content before."""
     cursor: Cursor
 
+    def without(self, known: Mapping[str, str]) -> "Tick":
+        """The tick less the batches that were materialized (batch → signature) as they lie there; another signature is a change."""
+        return replace(
+            self,
+            requests={b: s for b, s in self.requests.items() if known.get(b) != s},
+            changed=[b for b, s in self.requests.items() if b in self.changed or known.get(b, s) != s],
+        )
+
+
+def known_arrivals(instance: dg.DagsterInstance, batches: Sequence[str]) -> dict[str, str]:
+    """Batch → signature with which it was materialized last, whoever started that: a command, a person in the UI, a tick."""
+    if not batches:
+        return {}
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=raw_audio.key, asset_partitions=list(batches)), limit=10 * len(batches)
+    ).records
+    known: dict[str, str] = {}
+    for record in records:  # the latest first
+        signature = record.asset_materialization.metadata.get(ARRIVAL) if record.asset_materialization else None
+        if record.partition_key is not None and signature is not None:
+            known.setdefault(record.partition_key, str(signature.value))
+    return known
+
 
 def plan_tick(incoming: Incoming, cursor: Cursor, *, now: float, minimum_age: float) -> Tick:
     """Which runs to request, from what lies there and what is remembered; pure, so that its rules can be tested on values."""
@@ -72,14 +97,16 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
     for name, reason in incoming.refused.items():
         context.log.warning(f"incoming/{name}: {reason}")
     tick = plan_tick(incoming, Cursor.load(context.cursor), now=time.time(), minimum_age=Settings().settle_seconds)
+    known = known_arrivals(context.instance, list(tick.requests))
+    tick = tick.without(known)
     for batch in tick.changed:
         context.log.info(f"batch {batch} has changed: it runs again; episodes that did not change are not done again")
     if tick.requests:
         # one statement for all: a request per partition asks the database once for each
         context.instance.add_dynamic_partitions(BATCHES, list(tick.requests))
-    cursor = json.dumps(asdict(tick.cursor))
+    remembered = json.dumps(asdict(tick.cursor))
     if not tick.requests:
-        context.update_cursor(cursor)
+        context.update_cursor(remembered)
         waiting = ", ".join(sorted(tick.cursor.seen)[:10])
         return dg.SkipReason(f"waiting until it stops growing: {waiting}" if waiting else "nothing new under incoming/")
     return dg.SensorResult(
@@ -87,5 +114,5 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
             dg.RunRequest(run_key=f"{batch}:{signature}", partition_key=batch, tags=RUN_TAGS)
             for batch, signature in tick.requests.items()
         ],
-        cursor=cursor,
+        cursor=remembered,
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from podcast_assets.intake.arrivals import IncomingFile, group
+from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
+from podcast_assets.intake.arrivals import IncomingFile, group, list_incoming
 from podcast_assets.partitions import BATCHES
 from podcast_assets.resources import StoreResource
 from podcast_assets.sensors import REQUESTS_PER_TICK, Cursor, new_batches, plan_tick
@@ -60,3 +61,22 @@ def test_a_tick_adds_the_partitions_and_requests_tagged_runs(tmp_path: Path, mon
         assert [r.partition_key for r in requests] == ["one", "two"]
         assert requests[0].tags["podcast/source"] == "sensor"
         assert set(instance.get_dynamic_partitions(BATCHES)) == {"one", "two"}
+
+
+def test_a_batch_that_a_command_materialized_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo` and then `make dev`: the sample batch must not run again, with other engines."""
+    monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
+    store = Store.at(tmp_path)
+    for name in ("known", "new"):
+        store.write(f"incoming/{name}.tar", b"x")
+    signature = list_incoming(store).arrivals["known"].signature
+    resources = {"store": StoreResource(root=str(tmp_path))}
+    with dg.instance_for_test() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(raw_audio.key, partition="known", metadata={ARRIVAL: signature})
+        )
+        context = dg.build_sensor_context(instance, resources=resources)
+        new_batches(context)
+        result = new_batches(dg.build_sensor_context(instance, cursor=context.cursor, resources=resources))
+    assert isinstance(result, dg.SensorResult)
+    assert [r.partition_key for r in result.run_requests or []] == ["new"]

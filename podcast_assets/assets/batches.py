@@ -1,5 +1,6 @@
 """The loop that every partitioned asset shares: one batch after the other, each committed on its own."""
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,19 +32,22 @@ def batch_asset(
 
     def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> dg.AssetsDefinition:
         name = function.__name__
-        return dg.asset(
-            partitions_def=batches,
-            backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BATCHES_PER_RUN),
-            owners=["team:podcast-assets"],
-            group_name=group,
-            code_version=code_version,
-            kinds=set(kinds),
-            deps=list(deps),
-            pool=pool,
-            check_specs=list(SPECS[name].values()),
-            metadata=column_schema(name),
-            tags={"podcast/stage": STAGES[name]},
-        )(function)
+        with warnings.catch_warnings():
+            # backfill policies are beta: chosen on purpose, and Dagster's version is pinned
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            return dg.asset(
+                partitions_def=batches,
+                backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BATCHES_PER_RUN),
+                owners=["team:podcast-assets"],
+                group_name=group,
+                code_version=code_version,
+                kinds=set(kinds),
+                deps=list(deps),
+                pool=pool,
+                check_specs=list(SPECS[name].values()),
+                metadata=column_schema(name),
+                tags={"podcast/stage": STAGES[name]},
+            )(function)
 
     return decorate
 

@@ -6,7 +6,7 @@ from podcast_assets import plots
 from podcast_assets.assets.batches import BatchResult, batch_asset, materialize_batches, reporter, upstream
 from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.checks import accounted, segments_in_order
-from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
+from podcast_assets.metadata import picture, preview, run_facts, table_facts
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.stages.diarize import Diarize
 from podcast_assets.stages.runner import run_stage
@@ -44,7 +44,7 @@ def diarized_segments(
                 "profile": profile.name,
                 "engine": stage.engine.name,
                 "hours_of_speech": round(float(rows["duration"].sum()) / 3600, 4),
-                "speakers": counts(found),
+                "speakers": ", ".join(f"{name}: {n}" for name, n in found.items()),
                 "who_speaks_when": picture(plots.timeline(shown), "who speaks when"),
                 "segments": preview(rows, ["segment_id", "start", "end", "speaker"]),
             },

@@ -15,6 +15,9 @@ from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.stages.ingest import Ingest, ingest_episode
 from podcast_assets.stages.runner import run_stage
 
+ARRIVAL = "arrival"
+"""Metadata key of the signature of what had arrived, by which the sensor knows a batch that it did not start."""
+
 
 @batch_asset(
     group="intake",
@@ -31,7 +34,8 @@ def raw_audio(
     room, settings = store.get(), pipeline.settings()
 
     def work(batch: str) -> BatchResult:
-        unpacked = unpack(room, find_arrival(room, batch))
+        arrival = find_arrival(room, batch)
+        unpacked = unpack(room, arrival)
         found = recordings(unpacked.files)
         joined = metadata.join([f.name for f in unpacked.files], unpacked.metadata)
         stage = Ingest(room)
@@ -54,6 +58,7 @@ def raw_audio(
             metadata={
                 **table_facts(room, "raw_audio", batch, rows),
                 **run_facts(run),
+                ARRIVAL: arrival.signature,
                 "files": counts(dict(rows["status"].value_counts().iter_rows())),
                 "hours": round(float(done["duration"].sum()) / 3600, 4),
                 "bytes": int(rows["bytes"].sum()),

@@ -1,5 +1,6 @@
 """What a media file says about itself, without decoding it."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -82,9 +83,8 @@ def _declared_duration(file: BinaryIO, container: "InputContainer", stream: "Aud
 
 def _matroska_duration(container: "InputContainer", stream: "AudioStream") -> float | None:
     """The track's end from the DURATION tag that muxers write, else the file's, less the track's start."""
-    if match := stream.metadata.get("DURATION"):
-        hours, minutes, seconds = match.split(":")
-        end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\0?", stream.metadata.get("DURATION", ""), re.ASCII):
+        end = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
     elif container.duration and not container.streams.video:  # a film may well be longer than its sound
         end = container.duration / 1e6
     else:

@@ -81,6 +81,9 @@ class AudioReader:
         while True:
             try:
                 packet = next(packets, None)
+            except IndexError:  # PyAV does not know a stream that appears midway, as in MPEG-TS, until asked anew
+                packets = self._container.demux(self._stream)
+                continue
             except FFmpegError as error:
                 self._unreadable = error.strerror or str(error)
                 return
@@ -136,7 +139,13 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
 
     with open_source(source) as file:
         try:
-            container = av.open(file, "r", container_options={"format_whitelist": _FORMATS}, buffer_size=_BUFFER)
+            container = av.open(
+                file,
+                "r",
+                container_options={"format_whitelist": _FORMATS},
+                metadata_errors="replace",  # tags in Latin-1 are common
+                buffer_size=_BUFFER,
+            )
         except FFmpegError as error:
             raise _why_not_opened(file, error) from None
         with container:

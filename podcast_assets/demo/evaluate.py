@@ -36,14 +36,15 @@ def evaluate(store: Store, batch: str) -> list[Evaluation]:
         ImportError: the extra `demo` is not installed.
     """
     import jiwer
-    from pyannote.core import Annotation, Segment
+    from pyannote.core import Annotation, Segment, Timeline
     from pyannote.metrics.diarization import DiarizationErrorRate
 
     audio = _table(store, "raw_audio", batch).filter(status="done")
     samples = _table(store, "hf_shards", batch).sort("episode_id", "start")
     rate = DiarizationErrorRate(collar=COLLAR)
     results, said, heard = [], list[str](), list[str]()
-    for episode_id, source in audio.select("episode_id", "source").iter_rows():
+    for episode_id, source, duration in audio.select("episode_id", "source", "duration").iter_rows():
+        scored = Timeline([Segment(0, duration)])
         reference = load_reference(PurePosixPath(source).stem)
         rows = samples.filter(episode_id=episode_id)
         expected, found = Annotation(), Annotation()
@@ -58,7 +59,7 @@ def evaluate(store: Store, batch: str) -> list[Evaluation]:
                 source,
                 len(said[-1].split()),
                 jiwer.wer(said[-1], heard[-1]),
-                cast("float", rate(expected, found)),
+                cast("float", rate(expected, found, uem=scored)),
                 rows["speaker"].n_unique(),
                 len(expected.labels()),
             )

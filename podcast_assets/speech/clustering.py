@@ -12,7 +12,7 @@ Labels = npt.NDArray[np.intp]
 MAX_WINDOWS = 4_000
 """Windows that are clustered (50 minutes of speech at a hop of 0.75 s); Ward's method needs memory with the square of it, 64 MB here."""
 
-_SEED = 3  # windows that a group must have for its centre and spread to mean something
+_SEED = 2  # windows: a lone one is most often two voices, or no voice
 
 
 def cluster_speakers(
@@ -20,9 +20,9 @@ def cluster_speakers(
     *,
     min_speakers: int = 1,
     max_speakers: int = 6,
-    min_distance: float = 4.0,
-    min_separation: float = 5.0,
-    min_windows: int = 7,
+    min_distance: float = 3.75,
+    min_separation: float = 5.5,
+    min_windows: int = 4,
 ) -> Labels:
     """Gives every window a speaker.
 

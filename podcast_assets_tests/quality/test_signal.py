@@ -73,6 +73,12 @@ def test_bandwidth_follows_a_low_pass(cutoff):
     assert bandwidth_hz(narrow, RATE) == pytest.approx(cutoff, rel=0.06)
 
 
+@pytest.mark.parametrize(("level", "bandwidth"), [(-35, 8000), (-65, 2000)])
+def test_bandwidth_counts_what_is_less_than_50_db_below_the_strongest(level, bandwidth):
+    low = soxr.resample(soxr.resample(noise(3), RATE, 4000), 4000, RATE)
+    assert bandwidth_hz(low + noise(3, 0.1 * 10 ** (level / 20)), RATE) == pytest.approx(bandwidth, rel=0.06)
+
+
 def test_bandwidth_of_white_noise_is_half_the_rate():
     assert bandwidth_hz(noise(3), RATE) == 8000
     assert bandwidth_hz(noise(3), 48_000) == 24_000

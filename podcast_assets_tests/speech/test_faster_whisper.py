@@ -1,6 +1,8 @@
 """The faster-whisper engine, end to end with the demonstration model on the sample batch."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import huggingface_hub
 import jiwer
@@ -122,6 +124,35 @@ def test_silence_gives_an_empty_text(transcriber: FasterWhisperTranscriber) -> N
         assert transcript.no_speech_prob > 0.6
 
 
+class Murmur:
+    """In place of faster-whisper's pipeline: the same words for every clip, with the given figures."""
+
+    def __init__(self, no_speech_prob: float, avg_logprob: float) -> None:
+        self.model = SimpleNamespace(supported_languages=["en"])
+        self.figures = {"no_speech_prob": no_speech_prob, "avg_logprob": avg_logprob}
+
+    def transcribe(self, audio: Samples, *, clip_timestamps: list[dict[str, float]], **_: Any) -> Any:
+        clips = [int(clip["start"] * 100) for clip in clip_timestamps]
+        return [
+            SimpleNamespace(seek=at, text=" thank you", words=[], tokens=[1, 2], **self.figures) for at in clips
+        ], None
+
+
+@pytest.mark.parametrize(
+    ("no_speech_prob", "avg_logprob", "text"),
+    [(0.9, -1.5, ""), (0.9, -0.5, "thank you"), (0.2, -1.5, "thank you")],
+)
+def test_text_that_the_model_itself_takes_for_silence_is_dropped(
+    no_speech_prob: float, avg_logprob: float, text: str
+) -> None:
+    murmur: Any = Murmur(no_speech_prob, avg_logprob)
+    transcriber = FasterWhisperTranscriber(FasterWhisper(), murmur)
+    (transcript,) = transcriber.transcribe(noise(2), [Turn(0, 2, "A")], language="en")
+    assert transcript.text == text
+    assert transcript.no_speech_prob == pytest.approx(no_speech_prob)
+    assert transcript.avg_logprob == pytest.approx(avg_logprob)
+
+
 def test_nothing_to_hear_is_not_an_error(transcriber: FasterWhisperTranscriber) -> None:
     audio = noise(1)
     assert transcriber.transcribe(audio, []) == []
@@ -151,6 +182,7 @@ def test_long_turns_are_cut_in_their_pauses() -> None:
 @pytest.mark.parametrize("seconds", [8.0, 8.01, 8.5, 16.0, 16.1, 61.3])
 def test_clips_are_never_too_long_and_leave_nothing_out(seconds: float) -> None:
     audio = noise(seconds)
+    audio[int(7.7 * SAMPLE_RATE) : int(7.95 * SAMPLE_RATE)] = 0  # a pause so late that a scrap would be left
     clips = list(cut_turns(audio, [Turn(0, seconds, "A")], 8.0))
     assert all(c.seconds <= 8.0 for c in clips)
     assert sum(c.end - c.start for c in clips) == len(audio)

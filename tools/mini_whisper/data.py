@@ -45,7 +45,7 @@ class Tokens:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         def special(name: str) -> int:
-            return tokenizer.token_to_id(f"<|{name}|>")
+            return tokenizer.get_vocab()[f"<|{name}|>"]
 
         self.size = tokenizer.get_vocab_size()
         self.start = special("startoftranscript")

@@ -1,6 +1,6 @@
 """Word error rate and word times of a converted model on held-out sentences.
 
-python -m tools.mini_whisper.evaluate podcast_assets/demo/model --utterances test.pkl --beam-size 5
+python -m tools.mini_whisper.evaluate podcast_assets/demo/model --utterances test.pkl
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=Path, required=True, help="file written by synthesize --held-out")
     parser.add_argument("--limit", type=int, default=150)
     parser.add_argument("--beam-size", type=int, default=5)
-    parser.add_argument("--timestamps", action="store_true", help="decode with timestamp tokens")
+    parser.add_argument("--no-timestamps", action="store_true", help="decode without timestamp tokens")
     args = parser.parse_args()
 
     model = WhisperModel(str(args.model), device="cpu", compute_type="int8", cpu_threads=1)
@@ -40,7 +40,7 @@ def main() -> None:
             language="en",
             beam_size=args.beam_size,
             word_timestamps=True,
-            without_timestamps=not args.timestamps,
+            without_timestamps=args.no_timestamps,
             temperature=0.0,
             condition_on_previous_text=False,
         )

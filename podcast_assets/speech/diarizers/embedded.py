@@ -30,9 +30,10 @@ class EmbeddedDiarizer(Engine):
     """Lower than for transcription: far-field voices reach 0.5 only in part, and a missed stretch is lost for every later stage."""
     window: float = Field(1.5, gt=0)
     """Seconds of speech in one voice print."""
-    min_distance: float = Field(4.0, gt=0)
-    min_separation: float = Field(5.0, gt=0)
-    min_speaker_speech: float = Field(5.0, ge=0)
+    min_distance: float = Field(3.75, gt=0)
+    """See `cluster_speakers`, as for the next."""
+    min_separation: float = Field(5.5, gt=0)
+    min_speaker_speech: float = Field(3.0, ge=0)
     """Seconds of speech that make a speaker; less is given to the nearest one."""
     switch_cost: float = Field(40.0, ge=0)
     """Log-likelihood that a change of speaker inside a stretch of speech must gain."""

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from pydantic import Field
 from podcast_assets.engines import Engine, EngineUnavailable
 from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Transcriber, Transcript, Turn, Word
-from podcast_assets.speech.vad import speech_stretches
+from podcast_assets.speech.vad import model_file, speech_stretches
 
 _FRAME = 0.01  # seconds
+_MISSING = "pocketsphinx is not installed here: pip install pocketsphinx"
 _VARIANT = re.compile(r"\(\d+\)$")  # the dictionary's mark of a second pronunciation: "read(2)"
 _FILLER = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")  # <s>, </s>, <sil>, [NOISE], ++BREATH++
 
@@ -28,11 +30,12 @@ class Pocketsphinx(Engine):
     """Settings of PocketSphinx with the US-English model of its own package."""
 
     name = "pocketsphinx"
-    packages = ("pocketsphinx",)
+    packages = ("pocketsphinx", "faster-whisper", "onnxruntime")
     embedded = True
 
     max_piece: float = Field(15.0, gt=0)
-    """Seconds of a turn that are decoded at once, at most: the search goes astray in long pieces. Longer turns are cut in pauses."""
+    """Seconds of a turn that are decoded at once, at most: the search goes astray in long pieces. Longer turns are cut in pauses, or
+    evenly where there is none."""
 
     def load(self) -> Transcriber:
         """The recognizer with its model in memory.
@@ -43,15 +46,20 @@ class Pocketsphinx(Engine):
         try:
             from pocketsphinx import Decoder
         except ImportError as error:
-            raise EngineUnavailable("pocketsphinx is not installed: pip install pocketsphinx") from error
+            raise EngineUnavailable(_MISSING) from error
         return _Worker(Decoder(samprate=SAMPLE_RATE, loglevel="FATAL"), self.max_piece)
 
     def model_files(self) -> list[Path]:
-        """Acoustic model, dictionary and language model inside the installed package; found without importing it."""
+        """Acoustic model, dictionary and language model inside the installed package, and Silero's network; nothing is imported.
+
+        Raises:
+            EngineUnavailable: a package is not installed.
+        """
         spec = find_spec("pocketsphinx")
         if spec is None or spec.origin is None:
-            return []
-        return sorted(f for f in (Path(spec.origin).parent / "model" / "en-us").rglob("*") if f.is_file())
+            raise EngineUnavailable(_MISSING)
+        model = Path(spec.origin).parent / "model" / "en-us"
+        return [*sorted(f for f in model.rglob("*") if f.is_file()), model_file()]
 
 
 class _Worker:
@@ -89,10 +97,10 @@ class _Worker:
     def _words(self, audio: Samples, start: float, end: float) -> Iterator[Word]:
         decoder = self._decoder
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
+        decoder.reinit_feat()  # forgets the noise of what came before: a turn's words do not depend on the turns before it
         decoder.start_utt()
         decoder.process_raw(pcm.tobytes(), full_utt=True)
         decoder.end_utt()
-        logmath = decoder.get_logmath()
         for segment in decoder.seg() or ():
             if _FILLER.fullmatch(segment.word):
                 continue
@@ -100,25 +108,23 @@ class _Worker:
                 word=_VARIANT.sub("", segment.word),
                 start=start + segment.start_frame * _FRAME,
                 end=min(start + (segment.end_frame + 1) * _FRAME, end),
-                probability=min(logmath.exp(segment.prob), 1.0),
+                probability=min(segment.prob, 1.0),
             )
 
 
 def _pieces(audio: Samples, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
-    """The turn as (start, end) in seconds: whole if it is short, else cut in its pauses, else cut evenly."""
-    end = min(turn.end, len(audio) / SAMPLE_RATE)
-    if end - turn.start <= max_piece:
-        if end - turn.start > 2 * _FRAME:
-            yield turn.start, end
-        return
-    piece = audio[round(turn.start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    """Speech of the turn as (start, end) in seconds: neighbouring stretches together, none longer than `max_piece`.
+
+    Only what the voice activity detector calls speech is decoded: given silence, the recognizer is sure to have heard a word.
+    """
+    piece = audio[round(turn.start * SAMPLE_RATE) : round(turn.end * SAMPLE_RATE)]
     joined: list[tuple[float, float]] = []
-    for a, b in speech_stretches(piece, min_silence=0.2, pad=0.1):
-        if joined and b - joined[-1][0] <= max_piece:
-            joined[-1] = (joined[-1][0], b)
+    for start, end in speech_stretches(piece, min_silence=0.3, pad=0.15):
+        if joined and end - joined[-1][0] <= max_piece:
+            joined[-1] = (joined[-1][0], end)
         else:
-            joined.append((a, b))
-    for a, b in joined:
-        count = math.ceil((b - a) / max_piece)
-        for i in range(count):
-            yield turn.start + a + (b - a) * i / count, turn.start + a + (b - a) * (i + 1) / count
+            joined.append((start, end))
+    for start, end in joined:
+        count = math.ceil((end - start) / max_piece)
+        borders = [turn.start + start + (end - start) * i / count for i in range(count + 1)]
+        yield from pairwise(borders)
