@@ -1,7 +1,6 @@
 """`podcast-assets …`: what people type. Each command is a few lines; the rooms below do the work."""
 
 import json
-import logging
 import os
 import sys
 import time
@@ -41,8 +40,6 @@ class _Clean(click.Group):
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
     """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""
-    logging.getLogger("podcast_assets").addHandler(_stderr())
-    logging.getLogger("podcast_assets").setLevel(logging.INFO)
 
 
 @main.command()
@@ -227,12 +224,6 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
 def _settings(**given: Any) -> Settings:
     """The settings of the environment, with what was given on the command line."""
     return Settings(**{k: v for k, v in given.items() if v is not None})
-
-
-def _stderr() -> logging.Handler:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    return handler
 
 
 if __name__ == "__main__":

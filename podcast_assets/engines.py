@@ -53,6 +53,17 @@ class Engine(BaseModel):
         """
         raise NotImplementedError
 
+    def fetch(self) -> None:
+        """Bring the model to this machine where it is not there yet, so that its content can be part of the identity.
+
+        Raises:
+            EngineUnavailable: it cannot be had.
+        """
+
+    def device_name(self) -> str | None:
+        """The device to be held while the worker lives ("cuda:0"); None for engines that anything can share."""
+        return None
+
     def model_files(self) -> list[Path]:
         """Local files that hold the model, in a fixed order; their content is part of the identity."""
         return []

@@ -75,7 +75,7 @@ def make_profile(settings: Settings, name: str, reason: str) -> Profile:
         reason=reason,
         diarizer=make_engine("diarizer", "embedded"),
         transcriber=_transcriber(settings, name),
-        scorer=make_engine("scorer", "dnsmos"),
+        scorer=make_engine("scorer", "dnsmos", hop=settings.dnsmos_hop),
     )
 
 
@@ -85,7 +85,7 @@ def _transcriber(settings: Settings, name: str) -> Engine:
     if name == "demo":
         from podcast_assets.demo import TRANSCRIBER
 
-        return make_engine("transcriber", "faster-whisper", **TRANSCRIBER)
+        return make_engine("transcriber", "faster-whisper", device="cpu", **TRANSCRIBER)
     return make_engine(
         "transcriber",
         "faster-whisper",

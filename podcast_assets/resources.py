@@ -27,6 +27,7 @@ class PipelineResource(dg.ConfigurableResource):
     min_speakers: int
     max_speakers: int
     policy: str
+    dnsmos_hop: float
     shard_codec: str
     shard_rate: int
     shard_bytes: int

@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     min_speakers: int = Field(default=1, ge=1, description="Fewest speakers of an episode.")
     max_speakers: int = Field(default=6, ge=1, description="Most speakers of an episode.")
     policy: str = Field(default="asr", description="Policy that decides `keep`: all, asr, or the path of a TOML file.")
+    dnsmos_hop: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds between the windows of DNSMOS; 1 is the reference, 9 is several times as fast and a little off.",
+    )
     shard_codec: Literal["flac", "opus", "mp3", "wav"] = Field(default="flac", description="Audio codec of the shards.")
     shard_rate: int = Field(
         default=24_000, ge=8_000, description="Highest sample rate in the shards, Hz; never upsampled."

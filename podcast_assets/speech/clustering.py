@@ -10,7 +10,7 @@ from podcast_assets.speech.voiceprints import Floats
 Labels = npt.NDArray[np.intp]
 
 MAX_WINDOWS = 4_000
-"""Windows that are clustered (50 minutes of speech at a hop of 0.75 s); Ward's method needs memory with the square of it, 64 MB here."""
+"""Windows that are clustered: 50 minutes of speech at a hop of 0.75 s. Ward's method takes memory with their square, here 64 MB."""
 
 _SEED = 2  # windows: a lone one is most often two voices, or no voice
 
@@ -26,10 +26,11 @@ def cluster_speakers(
 ) -> Labels:
     """Gives every window a speaker.
 
-    Ward's method makes twice as many groups as there may be speakers; then the two groups that differ least become one, as long as
-    they could be one voice. Two groups are two voices if their centres are apart both in absolute terms and in relation to the spread
-    of each group along the line between the centres. The second test does not depend on the length of the episode, as Ward's own
-    distance does: half of a single normal cloud is never far from the other half by that measure, however many points there are.
+    Ward's method makes twice as many groups as there may be speakers; then the two groups that differ least become one, as long
+    as they could be one voice. Two groups are two voices if their centres are apart both in absolute terms and in relation to the
+    spread of each group along the line between the centres. The second test does not depend on the length of the episode, as
+    Ward's own distance does: by that measure half of a normal cloud is never far from its other half, however many the points.
+    Beyond `MAX_WINDOWS` an even sample is clustered, and every window goes to the nearest centre.
 
     Args:
         prints: one row per window, shape (n, d).

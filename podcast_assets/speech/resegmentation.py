@@ -1,15 +1,19 @@
 """Moves the borders between speakers to where the voice changes.
 
-The classical second pass (LIUM, ICSI): one Gaussian mixture per speaker over the cepstra of the first pass, then the best path through
-a hidden Markov model whose only parameter is what a change of speaker costs.
+The classical second pass (as in LIUM's and ICSI's systems): one Gaussian mixture per speaker, learned from the first pass, then the
+best path through a hidden Markov model whose only parameter is what a change of speaker costs.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.voiceprints import FRAME_RATE, LOUD, Floats, Frames
+from podcast_assets.speech.voiceprints import FRAME_RATE, LOUD, Frames
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 STEP = 10
 """Frames that share a label: borders fall on tenths of a second from the start of a stretch."""
@@ -59,7 +63,7 @@ def resegment(
     return out
 
 
-def _model(features: Frames, pieces: Sequence[Piece], components: int, max_frames: int):
+def _model(features: Frames, pieces: Sequence[Piece], components: int, max_frames: int) -> "GaussianMixture":
     from sklearn.mixture import GaussianMixture
 
     index = np.concatenate([np.arange(round(s * FRAME_RATE), round(e * FRAME_RATE)) for s, e, _ in pieces])
@@ -72,7 +76,7 @@ def _model(features: Frames, pieces: Sequence[Piece], components: int, max_frame
     ).fit(features.cepstra[index])
 
 
-def _best_path(likelihood: npt.NDArray[np.floating] | Floats, switch_cost: float) -> npt.NDArray[np.intp]:
+def _best_path(likelihood: npt.NDArray[np.floating], switch_cost: float) -> npt.NDArray[np.intp]:
     """Viterbi's path through log-likelihoods, shape (steps, speakers), where every change costs the same."""
     steps, speakers = likelihood.shape
     stay, came_from = np.arange(speakers), np.zeros((steps, speakers), np.intp)

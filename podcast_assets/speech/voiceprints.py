@@ -1,8 +1,8 @@
 """Voice prints from spectral statistics: what a machine without model downloads can know of a speaker's voice.
 
-The print of a window is the mean and standard deviation of its mel-frequency cepstral coefficients (MFCC; Davis and Mermelstein, 1980)
-over its loud frames, put through a linear discriminant analysis (LDA) that keeps what tells speakers apart and shrinks what tells
-words apart: within one speaker every direction has unit variance, so distances between prints have one scale in every recording.
+The print of a window is the mean and standard deviation of its mel-frequency cepstral coefficients (MFCC; Davis and Mermelstein,
+1980) over its loud frames, put through a linear discriminant analysis (LDA) that keeps what tells speakers apart and shrinks what
+tells words apart: within one speaker every direction has unit variance, so distances have one scale in every recording.
 This is the classical recipe from before neural embeddings. It tells clear voices of one recording apart; it does not recognize a
 person across rooms and microphones. `tools/voiceprints/train.py` makes the LDA.
 """
@@ -59,10 +59,10 @@ def frames(audio: Samples) -> Frames:
         first, last = start * _HOP - margin, stop * _HOP + margin
         piece = np.pad(audio[max(first, 0) : last], (max(-first, 0), max(last - len(audio), 0)))
         windows = np.lib.stride_tricks.sliding_window_view(piece, _WINDOW)[::_HOP]
-        spectrum = rfft(windows * taper, axis=1)
-        mel = (spectrum.real**2 + spectrum.imag**2) @ filters.T
+        mel = np.abs(np.asarray(rfft(windows * taper, axis=1))) ** 2 @ filters.T
         energy[start:stop] = np.log10(np.maximum(mel.sum(axis=1), _FLOOR))
-        cepstra[start:stop] = dct(np.log10(np.maximum(mel, _FLOOR)), axis=1, norm="ortho")[:, 1 : COEFFICIENTS + 1]
+        cepstrum = np.asarray(dct(np.log10(np.maximum(mel, _FLOOR)), axis=1, norm="ortho"))
+        cepstra[start:stop] = cepstrum[:, 1 : COEFFICIENTS + 1]
     return Frames(cepstra, energy)
 
 
@@ -100,7 +100,7 @@ def voiceprints(statistics: Floats, weights: Path = WEIGHTS) -> Floats:
         Shape (n, d).
     """
     mean, projection = _weights(weights)
-    return (statistics - mean) @ projection
+    return ((statistics - mean) @ projection).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=4)

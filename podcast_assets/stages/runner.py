@@ -18,7 +18,7 @@ import polars as pl
 
 from podcast_assets.errors import BadInput
 from podcast_assets.schema import FAILURES, PROVENANCE, empty, table
-from podcast_assets.stages.device import BrokenDevice, looks_like_device_error
+from podcast_assets.stages.device import BrokenDevice, device_lock, looks_like_device_error
 from podcast_assets.stages.prefetch import prefetched
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import Checkpoints, Committed, StageRun
@@ -63,9 +63,11 @@ def run_stage(
 
     Raises:
         BrokenDevice: several episodes in a row failed as if the device were broken; what is done is kept.
-        EngineUnavailable: the engine cannot be loaded here.
+        EngineUnavailable: the engine or its model cannot be had here.
     """
     began = time.monotonic()
+    if stage.engine is not None:
+        stage.engine.fetch()
     checkpoints = Checkpoints(store, stage.name, batch, stage.columns)
     committed = Committed.read(store, stage, batch)
     tally = _Tally()
@@ -79,7 +81,10 @@ def run_stage(
         log.info(
             "%s: %s takes %d of %d episodes from before", batch, stage.name, len(episodes) - len(todo), len(episodes)
         )
-    audio = _work(stage, batch, todo, fingerprints, checkpoints, committed, tally, report, prefetch) if todo else 0.0
+    audio = 0.0
+    if todo:
+        with device_lock(stage.engine.device_name() if stage.engine else None):
+            audio = _work(stage, batch, todo, fingerprints, checkpoints, committed, tally, report, prefetch)
     order = [e.episode_id for e in episodes]
     return StageRun(
         stage=stage,

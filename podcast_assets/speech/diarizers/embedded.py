@@ -73,7 +73,7 @@ class _Worker:
         if not stretches:
             return []
         features = voiceprints.frames(audio)
-        windows = [w for stretch in stretches for w in _windows(*stretch, s.window)]
+        windows = [w for stretch in stretches for w in split_windows(*stretch, s.window)]
         prints = voiceprints.voiceprints(voiceprints.window_statistics(features, windows))
         labels = cluster_speakers(
             prints,
@@ -83,8 +83,8 @@ class _Worker:
             min_separation=s.min_separation,
             min_windows=math.ceil(s.min_speaker_speech / (s.window / 2)),
         )
-        first_pass = [(*middle, int(label)) for middle, label in zip(_middles(windows), labels, strict=True)]
-        return _turns(resegment(features, stretches, first_pass, switch_cost=s.switch_cost), s.max_gap)
+        first_pass = [(*middle, int(label)) for middle, label in zip(middles(windows), labels, strict=True)]
+        return join_turns(resegment(features, stretches, first_pass, switch_cost=s.switch_cost), s.max_gap)
 
 
 def _bounds(settings: EmbeddedDiarizer, least: int | None, most: int | None) -> tuple[int, int]:
@@ -100,7 +100,7 @@ def _bounds(settings: EmbeddedDiarizer, least: int | None, most: int | None) -> 
     return low, high
 
 
-def _windows(start: float, end: float, length: float) -> list[tuple[float, float]]:
+def split_windows(start: float, end: float, length: float) -> list[tuple[float, float]]:
     """Windows that cover a stretch, each overlapping the next by about half; a short stretch is one window."""
     if end - start <= 1.2 * length:
         return [(start, end)]
@@ -109,14 +109,14 @@ def _windows(start: float, end: float, length: float) -> list[tuple[float, float
     return [(start + i * hop, start + i * hop + length) for i in range(count)]
 
 
-def _middles(windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def middles(windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """The part of each window that is nearer to its centre than to a neighbour's: overlaps are cut in half."""
     starts = [max(s, (s + windows[i - 1][1]) / 2) if i else s for i, (s, _) in enumerate(windows)]
     ends = [min(e, (e + windows[i + 1][0]) / 2) if i + 1 < len(windows) else e for i, (_, e) in enumerate(windows)]
     return list(zip(starts, ends, strict=True))
 
 
-def _turns(pieces: list[Piece], max_gap: float) -> list[Turn]:
+def join_turns(pieces: list[Piece], max_gap: float) -> list[Turn]:
     """Pieces as turns: one speaker's neighbours become one turn, and speakers are named by first appearance."""
     names: dict[int, str] = {}
     turns: list[Turn] = []

@@ -1,4 +1,9 @@
-"""Whisper by faster-whisper (CTranslate2): CPU or NVIDIA GPU, word times, no torch."""
+"""Whisper by faster-whisper (CTranslate2): CPU or NVIDIA GPU, word times, no torch.
+
+Every turn, or piece of a long one, is a clip of `BatchedInferencePipeline`: on the sample batch it gives the words and
+times of `WhisperModel.transcribe`, called clip by clip, and can decode several at once. There is no second try at a
+higher temperature; loops are left for compression_ratio to show.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -87,6 +92,26 @@ class FasterWhisper(Engine):
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be loaded: {reason}") from error
         return FasterWhisperTranscriber(self, faster_whisper.BatchedInferencePipeline(model))
+
+    def fetch(self) -> None:
+        """Download a model of the hub that is not cached.
+
+        Raises:
+            EngineUnavailable: the package is missing, or the hub does not give the model.
+        """
+        if _is_folder(self.model) or _cached(self.model):
+            return
+        try:
+            from faster_whisper.utils import download_model
+
+            download_model(self.model)
+        except Exception as error:  # package, hub and network errors have no common base
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be had from the hub: {reason}") from error
+
+    def device_name(self) -> str | None:
+        """The GPU, where there is one."""
+        return f"cuda:{self.device_index}" if self._device() == "cuda" else None
 
     def model_files(self) -> list[Path]:
         """The files of the folder or of the cached download; none before a model of the hub was downloaded."""

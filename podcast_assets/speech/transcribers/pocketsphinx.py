@@ -1,7 +1,7 @@
 """English speech recognition with nothing to download: PocketSphinx, whose package carries its model.
 
-A classical recognizer (hidden Markov models, trigram language model): about every fourth word of real speech is wrong. It is here so
-that a machine without a model hub gives real, timed words; rows that it makes are marked as embedded.
+A classical recognizer (hidden Markov models, trigram language model): about every third word of real speech is wrong. It is here
+so that a machine without a model hub gives real, timed words; rows that it makes are marked as embedded.
 """
 
 import math
@@ -34,8 +34,8 @@ class Pocketsphinx(Engine):
     embedded = True
 
     max_piece: float = Field(15.0, gt=0)
-    """Seconds of a turn that are decoded at once, at most: the search goes astray in long pieces. Longer turns are cut in pauses, or
-    evenly where there is none."""
+    """Seconds of a turn that are decoded at once, at most: the search goes astray in long pieces. Longer turns are cut in
+    pauses, or evenly where there is none."""
 
     def load(self) -> Transcriber:
         """The recognizer with its model in memory.
@@ -70,8 +70,8 @@ class _Worker:
     def transcribe(self, audio: Samples, turns: Sequence[Turn], *, language: str | None = None) -> list[Transcript]:
         """One transcript per turn.
 
-        `avg_logprob` is the mean natural logarithm of the words' posterior probabilities (a Whisper model's is over tokens: the two do
-        not compare). The language is always "en", without a probability: nothing was identified.
+        `avg_logprob` is the mean natural logarithm of the words' posterior probabilities (a Whisper model's is over tokens: the
+        two do not compare). The language is always "en", without a probability: nothing was identified.
 
         Raises:
             ValueError: the episode is not English.

@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faster_whisper.audio import decode_audio
+from pyannote.core import Annotation, Segment
+from pyannote.metrics.diarization import DiarizationErrorRate
+
+import podcast_assets.demo
+from podcast_assets.engines import make_engine
+from podcast_assets.speech import clustering
+from podcast_assets.speech.rttm import parse_rttm
+from podcast_assets.speech.types import SAMPLE_RATE, Diarizer, Samples, Turn
+
+DEMO = Path(podcast_assets.demo.__file__).parent
+EPISODES = sorted(f for f in (DEMO / "batch").iterdir() if (DEMO / "references" / f"{f.stem}.rttm").exists())
+
+
+@pytest.fixture(scope="module")
+def diarizer() -> Diarizer:
+    return make_engine("diarizer", "embedded").load()
+
+
+def load(file: Path) -> tuple[Samples, list[Turn]]:
+    turns = parse_rttm((DEMO / "references" / f"{file.stem}.rttm").read_text())[file.stem]
+    return np.asarray(decode_audio(str(file)), np.float32), turns
+
+
+def annotation(turns: list[Turn]) -> Annotation:
+    result = Annotation()
+    for i, turn in enumerate(turns):
+        result[Segment(turn.start, turn.end), i] = turn.speaker
+    return result
+
+
+@pytest.mark.parametrize("file", EPISODES, ids=lambda f: f.stem)
+def test_finds_who_spoke_when_in_the_sample_batch(diarizer: Diarizer, file: Path):
+    audio, reference = load(file)
+    turns = diarizer.diarize(audio)
+    assert turns[0].speaker == "SPEAKER_00"
+    assert len({t.speaker for t in turns}) == len({t.speaker for t in reference})
+    assert abs(DiarizationErrorRate(collar=0.25)(annotation(reference), annotation(turns))) <= 0.10
+    borders = [t for turn in turns for t in (turn.start, turn.end)]
+    assert borders == sorted(borders)
+    assert borders[-1] <= len(audio) / SAMPLE_RATE
+    assert all(isinstance(b, float) for b in borders)
+
+
+@pytest.mark.parametrize("speaker", ["SPEAKER_00", "SPEAKER_01"])
+def test_one_voice_stays_one_speaker(diarizer: Diarizer, speaker: str):
+    audio, reference = load(DEMO / "batch" / "night-science.mp3")
+    pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+    alone = [x for t in reference if t.speaker == speaker for x in (audio[_span(t)], pause)]
+    assert {t.speaker for t in diarizer.diarize(np.concatenate(alone))} == {"SPEAKER_00"}
+
+
+def _span(turn: Turn) -> slice:
+    return slice(round(turn.start * SAMPLE_RATE), round(turn.end * SAMPLE_RATE))
+
+
+def test_the_number_of_speakers_can_be_given(diarizer: Diarizer):
+    audio, _ = load(DEMO / "batch" / "night-science.mp3")
+    assert len({t.speaker for t in diarizer.diarize(audio, max_speakers=1)}) == 1
+    assert len({t.speaker for t in diarizer.diarize(audio, min_speakers=3)}) == 3
+    with pytest.raises(ValueError, match="at least 3 and at most 2"):
+        diarizer.diarize(audio, min_speakers=3, max_speakers=2)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2, 3])
+def test_no_speech_gives_no_turns(diarizer: Diarizer, seconds: float):
+    assert diarizer.diarize(np.zeros(int(seconds * SAMPLE_RATE), np.float32)) == []
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 1.5])
+def test_a_clip_too_short_to_compare_is_one_speaker_at_most(diarizer: Diarizer, seconds: float):
+    audio, reference = load(DEMO / "batch" / "night-science.mp3")
+    start = round((reference[0].start + 0.1) * SAMPLE_RATE)
+    turns = diarizer.diarize(audio[start : start + int(seconds * SAMPLE_RATE)])
+    assert {t.speaker for t in turns} <= {"SPEAKER_00"}
+
+
+def test_the_weights_and_the_voice_activity_model_are_part_of_the_identity():
+    engine = make_engine("diarizer", "embedded")
+    assert [f.suffix for f in engine.model_files()] == [".npz", ".onnx"]
+    assert engine.identity() != make_engine("diarizer", "embedded", min_separation=6).identity()
+
+
+def voices(*sizes: int, apart: float = 9.0) -> tuple[np.ndarray, np.ndarray]:
+    """Prints of made-up voices, unit variance in 24 dimensions, in random order, with the voice of each."""
+    rng = np.random.default_rng(0)
+    truth = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    centres = apart / np.sqrt(2) * np.eye(24)[: len(sizes)]
+    return (centres[truth] + rng.normal(size=(len(truth), 24))).astype(np.float32), truth
+
+
+@pytest.mark.parametrize("sizes", [(1,), (30,), (3_000,), (40, 40), (600, 30), (50, 60, 70, 80)])
+def test_clusters_are_the_voices_however_many_windows_there_are(sizes: tuple[int, ...]):
+    prints, truth = voices(*sizes)
+    labels = clustering.cluster_speakers(prints)
+    assert len(set(zip(labels.tolist(), truth.tolist(), strict=True))) == len(sizes)
+
+
+def test_a_long_episode_is_clustered_by_a_sample(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(clustering, "MAX_WINDOWS", 100)
+    prints, truth = voices(700, 900)
+    labels = clustering.cluster_speakers(prints)
+    assert len(set(zip(labels.tolist(), truth.tolist(), strict=True))) == 2
