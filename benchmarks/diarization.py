@@ -22,7 +22,7 @@ from sklearn.cluster import SpectralClustering
 from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-import podcast_assets.demo
+from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.speech.clustering import Labels, cluster_speakers
 from podcast_assets.speech.diarizers.embedded import EmbeddedDiarizer, join_turns, middles, split_windows
 from podcast_assets.speech.resegmentation import resegment
@@ -31,7 +31,6 @@ from podcast_assets.speech.types import SAMPLE_RATE, Samples, Turn
 from podcast_assets.speech.vad import speech_stretches
 from podcast_assets.speech.voiceprints import Floats, frames, voiceprints, window_statistics
 
-DEMO = Path(podcast_assets.demo.__file__).parent
 SETTINGS = EmbeddedDiarizer()
 Cluster = Callable[[Floats], Labels]
 
@@ -137,7 +136,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder with recordings and .rttm files")
     parser.add_argument("--files", action="store_true", help="a line per recording for the engine too")
     args = parser.parse_args()
-    data = list(recordings(DEMO / "batch", DEMO / "references", "sample batch"))
+    data = list(recordings(BATCH, REFERENCES, "sample batch"))
     if args.real:
         data += recordings(args.real, args.real, str(args.real.name))
     frames(data[0].audio)  # imports and model loading are not what is timed

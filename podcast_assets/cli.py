@@ -132,6 +132,30 @@ def backfill(batches: tuple[str, ...], everything: bool, here: bool, profile: st
 
 
 @main.command()
+@click.argument("batches", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All batches that lie under incoming/.")
+@_STORE
+def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
+    """Make BATCHES under incoming/ partitions, without waiting for the sensor; then any way of Dagster's can start them."""
+    import dagster as dg
+
+    from podcast_assets.instance import prepare_home
+    from podcast_assets.intake.arrivals import find_arrival, list_incoming
+    from podcast_assets.launch import add_batches
+    from podcast_assets.store import Store
+
+    settings = _settings(store=store)
+    room = Store.at(settings.store)
+    chosen = list(list_incoming(room).arrivals) if everything else [find_arrival(room, b).batch for b in batches]
+    if not chosen:
+        raise Misconfigured("name batches, or say --all")
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        add_batches(instance, chosen)
+    messages.print(f"{len(chosen)} batch(es) are partitions now")
+
+
+@main.command()
 @click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Slots of the pool gpu.")
 def init(gpus: int) -> None:
     """Set up Dagster's instance: DAGSTER_HOME, its dagster.yaml, and the slots of the pool gpu."""

@@ -72,7 +72,7 @@ def _model(features: Frames, pieces: Sequence[Piece], components: int, max_frame
     index = index[energy > np.quantile(energy, 0.95) - LOUD]
     index = index[np.linspace(0, len(index) - 1, min(len(index), max_frames)).astype(np.intp)]
     return GaussianMixture(
-        max(1, min(components, len(index) // 100)), covariance_type="diag", reg_covar=1e-2, max_iter=20, random_state=0
+        max(1, min(components, len(index) // 100)), covariance_type="diag", reg_covar=1e-2, max_iter=200, random_state=0
     ).fit(features.cepstra[index])
 
 

@@ -3,17 +3,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faster_whisper.audio import decode_audio
-from pyannote.core import Annotation, Segment
+from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-import podcast_assets.demo
+from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.engines import make_engine
 from podcast_assets.speech import clustering
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Diarizer, Samples, Turn
 
-DEMO = Path(podcast_assets.demo.__file__).parent
-EPISODES = sorted(f for f in (DEMO / "batch").iterdir() if (DEMO / "references" / f"{f.stem}.rttm").exists())
+EPISODES = sorted(f for f in (BATCH).iterdir() if (REFERENCES / f"{f.stem}.rttm").exists())
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def diarizer() -> Diarizer:
 
 
 def load(file: Path) -> tuple[Samples, list[Turn]]:
-    turns = parse_rttm((DEMO / "references" / f"{file.stem}.rttm").read_text())[file.stem]
+    turns = parse_rttm((REFERENCES / f"{file.stem}.rttm").read_text())[file.stem]
     return np.asarray(decode_audio(str(file)), np.float32), turns
 
 
@@ -39,7 +38,10 @@ def test_finds_who_spoke_when_in_the_sample_batch(diarizer: Diarizer, file: Path
     turns = diarizer.diarize(audio)
     assert turns[0].speaker == "SPEAKER_00"
     assert len({t.speaker for t in turns}) == len({t.speaker for t in reference})
-    assert abs(DiarizationErrorRate(collar=0.25)(annotation(reference), annotation(turns))) <= 0.10
+    decoded = Timeline([Segment(0, len(audio) / SAMPLE_RATE)])  # one file of the batch is truncated
+    der = DiarizationErrorRate(collar=0.25)(annotation(reference), annotation(turns), uem=decoded, detailed=True)
+    assert isinstance(der, dict)
+    assert der["diarization error rate"] <= 0.05
     borders = [t for turn in turns for t in (turn.start, turn.end)]
     assert borders == sorted(borders)
     assert borders[-1] <= len(audio) / SAMPLE_RATE
@@ -48,7 +50,7 @@ def test_finds_who_spoke_when_in_the_sample_batch(diarizer: Diarizer, file: Path
 
 @pytest.mark.parametrize("speaker", ["SPEAKER_00", "SPEAKER_01"])
 def test_one_voice_stays_one_speaker(diarizer: Diarizer, speaker: str):
-    audio, reference = load(DEMO / "batch" / "night-science.mp3")
+    audio, reference = load(BATCH / "night-science.mp3")
     pause = np.zeros(SAMPLE_RATE // 2, np.float32)
     alone = [x for t in reference if t.speaker == speaker for x in (audio[_span(t)], pause)]
     assert {t.speaker for t in diarizer.diarize(np.concatenate(alone))} == {"SPEAKER_00"}
@@ -59,7 +61,7 @@ def _span(turn: Turn) -> slice:
 
 
 def test_the_number_of_speakers_can_be_given(diarizer: Diarizer):
-    audio, _ = load(DEMO / "batch" / "night-science.mp3")
+    audio, _ = load(BATCH / "night-science.mp3")
     assert len({t.speaker for t in diarizer.diarize(audio, max_speakers=1)}) == 1
     assert len({t.speaker for t in diarizer.diarize(audio, min_speakers=3)}) == 3
     with pytest.raises(ValueError, match="at least 3 and at most 2"):
@@ -73,7 +75,7 @@ def test_no_speech_gives_no_turns(diarizer: Diarizer, seconds: float):
 
 @pytest.mark.parametrize("seconds", [0.2, 0.6, 1.5])
 def test_a_clip_too_short_to_compare_is_one_speaker_at_most(diarizer: Diarizer, seconds: float):
-    audio, reference = load(DEMO / "batch" / "night-science.mp3")
+    audio, reference = load(BATCH / "night-science.mp3")
     start = round((reference[0].start + 0.1) * SAMPLE_RATE)
     turns = diarizer.diarize(audio[start : start + int(seconds * SAMPLE_RATE)])
     assert {t.speaker for t in turns} <= {"SPEAKER_00"}

@@ -1,0 +1,151 @@
+"""The ways in which people start work, against a real webserver and daemon: job launch, backfill, sensor; and what the UI shows."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from podcast_assets.demo import BATCH
+from podcast_assets.partitions import BATCHES
+from podcast_assets.schema import ASSETS
+from podcast_assets_tests.conftest import CHECKOUT, Place
+
+PATIENCE = 240
+WORKSPACE = str(CHECKOUT / "workspace.yaml")
+
+
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {PATIENCE} s for {what}")
+        time.sleep(1)
+
+
+class Deployment:
+    """`podcast-assets dev` on a port of its own, and what people do beside it."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.environment = dict(place.environment(PODCAST_PROFILE="demo", PODCAST_SETTLE_SECONDS="3"))
+
+    def drop(self, batch: str, episode: str, *, still_growing: bool = False) -> None:
+        folder = self.place.folder / "store" / "incoming" / batch
+        folder.mkdir(parents=True)
+        file = Path(shutil.copy(BATCH / episode, folder))
+        if still_growing:  # changed only just now, for as long as the tests go on: the sensor leaves it alone
+            os.utime(file, (time.time() + 86_400,) * 2)
+
+    def run(self, *arguments: str) -> None:
+        result = subprocess.run(
+            [sys.executable, "-m", *arguments], env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+
+    def materialized(self, asset: str) -> set[str]:
+        with dg.DagsterInstance.from_config(str(self.place.folder / "dagster_home")) as instance:
+            return instance.get_materialized_partitions(dg.AssetKey(asset))
+
+    def runs(self, tags: dict[str, str]) -> list[dg.DagsterRun]:
+        with dg.DagsterInstance.from_config(str(self.place.folder / "dagster_home")) as instance:
+            return list(instance.get_runs(dg.RunsFilter(tags=tags)))
+
+    def wait_for_batches(self, *batches: str) -> None:
+        wait_for(f"the batches {batches}", lambda: set(batches) <= self.materialized("hf_shards"))
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/server_info", timeout=5) as response:
+                return response.status == 200
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    found = Deployment(Place(tmp_path_factory.mktemp("deployment")))
+    for batch, episode in (("one", "night-science.mp3"), ("two", "city-music.m4a"), ("three", "water-history.opus")):
+        found.drop(batch, episode, still_growing=True)
+    log = (found.place.folder / "dev.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "podcast_assets.cli", "dev", "--port", str(found.port)],
+        env=found.environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        wait_for("the webserver", found.answers)
+        yield found
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.close()
+
+
+def test_job_launch_runs_one_batch(deployment: Deployment) -> None:
+    deployment.run("podcast_assets.cli", "add", "one")
+    tags = '{"dagster/partition": "one"}'
+    deployment.run("dagster", "job", "launch", "-w", WORKSPACE, "-j", "podcast_dataset", "--tags", tags)
+    deployment.wait_for_batches("one")
+    for asset in ASSETS:
+        assert deployment.materialized(asset) == {"one"}
+
+
+def test_a_backfill_over_three_batches_is_one_run(deployment: Deployment) -> None:
+    deployment.run("podcast_assets.cli", "backfill", "one", "two", "three")
+    deployment.wait_for_batches("one", "two", "three")
+    runs = deployment.runs({"podcast/source": "backfill"})
+    assert len(runs) == 1
+    assert runs[0].tags["dagster/asset_partition_range_start"] == "one"
+    assert runs[0].tags["dagster/asset_partition_range_end"] == "three"
+    wait_for("the end of the run", lambda: deployment.runs({"podcast/source": "backfill"})[0].is_finished)
+    assert deployment.runs({"podcast/source": "backfill"})[0].status == dg.DagsterRunStatus.SUCCESS
+
+
+def test_the_sensor_finds_a_fourth_batch(deployment: Deployment) -> None:
+    deployment.drop("four", "future-food.mp4")
+    deployment.wait_for_batches("four")
+    (run,) = deployment.runs({"podcast/source": "sensor"})
+    assert run.tags["dagster/partition"] == "four"
+    assert run.tags["dagster/priority"] == "10"
+    with dg.DagsterInstance.from_config(str(deployment.place.folder / "dagster_home")) as instance:
+        assert set(instance.get_dynamic_partitions(BATCHES)) == {"one", "two", "three", "four"}
+
+
+def test_the_ui_shows_who_speaks_when(deployment: Deployment) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 1200})
+        page.goto(f"http://127.0.0.1:{deployment.port}/assets/diarized_segments?view=partitions&partition=one")
+        page.get_by_text("who_speaks_when").wait_for(timeout=60_000)
+        row = page.locator("tr", has_text="who_speaks_when")
+        row.get_by_text("Show Markdown").click()
+        picture = page.locator("img[alt='who speaks when']")
+        picture.wait_for(timeout=30_000)
+        assert picture.evaluate("image => image.naturalWidth") > 500
+        browser.close()
