@@ -220,9 +220,11 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
     from podcast_assets.instance import end_dead_runs, prepare_home
     from podcast_assets.launch import run_here
     from podcast_assets.profiles import choose
+    from podcast_assets.quality.policy import load_policy
     from podcast_assets.report import batch_report, show
     from podcast_assets.store import Store
 
+    load_policy(settings.policy)  # a mistake there is told now, not after hours of transcription
     profile = choose(settings)
     messages.print(f"profile [bold]{profile.name}[/]: {profile.reason}", soft_wrap=True)
     if profile.note:

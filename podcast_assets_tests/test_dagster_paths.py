@@ -46,7 +46,8 @@ class Deployment:
         folder.mkdir(parents=True)
         file = Path(shutil.copy(BATCH / episode, folder))
         if still_growing:  # changed only just now, for as long as the tests go on: the sensor leaves it alone
-            os.utime(file, (time.time() + 86_400,) * 2)
+            later = time.time() + 86_400
+            os.utime(file, (later, later))
 
     def run(self, *arguments: str) -> None:
         result = subprocess.run(

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -97,20 +98,12 @@ def test_shards_hold_two_members_per_segment(sample_run: SampleRun) -> None:
 
 
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "map"])
-def test_datasets_loads_the_shards(
-    sample_run: SampleRun, streaming: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_datasets_loads_the_shards(sample_run: SampleRun, streaming: bool, tmp_path: Path) -> None:
     import datasets
 
     files = [s["path"] for s in sample_run.report["shards"]]
-    loaded = datasets.load_dataset(
-        "webdataset",
-        data_files=files,
-        features=features(),
-        split="train",
-        streaming=streaming,
-        **({} if streaming else {"cache_dir": str(tmp_path)}),
-    )
+    options: dict[str, Any] = {"streaming": True} if streaming else {"cache_dir": str(tmp_path)}
+    loaded = datasets.load_dataset("webdataset", data_files=files, features=features(), split="train", **options)
     rows = table(sample_run, "hf_shards")
     found = {s["json"]["id"]: s for s in loaded}
     assert sorted(found) == sorted(rows["segment_id"])
@@ -125,12 +118,12 @@ def test_webdataset_loads_the_shards(sample_run: SampleRun) -> None:
     import io
 
     import soundfile
-    import webdataset
+    from webdataset.compat import WebDataset
 
     rows = {r["segment_id"]: r for r in table(sample_run, "hf_shards").iter_rows(named=True)}
     count = 0
     for shard in sample_run.report["shards"]:
-        for sample in webdataset.WebDataset(f"file:{shard['path']}", shardshuffle=False, empty_check=False):
+        for sample in WebDataset(f"file:{shard['path']}", shardshuffle=False, empty_check=False):
             row = rows[sample["__key__"]]
             assert json.loads(sample["json"])["text"] == row["text"]
             audio, rate = soundfile.read(io.BytesIO(sample["flac"]))

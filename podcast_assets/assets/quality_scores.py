@@ -15,6 +15,7 @@ from podcast_assets.assets.batches import (
 from podcast_assets.assets.transcripts import transcripts
 from podcast_assets.checks import accounted, scores_in_range
 from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
+from podcast_assets.quality.policy import load_policy
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty
@@ -37,6 +38,7 @@ def quality_scores(
     Scores delete nothing. Another policy, or other texts, run no model again.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+    policy = load_policy(settings.policy)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch), upstream(room, "diarized_segments", batch)
@@ -49,7 +51,7 @@ def quality_scores(
         )
         stage = Score(room, profile.scorer)
         run = run_stage(stage, batch, todo, room, report=reporter(context), prefetch=settings.prefetch)
-        rows = with_text_and_policy(run.table(), segments, texts, settings.policy)
+        rows = with_text_and_policy(run.table(), segments, texts, policy)
         run.commit(room, "quality_scores", rows)
         hours = rows.join(segments.select("segment_id", "duration"), on="segment_id", how="left")
         reasons = rows["reject_reasons"].explode(empty_as_null=False).drop_nulls()
@@ -58,7 +60,7 @@ def quality_scores(
                 **table_facts(room, "quality_scores", batch, rows),
                 **run_facts(run),
                 "engine": stage.engine.name,
-                "policy": settings.policy,
+                "policy": policy.label,
                 "segments_kept": rows.filter("keep").height,
                 "hours_kept": round(float(hours.filter("keep")["duration"].sum()) / 3600, 4),
                 "reject_reasons": counts(dict(reasons.value_counts().iter_rows())),

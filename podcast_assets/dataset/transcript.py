@@ -28,10 +28,11 @@ def markdown(episode: Row, segments: Sequence[Row], *, note: str | None = None) 
         note: what readers should know of how it was made.
     """
     languages = sorted({s["language"] for s in segments if s.get("language")})
+    speakers = len({s["speaker"] for s in segments})
     facts = [
         episode.get("podcast"),
         clock(episode["duration"] or 0.0),
-        f"{len({s['speaker'] for s in segments})} speakers",
+        f"{speakers} speaker{'' if speakers == 1 else 's'}",
         ", ".join(languages) or None,
     ]
     lines = [f"# {episode.get('title') or episode['source']}", "", " · ".join(f for f in facts if f), ""]

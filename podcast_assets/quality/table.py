@@ -5,13 +5,13 @@ The latter cost no model, so they are made anew at every commit: other texts or 
 
 import polars as pl
 
-from podcast_assets.quality.policy import apply, load_policy
+from podcast_assets.quality.policy import Policy, apply
 from podcast_assets.quality.text import text_measures
 from podcast_assets.schema import QUALITY_SCORES, schema
 
 
 def with_text_and_policy(
-    scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, policy: str
+    scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, policy: Policy
 ) -> pl.DataFrame:
     """Add measures of the text, `keep`, `reject_reasons` and `policy` to scores of the signal.
 
@@ -19,12 +19,11 @@ def with_text_and_policy(
         scores: rows of the stage `score`.
         segments: the table of `diarized_segments`.
         transcripts: the table of `transcripts`.
-        policy: name of a policy, or the path of its file.
+        policy: decides `keep`.
 
     Raises:
-        Misconfigured: there is no such policy, or it asks for a column that no table has.
+        Misconfigured: the policy asks for a column that no table has.
     """
-    rules = load_policy(policy)
     about = scores.join(
         segments.select("segment_id", "start", "end", "duration", "speaker", "overlap"),
         on="segment_id",
@@ -39,5 +38,5 @@ def with_text_and_policy(
     measures = [text_measures(t or "", d or 0.0) for t, d in about.select("text", "duration").iter_rows()]
     types = schema(QUALITY_SCORES)
     names = ("chars_per_second", "words_per_second", "unique_word_share", "ngram_repetition")
-    judged = apply(about.hstack(pl.DataFrame(measures, schema={n: types[n] for n in names})), rules)
-    return judged.with_columns(policy=pl.lit(rules.label)).select(types.names())
+    judged = apply(about.hstack(pl.DataFrame(measures, schema={n: types[n] for n in names})), policy)
+    return judged.with_columns(policy=pl.lit(policy.label)).select(types.names())

@@ -1,8 +1,8 @@
 """Diarization with nothing to download: Silero's voice activity, spectral voice prints, clustering.
 
 For machines without model hub or torch. It finds clear voices that take turns in one recording; it does not model overlap (every
-`Turn.overlap` is 0), and in far-field or telephone-like recordings of similar voices it confuses speakers. Rows that it makes are
-marked as embedded.
+`Turn.overlap` is 0), and in far-field or telephone-like recordings of similar voices it is hardly better than calling all one
+speaker. Rows that it makes are marked as embedded.
 """
 
 import math
@@ -18,7 +18,7 @@ from podcast_assets.speech.types import Diarizer, Samples, Turn
 
 
 class EmbeddedDiarizer(Engine):
-    """Settings of the diarizer that needs no model download. Defaults are the winners of `benchmarks/diarization.py`."""
+    """Settings of the diarizer that needs no model download. `benchmarks/diarization.py` compares it with others."""
 
     name = "embedded"
     packages = ("faster-whisper", "onnxruntime", "scipy", "scikit-learn")

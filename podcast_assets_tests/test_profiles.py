@@ -1,0 +1,94 @@
+"""Which engines a run takes, and that it says why."""
+
+from pathlib import Path
+
+import pytest
+
+from podcast_assets.demo import MODEL
+from podcast_assets.engines import Engine, engines, make_engine
+from podcast_assets.errors import Misconfigured
+from podcast_assets.profiles import DESCRIPTIONS, choose, make_profile
+from podcast_assets.settings import Settings, environment_name
+from podcast_assets_tests.conftest import Place
+
+
+def test_auto_takes_cpu_where_the_model_is_at_hand() -> None:
+    profile = choose(Settings(whisper_model=str(MODEL)))
+    assert profile.name == "cpu"
+    assert str(MODEL) in profile.reason
+    assert profile.note is None
+
+
+def test_auto_takes_embedded_where_it_is_not(tmp_path: Path) -> None:
+    profile = choose(Settings(whisper_model=str(tmp_path / "nowhere")))
+    assert profile.name == "embedded"
+    assert str(tmp_path / "nowhere") in profile.reason
+    assert profile.transcriber.name == "pocketsphinx"
+    assert profile.note is not None
+
+
+@pytest.mark.parametrize("name", DESCRIPTIONS)
+def test_every_profile_can_be_made(name: str) -> None:
+    profile = make_profile(Settings(), name, "asked for")
+    assert profile.transcriber.embedded == (name == "embedded")
+
+
+def test_an_unknown_engine_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="no transcriber is called 'x'; there are: faster-whisper, pocketsphinx"):
+        make_engine("transcriber", "x")
+    with pytest.raises(Misconfigured, match="no profile is called 'x'"):
+        make_profile(Settings(), "x", "")
+
+
+@pytest.mark.parametrize("kind", ["diarizer", "transcriber", "scorer"])
+def test_engines_know_themselves_without_being_loaded(kind: str) -> None:
+    for found in engines(kind):
+        engine = found()
+        assert engine.identity()["engine"] == engine.name
+        assert set(engine.versions()) == set(found.packages)
+        assert engine.identity() == found().identity()
+
+
+def test_speed_is_not_identity_but_the_model_is(tmp_path: Path) -> None:
+    def identity(**settings: object) -> dict[str, object]:
+        return make_engine("transcriber", "faster-whisper", device="cpu", **settings).identity()
+
+    assert identity(model=str(MODEL)) == identity(model=str(MODEL), batch_size=2, threads=1)
+    assert identity(model=str(MODEL)) != identity(model=str(MODEL), beam_size=1)
+    for file in MODEL.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert identity(model=str(MODEL)) == identity(model=str(tmp_path)), "the same model elsewhere is the same model"
+    (tmp_path / "config.json").write_text("{}")
+    assert identity(model=str(MODEL)) != identity(model=str(tmp_path))
+
+
+def test_engine_settings_are_checked() -> None:
+    assert issubclass(type(make_engine("diarizer", "embedded")), Engine)
+    with pytest.raises(ValueError, match="Extra inputs"):
+        make_engine("diarizer", "embedded", no_such_setting=1)
+
+
+def test_every_setting_is_documented_and_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+    monkeypatch.setenv("PODCAST_STORE", "elsewhere")
+    monkeypatch.setenv("DAGSTER_HOME", "/home/of/dagster")
+    assert (Settings().store, str(Settings().dagster_home)) == ("elsewhere", "/home/of/dagster")
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    missing = [v for v in map(environment_name, Settings.model_fields) if v not in readme]
+    assert missing == []
+
+
+def test_the_commands_say_what_there_is(place: Place) -> None:
+    listed = place.command("profiles")
+    assert all(name in listed.stdout for name in DESCRIPTIONS)
+    assert "here: embedded, because" in listed.stdout
+    assert "PODCAST_STORE" in place.command("settings").stdout
+
+
+def test_wrong_input_gets_one_line(place: Place) -> None:
+    missing = place.command("run", "nowhere.tar")
+    assert missing.returncode == 2
+    assert missing.stderr == "podcast-assets: nowhere.tar: there is no such file or folder\n"
+    policy = place.command("run", __file__, PODCAST_POLICY="no-such-policy")
+    assert policy.returncode == 2
+    assert policy.stderr == "podcast-assets: no policy is called 'no-such-policy'; there are: all, asr\n"
