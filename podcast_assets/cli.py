@@ -224,9 +224,11 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
     from podcast_assets.report import batch_report, show
     from podcast_assets.store import Store
 
-    load_policy(settings.policy)  # a mistake there is told now, not after hours of transcription
+    load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
     profile = choose(settings)
     messages.print(f"profile [bold]{profile.name}[/]: {profile.reason}", soft_wrap=True)
+    for engine in (profile.diarizer, profile.transcriber, profile.scorer):
+        engine.fetch()
     if profile.note:
         messages.print(f"[yellow]{profile.note}[/]", soft_wrap=True)
     prepare_home(settings)
@@ -238,7 +240,7 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
     room = Store.at(settings.store)
     report = batch_report(room, batch, outcome.seconds)
     if as_json:
-        click.echo(json.dumps(report.to_json() | {"error": outcome.error}, ensure_ascii=False))
+        click.echo(json.dumps(report.to_json() | {"profile": profile.name, "error": outcome.error}, ensure_ascii=False))
     else:
         show(report, room, output)
     if not outcome.succeeded:

@@ -8,11 +8,14 @@ import dagster as dg
 
 from podcast_assets.assets.batches import BATCHES_PER_RUN
 from podcast_assets.definitions import build_definitions
+from podcast_assets.engines import EngineUnavailable
+from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.instance import process_tags
 from podcast_assets.jobs import JOB
 from podcast_assets.partitions import BATCHES
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
+from podcast_assets.stages.device import BrokenDevice
 
 PARTITION_RANGE_START = "dagster/asset_partition_range_start"
 PARTITION_RANGE_END = "dagster/asset_partition_range_end"
@@ -60,14 +63,19 @@ def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence
     return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
 
 
+_OURS = {c.__name__ for c in (BadInput, BrokenDevice, EngineUnavailable, Misconfigured)}
+
+
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The first failed step's own error, in one line."""
+    """The first failed step's error, in one line: the one that this project raised, else what is at the bottom of it."""
     for event in result.filter_events(lambda e: e.is_step_failure):
         error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
+        while error is not None and error.cause is not None and error.cls_name not in _OURS:
             error = error.cause
-        message = error.message.strip().splitlines()[0] if error is not None else "failed"
-        return f"{event.step_key}: {message}"
+        if error is None:
+            return f"{event.step_key}: failed"
+        message = error.message.strip().splitlines()[0]
+        return f"{event.step_key}: {message.split(f'{error.cls_name}: ', 1)[-1]}"
     failed = [
         e.asset_check_evaluation_data
         for e in result.filter_events(lambda e: e.event_type_value == "ASSET_CHECK_EVALUATION")

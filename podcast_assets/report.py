@@ -144,13 +144,12 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
         console.rule(f"segments of {longest.source}")
         console.print(_segments_table(shards.filter(episode_id=longest.episode_id).head(segments)))
     console.rule("where it is")
-    places = Table.grid(padding=(0, 2))
-    for asset, path in report.tables.items():
-        places.add_row(asset, path)
-    places.add_row("transcripts of people's kind", str(store.path(f"transcripts/{report.batch}")))
-    for shard in report.shards:
-        places.add_row(f"shard, {shard.samples} samples", shard.path)
-    console.print(places, soft_wrap=True)
+    for name, path in (
+        *report.tables.items(),
+        ("transcripts to read", str(store.path(f"transcripts/{report.batch}"))),
+        *((f"shard, {shard.samples} samples", shard.path) for shard in report.shards),
+    ):
+        console.print(f"{name:<20} {path}", soft_wrap=True)
 
 
 def _episodes_table(report: BatchReport) -> Table:

@@ -1,5 +1,6 @@
 """Which engines a run takes, and that it says why."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,24 @@ def test_wrong_input_gets_one_line(place: Place) -> None:
     policy = place.command("run", __file__, PODCAST_POLICY="no-such-policy")
     assert policy.returncode == 2
     assert policy.stderr == "podcast-assets: no policy is called 'no-such-policy'; there are: all, asr\n"
+
+
+def test_a_model_that_cannot_be_had_is_told_before_any_work(place: Place) -> None:
+    result = place.command("run", __file__, "--profile", "cpu")
+    assert result.returncode == 2
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("podcast-assets: the Whisper model 'small' cannot be had from the hub")
+    assert not place.store.exists("tables")
+
+
+def test_no_speech_at_all_is_a_batch_too(place: Place) -> None:
+    """Silence: no segment, no shard, and nothing that fails."""
+    import numpy as np
+    import soundfile
+
+    soundfile.write(place.folder / "silence.wav", np.zeros(32_000, np.float32), 16_000)
+    result = place.command("run", "silence.wav", "--profile", "embedded", "--json")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert [(e["status"], e["speakers"], e["text"]) for e in report["episodes"]] == [("done", 0, "")]
+    assert (report["segments"], report["shards"]) == (0, [])

@@ -1,0 +1,83 @@
+"""Many batches: few runs, each batch committed on its own."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from podcast_assets.assets.raw_audio import raw_audio
+from podcast_assets.definitions import build_definitions
+from podcast_assets.demo import BATCH
+from podcast_assets.launch import PARTITION_RANGE_END, PARTITION_RANGE_START
+from podcast_assets.partitions import BATCHES
+from podcast_assets.schema import ASSETS
+from podcast_assets.settings import Settings
+from podcast_assets.store import Store, table_key
+from podcast_assets_tests.conftest import Place
+
+
+def drop(store: Store, batch: str, episode: str = "water-history.opus") -> None:
+    folder = Path(str(store.path(f"incoming/{batch}")))
+    folder.mkdir(parents=True)
+    shutil.copy(BATCH / episode, folder)
+
+
+def test_backfill_here_goes_over_all_batches_in_one_run(place: Place) -> None:
+    drop(place.store, "one")
+    drop(place.store, "two", "night-science.mp3")
+    result = place.command("backfill", "--all", "--here", "--profile", "demo")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("run ") == 1
+    for batch in ("one", "two"):
+        for asset in ASSETS:
+            assert place.store.exists(table_key(asset, batch))
+    with dg.DagsterInstance.from_config(str(place.folder / "dagster_home")) as instance:
+        for asset in ASSETS:
+            assert instance.get_materialized_partitions(dg.AssetKey(asset)) == {"one", "two"}
+        one = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=raw_audio.key, asset_partitions=["one"]), limit=1
+        ).records[0]
+        assert one.asset_materialization is not None
+        assert one.asset_materialization.metadata["dagster/uri"].value == str(
+            place.store.path("tables/raw_audio/one.parquet")
+        )
+
+
+def test_a_batch_that_is_gone_takes_no_other_down(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    for batch in ("a", "c"):
+        drop(store, batch)
+    definitions = build_definitions(Settings(store=str(tmp_path), profile="embedded"))
+    job = definitions.resolve_implicit_global_asset_job_def()
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions(BATCHES, ["a", "b", "c"])
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[raw_audio.key],
+            tags={PARTITION_RANGE_START: "a", PARTITION_RANGE_END: "c"},
+            raise_on_error=False,
+        )
+        assert not result.success
+        (failure,) = result.filter_events(lambda e: e.is_step_failure)
+        assert "1 of 3 batches could not be done" in failure.step_failure_data.error.message
+        assert "batch b: nothing of that name lies under" in failure.step_failure_data.error.message
+        assert instance.get_materialized_partitions(raw_audio.key) == {"a", "c"}
+    assert [store.exists(table_key("raw_audio", b)) for b in "abc"] == [True, False, True]
+
+
+def test_unknown_batches_are_named(place: Place) -> None:
+    result = place.command("backfill", "nowhere")
+    assert result.returncode == 2
+    assert "nothing under incoming/ is called nowhere" in result.stderr
+
+
+def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
+    drop(Store.at(tmp_path), "a")
+    job = build_definitions(Settings(store=str(tmp_path), profile="embedded")).resolve_implicit_global_asset_job_def()
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions(BATCHES, ["a"])
+        with pytest.raises(Exception, match="batch a: raw_audio is not materialized"):
+            job.execute_in_process(
+                instance=instance, asset_selection=[dg.AssetKey("diarized_segments")], partition_key="a"
+            )
