@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from podcast_assets.assets.facts import column_schema
 from podcast_assets.checks import SPECS, Verdict
 from podcast_assets.errors import BadInput
-from podcast_assets.metadata import column_schema
 from podcast_assets.partitions import batches
 from podcast_assets.schema import ASSETS, PROVENANCE, STAGES
 from podcast_assets.stages.progress import Progress, Report

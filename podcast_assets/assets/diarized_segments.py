@@ -4,9 +4,9 @@ import dagster as dg
 
 from podcast_assets import plots
 from podcast_assets.assets.batches import BatchResult, batch_asset, materialize_batches, reporter, upstream
+from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.checks import accounted, segments_in_order
-from podcast_assets.metadata import picture, preview, run_facts, table_facts
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.stages.diarize import Diarize
 from podcast_assets.stages.runner import run_stage

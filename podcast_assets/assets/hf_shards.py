@@ -12,10 +12,10 @@ from podcast_assets.assets.batches import (
     reporter,
     upstream,
 )
+from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.assets.quality_scores import quality_scores
 from podcast_assets.checks import Verdict, accounted
 from podcast_assets.dataset import sealing
-from podcast_assets.metadata import picture, preview, run_facts, table_facts
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import FAILURES, HF_SHARDS
 from podcast_assets.settings import Settings

@@ -12,9 +12,9 @@ from podcast_assets.assets.batches import (
     reporter,
     upstream,
 )
+from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.assets.transcripts import transcripts
 from podcast_assets.checks import accounted, scores_in_range
-from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
 from podcast_assets.quality.policy import load_policy
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.resources import PipelineResource, StoreResource

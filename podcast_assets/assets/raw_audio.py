@@ -5,12 +5,12 @@ import polars as pl
 
 from podcast_assets import plots
 from podcast_assets.assets.batches import BatchResult, batch_asset, materialize_batches, reporter
+from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage
 from podcast_assets.intake import metadata
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.unpack import unpack
-from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.stages.ingest import Ingest, ingest_episode
 from podcast_assets.stages.runner import run_stage

@@ -13,9 +13,9 @@ from podcast_assets.assets.batches import (
     upstream,
 )
 from podcast_assets.assets.diarized_segments import diarized_segments
+from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import accounted, not_degraded, words_in_order
 from podcast_assets.dataset import transcript
-from podcast_assets.metadata import counts, picture, preview, run_facts, table_facts
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty, schema
 from podcast_assets.stages.runner import run_stage
