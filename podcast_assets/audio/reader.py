@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from podcast_assets.audio.declared import is_mp4, ogg_is_finished
 from podcast_assets.audio.errors import AudioError, CorruptAudio, EmptyAudio, NoAudioTrack, NotAudio, TruncatedAudio
-from podcast_assets.audio.probe import describe
+from podcast_assets.audio.headers import describe
 from podcast_assets.audio.source import Source, kept_position, open_source
 
 if TYPE_CHECKING:
