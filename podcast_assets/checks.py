@@ -3,6 +3,7 @@
 The assets run them right after the commit of a batch. Blocking ones stop what comes after.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ class Verdict:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+_NO_FAILURES = ("no_failures", "No episode failed in this stage.", False)
+
 SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
     asset: {
         name: dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking)
@@ -33,6 +36,7 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
     for asset, specs in {
         "raw_audio": [
             ("episodes_accounted", "Every file of the batch is done, failed or skipped, once.", True),
+            _NO_FAILURES,
             ("durations_agree", "What was decoded is as long as the header declares.", False),
             ("metadata_coverage", "Every episode has a metadata row, and every row an episode.", False),
         ],
@@ -42,19 +46,23 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
                 "Every episode of raw_audio has segments or is known to have none, or failed.",
                 True,
             ),
+            _NO_FAILURES,
             ("times_in_order", "Segments start in order, end after their start, and lie inside their episode.", True),
         ],
         "transcripts": [
             ("episodes_accounted", "Every episode of diarized_segments has its transcripts, or failed.", True),
+            _NO_FAILURES,
             ("times_in_order", "Words start in order and lie inside their segment.", True),
             ("not_degraded", "No row was made by an embedded engine or a fallback.", False),
         ],
         "quality_scores": [
             ("episodes_accounted", "Every episode of transcripts has its scores, or failed.", True),
+            _NO_FAILURES,
             ("scores_in_range", "Every score lies in its range, and none is missing without a cause.", True),
         ],
         "hf_shards": [
             ("episodes_accounted", "Every scored segment is in a shard, or its episode failed.", True),
+            _NO_FAILURES,
             ("read_back_equal", "The shards, read back from the store, hold what the table says.", True),
         ],
     }.items()
@@ -67,7 +75,7 @@ def accounted(expected: list[str], done: list[str], failed: list[str]) -> Verdic
     found = [*done, *failed]
     lost = sorted(set(expected).difference(found))
     unknown = sorted(set(found).difference(expected))
-    twice = sorted({e for e in found if found.count(e) > 1}) if len(found) != len(set(found)) else []
+    twice = sorted(e for e, times in Counter(found).items() if times > 1)
     return Verdict(
         not (lost or unknown or twice),
         {
@@ -77,6 +85,18 @@ def accounted(expected: list[str], done: list[str], failed: list[str]) -> Verdic
             "lost": lost[:20],
             "unknown": unknown[:20],
             "twice": twice[:20],
+        },
+    )
+
+
+def no_failures(failures: pl.DataFrame) -> Verdict:
+    """The stage failed for no episode."""
+    return Verdict(
+        failures.is_empty(),
+        {
+            "failed": failures.height,
+            "sources": failures["source"].to_list()[:20],
+            "errors": failures["message"].to_list()[:20],
         },
     )
 
@@ -110,7 +130,10 @@ def durations_agree(table: pl.DataFrame) -> Verdict:
 def segments_in_order(segments: pl.DataFrame, raw_audio: pl.DataFrame) -> Verdict:
     """Starts in order within an episode, ends after starts, all inside the episode."""
     joined = segments.join(
-        raw_audio.select("episode_id", pl.col("duration").alias("length")), on="episode_id", how="left"
+        raw_audio.select("episode_id", pl.col("duration").alias("length")),
+        on="episode_id",
+        how="left",
+        maintain_order="left",
     )
     wrong = joined.filter(
         (pl.col("start") < 0)
@@ -132,7 +155,7 @@ def words_in_order(transcripts: pl.DataFrame, segments: pl.DataFrame) -> Verdict
         .unnest("words")
         .drop_nulls(["start", "end"])
         .rename({"start": "word_start", "end": "word_end"})
-        .join(segments.select("segment_id", "start", "end"), on="segment_id", how="left")
+        .join(segments.select("segment_id", "start", "end"), on="segment_id", how="left", maintain_order="left")
     )
     wrong = words.filter(
         (pl.col("word_start") < pl.col("start") - MILLISECOND)
@@ -151,7 +174,12 @@ def not_degraded(table: pl.DataFrame) -> Verdict:
 
 
 def scores_in_range(scores: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
-    """One row of scores per segment; MOS from 1 to 5 (its fit may pass the ends a little), shares from 0 to 1, no NaN."""
+    """One row of scores per segment; MOS from 1 to 5 (its fit may pass the ends a little), shares from 0 to 1, no NaN.
+
+    Args:
+        scores: rows of `quality_scores`.
+        segments: segments of the episodes that were scored: a failed episode is the one cause of missing rows.
+    """
     mos = [c for c in scores.columns if c.startswith("dnsmos_")]
     shares = ["clipping_share", "unique_word_share", "ngram_repetition"]
     wrong = scores.filter(
@@ -161,9 +189,15 @@ def scores_in_range(scores: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
             *(pl.col(c).is_nan() for c in scores.columns if scores.schema[c] == pl.Float64),
         )
     )
-    missing = segments.join(scores, on="segment_id", how="anti").height if scores.height else 0
+    missing = segments.join(scores, on="segment_id", how="anti", maintain_order="left")["segment_id"]
     return Verdict(
-        wrong.is_empty(), {"rows": scores.height, "wrong": wrong["segment_id"].to_list()[:20], "unscored": missing}
+        wrong.is_empty() and missing.is_empty(),
+        {
+            "rows": scores.height,
+            "wrong": wrong["segment_id"].to_list()[:20],
+            "unscored": missing.len(),
+            "without_row": missing.to_list()[:20],
+        },
     )
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from podcast_assets.errors import BadInput, Misconfigured
-from podcast_assets.settings import Settings, environment_name
+from podcast_assets.settings import Settings, environment_name, explain
 
 messages = Console(stderr=True, highlight=False)
 output = Console(highlight=False)
@@ -32,7 +34,13 @@ class _Clean(click.Group):
         try:
             return super().invoke(ctx)
         except (BadInput, Misconfigured, EngineUnavailable) as error:
-            messages.print(f"[red]podcast-assets: {error}[/]", soft_wrap=True)
+            _say((f"podcast-assets: {error}", "red"))
+            sys.exit(2)
+        except ValidationError as error:
+            if error.title != Settings.__name__:
+                raise
+            for line in explain(error):
+                _say((f"podcast-assets: {line}", "red"))
             sys.exit(2)
 
 
@@ -110,10 +118,15 @@ def backfill(batches: tuple[str, ...], everything: bool, here: bool, profile: st
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         chosen = list(dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *there] if everything else batches))
-        if not chosen:
-            raise Misconfigured("name batches, or say --all")
-        if unknown := [b for b in chosen if b not in there]:
+        if unknown := [b for b in batches if b not in there]:
             raise BadInput(f"nothing under incoming/ is called {', '.join(unknown[:10])}")
+        if gone := [b for b in chosen if b not in there]:
+            _say((f"skipped, as their source is no longer under incoming/: {', '.join(gone)}", "yellow"))
+            chosen = [b for b in chosen if b in there]
+        if not chosen:
+            raise (
+                BadInput("no batch lies under incoming/") if everything else Misconfigured("name batches, or say --all")
+            )
         if not here:
             identity = request_backfill(instance, settings, chosen)
             messages.print(
@@ -123,10 +136,15 @@ def backfill(batches: tuple[str, ...], everything: bool, here: bool, profile: st
         end_dead_runs(instance)
         add_batches(instance, chosen)
         failed = []
-        for part in chunks(chosen, list(instance.get_dynamic_partitions(BATCHES))):
+        parts = list(chunks(chosen, list(instance.get_dynamic_partitions(BATCHES))))
+        while parts:
+            part = parts.pop(0)
             outcome = run_here(instance, settings, part, source="backfill")
-            messages.print(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}", soft_wrap=True)
-            failed += [] if outcome.succeeded else part
+            _say(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
+            if not outcome.succeeded and len(part) > 1:
+                parts[:0] = [[batch] for batch in part]  # so that one bad batch does not keep the others from their end
+            elif not outcome.succeeded:
+                failed += part
     if failed:
         sys.exit(1)
 
@@ -166,7 +184,7 @@ def init(gpus: int) -> None:
     home = prepare_home(Settings())
     with dg.DagsterInstance.get() as instance:
         set_gpu_slots(instance, gpus)
-    messages.print(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
+    _say(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
 
 
 @main.command()
@@ -196,7 +214,8 @@ def show_settings(as_json: bool) -> None:
         return
     table = Table("variable", "value", "meaning")
     for name, field in Settings.model_fields.items():
-        table.add_row(environment_name(name), str(values[name] if values[name] is not None else ""), field.description)
+        value = "" if values[name] is None else str(values[name])
+        table.add_row(environment_name(name), Text(value), field.description)
     output.print(table)
 
 
@@ -210,7 +229,7 @@ def profiles() -> None:
         table.add_row(name, description)
     output.print(table)
     chosen = choose(Settings())
-    output.print(f"here: [bold]{chosen.name}[/], because {chosen.reason}", soft_wrap=True)
+    output.print(Text.assemble("here: ", (chosen.name, "bold"), f", because {chosen.reason}"), soft_wrap=True)
 
 
 def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
@@ -221,16 +240,16 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
     from podcast_assets.launch import run_here
     from podcast_assets.profiles import choose
     from podcast_assets.quality.policy import load_policy
-    from podcast_assets.report import batch_report, show
+    from podcast_assets.report import batch_report, nothing_done, show
     from podcast_assets.store import Store
 
     load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
     profile = choose(settings)
-    messages.print(f"profile [bold]{profile.name}[/]: {profile.reason}", soft_wrap=True)
+    _say("profile ", (profile.name, "bold"), f": {profile.reason}")
     for engine in (profile.diarizer, profile.transcriber, profile.scorer):
         engine.fetch()
     if profile.note:
-        messages.print(f"[yellow]{profile.note}[/]", soft_wrap=True)
+        _say((profile.note, "yellow"))
     prepare_home(settings)
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
@@ -244,9 +263,17 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
     else:
         show(report, room, output)
     if not outcome.succeeded:
-        messages.print(f"[red]run {outcome.run_id[:8]} failed: {outcome.error}[/]", soft_wrap=True)
+        _say((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
+        sys.exit(1)
+    if why := nothing_done(report):
+        _say((why, "red"))
         sys.exit(1)
     messages.print(f"done in {time.monotonic() - began:.0f} s")
+
+
+def _say(*parts: str | tuple[str, str]) -> None:
+    """One line on standard error, of texts and (text, style). Names and errors are data: no markup is read in them."""
+    messages.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def _settings(**given: Any) -> Settings:

@@ -45,8 +45,11 @@ class Engine(BaseModel):
     embedded: ClassVar[bool] = False
     """True for the small engines that run anywhere: rows that they make say so."""
 
-    def load(self) -> Any:
+    def load(self, device: str | None = None) -> Any:
         """Import what is needed, load the model, and give the worker. Called once per worker.
+
+        Args:
+            device: the one of `devices()` that is held for the worker; None for engines that hold none.
 
         Raises:
             EngineUnavailable: a package or a model is missing.
@@ -60,9 +63,9 @@ class Engine(BaseModel):
             EngineUnavailable: it cannot be had.
         """
 
-    def device_name(self) -> str | None:
-        """The device to be held while the worker lives ("cuda:0"); None for engines that anything can share."""
-        return None
+    def devices(self) -> list[str]:
+        """Devices of which the worker holds one while it lives ("cuda:0"); none for engines that share what there is."""
+        return []
 
     def model_files(self) -> list[Path]:
         """Local files that hold the model, in a fixed order; their content is part of the identity."""

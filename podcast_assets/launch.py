@@ -12,13 +12,11 @@ from podcast_assets.engines import EngineUnavailable
 from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.instance import process_tags
 from podcast_assets.jobs import JOB
-from podcast_assets.partitions import BATCHES
+from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
 from podcast_assets.stages.device import BrokenDevice
-
-PARTITION_RANGE_START = "dagster/asset_partition_range_start"
-PARTITION_RANGE_END = "dagster/asset_partition_range_end"
+from podcast_assets.stages.runner import NothingDone
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence
     return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
 
 
-_OURS = {c.__name__ for c in (BadInput, BrokenDevice, EngineUnavailable, Misconfigured)}
+_OURS = {c.__name__ for c in (BadInput, BrokenDevice, EngineUnavailable, Misconfigured, NothingDone)}
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ def draw(paint: Callable[["Axes"], None], *, width: float = 8.0, height: float =
     """PNG of one pair of axes that `paint` fills; width and height in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
@@ -22,16 +23,26 @@ def draw(paint: Callable[["Axes"], None], *, width: float = 8.0, height: float =
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     paint(axes)
+    for text in figure.findobj(Text):
+        cast("Text", text).set_parse_math(False)  # a "$" in a name is no formula
     out = BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
+
+
+def _label(name: str) -> str:
+    """A name as a label: at most 40 characters, with a box for each that the font lacks (matplotlib would warn of it)."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+    return "".join(c if font.get_char_index(ord(c)) else "\u25a1" for c in name[:40])
 
 
 def bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
     """Horizontal bars, one per named value, the first on top."""
 
     def paint(axes: "Axes") -> None:
-        names = [name[:40] for name, _ in values]
+        names = [_label(name) for name, _ in values]
         axes.barh(range(len(values)), [v for _, v in values], color=COLOURS[0])
         axes.set_yticks(range(len(values)), names)
         axes.invert_yaxis()
@@ -46,7 +57,7 @@ def histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str, bin
     def paint(axes: "Axes") -> None:
         filled = [(name, list(values)) for name, values in series if len(values)]
         for (name, values), colour in zip(filled, COLOURS, strict=False):
-            axes.hist(values, bins=bins, histtype="step", linewidth=1.6, color=colour, label=name)
+            axes.hist(values, bins=bins, histtype="step", linewidth=1.6, color=colour, label=_label(name))
         if filled:
             axes.legend(fontsize=8, frameon=False)
         axes.set_xlabel(label, fontsize=9)
@@ -64,7 +75,7 @@ def timeline(episodes: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> bytes:
             for number, speaker in enumerate(speakers):
                 spans = [(s["start"], s["end"] - s["start"]) for s in segments if s["speaker"] == speaker]
                 axes.broken_barh(spans, (row - 0.35, 0.7), color=COLOURS[number % len(COLOURS)])
-        axes.set_yticks(range(len(episodes)), [name[:40] for name, _ in episodes])
+        axes.set_yticks(range(len(episodes)), [_label(name) for name, _ in episodes])
         axes.invert_yaxis()
         axes.set_xlabel("seconds; a colour is a speaker of that episode", fontsize=9)
 

@@ -51,7 +51,7 @@ def choose(settings: Settings) -> Profile:
         Misconfigured: there is no such profile.
     """
     if settings.profile != "auto":
-        return make_profile(settings, settings.profile, f"PODCAST_PROFILE or --profile says {settings.profile}")
+        return make_profile(settings, settings.profile, "it was asked for")
     from podcast_assets.speech.transcribers.faster_whisper import model_at_hand
 
     wanted = "gpu" if _gpus() else "cpu"

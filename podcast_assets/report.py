@@ -8,10 +8,12 @@ import polars as pl
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from podcast_assets.dataset.sealing import shard_list
-from podcast_assets.schema import ASSETS, FAILURES, STAGES
-from podcast_assets.store import Store, failures_key, table_key, transcript_key
+from podcast_assets.schema import ASSETS, STAGES
+from podcast_assets.stages.results import Committed
+from podcast_assets.store import Store, table_key, transcript_key
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,7 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
 
 def stage_failures(store: Store, batch: str) -> pl.DataFrame:
     """Failures of a batch in all stages, in the stages' order."""
-    found = [store.read_table(failures_key(stage, batch), FAILURES) for stage in STAGES.values()]
-    return pl.concat([t for t in found if t is not None]) if any(t is not None for t in found) else pl.DataFrame()
+    return pl.concat(Committed.read(store, asset, batch).failures for asset in STAGES)
 
 
 def _spoken(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
@@ -111,7 +112,7 @@ def _episode(row: Mapping[str, Any], spoken: Mapping[str, dict[str, Any]], faile
     identity = row["episode_id"]
     facts = spoken.get(identity, {"speakers": 0, "language": None, "text": ""})
     status, error = row["status"], row["error"]
-    later = failed.filter(pl.col("episode_id") == identity) if failed.height else failed
+    later = failed.filter(episode_id=identity)
     if later.height:
         status, error = "failed", "; ".join(f"{s}: {m}" for s, m in later.select("stage", "message").iter_rows())
     return EpisodeReport(
@@ -126,22 +127,34 @@ def _episode(row: Mapping[str, Any], spoken: Mapping[str, dict[str, Any]], faile
     )
 
 
+def nothing_done(report: BatchReport) -> str | None:
+    """Says that no episode of a batch is done though some failed, in one line; None where it is not so."""
+    failed = [e for e in report.episodes if e.status == "failed"]
+    if not failed or any(e.status == "done" for e in report.episodes):
+        return None
+    first = f"{failed[0].source}: {failed[0].error}"
+    return f"no episode of batch {report.batch} is done: {len(failed)} failed; the first: {first}"
+
+
 # -- for people --------------------------------------------------------------------------------------------------------
 
 
 def show(report: BatchReport, store: Store, console: Console, *, segments: int = 10) -> None:
-    """Print a report: the episodes, one transcript, a few segments, what failed, and where everything lies."""
+    """Print a report: the episodes, one transcript, a few segments, what failed, and where everything lies.
+
+    Names, texts and errors are data: they go to rich as `Text`, in which it reads neither markup nor emoji codes.
+    """
     done = [e for e in report.episodes if e.status == "done"]
     console.print(_episodes_table(report))
     longest = max(done, key=lambda e: len(e.text), default=None)
     if longest is not None:
         path = store.path(transcript_key(report.batch, longest.episode_id, "md"))
         if path.exists():
-            console.rule(f"transcript of {longest.source}")
+            console.rule(Text(f"transcript of {longest.source}"))
             console.print(Markdown(path.read_text()))
     shards = store.read_table(table_key("hf_shards", report.batch), ASSETS["hf_shards"])
     if shards is not None and longest is not None:
-        console.rule(f"segments of {longest.source}")
+        console.rule(Text(f"segments of {longest.source}"))
         console.print(_segments_table(shards.filter(episode_id=longest.episode_id).head(segments)))
     console.rule("where it is")
     for name, path in (
@@ -149,20 +162,24 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
         ("transcripts to read", str(store.path(f"transcripts/{report.batch}"))),
         *((f"shard, {shard.samples} samples", shard.path) for shard in report.shards),
     ):
-        console.print(f"{name:<20} {path}", soft_wrap=True)
+        console.print(Text(f"{name:<20} {path}"), soft_wrap=True)
 
 
 def _episodes_table(report: BatchReport) -> Table:
-    table = Table(title=f"batch {report.batch}: {report.segments} segments, {report.hours:.2f} h", title_justify="left")
+    title = Text(f"batch {report.batch}: {report.segments} segments, {report.hours:.2f} h")
+    table = Table(title=title, title_justify="left")
     for name in ("file", "status", "language", "seconds", "speakers", "words"):
         table.add_column(name, justify="right" if name in ("seconds", "speakers", "words") else "left")
     for e in report.episodes:
-        status = {"done": "[green]done[/]", "failed": f"[red]failed[/] {e.error}"}.get(
-            e.status, f"{e.status} {e.error or ''}"
-        )
+        status = Text.assemble((e.status, {"done": "green", "failed": "red"}.get(e.status, "")), f" {e.error or ''}")
         duration = f"{e.duration:.1f}" if e.duration else ""
         table.add_row(
-            e.source, status, e.language or "", duration, str(e.speakers or ""), str(len(e.text.split()) or "")
+            Text(e.source),
+            status,
+            Text(e.language or ""),
+            duration,
+            str(e.speakers or ""),
+            str(len(e.text.split()) or ""),
         )
     return table
 
@@ -173,12 +190,12 @@ def _segments_table(rows: pl.DataFrame) -> Table:
         table.add_column(name, justify="right" if name in ("start", "end", "DNSMOS", "SNR dB") else "left")
     for row in rows.iter_rows(named=True):
         table.add_row(
-            row["speaker"],
+            Text(row["speaker"]),
             f"{row['start']:.2f}",
             f"{row['end']:.2f}",
-            row["text"],
+            Text(row["text"]),
             "" if row["dnsmos_ovrl"] is None else f"{row['dnsmos_ovrl']:.2f}",
             "" if row["snr_db"] is None else f"{row['snr_db']:.0f}",
-            "yes" if row["keep"] else ", ".join(row["reject_reasons"]),
+            Text("yes" if row["keep"] else ", ".join(row["reject_reasons"])),
         )
     return table

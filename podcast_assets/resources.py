@@ -31,6 +31,7 @@ class PipelineResource(dg.ConfigurableResource):
     shard_codec: str
     shard_rate: int
     shard_bytes: int
+    retry_permanent: bool
     prefetch: int
 
     @classmethod

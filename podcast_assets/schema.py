@@ -152,7 +152,7 @@ FAILURES: Columns = {
     "message": (pl.String, "one line for people"),
     "traceback": (pl.String, "for developers"),
     "permanent": (pl.Boolean, "the data are at fault: not tried again until they change"),
-    "attempts": (pl.Int32, "how often it was tried"),
+    "attempts": (pl.Int32, "runs that tried it"),
     "fingerprint": (pl.String, "hash of all that determined the attempt"),
     "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
 }

@@ -2,38 +2,59 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import dagster as dg
 
 from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
-from podcast_assets.intake.arrivals import Incoming, list_incoming, settled
+from podcast_assets.intake.arrivals import Incoming, Seen, list_incoming, settled
 from podcast_assets.jobs import podcast_dataset
-from podcast_assets.partitions import BATCHES
+from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
 from podcast_assets.resources import StoreResource
 from podcast_assets.settings import Settings
 
 REQUESTS_PER_TICK = 100
 """A tick has 60 seconds; the queue keeps what it is given, so the rest can wait for the next tick."""
 
+PARTITION = "dagster/partition"
+
 RUN_TAGS = {"podcast/source": "sensor", "podcast/gpu": "1", "dagster/priority": "10"}
 """Tags for policy: where a run comes from, that it wants a GPU, and that new batches go before backfills (priority 0)."""
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dataclass
 class Cursor:
     """What the sensor remembers between ticks."""
 
-    seen: dict[str, str] = field(default_factory=dict)
-    """Batch → signature at the last look, of those that may still grow."""
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """Batches that wait: what they look like and since when."""
     requested: dict[str, str] = field(default_factory=dict)
     """Batch → signature with which a run was requested."""
 
     @classmethod
     def load(cls, text: str | None) -> "Cursor":
-        """The cursor of the last tick; an empty one at the first."""
-        return cls(**json.loads(text)) if text else cls()
+        """The cursor of the last tick; an empty one at the first.
+
+        Raises:
+            ValueError: it is none that this version writes.
+        """
+        if not text:
+            return cls()
+        try:
+            data = json.loads(text)
+            seen = {b: Seen(str(signature), float(since)) for b, (signature, since) in data["seen"].items()}
+            return cls(seen, {b: str(signature) for b, signature in data["requested"].items()})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"unreadable cursor: {error!r}") from error
 
 
 @dataclass(frozen=True)
@@ -70,13 +91,31 @@ def known_arrivals(instance: dg.DagsterInstance, batches: Sequence[str]) -> dict
     return known
 
 
-def plan_tick(incoming: Incoming, cursor: Cursor, *, now: float, minimum_age: float) -> Tick:
-    """Which runs to request, from what lies there and what is remembered; pure, so that its rules can be tested on values."""
+def busy_batches(instance: dg.DagsterInstance) -> set[str]:
+    """Batches of all runs, of one batch or a range, that wait or go on."""
+    order = list(instance.get_dynamic_partitions(BATCHES))
+    busy = set()
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        first, last = run.tags.get(PARTITION_RANGE_START), run.tags.get(PARTITION_RANGE_END)
+        if first in order and last in order:
+            busy.update(order[order.index(first) : order.index(last) + 1])
+        busy.update(b for b in (run.tags.get(PARTITION), first, last) if b is not None)
+    return busy
+
+
+def plan_tick(
+    incoming: Incoming, cursor: Cursor, *, now: float, minimum_age: float, busy: Collection[str] = ()
+) -> Tick:
+    """Which runs to request, from what lies there and what is remembered; pure, so that its rules can be tested on values.
+
+    A batch that is `busy` in a run that has not ended waits, though it be ready.
+    """
     unknown = Incoming(
         {b: a for b, a in incoming.arrivals.items() if cursor.requested.get(b) != a.signature}, incoming.refused
     )
     found = settled(unknown, cursor.seen, now=now, minimum_age=minimum_age)
-    requests = dict(sorted(found.ready.items())[:REQUESTS_PER_TICK])
+    chosen = sorted(set(found.ready).difference(busy))[:REQUESTS_PER_TICK]
+    requests = {b: found.ready[b].signature for b in chosen}
     later = {b: s for b, s in found.ready.items() if b not in requests}
     return Tick(
         requests=requests,
@@ -96,7 +135,18 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
     incoming = list_incoming(store.get())
     for name, reason in incoming.refused.items():
         context.log.warning(f"incoming/{name}: {reason}")
-    tick = plan_tick(incoming, Cursor.load(context.cursor), now=time.time(), minimum_age=Settings().settle_seconds)
+    try:
+        cursor = Cursor.load(context.cursor)
+    except ValueError as error:
+        context.log.warning(f"{error}: begins anew; what was materialized stays known")
+        cursor = Cursor()
+    tick = plan_tick(
+        incoming,
+        cursor,
+        now=time.time(),
+        minimum_age=Settings().settle_seconds,
+        busy=busy_batches(context.instance) if cursor.seen else (),  # nothing is ready that was not seen before
+    )
     known = known_arrivals(context.instance, list(tick.requests))
     tick = tick.without(known)
     for batch in tick.changed:
@@ -108,7 +158,9 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
     if not tick.requests:
         context.update_cursor(remembered)
         waiting = ", ".join(sorted(tick.cursor.seen)[:10])
-        return dg.SkipReason(f"waiting until it stops growing: {waiting}" if waiting else "nothing new under incoming/")
+        return dg.SkipReason(
+            f"waiting until they stop growing and have no run: {waiting}" if waiting else "nothing new under incoming/"
+        )
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(run_key=f"{batch}:{signature}", partition_key=batch, tags=RUN_TAGS)

@@ -3,10 +3,11 @@
 `podcast-assets settings` prints them with their values.
 """
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
@@ -15,7 +16,9 @@ ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
 class Settings(BaseSettings):
     """Settings of the project, read from `PODCAST_…` variables."""
 
-    model_config = SettingsConfigDict(env_prefix="PODCAST_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="PODCAST_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     store: str = Field(default="store", description="Where everything lies: a folder (or any fsspec URL).")
     profile: ProfileName = Field(
@@ -50,6 +53,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Age in seconds that a batch must reach, unchanged, before it counts as arrived.",
     )
+    retry_permanent: bool = Field(
+        default=False, description="Try again even episodes that failed because of their data; for one run."
+    )
     prefetch: int = Field(default=2, ge=1, description="Episodes decoded ahead of the model.")
     dagster_home: Path = Field(
         default=Path("dagster_home"),
@@ -57,7 +63,36 @@ class Settings(BaseSettings):
         description="Dagster's instance folder.",
     )
 
+    @field_validator("language")
+    @classmethod
+    def _language_is_a_code(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("[a-z]{2}", value):
+            raise ValueError("must be an ISO 639-1 code: two small letters, such as en or de")
+        return value
+
+    @model_validator(mode="after")
+    def _speakers_are_a_range(self) -> Self:
+        if self.min_speakers > self.max_speakers:
+            fewest, most = environment_name("min_speakers"), environment_name("max_speakers")
+            raise ValueError(f"{fewest}={self.min_speakers} must not be greater than {most}={self.max_speakers}")
+        return self
+
 
 def environment_name(field: str) -> str:
     """The environment variable that sets a field."""
     return "DAGSTER_HOME" if field == "dagster_home" else f"PODCAST_{field.upper()}"
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One line for people per wrong setting: its environment variable, its value and what is expected."""
+    lines = []
+    for detail in error.errors():
+        # a validator of this module has its own words, before which pydantic puts "Value error, "
+        expected = str(detail.get("ctx", {}).get("error", detail["msg"]))
+        if not detail["loc"]:  # of several settings, which the words name
+            lines.append(expected)
+            continue
+        name = str(detail["loc"][0])
+        variable = environment_name(name) if name in Settings.model_fields else name
+        lines.append(f"{variable}={detail['input']!r}: {expected[:1].lower()}{expected[1:]}")
+    return lines

@@ -5,12 +5,14 @@ object store by one PUT, which is atomic there.
 """
 
 import contextlib
+import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +22,8 @@ import polars as pl
 from upath import UPath
 
 from podcast_assets.schema import Columns, schema
+
+log = logging.getLogger(__name__)
 
 BLOCK = 1 << 20
 """Bytes read at a time; larger blocks do not hash faster."""
@@ -44,7 +48,7 @@ class Store:
     @classmethod
     def at(cls, location: str | Path) -> "Store":
         """The store at a folder or URL; a local folder is made absolute, so that runs in other folders find it."""
-        path = UPath(location)
+        path = UPath(str(location).removeprefix("file://"))
         return cls(path.absolute() if isinstance(path, Path) else path)
 
     @property
@@ -90,11 +94,10 @@ class Store:
                 temporary.unlink(missing_ok=True)
             _fsync_folder(target.parent)
         else:
-            with tempfile.TemporaryFile("w+b") as f:
+            with tempfile.NamedTemporaryFile("w+b") as f:
                 yield cast("BinaryIO", f)
-                f.seek(0)
-                with self.path(key).open("wb") as out:
-                    shutil.copyfileobj(f, out, BLOCK)
+                f.flush()
+                self._upload(Path(f.name), key)
 
     def put_original(self, source: IO[bytes], suffix: str) -> Stored:
         """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
@@ -126,8 +129,12 @@ class Store:
             source.replace(local)
             _fsync_folder(local.parent)
         else:
-            with source.open("rb") as f, self.path(key).open("wb") as out:
-                shutil.copyfileobj(f, out, BLOCK)
+            self._upload(source, key)
+
+    def _upload(self, source: Path, key: str) -> None:
+        """Upload a whole file: object stores show it when all of it is there, and nothing when the upload breaks off."""
+        target = self.path(key)
+        target.fs.put_file(str(source), target.path)
 
     def remove(self, key: str) -> None:
         """Remove a file or a folder with all that is in it; nothing there is fine."""
@@ -139,10 +146,10 @@ class Store:
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
-    def write_table(self, key: str, table: pl.DataFrame) -> None:
-        """Write a table as parquet, whole or not at all."""
+    def write_table(self, key: str, table: pl.DataFrame, notes: Mapping[str, str] | None = None) -> None:
+        """Write a table as parquet, whole or not at all, with notes that are committed together with it."""
         buffer = BytesIO()
-        table.write_parquet(buffer, compression="zstd", statistics=True)
+        table.write_parquet(buffer, compression="zstd", statistics=True, metadata=dict(notes or {}))
         self.write(key, buffer.getvalue())
 
     def read_table(self, key: str, columns: Columns) -> pl.DataFrame | None:
@@ -153,6 +160,33 @@ class Store:
             return None
         table = pl.read_parquet(BytesIO(data))
         return table if table.schema == schema(columns) else None
+
+    def read_notes(self, key: str) -> dict[str, str]:
+        """The notes that were written with a table; empty where there is no table."""
+        try:
+            data = self.path(key).read_bytes()
+        except FileNotFoundError:
+            return {}
+        return pl.read_parquet_metadata(BytesIO(data))
+
+    @contextlib.contextmanager
+    def batch_lock(self, batch: str) -> Iterator[None]:
+        """Hold a batch while the block runs, so that two runs of it on this machine take turns.
+
+        An flock: the kernel frees it when its holder dies. Object stores have no locks to offer: there, it holds nothing.
+        """
+        if not self.is_local:
+            yield
+            return
+        path = self._local(f"scratch/{batch}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("%s: waiting for another run of this batch", batch)
+                fcntl.flock(f, fcntl.LOCK_EX)
+            yield
 
     def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
         """A path of this machine with the content of a key: the file itself in a local store, else a temporary copy."""

@@ -9,8 +9,7 @@ import pytest
 from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.definitions import build_definitions
 from podcast_assets.demo import BATCH
-from podcast_assets.launch import PARTITION_RANGE_END, PARTITION_RANGE_START
-from podcast_assets.partitions import BATCHES
+from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
 from podcast_assets.schema import ASSETS
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store, table_key

@@ -3,6 +3,7 @@
 from typing import Any
 
 import polars as pl
+import pytest
 
 from podcast_assets import checks
 from podcast_assets.schema import QUALITY_SCORES, RAW_AUDIO, SEGMENTS, TRANSCRIPTS, Columns, empty, table
@@ -25,7 +26,7 @@ def test_accounted() -> None:
     assert checks.accounted(["a", "b"], ["a"], ["b"]).passed
     lost = checks.accounted(["a", "b", "c"], ["a"], ["b"])
     assert (lost.passed, lost.facts["lost"]) == (False, ["c"])
-    assert checks.accounted(["a"], ["a"], ["a"]).facts["twice"] == ["a"]
+    assert checks.accounted(["a", "b"], ["b", "a"], ["a"]).facts["twice"] == ["a"]
     assert checks.accounted(["a"], ["a", "x"], []).facts["unknown"] == ["x"]
 
 
@@ -74,11 +75,36 @@ def test_degraded_rows_are_told() -> None:
 
 
 def test_scores_in_range() -> None:
+    one = GOOD.head(1)
     score = {"segment_id": "e-0", "episode_id": "e", "dnsmos_ovrl": 3.0, "clipping_share": 0.0}
-    assert checks.scores_in_range(rows(QUALITY_SCORES, score), GOOD).passed
-    assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"dnsmos_ovrl": 9.0}), GOOD).passed
-    assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"clipping_share": 1.5}), GOOD).passed
-    assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"snr_db": float("nan")}), GOOD).passed
+    assert checks.scores_in_range(rows(QUALITY_SCORES, score), one).passed
+    assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"dnsmos_ovrl": 9.0}), one).passed
+    assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"clipping_share": 1.5}), one).passed
+    assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"snr_db": float("nan")}), one).passed
+
+
+def test_a_segment_without_a_row_of_scores_is_named() -> None:
+    scores = rows(QUALITY_SCORES, {"segment_id": "e-1", "episode_id": "e"})
+    verdict = checks.scores_in_range(scores, GOOD)
+    assert (verdict.passed, verdict.facts["unscored"]) == (False, 2)
+    assert verdict.facts["without_row"] == ["e-0", "e-2"]
+    assert not checks.scores_in_range(empty(QUALITY_SCORES), GOOD).passed
+    assert checks.scores_in_range(empty(QUALITY_SCORES), empty(SEGMENTS)).passed
+
+
+def test_order_is_that_of_the_rows_whatever_order_a_join_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polars promises no order of a left join unless it is asked for."""
+    join = pl.DataFrame.join
+
+    def unordered(left: pl.DataFrame, *others: Any, **how: Any) -> pl.DataFrame:
+        joined = join(left, *others, **how)
+        return joined if how.get("maintain_order") == "left" else joined.reverse()
+
+    monkeypatch.setattr(pl.DataFrame, "join", unordered)
+    assert checks.segments_in_order(GOOD, AUDIO).passed
+    spoken = [{"word": "w", "start": s, "end": s + 0.5, "probability": None} for s in (2.0, 3.0)]
+    words = rows(TRANSCRIPTS, {"segment_id": "e-1", "episode_id": "e", "words": spoken})
+    assert checks.words_in_order(words, GOOD).passed
 
 
 def test_metadata_coverage() -> None:

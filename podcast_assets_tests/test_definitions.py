@@ -17,7 +17,7 @@ from podcast_assets_tests.conftest import CHECKOUT
 
 HEAVY = (
     "av ctranslate2 datasets faster_whisper huggingface_hub matplotlib nemo numba onnxruntime pocketsphinx pyannote ray scipy "
-    "sklearn soundfile soxr speechmos tokenizers torch transformers pyloudnorm zstandard"
+    "sklearn soundfile soxr speechmos tokenizers torch transformers pyloudnorm"
 ).split()
 
 

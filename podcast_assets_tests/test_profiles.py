@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.demo import MODEL
+from podcast_assets.demo import BATCH, MODEL
 from podcast_assets.engines import Engine, engines, make_engine
 from podcast_assets.errors import Misconfigured
 from podcast_assets.profiles import DESCRIPTIONS, choose, make_profile
@@ -114,3 +114,19 @@ def test_no_speech_at_all_is_a_batch_too(place: Place) -> None:
     report = json.loads(result.stdout)
     assert [(e["status"], e["speakers"], e["text"]) for e in report["episodes"]] == [("done", 0, "")]
     assert (report["segments"], report["shards"]) == (0, [])
+
+
+def test_speech_that_arrives_in_a_silent_batch_is_sealed(place: Place) -> None:
+    import numpy as np
+    import soundfile
+
+    show = place.folder / "show"
+    show.mkdir()
+    soundfile.write(show / "silence.wav", np.zeros(32_000, np.float32), 16_000)
+    assert place.command("run", show, "--profile", "demo", "--json").returncode == 0
+    (show / "water-history.opus").write_bytes((BATCH / "water-history.opus").read_bytes())
+    again = place.command("run", show, "--profile", "demo", "--json")
+    assert again.returncode == 0, again.stderr
+    report = json.loads(again.stdout)
+    assert report["segments"] > 0
+    assert sum(s["samples"] for s in report["shards"]) == report["segments"]

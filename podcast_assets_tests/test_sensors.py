@@ -1,6 +1,8 @@
 """The sensor: each batch once, a changed one again, and nothing for what is known."""
 
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +12,7 @@ from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.intake.arrivals import IncomingFile, group, list_incoming
 from podcast_assets.partitions import BATCHES
 from podcast_assets.resources import StoreResource
-from podcast_assets.sensors import REQUESTS_PER_TICK, Cursor, new_batches, plan_tick
+from podcast_assets.sensors import REQUESTS_PER_TICK, Cursor, busy_batches, new_batches, plan_tick
 from podcast_assets.store import Store
 
 
@@ -21,24 +23,24 @@ def incoming(**sizes: int):
 def test_a_batch_is_requested_at_the_second_look_and_never_again() -> None:
     first = plan_tick(incoming(a=1), Cursor(), now=500, minimum_age=30)
     assert first.requests == {}
-    second = plan_tick(incoming(a=1), first.cursor, now=515, minimum_age=30)
+    second = plan_tick(incoming(a=1), first.cursor, now=530, minimum_age=30)
     assert list(second.requests) == ["a"]
-    third = plan_tick(incoming(a=1), second.cursor, now=530, minimum_age=30)
+    third = plan_tick(incoming(a=1), second.cursor, now=545, minimum_age=30)
     assert (third.requests, third.cursor.seen) == ({}, {})
 
 
 def test_a_changed_batch_is_requested_again_and_said_to_be_changed() -> None:
     cursor = Cursor(requested={"a": incoming(a=1).arrivals["a"].signature})
     first = plan_tick(incoming(a=2), cursor, now=500, minimum_age=30)
-    second = plan_tick(incoming(a=2), first.cursor, now=515, minimum_age=30)
+    second = plan_tick(incoming(a=2), first.cursor, now=530, minimum_age=30)
     assert (list(second.requests), second.changed) == (["a"], ["a"])
 
 
 def test_a_flood_is_spread_over_ticks() -> None:
     many = incoming(**{f"b{n:04d}": 1 for n in range(REQUESTS_PER_TICK + 30)})
     first = plan_tick(many, Cursor(), now=500, minimum_age=30)
-    second = plan_tick(many, first.cursor, now=515, minimum_age=30)
-    third = plan_tick(many, second.cursor, now=530, minimum_age=30)
+    second = plan_tick(many, first.cursor, now=530, minimum_age=30)
+    third = plan_tick(many, second.cursor, now=545, minimum_age=30)
     assert (len(second.requests), len(third.requests)) == (REQUESTS_PER_TICK, 30)
     assert not second.requests.keys() & third.requests.keys()
 
@@ -80,3 +82,61 @@ def test_a_batch_that_a_command_materialized_is_known(tmp_path: Path, monkeypatc
         result = new_batches(dg.build_sensor_context(instance, cursor=context.cursor, resources=resources))
     assert isinstance(result, dg.SensorResult)
     assert [r.partition_key for r in result.run_requests or []] == ["new"]
+
+
+def test_the_cursor_is_read_as_it_was_written_and_no_other() -> None:
+    cursor = plan_tick(incoming(a=1), Cursor(requested={"b": "1234"}), now=500, minimum_age=30).cursor
+    assert Cursor.load(json.dumps(asdict(cursor))) == cursor
+    assert Cursor.load(None) == Cursor()
+    for other in ('{"seen": {"a": "0123456789abcdef"}, "requested": {}}', "[]", "nothing", '{"seen": {}}'):
+        with pytest.raises(ValueError, match="unreadable cursor"):
+            Cursor.load(other)
+
+
+def test_a_cursor_of_another_version_is_no_failure(tmp_path: Path) -> None:
+    Store.at(tmp_path).write("incoming/one.tar", b"x")
+    old = json.dumps({"seen": {"one": "0123456789abcdef"}, "requested": {}})
+    with dg.instance_for_test() as instance:
+        resources = {"store": StoreResource(root=str(tmp_path))}
+        context = dg.build_sensor_context(instance, cursor=old, resources=resources)
+        assert isinstance(new_batches(context), dg.SkipReason)
+    assert list(Cursor.load(context.cursor).seen) == ["one"]
+
+
+def test_a_batch_with_a_run_that_goes_on_waits_for_its_end() -> None:
+    first = plan_tick(incoming(a=1, b=1), Cursor(), now=500, minimum_age=30)
+    second = plan_tick(incoming(a=1, b=1), first.cursor, now=530, minimum_age=30, busy={"a"})
+    assert (list(second.requests), list(second.cursor.seen), list(second.cursor.requested)) == (["b"], ["a"], ["b"])
+    third = plan_tick(incoming(a=1, b=1), second.cursor, now=531, minimum_age=30)
+    assert list(third.requests) == ["a"]
+
+
+def test_the_runs_of_one_batch_and_of_a_range_make_them_busy() -> None:
+    job = dg.GraphDefinition(name="any", node_defs=[]).to_job()
+    ranged = {"dagster/asset_partition_range_start": "c", "dagster/asset_partition_range_end": "a"}
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions(BATCHES, ["z", "c", "b", "a", "d", "e"])
+        for status, tags in (
+            (dg.DagsterRunStatus.STARTED, ranged),
+            (dg.DagsterRunStatus.STARTING, {"dagster/partition": "d"}),
+            (dg.DagsterRunStatus.SUCCESS, {"dagster/partition": "e"}),
+        ):
+            instance.create_run_for_job(job, status=status, tags=tags)
+        assert busy_batches(instance) == {"a", "b", "c", "d"}
+
+
+def test_a_tick_leaves_a_batch_alone_that_a_run_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
+    store = Store.at(tmp_path)
+    for name in ("free", "taken"):
+        store.write(f"incoming/{name}.tar", b"x")
+    resources = {"store": StoreResource(root=str(tmp_path))}
+    with dg.instance_for_test() as instance:
+        job = dg.GraphDefinition(name="any", node_defs=[]).to_job()
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "taken"})
+        context = dg.build_sensor_context(instance, resources=resources)
+        new_batches(context)
+        result = new_batches(dg.build_sensor_context(instance, cursor=context.cursor, resources=resources))
+    assert isinstance(result, dg.SensorResult)
+    assert [r.partition_key for r in result.run_requests or []] == ["free"]
+    assert list(Cursor.load(result.cursor).seen) == ["taken"]

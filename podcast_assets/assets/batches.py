@@ -1,20 +1,23 @@
 """The loop that every partitioned asset shares: one batch after the other, each committed on its own."""
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
 from podcast_assets.assets.facts import column_schema
-from podcast_assets.checks import SPECS, Verdict
-from podcast_assets.errors import BadInput
+from podcast_assets.checks import SPECS, Verdict, accounted
+from podcast_assets.engines import EngineUnavailable
+from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.partitions import batches
-from podcast_assets.schema import ASSETS, PROVENANCE, STAGES
+from podcast_assets.resources import StoreResource
+from podcast_assets.schema import STAGES
+from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.progress import Progress, Report
-from podcast_assets.store import Store, provenance_key, table_key
+from podcast_assets.stages.results import Committed
+from podcast_assets.store import Store
 
 BATCHES_PER_RUN = 10
 """A backfill gives a run this many batches: the start of a run and the load of a model are paid once for them."""
@@ -61,21 +64,26 @@ class BatchResult:
 
 
 def materialize_batches(
-    context: dg.AssetExecutionContext, work: Callable[[str], BatchResult]
+    context: dg.AssetExecutionContext, store: StoreResource, work: Callable[[str], BatchResult]
 ) -> dg.MaterializeResult[Any]:
-    """Do the batches of a run, one after the other.
+    """Do the batches of a run, one after the other, each committed on its own.
 
-    One that cannot be done takes no other down: the rest is committed first.
+    One that cannot be done does not keep the others from being committed; the run then fails and names it, and to start the
+    others again is to resume them. What would stop every batch alike (a broken device, a missing engine) stops the run at once.
 
     Raises:
         Failure: some batches could not be done; it names them.
     """
     asset = context.asset_key.to_user_string()
+    room = store.get()
     results: dict[str, BatchResult] = {}
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
         try:
-            results[batch] = work(batch)
+            with room.batch_lock(batch):
+                results[batch] = work(batch)
+        except (BrokenDevice, EngineUnavailable, Misconfigured):
+            raise
         except Exception as error:
             if len(context.partition_keys) == 1:
                 raise
@@ -112,22 +120,23 @@ def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCh
     )
 
 
-def upstream(store: Store, asset: str, batch: str) -> pl.DataFrame:
-    """The committed table of an asset.
+def upstream(store: Store, asset: str, batch: str) -> Committed:
+    """What an asset committed.
 
     Raises:
-        BadInput: it is not there, or was written by another version of this project.
+        BadInput: nothing, or it was written by another version of this project.
     """
-    table = store.read_table(table_key(asset, batch), ASSETS[asset])
-    if table is None:
+    committed = Committed.read(store, asset, batch)
+    if committed.table is None:
         raise BadInput(f"batch {batch}: {asset} is not materialized (by this version); materialize it first")
-    return table
+    return committed
 
 
-def done_episodes(store: Store, stage: str, batch: str) -> list[str]:
-    """Episodes that a stage did, those for which it made no row among them."""
-    provenance = store.read_table(provenance_key(stage, batch), PROVENANCE)
-    return [] if provenance is None else provenance["episode_id"].to_list()
+def account(store: Store, asset: str, batch: str, expected: Iterable[str]) -> Verdict:
+    """Whether what an asset committed accounts for every episode that it should have: read from the store, not from the run."""
+    committed = Committed.read(store, asset, batch)
+    stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
+    return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
 
 
 def reporter(context: dg.AssetExecutionContext) -> Report:

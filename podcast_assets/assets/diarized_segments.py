@@ -3,14 +3,15 @@
 import dagster as dg
 
 from podcast_assets import plots
-from podcast_assets.assets.batches import BatchResult, batch_asset, materialize_batches, reporter, upstream
+from podcast_assets.assets.batches import BatchResult, account, batch_asset, materialize_batches, reporter, upstream
 from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.assets.raw_audio import raw_audio
-from podcast_assets.checks import accounted, segments_in_order
+from podcast_assets.checks import no_failures, segments_in_order
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.stages.diarize import Diarize
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.speech_input import by_episode, episodes
+from podcast_assets.stages.worker import stage_worker
 
 
 @batch_asset(
@@ -25,15 +26,24 @@ def diarized_segments(
 ) -> dg.MaterializeResult:
     """One row per segment: one stretch of one speaker, with start and end in seconds."""
     room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+    stage = Diarize(room, profile.diarizer)
+    speakers = {"min_speakers": settings.min_speakers, "max_speakers": settings.max_speakers}
 
     def work(batch: str) -> BatchResult:
-        audio = upstream(room, "raw_audio", batch)
-        speakers = {"min_speakers": settings.min_speakers, "max_speakers": settings.max_speakers}
+        audio = upstream(room, "raw_audio", batch).rows
         todo = episodes(audio, lambda row: speakers)
-        stage = Diarize(room, profile.diarizer)
-        run = run_stage(stage, batch, todo, room, report=reporter(context), prefetch=settings.prefetch)
+        run = run_stage(
+            stage,
+            batch,
+            todo,
+            room,
+            worker=worker,
+            report=reporter(context),
+            prefetch=settings.prefetch,
+            retry_permanent=settings.retry_permanent,
+        )
         rows = run.table()
-        run.commit(room, "diarized_segments", rows)
+        run.commit(room, rows)
         segments = by_episode(rows)
         found = {e.source: segments[e.episode_id]["speaker"].n_unique() for e in todo if e.episode_id in segments}
         shown = [(e.source, segments[e.episode_id].to_dicts()) for e in todo if e.episode_id in segments][:20]
@@ -49,11 +59,13 @@ def diarized_segments(
                 "segments": preview(rows, ["segment_id", "start", "end", "speaker"]),
             },
             verdicts={
-                "episodes_accounted": accounted(
-                    [e.episode_id for e in todo], list(run.done), run.failures["episode_id"].to_list()
+                "episodes_accounted": account(
+                    room, "diarized_segments", batch, audio.filter(status="done")["episode_id"]
                 ),
+                "no_failures": no_failures(run.failures),
                 "times_in_order": segments_in_order(rows, audio),
             },
         )
 
-    return materialize_batches(context, work)
+    with stage_worker(stage) as worker:
+        return materialize_batches(context, store, work)

@@ -7,25 +7,22 @@ from podcast_assets import plots
 from podcast_assets.assets.batches import (
     BatchResult,
     batch_asset,
-    done_episodes,
     materialize_batches,
     reporter,
     upstream,
 )
 from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.assets.quality_scores import quality_scores
-from podcast_assets.checks import Verdict, accounted
+from podcast_assets.checks import Verdict, accounted, no_failures
 from podcast_assets.dataset import sealing
 from podcast_assets.resources import PipelineResource, StoreResource
-from podcast_assets.schema import FAILURES, HF_SHARDS
 from podcast_assets.settings import Settings
-from podcast_assets.stages.fingerprint import fingerprint
 from podcast_assets.stages.package import Package
-from podcast_assets.stages.results import StageRun
+from podcast_assets.stages.results import Checkpoints, Committed, commit
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.speech_input import by_episode, episodes
 from podcast_assets.stages.stage import Episode, stage_fingerprint
-from podcast_assets.store import Store, failures_key, sealed_key, table_key
+from podcast_assets.store import Store, sealed_key
 
 
 @batch_asset(
@@ -42,28 +39,42 @@ def hf_shards(
     Shards hold every scored segment; `keep` and `reject_reasons` are columns, so another policy seals nothing anew.
     """
     room, settings = store.get(), pipeline.settings()
+    stage = Package(room, settings.shard_codec, settings.shard_rate)
 
     def work(batch: str) -> BatchResult:
-        audio, segments = upstream(room, "raw_audio", batch), upstream(room, "diarized_segments", batch)
-        scores = upstream(room, "quality_scores", batch)
-        content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch))
-        content = content.join(scores.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-        todo = _episodes(room, batch, audio, content, settings)
-        stage = Package(room, settings.shard_codec, settings.shard_rate)
-        version = fingerprint(
-            episodes=[stage_fingerprint(stage, e) for e in todo],
-            split=content["split"].to_list(),
-            bytes=settings.shard_bytes,
-        )[:12]
-        places, run = _seal(context, room, batch, version, stage, todo, content, settings)
-        rows = sealing.shards_table(places, content, scores)
-        if run is None:
-            room.write_table(table_key("hf_shards", batch), rows)
+        audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
+        scored = upstream(room, "quality_scores", batch)
+        content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
+        content = content.join(scored.rows.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
+        todo = _episodes(audio, content, list(scored.fingerprints), settings)
+        before = Committed.read(room, "hf_shards", batch)
+        places = _sealed_before(room, batch, stage, todo, content, before, settings)
+        if places is not None:
+            run, provenance, failures = None, before.provenance, before.failures
+            version = places["shard"][0].split("/")[0] if places.height else ""
         else:
-            run.commit(room, "hf_shards", rows)
+            run = run_stage(
+                stage,
+                batch,
+                todo,
+                room,
+                report=reporter(context),
+                prefetch=settings.prefetch,
+                retry_permanent=settings.retry_permanent,
+            )
+            provenance, failures = run.provenance, run.failures
+            version = sealing.content_version(_fingerprints(provenance), content, settings.shard_bytes)
+            encoded = (sealing.Encoded(run.rows(e), f) for e, f in _fingerprints(provenance).items())
+            places = sealing.seal_batch(
+                room, batch, version, content, encoded, suffix=stage.codec, shard_bytes=settings.shard_bytes
+            )
+        rows = sealing.shards_table(places, content, scored.rows)
+        wrong = sealing.wrong_shards(room, batch, rows) if run else []
+        if wrong:
+            raise OSError(f"batch {batch}: shards read back differ from what was written: {'; '.join(wrong)}")
+        commit(room, "hf_shards", batch, rows, provenance, failures)
+        Checkpoints(room, stage.name, batch, stage.columns).remove()
         sealing.remove_other_versions(room, batch, [version])
-        failed = _failed_episodes(room, batch)
-        wrong = sealing.wrong_shards(room, batch, rows)
         shards = sealing.shard_list(rows)
         kept = rows.filter("keep")
         return BatchResult(
@@ -91,21 +102,23 @@ def hf_shards(
                 "episodes_accounted": accounted(
                     content["segment_id"].to_list(),
                     rows["segment_id"].to_list(),
-                    content.filter(pl.col("episode_id").is_in(failed))["segment_id"].to_list(),
+                    content.filter(pl.col("episode_id").is_in(failures["episode_id"].to_list()))[
+                        "segment_id"
+                    ].to_list(),
                 ),
-                "read_back_equal": Verdict(not wrong, {"shards": shards.height, "wrong": wrong}),
+                "no_failures": no_failures(failures),
+                "read_back_equal": Verdict(not wrong, {"shards": shards.height, "samples": rows.height}),
             },
         )
 
-    return materialize_batches(context, work)
+    return materialize_batches(context, store, work)
 
 
-def _episodes(room: Store, batch: str, audio: pl.DataFrame, content: pl.DataFrame, settings: Settings) -> list[Episode]:
+def _episodes(audio: pl.DataFrame, content: pl.DataFrame, scored: list[str], settings: Settings) -> list[Episode]:
     """Work items of the episodes that were scored and have segments."""
     samples = by_episode(content.drop("overlap", "degraded", "split"))
-    scored = set(done_episodes(room, "score", batch)) & samples.keys()
     return episodes(
-        audio.filter(pl.col("episode_id").is_in(scored)),
+        audio.filter(pl.col("episode_id").is_in(scored), pl.col("episode_id").is_in(list(samples))),
         lambda row: {
             "original": row["original"],
             "sample_rate": row["sample_rate"],
@@ -116,30 +129,25 @@ def _episodes(room: Store, batch: str, audio: pl.DataFrame, content: pl.DataFram
     )
 
 
-def _seal(
-    context: dg.AssetExecutionContext,
+def _sealed_before(
     room: Store,
     batch: str,
-    version: str,
     stage: Package,
     todo: list[Episode],
     content: pl.DataFrame,
+    before: Committed,
     settings: Settings,
-) -> tuple[pl.DataFrame, StageRun | None]:
-    """Places of all samples: of the shards that are there already where nothing changed, else sealed now (then with the run)."""
-    committed = room.read_table(table_key("hf_shards", batch), HF_SHARDS)
-    if not _failed_episodes(room, batch):
-        places = sealing.sealed_before(room, batch, version, committed)
-        if places is not None:
-            return places, None
-    run = run_stage(stage, batch, todo, room, report=reporter(context), prefetch=settings.prefetch)
-    encoded = (sealing.Encoded(run.rows(e), run.provenance.filter(episode_id=e)["fingerprint"][0]) for e in run.done)
-    places = sealing.seal_batch(
-        room, batch, version, content, encoded, suffix=settings.shard_codec, shard_bytes=settings.shard_bytes
-    )
-    return places, run
+) -> pl.DataFrame | None:
+    """Places of all samples in the shards that are there, where nothing has changed and nothing is to be tried again; else None."""
+    wanted = {e.episode_id: stage_fingerprint(stage, e) for e in todo}
+    done = {e: f for e, f in wanted.items() if before.entry(e, f) is not None}
+    for_good = [e for e, f in wanted.items() if before.failed_for_good(e, f)]
+    if len(done) + len(for_good) < len(wanted) or (for_good and settings.retry_permanent):
+        return None
+    kept = content.filter(pl.col("episode_id").is_in(list(done)))
+    version = sealing.content_version(done, content, settings.shard_bytes)
+    return sealing.sealed_before(room, batch, version, kept, before.table)
 
 
-def _failed_episodes(room: Store, batch: str) -> list[str]:
-    failures = room.read_table(failures_key("package", batch), FAILURES)
-    return [] if failures is None else failures["episode_id"].to_list()
+def _fingerprints(provenance: pl.DataFrame) -> dict[str, str]:
+    return dict(provenance.select("episode_id", "fingerprint").iter_rows())

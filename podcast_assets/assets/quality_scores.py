@@ -6,15 +6,15 @@ import polars as pl
 from podcast_assets import plots
 from podcast_assets.assets.batches import (
     BatchResult,
+    account,
     batch_asset,
-    done_episodes,
     materialize_batches,
     reporter,
     upstream,
 )
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.assets.transcripts import transcripts
-from podcast_assets.checks import accounted, scores_in_range
+from podcast_assets.checks import no_failures, scores_in_range
 from podcast_assets.quality.policy import load_policy
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.resources import PipelineResource, StoreResource
@@ -22,6 +22,7 @@ from podcast_assets.schema import SEGMENTS, empty
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
+from podcast_assets.stages.worker import stage_worker
 
 
 @batch_asset(
@@ -38,21 +39,30 @@ def quality_scores(
     Scores delete nothing. Another policy, or other texts, run no model again.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+    stage = Score(room, profile.scorer)
     policy = load_policy(settings.policy)
 
     def work(batch: str) -> BatchResult:
-        audio, segments = upstream(room, "raw_audio", batch), upstream(room, "diarized_segments", batch)
-        texts = upstream(room, "transcripts", batch)
+        audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
+        transcribed = upstream(room, "transcripts", batch)
         spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
         nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
         todo = episodes(
-            audio.filter(pl.col("episode_id").is_in(done_episodes(room, "transcribe", batch))),
+            audio.filter(pl.col("episode_id").is_in(list(transcribed.fingerprints))),
             lambda row: {"segments": spoken.get(row["episode_id"], nothing)},
         )
-        stage = Score(room, profile.scorer)
-        run = run_stage(stage, batch, todo, room, report=reporter(context), prefetch=settings.prefetch)
-        rows = with_text_and_policy(run.table(), segments, texts, policy)
-        run.commit(room, "quality_scores", rows)
+        run = run_stage(
+            stage,
+            batch,
+            todo,
+            room,
+            worker=worker,
+            report=reporter(context),
+            prefetch=settings.prefetch,
+            retry_permanent=settings.retry_permanent,
+        )
+        rows = with_text_and_policy(run.table(), segments, transcribed.rows, policy)
+        run.commit(room, rows)
         hours = rows.join(segments.select("segment_id", "duration"), on="segment_id", how="left")
         reasons = rows["reject_reasons"].explode(empty_as_null=False).drop_nulls()
         return BatchResult(
@@ -80,11 +90,11 @@ def quality_scores(
                 "segments": preview(rows, ["segment_id", "dnsmos_ovrl", "snr_db", "keep", "reject_reasons"]),
             },
             verdicts={
-                "episodes_accounted": accounted(
-                    [e.episode_id for e in todo], list(run.done), run.failures["episode_id"].to_list()
-                ),
+                "episodes_accounted": account(room, "quality_scores", batch, transcribed.fingerprints),
+                "no_failures": no_failures(run.failures),
                 "scores_in_range": scores_in_range(rows, segments.filter(pl.col("episode_id").is_in(list(run.done)))),
             },
         )
 
-    return materialize_batches(context, work)
+    with stage_worker(stage) as worker:
+        return materialize_batches(context, store, work)

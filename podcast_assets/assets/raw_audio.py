@@ -6,7 +6,7 @@ import polars as pl
 from podcast_assets import plots
 from podcast_assets.assets.batches import BatchResult, batch_asset, materialize_batches, reporter
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
-from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage
+from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage, no_failures
 from podcast_assets.intake import metadata
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
@@ -38,9 +38,8 @@ def raw_audio(
         unpacked = unpack(room, arrival)
         found = recordings(unpacked.files)
         joined = metadata.join([f.name for f in unpacked.files], unpacked.metadata)
-        stage = Ingest(room)
         run = run_stage(
-            stage,
+            Ingest(room),
             batch,
             [
                 ingest_episode(r.episode_id, r.file.name, r.file.stored.sha256, r.file.stored.key)
@@ -50,9 +49,10 @@ def raw_audio(
             room,
             report=reporter(context),
             prefetch=settings.prefetch,
+            retry_permanent=settings.retry_permanent,
         )
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures)
-        run.commit(room, "raw_audio", rows)
+        run.commit(room, rows)
         done = rows.filter(status="done")
         return BatchResult(
             metadata={
@@ -78,6 +78,7 @@ def raw_audio(
                 "episodes_accounted": files_accounted(
                     rows, len(unpacked.files) + len(unpacked.skipped) + len(unpacked.broken)
                 ),
+                "no_failures": no_failures(run.failures),
                 "durations_agree": durations_agree(rows),
                 "metadata_coverage": metadata_coverage(
                     joined.files_without_metadata, joined.metadata_without_file, joined.duplicate_ids
@@ -85,4 +86,4 @@ def raw_audio(
             },
         )
 
-    return materialize_batches(context, work)
+    return materialize_batches(context, store, work)

@@ -6,21 +6,22 @@ import polars as pl
 from podcast_assets import plots
 from podcast_assets.assets.batches import (
     BatchResult,
+    account,
     batch_asset,
-    done_episodes,
     materialize_batches,
     reporter,
     upstream,
 )
 from podcast_assets.assets.diarized_segments import diarized_segments
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
-from podcast_assets.checks import accounted, not_degraded, words_in_order
+from podcast_assets.checks import no_failures, not_degraded, words_in_order
 from podcast_assets.dataset import transcript
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty, schema
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.transcribe import Transcribe
+from podcast_assets.stages.worker import stage_worker
 from podcast_assets.store import Store, transcript_key
 
 
@@ -39,24 +40,33 @@ def transcripts(
     Beside the table, a Markdown and a JSON transcript of every episode.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+    stage = Transcribe(room, profile.transcriber)
 
     def work(batch: str) -> BatchResult:
-        audio, segments = upstream(room, "raw_audio", batch), upstream(room, "diarized_segments", batch)
+        audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
+        segments = diarized.rows
         spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
         nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
-        diarized = done_episodes(room, "diarize", batch)
         todo = episodes(
-            audio.filter(pl.col("episode_id").is_in(diarized)),
+            audio.filter(pl.col("episode_id").is_in(list(diarized.fingerprints))),
             lambda row: {
                 "language": row["language"] or settings.language,
                 "segments": spoken.get(row["episode_id"], nothing),
             },
         )
-        stage = Transcribe(room, profile.transcriber)
-        run = run_stage(stage, batch, todo, room, report=reporter(context), prefetch=settings.prefetch)
+        run = run_stage(
+            stage,
+            batch,
+            todo,
+            room,
+            worker=worker,
+            report=reporter(context),
+            prefetch=settings.prefetch,
+            retry_permanent=settings.retry_permanent,
+        )
         rows = run.table()
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
-        run.commit(room, "transcripts", rows)
+        run.commit(room, rows)
         words = rows.select(pl.col("words").list.len().sum()).item() or 0
         return BatchResult(
             metadata={
@@ -77,15 +87,15 @@ def transcripts(
                 ),
             },
             verdicts={
-                "episodes_accounted": accounted(
-                    [e.episode_id for e in todo], list(run.done), run.failures["episode_id"].to_list()
-                ),
+                "episodes_accounted": account(room, "transcripts", batch, diarized.fingerprints),
+                "no_failures": no_failures(run.failures),
                 "times_in_order": words_in_order(rows, segments),
                 "not_degraded": not_degraded(rows),
             },
         )
 
-    return materialize_batches(context, work)
+    with stage_worker(stage) as worker:
+        return materialize_batches(context, store, work)
 
 
 def write_transcripts(
@@ -107,4 +117,8 @@ def write_transcripts(
             ("json", transcript.as_json(episode, spoken)),
         ):
             store.write(transcript_key(batch, episode["episode_id"], suffix), content.encode())
-    return 2 * len(done)
+    written = {f"{episode}.{suffix}" for episode in done for suffix in ("md", "json")}
+    for path in store.path(f"transcripts/{batch}").iterdir() if done else ():
+        if path.name not in written:  # of an episode that has left the batch, or fails now
+            path.unlink()
+    return len(written)

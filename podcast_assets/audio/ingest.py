@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from podcast_assets.audio.decode import resample, to_mono
-from podcast_assets.audio.levels import clipped_count, peak
 from podcast_assets.audio.headers import Probe
+from podcast_assets.audio.levels import clipped_count, peak
 from podcast_assets.audio.reader import AudioReader, open_audio
 from podcast_assets.audio.source import Source
 from podcast_assets.audio.working import WORKING_RATE, write_working

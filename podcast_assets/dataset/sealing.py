@@ -1,11 +1,12 @@
 """From the tables of a batch to its sealed shards and back: what goes into a sample, and where every sample lies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from podcast_assets.dataset.shards import Placed, Sample, Sealed, read_back, seal, split_of
+from podcast_assets.fingerprint import fingerprint
 from podcast_assets.schema import HF_SHARDS, schema
 from podcast_assets.store import Store, sealed_key
 
@@ -17,8 +18,8 @@ _PLACE = ("segment_id", "shard", "shard_sha256", "audio_offset", "audio_size", "
 
 def sample_content(raw_audio: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
     """One row per transcribed segment with all that its JSON member says, and the split it belongs to."""
-    about = raw_audio.select("episode_id", "podcast_id", "license")
-    identity = pl.coalesce("podcast_id", "episode_id")
+    about = raw_audio.select("episode_id", "podcast_id", "podcast", "license")
+    identity = pl.coalesce("podcast_id", "podcast", "episode_id")
     return (
         segments.select(
             "segment_id",
@@ -43,7 +44,7 @@ def sample_content(raw_audio: pl.DataFrame, segments: pl.DataFrame, transcripts:
             pl.col("degraded") | pl.col("degraded_segment"),
             split=identity.map_elements(split_of, return_dtype=pl.String),
         )
-        .drop("degraded_segment")
+        .drop("degraded_segment", "podcast")
     )
 
 
@@ -118,11 +119,19 @@ def shards_table(places: pl.DataFrame, content: pl.DataFrame, scores: pl.DataFra
     )
 
 
-def sealed_before(store: Store, batch: str, version: str, table: pl.DataFrame | None) -> pl.DataFrame | None:
+def content_version(fingerprints: Mapping[str, str], content: pl.DataFrame, shard_bytes: int) -> str:
+    """Names what is sealed: the episodes that are in the shards with their fingerprints, their groups, and the shards' size."""
+    groups = content.filter(pl.col("episode_id").is_in(list(fingerprints))).select("language", "split").rows()
+    return fingerprint(episodes=fingerprints, groups=groups, shard_bytes=shard_bytes)[:12]
+
+
+def sealed_before(
+    store: Store, batch: str, version: str, content: pl.DataFrame, table: pl.DataFrame | None
+) -> pl.DataFrame | None:
     """Places of a batch that was sealed with this very content and still lies there unharmed; else None."""
-    if table is None or not table["shard"].str.starts_with(f"{version}/").all():
+    if table is None or set(table["segment_id"]) != set(content["segment_id"]):
         return None
-    if wrong_shards(store, batch, table):
+    if not table["shard"].str.starts_with(f"{version}/").all() or wrong_shards(store, batch, table):
         return None
     return table.select(*_PLACE, "sample_rate", "fingerprint")
 

@@ -4,9 +4,13 @@ Total over every input: no segments, empty texts and words without times all giv
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
+
+_MARKUP = re.compile(r"[\\`*<]|(?<!\w)_|_(?!\w)|(?<=\])\(|&(?=#?\w+;)")
+"""What Markdown would take for markup in the midst of a line."""
 
 Row = Mapping[str, Any]
 """A segment with its text: start, end (s), speaker, text, words."""
@@ -35,16 +39,26 @@ def markdown(episode: Row, segments: Sequence[Row], *, note: str | None = None) 
         f"{speakers} speaker{'' if speakers == 1 else 's'}",
         ", ".join(languages) or None,
     ]
-    lines = [f"# {episode.get('title') or episode['source']}", "", " · ".join(f for f in facts if f), ""]
+    lines = [
+        f"# {_plain(episode.get('title') or episode['source'])}",
+        "",
+        " · ".join(_plain(f) for f in facts if f),
+        "",
+    ]
     if note:
         lines += [f"> {note}", ""]
     for speaker, group in groupby(segments, key=lambda s: s["speaker"]):
         turns = list(group)
-        text = " ".join(t["text"] for t in turns if t["text"])
-        lines += [f"**{speaker}** [{clock(turns[0]['start'])}] {text or '*(nothing recognized)*'}", ""]
+        text = _plain(" ".join(t["text"] for t in turns if t["text"]))
+        lines += [f"**{_plain(speaker)}** [{clock(turns[0]['start'])}] {text or '*(nothing recognized)*'}", ""]
     if not segments:
         lines += ["*No speech was found.*", ""]
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """A name or text in one line of Markdown that shows as it is."""
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
 
 
 def as_json(episode: Row, segments: Sequence[Row]) -> str:

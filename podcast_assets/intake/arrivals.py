@@ -9,10 +9,10 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from podcast_assets.errors import BadInput
-from podcast_assets.intake.names import batch_name
+from podcast_assets.intake.names import batch_name, is_hidden
 from podcast_assets.store import Store
 
 INCOMING = "incoming"
@@ -43,11 +43,6 @@ class Arrival:
         """Changes when a file is added, removed, or changes in size or time."""
         listing = sorted(f"{f.key}\0{f.bytes}\0{f.modified:.3f}" for f in (*self.files, *self.metadata))
         return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
-
-    @property
-    def newest(self) -> float:
-        """Time of the last change, POSIX seconds."""
-        return max(f.modified for f in (*self.files, *self.metadata))
 
     @property
     def bytes(self) -> int:
@@ -87,7 +82,7 @@ def group(files: Iterable[IncomingFile]) -> Incoming:
     result = Incoming()
     for file in sorted(files, key=lambda f: f.key):
         top, _, rest = file.key.partition("/")
-        if any(part.startswith(".") for part in file.key.split("/")):
+        if is_hidden(file.key):
             continue
         if rest:
             sources.setdefault((batch_name(top), f"{top}/"), []).append(file)
@@ -122,22 +117,35 @@ def find_arrival(store: Store, batch: str) -> Arrival:
     return arrival
 
 
+class Seen(NamedTuple):
+    """What a batch looked like, and since when, in POSIX seconds by the clock of the one who looks."""
+
+    signature: str
+    since: float
+
+
 @dataclass(frozen=True)
 class Settling:
-    """Which batches are ready, told from two looks apart in time."""
+    """Which batches are ready, told from looks apart in time."""
 
-    ready: dict[str, str]
-    """Batch → signature of those that stopped growing."""
-    waiting: dict[str, str]
-    """Batch → signature of those to look at again."""
+    ready: dict[str, Seen]
+    """Those that stopped growing."""
+    waiting: dict[str, Seen]
+    """Those to look at again."""
 
 
-def settled(incoming: Incoming, seen: Mapping[str, str], *, now: float, minimum_age: float) -> Settling:
-    """Batches whose listing is as it was at the last look (`seen`) and whose newest file has a minimum age in seconds."""
+def settled(incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum_age: float) -> Settling:
+    """Batches that look as they did at an earlier look (`seen`), and have done so for a minimum of seconds.
+
+    The files' own times do not count: a copy may keep old ones, and another machine's clock may be ahead.
+    """
     ready, waiting = {}, {}
     for batch, arrival in incoming.arrivals.items():
-        unchanged = seen.get(batch) == arrival.signature
-        (ready if unchanged and now - arrival.newest >= minimum_age else waiting)[batch] = arrival.signature
+        before = seen.get(batch)
+        if before is None or before.signature != arrival.signature:
+            waiting[batch] = Seen(arrival.signature, now)
+        else:
+            (ready if now - before.since >= minimum_age else waiting)[batch] = before
     return Settling(ready, waiting)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.metadata import Joined, as_json, text
 from podcast_assets.intake.names import episode_id, slug
 from podcast_assets.intake.unpack import SourceFile, Unpacked
@@ -100,9 +101,3 @@ def unique(name: str, taken: set[str]) -> str:
         result, number = f"{name}-{number}", number + 1
     taken.add(result)
     return result
-
-
-def language_code(value: str | None) -> str | None:
-    """ISO 639-1 code of a language tag as feeds have them ("en-US" → "en"); None for none."""
-    code = (value or "").strip().lower().replace("_", "-").split("-")[0]
-    return code if code.isalpha() and 2 <= len(code) <= 3 else None

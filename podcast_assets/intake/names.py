@@ -24,6 +24,11 @@ def episode_id(source: str, sha256: str) -> str:
     return f"{slug(PurePosixPath(source).stem)}-{sha256[:12]}"
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file, or a folder that it is in, has a name that starts with a dot."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
 def safe_member(name: str) -> str | None:
     """The name of a file in a batch with forward slashes, or None where it would lead out of its folder."""
     path = PurePosixPath(name.replace("\\", "/"))

@@ -1,15 +1,21 @@
 """Put somebody's files under `incoming/` of a store, as one batch."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from podcast_assets.errors import BadInput
-from podcast_assets.intake.arrivals import INCOMING
-from podcast_assets.intake.names import BATCH_NAME, slug
+from podcast_assets.intake.arrivals import INCOMING, list_incoming
+from podcast_assets.intake.names import BATCH_NAME, is_hidden, slug
 from podcast_assets.store import BLOCK, Store
+
+MANIFEST = ".placed.json"
+"""Hidden file in a batch's folder that lists what was laid there from here; hidden files are no part of a batch."""
+
+_INSTEAD = "give another --batch, or run that one as it lies there: podcast-assets backfill --here BATCH"
 
 
 def batch_of(inputs: Sequence[Path]) -> str:
@@ -22,35 +28,60 @@ def batch_of(inputs: Sequence[Path]) -> str:
 def place(store: Store, inputs: Sequence[Path], batch: str) -> None:
     """Lay files, folders and archives under `incoming/<batch>/`, as links where the file system can.
 
-    A file that is gone from the inputs since the last time goes from there too.
+    A file that is gone from the inputs since the last time goes from there too. Nothing that somebody else laid there is
+    touched: the folder's `.placed.json` lists what came from here.
 
     Raises:
-        BadInput: an input is missing, or the batch's name cannot be one.
+        BadInput: an input is missing, the batch's name cannot be one, or somebody else's batch has it.
     """
     if not BATCH_NAME.fullmatch(batch):
         raise BadInput(
             f"{batch!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'"
         )
+    wanted = _named(inputs)
+    before = _placed_before(store, batch)
+    folder = f"{INCOMING}/{batch}"
+    if foreign := next((n for n in wanted if n not in before and store.exists(f"{folder}/{n}")), None):
+        raise BadInput(f"batch {batch}: somebody else put {foreign} into {store.path(folder)}; {_INSTEAD}")
+    # what is about to be laid is listed before, so that a next call can go on after this one was cut short
+    store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(before | wanted.keys())).encode())
+    for name, file in wanted.items():
+        _copy(store, file, f"{folder}/{name}")
+    for name in before.difference(wanted):
+        store.remove(f"{folder}/{name}")
+    store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(wanted)).encode())
+
+
+def _named(inputs: Sequence[Path]) -> dict[str, Path]:
+    """Name in the batch → file, of all files of the inputs that are not hidden."""
     for path in inputs:
         if not path.exists():
             raise BadInput(f"{path}: there is no such file or folder")
-    wanted: dict[str, Path] = {}
+    named: dict[str, Path] = {}
     for path in inputs:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
             inside = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            if is_hidden(inside):
+                continue
             name = inside if len(inputs) == 1 or not path.is_dir() else f"{path.resolve().name}/{inside}"
-            if name in wanted:
-                raise BadInput(f"{file} and {wanted[name]} would both be {name!r}: give their common folder instead")
-            wanted[name] = file
-    if not wanted:
+            if name in named:
+                raise BadInput(f"{file} and {named[name]} would both be {name!r}: give their common folder instead")
+            named[name] = file
+    if not named:
         raise BadInput(f"{', '.join(map(str, inputs))}: no file in it")
-    for name, file in wanted.items():
-        _copy(store, file, f"{INCOMING}/{batch}/{name}")
-    folder = store.path(f"{INCOMING}/{batch}")
-    for old in [p for p in folder.rglob("*") if p.is_file()]:
-        if old.relative_to(folder).as_posix() not in wanted:
-            old.unlink()
+    return named
+
+
+def _placed_before(store: Store, batch: str) -> set[str]:
+    """Names of the files that were laid into the batch's folder from here; none where the batch is new."""
+    arrival = list_incoming(store).arrivals.get(batch)
+    manifest = store.path(f"{INCOMING}/{batch}/{MANIFEST}")
+    placed = manifest.exists()
+    if arrival is not None and not (placed and arrival.files[0].key.startswith(f"{batch}/")):
+        there = store.path(f"{INCOMING}/{arrival.files[0].key.split('/')[0]}")
+        raise BadInput(f"batch {batch}: {there} has that name, and was not put there by this command; {_INSTEAD}")
+    return set(json.loads(manifest.read_bytes())) if placed else set()
 
 
 def _copy(store: Store, file: Path, key: str) -> None:

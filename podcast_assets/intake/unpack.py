@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
-import polars as pl
-
 from podcast_assets.errors import BadInput
-from podcast_assets.intake.archives import DAMAGE, Member, Refused, archive_format, members
+from podcast_assets.intake.archives import Damaged, Member, Refused, archive_format, members
 from podcast_assets.intake.arrivals import INCOMING, Arrival
-from podcast_assets.intake.metadata import METADATA_SUFFIXES, NotMetadata, read_metadata
+from podcast_assets.intake.metadata import METADATA_SUFFIXES, MetadataFile, NotMetadata, read_metadata
+from podcast_assets.intake.names import is_hidden
 from podcast_assets.store import Store, Stored
 
 MEDIA_SUFFIXES = frozenset(
@@ -37,7 +36,7 @@ class Unpacked:
     """What a batch holds."""
 
     files: list[SourceFile] = field(default_factory=list)
-    metadata: list[pl.DataFrame] = field(default_factory=list)
+    metadata: list[MetadataFile] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """Name → why it is not an episode."""
     broken: dict[str, str] = field(default_factory=dict)
@@ -67,28 +66,28 @@ def _take_file(store: Store, key: str, stream: BinaryIO, result: Unpacked) -> No
 
 
 def _take_archive(store: Store, name: str, prefix: str, found: Iterator[Member | Refused], result: Unpacked) -> None:
-    current = None
     try:
         for item in found:
-            current = f"{prefix}{item.name}"
+            member = f"{prefix}{item.name}"
             if isinstance(item, Refused):
-                result.skipped[current] = item.reason
-            else:
-                _take_member(store, Member(current, item.stream), result)
-            current = None
-    except DAMAGE as error:
-        if current is not None:
-            result.broken[current] = f"cut off: its archive {name} ends or breaks inside it"
+                result.skipped[member] = item.reason
+                continue
+            try:
+                _take_member(store, Member(member, item.stream), result)
+            except Damaged as error:
+                result.broken[member] = f"cut off or broken in its archive {name} ({error})"
+    except Damaged as error:
         result.broken[name] = f"the archive is truncated or broken ({error}): what came before was taken"
 
 
 def _take_member(store: Store, member: Member, result: Unpacked) -> None:
     suffix = PurePosixPath(member.name).suffix.lower()
-    if any(part.startswith(".") for part in member.name.split("/")):
+    if is_hidden(member.name):
         result.skipped[member.name] = "a hidden file"
     elif suffix in METADATA_SUFFIXES:
+        data = member.stream.read()
         try:
-            result.metadata.append(read_metadata(member.name, member.stream.read()))
+            result.metadata.append(MetadataFile(member.name, read_metadata(member.name, data)))
         except NotMetadata as error:
             result.skipped[member.name] = str(error)
         except BadInput as error:

@@ -22,11 +22,15 @@ class Diarize:
     name: ClassVar[str] = "diarize"
     version: ClassVar[str] = "1"
     columns: ClassVar[Columns] = SEGMENTS
-    asset: ClassVar[str | None] = "diarized_segments"
+    asset: ClassVar[str] = "diarized_segments"
 
-    def load(self) -> Diarizer:
+    def load(self, device: str | None = None) -> Diarizer:
         """The engine's worker."""
-        return self.engine.load()
+        return self.engine.load(device)
+
+    def outputs(self, episode: Episode) -> list[str]:
+        """None."""
+        return []
 
     def prepare(self, episode: Episode) -> Samples:
         """Working audio."""

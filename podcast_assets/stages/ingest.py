@@ -23,15 +23,19 @@ class Ingest:
     name: ClassVar[str] = "ingest"
     version: ClassVar[str] = "1"
     columns: ClassVar[Columns] = {name: RAW_AUDIO[name] for name in _COLUMNS.split()}
-    asset: ClassVar[str | None] = "raw_audio"
+    asset: ClassVar[str] = "raw_audio"
 
     @property
     def engine(self) -> Engine | None:
         """None: the work is the same everywhere."""
         return None
 
-    def load(self) -> None:
+    def load(self, device: str | None = None) -> None:
         """Nothing to load."""
+
+    def outputs(self, episode: Episode) -> list[str]:
+        """The working audio."""
+        return [working_key(str(episode.inputs["sha256"]))]
 
     def prepare(self, episode: Episode) -> dict[str, Any]:
         """Probe and decode; in the prefetch threads, because the decoder releases the interpreter's lock."""

@@ -34,15 +34,19 @@ class Package:
         "json": (pl.Binary, "JSON member"),
         "audio": (pl.Binary, "audio member"),
     }
-    asset: ClassVar[str | None] = None
+    asset: ClassVar[str] = "hf_shards"
 
     @property
     def engine(self) -> Engine | None:
         """None: the work is the same everywhere."""
         return None
 
-    def load(self) -> None:
+    def load(self, device: str | None = None) -> None:
         """Nothing to load."""
+
+    def outputs(self, episode: Episode) -> list[str]:
+        """None."""
+        return []
 
     def prepare(self, episode: Episode) -> pl.DataFrame:
         """Decode once, cut, encode; in the prefetch threads, because decoder and encoder release the interpreter's lock."""
@@ -50,7 +54,7 @@ class Package:
         from podcast_assets.audio.encode import encode
 
         samples: pl.DataFrame = episode.inputs["samples"]
-        rate = min(self.rate, int(episode.inputs["sample_rate"]))
+        rate = shard_rate(self.codec, self.rate, int(episode.inputs["sample_rate"]))
         spans = list(samples.select("start", "end").iter_rows())
         rows = []
         with self.store.local_copy(str(episode.inputs["original"])) as original:
@@ -70,6 +74,15 @@ class Package:
     def process(self, worker: None, episode: Episode, prepared: pl.DataFrame) -> pl.DataFrame:
         """What `prepare` made."""
         return prepared
+
+
+def shard_rate(codec: str, highest: int, source: int) -> int:
+    """Sample rate in the shards, Hz: that of the source where it may be, never more, and one that the codec knows."""
+    from podcast_assets.audio.encode import MP3_RATES, OPUS_RATES
+
+    limit = min(highest, source)
+    known = {"opus": OPUS_RATES, "mp3": MP3_RATES}.get(codec, (limit,))
+    return max((r for r in known if r <= limit), default=min(known))
 
 
 def sample_json(sample: dict[str, Any], rate: int) -> bytes:

@@ -1,17 +1,22 @@
-"""Where a stage's results lie: checkpoints per episode before the commit, then table, failures and provenance per batch."""
+"""Where a stage's results lie: checkpoints per episode before the commit, then one table per batch.
 
+The table's file says itself which episodes it holds and which failed, with their fingerprints: one rename commits all of
+it, and the same results give the same bytes. `provenance/` and `failures/` hold what else there is to know of them: times,
+workers, tracebacks.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any
 
 import polars as pl
 
-from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, Columns, empty, schema, table
+from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, Columns, empty, schema, table
 from podcast_assets.stages.stage import Stage
 from podcast_assets.store import Store, checkpoints_key, failures_key, provenance_key, table_key
 
-_PROVENANCE_FIELD = "podcast_assets.provenance"
+_DONE, _FAILED, _PROVENANCE = (f"podcast_assets.{name}" for name in ("done", "failed", "provenance"))
 
 
 @dataclass(frozen=True)
@@ -29,21 +34,16 @@ class Checkpoints:
 
     def write(self, episode_id: str, fingerprint: str, rows: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
         """Write rows and their provenance as one file, so that there is never one without the other."""
-        buffer = BytesIO()
         note = table([dict(provenance)], PROVENANCE).write_json()
-        rows.write_parquet(buffer, metadata={_PROVENANCE_FIELD: note})
-        self.store.write(self.key(episode_id, fingerprint), buffer.getvalue())
+        self.store.write_table(self.key(episode_id, fingerprint), rows, {_PROVENANCE: note})
 
     def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
         """Rows and provenance of an episode, or None where it is not done."""
-        try:
-            data = self.store.path(self.key(episode_id, fingerprint)).read_bytes()
-        except FileNotFoundError:
+        key = self.key(episode_id, fingerprint)
+        rows = self.store.read_table(key, self.columns)
+        if rows is None:
             return None
-        rows = pl.read_parquet(BytesIO(data))
-        if rows.schema != schema(self.columns):
-            return None
-        note = pl.read_parquet_metadata(BytesIO(data))[_PROVENANCE_FIELD]
+        note = self.store.read_notes(key)[_PROVENANCE]
         return rows, pl.read_json(note.encode(), schema=schema(PROVENANCE))
 
     def remove(self) -> None:
@@ -53,49 +53,52 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class Committed:
-    """What an earlier run committed for a batch."""
+    """What an earlier run committed for a batch; empty before the first commit."""
 
+    table: pl.DataFrame | None
+    fingerprints: Mapping[str, str]
+    """Of the episodes that are done, those for which the stage made no row among them."""
+    failed: Mapping[str, str]
+    """Fingerprints of the episodes that failed."""
     provenance: pl.DataFrame
     failures: pl.DataFrame
-    rows: dict[str, pl.DataFrame]
-    """Episode → its rows, where the asset's table holds the stage's own rows."""
 
     @classmethod
-    def read(cls, store: Store, stage: Stage, batch: str) -> "Committed":
-        """What there is; empty tables before the first commit."""
-        provenance = store.read_table(provenance_key(stage.name, batch), PROVENANCE)
-        failures = store.read_table(failures_key(stage.name, batch), FAILURES)
-        rows: dict[str, pl.DataFrame] = {}
-        if stage.asset is not None:
-            frame = store.read_table(table_key(stage.asset, batch), ASSETS[stage.asset])
-            if frame is not None:
-                own = frame.select(stage.columns.keys())
-                rows = {str(k[0]): v for k, v in own.partition_by("episode_id", as_dict=True).items()}
-        return cls(
-            empty(PROVENANCE) if provenance is None else provenance,
-            empty(FAILURES) if failures is None else failures,
-            rows,
-        )
+    def read(cls, store: Store, asset: str, batch: str) -> "Committed":
+        """The table of an asset, and the provenance and failures that belong to it."""
+        key = table_key(asset, batch)
+        rows = store.read_table(key, ASSETS[asset])
+        if rows is None:
+            return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES))
+        notes = store.read_notes(key)
+        done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
+        provenance = _of(store.read_table(provenance_key(STAGES[asset], batch), PROVENANCE), PROVENANCE, done)
+        failures = _of(store.read_table(failures_key(STAGES[asset], batch), FAILURES), FAILURES, failed)
+        return cls(rows, done, failed, provenance, failures)
 
-    def done(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame | None, pl.DataFrame] | None:
-        """Rows (None for an episode without any) and provenance of an episode that is committed with this fingerprint.
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The table, where it is known to be there."""
+        if self.table is None:
+            raise LookupError("nothing is committed")
+        return self.table
 
-        The rows' own fingerprints are compared too: a crash between the writing of provenance and table leaves the two apart.
-        """
-        entry = self.provenance.filter(episode_id=episode_id, fingerprint=fingerprint)
-        if entry.is_empty():
+    def entry(self, episode_id: str, fingerprint: str) -> pl.DataFrame | None:
+        """The provenance of an episode that is done with this fingerprint; None for another one."""
+        if self.fingerprints.get(episode_id) != fingerprint:
             return None
-        rows = self.rows.get(episode_id)
-        if entry["rows"][0] == 0:
-            return None if rows is not None else (None, entry)
-        if rows is None or rows.height != entry["rows"][0] or (rows["fingerprint"] != fingerprint).any():
-            return None
-        return rows, entry
+        found = self.provenance.filter(episode_id=episode_id)
+        return found if found.height == 1 else None
 
     def failure(self, episode_id: str) -> dict[str, Any] | None:
         """The failure of an episode, if the last run had one."""
         found = self.failures.filter(episode_id=episode_id)
         return found.row(0, named=True) if found.height else None
+
+    def failed_for_good(self, episode_id: str, fingerprint: str) -> bool:
+        """Whether an episode failed with this fingerprint because of its data: to try again cannot help."""
+        failure = self.failure(episode_id)
+        return failure is not None and failure["permanent"] and failure["fingerprint"] == fingerprint
 
 
 @dataclass
@@ -135,11 +138,31 @@ class StageRun:
         """All rows in the batch's order."""
         return pl.concat([empty(self.stage.columns), *(self.rows(e) for e in self.done)])
 
-    def commit(self, store: Store, asset: str, rows: pl.DataFrame) -> None:
-        """Write failures and provenance, then the asset's table: its presence is the commit. Then drop the checkpoints."""
-        if rows.schema != schema(ASSETS[asset]):
-            raise TypeError(f"{asset}: the table does not fit its schema: {rows.schema}")
-        store.write_table(failures_key(self.stage.name, self.batch), self.failures)
-        store.write_table(provenance_key(self.stage.name, self.batch), self.provenance)
-        store.write_table(table_key(asset, self.batch), rows)
+    def commit(self, store: Store, rows: pl.DataFrame) -> None:
+        """Write the asset's table with provenance and failures: its presence is the commit. Then drop the checkpoints."""
+        commit(store, self.stage.asset, self.batch, rows, self.provenance, self.failures)
         self.checkpoints.remove()
+
+
+def commit(
+    store: Store, asset: str, batch: str, rows: pl.DataFrame, provenance: pl.DataFrame, failures: pl.DataFrame
+) -> None:
+    """Write provenance and failures, then the table: its presence is the commit."""
+    if rows.schema != schema(ASSETS[asset]):
+        raise TypeError(f"{asset}: the table does not fit its schema: {rows.schema}")
+    store.write_table(provenance_key(STAGES[asset], batch), provenance)
+    store.write_table(failures_key(STAGES[asset], batch), failures)
+    notes = {_DONE: _fingerprints(provenance), _FAILED: _fingerprints(failures)}
+    store.write_table(table_key(asset, batch), rows, notes)
+
+
+def _fingerprints(frame: pl.DataFrame) -> str:
+    return json.dumps(dict(frame.select("episode_id", "fingerprint").iter_rows()))
+
+
+def _of(frame: pl.DataFrame | None, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
+    """The rows that belong to the table: a crash may have left rows of a commit that never came."""
+    if frame is None:
+        return empty(columns)
+    own = [fingerprints.get(e) == f for e, f in frame.select("episode_id", "fingerprint").iter_rows()]
+    return frame.filter(pl.Series(own, dtype=pl.Boolean))

@@ -5,39 +5,55 @@ An exception of one episode becomes its failure row and takes nothing else down.
 """
 
 import datetime
+import errno
 import logging
 import os
 import socket
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from podcast_assets.errors import BadInput
-from podcast_assets.schema import FAILURES, PROVENANCE, empty, table
-from podcast_assets.stages.device import BrokenDevice, device_lock, looks_like_device_error
+from podcast_assets.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
+from podcast_assets.stages.device import BrokenDevice, looks_like_device_error
 from podcast_assets.stages.prefetch import prefetched
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import Checkpoints, Committed, StageRun
 from podcast_assets.stages.stage import Episode, Stage, made_with, stage_fingerprint
+from podcast_assets.stages.worker import stage_worker
 from podcast_assets.store import Store
 
 DEVICE_ERRORS = 3
 """Episodes in a row with device-like errors after which the worker stops, so that a broken GPU does not fail a whole batch."""
+TRIES = 2
+"""How often a run tries an episode before it gives it up, where its data are not at fault."""
+_STORE_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Tally:
-    """What is known of each episode so far."""
+class NothingDone(RuntimeError):
+    """Every episode of a batch failed, and none because of its data: the trouble is elsewhere, and nothing is committed."""
 
+
+@dataclass
+class _Batch:
+    """A stage's work on a batch: what is known of each episode so far."""
+
+    stage: Stage
+    name: str
+    store: Store
+    checkpoints: Checkpoints
+    committed: Committed
+    fingerprints: dict[str, str]
     provenance: dict[str, pl.DataFrame] = field(default_factory=dict)
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     taken: dict[str, pl.DataFrame] = field(default_factory=dict)
+    audio_seconds: float = 0.0
 
 
 def run_stage(
@@ -46,6 +62,7 @@ def run_stage(
     episodes: Sequence[Episode],
     store: Store,
     *,
+    worker: Callable[[], Any] | None = None,
     report: Report = lambda progress: None,
     prefetch: int = 2,
     retry_permanent: bool = False,
@@ -57,135 +74,161 @@ def run_stage(
         batch: the batch, for messages and keys.
         episodes: all episodes of the batch that this stage should have, in the batch's order.
         store: where checkpoints and earlier results lie.
+        worker: gives the loaded worker (of `stage_worker`), which other batches of the run share; None loads one for this batch.
         report: called after each episode.
         prefetch: episodes prepared ahead in threads.
         retry_permanent: try again even what failed because of its data.
 
     Raises:
         BrokenDevice: several episodes in a row failed as if the device were broken; what is done is kept.
+        NothingDone: every episode failed, and not because of its data.
         EngineUnavailable: the engine or its model cannot be had here.
+        OSError: the store is full or read-only.
     """
     began = time.monotonic()
     if stage.engine is not None:
         stage.engine.fetch()
-    checkpoints = Checkpoints(store, stage.name, batch, stage.columns)
-    committed = Committed.read(store, stage, batch)
-    tally = _Tally()
-    fingerprints = {e.episode_id: stage_fingerprint(stage, e) for e in episodes}
-    todo: list[Episode] = []
-    for episode in episodes:
-        _take(episode, fingerprints[episode.episode_id], checkpoints, committed, tally, retry_permanent)
-        if episode.episode_id not in tally.provenance and episode.episode_id not in tally.failures:
-            todo.append(episode)
+    work = _Batch(
+        stage=stage,
+        name=batch,
+        store=store,
+        checkpoints=Checkpoints(store, stage.name, batch, stage.columns),
+        committed=Committed.read(store, stage.asset, batch),
+        fingerprints={e.episode_id: stage_fingerprint(stage, e) for e in episodes},
+    )
+    rows = _committed_rows(work.committed, stage.columns)
+    todo = [e for e in episodes if not _take(work, e, rows, retry_permanent)]
     if todo and len(todo) < len(episodes):
-        log.info(
-            "%s: %s takes %d of %d episodes from before", batch, stage.name, len(episodes) - len(todo), len(episodes)
-        )
-    audio = 0.0
-    if todo:
-        with device_lock(stage.engine.device_name() if stage.engine else None):
-            audio = _work(stage, batch, todo, fingerprints, checkpoints, committed, tally, report, prefetch)
+        before = len(episodes) - len(todo)
+        log.info("%s: %s takes %d of %d episodes from before", batch, stage.name, before, len(episodes))
+    if todo and worker is not None:
+        _do(work, todo, worker, report, prefetch)
+    elif todo:
+        with stage_worker(stage) as own:
+            _do(work, todo, own, report, prefetch)
     order = [e.episode_id for e in episodes]
     return StageRun(
         stage=stage,
         batch=batch,
-        checkpoints=checkpoints,
-        provenance=pl.concat([empty(PROVENANCE), *(tally.provenance[e] for e in order if e in tally.provenance)]),
-        failures=table([tally.failures[e] for e in order if e in tally.failures], FAILURES),
+        checkpoints=work.checkpoints,
+        provenance=pl.concat([empty(PROVENANCE), *(work.provenance[e] for e in order if e in work.provenance)]),
+        failures=table([work.failures[e] for e in order if e in work.failures], FAILURES),
         ran=len(todo),
-        audio_seconds=audio,
+        audio_seconds=work.audio_seconds,
         seconds=time.monotonic() - began,
-        taken=tally.taken,
+        taken=work.taken,
     )
 
 
-def _take(
-    episode: Episode,
-    fingerprint: str,
-    checkpoints: Checkpoints,
-    committed: Committed,
-    tally: _Tally,
-    retry_permanent: bool,
-) -> None:
+def _committed_rows(committed: Committed, columns: Columns) -> dict[str, pl.DataFrame] | None:
+    """Episode → its committed rows; None where the asset's table does not hold the stage's own rows."""
+    if committed.table is None or not columns.keys() <= set(committed.table.columns):
+        return None
+    own = committed.table.select(columns.keys())
+    return {str(k[0]): v for k, v in own.partition_by("episode_id", as_dict=True).items()}
+
+
+def _take(work: _Batch, episode: Episode, rows: dict[str, pl.DataFrame] | None, retry_permanent: bool) -> bool:
     """Take an episode's result from before, if there is one."""
-    if before := committed.done(episode.episode_id, fingerprint):
-        rows, tally.provenance[episode.episode_id] = before
-        tally.taken[episode.episode_id] = empty(checkpoints.columns) if rows is None else rows
-    elif checkpoint := checkpoints.read(episode.episode_id, fingerprint):
-        tally.provenance[episode.episode_id] = checkpoint[1]
-    elif (
-        (failure := committed.failure(episode.episode_id))
-        and failure["permanent"]
-        and failure["fingerprint"] == fingerprint
-        and not retry_permanent
-    ):
-        tally.failures[episode.episode_id] = failure
+    identity = episode.episode_id
+    fingerprint = work.fingerprints[identity]
+    if all(work.store.exists(key) for key in work.stage.outputs(episode)):
+        if rows is not None and (entry := work.committed.entry(identity, fingerprint)) is not None:
+            work.provenance[identity] = entry
+            work.taken[identity] = rows.get(identity, empty(work.stage.columns))
+            return True
+        if checkpoint := work.checkpoints.read(identity, fingerprint):
+            work.provenance[identity] = checkpoint[1]
+            return True
+    if work.committed.failed_for_good(identity, fingerprint) and not retry_permanent:
+        work.failures[identity] = work.committed.failure(identity) or {}
+        return True
+    return False
 
 
-def _work(
-    stage: Stage,
-    batch: str,
-    todo: list[Episode],
-    fingerprints: dict[str, str],
-    checkpoints: Checkpoints,
-    committed: Committed,
-    tally: _Tally,
-    report: Report,
-    prefetch: int,
-) -> float:
-    """Do the episodes; gives the seconds of audio that were done."""
+def _do(work: _Batch, todo: list[Episode], worker: Callable[[], Any], report: Report, prefetch: int) -> None:
+    """Do the episodes, one after the other, each prepared ahead."""
     began = time.monotonic()
-    note = made_with(stage)
-    done = failed = device_errors = 0
-    audio, left = 0.0, sum(e.seconds for e in todo)
-    worker = stage.load()
-    for episode, prepared in prefetched(todo, stage.prepare, prefetch):
-        fingerprint = fingerprints[episode.episode_id]
+    note = made_with(work.stage)
+    left = sum(e.seconds for e in todo)
+    done = failed = device_errors = in_a_row = 0
+    loaded = worker()
+    for episode, prepared in prefetched(todo, lambda e: _timed(work.stage.prepare, e), prefetch):
         started = time.monotonic()
         left -= episode.seconds
         try:
-            rows = _stamp(stage, fingerprint, stage.process(worker, episode, prepared.result()))
+            rows, preparation = _rows(work.stage, loaded, episode, prepared.result)
         except Exception as error:
-            device_errors = device_errors + 1 if looks_like_device_error(error) else 0
-            if device_errors >= DEVICE_ERRORS:
-                raise BrokenDevice(
-                    f"{batch}: {stage.name}: {device_errors} episodes in a row failed as if the device were broken, "
-                    f"the last with: {error}. Nothing is lost: look at the device, then materialize again."
-                ) from error
+            if isinstance(error, OSError) and error.errno in _STORE_TROUBLE:
+                raise
             failed += 1
-            tally.failures[episode.episode_id] = _failure(stage, batch, episode, fingerprint, error, committed)
+            broken = looks_like_device_error(error)
+            device_errors += broken
+            in_a_row = in_a_row + 1 if broken else 0
+            if in_a_row >= DEVICE_ERRORS or device_errors == len(todo):
+                raise _broken(work, in_a_row, error) from error
+            work.failures[episode.episode_id] = _failure(work, episode, error)
         else:
-            device_errors = 0
+            in_a_row = 0
             done += 1
-            audio += episode.seconds
+            seconds = episode.seconds or _length(rows)
+            work.audio_seconds += seconds
             provenance = {
                 "episode_id": episode.episode_id,
                 "source": episode.source,
-                "fingerprint": fingerprint,
+                "fingerprint": work.fingerprints[episode.episode_id],
                 "rows": rows.height,
-                "engine": stage.engine.name if stage.engine else None,
+                "engine": work.stage.engine.name if work.stage.engine else None,
                 "made_with": note,
                 "worker": f"{socket.gethostname()}:{os.getpid()}",
-                "audio_seconds": episode.seconds,
-                "seconds": round(time.monotonic() - started, 3),
+                "audio_seconds": seconds,
+                "seconds": round(preparation + time.monotonic() - started, 3),
                 "finished_at": _now(),
             }
-            checkpoints.write(episode.episode_id, fingerprint, rows, provenance)
-            tally.provenance[episode.episode_id] = table([provenance], PROVENANCE)
+            stamped = _stamp(work.stage, work.fingerprints[episode.episode_id], rows)
+            work.checkpoints.write(episode.episode_id, provenance["fingerprint"], stamped, provenance)
+            work.provenance[episode.episode_id] = table([provenance], PROVENANCE)
+        elapsed = time.monotonic() - began
         report(
             Progress(
-                stage.name,
-                batch,
-                episode.source,
-                done,
-                failed,
-                len(todo),
-                audio,
-                left,
-                time.monotonic() - began,
+                work.stage.name, work.name, episode.source, done, failed, len(todo), work.audio_seconds, left, elapsed
             )
         )
-    return audio
+    if not work.provenance and len(todo) > 1 and not any(work.failures[e.episode_id]["permanent"] for e in todo):
+        last = work.failures[todo[-1].episode_id]
+        raise NothingDone(
+            f"{work.name}: {work.stage.name}: all {len(todo)} episodes failed, and not because of their data; nothing is "
+            f"committed. The last, {last['source']}, with {last['error_type']}: {last['message']}. Mend that, then "
+            "materialize again."
+        )
+
+
+def _rows(
+    stage: Stage, worker: Any, episode: Episode, prepared: Callable[[], tuple[Any, float]]
+) -> tuple[pl.DataFrame, float]:
+    """Rows of an episode, and the seconds of its preparation.
+
+    What is not the fault of its data is tried again at once, prepared anew: a dropped connection or a full memory may pass.
+    """
+    for number in range(1, TRIES + 1):
+        try:
+            content, seconds = prepared() if number == 1 else _timed(stage.prepare, episode)
+            return stage.process(worker, episode, content), seconds
+        except Exception as error:
+            if number == TRIES or isinstance(error, BadInput) or looks_like_device_error(error):
+                raise
+            log.info("%s: %s: %s is tried again after: %s", stage.name, episode.source, type(error).__name__, error)
+    raise AssertionError("unreachable")
+
+
+def _timed(prepare: Callable[[Episode], Any], episode: Episode) -> tuple[Any, float]:
+    began = time.monotonic()
+    return prepare(episode), time.monotonic() - began
+
+
+def _length(rows: pl.DataFrame) -> float:
+    """Length of an episode that was not known before its stage, s: that of `ingest`, which finds it out."""
+    return float(rows["duration"].sum()) if "duration" in rows.columns else 0.0
 
 
 def _stamp(stage: Stage, fingerprint: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -197,25 +240,34 @@ def _stamp(stage: Stage, fingerprint: str, rows: pl.DataFrame) -> pl.DataFrame:
         "fingerprint": pl.lit(fingerprint),
     }
     missing = {k: v for k, v in made_by.items() if k in stage.columns and k not in rows.columns}
-    return rows.with_columns(**missing).select(pl.col(name).cast(dtype) for name, (dtype, _) in stage.columns.items())
+    return rows.with_columns(**missing).select(
+        pl.col(name).cast(dtype) for name, dtype in schema(stage.columns).items()
+    )
 
 
-def _failure(
-    stage: Stage, batch: str, episode: Episode, fingerprint: str, error: Exception, committed: Committed
-) -> dict[str, Any]:
-    before = committed.failure(episode.episode_id)
-    again = before is not None and before["fingerprint"] == fingerprint
+def _broken(work: _Batch, count: int, error: Exception) -> BrokenDevice:
+    episodes = "1 episode" if count == 1 else f"{count} episodes"
+    return BrokenDevice(
+        f"{work.name}: {work.stage.name}: {episodes} in a row failed as if the device were broken, the last with: "
+        f"{error}. Nothing is lost: look at the device, then materialize again."
+    )
+
+
+def _failure(work: _Batch, episode: Episode, error: Exception) -> dict[str, Any]:
+    fingerprint = work.fingerprints[episode.episode_id]
+    before = work.committed.failure(episode.episode_id)
+    attempts = before["attempts"] if before is not None and before["fingerprint"] == fingerprint else 0
     message = str(error).strip() or type(error).__name__
-    log.warning("%s: %s: %s failed: %s", batch, stage.name, episode.source, message)
+    log.warning("%s: %s: %s failed: %s", work.name, work.stage.name, episode.source, message)
     return {
         "episode_id": episode.episode_id,
         "source": episode.source,
-        "stage": stage.name,
+        "stage": work.stage.name,
         "error_type": type(error).__name__,
         "message": message,
         "traceback": "".join(traceback.format_exception(error)),
         "permanent": isinstance(error, BadInput),
-        "attempts": before["attempts"] + 1 if before is not None and again else 1,
+        "attempts": attempts + 1,
         "fingerprint": fingerprint,
         "failed_at": _now(),
     }

@@ -28,11 +28,15 @@ class Score:
     name: ClassVar[str] = "score"
     version: ClassVar[str] = "1"
     columns: ClassVar[Columns] = {k: QUALITY_SCORES[k] for k in [*_KEY, *_SIGNAL, "engine", "degraded", "fingerprint"]}
-    asset: ClassVar[str | None] = "quality_scores"
+    asset: ClassVar[str] = "quality_scores"
 
-    def load(self) -> Scorer:
+    def load(self, device: str | None = None) -> Scorer:
         """The engine's worker."""
-        return self.engine.load()
+        return self.engine.load(device)
+
+    def outputs(self, episode: Episode) -> list[str]:
+        """None."""
+        return []
 
     def prepare(self, episode: Episode) -> Samples:
         """Working audio."""

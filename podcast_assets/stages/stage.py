@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol
 import polars as pl
 
 from podcast_assets.engines import Engine
+from podcast_assets.fingerprint import fingerprint
 from podcast_assets.schema import Columns
-from podcast_assets.stages.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,20 @@ class Stage(Protocol):
     """Changes when the code changes its results; then every episode is done again."""
     columns: ClassVar[Columns]
     """Columns of the rows that the stage makes, as its checkpoints hold them."""
-    asset: ClassVar[str | None]
-    """Asset whose committed table holds these very rows and can be taken from; None where it holds something else."""
+    asset: ClassVar[str]
+    """Asset whose table it makes."""
 
     @property
     def engine(self) -> Engine | None:
         """The engine that does the work, if there is one."""
         ...
 
-    def load(self) -> Any:
-        """The worker: models loaded. Called once, and only if there is an episode to do."""
+    def load(self, device: str | None = None) -> Any:
+        """The worker: models loaded, on the device that is held for it. Called once, and only if there is an episode to do."""
+        ...
+
+    def outputs(self, episode: Episode) -> list[str]:
+        """Keys of the files that it writes for an episode beside its rows: where one is gone, the episode is done again."""
         ...
 
     def prepare(self, episode: Episode) -> Any:

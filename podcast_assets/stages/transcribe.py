@@ -22,11 +22,15 @@ class Transcribe:
     name: ClassVar[str] = "transcribe"
     version: ClassVar[str] = "1"
     columns: ClassVar[Columns] = TRANSCRIPTS
-    asset: ClassVar[str | None] = "transcripts"
+    asset: ClassVar[str] = "transcripts"
 
-    def load(self) -> Transcriber:
+    def load(self, device: str | None = None) -> Transcriber:
         """The engine's worker."""
-        return self.engine.load()
+        return self.engine.load(device)
+
+    def outputs(self, episode: Episode) -> list[str]:
+        """None."""
+        return []
 
     def prepare(self, episode: Episode) -> Samples:
         """Working audio."""

@@ -49,15 +49,23 @@ def test_episode_ids_have_no_dots_or_slashes() -> None:
 
 
 def test_a_batch_is_ready_when_it_has_stopped_growing() -> None:
-    growing = group([file("a/1.mp3", size=10, modified=100)])
+    growing = group([file("a/1.mp3", size=10)])
     first = settled(growing, {}, now=200, minimum_age=30)
     assert (first.ready, list(first.waiting)) == ({}, ["a"])
-    bigger = group([file("a/1.mp3", size=20, modified=150)])
-    second = settled(bigger, first.waiting, now=200, minimum_age=30)
+    bigger = group([file("a/1.mp3", size=20)])
+    second = settled(bigger, first.waiting, now=240, minimum_age=30)
     assert second.ready == {}
-    third = settled(bigger, second.waiting, now=200, minimum_age=30)
-    assert list(third.ready) == ["a"]
-    assert settled(bigger, second.waiting, now=160, minimum_age=30).ready == {}
+    third = settled(bigger, second.waiting, now=260, minimum_age=30)
+    assert third.ready == {}
+    assert list(settled(bigger, third.waiting, now=270, minimum_age=30).ready) == ["a"]
+
+
+@pytest.mark.parametrize("modified", [0.0, 1e12], ids=["long ago", "in the future"])
+def test_times_of_files_that_are_no_times_of_arrival_do_not_count(modified: float) -> None:
+    there = group([file("a/1.mp3", modified=modified)])
+    first = settled(there, {}, now=1000, minimum_age=30)
+    assert settled(there, first.waiting, now=1015, minimum_age=30).ready == {}
+    assert list(settled(there, first.waiting, now=1030, minimum_age=30).ready) == ["a"]
 
 
 def test_listing_a_store(tmp_path: Path) -> None:
@@ -97,3 +105,46 @@ def test_placing_what_is_not_there_says_so(tmp_path: Path) -> None:
         place(Store.at(tmp_path), [tmp_path / "nowhere"], "b")
     with pytest.raises(BadInput, match="cannot be a batch"):
         place(Store.at(tmp_path), [tmp_path], "A,b")
+
+
+def test_placing_leaves_alone_what_somebody_else_put_there(tmp_path: Path) -> None:
+    store, extra = Store.at(tmp_path / "store"), tmp_path / "extra.mp3"
+    extra.write_bytes(b"extra")
+    store.write("incoming/show1/theirs.mp3", b"theirs")
+    with pytest.raises(BadInput, match=r"batch show1: .*not put there by this command"):
+        place(store, [extra], "show1")
+    assert [f.key for f in find_arrival(store, "show1").files] == ["show1/theirs.mp3"]
+    place(store, [extra], "mine")
+    store.write("incoming/mine/theirs.mp3", b"theirs")
+    place(store, [extra], "mine")
+    assert [f.key for f in find_arrival(store, "mine").files] == ["mine/extra.mp3", "mine/theirs.mp3"]
+    with pytest.raises(BadInput, match=r"somebody else put theirs.mp3"):
+        (tmp_path / "theirs.mp3").write_bytes(b"other")
+        place(store, [tmp_path / "theirs.mp3"], "mine")
+    assert store.path("incoming/mine/theirs.mp3").read_bytes() == b"theirs"
+
+
+def test_placing_under_the_name_of_an_archive_is_refused(tmp_path: Path) -> None:
+    store, folder = Store.at(tmp_path / "store"), tmp_path / "show2"
+    folder.mkdir()
+    (folder / "a.mp3").write_bytes(b"a")
+    store.write("incoming/show2.tar", b"archive")
+    with pytest.raises(BadInput, match=r"batch show2: .*show2.tar has that name"):
+        place(store, [folder], "show2")
+    assert not store.exists("incoming/show2")
+
+
+def test_placing_goes_on_after_it_was_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, folder = Store.at(tmp_path / "store"), tmp_path / "show"
+    folder.mkdir()
+    for name in ("a.mp3", "b.mp3", ".hidden.mp3"):
+        (folder / name).write_bytes(name.encode())
+    with monkeypatch.context() as cut:
+        cut.setattr("os.link", lambda source, target: target.write_bytes(b"half") and pytest.fail("cut"))
+        with pytest.raises(pytest.fail.Exception):
+            place(store, [folder], "show")
+    place(store, [folder], "show")
+    (folder / "a.mp3").unlink()
+    place(store, [folder], "show")
+    assert [f.key for f in find_arrival(store, "show").files] == ["show/b.mp3"]
+    assert not store.exists("incoming/show/.hidden.mp3")

@@ -1,24 +1,35 @@
 """Whatever a batch holds, what is good of it is taken, and the rest is named."""
 
+import bz2
+import datetime
+import errno
 import gzip
 import io
+import json
 import lzma
+import shutil
+import subprocess
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 import zstandard
 
+from podcast_assets.errors import BadInput
 from podcast_assets.intake import metadata
 from podcast_assets.intake.arrivals import find_arrival
-from podcast_assets.intake.episodes import batch_rows, language_code, recordings
+from podcast_assets.intake.episodes import batch_rows, recordings
+from podcast_assets.intake.languages import language_code
+from podcast_assets.intake.metadata import MetadataFile
 from podcast_assets.intake.unpack import Unpacked, unpack
 from podcast_assets.schema import FAILURES, RAW_AUDIO, empty
 from podcast_assets.stages.ingest import Ingest
 from podcast_assets.store import Store
 
+ZSTD = zstandard.ZstdCompressor(write_checksum=True)
 MEMBERS = {"a.mp3": b"first" * 1000, "sub/b.m4a": b"second" * 1000, "notes.txt": b"words"}
 
 
@@ -117,7 +128,7 @@ def test_metadata_join_says_what_did_not_fit(store: Store) -> None:
     found = arrived(store, "x.tar", tar(MEMBERS | {"metadata.parquet": buffer.getvalue()}))
     joined = metadata.join([f.name for f in found.files], found.metadata)
     assert joined.of("a.mp3")["title"] == "Eins"
-    assert joined.files_without_metadata == ["b"]
+    assert joined.files_without_metadata == ["sub/b.m4a"]
     assert joined.metadata_without_file == ["c"]
     assert joined.duplicate_ids == ["a"]
 
@@ -153,7 +164,211 @@ def test_every_file_is_accounted_for_and_the_same_bytes_are_one_episode(store: S
 
 
 @pytest.mark.parametrize(
-    ("tag", "code"), [("en-US", "en"), ("DE", "de"), ("zh_Hans", "zh"), ("", None), (None, None), ("english", None)]
+    ("tag", "code"),
+    [
+        *[
+            ("en-US", "en"),
+            ("DE", "de"),
+            ("zh_Hans", "zh"),
+            ("eng", "en"),
+            ("ger", "de"),
+            ("deu-AT", "de"),
+            ("cn", "zh"),
+        ],
+        *[("English", "en"), (" Norwegian  Bokmål", "nb"), ("iw", "he"), ("fre", "fr"), ("chi", "zh")],
+        *[("", None), (None, None), ("xx", None), ("zzz", None), ("und", None), ("en/de", None), ("unknown", None)],
+    ],
 )
 def test_language_tags(tag: str | None, code: str | None) -> None:
     assert language_code(tag) == code
+
+
+THREE = {f"{n}.mp3": n.encode() * 700 for n in "abc"}
+"""Each member is a header of 512 bytes and data of 1,024."""
+SECOND = 512 + 1024
+
+
+def flipped(data: bytes) -> bytes:
+    return data[: SECOND + 20] + bytes([data[SECOND + 20] ^ 4]) + data[SECOND + 21 :]
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["tar", "gz"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flipped,
+        lambda data: data[:SECOND],
+        lambda data: data[: SECOND + 100],
+        lambda data: data[:SECOND] + bytes(1024) + data[SECOND + 1024 :],
+        lambda data: data + data,
+    ],
+    ids=["flipped bit in a header", "cut between members", "cut in a header", "hole", "concatenated"],
+)
+def test_a_tar_that_does_not_go_on_to_its_end_mark_says_so(
+    store: Store, damage: Callable[[bytes], bytes], compress: Callable[[bytes], bytes]
+) -> None:
+    found = arrived(store, "x.tar", compress(damage(tar(THREE))))
+    assert found.files[0].name == "a.mp3"
+    assert list(found.broken) == ["x.tar"]
+    assert "truncated or broken" in found.broken["x.tar"]
+
+
+def test_a_flipped_bit_in_a_header_behind_a_long_name_is_found(store: Store) -> None:
+    long = "n" * 150 + ".mp3"
+    data = tar({"a.mp3": b"a" * 700, long: b"b"})
+    at = data.rindex(b"n" * 100)
+    found = arrived(store, "x.tar", data[:at] + b"m" + data[at + 1 :])
+    assert ([f.name for f in found.files], list(found.broken)) == (["a.mp3"], ["x.tar"])
+
+
+@pytest.mark.parametrize("form", ["ustar", "gnu", "pax", "v7"])
+def test_what_gnu_tar_makes_is_whole(store: Store, tmp_path: Path, form: str) -> None:
+    program = shutil.which("tar")
+    if program is None:
+        pytest.skip("tar is not installed")
+    folder = tmp_path / "members"
+    folder.mkdir()
+    for name, data in THREE.items():
+        (folder / name).write_bytes(data)
+    made = tmp_path / "made.tar"
+    subprocess.run([program, f"--format={form}", "-cf", made, "-C", folder, *THREE], check=True)
+    found = arrived(store, "x.tar", gzip.compress(made.read_bytes()))
+    assert ([f.name for f in found.files], found.broken) == (list(THREE), {})
+
+
+@pytest.mark.parametrize("padding", [512, 1024, 1024 + 3 * 512], ids=["one block", "two", "two and padding"])
+def test_an_end_mark_of_any_length_is_one(store: Store, padding: int) -> None:
+    data = tar(THREE)[: 3 * SECOND] + bytes(padding)
+    assert arrived(store, "x.tar", data).broken == {}
+
+
+@pytest.mark.parametrize("compress", [bz2.compress, lzma.compress, gzip.compress, ZSTD.compress])
+def test_broken_compressed_data_do_not_take_the_batch_down(store: Store, compress: Callable[[bytes], bytes]) -> None:
+    data = bytearray(compress(tar({"a.mp3": bytes(n * n % 251 for n in range(200_000))})))
+    half = len(data) // 2
+    data[half : half + 40] = bytes(b ^ 0x55 for b in data[half : half + 40])
+    store.write("incoming/x/good.mp3", b"good")
+    found = arrived(store, "x/bad.tar.gz", bytes(data))
+    assert "good.mp3" in [f.name for f in found.files]
+    assert "bad.tar.gz" in found.broken
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, 97])
+def test_a_member_of_a_zip_that_cannot_be_read_is_one_failure(store: Store, method: int) -> None:
+    """97 is WavPack, which zipfile does not know."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.mp3", b"before")
+        archive.writestr(
+            "b.mp3", bytes(n * n % 251 for n in range(9000)), zipfile.ZIP_STORED if method == 97 else method
+        )
+        archive.writestr("c.mp3", b"after")
+        info = archive.getinfo("b.mp3")
+    data = bytearray(out.getvalue())
+    if method == 97:
+        central = data.rindex(b"PK\x01\x02", 0, data.rindex(b"b.mp3"))
+        data[info.header_offset + 8] = data[central + 10] = method
+    else:
+        middle = info.header_offset + info.compress_size // 2
+        data[middle : middle + 20] = bytes(b ^ 0x55 for b in data[middle : middle + 20])
+    found = arrived(store, "x.zip", bytes(data))
+    assert [f.name for f in found.files] == ["a.mp3", "c.mp3"]
+    assert list(found.broken) == ["b.mp3"]
+    assert "x.zip" in found.broken["b.mp3"]
+
+
+def test_members_of_a_zip_whose_directory_leads_nowhere_are_broken(store: Store) -> None:
+    data = bytearray(zipped(THREE))
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 16 : end + 20] = (len(data) * 4).to_bytes(4, "little")  # where the directory starts
+    assert list(arrived(store, "x.zip", bytes(data)).broken) == list(THREE)
+
+
+@pytest.mark.parametrize("name", ["x.tar", "x.zip"])
+def test_a_full_disk_is_no_broken_archive(store: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "put_original", full)
+    with pytest.raises(OSError, match="No space left"):
+        arrived(store, name, (tar if name.endswith("tar") else zipped)(THREE))
+
+
+def test_trouble_with_reading_the_store_is_no_broken_archive(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> bytes:
+        raise TimeoutError("the network is away")
+
+    monkeypatch.setattr(tarfile.ExFileObject, "read", gone)
+    with pytest.raises(TimeoutError):
+        arrived(store, "x.tar", tar(THREE))
+
+
+@pytest.mark.parametrize("ids", [[["a"]], [b"\xff\xfe"], [{"a": 1}]], ids=["list", "binary", "struct"])
+def test_odd_ids_are_the_fault_of_their_file(store: Store, ids: list[object]) -> None:
+    buffer = io.BytesIO()
+    pl.DataFrame({"meta_id": ids}).write_parquet(buffer)
+    found = arrived(store, "x.tar", tar({"a.mp3": b"x", "m.parquet": buffer.getvalue()}))
+    assert [f.name for f in found.files] == ["a.mp3"]
+    assert "m.parquet" in found.broken["m.parquet"]
+    with pytest.raises(BadInput):
+        metadata.read_metadata("m.parquet", buffer.getvalue())
+
+
+def rows_of(name: str, **titles: str) -> MetadataFile:
+    return MetadataFile(name, pl.DataFrame({"meta_id": list(titles), "title": list(titles.values())}))
+
+
+def test_metadata_in_a_folder_are_about_that_folder() -> None:
+    sources = ["show1/ep1.mp3", "show2/s1/ep1.mp3", "show3/ep1.mp3"]
+    joined = metadata.join(sources, [rows_of("show1/m.csv", ep1="One"), rows_of("show2/m.csv", ep1="Two")])
+    assert [joined.of(s).get("title") for s in sources] == ["One", "Two", None]
+    assert joined.files_without_metadata == ["show3/ep1.mp3"]
+    assert (joined.duplicate_ids, joined.ambiguous, joined.metadata_without_file) == ([], [], [])
+
+
+def test_the_nearest_metadata_win_and_those_at_the_top_cover_all() -> None:
+    joined = metadata.join(
+        ["show1/a.mp3", "show2/b.mp3"], [rows_of("x.meta.csv", a="Top", b="Far"), rows_of("show1/m.csv", a="Near")]
+    )
+    assert (joined.of("show1/a.mp3")["title"], joined.of("show2/b.mp3")["title"]) == ("Near", "Far")
+    assert joined.duplicate_ids == []
+
+
+def test_a_row_that_fits_two_files_is_given_to_none_and_said() -> None:
+    sources = ["show1/ep1.mp3", "show2/ep1.mp3", "show2/ep2.mp3"]
+    joined = metadata.join(sources, [rows_of("m.csv", ep1="Which?", ep2="Two")])
+    assert [joined.of(s).get("title") for s in sources] == [None, None, "Two"]
+    assert (joined.ambiguous, joined.duplicate_ids) == (["ep1"], ["ep1"])
+
+
+def test_metadata_values_as_text_and_json() -> None:
+    nan = float("nan")
+    assert metadata.text({"title": nan, "episode_title": "Real"}, "title", "episode_title") == "Real"
+    assert metadata.text({"title": nan}, "title") is None
+    row = {
+        "day": datetime.date(2024, 2, 1),
+        "at": datetime.datetime(2024, 2, 1, 8, tzinfo=datetime.UTC),
+        "deep": [{"x": float("inf"), "y": 1.5}],
+        "nan": nan,
+        "raw": b"\xff",
+        "utf8": "ä".encode(),
+    }
+    text = metadata.as_json(row)
+    assert text is not None
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "day": "2024-02-01",
+        "at": "2024-02-01T08:00:00+00:00",
+        "deep": [{"x": None, "y": 1.5}],
+        "nan": None,
+        "raw": "/w==",
+        "utf8": "ä",
+    }
+    assert metadata.as_json({}) is None
+
+
+def test_metadata_in_a_folder_of_its_own_are_for_the_recordings_beside_it(store: Store) -> None:
+    table = b"meta_id,title\na,Eins\n"
+    found = arrived(store, "x.tar", tar({"show/audio/a.mp3": b"x", "show/metadata/m.csv": table, "other/a.mp3": b"y"}))
+    joined = metadata.join([f.name for f in found.files], found.metadata)
+    assert joined.of("show/audio/a.mp3")["title"] == "Eins"
+    assert joined.of("other/a.mp3") == {}

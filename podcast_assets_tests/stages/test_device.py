@@ -1,49 +1,71 @@
 """One worker on a device at a time, and no lock that outlives its holder."""
 
+import os
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from podcast_assets.stages.device import device_lock, looks_like_device_error
+from podcast_assets.stages.device import hold_device, looks_like_device_error
 
 HOLD = """
 import sys, time
-from podcast_assets.stages.device import device_lock
-with device_lock(sys.argv[1]):
-    print("held", flush=True)
+from podcast_assets.stages.device import hold_device
+with hold_device(sys.argv[1:]) as device:
+    print(device, flush=True)
     time.sleep(600)
 """
 
 
-def test_a_device_is_held_by_one_process_and_freed_by_its_death(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def holder(*devices: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, *devices], stdout=subprocess.PIPE, text=True, env=os.environ | environment
+    )
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture
+def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes to be ended, with lock files of their own."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    device = f"cuda:{time.time_ns()}"
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, device], stdout=subprocess.PIPE, text=True)
-    waiter = None
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        waiter = subprocess.Popen([sys.executable, "-c", HOLD, device], stdout=subprocess.PIPE, text=True)
-        with pytest.raises(subprocess.TimeoutExpired):
-            waiter.wait(timeout=3)
-        holder.kill()
-        assert waiter.stdout is not None
-        assert waiter.stdout.readline() == "held\n"
-    finally:
-        for process in (holder, waiter):
-            if process is not None:
-                process.kill()
-                process.wait()
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_device_is_held_by_one_process_and_freed_by_its_death(gpus: list[subprocess.Popen[str]]) -> None:
+    gpus.append(holder("cuda:0"))
+    assert told(gpus[0]) == "cuda:0"
+    gpus.append(holder("cuda:0"))
+    with pytest.raises(subprocess.TimeoutExpired):
+        gpus[1].wait(timeout=3)
+    gpus[0].kill()
+    assert told(gpus[1]) == "cuda:0"
+
+
+def test_of_several_devices_the_free_one_is_taken(gpus: list[subprocess.Popen[str]]) -> None:
+    for expected in ("cuda:0", "cuda:1"):
+        gpus.append(holder("cuda:0", "cuda:1"))
+        assert told(gpus[-1]) == expected
+
+
+def test_processes_that_see_different_gpus_do_not_wait_for_each_other(gpus: list[subprocess.Popen[str]]) -> None:
+    for physical in ("2", "3"):
+        gpus.append(holder("cuda:0", CUDA_VISIBLE_DEVICES=physical))
+        assert told(gpus[-1]) == "cuda:0"
 
 
 def test_no_device_needs_no_lock() -> None:
-    with device_lock(None), device_lock(None):
-        pass
+    with hold_device([]) as first, hold_device([]) as second:
+        assert first is second is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The promises of the stage runner: resume, one failure row per failed episode, nothing done twice."""
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,11 @@ from podcast_assets.errors import BadInput
 from podcast_assets.schema import SEGMENTS, Columns
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.progress import Progress
-from podcast_assets.stages.results import StageRun
-from podcast_assets.stages.runner import run_stage
+from podcast_assets.stages.results import Committed, StageRun
+from podcast_assets.stages.runner import NothingDone, run_stage
 from podcast_assets.stages.stage import Episode
-from podcast_assets.store import Store, checkpoints_key, failures_key, table_key
+from podcast_assets.stages.worker import stage_worker
+from podcast_assets.store import Store, checkpoints_key, failures_key, provenance_key, table_key
 
 
 class Tool(Engine):
@@ -35,13 +37,17 @@ class Cut:
     loads: int = 0
     processed: list[str] = field(default_factory=list)
     version: str = "1"
+    files: list[str] = field(default_factory=list)
     name: ClassVar[str] = "cut"
     columns: ClassVar[Columns] = SEGMENTS
-    asset: ClassVar[str | None] = "diarized_segments"
+    asset: ClassVar[str] = "diarized_segments"
 
-    def load(self) -> str:
+    def load(self, device: str | None = None) -> str:
         self.loads += 1
         return "worker"
+
+    def outputs(self, episode: Episode) -> list[str]:
+        return self.files
 
     def prepare(self, episode: Episode) -> int:
         return int(episode.seconds)
@@ -76,7 +82,7 @@ def run(store: Store, stage: Cut, todo: Sequence[Episode], **options: Any) -> St
 
 
 def commit(result: StageRun, store: Store) -> None:
-    result.commit(store, "diarized_segments", result.table())
+    result.commit(store, result.table())
 
 
 @pytest.fixture
@@ -126,11 +132,37 @@ def test_a_crash_between_provenance_and_table_does_the_episode_again(store: Stor
     """Provenance of a new engine beside the table of the old one must not pass the old rows off as new ones."""
     commit(run(store, Cut(), episodes("a")), store)
     newer = run(store, Cut(engine=Tool(level=2)), episodes("a"))
-    store.write_table("provenance/cut/b1.parquet", newer.provenance)
+    store.write_table(provenance_key("diarize", "b1"), newer.provenance)
     newer.checkpoints.remove()
     again = Cut(engine=Tool(level=2))
     run(store, again, episodes("a"))
     assert again.processed == ["a"]
+    old = Committed.read(store, "diarized_segments", "b1")
+    assert (list(old.fingerprints), old.provenance.height) == (["a"], 0)
+
+
+def test_a_failure_and_then_a_crash_after_provenance_is_not_taken_for_done(store: Store) -> None:
+    first = run(store, Cut(errors={"b": OSError("away")}), episodes("a", "b"))
+    commit(first, store)
+    second = run(store, Cut(), episodes("a", "b"))
+    store.write_table(provenance_key("diarize", "b1"), second.provenance)
+    second.checkpoints.remove()
+    again = Cut()
+    result = run(store, again, episodes("a", "b"))
+    assert "b" in again.processed
+    assert result.table().height == 3
+
+
+def test_an_episode_whose_file_is_gone_is_done_again(store: Store) -> None:
+    store.write("audio/working/x.flac", b"audio")
+    files = ["audio/working/x.flac"]
+    commit(run(store, Cut(files=files), episodes("a")), store)
+    untouched = Cut(files=files)
+    run(store, untouched, episodes("a"))
+    store.remove("audio/working/x.flac")
+    again = Cut(files=files)
+    run(store, again, episodes("a"))
+    assert (untouched.processed, again.processed) == ([], ["a"])
 
 
 @pytest.mark.parametrize(
@@ -153,15 +185,17 @@ def test_a_failed_episode_is_a_row_and_takes_nothing_down(store: Store) -> None:
     assert "process" in row["traceback"]
     assert (row["permanent"], row["attempts"]) == (True, 1)
     commit(result, store)
-    assert store.exists(failures_key("cut", "b1"))
+    assert store.exists(failures_key("diarize", "b1"))
 
 
 def test_bad_data_is_not_tried_again_but_other_trouble_is(store: Store) -> None:
     errors = {"a": BadInput("bad"), "b": OSError("the network went away")}
-    commit(run(store, Cut(errors=errors), episodes("a", "b")), store)
+    first = Cut(errors=errors)
+    commit(run(store, first, episodes("a", "b")), store)
+    assert first.processed == ["a", "b", "b"], "what may pass is tried twice in a run"
     again = Cut(errors=errors)
     result = run(store, again, episodes("a", "b"))
-    assert again.processed == ["b"]
+    assert again.processed == ["b", "b"]
     assert dict(result.failures.select("episode_id", "attempts").iter_rows()) == {"a": 1, "b": 2}
     asked = Cut()
     run(store, asked, episodes("a", "b"), retry_permanent=True)
@@ -179,9 +213,51 @@ def test_a_broken_device_stops_the_worker_before_it_fails_the_batch(store: Store
     assert again.processed == ["b", "c", "d", "e"]
 
 
+def test_a_broken_device_is_told_in_a_batch_of_two_as_well(store: Store) -> None:
+    stage = Cut(errors=dict.fromkeys("ab", RuntimeError("CUDA error: unspecified launch failure")))
+    with pytest.raises(BrokenDevice):
+        run(store, stage, episodes("a", "b"))
+
+
 def test_out_of_memory_is_the_episode_not_the_device(store: Store) -> None:
     stage = Cut(errors=dict.fromkeys("abcd", RuntimeError("CUDA failed with error out of memory")))
-    assert run(store, stage, episodes("a", "b", "c", "d")).failures.height == 4
+    assert run(store, stage, episodes("a", "b", "c", "d", "e")).failures.height == 4
+
+
+def test_when_everything_fails_but_not_for_its_data_nothing_is_committed(store: Store) -> None:
+    stage = Cut(errors=dict.fromkeys("ab", OSError("the store went away")))
+    with pytest.raises(NothingDone, match="b1: cut: all 2 episodes failed, and not because of their data"):
+        run(store, stage, episodes("a", "b"))
+    bad = Cut(errors=dict.fromkeys("ab", BadInput("is not audio")))
+    assert run(store, bad, episodes("a", "b")).failures.height == 2
+
+
+def test_a_trouble_that_passes_costs_no_failure(store: Store) -> None:
+    class Flaky(Cut):
+        def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
+            self.errors = {} if self.processed else {"a": ConnectionResetError("reset")}
+            return super().process(worker, episode, prepared)
+
+    stage = Flaky()
+    result = run(store, stage, episodes("a", "b"))
+    assert (list(result.done), stage.processed) == (["a", "b"], ["a", "a", "b"])
+
+
+def test_a_full_disk_stops_the_stage(store: Store) -> None:
+    stage = Cut(errors={"b": OSError(errno.ENOSPC, "No space left on device")})
+    with pytest.raises(OSError, match="No space left"):
+        run(store, stage, episodes("a", "b", "c"))
+    again = Cut()
+    run(store, again, episodes("a", "b", "c"))
+    assert again.processed == ["b", "c"]
+
+
+def test_batches_of_one_run_share_a_worker(store: Store) -> None:
+    stage = Cut()
+    with stage_worker(stage) as worker:  # type: ignore[arg-type]
+        for batch in ("b1", "b2"):
+            run_stage(stage, batch, episodes("a"), store, worker=worker)  # type: ignore[arg-type]
+    assert stage.loads == 1
 
 
 def test_progress_is_told_after_each_episode(store: Store) -> None:

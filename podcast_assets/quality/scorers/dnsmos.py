@@ -37,7 +37,7 @@ class DnsmosEngine(Engine):
             )
         return list(paths)
 
-    def load(self) -> "SegmentScorer":
+    def load(self, device: str | None = None) -> "SegmentScorer":
         """Load both models.
 
         Raises:

@@ -46,7 +46,7 @@ class EmbeddedDiarizer(Engine):
             raise ValueError("min_speakers is more than max_speakers")
         return self
 
-    def load(self) -> Diarizer:
+    def load(self, device: str | None = None) -> Diarizer:
         """The diarizer; its model is loaded with the first episode."""
         return _Worker(self)
 

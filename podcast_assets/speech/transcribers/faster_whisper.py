@@ -58,14 +58,18 @@ class FasterWhisper(Engine):
     compute_type: str = "auto"
     """CTranslate2's number format. `auto` is float16 on GPUs and int8 on CPUs."""
     device: Literal["auto", "cpu", "cuda"] = runtime("auto")
-    device_index: int = runtime(0, ge=0)
+    device_index: int | None = runtime(None, ge=0)
+    """One GPU of several; None takes whichever is free."""
     batch_size: int = runtime(8, ge=1)
     """Clips decoded together."""
     threads: int = runtime(0, ge=0)
     """CPU threads; 0 leaves the number to CTranslate2."""
 
-    def load(self) -> "FasterWhisperTranscriber":
+    def load(self, device: str | None = None) -> "FasterWhisperTranscriber":
         """Load the model; one of the hub is downloaded if it is not cached.
+
+        Args:
+            device: the GPU that is held for it, such as "cuda:1".
 
         Raises:
             EngineUnavailable: faster-whisper is not installed, or the model is missing or does not load.
@@ -84,7 +88,7 @@ class FasterWhisper(Engine):
             model = faster_whisper.WhisperModel(
                 str(Path(self.model).expanduser()) if _is_folder(self.model) else self.model,
                 device=self._device(),
-                device_index=self.device_index,
+                device_index=int(device.removeprefix("cuda:")) if device else self.device_index or 0,
                 compute_type=self._compute_type(),
                 cpu_threads=self.threads,
             )
@@ -109,9 +113,15 @@ class FasterWhisper(Engine):
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be had from the hub: {reason}") from error
 
-    def device_name(self) -> str | None:
-        """The GPU, where there is one."""
-        return f"cuda:{self.device_index}" if self._device() == "cuda" else None
+    def devices(self) -> list[str]:
+        """The GPUs, where it computes on one: that of `device_index`, or any."""
+        if self._device() != "cuda":
+            return []
+        if self.device_index is not None:
+            return [f"cuda:{self.device_index}"]
+        import ctranslate2
+
+        return [f"cuda:{i}" for i in range(ctranslate2.get_cuda_device_count())]
 
     def model_files(self) -> list[Path]:
         """The files of the folder or of the cached download; none before a model of the hub was downloaded."""

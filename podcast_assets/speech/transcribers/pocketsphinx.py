@@ -37,7 +37,7 @@ class Pocketsphinx(Engine):
     """Seconds of a turn that are decoded at once, at most: the search goes astray in long pieces. Longer turns are cut in
     pauses, or evenly where there is none."""
 
-    def load(self) -> Transcriber:
+    def load(self, device: str | None = None) -> Transcriber:
         """The recognizer with its model in memory.
 
         Raises:
