@@ -14,7 +14,7 @@ dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/podcast-assets dev
 
 test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         default=30.0,
         ge=0,
-        description="Age in seconds that a batch must reach, unchanged, before it counts as arrived.",
+        description="Seconds for which the sensor must see a batch unchanged before it counts as arrived.",
     )
     retry_permanent: bool = Field(
         default=False, description="Try again even episodes that failed because of their data; for one run."
