@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -80,3 +82,35 @@ def test_any_fsspec_store_will_do() -> None:
     assert store.path("k/b.txt").read_bytes() == b"2"
     store.remove("k")
     assert not store.exists("k/a.txt")
+
+
+def test_a_batch_is_held_by_one_process_until_its_death(store: Store) -> None:
+    """Two runs of one batch take turns; a killed one does not keep its turn."""
+    program = (
+        "import sys, time; from podcast_assets.store import Store\n"
+        "with Store.at(sys.argv[1]).batch_lock('b'): print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", program, str(store.root)]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    second = None
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(timeout=3)
+        first.kill()
+        assert second.stdout is not None
+        assert second.stdout.readline() == "held\n"
+    finally:
+        for process in (first, second):
+            if process is not None:
+                process.kill()
+                process.wait()
+
+
+def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
+    store = Store.at(f"file://{tmp_path}")
+    assert store.is_local
+    store.write("a", b"1")
+    assert (tmp_path / "a").read_bytes() == b"1"

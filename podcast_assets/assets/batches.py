@@ -1,5 +1,6 @@
 """The loop that every partitioned asset shares: one batch after the other, each committed on its own."""
 
+import contextlib
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.schema import STAGES
+from podcast_assets.settings import Settings
 from podcast_assets.stages.device import BrokenDevice
-from podcast_assets.stages.progress import Progress, Report
-from podcast_assets.stages.results import Committed
+from podcast_assets.stages.results import Committed, StageRun
+from podcast_assets.stages.runner import run_stage
+from podcast_assets.stages.stage import Episode, Stage
 from podcast_assets.store import Store
 
 BATCHES_PER_RUN = 10
@@ -75,20 +78,11 @@ def materialize_batches(
         Failure: some batches could not be done; it names them.
     """
     asset = context.asset_key.to_user_string()
-    room = store.get()
-    results: dict[str, BatchResult] = {}
-    troubles: dict[str, Exception] = {}
-    for batch in context.partition_keys:
-        try:
-            with room.batch_lock(batch):
-                results[batch] = work(batch)
-        except (BrokenDevice, EngineUnavailable, Misconfigured):
-            raise
-        except Exception as error:
-            if len(context.partition_keys) == 1:
-                raise
-            context.log.exception(f"{batch}: {asset} could not be made")
-            troubles[batch] = error
+    with contextlib.ExitStack() as locks:
+        # all of them, in one order, and before any device is held: two runs can then not wait for each other
+        for batch in sorted(context.partition_keys):
+            locks.enter_context(store.get().batch_lock(batch))
+        results, troubles = _each(context, asset, work)
     if troubles:
         for batch, result in results.items():
             context.log_event(
@@ -103,6 +97,25 @@ def materialize_batches(
     return dg.MaterializeResult(
         check_results=[_judge(name, {b: r.verdicts[name] for b, r in results.items()}, asset) for name in SPECS[asset]]
     )
+
+
+def _each(
+    context: dg.AssetExecutionContext, asset: str, work: Callable[[str], BatchResult]
+) -> tuple[dict[str, BatchResult], dict[str, Exception]]:
+    """What became of each batch: its result, or what was wrong with it alone."""
+    results: dict[str, BatchResult] = {}
+    troubles: dict[str, Exception] = {}
+    for batch in context.partition_keys:
+        try:
+            results[batch] = work(batch)
+        except (BrokenDevice, EngineUnavailable, Misconfigured):
+            raise
+        except Exception as error:
+            if len(context.partition_keys) == 1:
+                raise
+            context.log.exception(f"{batch}: {asset} could not be made")
+            troubles[batch] = error
+    return results, troubles
 
 
 def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:
@@ -139,10 +152,23 @@ def account(store: Store, asset: str, batch: str, expected: Iterable[str]) -> Ve
     return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
 
 
-def reporter(context: dg.AssetExecutionContext) -> Report:
-    """Progress as lines of Dagster's log."""
-
-    def report(progress: Progress) -> None:
-        context.log.info(str(progress))
-
-    return report
+def do_stage(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    stage: Stage,
+    batch: str,
+    episodes: Sequence[Episode],
+    room: Store,
+    worker: Callable[[], Any] | None = None,
+) -> StageRun:
+    """Run a stage as the settings say, with its progress as lines of Dagster's log."""
+    return run_stage(
+        stage,
+        batch,
+        episodes,
+        room,
+        worker=worker,
+        report=lambda progress: context.log.info(str(progress)),
+        prefetch=settings.prefetch,
+        retry_permanent=settings.retry_permanent,
+    )

@@ -3,13 +3,12 @@
 import dagster as dg
 
 from podcast_assets import plots
-from podcast_assets.assets.batches import BatchResult, account, batch_asset, materialize_batches, reporter, upstream
+from podcast_assets.assets.batches import BatchResult, account, batch_asset, do_stage, materialize_batches, upstream
 from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.checks import no_failures, segments_in_order
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.stages.diarize import Diarize
-from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.speech_input import by_episode, episodes
 from podcast_assets.stages.worker import stage_worker
 
@@ -32,16 +31,7 @@ def diarized_segments(
     def work(batch: str) -> BatchResult:
         audio = upstream(room, "raw_audio", batch).rows
         todo = episodes(audio, lambda row: speakers)
-        run = run_stage(
-            stage,
-            batch,
-            todo,
-            room,
-            worker=worker,
-            report=reporter(context),
-            prefetch=settings.prefetch,
-            retry_permanent=settings.retry_permanent,
-        )
+        run = do_stage(context, settings, stage, batch, todo, room, worker)
         rows = run.table()
         run.commit(room, rows)
         segments = by_episode(rows)

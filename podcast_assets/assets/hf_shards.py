@@ -7,8 +7,8 @@ from podcast_assets import plots
 from podcast_assets.assets.batches import (
     BatchResult,
     batch_asset,
+    do_stage,
     materialize_batches,
-    reporter,
     upstream,
 )
 from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
@@ -19,7 +19,6 @@ from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.settings import Settings
 from podcast_assets.stages.package import Package
 from podcast_assets.stages.results import Checkpoints, Committed, commit
-from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.speech_input import by_episode, episodes
 from podcast_assets.stages.stage import Episode, stage_fingerprint
 from podcast_assets.store import Store, sealed_key
@@ -53,15 +52,7 @@ def hf_shards(
             run, provenance, failures = None, before.provenance, before.failures
             version = places["shard"][0].split("/")[0] if places.height else ""
         else:
-            run = run_stage(
-                stage,
-                batch,
-                todo,
-                room,
-                report=reporter(context),
-                prefetch=settings.prefetch,
-                retry_permanent=settings.retry_permanent,
-            )
+            run = do_stage(context, settings, stage, batch, todo, room)
             provenance, failures = run.provenance, run.failures
             version = sealing.content_version(_fingerprints(provenance), content, settings.shard_bytes)
             encoded = (sealing.Encoded(run.rows(e), f) for e, f in _fingerprints(provenance).items())

@@ -8,8 +8,8 @@ from podcast_assets.assets.batches import (
     BatchResult,
     account,
     batch_asset,
+    do_stage,
     materialize_batches,
-    reporter,
     upstream,
 )
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
@@ -19,7 +19,6 @@ from podcast_assets.quality.policy import load_policy
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty
-from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.worker import stage_worker
@@ -51,16 +50,7 @@ def quality_scores(
             audio.filter(pl.col("episode_id").is_in(list(transcribed.fingerprints))),
             lambda row: {"segments": spoken.get(row["episode_id"], nothing)},
         )
-        run = run_stage(
-            stage,
-            batch,
-            todo,
-            room,
-            worker=worker,
-            report=reporter(context),
-            prefetch=settings.prefetch,
-            retry_permanent=settings.retry_permanent,
-        )
+        run = do_stage(context, settings, stage, batch, todo, room, worker)
         rows = with_text_and_policy(run.table(), segments, transcribed.rows, policy)
         run.commit(room, rows)
         hours = rows.join(segments.select("segment_id", "duration"), on="segment_id", how="left")

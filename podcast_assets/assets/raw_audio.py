@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from podcast_assets import plots
-from podcast_assets.assets.batches import BatchResult, batch_asset, materialize_batches, reporter
+from podcast_assets.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage, no_failures
 from podcast_assets.intake import metadata
@@ -13,7 +13,6 @@ from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.stages.ingest import Ingest, ingest_episode
-from podcast_assets.stages.runner import run_stage
 
 ARRIVAL = "arrival"
 """Metadata key of the signature of what had arrived, by which the sensor knows a batch that it did not start."""
@@ -38,7 +37,9 @@ def raw_audio(
         unpacked = unpack(room, arrival)
         found = recordings(unpacked.files)
         joined = metadata.join([f.name for f in unpacked.files], unpacked.metadata)
-        run = run_stage(
+        run = do_stage(
+            context,
+            settings,
             Ingest(room),
             batch,
             [
@@ -47,9 +48,6 @@ def raw_audio(
                 if r.duplicate_of is None
             ],
             room,
-            report=reporter(context),
-            prefetch=settings.prefetch,
-            retry_permanent=settings.retry_permanent,
         )
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures)
         run.commit(room, rows)

@@ -8,8 +8,8 @@ from podcast_assets.assets.batches import (
     BatchResult,
     account,
     batch_asset,
+    do_stage,
     materialize_batches,
-    reporter,
     upstream,
 )
 from podcast_assets.assets.diarized_segments import diarized_segments
@@ -18,7 +18,6 @@ from podcast_assets.checks import no_failures, not_degraded, words_in_order
 from podcast_assets.dataset import transcript
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty, schema
-from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.stages.worker import stage_worker
@@ -54,16 +53,7 @@ def transcripts(
                 "segments": spoken.get(row["episode_id"], nothing),
             },
         )
-        run = run_stage(
-            stage,
-            batch,
-            todo,
-            room,
-            worker=worker,
-            report=reporter(context),
-            prefetch=settings.prefetch,
-            retry_permanent=settings.retry_permanent,
-        )
+        run = do_stage(context, settings, stage, batch, todo, room, worker)
         rows = run.table()
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
         run.commit(room, rows)
