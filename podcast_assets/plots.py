@@ -1,8 +1,11 @@
 """Pictures for people, as PNG bytes. Drawn with matplotlib's object API: no global state, so any thread may draw."""
 
+import math
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,13 +54,15 @@ def bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
     return draw(paint, height=0.8 + 0.25 * max(len(values), 1))
 
 
-def histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str, bins: int = 30) -> bytes:
+def histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str) -> bytes:
     """Distributions of one or more named series over the same axis."""
 
     def paint(axes: "Axes") -> None:
         filled = [(name, list(values)) for name, values in series if len(values)]
+        most = max((len(values) for _, values in filled), default=1)
+        edges = np.histogram_bin_edges([v for _, values in filled for v in values], bins=min(40, 6 + math.isqrt(most)))
         for (name, values), colour in zip(filled, COLOURS, strict=False):
-            axes.hist(values, bins=bins, histtype="step", linewidth=1.6, color=colour, label=_label(name))
+            axes.hist(values, bins=edges.tolist(), histtype="step", linewidth=1.6, color=colour, label=_label(name))
         if filled:
             axes.legend(fontsize=8, frameon=False)
         axes.set_xlabel(label, fontsize=9)
