@@ -154,20 +154,17 @@ class Store:
 
     def read_table(self, key: str, columns: Columns) -> pl.DataFrame | None:
         """A table, or None where there is none yet or it was written with other columns."""
+        found = self.read_noted_table(key, columns)
+        return None if found is None else found[0]
+
+    def read_noted_table(self, key: str, columns: Columns) -> tuple[pl.DataFrame, dict[str, str]] | None:
+        """A table with the notes that were written with it; None as for `read_table`."""
         try:
             data = self.path(key).read_bytes()
         except FileNotFoundError:
             return None
         table = pl.read_parquet(BytesIO(data))
-        return table if table.schema == schema(columns) else None
-
-    def read_notes(self, key: str) -> dict[str, str]:
-        """The notes that were written with a table; empty where there is no table."""
-        try:
-            data = self.path(key).read_bytes()
-        except FileNotFoundError:
-            return {}
-        return pl.read_parquet_metadata(BytesIO(data))
+        return (table, pl.read_parquet_metadata(BytesIO(data))) if table.schema == schema(columns) else None
 
     @contextlib.contextmanager
     def batch_lock(self, batch: str) -> Iterator[None]:

@@ -99,7 +99,8 @@ def write_transcripts(
 ) -> int:
     """Write the Markdown and JSON transcript of every episode that is done; gives the number of files."""
     columns = [c for c in schema(SEGMENTS).names() if c not in rows.columns]
-    texts = by_episode(rows.join(segments.select("segment_id", *columns), on="segment_id", how="left"))
+    spoken_rows = rows.join(segments.select("segment_id", *columns), on="segment_id", how="left", maintain_order="left")
+    texts = by_episode(spoken_rows)
     for episode in raw_audio.filter(pl.col("episode_id").is_in(done)).iter_rows(named=True):
         spoken = texts[episode["episode_id"]].to_dicts() if episode["episode_id"] in texts else []
         for suffix, content in (

@@ -39,12 +39,11 @@ class Checkpoints:
 
     def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
         """Rows and provenance of an episode, or None where it is not done."""
-        key = self.key(episode_id, fingerprint)
-        rows = self.store.read_table(key, self.columns)
-        if rows is None:
+        found = self.store.read_noted_table(self.key(episode_id, fingerprint), self.columns)
+        if found is None:
             return None
-        note = self.store.read_notes(key)[_PROVENANCE]
-        return rows, pl.read_json(note.encode(), schema=schema(PROVENANCE))
+        rows, notes = found
+        return rows, pl.read_json(notes[_PROVENANCE].encode(), schema=schema(PROVENANCE))
 
     def remove(self) -> None:
         """Remove all checkpoints of the batch."""
@@ -66,11 +65,10 @@ class Committed:
     @classmethod
     def read(cls, store: Store, asset: str, batch: str) -> "Committed":
         """The table of an asset, and the provenance and failures that belong to it."""
-        key = table_key(asset, batch)
-        rows = store.read_table(key, ASSETS[asset])
-        if rows is None:
+        found = store.read_noted_table(table_key(asset, batch), ASSETS[asset])
+        if found is None:
             return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES))
-        notes = store.read_notes(key)
+        rows, notes = found
         done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
         provenance = _of(store.read_table(provenance_key(STAGES[asset], batch), PROVENANCE), PROVENANCE, done)
         failures = _of(store.read_table(failures_key(STAGES[asset], batch), FAILURES), FAILURES, failed)

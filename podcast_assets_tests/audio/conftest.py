@@ -1,6 +1,5 @@
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import av
@@ -47,11 +46,3 @@ def mux(stereo: npt.NDArray[np.float32]) -> Muxer:
         return buffer.getvalue()
 
     return build
-
-
-@pytest.fixture(scope="session")
-def recordings() -> Path:
-    folder = Path(__file__).resolve().parents[2].parent / "shared" / "audio"
-    if not folder.is_dir():
-        pytest.skip("the folder of real recordings is not beside this checkout")
-    return folder

@@ -35,9 +35,9 @@ def test_every_sample_format_has_full_scale_at_one(stereo, subtype):
     assert abs(decibel(rms(samples) / rms(stereo.mean(axis=1)))) < 0.1
 
 
-def test_level_of_a_real_recording_equals_soundfiles_own_mean(recordings: Path):
-    expected, rate = soundfile.read(recordings / "jfk.flac")
-    samples = decode(recordings / "jfk.flac", rate=rate)
+def test_level_of_a_real_recording_equals_soundfiles_own_mean(real_audio: Path):
+    expected, rate = soundfile.read(real_audio / "jfk.flac")
+    samples = decode(real_audio / "jfk.flac", rate=rate)
     assert len(samples) == len(expected)
     assert abs(decibel(rms(samples) / rms(expected.mean(axis=1)))) < 0.1
 

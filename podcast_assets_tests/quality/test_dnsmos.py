@@ -62,10 +62,10 @@ def test_windows_are_those_of_the_references_loop(seconds):
     assert window_starts(len(audio), 1.0) == expected
 
 
-def test_noise_lowers_the_scores(dnsmos: Dnsmos, recordings):
+def test_noise_lowers_the_scores(dnsmos: Dnsmos, real_audio):
     import soundfile
 
-    clean, rate = soundfile.read(recordings / "sense-0880.wav", dtype="float32")
+    clean, rate = soundfile.read(real_audio / "sense-0880.wav", dtype="float32")
     assert rate == RATE
     clean = np.asarray(clean, np.float32)
     noise = np.random.default_rng(0).standard_normal(len(clean)).astype(np.float32) * clean.std() * 10 ** (-5 / 20)
