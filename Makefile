@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := -c constraints.txt
 
-.PHONY: demo dev test check lock clean
+.PHONY: demo dev test test-pyannote check lock clean
 
 demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 	$(BIN)/podcast-assets demo
@@ -15,6 +15,10 @@ dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
 
 test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-pyannote: $(VENV)/.pyannote  ## what needs torch too
+	$(BIN)/python -m pytest podcast_assets_tests/speech/test_pyannote.py
+	$(BIN)/pyright --warnings
 
 check: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .
@@ -34,6 +38,12 @@ $(VENV)/.demo: $(VENV)/bin/uv setup.cfg
 $(VENV)/.dev: $(VENV)/bin/uv setup.cfg
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+# torch by pip, which takes a build for CPUs where one is offered
+$(VENV)/.pyannote: $(VENV)/.dev
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote]'
+	@touch $@
 
 lock: $(VENV)/bin/uv  ## constraints.txt anew, from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \

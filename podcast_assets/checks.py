@@ -16,6 +16,8 @@ TOLERANCE = 0.02
 TOLERANCE_SECONDS = 1.0
 """Difference in seconds that is fine in any case."""
 MILLISECOND = 0.001
+LANGUAGE_SHARE = 0.05
+"""Share of the speech in another language than declared that is borrowed words and short answers; more is another language."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,15 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             ),
             _NO_FAILURES,
             ("times_in_order", "Segments start in order, end after their start, and lie inside their episode.", True),
+            ("speakers_known", "The diarizer could say of every segment who speaks.", False),
+            ("below_speaker_cap", "No episode has as many speakers as the diarizer can tell apart at most.", False),
         ],
         "transcripts": [
             ("episodes_accounted", "Every episode of diarized_segments has its transcripts, or failed.", True),
             _NO_FAILURES,
             ("times_in_order", "Words start in order and lie inside their segment.", True),
             ("not_degraded", "No row was made by an embedded engine or a fallback.", False),
+            ("languages_agree", "What is heard, what is written and what was declared are in one language.", False),
         ],
         "quality_scores": [
             ("episodes_accounted", "Every episode of transcripts has its scores, or failed.", True),
@@ -171,6 +176,38 @@ def not_degraded(table: pl.DataFrame) -> Verdict:
     """No row is degraded."""
     share = float(table["degraded"].mean() or 0.0) if table.height else 0.0  # type: ignore[arg-type]
     return Verdict(share == 0.0, {"degraded_share": share})
+
+
+def speakers_known(segments: pl.DataFrame) -> Verdict:
+    """Every segment has a speaker: where the diarizer fails, segments go on without."""
+    unknown = segments.filter(pl.col("speaker").is_null())
+    episodes = unknown["episode_id"].unique(maintain_order=True).to_list()
+    return Verdict(unknown.is_empty(), {"segments_without_speaker": unknown.height, "episodes": episodes[:20]})
+
+
+def below_cap(speakers: Mapping[str, int], cap: int | None) -> Verdict:
+    """No episode reaches the most speakers that a diarizer can tell apart: there may be more than it found.
+
+    Args:
+        speakers: episode → number of its speakers.
+        cap: None where the diarizer has none.
+    """
+    at_cap = [name for name, count in speakers.items() if cap is not None and count >= cap]
+    return Verdict(not at_cap, {"cap": cap or "none", "at_cap": at_cap[:20]})
+
+
+def languages_agree(transcripts: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
+    """In at most 5 % of the speech, sound and text speak of another language than the segment's."""
+    rows = transcripts.join(
+        segments.select("segment_id", "duration"), on="segment_id", how="left", maintain_order="left"
+    )
+    odd = rows.filter(
+        pl.col("flags").list.contains("language_differs")
+        | (pl.col("text_language").is_not_null() & (pl.col("text_language") != pl.col("language")))
+    )
+    total, apart = float(rows["duration"].sum()), float(odd["duration"].sum())
+    share = apart / total if total else 0.0
+    return Verdict(share <= LANGUAGE_SHARE, {"share": round(share, 4), "segments": odd["segment_id"].to_list()[:20]})
 
 
 def scores_in_range(scores: pl.DataFrame, segments: pl.DataFrame) -> Verdict:

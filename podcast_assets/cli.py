@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from podcast_assets.cli_models import doctor, models
 from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.settings import Settings, environment_name, explain
 
@@ -48,6 +49,10 @@ class _Clean(click.Group):
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
     """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""
+
+
+main.add_command(models)
+main.add_command(doctor)
 
 
 @main.command()
@@ -246,7 +251,7 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
     load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
     profile = choose(settings)
     _say("profile ", (profile.name, "bold"), f": {profile.reason}")
-    for engine in (profile.diarizer, profile.transcriber, profile.scorer):
+    for engine in filter(None, (profile.separator, profile.diarizer, profile.transcriber, profile.scorer)):
         engine.fetch()
     if profile.note:
         _say((profile.note, "yellow"))

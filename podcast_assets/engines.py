@@ -9,17 +9,21 @@ import hashlib
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from podcast_assets.models import HubModel
+
 FOLDERS = {
     "diarizer": "podcast_assets.speech.diarizers",
     "transcriber": "podcast_assets.speech.transcribers",
     "scorer": "podcast_assets.quality.scorers",
+    "separator": "podcast_assets.audio.separators",
+    "aligner": "podcast_assets.speech.aligners",
 }
 
 
@@ -42,6 +46,8 @@ class Engine(BaseModel):
     """Distributions whose versions the provenance records."""
     extra: ClassVar[str | None] = None
     """The extra of this project to install when an import fails; None for the base install."""
+    speaker_cap: ClassVar[int | None] = None
+    """Most speakers that a diarizer can tell apart; None where there is no such number."""
     embedded: ClassVar[bool] = False
     """True for the small engines that run anywhere: rows that they make say so."""
 
@@ -67,9 +73,22 @@ class Engine(BaseModel):
         """Devices of which the worker holds one while it lives ("cuda:0"); none for engines that share what there is."""
         return []
 
+    def hub_models(self) -> list[HubModel]:
+        """Models of the hub that these settings need; none where a local folder is named or the package carries its model."""
+        return []
+
+    def complaint(self) -> str | None:
+        """What is wrong here, but for packages and models of the hub that are not here; None if it can be loaded. Cheap."""
+        self.model_files()
+        return None
+
     def model_files(self) -> list[Path]:
         """Local files that hold the model, in a fixed order; their content is part of the identity."""
         return []
+
+    def narrowed(self, inputs: Mapping[str, Any]) -> "Engine":
+        """The part of a composed engine that an episode with these inputs of its stage needs; a plain engine is its own."""
+        return self
 
     def identity(self) -> dict[str, Any]:
         """What determines the results: name, settings that change them, and the model's hash."""
@@ -112,6 +131,11 @@ def engines(kind: str) -> Iterator[type[Engine]]:
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, Engine) and value.__module__ == module.__name__:
                 yield value
+
+
+def is_embedded(kind: str, name: str) -> bool:
+    """Whether an engine is one of the small ones that run anywhere."""
+    return any(e.embedded for e in engines(kind) if e.name == name)
 
 
 def make_engine(kind: str, name: str, **settings: Any) -> Engine:

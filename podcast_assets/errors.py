@@ -1,4 +1,7 @@
-"""The kinds of trouble that the stages tell apart."""
+"""The kinds of trouble that are told apart, and what errors of other libraries mean."""
+
+import errno
+import re
 
 
 class BadInput(ValueError):
@@ -7,3 +10,24 @@ class BadInput(ValueError):
 
 class Misconfigured(RuntimeError):
     """Something that a person set cannot work; the message says what to set instead."""
+
+
+_DEVICE_ERROR = re.compile(
+    r"\bcuda|cublas|cudnn|\bnvml|device-side assert|illegal memory access|no kernel image", re.IGNORECASE
+)
+_OUT_OF_MEMORY = re.compile(r"out of memory|failed to allocate memory|can't allocate memory|bad_alloc", re.IGNORECASE)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of a GPU or the machine, ran out: a smaller batch may help."""
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}") is not None
+
+
+def looks_like_device_error(error: BaseException) -> bool:
+    """Whether an error speaks of the device and not of the episode. Out of memory is the episode's: it says nothing of the next."""
+    return _DEVICE_ERROR.search(f"{type(error).__name__}: {error}") is not None and not out_of_memory(error)
+
+
+def store_trouble(error: BaseException) -> bool:
+    """Whether an error says that the store is full or read-only: nothing else can be done then either."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}

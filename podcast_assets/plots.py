@@ -76,7 +76,7 @@ def timeline(episodes: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> bytes:
 
     def paint(axes: "Axes") -> None:
         for row, (_, segments) in enumerate(episodes):
-            speakers = sorted({s["speaker"] for s in segments})
+            speakers = sorted({s["speaker"] for s in segments}, key=str)
             for number, speaker in enumerate(speakers):
                 spans = [(s["start"], s["end"] - s["start"]) for s in segments if s["speaker"] == speaker]
                 axes.broken_barh(spans, (row - 0.35, 0.7), color=COLOURS[number % len(COLOURS)])

@@ -1,9 +1,13 @@
 """Profiles: documented sets of engines. `auto` takes the best one whose models are at hand, and says why."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from podcast_assets import gpus
+from podcast_assets.availability import at_hand, missing_packages
 from podcast_assets.engines import Engine, make_engine
 from podcast_assets.errors import Misconfigured
+from podcast_assets.routes import ANY, parse_routes
 from podcast_assets.settings import Settings
 
 DESCRIPTIONS = {
@@ -11,10 +15,14 @@ DESCRIPTIONS = {
     "sample batch.",
     "embedded": "Runs anywhere, without a model hub: voice prints and clustering, pocketsphinx (English, about a quarter of the "
     "words wrong). For trying things out.",
-    "cpu": "faster-whisper on the CPU; model `small` unless PODCAST_WHISPER_MODEL says otherwise.",
-    "gpu": "faster-whisper on an NVIDIA GPU; model `large-v3-turbo` unless PODCAST_WHISPER_MODEL says otherwise.",
+    "cpu": "pyannote (where it is at hand) and faster-whisper on the CPU; model `small` unless PODCAST_WHISPER_MODEL says "
+    "otherwise.",
+    "gpu": "pyannote (where it is at hand) and faster-whisper on an NVIDIA GPU; model `large-v3-turbo` unless "
+    "PODCAST_WHISPER_MODEL says otherwise.",
 }
 WHISPER_MODELS = {"cpu": "small", "gpu": "large-v3-turbo"}
+CHINESE = ("firered", "paraformer")
+"""Engines that the route of `zh` takes where their model is at hand, the better one first."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ class Profile:
     diarizer: Engine
     transcriber: Engine
     scorer: Engine
+    separator: Engine | None = None
 
     @property
     def note(self) -> str | None:
@@ -44,20 +53,34 @@ class Profile:
         return None
 
 
+def engines_of(profile: Profile) -> list[Engine]:
+    """The engines of a profile, those inside composed ones too, each once, in the order of the stages."""
+    found = [profile.separator, profile.diarizer, *parts(profile.transcriber), profile.scorer]
+    return [e for i, e in enumerate(found) if e is not None and e not in found[:i]]
+
+
+def parts(engine: Engine) -> list[Engine]:
+    """The plain engines that one is composed of."""
+    from podcast_assets.speech.routing import Routed
+
+    if not isinstance(engine, Routed):
+        return [engine]
+    chained = [e for route in engine.routes for e in route.chain]
+    return chained + ([engine.aligner] if engine.aligner else [])
+
+
 def choose(settings: Settings) -> Profile:
     """The profile that the settings name; for `auto`, the best one that can run here.
 
     Raises:
-        Misconfigured: there is no such profile.
+        Misconfigured: there is no such profile, or a setting names an engine that there is not.
     """
     if settings.profile != "auto":
         return make_profile(settings, settings.profile, "it was asked for")
-    from podcast_assets.speech.transcribers.faster_whisper import model_at_hand
-
-    wanted = "gpu" if _gpus() else "cpu"
+    wanted = "gpu" if gpus.count() else "cpu"
     model = settings.whisper_model or WHISPER_MODELS[wanted]
-    at_hand, why = model_at_hand(model)
-    if at_hand:
+    found, why = at_hand(_make("transcriber", "faster-whisper", settings, model=model))
+    if found:
         return make_profile(settings, wanted, f"{_hardware()}; {why}")
     return make_profile(settings, "embedded", f"the model {model!r} that profile {wanted} needs is not at hand: {why}")
 
@@ -66,42 +89,91 @@ def make_profile(settings: Settings, name: str, reason: str) -> Profile:
     """A profile by its name.
 
     Raises:
-        Misconfigured: there is no such profile.
+        Misconfigured: there is no such profile, or a setting names an engine that there is not.
     """
     if name not in DESCRIPTIONS:
         raise Misconfigured(f"no profile is called {name!r}; there are: auto, {', '.join(DESCRIPTIONS)}")
+    diarizer, about = _diarizer(settings, name)
     return Profile(
         name=name,
-        reason=reason,
-        diarizer=make_engine("diarizer", "embedded"),
+        reason=reason + about,
+        diarizer=diarizer,
         transcriber=_transcriber(settings, name),
-        scorer=make_engine("scorer", "dnsmos", hop=settings.dnsmos_hop),
+        scorer=_make("scorer", "dnsmos", settings, hop=settings.dnsmos_hop),
+        separator=_make("separator", settings.separator, settings) if settings.separator else None,
     )
+
+
+def _diarizer(settings: Settings, name: str) -> tuple[Engine, str]:
+    """The diarizer, and why, where it was not plainly asked for."""
+    if name in ("demo", "embedded"):
+        return _make("diarizer", "embedded", settings), ""
+    if settings.diarizer != "auto":
+        return _make("diarizer", settings.diarizer, settings), ""
+    pyannote = _make("diarizer", "pyannote", settings)
+    found, why = at_hand(pyannote)
+    if found:
+        return pyannote, ""
+    return _make("diarizer", "embedded", settings), f"; the embedded diarizer in place of pyannote: {why}"
 
 
 def _transcriber(settings: Settings, name: str) -> Engine:
-    if name == "embedded":
-        return make_engine("transcriber", "pocketsphinx")
-    if name == "demo":
-        from podcast_assets.demo import TRANSCRIBER
+    from podcast_assets.speech.routing import Route, Routed
 
-        return make_engine("transcriber", "faster-whisper", device="cpu", **TRANSCRIBER)
-    return make_engine(
-        "transcriber",
-        "faster-whisper",
-        model=settings.whisper_model or WHISPER_MODELS[name],
-        device="cuda" if name == "gpu" else "cpu",
+    table = parse_routes(settings.routes) if settings.routes and name in WHISPER_MODELS else _routes(settings, name)
+    return Routed(
+        routes=tuple(
+            Route(language=language, chain=tuple(_recognizer(settings, name, engine) for engine in chain))
+            for language, chain in table.items()
+        ),
+        aligner=_make("aligner", settings.aligner, settings) if settings.aligner else None,
     )
 
 
-def _gpus() -> int:
-    """NVIDIA GPUs that CTranslate2 can use."""
+def _routes(settings: Settings, name: str) -> dict[str, tuple[str, ...]]:
+    """The routing table of a profile, where none is set."""
+    if name == "embedded":
+        return {ANY: ("pocketsphinx",)}
+    if name == "demo":
+        return {ANY: ("faster-whisper",)}
+    general = ("faster-whisper", "pocketsphinx")
+    for chinese in CHINESE:
+        engine = _make("transcriber", chinese, settings)
+        if not missing_packages(engine) and engine.model_files():
+            return {"zh": (chinese, *general), ANY: general}
+    return {ANY: general}
+
+
+def _recognizer(settings: Settings, name: str, engine: str) -> Engine:
+    if engine != "faster-whisper":
+        return _make("transcriber", engine, settings)
+    if name == "demo":
+        from podcast_assets.demo import TRANSCRIBER
+
+        return _make("transcriber", engine, settings, device="cpu", **TRANSCRIBER)
+    return _make(
+        "transcriber",
+        engine,
+        settings,
+        model=settings.whisper_model or WHISPER_MODELS[name],
+        device="cuda" if name == "gpu" else "cpu",
+        mixed_languages=settings.mixed_languages,
+    )
+
+
+def _make(kind: str, name: str, settings: Settings, **own: Any) -> Engine:
+    """An engine with the profile's settings, and over them those of PODCAST_ENGINES.
+
+    Raises:
+        Misconfigured: there is no such engine, or it has no such setting.
+    """
     try:
-        import ctranslate2
-    except ImportError:
-        return 0
-    return ctranslate2.get_cuda_device_count()
+        return make_engine(kind, name, **(own | settings.engines.get(name, {})))
+    except ValueError as error:
+        lines = str(error).splitlines()
+        wrong = lines[0] if len(lines) == 1 else f"PODCAST_ENGINES: {name}: {lines[1]}: {lines[2].strip()}"
+        raise Misconfigured(wrong) from error
 
 
 def _hardware() -> str:
-    return f"{_gpus()} GPU(s) found" if _gpus() else "no GPU found"
+    return f"{gpus.count()} GPU(s) found" if gpus.count() else "no GPU found"

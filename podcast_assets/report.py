@@ -101,7 +101,7 @@ def _spoken(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[s
             texts.select("segment_id", "text", "language"), on="segment_id", how="left", maintain_order="left"
         )
     facts = joined.group_by("episode_id", maintain_order=True).agg(
-        speakers=pl.col("speaker").n_unique(),
+        speakers=pl.col("speaker").drop_nulls().n_unique(),
         language=pl.col("language").drop_nulls().mode().sort().first(),
         text=pl.col("text").fill_null("").filter(pl.col("text") != "").str.join(" "),
     )
@@ -190,7 +190,7 @@ def _segments_table(rows: pl.DataFrame) -> Table:
         table.add_column(name, justify="right" if name in ("start", "end", "DNSMOS", "SNR dB") else "left")
     for row in rows.iter_rows(named=True):
         table.add_row(
-            Text(row["speaker"]),
+            Text(row["speaker"] or ""),
             f"{row['start']:.2f}",
             f"{row['end']:.2f}",
             Text(row["text"]),

@@ -1,5 +1,7 @@
 """What the assets are given: the store, and the engines of the profile."""
 
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
@@ -24,14 +26,23 @@ class PipelineResource(dg.ConfigurableResource):
     profile: str
     whisper_model: str | None
     language: str | None
-    min_speakers: int
-    max_speakers: int
+    mixed_languages: bool
+    diarizer: str
+    min_speakers: int | None
+    max_speakers: int | None
+    segmentation: str
+    routes: str | None
+    aligner: str | None
+    separator: str | None
+    hints: str
+    engines: dict[str, Any]
     policy: str
     dnsmos_hop: float
     shard_codec: str
     shard_rate: int
     shard_bytes: int
     retry_permanent: bool
+    retry_fallbacks: bool
     prefetch: int
 
     @classmethod
@@ -43,6 +54,6 @@ class PipelineResource(dg.ConfigurableResource):
         """The settings of this run."""
         return Settings.model_validate({name: getattr(self, name) for name in type(self).model_fields})
 
-    def engines(self) -> Profile:
+    def chosen(self) -> Profile:
         """The engines of this run."""
         return choose(self.settings())

@@ -12,6 +12,18 @@ WORDS = pl.List(pl.Struct({"word": pl.String, "start": pl.Float64, "end": pl.Flo
 
 Columns = dict[str, tuple[Any, str]]
 
+FLAGS = {
+    "no_speakers": "the diarizer failed: speech was found, but not who speaks",
+    "untranscribed": "no engine could transcribe it, or not all of it",
+    "fallback": "the first engine failed, and another took over",
+    "language_differs": "what is heard sounds like another language than the declared one",
+    "unaligned": "the words have no times, because the aligner could not place them",
+}
+"""What readers must know of a segment; provenance says more."""
+_FLAGS: Columns = {
+    "flags": (pl.List(pl.String), f"what readers must know: {', '.join(FLAGS)}; empty where nothing is odd")
+}
+
 _SEGMENT_KEY: Columns = {
     "segment_id": (pl.String, "sample key: {episode_id}-{start ms, 9 digits}-{end ms, 9 digits}"),
     "episode_id": (pl.String, "stable id of the episode, free of dots and slashes"),
@@ -46,7 +58,10 @@ RAW_AUDIO: Columns = {
     "declared_duration": (pl.Float64, "what the header declares, s"),
     "duration": (pl.Float64, "what was decoded, s"),
     "original": (pl.String, "object key of the original"),
-    "working": (pl.String, "object key of the working audio: mono 16 kHz FLAC"),
+    "working": (
+        pl.String,
+        "object key of the working audio: mono 16 kHz FLAC, of the voice alone where a separator is set",
+    ),
     "metadata": (pl.String, "the whole metadata row, JSON"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }
@@ -55,19 +70,26 @@ SEGMENTS: Columns = {
     "start": (pl.Float64, "s"),
     "end": (pl.Float64, "s"),
     "duration": (pl.Float64, "s"),
-    "speaker": (pl.String, "label, valid inside the episode"),
+    "speaker": (pl.String, "label, valid inside the episode; null where nobody could say"),
     "overlap": (pl.Float64, "share of the segment in which somebody else speaks, 0 to 1"),
+    **_FLAGS,
     **_MADE_BY,
 }
 TRANSCRIPTS: Columns = {
     **_SEGMENT_KEY,
     "text": (pl.String, "what was said; empty where nothing was recognized"),
     "language": (pl.String, "ISO 639-1 code"),
-    "language_probability": (pl.Float64, "0 to 1; null where it was given or the engine has none"),
+    "language_probability": (
+        pl.Float64,
+        "of that language, from the sound, 0 to 1, whether it was declared or identified; null where the engine has none",
+    ),
+    "text_language": (pl.String, "ISO 639-1 code of the text by itself; null where it is too short to tell"),
     "words": (WORDS, "words with times in seconds"),
     "avg_logprob": (pl.Float64, "mean log probability of the tokens or words"),
     "no_speech_prob": (pl.Float64, "0 to 1"),
     "compression_ratio": (pl.Float64, "text bytes over zlib bytes"),
+    "temperature": (pl.Float64, "of the decoding that was taken; above 0 where a colder one looped or doubted"),
+    **_FLAGS,
     **_MADE_BY,
 }
 QUALITY_SCORES: Columns = {
@@ -115,6 +137,18 @@ HF_SHARDS: Columns = {
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }
 
+SPEAKERS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "speaker": (pl.String, "label, valid inside the episode"),
+    "seconds": (pl.Float64, "how long the speaker speaks, s"),
+    "embedding": (
+        pl.List(pl.Float32),
+        "of the voice; comparable between rows of one engine; null where the engine has none",
+    ),
+    "engine": (pl.String, "diarizer"),
+}
+"""Beside each episode's full diarization; not an asset of its own."""
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,
@@ -138,6 +172,7 @@ PROVENANCE: Columns = {
     "fingerprint": (pl.String, "hash of all that determines the rows"),
     "rows": (pl.Int64, "rows that the stage made for the episode; 0 is a result too"),
     "engine": (pl.String, "engine; null for stages without one"),
+    "fallback": (pl.String, "what went wrong with the engine, and which took over; null where nothing did"),
     "made_with": (pl.String, "code version, engine settings, model hash, package versions, JSON"),
     "worker": (pl.String, "host:process that did it"),
     "audio_seconds": (pl.Float64, "length of the episode, s"),

@@ -5,10 +5,12 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from podcast_assets.routes import parse_routes
 
 ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
 
@@ -33,8 +35,50 @@ class Settings(BaseSettings):
     language: str | None = Field(
         default=None, description="ISO 639-1 code of episodes whose metadata name none; unset: it is identified."
     )
-    min_speakers: int = Field(default=1, ge=1, description="Fewest speakers of an episode.")
-    max_speakers: int = Field(default=6, ge=1, description="Most speakers of an episode.")
+    mixed_languages: bool = Field(
+        default=False, description="Identify the language of each segment where none is given, not once per episode."
+    )
+    diarizer: str = Field(
+        default="auto",
+        description="Diarizer of the cpu and gpu profiles: pyannote, sortformer or embedded; auto takes pyannote where it is "
+        "installed and its model is at hand.",
+    )
+    min_speakers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Fewest speakers of an episode; unset, the diarizer's default: 2 for pyannote, 1 for embedded. An episode's "
+        "metadata go before it.",
+    )
+    max_speakers: int | None = Field(
+        default=None, ge=1, description="Most speakers of an episode; unset, the diarizer's default, 6."
+    )
+    segmentation: Literal["asr", "emilia", "none"] = Field(
+        default="asr", description="How turns become segments: asr, emilia (3 to 30 s, gaps up to 2 s), or none."
+    )
+    routes: str | None = Field(
+        default=None,
+        description="Which engines transcribe which language, as zh=firered>faster-whisper,*=faster-whisper>pocketsphinx: "
+        "after > comes what takes over where one fails.",
+    )
+    aligner: str | None = Field(
+        default=None,
+        description="Gives times to words of engines that have none: ctc, or pocketsphinx-align (English, nothing to "
+        "download); unset: such words have none.",
+    )
+    separator: str | None = Field(
+        default=None, description="Takes the music out before anything listens: uvr-mdx; unset: nothing is taken out."
+    )
+    hints: str = Field(
+        default="",
+        description="Columns of the metadata, as title,podcast, whose text the recognizer gets as hotwords.",
+    )
+    engines: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description='Settings of engines by name, JSON, as {"faster-whisper": {"beam_size": 1}}; doctor lists them.',
+    )
+    models: Path | None = Field(
+        default=None, description="Folder that models are fetched to; unset: podcast-assets/models in the user's cache."
+    )
     policy: str = Field(default="asr", description="Policy that decides `keep`: all, asr, or the path of a TOML file.")
     dnsmos_hop: float = Field(
         default=1.0,
@@ -56,6 +100,9 @@ class Settings(BaseSettings):
     retry_permanent: bool = Field(
         default=False, description="Try again even episodes that failed because of their data; for one run."
     )
+    retry_fallbacks: bool = Field(
+        default=False, description="Make anew what a fallback made because its engine failed; for one run."
+    )
     prefetch: int = Field(default=2, ge=1, description="Episodes decoded ahead of the model.")
     dagster_home: Path = Field(
         default=Path("dagster_home"),
@@ -70,9 +117,16 @@ class Settings(BaseSettings):
             raise ValueError("must be an ISO 639-1 code: two small letters, such as en or de")
         return value
 
+    @field_validator("routes")
+    @classmethod
+    def _routes_can_be_read(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_routes(value)
+        return value
+
     @model_validator(mode="after")
     def _speakers_are_a_range(self) -> Self:
-        if self.min_speakers > self.max_speakers:
+        if self.min_speakers and self.max_speakers and self.min_speakers > self.max_speakers:
             fewest, most = environment_name("min_speakers"), environment_name("max_speakers")
             raise ValueError(f"{fewest}={self.min_speakers} must not be greater than {most}={self.max_speakers}")
         return self

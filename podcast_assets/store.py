@@ -5,9 +5,7 @@ object store by one PUT, which is atomic there.
 """
 
 import contextlib
-import fcntl
 import hashlib
-import logging
 import os
 import shutil
 import tempfile
@@ -21,9 +19,8 @@ from typing import IO, BinaryIO, cast
 import polars as pl
 from upath import UPath
 
+from podcast_assets import locks
 from podcast_assets.schema import Columns, schema
-
-log = logging.getLogger(__name__)
 
 BLOCK = 1 << 20
 """Bytes read at a time; larger blocks do not hash faster."""
@@ -175,14 +172,7 @@ class Store:
         if not self.is_local:
             yield
             return
-        path = self._local(f"scratch/{batch}.lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as f:
-            try:
-                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("%s: waiting for another run of this batch", batch)
-                fcntl.flock(f, fcntl.LOCK_EX)
+        with locks.held(self._local(f"scratch/{batch}.lock"), f"{batch}: waiting for another run of this batch"):
             yield
 
     def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
@@ -220,9 +210,14 @@ def checkpoints_key(stage: str, batch: str) -> str:
     return f"checkpoints/{stage}/{batch}"
 
 
-def working_key(sha256: str) -> str:
-    """Key of the working audio of an original."""
-    return f"audio/working/{sha256[:2]}/{sha256}.flac"
+def working_key(sha256: str, separated: str | None = None) -> str:
+    """Key of the working audio of an original; `separated` tells apart what different separators leave of it."""
+    return f"audio/working/{sha256[:2]}/{sha256}{f'-{separated}' if separated else ''}.flac"
+
+
+def diarization_key(batch: str, episode_id: str, suffix: str) -> str:
+    """Key of an episode's full diarization: `rttm` for who speaks when, `parquet` for the speakers."""
+    return f"diarization/{batch}/{episode_id}.{suffix}"
 
 
 def transcript_key(batch: str, episode_id: str, suffix: str) -> str:

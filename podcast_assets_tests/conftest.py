@@ -33,6 +33,7 @@ class Place:
             "PODCAST_STORE": str(self.folder / "store"),
             "DAGSTER_HOME": str(self.folder / "dagster_home"),
             "HF_HUB_OFFLINE": "1",
+            "PODCAST_MODELS": str(self.folder / "models"),
             # one window a segment: scores a little off the reference, several times as fast
             "PODCAST_DNSMOS_HOP": "9",
             "COLUMNS": "200",

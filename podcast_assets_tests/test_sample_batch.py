@@ -70,7 +70,7 @@ def test_rows_say_what_made_them(sample_run: SampleRun) -> None:
     provenance = pl.read_parquet(sample_run.store.path("provenance/transcribe/sample.parquet").read_bytes())
     made_with = json.loads(provenance["made_with"][0])
     assert made_with["packages"].keys() == {"faster-whisper", "ctranslate2"}
-    assert len(made_with["model"]) == 64
+    assert len(made_with["routes"]["*"]["model"]) == 64
 
 
 def test_metadata_of_the_parquet_file_reach_the_tables(sample_run: SampleRun) -> None:

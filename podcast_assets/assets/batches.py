@@ -171,4 +171,5 @@ def do_stage(
         report=lambda progress: context.log.info(str(progress)),
         prefetch=settings.prefetch,
         retry_permanent=settings.retry_permanent,
+        retry_fallbacks=settings.retry_fallbacks,
     )

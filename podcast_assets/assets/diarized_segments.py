@@ -1,14 +1,18 @@
 """Asset `diarized_segments`."""
 
+from dataclasses import replace
+
 import dagster as dg
 
 from podcast_assets import plots
 from podcast_assets.assets.batches import BatchResult, account, batch_asset, do_stage, materialize_batches, upstream
 from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.assets.raw_audio import raw_audio
-from podcast_assets.checks import no_failures, segments_in_order
+from podcast_assets.checks import below_cap, no_failures, segments_in_order, speakers_known
 from podcast_assets.resources import PipelineResource, StoreResource
+from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.diarize import Diarize
+from podcast_assets.stages.episode_wishes import speakers
 from podcast_assets.stages.speech_input import by_episode, episodes
 from podcast_assets.stages.worker import stage_worker
 
@@ -24,18 +28,23 @@ def diarized_segments(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
     """One row per segment: one stretch of one speaker, with start and end in seconds."""
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
-    stage = Diarize(room, profile.diarizer)
-    speakers = {"min_speakers": settings.min_speakers, "max_speakers": settings.max_speakers}
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    how = PRESETS[settings.segmentation]
+    any_batch = Diarize(room, profile.diarizer, how)
 
     def work(batch: str) -> BatchResult:
+        stage = replace(any_batch, batch=batch)
         audio = upstream(room, "raw_audio", batch).rows
-        todo = episodes(audio, lambda row: speakers)
+        todo = episodes(audio, lambda row: speakers(row["metadata"], settings) | {"segmentation": how.model_dump()})
         run = do_stage(context, settings, stage, batch, todo, room, worker)
         rows = run.table()
         run.commit(room, rows)
         segments = by_episode(rows)
-        found = {e.source: segments[e.episode_id]["speaker"].n_unique() for e in todo if e.episode_id in segments}
+        found = {
+            e.source: segments[e.episode_id]["speaker"].drop_nulls().n_unique()
+            for e in todo
+            if e.episode_id in segments
+        }
         shown = [(e.source, segments[e.episode_id].to_dicts()) for e in todo if e.episode_id in segments][:20]
         return BatchResult(
             metadata={
@@ -54,8 +63,10 @@ def diarized_segments(
                 ),
                 "no_failures": no_failures(run.failures),
                 "times_in_order": segments_in_order(rows, audio),
+                "speakers_known": speakers_known(rows),
+                "below_speaker_cap": below_cap(found, stage.engine.speaker_cap),
             },
         )
 
-    with stage_worker(stage) as worker:
+    with stage_worker(any_batch) as worker:
         return materialize_batches(context, store, work)

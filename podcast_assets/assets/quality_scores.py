@@ -37,7 +37,7 @@ def quality_scores(
 
     Scores delete nothing. Another policy, or other texts, run no model again.
     """
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Score(room, profile.scorer)
     policy = load_policy(settings.policy)
 

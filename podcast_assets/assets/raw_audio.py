@@ -13,6 +13,7 @@ from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.stages.ingest import Ingest, ingest_episode
+from podcast_assets.stages.worker import stage_worker
 
 ARRIVAL = "arrival"
 """Metadata key of the signature of what had arrived, by which the sensor knows a batch that it did not start."""
@@ -28,9 +29,10 @@ def raw_audio(
 ) -> dg.MaterializeResult:
     """One row per file of the batch: hashes, codec, durations, metadata, and whether it is done, failed or skipped.
 
-    The original bytes are kept under their content, beside mono 16 kHz working audio.
+    The original bytes are kept under their content, beside mono 16 kHz working audio: of the voice alone, where a separator is set.
     """
     room, settings = store.get(), pipeline.settings()
+    stage = Ingest(room, pipeline.chosen().separator if settings.separator else None)
 
     def work(batch: str) -> BatchResult:
         arrival = find_arrival(room, batch)
@@ -40,7 +42,7 @@ def raw_audio(
         run = do_stage(
             context,
             settings,
-            Ingest(room),
+            stage,
             batch,
             [
                 ingest_episode(r.episode_id, r.file.name, r.file.stored.sha256, r.file.stored.key)
@@ -48,6 +50,7 @@ def raw_audio(
                 if r.duplicate_of is None
             ],
             room,
+            worker,
         )
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures)
         run.commit(room, rows)
@@ -57,6 +60,7 @@ def raw_audio(
                 **table_facts(room, "raw_audio", batch, rows),
                 **run_facts(run),
                 ARRIVAL: arrival.signature,
+                **({"separator": stage.engine.name} if stage.engine else {}),
                 "files": counts(dict(rows["status"].value_counts().iter_rows())),
                 "hours": round(float(done["duration"].sum()) / 3600, 4),
                 "bytes": int(rows["bytes"].sum()),
@@ -84,4 +88,5 @@ def raw_audio(
             },
         )
 
-    return materialize_batches(context, store, work)
+    with stage_worker(stage) as worker:
+        return materialize_batches(context, store, work)

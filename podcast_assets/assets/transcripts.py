@@ -14,10 +14,11 @@ from podcast_assets.assets.batches import (
 )
 from podcast_assets.assets.diarized_segments import diarized_segments
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
-from podcast_assets.checks import no_failures, not_degraded, words_in_order
+from podcast_assets.checks import languages_agree, no_failures, not_degraded, words_in_order
 from podcast_assets.dataset import transcript
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty, schema
+from podcast_assets.stages.episode_wishes import hints
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.stages.worker import stage_worker
@@ -38,7 +39,7 @@ def transcripts(
 
     Beside the table, a Markdown and a JSON transcript of every episode.
     """
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.engines()
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Transcribe(room, profile.transcriber)
 
     def work(batch: str) -> BatchResult:
@@ -50,6 +51,7 @@ def transcripts(
             audio.filter(pl.col("episode_id").is_in(list(diarized.fingerprints))),
             lambda row: {
                 "language": row["language"] or settings.language,
+                "hints": hints(row["metadata"], settings),
                 "segments": spoken.get(row["episode_id"], nothing),
             },
         )
@@ -63,7 +65,10 @@ def transcripts(
                 **table_facts(room, "transcripts", batch, rows),
                 **run_facts(run),
                 "profile": profile.name,
-                "engine": stage.engine.name,
+                "engines": counts({str(k): v for k, v in rows["engine"].value_counts().iter_rows()}),
+                "flags": counts(
+                    dict(rows["flags"].explode(empty_as_null=False).drop_nulls().value_counts().iter_rows())
+                ),
                 "words": int(words),
                 "empty_segments": rows.filter(pl.col("text") == "").height,
                 "languages": counts({str(k): v for k, v in rows["language"].value_counts().iter_rows()}),
@@ -81,6 +86,7 @@ def transcripts(
                 "no_failures": no_failures(run.failures),
                 "times_in_order": words_in_order(rows, segments),
                 "not_degraded": not_degraded(rows),
+                "languages_agree": languages_agree(rows, segments),
             },
         )
 

@@ -31,8 +31,8 @@ def write_working(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str 
     return samples
 
 
-def read_working(source: Source) -> npt.NDArray[np.float32]:
-    """Samples of working audio, shape (n,), float32 in [-1, 1], at WORKING_RATE.
+def read_working(source: Source) -> npt.NDArray[np.int16]:
+    """Samples of working audio, shape (n,), as the 16 bits that it holds, at WORKING_RATE.
 
     Raises:
         NotAudio: this is not a working audio file.
@@ -43,7 +43,7 @@ def read_working(source: Source) -> npt.NDArray[np.float32]:
 
     with open_source(source) as file:
         try:
-            samples, rate = soundfile.read(file, dtype="float32")
+            samples, rate = soundfile.read(file, dtype="int16")
         except soundfile.LibsndfileError as error:
             if not file.seek(0, 2):
                 raise EmptyAudio("is an empty file (0 bytes)") from None
@@ -53,7 +53,7 @@ def read_working(source: Source) -> npt.NDArray[np.float32]:
         raise NotAudio(f"is not working audio: {rate} Hz and {channels} channels instead of {WORKING_RATE} Hz mono")
     if not len(samples):
         raise EmptyAudio("is working audio without any audio in it")
-    return np.asarray(samples, np.float32)
+    return np.asarray(samples, np.int16)
 
 
 def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:

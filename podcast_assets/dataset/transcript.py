@@ -32,7 +32,7 @@ def markdown(episode: Row, segments: Sequence[Row], *, note: str | None = None) 
         note: what readers should know of how it was made.
     """
     languages = sorted({s["language"] for s in segments if s.get("language")})
-    speakers = len({s["speaker"] for s in segments})
+    speakers = len(_speakers(segments))
     facts = [
         episode.get("podcast"),
         clock(episode["duration"] or 0.0),
@@ -50,7 +50,10 @@ def markdown(episode: Row, segments: Sequence[Row], *, note: str | None = None) 
     for speaker, group in groupby(segments, key=lambda s: s["speaker"]):
         turns = list(group)
         text = _plain(" ".join(t["text"] for t in turns if t["text"]))
-        lines += [f"**{_plain(speaker)}** [{clock(turns[0]['start'])}] {text or '*(nothing recognized)*'}", ""]
+        lines += [
+            f"**{_plain(speaker or 'unknown speaker')}** [{clock(turns[0]['start'])}] {text or '*(nothing recognized)*'}",
+            "",
+        ]
     if not segments:
         lines += ["*No speech was found.*", ""]
     return "\n".join(lines)
@@ -74,7 +77,12 @@ def as_json(episode: Row, segments: Sequence[Row]) -> str:
         "podcast": episode.get("podcast"),
         "license": episode.get("license"),
         "duration": episode["duration"],
-        "speakers": sorted({s["speaker"] for s in segments}),
+        "speakers": _speakers(segments),
         "segments": [{k: s[k] for k in keys} for s in segments],
     }
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+
+def _speakers(segments: Sequence[Row]) -> list[str]:
+    """Those that are known."""
+    return sorted({s["speaker"] for s in segments if s["speaker"] is not None})

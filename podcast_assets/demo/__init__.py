@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypedDict
 _HERE = Path(__file__).parent
 MODEL = _HERE / "model"
 """A Whisper model with a vocabulary of 103 words, for the `faster-whisper` transcriber."""
-TRANSCRIBER: dict[str, Any] = {"model": str(MODEL), "chunk_seconds": 8.0, "timestamps": True}
+TRANSCRIBER: dict[str, Any] = {"model": str(MODEL), "chunk_seconds": 8.0, "timestamps": True, "temperatures": (0.0,)}
 """Settings of the `faster-whisper` transcriber under which the model works."""
 BATCH_NAME = "sample"
 BATCH = _HERE / "batch"

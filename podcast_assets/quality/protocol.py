@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from podcast_assets.speech.types import Samples
+from podcast_assets.speech.types import Audio
 
 Scores = dict[str, float | None]
 """Names of columns of the table `quality_scores` and their values. None where a score does not exist; never NaN or infinite."""
@@ -12,6 +12,6 @@ Scores = dict[str, float | None]
 class Scorer(Protocol):
     """Says how good segments sound."""
 
-    def score(self, audio: Samples, segments: Sequence[tuple[float, float]]) -> list[Scores]:
+    def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
         """Scores of each segment `(start, end)` in seconds, in the same order, with the same keys for all."""
         ...

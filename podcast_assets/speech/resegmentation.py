@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 STEP = 10
 """Frames that share a label: borders fall on tenths of a second from the start of a stretch."""
 
+_BLOCK = 6_000  # frames at a time: bounds the memory of their distances to the Gaussians
+
 Piece = tuple[float, float, int]
 """Start and end in seconds, speaker."""
 
@@ -48,14 +50,15 @@ def resegment(
     if len(speakers) < 2:
         return [(start, end, speakers[0]) for start, end in stretches] if speakers else []
     models = [_model(features, [p for p in pieces if p[2] == s], components, max_frames) for s in speakers]
+    scores = _log_likelihoods(features, models)
     out: list[Piece] = []
     for start, end in stretches:
         span = slice(round(start * FRAME_RATE), max(round(end * FRAME_RATE), round(start * FRAME_RATE) + 1))
-        cepstra, energy = features.cepstra[span], features.energy[span]
+        energy = features.energy[span]
         if not len(energy):
             continue
         loud = energy > energy.max() - LOUD
-        likelihood = np.stack([m.score_samples(cepstra) for m in models], axis=1) * loud[:, None]
+        likelihood = scores[span] * loud[:, None]
         path = _best_path(np.add.reduceat(likelihood, np.arange(0, len(likelihood), STEP), axis=0), switch_cost)
         changes = [0, *(np.flatnonzero(np.diff(path)) + 1).tolist()]
         borders = [start, *(start + c * STEP / FRAME_RATE for c in changes[1:]), end]
@@ -74,6 +77,16 @@ def _model(features: Frames, pieces: Sequence[Piece], components: int, max_frame
     return GaussianMixture(
         max(1, min(components, len(index) // 100)), covariance_type="diag", reg_covar=1e-2, max_iter=200, random_state=0
     ).fit(features.cepstra[index])
+
+
+def _log_likelihoods(features: Frames, models: Sequence["GaussianMixture"]) -> npt.NDArray[np.floating]:
+    """Natural log-likelihood of every frame under every model, shape (frames, models)."""
+    scores = np.empty((len(features.energy), len(models)), features.cepstra.dtype)
+    for first in range(0, len(scores), _BLOCK):
+        block = features.cepstra[first : first + _BLOCK]
+        for i, model in enumerate(models):
+            scores[first : first + _BLOCK, i] = model.score_samples(block)
+    return scores
 
 
 def _best_path(likelihood: npt.NDArray[np.floating], switch_cost: float) -> npt.NDArray[np.intp]:

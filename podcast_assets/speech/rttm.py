@@ -8,6 +8,9 @@ from collections.abc import Iterable
 
 from podcast_assets.speech.types import Turn
 
+NOBODY = "<NA>"
+"""Name of a speaker who is not known."""
+
 
 def parse_rttm(text: str) -> dict[str, list[Turn]]:
     """Turns of each file that the text names, in order of their start. Lines of other types and comments are passed over.
@@ -26,7 +29,8 @@ def parse_rttm(text: str) -> dict[str, list[Turn]]:
             start, duration = float(fields[3]), float(fields[4])
         except ValueError as error:
             raise ValueError(f"RTTM line {number}: start {fields[3]!r}, duration {fields[4]!r}") from error
-        files.setdefault(fields[1], []).append(Turn(start, start + duration, fields[7]))
+        speaker = None if fields[7] == NOBODY else fields[7]
+        files.setdefault(fields[1], []).append(Turn(start, start + duration, speaker))
     return {file: sorted(turns, key=lambda t: (t.start, t.end)) for file, turns in files.items()}
 
 
@@ -38,9 +42,10 @@ def format_rttm(file: str, turns: Iterable[Turn]) -> str:
     """
     lines = []
     for turn in turns:
-        for name in (file, turn.speaker):
+        speaker = NOBODY if turn.speaker is None else turn.speaker
+        for name in (file, speaker):
             if len(name.split()) != 1 or name != name.strip():
                 raise ValueError(f"{name!r} cannot be a name in RTTM")
         duration = turn.end - turn.start
-        lines.append(f"SPEAKER {file} 1 {turn.start:.3f} {duration:.3f} <NA> <NA> {turn.speaker} <NA> <NA>\n")
+        lines.append(f"SPEAKER {file} 1 {turn.start:.3f} {duration:.3f} <NA> <NA> {speaker} <NA> <NA>\n")
     return "".join(lines)

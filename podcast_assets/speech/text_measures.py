@@ -1,6 +1,11 @@
 """Measures of a transcript's text alone."""
 
+import re
 import zlib
+from collections.abc import Iterable
+
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f]")
+"""Letters of scripts without spaces between words: kana, Han, Thai."""
 
 
 def compression_ratio(text: str) -> float | None:
@@ -10,3 +15,12 @@ def compression_ratio(text: str) -> float | None:
     """
     data = text.encode()
     return len(data) / len(zlib.compress(data)) if data else None
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """Texts one after the other, with a space between them except after and before letters of scripts that write none."""
+    joined = ""
+    for text in filter(None, texts):
+        close = joined and _UNSPACED.match(joined[-1]) and _UNSPACED.match(text[0])
+        joined += text if close or not joined else f" {text}"
+    return joined

@@ -1,41 +1,140 @@
-"""Where there is speech: Silero's voice activity detector, in the ONNX form that faster-whisper carries (no torch)."""
+"""Where there is speech: Silero's voice activity detector, in the ONNX form that faster-whisper carries (no torch).
 
+The network (https://github.com/snakers4/silero-vad, MIT) gives one probability per 32 ms, from the frame, the 2 ms before it and
+what a recurrent layer (LSTM) remembers. Given many frames at once it does the work of silero-vad's loop over frames in one call;
+the context and the memory go on from block to block, so that the blocks do not show in the result, and long audio needs no
+more memory than short.
+"""
+
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from podcast_assets.engines import EngineUnavailable
-from podcast_assets.speech.types import SAMPLE_RATE, Samples
+from podcast_assets.speech.types import SAMPLE_RATE, Audio
+
+FRAME = 512
+"""Samples per probability: 32 ms."""
+
+_CONTEXT = 64  # samples before a frame that the network sees too
+_MEMORY = (1, 1, 128)  # shape of each of the LSTM's two states
+_BLOCK = 512  # frames at a time, 16 s: what is in work stays in the processor's cache
+_HYSTERESIS = 0.15  # silero-vad's: speech goes on down to this far under the threshold
 
 
 def speech_stretches(
-    audio: Samples,
+    audio: Audio,
     *,
     threshold: float = 0.5,
     min_speech: float = 0.1,
     min_silence: float = 0.25,
     pad: float = 0.03,
 ) -> list[tuple[float, float]]:
-    """Stretches of speech as (start, end) in seconds, in order and without overlap.
+    """Stretches of speech as (start, end) in seconds, in order and without overlap: `stretches` of `probabilities`.
+
+    Raises:
+        EngineUnavailable: onnxruntime or faster-whisper is not installed.
+    """
+    if not len(audio):
+        return []
+    return stretches(
+        probabilities(audio), len(audio), threshold=threshold, min_speech=min_speech, min_silence=min_silence, pad=pad
+    )
+
+
+def probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.float32]:
+    """How likely each frame of `FRAME` samples is speech, 0 to 1.
 
     Args:
-        audio: mono samples at 16 kHz.
-        threshold: speech probability of a 32 ms frame, 0 to 1, from which it counts as speech.
+        audio: read in slices of 16 s; the last frame is filled up with silence.
+        network: an ONNX file with the inputs (input, h, c); the one of `model_file()` if None.
+
+    Returns:
+        Shape (ceil(len(audio) / FRAME),), float32; the same values as from silero-vad's loop with the same weights.
+
+    Raises:
+        EngineUnavailable: onnxruntime or faster-whisper is not installed.
+    """
+    session = _session(network or model_file())
+    result = np.empty(-(-len(audio) // FRAME), np.float32)
+    hidden, cell = np.zeros(_MEMORY, np.float32), np.zeros(_MEMORY, np.float32)
+    context = np.zeros(_CONTEXT, np.float32)
+    for first in range(0, len(result), _BLOCK):
+        count = min(_BLOCK, len(result) - first)
+        samples = audio[first * FRAME : (first + count) * FRAME]
+        frames = np.pad(samples, (0, count * FRAME - len(samples))).reshape(count, FRAME)
+        block = np.empty((count, _CONTEXT + FRAME), np.float32)
+        block[:, _CONTEXT:] = frames
+        block[0, :_CONTEXT] = context
+        block[1:, :_CONTEXT] = frames[:-1, -_CONTEXT:]
+        context = frames[-1, -_CONTEXT:]
+        values, hidden, cell = session.run(None, {"input": block, "h": hidden, "c": cell})
+        result[first : first + count] = values.reshape(-1)
+    return result
+
+
+def stretches(
+    probabilities: npt.NDArray[np.float32],
+    samples: int,
+    *,
+    threshold: float = 0.5,
+    min_speech: float = 0.1,
+    min_silence: float = 0.25,
+    pad: float = 0.03,
+) -> list[tuple[float, float]]:
+    """Stretches of speech as (start, end) in seconds, in order and without overlap: silero-vad's rules.
+
+    Args:
+        probabilities: of frames of `FRAME` samples, shape (n,).
+        samples: length of the audio.
+        threshold: probability, 0 to 1, from which a frame is speech. Speech goes on until `min_silence` seconds have had no frame
+            of that probability, counted from the first frame that is 0.15 below it.
         min_speech: shorter stretches are dropped, seconds.
         min_silence: shorter pauses do not end a stretch, seconds.
         pad: added before and after each stretch, seconds; never beyond the middle of a pause or the audio.
     """
-    from faster_whisper.vad import VadOptions, get_speech_timestamps
+    low = max(threshold - _HYSTERESIS, 0.01)
+    found: list[tuple[int, int]] = []
+    start = quiet = None
+    for i, probability in enumerate(probabilities.tolist()):
+        if probability >= threshold:
+            start, quiet = i if start is None else start, None
+        elif start is not None and probability < low:
+            quiet = i if quiet is None else quiet
+            if (i - quiet) * FRAME >= min_silence * SAMPLE_RATE:
+                found.append((start * FRAME, quiet * FRAME))
+                start = quiet = None
+    if start is not None:
+        found.append((start * FRAME, samples))
+    found = [(s, e) for s, e in found if e - s > min_speech * SAMPLE_RATE]
+    return _padded(found, samples, pad * SAMPLE_RATE)
 
-    if not len(audio):
-        return []
-    options = VadOptions(
-        threshold=threshold,
-        min_speech_duration_ms=round(min_speech * 1000),
-        min_silence_duration_ms=round(min_silence * 1000),
-        speech_pad_ms=round(pad * 1000),
-    )
-    stretches = get_speech_timestamps(audio, options, sampling_rate=SAMPLE_RATE)
-    return [(s["start"] / SAMPLE_RATE, min(s["end"], len(audio)) / SAMPLE_RATE) for s in stretches]
+
+def _padded(found: list[tuple[int, int]], samples: int, pad: float) -> list[tuple[float, float]]:
+    """Stretches in samples, wider by `pad` samples on both sides where there is room, in seconds."""
+    starts = [max(0, int(s - pad)) for s, _ in found]
+    ends = [min(samples, int(e + pad)) for _, e in found]
+    for i in range(len(found) - 1):
+        pause = found[i + 1][0] - found[i][1]
+        if pause < 2 * pad:
+            ends[i], starts[i + 1] = found[i][1] + pause // 2, found[i + 1][0] - pause // 2
+    return [(s / SAMPLE_RATE, e / SAMPLE_RATE) for s, e in zip(starts, ends, strict=True)]
+
+
+@lru_cache(maxsize=2)
+def _session(network: Path) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EngineUnavailable("onnxruntime is not installed here: pip install podcast-assets") from error
+    options = onnxruntime.SessionOptions()
+    options.inter_op_num_threads = options.intra_op_num_threads = 1  # more make so small a network slower
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(str(network), sess_options=options, providers=["CPUExecutionProvider"])
 
 
 def model_file() -> Path:

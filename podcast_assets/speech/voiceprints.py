@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.types import SAMPLE_RATE, Samples
+from podcast_assets.speech.types import SAMPLE_RATE, Audio
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class Frames:
     """Power in the mel bands, as log10, shape (n,)."""
 
 
-def frames(audio: Samples) -> Frames:
+def frames(audio: Audio) -> Frames:
     """Cepstral coefficients and energy of mono audio at 16 kHz; audio of less than 10 ms gives no rows."""
     from faster_whisper.feature_extractor import FeatureExtractor
     from scipy.fft import dct, rfft

@@ -1,9 +1,8 @@
-"""The device that a worker computes on: held by one worker at a time, and known to be broken when it is."""
+"""The device that a worker computes on: held by one worker at a time."""
 
 import contextlib
 import fcntl
 import logging
-import os
 import re
 import tempfile
 import time
@@ -11,21 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-log = logging.getLogger(__name__)
+from podcast_assets.gpus import physical
 
-_DEVICE_ERROR = re.compile(
-    r"\bcuda|cublas|cudnn|\bnvml|device-side assert|illegal memory access|no kernel image", re.IGNORECASE
-)
+log = logging.getLogger(__name__)
 
 
 class BrokenDevice(RuntimeError):
     """Several episodes in a row failed as if the device were broken."""
-
-
-def looks_like_device_error(error: BaseException) -> bool:
-    """Whether an error speaks of the device and not of the episode. Out of memory is the episode's: it says nothing of the next."""
-    text = f"{type(error).__name__}: {error}"
-    return _DEVICE_ERROR.search(text) is not None and "out of memory" not in text.lower()
 
 
 @contextlib.contextmanager
@@ -58,9 +49,7 @@ def _first_free(files: Sequence[IO[str]]) -> int | None:
 
 
 def _lock_path(device: str) -> Path:
-    """One file per physical device: CUDA_VISIBLE_DEVICES renumbers them for each process."""
+    """One file per physical device."""
     kind, _, number = device.partition(":")
-    visible = [v.strip() for v in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if v.strip()]
-    if kind == "cuda" and number.isdigit() and int(number) < len(visible):
-        number = visible[int(number)]
-    return Path(tempfile.gettempdir()) / f"podcast-assets-{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', number)}.lock"
+    name = physical(number) if kind == "cuda" else number
+    return Path(tempfile.gettempdir()) / f"podcast-assets-{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', name)}.lock"

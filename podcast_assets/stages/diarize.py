@@ -1,26 +1,37 @@
 """Stage `diarize`: who speaks when."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import polars as pl
 
 from podcast_assets.engines import Engine
-from podcast_assets.schema import SEGMENTS, Columns
-from podcast_assets.speech.types import Diarizer, Samples
+from podcast_assets.errors import BadInput, looks_like_device_error
+from podcast_assets.schema import SEGMENTS, SPEAKERS, Columns, table
+from podcast_assets.speech import rttm, vad
+from podcast_assets.speech.segmentation import Segmentation, segment
+from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
 from podcast_assets.stages.speech_input import read_audio
-from podcast_assets.stages.stage import Episode
-from podcast_assets.store import Store
+from podcast_assets.stages.stage import Done, Episode, Ready
+from podcast_assets.store import Store, diarization_key
+
+NO_SPEAKERS = "no_speakers"
 
 
 @dataclass(frozen=True)
 class Diarize:
-    """Working audio → segments with speakers."""
+    """Working audio → segments with speakers; beside them, per episode, the full diarization and an embedding per speaker.
+
+    Where the diarizer fails, the segments are the stretches of speech that Silero finds, without speakers, flagged.
+    """
 
     store: Store
     engine: Engine
+    segmentation: Segmentation
+    batch: str = ""
     name: ClassVar[str] = "diarize"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     columns: ClassVar[Columns] = SEGMENTS
     asset: ClassVar[str] = "diarized_segments"
 
@@ -29,37 +40,86 @@ class Diarize:
         return self.engine.load(device)
 
     def outputs(self, episode: Episode) -> list[str]:
-        """None."""
-        return []
+        """The full diarization, and the speakers."""
+        return [diarization_key(self.batch, episode.episode_id, suffix) for suffix in ("rttm", "parquet")]
 
-    def prepare(self, episode: Episode) -> Samples:
+    def prepare(self, episode: Episode) -> Pcm:
         """Working audio."""
         return read_audio(self.store, episode)
 
-    def process(self, worker: Diarizer, episode: Episode, prepared: Samples) -> pl.DataFrame:
-        """One row per turn. Times are rounded to milliseconds, so that an id and the audio cut for it are the same stretch."""
-        turns = worker.diarize(
-            prepared,
-            min_speakers=episode.inputs["min_speakers"],
-            max_speakers=episode.inputs["max_speakers"],
-        )
-        rows = [
+    def process_all(self, worker: Diarizer, work: Iterable[Ready]) -> Iterator[Done]:
+        """One row per segment."""
+        for ready in work:
+            try:
+                yield self._process(worker, ready.episode, ready.prepared)
+            except Exception as error:
+                yield Done(ready.episode, error)
+
+    def _process(self, worker: Diarizer, episode: Episode, audio: Pcm) -> Done:
+        bounds = {name: episode.inputs[name] for name in ("min_speakers", "max_speakers")}
+        fallback = None
+        try:
+            found = worker.diarize(audio, **bounds)
+        except Exception as error:
+            if isinstance(error, BadInput) or looks_like_device_error(error):
+                raise
+            fallback = f"{self.engine.name}: {type(error).__name__}: {error}; segments without speakers"
+            found = without_speakers(audio)
+        who = found.turns if found.full is None else found.full
+        full, speakers = self.outputs(episode)
+        self.store.write(full, rttm.format_rttm(episode.episode_id, who).encode())
+        self.store.write_table(speakers, speaker_rows(episode, found, self.engine))
+        turns = segment(found, audio, self.segmentation)
+        return Done(episode, segment_rows(episode, turns, [NO_SPEAKERS] if fallback else []), fallback)
+
+
+def without_speakers(audio: Audio) -> Diarization:
+    """Stretches of speech, by nobody that is known."""
+    return Diarization([Turn(start, end, None) for start, end in vad.speech_stretches(audio)])
+
+
+def segment_rows(episode: Episode, turns: Sequence[Turn], flags: list[str]) -> pl.DataFrame:
+    """One row per segment. Times are rounded to milliseconds, so that an id and the audio cut for it are the same stretch."""
+    spans = [(round(t.start, 3), round(min(t.end, episode.seconds), 3), t.speaker, t.overlap) for t in turns]
+    rows = [
+        {
+            "segment_id": segment_id(episode.episode_id, start, end),
+            "episode_id": episode.episode_id,
+            "segment_index": index,
+            "start": start,
+            "end": end,
+            "duration": round(end - start, 3),
+            "speaker": speaker,
+            "overlap": overlap,
+            "flags": flags,
+            **({"degraded": True} if flags else {}),
+        }
+        for index, (start, end, speaker, overlap) in enumerate(s for s in spans if s[1] > s[0])
+    ]
+    made = ("engine", "fingerprint") if flags else ("engine", "degraded", "fingerprint")
+    return pl.DataFrame(rows, schema={k: SEGMENTS[k][0] for k in SEGMENTS if k not in made})
+
+
+def speaker_rows(episode: Episode, found: Diarization, engine: Engine) -> pl.DataFrame:
+    """One row per speaker, in the order of their names, with how long each speaks and the embedding of the voice."""
+    who = found.turns if found.full is None else found.full
+    spoken: dict[str, float] = {}
+    for turn in who:
+        if turn.speaker is not None:
+            spoken[turn.speaker] = spoken.get(turn.speaker, 0.0) + turn.end - turn.start
+    return table(
+        [
             {
-                "segment_id": segment_id(episode.episode_id, start, end),
                 "episode_id": episode.episode_id,
-                "segment_index": index,
-                "start": start,
-                "end": end,
-                "duration": round(end - start, 3),
                 "speaker": speaker,
-                "overlap": overlap,
+                "seconds": seconds,
+                "embedding": [float(x) for x in found.embeddings[speaker]] if speaker in found.embeddings else None,
+                "engine": engine.name,
             }
-            for index, (start, end, speaker, overlap) in enumerate(
-                (round(t.start, 3), round(min(t.end, episode.seconds), 3), t.speaker, t.overlap) for t in turns
-            )
-        ]
-        kept = [k for k in SEGMENTS if k not in ("engine", "degraded", "fingerprint")]
-        return pl.DataFrame(rows, schema={k: SEGMENTS[k][0] for k in kept})
+            for speaker, seconds in sorted(spoken.items())
+        ],
+        SPEAKERS,
+    )
 
 
 def segment_id(episode_id: str, start: float, end: float) -> str:

@@ -1,49 +1,65 @@
 """Stage `ingest`: what a recording is, and its working audio."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
 from podcast_assets.engines import Engine
+from podcast_assets.fingerprint import fingerprint
 from podcast_assets.schema import RAW_AUDIO, Columns
-from podcast_assets.stages.stage import Episode
+from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store import Store, working_key
 
+if TYPE_CHECKING:
+    from podcast_assets.audio.separation import Separator
+
+_HASH_DIGITS = 12
 _COLUMNS = (
     "episode_id container codec sample_rate channels bit_rate has_video declared_duration duration working fingerprint"
 )
 
 
 @dataclass(frozen=True)
-class Ingest:
-    """Decode each original once, all of it: so a truncated file is found here, and later stages read fast mono 16 kHz FLAC."""
+class Ingest(OneByOne):
+    """Decode each original once, all of it: so a truncated file is found here, and later stages read fast mono 16 kHz FLAC.
+
+    With a separator, that is of the voice without the music; the original stays as it came.
+    """
 
     store: Store
+    engine: Engine | None = None
+    """The separator; None for the audio as it is."""
     name: ClassVar[str] = "ingest"
     version: ClassVar[str] = "1"
     columns: ClassVar[Columns] = {name: RAW_AUDIO[name] for name in _COLUMNS.split()}
     asset: ClassVar[str] = "raw_audio"
 
-    @property
-    def engine(self) -> Engine | None:
-        """None: the work is the same everywhere."""
-        return None
-
-    def load(self, device: str | None = None) -> None:
-        """Nothing to load."""
+    def load(self, device: str | None = None) -> "Separator | None":
+        """The separator's worker."""
+        return self.engine.load(device) if self.engine else None
 
     def outputs(self, episode: Episode) -> list[str]:
         """The working audio."""
-        return [working_key(str(episode.inputs["sha256"]))]
+        return [self._working(episode)]
 
-    def prepare(self, episode: Episode) -> dict[str, Any]:
-        """Probe and decode; in the prefetch threads, because the decoder releases the interpreter's lock."""
+    def prepare(self, episode: Episode) -> dict[str, Any] | None:
+        """Without a separator all of the work: in the prefetch threads, because the decoder releases the interpreter's lock."""
+        return None if self.engine else self._make(episode, None)
+
+    def process(self, worker: "Separator | None", episode: Episode, prepared: dict[str, Any] | None) -> pl.DataFrame:
+        """One row."""
+        row = prepared or self._make(episode, worker)
+        types = {k: v for k, (v, _) in self.columns.items() if k in row}
+        return pl.DataFrame([row], schema=types)
+
+    def _make(self, episode: Episode, separator: "Separator | None") -> dict[str, Any]:
+        """Probe, decode, and write the working audio."""
         from podcast_assets.audio.ingest import make_working
 
-        key = working_key(str(episode.inputs["sha256"]))
+        key = self._working(episode)
         with self.store.local_copy(str(episode.inputs["original"])) as original, self.store.writing(key) as target:
-            working = make_working(original, target)
+            working = make_working(original, target, separator)
         found = working.probe
         return {
             "episode_id": episode.episode_id,
@@ -58,10 +74,10 @@ class Ingest:
             "working": key,
         }
 
-    def process(self, worker: None, episode: Episode, prepared: dict[str, Any]) -> pl.DataFrame:
-        """One row."""
-        types = {k: v for k, (v, _) in self.columns.items() if k in prepared}
-        return pl.DataFrame([prepared], schema=types)
+    def _working(self, episode: Episode) -> str:
+        """Key of the working audio: another one for every separator, so that no stage takes one for the other."""
+        separated = fingerprint(**self.engine.identity())[:_HASH_DIGITS] if self.engine else None
+        return working_key(str(episode.inputs["sha256"]), separated)
 
 
 def ingest_episode(episode_id: str, source: str, sha256: str, original: str) -> Episode:

@@ -8,7 +8,7 @@ import polars as pl
 
 from podcast_assets.engines import Engine
 from podcast_assets.schema import Columns
-from podcast_assets.stages.stage import Episode
+from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store import Store
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ SAMPLE_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Package:
+class Package(OneByOne):
     """Original and all that is known of its segments → two members per segment: JSON and audio."""
 
     store: Store

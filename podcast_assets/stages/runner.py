@@ -5,7 +5,6 @@ An exception of one episode becomes its failure row and takes nothing else down.
 """
 
 import datetime
-import errno
 import logging
 import os
 import socket
@@ -17,21 +16,19 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.errors import BadInput
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput, looks_like_device_error, store_trouble
 from podcast_assets.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
-from podcast_assets.stages.device import BrokenDevice, looks_like_device_error
-from podcast_assets.stages.prefetch import prefetched
+from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import Checkpoints, Committed, StageRun
-from podcast_assets.stages.stage import Episode, Stage, made_with, stage_fingerprint
+from podcast_assets.stages.stage import Done, Episode, Stage, engine_for, made_with, stage_fingerprint
+from podcast_assets.stages.stream import outcomes
 from podcast_assets.stages.worker import stage_worker
 from podcast_assets.store import Store
 
 DEVICE_ERRORS = 3
 """Episodes in a row with device-like errors after which the worker stops, so that a broken GPU does not fail a whole batch."""
-TRIES = 2
-"""How often a run tries an episode before it gives it up, where its data are not at fault."""
-_STORE_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +63,7 @@ def run_stage(
     report: Report = lambda progress: None,
     prefetch: int = 2,
     retry_permanent: bool = False,
+    retry_fallbacks: bool = False,
 ) -> StageRun:
     """Do a stage's work on every episode that needs it.
 
@@ -78,6 +76,7 @@ def run_stage(
         report: called after each episode.
         prefetch: episodes prepared ahead in threads.
         retry_permanent: try again even what failed because of its data.
+        retry_fallbacks: make anew what a fallback made.
 
     Raises:
         BrokenDevice: several episodes in a row failed as if the device were broken; what is done is kept.
@@ -86,8 +85,8 @@ def run_stage(
         OSError: the store is full or read-only.
     """
     began = time.monotonic()
-    if stage.engine is not None:
-        stage.engine.fetch()
+    for engine in {e.model_dump_json(): e for e in (engine_for(stage, x) for x in episodes) if e}.values():
+        engine.fetch()
     work = _Batch(
         stage=stage,
         name=batch,
@@ -97,7 +96,7 @@ def run_stage(
         fingerprints={e.episode_id: stage_fingerprint(stage, e) for e in episodes},
     )
     rows = _committed_rows(work.committed, stage.columns)
-    todo = [e for e in episodes if not _take(work, e, rows, retry_permanent)]
+    todo = [e for e in episodes if not _take(work, e, rows, retry_permanent, retry_fallbacks)]
     if todo and len(todo) < len(episodes):
         before = len(episodes) - len(todo)
         log.info("%s: %s takes %d of %d episodes from before", batch, stage.name, before, len(episodes))
@@ -128,12 +127,21 @@ def _committed_rows(committed: Committed, columns: Columns) -> dict[str, pl.Data
     return {str(k[0]): v for k, v in own.partition_by("episode_id", as_dict=True).items()}
 
 
-def _take(work: _Batch, episode: Episode, rows: dict[str, pl.DataFrame] | None, retry_permanent: bool) -> bool:
+def _take(
+    work: _Batch,
+    episode: Episode,
+    rows: dict[str, pl.DataFrame] | None,
+    retry_permanent: bool,
+    retry_fallbacks: bool,
+) -> bool:
     """Take an episode's result from before, if there is one."""
     identity = episode.episode_id
     fingerprint = work.fingerprints[identity]
     if all(work.store.exists(key) for key in work.stage.outputs(episode)):
-        if rows is not None and (entry := work.committed.entry(identity, fingerprint)) is not None:
+        entry = work.committed.entry(identity, fingerprint)
+        if entry is not None and retry_fallbacks and entry["fallback"][0] is not None:
+            entry = None
+        if rows is not None and entry is not None:
             work.provenance[identity] = entry
             work.taken[identity] = rows.get(identity, empty(work.stage.columns))
             return True
@@ -147,20 +155,17 @@ def _take(work: _Batch, episode: Episode, rows: dict[str, pl.DataFrame] | None, 
 
 
 def _do(work: _Batch, todo: list[Episode], worker: Callable[[], Any], report: Report, prefetch: int) -> None:
-    """Do the episodes, one after the other, each prepared ahead."""
-    began = time.monotonic()
-    note = made_with(work.stage)
+    """Do the episodes and write down what became of each."""
+    began = before = time.monotonic()
     left = sum(e.seconds for e in todo)
     done = failed = device_errors = in_a_row = 0
-    loaded = worker()
-    for episode, prepared in prefetched(todo, lambda e: _timed(work.stage.prepare, e), prefetch):
-        started = time.monotonic()
+    for outcome in outcomes(work.stage, worker(), todo, prefetch):
+        made, episode = outcome.done, outcome.done.episode
         left -= episode.seconds
-        try:
-            rows, preparation = _rows(work.stage, loaded, episode, prepared.result)
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in _STORE_TROUBLE:
-                raise
+        if isinstance(made.rows, Exception):
+            error = made.rows
+            if store_trouble(error):
+                raise error
             failed += 1
             broken = looks_like_device_error(error)
             device_errors += broken
@@ -171,24 +176,9 @@ def _do(work: _Batch, todo: list[Episode], worker: Callable[[], Any], report: Re
         else:
             in_a_row = 0
             done += 1
-            seconds = episode.seconds or _length(rows)
-            work.audio_seconds += seconds
-            provenance = {
-                "episode_id": episode.episode_id,
-                "source": episode.source,
-                "fingerprint": work.fingerprints[episode.episode_id],
-                "rows": rows.height,
-                "engine": work.stage.engine.name if work.stage.engine else None,
-                "made_with": note,
-                "worker": f"{socket.gethostname()}:{os.getpid()}",
-                "audio_seconds": seconds,
-                "seconds": round(preparation + time.monotonic() - started, 3),
-                "finished_at": _now(),
-            }
-            stamped = _stamp(work.stage, work.fingerprints[episode.episode_id], rows)
-            work.checkpoints.write(episode.episode_id, provenance["fingerprint"], stamped, provenance)
-            work.provenance[episode.episode_id] = table([provenance], PROVENANCE)
-        elapsed = time.monotonic() - began
+            _keep(work, made, made.rows, outcome.preparation + time.monotonic() - before)
+        before = time.monotonic()
+        elapsed = before - began
         report(
             Progress(
                 work.stage.name, work.name, episode.source, done, failed, len(todo), work.audio_seconds, left, elapsed
@@ -203,27 +193,30 @@ def _do(work: _Batch, todo: list[Episode], worker: Callable[[], Any], report: Re
         )
 
 
-def _rows(
-    stage: Stage, worker: Any, episode: Episode, prepared: Callable[[], tuple[Any, float]]
-) -> tuple[pl.DataFrame, float]:
-    """Rows of an episode, and the seconds of its preparation.
-
-    What is not the fault of its data is tried again at once, prepared anew: a dropped connection or a full memory may pass.
-    """
-    for number in range(1, TRIES + 1):
-        try:
-            content, seconds = prepared() if number == 1 else _timed(stage.prepare, episode)
-            return stage.process(worker, episode, content), seconds
-        except Exception as error:
-            if number == TRIES or isinstance(error, BadInput) or looks_like_device_error(error):
-                raise
-            log.info("%s: %s: %s is tried again after: %s", stage.name, episode.source, type(error).__name__, error)
-    raise AssertionError("unreachable")
-
-
-def _timed(prepare: Callable[[Episode], Any], episode: Episode) -> tuple[Any, float]:
-    began = time.monotonic()
-    return prepare(episode), time.monotonic() - began
+def _keep(work: _Batch, done: Done, rows: pl.DataFrame, seconds: float) -> None:
+    """Write the checkpoint of an episode that is done."""
+    episode, stage = done.episode, work.stage
+    engine = engine_for(stage, episode)
+    length = episode.seconds or _length(rows)
+    work.audio_seconds += length
+    fingerprint = work.fingerprints[episode.episode_id]
+    provenance = {
+        "episode_id": episode.episode_id,
+        "source": episode.source,
+        "fingerprint": fingerprint,
+        "rows": rows.height,
+        "engine": engine.name if engine else None,
+        "fallback": done.fallback,
+        "made_with": made_with(stage, engine),
+        "worker": f"{socket.gethostname()}:{os.getpid()}",
+        "audio_seconds": length,
+        "seconds": round(seconds, 3),
+        "finished_at": _now(),
+    }
+    if done.fallback:
+        log.warning("%s: %s: %s: %s", work.name, stage.name, episode.source, done.fallback)
+    work.checkpoints.write(episode.episode_id, fingerprint, _stamp(stage, engine, fingerprint, rows), provenance)
+    work.provenance[episode.episode_id] = table([provenance], PROVENANCE)
 
 
 def _length(rows: pl.DataFrame) -> float:
@@ -231,9 +224,8 @@ def _length(rows: pl.DataFrame) -> float:
     return float(rows["duration"].sum()) if "duration" in rows.columns else 0.0
 
 
-def _stamp(stage: Stage, fingerprint: str, rows: pl.DataFrame) -> pl.DataFrame:
+def _stamp(stage: Stage, engine: Engine | None, fingerprint: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Add to an episode's rows what made them, and bring them into the order of the stage's columns."""
-    engine = stage.engine
     made_by = {
         "engine": pl.lit(engine.name if engine else None, pl.String),
         "degraded": pl.lit(engine is not None and engine.embedded),

@@ -8,9 +8,9 @@ import polars as pl
 from podcast_assets.engines import Engine
 from podcast_assets.quality.protocol import Scorer
 from podcast_assets.schema import QUALITY_SCORES, Columns
-from podcast_assets.speech.types import Samples
+from podcast_assets.speech.types import Pcm
 from podcast_assets.stages.speech_input import read_audio
-from podcast_assets.stages.stage import Episode
+from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store import Store
 
 _KEY = ["segment_id", "episode_id", "segment_index"]
@@ -20,7 +20,7 @@ _SIGNAL = (
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(OneByOne):
     """Working audio and segments → scores of the signal."""
 
     store: Store
@@ -38,11 +38,11 @@ class Score:
         """None."""
         return []
 
-    def prepare(self, episode: Episode) -> Samples:
+    def prepare(self, episode: Episode) -> Pcm:
         """Working audio."""
         return read_audio(self.store, episode)
 
-    def process(self, worker: Scorer, episode: Episode, prepared: Samples) -> pl.DataFrame:
+    def process(self, worker: Scorer, episode: Episode, prepared: Pcm) -> pl.DataFrame:
         """One row per segment; a score that does not exist for a segment (too short, silent) is null."""
         segments: pl.DataFrame = episode.inputs["segments"]
         spans = list(segments.select("start", "end").iter_rows())

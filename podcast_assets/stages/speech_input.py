@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.speech.types import Samples
+from podcast_assets.speech.types import Pcm
 from podcast_assets.stages.stage import Episode
-from podcast_assets.store import Store, working_key
+from podcast_assets.store import Store
 
 SPEECH_COLUMNS = ("segment_id", "start", "end", "speaker")
 
@@ -15,7 +15,12 @@ SPEECH_COLUMNS = ("segment_id", "start", "end", "speaker")
 def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[str, Any]]) -> list[Episode]:
     """The episodes of a batch that ingest did, in its order; `inputs` says from a row what else the result depends on."""
     return [
-        Episode(row["episode_id"], row["source"], row["duration"], {"sha256": row["sha256"], **inputs(row)})
+        Episode(
+            row["episode_id"],
+            row["source"],
+            row["duration"],
+            {"sha256": row["sha256"], "working": row["working"], **inputs(row)},
+        )
         for row in raw_audio.filter(status="done").iter_rows(named=True)
     ]
 
@@ -25,9 +30,9 @@ def by_episode(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {str(k[0]): v for k, v in table.partition_by("episode_id", as_dict=True).items()}
 
 
-def read_audio(store: Store, episode: Episode) -> Samples:
-    """Working audio of an episode: float32, shape (n,), mono, 16 kHz."""
+def read_audio(store: Store, episode: Episode) -> Pcm:
+    """Working audio of an episode, as the 16-bit samples that it is."""
     from podcast_assets.audio.working import read_working
 
-    with store.local_copy(working_key(str(episode.inputs["sha256"]))) as path:
-        return read_working(path)
+    with store.local_copy(str(episode.inputs["working"])) as path:
+        return Pcm(read_working(path))

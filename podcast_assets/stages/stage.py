@@ -1,7 +1,7 @@
 """What a stage is: the work that one asset does on each episode."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -28,8 +28,27 @@ class Episode:
     """JSON values and frames that the result depends on: all of them go into the fingerprint."""
 
 
+@dataclass(frozen=True)
+class Ready:
+    """An episode with what `Stage.prepare` made of it."""
+
+    episode: Episode
+    prepared: Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a stage made of an episode."""
+
+    episode: Episode
+    rows: pl.DataFrame | Exception
+    """Its rows, or why it could not be done. Columns that say what made them are added by the runner where they are not there."""
+    fallback: str | None = None
+    """What went wrong with the first engine, and which took over, for people; None where nothing did."""
+
+
 class Stage(Protocol):
-    """A stage: how to load its worker once, prepare an episode in a thread, and process it.
+    """A stage: how to load its worker once, prepare an episode in a thread, and process many.
 
     All of it must be safe to repeat: after a crash an episode may be done twice.
     """
@@ -59,24 +78,51 @@ class Stage(Protocol):
         """What can be done ahead of the worker, in a thread: fetch and decode."""
         ...
 
-    def process(self, worker: Any, episode: Episode, prepared: Any) -> pl.DataFrame:
-        """The rows of one episode, without the columns that say what made them (the runner adds those).
+    def process_all(self, worker: Any, work: Iterable[Ready]) -> Iterator[Done]:
+        """Each episode as soon as it is done, in any order; takes no more of them ahead than it computes together.
 
-        Raises:
-            BadInput: the data are at fault; the episode becomes a permanent failure.
+        An error of one episode is its result (`BadInput` where its data are at fault: a permanent failure). An error that is raised
+        concerns every episode that was taken and not given back.
         """
         ...
 
 
+class OneByOne:
+    """`Stage.process_all` of stages that do one episode after the other."""
+
+    def process(self, worker: Any, episode: Episode, prepared: Any) -> pl.DataFrame:
+        """The rows of one episode.
+
+        Raises:
+            BadInput: its data are at fault.
+        """
+        raise NotImplementedError
+
+    def process_all(self, worker: Any, work: Iterable[Ready]) -> Iterator[Done]:
+        """See `Stage`."""
+        for ready in work:
+            try:
+                rows = self.process(worker, ready.episode, ready.prepared)
+            except Exception as error:
+                yield Done(ready.episode, error)
+            else:
+                yield Done(ready.episode, rows)
+
+
+def engine_for(stage: Stage, episode: Episode) -> Engine | None:
+    """The engine, or the part of a composed one, that an episode needs."""
+    return stage.engine.narrowed(episode.inputs) if stage.engine else None
+
+
 def stage_fingerprint(stage: Stage, episode: Episode) -> str:
     """What determines the result of a stage for an episode."""
-    engine = stage.engine.identity() if stage.engine else None
-    return fingerprint(stage=stage.name, version=stage.version, engine=engine, **episode.inputs)
+    engine = engine_for(stage, episode)
+    made_by = engine.identity() if engine else None
+    return fingerprint(stage=stage.name, version=stage.version, engine=made_by, **episode.inputs)
 
 
-def made_with(stage: Stage) -> str:
+def made_with(stage: Stage, engine: Engine | None) -> str:
     """Code version, engine settings, model hash and package versions as JSON, for the provenance."""
-    engine = stage.engine
     return json.dumps(
         {
             "stage": stage.name,

@@ -1,15 +1,18 @@
 """Stage `transcribe`: what is said in each segment."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine
+from podcast_assets.engines import Engine, is_embedded
 from podcast_assets.schema import TRANSCRIPTS, Columns
-from podcast_assets.speech.types import Samples, Transcriber, Turn
+from podcast_assets.speech.routing import FALLBACK
+from podcast_assets.speech.text_language import text_language
+from podcast_assets.speech.types import UNTRANSCRIBED, Pcm, Speech, Transcriber, Transcript, Turn
 from podcast_assets.stages.speech_input import read_audio
-from podcast_assets.stages.stage import Episode
+from podcast_assets.stages.stage import Done, Episode, Ready
 from podcast_assets.store import Store
 
 
@@ -20,7 +23,7 @@ class Transcribe:
     store: Store
     engine: Engine
     name: ClassVar[str] = "transcribe"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     columns: ClassVar[Columns] = TRANSCRIPTS
     asset: ClassVar[str] = "transcripts"
 
@@ -32,31 +35,60 @@ class Transcribe:
         """None."""
         return []
 
-    def prepare(self, episode: Episode) -> Samples:
+    def prepare(self, episode: Episode) -> Pcm:
         """Working audio."""
         return read_audio(self.store, episode)
 
-    def process(self, worker: Transcriber, episode: Episode, prepared: Samples) -> pl.DataFrame:
-        """One row per segment."""
-        segments: pl.DataFrame = episode.inputs["segments"]
-        turns = [Turn(s, e, p) for s, e, p in segments.select("start", "end", "speaker").iter_rows()]
-        transcripts = worker.transcribe(prepared, turns, language=episode.inputs["language"])
-        rows = [
-            {
-                "segment_id": segment,
-                "episode_id": episode.episode_id,
-                "segment_index": index,
-                "text": t.text,
-                "language": t.language,
-                "language_probability": t.language_probability,
-                "words": [
-                    {"word": w.word, "start": w.start, "end": w.end, "probability": w.probability} for w in t.words
-                ],
-                "avg_logprob": t.avg_logprob,
-                "no_speech_prob": t.no_speech_prob,
-                "compression_ratio": t.compression_ratio,
-            }
-            for index, (segment, t) in enumerate(zip(segments["segment_id"], transcripts, strict=True))
-        ]
-        kept = [k for k in TRANSCRIPTS if k not in ("engine", "degraded", "fingerprint")]
-        return pl.DataFrame(rows, schema={k: TRANSCRIPTS[k][0] for k in kept})
+    def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
+        """One row per segment. The worker fills its batches across the episodes."""
+        episodes: dict[str, Episode] = {}
+
+        def speech() -> Iterator[Speech]:
+            for ready in work:
+                episodes[ready.episode.episode_id] = ready.episode
+                yield to_speech(ready.episode, ready.prepared)
+
+        for heard in worker.transcribe(speech()):
+            episode = episodes.pop(heard.speech.episode)
+            if isinstance(heard.transcripts, Exception):
+                yield Done(episode, heard.transcripts)
+            else:
+                yield Done(episode, transcript_rows(episode, heard.transcripts), heard.fallback)
+
+
+def to_speech(episode: Episode, audio: Pcm) -> Speech:
+    """What the engine gets of an episode."""
+    segments: pl.DataFrame = episode.inputs["segments"]
+    turns = [Turn(s, e, p) for s, e, p in segments.select("start", "end", "speaker").iter_rows()]
+    return Speech(episode.episode_id, audio, turns, episode.inputs["language"], episode.inputs["hints"])
+
+
+def transcript_rows(episode: Episode, transcripts: Sequence[Transcript]) -> pl.DataFrame:
+    """One row per segment."""
+    segments: pl.DataFrame = episode.inputs["segments"]
+    rows = [
+        {
+            "segment_id": segment,
+            "episode_id": episode.episode_id,
+            "segment_index": index,
+            "text": t.text,
+            "language": t.language,
+            "language_probability": t.language_probability,
+            "text_language": text_language(t.text),
+            "words": [{"word": w.word, "start": w.start, "end": w.end, "probability": w.probability} for w in t.words],
+            "avg_logprob": t.avg_logprob,
+            "no_speech_prob": t.no_speech_prob,
+            "compression_ratio": t.compression_ratio,
+            "temperature": t.temperature,
+            "flags": list(t.flags),
+            **_made_by(t),
+        }
+        for index, (segment, t) in enumerate(zip(segments["segment_id"], transcripts, strict=True))
+    ]
+    return pl.DataFrame(rows, schema={k: TRANSCRIPTS[k][0] for k in TRANSCRIPTS if k != "fingerprint"})
+
+
+def _made_by(transcript: Transcript) -> dict[str, Any]:
+    name = transcript.engine
+    embedded = name is not None and is_embedded("transcriber", name)
+    return {"engine": name, "degraded": embedded or bool({FALLBACK, UNTRANSCRIBED}.intersection(transcript.flags))}

@@ -14,7 +14,7 @@ from podcast_assets_tests.audio.conftest import RATE
 def test_working_audio_is_what_decode_gives(stereo, tmp_path):
     data = encode(stereo, RATE)
     working = make_working(data, tmp_path / "w.flac")
-    samples = read_working(tmp_path / "w.flac")
+    samples = read_working(tmp_path / "w.flac") / 32768
     assert len(samples) == working.samples == round(12.3 * 16_000)
     assert working.duration == pytest.approx(12.3, abs=1e-4)
     np.testing.assert_allclose(samples, decode(data), atol=2**-15)
@@ -47,7 +47,7 @@ def test_a_clean_file_has_no_clipping(stereo):
 def test_too_loud_audio_is_limited_and_does_not_wrap(tmp_path):
     loud = np.linspace(-1.5, 1.5, 16_000, dtype=np.float32)
     write_working([loud], tmp_path / "w.flac")
-    np.testing.assert_allclose(read_working(tmp_path / "w.flac"), np.clip(loud, -1, 1), atol=1e-4)
+    np.testing.assert_allclose(read_working(tmp_path / "w.flac") / 32768, np.clip(loud, -1, 1), atol=1e-4)
 
 
 def test_other_files_are_not_working_audio(stereo):

@@ -1,38 +1,59 @@
 """The faster-whisper engine, end to end with the demonstration model on the sample batch."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import huggingface_hub
 import jiwer
 import numpy as np
 import pytest
 
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
+from podcast_assets.availability import at_hand
 from podcast_assets.engines import EngineUnavailable, make_engine
 from podcast_assets.errors import BadInput
-from podcast_assets.speech.transcribers import faster_whisper
-from podcast_assets.speech.transcribers.faster_whisper import (
-    FasterWhisper,
-    FasterWhisperTranscriber,
-    cut_turns,
-    model_at_hand,
-)
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Turn
+from podcast_assets.speech import whisper
+from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
+from podcast_assets.speech.types import LANGUAGE_DIFFERS, SAMPLE_RATE, Heard, Samples, Speech, Transcript, Turn
+from podcast_assets.speech.whisper import WhisperTranscriber
+from podcast_assets.speech.whisper_decoding import Decoded
 
 WHOLE_EPISODES = ["night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus"]
 
 
 @pytest.fixture(scope="module")
-def transcriber() -> FasterWhisperTranscriber:
-    return FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1).load()
+def transcriber() -> WhisperTranscriber:
+    return FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, batch_size=8).load()
 
 
 @pytest.fixture(scope="module")
 def night() -> Samples:
     return decode(demo.BATCH / "night-science.mp3")
+
+
+@pytest.fixture(scope="module")
+def episodes() -> dict[str, Speech]:
+    """The four whole episodes of the sample batch with the turns of their references."""
+    found = {}
+    for file in WHOLE_EPISODES:
+        turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference(Path(file).stem)]
+        found[file] = Speech(file, decode(demo.BATCH / file), turns, "en")
+    return found
+
+
+def hear(
+    transcriber: WhisperTranscriber, audio: Samples, turns: Sequence[Turn], language: str | None = None
+) -> Sequence[Transcript]:
+    (heard,) = transcriber.transcribe([Speech("episode", audio, turns, language)])
+    return done(heard)
+
+
+def done(heard: Heard) -> Sequence[Transcript]:
+    if isinstance(heard.transcripts, Exception):
+        raise heard.transcripts
+    return heard.transcripts
 
 
 def words_of(text: str) -> str:
@@ -43,27 +64,110 @@ def noise(seconds: float, level: float = 0.001) -> Samples:
     return np.random.default_rng(0).normal(0, level, int(seconds * SAMPLE_RATE)).astype(np.float32)
 
 
-def test_words_and_their_times_are_those_of_the_reference(transcriber: FasterWhisperTranscriber) -> None:
+@pytest.fixture(scope="module")
+def together(transcriber: WhisperTranscriber, episodes: dict[str, Speech]) -> dict[str, Sequence[Transcript]]:
+    """Transcripts of all episodes, heard in one stream."""
+    return {h.speech.episode: done(h) for h in transcriber.transcribe(episodes.values())}
+
+
+def test_words_and_their_times_are_those_of_the_reference(together: dict[str, Sequence[Transcript]]) -> None:
     said, heard, errors = [], [], []
-    for file in WHOLE_EPISODES:
-        reference = demo.load_reference(Path(file).stem)
-        turns = [Turn(t["start"], t["end"], t["speaker"]) for t in reference]
-        transcripts = transcriber.transcribe(decode(demo.BATCH / file), turns, language="en")
-        for turn, expected, transcript in zip(turns, reference, transcripts, strict=True):
+    for file, transcripts in together.items():
+        for expected, transcript in zip(demo.load_reference(Path(file).stem), transcripts, strict=True):
             said.append(expected["text"])
             heard.append(words_of(transcript.text))
             times = [t for w in transcript.words for t in (w.start, w.end) if t is not None]
             assert len(times) == 2 * len(transcript.words)
-            assert [turn.start, *times, turn.end] == sorted([turn.start, *times, turn.end])
+            assert [expected["start"], *times, expected["end"]] == sorted([expected["start"], *times, expected["end"]])
             if heard[-1] == said[-1]:
                 errors += np.abs(np.subtract(times[::2], [start for _, start, _ in expected["words"]])).tolist()
     assert jiwer.wer(said, heard) <= 0.12
     assert np.median(errors) <= 0.1
 
 
-def test_figures_of_the_decoder_are_given(transcriber: FasterWhisperTranscriber, night: Samples) -> None:
+def test_batches_across_episodes_give_what_one_by_one_gives(
+    transcriber: WhisperTranscriber, episodes: dict[str, Speech], together: dict[str, Sequence[Transcript]]
+) -> None:
+    assert all(size == 8 for size in transcriber.batcher.batches[:3]), "full batches, whatever the episodes"
+    for file, speech in episodes.items():
+        alone = done(next(iter(transcriber.transcribe([speech]))))
+        for one, other in zip(alone, together[file], strict=True):
+            assert (one.text, one.words, one.avg_logprob) == (other.text, other.words, other.avg_logprob)
+
+
+def test_packed_turns_give_the_same_words_as_turns_alone(
+    episodes: dict[str, Speech], together: dict[str, Sequence[Transcript]]
+) -> None:
+    unpacked = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, pack=False).load()
+    said, packed, alone = [], [], []
+    for heard in unpacked.transcribe(episodes.values()):
+        file = heard.speech.episode
+        said += [t["text"] for t in demo.load_reference(Path(file).stem)]
+        alone += [words_of(t.text) for t in done(heard)]
+        packed += [words_of(t.text) for t in together[file]]
+    assert sum(unpacked.batcher.batches) > 1.15 * 27, "more windows than packed ones"
+    assert abs(jiwer.wer(said, packed) - jiwer.wer(said, alone)) <= 0.02
+
+
+def test_out_of_memory_costs_no_word(
+    transcriber: WhisperTranscriber,
+    episodes: dict[str, Speech],
+    together: dict[str, Sequence[Transcript]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = whisper.decode
+
+    def little_memory(model: Any, features: Any, *rest: Any) -> Any:
+        if len(features) > 3:
+            raise RuntimeError("CUDA failed with error out of memory")
+        return real(model, features, *rest)
+
+    monkeypatch.setattr(whisper, "decode", little_memory)
+    monkeypatch.setattr(transcriber.batcher, "batch_size", 8)
+    file = WHOLE_EPISODES[0]
+    alone = done(next(iter(transcriber.transcribe([episodes[file]]))))
+    assert transcriber.batcher.batch_size == 2
+    assert [t.text for t in alone] == [t.text for t in together[file]]
+
+
+def test_a_loop_or_a_doubt_is_decoded_again_at_a_higher_temperature(night: Samples) -> None:
+    noisy = night + noise(len(night) / SAMPLE_RATE + 1, 0.3)[: len(night)]
+    turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference("night-science")]
+    cold = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1).load()
+    warm = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1)
+    warm = warm.model_copy(update={"temperatures": (0.0, 0.4, 0.8)}).load()
+    (once,), (again,) = (list(t.transcribe([Speech("e", noisy, turns, "en")])) for t in (cold, warm))
+    doubtful = [i for i, t in enumerate(done(once)) if (t.avg_logprob or 0) < -1 and (t.no_speech_prob or 0) <= 0.6]
+    assert doubtful, "the noise makes the model doubt"
+    assert {t.temperature for t in done(once)} == {0.0}
+    assert any((done(again)[i].temperature or 0) > 0 for i in doubtful)
+    for cold_one, warm_one in zip(done(once), done(again), strict=True):
+        loops = (cold_one.compression_ratio or 0) > 2.4
+        assert loops or (warm_one.avg_logprob or 0) >= (cold_one.avg_logprob or 0) - 1e-3, "the likeliest of the tries"
+
+
+def test_hints_are_part_of_the_prompt_and_of_the_batch(
+    transcriber: WhisperTranscriber, episodes: dict[str, Speech], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts: list[list[list[int]]] = []
+    real = whisper.decode
+
+    def listening(model: Any, features: Any, given: Any, *rest: Any) -> Any:
+        prompts.append(given)
+        return real(model, features, given, *rest)
+
+    monkeypatch.setattr(whisper, "decode", listening)
+    plain = episodes[WHOLE_EPISODES[0]]
+    hinted = replace(plain, episode="hinted", hints="history")
+    heard = list(transcriber.transcribe([plain, hinted]))
+    assert not any(isinstance(h.transcripts, Exception) for h in heard)
+    assert all(len({len(p) for p in batch}) == 1 for batch in prompts), "a batch has prompts of one length"
+    assert len({len(p) for batch in prompts for p in batch}) == 2
+
+
+def test_figures_of_the_decoder_are_given(transcriber: WhisperTranscriber, night: Samples) -> None:
     first = demo.load_reference("night-science")[0]
-    (transcript,) = transcriber.transcribe(night, [Turn(first["start"], first["end"], "A")])
+    (transcript,) = hear(transcriber, night, [Turn(first["start"], first["end"], "A")])
     assert transcript.language == "en"
     assert transcript.language_probability == pytest.approx(1, abs=0.01)
     assert transcript.avg_logprob is not None
@@ -75,15 +179,18 @@ def test_figures_of_the_decoder_are_given(transcriber: FasterWhisperTranscriber,
     assert all(w.word == w.word.strip() for w in transcript.words)
 
 
-def test_a_given_language_has_no_probability(transcriber: FasterWhisperTranscriber, night: Samples) -> None:
-    (transcript,) = transcriber.transcribe(night, [Turn(0.5, 4, "A")], language="en")
-    assert (transcript.language, transcript.language_probability) == ("en", None)
+def test_a_declared_language_is_checked_against_the_sound(transcriber: WhisperTranscriber, night: Samples) -> None:
+    (declared,) = hear(transcriber, night, [Turn(0.5, 4, "A")], "en")
+    (wrong,) = hear(transcriber, night, [Turn(0.5, 4, "A")], "de")
+    assert (declared.language, declared.language_probability, declared.flags) == ("en", pytest.approx(1, abs=0.01), ())
+    assert (wrong.language, wrong.flags) == ("de", (LANGUAGE_DIFFERS,))
+    assert (wrong.language_probability or 0) < 0.1
 
 
-def test_a_turn_longer_than_a_clip_is_heard_to_its_end(transcriber: FasterWhisperTranscriber, night: Samples) -> None:
+def test_a_turn_longer_than_a_clip_is_heard_to_its_end(transcriber: WhisperTranscriber, night: Samples) -> None:
     reference = demo.load_reference("night-science")
     whole = Turn(reference[0]["start"], reference[-1]["end"], "A")
-    (transcript,) = transcriber.transcribe(night, [whole], language="en")
+    (transcript,) = hear(transcriber, night, [whole], "en")
     assert jiwer.wer(" ".join(t["text"] for t in reference), words_of(transcript.text)) <= 0.12
     starts = [w.start for w in transcript.words if w.start is not None]
     assert starts == sorted(starts)
@@ -91,102 +198,52 @@ def test_a_turn_longer_than_a_clip_is_heard_to_its_end(transcriber: FasterWhispe
         assert any(turn["start"] <= start < turn["end"] for start in starts)
 
 
-def test_turns_that_overlap_each_get_their_own_text(transcriber: FasterWhisperTranscriber, night: Samples) -> None:
+def test_turns_that_overlap_each_get_their_own_text(transcriber: WhisperTranscriber, night: Samples) -> None:
     first, second = demo.load_reference("night-science")[:2]
     turns = [
         Turn(first["start"], second["end"], "A"),
         Turn(first["start"], first["end"], "B"),
         Turn(first["start"], first["end"], "C"),
     ]
-    both, one, same = transcriber.transcribe(night, turns, language="en")
+    both, one, same = hear(transcriber, night, turns, "en")
     assert one == same
     assert both.text.startswith(one.text[:20])
     assert len(both.words) > len(one.words)
 
 
-def test_more_clips_than_one_call_takes_change_nothing(
-    transcriber: FasterWhisperTranscriber, night: Samples, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference("night-science")]
-    at_once = transcriber.transcribe(night, turns, language="en")
-    monkeypatch.setattr(faster_whisper, "CLIPS_PER_CALL", 3)
-    for expected, transcript in zip(at_once, transcriber.transcribe(night, turns, language="en"), strict=True):
-        assert transcript.text == expected.text
-        assert transcript.words[-1].end == expected.words[-1].end
-
-
-def test_silence_gives_an_empty_text(transcriber: FasterWhisperTranscriber) -> None:
+def test_silence_gives_an_empty_text(transcriber: WhisperTranscriber) -> None:
     for audio in (np.zeros(3 * SAMPLE_RATE, np.float32), noise(3)):
-        (transcript,) = transcriber.transcribe(audio, [Turn(0, 3, "A")])
+        (transcript,) = hear(transcriber, audio, [Turn(0, 3, "A")])
         assert transcript.text == ""
         assert list(transcript.words) == []
         assert transcript.no_speech_prob is not None
         assert transcript.no_speech_prob > 0.6
 
 
-class Murmur:
-    """In place of faster-whisper's pipeline: the same words for every clip, with the given figures."""
-
-    def __init__(self, no_speech_prob: float, avg_logprob: float) -> None:
-        self.model = SimpleNamespace(supported_languages=["en"])
-        self.figures = {"no_speech_prob": no_speech_prob, "avg_logprob": avg_logprob}
-
-    def transcribe(self, audio: Samples, *, clip_timestamps: list[dict[str, float]], **_: Any) -> Any:
-        clips = [int(clip["start"] * 100) for clip in clip_timestamps]
-        return [
-            SimpleNamespace(seek=at, text=" thank you", words=[], tokens=[1, 2], **self.figures) for at in clips
-        ], None
-
-
 @pytest.mark.parametrize(
-    ("no_speech_prob", "avg_logprob", "text"),
-    [(0.9, -1.5, ""), (0.9, -0.5, "thank you"), (0.2, -1.5, "thank you")],
+    ("no_speech_prob", "avg_logprob", "silent", "doubtful"),
+    [(0.9, -1.5, True, False), (0.9, -0.5, False, False), (0.2, -1.5, False, True), (0.2, -0.5, False, False)],
 )
-def test_text_that_the_model_itself_takes_for_silence_is_dropped(
-    no_speech_prob: float, avg_logprob: float, text: str
+def test_what_the_model_takes_for_silence(
+    no_speech_prob: float, avg_logprob: float, silent: bool, doubtful: bool
 ) -> None:
-    murmur: Any = Murmur(no_speech_prob, avg_logprob)
-    transcriber = FasterWhisperTranscriber(FasterWhisper(), murmur)
-    (transcript,) = transcriber.transcribe(noise(2), [Turn(0, 2, "A")], language="en")
-    assert transcript.text == text
-    assert transcript.no_speech_prob == pytest.approx(no_speech_prob)
-    assert transcript.avg_logprob == pytest.approx(avg_logprob)
+    decoded = Decoded([1], "thank you", avg_logprob, no_speech_prob, 0.0)
+    assert (decoded.silent, decoded.doubtful) == (silent, doubtful)
+    loop = Decoded([1], "thank you " * 20, -0.5, 0.2, 0.0)
+    assert loop.doubtful
 
 
-def test_nothing_to_hear_is_not_an_error(transcriber: FasterWhisperTranscriber) -> None:
+def test_nothing_to_hear_is_not_an_error(transcriber: WhisperTranscriber) -> None:
     audio = noise(1)
-    assert transcriber.transcribe(audio, []) == []
+    assert hear(transcriber, audio, []) == []
     turns = [Turn(0.5, 0.5, "A"), Turn(3, 4, "B")]
-    assert [t.text for t in transcriber.transcribe(audio, turns)] == ["", ""]
-    assert [t.text for t in transcriber.transcribe(np.zeros(0, np.float32), turns)] == ["", ""]
+    assert [t.text for t in hear(transcriber, audio, turns)] == ["", ""]
+    assert [t.text for t in hear(transcriber, np.zeros(0, np.float32), turns)] == ["", ""]
 
 
-def test_an_unknown_language_is_refused(transcriber: FasterWhisperTranscriber) -> None:
+def test_an_unknown_language_is_refused(transcriber: WhisperTranscriber) -> None:
     with pytest.raises(BadInput, match="does not know the language 'xx'"):
-        transcriber.transcribe(noise(1), [Turn(0, 1, "A")], language="xx")
-
-
-def test_long_turns_are_cut_in_their_pauses() -> None:
-    audio = noise(20, level=0.3)
-    pauses = [(5.6, 5.9), (11.0, 11.3), (16.2, 16.5)]
-    for start, end in pauses:
-        audio[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)] *= 0.001
-    clips = list(cut_turns(audio, [Turn(0, 20, "A")], 8.0))
-    assert clips[0].start == 0
-    assert clips[-1].end == len(audio)
-    assert [c.end for c in clips[:-1]] == [c.start for c in clips[1:]]
-    for clip, (start, end) in zip(clips, pauses, strict=False):
-        assert start <= clip.end / SAMPLE_RATE <= end
-
-
-@pytest.mark.parametrize("seconds", [8.0, 8.01, 8.5, 16.0, 16.1, 61.3])
-def test_clips_are_never_too_long_and_leave_nothing_out(seconds: float) -> None:
-    audio = noise(seconds)
-    audio[int(7.7 * SAMPLE_RATE) : int(7.95 * SAMPLE_RATE)] = 0  # a pause so late that a scrap would be left
-    clips = list(cut_turns(audio, [Turn(0, seconds, "A")], 8.0))
-    assert all(c.seconds <= 8.0 for c in clips)
-    assert sum(c.end - c.start for c in clips) == len(audio)
-    assert all(c.seconds > 0.5 for c in clips)
+        hear(transcriber, noise(1), [Turn(0, 1, "A")], "xx")
 
 
 def test_batch_size_and_threads_are_not_part_of_the_identity() -> None:
@@ -213,58 +270,20 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
         FasterWhisper(model=str(tmp_path / "none")).load()
     with pytest.raises(EngineUnavailable, match=r"has no model\.bin and no tokenizer\.json"):
         FasterWhisper(model=str(tmp_path)).load()
-    with pytest.raises(EngineUnavailable, match="'no-such-size' cannot be loaded"):
+    with pytest.raises(EngineUnavailable, match="'no-such-size' is neither a folder"):
         FasterWhisper(model="no-such-size").load()
 
 
-def test_model_at_hand_in_a_folder(tmp_path: Path) -> None:
-    assert model_at_hand(str(demo.MODEL))[0]
-    at_hand, why = model_at_hand(str(tmp_path))
-    assert not at_hand
+def test_a_folder_is_at_hand_or_what_it_lacks_is_said(tmp_path: Path) -> None:
+    assert at_hand(FasterWhisper(model=str(demo.MODEL)))[0]
+    found, why = at_hand(FasterWhisper(model=str(tmp_path)))
+    assert not found
     assert "model.bin" in why
 
 
-def test_model_at_hand_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    at_hand, why = model_at_hand("owner/name")
-    assert not at_hand
-    assert "HF_HUB_OFFLINE" in why
-
-    repository = tmp_path / "models--owner--name"
-    snapshot = repository / "snapshots" / ("0" * 40)
-    snapshot.mkdir(parents=True)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("0" * 40)
-    for file in demo.MODEL.glob("[!R]*"):
-        (snapshot / file.name).write_bytes(file.read_bytes())
-    at_hand, why = model_at_hand("owner/name")
-    assert at_hand
-    assert "cache" in why
-    # known by its content from then on
-    assert (
-        FasterWhisper(model="owner/name").identity()["model"]
-        == FasterWhisper(model=str(demo.MODEL)).identity()["model"]
-    )
-
-
-def test_model_at_hand_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    asked = []
-
-    def answers(url: str, timeout: float) -> None:
-        asked.append(url)
-
-    def is_silent(url: str, timeout: float) -> None:
-        raise OSError("Name or service not known")
-
-    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", answers)
-    assert model_at_hand("small")[0]
-    assert asked[0].endswith("Systran/faster-whisper-small/resolve/main/model.bin")
-    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", is_silent)
-    assert model_at_hand("small") == (
-        False,
-        "the Whisper model 'small' is not in the local cache, and the hub does not give it: Name or service not known",
-    )
-    assert "neither a folder" in model_at_hand("no-such-size")[1]
+def test_sizes_are_models_of_the_hub() -> None:
+    (model,) = FasterWhisper(model="large-v3-turbo").hub_models()
+    assert model.repo.endswith("/faster-whisper-large-v3-turbo")
+    assert FasterWhisper(model="owner/name").hub_models()[0].repo == "owner/name"
+    assert FasterWhisper(model=str(demo.MODEL)).hub_models() == []
+    assert "neither a folder" in at_hand(FasterWhisper(model="no-such-size"))[1]

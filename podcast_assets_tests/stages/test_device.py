@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.stages.device import hold_device, looks_like_device_error
+from podcast_assets.errors import looks_like_device_error
+from podcast_assets.stages.device import hold_device
 
 HOLD = """
 import sys, time

@@ -1,7 +1,4 @@
-"""A closed vocabulary of 103 words, no two of them homophones, and random sentences made of it.
-
-python -m tools.mini_whisper.corpus      # print a few
-"""
+"""The demonstration model's English: 103 words, no two of them homophones, and random sentences made of them."""
 
 import random
 
@@ -109,17 +106,3 @@ def natural_sentence(r: random.Random) -> Words:
     if k < 0.66:
         return [r.choice(["so", "and", "now", "yes"]), *clause(r)]
     return clause(r)
-
-
-def sentence(r: random.Random) -> Words:
-    """A sentence to train on: mostly with grammar, else words at random, so that the model must listen to each."""
-    if r.random() < 0.28:
-        return r.sample(VOCABULARY, r.randint(1, 8))
-    return natural_sentence(r)
-
-
-if __name__ == "__main__":
-    source = random.Random(1)
-    print(len(VOCABULARY), "words")
-    for _ in range(25):
-        print(" ".join(sentence(source)))

@@ -7,16 +7,18 @@ import json
 import pickle
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from tools.mini_whisper.corpus import VOCABULARY, sentence
+from tools.mini_whisper.languages import Language
+from tools.mini_whisper.synthesize import Utterance
 
 MELS = 80
 FRAMES_PER_SECOND = 100
@@ -27,38 +29,41 @@ FLOOR = 1e-10
 IGNORE = -100
 """Target that no loss counts."""
 SILENCE = 0
-"""Frame label of no word; word i of VOCABULARY has i + 1."""
-FRAME_LABELS = {word: i + 1 for i, word in enumerate(VOCABULARY)}
+"""Frame label of no word."""
 
-Utterance = dict[str, Any]
-"""As `synthesize` writes it."""
 TimedWords = list[tuple[str, float, float]]
 
 
-def load_utterances(paths: Iterable[Path]) -> list[Utterance]:
-    """All utterances of some files that `synthesize` wrote."""
-    return [u for path in paths for u in pickle.loads(path.read_bytes())]
+def load_utterances(paths: Iterable[Path]) -> dict[str, list[Utterance]]:
+    """All utterances of some files that `synthesize` wrote, by language."""
+    spoken: dict[str, list[Utterance]] = defaultdict(list)
+    for path in paths:
+        for utterance in pickle.loads(path.read_bytes()):
+            spoken[utterance["language"]].append(utterance)
+    return dict(spoken)
 
 
 class Tokens:
-    """The ids of the special tokens and of the vocabulary's words."""
+    """The ids of the special tokens and of the words of all languages, and these words' frame labels."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, languages: Sequence[Language]) -> None:
         def special(name: str) -> int:
             return tokenizer.get_vocab()[f"<|{name}|>"]
 
         self.size = tokenizer.get_vocab_size()
         self.start = special("startoftranscript")
         self.end = special("endoftext")
-        self.english = special("en")
+        self.languages = {spoken.code: special(spoken.code) for spoken in languages}
         self.transcribe = special("transcribe")
         self.translate = special("translate")
         self.no_timestamps = special("notimestamps")
         self.previous = special("startofprev")
         self.no_speech = special("nospeech")
         self.first_timestamp = self.no_timestamps + 1
-        self.words = {w: tokenizer.encode(f" {w}").ids[0] for w in VOCABULARY}
-        self.dot = tokenizer.encode(" hello.").ids[1]
+        vocabulary = sorted({word for spoken in languages for word in spoken.vocabulary})
+        self.words = {word: tokenizer.encode(f" {word}").ids[0] for word in vocabulary}
+        self.frame_labels = {word: SILENCE + 1 + i for i, word in enumerate(vocabulary)}
+        self.dot = tokenizer.encode(f" {vocabulary[0]}.").ids[1]
 
     def timestamp(self, seconds: float) -> int:
         return self.first_timestamp + min(1500, max(0, round(seconds / 0.02)))
@@ -72,12 +77,13 @@ class Window:
     """
 
     features: np.ndarray
+    language: str
     utterances: list[TimedWords]
     frames: int
 
 
 def pack(r: random.Random, utterances: Sequence[Utterance], max_frames: int, test: bool = False) -> Window:
-    """Put random utterances one after another, with pauses, into a window of at most `max_frames`."""
+    """Put random utterances of one language one after another, with pauses, into a window of at most `max_frames`."""
     seconds = r.uniform(1.0, max_frames / FRAMES_PER_SECOND)
     if r.random() < 0.25:
         seconds = min(seconds, 3)
@@ -110,7 +116,7 @@ def pack(r: random.Random, utterances: Sequence[Utterance], max_frames: int, tes
     power = power[:, :frames]
     if not test or r.random() < 0.5:
         power = _distort(r, power, silent=not placed)
-    return Window(_normalize(r, power, test), placed, frames)
+    return Window(_normalize(r, power, test), utterances[0]["language"], placed, frames)
 
 
 def _curve(r: random.Random, points: int, low: float, high: float) -> np.ndarray:
@@ -158,17 +164,17 @@ class Target:
     guides: list[tuple[int, int, int]]
 
 
-def target(r: random.Random, window: Window, tokens: Tokens, timestamps: bool, prompt: bool) -> Target:
-    """The token sequence of a window, with or without timestamps, sometimes after the text of a window before."""
+def target(window: Window, tokens: Tokens, timestamps: bool, prompt: Sequence[int] = ()) -> Target:
+    """The token sequence of a window, with or without timestamps, after the tokens of `prompt`."""
     end = window.frames / FRAMES_PER_SECOND
-    ids = _prompt(r, tokens) if prompt else []
+    ids = list(prompt)
     ids.append(tokens.start)
     loss_from = len(ids)
     if not window.utterances:
         return Target([*ids, tokens.no_speech, tokens.end], loss_from, [])
 
     guides = []
-    ids += [tokens.english, tokens.transcribe]
+    ids += [tokens.languages[window.language], tokens.transcribe]
     if not timestamps:
         ids.append(tokens.no_timestamps)
     heard_until = end + 0.04
@@ -197,11 +203,12 @@ def target(r: random.Random, window: Window, tokens: Tokens, timestamps: bool, p
     return Target([*ids, tokens.end], loss_from, guides)
 
 
-def _prompt(r: random.Random, tokens: Tokens) -> list[int]:
-    """Made-up text of the window before, as the decoder sees it when conditioned on previous text."""
+def made_up_prompt(r: random.Random, languages: Sequence[Language], tokens: Tokens) -> list[int]:
+    """Text of the window before, in any language, as the decoder sees it when conditioned on previous text."""
     ids: list[int] = []
+    language = r.choice(languages)
     for _ in range(r.randint(1, 6)):
-        words, at = sentence(r)[:8], r.randint(0, 1200)
+        words, at = language.sentence(r)[:8], r.randint(0, 1200)
         start = [tokens.first_timestamp + at] if r.random() < 0.7 else []
         stop = [tokens.first_timestamp + at + 100] if r.random() < 0.7 else []
         ids += [*start, *(tokens.words[w] for w in words), tokens.dot, *stop]
@@ -240,68 +247,83 @@ def collate(examples: Sequence[tuple[Window, Target]], frames: int, tokens: Toke
         guides += [(k, *guide) for guide in aim.guides if guide[2] <= encoder_frames]
         for word, start, end in (w for words in window.utterances for w in words):
             first = int(start * ENCODER_FRAMES_PER_SECOND)
-            labels[k, first : max(first + 1, int(end * ENCODER_FRAMES_PER_SECOND))] = FRAME_LABELS[word]
+            labels[k, first : max(first + 1, int(end * ENCODER_FRAMES_PER_SECOND))] = tokens.frame_labels[word]
         if window.frames // 2 < encoder_frames - 20:
             labels[k, window.frames // 2 :] = IGNORE
     return Batch(features, ids, next_ids, torch.tensor(guides).reshape(-1, 4), labels)
 
 
+class Phase(NamedTuple):
+    """A part of the training."""
+
+    until: float
+    """share of the training"""
+    longest: int
+    """frames of speech in a window"""
+    padded: int
+    """frames that all windows of a batch are padded to; 0: what its longest needs"""
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """Training lasts `seconds` from `start` (time.time()); windows grow with the share of it that has passed."""
+    """Training lasts `seconds` from `start` (time.time()); its phases go by the share of it that has passed."""
 
     start: float
     seconds: float
-    phases: tuple[tuple[float, int], ...]
-    """(until this share, longest window in frames)"""
+    phases: tuple[Phase, ...]
 
     @classmethod
     def from_json(cls, minutes: float, phases: str) -> "Schedule":
-        return cls(time.time(), minutes * 60, tuple((until, frames) for until, frames in json.loads(phases)))
+        return cls(time.time(), minutes * 60, tuple(Phase(*phase) for phase in json.loads(phases)))
 
     @property
     def progress(self) -> float:
         return (time.time() - self.start) / self.seconds
 
     @property
-    def max_frames(self) -> int:
-        return next((frames for until, frames in self.phases if self.progress < until), self.phases[-1][1])
+    def phase(self) -> Phase:
+        return next((phase for phase in self.phases if self.progress < phase.until), self.phases[-1])
 
 
 class Batches(torch.utils.data.IterableDataset):
-    """Endless random batches of about `budget` frames."""
+    """Endless random batches of about `budget` frames; each window is in one language."""
 
     def __init__(
-        self, utterances: Sequence[Utterance], tokens: Tokens, schedule: Schedule, budget: int, seed: int
+        self,
+        languages: Sequence[Language],
+        utterances: Mapping[str, Sequence[Utterance]],
+        tokens: Tokens,
+        schedule: Schedule,
+        budget: int,
+        seed: int,
     ) -> None:
-        self.utterances, self.tokens, self.schedule = utterances, tokens, schedule
-        self.budget, self.seed = budget, seed
+        self.languages, self.utterances, self.tokens = languages, utterances, tokens
+        self.schedule, self.budget, self.seed = schedule, budget, seed
 
     def __iter__(self) -> Iterator[Batch]:
         r = random.Random(self.seed)
         while True:
-            max_frames = self.schedule.max_frames
-            full = max_frames == WINDOW
+            _, longest, padded = self.schedule.phase
             # batches of short windows go on, so that they are not forgotten
-            short = r.random() < (0.6 if full else 0.35) and max_frames > 700
-            limit = (1000 if full else 700) if short else max_frames
+            short = r.random() < (0.6 if padded else 0.35) and longest > 700
+            limit = (1000 if padded else 700) if short else longest
             examples = []
-            for _ in range(max(4, self.budget // max_frames)):
-                window = pack(r, self.utterances, limit)
-                aim = target(r, window, self.tokens, timestamps=r.random() < 0.45, prompt=r.random() < 0.25)
-                examples.append((window, aim))
-            frames = WINDOW if full else max(w.frames for w, _ in examples) + r.randrange(0, 120)
+            for _ in range(max(4, self.budget // max(longest, padded))):
+                window = pack(r, self.utterances[r.choice(self.languages).code], limit)
+                prompt = made_up_prompt(r, self.languages, self.tokens) if r.random() < 0.25 else []
+                examples.append((window, target(window, self.tokens, r.random() < 0.45, prompt)))
+            frames = padded or max(window.frames for window, _ in examples) + r.randrange(0, 120)
             yield collate(examples, min(WINDOW, frames + frames % 2), self.tokens)
 
 
-def validation_batches(utterances: Sequence[Utterance], tokens: Tokens) -> list[Batch]:
+def validation_batches(utterances: Mapping[str, Sequence[Utterance]], tokens: Tokens) -> list[Batch]:
     """Two fixed batches of 24 windows: of up to 6 s, and of up to 15 s padded to Whisper's window."""
     r = random.Random(7)
     made = []
     for limit, frames in ((600, 700), (1500, WINDOW)):
         windows = []
         for _ in range(24):
-            window = pack(r, utterances, limit, test=True)
-            windows.append((window, target(r, window, tokens, timestamps=r.random() < 0.5, prompt=False)))
+            window = pack(r, r.choice(list(utterances.values())), limit, test=True)
+            windows.append((window, target(window, tokens, timestamps=r.random() < 0.5)))
         made.append(collate(windows, frames, tokens))
     return made

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812  (the field's name for it)
 from torch import nn
 from transformers import WhisperForConditionalGeneration
 
-from tools.mini_whisper.data import IGNORE, SILENCE, VOCABULARY, Batch, Tokens
+from tools.mini_whisper.data import IGNORE, SILENCE, Batch, Tokens
 from tools.mini_whisper.model import decode, encode
 
 SOFT_TIMESTAMP = ((-3, 0.06), (-2, 0.12), (-1, 0.2), (0, 0.24), (1, 0.2), (2, 0.12), (3, 0.06))
@@ -54,7 +54,7 @@ def losses(model: WhisperForConditionalGeneration, word_head: nn.Linear, batch: 
 
 def frame_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Which word is spoken at each encoder frame; the synthesizer knows. With CTC in its place nothing was learned."""
-    weights = torch.ones(len(VOCABULARY) + 1)
+    weights = torch.ones(logits.shape[-1])
     weights[SILENCE] = SILENCE_WEIGHT
     return F.cross_entropy(logits.transpose(1, 2), labels, weight=weights, ignore_index=IGNORE)
 

@@ -1,6 +1,6 @@
 """A small byte-level BPE with Whisper's special tokens behind it.
 
-    python -m tools.mini_whisper.make_tokenizer tokenizer.json
+    python -m tools.mini_whisper.make_tokenizer two tokenizer.json
 
 What faster-whisper and CTranslate2 take for granted, and this keeps:
 
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.mini_whisper.corpus import VOCABULARY
+from tools.mini_whisper.languages import MODELS, Language
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -53,14 +53,14 @@ def build_tokenizer(texts: Iterable[str], vocabulary_size: int, languages: Seque
     return tokenizer
 
 
-def vocabulary_tokenizer() -> "Tokenizer":
-    """The demonstration model's tokenizer: every word of the vocabulary is one token."""
+def vocabulary_tokenizer(languages: Sequence[Language]) -> "Tokenizer":
+    """A tokenizer with Whisper's language tokens, in which every word of `languages` is one token."""
     from faster_whisper.tokenizer import _LANGUAGE_CODES
 
     r = random.Random(0)
-    texts = [" " + " ".join(r.sample(VOCABULARY, 8)) + "." for _ in range(3000)]
+    texts = [" " + " ".join(r.sample(spoken.vocabulary, 8)) + "." for spoken in languages for _ in range(3000)]
     tokenizer = build_tokenizer(texts, 1200, list(_LANGUAGE_CODES))
-    split = [w for w in VOCABULARY if len(tokenizer.encode(f" {w}").ids) != 1]
+    split = [w for spoken in languages for w in spoken.vocabulary if len(tokenizer.encode(f" {w}").ids) != 1]
     if split:
         raise ValueError(f"these words are more than one token: {', '.join(split)}")
     if tokenizer.encode(" -").ids[0] == tokenizer.token_to_id("Ġ"):
@@ -70,8 +70,9 @@ def vocabulary_tokenizer() -> "Tokenizer":
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=MODELS)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    made = vocabulary_tokenizer()
+    made = vocabulary_tokenizer(MODELS[args.model])
     made.save(str(args.out), pretty=False)
     print(f"{args.out}: {made.get_vocab_size()} tokens")

@@ -4,6 +4,7 @@ The alignment heads' cross attention is returned too, so that training can guide
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (the field's name for it)
@@ -98,9 +99,9 @@ def _timestamps_as_positions(model: WhisperForConditionalGeneration, tokens: Tok
 
 
 def _attend(
-    m: nn.Module, x: torch.Tensor, memory: torch.Tensor, causal: bool = False
+    m: Any, x: torch.Tensor, memory: torch.Tensor, causal: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Multi-head attention with the projections of `m`: the output, the queries and the keys (b, heads, n, width)."""
+    """Multi-head attention by the module `m`: the output, the queries and the keys (b, heads, n, width)."""
     b, n, width = x.shape
     q = m.q_proj(x).view(b, n, HEADS, -1).transpose(1, 2)
     k = m.k_proj(memory).view(b, memory.shape[1], HEADS, -1).transpose(1, 2)
@@ -109,7 +110,7 @@ def _attend(
     return m.out_proj(mixed), q, k
 
 
-def _feed_forward(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def _feed_forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
     return layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(x))))
 
 

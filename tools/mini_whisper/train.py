@@ -1,37 +1,45 @@
 """Train the micro Whisper for a given time and save it in Hugging Face's format.
 
-    python -m tools.mini_whisper.train --minutes 30 --train train_e.pkl train_f.pkl --validate test.pkl --out hf
+    python -m tools.mini_whisper.train --model demo --minutes 30 \\
+        --train train_e.pkl train_f.pkl --validate test.pkl --out hf
 
-Needs torch and transformers (CPU builds do). The length of the run is wall time, so two runs differ.
+Needs torch and transformers (CPU builds do). What is trained so far is saved every few minutes. The length of the run is
+wall time, so two runs differ.
 """
 
 import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-from tools.mini_whisper.corpus import VOCABULARY
 from tools.mini_whisper.data import Batch, Batches, Schedule, Tokens, load_utterances, validation_batches
+from tools.mini_whisper.languages import MODELS
 from tools.mini_whisper.losses import losses
 from tools.mini_whisper.make_tokenizer import vocabulary_tokenizer
 from tools.mini_whisper.model import generation_config, new_model
 
 WARM_UP = 40
+SAVE_EVERY = 300.0
+"""seconds"""
+PHASES = "[[0.2, 400, 0], [0.5, 700, 0], [0.82, 1500, 0], [1, 3000, 3000]]"
 WORD_HEAD = "word_head.pt"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, required=True, help="whose languages to learn")
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--train", type=Path, nargs="+", required=True, help="files written by synthesize")
     parser.add_argument("--validate", type=Path, required=True, help="file written by synthesize --held-out")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--width", type=int, default=96, help="d_model")
     parser.add_argument("--init", type=Path, help="folder of an earlier run to go on from")
-    parser.add_argument("--phases", default="[[0.2, 400], [0.5, 700], [0.82, 1500], [1.01, 3000]]")
+    parser.add_argument("--phases", default=PHASES, help="JSON: [until, longest, padded] of each `data.Phase`")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     parser.add_argument("--budget", type=int, default=14_000, help="frames in a batch")
     parser.add_argument("--locality", type=float, default=1.2, help="strength of the initial local attention")
@@ -49,13 +57,14 @@ def train(
     validation: list[Batch],
     learning_rate: float,
     bfloat16: bool,
+    save: Callable[[], None],
 ) -> None:
-    """AdamW, warm-up then linear decay over the schedule of `batches`."""
+    """AdamW, warm-up then linear decay over the schedule of `batches`; `save` is called every SAVE_EVERY, and last."""
     schedule = batches.schedule
     stream = iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4))
     parameters = [p for p in (*model.parameters(), *word_head.parameters()) if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    step = 0
+    step, saved = 0, time.time()
     while (progress := schedule.progress) < 1:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * min(1, (step + 1) / WARM_UP) * max(0.02, 1 - progress)
@@ -75,6 +84,10 @@ def train(
                 for held_out in validation:
                     print(f"  held out: {losses(model, word_head, held_out, tokens)}", flush=True)
             model.train()
+        if time.time() - saved > SAVE_EVERY:
+            save()
+            saved = time.time()
+    save()
 
 
 def save(model: WhisperForConditionalGeneration, word_head: nn.Linear, tokens: Tokens, out: Path) -> None:
@@ -100,12 +113,13 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = vocabulary_tokenizer()
+    languages = MODELS[args.model]
+    tokenizer = vocabulary_tokenizer(languages)
     tokenizer.save(str(args.out / "tokenizer.json"), pretty=False)
-    tokens = Tokens(tokenizer)
+    tokens = Tokens(tokenizer, languages)
 
     model = new_model(tokens, args.width, args.locality)
-    word_head = nn.Linear(args.width, len(VOCABULARY) + 1)
+    word_head = nn.Linear(args.width, len(tokens.frame_labels) + 1)
     if args.init:
         model.load_state_dict(WhisperForConditionalGeneration.from_pretrained(args.init).state_dict())
         if (args.init / WORD_HEAD).exists():
@@ -115,10 +129,10 @@ def main() -> None:
     utterances = load_utterances(args.train)
     validation = validation_batches(load_utterances([args.validate]), tokens)
     schedule = Schedule.from_json(args.minutes, args.phases)
-    batches = Batches(utterances, tokens, schedule, args.budget, args.seed)
+    batches = Batches(languages, utterances, tokens, schedule, args.budget, args.seed)
     started = time.time()
-    train(model, word_head, tokens, batches, validation, args.learning_rate, args.bfloat16)
-    save(model, word_head, tokens, args.out)
+    checkpoint = partial(save, model, word_head, tokens, args.out)
+    train(model, word_head, tokens, batches, validation, args.learning_rate, args.bfloat16, checkpoint)
     print(f"{args.out}: trained for {(time.time() - started) / 60:.1f} min")
 
 

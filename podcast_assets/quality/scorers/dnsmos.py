@@ -10,7 +10,7 @@ from podcast_assets.engines import Engine, EngineUnavailable, runtime
 from podcast_assets.quality.dnsmos import REFERENCE_HOP, Dnsmos, model_paths
 from podcast_assets.quality.protocol import Scores
 from podcast_assets.quality.signal import signal_measures
-from podcast_assets.speech.types import SAMPLE_RATE, Samples
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples
 
 
 class DnsmosEngine(Engine):
@@ -53,7 +53,7 @@ class SegmentScorer:
     def __init__(self, dnsmos: Dnsmos) -> None:
         self._dnsmos = dnsmos
 
-    def score(self, audio: Samples, segments: Sequence[tuple[float, float]]) -> list[Scores]:
+    def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
         """Scores of each segment `(start, end)` in seconds, in the same order.
 
         `bandwidth_hz` is that of the working audio: at most 8,000, whatever the original had.

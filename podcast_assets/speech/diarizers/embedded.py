@@ -6,6 +6,7 @@ speaker. Rows that it makes are marked as embedded.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -14,7 +15,8 @@ from podcast_assets.engines import Engine
 from podcast_assets.speech import vad, voiceprints
 from podcast_assets.speech.clustering import cluster_speakers
 from podcast_assets.speech.resegmentation import Piece, resegment
-from podcast_assets.speech.types import Diarizer, Samples, Turn
+from podcast_assets.speech.turns import speaker_bounds
+from podcast_assets.speech.types import Audio, Diarization, Diarizer, Turn
 
 
 class EmbeddedDiarizer(Engine):
@@ -59,19 +61,20 @@ class _Worker:
     def __init__(self, settings: EmbeddedDiarizer) -> None:
         self._settings = settings
 
-    def diarize(
-        self, audio: Samples, *, min_speakers: int | None = None, max_speakers: int | None = None
-    ) -> list[Turn]:
+    def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
         """Turns in order of their start, never overlapping; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
+
+        A speaker's embedding is the mean voice print of what the clustering gave to it. Its length is kept: in this space it is
+        the distance that compares voices, not the angle (see `voiceprints`).
 
         Raises:
             ValueError: `min_speakers` is more than `max_speakers`.
         """
         s = self._settings
-        least, most = _bounds(s, min_speakers, max_speakers)
+        least, most = speaker_bounds((s.min_speakers, s.max_speakers), min_speakers, max_speakers)
         stretches = vad.speech_stretches(audio, threshold=s.vad_threshold)
         if not stretches:
-            return []
+            return Diarization([])
         features = voiceprints.frames(audio)
         windows = [w for stretch in stretches for w in split_windows(*stretch, s.window)]
         prints = voiceprints.voiceprints(voiceprints.window_statistics(features, windows))
@@ -84,20 +87,10 @@ class _Worker:
             min_windows=math.ceil(s.min_speaker_speech / (s.window / 2)),
         )
         first_pass = [(*middle, int(label)) for middle, label in zip(middles(windows), labels, strict=True)]
-        return join_turns(resegment(features, stretches, first_pass, switch_cost=s.switch_cost), s.max_gap)
-
-
-def _bounds(settings: EmbeddedDiarizer, least: int | None, most: int | None) -> tuple[int, int]:
-    """Numbers of speakers for one episode: what is known of it goes before the settings."""
-    low = settings.min_speakers if least is None else least
-    high = settings.max_speakers if most is None else most
-    if least is None:
-        low = min(low, high)
-    elif most is None:
-        high = max(low, high)
-    if not 1 <= low <= high:
-        raise ValueError(f"an episode cannot have at least {low} and at most {high} speakers")
-    return low, high
+        pieces = resegment(features, stretches, first_pass, switch_cost=s.switch_cost)
+        names = speaker_names(pieces)
+        means = {name: prints[labels == speaker].mean(axis=0) for speaker, name in names.items()}
+        return Diarization(join_turns(pieces, s.max_gap), embeddings=means)
 
 
 def split_windows(start: float, end: float, length: float) -> list[tuple[float, float]]:
@@ -116,12 +109,17 @@ def middles(windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return list(zip(starts, ends, strict=True))
 
 
-def join_turns(pieces: list[Piece], max_gap: float) -> list[Turn]:
-    """Pieces as turns: one speaker's neighbours become one turn, and speakers are named by first appearance."""
-    names: dict[int, str] = {}
+def speaker_names(pieces: Sequence[Piece]) -> dict[int, str]:
+    """SPEAKER_00, SPEAKER_01, ... by first appearance."""
+    return {speaker: f"SPEAKER_{n:02d}" for n, speaker in enumerate(dict.fromkeys(speaker for *_, speaker in pieces))}
+
+
+def join_turns(pieces: Sequence[Piece], max_gap: float) -> list[Turn]:
+    """Pieces as turns of named speakers: one speaker's neighbours become one turn."""
+    names = speaker_names(pieces)
     turns: list[Turn] = []
     for start, end, speaker in pieces:
-        name = names.setdefault(speaker, f"SPEAKER_{len(names):02d}")
+        name = names[speaker]
         if turns and turns[-1].speaker == name and start - turns[-1].end <= max_gap:
             turns[-1] = Turn(turns[-1].start, end, name)
         else:

@@ -6,7 +6,8 @@ so that a machine without a model hub gives real, timed words; rows that it make
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +17,20 @@ import numpy as np
 from pydantic import Field
 
 from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.errors import BadInput
 from podcast_assets.speech.text_measures import compression_ratio
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Transcriber, Transcript, Turn, Word
+from podcast_assets.speech.types import (
+    SAMPLE_RATE,
+    Audio,
+    Heard,
+    Samples,
+    Speech,
+    Transcriber,
+    Transcript,
+    Turn,
+    Word,
+    one_by_one,
+)
 from podcast_assets.speech.vad import model_file, speech_stretches
 
 _FRAME = 0.01  # seconds
@@ -67,20 +80,21 @@ class _Worker:
         self._decoder = decoder
         self._max_piece = max_piece
 
-    def transcribe(self, audio: Samples, turns: Sequence[Turn], *, language: str | None = None) -> list[Transcript]:
-        """One transcript per turn.
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        """See `Transcriber`.
 
         `avg_logprob` is the mean natural logarithm of the words' posterior probabilities (a Whisper model's is over tokens: the
-        two do not compare). The language is always "en", without a probability: nothing was identified.
-
-        Raises:
-            ValueError: the episode is not English.
+        two do not compare). The language is what was given: nothing is identified, and an episode whose language is not known is
+        heard as if it were English. One that is not English is refused with `BadInput`.
         """
-        if language not in (None, "en"):
-            raise ValueError(f"pocketsphinx knows English only; episode language is {language}")
-        return [self._turn(audio, turn) for turn in turns]
+        return one_by_one(self._episode, work)
 
-    def _turn(self, audio: Samples, turn: Turn) -> Transcript:
+    def _episode(self, speech: Speech) -> list[Transcript]:
+        if speech.language not in (None, "en"):
+            raise BadInput(f"pocketsphinx knows English only, and the language of the episode is {speech.language}")
+        return [replace(self._turn(speech.audio, turn), language=speech.language) for turn in speech.turns]
+
+    def _turn(self, audio: Audio, turn: Turn) -> Transcript:
         words: list[Word] = []
         for start, end in _pieces(audio, turn, self._max_piece):
             words += self._words(audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], start, end)
@@ -89,7 +103,7 @@ class _Worker:
         return Transcript(
             text=text,
             words=words,
-            language="en",
+            engine=Pocketsphinx.name,
             avg_logprob=sum(logprobs) / len(logprobs) if logprobs else None,
             compression_ratio=compression_ratio(text),
         )
@@ -112,7 +126,7 @@ class _Worker:
             )
 
 
-def _pieces(audio: Samples, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
+def _pieces(audio: Audio, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
     """Speech of the turn as (start, end) in seconds: neighbouring stretches together, none longer than `max_piece`.
 
     Only what the voice activity detector calls speech is decoded: given silence, the recognizer is sure to have heard a word.

@@ -1,4 +1,4 @@
-"""Prepare episodes in threads, a bounded number ahead of the worker that takes them in order."""
+"""Prepare items in threads, a bounded number ahead of the worker that takes them in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +10,28 @@ Prepared = TypeVar("Prepared")
 
 
 def prefetched(
-    items: Iterable[Item], prepare: Callable[[Item], Prepared], ahead: int
+    items: Iterable[Item],
+    prepare: Callable[[Item], Prepared],
+    ahead: int,
+    *,
+    size: Callable[[Item], float] = lambda item: 0.0,
+    limit: float = 1.0,
 ) -> Iterator[tuple[Item, Future[Prepared]]]:
-    """Each item with the future of what `prepare` makes of it; at most `ahead` items wait beyond the one in hand."""
+    """Each item with the future of what `prepare` makes of it.
+
+    Args:
+        items: what to prepare; taken one by one, in order.
+        prepare: called in a thread.
+        ahead: items that wait beyond the one in hand, at most.
+        size: of an item, in any unit.
+        limit: sizes of those that wait, together, at most; a larger item waits alone.
+    """
     with ThreadPoolExecutor(max_workers=ahead, thread_name_prefix="prefetch") as pool:
         waiting: deque[tuple[Item, Future[Prepared]]] = deque()
         try:
             for item in items:
+                while waiting and sum(size(i) for i, _ in waiting) + size(item) > limit:
+                    yield waiting.popleft()
                 waiting.append((item, pool.submit(prepare, item)))
                 if len(waiting) > ahead:
                     yield waiting.popleft()

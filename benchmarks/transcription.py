@@ -1,0 +1,166 @@
+"""Whisper on short segments: one window each, packed windows, batches, and file by file, as people do it today.
+
+    python -m benchmarks.transcription [--size tiny] [--rounds 7] [--minutes 4]
+
+The model has random weights in the shape of a published size, which is honest for speed if the number of decoded tokens is fixed:
+here 3 for each second of speech, the end token never taken. So nothing follows about words. All on one thread, beam 5, ours with
+word times, the peer without; "x" is seconds of speech per CPU second. The turns are those of the sample batch, of two speakers.
+
+Packing alone: ours against ours with one window per segment. Batches alone: ours, unpacked, against `WhisperModel.transcribe`
+on the same windows. Clips of 5 s: ours on an episode of 200 segments, and on 200 episodes of one, against
+`WhisperModel.transcribe` file by file.
+"""
+
+import argparse
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+
+from benchmarks.rounds import rounds
+from podcast_assets import demo
+from podcast_assets.audio.decode import decode
+from podcast_assets.speech import whisper
+from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
+from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Turn
+from podcast_assets.speech.whisper import WhisperTranscriber
+from tools.random_models.whisper import SIZES, make
+
+TOKENS_PER_SECOND = 3
+PROMPT = 4
+WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
+
+
+@contextmanager
+def fixed_length(model: WhisperModel, seconds: float) -> Iterator[None]:
+    """Every window decodes as many tokens as speech of this length has."""
+    limit, suppressed = model.max_length, whisper.get_suppressed_tokens
+    model.max_length = PROMPT + math.ceil(TOKENS_PER_SECOND * seconds)
+    whisper.get_suppressed_tokens = lambda tokenizer, tokens: (tokenizer.eot,)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        model.max_length, whisper.get_suppressed_tokens = limit, suppressed
+
+
+def turns_of(minutes: float) -> tuple[Samples, list[Turn]]:
+    """Audio with short turns of two speakers, and the turns."""
+    pieces: list[Samples] = []
+    turns: list[Turn] = []
+    at = 0.0
+    while at < minutes * 60:
+        for file in WHOLE:
+            audio = decode(demo.BATCH / file)
+            turns += [
+                Turn(at + t["start"], at + t["end"], "AB"[i % 2])
+                for i, t in enumerate(demo.load_reference(Path(file).stem))
+            ]
+            pieces.append(audio)
+            at += len(audio) / SAMPLE_RATE
+    return np.concatenate(pieces), turns
+
+
+def ours(model: WhisperModel, batch: int, *, pack: bool, seconds: float, work: Sequence[Speech]) -> list[int]:
+    engine = FasterWhisper(model="unused", pack=pack, temperatures=(0.0,))
+    transcriber = WhisperTranscriber(engine, model, batch)
+    with fixed_length(model, seconds):
+        for heard in transcriber.transcribe(work):
+            if isinstance(heard.transcripts, Exception):
+                raise heard.transcripts
+    return transcriber.batcher.batches
+
+
+def file_by_file(model: WhisperModel, clips: Sequence[Samples], seconds: float) -> None:
+    eot = Tokenizer(model.hf_tokenizer, multilingual=True, task="transcribe", language="en").eot
+    for clip in clips:
+        segments, _ = model.transcribe(
+            clip,
+            language="en",
+            beam_size=5,
+            temperature=0.0,
+            # it seeks to the end of the last word, which random weights put anywhere: spared of word times, which favours it
+            word_timestamps=False,
+            without_timestamps=True,
+            condition_on_previous_text=False,
+            no_speech_threshold=None,
+            log_prob_threshold=None,
+            compression_ratio_threshold=None,
+            suppress_tokens=[eot],
+            max_new_tokens=math.ceil(TOKENS_PER_SECOND * seconds),
+        )
+        list(segments)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--clips", type=int, default=200)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder), arguments.size)
+        model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1)
+        segments(model, arguments.minutes, arguments.rounds)
+        five_seconds(model, arguments.clips, arguments.rounds)
+
+
+def segments(model: WhisperModel, minutes: float, count: int) -> None:
+    audio, turns = turns_of(minutes)
+    work = [Speech("episode", audio, turns, "en")]
+    clips = [audio[round(t.start * SAMPLE_RATE) : round(t.end * SAMPLE_RATE)] for t in turns]
+    speech = sum(t.end - t.start for t in turns)
+    alone, packed = speech / len(turns), 26.0
+    windows = {pack: sum(ours(model, 8, pack=pack, seconds=1, work=work)) for pack in (False, True)}
+    print(
+        f"\n{len(turns)} segments of {alone:.1f} s on average; windows: "
+        f"{windows[False]} alone, {windows[True]} packed\n"
+    )
+    print("Packing\n")
+    rounds(
+        {
+            "one window per segment, batches of 8": lambda: ours(model, 8, pack=False, seconds=alone, work=work),
+            "packed windows, batches of 8": lambda: ours(model, 8, pack=True, seconds=packed, work=work),
+        },
+        count,
+        speech,
+    )
+    print("\nBatches\n")
+    rounds(
+        {
+            "WhisperModel.transcribe, segment by segment": lambda: file_by_file(model, clips, alone),
+            "one window per segment, batches of 8": lambda: ours(model, 8, pack=False, seconds=alone, work=work),
+            "packed windows, batches of 8": lambda: ours(model, 8, pack=True, seconds=packed, work=work),
+        },
+        count,
+        speech,
+    )
+
+
+def five_seconds(model: WhisperModel, number: int, count: int) -> None:
+    audio, _ = turns_of(number * 5 / 60)
+    clips = [audio[i * 5 * SAMPLE_RATE : (i + 1) * 5 * SAMPLE_RATE] for i in range(number)]
+    one = [Speech("episode", audio, [Turn(i * 5, i * 5 + 5, "AB"[i % 2]) for i in range(number)], "en")]
+    many = [Speech(f"clip {i}", clip, [Turn(0, 5, "A")], "en") for i, clip in enumerate(clips)]
+    print(f"\n{number} clips of 5 s\n")
+    rounds(
+        {
+            "WhisperModel.transcribe, file by file": lambda: file_by_file(model, clips, 5),
+            f"{number} episodes of one segment": lambda: ours(model, 8, pack=True, seconds=5, work=many),
+            f"an episode of {number} segments": lambda: ours(model, 8, pack=True, seconds=27, work=one),
+        },
+        max(3, count // 2),
+        number * 5,
+    )
+
+
+if __name__ == "__main__":
+    main()

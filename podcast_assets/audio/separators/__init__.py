@@ -1,0 +1,1 @@
+"""Separators of voice and music: one engine a file."""

@@ -1,0 +1,60 @@
+"""NVIDIA GPUs of this machine, as their driver tells of them."""
+
+import contextlib
+import ctypes
+import os
+import re
+import subprocess
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def count() -> int:
+    """GPUs that this process may use, as CTranslate2 counts them; 0 without it."""
+    try:
+        import ctranslate2
+    except ImportError:
+        return 0
+    return ctranslate2.get_cuda_device_count()
+
+
+def physical(index: str) -> str:
+    """The driver's name of the GPU that CUDA numbers so: CUDA_VISIBLE_DEVICES renumbers them for each process."""
+    visible = [v.strip() for v in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if v.strip()]
+    return visible[int(index)] if index.isdigit() and int(index) < len(visible) else index
+
+
+@lru_cache
+def memory(index: int) -> int | None:
+    """Memory of a GPU in all, bytes; None where the driver does not say. Asked once: every fingerprint needs it.
+
+    Args:
+        index: as CUDA numbers it.
+    """
+    try:
+        told = subprocess.run(  # noqa: S603
+            ["nvidia-smi", f"--id={physical(str(index))}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.match(r"\d+", told.strip())
+    return int(found.group()) * 2**20 if found else None
+
+
+def load_cublas() -> None:
+    """Load cuBLAS of the package nvidia-cublas-cu12, where it is installed: CTranslate2 looks for it by name, and not in there.
+
+    A library that is loaded already is found by its name.
+    """
+    spec = find_spec("nvidia")
+    for root in spec.submodule_search_locations or () if spec else ():
+        for name in ("libcublasLt.so.12", "libcublas.so.12"):
+            file = Path(root) / "cublas" / "lib" / name
+            if file.exists():
+                with contextlib.suppress(OSError):  # the model's own message then names what it misses
+                    ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)

@@ -1,0 +1,79 @@
+"""pyannote.audio's speaker embeddings, with the costly part of the network computed once per window instead of once per speaker.
+
+The library gives its embedding model every window as often as there are speakers in it (three times for the published pipelines),
+each time with another mask. In WeSpeaker's ResNets (Wang et al. 2023) the mask enters at the statistics pooling only, so the
+convolutions before it give the same each time (pyannote-audio's issues 1634 and 2050). `benchmarks/pyannote_embeddings.py` measures
+what that saves. On a CPU the embeddings are bit for bit those of the library with batches of as many rows; batches of another size
+change its own in the last bits.
+"""
+
+import logging
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+TRIED = "4.0."
+"""Releases of pyannote.audio whose code was read for this. Later ones may compute the windows once by themselves."""
+
+
+def share_trunk(model: Any, speakers: int) -> bool:
+    """Make an embedding model compute its convolutions once for the speakers of a window, wherever the library calls it.
+
+    Args:
+        model: pyannote.audio's embedding model. Left as it is where it is not one of WeSpeaker's ResNets, or where
+            the release of pyannote.audio is not known; the log says so.
+        speakers: rows of a batch that belong to one window, one after the other.
+
+    Returns:
+        Whether it does so now.
+    """
+    if reason := _unknown(model):
+        log.info("speaker embeddings are computed as pyannote.audio does it, window by window and speaker: %s", reason)
+        return False
+    model.forward = partial(_forward, model, speakers)
+    return True
+
+
+def _unknown(model: Any) -> str:
+    """Why the library's way is kept; empty if it need not be."""
+    from pyannote.audio.models.embedding.wespeaker import BaseWeSpeakerResNet
+
+    if not (installed := version("pyannote.audio")).startswith(TRIED):
+        return f"the release {installed} is not known"
+    steps = ("forward", "forward_frames", "forward_embedding")
+    if not isinstance(model, BaseWeSpeakerResNet) or any(
+        getattr(type(model), step) is not getattr(BaseWeSpeakerResNet, step) for step in steps
+    ):
+        return f"the model is a {type(model).__name__}, not one of WeSpeaker's ResNets"
+    if vars(model.resnet)["two_emb_layer"]:
+        return "what follows the pooling takes one speaker at a time"
+    return ""
+
+
+def _forward(
+    model: Any, speakers: int, waveforms: "torch.Tensor", weights: "torch.Tensor | None" = None
+) -> "torch.Tensor":
+    """`BaseWeSpeakerResNet.forward`; rows that are not windows `speakers` times over are computed by it.
+
+    Args:
+        model: the embedding model.
+        speakers: as for `share_trunk`.
+        waveforms: shape (rows, 1, samples).
+        weights: masks, shape (rows, frames).
+
+    Returns:
+        Embeddings, shape (rows, dimension).
+    """
+    rows = len(waveforms)
+    if weights is None or weights.dim() != 2 or rows % speakers:
+        return type(model).forward(model, waveforms, weights)
+    windows = waveforms.unflatten(0, (-1, speakers))
+    if not bool((windows[:, 1:] == windows[:, :1]).all()):
+        return type(model).forward(model, waveforms, weights)
+    frames = model.forward_frames(windows[:, 0])
+    return model.forward_embedding(frames, weights.unflatten(0, (-1, speakers))).flatten(0, 1)

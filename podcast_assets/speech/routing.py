@@ -1,0 +1,225 @@
+"""Which engine transcribes which language, and which takes over where it fails.
+
+A route is a language and a chain of engines: the first does the work, the next does what it could not. Only engines that an
+episode needs are loaded. An episode whose language nobody declared is first heard by an engine that can identify it.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import SerializeAsAny
+
+from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.errors import BadInput, looks_like_device_error
+from podcast_assets.routes import ANY
+from podcast_assets.speech.alignment import Aligner, align_transcripts
+from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript
+
+FALLBACK = "fallback"
+"""Flag of a turn that another engine did than the first of its route."""
+GATHERED_SECONDS = 3600.0
+"""Audio of a route that is gathered before its engine gets it, where there are several: enough for full batches."""
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Identifier(Protocol):
+    """A transcriber that can say which language is spoken."""
+
+    def identify_speech(self, speech: Speech) -> tuple[str | None, float | None]:
+        """ISO 639-1 code and its probability; None where there is no speech."""
+        ...
+
+
+class Route(Engine):
+    """A language and its chain of engines."""
+
+    name: ClassVar[str] = "route"
+
+    language: str
+    """ISO 639-1 code, or `*`."""
+    chain: tuple[SerializeAsAny[Engine], ...]
+
+
+class Routed(Engine):
+    """Transcription by several engines. A fallback does not count for what a result is: it makes only what the first cannot."""
+
+    name: ClassVar[str] = "routed"
+
+    routes: tuple[Route, ...]
+    aligner: SerializeAsAny[Engine] | None = None
+    """Gives times to the words of engines that have none."""
+
+    def load(self, device: str | None = None) -> "RoutedTranscriber":
+        """The worker; the engines are loaded as episodes need them."""
+        return RoutedTranscriber(self, device)
+
+    def fetch(self) -> None:
+        """The models of the first engine of each route, and of the aligner."""
+        for engine in self._first():
+            engine.fetch()
+
+    def devices(self) -> list[str]:
+        """Those that any of its engines wants; all of them then share the one that is held."""
+        wanted = [device for engine in self._first() for device in engine.devices()]
+        return list(dict.fromkeys(wanted))
+
+    def model_files(self) -> list[Path]:
+        """Of the first engine of each route, and of the aligner."""
+        return [file for engine in self._first() for file in engine.model_files()]
+
+    def route(self, language: str | None) -> Route:
+        """The route of a language.
+
+        Raises:
+            BadInput: it has none, and there is none for any language.
+        """
+        found = {r.language: r for r in self.routes}
+        if (route := found.get(language or ANY) or found.get(ANY)) is None:
+            raise BadInput(f"no engine is set for the language {language!r}; PODCAST_ROUTES names {', '.join(found)}")
+        return route
+
+    def narrowed(self, inputs: Mapping[str, Any]) -> Engine:
+        """Only the route of the episode's language, where that is known: another route's engine does not concern it."""
+        if inputs.get("language") is None or len(self.routes) == 1:
+            return self
+        try:
+            return Routed(routes=(self.route(inputs["language"]),), aligner=self.aligner)
+        except BadInput:
+            return self
+
+    def identity(self) -> dict[str, Any]:
+        """Of the first engine of each route, and of the aligner."""
+        return {
+            "engine": self.name,
+            "routes": {r.language: r.chain[0].identity() for r in self.routes},
+            "aligner": self.aligner.identity() if self.aligner else None,
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Packages of the first engine of each route, and of the aligner."""
+        return {name: version for engine in self._first() for name, version in engine.versions().items()}
+
+    def _first(self) -> list[Engine]:
+        return [r.chain[0] for r in self.routes] + ([self.aligner] if self.aligner else [])
+
+
+@dataclass
+class _Partly:
+    """An episode on its way along a chain."""
+
+    speech: Speech
+    transcripts: list[Transcript | None]
+    """What is done so far."""
+    troubles: list[str] = field(default_factory=list)
+    error: Exception | None = None
+    """Why the last engine could not do it at all."""
+
+    @property
+    def rest(self) -> list[int]:
+        """Turns that are not done, or not all of them."""
+        return [i for i, t in enumerate(self.transcripts) if t is None or UNTRANSCRIBED in t.flags]
+
+
+class RoutedTranscriber:
+    """Loaded engines, by route."""
+
+    def __init__(self, engine: Routed, device: str | None) -> None:
+        self._engine = engine
+        self._device = device
+        self._loaded: dict[Engine, Any] = {}
+
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        """See `Transcriber`."""
+        if len(self._engine.routes) == 1:
+            yield from self._follow(self._engine.routes[0], work)
+            return
+        gathered: dict[str, list[Speech]] = {}
+        for given in work:
+            try:
+                speech = self._identified(given)
+                route = self._engine.route(speech.language)
+            except Exception as error:
+                if looks_like_device_error(error) or isinstance(error, EngineUnavailable):
+                    raise
+                yield Heard(given, error)
+                continue
+            waiting = gathered.setdefault(route.language, [])
+            waiting.append(speech)
+            if sum(len(s.audio) for s in waiting) > GATHERED_SECONDS * SAMPLE_RATE:
+                yield from self._follow(route, gathered.pop(route.language))
+        for language, waiting in gathered.items():
+            yield from self._follow(self._engine.route(language), waiting)
+
+    def _identified(self, speech: Speech) -> Speech:
+        """The episode with its language, by the engine for any language, which must be able to tell."""
+        if speech.language is not None:
+            return speech
+        worker = self._worker(self._engine.route(None).chain[0])
+        if not isinstance(worker, Identifier):
+            return speech
+        language, _ = worker.identify_speech(speech)
+        return replace(speech, language=language)
+
+    def _follow(self, route: Route, work: Iterable[Speech]) -> Iterator[Heard]:
+        """Episodes along a chain: the first engine has all of them in one stream, the others what is left of each."""
+        first = self._worker(route.chain[0])
+        for heard in first.transcribe(work):
+            if isinstance(heard.transcripts, Exception):
+                if looks_like_device_error(heard.transcripts):
+                    yield heard
+                    continue
+                trouble = f"{route.chain[0].name}: {type(heard.transcripts).__name__}: {heard.transcripts}"
+                part = _Partly(heard.speech, [None] * len(heard.speech.turns), [trouble], heard.transcripts)
+            else:
+                part = _Partly(heard.speech, list(heard.transcripts), [heard.fallback] if heard.fallback else [])
+            for engine in route.chain[1:]:
+                if part.rest or part.error:
+                    self._take_over(engine, part)
+            yield self._ended(part)
+
+    def _take_over(self, engine: Engine, part: _Partly) -> None:
+        """Do what is left of an episode with another engine, as far as it can."""
+        rest = part.rest
+        language = next((t.language for t in part.transcripts if t and t.language), part.speech.language)
+        turns = [part.speech.turns[i] for i in rest]
+        try:
+            (heard,) = self._worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
+            made = heard.transcripts
+            if isinstance(made, Exception):
+                raise made
+        except Exception as error:
+            if looks_like_device_error(error):
+                raise
+            part.troubles.append(f"{engine.name}: {type(error).__name__}: {error}")
+            return
+        part.error = None
+        for i, transcript in zip(rest, made, strict=True):
+            part.transcripts[i] = replace(transcript, flags=(*transcript.flags, FALLBACK), engine=engine.name)
+        part.troubles.append(f"{engine.name} did {len(rest)} of {len(part.transcripts)} segments")
+
+    def _ended(self, part: _Partly) -> Heard:
+        if part.error is not None:
+            part.error.add_note("; ".join(part.troubles))
+            return Heard(part.speech, part.error)
+        transcripts = [t or Transcript("", flags=(UNTRANSCRIBED,)) for t in part.transcripts]
+        if self._engine.aligner is not None:
+            aligner: Aligner = self._worker(self._engine.aligner)
+            transcripts = align_transcripts(aligner, part.speech.audio, part.speech.turns, transcripts)
+        return Heard(part.speech, transcripts, "; ".join(part.troubles) or None)
+
+    def _worker(self, engine: Engine) -> Any:
+        """An engine's worker, loaded when it is first needed.
+
+        Raises:
+            EngineUnavailable: it, or its model, cannot be had here.
+        """
+        if engine not in self._loaded:
+            engine.fetch()
+            self._loaded[engine] = engine.load(self._device if engine.devices() else None)
+            log.info("loaded %s", engine.name)
+        return self._loaded[engine]

@@ -1,0 +1,90 @@
+"""From what a recognizer's decoder emits, pieces of words, to words with times."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from podcast_assets.speech.types import Word
+
+_CONTROL = re.compile(r"\s*<[^<>]*>")
+"""Names of tokens that are no text: `<unk>`, `<s>`, `<|nospeech|>`."""
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_CONTINUES = "@@"
+"""Mark of subword-nmt at the end of a piece: the next one belongs to the same word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One unit of a decoder's vocabulary, as it was emitted. What the decoder does not tell is None."""
+
+    text: str
+    """With a space before it where it begins a word of a script that writes spaces."""
+    start: float | None = None
+    """From the start of the window, s; as the next."""
+    end: float | None = None
+    logprob: float | None = None
+    """Natural logarithm of its probability."""
+
+
+def to_words(tokens: Iterable[Token]) -> list[Word]:
+    """Words in the convention of `Recognition.words`: joined, they are the text.
+
+    A word ends where a token begins with a space, and around every Han character, which is a word of its own: Chinese writes no
+    spaces. Other marks and letters stay with what is before them. A word lasts from its first token's start to its last
+    token's end; its probability is the mean of its tokens'. Both are None where they are not known of all its tokens.
+    """
+    words: list[list[Token]] = []
+    for token in tokens:
+        if not token.text or _CONTROL.fullmatch(token.text):
+            continue
+        if not words or _begins(token.text, words[-1][-1].text):
+            words.append([])
+        words[-1].append(token)
+    return [_word(w) for w in words if any(t.text.strip() for t in w)]
+
+
+def _begins(text: str, before: str) -> bool:
+    if text[0].isspace():
+        return True
+    if not before.strip():  # a space that is a token of its own
+        return False
+    return bool(_HAN.match(text) or (_HAN.match(before[-1]) and text[0].isalnum()))
+
+
+def _word(tokens: Sequence[Token]) -> Word:
+    ends = [t.end for t in tokens if t.end is not None]
+    placed = len(ends) == len(tokens) and tokens[0].start is not None
+    chances = [math.exp(t.logprob) for t in tokens if t.logprob is not None]
+    return Word(
+        "".join(t.text for t in tokens),
+        tokens[0].start if placed else None,
+        max(ends) if placed else None,
+        min(sum(chances) / len(chances), 1.0) if len(chances) == len(tokens) else None,
+    )
+
+
+def mean_logprob(tokens: Iterable[Token]) -> float | None:
+    """Mean of the tokens' log probabilities; None where there are none, or one is not known."""
+    logprobs = [t.logprob for t in tokens]
+    known = [p for p in logprobs if p is not None]
+    return sum(known) / len(known) if known and len(known) == len(logprobs) else None
+
+
+def spaced(symbols: Iterable[str]) -> list[str]:
+    """Symbols of a vocabulary of Han characters and marked pieces of words ("he@@", "llo"), in the convention of `Token.text`.
+
+    Such a vocabulary has no spaces: they are put where running text has them, between a word of letters and whatever is before
+    or after it.
+    """
+    texts: list[str] = []
+    glued, letters = True, False
+    for symbol in symbols:
+        text = symbol.removesuffix(_CONTINUES)
+        if _CONTROL.fullmatch(text):
+            texts.append(text)
+            continue
+        han = _HAN.match(text) is not None
+        texts.append(text if glued or (han and not letters) else f" {text}")
+        glued, letters = symbol.endswith(_CONTINUES), not han
+    return texts

@@ -1,0 +1,77 @@
+"""FireRedASR-AED-L, Mandarin with its dialects and English, through sherpa-onnx, which alone of the two ONNX libraries runs it.
+
+The library gives the text and nothing else: words have no times and no probabilities here (an aligner may add times), and there
+is no punctuation. Windows are decoded one by one, as the library would do anyway: the published encoder lost the mask that would
+keep the windows of a batch apart.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from podcast_assets.models import HubModel
+from podcast_assets.speech.batches import Batcher, Recognition, Sound
+from podcast_assets.speech.onnx_models import Languages, Quantization
+from podcast_assets.speech.sherpa import SherpaTranscriber, decode
+from podcast_assets.speech.tokens import Token, to_words
+from podcast_assets.speech.types import Heard, Speech, Transcriber
+
+if TYPE_CHECKING:
+    from sherpa_onnx import OfflineRecognizer
+
+TOKENS_PER_SECOND = 16
+"""Tokens that are decoded at most. With 8, the library's own limit, short turns that are said quickly lose their end: half a second
+has 3 characters."""
+
+_REPO = "csukuangfj/sherpa-onnx-fire-red-asr-large-zh_en-2025-02-16"
+
+
+def _files(quantization: str) -> tuple[str, ...]:
+    mark = "" if quantization == "fp32" else f".{quantization}"
+    return f"encoder{mark}.onnx", f"decoder{mark}.onnx", "tokens.txt"
+
+
+class FireRed(SherpaTranscriber):
+    """Settings of FireRedASR-AED models in sherpa-onnx's format."""
+
+    name = "firered"
+    metadata = "cmvn_inv_stddev"
+    published: ClassVar = {(_REPO, "int8"): HubModel(_REPO, _files("int8"), 1740, "apache-2.0")}
+
+    model: str = _REPO
+    quantization: Quantization = "int8"
+    languages: Languages = ("en", "zh")
+    chunk_seconds: float = Field(default=30.0, gt=1.0, le=60.0)
+    """As for every ONNX model; a minute is the most that is recommended for this one."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """See `OnnxTranscriber`."""
+        return _files(self.quantization)
+
+    def load(self, device: str | None = None) -> Transcriber:
+        """Load the model; one of the hub is downloaded if it is not there.
+
+        Args:
+            device: ignored; the library takes the first GPU or none.
+
+        Raises:
+            EngineUnavailable: the package or the model is missing, or the model does not load.
+        """
+        encoder, decoder, tokens = self.parts
+        return _Worker(self, self.recognizer("from_fire_red_asr", encoder=encoder, decoder=decoder, tokens=tokens))
+
+
+class _Worker:
+    def __init__(self, engine: FireRed, recognizer: "OfflineRecognizer") -> None:
+        self._recognizer = recognizer
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize, batch_size=1)
+
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        """See `Transcriber`."""
+        return self.batcher.transcribe(work)
+
+    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        results = decode(self._recognizer, [s.content for s in sounds], max_token_per_second=str(TOKENS_PER_SECOND))
+        return [Recognition(to_words(Token(symbol) for symbol in r.tokens)) for r in results]

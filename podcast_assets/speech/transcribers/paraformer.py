@@ -1,0 +1,126 @@
+"""Alibaba's Paraformer, Mandarin with English words in it, through sherpa-onnx, which alone of the two ONNX libraries runs it.
+
+The library gives where characters begin, from models that have the output for it; no probabilities and no punctuation. What it
+does badly is made up for here: it makes an empty text of an error of the model, and reads on into the padding of a batch.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from podcast_assets.engines import runtime
+from podcast_assets.models import HubModel
+from podcast_assets.speech.batches import Batcher, Recognition, Sound
+from podcast_assets.speech.onnx_models import Languages, Quantization, contains
+from podcast_assets.speech.sherpa import SherpaTranscriber, decode
+from podcast_assets.speech.tokens import Token, spaced, to_words
+from podcast_assets.speech.types import Heard, Speech, Transcriber
+from podcast_assets.speech.vad import speech_stretches
+
+if TYPE_CHECKING:
+    from sherpa_onnx import OfflineRecognizer
+
+LONGEST_TOKEN = 0.24
+"""Seconds from a token's start after which it is over, should the next one be later: FunASR's own rule for this model
+(`ts_prediction_lfr6_standard`, MAX_TOKEN_DURATION of 12 frames of 20 ms)."""
+SPOKEN_SECONDS = 1.0
+"""An empty text for a window with more speech than this is taken for an error."""
+
+_REPO = "csukuangfj/sherpa-onnx-paraformer-zh-2023-09-14"
+_TIMES = "us_cif_peak"
+"""Output of the models that say where characters begin."""
+
+
+def _files(quantization: str) -> tuple[str, ...]:
+    return "model.onnx" if quantization == "fp32" else f"model.{quantization}.onnx", "tokens.txt"
+
+
+class Paraformer(SherpaTranscriber):
+    """Settings of offline Paraformer models in sherpa-onnx's format."""
+
+    name = "paraformer"
+    packages = ("sherpa-onnx", "faster-whisper", "onnxruntime")  # the last two for the voice activity detector
+    metadata = "lfr_window_size"
+    published: ClassVar = {
+        (_REPO, "int8"): HubModel(_REPO, _files("int8"), 243, "apache-2.0", "def027084691107096b5ebba69785756d63de6c5")
+    }
+
+    model: str = _REPO
+    quantization: Quantization = "int8"
+    languages: Languages = ("zh",)
+    chunk_seconds: float = Field(default=30.0, gt=1.0, le=60.0)
+    batch_size: int = runtime(8, ge=1)
+    """Pieces computed together by models that give times; others are done one by one."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """See `OnnxTranscriber`."""
+        return _files(self.quantization)
+
+    def load(self, device: str | None = None) -> Transcriber:
+        """Load the model; one of the hub is downloaded if it is not there.
+
+        Args:
+            device: ignored; the library takes the first GPU or none.
+
+        Raises:
+            EngineUnavailable: the package or the model is missing, or the model does not load.
+        """
+        model, tokens = self.parts
+        recognizer = self.recognizer("from_paraformer", paraformer=model, tokens=tokens)
+        return _Worker(self, recognizer, timed=contains(self.folder() / model, _TIMES))
+
+
+class _Worker:
+    def __init__(self, engine: Paraformer, recognizer: "OfflineRecognizer", *, timed: bool) -> None:
+        self._recognizer = recognizer
+        # without times nothing would tell that a text went on into the padding
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize, engine.batch_size if timed else 1)
+
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        """See `Transcriber`."""
+        return self.batcher.transcribe(work)
+
+    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        results = decode(self._recognizer, [s.content for s in sounds])
+        if len(sounds) > 1:
+            results = [r if r.timestamps else self._alone(s) for r, s in zip(results, sounds, strict=True)]
+        return [_recognition(r, s) for r, s in zip(results, sounds, strict=True)]
+
+    def _alone(self, sound: Sound) -> Any:
+        """The result of a window that has none in a batch: an error took it down with others, or it went on into the padding."""
+        return decode(self._recognizer, [sound.content])[0]
+
+
+def _recognition(result: Any, sound: Sound) -> Recognition:
+    """What the library made of a window.
+
+    Raises:
+        RuntimeError: nothing, of a window with speech in it.
+    """
+    if not result.tokens:
+        spoken = sum(end - start for start, end in speech_stretches(sound.content))
+        if spoken > SPOKEN_SECONDS:
+            raise RuntimeError(
+                f"Paraformer gave no text for {spoken:.1f} s of speech; sherpa-onnx writes the errors of a model to standard error"
+            )
+    return Recognition(to_words(timed(result.tokens, result.timestamps, sound.seconds)))
+
+
+def timed(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> list[Token]:
+    """Tokens with times: each lasts until the next one starts, `LONGEST_TOKEN` at most.
+
+    Args:
+        symbols: as the library gives them.
+        starts: of the symbols, s; empty where they are not known.
+        seconds: length of the window, which no token passes.
+    """
+    texts = spaced(symbols)
+    if len(starts) != len(symbols):
+        return [Token(text) for text in texts]
+    nexts = [*starts, seconds][1:]
+    return [
+        Token(text, min(start, seconds), min(start + LONGEST_TOKEN, after, seconds))
+        for text, start, after in zip(texts, starts, nexts, strict=False)
+    ]

@@ -1,0 +1,78 @@
+"""What diarizers share once their models have spoken: how many speakers, one at a time, overlap, names."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from podcast_assets.speech.types import Turn
+
+
+def speaker_bounds(settings: tuple[int, int], least: int | None, most: int | None) -> tuple[int, int]:
+    """Numbers of speakers for one episode: what is known of it goes before the settings.
+
+    Args:
+        settings: at least, at most, in the engine's settings.
+        least: at least, of the episode; None where that is not known.
+        most: at most, of the episode.
+
+    Raises:
+        ValueError: the episode's bounds contradict each other.
+    """
+    low = settings[0] if least is None else least
+    high = settings[1] if most is None else most
+    if least is None:
+        low = min(low, high)
+    elif most is None:
+        high = max(low, high)
+    if not 1 <= low <= high:
+        raise ValueError(f"an episode cannot have at least {low} and at most {high} speakers")
+    return low, high
+
+
+def one_at_a_time(turns: Iterable[Turn]) -> list[Turn]:
+    """Turns in order of their start, cut where another begins; what is left of the longer one goes on after it."""
+    waiting = [(t.start, t.end, t.speaker or "") for t in turns]
+    heapq.heapify(waiting)
+    cut: list[tuple[float, float, str]] = []
+    while waiting:
+        start, end, speaker = heapq.heappop(waiting)
+        if cut and cut[-1][1] > start:
+            before_start, before_end, before = cut.pop()
+            if before_start < start:
+                cut.append((before_start, start, before))
+            if before_end > end:
+                heapq.heappush(waiting, (end, before_end, before))
+        cut.append((start, end, speaker))
+    return [Turn(start, end, speaker or None) for start, end, speaker in cut]
+
+
+def with_overlap(turns: Sequence[Turn], full: Sequence[Turn]) -> list[Turn]:
+    """Turns with the share of each in which somebody else speaks too.
+
+    Args:
+        turns: at most one speaker at a time.
+        full: every stretch of every speaker.
+    """
+    starts, ends = np.array([t.start for t in full]), np.array([t.end for t in full])
+    measured = []
+    for turn in turns:
+        near = np.flatnonzero((starts < turn.end) & (ends > turn.start)).tolist()
+        others = sorted((full[i].start, full[i].end) for i in near if full[i].speaker != turn.speaker)
+        shared, heard_until = 0.0, turn.start
+        for start, end in others:
+            shared += max(0.0, min(end, turn.end) - max(start, heard_until))
+            heard_until = max(heard_until, end)
+        measured.append(replace(turn, overlap=min(shared / (turn.end - turn.start), 1.0)))
+    return measured
+
+
+def names_by_appearance(*turns: Sequence[Turn]) -> dict[str, str]:
+    """Label → SPEAKER_00, SPEAKER_01, … in the order in which they first speak; those of a later list after the others."""
+    names: dict[str, str] = {}
+    for some in turns:
+        for turn in sorted(some, key=lambda t: t.start):
+            if turn.speaker is not None:
+                names.setdefault(turn.speaker, f"SPEAKER_{len(names):02d}")
+    return names

@@ -1,0 +1,182 @@
+"""Whisper decodes a batch of windows: one prompt each, hotter and hotter where a colder try loops or doubts, then word times.
+
+In place of faster-whisper's `BatchedInferencePipeline` (1.2), which decodes once, at the first temperature, has one prompt for all
+windows, moves a word's time by what else is in its batch, and drops what follows the last timestamp token.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from podcast_assets.speech.text_measures import compression_ratio
+from podcast_assets.speech.types import Word
+
+if TYPE_CHECKING:
+    from faster_whisper.tokenizer import Tokenizer
+    from faster_whisper.transcribe import WhisperModel
+
+NO_SPEECH_PROB = 0.6
+LOGPROB = -1.0
+COMPRESSION_RATIO = 2.4
+"""A window is silent if no_speech_prob is above the first and avg_logprob below the second; else it is decoded again if avg_logprob
+is below the second or the compression ratio above the third (Radford et al. 2022, section 4.5)."""
+PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001
+"""Punctuation that belongs to the word after it, and to the word before it (faster-whisper's defaults)."""
+APART = 100_000
+"""Frames between the windows of a batch, for faster-whisper's word times, which look at the end of the window before."""
+
+Features = npt.NDArray[np.float32]
+"""Log-mel spectrograms, shape (windows, mels, frames), 100 frames a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How tokens are looked for."""
+
+    beam_size: int
+    """At temperature 0."""
+    best_of: int
+    """Samples of which the likeliest is taken, above temperature 0."""
+    temperatures: Sequence[float]
+    suppressed: Sequence[int]
+    """Tokens that are never taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One decoding of a window."""
+
+    tokens: Sequence[int]
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    temperature: float
+    languages: Mapping[str, float] = field(default_factory=dict)
+    """ISO 639-1 code → its probability from the sound, the likeliest first; empty for models of one language."""
+
+    @property
+    def loops(self) -> bool:
+        """Whether the text says the same again and again."""
+        return (compression_ratio(self.text) or 0.0) > COMPRESSION_RATIO
+
+    @property
+    def silent(self) -> bool:
+        """Whether the model itself takes the window for silence."""
+        return self.no_speech_prob > NO_SPEECH_PROB and self.avg_logprob < LOGPROB
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a hotter decoding may be better."""
+        return not self.silent and (self.loops or self.avg_logprob < LOGPROB)
+
+
+def decode(
+    model: "WhisperModel",
+    features: Features,
+    prompts: Sequence[list[int]],
+    tokenizer: "Tokenizer",
+    search: Search,
+    seconds: Sequence[float],
+) -> list[tuple[Decoded, list[Word]]]:
+    """Decode windows.
+
+    Args:
+        model: the loaded model.
+        features: of the windows.
+        prompts: of the windows, all of one length: CTranslate2 wants that.
+        tokenizer: of the language of all.
+        search: how.
+        seconds: lengths of the windows; what follows is padding.
+
+    Returns:
+        For each window its decoding, and its words with times from its start, written with the space before them.
+    """
+    encoded = model.encode(features)
+    tries = [[d] for d in _generate(model, encoded, prompts, tokenizer, search, search.temperatures[0])]
+    for temperature in search.temperatures[1:]:
+        again = [i for i, t in enumerate(tries) if t[-1].doubtful]
+        if not again:
+            break
+        # an encoder's output cannot be taken apart: the few windows that need it are encoded again
+        some = model.encode(features[again])
+        hotter = _generate(model, some, [prompts[i] for i in again], tokenizer, search, temperature)
+        for i, decoded in zip(again, hotter, strict=True):
+            tries[i].append(decoded)
+    best = [t[-1] if not t[-1].doubtful else _least_bad(t) for t in tries]
+    if model.model.is_multilingual:
+        best = [replace(d, languages=found) for d, found in zip(best, languages(model, encoded), strict=True)]
+    return list(zip(best, _words(model, encoded, best, tokenizer, seconds), strict=True))
+
+
+def languages(model: "WhisperModel", encoded: Any) -> list[dict[str, float]]:
+    """What each encoded window sounds like: ISO 639-1 code → probability, the likeliest first. One step of the decoder."""
+    return [
+        {token.removeprefix("<|").removesuffix("|>"): float(probability) for token, probability in found}
+        for found in model.model.detect_language(encoded)
+    ]
+
+
+def _generate(
+    model: "WhisperModel",
+    encoded: Any,
+    prompts: Sequence[list[int]],
+    tokenizer: "Tokenizer",
+    search: Search,
+    temperature: float,
+) -> list[Decoded]:
+    how = (
+        {"beam_size": 1, "num_hypotheses": search.best_of, "sampling_topk": 0, "sampling_temperature": temperature}
+        if temperature > 0
+        else {"beam_size": search.beam_size}
+    )
+    results = model.model.generate(
+        encoded,
+        list(prompts),
+        max_length=model.max_length,
+        return_scores=True,
+        return_no_speech_prob=True,
+        suppress_tokens=list(search.suppressed),
+        **how,
+    )
+    decoded = []
+    for result in results:
+        tokens = result.sequences_ids[0]
+        # CTranslate2 gives the mean over the tokens, Whisper counts the end token too
+        logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)
+        decoded.append(
+            Decoded(tokens, tokenizer.decode(tokens).strip(), logprob, float(result.no_speech_prob), temperature)
+        )
+    return decoded
+
+
+def _least_bad(tries: Sequence[Decoded]) -> Decoded:
+    """The likeliest of those that do not loop, else of all."""
+    return max([t for t in tries if not t.loops] or tries, key=lambda t: t.avg_logprob)
+
+
+def _words(
+    model: "WhisperModel", encoded: Any, windows: Sequence[Decoded], tokenizer: "Tokenizer", seconds: Sequence[float]
+) -> list[list[Word]]:
+    segments: Any = [  # annotated as one list of segments, used as one list per window
+        [{"seek": i * APART, "tokens": d.tokens, "start": 0.0, "end": 0.0}] for i, d in enumerate(windows)
+    ]
+    for i, (segment,) in enumerate(segments):
+        segment["start"] = i * APART / model.frames_per_second
+        segment["end"] = segment["start"] + seconds[i]
+    frames: Any = [min(math.ceil(s * model.frames_per_second), 3000) for s in seconds]  # as above
+    before = -float(APART)
+    model.add_word_timestamps(segments, tokenizer, encoded, frames, PREPENDED, APPENDED, before)
+    timed = []
+    for i, (decoded, (segment,)) in enumerate(zip(windows, segments, strict=True)):
+        offset = i * APART / model.frames_per_second
+        words = [
+            Word(w["word"], float(w["start"]) - offset, float(w["end"]) - offset, float(w["probability"]))
+            for w in segment.get("words") or ()
+        ]
+        # text too short to be aligned stays, without times
+        timed.append(words or [Word(f" {word}", None, None, None) for word in decoded.text.split()])
+    return timed

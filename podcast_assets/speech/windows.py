@@ -1,0 +1,129 @@
+"""What a recognizer hears at once: turns cut into pieces, and short pieces of one speaker packed into windows.
+
+A recognizer that always computes a whole window (Whisper: 30 s) spends most of its time on silence when it is given one short
+turn at a time; packed windows took 2.4 times less on speech of short turns.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples, Turn
+
+SHORTEST_SECONDS = 0.05
+"""Less than this is not looked at: no word is that short."""
+PAUSE_SECONDS = 0.5
+"""Silence between packed pieces: words do not run together, and a time a few frames off still falls to its own piece."""
+REACH = 40
+"""Pieces among which one speaker's next is looked for, so that a window spans a few minutes of an episode, not all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a turn. Samples from the start of the episode."""
+
+    turn: int
+    """Index of the turn that it belongs to."""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Pieces of one speaker, in order, that are heard at once, with `PAUSE_SECONDS` of silence between them."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def offsets(self) -> list[int]:
+        """Where each piece starts in the window, in samples."""
+        pause = round(PAUSE_SECONDS * SAMPLE_RATE)
+        lengths = [p.end - p.start + pause for p in self.pieces]
+        return [0, *np.cumsum(lengths[:-1]).tolist()]
+
+    def __len__(self) -> int:
+        last = self.pieces[-1]
+        return self.offsets[-1] + last.end - last.start
+
+    def samples(self, audio: Audio) -> Samples:
+        """The window's sound, shape (len(self),)."""
+        if len(self.pieces) == 1:
+            return audio[self.pieces[0].start : self.pieces[0].end]
+        sound = np.zeros(len(self), np.float32)
+        for piece, at in zip(self.pieces, self.offsets, strict=True):
+            sound[at : at + piece.end - piece.start] = audio[piece.start : piece.end]
+        return sound
+
+    def place(self, start: float, end: float) -> tuple[int, float, float]:
+        """Index of the piece that a stretch of the window belongs to, by its middle, and its times in the episode, s."""
+        middle = (start + end) / 2 * SAMPLE_RATE
+        pause = PAUSE_SECONDS / 2 * SAMPLE_RATE
+        offsets = self.offsets
+        index = next((i for i in reversed(range(len(offsets))) if middle >= offsets[i] - pause), 0)
+        shift = (self.pieces[index].start - offsets[index]) / SAMPLE_RATE
+        return index, start + shift, end + shift
+
+
+def cut_turns(audio: Audio, turns: Sequence[Turn], longest_seconds: float) -> Iterator[Piece]:
+    """Pieces of at most `longest_seconds` that cover the turns. Turns outside the audio or without length have none."""
+    longest = int(longest_seconds * SAMPLE_RATE)
+    shortest = int(SHORTEST_SECONDS * SAMPLE_RATE)
+    for i, turn in enumerate(turns):
+        start = max(0, round(turn.start * SAMPLE_RATE))
+        end = min(len(audio), round(turn.end * SAMPLE_RATE))
+        while end - start > longest:
+            cut = start + quietest(audio[start : min(end, start + longest + SAMPLE_RATE)], longest)
+            yield Piece(i, start, cut)
+            start = cut
+        if end - start >= shortest:
+            yield Piece(i, start, end)
+
+
+def quietest(audio: Samples, longest: int) -> int:
+    """Where to cut a stretch that is longer than `longest` samples: the middle of the quietest fifth of a second.
+
+    It is looked for between half of `longest` and `longest`, and not so near to the end that a scrap would be left.
+    """
+    frame, wide = SAMPLE_RATE // 100, 20
+    last = min(longest, max(longest // 2 + wide * frame, len(audio) - SAMPLE_RATE))
+    near = audio[longest // 2 : last]
+    frames = near[: len(near) // frame * frame].reshape(-1, frame)
+    energy = np.einsum("ij,ij->i", frames, frames)
+    if len(energy) < wide:
+        return last
+    around = np.convolve(energy, np.ones(wide, np.float32), "valid")
+    return longest // 2 + (int(around.argmin()) + wide // 2) * frame
+
+
+def pack(pieces: Sequence[Piece], turns: Sequence[Turn], longest_seconds: float) -> list[Window]:
+    """Windows of at most `longest_seconds`: each takes the next pieces of one speaker that fit, from a few minutes of speech.
+
+    Pieces whose speaker nobody knows are packed as if they were one speaker's.
+    """
+    longest = int(longest_seconds * SAMPLE_RATE)
+    pause = round(PAUSE_SECONDS * SAMPLE_RATE)
+    windows: list[Window] = []
+    open_windows: dict[str | None, list[int]] = {}
+    filled: dict[str | None, int] = {}
+
+    def close(speaker: str | None) -> None:
+        if chosen := open_windows.pop(speaker, None):
+            windows.append(Window(tuple(pieces[i] for i in chosen)))
+
+    for i, piece in enumerate(pieces):
+        for speaker in [s for s, chosen in open_windows.items() if i - chosen[0] >= REACH]:
+            close(speaker)
+        speaker = turns[piece.turn].speaker
+        length = piece.end - piece.start
+        if speaker in open_windows and filled[speaker] + pause + length > longest:
+            close(speaker)
+        if speaker in open_windows:
+            open_windows[speaker].append(i)
+            filled[speaker] += pause + length
+        else:
+            open_windows[speaker] = [i]
+            filled[speaker] = length
+    for speaker in list(open_windows):
+        close(speaker)
+    return windows

@@ -1,0 +1,169 @@
+"""Batches across episodes: full, halved when memory runs out, and one bad window alone with its error."""
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+import pytest
+
+from podcast_assets.speech import batches
+from podcast_assets.speech.batches import Batcher, Planned, Recognition, Sound
+from podcast_assets.speech.types import (
+    LANGUAGE_DIFFERS,
+    SAMPLE_RATE,
+    UNTRANSCRIBED,
+    Heard,
+    Speech,
+    Transcript,
+    Turn,
+    Word,
+)
+from podcast_assets.speech.windows import Piece, Window, cut_turns
+
+
+def speech(name: str, turns: int, language: str = "en", value: float = 0.1) -> Speech:
+    audio = np.full(turns * SAMPLE_RATE, value, np.float32)
+    return Speech(name, audio, [Turn(i, i + 1, "A") for i in range(turns)], language)
+
+
+def plan(item: Speech) -> list[Planned]:
+    return [Planned(Window((p,)), item.language, item.language) for p in cut_turns(item.audio, item.turns, 30)]
+
+
+class Listener:
+    """Hears how loud a window is, as a word; an error where `wrong` says so."""
+
+    def __init__(self, wrong: Callable[[Sequence[Sound]], Exception | None] = lambda sounds: None) -> None:
+        self.sizes: list[int] = []
+        self.keys: list[Hashable] = []
+        self.wrong = wrong
+
+    def __call__(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        if error := self.wrong(sounds):
+            raise error
+        self.sizes.append(len(sounds))
+        self.keys.append(key)
+        return [Recognition([Word(f" {s.content[0]:.1f}", 0.0, s.seconds, 1.0)], -0.5) for s in sounds]
+
+
+def transcripts(heard: Heard) -> Sequence[Transcript]:
+    assert not isinstance(heard.transcripts, Exception), heard.transcripts
+    return heard.transcripts
+
+
+def test_batches_are_filled_across_episodes() -> None:
+    listener = Listener()
+    work = [speech(f"e{i}", 3, value=i / 10) for i in range(10)]
+    heard = list(Batcher("tool", plan, listener, 8).transcribe(work))
+    assert listener.sizes == [8, 8, 8, 6]
+    assert [h.speech.episode for h in heard] == [f"e{i}" for i in range(10)]
+    for i, item in enumerate(heard):
+        assert [t.text for t in transcripts(item)] == [f"{i / 10:.1f}"] * 3
+        assert [t.words[0].start for t in transcripts(item)] == [0.0, 1.0, 2.0]
+
+
+def test_an_episode_is_given_back_before_the_next_but_one_batch_is_begun() -> None:
+    """What is done is checkpointed: a crash later costs the episodes in flight, no more."""
+    taken: list[str] = []
+
+    def source() -> object:
+        for i in range(20):
+            taken.append(f"e{i}")
+            yield speech(f"e{i}", 4)
+
+    first = next(iter(Batcher("tool", plan, Listener(), 4).transcribe(source())))  # type: ignore[arg-type]
+    assert (first.speech.episode, len(taken)) == ("e0", 2)
+
+
+def test_only_windows_of_one_key_share_a_batch() -> None:
+    listener = Listener()
+    work = [speech(f"e{i}", 2, "en" if i % 2 else "de") for i in range(8)]
+    assert len(list(Batcher("tool", plan, listener, 4).transcribe(work))) == 8
+    assert listener.sizes == [4, 4, 4, 4]
+    assert set(listener.keys) == {"en", "de"}
+
+
+def test_out_of_memory_halves_the_batch_for_good_and_loses_nothing() -> None:
+    def wrong(sounds: Sequence[Sound]) -> Exception | None:
+        return RuntimeError("CUDA failed with error out of memory") if len(sounds) > 3 else None
+
+    listener = Listener(wrong)
+    batcher = Batcher("tool", plan, listener, 16)
+    heard = list(batcher.transcribe([speech(f"e{i}", 5, value=i / 10) for i in range(8)]))
+    assert [[t.text for t in transcripts(h)] for h in heard] == [[f"{i / 10:.1f}"] * 5 for i in range(8)]
+    assert batcher.batch_size == 2
+    assert max(listener.sizes) == 2
+
+
+def test_one_window_that_cannot_be_done_is_flagged_and_takes_no_other_down() -> None:
+    def wrong(sounds: Sequence[Sound]) -> Exception | None:
+        return ValueError("no such mel") if any(s.content[0] > 0.8 for s in sounds) else None
+
+    bad = speech("bad", 3)
+    bad.audio[SAMPLE_RATE : 2 * SAMPLE_RATE] = 0.9  # type: ignore[index]
+    heard = list(Batcher("tool", plan, Listener(wrong), 8).transcribe([speech("a", 2), bad, speech("c", 2)]))
+    assert [h.fallback for h in heard] == [None, "tool: 1 of 3 segments: ValueError: no such mel", None]
+    (one, two, three) = transcripts(heard[1])
+    assert ((one.text, two.text, three.text), two.flags) == (("0.1", "", "0.1"), (UNTRANSCRIBED,))
+
+
+def test_an_episode_of_which_nothing_can_be_done_has_its_error() -> None:
+    heard = list(Batcher("tool", plan, Listener(lambda sounds: ValueError("no")), 8).transcribe([speech("a", 2)]))
+    assert isinstance(heard[0].transcripts, ValueError)
+
+
+def test_a_broken_device_concerns_every_episode() -> None:
+    broken = RuntimeError("CUDA error: an illegal memory access was encountered")
+    with pytest.raises(RuntimeError, match="illegal memory"):
+        list(Batcher("tool", plan, Listener(lambda sounds: broken), 8).transcribe([speech("a", 2)]))
+
+
+def test_episodes_do_not_wait_for_ever_in_a_rare_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "WAITING_SECONDS", 10.0)
+    batcher = Batcher("tool", plan, Listener(), 8)
+    work = [speech("rare", 1, "is"), *(speech(f"e{i}", 3) for i in range(12))]
+    names = [h.speech.episode for h in batcher.transcribe(work)]
+    assert sorted(names) == sorted(s.episode for s in work)
+    assert names.index("rare") < 6
+
+
+def test_an_episode_without_speech_is_done_at_once() -> None:
+    nothing = Speech("none", np.zeros(0, np.float32), [Turn(0, 1, "A")], "en")
+    (heard,) = Batcher("tool", plan, Listener(), 8).transcribe([nothing])
+    assert [t.text for t in transcripts(heard)] == [""]
+
+
+def test_a_turn_of_several_windows_is_one_text_in_order() -> None:
+    audio = np.concatenate([np.full(SAMPLE_RATE, v, np.float32) for v in (0.1, 0.2, 0.3)])
+    item = Speech("long", audio, [Turn(0, 3, "A")], "en")
+    seconds = [Planned(Window((Piece(0, i * SAMPLE_RATE, (i + 1) * SAMPLE_RATE),)), "en", "en") for i in range(3)]
+    (heard,) = Batcher("tool", lambda s: seconds, Listener(), 2).transcribe([item])
+    (transcript,) = transcripts(heard)
+    assert transcript.text == "0.1 0.2 0.3"
+    times = [t for w in transcript.words for t in (w.start, w.end) if t is not None]
+    assert len(times) == 6
+    assert times == sorted(times)
+    assert transcript.avg_logprob == pytest.approx(-0.5)
+
+
+def test_what_sounds_like_another_language_is_flagged() -> None:
+    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        return [Recognition([], language_probability=0.1, heard_language=("de", 0.85)) for _ in sounds]
+
+    (heard,) = Batcher("tool", plan, recognize, 2).transcribe([speech("a", 1, "en")])
+    (transcript,) = transcripts(heard)
+    assert (transcript.flags, transcript.language, transcript.language_probability) == ((LANGUAGE_DIFFERS,), "en", 0.1)
+
+
+def test_words_of_a_packed_window_go_to_their_turns() -> None:
+    window = Window((Piece(0, 0, SAMPLE_RATE), Piece(2, 2 * SAMPLE_RATE, 3 * SAMPLE_RATE)))
+    turns = [Turn(0, 1, "A"), Turn(1, 2, "B"), Turn(2, 3, "A")]
+
+    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        return [Recognition([Word(" one", 0.1, 0.9, 0.5), Word(" three", 1.6, 2.2, 0.5), Word(".", None, None, None)])]
+
+    (heard,) = Batcher("tool", lambda s: [Planned(window)], recognize, 2).transcribe(
+        [Speech("e", np.zeros(3 * SAMPLE_RATE, np.float32), turns)]
+    )
+    one, two, three = transcripts(heard)
+    assert (one.text, two.text, three.text) == ("one", "", "three.")
+    assert (three.words[0].start, three.words[0].end) == (2.1, 2.7)

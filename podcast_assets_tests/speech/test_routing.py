@@ -1,0 +1,195 @@
+"""Which engine hears which episode, and what becomes of one whose engine fails: another takes over, and says so."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.errors import BadInput
+from podcast_assets.routes import parse_routes
+from podcast_assets.speech.routing import FALLBACK, Route, Routed
+from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript, Turn, Word, one_by_one
+
+LOADED: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_loaded() -> None:
+    LOADED.clear()
+
+
+class Voice(Engine):
+    """Says its name for every turn. A turn of an episode named in `fails` cannot be done; `identifies` is what it hears."""
+
+    name: ClassVar[str] = "voice"
+
+    says: str
+    fails: tuple[str, ...] = ()
+    half: tuple[str, ...] = ()
+    """Episodes of which it can do every turn but the first."""
+    identifies: str | None = None
+    unavailable: bool = False
+    broken: bool = False
+
+    def load(self, device: str | None = None) -> Any:
+        if self.unavailable:
+            raise EngineUnavailable(f"{self.says} is not installed")
+        LOADED.append(self.says)
+        return IdentifyingWorker(self) if self.identifies else Worker(self)
+
+    def devices(self) -> list[str]:
+        return ["cuda:0"] if self.says == "gpu" else []
+
+
+class Worker:
+    def __init__(self, engine: Voice) -> None:
+        self.engine = engine
+
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        return one_by_one(self.one, work)
+
+    def one(self, speech: Speech) -> Sequence[Transcript]:
+        if self.engine.broken:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        if speech.episode in self.engine.fails:
+            raise RuntimeError(f"{self.engine.says} fell over")
+        made = [
+            Transcript(self.engine.says, [Word(self.engine.says, t.start, t.end, 1.0)], speech.language)
+            for t in speech.turns
+        ]
+        if speech.episode in self.engine.half:
+            made[0] = Transcript("", flags=(UNTRANSCRIBED,), language=speech.language)
+        return made
+
+
+class IdentifyingWorker(Worker):
+    def identify_speech(self, speech: Speech) -> tuple[str | None, float | None]:
+        return self.engine.identifies, 0.9
+
+
+def speech(name: str, language: str | None = "en", turns: int = 2) -> Speech:
+    return Speech(
+        name, np.zeros(turns * SAMPLE_RATE, np.float32), [Turn(i, i + 1, "A") for i in range(turns)], language
+    )
+
+
+def routed(**routes: Voice | tuple[Voice, ...]) -> Routed:
+    return Routed(
+        routes=tuple(
+            Route(language="*" if name == "any" else name, chain=chain if isinstance(chain, tuple) else (chain,))
+            for name, chain in routes.items()
+        )
+    )
+
+
+def hear(engine: Routed, *work: Speech) -> dict[str, Heard]:
+    return {h.speech.episode: h for h in engine.load().transcribe(work)}
+
+
+def texts(heard: Heard) -> list[str]:
+    assert not isinstance(heard.transcripts, Exception), heard.transcripts
+    return [t.text for t in heard.transcripts]
+
+
+def test_each_language_has_its_engine_and_only_those_that_are_needed_are_loaded() -> None:
+    table = routed(zh=Voice(says="chinese"), en=Voice(says="english"), any=Voice(says="any"))
+    heard = hear(table, speech("a", "zh"), speech("b", "de"), speech("c", "zh"))
+    assert {k: texts(v)[0] for k, v in heard.items()} == {"a": "chinese", "b": "any", "c": "chinese"}
+    assert sorted(LOADED) == ["any", "chinese"]
+    assert all(h.fallback is None for h in heard.values())
+
+
+def test_an_unknown_language_is_identified_first_and_never_taken_for_english() -> None:
+    table = routed(zh=Voice(says="chinese"), en=Voice(says="english"), any=Voice(says="any", identifies="zh"))
+    heard = hear(table, speech("a", None))
+    assert texts(heard["a"]) == ["chinese", "chinese"]
+    assert "english" not in LOADED
+
+
+def test_where_one_engine_fails_the_next_takes_over_and_says_so() -> None:
+    table = routed(any=(Voice(says="first", fails=("b",)), Voice(says="second", fails=("b",)), Voice(says="third")))
+    heard = hear(table, speech("a"), speech("b"))
+    assert (texts(heard["a"]), texts(heard["b"])) == (["first", "first"], ["third", "third"])
+    assert heard["a"].fallback is None
+    told = heard["b"].fallback or ""
+    assert "first fell over" in told
+    assert "second fell over" in told
+    assert "did 2 of 2 segments" in told
+    made = heard["b"].transcripts
+    assert not isinstance(made, Exception)
+    assert all(FALLBACK in t.flags for t in made)
+
+
+def test_only_the_turns_that_failed_go_to_the_next_engine() -> None:
+    heard = hear(routed(any=(Voice(says="first", half=("a",)), Voice(says="second"))), speech("a", turns=3))
+    assert texts(heard["a"]) == ["second", "first", "first"]
+    made = heard["a"].transcripts
+    assert not isinstance(made, Exception)
+    assert [t.flags for t in made] == [(FALLBACK,), (), ()]
+    assert [w.start for t in made for w in t.words] == [0, 1, 2]
+
+
+def test_a_turn_that_nobody_can_do_is_empty_and_flagged_not_lost() -> None:
+    heard = hear(routed(any=Voice(says="first", half=("a",))), speech("a"))
+    made = heard["a"].transcripts
+    assert not isinstance(made, Exception)
+    assert [(t.text, t.flags) for t in made] == [("", (UNTRANSCRIBED,)), ("first", ())]
+
+
+def test_an_episode_that_no_engine_can_do_fails_with_what_the_first_one_said() -> None:
+    heard = hear(routed(any=(Voice(says="first", fails=("a",)), Voice(says="second", fails=("a",)))), speech("a"))
+    error = heard["a"].transcripts
+    assert isinstance(error, RuntimeError)
+    assert str(error) == "first fell over"
+    assert "second fell over" in error.__notes__[0]
+
+
+def test_a_fallback_that_is_not_installed_is_told_but_a_first_engine_stops_the_run() -> None:
+    missing = Voice(says="missing", unavailable=True)
+    heard = hear(routed(any=(Voice(says="first", fails=("a",)), missing)), speech("a"), speech("b"))
+    assert isinstance(heard["a"].transcripts, RuntimeError)
+    assert texts(heard["b"]) == ["first", "first"]
+    with pytest.raises(EngineUnavailable, match="missing is not installed"):
+        hear(routed(any=(missing, Voice(says="second"))), speech("a"))
+
+
+def test_a_broken_device_is_not_answered_with_a_worse_engine() -> None:
+    heard = hear(routed(any=(Voice(says="gpu", broken=True), Voice(says="second"))), speech("a"))
+    assert isinstance(heard["a"].transcripts, RuntimeError)
+
+
+def test_a_language_without_a_route_is_one_episode_s_trouble() -> None:
+    heard = hear(routed(zh=Voice(says="chinese"), en=Voice(says="english")), speech("a", "de"), speech("b", "zh"))
+    assert isinstance(heard["a"].transcripts, BadInput)
+    assert texts(heard["b"])[0] == "chinese"
+
+
+def test_another_route_s_engine_does_not_concern_an_episode_whose_language_is_known() -> None:
+    before = routed(zh=Voice(says="chinese"), any=Voice(says="any"))
+    after = routed(zh=Voice(says="a newer one"), any=Voice(says="any"))
+    for language, same in (("en", True), ("zh", False), (None, False)):
+        inputs = {"language": language}
+        assert (before.narrowed(inputs).identity() == after.narrowed(inputs).identity()) is same
+
+
+def test_a_fallback_is_not_part_of_what_a_result_is() -> None:
+    plain = routed(any=Voice(says="any"))
+    assert plain.identity() == routed(any=(Voice(says="any"), Voice(says="second"))).identity()
+
+
+def test_all_engines_share_the_device_of_those_that_want_one() -> None:
+    assert routed(zh=Voice(says="gpu"), en=Voice(says="english"), any=Voice(says="gpu")).devices() == ["cuda:0"]
+
+
+def test_a_routing_table_is_read() -> None:
+    assert parse_routes("zh=firered>faster-whisper, *=faster-whisper") == {
+        "zh": ("firered", "faster-whisper"),
+        "*": ("faster-whisper",),
+    }
+    assert parse_routes("cn=paraformer,English=parakeet") == {"zh": ("paraformer",), "en": ("parakeet",)}
+    with pytest.raises(ValueError, match="'zh' is not a route"):
+        parse_routes("zh,en=x")
+    with pytest.raises(ValueError, match="'klingon' in 'klingon=x' is no language"):
+        parse_routes("klingon=x")

@@ -1,0 +1,152 @@
+"""The stages diarize and transcribe on real audio: what they write, and what a failing engine leaves behind."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+import pytest
+
+from podcast_assets import demo
+from podcast_assets.audio.ingest import make_working
+from podcast_assets.engines import Engine, make_engine
+from podcast_assets.schema import SPEAKERS
+from podcast_assets.speech.routing import Route, Routed
+from podcast_assets.speech.rttm import parse_rttm
+from podcast_assets.speech.segmentation import PRESETS
+from podcast_assets.speech.types import Audio, Diarization, Heard, Speech, one_by_one
+from podcast_assets.stages.diarize import Diarize
+from podcast_assets.stages.results import Committed
+from podcast_assets.stages.runner import run_stage
+from podcast_assets.stages.stage import Episode
+from podcast_assets.stages.transcribe import Transcribe
+from podcast_assets.store import Store, diarization_key, working_key
+
+FILES = ("night-science.mp3", "water-history.opus")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, float]]:
+    """A store with working audio, and the lengths of its episodes."""
+    store = Store.at(tmp_path_factory.mktemp("store"))
+    lengths = {}
+    for file in FILES:
+        with store.writing(working_key(f"{file}0")) as target:
+            lengths[file] = make_working(demo.BATCH / file, target).duration
+    return store, lengths
+
+
+def episodes(lengths: dict[str, float], **inputs: Any) -> list[Episode]:
+    return [
+        Episode(Path(file).stem, file, seconds, {"working": working_key(f"{file}0"), **inputs})
+        for file, seconds in lengths.items()
+    ]
+
+
+class Deaf(Engine):
+    """A diarizer that fails for the episodes that are longer than some seconds."""
+
+    name: ClassVar[str] = "deaf"
+    limit: float = 0.0
+
+    def load(self, device: str | None = None) -> Any:
+        return self
+
+    def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
+        raise RuntimeError("no ears")
+
+
+class Mute(Engine):
+    """A transcriber that fails for the episodes that are named."""
+
+    name: ClassVar[str] = "mute"
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    def load(self, device: str | None = None) -> Any:
+        return self
+
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        return one_by_one(self._fail, work)
+
+    def _fail(self, speech: Speech) -> Any:
+        raise RuntimeError("no voice")
+
+
+def diarize(filled: tuple[Store, dict[str, float]], engine: Engine, batch: str, **options: Any) -> pl.DataFrame:
+    store, lengths = filled
+    todo = episodes(lengths, min_speakers=None, max_speakers=None, segmentation=PRESETS["asr"].model_dump())
+    result = run_stage(Diarize(store, engine, PRESETS["asr"], batch), batch, todo, store, **options)
+    rows = result.table()
+    result.commit(store, rows)
+    return rows
+
+
+def test_the_full_diarization_and_the_voices_lie_beside_the_segments(filled: tuple[Store, dict[str, float]]) -> None:
+    store = filled[0]
+    rows = diarize(filled, make_engine("diarizer", "embedded"), "whole")
+    for file in FILES:
+        episode = Path(file).stem
+        own = rows.filter(episode_id=episode)
+        assert own["speaker"].n_unique() == 2
+        turns = parse_rttm(store.path(diarization_key("whole", episode, "rttm")).read_text())[episode]
+        assert {t.speaker for t in turns} == set(own["speaker"])
+        voices = store.read_table(diarization_key("whole", episode, "parquet"), SPEAKERS)
+        assert voices is not None
+        assert voices["speaker"].to_list() == sorted(set(own["speaker"]))
+        assert voices["seconds"].sum() == pytest.approx(sum(t.end - t.start for t in turns), abs=0.01)
+        assert voices["embedding"].list.len().n_unique() == 1
+    assert set(rows["flags"].list.len()) == {0}
+    assert rows["degraded"].all(), "made by an embedded engine"
+
+
+def test_where_the_diarizer_fails_the_episode_goes_on_without_speakers(filled: tuple[Store, dict[str, float]]) -> None:
+    store = filled[0]
+    rows = diarize(filled, Deaf(), "deaf")
+    assert rows["speaker"].null_count() == rows.height > 4
+    assert rows["flags"].to_list() == [["no_speakers"]] * rows.height
+    assert rows["degraded"].all()
+    committed = Committed.read(store, "diarized_segments", "deaf")
+    assert committed.provenance["fallback"].to_list() == ["deaf: RuntimeError: no ears; segments without speakers"] * 2
+    again = diarize(filled, Deaf(limit=0.0), "deaf")
+    assert again.equals(rows), "taken as it is, unless it is asked for anew"
+    assert (
+        run_stage(
+            Diarize(store, Deaf(), PRESETS["asr"], "deaf"),
+            "deaf",
+            episodes(filled[1], min_speakers=None, max_speakers=None, segmentation=PRESETS["asr"].model_dump()),
+            store,
+            retry_fallbacks=True,
+        ).ran
+        == 2
+    )
+
+
+def test_a_transcriber_that_fails_leaves_it_to_the_next_and_the_provenance_tells(
+    filled: tuple[Store, dict[str, float]],
+) -> None:
+    store, lengths = filled
+    segments = diarize(filled, make_engine("diarizer", "embedded"), "fallback")
+    chain = (Mute(), make_engine("transcriber", "faster-whisper", **demo.TRANSCRIBER, device="cpu", threads=1))
+    stage = Transcribe(store, Routed(routes=(Route(language="*", chain=chain),)))
+    todo = [
+        Episode(
+            e.episode_id,
+            e.source,
+            e.seconds,
+            {
+                **e.inputs,
+                "language": "en",
+                "hints": None,
+                "segments": segments.filter(episode_id=e.episode_id).select("segment_id", "start", "end", "speaker"),
+            },
+        )
+        for e in episodes(lengths)
+    ]
+    result = run_stage(stage, "fallback", todo, store)
+    rows = result.table()
+    assert rows.height == segments.height
+    assert rows["engine"].unique().to_list() == ["faster-whisper"]
+    assert rows["flags"].to_list() == [["fallback"]] * rows.height
+    assert rows["degraded"].all()
+    assert "science" in " ".join(rows["text"])
+    assert all("mute: RuntimeError: no voice" in f for f in result.provenance["fallback"])
