@@ -30,6 +30,8 @@ WAITING_SECONDS = 4 * 3600.0
 """Audio of episodes that wait for their last windows, at most: then batches go that are not full."""
 SURELY_ANOTHER = 0.8
 """Probability from which another language than the episode's is told (Emilia's threshold, He et al. 2024)."""
+DECIMALS = 4
+"""Of figures that a model gives. What follows depends on how many windows are computed together: sums in another order."""
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +254,7 @@ def _transcript(turn: Turn, parts: Sequence[_Part], language: str | None, *, fai
     temperatures = [p.recognition.temperature for p in parts if p.recognition.temperature is not None]
     probability = _mean([(p.recognition.language_probability, p.seconds) for p in parts])
     if probability is None and longest is not None:
-        probability = longest.planned.language_probability
+        probability = _rounded(longest.planned.language_probability)
     flags = [UNTRANSCRIBED] if failed else []
     if longest is not None and (heard := longest.recognition.heard_language):
         flags += [LANGUAGE_DIFFERS] if heard[0] != language and heard[1] >= SURELY_ANOTHER else []
@@ -279,10 +281,14 @@ def in_order(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
             before = end = min(max(end, start), turn.end)
             start, end = round(start, 3), round(end, 3)
         if written := word.word.strip():
-            yield Word(written, start, end, word.probability)
+            yield Word(written, start, end, _rounded(word.probability))
 
 
 def _mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
     known = [(value, weight) for value, weight in weighted if value is not None]
     total = sum(weight for _, weight in known)
-    return sum(value * weight for value, weight in known) / total if total else None
+    return _rounded(sum(value * weight for value, weight in known) / total) if total else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)

@@ -26,8 +26,6 @@ COMPRESSION_RATIO = 2.4
 is below the second or the compression ratio above the third (Radford et al. 2022, section 4.5)."""
 PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001
 """Punctuation that belongs to the word after it, and to the word before it (faster-whisper's defaults)."""
-APART = 100_000
-"""Frames between the windows of a batch, for faster-whisper's word times, which look at the end of the window before."""
 
 Features = npt.NDArray[np.float32]
 """Log-mel spectrograms, shape (windows, mels, frames), 100 frames a second."""
@@ -161,22 +159,41 @@ def _least_bad(tries: Sequence[Decoded]) -> Decoded:
 def _words(
     model: "WhisperModel", encoded: Any, windows: Sequence[Decoded], tokenizer: "Tokenizer", seconds: Sequence[float]
 ) -> list[list[Word]]:
-    segments: Any = [  # annotated as one list of segments, used as one list per window
-        [{"seek": i * APART, "tokens": d.tokens, "start": 0.0, "end": 0.0}] for i, d in enumerate(windows)
-    ]
-    for i, (segment,) in enumerate(segments):
-        segment["start"] = i * APART / model.frames_per_second
-        segment["end"] = segment["start"] + seconds[i]
+    texts: Any = [[t for t in d.tokens if t < tokenizer.eot] for d in windows]  # annotated as those of one window
     frames: Any = [min(math.ceil(s * model.frames_per_second), 3000) for s in seconds]  # as above
-    before = -float(APART)
-    model.add_word_timestamps(segments, tokenizer, encoded, frames, PREPENDED, APPENDED, before)
+    found = model.find_alignment(tokenizer, texts, encoded, frames)
     timed = []
-    for i, (decoded, (segment,)) in enumerate(zip(windows, segments, strict=True)):
-        offset = i * APART / model.frames_per_second
-        words = [
-            Word(w["word"], float(w["start"]) - offset, float(w["end"]) - offset, float(w["probability"]))
-            for w in segment.get("words") or ()
-        ]
+    for decoded, alignment, length in zip(windows, found, seconds, strict=True):
+        words = _Aligned(model, alignment).words(decoded.tokens, tokenizer, length)
         # text too short to be aligned stays, without times
         timed.append(words or [Word(f" {word}", None, None, None) for word in decoded.text.split()])
     return timed
+
+
+class _Aligned:
+    """Stands for the model where faster-whisper makes word times of one window that is aligned already.
+
+    Its way with a batch counts a window's times from the start of the first, and its rules for words that are too long then
+    depend on the place in the batch: they look at the window before, halve absolute times, and compare what rounding moved.
+    """
+
+    def __init__(self, model: "WhisperModel", alignment: Any) -> None:
+        self.frames_per_second = model.frames_per_second
+        self._alignment = alignment
+
+    def find_alignment(self, *_: Any) -> list[Any]:
+        return [self._alignment]
+
+    def words(self, tokens: Sequence[int], tokenizer: "Tokenizer", seconds: float) -> list[Word]:
+        from faster_whisper.transcribe import WhisperModel
+
+        segment: dict[str, Any] = {"seek": 0, "tokens": tokens, "start": 0.0, "end": seconds}
+        model: Any = self
+        nothing_before = -math.inf
+        encoded: Any = None
+        segments: Any = [[segment]]
+        WhisperModel.add_word_timestamps(model, segments, tokenizer, encoded, 0, PREPENDED, APPENDED, nothing_before)
+        return [
+            Word(w["word"], float(w["start"]), float(w["end"]), float(w["probability"]))
+            for w in segment.get("words") or ()
+        ]
