@@ -1,8 +1,8 @@
 """Batches of windows filled across episodes: many short episodes keep a recognizer as busy as a long one.
 
 An engine says how an episode is cut into windows, and recognizes a batch of them. What lies between is here: which windows
-wait for which batch, features made while the batch before is computed, a batch halved when memory runs out, and the way back
-from windows to the turns of their episodes.
+wait for which batch, features made and results taken while another batch is computed, a batch halved when memory runs out, and
+the way back from windows to the turns of their episodes.
 """
 
 import logging
@@ -105,7 +105,7 @@ class Batcher:
         Args:
             engine: name for the transcripts and messages.
             plan: cuts an episode; an error that it raises is the episode's.
-            recognize: gives one recognition per sound, in order; the sounds share the key.
+            recognize: gives one recognition per sound, in order; the sounds share the key. Called in a thread, always the same.
             batch_size: windows recognized together at most. Halved for good when memory runs out.
             prepare: makes features of a window's samples, in another thread.
         """
@@ -118,10 +118,11 @@ class Batcher:
         """Sizes of the batches so far, as they were recognized."""
 
     def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber.transcribe`."""
+        """See `Transcriber.transcribe`. A batch is recognized in a thread, while what came of the one before is written down."""
         done: list[Heard] = []
-        for (key, some), sounds in prefetched(self._batches(work, done), self._sounds, ahead=1):
-            for (job, i), recognition in zip(some, self._try(key, sounds.result()), strict=True):
+        ahead = prefetched(self._batches(work, done), self._sounds, ahead=1)
+        for ((_, some), _), recognized in prefetched(ahead, lambda b: self._try(b[0][0], b[1].result()), ahead=1):
+            for (job, i), recognition in zip(some, recognized.result(), strict=True):
                 job.heard[i] = recognition
                 job.left -= 1
                 if not job.left:

@@ -1,5 +1,6 @@
 """Batches across episodes: full, halved when memory runs out, and one bad window alone with its error."""
 
+import threading
 from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
@@ -61,8 +62,8 @@ def test_batches_are_filled_across_episodes() -> None:
         assert [t.words[0].start for t in transcripts(item)] == [0.0, 1.0, 2.0]
 
 
-def test_an_episode_is_given_back_before_the_next_but_one_batch_is_begun() -> None:
-    """What is done is checkpointed: a crash later costs the episodes in flight, no more."""
+def test_an_episode_is_given_back_while_the_next_batch_is_heard() -> None:
+    """What is done is checkpointed: a crash later costs the episodes in flight, no more: one heard, one being prepared."""
     taken: list[str] = []
 
     def source() -> object:
@@ -71,7 +72,23 @@ def test_an_episode_is_given_back_before_the_next_but_one_batch_is_begun() -> No
             yield speech(f"e{i}", 4)
 
     first = next(iter(Batcher("tool", plan, Listener(), 4).transcribe(source())))  # type: ignore[arg-type]
-    assert (first.speech.episode, len(taken)) == ("e0", 2)
+    assert (first.speech.episode, len(taken)) == ("e0", 3)
+
+
+def test_what_is_done_is_written_down_while_the_next_batch_is_heard() -> None:
+    """Whoever takes the episodes may be slow; the device is not to wait for it."""
+    second = threading.Event()
+
+    class Watched(Listener):
+        def __call__(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+            if self.sizes:
+                second.set()
+            return super().__call__(key, sounds)
+
+    stream = Batcher("tool", plan, Watched(), 4).transcribe([speech(f"e{i}", 4) for i in range(4)])
+    next(stream)
+    assert second.wait(10), "nobody has asked for the second episode yet"
+    assert len(list(stream)) == 3
 
 
 def test_only_windows_of_one_key_share_a_batch() -> None:
