@@ -9,8 +9,8 @@ import hashlib
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,7 +105,12 @@ class Engine(BaseModel):
 
     def versions(self) -> dict[str, str]:
         """Installed versions of the packages that the engine uses."""
-        return {p: importlib.metadata.version(p) for p in self.packages}
+        return {p: _version(p) for p in self.packages}
+
+
+@cache
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
 
 
 def hash_files(files: list[Path]) -> str:
@@ -123,14 +128,17 @@ def _sha256(file: Path, size: int, mtime_ns: int) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def engines(kind: str) -> Iterator[type[Engine]]:
+@cache
+def engines(kind: str) -> tuple[type[Engine], ...]:
     """Every engine of a kind ("diarizer", "transcriber", "scorer"), found by looking into its folder."""
     package = importlib.import_module(FOLDERS[kind])
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{package.__name__}.{info.name}")
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Engine) and value.__module__ == module.__name__:
-                yield value
+    names = [f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
+    return tuple(
+        value
+        for module in map(importlib.import_module, names)
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Engine) and value.__module__ == module.__name__
+    )
 
 
 def is_embedded(kind: str, name: str) -> bool:

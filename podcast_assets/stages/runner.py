@@ -205,7 +205,7 @@ def _keep(work: _Batch, done: Done, rows: pl.DataFrame, seconds: float) -> None:
         "source": episode.source,
         "fingerprint": fingerprint,
         "rows": rows.height,
-        "engine": engine.name if engine else None,
+        "engine": _made_by(engine, rows),
         "fallback": done.fallback,
         "made_with": made_with(stage, engine),
         "worker": f"{socket.gethostname()}:{os.getpid()}",
@@ -217,6 +217,12 @@ def _keep(work: _Batch, done: Done, rows: pl.DataFrame, seconds: float) -> None:
         log.warning("%s: %s: %s: %s", work.name, stage.name, episode.source, done.fallback)
     work.checkpoints.write(episode.episode_id, fingerprint, _stamp(stage, engine, fingerprint, rows), provenance)
     work.provenance[episode.episode_id] = table([provenance], PROVENANCE)
+
+
+def _made_by(engine: Engine | None, rows: pl.DataFrame) -> str | None:
+    """The engines that the rows name, where the one of the stage is composed of several."""
+    named = rows["engine"].drop_nulls().unique().sort() if "engine" in rows.columns else []
+    return ", ".join(named) or (engine.name if engine else None)
 
 
 def _length(rows: pl.DataFrame) -> float:
