@@ -19,6 +19,16 @@ def count() -> int:
     return ctranslate2.get_cuda_device_count()
 
 
+def use_only(chosen: str | None) -> None:
+    """Hide the other GPUs from this process and what it starts. Of use only before anything asks for GPUs.
+
+    Args:
+        chosen: numbers, as 0,2; None leaves all.
+    """
+    if chosen is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = chosen
+
+
 def physical(index: str) -> str:
     """The driver's name of the GPU that CUDA numbers so: CUDA_VISIBLE_DEVICES renumbers them for each process."""
     visible = [v.strip() for v in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if v.strip()]

@@ -75,6 +75,7 @@ def choose(settings: Settings) -> Profile:
     Raises:
         Misconfigured: there is no such profile, or a setting names an engine that there is not.
     """
+    gpus.use_only(settings.gpus)
     if settings.profile != "auto":
         return make_profile(settings, settings.profile, "it was asked for")
     wanted = "gpu" if gpus.count() else "cpu"

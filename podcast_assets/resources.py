@@ -44,6 +44,14 @@ class PipelineResource(dg.ConfigurableResource):
     retry_permanent: bool
     retry_fallbacks: bool
     prefetch: int
+    compute: str
+    ray_address: str | None
+    min_workers: int
+    max_workers: int | None
+    workers_per_gpu: int
+    worker_cpus: float
+    gpus: str | None
+    timeout: float
 
     @classmethod
     def of(cls, settings: Settings) -> "PipelineResource":

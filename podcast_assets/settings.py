@@ -104,6 +104,30 @@ class Settings(BaseSettings):
         default=False, description="Make anew what a fallback made because its engine failed; for one run."
     )
     prefetch: int = Field(default=2, ge=1, description="Episodes decoded ahead of the model.")
+    compute: Literal["local", "ray"] = Field(
+        default="local", description="Where stages compute: in the run's own process, or on workers of Ray."
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="Ray cluster: host:port from one of its machines, ray://host:10001 from elsewhere; unset: Ray on this machine.",
+    )
+    min_workers: int = Field(default=1, ge=1, description="Workers of a stage on Ray, at least.")
+    max_workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Workers of a stage on Ray, at most; unset: as many as the cluster has room for.",
+    )
+    workers_per_gpu: int = Field(default=1, ge=1, description="Workers on Ray that share a GPU.")
+    worker_cpus: float = Field(default=1.0, gt=0, description="CPU cores of a worker on Ray.")
+    gpus: str | None = Field(
+        default=None,
+        description="GPUs of this machine that may be used, as 0,2; unset: all (that CUDA_VISIBLE_DEVICES shows).",
+    )
+    timeout: float = Field(
+        default=7200.0,
+        gt=0,
+        description="Seconds after which a worker on Ray that has not finished an episode is ended, and the episode fails.",
+    )
     dagster_home: Path = Field(
         default=Path("dagster_home"),
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),

@@ -16,6 +16,7 @@ from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
+from podcast_assets.stages.compute import Compute
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.results import Committed, StageRun
 from podcast_assets.stages.runner import run_stage
@@ -159,7 +160,7 @@ def do_stage(
     batch: str,
     episodes: Sequence[Episode],
     room: Store,
-    worker: Callable[[], Any] | None = None,
+    compute: Compute | None = None,
 ) -> StageRun:
     """Run a stage as the settings say, with its progress as lines of Dagster's log."""
     return run_stage(
@@ -167,9 +168,8 @@ def do_stage(
         batch,
         episodes,
         room,
-        worker=worker,
+        compute=compute,
         report=lambda progress: context.log.info(str(progress)),
-        prefetch=settings.prefetch,
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,
     )

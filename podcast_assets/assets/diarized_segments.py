@@ -11,10 +11,10 @@ from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.checks import below_cap, no_failures, segments_in_order, speakers_known
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.speech.segmentation import PRESETS
+from podcast_assets.stages.compute import computing
 from podcast_assets.stages.diarize import Diarize
 from podcast_assets.stages.episode_wishes import speakers
 from podcast_assets.stages.speech_input import by_episode, episodes
-from podcast_assets.stages.worker import stage_worker
 
 
 @batch_asset(
@@ -36,7 +36,7 @@ def diarized_segments(
         stage = replace(any_batch, batch=batch)
         audio = upstream(room, "raw_audio", batch).rows
         todo = episodes(audio, lambda row: speakers(row["metadata"], settings) | {"segmentation": how.model_dump()})
-        run = do_stage(context, settings, stage, batch, todo, room, worker)
+        run = do_stage(context, settings, stage, batch, todo, room, compute)
         rows = run.table()
         run.commit(room, rows)
         segments = by_episode(rows)
@@ -68,5 +68,5 @@ def diarized_segments(
             },
         )
 
-    with stage_worker(any_batch) as worker:
+    with computing(any_batch, settings) as compute:
         return materialize_batches(context, store, work)

@@ -19,9 +19,9 @@ from podcast_assets.quality.policy import load_policy
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty
+from podcast_assets.stages.compute import computing
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
-from podcast_assets.stages.worker import stage_worker
 
 
 @batch_asset(
@@ -50,7 +50,7 @@ def quality_scores(
             audio.filter(pl.col("episode_id").is_in(list(transcribed.fingerprints))),
             lambda row: {"segments": spoken.get(row["episode_id"], nothing)},
         )
-        run = do_stage(context, settings, stage, batch, todo, room, worker)
+        run = do_stage(context, settings, stage, batch, todo, room, compute)
         rows = with_text_and_policy(run.table(), segments, transcribed.rows, policy)
         run.commit(room, rows)
         hours = rows.join(segments.select("segment_id", "duration"), on="segment_id", how="left")
@@ -86,5 +86,5 @@ def quality_scores(
             },
         )
 
-    with stage_worker(stage) as worker:
+    with computing(stage, settings) as compute:
         return materialize_batches(context, store, work)

@@ -12,8 +12,8 @@ from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.resources import PipelineResource, StoreResource
+from podcast_assets.stages.compute import computing
 from podcast_assets.stages.ingest import Ingest, ingest_episode
-from podcast_assets.stages.worker import stage_worker
 
 ARRIVAL = "arrival"
 """Metadata key of the signature of what had arrived, by which the sensor knows a batch that it did not start."""
@@ -50,7 +50,7 @@ def raw_audio(
                 if r.duplicate_of is None
             ],
             room,
-            worker,
+            compute,
         )
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures)
         run.commit(room, rows)
@@ -88,5 +88,5 @@ def raw_audio(
             },
         )
 
-    with stage_worker(stage) as worker:
+    with computing(stage, settings) as compute:
         return materialize_batches(context, store, work)

@@ -18,10 +18,10 @@ from podcast_assets.checks import languages_agree, no_failures, not_degraded, wo
 from podcast_assets.dataset import transcript
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty, schema
+from podcast_assets.stages.compute import computing
 from podcast_assets.stages.episode_wishes import hints
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.transcribe import Transcribe
-from podcast_assets.stages.worker import stage_worker
 from podcast_assets.store import Store, transcript_key
 
 
@@ -55,7 +55,7 @@ def transcripts(
                 "segments": spoken.get(row["episode_id"], nothing),
             },
         )
-        run = do_stage(context, settings, stage, batch, todo, room, worker)
+        run = do_stage(context, settings, stage, batch, todo, room, compute)
         rows = run.table()
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
         run.commit(room, rows)
@@ -90,7 +90,7 @@ def transcripts(
             },
         )
 
-    with stage_worker(stage) as worker:
+    with computing(stage, settings) as compute:
         return materialize_batches(context, store, work)
 
 

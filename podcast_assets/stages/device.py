@@ -12,6 +12,9 @@ from typing import IO
 
 from podcast_assets.gpus import physical
 
+DEVICE_ERRORS = 3
+"""Episodes in a row with device-like errors after which a worker stops, so that a broken GPU does not fail a whole batch."""
+
 log = logging.getLogger(__name__)
 
 
@@ -20,11 +23,15 @@ class BrokenDevice(RuntimeError):
 
 
 @contextlib.contextmanager
-def hold_device(devices: Sequence[str]) -> Iterator[str | None]:
+def hold_device(devices: Sequence[str], *, share: bool = False) -> Iterator[str | None]:
     """Hold the first of some devices ("cuda:0", "cuda:1") that nobody else holds, and give its name; None where none is needed.
 
     A pool of Dagster only counts runs: two runs, or one outside the queue, could still share a GPU by accident. The lock is an
     flock, so the kernel frees it when its holder dies, however it dies. While all are held, it waits.
+
+    Args:
+        devices: any of them will do.
+        share: with others that share it too; Ray counts how many of them a GPU takes.
     """
     if not devices:
         yield None
@@ -32,7 +39,7 @@ def hold_device(devices: Sequence[str]) -> Iterator[str | None]:
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(_lock_path(device).open("a")) for device in devices]
         waiting = False
-        while (index := _first_free(files)) is None:
+        while (index := _first_free(files, fcntl.LOCK_SH if share else fcntl.LOCK_EX)) is None:
             if not waiting:
                 log.info("waiting for one of the devices %s, which other processes hold", ", ".join(devices))
                 waiting = True
@@ -40,10 +47,10 @@ def hold_device(devices: Sequence[str]) -> Iterator[str | None]:
         yield devices[index]
 
 
-def _first_free(files: Sequence[IO[str]]) -> int | None:
+def _first_free(files: Sequence[IO[str]], kind: int) -> int | None:
     for index, file in enumerate(files):
         with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
             return index
     return None
 

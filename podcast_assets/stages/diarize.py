@@ -12,7 +12,7 @@ from podcast_assets.schema import SEGMENTS, SPEAKERS, Columns, table
 from podcast_assets.speech import rttm, vad
 from podcast_assets.speech.segmentation import Segmentation, segment
 from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
-from podcast_assets.stages.speech_input import read_audio
+from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
 from podcast_assets.store import Store, diarization_key
 
@@ -46,6 +46,10 @@ class Diarize:
     def prepare(self, episode: Episode) -> Pcm:
         """Working audio."""
         return read_audio(self.store, episode)
+
+    def smoke_test(self, worker: Diarizer) -> None:
+        """Diarize noise."""
+        worker.diarize(noise())
 
     def process_all(self, worker: Diarizer, work: Iterable[Ready]) -> Iterator[Done]:
         """One row per segment."""

@@ -6,11 +6,9 @@ An exception of one episode becomes its failure row and takes nothing else down.
 
 import datetime
 import logging
-import os
-import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,16 +17,14 @@ import polars as pl
 from podcast_assets.engines import Engine
 from podcast_assets.errors import BadInput, looks_like_device_error, store_trouble
 from podcast_assets.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
-from podcast_assets.stages.device import BrokenDevice
+from podcast_assets.stages.compute import Compute, Outcome
+from podcast_assets.stages.device import DEVICE_ERRORS, BrokenDevice
+from podcast_assets.stages.local import local_compute
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import Checkpoints, Committed, StageRun
-from podcast_assets.stages.stage import Done, Episode, Stage, engine_for, made_with, stage_fingerprint
+from podcast_assets.stages.stage import Episode, Stage, engine_for, made_with, stage_fingerprint
 from podcast_assets.stages.stream import outcomes
-from podcast_assets.stages.worker import stage_worker
 from podcast_assets.store import Store
-
-DEVICE_ERRORS = 3
-"""Episodes in a row with device-like errors after which the worker stops, so that a broken GPU does not fail a whole batch."""
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +55,8 @@ def run_stage(
     episodes: Sequence[Episode],
     store: Store,
     *,
-    worker: Callable[[], Any] | None = None,
+    compute: Compute | None = None,
     report: Report = lambda progress: None,
-    prefetch: int = 2,
     retry_permanent: bool = False,
     retry_fallbacks: bool = False,
 ) -> StageRun:
@@ -72,9 +67,9 @@ def run_stage(
         batch: the batch, for messages and keys.
         episodes: all episodes of the batch that this stage should have, in the batch's order.
         store: where checkpoints and earlier results lie.
-        worker: gives the loaded worker (of `stage_worker`), which other batches of the run share; None loads one for this batch.
+        compute: where it is computed (of `computing`), shared by the batches of a run; None is a worker of this process, for this
+            batch.
         report: called after each episode.
-        prefetch: episodes prepared ahead in threads.
         retry_permanent: try again even what failed because of its data.
         retry_fallbacks: make anew what a fallback made.
 
@@ -100,11 +95,11 @@ def run_stage(
     if todo and len(todo) < len(episodes):
         before = len(episodes) - len(todo)
         log.info("%s: %s takes %d of %d episodes from before", batch, stage.name, before, len(episodes))
-    if todo and worker is not None:
-        _do(work, todo, worker, report, prefetch)
+    if todo and compute is not None:
+        _do(work, todo, compute, report)
     elif todo:
-        with stage_worker(stage) as own:
-            _do(work, todo, own, report, prefetch)
+        with local_compute(stage, prefetch=2) as own:
+            _do(work, todo, own, report)
     order = [e.episode_id for e in episodes]
     return StageRun(
         stage=stage,
@@ -154,12 +149,12 @@ def _take(
     return False
 
 
-def _do(work: _Batch, todo: list[Episode], worker: Callable[[], Any], report: Report, prefetch: int) -> None:
+def _do(work: _Batch, todo: list[Episode], compute: Compute, report: Report) -> None:
     """Do the episodes and write down what became of each."""
-    began = before = time.monotonic()
+    began = time.monotonic()
     left = sum(e.seconds for e in todo)
     done = failed = device_errors = in_a_row = 0
-    for outcome in outcomes(work.stage, worker(), todo, prefetch):
+    for outcome in outcomes(compute, work.stage, todo):
         made, episode = outcome.done, outcome.done.episode
         left -= episode.seconds
         if isinstance(made.rows, Exception):
@@ -172,13 +167,12 @@ def _do(work: _Batch, todo: list[Episode], worker: Callable[[], Any], report: Re
             in_a_row = in_a_row + 1 if broken else 0
             if in_a_row >= DEVICE_ERRORS or device_errors == len(todo):
                 raise _broken(work, in_a_row, error) from error
-            work.failures[episode.episode_id] = _failure(work, episode, error)
+            work.failures[episode.episode_id] = _failure(work, outcome, error)
         else:
             in_a_row = 0
             done += 1
-            _keep(work, made, made.rows, outcome.preparation + time.monotonic() - before)
-        before = time.monotonic()
-        elapsed = before - began
+            _keep(work, outcome, made.rows)
+        elapsed = time.monotonic() - began
         report(
             Progress(
                 work.stage.name, work.name, episode.source, done, failed, len(todo), work.audio_seconds, left, elapsed
@@ -193,9 +187,10 @@ def _do(work: _Batch, todo: list[Episode], worker: Callable[[], Any], report: Re
         )
 
 
-def _keep(work: _Batch, done: Done, rows: pl.DataFrame, seconds: float) -> None:
+def _keep(work: _Batch, outcome: Outcome, rows: pl.DataFrame) -> None:
     """Write the checkpoint of an episode that is done."""
-    episode, stage = done.episode, work.stage
+    done, stage = outcome.done, work.stage
+    episode = done.episode
     engine = engine_for(stage, episode)
     length = episode.seconds or _length(rows)
     work.audio_seconds += length
@@ -208,9 +203,11 @@ def _keep(work: _Batch, done: Done, rows: pl.DataFrame, seconds: float) -> None:
         "engine": _made_by(engine, rows),
         "fallback": done.fallback,
         "made_with": made_with(stage, engine),
-        "worker": f"{socket.gethostname()}:{os.getpid()}",
+        "node": outcome.place.node,
+        "gpu": outcome.place.gpu,
+        "worker": outcome.place.worker,
         "audio_seconds": length,
-        "seconds": round(seconds, 3),
+        "seconds": round(outcome.seconds, 3),
         "finished_at": _now(),
     }
     if done.fallback:
@@ -251,7 +248,8 @@ def _broken(work: _Batch, count: int, error: Exception) -> BrokenDevice:
     )
 
 
-def _failure(work: _Batch, episode: Episode, error: Exception) -> dict[str, Any]:
+def _failure(work: _Batch, outcome: Outcome, error: Exception) -> dict[str, Any]:
+    episode = outcome.done.episode
     fingerprint = work.fingerprints[episode.episode_id]
     before = work.committed.failure(episode.episode_id)
     attempts = before["attempts"] if before is not None and before["fingerprint"] == fingerprint else 0
@@ -263,7 +261,7 @@ def _failure(work: _Batch, episode: Episode, error: Exception) -> dict[str, Any]
         "stage": work.stage.name,
         "error_type": type(error).__name__,
         "message": message,
-        "traceback": "".join(traceback.format_exception(error)),
+        "traceback": outcome.traceback or "".join(traceback.format_exception(error)),
         "permanent": isinstance(error, BadInput),
         "attempts": attempts + 1,
         "fingerprint": fingerprint,

@@ -9,7 +9,7 @@ from podcast_assets.engines import Engine
 from podcast_assets.quality.protocol import Scorer
 from podcast_assets.schema import QUALITY_SCORES, Columns
 from podcast_assets.speech.types import Pcm
-from podcast_assets.stages.speech_input import read_audio
+from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store import Store
 
@@ -41,6 +41,10 @@ class Score(OneByOne):
     def prepare(self, episode: Episode) -> Pcm:
         """Working audio."""
         return read_audio(self.store, episode)
+
+    def smoke_test(self, worker: Scorer) -> None:
+        """Score noise."""
+        worker.score(noise(), [(0.0, 2.0)])
 
     def process(self, worker: Scorer, episode: Episode, prepared: Pcm) -> pl.DataFrame:
         """One row per segment; a score that does not exist for a segment (too short, silent) is null."""

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from podcast_assets.speech.types import Pcm
+from podcast_assets.speech.types import SAMPLE_RATE, Pcm
 from podcast_assets.stages.stage import Episode
 from podcast_assets.store import Store
 
@@ -28,6 +29,11 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
 def by_episode(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The rows of each episode."""
     return {str(k[0]): v for k, v in table.partition_by("episode_id", as_dict=True).items()}
+
+
+def noise() -> Pcm:
+    """Two seconds of soft noise, for smoke tests."""
+    return Pcm(np.random.default_rng(0).normal(0, 300, 2 * SAMPLE_RATE).astype(np.int16))
 
 
 def read_audio(store: Store, episode: Episode) -> Pcm:

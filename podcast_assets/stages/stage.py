@@ -78,6 +78,14 @@ class Stage(Protocol):
         """What can be done ahead of the worker, in a thread: fetch and decode."""
         ...
 
+    def smoke_test(self, worker: Any) -> None:
+        """Do something small and made up, after a worker like this one failed as if its device were broken.
+
+        Raises:
+            Exception: it cannot.
+        """
+        ...
+
     def process_all(self, worker: Any, work: Iterable[Ready]) -> Iterator[Done]:
         """Each episode as soon as it is done, in any order; takes no more of them ahead than it computes together.
 
@@ -89,6 +97,9 @@ class Stage(Protocol):
 
 class OneByOne:
     """`Stage.process_all` of stages that do one episode after the other."""
+
+    def smoke_test(self, worker: Any) -> None:
+        """Nothing is tried."""
 
     def process(self, worker: Any, episode: Episode, prepared: Any) -> pl.DataFrame:
         """The rows of one episode.

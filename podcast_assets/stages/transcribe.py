@@ -11,7 +11,7 @@ from podcast_assets.schema import TRANSCRIPTS, Columns
 from podcast_assets.speech.routing import FALLBACK
 from podcast_assets.speech.text_language import text_language
 from podcast_assets.speech.types import UNTRANSCRIBED, Pcm, Speech, Transcriber, Transcript, Turn
-from podcast_assets.stages.speech_input import read_audio
+from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
 from podcast_assets.store import Store
 
@@ -38,6 +38,12 @@ class Transcribe:
     def prepare(self, episode: Episode) -> Pcm:
         """Working audio."""
         return read_audio(self.store, episode)
+
+    def smoke_test(self, worker: Transcriber) -> None:
+        """Transcribe noise."""
+        for heard in worker.transcribe([Speech("smoke test", noise(), [Turn(0.0, 2.0, None)], "en")]):
+            if isinstance(heard.transcripts, Exception):
+                raise heard.transcripts
 
     def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
         """One row per segment. The worker fills its batches across the episodes."""

@@ -13,11 +13,11 @@ from podcast_assets.engines import Engine
 from podcast_assets.errors import BadInput
 from podcast_assets.schema import SEGMENTS, Columns
 from podcast_assets.stages.device import BrokenDevice
+from podcast_assets.stages.local import local_compute
 from podcast_assets.stages.progress import Progress
 from podcast_assets.stages.results import Committed, StageRun
 from podcast_assets.stages.runner import NothingDone, run_stage
 from podcast_assets.stages.stage import Episode, OneByOne
-from podcast_assets.stages.worker import stage_worker
 from podcast_assets.store import Store, checkpoints_key, failures_key, provenance_key, table_key
 
 
@@ -255,9 +255,9 @@ def test_a_full_disk_stops_the_stage(store: Store) -> None:
 
 def test_batches_of_one_run_share_a_worker(store: Store) -> None:
     stage = Cut()
-    with stage_worker(stage) as worker:  # type: ignore[arg-type]
+    with local_compute(stage, 2) as compute:  # type: ignore[arg-type]
         for batch in ("b1", "b2"):
-            run_stage(stage, batch, episodes("a"), store, worker=worker)  # type: ignore[arg-type]
+            run_stage(stage, batch, episodes("a"), store, compute=compute)  # type: ignore[arg-type]
     assert stage.loads == 1
 
 

@@ -1,0 +1,66 @@
+"""Compute in this process: one worker, with episodes prepared ahead of it in threads."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from podcast_assets.gpus import physical
+from podcast_assets.stages.compute import Outcome, Place
+from podcast_assets.stages.device import hold_device
+from podcast_assets.stages.stage import Episode, Stage
+from podcast_assets.stages.stream import through
+
+
+class Local:
+    """A worker that is loaded once, when the first episode needs it, and holds its device until the run is done with it."""
+
+    def __init__(self, stage: Stage, prefetch: int, *, share_device: bool = False) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            stage: whose worker it is.
+            prefetch: episodes prepared ahead in threads.
+            share_device: others of this kind may compute on the same GPU; whoever counts them sees to it that they fit.
+        """
+        self._stage = stage
+        self._prefetch = prefetch
+        self._share = share_device
+        self._held = contextlib.ExitStack()
+        self._loaded: list[Any] = []
+        self.place = Place(socket.gethostname(), os.getpid())
+
+    def worker(self) -> Any:
+        """The loaded worker.
+
+        Raises:
+            EngineUnavailable: the engine or its model cannot be had here.
+        """
+        if not self._loaded:
+            devices = self._stage.engine.devices() if self._stage.engine else []
+            device = self._held.enter_context(hold_device(devices, share=self._share))
+            self._loaded.append(self._stage.load(device))
+            gpu = physical(device.removeprefix("cuda:")) if device else None
+            self.place = Place(self.place.node, self.place.process, gpu)
+        return self._loaded[0]
+
+    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
+        """See `Compute.stream`."""
+        worker = self.worker()
+        return through(stage, worker, episodes, self._prefetch, self.place)
+
+    def close(self) -> None:
+        """Give the device back."""
+        self._loaded.clear()
+        self._held.close()
+
+
+@contextlib.contextmanager
+def local_compute(stage: Stage, prefetch: int) -> Iterator[Local]:
+    """A worker of this process."""
+    local = Local(stage, prefetch)
+    try:
+        yield local
+    finally:
+        local.close()
