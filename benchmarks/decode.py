@@ -26,7 +26,7 @@ RATE = 16_000
 def by_librosa(file: str) -> npt.NDArray[np.float32]:
     import librosa
 
-    return librosa.load(file, sr=RATE, mono=True)[0]
+    return librosa.load(file, sr=RATE, mono=True, dtype=np.float32)[0].astype(np.float32, copy=False)
 
 
 def by_ffmpeg(file: str) -> npt.NDArray[np.float32]:
@@ -78,8 +78,13 @@ def alone(way: str, file: str) -> None:
     between = _cpu()
     audio = WAYS[way](file)
     level = float(audio[0]) if len(audio) == 2 else float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
-    peak = max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(json.dumps({"cpu": _cpu() - between, "start": between - before, "level": level, "peak": peak / 1024}))
+    print(json.dumps({"cpu": _cpu() - between, "start": between - before, "level": level, "peak": _peak()}))
+
+
+def _peak() -> float:
+    """Most memory of this process, MB. (`ru_maxrss` would begin with that of the process that started it.)"""
+    status = Path("/proc/self/status").read_text()
+    return float(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _cpu() -> float:

@@ -28,6 +28,7 @@ from podcast_assets.settings import Settings
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.speech.types import SAMPLE_RATE
 from podcast_assets.stages.diarize import Diarize
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
@@ -66,7 +67,9 @@ def stage(store: Store, name: str, hours: float) -> None:
                 "hints": None,
                 "segments": segments.select("segment_id", "start", "end", "speaker"),
             }
-        result = run_stage(work, "b", [Episode("long", "long", hours * 3600, inputs)], store, worker=lambda: loaded)
+        result = run_stage(
+            work, "b", [Episode("long", "long", hours * 3600, inputs)], store, compute=Local(work, 2, loaded=loaded)
+        )
         assert list(result.done) == ["long"], result.failures["traceback"][0]
         rows = result.table()
         result.commit(store, rows)

@@ -1,8 +1,10 @@
 """Peer and ours in turn: CPU time of each round, and the ratio of each round, so that what else the machine does hits both."""
 
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 
 
 def rounds(candidates: Mapping[str, Callable[[], object]], count: int, audio_seconds: float) -> None:
@@ -15,12 +17,55 @@ def rounds(candidates: Mapping[str, Callable[[], object]], count: int, audio_sec
     """
     for work in candidates.values():
         work()
+    _table({name: lambda w=work: _timed(w) for name, work in candidates.items()}, count, audio_seconds)
+
+
+def apart(builders: Mapping[str, Callable[[], Callable[[], object]]], count: int, audio_seconds: float) -> None:
+    """As `rounds`, with each candidate in a process of its own.
+
+    Args:
+        builders: name → what makes the work, there; called before anything heavy is imported or loaded here.
+        count: rounds.
+        audio_seconds: what each call works on, s.
+    """
+    fork = multiprocessing.get_context("fork")
+    children = {}
+    for name, build in builders.items():
+        ours, theirs = fork.Pipe()
+        process = fork.Process(target=_serve, args=(build, theirs), daemon=True)
+        process.start()
+        children[name] = process, ours
+        ours.recv()  # it is built and has worked once
+
+    def ask(pipe: Connection) -> float:
+        pipe.send(True)
+        return pipe.recv()
+
+    _table({name: lambda p=pipe: ask(p) for name, (_, pipe) in children.items()}, count, audio_seconds)
+    for process, pipe in children.values():
+        pipe.send(False)
+        process.join()
+
+
+def _serve(build: Callable[[], Callable[[], object]], pipe: Connection) -> None:
+    work = build()
+    work()
+    pipe.send(0.0)
+    while pipe.recv():
+        pipe.send(_timed(work))
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def _table(candidates: Mapping[str, Callable[[], float]], count: int, audio_seconds: float) -> None:
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(count):
-        for name, work in candidates.items():
-            begin = time.process_time()
-            work()
-            times[name].append(time.process_time() - begin)
+        for name, timed in candidates.items():
+            times[name].append(timed())
     peer = next(iter(times.values()))
     print(f"| {count} rounds | CPU s, median | x real time | peer ÷ this, median | least |\n|---|---|---|---|---|")
     for name, each in times.items():

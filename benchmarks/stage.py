@@ -15,7 +15,6 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,15 @@ from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
 from podcast_assets.speech.types import Turn
 from podcast_assets.speech.whisper_decoding import Decoded
 from podcast_assets.stages.diarize import segment_rows
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe, to_speech
 from podcast_assets.store import Store, working_key
 
 WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
+BATCH_SIZE = 16
+"""Windows, as on a GPU of 8 GB."""
 LOADS: list[str] = []
 
 
@@ -68,8 +70,9 @@ def fill(store: Store, minutes: float) -> list[Episode]:
     return found
 
 
-def stage(store: Store, engine: Routed, episodes: list[Episode], batch: str, worker: Callable[[], Any]) -> None:
-    result = run_stage(Transcribe(store, engine), batch, episodes, store, worker=worker)
+def stage(store: Store, engine: Routed, episodes: list[Episode], batch: str, loaded: Any) -> None:
+    work = Transcribe(store, engine)
+    result = run_stage(work, batch, episodes, store, compute=Local(work, 2, loaded=loaded))
     assert len(result.done) == len(episodes), result.failures
     result.commit(store, result.table())
 
@@ -87,7 +90,13 @@ def main() -> None:
         print(
             f"{len(episodes)} episodes, {seconds / 60:.0f} min; schema of segments: {empty(SEGMENTS).width} columns\n"
         )
-        engine = Routed(routes=(Route(language="*", chain=(Counted(**demo.TRANSCRIBER, device="cpu", threads=1),)),))
+        engine = Routed(
+            routes=(
+                Route(
+                    language="*", chain=(Counted(**demo.TRANSCRIBER, device="cpu", threads=1, batch_size=BATCH_SIZE),)
+                ),
+            )
+        )
         loaded = engine.load()
         added(store, engine, loaded, episodes, arguments.rounds)
         print(f"\nthe model was loaded {len(LOADS)} time(s)\n")
@@ -103,7 +112,7 @@ def added(store: Store, engine: Routed, loaded: Any, episodes: list[Episode], ro
     for i in range(rounds):
         for name, work in (
             ("model alone", lambda: list(loaded.transcribe(decoded))),
-            ("stage", lambda i=i: stage(store, engine, episodes, f"round-{i}", lambda: loaded)),
+            ("stage", lambda i=i: stage(store, engine, episodes, f"round-{i}", loaded)),
         ):
             begin = time.process_time()
             work()
@@ -131,7 +140,7 @@ def hidden(store: Store, engine: Routed, loaded: Any, episodes: list[Episode], s
             pace = speed if name == "simulated" else float("inf")
             slept = 0.0
             begin = time.monotonic()
-            stage(store, engine, episodes, f"gpu-{speed:g}-{name.replace(' ', '-')}", lambda: loaded)
+            stage(store, engine, episodes, f"gpu-{speed:g}-{name.replace(' ', '-')}", loaded)
             walls[name] = time.monotonic() - begin
     finally:
         whisper.decode = real

@@ -6,16 +6,16 @@ The model has random weights in the shape of a published size, which is honest f
 here 3 for each second of speech, the end token never taken. So nothing follows about words. All on one thread, beam 5, ours with
 word times, the peer without; "x" is seconds of speech per CPU second. The turns are those of the sample batch, of two speakers.
 
-Packing alone: ours against ours with one window per segment. Batches alone: ours, unpacked, against `WhisperModel.transcribe`
-on the same windows. Clips of 5 s: ours on an episode of 200 segments, and on 200 episodes of one, against
-`WhisperModel.transcribe` file by file.
+Segments: `WhisperModel.transcribe` on each, ours with one window per segment, alone and in batches, and ours packed. Clips: ours
+on an episode of 200 segments, and on 200 episodes of one, against `WhisperModel.transcribe` file by file. Each in a process of its
+own; ours keeps freed memory, as the commands of this project do.
 """
 
 import argparse
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,8 +25,8 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
-from benchmarks.rounds import rounds
-from podcast_assets import demo
+from benchmarks.rounds import apart
+from podcast_assets import demo, memory
 from podcast_assets.audio.decode import decode
 from podcast_assets.speech import whisper
 from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
@@ -108,54 +108,57 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder), arguments.size)
-        model = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1)
-        segments(model, arguments.minutes, arguments.rounds)
-        five_seconds(model, arguments.clips, arguments.rounds)
+        segments(folder, arguments.minutes, arguments.rounds)
+        five_seconds(folder, arguments.clips, arguments.rounds)
 
 
-def segments(model: WhisperModel, minutes: float, count: int) -> None:
+def loaded(folder: str) -> WhisperModel:
+    return WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1)
+
+
+def we(folder: str, batch: int, *, pack: bool, seconds: float, work: Sequence[Speech]) -> Callable[[], object]:
+    """Ours as its commands run it."""
+    memory.keep_freed()
+    model = loaded(folder)
+    return lambda: ours(model, batch, pack=pack, seconds=seconds, work=work)
+
+
+def they(folder: str, clips: Sequence[Samples], seconds: float) -> Callable[[], object]:
+    """The peer as people run it."""
+    model = loaded(folder)
+    return lambda: file_by_file(model, clips, seconds)
+
+
+def segments(folder: str, minutes: float, count: int) -> None:
     audio, turns = turns_of(minutes)
     work = [Speech("episode", audio, turns, "en")]
     clips = [audio[round(t.start * SAMPLE_RATE) : round(t.end * SAMPLE_RATE)] for t in turns]
     speech = sum(t.end - t.start for t in turns)
     alone, packed = speech / len(turns), 26.0
-    windows = {pack: sum(ours(model, 8, pack=pack, seconds=1, work=work)) for pack in (False, True)}
-    print(
-        f"\n{len(turns)} segments of {alone:.1f} s on average; windows: "
-        f"{windows[False]} alone, {windows[True]} packed\n"
-    )
-    print("Packing\n")
-    rounds(
+    print(f"\n{len(turns)} segments of {alone:.1f} s on average, in {minutes:g} minutes\n")
+    apart(
         {
-            "one window per segment, batches of 8": lambda: ours(model, 8, pack=False, seconds=alone, work=work),
-            "packed windows, batches of 8": lambda: ours(model, 8, pack=True, seconds=packed, work=work),
-        },
-        count,
-        speech,
-    )
-    print("\nBatches\n")
-    rounds(
-        {
-            "WhisperModel.transcribe, segment by segment": lambda: file_by_file(model, clips, alone),
-            "one window per segment, batches of 8": lambda: ours(model, 8, pack=False, seconds=alone, work=work),
-            "packed windows, batches of 8": lambda: ours(model, 8, pack=True, seconds=packed, work=work),
+            "WhisperModel.transcribe, segment by segment": lambda: they(folder, clips, alone),
+            "ours, one window per segment, one by one": lambda: we(folder, 1, pack=False, seconds=alone, work=work),
+            "ours, one window per segment, batches of 8": lambda: we(folder, 8, pack=False, seconds=alone, work=work),
+            "ours, packed windows, batches of 8": lambda: we(folder, 8, pack=True, seconds=packed, work=work),
         },
         count,
         speech,
     )
 
 
-def five_seconds(model: WhisperModel, number: int, count: int) -> None:
+def five_seconds(folder: str, number: int, count: int) -> None:
     audio, _ = turns_of(number * 5 / 60)
     clips = [audio[i * 5 * SAMPLE_RATE : (i + 1) * 5 * SAMPLE_RATE] for i in range(number)]
     one = [Speech("episode", audio, [Turn(i * 5, i * 5 + 5, "AB"[i % 2]) for i in range(number)], "en")]
     many = [Speech(f"clip {i}", clip, [Turn(0, 5, "A")], "en") for i, clip in enumerate(clips)]
     print(f"\n{number} clips of 5 s\n")
-    rounds(
+    apart(
         {
-            "WhisperModel.transcribe, file by file": lambda: file_by_file(model, clips, 5),
-            f"{number} episodes of one segment": lambda: ours(model, 8, pack=True, seconds=5, work=many),
-            f"an episode of {number} segments": lambda: ours(model, 8, pack=True, seconds=27, work=one),
+            "WhisperModel.transcribe, file by file": lambda: they(folder, clips, 5),
+            f"ours, {number} episodes of one segment": lambda: we(folder, 8, pack=True, seconds=5, work=many),
+            f"ours, an episode of {number} segments": lambda: we(folder, 8, pack=True, seconds=27, work=one),
         },
         max(3, count // 2),
         number * 5,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from podcast_assets import memory
 from podcast_assets.cli_models import doctor, models
 from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.settings import Settings, environment_name, explain
@@ -49,6 +50,8 @@ class _Clean(click.Group):
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
     """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""
+    memory.keep_freed()
+    os.environ.update({k: v for k, v in memory.ENVIRONMENT.items() if k not in os.environ})
 
 
 main.add_command(models)

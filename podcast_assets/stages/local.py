@@ -16,19 +16,20 @@ from podcast_assets.stages.stream import through
 class Local:
     """A worker that is loaded once, when the first episode needs it, and holds its device until the run is done with it."""
 
-    def __init__(self, stage: Stage, prefetch: int, *, share_device: bool = False) -> None:
+    def __init__(self, stage: Stage, prefetch: int, *, share_device: bool = False, loaded: Any = None) -> None:
         """Nothing is loaded yet.
 
         Args:
             stage: whose worker it is.
             prefetch: episodes prepared ahead in threads.
+            loaded: a worker that is loaded already.
             share_device: others of this kind may compute on the same GPU; whoever counts them sees to it that they fit.
         """
         self._stage = stage
         self._prefetch = prefetch
         self._share = share_device
         self._held = contextlib.ExitStack()
-        self._loaded: list[Any] = []
+        self._loaded: list[Any] = [] if loaded is None else [loaded]
         self.place = Place(socket.gethostname(), os.getpid())
 
     def worker(self) -> Any:

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,9 +31,11 @@ def connect(settings: Settings) -> None:
     Raises:
         Misconfigured: Ray is not installed, or there is no cluster at the address.
     """
-    # Ray reads these when it is imported, not later
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if settings.ray_address is None and os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
+    alone = (
+        settings.ray_address is None and "ray" not in sys.modules
+    )  # Ray reads the mode when it is imported, not later
+    if alone and os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         import ray

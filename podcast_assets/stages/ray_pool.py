@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from podcast_assets import memory
 from podcast_assets.engines import EngineUnavailable
 from podcast_assets.errors import looks_like_device_error
 from podcast_assets.settings import Settings
@@ -33,7 +34,7 @@ START_SECONDS = 300.0
 LOSSES = 2
 """An episode that was in the hands of so many lost workers may be what ends them: it is done alone, and then fails."""
 REPLACEMENTS = 3
-"""Workers replaced without a single episode done, after which it is no use to go on."""
+"""Workers replaced without a single episode done, after which it is no use to go on; or as many as a lost machine may have had."""
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,12 @@ class RayPool:
         held = sum(len(m.holding) for m in self._members)
         force = self._force
         for _ in range(wanted(waiting, held, force) - len(self._members)):
-            kind = ray.remote(StageWorker).options(num_cpus=force.cpus, num_gpus=force.gpus, max_restarts=0)
+            kind = ray.remote(StageWorker).options(
+                num_cpus=force.cpus,
+                num_gpus=force.gpus,
+                max_restarts=0,
+                runtime_env={"env_vars": dict(memory.ENVIRONMENT)},
+            )
             # a new one proves itself where the one before it was replaced
             actor = kind.remote(self._stage, self._prefetch, share_device=force.shares, smoke_test=self._in_vain > 0)
             now = time.monotonic()
@@ -223,7 +229,7 @@ class RayPool:
                 waiting.appendleft(episode)
             else:
                 yield Outcome(Done(episode, why), place, time.monotonic() - member.progress, shared=shared)
-        if member.answered and not member.loaded:
+        if not member.loaded:
             self._count_in_vain(why)
 
     def _overdue(self, waiting: deque[Episode]) -> Iterator[Outcome]:
@@ -256,7 +262,7 @@ class RayPool:
 
     def _count_in_vain(self, error: Exception) -> None:
         self._in_vain += 1
-        if self._in_vain > REPLACEMENTS:
+        if self._in_vain > max(REPLACEMENTS, self._force.most):
             raise BrokenDevice(
                 f"{self._stage.name}: {self._in_vain} workers in a row had to be replaced without an episode done, the last "
                 f"with: {error}. Nothing is lost: look at the devices, then materialize again."

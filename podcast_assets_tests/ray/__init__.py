@@ -1,0 +1,1 @@
+"""Stages on a real Ray cluster."""
