@@ -22,7 +22,7 @@ from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.store import Store
-from podcast_assets_tests.ray.scripted import Scripted, episodes
+from podcast_assets_tests.cluster.scripted import Scripted, episodes
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,0 +1,140 @@
+"""Machines of a cluster that die, are cut off, or are the head: three hosts in network namespaces, with a real Ray."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray", reason="the extra `ray` is not installed")
+
+from podcast_assets.stages.ray_pool import SILENCE_SECONDS
+from podcast_assets_tests.cluster.scripted import episodes
+
+ROOT = Path(__file__).parents[2]
+HOSTS = ROOT / "tools" / "ray_hosts.sh"
+COUNT = 60
+SCRIPT = json.dumps({"*": "sleep 0.5"})
+
+
+def can_make_hosts() -> bool:
+    """Whether this user may make network namespaces."""
+    try:
+        made = subprocess.run(["ip", "netns", "add", "podcast-try"], capture_output=True, check=False)
+    except FileNotFoundError:
+        return False
+    if made.returncode == 0:
+        subprocess.run(["ip", "netns", "del", "podcast-try"], check=True)
+    return made.returncode == 0
+
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(not can_make_hosts(), reason="network namespaces need root and iproute2"),
+]
+
+
+def hosts(*arguments: str) -> None:
+    ray = str(Path(sys.executable).with_name("ray"))
+    subprocess.run([str(HOSTS), *arguments], check=True, timeout=300, env=os.environ | {"RAY": ray})
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    logs = tmp_path_factory.mktemp("ray")
+    hosts("down")
+    hosts("up", str(logs))
+    yield logs
+    hosts("down")
+
+
+class Driver:
+    """The stage, run on the head's machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.notes = folder / "notes"
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", "ray-head", sys.executable, "-m", "podcast_assets_tests.cluster.driver",
+             str(folder), str(COUNT), SCRIPT],
+            cwd=ROOT,
+            env=os.environ
+            | {
+                "PODCAST_COMPUTE": "ray",
+                "PODCAST_RAY_ADDRESS": "10.77.0.1:6399",
+                "PODCAST_MIN_WORKERS": "2",
+                "RAY_AUTH_MODE": "disabled",
+                "PYTHONPATH": str(ROOT),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+
+    def wait_for(self, done: int) -> None:
+        """Until so many episodes are done."""
+        self._until(lambda: len(list((self.notes / "done").glob("*"))) >= done)
+
+    def _until(self, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 240
+        while not true():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def result(self) -> dict[str, Any]:
+        """What it printed."""
+        out, err = self.process.communicate(timeout=400)
+        assert self.process.returncode == 0, err
+        return json.loads(out.splitlines()[-1])
+
+
+def assert_all_done(result: dict[str, Any]) -> None:
+    names = [e.episode_id for e in episodes(COUNT)]
+    assert result["done"] == names
+    assert result["rows"] == names, "every episode once"
+    assert result["failures"] == []
+
+
+def test_a_machine_that_dies_costs_what_it_had_in_hand(cluster: Path, tmp_path: Path) -> None:
+    driver = Driver(tmp_path)
+    driver.wait_for(10)
+    hosts("kill", "ray-b")
+    assert_all_done(driver.result())
+    hosts("join", "ray-b", str(cluster))
+
+
+def test_a_machine_that_is_cut_off_holds_nobody_up(
+    cluster: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    driver = Driver(tmp_path)
+    driver.wait_for(10)
+    hosts("cut", "ray-a")
+    cut = time.monotonic()
+    result = driver.result()
+    took = time.monotonic() - cut
+    assert_all_done(result)
+    alone = COUNT * 0.5  # by one worker
+    assert took < SILENCE_SECONDS + alone + 60, "the bound: silence, the rest by the other worker, a minute"
+    record_property("seconds from the cut to the end", round(took))
+
+
+def test_without_its_head_the_run_fails_clearly_and_the_next_does_the_rest(cluster: Path, tmp_path: Path) -> None:
+    hosts("mend", "ray-a")
+    driver = Driver(tmp_path)
+    driver.wait_for(10)
+    subprocess.run("ip netns pids ray-head | xargs -r ps -o pid=,args= | awk '/gcs_server/ {print $1}' | xargs -r kill -9",
+                   shell=True, check=True)  # fmt: skip
+    _, err = driver.process.communicate(timeout=200)
+    assert driver.process.returncode == 1, err
+    assert "the head of the Ray cluster does not answer" in err
+    assert "start the run again once there is a cluster" in err
+    hosts("down")
+    hosts("up", str(cluster))
+    result = Driver(tmp_path).result()
+    assert_all_done(result)
+    assert result["ran"] <= COUNT - 10, "what was done is not done again"
