@@ -1,8 +1,8 @@
 """The values for Dagster's chart: keys that it has, and pods that Kubernetes takes.
 
-Neither helm nor the chart can be had by pip. What is here is held against the keys of the chart's own value models (pydantic classes under
-helm/dagster/schema in Dagster's repository, read at the commits that gave the chart `concurrency`), written down below as far as we
-use them.
+Neither helm nor the chart can be had by pip. What is here is held against the keys of the chart's own value models (pydantic
+classes under helm/dagster/schema in Dagster's repository), read in the version that has `concurrency` and written down below as
+far as we use them.
 """
 
 from typing import Any
@@ -17,13 +17,37 @@ from podcast_assets_tests.deploy.test_versions import locked
 
 IMAGE = {"repository", "tag", "pullPolicy"}
 SERVICE = {
-    *("image", "env", "envConfigMaps", "envSecrets", "deploymentLabels", "labels", "nodeSelector", "affinity", "tolerations"),
-    *("podSecurityContext", "securityContext", "resources", "livenessProbe", "readinessProbe", "startupProbe", "annotations"),
+    *(
+        "image",
+        "env",
+        "envConfigMaps",
+        "envSecrets",
+        "deploymentLabels",
+        "labels",
+        "nodeSelector",
+        "affinity",
+        "tolerations",
+    ),
+    *(
+        "podSecurityContext",
+        "securityContext",
+        "resources",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "annotations",
+    ),
     *("schedulerName", "volumeMounts", "volumes"),
 }
 CHART: dict[str, set[str]] = {
     "": {
-        *("dagsterWebserver", "dagster-user-deployments", "postgresql", "generatePostgresqlPasswordSecret", "imagePullSecrets"),
+        *(
+            "dagsterWebserver",
+            "dagster-user-deployments",
+            "postgresql",
+            "generatePostgresqlPasswordSecret",
+            "imagePullSecrets",
+        ),
         *("computeLogManager", "runLauncher", "pythonLogs", "dagsterDaemon", "telemetry", "serviceAccount", "global"),
         *("retention", "concurrency", "ingress", "scheduler", "additionalInstanceConfig"),
     },
@@ -39,10 +63,20 @@ CHART: dict[str, set[str]] = {
         *("bucket", "localDir", "prefix", "useSsl", "verify", "verifyCertPath", "endpointUrl", "skipEmptyFiles"),
         *("uploadInterval", "uploadExtraArgs", "showUrlOnly", "region"),
     },
-    "dagsterWebserver": SERVICE | {"replicaCount", "nameOverride", "pathPrefix", "service", "workspace", "enableReadOnly"},
+    "dagsterWebserver": SERVICE
+    | {"replicaCount", "nameOverride", "pathPrefix", "service", "workspace", "enableReadOnly"},
     "dagsterWebserver.image": IMAGE,
     "dagsterDaemon": SERVICE
-    | {"enabled", "runCoordinator", "heartbeatTolerance", "runMonitoring", "runRetries", "sensors", "schedules", "backfills"},
+    | {
+        "enabled",
+        "runCoordinator",
+        "heartbeatTolerance",
+        "runMonitoring",
+        "runRetries",
+        "sensors",
+        "schedules",
+        "backfills",
+    },
     "dagsterDaemon.image": IMAGE,
     "dagsterDaemon.runCoordinator": {"enabled", "type", "config"},
     "dagsterDaemon.runCoordinator.config": {"queuedRunCoordinator", "customRunCoordinator"},
@@ -58,7 +92,15 @@ CHART: dict[str, set[str]] = {
     "runLauncher": {"type", "config"},
     "runLauncher.config": {"k8sRunLauncher", "celeryK8sRunLauncher", "customRunLauncher"},
     "runLauncher.config.k8sRunLauncher": {
-        *("image", "imagePullPolicy", "jobNamespace", "loadInclusterConfig", "kubeconfigFile", "envConfigMaps", "envSecrets"),
+        *(
+            "image",
+            "imagePullPolicy",
+            "jobNamespace",
+            "loadInclusterConfig",
+            "kubeconfigFile",
+            "envConfigMaps",
+            "envSecrets",
+        ),
         *("envVars", "volumeMounts", "volumes", "labels", "failPodOnRunFailure", "resources", "schedulerName"),
         *("securityContext", "runK8sConfig"),
     },

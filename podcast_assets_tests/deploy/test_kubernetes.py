@@ -32,12 +32,19 @@ def test_kubernetes_knows_every_field(manifests: list[Manifest]) -> None:
         if manifest["apiVersion"] != "ray.io/v1":
             strictly_valid(manifest)
         for template in pod_templates(manifest).values():
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template.get("metadata", {}), "spec": template["spec"]}
+            pod = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": template.get("metadata", {}),
+                "spec": template["spec"],
+            }
             strictly_valid(pod)
 
 
 def test_a_typo_would_be_found() -> None:
-    [deployment] = [m for m in render("base") if m["metadata"]["name"] == "dagster-daemon" and m["kind"] == "Deployment"]
+    [deployment] = [
+        m for m in render("base") if m["metadata"]["name"] == "dagster-daemon" and m["kind"] == "Deployment"
+    ]
     deployment["spec"]["template"]["spec"]["priorityClassNam"] = "podcast-service"
     with pytest.raises(kubernetes_validate.ValidationError, match="priorityClassNam"):
         strictly_valid(deployment)
@@ -136,7 +143,9 @@ def test_nobody_but_the_login_reaches_the_ui(overlay: str) -> None:
             }
         ]
     ]
-    assert not [m for m in render(overlay) if m["kind"] == "Service" and m["spec"].get("type", "ClusterIP") != "ClusterIP"]
+    assert not [
+        m for m in render(overlay) if m["kind"] == "Service" and m["spec"].get("type", "ClusterIP") != "ClusterIP"
+    ]
 
 
 def test_runs_give_way_and_push_nobody_aside(manifests: list[Manifest]) -> None:

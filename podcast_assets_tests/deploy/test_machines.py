@@ -55,7 +55,9 @@ def test_services_are_hardened_and_have_time_to_end(path: Path) -> None:
     assert "0.0.0.0" not in path.read_text(), "no login: loopback only"
 
 
-def install(prefix: Path, *arguments: str, system: str = "Linux", token: str | None = TOKEN) -> subprocess.CompletedProcess[str]:
+def install(
+    prefix: Path, *arguments: str, system: str = "Linux", token: str | None = TOKEN
+) -> subprocess.CompletedProcess[str]:
     """The script, writing to `prefix`, on a machine that says it is of that system."""
     programs = prefix.with_name("programs")
     programs.mkdir(exist_ok=True)
@@ -158,7 +160,9 @@ def test_both_images_run_as_somebody_and_hear_sigterm() -> None:
 
 def test_the_context_holds_what_the_package_is_built_from() -> None:
     kept = [
-        line[1:] for line in (DEPLOY / "images/Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")
+        line[1:]
+        for line in (DEPLOY / "images/Dockerfile.dockerignore").read_text().splitlines()
+        if line.startswith("!")
     ]
     assert "podcast_assets" in kept
     assert all((CHECKOUT / name).exists() for name in kept)

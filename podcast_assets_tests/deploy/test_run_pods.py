@@ -125,6 +125,9 @@ def test_runs_on_ray_have_its_token(job: Manifest, overlay: str) -> None:
         assert "RAY_AUTH_TOKEN" not in environment
         return
     assert environment["RAY_AUTH_MODE"]["value"] == "token"
-    assert environment["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "podcast-ray-token", "key": "auth_token"}
+    assert environment["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"] == {
+        "name": "podcast-ray-token",
+        "key": "auth_token",
+    }
     # the network policy lets pods with this label reach the head
     assert job["spec"]["template"]["metadata"]["labels"]["podcast-assets/ray-client"] == "true"

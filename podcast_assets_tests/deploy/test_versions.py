@@ -24,14 +24,18 @@ def own_version() -> str:
 def test_images_are_of_this_version() -> None:
     for overlay in OVERLAYS:
         manifests = render(overlay)
-        images = {
-            c["image"] for m in manifests for t in pod_templates(m).values() for c in t["spec"]["containers"]
-        } | {m["data"]["RUN_IMAGE"] for m in manifests if m["kind"] == "ConfigMap" and "RUN_IMAGE" in m["data"]}
+        images = {c["image"] for m in manifests for t in pod_templates(m).values() for c in t["spec"]["containers"]} | {
+            m["data"]["RUN_IMAGE"] for m in manifests if m["kind"] == "ConfigMap" and "RUN_IMAGE" in m["data"]
+        }
         ours = {i for i in images if i.startswith("podcast-assets")}
         assert ours
         assert {i.partition(":")[2] for i in ours} == {own_version()}
         assert all(re.search(r":v?\d", i) for i in images), "each image says its version"
-    for path in [KUBERNETES / "fetch-models.yaml", KUBERNETES / "overlays/ray/rayjob.yaml", DEPLOY / "images/Dockerfile"]:
+    for path in [
+        KUBERNETES / "fetch-models.yaml",
+        KUBERNETES / "overlays/ray/rayjob.yaml",
+        DEPLOY / "images/Dockerfile",
+    ]:
         versions = set(re.findall(r"podcast-assets(?:-gpu)?:(\S+)", path.read_text()))
         assert versions == {own_version()}, path
     assert set(re.findall(r"tag: (\S+)|podcast-assets-gpu:(\S+)", (DEPLOY / "helm/values.yaml").read_text())) == {
