@@ -1,0 +1,109 @@
+"""A run's process that Kubernetes, systemd or the kernel ends: what Dagster makes of it with our dagster.yaml.
+
+The processes are those of a run pod: the commands are the ones that the K8sRunLauncher puts into it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.events import DagsterEventType, JobFailureData, RunFailureReason
+from dagster._core.execution.retries import auto_reexecution_should_retry_run
+from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
+
+from podcast_assets_tests.deploy import preempted
+from podcast_assets_tests.deploy.conftest import DEPLOY, ApiServer
+
+PATIENCE = 120
+
+
+def wait_for_the_step(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not (folder / "begun").exists():
+        assert process.poll() is None, f"the process ended with {process.returncode} before the step began"
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for the step"
+        time.sleep(0.1)
+
+
+class Run:
+    """A run of `preempted.py` on an instance of ours."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.folder, self.instance = folder, instance
+        # one slot: what a dead process would hold for ever
+        instance.event_log_storage.set_concurrency_slots("gpu", 1)
+        repository = ReconstructableRepository.for_file(preempted.__file__, "defs")
+        job = repository.get_reconstructable_job("work")
+        self.origin = job.get_python_origin()
+        self.run = instance.create_run_for_job(job.get_definition(), job_code_origin=self.origin)
+
+    def start(self, kind: type[ExecuteRunArgs] | type[ResumeRunArgs]) -> subprocess.Popen[bytes]:
+        (self.folder / "begun").unlink(missing_ok=True)
+        args = kind(self.origin, self.run.run_id, self.instance.get_ref(), set_exit_code_on_failure=True)
+        command = args.get_command_args()
+        return subprocess.Popen(
+            [sys.executable, "-m", "dagster", *command[command.index("api") :]],
+            env={**os.environ, "PREEMPTED_FOLDER": str(self.folder)},
+        )
+
+    @property
+    def status(self) -> dg.DagsterRunStatus:
+        found = self.instance.get_run_by_id(self.run.run_id)
+        assert found is not None
+        return found.status
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    config = yaml.safe_load((DEPLOY / "kubernetes/base/dagster.yaml").read_text())
+    # no database, no bucket; and the launcher, which every process loads but none of these uses, finds nobody
+    del config["storage"], config["compute_logs"], config["local_artifact_storage"]
+    nobody = ApiServer("http://127.0.0.1:9").kubeconfig(tmp_path)
+    config["run_launcher"]["config"] |= {"load_incluster_config": False, "kubeconfig_file": str(nobody)}
+    monkeypatch.setenv("RUN_IMAGE", "podcast-assets")
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield Run(tmp_path, instance)
+
+
+def test_a_run_that_is_told_to_end_says_so_and_is_begun_again(run: Run) -> None:
+    process = run.start(ExecuteRunArgs)
+    wait_for_the_step(run.folder, process)
+    process.send_signal(signal.SIGTERM)
+    process.wait(PATIENCE)
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    [record] = run.instance.get_records_for_run(run.run.run_id, of_type=DagsterEventType.PIPELINE_FAILURE).records
+    assert record.event_log_entry.dagster_event is not None
+    failure = record.event_log_entry.dagster_event.event_specific_data
+    assert isinstance(failure, JobFailureData)
+    assert failure.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
+    ended = run.instance.get_run_by_id(run.run.run_id)
+    assert ended is not None
+    assert auto_reexecution_should_retry_run(run.instance, ended, failure.failure_reason)
+    assert not run.instance.event_log_storage.get_concurrency_info("gpu").claimed_slots, "its GPU is free at once"
+
+
+def test_a_run_that_was_killed_is_resumed(run: Run) -> None:
+    process = run.start(ExecuteRunArgs)
+    wait_for_the_step(run.folder, process)
+    process.kill()
+    process.wait(PATIENCE)
+    assert run.status == dg.DagsterRunStatus.STARTED, "nobody could say that it ended"
+    assert run.instance.run_monitoring_max_resume_run_attempts > 0
+    again = run.start(ResumeRunArgs)
+    # in spite of the slot that the first process left taken
+    wait_for_the_step(run.folder, again)
+    (run.folder / "let-go").touch()
+    assert again.wait(PATIENCE) == 0
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+    assert run.instance.get_latest_materialization_event(dg.AssetKey("long_work")) is not None
+    assert not run.instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
