@@ -85,12 +85,12 @@ def test_a_read_only_store_is_named(small_disk: Place) -> None:
     assert f"raw_audio: the store {store} is read-only (" in known.stderr
 
 
-def test_a_write_that_a_library_swallows_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_a_library_swallows_is_no_success(tmp_path: Path) -> None:
     """libsndfile's callbacks drop exceptions. A double of a full disk: its writes fail once, then there is room again."""
     store = Store.at(tmp_path)
-    with pytest.raises(StoreTrouble, match=r"the store .* is full \(a\.flac could not be written\)") as raised:
-        with store.writing("a.flac") as f:
-            f.trouble = OSError(errno.ENOSPC, "No space left on device")  # type: ignore[attr-defined]
-            f.write(b"all the rest")
+    full = r"the store .* is full \(a\.flac could not be written\)"
+    with pytest.raises(StoreTrouble, match=full) as raised, store.writing("a.flac") as f:
+        f.trouble = OSError(errno.ENOSPC, "No space left on device")  # type: ignore[attr-defined]
+        f.write(b"all the rest")
     assert raised.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """kill -9 under Dagster's daemon: of the run that it launched, of the daemon, and of everything; and who takes it up again."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -32,7 +33,7 @@ class Machine:
         self.place = place
         self.environment = dict(place.environment(PODCAST_PROFILE="demo", PODCAST_SETTLE_SECONDS="100000"))
         self.process: subprocess.Popen[bytes] | None = None
-        self.starts = 0
+        self.groups: list[int] = []
         home = place.folder / "dagster_home"
         home.mkdir()
         config = yaml.safe_load(project_file("dagster.yaml").read_text())
@@ -45,8 +46,7 @@ class Machine:
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        self.starts += 1
-        with (self.place.folder / f"dev-{self.starts}.log").open("wb") as log:
+        with (self.place.folder / f"dev-{len(self.groups)}.log").open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "podcast_assets.cli", "dev", "--port", str(port)],
                 env=self.environment,
@@ -54,14 +54,15 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.groups.append(self.process.pid)
 
-    def off(self, how: signal.Signals = signal.SIGKILL) -> None:
-        assert self.process is not None
-        try:
-            os.killpg(self.process.pid, how)
-        except ProcessLookupError:
-            return
-        self.process.wait(PATIENCE)
+    def off(self) -> None:
+        """Kill all that was started, now and before."""
+        for group in self.groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait(PATIENCE)
 
     def pid_of(self, program: str) -> int:
         """Process of the group whose command line holds some words."""
