@@ -15,7 +15,7 @@ from rich.text import Text
 
 from podcast_assets import memory
 from podcast_assets.cli_models import doctor, models
-from podcast_assets.errors import BadInput, Misconfigured
+from podcast_assets.errors import BadInput, Misconfigured, store_trouble
 from podcast_assets.settings import Settings, environment_name, explain
 
 messages = Console(stderr=True, highlight=False)
@@ -36,6 +36,11 @@ class _Clean(click.Group):
         try:
             return super().invoke(ctx)
         except (BadInput, Misconfigured, EngineUnavailable) as error:
+            _say((f"podcast-assets: {error}", "red"))
+            sys.exit(2)
+        except OSError as error:
+            if not store_trouble(error):
+                raise
             _say((f"podcast-assets: {error}", "red"))
             sys.exit(2)
         except ValidationError as error:

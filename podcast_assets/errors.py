@@ -8,6 +8,13 @@ class BadInput(ValueError):
     """The data itself is at fault: trying again cannot help. The message is one line for the person who owns the data."""
 
 
+class StoreTrouble(OSError):
+    """The store takes nothing more. The message is one line that says why, and what to do about it."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
 class Misconfigured(RuntimeError):
     """Something that a person set cannot work; the message says what to set instead."""
 
@@ -28,6 +35,14 @@ def looks_like_device_error(error: BaseException) -> bool:
     return _DEVICE_ERROR.search(f"{type(error).__name__}: {error}") is not None and not out_of_memory(error)
 
 
+STORE_TROUBLES = {
+    errno.ENOSPC: ("is full", "free some space"),
+    errno.EDQUOT: ("is full: its quota is used up", "free some space"),
+    errno.EROFS: ("is read-only", "make it writable"),
+}
+"""Error number → what is wrong with the store, and what to do about it."""
+
+
 def store_trouble(error: BaseException) -> bool:
     """Whether an error says that the store is full or read-only: nothing else can be done then either."""
-    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+    return isinstance(error, StoreTrouble) or (isinstance(error, OSError) and error.errno in STORE_TROUBLES)

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from podcast_assets.processes import alive
 from podcast_assets.settings import Settings
 
 POOL = "gpu"
-_HOST_TAG, _PID_TAG = "podcast/host", "podcast/pid"
+HOST_TAG, PID_TAG = "podcast/host", "podcast/pid"
 
 
 def prepare_home(settings: Settings) -> Path:
@@ -45,32 +47,23 @@ def set_gpu_slots(instance: dg.DagsterInstance, slots: int) -> None:
 
 def process_tags() -> dict[str, str]:
     """Tags that say which process does a run, for `end_dead_runs`."""
-    return {_HOST_TAG: socket.gethostname(), _PID_TAG: str(os.getpid())}
+    return {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """End the runs that processes of this machine began and did not live to end, and free their slots; gives their ids.
 
-    Dagster's daemon watches the runs that it launched; a run of `podcast-assets run` has nobody else to watch it.
+    Dagster's daemon watches the runs that it launched; a run of `podcast-assets run` has nobody else to watch it. (One that was
+    re-executed in the UI still has the tags of the first: it was launched, and is the daemon's.)
     """
     unfinished = instance.get_runs(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
-            tags={_HOST_TAG: socket.gethostname()},
+            tags={HOST_TAG: socket.gethostname()},
         )
     )
-    dead = [run for run in unfinished if not _alive(int(run.tags.get(_PID_TAG, 0)))]
+    dead = [run for run in unfinished if GRPC_INFO_TAG not in run.tags and not alive(int(run.tags.get(PID_TAG, 0)))]
     for run in dead:
-        instance.report_run_failed(run, f"process {run.tags.get(_PID_TAG)}, which did this run, is gone")
+        instance.report_run_failed(run, f"process {run.tags.get(PID_TAG)}, which did this run, is gone")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in dead]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

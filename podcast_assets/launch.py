@@ -9,7 +9,7 @@ import dagster as dg
 from podcast_assets.assets.batches import BATCHES_PER_RUN
 from podcast_assets.definitions import build_definitions
 from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import BadInput, Misconfigured
+from podcast_assets.errors import BadInput, Misconfigured, StoreTrouble
 from podcast_assets.instance import process_tags
 from podcast_assets.jobs import JOB
 from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
@@ -61,7 +61,7 @@ def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence
     return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
 
 
-_OURS = {c.__name__ for c in (BadInput, BrokenDevice, EngineUnavailable, Misconfigured, NothingDone)}
+_OURS = {c.__name__ for c in (BadInput, BrokenDevice, EngineUnavailable, Misconfigured, NothingDone, StoreTrouble)}
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

@@ -17,6 +17,9 @@ from podcast_assets.settings import Settings
 REQUESTS_PER_TICK = 100
 """A tick has 60 seconds; the queue keeps what it is given, so the rest can wait for the next tick."""
 
+LOOKING_SECONDS = 20.0
+"""Of a tick, in which it goes on past batches that turn out to be materialized: thousands of them, after a backfill by command."""
+
 PARTITION = "dagster/partition"
 
 RUN_TAGS = {"podcast/source": "sensor", "podcast/gpu": "1", "dagster/priority": "10"}
@@ -140,15 +143,14 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
     except ValueError as error:
         context.log.warning(f"{error}: begins anew; what was materialized stays known")
         cursor = Cursor()
-    tick = plan_tick(
-        incoming,
-        cursor,
-        now=time.time(),
-        minimum_age=Settings().settle_seconds,
-        busy=busy_batches(context.instance) if cursor.seen else (),  # nothing is ready that was not seen before
-    )
-    known = known_arrivals(context.instance, list(tick.requests))
-    tick = tick.without(known)
+    busy = busy_batches(context.instance) if cursor.seen else ()  # nothing is ready that was not seen before
+    began, looking = time.time(), True
+    tick = Tick({}, [], cursor)
+    while looking:
+        tick = plan_tick(incoming, tick.cursor, now=began, minimum_age=Settings().settle_seconds, busy=busy)
+        looking = len(tick.requests) == REQUESTS_PER_TICK and time.time() - began < LOOKING_SECONDS
+        tick = tick.without(known_arrivals(context.instance, list(tick.requests)))
+        looking = looking and not tick.requests
     for batch in tick.changed:
         context.log.info(f"batch {batch} has changed: it runs again; episodes that did not change are not done again")
     if tick.requests:

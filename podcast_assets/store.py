@@ -6,6 +6,7 @@ object store by one PUT, which is atomic there.
 
 import contextlib
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -14,16 +15,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import polars as pl
 from upath import UPath
 
 from podcast_assets import locks
+from podcast_assets.errors import STORE_TROUBLES, BadInput, StoreTrouble
 from podcast_assets.schema import Columns, schema
 
 BLOCK = 1 << 20
 """Bytes read at a time; larger blocks do not hash faster."""
+
+
+class DamagedTable(BadInput):
+    """A table in the store cannot be read: it is cut off, or its bytes have changed since they were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,47 +82,67 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
-        """A file to write (and seek in) that appears under `key` when the block ends well, and leaves nothing when it does not."""
+        """A file to write (and seek in) that appears under `key` when the block ends well, and leaves nothing when it does not.
+
+        Raises:
+            StoreTrouble: the store, or the folder for temporary files, is full or read-only.
+        """
         if self.is_local:
             target = self._local(key)
-            target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-            try:
-                with temporary.open("w+b") as f:
-                    yield f
-                    f.flush()
-                    os.fsync(f.fileno())
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
-            _fsync_folder(target.parent)
+            with self._told(key):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    with _Target(io.FileIO(temporary, "w+")) as f:
+                        yield cast("BinaryIO", f)
+                        f.settle()
+                    temporary.replace(target)
+                finally:
+                    temporary.unlink(missing_ok=True)
+                _fsync_folder(target.parent)
         else:
-            with tempfile.NamedTemporaryFile("w+b") as f:
+            with self._told(key, tempfile.gettempdir()), tempfile.NamedTemporaryFile("w+b") as f:
                 yield cast("BinaryIO", f)
                 f.flush()
                 self._upload(Path(f.name), key)
+
+    @contextlib.contextmanager
+    def _told(self, key: str, place: str | None = None) -> Iterator[None]:
+        """Name what is full or read-only, by default the store: the error of the system names at most a file."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, StoreTrouble) or error.errno not in STORE_TROUBLES:
+                raise
+            what, remedy = STORE_TROUBLES[error.errno]
+            where = f"the folder for temporary files, {place}," if place else f"the store {self.root}"
+            raise StoreTrouble(
+                error.errno,
+                f"{where} {what} ({key} could not be written): {remedy} there, then materialize again. What is done is kept.",
+            ) from error
 
     def put_original(self, source: IO[bytes], suffix: str) -> Stored:
         """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
         sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         scratch = self._local("scratch") if self.is_local else Path(tempfile.gettempdir())
-        scratch.mkdir(parents=True, exist_ok=True)
         temporary = scratch / f"{uuid.uuid4().hex}.part"
-        try:
-            with temporary.open("wb") as f:
-                while block := source.read(BLOCK):
-                    sha.update(block)
-                    md5.update(block)
-                    size += len(block)
-                    f.write(block)
-                f.flush()
-                os.fsync(f.fileno())
-            digest = sha.hexdigest()
-            key = f"audio/original/{digest[:2]}/{digest}{suffix}"
-            if not self.exists(key):
-                self._move_in(temporary, key)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._told("an original", None if self.is_local else str(scratch)):
+            scratch.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("wb") as f:
+                    while block := source.read(BLOCK):
+                        sha.update(block)
+                        md5.update(block)
+                        size += len(block)
+                        f.write(block)
+                    f.flush()
+                    os.fsync(f.fileno())
+                digest = sha.hexdigest()
+                key = f"audio/original/{digest[:2]}/{digest}{suffix}"
+                if not self.exists(key):
+                    self._move_in(temporary, key)
+            finally:
+                temporary.unlink(missing_ok=True)
         return Stored(key, digest, md5.hexdigest(), size)
 
     def _move_in(self, source: Path, key: str) -> None:
@@ -136,10 +162,11 @@ class Store:
     def remove(self, key: str) -> None:
         """Remove a file or a folder with all that is in it; nothing there is fine."""
         path = self.path(key)
-        if path.is_dir():
-            path.fs.rm(path.path, recursive=True)
-        elif path.exists():
-            path.unlink()
+        with self._told(key):
+            if path.is_dir():
+                path.fs.rm(path.path, recursive=True)
+            elif path.exists():
+                path.unlink()
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
@@ -155,13 +182,21 @@ class Store:
         return None if found is None else found[0]
 
     def read_noted_table(self, key: str, columns: Columns) -> tuple[pl.DataFrame, dict[str, str]] | None:
-        """A table with the notes that were written with it; None as for `read_table`."""
+        """A table with the notes that were written with it; None as for `read_table`.
+
+        Raises:
+            DamagedTable: it is there, and cannot be read.
+        """
         try:
             data = self.path(key).read_bytes()
         except FileNotFoundError:
             return None
-        table = pl.read_parquet(BytesIO(data))
-        return (table, pl.read_parquet_metadata(BytesIO(data))) if table.schema == schema(columns) else None
+        try:
+            table, notes = pl.read_parquet(BytesIO(data)), pl.read_parquet_metadata(BytesIO(data))
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {why})") from error
+        return (table, notes) if table.schema == schema(columns) else None
 
     @contextlib.contextmanager
     def batch_lock(self, batch: str) -> Iterator[None]:
@@ -172,7 +207,10 @@ class Store:
         if not self.is_local:
             yield
             return
-        with locks.held(self._local(f"scratch/{batch}.lock"), f"{batch}: waiting for another run of this batch"):
+        key = f"scratch/{batch}.lock"
+        with contextlib.ExitStack() as stack:
+            with self._told(key):
+                stack.enter_context(locks.held(self._local(key), f"{batch}: waiting for another run of this batch"))
             yield
 
     def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
@@ -188,6 +226,37 @@ class Store:
             with self.path(key).open("rb") as source, target.open("wb") as f:
                 shutil.copyfileobj(source, f, BLOCK)
             yield target
+
+
+class _Target(io.BufferedRandom):
+    """A file that remembers that a write failed: libsndfile, whose callback it is, goes on as if nothing had been."""
+
+    trouble: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.trouble = error
+            raise
+
+    def settle(self) -> None:
+        """Bring all of it to the disk.
+
+        Raises:
+            OSError: a write failed, now or before.
+        """
+        if self.trouble is not None:
+            raise self.trouble
+        self.flush()
+        os.fsync(self.fileno())
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            super().__exit__(*raised)
+        finally:
+            if self.trouble is not None and raised[0] is not None:
+                raise self.trouble  # what was raised since, such as an assertion about what was written, follows from it
 
 
 def table_key(asset: str, batch: str) -> str:

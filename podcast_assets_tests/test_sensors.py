@@ -84,6 +84,29 @@ def test_a_batch_that_a_command_materialized_is_known(tmp_path: Path, monkeypatc
     assert [r.partition_key for r in result.run_requests or []] == ["new"]
 
 
+def test_new_batches_do_not_wait_behind_hundreds_that_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After `podcast-assets backfill --all` the sensor sees what it has never seen, and all of it is materialized."""
+    monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
+    store = Store.at(tmp_path)
+    names = [f"b{n:03d}" for n in range(2 * REQUESTS_PER_TICK + 10)]
+    for name in (*names, "new"):
+        store.write(f"incoming/{name}.tar", b"x")
+    signatures = {b: a.signature for b, a in list_incoming(store).arrivals.items()}
+    resources = {"store": StoreResource(root=str(tmp_path))}
+    with dg.instance_for_test() as instance:
+        monkeypatch.setattr(
+            "podcast_assets.sensors.known_arrivals", lambda _, some: {b: signatures[b] for b in some if b != "new"}
+        )
+        context = dg.build_sensor_context(instance, resources=resources)
+        new_batches(context)
+        result = new_batches(dg.build_sensor_context(instance, cursor=context.cursor, resources=resources))
+    assert isinstance(result, dg.SensorResult)
+    assert [r.partition_key for r in result.run_requests or []] == ["new"]
+    assert not Cursor.load(result.cursor).seen
+
+
 def test_the_cursor_is_read_as_it_was_written_and_no_other() -> None:
     cursor = plan_tick(incoming(a=1), Cursor(requested={"b": "1234"}), now=500, minimum_age=30).cursor
     assert Cursor.load(json.dumps(asdict(cursor))) == cursor

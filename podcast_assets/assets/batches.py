@@ -1,6 +1,8 @@
 """The loop that every partitioned asset shares: one batch after the other, each committed on its own."""
 
 import contextlib
+import math
+import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,17 +13,21 @@ import dagster as dg
 from podcast_assets.assets.facts import column_schema
 from podcast_assets.checks import SPECS, Verdict, accounted
 from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import BadInput, Misconfigured
+from podcast_assets.errors import BadInput, Misconfigured, StoreTrouble
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
 from podcast_assets.stages.compute import Compute
 from podcast_assets.stages.device import BrokenDevice
+from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import Committed, StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode, Stage
 from podcast_assets.store import Store
+
+PROGRESS_SECONDS = 2.0
+"""Between two lines of progress. Each is a row in Dagster's database, 10 to 20 ms on SQLite: as long as a short episode takes."""
 
 BATCHES_PER_RUN = 10
 """A backfill gives a run this many batches: the start of a run and the load of a model are paid once for them."""
@@ -73,7 +79,8 @@ def materialize_batches(
     """Do the batches of a run, one after the other, each committed on its own.
 
     One that cannot be done does not keep the others from being committed; the run then fails and names it, and to start the
-    others again is to resume them. What would stop every batch alike (a broken device, a missing engine) stops the run at once.
+    others again is to resume them. What would stop every batch alike (a broken device, a missing engine, a full store) stops the
+    run at once.
 
     Raises:
         Failure: some batches could not be done; it names them.
@@ -109,7 +116,7 @@ def _each(
     for batch in context.partition_keys:
         try:
             results[batch] = work(batch)
-        except (BrokenDevice, EngineUnavailable, Misconfigured):
+        except (BrokenDevice, EngineUnavailable, Misconfigured, StoreTrouble):
             raise
         except Exception as error:
             if len(context.partition_keys) == 1:
@@ -138,9 +145,11 @@ def upstream(store: Store, asset: str, batch: str) -> Committed:
     """What an asset committed.
 
     Raises:
-        BadInput: nothing, or it was written by another version of this project.
+        BadInput: nothing, or it was written by another version of this project, or it is damaged.
     """
     committed = Committed.read(store, asset, batch)
+    if committed.damage:
+        raise BadInput(f"batch {batch}: {committed.damage}; materialize {asset} again")
     if committed.table is None:
         raise BadInput(f"batch {batch}: {asset} is not materialized (by this version); materialize it first")
     return committed
@@ -169,7 +178,21 @@ def do_stage(
         episodes,
         room,
         compute=compute,
-        report=lambda progress: context.log.info(str(progress)),
+        report=_lines(context.log.info),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,
     )
+
+
+def _lines(write: Callable[[str], None]) -> Report:
+    """Progress as lines: of the first and the last episode, and of others where the last line is some seconds old."""
+    written = -math.inf
+
+    def report(progress: Progress) -> None:
+        nonlocal written
+        handled, now = progress.done + progress.failed, time.monotonic()
+        if handled in (1, progress.total) or now - written >= PROGRESS_SECONDS:
+            write(str(progress))
+            written = now
+
+    return report

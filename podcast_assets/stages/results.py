@@ -6,6 +6,7 @@ workers, tracebacks.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,9 @@ import polars as pl
 
 from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, Columns, empty, schema, table
 from podcast_assets.stages.stage import Stage
-from podcast_assets.store import Store, checkpoints_key, failures_key, provenance_key, table_key
+from podcast_assets.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
+
+log = logging.getLogger(__name__)
 
 _DONE, _FAILED, _PROVENANCE = (f"podcast_assets.{name}" for name in ("done", "failed", "provenance"))
 
@@ -38,8 +41,8 @@ class Checkpoints:
         self.store.write_table(self.key(episode_id, fingerprint), rows, {_PROVENANCE: note})
 
     def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-        """Rows and provenance of an episode, or None where it is not done."""
-        found = self.store.read_noted_table(self.key(episode_id, fingerprint), self.columns)
+        """Rows and provenance of an episode, or None where it is not done: a checkpoint that is damaged does not count."""
+        found, _ = _readable(self.store, self.key(episode_id, fingerprint), self.columns)
         if found is None:
             return None
         rows, notes = found
@@ -61,17 +64,19 @@ class Committed:
     """Fingerprints of the episodes that failed."""
     provenance: pl.DataFrame
     failures: pl.DataFrame
+    damage: str | None = None
+    """Why the table that is there cannot be read: it counts as none then, and is made anew."""
 
     @classmethod
     def read(cls, store: Store, asset: str, batch: str) -> "Committed":
         """The table of an asset, and the provenance and failures that belong to it."""
-        found = store.read_noted_table(table_key(asset, batch), ASSETS[asset])
+        found, damage = _readable(store, table_key(asset, batch), ASSETS[asset])
         if found is None:
-            return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES))
+            return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES), damage)
         rows, notes = found
         done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
-        provenance = _of(store.read_table(provenance_key(STAGES[asset], batch), PROVENANCE), PROVENANCE, done)
-        failures = _of(store.read_table(failures_key(STAGES[asset], batch), FAILURES), FAILURES, failed)
+        provenance = _of(store, provenance_key(STAGES[asset], batch), PROVENANCE, done)
+        failures = _of(store, failures_key(STAGES[asset], batch), FAILURES, failed)
         return cls(rows, done, failed, provenance, failures)
 
     @property
@@ -158,9 +163,22 @@ def _fingerprints(frame: pl.DataFrame) -> str:
     return json.dumps(dict(frame.select("episode_id", "fingerprint").iter_rows()))
 
 
-def _of(frame: pl.DataFrame | None, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
-    """The rows that belong to the table: a crash may have left rows of a commit that never came."""
-    if frame is None:
+def _readable(
+    store: Store, key: str, columns: Columns
+) -> tuple[tuple[pl.DataFrame, dict[str, str]] | None, str | None]:
+    """A table with its notes where it can be read, and what is wrong with it where it is damaged: told, and then made anew."""
+    try:
+        return store.read_noted_table(key, columns), None
+    except DamagedTable as error:
+        log.warning("%s: what it held is made anew", error)
+        return None, str(error)
+
+
+def _of(store: Store, key: str, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
+    """The rows of a table beside the committed one that belong to it: a crash may have left rows of a commit that never came."""
+    found, _ = _readable(store, key, columns)
+    if found is None:
         return empty(columns)
+    frame = found[0]
     own = [fingerprints.get(e) == f for e, f in frame.select("episode_id", "fingerprint").iter_rows()]
     return frame.filter(pl.Series(own, dtype=pl.Boolean))

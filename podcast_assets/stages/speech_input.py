@@ -36,9 +36,27 @@ def noise() -> Pcm:
     return Pcm(np.random.default_rng(0).normal(0, 300, 2 * SAMPLE_RATE).astype(np.int16))
 
 
+class WorkingAudioLost(RuntimeError):
+    """The working audio of an episode is gone or damaged. Its original is not: ingest makes it anew."""
+
+
 def read_audio(store: Store, episode: Episode) -> Pcm:
-    """Working audio of an episode, as the 16-bit samples that it is."""
+    """Working audio of an episode, as the 16-bit samples that it is.
+
+    Raises:
+        WorkingAudioLost: it is gone, or was damaged and is removed now, so that ingest sees that it has to make it again.
+    """
+    from podcast_assets.audio.errors import AudioError
     from podcast_assets.audio.working import read_working
 
-    with store.local_copy(str(episode.inputs["working"])) as path:
-        return Pcm(read_working(path))
+    key = str(episode.inputs["working"])
+    try:
+        with store.local_copy(key) as path:
+            return Pcm(read_working(path))
+    except (AudioError, FileNotFoundError) as error:
+        why = str(error) if isinstance(error, AudioError) else "is gone"
+        if isinstance(error, AudioError):
+            store.remove(key)
+        raise WorkingAudioLost(
+            f"its working audio {store.path(key)} {why}: materialize raw_audio again, which makes it anew from the original"
+        ) from error

@@ -1,0 +1,85 @@
+"""Files of the store that are cut off: told, and made anew from what is whole."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from podcast_assets.definitions import build_definitions
+from podcast_assets.launch import run_here
+from podcast_assets.partitions import BATCHES
+from podcast_assets.schema import ASSETS
+from podcast_assets.settings import Settings
+from podcast_assets.stages.results import Committed
+from podcast_assets.store import failures_key, provenance_key, table_key
+from podcast_assets_tests.conftest import SampleRun
+from podcast_assets_tests.faults.made import STAGES, assert_once, copied, local, made
+
+pytestmark = pytest.mark.faults
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
+    sample_run: SampleRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = copied(sample_run, tmp_path).store
+    tables = [local(store, table_key(asset, "sample")) for asset in ASSETS]
+    beside = [local(store, key(stage, "sample")) for key in (provenance_key, failures_key) for stage in STAGES.values()]
+    shards = sorted(local(store, "sealed/sample").rglob("*.tar"))
+    for path in (*tables, *beside, shards[0]):
+        cut(path)
+    with dg.instance_for_test() as instance:
+        settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
+        outcome = run_here(instance, settings, ["sample"], source="test")
+        assert outcome.succeeded, outcome.error
+    for path in tables:
+        assert f"{path} is damaged" in caplog.text
+    assert made(store) == made(sample_run.store)
+    assert_once(store)
+
+
+def test_a_table_that_only_others_read_is_named(sample_run: SampleRun, tmp_path: Path) -> None:
+    store = copied(sample_run, tmp_path).store
+    path = local(store, table_key("raw_audio", "sample"))
+    cut(path)
+    job = build_definitions(Settings(store=str(store.root), profile="demo")).resolve_implicit_global_asset_job_def()
+    with dg.instance_for_test() as instance:
+        instance.add_dynamic_partitions(BATCHES, ["sample"])
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey("diarized_segments")],
+            partition_key="sample",
+            raise_on_error=False,
+        )
+    (failure,) = result.filter_events(lambda e: e.is_step_failure)
+    error = failure.step_failure_data.error
+    assert error is not None
+    assert f"batch sample: {path} is damaged (" in str(error)
+    assert "materialize raw_audio again" in str(error)
+
+
+def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_anew(
+    sample_run: SampleRun, tmp_path: Path
+) -> None:
+    store = copied(sample_run, tmp_path).store
+    for asset in ("diarized_segments", "transcripts", "quality_scores", "hf_shards"):
+        store.remove(table_key(asset, "sample"))
+    audio = store.read_table(table_key("raw_audio", "sample"), ASSETS["raw_audio"])
+    assert audio is not None
+    row = audio.filter(source="water-history.opus").row(0, named=True)
+    cut(local(store, row["working"]))
+    settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
+    with dg.instance_for_test() as instance:
+        first = run_here(instance, settings, ["sample"], source="test")
+        assert first.succeeded, first.error
+        failures = Committed.read(store, "diarized_segments", "sample").failures
+        assert failures["source"].to_list() == ["water-history.opus"]
+        assert "materialize raw_audio again" in failures["message"][0]
+        assert not failures["permanent"][0]
+        second = run_here(instance, settings, ["sample"], source="test")
+        assert second.succeeded, second.error
+    assert made(store) == made(sample_run.store)
+    assert_once(store)

@@ -1,0 +1,41 @@
+"""`podcast-assets` killed with -9 in every stage, one after the other; the last start ends in the bytes of an undisturbed run."""
+
+import re
+
+import pytest
+
+from podcast_assets_tests.conftest import Place, SampleRun
+from podcast_assets_tests.faults.made import STAGES, assert_once, checkpoints, made, shards_told
+from podcast_assets_tests.faults.processes import in_the_middle, started
+
+pytestmark = pytest.mark.faults
+
+
+def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(place: Place, sample_run: SampleRun) -> None:
+    kept: dict[str, int] = {}
+    for asset, stage in STAGES.items():
+        process = started(place, "demo", log=place.folder / f"{stage}.log")
+        in_the_middle(place, stage, asset, process=process)
+        process.kill()
+        process.wait()
+        kept[stage] = len(checkpoints(place.store, stage))
+        if stage == "diarize":
+            # bit rot: half of a finished result is gone
+            rotten = checkpoints(place.store, stage)[0]
+            rotten.write_bytes(rotten.read_bytes()[: rotten.stat().st_size // 2])
+    after = dict(zip(STAGES.values(), [*list(STAGES.values())[1:], "last"], strict=True))
+    last = place.command("demo", "--json")
+    assert last.returncode == 0, last.stderr
+    (place.folder / "last.log").write_text(last.stderr)
+    for stage, following in after.items():
+        log = (place.folder / f"{following}.log").read_text()
+        assert "had died; this one takes up what it left" in log
+        episodes = 5 if stage == "ingest" else 4
+        taken = re.search(rf"sample: {stage} takes (\d+) of {episodes} episodes from before", log)
+        whole = kept[stage] - (stage == "diarize")
+        assert (int(taken[1]) if taken else 0) == whole, log
+        assert ("is damaged" in log) == (stage == "diarize"), log
+    print(f"checkpoints at the kill, taken by the next start: {kept}")
+    assert shards_told(last.stdout) == [s["sha256"] for s in sample_run.report["shards"]]
+    assert made(place.store) == made(sample_run.store)
+    assert_once(place.store)

@@ -1,0 +1,184 @@
+"""kill -9 under Dagster's daemon: of the run that it launched, of the daemon, and of everything; and who takes it up again."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from podcast_assets.demo import write_sample_archive
+from podcast_assets.instance import project_file
+from podcast_assets.processes import alive
+from podcast_assets.run_launcher import process_of
+from podcast_assets_tests.conftest import CHECKOUT, Place, SampleRun
+from podcast_assets_tests.faults.made import STAGES, assert_once, made
+from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started, wait_for
+
+pytestmark = pytest.mark.faults
+
+WORKSPACE = str(CHECKOUT / "workspace.yaml")
+
+
+class Machine:
+    """`podcast-assets dev` and all that it starts: a process group of its own, which can lose its power."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.environment = dict(place.environment(PODCAST_PROFILE="demo", PODCAST_SETTLE_SECONDS="100000"))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.groups: list[int] = []
+        home = place.folder / "dagster_home"
+        home.mkdir()
+        config = yaml.safe_load(project_file("dagster.yaml").read_text())
+        # the same, more often: nobody wants to wait for a test
+        config["run_monitoring"] |= {"poll_interval_seconds": 2, "free_slots_after_run_end_seconds": 1}
+        config["run_retries"]["max_retries"] = 10
+        (home / "dagster.yaml").write_text(yaml.safe_dump(config))
+
+    def on(self) -> None:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        with (self.place.folder / f"dev-{len(self.groups)}.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "podcast_assets.cli", "dev", "--port", str(port)],
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.groups.append(self.process.pid)
+
+    def off(self) -> None:
+        """Kill all that was started, now and before."""
+        for group in self.groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait(PATIENCE)
+
+    def pid_of(self, program: str) -> int:
+        """Process of the group whose command line holds some words."""
+        assert self.process is not None
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_text().replace("\0", " ")
+                if program in words and os.getpgid(int(folder.name)) == self.process.pid:
+                    return int(folder.name)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        raise LookupError(program)
+
+    def instance(self) -> dg.DagsterInstance:
+        return dg.DagsterInstance.from_config(str(self.place.folder / "dagster_home"))
+
+    def run(self, *arguments: str) -> None:
+        result = subprocess.run(
+            [sys.executable, "-m", *arguments], env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+
+    def launch(self, batch: str) -> None:
+        with self.place.store.writing(f"incoming/{batch}.tar") as f:
+            write_sample_archive(f)
+        self.run("podcast_assets.cli", "add", batch)
+        tags = f'{{"dagster/partition": "{batch}"}}'
+        self.run("dagster", "job", "launch", "-w", WORKSPACE, "-j", "podcast_dataset", "--tags", tags)
+
+    def runs(self, batch: str) -> list[dg.DagsterRun]:
+        """The latest first."""
+        with self.instance() as instance:
+            return list(instance.get_runs(dg.RunsFilter(tags={"dagster/partition": batch})))
+
+    def process_of_run(self, batch: str, after: int) -> int:
+        """The process of the run of a batch that comes after so many, as soon as there is one."""
+        found: list[int] = []
+
+        def begun() -> bool:
+            with self.instance() as instance:
+                runs = list(instance.get_runs(dg.RunsFilter(tags={"dagster/partition": batch})))
+                process = process_of(instance, runs[0]) if len(runs) > after else None
+            found.extend([process[0]] if process else [])
+            return bool(found)
+
+        wait_for(f"run {after + 1} of {batch}", begun)
+        return found[0]
+
+    def ended(self, batch: str) -> list[dg.DagsterRunStatus]:
+        """How the runs of a batch ended, once the latest has succeeded."""
+        success = dg.DagsterRunStatus.SUCCESS
+        wait_for(f"the success of {batch}", lambda: any(r.status == success for r in self.runs(batch)))
+        return [run.status for run in self.runs(batch)]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    if sys.platform != "linux":
+        pytest.skip("looks for processes in /proc")
+    found = Machine(Place(tmp_path_factory.mktemp("machine")))
+    found.run("podcast_assets.cli", "init")
+    found.on()
+    try:
+        yield found
+    finally:
+        found.off()
+
+
+FAILED_THEN_DONE = [dg.DagsterRunStatus.SUCCESS, *[dg.DagsterRunStatus.FAILURE] * len(STAGES)]
+
+
+def test_the_run_is_killed_in_every_stage_and_run_retries_resume_it(machine: Machine, sample_run: SampleRun) -> None:
+    machine.launch("sample")
+    for number, (asset, stage) in enumerate(STAGES.items()):
+        process = machine.process_of_run("sample", after=number)
+        in_the_middle(machine.place, stage, asset)
+        os.kill(process, signal.SIGKILL)
+    assert machine.ended("sample") == FAILED_THEN_DONE
+    assert made(machine.place.store) == made(sample_run.store)
+    assert_once(machine.place.store)
+
+
+def test_everything_is_killed_in_every_stage_and_a_restart_resumes_it(machine: Machine, sample_run: SampleRun) -> None:
+    """Daemon, webserver, code server and run at once, as when the machine loses its power."""
+    machine.launch("power")
+    for number, (asset, stage) in enumerate(STAGES.items()):
+        process = machine.process_of_run("power", after=number)
+        in_the_middle(machine.place, stage, asset, batch="power")
+        machine.off()
+        wait_for("the end of the run's process", lambda pid=process: not alive(pid))
+        machine.on()
+    assert machine.ended("power") == FAILED_THEN_DONE
+    assert made(machine.place.store, "power") == made(sample_run.store)
+    assert_once(machine.place.store, "power")
+
+
+def test_the_daemon_alone_is_killed_and_the_run_goes_on(machine: Machine, sample_run: SampleRun) -> None:
+    machine.launch("alone")
+    process = machine.process_of_run("alone", after=0)
+    in_the_middle(machine.place, "diarize", "diarized_segments", batch="alone")
+    os.kill(machine.pid_of("dagster._daemon"), signal.SIGKILL)
+    assert machine.process is not None
+    assert machine.process.wait(PATIENCE) is not None, "`podcast-assets dev` ends with its daemon"
+    assert alive(process)
+    machine.on()
+    assert machine.ended("alone") == [dg.DagsterRunStatus.SUCCESS]
+    assert made(machine.place.store, "alone") == made(sample_run.store)
+    assert_once(machine.place.store, "alone")
+
+
+def test_one_run_in_the_queue_and_one_by_command(machine: Machine, sample_run: SampleRun) -> None:
+    machine.launch("both")
+    log = machine.place.folder / "command.log"
+    command = started(machine.place, "backfill", "--here", "both", "--profile", "demo", log=log)
+    assert command.wait(PATIENCE) == 0, log.read_text()
+    wait_for("both", lambda: all(run.is_finished for run in machine.runs("both")))
+    assert [run.status for run in machine.runs("both")] == [dg.DagsterRunStatus.SUCCESS] * 2
+    assert made(machine.place.store, "both") == made(sample_run.store)
+    assert_once(machine.place.store, "both")

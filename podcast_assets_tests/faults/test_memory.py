@@ -1,0 +1,91 @@
+"""Memory runs out, of the machine or of a (pretended) GPU."""
+
+import resource
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from podcast_assets.launch import Outcome, run_here
+from podcast_assets.settings import Settings
+from podcast_assets.speech import whisper
+from podcast_assets.store import table_key
+from podcast_assets_tests.conftest import Place, SampleRun
+from podcast_assets_tests.faults.made import assert_once, checkpoints, copied, made
+from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started
+
+pytestmark = pytest.mark.faults
+
+
+def test_the_machine_has_no_memory_left(place: Place, sample_run: SampleRun) -> None:
+    """From the first transcript on the process gets no more: it ends, however it does, with what is done kept."""
+    log = place.folder / "starved.log"
+    process = started(place, "demo", log=log)
+    in_the_middle(place, "transcribe", "transcripts", process=process)
+    limit = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
+    code = process.wait(PATIENCE)
+    told = log.read_text()
+    kept = len(checkpoints(place.store, "transcribe"))
+    print(f"ended with {code}; {kept} checkpoints of transcribe kept; last line: {told.strip().splitlines()[-1]}")
+    assert code != 0
+    again = place.command("demo", "--json")
+    assert again.returncode == 0, again.stderr
+    assert made(place.store) == made(sample_run.store)
+    assert_once(place.store)
+
+
+@pytest.fixture
+def untranscribed(sample_run: SampleRun, tmp_path: Path) -> Place:
+    """The sample batch up to its segments."""
+    place = copied(sample_run, tmp_path)
+    for asset in ("transcripts", "quality_scores", "hf_shards"):
+        place.store.remove(table_key(asset, "sample"))
+    return place
+
+
+def run(place: Place) -> Outcome:
+    settings = Settings(store=str(place.store.root), profile="demo", dnsmos_hop=9)
+    with dg.instance_for_test() as instance:
+        return run_here(instance, settings, ["sample"], source="test")
+
+
+def test_a_gpu_without_memory_for_the_batch_gets_smaller_ones(
+    untranscribed: Place, sample_run: SampleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CTranslate2's own words, raised by a double of its call while more than one window is computed at once."""
+    real, refused = whisper.decode, []
+
+    def small(model: Any, features: Any, prompts: Any, *rest: Any) -> Any:
+        if len(prompts) > 1:
+            refused.append(len(prompts))
+            raise RuntimeError("CUDA failed with error out of memory")
+        return real(model, features, prompts, *rest)
+
+    monkeypatch.setattr(whisper, "decode", small)
+    outcome = run(untranscribed)
+    assert outcome.succeeded, outcome.error
+    assert refused
+    assert made(untranscribed.store) == made(sample_run.store)
+
+
+def test_a_gpu_without_memory_for_a_single_window_is_told_and_nothing_is_committed(
+    untranscribed: Place, sample_run: SampleRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: Any) -> Any:
+        raise RuntimeError("CUDA failed with error out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whisper, "decode", never)
+        outcome = run(untranscribed)
+    assert not outcome.succeeded
+    print(outcome.error)
+    assert outcome.error is not None
+    assert "transcripts: sample: transcribe: all 4 episodes failed, and not because of their data" in outcome.error
+    assert "CUDA failed with error out of memory. Mend that, then materialize again." in outcome.error
+    assert not untranscribed.store.exists(table_key("transcripts", "sample"))
+    again = run(untranscribed)
+    assert again.succeeded, again.error
+    assert made(untranscribed.store) == made(sample_run.store)
+    assert_once(untranscribed.store)
