@@ -9,26 +9,14 @@ import dagster as dg
 
 from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.intake.arrivals import Incoming, Seen, list_incoming, settled
-from podcast_assets.jobs import podcast_dataset
-from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
+from podcast_assets.jobs import JOB
+from podcast_assets.partitions import BATCHES, busy_batches
 from podcast_assets.resources import StoreResource
+from podcast_assets.run_tags import run_tags
 from podcast_assets.settings import Settings
 
 REQUESTS_PER_TICK = 100
 """A tick has 60 seconds; the queue keeps what it is given, so the rest can wait for the next tick."""
-
-PARTITION = "dagster/partition"
-
-RUN_TAGS = {"podcast/source": "sensor", "podcast/gpu": "1", "dagster/priority": "10"}
-"""Tags for policy: where a run comes from, that it wants a GPU, and that new batches go before backfills (priority 0)."""
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass
@@ -91,18 +79,6 @@ def known_arrivals(instance: dg.DagsterInstance, batches: Sequence[str]) -> dict
     return known
 
 
-def busy_batches(instance: dg.DagsterInstance) -> set[str]:
-    """Batches of all runs, of one batch or a range, that wait or go on."""
-    order = list(instance.get_dynamic_partitions(BATCHES))
-    busy = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        first, last = run.tags.get(PARTITION_RANGE_START), run.tags.get(PARTITION_RANGE_END)
-        if first in order and last in order:
-            busy.update(order[order.index(first) : order.index(last) + 1])
-        busy.update(b for b in (run.tags.get(PARTITION), first, last) if b is not None)
-    return busy
-
-
 def plan_tick(
     incoming: Incoming, cursor: Cursor, *, now: float, minimum_age: float, busy: Collection[str] = ()
 ) -> Tick:
@@ -125,7 +101,7 @@ def plan_tick(
 
 
 @dg.sensor(
-    job=podcast_dataset,
+    job_name=JOB,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Finds batches under incoming/ that stopped growing, and requests one run for each; again when one changes.",
@@ -135,6 +111,7 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
     incoming = list_incoming(store.get())
     for name, reason in incoming.refused.items():
         context.log.warning(f"incoming/{name}: {reason}")
+    settings = Settings()
     try:
         cursor = Cursor.load(context.cursor)
     except ValueError as error:
@@ -144,7 +121,7 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
         incoming,
         cursor,
         now=time.time(),
-        minimum_age=Settings().settle_seconds,
+        minimum_age=settings.settle_seconds,
         busy=busy_batches(context.instance) if cursor.seen else (),  # nothing is ready that was not seen before
     )
     known = known_arrivals(context.instance, list(tick.requests))
@@ -163,7 +140,7 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
         )
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(run_key=f"{batch}:{signature}", partition_key=batch, tags=RUN_TAGS)
+            dg.RunRequest(run_key=f"{batch}:{signature}", partition_key=batch, tags=run_tags("sensor", settings))
             for batch, signature in tick.requests.items()
         ],
         cursor=remembered,

@@ -25,6 +25,9 @@ from podcast_assets.schema import Columns, schema
 BLOCK = 1 << 20
 """Bytes read at a time; larger blocks do not hash faster."""
 
+SCRATCH_PREFIX = "podcast-assets-scratch-"
+"""Names of temporary files and folders begin so: what a crash leaves of them is known by it, and removed by the janitor."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -91,7 +94,7 @@ class Store:
                 temporary.unlink(missing_ok=True)
             _fsync_folder(target.parent)
         else:
-            with tempfile.NamedTemporaryFile("w+b") as f:
+            with tempfile.NamedTemporaryFile("w+b", prefix=SCRATCH_PREFIX) as f:
                 yield cast("BinaryIO", f)
                 f.flush()
                 self._upload(Path(f.name), key)
@@ -101,7 +104,7 @@ class Store:
         sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         scratch = self._local("scratch") if self.is_local else Path(tempfile.gettempdir())
         scratch.mkdir(parents=True, exist_ok=True)
-        temporary = scratch / f"{uuid.uuid4().hex}.part"
+        temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
         try:
             with temporary.open("wb") as f:
                 while block := source.read(BLOCK):
@@ -172,8 +175,15 @@ class Store:
         if not self.is_local:
             yield
             return
-        with locks.held(self._local(f"scratch/{batch}.lock"), f"{batch}: waiting for another run of this batch"):
+        with locks.held(self._lock_path(batch), f"{batch}: waiting for another run of this batch"):
             yield
+
+    def batch_lock_if_free(self, batch: str) -> contextlib.AbstractContextManager[bool]:
+        """Hold a batch while the block runs, if no run of this machine does; gives whether it is held. Object stores: always."""
+        return locks.held_if_free(self._lock_path(batch)) if self.is_local else contextlib.nullcontext(True)
+
+    def _lock_path(self, batch: str) -> Path:
+        return self._local(f"scratch/{batch}.lock")
 
     def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
         """A path of this machine with the content of a key: the file itself in a local store, else a temporary copy."""
@@ -183,7 +193,7 @@ class Store:
 
     @contextlib.contextmanager
     def _downloaded(self, key: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             target = Path(folder) / key.rsplit("/", 1)[-1]
             with self.path(key).open("rb") as source, target.open("wb") as f:
                 shutil.copyfileobj(source, f, BLOCK)

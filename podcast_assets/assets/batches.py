@@ -12,8 +12,10 @@ from podcast_assets.assets.facts import column_schema
 from podcast_assets.checks import SPECS, Verdict, accounted
 from podcast_assets.engines import EngineUnavailable
 from podcast_assets.errors import BadInput, Misconfigured
+from podcast_assets.loggers import about
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
+from podcast_assets.run_process import sign
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
 from podcast_assets.stages.device import BrokenDevice
@@ -78,6 +80,7 @@ def materialize_batches(
         Failure: some batches could not be done; it names them.
     """
     asset = context.asset_key.to_user_string()
+    sign(context.instance, context.run)
     with contextlib.ExitStack() as locks:
         # all of them, in one order, and before any device is held: two runs can then not wait for each other
         for batch in sorted(context.partition_keys):
@@ -107,7 +110,8 @@ def _each(
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
         try:
-            results[batch] = work(batch)
+            with about(batch=batch, stage=STAGES[asset]):
+                results[batch] = work(batch)
         except (BrokenDevice, EngineUnavailable, Misconfigured):
             raise
         except Exception as error:
@@ -168,7 +172,7 @@ def do_stage(
         episodes,
         room,
         worker=worker,
-        report=lambda progress: context.log.info(str(progress)),
+        report=lambda progress: context.log.info(str(progress), extra={"episode": progress.last}),
         prefetch=settings.prefetch,
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,
