@@ -70,7 +70,7 @@ def _of_dagster(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDic
         "job": meta.get("job_name"),
         "step": meta.get("step_key"),
         "dagster_event": event.event_type_value if event else None,
-        "event": _own_message(record),  # structlog's name for the message
+        "event": meta.get("orig_message"),  # structlog's name for the message
     }
     return {**line, **{k: v for k, v in known.items() if v is not None}}
 
