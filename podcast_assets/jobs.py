@@ -15,7 +15,7 @@ def podcast_dataset(settings: Settings) -> UnresolvedAssetJobDefinition:
         JOB,
         selection=dg.AssetSelection.groups("intake", "speech", "quality", "dataset"),
         executor_def=dg.in_process_executor,
-        # `tags` would stay on the job: only `run_tags` reach its runs
-        run_tags={MAX_RUNTIME: run_tags("command", settings)[MAX_RUNTIME]},
+        # `tags` without `run_tags` are both: beside `run_tags` they would stay on the job, and `dagster job launch` reads only them
+        tags={MAX_RUNTIME: run_tags("command", settings)[MAX_RUNTIME]},
         description="A batch, from what arrived to sealed shards. To run it again is to resume it.",
     )

@@ -35,10 +35,8 @@ class StubDeployment:
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
-        self.environment = dict(
-            place.environment(PYTHONPATH=str(CHECKOUT), PODCAST_SETTLE_SECONDS="1", STUB_SECONDS="1")
-            | dict(environment)
-        )
+        mine = {"PYTHONPATH": str(CHECKOUT), "PODCAST_SETTLE_SECONDS": "1", "STUB_SECONDS": "4"}
+        self.environment = dict(place.environment(**mine | dict(environment)))
         self.home.mkdir(parents=True)
         content = yaml.safe_load(project_file(configuration).read_text())
         # as in production, only sooner

@@ -98,7 +98,7 @@ def test_new_batches_go_before_people_and_backfills_come_last() -> None:
     assert order == ["sensor", "command", "retry", "backfill"]
     assert {t["dagster/max_runtime"] for t in tags.values()} == {"7200"}
     job = build_definitions(Settings(max_runtime_hours=2)).resolve_job_def("podcast_dataset")
-    assert job.run_tags == {"dagster/max_runtime": "7200"}
+    assert job.run_tags == job.tags == {"dagster/max_runtime": "7200"}
 
 
 def test_a_backfill_is_cut_into_contiguous_runs() -> None:
