@@ -9,22 +9,15 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from podcast_assets import memory
+from podcast_assets.cli_backfill import backfill
 from podcast_assets.cli_models import doctor, models
+from podcast_assets.cli_terminal import PROFILE, STORE, output, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured, store_trouble
 from podcast_assets.settings import Settings, environment_name, explain
-
-messages = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
-
-_PROFILE = click.option(
-    "--profile", type=click.Choice(["auto", "demo", "embedded", "cpu", "gpu"]), help="Set of engines (PODCAST_PROFILE)."
-)
-_STORE = click.option("--store", help="Where everything lies: a folder or URL (PODCAST_STORE).")
 
 
 class _Clean(click.Group):
@@ -36,18 +29,18 @@ class _Clean(click.Group):
         try:
             return super().invoke(ctx)
         except (BadInput, Misconfigured, EngineUnavailable) as error:
-            _say((f"podcast-assets: {error}", "red"))
+            say((f"podcast-assets: {error}", "red"))
             sys.exit(2)
         except OSError as error:
             if not store_trouble(error):
                 raise
-            _say((f"podcast-assets: {error}", "red"))
+            say((f"podcast-assets: {error}", "red"))
             sys.exit(2)
         except ValidationError as error:
             if error.title != Settings.__name__:
                 raise
             for line in explain(error):
-                _say((f"podcast-assets: {line}", "red"))
+                say((f"podcast-assets: {line}", "red"))
             sys.exit(2)
 
 
@@ -61,13 +54,14 @@ def main() -> None:
 
 main.add_command(models)
 main.add_command(doctor)
+main.add_command(backfill)
 
 
 @main.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--batch", help="Name of the batch; by default made from where the inputs lie.")
-@_PROFILE
-@_STORE
+@PROFILE
+@STORE
 @click.option("--language", help="ISO 639-1 code of the episodes whose metadata name none.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
 def run(
@@ -82,14 +76,14 @@ def run(
     from podcast_assets.intake.place import batch_of, place
     from podcast_assets.store import Store
 
-    settings = _settings(profile=profile, store=store, language=language)
+    settings = settings_of(profile=profile, store=store, language=language)
     name = batch or batch_of(inputs)
     place(Store.at(settings.store), inputs, name)
     _run_and_report(settings, name, as_json=as_json)
 
 
 @main.command()
-@_STORE
+@STORE
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
 def demo(store: str | None, as_json: bool) -> None:
     """Take the sample batch all the way, and measure it against its references."""
@@ -97,7 +91,7 @@ def demo(store: str | None, as_json: bool) -> None:
     from podcast_assets.intake.arrivals import INCOMING
     from podcast_assets.store import Store
 
-    settings = _settings(profile="demo", store=store)
+    settings = settings_of(profile="demo", store=store)
     room = Store.at(settings.store)
     archive = f"{INCOMING}/{sample.BATCH_NAME}.tar"
     if not room.exists(archive):
@@ -112,60 +106,8 @@ def demo(store: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("batches", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All batches that are partitions or lie under incoming/.")
-@click.option("--here", is_flag=True, help="Run in this process instead of handing the backfill to Dagster's daemon.")
-@_PROFILE
-@_STORE
-def backfill(batches: tuple[str, ...], everything: bool, here: bool, profile: str | None, store: str | None) -> None:
-    """Materialize many BATCHES in few runs, keeping to the assets' backfill policy."""
-    import dagster as dg
-
-    from podcast_assets.instance import end_dead_runs, prepare_home
-    from podcast_assets.intake.arrivals import list_incoming
-    from podcast_assets.launch import add_batches, chunks, request_backfill, run_here
-    from podcast_assets.partitions import BATCHES
-    from podcast_assets.store import Store
-
-    settings = _settings(profile=profile, store=store)
-    there = list_incoming(Store.at(settings.store)).arrivals
-    prepare_home(settings)
-    with dg.DagsterInstance.get() as instance:
-        chosen = list(dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *there] if everything else batches))
-        if unknown := [b for b in batches if b not in there]:
-            raise BadInput(f"nothing under incoming/ is called {', '.join(unknown[:10])}")
-        if gone := [b for b in chosen if b not in there]:
-            _say((f"skipped, as their source is no longer under incoming/: {', '.join(gone)}", "yellow"))
-            chosen = [b for b in chosen if b in there]
-        if not chosen:
-            raise (
-                BadInput("no batch lies under incoming/") if everything else Misconfigured("name batches, or say --all")
-            )
-        if not here:
-            identity = request_backfill(instance, settings, chosen)
-            messages.print(
-                f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off"
-            )
-            return
-        end_dead_runs(instance)
-        add_batches(instance, chosen)
-        failed = []
-        parts = list(chunks(chosen, list(instance.get_dynamic_partitions(BATCHES))))
-        while parts:
-            part = parts.pop(0)
-            outcome = run_here(instance, settings, part, source="backfill")
-            _say(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
-            if not outcome.succeeded and len(part) > 1:
-                parts[:0] = [[batch] for batch in part]  # so that one bad batch does not keep the others from their end
-            elif not outcome.succeeded:
-                failed += part
-    if failed:
-        sys.exit(1)
-
-
-@main.command()
-@click.argument("batches", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All batches that lie under incoming/.")
-@_STORE
+@STORE
 def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     """Make BATCHES under incoming/ partitions, without waiting for the sensor; then any way of Dagster's can start them."""
     import dagster as dg
@@ -175,7 +117,7 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     from podcast_assets.launch import add_batches
     from podcast_assets.store import Store
 
-    settings = _settings(store=store)
+    settings = settings_of(store=store)
     room = Store.at(settings.store)
     chosen = list(list_incoming(room).arrivals) if everything else [find_arrival(room, b).batch for b in batches]
     if not chosen:
@@ -183,21 +125,24 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         add_batches(instance, chosen)
-    messages.print(f"{len(chosen)} batch(es) are partitions now")
+    say(f"{len(chosen)} batch(es) are partitions now")
 
 
 @main.command()
 @click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Slots of the pool gpu.")
-def init(gpus: int) -> None:
+@click.option(
+    "--postgres", is_flag=True, help="Keep the instance in PostgreSQL, which DAGSTER_POSTGRES_HOST and its like name."
+)
+def init(gpus: int, postgres: bool) -> None:
     """Set up Dagster's instance: DAGSTER_HOME, its dagster.yaml, and the slots of the pool gpu."""
     import dagster as dg
 
-    from podcast_assets.instance import prepare_home, set_gpu_slots
+    from podcast_assets.instance import POSTGRES, prepare_home, set_gpu_slots
 
-    home = prepare_home(Settings())
+    home = prepare_home(settings_of(), POSTGRES if postgres else None)
     with dg.DagsterInstance.get() as instance:
         set_gpu_slots(instance, gpus)
-    _say(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
+    say(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
 
 
 @main.command()
@@ -208,7 +153,7 @@ def dev(port: int) -> None:
 
     prepare_home(Settings())
     workspace = str(project_file("workspace.yaml"))
-    messages.print(f"the Dagster UI comes up at http://127.0.0.1:{port} (Ctrl+C ends it)")
+    say(f"the Dagster UI comes up at http://127.0.0.1:{port} (Ctrl+C ends it)")
     # `dg dev` takes no workspace.yaml
     os.execvp(  # noqa: S606
         sys.executable,
@@ -258,16 +203,16 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
 
     load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
     profile = choose(settings)
-    _say("profile ", (profile.name, "bold"), f": {profile.reason}")
+    say("profile ", (profile.name, "bold"), f": {profile.reason}")
     for engine in filter(None, (profile.separator, profile.diarizer, profile.transcriber, profile.scorer)):
         engine.fetch()
     if profile.note:
-        _say((profile.note, "yellow"))
+        say((profile.note, "yellow"))
     prepare_home(settings)
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         for run_id in end_dead_runs(instance):
-            messages.print(f"run {run_id[:8]} had died; this one takes up what it left")
+            say(f"run {run_id[:8]} had died; this one takes up what it left")
         outcome = run_here(instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command")
     room = Store.at(settings.store)
     report = batch_report(room, batch, outcome.seconds)
@@ -276,22 +221,12 @@ def _run_and_report(settings: Settings, batch: str, *, as_json: bool) -> None:
     else:
         show(report, room, output)
     if not outcome.succeeded:
-        _say((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
+        say((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
         sys.exit(1)
     if why := nothing_done(report):
-        _say((why, "red"))
+        say((why, "red"))
         sys.exit(1)
-    messages.print(f"done in {time.monotonic() - began:.0f} s")
-
-
-def _say(*parts: str | tuple[str, str]) -> None:
-    """One line on standard error, of texts and (text, style). Names and errors are data: no markup is read in them."""
-    messages.print(Text.assemble(*parts), soft_wrap=True)
-
-
-def _settings(**given: Any) -> Settings:
-    """The settings of the environment, with what was given on the command line."""
-    return Settings(**{k: v for k, v in given.items() if v is not None})
+    say(f"done in {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ class StoreTrouble(OSError):
         return str(self.strerror)
 
 
+class ClusterLost(RuntimeError):
+    """The head of the Ray cluster is gone: nothing can be placed or found any more."""
+
+
 class Misconfigured(RuntimeError):
     """Something that a person set cannot work; the message says what to set instead."""
 

@@ -7,22 +7,37 @@ import sys
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from podcast_assets.processes import alive
+from podcast_assets.errors import Misconfigured
+from podcast_assets.run_process import HOST, PID, is_dead
 from podcast_assets.settings import Settings
 
 POOL = "gpu"
-HOST_TAG, PID_TAG = "podcast/host", "podcast/pid"
+LOCAL, POSTGRES = "dagster.yaml", "dagster.postgres.yaml"
+"""The two configurations: SQLite for one machine, PostgreSQL beyond it."""
 
 
-def prepare_home(settings: Settings) -> Path:
-    """Make DAGSTER_HOME, put dagster.yaml there unless there is one, and point Dagster (and what we start) at it."""
+def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
+    """Make DAGSTER_HOME, put a dagster.yaml there unless there is one, and point Dagster (and what we start) at it.
+
+    Args:
+        settings: name the folder.
+        configuration: the project's file to take, `LOCAL` or `POSTGRES`; None for the one that is there, else `LOCAL`.
+
+    Raises:
+        Misconfigured: another one is there.
+    """
     home = settings.dagster_home.expanduser().absolute()
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
+    source = project_file(configuration or LOCAL)
     if not target.exists():
-        shutil.copyfile(project_file("dagster.yaml"), target)
+        shutil.copyfile(source, target)
+    elif configuration and target.read_bytes() != source.read_bytes():
+        raise Misconfigured(
+            f"{target} is there and differs from {source.name} of this version: move it away first. What it recorded stays where "
+            "it is, and is not carried over to another storage"
+        )
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
@@ -45,25 +60,19 @@ def set_gpu_slots(instance: dg.DagsterInstance, slots: int) -> None:
     instance.event_log_storage.set_concurrency_slots(POOL, slots)
 
 
-def process_tags() -> dict[str, str]:
-    """Tags that say which process does a run, for `end_dead_runs`."""
-    return {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
-
-
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """End the runs that processes of this machine began and did not live to end, and free their slots; gives their ids.
 
-    Dagster's daemon watches the runs that it launched; a run of `podcast-assets run` has nobody else to watch it. (One that was
-    re-executed in the UI still has the tags of the first: it was launched, and is the daemon's.)
+    Dagster's daemon does so too, where it runs (`run_launcher.py`).
     """
     unfinished = instance.get_runs(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
-            tags={HOST_TAG: socket.gethostname()},
+            tags={HOST: socket.gethostname()},
         )
     )
-    dead = [run for run in unfinished if GRPC_INFO_TAG not in run.tags and not alive(int(run.tags.get(PID_TAG, 0)))]
+    dead = [run for run in unfinished if is_dead(run)]
     for run in dead:
-        instance.report_run_failed(run, f"process {run.tags.get(PID_TAG)}, which did this run, is gone")
+        instance.report_run_failed(run, f"process {run.tags[PID]}, which did this run, is gone")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return [run.run_id for run in dead]

@@ -8,15 +8,14 @@ import dagster as dg
 
 from podcast_assets.assets.batches import BATCHES_PER_RUN
 from podcast_assets.definitions import build_definitions
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import BadInput, Misconfigured, StoreTrouble
-from podcast_assets.instance import process_tags
+from podcast_assets.errors import BadInput
 from podcast_assets.jobs import JOB
 from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
+from podcast_assets.run_errors import one_line
+from podcast_assets.run_process import process_tags
+from podcast_assets.run_tags import Source, run_tags
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
-from podcast_assets.stages.device import BrokenDevice
-from podcast_assets.stages.runner import NothingDone
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,18 @@ class Outcome:
     """What ended the run, in one line."""
 
 
-def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: str) -> Outcome:
+def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: Source) -> Outcome:
     """Run the job on batches that follow one another in the partitions' order, in this process.
 
     Args:
         instance: where the run and its materializations are recorded.
         settings: of this run.
         batches: one batch, or a contiguous range of them.
-        source: value of the tag `podcast/source`.
+        source: what starts it.
     """
     add_batches(instance, batches)
     job = build_definitions(settings).resolve_job_def(JOB)
-    tags = {"podcast/source": source, **process_tags()}
+    tags = run_tags(source, settings) | process_tags()
     single = batches[0] if len(batches) == 1 else None
     if single is None:
         tags |= {PARTITION_RANGE_START: batches[0], PARTITION_RANGE_END: batches[-1]}
@@ -61,19 +60,10 @@ def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence
     return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
 
 
-_OURS = {c.__name__ for c in (BadInput, BrokenDevice, EngineUnavailable, Misconfigured, NothingDone, StoreTrouble)}
-
-
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The first failed step's error, in one line: the one that this project raised, else what is at the bottom of it."""
+    """The first failed step with its error, else the checks that failed."""
     for event in result.filter_events(lambda e: e.is_step_failure):
-        error = event.step_failure_data.error
-        while error is not None and error.cause is not None and error.cls_name not in _OURS:
-            error = error.cause
-        if error is None:
-            return f"{event.step_key}: failed"
-        message = error.message.strip().splitlines()[0]
-        return f"{event.step_key}: {message.split(f'{error.cls_name}: ', 1)[-1]}"
+        return f"{event.step_key}: {one_line(event.step_failure_data.error)}"
     failed = [
         e.asset_check_evaluation_data
         for e in result.filter_events(lambda e: e.event_type_value == "ASSET_CHECK_EVALUATION")
@@ -121,7 +111,7 @@ def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: 
         partition_names=list(batches),
         asset_selection=sorted(graph.materializable_asset_keys),
         backfill_timestamp=time.time(),
-        tags={"podcast/source": "backfill", "podcast/gpu": "1", "dagster/priority": "0"},
+        tags=run_tags("backfill", settings),
         dynamic_partitions_store=instance,
         all_partitions=False,
         title=f"{len(batches)} batches",
@@ -130,3 +120,21 @@ def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: 
     )
     instance.add_backfill(backfill)
     return backfill.backfill_id
+
+
+def cancel_backfill(instance: dg.DagsterInstance, backfill_id: str) -> None:
+    """Ask the daemon to end a backfill: it takes its runs out of the queue and interrupts those that go on.
+
+    What is committed or checkpointed stays: to start the batches again is to resume them.
+
+    Raises:
+        BadInput: there is none of that id, or it has ended.
+    """
+    from dagster._core.execution.backfill import BulkActionStatus
+
+    backfill = instance.get_backfill(backfill_id)
+    if backfill is None:
+        raise BadInput(f"there is no backfill {backfill_id}")
+    if backfill.status != BulkActionStatus.REQUESTED:
+        raise BadInput(f"backfill {backfill_id} does not go on: it is {backfill.status.value.lower()}")
+    instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELING))

@@ -25,3 +25,20 @@ def held(path: Path, waiting: str) -> Iterator[None]:
             log.info("%s", waiting)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def held_if_free(path: Path) -> Iterator[bool]:
+    """Hold a lock file while the block runs, if nobody else does; gives whether it is held.
+
+    Args:
+        path: made where it is not there, with its folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -1,52 +1,70 @@
-"""How Dagster's daemon launches runs on one machine: as it does by default, and it can tell whether a run's process lives.
+"""Dagster's run launcher for one machine, with two things that its own lacks: it sees that a run died, and ends one that hangs.
 
-A code server tells of a run whose process died. Where it dies with it (kill -9, out of memory, a power cut), the default launcher
-has nobody to ask: the run would be going on in the books for ever, and keep its GPU slot and its batch. With this one, run
-monitoring finds it, and run retries start it again.
+`dagster.yaml` names it. Dagster's run monitoring asks it after every run that goes on; what it reports as gone is failed there,
+its slots are freed, and `run_retries` starts it again, from its checkpoints.
 """
 
-import json
-import socket
+import logging
+import threading
+import time
 
 import dagster as dg
-from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
-from dagster._core.storage.tags import GRPC_INFO_TAG
+import psutil
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 
-from podcast_assets.instance import HOST_TAG, PID_TAG
-from podcast_assets.processes import alive
+from podcast_assets.run_process import Unsigned, process_of
 
-_STARTED = "Started process for run"
-"""How the message begins by which Dagster tells a run's process."""
+GRACE_SECONDS = 60.0
+"""From the interrupt that asks a run to end until it is killed: what it is computing may end by itself; what hangs does not."""
+
+UNSIGNED_SECONDS = 300.0
+"""A run is signed by its process with its first asset, right after its start. One that is not, so long after, died there."""
+
+log = logging.getLogger(__name__)
 
 
-class WatchedRunLauncher(dg.DefaultRunLauncher):
-    """The default run launcher, with a health check for runs of this machine."""
+class LocalRunLauncher(DefaultRunLauncher):
+    """Launches runs as processes of the code server, on the machine of Dagster's daemon."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """It does, so Dagster's run monitoring asks."""
+        """True."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the run's process lives; of runs of other machines, and of those that have told none, nothing bad is said."""
-        found = process_of(self._instance, run)
-        if found is None or alive(*found):
-            return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"process {found[0]}, which did this run, is gone")
+        """Whether the process that signed the run lives. What cannot be told from here counts as alive: `max_runtime` ends it."""
+        try:
+            process = process_of(run)
+        except Unsigned as unknown:
+            record = self._instance.get_run_record_by_id(run.run_id)
+            began = record.start_time if record else None
+            if began is None or time.time() - began < UNSIGNED_SECONDS:
+                return CheckRunHealthResult(WorkerStatus.RUNNING, str(unknown))
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the process that did this run died as it began")
+        except LookupError as unknown:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, str(unknown))
+        if process is None:
+            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the process that did this run is gone")
+        return CheckRunHealthResult(WorkerStatus.RUNNING)
+
+    def terminate(self, run_id: str) -> bool:
+        """Interrupt a run, and kill its process where it is still there after a while: a call into a driver may never come back."""
+        run = self._instance.get_run_by_id(run_id)
+        try:
+            process = process_of(run) if run and not run.is_finished else None
+        except LookupError:
+            process = None
+        ended = super().terminate(run_id)
+        if process is not None:
+            timer = threading.Timer(GRACE_SECONDS, _kill, (process, run_id))
+            timer.daemon = True
+            timer.start()
+        return ended
 
 
-def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[int, float] | None:
-    """Number of the process of this machine that does a run, and when it said so (POSIX seconds); None where it is elsewhere."""
-    server = json.loads(run.tags.get(GRPC_INFO_TAG, "null"))
-    if server is None:
-        here = run.tags.get(HOST_TAG) == socket.gethostname() and PID_TAG in run.tags
-        record = instance.get_run_record_by_id(run.run_id) if here else None
-        return (int(run.tags[PID_TAG]), record.create_timestamp.timestamp()) if record else None
-    if server.get("host") not in ("localhost", "127.0.0.1"):
-        return None
-    for entry in reversed(instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)):
-        event = entry.get_dagster_event()
-        pid = event.engine_event_data.metadata.get("pid")
-        if (event.message or "").startswith(_STARTED) and pid is not None:
-            return int(str(pid.value)), entry.timestamp
-    return None
+def _kill(process: psutil.Process, run_id: str) -> None:
+    if process.is_running():  # the same process, not another with its number
+        log.warning(
+            "run %s did not end %d s after it was asked to: process %d is killed", run_id, GRACE_SECONDS, process.pid
+        )
+        process.kill()

@@ -9,9 +9,10 @@ import dagster as dg
 
 from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.intake.arrivals import Incoming, Seen, list_incoming, settled
-from podcast_assets.jobs import podcast_dataset
-from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
+from podcast_assets.jobs import JOB
+from podcast_assets.partitions import BATCHES, busy_batches
 from podcast_assets.resources import StoreResource
+from podcast_assets.run_tags import run_tags
 from podcast_assets.settings import Settings
 
 REQUESTS_PER_TICK = 100
@@ -19,19 +20,6 @@ REQUESTS_PER_TICK = 100
 
 LOOKING_SECONDS = 20.0
 """Of a tick, in which it goes on past batches that turn out to be materialized: thousands of them, after a backfill by command."""
-
-PARTITION = "dagster/partition"
-
-RUN_TAGS = {"podcast/source": "sensor", "podcast/gpu": "1", "dagster/priority": "10"}
-"""Tags for policy: where a run comes from, that it wants a GPU, and that new batches go before backfills (priority 0)."""
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass
@@ -94,18 +82,6 @@ def known_arrivals(instance: dg.DagsterInstance, batches: Sequence[str]) -> dict
     return known
 
 
-def busy_batches(instance: dg.DagsterInstance) -> set[str]:
-    """Batches of all runs, of one batch or a range, that wait or go on."""
-    order = list(instance.get_dynamic_partitions(BATCHES))
-    busy = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        first, last = run.tags.get(PARTITION_RANGE_START), run.tags.get(PARTITION_RANGE_END)
-        if first in order and last in order:
-            busy.update(order[order.index(first) : order.index(last) + 1])
-        busy.update(b for b in (run.tags.get(PARTITION), first, last) if b is not None)
-    return busy
-
-
 def plan_tick(
     incoming: Incoming, cursor: Cursor, *, now: float, minimum_age: float, busy: Collection[str] = ()
 ) -> Tick:
@@ -128,7 +104,7 @@ def plan_tick(
 
 
 @dg.sensor(
-    job=podcast_dataset,
+    job_name=JOB,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Finds batches under incoming/ that stopped growing, and requests one run for each; again when one changes.",
@@ -138,6 +114,7 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
     incoming = list_incoming(store.get())
     for name, reason in incoming.refused.items():
         context.log.warning(f"incoming/{name}: {reason}")
+    settings = Settings()
     try:
         cursor = Cursor.load(context.cursor)
     except ValueError as error:
@@ -147,7 +124,7 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
     began, looking = time.time(), True
     tick = Tick({}, [], cursor)
     while looking:
-        tick = plan_tick(incoming, tick.cursor, now=began, minimum_age=Settings().settle_seconds, busy=busy)
+        tick = plan_tick(incoming, tick.cursor, now=began, minimum_age=settings.settle_seconds, busy=busy)
         looking = len(tick.requests) == REQUESTS_PER_TICK and time.time() - began < LOOKING_SECONDS
         tick = tick.without(known_arrivals(context.instance, list(tick.requests)))
         looking = looking and not tick.requests
@@ -165,7 +142,7 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
         )
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(run_key=f"{batch}:{signature}", partition_key=batch, tags=RUN_TAGS)
+            dg.RunRequest(run_key=f"{batch}:{signature}", partition_key=batch, tags=run_tags("sensor", settings))
             for batch, signature in tick.requests.items()
         ],
         cursor=remembered,

@@ -7,19 +7,29 @@ import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from podcast_assets.routes import parse_routes
 
 ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
 
+SECRET_LENGTH = 16
+"""Characters that a secret must have at least: 64 bits where they are hexadecimal digits."""
+SECRETS = ("webhook_secret",)
+"""Settings whose values nobody is shown."""
+
 
 class Settings(BaseSettings):
     """Settings of the project, read from `PODCAST_…` variables."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PODCAST_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="PODCAST_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,  # one of them is a secret
     )
 
     store: str = Field(default="store", description="Where everything lies: a folder (or any fsspec URL).")
@@ -133,6 +143,37 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
         description="Dagster's instance folder.",
     )
+    max_runtime_hours: float = Field(
+        default=24.0,
+        gt=0,
+        description="Hours after which a run is ended: far more than its batches need, so that only what is stuck ends.",
+    )
+    retry_cron: str = Field(
+        default="0 2 * * *",
+        description="When failures that may pass are tried again: a cron line, UTC.",
+    )
+    retry_attempts: int = Field(
+        default=5, ge=1, description="Attempts after which the nightly retry leaves an episode to people."
+    )
+    janitor_cron: str = Field(
+        default="30 * * * *", description="When what crashes left behind is removed: a cron line, UTC."
+    )
+    scratch_hours: float = Field(
+        default=48.0,
+        gt=0,
+        description="Hours for which unfinished files and stale checkpoints are left alone; never less than "
+        "PODCAST_MAX_RUNTIME_HOURS, as a run may still write to them.",
+    )
+    webhook_url: HttpUrl | None = Field(
+        default=None, description="Is told of every run that ends; unset: nobody is. Its path and query are not logged."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs what the webhook is told (HMAC-SHA256): at least 16 characters. Never shown or logged.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How log lines are written: text for people, or one JSON object per line."
+    )
 
     @field_validator("language")
     @classmethod
@@ -147,6 +188,29 @@ class Settings(BaseSettings):
         if value is not None:
             parse_routes(value)
         return value
+
+    @field_validator("retry_cron", "janitor_cron")
+    @classmethod
+    def _cron_can_be_read(cls, value: str) -> str:
+        from dagster._utils.schedules import is_valid_cron_string
+
+        if not is_valid_cron_string(value):
+            raise ValueError('must be a cron line of five fields, such as "0 2 * * *"')
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _secret_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SECRET_LENGTH:
+            raise ValueError(f"must have at least {SECRET_LENGTH} characters; `openssl rand -hex 32` makes one")
+        return value
+
+    @model_validator(mode="after")
+    def _webhook_is_signed(self) -> Self:
+        if self.webhook_url and not self.webhook_secret:
+            url, secret = environment_name("webhook_url"), environment_name("webhook_secret")
+            raise ValueError(f"{url} is set, and {secret} is not: nothing is sent unsigned")
+        return self
 
     @model_validator(mode="after")
     def _speakers_are_a_range(self) -> Self:
@@ -172,5 +236,7 @@ def explain(error: ValidationError) -> list[str]:
             continue
         name = str(detail["loc"][0])
         variable = environment_name(name) if name in Settings.model_fields else name
-        lines.append(f"{variable}={detail['input']!r}: {expected[:1].lower()}{expected[1:]}")
+        given = "…" if name in SECRETS else repr(detail["input"])
+        words = expected if expected[:2].isupper() else f"{expected[:1].lower()}{expected[1:]}"
+        lines.append(f"{variable}={given}: {words}")
     return lines

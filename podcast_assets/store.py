@@ -27,6 +27,9 @@ from podcast_assets.schema import Columns, schema
 BLOCK = 1 << 20
 """Bytes read at a time; larger blocks do not hash faster."""
 
+SCRATCH_PREFIX = "podcast-assets-scratch-"
+"""Names of temporary files and folders begin so: what a crash leaves of them is known by it, and removed by the janitor."""
+
 
 class DamagedTable(BadInput):
     """A table in the store cannot be read: it is cut off, or its bytes have changed since they were written."""
@@ -101,7 +104,10 @@ class Store:
                     temporary.unlink(missing_ok=True)
                 _fsync_folder(target.parent)
         else:
-            with self._told(key, tempfile.gettempdir()), tempfile.NamedTemporaryFile("w+b") as f:
+            with (
+                self._told(key, tempfile.gettempdir()),
+                tempfile.NamedTemporaryFile("w+b", prefix=SCRATCH_PREFIX) as f,
+            ):
                 yield cast("BinaryIO", f)
                 f.flush()
                 self._upload(Path(f.name), key)
@@ -125,7 +131,7 @@ class Store:
         """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
         sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         scratch = self._local("scratch") if self.is_local else Path(tempfile.gettempdir())
-        temporary = scratch / f"{uuid.uuid4().hex}.part"
+        temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
         with self._told("an original", None if self.is_local else str(scratch)):
             scratch.mkdir(parents=True, exist_ok=True)
             try:
@@ -207,11 +213,19 @@ class Store:
         if not self.is_local:
             yield
             return
-        key = f"scratch/{batch}.lock"
         with contextlib.ExitStack() as stack:
-            with self._told(key):
-                stack.enter_context(locks.held(self._local(key), f"{batch}: waiting for another run of this batch"))
+            with self._told(f"scratch/{batch}.lock"):
+                stack.enter_context(
+                    locks.held(self._lock_path(batch), f"{batch}: waiting for another run of this batch")
+                )
             yield
+
+    def batch_lock_if_free(self, batch: str) -> contextlib.AbstractContextManager[bool]:
+        """Hold a batch while the block runs, if no run of this machine does; gives whether it is held. Object stores: always."""
+        return locks.held_if_free(self._lock_path(batch)) if self.is_local else contextlib.nullcontext(True)
+
+    def _lock_path(self, batch: str) -> Path:
+        return self._local(f"scratch/{batch}.lock")
 
     def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
         """A path of this machine with the content of a key: the file itself in a local store, else a temporary copy."""
@@ -221,7 +235,7 @@ class Store:
 
     @contextlib.contextmanager
     def _downloaded(self, key: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             target = Path(folder) / key.rsplit("/", 1)[-1]
             with self.path(key).open("rb") as source, target.open("wb") as f:
                 shutil.copyfileobj(source, f, BLOCK)

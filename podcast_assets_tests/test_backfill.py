@@ -13,6 +13,7 @@ from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RA
 from podcast_assets.schema import ASSETS
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store, table_key
+from podcast_assets_tests.committed import commit_batch, failure
 from podcast_assets_tests.conftest import Place
 
 
@@ -82,3 +83,37 @@ def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
             job.execute_in_process(
                 instance=instance, asset_selection=[dg.AssetKey("diarized_segments")], partition_key="a"
             )
+
+
+def test_what_is_missing_what_failed_and_to_cancel(place: Place) -> None:
+    """No daemon is needed to ask for a backfill."""
+    for batch in ("good", "may-pass", "bad-data", "never"):
+        place.store.write(f"incoming/{batch}.tar", b"x")
+    commit_batch(place.store, "good")
+    commit_batch(place.store, "may-pass", failure("transcribe"))
+    commit_batch(place.store, "bad-data", failure("ingest", permanent=True))
+    requested = {}
+    for option in ("--missing", "--failed"):
+        result = place.command("backfill", option)
+        assert result.returncode == 0, result.stderr
+        requested[option] = result.stderr.split()[1]
+    with dg.DagsterInstance.from_config(str(place.folder / "dagster_home")) as instance:
+        chosen = {}
+        for option, identity in requested.items():
+            backfill = instance.get_backfill(identity)
+            assert backfill is not None
+            assert backfill.asset_backfill_data is not None
+            assert backfill.tags["dagster/max_runtime"] == "86400"
+            keys = backfill.asset_backfill_data.target_subset.iterate_asset_partitions()
+            chosen[option] = {str(key.partition_key) for key in keys}
+    assert chosen == {"--missing": {"never"}, "--failed": {"may-pass"}}
+    nothing = place.command("backfill", "good", "--missing")
+    assert (nothing.returncode, nothing.stderr.strip()) == (0, "nothing is to be done")
+    assert place.command("backfill", "--cancel", requested["--failed"]).returncode == 0
+    for identity, why in (
+        (requested["--failed"], "does not go on: it is canceling"),
+        ("nope", "there is no backfill nope"),
+    ):
+        again = place.command("backfill", "--cancel", identity)
+        assert again.returncode == 2
+        assert why in again.stderr

@@ -11,8 +11,11 @@ import yaml
 from podcast_assets.assets.batches import BATCHES_PER_RUN
 from podcast_assets.checks import SPECS
 from podcast_assets.definitions import build_definitions
+from podcast_assets.instance import LOCAL, POSTGRES
 from podcast_assets.launch import chunks
+from podcast_assets.run_tags import PRIORITIES, run_tags
 from podcast_assets.schema import ASSETS, STAGES
+from podcast_assets.settings import Settings
 from podcast_assets_tests.conftest import CHECKOUT
 
 HEAVY = (
@@ -78,6 +81,24 @@ def test_the_instance_file_is_one_that_dagster_takes(tmp_path: Path) -> None:
         assert not instance.get_settings("run_retries")["retry_on_asset_or_op_failure"]
         assert instance.run_monitoring_enabled
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
+
+
+def test_the_two_instance_files_differ_in_storage_only() -> None:
+    local, postgres = (yaml.safe_load((CHECKOUT / name).read_text()) for name in (LOCAL, POSTGRES))
+    assert "storage" not in local
+    storage = postgres.pop("storage")["postgres"]["postgres_db"]
+    assert postgres == local
+    assert storage["scheme"] == "postgresql+psycopg2"
+    assert storage["password"] == {"env": "DAGSTER_POSTGRES_PASSWORD"}
+
+
+def test_new_batches_go_before_people_and_backfills_come_last() -> None:
+    tags = {source: run_tags(source, Settings(max_runtime_hours=2)) for source in PRIORITIES}
+    order = sorted(("sensor", "command", "retry", "backfill"), key=lambda s: -int(tags[s]["dagster/priority"]))
+    assert order == ["sensor", "command", "retry", "backfill"]
+    assert {t["dagster/max_runtime"] for t in tags.values()} == {"7200"}
+    job = build_definitions(Settings(max_runtime_hours=2)).resolve_job_def("podcast_dataset")
+    assert job.run_tags == job.tags == {"dagster/max_runtime": "7200"}
 
 
 def test_a_backfill_is_cut_into_contiguous_runs() -> None:

@@ -64,7 +64,8 @@ def test_kill_9_in_the_middle_of_a_stage(
 
 def test_a_dead_run_is_ended_and_its_slot_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose process is gone would hold the only slot of the pool for ever."""
-    from podcast_assets.instance import end_dead_runs, prepare_home, process_tags
+    from podcast_assets.instance import end_dead_runs, prepare_home
+    from podcast_assets.run_process import process_tags
     from podcast_assets.settings import Settings
 
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))

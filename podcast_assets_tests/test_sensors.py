@@ -10,9 +10,9 @@ import pytest
 
 from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.intake.arrivals import IncomingFile, group, list_incoming
-from podcast_assets.partitions import BATCHES
+from podcast_assets.partitions import BATCHES, busy_batches
 from podcast_assets.resources import StoreResource
-from podcast_assets.sensors import REQUESTS_PER_TICK, Cursor, busy_batches, new_batches, plan_tick
+from podcast_assets.sensors import REQUESTS_PER_TICK, Cursor, new_batches, plan_tick
 from podcast_assets.store import Store
 
 

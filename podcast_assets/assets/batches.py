@@ -14,8 +14,10 @@ from podcast_assets.assets.facts import column_schema
 from podcast_assets.checks import SPECS, Verdict, accounted
 from podcast_assets.engines import EngineUnavailable
 from podcast_assets.errors import BadInput, Misconfigured, StoreTrouble
+from podcast_assets.loggers import about
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
+from podcast_assets.run_process import sign
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
 from podcast_assets.stages.compute import Compute
@@ -86,6 +88,7 @@ def materialize_batches(
         Failure: some batches could not be done; it names them.
     """
     asset = context.asset_key.to_user_string()
+    sign(context.instance, context.run)
     with contextlib.ExitStack() as locks:
         # all of them, in one order, and before any device is held: two runs can then not wait for each other
         for batch in sorted(context.partition_keys):
@@ -115,7 +118,8 @@ def _each(
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
         try:
-            results[batch] = work(batch)
+            with about(batch=batch, stage=STAGES[asset]):
+                results[batch] = work(batch)
         except (BrokenDevice, EngineUnavailable, Misconfigured, StoreTrouble):
             raise
         except Exception as error:
@@ -178,13 +182,13 @@ def do_stage(
         episodes,
         room,
         compute=compute,
-        report=_lines(context.log.info),
+        report=_lines(context.log),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,
     )
 
 
-def _lines(write: Callable[[str], None]) -> Report:
+def _lines(log: dg.DagsterLogManager) -> Report:
     """Progress as lines: of the first and the last episode, and of others where the last line is some seconds old."""
     written = -math.inf
 
@@ -192,7 +196,7 @@ def _lines(write: Callable[[str], None]) -> Report:
         nonlocal written
         handled, now = progress.done + progress.failed, time.monotonic()
         if handled in (1, progress.total) or now - written >= PROGRESS_SECONDS:
-            write(str(progress))
+            log.info(str(progress), extra={"episode": progress.last})
             written = now
 
     return report

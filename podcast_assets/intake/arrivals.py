@@ -70,9 +70,7 @@ def list_incoming(store: Store) -> Incoming:
         return Incoming()
     base = root.path.rstrip("/")
     found = cast("dict[str, dict[str, Any]]", root.fs.find(base, detail=True))
-    return group(
-        IncomingFile(name[len(base) + 1 :], int(info["size"]), _modified(info)) for name, info in found.items()
-    )
+    return group(IncomingFile(name[len(base) + 1 :], int(info["size"]), modified(info)) for name, info in found.items())
 
 
 def group(files: Iterable[IncomingFile]) -> Incoming:
@@ -149,7 +147,7 @@ def settled(incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum
     return Settling(ready, waiting)
 
 
-def _modified(info: Mapping[str, Any]) -> float:
+def modified(info: Mapping[str, Any]) -> float:
     """Time of change as the different file systems of fsspec give it."""
     value = info.get("mtime") or info.get("LastModified") or info.get("last_modified") or info.get("created") or 0.0
     return value.timestamp() if isinstance(value, datetime.datetime) else float(value)

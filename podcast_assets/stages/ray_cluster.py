@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from podcast_assets.errors import Misconfigured
+from podcast_assets.errors import ClusterLost, Misconfigured
 from podcast_assets.settings import Settings
 
 PULSE_SECONDS = 5.0
@@ -17,10 +17,6 @@ HEAD_SECONDS = 30.0
 """The head of the cluster that does not answer for so long is lost. Ray itself ends this process after 60 s without a word."""
 
 log = logging.getLogger(__name__)
-
-
-class ClusterLost(RuntimeError):
-    """The head of the Ray cluster is gone: nothing can be placed or found any more."""
 
 
 def connect(settings: Settings) -> None:

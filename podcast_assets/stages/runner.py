@@ -211,7 +211,9 @@ def _keep(work: _Batch, outcome: Outcome, rows: pl.DataFrame) -> None:
         "finished_at": _now(),
     }
     if done.fallback:
-        log.warning("%s: %s: %s: %s", work.name, stage.name, episode.source, done.fallback)
+        log.warning(
+            "%s: %s: %s: %s", work.name, stage.name, episode.source, done.fallback, extra={"episode": episode.source}
+        )
     work.checkpoints.write(episode.episode_id, fingerprint, _stamp(stage, engine, fingerprint, rows), provenance)
     work.provenance[episode.episode_id] = table([provenance], PROVENANCE)
 
@@ -254,7 +256,9 @@ def _failure(work: _Batch, outcome: Outcome, error: Exception) -> dict[str, Any]
     before = work.committed.failure(episode.episode_id)
     attempts = before["attempts"] if before is not None and before["fingerprint"] == fingerprint else 0
     message = str(error).strip() or type(error).__name__
-    log.warning("%s: %s: %s failed: %s", work.name, work.stage.name, episode.source, message)
+    log.warning(
+        "%s: %s: %s failed: %s", work.name, work.stage.name, episode.source, message, extra={"episode": episode.source}
+    )
     return {
         "episode_id": episode.episode_id,
         "source": episode.source,

@@ -29,7 +29,14 @@ def outcomes(compute: Compute, stage: Stage, todo: Sequence[Episode]) -> Iterato
         if isinstance(error, Exception) and _may_pass(error, shared=outcome.shared):
             episode = outcome.done.episode
             again.append(episode)
-            log.info("%s: %s: tried again after %s: %s", stage.name, episode.source, type(error).__name__, error)
+            log.info(
+                "%s: %s: tried again after %s: %s",
+                stage.name,
+                episode.source,
+                type(error).__name__,
+                error,
+                extra={"episode": episode.source},
+            )
         else:
             yield outcome
     for episode in again:

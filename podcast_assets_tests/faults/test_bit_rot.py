@@ -33,7 +33,7 @@ def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
         cut(path)
     with dg.instance_for_test() as instance:
         settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
-        outcome = run_here(instance, settings, ["sample"], source="test")
+        outcome = run_here(instance, settings, ["sample"], source="command")
         assert outcome.succeeded, outcome.error
     for path in tables:
         assert f"{path} is damaged" in caplog.text
@@ -73,13 +73,13 @@ def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_
     cut(local(store, row["working"]))
     settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
     with dg.instance_for_test() as instance:
-        first = run_here(instance, settings, ["sample"], source="test")
+        first = run_here(instance, settings, ["sample"], source="command")
         assert first.succeeded, first.error
         failures = Committed.read(store, "diarized_segments", "sample").failures
         assert failures["source"].to_list() == ["water-history.opus"]
         assert "materialize raw_audio again" in failures["message"][0]
         assert not failures["permanent"][0]
-        second = run_here(instance, settings, ["sample"], source="test")
+        second = run_here(instance, settings, ["sample"], source="command")
         assert second.succeeded, second.error
     assert made(store) == made(sample_run.store)
     assert_once(store)

@@ -48,7 +48,7 @@ def untranscribed(sample_run: SampleRun, tmp_path: Path) -> Place:
 def run(place: Place) -> Outcome:
     settings = Settings(store=str(place.store.root), profile="demo", dnsmos_hop=9)
     with dg.instance_for_test() as instance:
-        return run_here(instance, settings, ["sample"], source="test")
+        return run_here(instance, settings, ["sample"], source="command")
 
 
 def test_a_gpu_without_memory_for_the_batch_gets_smaller_ones(

@@ -1,0 +1,170 @@
+"""Removes what crashes left behind: unfinished files, scratch, and checkpoints that nobody will take up.
+
+Nothing here is a result. What is too young, or belongs to a batch that a run has or waits for, is left alone.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+
+from podcast_assets.intake.arrivals import modified
+from podcast_assets.partitions import busy_batches
+from podcast_assets.resources import StoreResource
+from podcast_assets.run_process import sign
+from podcast_assets.schema import STAGES
+from podcast_assets.settings import Settings
+from podcast_assets.store import SCRATCH_PREFIX, Store, table_key
+
+TIDY_UP = "tidy_up"
+
+_CHECKPOINT = re.compile(r"(?P<episode>.+)-(?P<fingerprint>[0-9a-f]{32})\.parquet")
+_UNFINISHED = re.compile(rf"\..+\.[0-9a-f]{{8}}\.part|({re.escape(SCRATCH_PREFIX)})?[0-9a-f]{{32}}\.part")
+_TEMPORARY = (SCRATCH_PREFIX, "podcast-assets-nemo-")
+_NOT_OURS = {"incoming", "feeds"}
+"""Folders of the store whose files other people write."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, with its size in bytes and the time of its last change (POSIX seconds)."""
+
+    name: str
+    bytes: int
+    modified: float
+
+
+@dataclass
+class Freed:
+    """What a sweep removed."""
+
+    files: Counter[str] = field(default_factory=Counter)
+    """Kind → files: checkpoints, unfinished, temporary."""
+    bytes: int = 0
+    in_use: set[str] = field(default_factory=set)
+    """Batches whose checkpoints were left alone because a run has them."""
+
+    def add(self, kind: str, size: int) -> None:
+        """One more."""
+        self.files[kind] += 1
+        self.bytes += size
+
+
+def stale(checkpoints: Sequence[File], *, committed: bool, before: float) -> list[File]:
+    """Those of a batch's checkpoints of one stage that nobody will take up; pure.
+
+    With a committed table that is all of them: the commit removes them, so they are left from a crash in that moment or of a later
+    run that was given up. Without one, an episode's newest is the work that a resumed run takes up, and the others are of settings
+    that were changed since.
+
+    Args:
+        checkpoints: all of them.
+        committed: whether the stage's table is there.
+        before: only what was last changed before this time, POSIX seconds.
+    """
+    newest: dict[str, File] = {}
+    for file in sorted(checkpoints, key=lambda f: f.modified):
+        if match := _CHECKPOINT.fullmatch(file.name):
+            newest[match["episode"]] = file
+    kept = set() if committed else set(newest.values())
+    return [f for f in checkpoints if f.modified < before and f not in kept and _CHECKPOINT.fullmatch(f.name)]
+
+
+def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: Path | None = None) -> Freed:
+    """Remove what is left over and was last changed before a time.
+
+    Args:
+        store: whose leftovers.
+        before: POSIX seconds.
+        busy: batches of runs that wait or go on. On one machine the batches' locks say so too.
+        scratch: the machine's folder for temporary files; None for the system's.
+    """
+    freed = Freed()
+    for asset, stage in STAGES.items():
+        for batch, files in _checkpoints(store, stage):
+            with store.batch_lock_if_free(batch) as ours:
+                if batch in busy or not ours:
+                    freed.in_use.add(batch)
+                    continue
+                committed = store.exists(table_key(asset, batch))
+                for file in stale(files, committed=committed, before=before):
+                    store.remove(f"checkpoints/{stage}/{batch}/{file.name}")
+                    freed.add("checkpoints", file.bytes)
+    if store.is_local:
+        for path in _unfinished(Path(str(store.root))):
+            _remove(path, "unfinished", before, freed)
+    for path in (scratch or Path(tempfile.gettempdir())).iterdir():
+        if path.name.startswith(_TEMPORARY) and path.lstat().st_uid == os.getuid():
+            _remove(path, "temporary", before, freed)
+    return freed
+
+
+def _checkpoints(store: Store, stage: str) -> Iterator[tuple[str, list[File]]]:
+    """Batch → checkpoints of a stage."""
+    folder = store.path(f"checkpoints/{stage}")
+    if not folder.exists():
+        return
+    base = folder.path.rstrip("/")
+    found = cast("dict[str, dict[str, Any]]", folder.fs.find(base, detail=True))
+    by_batch: dict[str, list[File]] = {}
+    for name, info in found.items():
+        batch, _, rest = name[len(base) + 1 :].partition("/")
+        by_batch.setdefault(batch, []).append(File(rest, int(info["size"]), modified(info)))
+    yield from by_batch.items()
+
+
+def _unfinished(root: Path) -> Iterable[Path]:
+    """Files that `Store` was writing."""
+    folders = [p for p in root.iterdir() if p.is_dir() and p.name not in _NOT_OURS] if root.is_dir() else []
+    return [p for folder in folders for p in folder.rglob("*.part") if _UNFINISHED.fullmatch(p.name)]
+
+
+def _remove(path: Path, kind: str, before: float, freed: Freed) -> None:
+    """Remove a file or folder if all of it was last changed before a time; one that is gone by itself is fine."""
+    try:
+        files = [path, *path.rglob("*")] if path.is_dir() else [path]
+        facts = [f.lstat() for f in files]
+        if max(s.st_mtime for s in facts) >= before:
+            return
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except FileNotFoundError:
+        return
+    freed.add(kind, sum(s.st_size for s in facts))
+
+
+def oldest_in_use(settings: Settings, now: float) -> float:
+    """The time before which nothing was written that a run may still need: each run is ended after its longest time."""
+    return now - 3600 * max(settings.scratch_hours, settings.max_runtime_hours)
+
+
+@dg.op
+def remove_leftovers(context: dg.OpExecutionContext, store: StoreResource) -> None:
+    """Remove unfinished files, scratch and stale checkpoints, and say how much that was."""
+    sign(context.instance, context.run)
+    before = oldest_in_use(Settings(), time.time())
+    freed = sweep(store.get(), before=before, busy=busy_batches(context.instance))
+    context.log.info(
+        f"removed {freed.files.total()} leftovers, {freed.bytes / 1e6:.1f} MB; left alone: {len(freed.in_use)} batches in use"
+    )
+    context.add_output_metadata(
+        {
+            "removed": freed.files.total(),
+            **{f"removed_{kind}": count for kind, count in freed.files.items()},
+            "bytes_freed": freed.bytes,
+            "batches_in_use": len(freed.in_use),
+        }
+    )
+
+
+@dg.job(name=TIDY_UP, executor_def=dg.in_process_executor, description="Removes what crashes left behind.")
+def tidy_up() -> None:
+    """One step."""
+    remove_leftovers()

@@ -1,0 +1,31 @@
+"""Batches that are committed without anything having been computed: tables without rows, and the failures that a test wants."""
+
+import datetime
+from typing import Any
+
+from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, empty, table
+from podcast_assets.stages.results import commit
+from podcast_assets.store import Store
+
+
+def failure(stage: str, *, permanent: bool = False, attempts: int = 1, episode: str = "a") -> dict[str, Any]:
+    return {
+        "episode_id": episode,
+        "source": f"{episode}.mp3",
+        "stage": stage,
+        "error_type": "BadInput" if permanent else "ConnectionError",
+        "message": "it failed",
+        "traceback": "Traceback …",
+        "permanent": permanent,
+        "attempts": attempts,
+        "fingerprint": "f" * 32,
+        "failed_at": datetime.datetime.now(datetime.UTC),
+    }
+
+
+def commit_batch(store: Store, batch: str, *failures: dict[str, Any], without: str | None = None) -> None:
+    """Commit all assets of a batch but one, with failures of any stages."""
+    for asset in ASSETS:
+        if asset != without:
+            own = [f for f in failures if f["stage"] == STAGES[asset]]
+            commit(store, asset, batch, empty(ASSETS[asset]), empty(PROVENANCE), table(own, FAILURES))

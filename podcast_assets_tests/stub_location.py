@@ -1,0 +1,67 @@
+"""The project's assets by name, partitions, pool, policy and job, with nothing to compute: to see how they are queued.
+
+A GPU step takes `STUB_SECONDS`, or nothing where the batch is called `m…`, for many; a batch called `bad…` fails, and one called
+`stuck…` does not end.
+"""
+
+import os
+import time
+
+import dagster as dg
+
+from podcast_assets.alerts import tell_of_failure, tell_of_success
+from podcast_assets.assets.batches import batch_asset
+from podcast_assets.checks import SPECS
+from podcast_assets.jobs import podcast_dataset
+from podcast_assets.resources import StoreResource
+from podcast_assets.run_process import sign
+from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, empty, table
+from podcast_assets.sensors import new_batches
+from podcast_assets.settings import Settings
+from podcast_assets.stages.results import commit
+from podcast_assets_tests.committed import failure
+
+_GROUPS = {
+    "raw_audio": "intake",
+    "diarized_segments": "speech",
+    "transcripts": "speech",
+    "quality_scores": "quality",
+    "hf_shards": "dataset",
+}
+_GPU = {"diarized_segments", "transcripts"}
+
+
+def stub(name: str, deps: list[dg.AssetsDefinition]) -> dg.AssetsDefinition:
+    def work(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+        sign(context.instance, context.run)
+        for batch in context.partition_keys:
+            if batch.startswith("bad"):
+                raise RuntimeError(f"batch {batch}: it is bad\nand more of it")
+            if batch.startswith("stuck") and name in _GPU:
+                time.sleep(3600)
+            time.sleep(float(os.environ["STUB_SECONDS"]) if name in _GPU and not batch.startswith("m") else 0)
+            failed = [failure("transcribe")] if batch.startswith("failed") and name == "transcripts" else []
+            commit(store.get(), name, batch, empty(ASSETS[name]), empty(PROVENANCE), table(failed, FAILURES))
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name=c) for c in SPECS[name]])
+
+    work.__name__ = name
+    return batch_asset(
+        group=_GROUPS[name], code_version="1", kinds=(), deps=deps, pool="gpu" if name in _GPU else None
+    )(work)
+
+
+def build() -> dg.Definitions:
+    settings = Settings()
+    assets: list[dg.AssetsDefinition] = []
+    for name in STAGES:
+        assets.append(stub(name, assets[-1:]))
+    return dg.Definitions(
+        assets=assets,
+        jobs=[podcast_dataset(settings)],
+        sensors=[new_batches, tell_of_failure, tell_of_success],
+        resources={"store": StoreResource(root=settings.store)},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build()

@@ -1,0 +1,34 @@
+"""Another setting of one engine: its stage and what depends on it are done again, and nothing else."""
+
+import polars as pl
+
+from podcast_assets.schema import PROVENANCE
+from podcast_assets.store import Store, provenance_key, table_key
+from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.test_backfill import drop
+
+
+def finished(store: Store, stage: str) -> pl.DataFrame:
+    found = store.read_table(provenance_key(stage, "one"), PROVENANCE)
+    assert found is not None
+    return found.select("episode_id", "fingerprint", "finished_at")
+
+
+def test_a_changed_transcriber_runs_again_and_the_diarizer_does_not(place: Place) -> None:
+    stages = ("ingest", "diarize", "transcribe", "score", "package")
+    drop(place.store, "one")
+    first = place.command("backfill", "one", "--here", "--profile", "demo")
+    assert first.returncode == 0, first.stderr
+    before = {stage: finished(place.store, stage) for stage in stages}
+    shards = place.store.path(table_key("hf_shards", "one")).read_bytes()
+    same = place.command("backfill", "one", "--here", "--profile", "demo")
+    assert same.returncode == 0, same.stderr
+    assert {s: finished(place.store, s).equals(before[s]) for s in stages} == dict.fromkeys(stages, True)
+    changed = place.command(
+        "backfill", "one", "--here", "--profile", "demo", PODCAST_ENGINES='{"faster-whisper": {"beam_size": 1}}'
+    )
+    assert changed.returncode == 0, changed.stderr
+    taken = {s: finished(place.store, s).equals(before[s]) for s in stages}
+    # the scorer hears the audio and not the text
+    assert taken == {"ingest": True, "diarize": True, "transcribe": False, "score": True, "package": False}
+    assert place.store.path(table_key("hf_shards", "one")).read_bytes() != shards

@@ -1,0 +1,116 @@
+"""A webhook is told once it listens, by whom and when it can be sure of, and nothing secret is said of it."""
+
+import hashlib
+import hmac
+import socket
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from podcast_assets import webhook
+from podcast_assets.webhook import SIGNATURE, TRIES, Undelivered, Webhook, is_authentic, send, signature
+from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.receiver import HANG, Receiver, receiver
+
+SECRET = "0123456789abcdef0123"
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited, without waiting."""
+    found: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", found.append)
+    return found
+
+
+def to(found: Receiver, secret: str = SECRET) -> Webhook:
+    return Webhook(found.url, secret)
+
+
+def test_the_fifth_try_is_a_success(waits: list[float]) -> None:
+    with receiver(500, 503, 429, 404) as found:
+        assert send(to(found), {"run_id": "1"}) == 5
+    assert [r.content for r in found.received] == [{"run_id": "1"}] * 5
+    assert len(waits) == 4
+    assert all(2 <= wait <= 30 for wait in waits)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_any_2xx_is_success(status: int) -> None:
+    with receiver(status) as found:
+        assert send(to(found), {}) == 1
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with (
+        receiver() as elsewhere,
+        receiver(*[307] * TRIES, location=elsewhere.url) as found,
+        pytest.raises(Undelivered, match="status 307"),
+    ):
+        send(to(found), {})
+    assert (len(found.received), len(elsewhere.received)) == (TRIES, 0)
+
+
+def test_one_that_hangs_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "TIMEOUT", (0.3, 0.3))
+    with receiver(HANG) as found:
+        assert send(to(found), {}) == 2
+
+
+def test_nobody_there(waits: list[float]) -> None:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    with pytest.raises(Undelivered) as caught:
+        send(Webhook(f"http://127.0.0.1:{port}/token-in-the-path?key=1", SECRET), {})
+    assert len(waits) == TRIES - 1
+    words = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert f"127.0.0.1:{port}" in words
+    assert "token" not in words
+    assert "key=1" not in words
+
+
+def test_the_receiver_knows_who_sent_it() -> None:
+    with receiver() as found:
+        send(to(found), {"title": "Käse, 音声"})
+    (request,) = found.received
+    header = request.headers[SIGNATURE]
+    now = time.time()
+    assert is_authentic(SECRET, request.body, header, now=now)
+    assert not is_authentic("another secret, as long", request.body, header, now=now)
+    assert not is_authentic(SECRET, request.body + b" ", header, now=now)
+    assert not is_authentic(SECRET, request.body, header, now=now + 301), "it may be sent again by whoever recorded it"
+    later = header.replace("t=", "t=1")
+    assert not is_authentic(SECRET, request.body, later, now=int(later[2:].split(",")[0]))
+    for odd in ("", "t=,v1=", "v1=0", "t=1e9,v1=00", header.upper()):
+        assert not is_authentic(SECRET, request.body, odd, now=now)
+
+
+def test_the_signature_is_the_one_that_the_documentation_promises() -> None:
+    expected = hmac.new(SECRET.encode(), b'1700000000.{"a":1}', hashlib.sha256).hexdigest()
+    assert signature(SECRET, b'{"a":1}', 1_700_000_000) == f"t=1700000000,v1={expected}"
+
+
+def test_every_try_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000, 2000, 100))
+    monkeypatch.setattr(webhook, "time", SimpleNamespace(time=lambda: next(clock)))
+    with receiver(500, 500) as found:
+        send(to(found), {})
+    assert [r.headers[SIGNATURE].split(",")[0] for r in found.received] == ["t=1000", "t=1100", "t=1200"]
+
+
+def test_the_secret_is_shown_nowhere(place: Place) -> None:
+    assert SECRET not in repr(Webhook("http://h/x", SECRET))
+    given = {"PODCAST_WEBHOOK_URL": "https://example.org/x", "PODCAST_WEBHOOK_SECRET": SECRET}
+    for arguments in (["settings"], ["settings", "--json"]):
+        shown = place.command(*arguments, **given)
+        assert shown.returncode == 0
+        assert "PODCAST_WEBHOOK_SECRET" in shown.stdout
+        assert SECRET not in shown.stdout + shown.stderr
+    short = place.command("settings", PODCAST_WEBHOOK_SECRET="tooshort")
+    assert (short.returncode, "tooshort" in short.stderr) == (2, False)
+    assert "PODCAST_WEBHOOK_SECRET=…: must have at least 16 characters" in short.stderr
+    unsigned = place.command("settings", PODCAST_WEBHOOK_URL="https://example.org/x")
+    assert unsigned.returncode == 2
+    assert "PODCAST_WEBHOOK_SECRET is not: nothing is sent unsigned" in unsigned.stderr
