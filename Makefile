@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := -c constraints.txt
 
-.PHONY: demo dev test test-pyannote check lock clean
+.PHONY: demo dev test test-ray test-faults test-pyannote check lock clean
 
 demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 	$(BIN)/podcast-assets demo
@@ -14,7 +14,13 @@ dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/podcast-assets dev
 
 test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not faults'
+
+test-ray: $(VENV)/.ray  ## what computes on Ray
+	$(BIN)/python -m pytest podcast_assets_tests/cluster -m 'not faults'
+
+test-faults: $(VENV)/.ray  ## what is killed, cut off, filled or broken on purpose; some of it needs root and iproute2
+	$(BIN)/python -m pytest -m faults
 
 test-pyannote: $(VENV)/.pyannote  ## what needs torch too
 	$(BIN)/python -m pytest podcast_assets_tests/speech/test_pyannote.py
@@ -38,6 +44,10 @@ $(VENV)/.demo: $(VENV)/bin/uv setup.cfg
 $(VENV)/.dev: $(VENV)/bin/uv setup.cfg
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,ray]'
+	@touch $@
 
 # torch by pip, which takes a build for CPUs where one is offered
 $(VENV)/.pyannote: $(VENV)/.dev

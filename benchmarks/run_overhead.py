@@ -78,7 +78,7 @@ def measure(folder: Path, length: int, rounds: int) -> None:
             with dg.DagsterInstance.get() as instance:
 
                 def here(chosen: list[str] = chosen, instance: dg.DagsterInstance = instance) -> None:
-                    outcome = run_here(instance, settings, chosen, source="benchmark")
+                    outcome = run_here(instance, settings, chosen, source="backfill")
                     assert outcome.succeeded, outcome.error
 
                 times.setdefault(("in a process that is there", len(chosen)), []).append(seconds(here))

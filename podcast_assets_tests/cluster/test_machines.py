@@ -23,19 +23,23 @@ SCRIPT = json.dumps({"*": "sleep 0.5"})
 
 
 def can_make_hosts() -> bool:
-    """Whether this user may make network namespaces."""
+    """Whether this user may make network namespaces with bridges and pairs of interfaces, on this kernel."""
+    commands = ["netns add podcast-try", "-n podcast-try link add br0 type bridge",
+                "-n podcast-try link add one type veth peer name other"]  # fmt: skip
     try:
-        made = subprocess.run(["ip", "netns", "add", "podcast-try"], capture_output=True, check=False)
+        made = [subprocess.run(["ip", *c.split()], capture_output=True, check=False).returncode == 0 for c in commands]
     except FileNotFoundError:
         return False
-    if made.returncode == 0:
+    if made[0]:
         subprocess.run(["ip", "netns", "del", "podcast-try"], check=True)
-    return made.returncode == 0
+    return all(made)
 
 
 pytestmark = [
     pytest.mark.faults,
-    pytest.mark.skipif(not can_make_hosts(), reason="network namespaces need root and iproute2"),
+    pytest.mark.skipif(
+        not can_make_hosts(), reason="network namespaces need root, iproute2, and a kernel with bridges"
+    ),
 ]
 
 
