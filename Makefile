@@ -20,7 +20,7 @@ test-ray: $(VENV)/.ray  ## what computes on Ray
 	$(BIN)/python -m pytest podcast_assets_tests/cluster -m 'not faults'
 
 test-faults: $(VENV)/.ray  ## what is killed, cut off, filled or broken on purpose; some of it needs root and iproute2
-	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m faults
 
 test-pyannote: $(VENV)/.pyannote  ## what needs torch too
 	$(BIN)/python -m pytest podcast_assets_tests/speech/test_pyannote.py

@@ -29,6 +29,8 @@ _FORMATS = (
 _BUFFER = 1 << 18
 _BLOCK_SECONDS = 2.0
 _TOLERANCE_SECONDS, _TOLERANCE_SHARE = 1.0, 0.02
+_SHORT_SECONDS, _SHORT_MP3_SECONDS, _SHORT_SHARE = 0.2, 0.3, 0.1
+"""Of a short file so much may be missing. An MP3 declares its encoder's delay and padding too, at 8 kHz over 0.2 s."""
 _CORRUPT_PACKETS, _CORRUPT_SHARE = 3, 0.01
 
 _INTEGER_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
@@ -45,7 +47,7 @@ class AudioReader:
         self.samples = 0
         """Samples per channel given so far."""
         self.skipped_packets = 0
-        """Packets that could not be decoded so far; silence of their length stands in for them."""
+        """Packets that could not be decoded so far; silence of their length stands in for them, but not at the end."""
         self._packets = 0
         self._unreadable: str | None = None
 
@@ -56,8 +58,8 @@ class AudioReader:
         to those of the beginning.
 
         Raises:
-            TruncatedAudio: after the last block, where the header declares more than 1 s and 2 % beyond it, or an Ogg
-                file has no end mark.
+            TruncatedAudio: after the last block, where the header declares more than 1 s and 2 % beyond it (of files under 10 s:
+                more than 0.3 s and 10 %), or an Ogg file has no end mark.
             CorruptAudio: after the last block, where more than 3 packets and 1 % could not be decoded.
             EmptyAudio: there was no block.
         """
@@ -77,6 +79,7 @@ class AudioReader:
         from av.error import FFmpegError
 
         last: AudioFrame | None = None
+        silences: list[AudioFrame] = []  # what stands in for broken packets, until audio comes after them
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -92,11 +95,13 @@ class AudioReader:
             self._packets += 1
             try:
                 for last in packet.decode():
+                    yield from silences
+                    silences.clear()
                     yield last
             except FFmpegError:
                 self.skipped_packets += 1
                 if last is not None and packet.duration and packet.time_base:
-                    yield _silence(last, round(packet.duration * packet.time_base * last.sample_rate))
+                    silences.append(_silence(last, round(packet.duration * packet.time_base * last.sample_rate)))
 
     def _check_complete(self) -> None:
         if self.skipped_packets > max(_CORRUPT_PACKETS, _CORRUPT_SHARE * self._packets):
@@ -104,7 +109,7 @@ class AudioReader:
                 f"{self.skipped_packets} of {self._packets} packets cannot be decoded: the file is damaged"
             )
         seconds, declared = self.samples / self.rate, self.probe.declared_duration
-        if declared is not None and seconds < declared - max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared):
+        if declared is not None and seconds < declared - _tolerance(declared, self.probe.container):
             raise TruncatedAudio(
                 f"ends after {seconds:.1f} s of the {declared:.1f} s that its header declares: the file is truncated"
             )
@@ -119,6 +124,13 @@ class AudioReader:
             raise CorruptAudio(f"cannot be read beyond {seconds:.1f} s ({self._unreadable}): the file is damaged")
         if not self.samples:
             raise EmptyAudio("has an audio track without any audio in it")
+
+
+def _tolerance(declared: float, container: str) -> float:
+    """Seconds by which a whole file may be shorter than its header says."""
+    long = max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared)
+    least = _SHORT_MP3_SECONDS if container == "mp3" else _SHORT_SECONDS
+    return max(least, min(long, _SHORT_SHARE * declared))
 
 
 @contextmanager
@@ -138,6 +150,9 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
     from av.stream import Discard
 
     with open_source(source) as file:
+        if not file.seek(0, 2):
+            raise EmptyAudio("is an empty file (0 bytes)")
+        file.seek(0)
         try:
             container = av.open(
                 file,
@@ -164,8 +179,6 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
 
 
 def _why_not_opened(file: BinaryIO, error: Exception) -> AudioError:
-    if not file.seek(0, 2):
-        return EmptyAudio("is an empty file (0 bytes)")
     if is_mp4(file):
         return TruncatedAudio("is an MP4 file without its index (moov), which comes last: the file is truncated")
     return NotAudio(f"is not an audio or video file that can be read ({getattr(error, 'strerror', error)})")

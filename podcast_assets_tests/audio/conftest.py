@@ -28,7 +28,15 @@ def stereo() -> npt.NDArray[np.float32]:
 def mux(stereo: npt.NDArray[np.float32]) -> Muxer:
     """Encode the stereo signal into any container; optionally with a video track, or nothing but one."""
 
-    def build(container: str, codec: str | None, *, rate: int = RATE, video: bool = False, **options: str) -> bytes:
+    def build(
+        container: str,
+        codec: str | None,
+        *,
+        rate: int = RATE,
+        seconds: float = SECONDS,
+        video: bool = False,
+        **options: str,
+    ) -> bytes:
         buffer = io.BytesIO()
         with av.open(buffer, "w", format=container, options=options) as out:
             picture = out.add_stream("mpeg4", rate=5, width=64, height=48, pix_fmt="yuv420p") if video else None
@@ -39,7 +47,9 @@ def mux(stereo: npt.NDArray[np.float32]) -> Muxer:
                     out.mux(picture.encode(image))
                 out.mux(picture.encode(None))
             if sound:
-                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(stereo.T), format="fltp", layout="stereo")
+                frame = av.AudioFrame.from_ndarray(
+                    np.ascontiguousarray(stereo[: round(seconds * RATE)].T), format="fltp", layout="stereo"
+                )
                 frame.sample_rate = RATE
                 out.mux(sound.encode(frame))
                 out.mux(sound.encode(None))

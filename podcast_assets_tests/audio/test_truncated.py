@@ -2,7 +2,9 @@
 
 import io
 
+import numpy as np
 import pytest
+import soundfile
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.errors import TruncatedAudio
@@ -29,6 +31,20 @@ def test_cut_off(mux: Muxer, kind):
     assert make_working(whole, io.BytesIO()).duration == pytest.approx(12.3, abs=0.1)
     with pytest.raises(TruncatedAudio, match=r"ends after [67]\.\d s .*truncated"):
         make_working(whole[: len(whole) * 55 // 100], io.BytesIO())
+
+
+def test_a_second_without_its_last_quarter(tmp_path):
+    """Its last block is there in part: it is neither audio nor silence."""
+    path = tmp_path / "short.flac"
+    soundfile.write(path, np.random.default_rng(7).normal(0, 0.1, RATE), RATE)
+    with pytest.raises(TruncatedAudio, match=r"ends after 0\.8 s of the 1\.0 s"):
+        make_working(path.read_bytes()[:-4000], io.BytesIO())
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100])
+def test_a_short_mp3_is_whole_without_its_encoders_delay(mux: Muxer, rate):
+    whole = mux("mp3", "libmp3lame", rate=rate, seconds=0.3)
+    assert make_working(whole, io.BytesIO()).duration == pytest.approx(0.3, abs=0.1)
 
 
 def test_message_says_how_much_is_there(mux: Muxer):

@@ -66,7 +66,9 @@ def test_twenty_of_two_thousand_are_broken(place: Place) -> None:
     )
     assert result.returncode == 0, result.stderr[-3000:]
     report = json.loads(result.stdout)
-    status = pl.DataFrame([{k: e[k] for k in ("source", "status", "error")} for e in report["episodes"]])
+    status = pl.DataFrame(
+        [{k: e[k] for k in ("source", "status", "error")} for e in report["episodes"]], infer_schema_length=None
+    )
     assert dict(status["status"].value_counts().iter_rows()) == {"done": FILES - BROKEN, "failed": BROKEN}
     failures = Committed.read(place.store, "raw_audio", "many").failures
     assert failures["stage"].unique().to_list() == ["ingest"]
