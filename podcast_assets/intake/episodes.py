@@ -32,7 +32,8 @@ def recordings(files: Sequence[SourceFile]) -> list[Recording]:
     for file in sorted(files, key=lambda f: f.name):
         identity = unique(episode_id(file.name, file.stored.sha256), taken)
         result.append(Recording(identity, file, kept.get(file.stored.sha256)))
-        kept.setdefault(file.stored.sha256, identity)
+        if file.stored.bytes:  # files without any are lost one by one, and each is told
+            kept.setdefault(file.stored.sha256, identity)
     return result
 
 

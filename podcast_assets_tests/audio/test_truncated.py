@@ -36,7 +36,7 @@ def test_cut_off(mux: Muxer, kind):
 def test_a_second_without_its_last_quarter(tmp_path):
     """Its last block is there in part: it is neither audio nor silence."""
     path = tmp_path / "short.flac"
-    soundfile.write(path, np.random.default_rng(7).normal(0, 0.1, RATE), RATE)
+    soundfile.write(path, np.random.default_rng(7).normal(0, 0.1, 16_000), 16_000)
     with pytest.raises(TruncatedAudio, match=r"ends after 0\.8 s of the 1\.0 s"):
         make_working(path.read_bytes()[:-4000], io.BytesIO())
 
