@@ -114,7 +114,10 @@ class RayPool:
     def close(self) -> None:
         """End the actors."""
         for member in list(self._members):
-            self._dismiss(member)
+            try:
+                self._dismiss(member)
+            except Exception as error:  # the connection is gone, and with it why: that must not hide behind this
+                log.warning("%s: %s could not be ended: %s", self._stage.name, member, _line(error))
         self._pulse.close()
 
     def _hire(self, waiting: Sequence[Episode]) -> None:
