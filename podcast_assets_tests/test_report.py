@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from podcast_assets import cli, plots
+from podcast_assets import cli, cli_terminal, plots
 from podcast_assets.dataset.transcript import markdown
 from podcast_assets.errors import BadInput
 from podcast_assets.report import batch_report, nothing_done, show
@@ -68,7 +68,7 @@ def test_errors_of_the_commands_are_shown_as_they_are(
     def fail(*_: object, **__: object) -> None:
         raise BadInput(f"{name}: is not there")
 
-    monkeypatch.setattr(cli, "messages", Console(stderr=True, highlight=False))
+    monkeypatch.setattr(cli_terminal, "messages", Console(stderr=True, highlight=False))
     monkeypatch.setattr(cli, "Settings", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main(["settings"])

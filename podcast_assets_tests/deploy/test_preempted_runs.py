@@ -19,6 +19,7 @@ from dagster._core.events import DagsterEventType, JobFailureData, RunFailureRea
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 
+from podcast_assets.instance import LOCAL, project_file
 from podcast_assets_tests.deploy import preempted
 from podcast_assets_tests.deploy.conftest import DEPLOY, ApiServer
 
@@ -75,7 +76,28 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         yield Run(tmp_path, instance)
 
 
-def test_a_run_that_is_told_to_end_says_so_and_is_begun_again(run: Run) -> None:
+@pytest.fixture
+def run_on_one_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    (tmp_path / "dagster.yaml").write_text(project_file(LOCAL).read_text())
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield Run(tmp_path, instance)
+
+
+def test_a_pod_that_is_told_to_end_lets_go_of_its_gpu_and_its_run_is_resumed(run: Run) -> None:
+    process = run.start(ExecuteRunArgs)
+    wait_for_the_step(run.folder, process)
+    process.send_signal(signal.SIGTERM)
+    process.wait(PATIENCE)
+    assert run.status == dg.DagsterRunStatus.STARTED, "it goes on in another pod"
+    assert not run.instance.event_log_storage.get_concurrency_info("gpu").claimed_slots, "its GPU is free at once"
+    (run.folder / "let-go").touch()
+    assert run.start(ResumeRunArgs).wait(PATIENCE) == 0
+    assert run.status == dg.DagsterRunStatus.SUCCESS
+
+
+def test_on_one_machine_it_is_a_failed_run_and_is_begun_again(run_on_one_machine: Run) -> None:
+    run = run_on_one_machine
     process = run.start(ExecuteRunArgs)
     wait_for_the_step(run.folder, process)
     process.send_signal(signal.SIGTERM)
