@@ -28,14 +28,18 @@ SECONDS = 0.5
 
 def can_make_hosts() -> bool:
     """Whether this user may make network namespaces with bridges and pairs of interfaces, on this kernel."""
-    commands = ["netns add podcast-try", "-n podcast-try link add br0 type bridge",
-                "-n podcast-try link add one type veth peer name other"]  # fmt: skip
+    name = f"podcast-try-{os.getpid()}"
+    commands = [
+        f"netns add {name}",
+        f"-n {name} link add br0 type bridge",
+        f"-n {name} link add one type veth peer name other",
+    ]
     try:
         made = [subprocess.run(["ip", *c.split()], capture_output=True, check=False).returncode == 0 for c in commands]
     except FileNotFoundError:
         return False
     if made[0]:
-        subprocess.run(["ip", "netns", "del", "podcast-try"], check=True)
+        subprocess.run(["ip", "netns", "del", name], check=True)
     return all(made)
 
 
