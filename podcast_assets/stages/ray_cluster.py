@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 def connect(settings: Settings) -> None:
     """Connect this process to the cluster of the settings, unless it is already. It stays so until the process ends.
 
-    Without an address, Ray starts on this machine: on the loopback interface, with a token of its own.
+    Without an address, Ray starts on this machine, with a token of its own. Its services listen on all interfaces, whatever it is
+    told (it takes a loopback address for the machine's own), and let in nobody who does not know the token.
 
     Raises:
         Misconfigured: Ray is not installed, or there is no cluster at the address.
@@ -47,7 +48,7 @@ def connect(settings: Settings) -> None:
         return
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
     if settings.ray_address is None:
-        ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **how)
+        ray.init("local", include_dashboard=False, **how)
     else:
         try:
             ray.init(settings.ray_address, **how)
