@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from podcast_assets import pool_wait
 from podcast_assets.alerts import tell_of_failure, tell_of_success
 from podcast_assets.assets.diarized_segments import diarized_segments
 from podcast_assets.assets.hf_shards import hf_shards
@@ -21,6 +22,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     """Everything that this project defines, for the settings given (by default those of the environment)."""
     settings = settings or Settings()
     configure_logging(settings)
+    pool_wait.install()
     return dg.Definitions(
         assets=[raw_audio, diarized_segments, transcripts, quality_scores, hf_shards],
         jobs=[podcast_dataset(settings), tidy_up],

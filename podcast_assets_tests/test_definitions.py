@@ -78,7 +78,7 @@ def test_the_instance_file_is_one_that_dagster_takes(tmp_path: Path) -> None:
         assert not instance.telemetry_enabled
         assert not instance.nux_enabled
         assert instance.run_retries_enabled
-        assert not instance.get_settings("run_retries")["retry_on_asset_or_op_failure"]
+        assert instance.get_settings("run_retries")["retry_on_asset_or_op_failure"]
         assert instance.run_monitoring_enabled
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
 

@@ -1,6 +1,7 @@
 """The loop that every partitioned asset shares: one batch after the other, each committed on its own."""
 
 import contextlib
+import functools
 import math
 import time
 import warnings
@@ -18,6 +19,7 @@ from podcast_assets.loggers import about
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.run_process import sign
+from podcast_assets.run_retries import final, own_failures_are_final
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
 from podcast_assets.stages.compute import Compute
@@ -47,6 +49,16 @@ def batch_asset(
 
     def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> dg.AssetsDefinition:
         name = function.__name__
+
+        @functools.wraps(function)
+        def signed(context: dg.AssetExecutionContext, *args: Any, **resources: Any) -> dg.MaterializeResult[Any]:
+            sign(context.instance, context.run)
+            with own_failures_are_final(context.instance, context.run):
+                result = function(context, *args, **resources)
+            if any(not r.passed and SPECS[name][r.check_name or ""].blocking for r in result.check_results or ()):
+                final(context.instance, context.run.run_id)
+            return result
+
         with warnings.catch_warnings():
             # backfill policies are beta: chosen on purpose, and Dagster's version is pinned
             warnings.simplefilter("ignore", dg.BetaWarning)
@@ -62,7 +74,7 @@ def batch_asset(
                 check_specs=list(SPECS[name].values()),
                 metadata=column_schema(name),
                 tags={"podcast/stage": STAGES[name]},
-            )(function)
+            )(signed)
 
     return decorate
 
@@ -88,7 +100,6 @@ def materialize_batches(
         Failure: some batches could not be done; it names them.
     """
     asset = context.asset_key.to_user_string()
-    sign(context.instance, context.run)
     with contextlib.ExitStack() as locks:
         # all of them, in one order, and before any device is held: two runs can then not wait for each other
         for batch in sorted(context.partition_keys):

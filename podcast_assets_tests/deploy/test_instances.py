@@ -56,7 +56,7 @@ def test_a_dead_run_frees_its_gpu_and_is_begun_again(reference: InstanceRef) -> 
     settings: Any = reference.settings
     assert settings["run_monitoring"]["free_slots_after_run_end_seconds"] > 0
     assert settings["run_retries"]["max_retries"] > 0
-    assert settings["run_retries"]["retry_on_asset_or_op_failure"] is False
+    assert settings["run_retries"]["retry_on_asset_or_op_failure"] is True
     assert settings["concurrency"]["pools"]["granularity"] == "op"
 
 
