@@ -52,6 +52,16 @@ class PipelineResource(dg.ConfigurableResource):
     worker_cpus: float
     gpus: str | None
     timeout: float
+    downloads: int
+    downloads_per_host: int
+    download_host_delay: float
+    download_bytes: int
+    download_seconds: float
+    download_tries: int
+    download_backoff: float
+    allow_hosts: str
+    user_agent: str
+    refresh_downloads: bool
 
     @classmethod
     def of(cls, settings: Settings) -> "PipelineResource":

@@ -48,6 +48,10 @@ RAW_AUDIO: Columns = {
     "license": (pl.String, "licence that the metadata declare"),
     "sha256": (pl.String, "of the original bytes"),
     "md5": (pl.String, "of the original bytes"),
+    "earlier_sha256": (
+        pl.List(pl.String),
+        "of other bytes that the same URL gave before, as with advertisements that are put in anew; null where there were none",
+    ),
     "bytes": (pl.Int64, "size of the original"),
     "container": (pl.String, "container format"),
     "codec": (pl.String, "audio codec"),
@@ -148,6 +152,17 @@ SPEAKERS: Columns = {
     "engine": (pl.String, "diarizer"),
 }
 """Beside each episode's full diarization; not an asset of its own."""
+
+REFERENCES: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "language": (pl.String, "ISO 639-1 code that the publisher declares"),
+    "format": (pl.String, "json, vtt or srt: what it came as"),
+    "start": (pl.Float64, "s"),
+    "end": (pl.Float64, "s"),
+    "speaker": (pl.String, "name, as the publisher gives it; null where it gives none"),
+    "text": (pl.String, "what the publisher says was said"),
+}
+"""Transcripts that publishers made, one table per episode beside what came; not an asset."""
 
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,

@@ -138,6 +138,33 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds after which a worker on Ray that has not finished an episode is ended, and the episode fails.",
     )
+    downloads: int = Field(default=8, ge=1, description="Downloads of a list of URLs that go on at once.")
+    downloads_per_host: int = Field(default=2, ge=1, description="Connections to one host at once.")
+    download_host_delay: float = Field(
+        default=0.5, ge=0, description="Seconds between the starts of two connections to one host."
+    )
+    download_bytes: int = Field(
+        default=4_000_000_000, ge=1, description="Size of a download, at most; a larger one fails for good."
+    )
+    download_seconds: float = Field(
+        default=3600.0, gt=0, description="Seconds that a download may take in one run; the next run goes on with it."
+    )
+    download_tries: int = Field(default=5, ge=1, description="Tries of a download in a row that bring nothing.")
+    download_backoff: float = Field(
+        default=1.0, ge=0, description="Seconds before a second try, at most; the bound doubles with each further one."
+    )
+    allow_hosts: str = Field(
+        default="",
+        description="Hosts, as media.example,localhost, that lists and feeds may name though their addresses are private.",
+    )
+    user_agent: str = Field(
+        default="podcast-assets",
+        pattern=r"^[ -~]+$",
+        description="How downloads name themselves; a way to reach you is a courtesy.",
+    )
+    refresh_downloads: bool = Field(
+        default=False, description="Ask whether what was downloaded has changed; for one run."
+    )
     dagster_home: Path = Field(
         default=Path("dagster_home"),
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
@@ -174,6 +201,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text", description="How log lines are written: text for people, or one JSON object per line."
     )
+
+    @property
+    def allowed_hosts(self) -> list[str]:
+        """Hosts that may be fetched from wherever they are."""
+        return [host.strip().lower() for host in self.allow_hosts.split(",") if host.strip()]
 
     @field_validator("language")
     @classmethod

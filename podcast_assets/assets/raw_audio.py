@@ -1,19 +1,25 @@
 """Asset `raw_audio`."""
 
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
 from podcast_assets import plots
-from podcast_assets.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches
+from podcast_assets.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, spaced
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage, no_failures
 from podcast_assets.intake import metadata
-from podcast_assets.intake.arrivals import find_arrival
+from podcast_assets.intake.arrivals import Arrival, find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.resources import PipelineResource, StoreResource
+from podcast_assets.settings import Settings
 from podcast_assets.stages.compute import computing
+from podcast_assets.stages.fetch import Fetched, fetch
 from podcast_assets.stages.ingest import Ingest, ingest_episode
+from podcast_assets.stages.results import Committed
+from podcast_assets.store import Store
 
 ARRIVAL = "arrival"
 """Metadata key of the signature of what had arrived, by which the sensor knows a batch that it did not start."""
@@ -36,9 +42,10 @@ def raw_audio(
 
     def work(batch: str) -> BatchResult:
         arrival = find_arrival(room, batch)
-        unpacked = unpack(room, arrival)
-        found = recordings(unpacked.files)
-        joined = metadata.join([f.name for f in unpacked.files], unpacked.metadata)
+        fetched = _fetch(context, room, arrival, settings) if arrival.is_list else None
+        unpacked = fetched.unpacked if fetched else unpack(room, arrival)
+        found = recordings(unpacked.files, unpacked.identities)
+        joined = fetched.metadata if fetched else metadata.join([f.name for f in unpacked.files], unpacked.metadata)
         run = do_stage(
             context,
             settings,
@@ -52,6 +59,8 @@ def raw_audio(
             room,
             compute,
         )
+        if fetched:
+            run.failures, run.ran = pl.concat([fetched.failures, run.failures]), run.ran + fetched.failed_now
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures)
         run.commit(room, rows)
         done = rows.filter(status="done")
@@ -61,6 +70,7 @@ def raw_audio(
                 **run_facts(run),
                 ARRIVAL: arrival.signature,
                 **({"separator": stage.engine.name} if stage.engine else {}),
+                **(_download_facts(fetched) if fetched else {}),
                 "files": counts(dict(rows["status"].value_counts().iter_rows())),
                 "hours": round(float(done["duration"].sum()) / 3600, 4),
                 "bytes": int(rows["bytes"].sum()),
@@ -90,3 +100,26 @@ def raw_audio(
 
     with computing(stage, settings) as compute:
         return materialize_batches(context, store, work)
+
+
+def _fetch(context: dg.AssetExecutionContext, room: Store, arrival: Arrival, settings: Settings) -> Fetched:
+    """Download what a list names, with its progress as lines of Dagster's log."""
+    before = Committed.read(room, "raw_audio", arrival.batch).failures
+    return fetch(
+        room,
+        arrival,
+        settings,
+        {row["episode_id"]: row for row in before.iter_rows(named=True)},
+        spaced(context.log.info),
+    )
+
+
+def _download_facts(fetched: Fetched) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "downloaded_now": fetched.downloaded,
+        "downloads_failed": fetched.failures.height,
+        "changed_since_downloaded": len(fetched.unpacked.earlier),
+    }
+    if fetched.troubles:
+        facts["references_not_had"] = fetched.troubles[:50]
+    return facts

@@ -1,6 +1,7 @@
 """What lies under `incoming/` of the store, as batches.
 
-`incoming/<batch>.tar[.gz|.xz|.bz2|.zst]`, `incoming/<batch>.zip` and `incoming/<batch>/…` are batches;
+`incoming/<batch>.tar[.gz|.xz|.bz2|.zst]`, `incoming/<batch>.zip` and `incoming/<batch>/…` are batches, and so are lists of URLs,
+`incoming/<batch>.jsonl|csv|parquet`;
 `<batch>.meta.parquet|csv|jsonl` beside one is its metadata. Nothing here is ever modified.
 """
 
@@ -17,6 +18,7 @@ from podcast_assets.store import Store
 
 INCOMING = "incoming"
 _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
+_LIST = re.compile(r"(?P<stem>.+)\.(parquet|csv|jsonl)", re.IGNORECASE)
 _METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|jsonl)", re.IGNORECASE)
 
 
@@ -37,6 +39,11 @@ class Arrival:
     files: tuple[IncomingFile, ...]
     metadata: tuple[IncomingFile, ...] = ()
     """Metadata files beside the batch."""
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of URLs."""
+        return len(self.files) == 1 and _LIST.fullmatch(self.files[0].key) is not None and "/" not in self.files[0].key
 
     @property
     def signature(self) -> str:
@@ -86,10 +93,10 @@ def group(files: Iterable[IncomingFile]) -> Incoming:
             sources.setdefault((batch_name(top), f"{top}/"), []).append(file)
         elif match := _METADATA.fullmatch(top):
             beside.setdefault(batch_name(match["stem"]), []).append(file)
-        elif match := _ARCHIVE.fullmatch(top):
+        elif match := _ARCHIVE.fullmatch(top) or _LIST.fullmatch(top):
             sources.setdefault((batch_name(match["stem"]), top), []).append(file)
         else:
-            result.refused[top] = "neither an archive nor a folder"
+            result.refused[top] = "neither an archive, a folder nor a list of URLs"
     for (batch, name), members in sources.items():
         if batch in result.arrivals:
             result.refused[name] = f"another arrival is called {batch!r} already: rename one of them"

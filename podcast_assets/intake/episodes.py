@@ -1,6 +1,6 @@
 """From what a batch holds to one row per file: ids, duplicates, metadata, and what became of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,19 @@ class Recording:
     duplicate_of: str | None
 
 
-def recordings(files: Sequence[SourceFile]) -> list[Recording]:
-    """Files by name, with ids; of files with the same bytes the first by name is the episode."""
+def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None = None) -> list[Recording]:
+    """Files by name, with ids; of files with the same bytes the first by name is the episode.
+
+    Args:
+        files: of a batch.
+        identities: ids that are known, by name; the others are made of name and bytes.
+    """
+    known = identities or {}
     kept: dict[str, str] = {}
     taken: set[str] = set()
     result = []
     for file in sorted(files, key=lambda f: f.name):
-        identity = unique(episode_id(file.name, file.stored.sha256), taken)
+        identity = unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
         result.append(Recording(identity, file, kept.get(file.stored.sha256)))
         kept.setdefault(file.stored.sha256, identity)
     return result
@@ -54,40 +60,51 @@ def batch_rows(
     """
     facts = {row["episode_id"]: row for row in ingested.iter_rows(named=True)}
     errors = dict(failures.select("episode_id", "message").iter_rows())
-    rows = [_recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id)) for r in found]
+    rows = [
+        _recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id))
+        | {"earlier_sha256": unpacked.earlier.get(r.file.name)}
+        for r in found
+    ]
     taken = {r.episode_id for r in found}
     for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
         for name, reason in others.items():
-            identity = unique(f"{slug(name)}-{status}", taken)
-            rows.append(_row(episode_id=identity, source=name, status=status, error=reason))
+            identity = unique(unpacked.identities.get(name) or f"{slug(name)}-{status}", taken)
+            about = _about(metadata.of(name))
+            rows.append(_row(episode_id=identity, source=name, status=status, error=reason, **about))
     return table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
 
 
 def _recording(recording: Recording, metadata: Joined, facts: Row | None, error: str | None) -> Row:
     file = recording.file
-    about = metadata.of(file.name)
     row = _row(
         episode_id=recording.episode_id,
         source=file.name,
         status="done",
         error=error,
         duplicate_of=recording.duplicate_of,
-        title=text(about, "title", "episode_title"),
-        podcast=text(about, "podcast", "podcast_title"),
-        podcast_id=text(about, "podcast_guid", "podcast_id"),
-        language=language_code(text(about, "language", "lang")),
-        license=text(about, "license", "licence"),
         sha256=file.stored.sha256,
         md5=file.stored.md5,
         bytes=file.stored.bytes,
         original=file.stored.key,
-        metadata=as_json(about),
+        **_about(metadata.of(file.name)),
     )
     if recording.duplicate_of is not None:
         return row | {"status": "skipped", "error": f"the same bytes as {recording.duplicate_of}"}
     if facts is None:
         return row | {"status": "failed"}
     return row | facts
+
+
+def _about(row: Row) -> Row:
+    """What a metadata row says of an episode."""
+    return {
+        "title": text(row, "title", "episode_title"),
+        "podcast": text(row, "podcast", "podcast_title"),
+        "podcast_id": text(row, "podcast_guid", "podcast_id"),
+        "language": language_code(text(row, "language", "lang")),
+        "license": text(row, "license", "licence"),
+        "metadata": as_json(row),
+    }
 
 
 def _row(**values: Any) -> Row:

@@ -41,6 +41,10 @@ class Unpacked:
     """Name → why it is not an episode."""
     broken: dict[str, str] = field(default_factory=dict)
     """Name → what is wrong with it; the rest of the batch goes on."""
+    identities: dict[str, str] = field(default_factory=dict)
+    """Name → episode id, where something else than name and bytes decides it."""
+    earlier: dict[str, list[str]] = field(default_factory=dict)
+    """Name → SHA-256 of other bytes that its URL gave before."""
 
 
 def unpack(store: Store, arrival: Arrival) -> Unpacked:
