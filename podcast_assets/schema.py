@@ -164,6 +164,52 @@ REFERENCES: Columns = {
 }
 """Transcripts that publishers made, one table per episode beside what came; not an asset."""
 
+RIGHTS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode, by podcast and guid"),
+    "podcast_guid": (pl.String, "podcast:guid, or the one that the feed's URL gives"),
+    "guid": (pl.String, "of the episode in its feed"),
+    "podcast": (pl.String, "its title"),
+    "title": (pl.String, "of the episode"),
+    "feed": (pl.String, "URL of the feed, without its secrets"),
+    "source": (pl.String, "URL of the audio, without its secrets"),
+    "license": (pl.String, "podcast:license"),
+    "license_url": (pl.String, "of podcast:license, or a Creative Commons link"),
+    "copyright": (pl.String, "the feed's copyright line"),
+    "medium": (pl.String, "podcast:medium"),
+    "locked": (pl.Boolean, "podcast:locked; null where it says nothing"),
+    "blocked": (pl.Boolean, "itunes:block, or podcast:block for everybody"),
+    "explicit": (pl.Boolean, "null where the feed says nothing"),
+    "taken": (pl.Boolean, "whether it was put into a batch"),
+    "reason": (pl.String, "why not; null where it was"),
+    "observed_at": (pl.Datetime("us", "UTC"), "when the feed said so"),
+}
+"""The rights ledger: a row per episode of a feed, and one more whenever what the feed says of it changes."""
+FEED_STATE: Columns = {
+    "feed": (pl.String, "SHA-256 of the feed's URL"),
+    "shown": (pl.String, "the URL without its secrets"),
+    "title": (pl.String, "of the podcast"),
+    "moved_to": (
+        pl.String,
+        "where it says that it has moved for good, without the secrets of that URL: its list wants mending",
+    ),
+    "etag": (pl.String, "of the last answer"),
+    "last_modified": (pl.String, "of the last answer"),
+    "checked_at": (pl.Datetime("us", "UTC"), "when it was asked for last"),
+    "due_at": (pl.Datetime("us", "UTC"), "when it is asked for next"),
+    "failures": (pl.Int32, "in a row"),
+    "message": (pl.String, "what was wrong last; null where nothing was"),
+    "episodes": (pl.Int32, "in the feed, at the last change"),
+}
+"""What is remembered of each feed, one table."""
+PENDING: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "found_at": (pl.Datetime("us", "UTC"), "when it was found in its feed"),
+    "batch": (pl.String, "the batch that it goes into; null as long as that is open"),
+    "seconds": (pl.Float64, "length as the feed says, s; null where it says nothing"),
+    "row": (pl.String, "its row in the list of URLs, JSON"),
+}
+"""New episodes that wait until there are enough of them for a batch."""
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,

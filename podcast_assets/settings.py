@@ -165,6 +165,15 @@ class Settings(BaseSettings):
     refresh_downloads: bool = Field(
         default=False, description="Ask whether what was downloaded has changed; for one run."
     )
+    feed_hours: float = Field(
+        default=6.0, gt=0, description="Hours between two looks at a feed whose list says nothing else."
+    )
+    feed_wait_hours: float = Field(
+        default=1.0, ge=0, description="Hours that new episodes wait at most for others to fill their batch."
+    )
+    feed_newest: int | None = Field(
+        default=None, ge=1, description="Of each feed only so many of the newest episodes are taken; unset: all."
+    )
     dagster_home: Path = Field(
         default=Path("dagster_home"),
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),

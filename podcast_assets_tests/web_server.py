@@ -91,14 +91,15 @@ def web_server(certificate: trustme.LeafCert | None = None, host: str = "127.0.0
         def _answer(self) -> None:
             resource = found.resources.get(self.path.partition("?")[0])
             if resource is None:
-                return self._status(404, {})
-            if resource.answers:
-                return self._status(*resource.answers.pop(0))
-            if resource.location is not None:
-                return self._status(302, {"Location": resource.location})
-            if resource.etag and self.headers.get("If-None-Match") == resource.etag:
-                return self._status(304, {})
-            return self._body(resource)
+                self._status(404, {})
+            elif resource.answers:
+                self._status(*resource.answers.pop(0))
+            elif resource.location is not None:
+                self._status(302, {"Location": resource.location})
+            elif resource.etag and self.headers.get("If-None-Match") == resource.etag:
+                self._status(304, {})
+            else:
+                self._body(resource)
 
         def _status(self, status: int, headers: dict[str, str]) -> None:
             self.send_response(status)
@@ -114,7 +115,8 @@ def web_server(certificate: trustme.LeafCert | None = None, host: str = "127.0.0
             if asked and resource.ranges and same:
                 start = int(asked[1])
                 if start >= len(data):
-                    return self._status(416, {"Content-Range": f"bytes */{len(data)}"})
+                    self._status(416, {"Content-Range": f"bytes */{len(data)}"})
+                    return
                 self.send_response(206)
                 self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
             else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from podcast_assets.errors import BadInput
 from podcast_assets.store import SCRATCH_PREFIX
 
 
@@ -58,12 +59,14 @@ class Partial:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, BadInput) or (error is not None and not self.size):
+            self.remove()
         self._file.close()
 
     @property
     def size(self) -> int:
         """Bytes that have come."""
-        return self._file.tell() - self._start
+        return self._file.seek(0, 2) - self._start
 
     def begin(self, version: Version) -> None:
         """Begin anew, with a version."""
@@ -74,16 +77,14 @@ class Partial:
         self.version, self._start = version, self._file.tell()
 
     def write(self, block: bytes) -> None:
-        """More bytes."""
+        """More bytes."""  # the file is in append mode: they go to its end, wherever was read
         self._file.write(block)
 
     def head(self, size: int) -> bytes:
         """The first bytes."""
         self._file.flush()
         self._file.seek(self._start)
-        first = self._file.read(size)
-        self._file.seek(0, 2)
-        return first
+        return self._file.read(size)
 
     def content(self) -> BinaryIO:
         """All bytes, to read."""

@@ -104,7 +104,7 @@ def fetch(
     work = _Work(store, arrival.batch, settings, web_of(settings), limits_of(settings))
     result = Fetched(
         Unpacked(skipped=dict(found.skipped), broken=dict(found.broken)),
-        Joined({link.source: link.row for link in found.links}, [], [], [], []),
+        Joined({link.source: described(link.row) for link in found.links}, [], [], [], []),
         table([], FAILURES),
     )
     failures: dict[str, dict[str, Any]] = {}
@@ -224,6 +224,20 @@ def _download(work: _Work, link: Link, downloads: Downloads, own: Download | Non
         downloads.note(link.url, work.batch, made)
         partial.remove()
     return made
+
+
+def described(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as metadata keep it: `url` as it was given, and what else is fetched without the secrets of its URL."""
+    result = dict(row)
+    for name in ("transcript_url", "chapters"):
+        if isinstance(row.get(name), str):
+            result[name] = shown(row[name])
+    if isinstance(row.get("transcripts"), list):
+        result["transcripts"] = [
+            one | {"url": shown(one["url"])} if isinstance(one, dict) and isinstance(one.get("url"), str) else one
+            for one in row["transcripts"]
+        ]
+    return result
 
 
 def _identity(link: Link, download: Download) -> str:

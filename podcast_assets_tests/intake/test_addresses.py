@@ -24,7 +24,7 @@ PRIVATE = """
 @pytest.mark.parametrize("address", PRIVATE)
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
     assert why_forbidden(address)
-    with pytest.raises(ForbiddenAddress, match="x.example is not on the public network"):
+    with pytest.raises(ForbiddenAddress, match=r"x\.example is not on the public network"):
         public_addresses("x.example", 80, lambda host, port: [address])
 
 
@@ -63,7 +63,7 @@ def test_no_spelling_of_this_machine_gets_through(server: WebServer, tmp_path: P
 
 def test_a_name_of_a_private_address_is_refused(server: WebServer, tmp_path: Path) -> None:
     web = Web(polite(), "test", resolver=lambda host, port: ["127.0.0.1"])
-    with pytest.raises(ForbiddenAddress, match="media.example"):
+    with pytest.raises(ForbiddenAddress, match=r"media\.example"):
         fetch(web, server.url("/secret", "media.example"), tmp_path)
     assert server.requests == []
 
