@@ -5,6 +5,7 @@ import hashlib
 
 import polars as pl
 
+from podcast_assets.errors import BadInput
 from podcast_assets.schema import RIGHTS, empty
 from podcast_assets.store import Store
 
@@ -60,8 +61,12 @@ def history(store: Store, podcast_guid: str) -> pl.DataFrame:
 def _read(store: Store, folder: str) -> pl.DataFrame:
     path = store.path(folder)
     names = sorted(p.name for p in path.iterdir() if p.name.endswith(".parquet")) if path.exists() else []
-    found = (store.read_table(f"{folder}/{name}", RIGHTS) for name in names)
-    return pl.concat([empty(RIGHTS), *(table for table in found if table is not None)])
+    found = {name: store.read_table(f"{folder}/{name}", RIGHTS) for name in names}
+    if other := next((name for name, table in found.items() if table is None), None):
+        raise BadInput(
+            f"{store.path(folder)}/{other} was written by another version: what it says must not be passed over"
+        )
+    return pl.concat([empty(RIGHTS), *(table for table in found.values() if table is not None)])
 
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:

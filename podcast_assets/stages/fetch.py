@@ -46,6 +46,8 @@ _THREADS = 64
 _SUFFIXES = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/ogg": ".ogg", "audio/wav": ".wav"}
 """Where `mimetypes` knows none, or a rare one."""
 
+_OWN_METADATA = "a list of URLs has its metadata in itself"
+
 Committed = Mapping[str, Mapping[str, Any]]
 """Episode id → its failure, of the failures that the last run committed."""
 
@@ -103,7 +105,9 @@ def fetch(
     found = read_list(name, store.path(f"{INCOMING}/{name}").read_bytes())
     work = _Work(store, arrival.batch, settings, web_of(settings), limits_of(settings))
     result = Fetched(
-        Unpacked(skipped=dict(found.skipped), broken=dict(found.broken)),
+        Unpacked(
+            skipped=found.skipped | dict.fromkeys((f.key for f in arrival.metadata), _OWN_METADATA), broken=found.broken
+        ),
         Joined({link.source: described(link.row) for link in found.links}, [], [], [], []),
         table([], FAILURES),
     )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from podcast_assets.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING
 from podcast_assets.intake.links import write_list
 from podcast_assets.schema import PENDING, empty
@@ -23,8 +24,14 @@ _KEY = "feed_state/pending.parquet"
 
 
 def pending(store: Store) -> pl.DataFrame:
-    """Episodes that wait."""
+    """Episodes that wait.
+
+    Raises:
+        BadInput: they were written by another version: they would be lost, were they taken for none.
+    """
     found = store.read_table(_KEY, PENDING)
+    if found is None and store.exists(_KEY):
+        raise BadInput(f"{store.path(_KEY)} was written by another version: let that one put its episodes into batches")
     return empty(PENDING) if found is None else found
 
 
