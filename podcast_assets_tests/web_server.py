@@ -12,6 +12,8 @@ from pathlib import Path
 
 import trustme
 
+UNKNOWN = -1
+
 
 @dataclass
 class Resource:
@@ -24,7 +26,9 @@ class Resource:
     ranges: bool = True
     chunked: bool = False
     length: int | None = None
-    """What Content-Length claims; None for the truth."""
+    """What Content-Length claims; None for the truth, UNKNOWN for no claim: the end of the connection is the end."""
+    most: int | None = None
+    """Bytes of a range that it sends at most."""
     cuts: list[int] = field(default_factory=list)
     """Bytes of the body after which the connection is cut."""
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -118,7 +122,8 @@ def web_server(certificate: trustme.LeafCert | None = None, host: str = "127.0.0
                     self._status(416, {"Content-Range": f"bytes */{len(data)}"})
                     return
                 self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+                data = data[: start + resource.most] if resource.most else data
+                self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(resource.data)}")
             else:
                 self.send_response(200)
             for name, value in {
@@ -132,7 +137,7 @@ def web_server(certificate: trustme.LeafCert | None = None, host: str = "127.0.0
             if resource.chunked:
                 self.send_header("Transfer-Encoding", "chunked")
                 body = b"".join(b"%x\r\n%s\r\n" % (len(b), b) for b in _blocks(body)) + b"0\r\n\r\n"
-            else:
+            elif resource.length != UNKNOWN:
                 self.send_header("Content-Length", str(len(body) if resource.length is None else resource.length))
             self.end_headers()
             if resource.trickle:

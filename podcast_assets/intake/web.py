@@ -119,6 +119,8 @@ class _Way:
     def connect(self, connection: HTTPConnection) -> socket.socket:
         error: OSError | None = None
         for address in self.addresses:
+            if self.deadline.over:
+                break
             try:
                 sock = create_connection(
                     (address, connection.port), connection.timeout, socket_options=connection.socket_options

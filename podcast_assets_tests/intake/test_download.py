@@ -15,7 +15,7 @@ from podcast_assets.intake.partial import Partial, Version
 from podcast_assets.intake.politeness import Hosts
 from podcast_assets.intake.sniffing import not_media
 from podcast_assets.intake.web import Transient, Web, verifying
-from podcast_assets_tests.web_server import Resource, WebServer, authority, web_server
+from podcast_assets_tests.web_server import UNKNOWN, Resource, WebServer, authority, web_server
 
 AUDIO = b"ID3\x04\x00" + random.Random(5).randbytes(300_000)
 KEY = "0" * 32
@@ -29,7 +29,8 @@ def server() -> Iterator[WebServer]:
 
 def web(**changes: Any) -> Web:
     hosts = Hosts(overall=8, per_host=4, delay=0)
-    return Web(hosts, "test", **({"allowed": frozenset({"127.0.0.1", "localhost"})} | changes))
+    allowed: dict[str, Any] = {"allowed": frozenset({"127.0.0.1", "localhost"})}
+    return Web(hosts, "test", **(allowed | changes))
 
 
 def limits(**changes: Any) -> Limits:
@@ -113,13 +114,18 @@ def test_a_server_that_claims_more_than_it_sends_never_gives_a_whole_file(server
 def test_a_range_of_another_place_is_not_joined(server: WebServer, tmp_path: Path) -> None:
     part = {"Content-Range": f"bytes 5-9/{len(AUDIO)}", "ETag": '"one"'}
     url = server.put("/a.mp3", Resource(AUDIO, cuts=[90_000]))
-    server.resources["/a.mp3"].answers = []
     with partial(tmp_path) as opened:
         opened.begin(Version(etag='"one"', total=len(AUDIO)))
         opened.write(AUDIO[:100])
     server.resources["/a.mp3"].cuts, server.resources["/a.mp3"].answers = [], [(206, part)]
     assert get(tmp_path, url) == AUDIO
     assert ranges(server) == ["bytes=100-", None]
+
+
+def test_a_server_that_sends_less_than_the_rest_is_asked_for_what_is_left(server: WebServer, tmp_path: Path) -> None:
+    url = server.put("/a.mp3", Resource(AUDIO, cuts=[90_000], most=100_000))
+    assert get(tmp_path, url) == AUDIO
+    assert ranges(server) == [None, "bytes=90000-", "bytes=190000-", "bytes=290000-"]
 
 
 def test_what_is_there_whole_already_is_known_by_416(server: WebServer, tmp_path: Path) -> None:
@@ -218,8 +224,9 @@ def test_what_is_too_large_is_not_taken(server: WebServer, tmp_path: Path, chunk
     assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 1000
 
 
-def test_a_body_that_trickles_ends_with_its_time(server: WebServer, tmp_path: Path) -> None:
-    url = server.put("/a.mp3", Resource(AUDIO, trickle=True))
+@pytest.mark.parametrize("length", [None, UNKNOWN], ids=["of known length", "whose end is the connection's"])
+def test_a_body_that_trickles_ends_with_its_time(server: WebServer, tmp_path: Path, length: int | None) -> None:
+    url = server.put("/a.mp3", Resource(AUDIO, trickle=True, length=length))
     with pytest.raises(Transient, match="took too long"):
         get(tmp_path, url, seconds=0.6)
     assert len(server.requests) == 1

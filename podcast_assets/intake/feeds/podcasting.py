@@ -81,7 +81,7 @@ _STRICT, _LOOSE = (
 feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser = _STRICT, _LOOSE
 
 
-def parsed(data: bytes, content_type: str | None) -> FeedParserDict:
+def parsed(data: bytes, content_type: str | None) -> dict[str, Any]:
     """A feed as feedparser gives it, with the Podcasting 2.0 tags.
 
     Nothing outside the data is read: feedparser takes declarations of entities out, and expat refuses what would grow.

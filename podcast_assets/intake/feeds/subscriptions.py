@@ -91,7 +91,7 @@ def _lists(store: Store) -> list[Any]:
     return sorted((p for p in found if p.suffix.lower() in _READERS), key=lambda p: p.name)
 
 
-def _subscription(url: str, row: Mapping[str, Any]) -> Subscription:
+def _subscription(url: str, row: dict[str, Any]) -> Subscription:
     def number(name: str) -> float | None:
         value = text(row, name)
         try:

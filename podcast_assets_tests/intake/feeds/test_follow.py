@@ -40,7 +40,8 @@ def store(tmp_path: Path) -> Store:
 
 
 def web(**changes: Any) -> Web:
-    return Web(Hosts(overall=8, per_host=4, delay=0), "test", **({"allowed": frozenset({"127.0.0.1"})} | changes))
+    allowed: dict[str, Any] = {"allowed": frozenset({"127.0.0.1"})}
+    return Web(Hosts(overall=8, per_host=4, delay=0), "test", **(allowed | changes))
 
 
 def subscribe(store: Store, *urls: str, **columns: str) -> None:
@@ -240,11 +241,13 @@ def test_a_crash_at_any_write_loses_nothing_and_brings_nothing_twice(
     with monkeypatch.context() as patched:
         patched.setattr(Store, "write", crashing)
         with pytest.raises(KeyboardInterrupt):
-            go(store)
+            go(store, hours=0.5)
+    for p in "ab":  # meanwhile there is more
+        server.resources[f"/{p}"] = feed(1, 2, 3, channel=f"<podcast:guid>{p}</podcast:guid>")
     for hours in (1, 7, 14):
-        go(store, NOW + hours * HOUR)
+        go(store, NOW + hours * HOUR, hours=0.5)
     lists = [b for b in list_incoming(store).arrivals if b.startswith("feeds-")]
-    assert listed(store, *lists) == ["g1", "g1", "g2", "g2"]
+    assert listed(store, *lists) == ["g1", "g1", "g2", "g2", "g3", "g3"]
 
 
 def waiting(*lengths: float | None, minutes: int = 0) -> pl.DataFrame:
