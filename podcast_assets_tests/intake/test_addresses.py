@@ -1,5 +1,6 @@
 """What strangers' links may lead to: judged after DNS, after each redirect, and at the very connection."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,19 +77,25 @@ def test_a_redirect_to_a_private_address_is_refused(server: WebServer, tmp_path:
     assert [r.path for r in server.requests] == ["/open"]
 
 
-def test_a_name_that_answers_otherwise_a_moment_later_gains_nothing(server: WebServer, tmp_path: Path) -> None:
+def test_a_name_that_answers_otherwise_a_moment_later_gains_nothing(
+    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """DNS rebinding: the first answer is public, every later one is this machine."""
-    answers = [["203.0.113.0"], ["127.0.0.1"]]
-    asked = []
+    answers = iter([["93.184.216.34"], ["127.0.0.1"]])
+    asked, connected = [], []
 
     def rebinding(host: str, port: int) -> list[str]:
         asked.append(host)
-        return answers[min(len(asked), len(answers)) - 1]
+        return next(answers)
 
-    web = Web(polite(), "test", resolver=rebinding)
-    with pytest.raises((ForbiddenAddress, Transient)):
-        fetch(web, server.url("/secret", "rebind.example"), tmp_path)
-    assert (len(asked), server.requests) == (1, [])
+    def connecting(address: tuple[str, int], *_: object, **__: object) -> socket.socket:
+        connected.append(address[0])
+        return socket.create_connection(("127.0.0.1", 1) if address[0] == "93.184.216.34" else address)
+
+    monkeypatch.setattr("podcast_assets.intake.web.create_connection", connecting)
+    with pytest.raises(Transient):
+        fetch(Web(polite(), "test", resolver=rebinding), server.url("/secret", "rebind.example"), tmp_path)
+    assert (asked, connected, server.requests) == (["rebind.example"], ["93.184.216.34"], [])
 
 
 def test_a_host_that_somebody_named_may_be_private(server: WebServer, tmp_path: Path) -> None:

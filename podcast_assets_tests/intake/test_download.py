@@ -229,7 +229,7 @@ def test_a_body_that_trickles_ends_with_its_time(server: WebServer, tmp_path: Pa
     url = server.put("/a.mp3", Resource(AUDIO, trickle=True, length=length))
     with pytest.raises(Transient, match="took too long"):
         get(tmp_path, url, seconds=0.6)
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1, "it is not tried again"
 
 
 def test_silence_is_no_answer(server: WebServer, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import random
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -89,6 +92,31 @@ def test_a_killed_run_leaves_what_was_whole(server: WebServer, store: Store) -> 
     server.requests.clear()
     assert run(store, rows).downloaded == 1
     assert [r.path for r in server.requests] == ["/2.mp3"]
+
+
+def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer, store: Store) -> None:
+    whole = audio(1, 3_000_000)
+    url = server.put("/a.mp3", Resource(whole, hold=server.over))
+    store.write("incoming/list.csv", f"url\n{url}\n".encode())
+    program = f"""
+        from podcast_assets.intake.arrivals import find_arrival
+        from podcast_assets.settings import Settings
+        from podcast_assets.stages.fetch import fetch
+        from podcast_assets.store import Store
+        store = Store.at({str(store.root)!r})
+        fetch(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"), {{}})
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
+    scratch, deadline = Path(str(store.path("scratch"))), time.monotonic() + PATIENCE
+    while sum(p.stat().st_size for p in scratch.glob("*.part")) < len(whole) // 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert list(store.path("").rglob("*.mp3")) == []
+    server.resources["/a.mp3"].hold = None
+    found = fetch(store, find_arrival(store, "list"), settings(), {})
+    assert store.path(found.unpacked.files[0].stored.key).read_bytes() == whole
+    assert int(server.requests[-1].headers["Range"].removeprefix("bytes=").removesuffix("-")) > len(whole) // 4
 
 
 def test_an_original_that_is_gone_is_downloaded_again(server: WebServer, store: Store) -> None:

@@ -101,13 +101,21 @@ def states_of(store: Store) -> pl.DataFrame:
 def _looks(
     web: Web, due: list[Subscription], known: dict[str, dict[str, Any]], how: Following, now: datetime.datetime
 ) -> Iterable[tuple[Subscription, Look]]:
-    """Looks at feeds, several at once, until the time of a round is over; the others are the next round's."""
+    """Looks at feeds, several at once, until the time of a round is over; the others are the next round's.
+
+    So are those at a host that says that it has too much to do: thousands of feeds may lie there.
+    """
     until = time.monotonic() + how.seconds
+    busy: set[str] = set()
 
     def one(subscription: Subscription) -> Look | None:
-        if time.monotonic() >= until:
+        host = name_of(subscription).split("/")[2:3]
+        if time.monotonic() >= until or busy.intersection(host):
             return None
-        return look(web, subscription, known.get(subscription.key), now=now, hours=how.hours)
+        found = look(web, subscription, known.get(subscription.key), now=now, hours=how.hours)
+        if found.busy:
+            busy.update(host)
+        return found
 
     with ThreadPoolExecutor(how.at_once, thread_name_prefix="feeds") as pool:
         for subscription, found in zip(due, pool.map(one, due), strict=True):

@@ -22,6 +22,11 @@ LONGEST_DAYS = 7.0
 """Between two looks at a feed that fails, or that is complete."""
 _SPREAD = 0.1
 """Share of its interval by which a feed is looked at earlier, so that those which are added together do not stay together."""
+_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class _Busy(Transient):
+    """A host has too much to do."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Look:
 
     state: dict[str, Any]
     feed: Feed | None = None
+    busy: bool = False
+    """Its host wants to be left alone."""
 
 
 def look(
@@ -55,6 +62,8 @@ def look(
                 raise _refusal(answer, now)
             data = _body(answer)
             feed = read_feed(data, subscription.url, answer.headers.get("Content-Type"))
+    except _Busy as error:
+        return Look(state | _failed(state, error, now, every), busy=True)
     except (Transient, BadInput) as error:
         return Look(state | _failed(state, error, now, every))
     found = {
@@ -102,7 +111,7 @@ def _body(answer: Answer) -> bytes:
 def _refusal(answer: Answer, now: datetime.datetime) -> Exception:
     words = f"it answers {named(answer.status)}"
     wait = retry_after(answer.headers.get("Retry-After"), now=now.timestamp())
-    return Transient(words, wait)
+    return (_Busy if answer.status in _BUSY else Transient)(words, wait)
 
 
 def _fine(subscription: Subscription, now: datetime.datetime, hours: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Which feeds there are: `feeds/*.opml`, `*.csv`, `*.parquet`, and PodcastIndex's dump, `*.db`, in the store."""
 
 import contextlib
+import functools
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -66,7 +67,13 @@ def subscriptions(store: Store) -> Subscriptions:
     Raises:
         OSError: the store cannot be listed.
     """
-    result = Subscriptions(signature=signature(store))
+    return _read(store, signature(store))
+
+
+@functools.lru_cache(maxsize=1)
+def _read(store: Store, version: str) -> Subscriptions:
+    """The lists, as long as they are as they were: a tick of the sensor would else read ten thousand feeds anew each time."""
+    result = Subscriptions(signature=version)
     for path in _lists(store):
         try:
             with store.local_copy(f"{FOLDER}/{path.name}") as local:

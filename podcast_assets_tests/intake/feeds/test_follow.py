@@ -120,6 +120,14 @@ def test_a_feed_that_fails_is_asked_less_and_less_and_loses_nothing(server: WebS
     assert states_of(store)["failures"].to_list() == [0, 0]
 
 
+def test_a_host_that_has_too_much_to_do_is_left_alone_for_the_round(server: WebServer, store: Store) -> None:
+    subscribe(store, *(server.put(f"/{n}", feed(n)) for n in range(1, 9)))
+    for resource in server.resources.values():
+        resource.answers = [(429, {})]
+    assert go(store, at_once=1).looked == 1
+    assert len(server.requests) == 1
+
+
 def test_a_page_in_place_of_a_feed_is_said(server: WebServer, store: Store) -> None:
     subscribe(store, server.put("/feed?token=hunter2", Resource(b"<html>")), server.url("/feed"))
     server.put("/feed", Resource(b"<html>login</html>"))
