@@ -139,7 +139,6 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
         NotAudio: it cannot be opened as media.
         NoAudioTrack: it has no audio track.
         TruncatedAudio: it is an MP4 without its index.
-        CorruptAudio: it leads to places that no file has.
         EmptyAudio: it has no bytes.
         OSError: the path cannot be opened.
     """
@@ -182,17 +181,15 @@ class _Inside:
         self.read, self.tell, self._seek = file.read, file.tell, file.seek
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """The new position, or what libavformat takes for an error."""
         try:
             return self._seek(offset, whence)
-        except (ValueError, OverflowError) as error:
-            raise CorruptAudio(_LEADS_OUT) from error
+        except (ValueError, OverflowError):
+            return -errno.EINVAL
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            raise CorruptAudio(_LEADS_OUT) from error
-
-
-_LEADS_OUT = "its headers lead to places that are not in the file: the file is damaged"
+            return -errno.EINVAL
 
 
 def _check_channels(frame: "AudioFrame") -> "AudioFrame":
