@@ -117,7 +117,9 @@ class Settings(BaseSettings):
         description="Column of the metadata that names the file that a row is about, without its suffix.",
     )
     archive_files: int = Field(
-        default=100_000, ge=1, description="Entries of an archive that are looked at, at most; what comes after is refused."
+        default=100_000,
+        ge=1,
+        description="Entries of an archive that are looked at, at most; what comes after is refused.",
     )
     archive_ratio: float = Field(
         default=200.0,

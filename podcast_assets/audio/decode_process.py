@@ -129,7 +129,7 @@ class _Process:
         if self._process is None or self._process.poll() is not None:
             self.close()
             path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "podcast_assets.audio.decode_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

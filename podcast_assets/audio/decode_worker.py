@@ -28,7 +28,7 @@ IDLE_SECONDS = 60.0
 _PROGRESS_SECONDS = 1.0
 
 
-class _Target(io.FileIO):
+class _Target(io.BufferedRandom):
     """A file that remembers that a write failed: libsndfile, whose callback it is, goes on as if nothing had been."""
 
     trouble: OSError | None = None
@@ -49,13 +49,14 @@ def answer(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
         nonlocal told
         if time.monotonic() - told >= _PROGRESS_SECONDS:
             told = time.monotonic()
-            print('{"progress": true}', file=tell, flush=True)  # noqa: T201
+            print('{"progress": true}', file=tell, flush=True)
 
     opus = OpusCopy(request["opus"], request["bit_rate"]) if request["opus"] else None
-    with _Target(request["target"], "w+") as target:
+    with _Target(io.FileIO(request["target"], "w+")) as target:
         try:
             file = cast("BinaryIO", target)
             working = make_working(request["source"], file, opus=opus, longest=request["longest"], progress=progress)
+            target.flush()
         finally:
             if target.trouble is not None:
                 raise target.trouble  # whatever else was raised follows from it
@@ -84,7 +85,7 @@ def main() -> None:
                 "errno": getattr(error, "errno", None),
                 "traceback": traceback.format_exc(),
             }
-        print(json.dumps(reply), file=tell, flush=True)  # noqa: T201
+        print(json.dumps(reply), file=tell, flush=True)
 
 
 if __name__ == "__main__":

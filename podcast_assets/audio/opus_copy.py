@@ -38,7 +38,9 @@ def opus_writer(target: Path | str | BinaryIO, bit_rate: int) -> Iterator["OpusW
     muxing, encoding = {"fflags": "+bitexact"}, {"flags": "+bitexact", "compression_level": "5"}
     file = target if hasattr(target, "write") else str(target)
     with av.open(file, "w", format="ogg", options=muxing) as container:
-        stream = cast("AudioStream", container.add_stream("libopus", rate=WORKING_RATE, layout="mono", options=encoding))
+        stream = cast(
+            "AudioStream", container.add_stream("libopus", rate=WORKING_RATE, layout="mono", options=encoding)
+        )
         stream.bit_rate = bit_rate
         yield OpusWriter(lambda frame: container.mux(stream.encode(frame)))
         container.mux(stream.encode(None))

@@ -17,6 +17,8 @@ from podcast_assets.store import Store
 
 INCOMING = "incoming"
 _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
+READY = frozenset({"_READY", ".ready", "_SUCCESS"})
+"""Names of the file that says that a folder is complete: `_SUCCESS` is what Hadoop and Spark write."""
 _METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|jsonl)", re.IGNORECASE)
 
 
@@ -37,12 +39,24 @@ class Arrival:
     files: tuple[IncomingFile, ...]
     metadata: tuple[IncomingFile, ...] = ()
     """Metadata files beside the batch."""
+    ready: IncomingFile | None = None
+    """The marker that says that the folder is complete."""
 
     @property
     def signature(self) -> str:
         """Changes when a file is added, removed, or changes in size or time."""
         listing = sorted(f"{f.key}\0{f.bytes}\0{f.modified:.3f}" for f in (*self.files, *self.metadata))
         return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, and no archive or list."""
+        return "/" in self.files[0].key
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether somebody said that it is complete, after the last change."""
+        return self.ready is not None and all(f.modified <= self.ready.modified for f in self.files)
 
     @property
     def bytes(self) -> int:
@@ -77,9 +91,13 @@ def group(files: Iterable[IncomingFile]) -> Incoming:
     """Group files (keys relative to `incoming/`) into batches; pure, so that its rules can be tested on lists."""
     sources: dict[tuple[str, str], list[IncomingFile]] = {}
     beside: dict[str, list[IncomingFile]] = {}
+    markers: dict[str, IncomingFile] = {}
     result = Incoming()
     for file in sorted(files, key=lambda f: f.key):
         top, _, rest = file.key.partition("/")
+        if rest in READY:
+            markers[f"{top}/"] = max(file, markers.get(f"{top}/", file), key=lambda f: f.modified)
+            continue
         if is_hidden(file.key):
             continue
         if rest:
@@ -94,7 +112,8 @@ def group(files: Iterable[IncomingFile]) -> Incoming:
         if batch in result.arrivals:
             result.refused[name] = f"another arrival is called {batch!r} already: rename one of them"
         else:
-            result.arrivals[batch] = Arrival(batch, tuple(members), tuple(beside.pop(batch, ())))
+            metadata = tuple(beside.pop(batch, ()))
+            result.arrivals[batch] = Arrival(batch, tuple(members), metadata, markers.get(name))
     for files_beside in beside.values():
         result.refused.update({f.key: "metadata without a batch of that name" for f in files_beside})
     return result
@@ -132,8 +151,12 @@ class Settling:
     """Those to look at again."""
 
 
-def settled(incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum_age: float) -> Settling:
+def settled(
+    incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum_age: float, require_ready: bool = False
+) -> Settling:
     """Batches that look as they did at an earlier look (`seen`), and have done so for a minimum of seconds.
+
+    A folder whose marker is younger than all of its files is ready at once. Where markers are required, others are not ready.
 
     The files' own times do not count: a copy may keep old ones, and another machine's clock may be ahead.
     """
@@ -141,9 +164,12 @@ def settled(incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum
     for batch, arrival in incoming.arrivals.items():
         before = seen.get(batch)
         if before is None or before.signature != arrival.signature:
-            waiting[batch] = Seen(arrival.signature, now)
+            before = Seen(arrival.signature, now)
+            unchanged = False
         else:
-            (ready if now - before.since >= minimum_age else waiting)[batch] = before
+            unchanged = now - before.since >= minimum_age
+        undeclared = require_ready and arrival.is_folder and arrival.ready is None
+        (ready if arrival.is_declared or (unchanged and not undeclared) else waiting)[batch] = before
     return Settling(ready, waiting)
 
 

@@ -1,6 +1,7 @@
 """From what a batch holds to one row per file: ids, duplicates, metadata, and what became of each."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +28,10 @@ class Recording:
 def recordings(files: Sequence[SourceFile]) -> list[Recording]:
     """Files by name, with ids; of files with the same bytes the first by name is the episode."""
     kept: dict[str, str] = {}
-    taken: set[str] = set()
+    ids = Unique()
     result = []
     for file in sorted(files, key=lambda f: f.name):
-        identity = unique(episode_id(file.name, file.stored.sha256), taken)
+        identity = ids.take(episode_id(file.name, file.stored.sha256))
         result.append(Recording(identity, file, kept.get(file.stored.sha256)))
         kept.setdefault(file.stored.sha256, identity)
     return result
@@ -42,6 +43,7 @@ def batch_rows(
     metadata: Joined,
     ingested: pl.DataFrame,
     failures: pl.DataFrame,
+    also_in: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """The table of `raw_audio`: every file of the batch, in order of its name.
 
@@ -51,14 +53,22 @@ def batch_rows(
         metadata: their metadata rows, by stem.
         ingested: rows of the stage `ingest`.
         failures: failures of the stage `ingest`.
+        also_in: SHA-256 → episode of another batch with the same bytes.
     """
     facts = {row["episode_id"]: row for row in ingested.iter_rows(named=True)}
     errors = dict(failures.select("episode_id", "message").iter_rows())
-    rows = [_recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id)) for r in found]
-    taken = {r.episode_id for r in found}
+    elsewhere = also_in or {}
+    rows = [
+        _recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id))
+        | {"also_in": elsewhere.get(r.file.stored.sha256)}
+        for r in found
+    ]
+    ids = Unique()
+    for recording in found:
+        ids.take(recording.episode_id)
     for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
         for name, reason in others.items():
-            identity = unique(f"{slug(name)}-{status}", taken)
+            identity = ids.take(f"{slug(name)}-{status}")
             rows.append(_row(episode_id=identity, source=name, status=status, error=reason))
     return table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
 
@@ -94,10 +104,18 @@ def _row(**values: Any) -> Row:
     return dict.fromkeys(RAW_AUDIO) | values
 
 
-def unique(name: str, taken: set[str]) -> str:
-    """A name that is not taken yet, which it then is: the same name again gets a number."""
-    number, result = 2, name
-    while result in taken:
-        result, number = f"{name}-{number}", number + 1
-    taken.add(result)
-    return result
+class Unique:
+    """Gives names out, each once: the same name again gets a number. A hundred thousand of one name are no trouble."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._times: Counter[str] = Counter()
+
+    def take(self, name: str) -> str:
+        """The name, or one with a number, which is then taken."""
+        result = name
+        while result in self._taken:
+            self._times[name] += 1
+            result = f"{name}-{self._times[name] + 1}"
+        self._taken.add(result)
+        return result

@@ -102,7 +102,6 @@ class Ingest(OneByOne):
         separated = fingerprint(**self.engine.identity())[:_HASH_DIGITS] if self.engine else None
         return working_key(str(episode.inputs["sha256"]), separated)
 
-
     def _opus(self, episode: Episode) -> str | None:
         """Key of the copy in Opus, where one is wanted."""
         bit_rate = episode.inputs.get("opus")

@@ -138,7 +138,7 @@ def test_metadata_join_says_what_did_not_fit(store: Store) -> None:
     [("m.csv", b"meta_id,title\n007,Bond\n"), ("m.jsonl", b'{"meta_id": "007", "title": "Bond"}\n')],
 )
 def test_metadata_formats_keep_ids_as_text(name: str, data: bytes) -> None:
-    assert metadata.read_metadata(name, data).row(0) == ("007", "Bond")
+    assert dict(metadata.open_metadata(name, data).rows(["007"])) == {"007": {"meta_id": "007", "title": "Bond"}}
 
 
 def test_a_broken_metadata_file_is_a_failure_and_another_table_is_skipped(store: Store) -> None:
@@ -311,11 +311,12 @@ def test_odd_ids_are_the_fault_of_their_file(store: Store, ids: list[object]) ->
     assert [f.name for f in found.files] == ["a.mp3"]
     assert "m.parquet" in found.broken["m.parquet"]
     with pytest.raises(BadInput):
-        metadata.read_metadata("m.parquet", buffer.getvalue())
+        metadata.open_metadata("m.parquet", buffer.getvalue())
 
 
 def rows_of(name: str, **titles: str) -> MetadataFile:
-    return MetadataFile(name, pl.DataFrame({"meta_id": list(titles), "title": list(titles.values())}))
+    table = pl.DataFrame({"meta_id": list(titles), "title": list(titles.values())})
+    return metadata.open_metadata(name, table.write_csv().encode())
 
 
 def test_metadata_in_a_folder_are_about_that_folder() -> None:
