@@ -8,7 +8,7 @@ from podcast_assets.assets.batches import BatchResult, batch_asset, do_stage, ma
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage, no_failures
 from podcast_assets.intake import duplicates, metadata
-from podcast_assets.intake.arrivals import find_arrival
+from podcast_assets.intake.arrivals import default_language, find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.limits import Limits
 from podcast_assets.intake.unpack import unpack
@@ -63,6 +63,8 @@ def raw_audio(
         held = {r.file.stored.sha256: r.episode_id for r in found if r.duplicate_of is None}
         also_in = duplicates.mark(room, batch, held)
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
+        if language := default_language(room, arrival):
+            rows = rows.with_columns(pl.col("language").fill_null(language))
         run.commit(room, rows)
         if before is not None:
             kept = before.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())

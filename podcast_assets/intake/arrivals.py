@@ -6,17 +6,21 @@
 
 import datetime
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from podcast_assets.errors import BadInput
+from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.names import batch_name, is_hidden
 from podcast_assets.store import Store
 
 INCOMING = "incoming"
 _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
+DEFAULTS = ".defaults.json"
+"""Hidden file of a folder: what holds for all of its episodes whose metadata say nothing, as {"language": "de"}."""
 READY = frozenset({"_READY", ".ready", "_SUCCESS"})
 """Names of the file that says that a folder is complete: `_SUCCESS` is what Hadoop and Spark write."""
 _METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|jsonl)", re.IGNORECASE)
@@ -41,11 +45,14 @@ class Arrival:
     """Metadata files beside the batch."""
     ready: IncomingFile | None = None
     """The marker that says that the folder is complete."""
+    defaults: IncomingFile | None = None
+    """What holds for all of its episodes whose metadata say nothing."""
 
     @property
     def signature(self) -> str:
         """Changes when a file is added, removed, or changes in size or time."""
-        listing = sorted(f"{f.key}\0{f.bytes}\0{f.modified:.3f}" for f in (*self.files, *self.metadata))
+        files = [*self.files, *self.metadata, *filter(None, [self.defaults])]
+        listing = sorted(f"{f.key}\0{f.bytes}\0{f.modified:.3f}" for f in files)
         return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
 
     @property
@@ -62,6 +69,17 @@ class Arrival:
     def bytes(self) -> int:
         """Size of its files."""
         return sum(f.bytes for f in self.files)
+
+
+def default_language(store: Store, arrival: Arrival) -> str | None:
+    """The ISO 639-1 code that holds for episodes whose metadata name no language; None where none does."""
+    if arrival.defaults is None:
+        return None
+    try:
+        found = json.loads(store.path(f"{INCOMING}/{arrival.defaults.key}").read_bytes())
+        return language_code(found["language"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f'batch {arrival.batch}: {arrival.defaults.key} is not as {{"language": "de"}}') from error
 
 
 @dataclass
@@ -92,12 +110,15 @@ def group(files: Iterable[IncomingFile]) -> Incoming:
     sources: dict[tuple[str, str], list[IncomingFile]] = {}
     beside: dict[str, list[IncomingFile]] = {}
     markers: dict[str, IncomingFile] = {}
+    defaults: dict[str, IncomingFile] = {}
     result = Incoming()
     for file in sorted(files, key=lambda f: f.key):
         top, _, rest = file.key.partition("/")
         if rest in READY:
             markers[f"{top}/"] = max(file, markers.get(f"{top}/", file), key=lambda f: f.modified)
             continue
+        if rest == DEFAULTS:
+            defaults[f"{top}/"] = file
         if is_hidden(file.key):
             continue
         if rest:
@@ -113,7 +134,7 @@ def group(files: Iterable[IncomingFile]) -> Incoming:
             result.refused[name] = f"another arrival is called {batch!r} already: rename one of them"
         else:
             metadata = tuple(beside.pop(batch, ()))
-            result.arrivals[batch] = Arrival(batch, tuple(members), metadata, markers.get(name))
+            result.arrivals[batch] = Arrival(batch, tuple(members), metadata, markers.get(name), defaults.get(name))
     for files_beside in beside.values():
         result.refused.update({f.key: "metadata without a batch of that name" for f in files_beside})
     return result

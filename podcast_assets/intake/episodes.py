@@ -1,7 +1,7 @@
 """From what a batch holds to one row per file: ids, duplicates, metadata, and what became of each."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,10 @@ class Recording:
 def recordings(files: Sequence[SourceFile]) -> list[Recording]:
     """Files by name, with ids; of files with the same bytes the first by name is the episode."""
     kept: dict[str, str] = {}
-    ids = Unique()
+    taken = Taken()
     result = []
     for file in sorted(files, key=lambda f: f.name):
-        identity = ids.take(episode_id(file.name, file.stored.sha256))
+        identity = unique(episode_id(file.name, file.stored.sha256), taken)
         result.append(Recording(identity, file, kept.get(file.stored.sha256)))
         kept.setdefault(file.stored.sha256, identity)
     return result
@@ -63,12 +63,10 @@ def batch_rows(
         | {"also_in": elsewhere.get(r.file.stored.sha256)}
         for r in found
     ]
-    ids = Unique()
-    for recording in found:
-        ids.take(recording.episode_id)
+    taken = Taken(r.episode_id for r in found)
     for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
         for name, reason in others.items():
-            identity = ids.take(f"{slug(name)}-{status}")
+            identity = unique(f"{slug(name)}-{status}", taken)
             rows.append(_row(episode_id=identity, source=name, status=status, error=reason))
     return table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
 
@@ -104,18 +102,19 @@ def _row(**values: Any) -> Row:
     return dict.fromkeys(RAW_AUDIO) | values
 
 
-class Unique:
-    """Gives names out, each once: the same name again gets a number. A hundred thousand of one name are no trouble."""
+class Taken(set[str]):
+    """Names that are taken, and how often each was asked for: a hundred thousand files of one name are no trouble."""
 
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._times: Counter[str] = Counter()
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        super().__init__(names)
+        self.times: Counter[str] = Counter()
 
-    def take(self, name: str) -> str:
-        """The name, or one with a number, which is then taken."""
-        result = name
-        while result in self._taken:
-            self._times[name] += 1
-            result = f"{name}-{self._times[name] + 1}"
-        self._taken.add(result)
-        return result
+
+def unique(name: str, taken: Taken) -> str:
+    """A name that is not taken yet, which it then is: the same name again gets a number."""
+    result = name
+    while result in taken:
+        taken.times[name] += 1
+        result = f"{name}-{taken.times[name] + 1}"
+    taken.add(result)
+    return result
