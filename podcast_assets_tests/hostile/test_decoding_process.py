@@ -1,6 +1,5 @@
 """A decoder that crashes, hangs or is killed costs the recording that it was at, and nothing else."""
 
-import os
 import signal
 import threading
 import time
@@ -89,7 +88,7 @@ def test_one_process_does_many_and_errors_are_those_of_here(tmp_path: Path) -> N
 def test_a_process_that_ends_is_told_apart(
     tmp_path: Path, long: Path, ended_by: signal.Signals, error: type[Exception], match: str
 ) -> None:
-    thread = to_decoders(lambda child: os.kill(child.pid, ended_by))
+    thread = to_decoders(lambda child: child.send_signal(ended_by))
     with pytest.raises(error, match=match):
         make_working_apart(long, tmp_path / "out.flac")
     thread.join()
@@ -98,7 +97,12 @@ def test_a_process_that_ends_is_told_apart(
 
 def test_a_decoder_that_hangs_is_ended(tmp_path: Path, long: Path) -> None:
     stopped: list[int] = []
-    thread = to_decoders(lambda child: (stopped.append(child.pid), os.kill(child.pid, signal.SIGSTOP)) and None)
+
+    def stop(child: psutil.Process) -> None:
+        stopped.append(child.pid)
+        child.suspend()
+
+    thread = to_decoders(stop)
     with pytest.raises(DecoderStuck, match="no sign of life from its decoder for 5 s"):
         make_working_apart(long, tmp_path / "out.flac", stall=5)
     thread.join()
@@ -115,8 +119,8 @@ def test_a_crash_is_the_failure_of_one_episode(tmp_path: Path, long: Path) -> No
     at_work = [p.pid for p in psutil.Process().children()]
 
     def crash(child: psutil.Process) -> None:
-        if child.pid not in at_work and long.name:
-            os.kill(child.pid, signal.SIGSEGV)
+        if child.pid not in at_work:
+            child.send_signal(signal.SIGSEGV)
 
     thread = to_decoders(crash)
     run = run_stage(Ingest(store), "batch", todo, store)

@@ -148,3 +148,28 @@ def test_placing_goes_on_after_it_was_cut_short(tmp_path: Path, monkeypatch: pyt
     place(store, [folder], "show")
     assert [f.key for f in find_arrival(store, "show").files] == ["show/b.mp3"]
     assert not store.exists("incoming/show/.hidden.mp3")
+
+
+@pytest.mark.parametrize("marker", ["_READY", ".ready", "_SUCCESS"])
+def test_a_folder_with_its_marker_is_ready_at_once(marker: str) -> None:
+    there = group([file("a/1.mp3", modified=10), file(f"a/{marker}", modified=10), file("b/1.mp3", modified=10)])
+    assert [f.key for f in there.arrivals["a"].files] == ["a/1.mp3"]
+    assert list(settled(there, {}, now=100, minimum_age=30).ready) == ["a"]
+
+
+def test_a_marker_older_than_a_file_says_nothing_of_it() -> None:
+    there = group([file("a/1.mp3", modified=10), file("a/2.mp3", modified=20), file("a/_READY", modified=15)])
+    first = settled(there, {}, now=100, minimum_age=30, require_ready=True)
+    assert first.ready == {}
+    assert list(settled(there, first.waiting, now=131, minimum_age=30, require_ready=True).ready) == ["a"]
+
+
+def test_where_markers_are_required_folders_wait_for_them_and_archives_do_not() -> None:
+    there = group([file("a/1.mp3"), file("b.tar")])
+    first = settled(there, {}, now=100, minimum_age=30, require_ready=True)
+    assert list(settled(there, first.waiting, now=1e9, minimum_age=30, require_ready=True).ready) == ["b"]
+
+
+def test_a_marker_is_no_change_of_its_batch() -> None:
+    without, marked = group([file("a/1.mp3")]), group([file("a/1.mp3"), file("a/_READY", modified=1e6)])
+    assert without.arrivals["a"].signature == marked.arrivals["a"].signature
