@@ -4,12 +4,11 @@
 `<batch>.meta.parquet|csv|jsonl` beside one is its metadata. Nothing here is ever modified.
 """
 
-import datetime
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.names import batch_name, is_hidden
@@ -65,12 +64,11 @@ def list_incoming(store: Store) -> Incoming:
     Raises:
         OSError: the store cannot be listed.
     """
-    root = store.path(INCOMING)
-    if not root.exists():
-        return Incoming()
-    base = root.path.rstrip("/")
-    found = cast("dict[str, dict[str, Any]]", root.fs.find(base, detail=True))
-    return group(IncomingFile(name[len(base) + 1 :], int(info["size"]), modified(info)) for name, info in found.items())
+    found = list(store.list(INCOMING))
+    own = len(INCOMING) + 1
+    incoming = group(IncomingFile(e.key[own:], e.bytes, e.modified) for e in found if not e.trouble)
+    incoming.refused.update({e.key[own:]: e.trouble for e in found if e.trouble})
+    return incoming
 
 
 def group(files: Iterable[IncomingFile]) -> Incoming:
@@ -145,9 +143,3 @@ def settled(incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum
         else:
             (ready if now - before.since >= minimum_age else waiting)[batch] = before
     return Settling(ready, waiting)
-
-
-def modified(info: Mapping[str, Any]) -> float:
-    """Time of change as the different file systems of fsspec give it."""
-    value = info.get("mtime") or info.get("LastModified") or info.get("last_modified") or info.get("created") or 0.0
-    return value.timestamp() if isinstance(value, datetime.datetime) else float(value)

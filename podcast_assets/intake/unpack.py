@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.archives import Damaged, Member, Refused, archive_format, members
@@ -47,8 +47,8 @@ def unpack(store: Store, arrival: Arrival) -> Unpacked:
     """Store every recording of a batch under its content and read its metadata; nothing that is wrong with one file stops it."""
     result = Unpacked()
     for file in (*arrival.files, *arrival.metadata):
-        with store.path(f"{INCOMING}/{file.key}").open("rb") as stream:
-            _take_file(store, file.key, cast("BinaryIO", stream), result)
+        with store.open(f"{INCOMING}/{file.key}") as stream:
+            _take_file(store, file.key, stream, result)
     return result
 
 
