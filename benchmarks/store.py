@@ -51,7 +51,7 @@ class S3fs:
         self.fs.pipe_file(f"{BUCKET}/{key}", data)
 
     def get(self, key: str) -> bytes:
-        return self.fs.cat_file(f"{BUCKET}/{key}")
+        return bytes(self.fs.cat_file(f"{BUCKET}/{key}"))  # type: ignore[arg-type]
 
     def list(self, prefix: str) -> int:
         return len(self.fs.find(f"{BUCKET}/{prefix}", detail=True))

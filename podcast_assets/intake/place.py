@@ -87,8 +87,8 @@ def _placed_before(store: Store, batch: str) -> set[str]:
 def _copy(store: Store, file: Path, key: str) -> None:
     if store.holds(file, key):
         return
-    store.remove(key)
     if store.is_local:
+        store.remove(key)
         local = Path(str(store.path(key)))
         local.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -12,6 +12,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -81,6 +82,7 @@ class Bucket:
 
     def _client(self, environment: Mapping[str, str], endpoint: str | None) -> "ObjectStore":
         try:
+            from obstore.exceptions import BaseError
             from obstore.store import S3Store
         except ImportError as error:
             raise Misconfigured(f"a store in a bucket needs pip install 'podcast-assets[s3]' ({error})") from None
@@ -92,9 +94,18 @@ class Bucket:
         if "AWS_REGION" in environment:  # the SDKs take it before AWS_DEFAULT_REGION
             config["region"] = environment["AWS_REGION"]
         options: ClientConfig = {**CLIENT, "allow_http": (endpoint or "").startswith("http://")}
-        if certificate := environment.get("AWS_CA_BUNDLE"):
-            options["root_certificate"] = Path(certificate).read_bytes()
-        return S3Store(self.bucket, prefix=self.prefix or None, client_options=options, retry_config=RETRY, **config)
+        try:
+            if certificate := environment.get("AWS_CA_BUNDLE"):
+                options["root_certificate"] = Path(certificate).read_bytes()
+            return S3Store(
+                self.bucket, prefix=self.prefix or None, client_options=options, retry_config=RETRY, **config
+            )
+        except OSError as error:
+            raise Misconfigured(f"AWS_CA_BUNDLE cannot be read: {error}") from None
+        except (BaseError, ValueError) as error:  # only its kind is told: it may quote a value
+            missing = re.search(r"Missing (\w+)", str(error))
+            what = f"{missing[1]} is missing" if missing else "one of the AWS_ variables is not what it should be"
+            raise Misconfigured(f"{self.place}: {what}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from None
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,9 @@ def list_keys(bucket: str, prefix: str, folder: str, place: Place) -> list[Entry
     top = f"{prefix}/" if prefix else ""
     entries = []
     with _asking(place, f"listing {folder}") as client:
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{top}{folder}/"):
+        for page in client.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=f"{top}{folder}/" if folder else top
+        ):
             for found in page.get("Contents", ()):
                 key = str(found["Key"]).removeprefix(top)
                 entries.append(
