@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import dagster as dg
 
-from podcast_assets.intake.arrivals import list_incoming, modified
+from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.partitions import busy_batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.retention import remove_sources
@@ -105,6 +104,7 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
     if store.is_local:
         for path in _unfinished(Path(str(store.root))):
             _remove(path, "unfinished", before, freed)
+    freed.files["unfinished"] += store.remove_unfinished_uploads(before, _NOT_OURS)
     for path in (scratch or Path(tempfile.gettempdir())).iterdir():
         if path.name.startswith(_TEMPORARY) and path.lstat().st_uid == os.getuid():
             _remove(path, "temporary", before, freed)
@@ -113,15 +113,10 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
 
 def _checkpoints(store: Store, stage: str) -> Iterator[tuple[str, list[File]]]:
     """Batch → checkpoints of a stage."""
-    folder = store.path(f"checkpoints/{stage}")
-    if not folder.exists():
-        return
-    base = folder.path.rstrip("/")
-    found = cast("dict[str, dict[str, Any]]", folder.fs.find(base, detail=True))
     by_batch: dict[str, list[File]] = {}
-    for name, info in found.items():
-        batch, _, rest = name[len(base) + 1 :].partition("/")
-        by_batch.setdefault(batch, []).append(File(rest, int(info["size"]), modified(info)))
+    for entry in store.list(f"checkpoints/{stage}"):
+        _, _, batch, rest = entry.key.split("/", 3)
+        by_batch.setdefault(batch, []).append(File(rest, entry.bytes, entry.modified))
     yield from by_batch.items()
 
 

@@ -94,8 +94,7 @@ def _committed(store: Store) -> dict[str, set[str]]:
     """Asset → batches with its table."""
     found = {}
     for asset in ASSETS:
-        folder = store.path(f"tables/{asset}")
-        names = (p.name for p in folder.iterdir()) if folder.exists() else ()
+        names = store.names(f"tables/{asset}")
         found[asset] = {n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith(".")}
     return found
 

@@ -13,7 +13,7 @@ from podcast_assets.store import Store
 class StoreResource(dg.ConfigurableResource):
     """The store with everything that arrives and everything that is made."""
 
-    root: str = Field(description="A folder, or any URL that fsspec knows.")
+    root: str = Field(description="A folder, or s3://BUCKET/PREFIX.")
 
     def get(self) -> Store:
         """The store."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, READY, Arrival, IncomingFile, list_incoming, modified
+from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, READY, Arrival, list_incoming
 from podcast_assets.intake.place import MANIFEST
 from podcast_assets.schema import ASSETS
 from podcast_assets.stages.results import Committed
@@ -25,23 +25,27 @@ class Removed:
     bytes: int
 
 
-def why_kept(store: Store, arrival: Arrival, known: str | None, *, before: float) -> str | None:
+def why_kept(
+    store: Store, arrival: Arrival, known: str | None, committed_at: Mapping[str, float], *, before: float
+) -> str | None:
     """Why the source of a batch has to stay; None where it may go.
 
     Args:
         store: with its tables.
         arrival: what lies there now.
         known: signature of what was materialized last; None where nothing is known.
+        committed_at: key of a table → when it was written, POSIX seconds.
         before: all tables must have been committed before this time, POSIX seconds.
     """
     if known != arrival.signature:
         return "it is not what was materialized last"
-    for asset in ASSETS:
-        path = store.path(table_key(asset, arrival.batch))
-        if not path.exists():
+    keys = {asset: table_key(asset, arrival.batch) for asset in ASSETS}
+    for asset, key in keys.items():
+        if key not in committed_at:
             return f"{asset} is not committed"
-        if modified(path.fs.info(path.path)) >= before:
+        if committed_at[key] >= before:
             return f"{asset} was committed too recently"
+    for asset in keys:
         committed = Committed.read(store, asset, arrival.batch)
         if committed.damage or committed.table is None:
             return f"{asset} cannot be read"
@@ -52,6 +56,11 @@ def why_kept(store: Store, arrival: Arrival, known: str | None, *, before: float
             if not lost.is_empty():
                 return f"{lost['source'][0]} could not be taken out of it"
     return None
+
+
+def commit_times(store: Store) -> dict[str, float]:
+    """Key of each table → when it was written, POSIX seconds."""
+    return {entry.key: entry.modified for asset in ASSETS for entry in store.list(f"tables/{asset}")}
 
 
 def remove_sources(
@@ -65,16 +74,20 @@ def remove_sources(
         before: POSIX seconds.
         busy: batches of runs that wait or go on.
     """
+    times = commit_times(store)
+    done = [
+        batch
+        for batch, arrival in list_incoming(store).arrivals.items()
+        if batch not in busy and not why_kept(store, arrival, known.get(batch), times, before=before)
+    ]
     removed = []
-    for batch, arrival in list_incoming(store).arrivals.items():
-        if batch in busy or batch not in known:
-            continue
+    there = list_incoming(store).arrivals if done else {}  # to look at the tables took its time
+    for batch in done:
         with store.batch_lock_if_free(batch) as ours:
-            if not ours or why_kept(store, arrival, known[batch], before=before):
+            arrival = there.get(batch)
+            if not ours or arrival is None or arrival.signature != known[batch]:
                 continue
             files = (*arrival.files, *arrival.metadata)
-            if not all(_as_listed(store, file) for file in files):
-                continue
             for file in files:
                 store.remove(f"{INCOMING}/{file.key}")
             if arrival.is_folder:
@@ -82,13 +95,3 @@ def remove_sources(
                     store.remove(f"{INCOMING}/{arrival.files[0].key.split('/')[0]}/{name}")
             removed.append(Removed(batch, len(files), sum(f.bytes for f in files)))
     return removed
-
-
-def _as_listed(store: Store, file: IncomingFile) -> bool:
-    """Whether a file is still the one that was listed: the listing of a large store takes its time."""
-    path = store.path(f"{INCOMING}/{file.key}")
-    try:
-        info = path.fs.info(path.path)
-    except FileNotFoundError:
-        return False
-    return (int(info["size"]), modified(info)) == (file.bytes, file.modified)

@@ -32,7 +32,9 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # one of them is a secret
     )
 
-    store: str = Field(default="store", description="Where everything lies: a folder (or any fsspec URL).")
+    store: str = Field(
+        default="store", description="Where everything lies: a folder, or s3://BUCKET/PREFIX (docs/store.md)."
+    )
     profile: ProfileName = Field(
         default="auto",
         description="Set of engines: demo, embedded, cpu, gpu; auto takes gpu or cpu where their models are at hand, "

@@ -10,7 +10,7 @@ from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.definitions import build_definitions
 from podcast_assets.intake.arrivals import find_arrival, list_incoming
 from podcast_assets.intake.place import place
-from podcast_assets.retention import remove_sources, why_kept
+from podcast_assets.retention import commit_times, remove_sources, why_kept
 from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, RAW_AUDIO, empty, table
 from podcast_assets.settings import Settings
 from podcast_assets.stages.results import commit
@@ -32,7 +32,7 @@ def aged(store: Store, batch: str) -> None:
 
 def kept(store: Store, batch: str, known: str | None = None) -> str | None:
     arrival = find_arrival(store, batch)
-    return why_kept(store, arrival, known or arrival.signature, before=BEFORE)
+    return why_kept(store, arrival, known or arrival.signature, commit_times(store), before=BEFORE)
 
 
 def test_everything_that_is_doubtful_stays(store: Store) -> None:

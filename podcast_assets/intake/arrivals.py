@@ -4,13 +4,12 @@
 `<batch>.meta.parquet|csv|jsonl` beside one is its metadata. Nothing here is ever modified.
 """
 
-import datetime
 import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.languages import language_code
@@ -76,7 +75,7 @@ def default_language(store: Store, arrival: Arrival) -> str | None:
     if arrival.defaults is None:
         return None
     try:
-        found = json.loads(store.path(f"{INCOMING}/{arrival.defaults.key}").read_bytes())
+        found = json.loads(store.read(f"{INCOMING}/{arrival.defaults.key}"))
         return language_code(found["language"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f'batch {arrival.batch}: {arrival.defaults.key} is not as {{"language": "de"}}') from error
@@ -97,12 +96,11 @@ def list_incoming(store: Store) -> Incoming:
     Raises:
         OSError: the store cannot be listed.
     """
-    root = store.path(INCOMING)
-    if not root.exists():
-        return Incoming()
-    base = root.path.rstrip("/")
-    found = cast("dict[str, dict[str, Any]]", root.fs.find(base, detail=True))
-    return group(IncomingFile(name[len(base) + 1 :], int(info["size"]), modified(info)) for name, info in found.items())
+    found = list(store.list(INCOMING))
+    own = len(INCOMING) + 1
+    incoming = group(IncomingFile(e.key[own:], e.bytes, e.modified) for e in found if not e.trouble)
+    incoming.refused.update({e.key[own:]: e.trouble for e in found if e.trouble})
+    return incoming
 
 
 def group(files: Iterable[IncomingFile]) -> Incoming:
@@ -192,9 +190,3 @@ def settled(
         undeclared = require_ready and arrival.is_folder and arrival.ready is None
         (ready if arrival.is_declared or (unchanged and not undeclared) else waiting)[batch] = before
     return Settling(ready, waiting)
-
-
-def modified(info: Mapping[str, Any]) -> float:
-    """Time of change as the different file systems of fsspec give it."""
-    value = info.get("mtime") or info.get("LastModified") or info.get("last_modified") or info.get("created") or 0.0
-    return value.timestamp() if isinstance(value, datetime.datetime) else float(value)

@@ -38,8 +38,7 @@ def mark(store: Store, batch: str, episodes: Mapping[str, str]) -> dict[str, str
         folder = holders_key(sha256)
         if not store.exists(f"{folder}/{own}"):
             store.write(f"{folder}/{own}", b"")
-        others = sorted(p.name for p in store.path(folder).iterdir() if p.name.split("+", 1)[0] != batch)
-        others = [name for name in others if "+" in name and not name.startswith(".")]
+        others = sorted(n for n in store.names(folder) if "+" in n and n.split("+", 1)[0] not in (batch, ""))
         return sha256, others[0].replace("+", "/", 1) if others else None
 
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as askers:

@@ -78,7 +78,7 @@ def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, langua
     defaults = f"{INCOMING}/{name}/{DEFAULTS}"
     if code is not None:
         text = json.dumps({"language": code}).encode()
-        if not store.exists(defaults) or store.path(defaults).read_bytes() != text:  # the same again is no change
+        if not store.exists(defaults) or store.read(defaults) != text:  # the same again is no change
             store.write(defaults, text)
     store.write(f"{INCOMING}/{name}/{MARKER}", b"")
     return name
@@ -94,7 +94,7 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
     if not BATCH_NAME.fullmatch(name):
         raise BadInput(f"{name!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'")
     code, key = _language(language), f"{INCOMING}/{name}.jsonl"
-    before = store.path(key).read_bytes() if store.exists(key) else b""
+    before = store.read(key) if store.exists(key) else b""
     if not before and (there := list_incoming(store).arrivals.get(name)):
         raise BadInput(f"batch {name}: {there.files[0].key} has that name; give another --batch")
     known = {_url_of(line) for line in before.splitlines()}
@@ -112,7 +112,7 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
     Raises:
         BadInput: the file that is there cannot be added to, or the language is not known.
     """
-    before = store.path(FEEDS).read_text("utf-8") if store.exists(FEEDS) else ""
+    before = store.read(FEEDS).decode() if store.exists(FEEDS) else ""
     rows = list(csv.DictReader(io.StringIO(before)))
     columns = list(rows[0]) if rows else ["url", "language"]
     if "url" not in columns:

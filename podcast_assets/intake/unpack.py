@@ -62,8 +62,8 @@ def unpack(store: Store, arrival: Arrival, *, limits: Limits = GENEROUS, key: st
     """
     taking = _Taking(store, limits, key, Unpacked())
     for file in (*arrival.files, *arrival.metadata):
-        with store.path(f"{INCOMING}/{file.key}").open("rb") as stream:
-            taking.file(file.key, cast("BinaryIO", stream))
+        with store.open(f"{INCOMING}/{file.key}") as stream:
+            taking.file(file.key, stream)
     return taking.result
 
 

@@ -56,11 +56,6 @@ def arrived(store: Store, name: str, data: bytes) -> Unpacked:
     return unpack(store, find_arrival(store, name.split("/")[0].split(".")[0]))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("name", "pack"),
     [
@@ -76,7 +71,7 @@ def store(tmp_path: Path) -> Store:
 def test_archives_are_told_by_their_first_bytes(store: Store, name: str, pack) -> None:
     found = arrived(store, name, pack(MEMBERS))
     assert [f.name for f in found.files] == ["a.mp3", "sub/b.m4a"]
-    assert [store.path(f.stored.key).read_bytes() for f in found.files] == [MEMBERS["a.mp3"], MEMBERS["sub/b.m4a"]]
+    assert [store.read(f.stored.key) for f in found.files] == [MEMBERS["a.mp3"], MEMBERS["sub/b.m4a"]]
     assert list(found.skipped) == ["notes.txt"]
     assert found.broken == {}
 
