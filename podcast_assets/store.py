@@ -6,7 +6,6 @@ never show anybody half of a file.
 
 import contextlib
 import functools
-import hashlib
 import os
 import uuid
 from collections.abc import Collection, Iterator, Mapping
@@ -20,6 +19,7 @@ from upath import UPath
 
 from podcast_assets import locks
 from podcast_assets.errors import BadInput, Misconfigured
+from podcast_assets.hashing import Hashes
 from podcast_assets.schema import Columns, schema
 from podcast_assets.storage.bucket import Bucket
 from podcast_assets.storage.folder import Folder
@@ -145,26 +145,24 @@ class Store:
 
     def put_original(self, source: IO[bytes], suffix: str) -> Stored:
         """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
-        sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        hashes = Hashes()
         scratch = self.storage.scratch()
         temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
         where = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
         try:
             with told("an original", where), temporary.open("wb") as f:
                 while block := source.read(BLOCK):
-                    sha.update(block)
-                    md5.update(block)
-                    size += len(block)
+                    hashes.update(block)
                     f.write(block)
                 f.flush()
                 os.fsync(f.fileno())
-            digest = sha.hexdigest()
+            digest = hashes.sha256
             key = f"audio/original/{digest[:2]}/{digest}{suffix}"
             if not self.exists(key):
                 self.storage.move_in(temporary, key)
         finally:
             temporary.unlink(missing_ok=True)
-        return Stored(key, digest, md5.hexdigest(), size)
+        return Stored(key, digest, hashes.md5, hashes.size)
 
     def remove(self, key: str) -> None:
         """Remove a file or a folder with all that is in it; nothing there is fine."""

@@ -171,7 +171,6 @@ def test_a_large_table_goes_through_a_file_that_is_gone_afterwards(
     found = unpack.unpack(store, find_arrival(store, "x"))
     assert (len(found.metadata), found.broken) == (len(KINDS), {})
     assert len(list(scratch.iterdir())) == len(KINDS)
-    for file in found.metadata:
-        assert math.isclose(float(dict(file.rows(["e7"]))["e7"]["share"]), 1.0)
-    del found, file
+    assert all(math.isclose(float(dict(file.rows(["e7"]))["e7"]["share"]), 1.0) for file in found.metadata)
+    del found
     assert list(scratch.iterdir()) == []
