@@ -8,7 +8,7 @@ import json
 import math
 import os
 import queue
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -149,14 +149,16 @@ def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
 def _line(stream: IO[bytes], stall: float) -> bytes:
     """The next line; nothing at the end."""
     line, until = b"", time.monotonic() + stall
-    while not line.endswith(b"\n"):
-        if not select.select([stream], [], [], max(0.0, until - time.monotonic()))[0]:
-            raise DecoderStuck(f"no sign of life from its decoder for {stall:g} s: the process was ended")
-        part = os.read(stream.fileno(), 1 << 16)
-        if not part:
-            return b""
-        line += part
-    return line.rsplit(b"\n", 2)[-2]
+    with selectors.DefaultSelector() as selector:  # select() knows no file descriptors above 1,023
+        selector.register(stream, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            if not selector.select(max(0.0, until - time.monotonic())):
+                raise DecoderStuck(f"no sign of life from its decoder for {stall:g} s: the process was ended")
+            part = os.read(stream.fileno(), 1 << 16)
+            if not part:
+                return b""
+            line += part
+    return line.rsplit(b"\n", 2)[-2]  # of several that came at once the last: those before say only that it lives
 
 
 def _died(code: int) -> Exception:

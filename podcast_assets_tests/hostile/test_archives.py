@@ -303,7 +303,13 @@ def test_mutated_archives_are_taken_as_far_as_they_go(store: Store, packed: str)
 NAMES = st.text(st.characters(codec="utf-8"), max_size=60).map(lambda s: s + ".mp3")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(names=st.lists(NAMES, max_size=6, unique=True), zip_it=st.booleans())
 def test_whatever_members_are_called_each_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], zip_it: bool

@@ -78,7 +78,7 @@ JSON = st.recursive(
 IDS = st.text(st.characters(codec="utf-8", exclude_categories=["C"], exclude_characters="/\\"), min_size=1, max_size=12)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True, database=None)
 @given(
     rows=st.dictionaries(IDS, st.dictionaries(st.text().filter(lambda k: k != "meta_id"), JSON, max_size=5), max_size=5)
 )
