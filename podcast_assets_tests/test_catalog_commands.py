@@ -90,7 +90,7 @@ def test_submit_and_retry_with_the_real_commands(place: Place, tmp_path: Path) -
     folder = tmp_path / "show"
     folder.mkdir()
     (folder / "bad.mp3").write_bytes(b"no audio " * 100)
-    (folder / "talk.mp3").write_bytes((BATCH / "morning-team.mp3").read_bytes())
+    (folder / "talk.mp3").write_bytes((BATCH / "night-science.mp3").read_bytes())
     told = place.command("submit", folder, "--batch", "show", "--language", "en", "--json")
     assert json.loads(told.stdout) == {"batches": ["show"], "feeds_added": 0, "lists_of_feeds": []}
     assert "arrived" in place.command("batches").stdout
@@ -101,6 +101,6 @@ def test_submit_and_retry_with_the_real_commands(place: Place, tmp_path: Path) -
     episodes = json.loads(place.command("episodes", "show", "--status", "done", "--json").stdout)
     assert [(e["source"], e["language"]) for e in episodes] == [("talk.mp3", "en")]
     assert "nothing is to be tried again" in place.command("retry", "show").stderr
-    (folder / "bad.mp3").write_bytes((BATCH / "night-science.mp3").read_bytes())
+    (folder / "bad.mp3").write_bytes((BATCH / "city-music.m4a").read_bytes())
     again = place.command("retry", "bad.mp3", "--here", "--permanent", PODCAST_PROFILE="embedded")
     assert again.returncode == 0, again.stderr
