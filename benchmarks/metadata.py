@@ -73,6 +73,7 @@ def alone(path: Path) -> Iterator[str]:
     began = time.perf_counter()
     joined = join([f"e{n:08d}.mp3" for n in range(0, 1_000_000, 15_625)], [open_metadata(path.name, path)])
     assert len(joined.rows) == 64
+    assert all(name == f"{row['meta_id']}.mp3" for name, row in joined.rows.items())
     assert joined.ids_without_file == 1_000_000 - 64
     peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
     yield f"| {path.suffix[1:]} | {path.stat().st_size / 1e6:,.0f} | {time.perf_counter() - began:.1f} | {int(peak) / 1024:,.0f} |"

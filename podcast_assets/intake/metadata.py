@@ -26,6 +26,8 @@ NAMED = 1_000
 """Ids that are named of those that did not fit; the rest is counted."""
 
 _LINE = "line of JSON"
+_AROUND = " \t\r\n\ufeff"
+"""What may stand around a line: Windows begins files with a byte order mark."""
 _ID = "id"
 _ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, RecursionError)
 
@@ -74,7 +76,10 @@ class MetadataFile:
             )
             found = chosen.collect(engine="streaming").sort(_AT).drop(_AT)
             for identity, row in zip(first[_ID], found.iter_rows(named=True), strict=True):
-                yield identity, json.loads(row[_LINE]) if _LINE in row else row
+                if _LINE not in row:
+                    yield identity, row
+                elif _id_of(parsed := json.loads(row[_LINE].strip(_AROUND)), self.key, self.name) == identity:
+                    yield identity, parsed  # else the pattern has found a key of something inside
         except _ERRORS as error:
             raise _unreadable(self.name, error) from error
 
@@ -127,7 +132,7 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, held: Any = 
     source = BytesIO(data) if isinstance(data, bytes) else data
     try:
         if suffix == ".jsonl":
-            frame = pl.scan_lines(source, name=_LINE).filter(pl.col(_LINE).str.strip_chars() != "")
+            frame = pl.scan_lines(source, name=_LINE).filter(pl.col(_LINE).str.strip_chars(_AROUND) != "")
             ids = _ids_of_lines(frame, key, name)
         else:
             frame = pl.scan_parquet(source) if suffix == ".parquet" else pl.scan_csv(source, infer_schema=False)
@@ -146,7 +151,7 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, held: Any = 
 
 def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
     """Ids of JSON objects, one a line, each read as such only where a pattern leaves room for doubt."""
-    line, quoted = pl.col(_LINE).str.strip_chars(), re.escape(json.dumps(key, ensure_ascii=False))
+    line, quoted = pl.col(_LINE).str.strip_chars(_AROUND), re.escape(json.dumps(key, ensure_ascii=False))
     value = rf'{quoted}\s*:\s*(?:"([^"\\]*)"|(-?[0-9]+))\s*[,}}]'
     found = frame.select(
         text=line.str.extract(value, 1),
@@ -169,7 +174,7 @@ def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
     if len(doubtful):
         lines = frame.with_row_index(_AT).join(pl.LazyFrame({_AT: doubtful}), on=_AT, how="semi")
         table = lines.collect(engine="streaming").sort(_AT)
-        ids = ids.scatter(doubtful, [_id_of(json.loads(text), key, name) for text in table[_LINE]])
+        ids = ids.scatter(doubtful, [_id_of(json.loads(text.strip(_AROUND)), key, name) for text in table[_LINE]])
     if ids.null_count() == len(ids):
         raise NotMetadata(f"lines of JSON without {key!r}")
     return ids

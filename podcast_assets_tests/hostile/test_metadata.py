@@ -129,6 +129,12 @@ def test_a_line_that_is_no_json_is_found_when_it_is_wanted() -> None:
     assert "m.jsonl cannot be read as jsonl" in joined.broken["m.jsonl"]
 
 
+def test_a_key_inside_something_else_is_no_id_and_windows_marks_are_no_harm() -> None:
+    lines = b'\xef\xbb\xbf{"meta_id": "a"}\r\n\r\n{"inside": {"meta_id": "b"}}\r\n'
+    joined = join(["a.mp3", "b.mp3"], [open_metadata("m.jsonl", lines)])
+    assert (joined.rows, joined.broken) == ({"a.mp3": {"meta_id": "a"}}, {})
+
+
 def test_two_hundred_columns_are_kept() -> None:
     wide = pl.DataFrame({"meta_id": ["a"]} | {f"c{n}": [n if n % 2 else f"t{n}"] for n in range(200)})
     joined = join(["a.mp3"], [open_metadata("m.parquet", parquet(wide))])
