@@ -41,6 +41,11 @@ class PipelineResource(dg.ConfigurableResource):
     shard_codec: str
     shard_rate: int
     shard_bytes: int
+    meta_key: str
+    archive_files: int
+    archive_ratio: float
+    max_hours: float
+    opus_copy: int | None
     retry_permanent: bool
     retry_fallbacks: bool
     prefetch: int
