@@ -278,9 +278,10 @@ def _to_planar(run: "AudioFrame") -> Planar:
         data = data.reshape(-1, channels).T
     scale = _INTEGER_SCALE.get(sample_format.name.removesuffix("p"))
     if scale is None:
-        with np.errstate(over="ignore"):  # of 64 bits
+        with np.errstate(over="ignore", invalid="ignore"):  # a float file may hold anything, of 64 bits too
             samples = data.astype(np.float32, copy=False)
-        if not np.isfinite(samples.sum()):  # a float file may hold anything
+            finite = np.isfinite(samples.sum())
+        if not finite:
             samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
         return samples
     samples = data.astype(np.float32)
