@@ -292,6 +292,9 @@ class _Ranges(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: self.read(PART), b""))  # the inherited one asks for 8 kB at a time
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         end = min(self._at + len(buffer), self._size)
         if end <= self._at:

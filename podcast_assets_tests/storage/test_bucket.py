@@ -169,6 +169,16 @@ def test_archives_are_read_from_the_bucket_in_parts(form: str, proxied: tuple[St
     assert 1 < len(reads) <= math.ceil(len(data) / buckets.PART) + (2 if form == "zip" else 0)
 
 
+def test_a_file_is_read_in_few_requests(proxied: tuple[Store, s3.Proxy]) -> None:
+    store, proxy = proxied
+    data = os.urandom(2 * buckets.PART + 5)
+    store.write("a", data)
+    begun = len(proxy.seen)
+    with store.open("a") as f:
+        assert f.read(10) + f.read() == data
+    assert len(proxy.seen) - begun <= 1 + 3
+
+
 def test_the_janitor_sweeps_a_bucket(room: Store, tmp_path: Path) -> None:
     commit_batch(room, "done")
     for batch in ("done", "begun", "queued"):
