@@ -4,12 +4,13 @@ import contextlib
 import http.client
 import importlib.util
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -83,7 +84,10 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+
+    @property
+    def proxy(self) -> Proxy:
+        return cast("_Server", self.server).proxy
 
     def log_message(self, *args: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         pass
@@ -93,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.raw_requestline or not self.parse_request():
             self.close_connection = True
             return
-        proxy, request = self.server.proxy, Request(self.command, self.path)
+        proxy, request = self.proxy, Request(self.command, self.path)
         proxy.seen.append(request)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = proxy.fault(request)
@@ -105,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def passed_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         """The server's answer. The client signed the proxy's name: it is passed on too."""
-        there = urlsplit(self.server.proxy.upstream)
+        there = urlsplit(self.proxy.upstream)
         connection = http.client.HTTPConnection(there.hostname or "", there.port, timeout=60)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -181,7 +185,11 @@ def spoil_request(handler: _Handler, body: bytes) -> None:
 def other_tag(handler: _Handler, body: bytes) -> None:
     """The entity tag is not the MD5 of the content, as where the server encrypts."""
     status, headers, content = handler.passed_on(body)
-    handler.reply(status, [(n, '"0123456789abcdef"' if n.lower() == "etag" else v) for n, v in headers], content)
+    other = '"0123456789abcdef0123456789abcdef"'
+    kept = [(n, other if n.lower() == "etag" else v) for n, v in headers if n.lower() != "content-length"]
+    if handler.command == "HEAD":
+        kept = headers
+    handler.reply(status, kept, re.sub(rb"<ETag>[^<]*</ETag>", f"<ETag>{other}</ETag>".encode(), content))
 
 
 def other_content(handler: _Handler, body: bytes) -> None:

@@ -14,17 +14,20 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
+
+import tenacity
 
 from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.storage import s3_api
 from podcast_assets.storage.protocol import BLOCK, SCRATCH_PREFIX, Entry
-from podcast_assets.storage.trouble import Place, bucket_trouble, told
+from podcast_assets.storage.trouble import Place, bucket_trouble, not_asked_again, told
 
 if TYPE_CHECKING:
+    from obstore import GetOptions, ObjectMeta
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 PART = 8 << 20
@@ -50,6 +53,16 @@ CLIENT: "ClientConfig" = {
     "timeout": "1h",  # of a whole request; the default, 30 s, ends the upload of a part over a slow line
 }
 
+_AGAIN = tenacity.Retrying(
+    retry=tenacity.retry_if_exception(lambda error: not_asked_again(str(error))),
+    wait=tenacity.wait_random_exponential(multiplier=0.5, max=15),
+    stop=tenacity.stop_after_attempt(6),
+    reraise=True,
+)
+"""For what obstore does not ask again itself: a listing, or the answer to a POST, that is cut off. Nothing here minds being done
+twice."""
+
+T = TypeVar("T")
 _ENVIRONMENT = "AWS_"
 _OWN_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
 """Where one of them is set, obstore finds its keys itself; else boto3 looks wherever Amazon's tools do: profiles, machines."""
@@ -111,22 +124,18 @@ class Bucket:
 
     def exists(self, key: str) -> bool:
         """Whether an object is there."""
-        with self._asking(key):
-            try:
-                self.store.head(key)
-            except FileNotFoundError:
-                return False
-        return True
+        return self._head(key) is not None
 
     def read(self, key: str) -> bytes:
         """A whole object."""
-        with self._asking(key):
-            return self.store.get(key).bytes().to_bytes()
+        return self._ask(key, lambda: self.store.get(key).bytes().to_bytes())
 
     def open(self, key: str) -> BinaryIO:
         """A stream over ranges of the object, which must stay the same while it is read."""
-        with self._asking(key):
-            facts = self.store.head(key)
+        facts = self._head(key)
+        if facts is None:
+            self.names("")  # the answer to a HEAD does not say whether it is the bucket that is not there
+            raise FileNotFoundError(f"{self.place.url}/{key} is not there")
         raw = _Ranges(self, key, facts["size"], facts["e_tag"])
         return cast("BinaryIO", io.BufferedReader(raw, PART))
 
@@ -144,21 +153,21 @@ class Bucket:
         """All objects below a folder."""
         from obstore.exceptions import InvalidPathError
 
-        with self._asking(f"{folder}/"):
+        def look() -> Iterable[Entry]:
             try:
-                found = [
+                return [
                     Entry(m["path"], m["size"], m["last_modified"].timestamp())
                     for page in self.store.list(folder, chunk_size=PAGE)
                     for m in page
                 ]
             except InvalidPathError:  # a key such as a//b or ../c: obstore gives up the whole listing for it
-                found = s3_api.list_keys(self.bucket, self.prefix, folder, self.place)
-        yield from _without_placeholders(found)
+                return s3_api.list_keys(self.bucket, self.prefix, folder, self.place)
+
+        yield from _without_placeholders([*self._ask(f"{folder}/", look)])
 
     def names(self, folder: str) -> set[str]:
         """First parts of the keys below a folder."""
-        with self._asking(f"{folder}/"):
-            found = self.store.list_with_delimiter(folder)
+        found = self._ask(f"{folder}/", lambda: self.store.list_with_delimiter(folder))
         keys = (*found["common_prefixes"], *(m["path"] for m in found["objects"]))
         return {key.rsplit("/", 1)[-1] for key in keys if key != folder}
 
@@ -166,8 +175,7 @@ class Bucket:
 
     def write(self, key: str, data: bytes) -> None:
         """One PUT."""
-        with self._asking(key, "writing"):
-            answer = self.store.put(key, data, use_multipart=False)
+        answer = self._ask(key, lambda: self.store.put(key, data, use_multipart=False), "writing")
         self._verify(key, answer["e_tag"], hashlib.md5(data, usedforsecurity=False).hexdigest(), io.BytesIO(data))
 
     @contextlib.contextmanager
@@ -183,10 +191,8 @@ class Bucket:
         """In parts where it is large; what the server has is then compared with what is here."""
         size = source.stat().st_size
         part = part_bytes(size)
-        with self._asking(key, "writing"):
-            answer = self.store.put(
-                key, source, use_multipart=size > part, chunk_size=part, max_concurrency=PARTS_AT_ONCE
-            )
+        options: dict[str, Any] = {"use_multipart": size > part, "chunk_size": part, "max_concurrency": PARTS_AT_ONCE}
+        answer = self._ask(key, lambda: self.store.put(key, source, **options), "writing")
         with source.open("rb") as f:
             self._verify(key, answer["e_tag"], entity_tag(source), f)
 
@@ -203,27 +209,27 @@ class Bucket:
         if _bare(answered) == expected:
             return
         with self.open(key) as there:
-            same = all(mine == there.read(BLOCK) for mine in iter(lambda: content.read(BLOCK), b"")) and not there.read(
-                1
-            )
+            blocks = iter(lambda: content.read(BLOCK), b"")
+            same = all(block == there.read(BLOCK) for block in blocks) and not there.read(1)
         if not same:
             self.remove(key)
             raise bucket_trouble(self.place, f"writing {key}", "<Code>BadDigest</Code>")
 
     def holds(self, source: Path, key: str) -> bool:
         """By size and entity tag, which is the MD5 of the content, or of those of its parts."""
-        with self._asking(key):
-            try:
-                facts = self.store.head(key)
-            except FileNotFoundError:
-                return False
+        facts = self._head(key)
+        if facts is None:
+            return False
         return facts["size"] == source.stat().st_size and _bare(facts["e_tag"]) == entity_tag(source)
 
     def remove(self, key: str) -> None:
         """The object, and all below it."""
-        with self._asking(key, "removing"):
+
+        def remove() -> None:
             below = [m["path"] for page in self.store.list(key, chunk_size=PAGE) for m in page]
             self.store.delete([key, *below] if below else key)
+
+        self._ask(key, remove, "removing")
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
         """Parts of uploads whose process was killed: they cost, and no listing shows them."""
@@ -240,13 +246,34 @@ class Bucket:
         whose = hashlib.sha256(f"{self.place.endpoint}\0{self.place.url}".encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"podcast-assets-locks-{os.getuid()}" / whose / f"{name}.lock"
 
-    @contextlib.contextmanager
-    def _asking(self, key: str, doing: str = "reading") -> Iterator[None]:
-        """Say what is wrong in one line; what obstore says may hold the session token, and stays out of every traceback."""
+    def _head(self, key: str) -> "ObjectMeta | None":
+        """What the server knows of an object; None where there is none."""
+
+        def head() -> "ObjectMeta | None":
+            try:
+                return self.store.head(key)
+            except FileNotFoundError:
+                return None
+
+        return self._ask(key, head)
+
+    def _ask(self, key: str, call: Callable[[], T], doing: str = "reading") -> T:
+        """Do something that may be done twice, and say what is wrong in one line.
+
+        What obstore says may hold the session token, and stays out of every traceback.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            StoreTrouble: the server refuses, or fails again and again.
+            BadInput: nothing can have this key.
+            OSError: the object is not what it was.
+        """
         from obstore.exceptions import BaseError, InvalidPathError, PreconditionError
 
         try:
-            yield
+            return _AGAIN(call)
+        except BadInput:
+            raise
         except (InvalidPathError, ValueError):
             raise BadInput(f"{self.place.url}: {key!r} cannot be the key of a file: rename it") from None
         except FileNotFoundError as error:
@@ -292,13 +319,18 @@ class _Ranges(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: self.read(PART), b""))  # the inherited one asks for 8 kB at a time
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         end = min(self._at + len(buffer), self._size)
         if end <= self._at:
             return 0
-        with self._bucket._asking(self._key):
-            answer = self._bucket.store.get(self._key, options={"range": (self._at, end), "if_match": self._e_tag})
-            block = memoryview(answer.bytes())
+        options: GetOptions = {"range": (self._at, end), "if_match": self._e_tag}
+        store = self._bucket.store
+        block = memoryview(self._bucket._ask(self._key, lambda: store.get(self._key, options=options).bytes()))
+        if not block:
+            raise OSError(f"{self._bucket.place.url}/{self._key}: nothing came of what should be there: run it again")
         buffer[: len(block)] = block
         self._at += len(block)
         return len(block)

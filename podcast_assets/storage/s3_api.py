@@ -74,13 +74,13 @@ def _trouble(key: str) -> str | None:
 
 @contextlib.contextmanager
 def _asking(place: Place, doing: str) -> Iterator[Any]:
-    import boto3
+    import boto3.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
     style: Any = {"addressing_style": "path"} if place.endpoint else {}
     try:
-        yield boto3.client(
+        yield boto3.session.Session().client(
             "s3",
             endpoint_url=place.endpoint,
             config=Config(retries={"mode": "standard", "max_attempts": 8}, s3=style, connect_timeout=10),

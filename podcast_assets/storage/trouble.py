@@ -105,12 +105,26 @@ def status(message: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def not_asked_again(message: str) -> bool:
+    """Whether obstore gave up where to do it all again may help.
+
+    So at the first try, over a connection that broke, where it cannot know if twice is once; and where it completed an upload again
+    that was completed, but for the answer: there is no such upload then.
+    """
+    if error_code(message) == "NoSuchUpload":
+        return True
+    broken = "HTTP error" in message and "builder error" not in message
+    return broken and status(message) is None and not re.search(r"after \d+ retries", message)
+
+
 def _cause(message: str) -> tuple[int, str]:
     code, answered = error_code(message), status(message)
     if code in _CODES:
         return _CODES[code]
     if "169.254.169.254" in message or "169.254.170.2" in message:
         return errno.EACCES, f"no keys were found: set {_KEYS}, or AWS_PROFILE"
+    if "incorrectly configured region" in message:
+        return _CODES["PermanentRedirect"]
     if answered in _BY_STATUS:
         return _BY_STATUS[answered]
     if answered is None:
