@@ -13,7 +13,7 @@ from podcast_assets.store import Store
 class StoreResource(dg.ConfigurableResource):
     """The store with everything that arrives and everything that is made."""
 
-    root: str = Field(description="A folder, or any URL that fsspec knows.")
+    root: str = Field(description="A folder, or s3://BUCKET/PREFIX.")
 
     def get(self) -> Store:
         """The store."""
@@ -41,6 +41,11 @@ class PipelineResource(dg.ConfigurableResource):
     shard_codec: str
     shard_rate: int
     shard_bytes: int
+    meta_key: str
+    archive_files: int
+    archive_ratio: float
+    max_hours: float
+    opus_copy: int | None
     retry_permanent: bool
     retry_fallbacks: bool
     prefetch: int

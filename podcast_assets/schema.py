@@ -41,6 +41,10 @@ RAW_AUDIO: Columns = {
     "status": (pl.String, "done, failed or skipped"),
     "error": (pl.String, "why it failed or was skipped; null when done"),
     "duplicate_of": (pl.String, "episode of this batch with the same bytes, which is kept"),
+    "also_in": (
+        pl.String,
+        "batch/episode_id: the first by name of the episodes of other batches with the same bytes; null where none is known",
+    ),
     "title": (pl.String, "from the metadata"),
     "podcast": (pl.String, "name of the podcast, from the metadata"),
     "podcast_id": (pl.String, "guid of the podcast, from the metadata"),
@@ -57,6 +61,7 @@ RAW_AUDIO: Columns = {
     "codec": (pl.String, "audio codec"),
     "sample_rate": (pl.Int32, "of the original, Hz"),
     "channels": (pl.Int32, "of the original"),
+    "audio_streams": (pl.Int32, "audio tracks of the original; the best one is taken"),
     "bit_rate": (pl.Int64, "of the original, bit/s"),
     "has_video": (pl.Boolean, "whether the original has a video track"),
     "declared_duration": (pl.Float64, "what the header declares, s"),
@@ -66,6 +71,7 @@ RAW_AUDIO: Columns = {
         pl.String,
         "object key of the working audio: mono 16 kHz FLAC, of the voice alone where a separator is set",
     ),
+    "opus": (pl.String, "object key of the copy of the working audio in Opus; null where none is wanted"),
     "metadata": (pl.String, "the whole metadata row, JSON"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }

@@ -32,7 +32,9 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # one of them is a secret
     )
 
-    store: str = Field(default="store", description="Where everything lies: a folder (or any fsspec URL).")
+    store: str = Field(
+        default="store", description="Where everything lies: a folder, or s3://BUCKET/PREFIX (docs/store.md)."
+    )
     profile: ProfileName = Field(
         default="auto",
         description="Set of engines: demo, embedded, cpu, gpu; auto takes gpu or cpu where their models are at hand, "
@@ -106,6 +108,40 @@ class Settings(BaseSettings):
         default=30.0,
         ge=0,
         description="Seconds for which the sensor must see a batch unchanged before it counts as arrived.",
+    )
+    require_ready: bool = Field(
+        default=False,
+        description="Folders count as arrived only once they hold a file called _READY, .ready or _SUCCESS.",
+    )
+    meta_key: str = Field(
+        default="meta_id",
+        min_length=1,
+        description="Column of the metadata that names the file that a row is about, without its suffix.",
+    )
+    archive_files: int = Field(
+        default=100_000,
+        ge=1,
+        description="Entries of an archive that are looked at, at most; what comes after is refused.",
+    )
+    archive_ratio: float = Field(
+        default=200.0,
+        gt=1,
+        description="How many times its own size an archive may unpack to, beyond the first 256 MB.",
+    )
+    max_hours: float = Field(
+        default=48.0, gt=0, description="Hours of audio that one recording may have; a longer one fails."
+    )
+    opus_copy: int | None = Field(
+        default=None,
+        ge=6_000,
+        le=256_000,
+        description="Bit rate, bit/s, of a copy of the working audio in Opus, as 24000; unset: no copy is made.",
+    )
+    keep_sources_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which the janitor removes what lies under incoming/ of a batch all of whose tables are committed "
+        "for so long; unset: it is kept for ever.",
     )
     retry_permanent: bool = Field(
         default=False, description="Try again even episodes that failed because of their data; for one run."

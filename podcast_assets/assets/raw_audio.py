@@ -9,9 +9,10 @@ from podcast_assets import plots
 from podcast_assets.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, spaced
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage, no_failures
-from podcast_assets.intake import metadata
-from podcast_assets.intake.arrivals import Arrival, find_arrival
+from podcast_assets.intake import duplicates, metadata
+from podcast_assets.intake.arrivals import Arrival, default_language, find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
+from podcast_assets.intake.limits import Limits
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.settings import Settings
@@ -38,21 +39,27 @@ def raw_audio(
     The original bytes are kept under their content, beside mono 16 kHz working audio: of the voice alone, where a separator is set.
     """
     room, settings = store.get(), pipeline.settings()
-    stage = Ingest(room, pipeline.chosen().separator if settings.separator else None)
+    separator = pipeline.chosen().separator if settings.separator else None
+    stage = Ingest(room, separator, longest=settings.max_hours * 3600)
+    limits = Limits(files=settings.archive_files, ratio=settings.archive_ratio)
 
     def work(batch: str) -> BatchResult:
         arrival = find_arrival(room, batch)
         fetched = _fetch(context, room, arrival, settings) if arrival.is_list else None
-        unpacked = fetched.unpacked if fetched else unpack(room, arrival)
+        unpacked = fetched.unpacked if fetched else unpack(room, arrival, limits=limits, key=settings.meta_key)
         found = recordings(unpacked.files, unpacked.identities)
         joined = fetched.metadata if fetched else metadata.join([f.name for f in unpacked.files], unpacked.metadata)
+        unpacked.broken.update(joined.broken)
+        before = Committed.read(room, "raw_audio", batch).table
         run = do_stage(
             context,
             settings,
             stage,
             batch,
             [
-                ingest_episode(r.episode_id, r.file.name, r.file.stored.sha256, r.file.stored.key)
+                ingest_episode(
+                    r.episode_id, r.file.name, r.file.stored.sha256, r.file.stored.key, opus=settings.opus_copy
+                )
                 for r in found
                 if r.duplicate_of is None
             ],
@@ -61,8 +68,17 @@ def raw_audio(
         )
         if fetched:
             run.failures, run.ran = pl.concat([fetched.failures, run.failures]), run.ran + fetched.failed_now
-        rows = batch_rows(unpacked, found, joined, run.table(), run.failures)
+        held = {r.file.stored.sha256: r.episode_id for r in found if r.duplicate_of is None}
+        also_in = duplicates.mark(room, batch, held)
+        rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
+        if language := default_language(room, arrival):
+            rows = rows.with_columns(pl.col("language").fill_null(language))
         run.commit(room, rows)
+        if before is not None:
+            kept = before.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())
+            duplicates.unmark(
+                room, batch, set(kept.select("sha256", "episode_id").iter_rows()).difference(held.items())
+            )
         done = rows.filter(status="done")
         return BatchResult(
             metadata={
@@ -74,6 +90,9 @@ def raw_audio(
                 "files": counts(dict(rows["status"].value_counts().iter_rows())),
                 "hours": round(float(done["duration"].sum()) / 3600, 4),
                 "bytes": int(rows["bytes"].sum()),
+                "duplicates_in_batch": rows["duplicate_of"].count(),
+                "duplicates_in_other_batches": len(also_in),
+                **metadata_facts(joined),
                 "containers": counts(dict(done["container"].value_counts().iter_rows())),
                 "not_done": preview(rows.filter(pl.col("status") != "done"), ["source", "status", "error"], rows=50),
                 "episodes": preview(
@@ -93,7 +112,10 @@ def raw_audio(
                 "no_failures": no_failures(run.failures),
                 "durations_agree": durations_agree(rows),
                 "metadata_coverage": metadata_coverage(
-                    joined.files_without_metadata, joined.metadata_without_file, joined.duplicate_ids
+                    joined.files_without_metadata,
+                    joined.metadata_without_file,
+                    joined.duplicate_ids,
+                    metadata_facts(joined),
                 ),
             },
         )
@@ -123,3 +145,13 @@ def _download_facts(fetched: Fetched) -> dict[str, Any]:
     if fetched.troubles:
         facts["references_not_had"] = fetched.troubles[:50]
     return facts
+
+
+def metadata_facts(joined: metadata.Joined) -> dict[str, int]:
+    """How much of the metadata and the files found each other."""
+    return {
+        "files_with_metadata": len(joined.rows),
+        "files_without_metadata_count": len(joined.files_without_metadata),
+        "metadata_without_file_count": joined.ids_without_file,
+        "duplicate_ids_count": joined.ids_repeated,
+    }

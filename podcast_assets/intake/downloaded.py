@@ -36,12 +36,7 @@ class Downloads:
 
     def latest(self, url: str) -> Download | None:
         """What was downloaded last from a URL, by any batch, if it is still there."""
-        folder = self.store.path(_folder(url))
-        keys = (
-            [f"{_folder(url)}/{p.name}" for p in folder.iterdir() if p.name.endswith(".json")]
-            if folder.exists()
-            else []
-        )
+        keys = [f"{_folder(url)}/{name}" for name in sorted(self.store.names(_folder(url))) if name.endswith(".json")]
         found = [download for key in keys if (download := self._read(key))]
         return max(found, key=lambda d: d.at, default=None)
 
@@ -51,7 +46,7 @@ class Downloads:
 
     def _read(self, key: str) -> Download | None:
         try:
-            data: dict[str, Any] = json.loads(self.store.path(key).read_bytes())
+            data: dict[str, Any] = json.loads(self.store.read(key))
             download = Download(
                 Stored(**data["stored"]), Version(**data["version"]), data["at"], tuple(data["earlier"])
             )

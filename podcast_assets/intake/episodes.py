@@ -1,6 +1,7 @@
 """From what a batch holds to one row per file: ids, duplicates, metadata, and what became of each."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None
     """
     known = identities or {}
     kept: dict[str, str] = {}
-    taken: set[str] = set()
+    taken = Taken()
     result = []
     for file in sorted(files, key=lambda f: f.name):
         identity = unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
@@ -48,6 +49,7 @@ def batch_rows(
     metadata: Joined,
     ingested: pl.DataFrame,
     failures: pl.DataFrame,
+    also_in: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """The table of `raw_audio`: every file of the batch, in order of its name.
 
@@ -57,15 +59,17 @@ def batch_rows(
         metadata: their metadata rows, by stem.
         ingested: rows of the stage `ingest`.
         failures: failures of the stage `ingest`.
+        also_in: SHA-256 → episode of another batch with the same bytes.
     """
     facts = {row["episode_id"]: row for row in ingested.iter_rows(named=True)}
     errors = dict(failures.select("episode_id", "message").iter_rows())
+    elsewhere = also_in or {}
     rows = [
         _recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id))
-        | {"earlier_sha256": unpacked.earlier.get(r.file.name)}
+        | {"also_in": elsewhere.get(r.file.stored.sha256), "earlier_sha256": unpacked.earlier.get(r.file.name)}
         for r in found
     ]
-    taken = {r.episode_id for r in found}
+    taken = Taken(r.episode_id for r in found)
     for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
         for name, reason in others.items():
             identity = unique(unpacked.identities.get(name) or f"{slug(name)}-{status}", taken)
@@ -111,10 +115,19 @@ def _row(**values: Any) -> Row:
     return dict.fromkeys(RAW_AUDIO) | values
 
 
-def unique(name: str, taken: set[str]) -> str:
+class Taken(set[str]):
+    """Names that are taken, and how often each was asked for: a hundred thousand files of one name are no trouble."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        super().__init__(names)
+        self.times: Counter[str] = Counter()
+
+
+def unique(name: str, taken: Taken) -> str:
     """A name that is not taken yet, which it then is: the same name again gets a number."""
-    number, result = 2, name
+    result = name
     while result in taken:
-        result, number = f"{name}-{number}", number + 1
+        taken.times[name] += 1
+        result = f"{name}-{taken.times[name] + 1}"
     taken.add(result)
     return result

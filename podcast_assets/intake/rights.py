@@ -48,8 +48,7 @@ def latest(store: Store, podcast_guid: str) -> pl.DataFrame:
 
 def ledger(store: Store) -> pl.DataFrame:
     """What the ledger says at last of each episode of every podcast."""
-    folder = store.path(FOLDER)
-    podcasts = sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+    podcasts = sorted(store.names(FOLDER))
     return _latest(pl.concat([empty(RIGHTS), *(_read(store, f"{FOLDER}/{podcast}") for podcast in podcasts)]))
 
 
@@ -59,8 +58,7 @@ def history(store: Store, podcast_guid: str) -> pl.DataFrame:
 
 
 def _read(store: Store, folder: str) -> pl.DataFrame:
-    path = store.path(folder)
-    names = sorted(p.name for p in path.iterdir() if p.name.endswith(".parquet")) if path.exists() else []
+    names = sorted(name for name in store.names(folder) if name.endswith(".parquet"))
     found = {name: store.read_table(f"{folder}/{name}", RIGHTS) for name in names}
     if other := next((name for name, table in found.items() if table is None), None):
         raise BadInput(

@@ -7,7 +7,6 @@ not asked for again.
 import datetime
 import logging
 import mimetypes
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +101,7 @@ def fetch(
         OSError: the store is full or read-only.
     """
     name = arrival.files[0].key
-    found = read_list(name, store.path(f"{INCOMING}/{name}").read_bytes())
+    found = read_list(name, store.read(f"{INCOMING}/{name}"))
     work = _Work(store, arrival.batch, settings, web_of(settings), limits_of(settings))
     result = Fetched(
         Unpacked(
@@ -156,7 +155,7 @@ class _Work:
     @property
     def folder(self) -> Path:
         """Where unfinished downloads lie."""
-        return Path(str(self.store.path("scratch"))) if self.store.is_local else Path(tempfile.gettempdir())
+        return self.store.storage.scratch()
 
 
 _Got = tuple[Download, bool, list[str]]

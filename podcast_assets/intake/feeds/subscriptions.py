@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import PurePosixPath
 from typing import Any
 from xml.parsers import expat
 
@@ -15,6 +16,7 @@ import polars as pl
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.metadata import text
 from podcast_assets.intake.urls import shown, url_key
+from podcast_assets.storage.protocol import Entry
 from podcast_assets.store import Store
 
 FOLDER = "feeds"
@@ -57,7 +59,7 @@ class Subscriptions:
 
 def signature(store: Store) -> str:
     """Of the lists, by name, size and time."""
-    lines = [f"{p.name} {p.stat().st_size} {p.stat().st_mtime}" for p in _lists(store)]
+    lines = [f"{e.key} {e.bytes} {e.modified}" for e in _lists(store)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -74,12 +76,12 @@ def subscriptions(store: Store) -> Subscriptions:
 def _read(store: Store, version: str) -> Subscriptions:
     """The lists, as long as they are as they were: a tick of the sensor would else read ten thousand feeds anew each time."""
     result = Subscriptions(signature=version)
-    for path in _lists(store):
+    for entry in _lists(store):
         try:
-            with store.local_copy(f"{FOLDER}/{path.name}") as local:
+            with store.local_copy(entry.key) as local:
                 rows = list(_rows(local.suffix.lower(), local.read_bytes, str(local)))
         except BadInput as error:
-            result.troubles[path.name] = str(error)
+            result.troubles[_name(entry)] = str(error)
             continue
         for row in rows:
             lowered = {str(k).lower(): v for k, v in row.items()}
@@ -88,14 +90,17 @@ def _read(store: Store, version: str) -> Subscriptions:
                 found = _subscription(url.strip(), lowered)
                 result.feeds.setdefault(found.key, found)
         if not rows:
-            result.troubles[path.name] = "it names no feed"
+            result.troubles[_name(entry)] = "it names no feed"
     return result
 
 
-def _lists(store: Store) -> list[Any]:
-    folder = store.path(FOLDER)
-    found = [p for p in folder.iterdir() if not p.name.startswith(".")] if folder.exists() else []
-    return sorted((p for p in found if p.suffix.lower() in _READERS), key=lambda p: p.name)
+def _lists(store: Store) -> list[Entry]:
+    found = (e for e in store.list(FOLDER) if e.key.count("/") == 1 and not _name(e).startswith("."))
+    return sorted((e for e in found if PurePosixPath(e.key).suffix.lower() in _READERS), key=lambda e: e.key)
+
+
+def _name(entry: Entry) -> str:
+    return entry.key.rsplit("/", 1)[-1]
 
 
 def _subscription(url: str, row: dict[str, Any]) -> Subscription:
