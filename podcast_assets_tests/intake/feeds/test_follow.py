@@ -1,5 +1,6 @@
 """Feeds are followed politely, each new episode comes into one batch once, and what publishers allow is written down."""
 
+import contextlib
 import datetime
 import gzip
 import json
@@ -34,11 +35,6 @@ def server() -> Iterator[WebServer]:
         yield running
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
-
-
 def web(**changes: Any) -> Web:
     allowed: dict[str, Any] = {"allowed": frozenset({"127.0.0.1"})}
     return Web(Hosts(overall=8, per_host=4, delay=0), "test", **(allowed | changes))
@@ -71,7 +67,7 @@ def feed(*numbers: int, extra: str = "", **options: str) -> Resource:
 
 
 def listed(store: Store, *batches: str) -> list[str]:
-    rows = [json.loads(line) for b in batches for line in store.path(f"incoming/{b}.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for b in batches for line in store.read(f"incoming/{b}.jsonl").decode().splitlines()]
     return sorted(row["guid"] for row in rows)
 
 
@@ -177,7 +173,7 @@ def test_who_has_an_agreement_may_take_what_is_blocked(server: WebServer, store:
     url = server.put("/feed", feed(1, channel="<itunes:block>yes</itunes:block>"))
     subscribe(store, url, take_blocked="true", license="by agreement", language="en")
     done = go(store)
-    row = json.loads(store.path(f"incoming/{done.batches[0]}.jsonl").read_text())
+    row = json.loads(store.read(f"incoming/{done.batches[0]}.jsonl").decode())
     assert (row["license"], row["language"]) == ("by agreement", "en")
 
 
@@ -285,21 +281,22 @@ def test_what_was_assigned_stays_where_it_is() -> None:
     assert again.drop_nulls("batch").sort("episode_id").equals(first.sort("episode_id"))
 
 
-def test_lists_of_feeds_in_every_format(store: Store) -> None:
+def test_lists_of_feeds_in_every_format(store: Store, tmp_path: Path) -> None:
     store.write(
         "feeds/feeds.opml",
         b"""<?xml version="1.0"?><opml version="2.0"><body><outline text="News"><outline type="rss" text="A"
         xmlUrl="https://a.example/rss"/></outline><outline xmlUrl="https://b.example/rss"/><outline text="none"/></body></opml>""",
     )
     store.write("feeds/more.csv", b"feed_url,language,hours,newest,take_blocked\nhttps://c.example/rss,de,12,5,yes\n")
-    database = store.path("feeds/podcastindex.db")
-    with sqlite3.connect(str(database)) as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "dump.db")) as connection:
         connection.execute("create table podcasts (id integer, url text, dead integer)")
         connection.executemany(
             "insert into podcasts values (?, ?, ?)", [(1, "https://d.example/rss", 0), (2, "https://e", 1)]
         )
-    pl.DataFrame({"url": ["https://f.example/rss", "https://a.example/rss", None]}).write_parquet(
-        str(store.path("feeds/x.parquet"))
+        connection.commit()
+    store.upload(tmp_path / "dump.db", "feeds/podcastindex.db")
+    store.write_table(
+        "feeds/x.parquet", pl.DataFrame({"url": ["https://f.example/rss", "https://a.example/rss", None]})
     )
     store.write("feeds/broken.opml", b"<opml><body>")
     store.write("feeds/notes.txt", b"nothing")
