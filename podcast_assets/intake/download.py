@@ -22,7 +22,8 @@ _LONGEST_BACKOFF = 60.0
 """Seconds."""
 _ABOUT_THE_MOMENT = {408, 421, 425, 429}
 _FOR_GOOD = {501, 505}
-_RANGE = re.compile(r"bytes (?:(?P<start>\d+)-(?P<end>\d+)|\*)/(?P<total>\d+|\*)")
+_NUMBER = r"[0-9]{1,15}"
+_RANGE = re.compile(rf"bytes (?:(?P<start>{_NUMBER})-(?P<end>{_NUMBER})|\*)/(?P<total>{_NUMBER}|\*)")
 
 
 class NotFetched(BadInput):
@@ -197,7 +198,7 @@ def _all_there(answer: Answer, partial: Partial) -> bool:
 
 def _version(answer: Answer) -> Version:
     length = answer.headers.get("Content-Length", "")
-    total = int(length) if length.isdecimal() and not answer.encoded else None
+    total = int(length) if re.fullmatch(_NUMBER, length) and not answer.encoded else None
     if answer.status == HTTPStatus.PARTIAL_CONTENT:
         found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         total = int(found["total"]) if found and found["total"] != "*" else None
@@ -228,11 +229,11 @@ def retry_after(value: str | None, *, now: float) -> float | None:
     """
     if value is None:
         return None
-    if value.strip().isdecimal():
+    if re.fullmatch(_NUMBER, value.strip()):
         return float(value)
     try:
         return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

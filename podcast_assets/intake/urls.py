@@ -62,8 +62,15 @@ def target(url: str) -> Target:
 
 
 def redirected(base: str, location: str) -> str:
-    """Where a redirect leads."""
-    return urljoin(base, location.strip())
+    """Where a redirect, or a relative link, leads.
+
+    Raises:
+        BadUrl: nobody can tell.
+    """
+    try:
+        return urljoin(base, location.strip())
+    except ValueError:
+        raise BadUrl(f"{shown(base)} leads to a URL that cannot be read") from None
 
 
 def shown(url: str) -> str:

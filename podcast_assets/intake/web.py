@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import certifi
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util import Timeout, make_headers
+from urllib3.util import Timeout
 from urllib3.util.connection import create_connection
 
 from podcast_assets.errors import BadInput
@@ -252,7 +253,7 @@ class Web:
             pool = _HTTPPool(here.host, here.port, way=way)
         sent = {"User-Agent": self.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
         if login:
-            sent |= make_headers(basic_auth=login)
+            sent["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
         response = pool.urlopen(
             "GET",
             here.path,

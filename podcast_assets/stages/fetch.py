@@ -174,7 +174,7 @@ def _all(work: _Work, links: Sequence[Link], report: Callable[[str], None]) -> l
             error = future.exception()
             if error is None:
                 size += future.result()[0].stored.bytes if future.result()[1] else 0
-            elif isinstance(error, (BadInput, Transient)) and not store_trouble(error):
+            elif isinstance(error, Exception) and not store_trouble(error):
                 failed += 1
                 log.warning("%s: %s: %s", work.batch, STAGE, error, extra={"episode": running[future].source})
             else:

@@ -1,5 +1,6 @@
 """One download against real servers that cut, lie, refuse and redirect."""
 
+import base64
 import random
 import threading
 from collections.abc import Iterator
@@ -260,6 +261,25 @@ def test_redirects_without_end_and_to_elsewhere_are_refused(server: WebServer, t
     for place in ("file:///etc/passwd", "ftp://example.org/a.mp3", "gopher://x"):
         with pytest.raises(BadInput, match="neither http nor https"):
             get(tmp_path, server.put("/away", Resource(location=place)))
+    for place in ("http://[", "http://x:99999999/", "https://" + "a" * 9000):
+        with pytest.raises(BadInput):
+            get(tmp_path, server.put("/away", Resource(location=place)))
+
+
+@pytest.mark.parametrize("header", ["Content-Length", "Retry-After", "Content-Range", "ETag", "Last-Modified"])
+def test_headers_of_nonsense_do_no_harm(server: WebServer, tmp_path: Path, header: str) -> None:
+    url = server.put("/a.mp3", Resource(AUDIO))
+    for value in ("9" * 5000, "-1", "\xb2", "x" * 5000, "bytes 5-1/\xb2"):
+        for status in (200, 206, 416, 429):
+            server.resources["/a.mp3"].answers = [(status, {header: value})] * 9
+            with pytest.raises((BadInput, Transient)):
+                get(tmp_path / f"{status}", url, tries=1, seconds=5)
+
+
+def test_logins_may_be_in_any_script(server: WebServer, tmp_path: Path) -> None:
+    server.put("/a.mp3", Resource(AUDIO))
+    assert get(tmp_path, server.url("/a.mp3", host="%E6%97%A5:%E2%82%AC@127.0.0.1")) == AUDIO
+    assert base64.b64decode(server.requests[0].headers["Authorization"].split()[1]).decode() == "日:€"
 
 
 def test_certificates_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

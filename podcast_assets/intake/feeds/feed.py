@@ -12,11 +12,13 @@ from podcast_assets.intake.feeds.podcasting import parsed
 from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.links import episode_id
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES
-from podcast_assets.intake.urls import redirected, shown, url_key
+from podcast_assets.intake.urls import BadUrl, redirected, shown, url_key
 
 _GUIDS = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
 """Namespace of the guids that podcasts have by their URL (podcast:guid, https://podcasting2.org/docs/podcast-namespace/tags/guid)."""
 _YES = {"yes", "true", "1"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LONGEST = 4_000
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def guid_of(url: str) -> str:
 
 def seconds_of(text: str | None) -> float | None:
     """Seconds of an itunes:duration: 3600, 60:00 or 1:00:00; None for anything else."""
-    if text is None or not re.fullmatch(r"\d+(:\d{1,2}){0,2}(\.\d+)?", text.strip()):
+    if text is None or not re.fullmatch(r"[0-9]{1,7}(:[0-9]{1,2}){0,2}(\.[0-9]{1,9})?", text.strip()):
         return None
     total = 0.0
     for part in text.strip().split(":"):
@@ -141,14 +143,16 @@ def _item(entry: dict[str, Any], base: str, general: Rights, people: list[dict[s
     media = [e for e in entry.get("enclosures", ()) if e.get("href") and _is_media(e)]
     if not media:
         return None
-    url = redirected(base, media[0]["href"])
+    url = _joined(base, media[0]["href"])
+    if url is None:
+        return None
     length = str(media[0].get("length") or "").strip()
     published = entry.get("published_parsed") or dict.get(entry, "updated_parsed")  # feedparser's own get warns
     return Item(
         guid=_text(entry.get("id")) or url,
         url=url,
         rights=_rights(entry, general),
-        bytes=int(length) if length.isdecimal() and int(length) > 0 else None,
+        bytes=int(length) if re.fullmatch(r"0*[1-9][0-9]{0,14}", length) else None,
         seconds=seconds_of(_text(entry.get("itunes_duration"))),
         published=_when(published),
         about={
@@ -158,16 +162,23 @@ def _item(entry: dict[str, Any], base: str, general: Rights, people: list[dict[s
             "episode": _text(entry.get("itunes_episode")),
             "episode_type": _text(entry.get("itunes_episodetype")),
             "persons": _people(entry) or people,
-            "transcripts": [
-                {k: v for k, v in t.items() if k in ("type", "language", "rel")} | {"url": redirected(base, t["url"])}
-                for t in entry.get("podcast_transcript_all", ())
-                if t.get("url")
-            ],
-            "chapters": next(
-                (redirected(base, c["url"]) for c in entry.get("podcast_chapters_all", ()) if c.get("url")), None
-            ),
+            "transcripts": _linked(entry, "transcript", base),
+            "chapters": next((c["url"] for c in _linked(entry, "chapters", base)), None),
         },
     )
+
+
+def _linked(entry: dict[str, Any], tag: str, base: str) -> list[dict[str, str]]:
+    """What tags of Podcasting 2.0 lead to."""
+    found = ((_joined(base, t["url"]), t) for t in entry.get(f"podcast_{tag}_all", ()) if t.get("url"))
+    return [{"url": url} | {k: t[k] for k in ("type", "language", "rel") if k in t} for url, t in found if url]
+
+
+def _joined(base: str, url: str) -> str | None:
+    try:
+        return redirected(base, url)
+    except BadUrl:
+        return None
 
 
 def _is_media(enclosure: Mapping[str, Any]) -> bool:
@@ -217,4 +228,5 @@ def _yes(value: Any) -> bool | None:
 
 
 def _text(value: Any) -> str | None:
-    return " ".join(value.split()) or None if isinstance(value, str) else None
+    """One line without what would steer a terminal, of a length that people write."""
+    return " ".join(_CONTROL.sub(" ", value).split())[:_LONGEST] or None if isinstance(value, str) else None

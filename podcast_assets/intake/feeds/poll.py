@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,6 +14,8 @@ from podcast_assets.intake.feeds.feed import Feed, read_feed
 from podcast_assets.intake.feeds.subscriptions import Subscription, name_of
 from podcast_assets.intake.urls import shown
 from podcast_assets.intake.web import Answer, Budget, Transient, Web
+
+log = logging.getLogger(__name__)
 
 LARGEST = 50_000_000
 """Bytes of a feed; the longest that people publish have ten million."""
@@ -65,6 +68,9 @@ def look(
     except _Busy as error:
         return Look(state | _failed(state, error, now, every), busy=True)
     except (Transient, BadInput) as error:
+        return Look(state | _failed(state, error, now, every))
+    except Exception as error:  # one feed that nobody had thought of keeps no other from being followed
+        log.exception("feed %s", name_of(subscription))
         return Look(state | _failed(state, error, now, every))
     found = {
         "title": feed.title,
@@ -126,4 +132,4 @@ def _failed(state: Mapping[str, Any], error: Exception, now: datetime.datetime, 
     asked = error.retry_after if isinstance(error, Transient) else None
     if asked is not None:
         wait = max(wait, datetime.timedelta(seconds=min(asked, LONGEST_DAYS * 86_400)))
-    return {"due_at": now + wait, "failures": failures, "message": str(error)}
+    return {"due_at": now + wait, "failures": failures, "message": str(error) or type(error).__name__}

@@ -183,6 +183,19 @@ def test_nothing_outside_the_feed_is_read(tmp_path: Path) -> None:
         assert "hunter2" not in repr(read_feed(data, URL))
 
 
+def test_numbers_links_and_texts_that_nobody_means() -> None:
+    odd = f"""<item><guid>1</guid><title>a{"b" * 9000}</title><enclosure url="https://x.example/1.mp3" type="audio/mpeg"
+    length="{"9" * 5000}"/><itunes:duration>{"9" * 5000}</itunes:duration><pubDate>Fri, 99 Foo 99999 99:99:99 GMT</pubDate>
+    <podcast:transcript url="http://[" type="text/vtt"/><podcast:transcript/></item>
+    <item><guid>2</guid><enclosure url="http://[/2.mp3" type="audio/mpeg"/></item>
+    <item><guid>3</guid><enclosure type="audio/mpeg"/></item>"""
+    feed = read_feed(rss(odd), URL)
+    (only,) = feed.items
+    assert (only.bytes, only.seconds, only.published, only.about["transcripts"]) == (None, None, None, [])
+    assert len(only.about["title"]) == 4000
+    assert read_feed(rss(title="a &#27;[31m &nbsp; b"), URL).title == "a [31m b"
+
+
 def test_two_hundred_mutated_feeds_crash_nothing() -> None:
     chance = random.Random(20261121)
     for _ in range(200):
