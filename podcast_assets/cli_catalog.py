@@ -105,7 +105,7 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
-@click.option("--stage", type=click.Choice(["unpack", *STAGES.values()]), help="Only those of this stage.")
+@click.option("--stage", type=click.Choice(["unpack", "download", *STAGES.values()]), help="Only those of this stage.")
 @click.option("--traceback", is_flag=True, help="Print tracebacks too.")
 @_limit("failures", 100)
 @JSON

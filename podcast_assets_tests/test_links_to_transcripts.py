@@ -1,5 +1,6 @@
 """From a feed on a real server to transcripts, by the sensor and the command."""
 
+import json
 from collections.abc import Iterator
 
 import dagster as dg
@@ -87,6 +88,8 @@ def test_a_feed_becomes_transcripts(
     assert rights.ledger(store)["license"].to_list() == ["CC0-1.0"] * 3
     told = result.stderr + rows.drop("metadata").write_json() + failures.write_json()
     assert "hunter2" not in told
+    shown = place.command("failures", batch, "--stage", "download", "--json")
+    assert [row["episode_id"] for row in json.loads(shown.stdout)] == [episode_id(PODCAST, "gone")], shown.stderr
     _again(place, server, batch)
 
 
