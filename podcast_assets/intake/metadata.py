@@ -62,26 +62,36 @@ class MetadataFile:
         Raises:
             BadInput: the rows cannot be read.
         """
-        wanted = pl.DataFrame({_ID: list(ids)}, schema={_ID: pl.String})
-        first = pl.DataFrame({_ID: self.ids}).with_row_index("at").drop_nulls(_ID).join(wanted, on=_ID, how="semi")
-        first = first.unique(_ID, keep="first").sort("at")
-        if first.is_empty():
-            return
+        wanted = pl.Series(_ID, list(ids), dtype=pl.String)
         try:
-            # by position, so that files are joined whose ids are of any type
-            chosen = (
-                self.frame.lazy()
-                .with_row_index(_AT)
-                .join(first.lazy().select(pl.col("at").alias(_AT)), on=_AT, how="semi")
-            )
-            found = chosen.collect(engine="streaming").sort(_AT).drop(_AT)
-            for identity, row in zip(first[_ID], found.iter_rows(named=True), strict=True):
-                if _LINE not in row:
-                    yield identity, row
-                elif _id_of(parsed := json.loads(row[_LINE].strip(_AROUND)), self.key, self.name) == identity:
-                    yield identity, parsed  # else the pattern has found a key of something inside
+            yield from self._lines(wanted) if self.is_lines else self._table(wanted)
         except _ERRORS as error:
             raise _unreadable(self.name, error) from error
+
+    @property
+    def is_lines(self) -> bool:
+        """Whether it is JSON lines."""
+        return self.name.lower().endswith(".jsonl")
+
+    def _table(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
+        """By the ids themselves: of other rows only those are decoded."""
+        identity = pl.col(self.key).cast(pl.String)
+        found = self.frame.lazy().filter(identity.is_in(wanted.implode())).with_columns(identity.alias(_AT))
+        given: set[str] = set()
+        for row in found.collect(engine="streaming").iter_rows(named=True):
+            if (of := row.pop(_AT)) not in given:
+                given.add(of)
+                yield of, row
+
+    def _lines(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
+        """By position: the ids were found out before."""
+        first = pl.DataFrame({_ID: self.ids}).with_row_index(_AT).filter(pl.col(_ID).is_in(wanted.implode()))
+        first = first.unique(_ID, keep="first").sort(_AT)
+        found = self.frame.lazy().with_row_index(_AT).join(first.lazy(), on=_AT, how="inner").sort(_AT)
+        for identity, text in found.select(_ID, _LINE).collect(engine="streaming").iter_rows():
+            parsed = json.loads(text.strip(_AROUND))
+            if _id_of(parsed, self.key, self.name) == identity:
+                yield identity, parsed  # else the pattern has found a key of something inside
 
 
 _AT = "position of the row"
