@@ -99,7 +99,8 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
     if store.is_local:
         for path in _unfinished(Path(str(store.root))):
             _remove(path, "unfinished", before, freed)
-    freed.files["unfinished"] += store.remove_unfinished_uploads(before, _NOT_OURS)
+    if uploads := store.remove_unfinished_uploads(before, _NOT_OURS):
+        freed.files["unfinished"] += uploads
     for path in (scratch or Path(tempfile.gettempdir())).iterdir():
         if path.name.startswith(_TEMPORARY) and path.lstat().st_uid == os.getuid():
             _remove(path, "temporary", before, freed)
