@@ -1,13 +1,12 @@
 """A store in a bucket of an object store that speaks S3, by obstore.
 
-obstore and not s3fs: a sixth of the CPU time for small files, a seventeenth for listings, and memory that does not grow with the
-file (`benchmarks/store.py`); no cached listings that hide what another machine has just written; and it tries again what is cut off
-in the middle. A PUT shows an object when all of it is there; so nobody ever sees half of one.
+obstore and not s3fs: a sixth of the CPU time for small files, less than a tenth for listings, and a third of the memory for large
+files (docs/store.md has the figures); and no cached listings, which hide what another machine has just written. A PUT shows an
+object when all of it is there; so nobody ever sees half of one.
 """
 
 import contextlib
 import datetime
-import functools
 import hashlib
 import io
 import math
@@ -72,7 +71,7 @@ class Bucket:
     """Objects below a prefix of a bucket.
 
     Args:
-        url: `s3://bucket/prefix`; `memory://name` is for tests.
+        url: `s3://bucket/prefix`.
 
     Raises:
         Misconfigured: the URL is none that can be had, or the extra `s3` is not installed.
@@ -80,7 +79,7 @@ class Bucket:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("s3", "memory"):
+        if parts.scheme != "s3":
             raise Misconfigured(f"PODCAST_STORE is a folder or s3://BUCKET/PREFIX, and cannot be {parts.scheme}://…")
         if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
             raise Misconfigured(
@@ -91,7 +90,7 @@ class Bucket:
         environment = {k: v for k, v in os.environ.items() if k.startswith(_ENVIRONMENT) and v}
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
         self.place = Place(url.rstrip("/"), endpoint)
-        self.store = _memory(url) if parts.scheme == "memory" else self._client(environment, endpoint)
+        self.store = self._client(environment, endpoint)
 
     def _client(self, environment: Mapping[str, str], endpoint: str | None) -> "ObjectStore":
         try:
@@ -233,8 +232,6 @@ class Bucket:
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
         """Parts of uploads whose process was killed: they cost, and no listing shows them."""
-        if self.place.url.startswith("memory:"):
-            return 0
         return s3_api.abort_uploads(self.bucket, self.prefix, self.place, before=before, spared=spared)
 
     def scratch(self) -> Path:
@@ -384,11 +381,3 @@ def _slashes(key: str) -> Iterator[int]:
 
 def _temporary() -> str:
     return f"the folder for temporary files, {tempfile.gettempdir()},"
-
-
-@functools.cache
-def _memory(url: str) -> "ObjectStore":
-    """The same one for the same URL."""
-    from obstore.store import MemoryStore
-
-    return MemoryStore()

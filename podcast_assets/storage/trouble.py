@@ -111,7 +111,7 @@ def not_asked_again(message: str) -> bool:
     So at the first try, over a connection that broke, where it cannot know if twice is once; and where it completed an upload again
     that was completed, but for the answer: there is no such upload then.
     """
-    if error_code(message) == "NoSuchUpload":
+    if status(message) == 404 and "uploadId=" in message:
         return True
     broken = "HTTP error" in message and "builder error" not in message
     return broken and status(message) is None and not re.search(r"after \d+ retries", message)
