@@ -3,16 +3,17 @@
 import logging
 import os
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from podcast_assets.errors import ClusterLost, Misconfigured
 from podcast_assets.settings import Settings
 
 PULSE_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
 HEAD_SECONDS = 30.0
 """The head of the cluster that does not answer for so long is lost. Ray itself ends this process after 60 s without a word."""
 
@@ -33,12 +34,15 @@ def connect(settings: Settings) -> None:
     )  # Ray reads the mode when it is imported, not later
     if alone and os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Ray's own reports an error to the head before it shows it: without a head, never
+    show = sys.excepthook
     try:
         import ray
     except ImportError as error:
         raise Misconfigured(
             f"PODCAST_COMPUTE=ray, but Ray cannot be imported ({error}): pip install 'podcast-assets[ray]'"
         ) from error
+    sys.excepthook = show
     if ray.is_initialized():
         return
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
@@ -63,36 +67,62 @@ def describe(resources: Mapping[str, float]) -> str:
 
 
 class Pulse:
-    """Asks the head now and then whether it is there."""
+    """Looks now and then whether the head is there, by connecting to it.
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="pulse")
-        self._asked: Future[Any] | None = None
-        self._since = time.monotonic()
+    Ray's own calls would do, but they hold Python's lock while they wait, and after 60 s end the process without a word of ours.
+    """
+
+    def __init__(self, address: str | None) -> None:
+        """Now is when it answered last.
+
+        Args:
+            address: host:port of the head's control service; None where it is not looked at.
+        """
+        self.lost = False
+        """The head did not answer. Whatever asks it for something now may never come back."""
+        self._place = address.rpartition(":") if address else None
+        self._looked = self._answered = time.monotonic()
 
     def check(self) -> None:
-        """Give at once, if all is well.
+        """Look, if it is time to.
 
         Raises:
-            ClusterLost: the head does not answer.
+            ClusterLost: the head has not answered for `HEAD_SECONDS`.
         """
-        now = time.monotonic()
-        if self._asked is None:
-            if now - self._since >= PULSE_SECONDS:
-                import ray
+        if time.monotonic() - self._looked >= PULSE_SECONDS:
+            self._look()
 
-                self._asked, self._since = self._pool.submit(ray.nodes), now
-            return
-        if self._asked.done():
-            if error := self._asked.exception():
-                raise ClusterLost(f"{_LOST} ({_line(error)}). {_NOTHING_LOST}") from error
-            self._asked, self._since = None, now
-        elif now - self._since > HEAD_SECONDS:
-            raise ClusterLost(f"{_LOST} for {HEAD_SECONDS:g} s. {_NOTHING_LOST}")
+    def confirm(self) -> None:
+        """Look until it answers.
 
-    def close(self) -> None:
-        """Ask no more; an answer that is missing is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        Raises:
+            ClusterLost: the head has not answered for `HEAD_SECONDS`.
+        """
+        while not self._look():
+            time.sleep(1.0)
+
+    def _look(self) -> bool:
+        self._looked = time.monotonic()
+        if self._place is None:
+            return True
+        host, _, port = self._place
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS):
+                self._answered = self._looked
+        except OSError as error:
+            if time.monotonic() - self._answered > HEAD_SECONDS:
+                self.lost = True
+                raise ClusterLost(f"{_LOST} ({error}). {_NOTHING_LOST}") from error
+            return False
+        return True
+
+
+def head_address(settings: Settings) -> str | None:
+    """Where the control service of the cluster listens, host:port; None for Ray Client, which only knows its own server."""
+    import ray
+
+    through_client = (settings.ray_address or "").startswith("ray://")
+    return None if through_client else ray.get_runtime_context().gcs_address
 
 
 _LOST = "the head of the Ray cluster does not answer"

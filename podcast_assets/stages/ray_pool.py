@@ -20,7 +20,7 @@ from podcast_assets.errors import looks_like_device_error
 from podcast_assets.settings import Settings
 from podcast_assets.stages.compute import Outcome, Place
 from podcast_assets.stages.device import DEVICE_ERRORS, BrokenDevice
-from podcast_assets.stages.ray_cluster import Pulse, connect
+from podcast_assets.stages.ray_cluster import Pulse, connect, head_address
 from podcast_assets.stages.ray_worker import Report, StageWorker
 from podcast_assets.stages.stage import Done, Episode, Stage
 from podcast_assets.stages.workforce import Workforce, portion, wanted, workforce
@@ -69,7 +69,7 @@ class _Member:
 class RayPool:
     """Actors with a stage's worker. Made by `ray_compute`."""
 
-    def __init__(self, stage: Stage, force: Workforce, prefetch: int, timeout: float) -> None:
+    def __init__(self, stage: Stage, force: Workforce, prefetch: int, timeout: float, pulse: Pulse) -> None:
         """No actor is started yet.
 
         Args:
@@ -77,13 +77,14 @@ class RayPool:
             force: how many, and what each of them takes.
             prefetch: episodes that a worker prepares ahead.
             timeout: seconds that a worker may take without finishing an episode.
+            pulse: of the cluster's head.
         """
         self._stage, self._force, self._prefetch, self._timeout = stage, force, prefetch, timeout
         self._members: list[_Member] = []
         self._losses: Counter[str] = Counter()
         self._in_vain = 0
         """Workers replaced since one finished an episode."""
-        self._pulse = Pulse()
+        self._pulse = pulse
         self._warned = 0.0
 
     def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
@@ -112,13 +113,12 @@ class RayPool:
             yield from _emptied(member.suspects)
 
     def close(self) -> None:
-        """End the actors."""
-        for member in list(self._members):
+        """End the actors. Without a head nobody could, and they end with this process."""
+        for member in [] if self._pulse.lost else list(self._members):
             try:
                 self._dismiss(member)
             except Exception as error:  # the connection is gone, and with it why: that must not hide behind this
                 log.warning("%s: %s could not be ended: %s", self._stage.name, member, _line(error))
-        self._pulse.close()
 
     def _hire(self, waiting: Sequence[Episode]) -> None:
         """Start the workers that the work is worth. They get episodes when they are up, wherever and whenever that is."""
@@ -126,7 +126,10 @@ class RayPool:
 
         held = sum(len(m.holding) for m in self._members)
         force = self._force
-        for _ in range(wanted(waiting, held, force) - len(self._members)):
+        missing = wanted(waiting, held, force) - len(self._members)
+        if missing > 0:
+            self._pulse.confirm()  # to ask for an actor waits for the head, until Ray ends this process
+        for _ in range(missing):
             kind = ray.remote(StageWorker).options(
                 num_cpus=force.cpus,
                 num_gpus=force.gpus,
@@ -290,7 +293,7 @@ def ray_compute(stage: Stage, settings: Settings) -> Iterator[RayPool]:
     import ray
 
     force = workforce(stage, settings, ray.cluster_resources())
-    pool = RayPool(stage, force, settings.prefetch, settings.timeout)
+    pool = RayPool(stage, force, settings.prefetch, settings.timeout, Pulse(head_address(settings)))
     try:
         yield pool
     finally:

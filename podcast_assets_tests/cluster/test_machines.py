@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,14 +28,18 @@ SECONDS = 0.5
 
 def can_make_hosts() -> bool:
     """Whether this user may make network namespaces with bridges and pairs of interfaces, on this kernel."""
-    commands = ["netns add podcast-try", "-n podcast-try link add br0 type bridge",
-                "-n podcast-try link add one type veth peer name other"]  # fmt: skip
+    name = f"podcast-try-{os.getpid()}"
+    commands = [
+        f"netns add {name}",
+        f"-n {name} link add br0 type bridge",
+        f"-n {name} link add one type veth peer name other",
+    ]
     try:
         made = [subprocess.run(["ip", *c.split()], capture_output=True, check=False).returncode == 0 for c in commands]
     except FileNotFoundError:
         return False
     if made[0]:
-        subprocess.run(["ip", "netns", "del", "podcast-try"], check=True)
+        subprocess.run(["ip", "netns", "del", name], check=True)
     return all(made)
 
 
@@ -52,12 +57,13 @@ def hosts(*arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    logs = tmp_path_factory.mktemp("ray")
-    hosts("down")
-    hosts("up", str(logs))
-    yield logs
-    hosts("down")
+def cluster() -> Iterator[Path]:
+    # the names of Ray's sockets have 107 bytes at most, too few for pytest's folders
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        hosts("down")
+        hosts("up", folder)
+        yield Path(folder)
+        hosts("down")
 
 
 class Driver:
@@ -138,10 +144,12 @@ def test_a_machine_that_is_cut_off_holds_nobody_up(
     alone = COUNT * SECONDS  # by one worker
     assert took < SILENCE_SECONDS + alone + 60, "the bound: silence, the rest by the other worker, a minute"
     record_property("seconds from the cut to the end", round(took))
+    hosts("mend", "ray-a")
+    hosts("kill", "ray-a")
+    hosts("join", "ray-a", str(cluster))
 
 
 def test_without_its_head_the_run_fails_clearly_and_the_next_does_the_rest(cluster: Path, tmp_path: Path) -> None:
-    hosts("mend", "ray-a")
     # longer than it takes to notice: workers go on without the head
     driver = Driver(tmp_path, seconds=3.0)
     driver.wait_for(10)

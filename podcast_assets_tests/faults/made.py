@@ -5,18 +5,9 @@ import json
 import shutil
 from pathlib import Path
 
-from podcast_assets.schema import ASSETS
+from podcast_assets.schema import ASSETS, STAGES
 from podcast_assets.store import Store, checkpoints_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
-
-STAGES = {
-    "raw_audio": "ingest",
-    "diarized_segments": "diarize",
-    "transcripts": "transcribe",
-    "quality_scores": "score",
-    "hf_shards": "package",
-}
-"""Asset → stage, in their order."""
 
 
 def local(store: Store, key: str) -> Path:

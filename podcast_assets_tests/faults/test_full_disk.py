@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.errors import StoreTrouble
+from podcast_assets.schema import STAGES
 from podcast_assets.store import Store, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import STAGES, assert_once, made
+from podcast_assets_tests.faults.made import assert_once, made
 from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started
 
 pytestmark = pytest.mark.faults
