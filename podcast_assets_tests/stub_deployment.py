@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,12 @@ import dagster as dg
 import yaml
 
 from podcast_assets.instance import project_file
+from podcast_assets_tests import waiting
 from podcast_assets_tests.conftest import CHECKOUT, Place
+from podcast_assets_tests.waiting import free_port, webserver_answers
 
 PATIENCE = 420
+wait_for = partial(waiting.wait_for, patience=PATIENCE)
 LOCATION = "podcast_assets"
 _LAUNCH = """
 mutation($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) {
@@ -32,9 +34,7 @@ class StubDeployment:
         self.place = place
         self.home = place.folder / "dagster_home"
         self.workspace = place.folder / "workspace.yaml"
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         mine = {"PYTHONPATH": str(CHECKOUT), "PODCAST_SETTLE_SECONDS": "1", "STUB_SECONDS": "4"}
         self.environment = dict(place.environment(**mine | dict(environment)))
         self.home.mkdir(parents=True)
@@ -95,13 +95,6 @@ class StubDeployment:
         with dg.DagsterInstance.from_config(str(self.home)) as found:
             yield found
 
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/server_info", timeout=5) as response:
-                return response.status == 200
-        except OSError:
-            return False
-
     @contextmanager
     def up(self) -> Iterator[None]:
         arguments = ["dev", "-w", str(self.workspace), "-h", "127.0.0.1", "-p", str(self.port)]
@@ -115,7 +108,7 @@ class StubDeployment:
                 start_new_session=True,
             )
             try:
-                wait_for("the webserver", self.answers)
+                wait_for("the webserver", lambda: webserver_answers(self.port))
                 yield
             finally:
                 os.killpg(process.pid, signal.SIGINT)
@@ -132,14 +125,6 @@ def _kill_group(group: int) -> None:
     """Runs outlive the code server that began them."""
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-
-
-def wait_for(what: str, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {PATIENCE} s for {what}")
-        time.sleep(0.5)
 
 
 def overlap(instance: dg.DagsterInstance, steps: set[str]) -> tuple[int, int]:

@@ -3,12 +3,10 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 import pytest
@@ -16,18 +14,13 @@ import pytest
 from podcast_assets.demo import BATCH
 from podcast_assets.partitions import BATCHES
 from podcast_assets.schema import ASSETS
+from podcast_assets_tests import waiting
 from podcast_assets_tests.conftest import CHECKOUT, Place
+from podcast_assets_tests.waiting import free_port, webserver_answers
 
 PATIENCE = 240
 WORKSPACE = str(CHECKOUT / "workspace.yaml")
-
-
-def wait_for(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {PATIENCE} s for {what}")
-        time.sleep(1)
+wait_for = partial(waiting.wait_for, patience=PATIENCE, every=1)
 
 
 class Deployment:
@@ -35,9 +28,7 @@ class Deployment:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.environment = dict(place.environment(PODCAST_PROFILE="demo", PODCAST_SETTLE_SECONDS="3"))
 
     def drop(self, batch: str, episode: str) -> None:
@@ -62,13 +53,6 @@ class Deployment:
     def wait_for_batches(self, *batches: str) -> None:
         wait_for(f"the batches {batches}", lambda: set(batches) <= self.materialized("hf_shards"))
 
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/server_info", timeout=5) as response:
-                return response.status == 200
-        except OSError:
-            return False
-
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
@@ -86,7 +70,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         start_new_session=True,
     )
     try:
-        wait_for("the webserver", found.answers)
+        wait_for("the webserver", lambda: webserver_answers(found.port))
         yield found
     finally:
         os.killpg(process.pid, signal.SIGINT)

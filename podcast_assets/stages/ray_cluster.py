@@ -23,15 +23,15 @@ log = logging.getLogger(__name__)
 def connect(settings: Settings) -> None:
     """Connect this process to the cluster of the settings, unless it is already. It stays so until the process ends.
 
-    Without an address, Ray starts on this machine: on the loopback interface, with a token of its own.
+    Without an address, Ray starts on this machine, with a token of its own. Its services listen on all interfaces, whatever it is
+    told (it takes a loopback address for the machine's own), and let in nobody who does not know the token.
 
     Raises:
         Misconfigured: Ray is not installed, or there is no cluster at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    alone = (
-        settings.ray_address is None and "ray" not in sys.modules
-    )  # Ray reads the mode when it is imported, not later
+    # Ray reads the mode when it is imported, not later
+    alone = settings.ray_address is None and "ray" not in sys.modules
     if alone and os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     # Ray's own reports an error to the head before it shows it: without a head, never
@@ -47,7 +47,7 @@ def connect(settings: Settings) -> None:
         return
     how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
     if settings.ray_address is None:
-        ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **how)
+        ray.init("local", include_dashboard=False, **how)
     else:
         try:
             ray.init(settings.ray_address, **how)
@@ -73,7 +73,7 @@ class Pulse:
     """
 
     def __init__(self, address: str | None) -> None:
-        """Now is when it answered last.
+        """Nothing is looked at yet.
 
         Args:
             address: host:port of the head's control service; None where it is not looked at.
@@ -81,7 +81,8 @@ class Pulse:
         self.lost = False
         """The head did not answer. Whatever asks it for something now may never come back."""
         self._place = address.rpartition(":") if address else None
-        self._looked = self._answered = time.monotonic()
+        self._looked = time.monotonic()
+        self._silent_since: float | None = None
 
     def check(self) -> None:
         """Look, if it is time to.
@@ -108,13 +109,15 @@ class Pulse:
         host, _, port = self._place
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS):
-                self._answered = self._looked
+                self._silent_since = None
+                return True
         except OSError as error:
-            if time.monotonic() - self._answered > HEAD_SECONDS:
+            # from the first look in vain: nobody looks while a batch is written down
+            self._silent_since = self._silent_since or self._looked
+            if time.monotonic() - self._silent_since > HEAD_SECONDS:
                 self.lost = True
                 raise ClusterLost(f"{_LOST} ({error}). {_NOTHING_LOST}") from error
             return False
-        return True
 
 
 def head_address(settings: Settings) -> str | None:

@@ -2,24 +2,17 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from podcast_assets.store import table_key
+from podcast_assets_tests import waiting
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.faults.made import checkpoints
 
 PATIENCE = 240
 """Seconds after which a test gives up; nothing is measured by it."""
-
-
-def wait_for(what: str, condition: Callable[[], bool], every: float = 0.2) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {PATIENCE} s for {what}")
-        time.sleep(every)
+wait_for = partial(waiting.wait_for, patience=PATIENCE, every=0.2)
 
 
 def started(place: Place, *arguments: str, log: Path, **environment: str) -> subprocess.Popen[bytes]:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from podcast_assets.schema import STAGES
 from podcast_assets_tests.conftest import CHECKOUT, Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, made
 from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started, wait_for
+from podcast_assets_tests.waiting import free_port
 
 pytestmark = pytest.mark.faults
 
@@ -44,9 +44,7 @@ class Machine:
         (home / "dagster.yaml").write_text(yaml.safe_dump(config))
 
     def on(self) -> None:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = free_port()
         with (self.place.folder / f"dev-{len(self.groups)}.log").open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "podcast_assets.cli", "dev", "--port", str(port)],
