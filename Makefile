@@ -5,10 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := -c constraints.txt
 
-.PHONY: demo dev test test-ray test-faults test-pyannote check lock clean
+.PHONY: demo demo-s3 dev test test-ray test-faults test-pyannote check lock clean
 
 demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 	$(BIN)/podcast-assets demo
+
+demo-s3: $(VENV)/.demo-s3  ## the same in a bucket of a real S3 server, which is there for as long as it takes (Linux)
+	$(BIN)/python tools/s3_server.py -- $(BIN)/podcast-assets demo --store s3://podcasts/demo
 
 dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/podcast-assets dev
@@ -44,6 +47,10 @@ $(VENV)/.demo: $(VENV)/bin/uv setup.cfg
 $(VENV)/.dev: $(VENV)/bin/uv setup.cfg
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.demo-s3: $(VENV)/.demo
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[demo,s3,s3-server]'
+	@touch $@
 
 $(VENV)/.ray: $(VENV)/.dev
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,ray]'

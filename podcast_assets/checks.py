@@ -238,13 +238,19 @@ def scores_in_range(scores: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
     )
 
 
-def metadata_coverage(without_metadata: list[str], without_file: list[str], duplicate_ids: list[str]) -> Verdict:
-    """Files and metadata rows that found each other."""
+def metadata_coverage(
+    without_metadata: list[str],
+    without_file: list[str],
+    duplicate_ids: list[str],
+    counts: Mapping[str, int] | None = None,
+) -> Verdict:
+    """Files and metadata rows that found each other; `counts` says how many there are of what is named only in part."""
     return Verdict(
         not (without_metadata or without_file or duplicate_ids),
         {
             "files_without_metadata": without_metadata[:50],
             "metadata_without_file": without_file[:50],
             "duplicate_ids": duplicate_ids[:50],
+            **(counts or {}),
         },
     )

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from podcast_assets import memory
 from podcast_assets.cli_backfill import backfill
+from podcast_assets.cli_catalog import batches, episodes, failures, retry
+from podcast_assets.cli_intake import submit
 from podcast_assets.cli_models import doctor, models
 from podcast_assets.cli_terminal import PROFILE, STORE, output, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured, store_trouble
@@ -55,6 +57,8 @@ def main() -> None:
 main.add_command(models)
 main.add_command(doctor)
 main.add_command(backfill)
+for command in (submit, batches, episodes, failures, retry):
+    main.add_command(command)
 
 
 @main.command()

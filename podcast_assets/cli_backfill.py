@@ -67,7 +67,7 @@ def backfill(
             identity = request_backfill(instance, settings, chosen)
             say(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
             return
-        if not _here(instance, settings, chosen):
+        if not run_batches_here(instance, settings, chosen):
             sys.exit(1)
 
 
@@ -115,7 +115,7 @@ def _to_do(
     return [b for b in batches if b in wanted - busy]
 
 
-def _here(instance: "dg.DagsterInstance", settings: Settings, batches: Sequence[str]) -> bool:
+def run_batches_here(instance: "dg.DagsterInstance", settings: Settings, batches: Sequence[str]) -> bool:
     """Run batches in this process; gives whether all of them are done."""
     from podcast_assets.instance import end_dead_runs
     from podcast_assets.launch import add_batches, chunks, run_here

@@ -9,6 +9,7 @@ from podcast_assets.assets.hf_shards import hf_shards
 from podcast_assets.assets.quality_scores import quality_scores
 from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.assets.transcripts import transcripts
+from podcast_assets.feed_sensor import due_feeds
 from podcast_assets.janitor import tidy_up
 from podcast_assets.jobs import podcast_dataset
 from podcast_assets.loggers import configure_logging, console_logger, terminal_logger
@@ -27,7 +28,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         assets=[raw_audio, diarized_segments, transcripts, quality_scores, hf_shards],
         jobs=[podcast_dataset(settings), tidy_up],
         schedules=[nightly_retry(settings), hourly_janitor(settings)],
-        sensors=[new_batches, tell_of_failure, tell_of_success],
+        sensors=[new_batches, due_feeds, tell_of_failure, tell_of_success],
         resources={"store": StoreResource(root=settings.store), "pipeline": PipelineResource.of(settings)},
         loggers={"console": console_logger(settings), "terminal": terminal_logger(settings)},
         # one process loads a model once; a process per step would load it, and Dagster, five times

@@ -1,6 +1,7 @@
 """Removes what crashes left behind: unfinished files, scratch, and checkpoints that nobody will take up.
 
-Nothing here is a result. What is too young, or belongs to a batch that a run has or waits for, is left alone.
+Where `PODCAST_KEEP_SOURCES_DAYS` asks for it, sources of batches that are done go too (`retention.py`). Nothing else here is a
+result. What is too young, or belongs to a batch that a run has or waits for, is left alone.
 """
 
 import os
@@ -12,13 +13,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
 import dagster as dg
 
-from podcast_assets.intake.arrivals import modified
+from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.partitions import busy_batches
 from podcast_assets.resources import StoreResource
+from podcast_assets.retention import remove_sources
 from podcast_assets.run_process import sign
 from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
@@ -29,6 +30,8 @@ TIDY_UP = "tidy_up"
 _CHECKPOINT = re.compile(r"(?P<episode>.+)-(?P<fingerprint>[0-9a-f]{32})\.parquet")
 _UNFINISHED = re.compile(rf"\..+\.[0-9a-f]{{8}}\.part|({re.escape(SCRATCH_PREFIX)})?[0-9a-f]{{32}}\.part")
 _TEMPORARY = (SCRATCH_PREFIX, "podcast-assets-nemo-")
+_ASKED_AT_ONCE = 500
+"""Batches in one question to Dagster's database."""
 _NOT_OURS = {"incoming", "feeds"}
 """Folders of the store whose files other people write."""
 
@@ -101,6 +104,8 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
     if store.is_local:
         for path in _unfinished(Path(str(store.root))):
             _remove(path, "unfinished", before, freed)
+    if uploads := store.remove_unfinished_uploads(before, _NOT_OURS):
+        freed.files["unfinished"] += uploads
     for path in (scratch or Path(tempfile.gettempdir())).iterdir():
         if path.name.startswith(_TEMPORARY) and path.lstat().st_uid == os.getuid():
             _remove(path, "temporary", before, freed)
@@ -109,15 +114,10 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
 
 def _checkpoints(store: Store, stage: str) -> Iterator[tuple[str, list[File]]]:
     """Batch → checkpoints of a stage."""
-    folder = store.path(f"checkpoints/{stage}")
-    if not folder.exists():
-        return
-    base = folder.path.rstrip("/")
-    found = cast("dict[str, dict[str, Any]]", folder.fs.find(base, detail=True))
     by_batch: dict[str, list[File]] = {}
-    for name, info in found.items():
-        batch, _, rest = name[len(base) + 1 :].partition("/")
-        by_batch.setdefault(batch, []).append(File(rest, int(info["size"]), modified(info)))
+    for entry in store.list(f"checkpoints/{stage}"):
+        _, _, batch, rest = entry.key.split("/", 3)
+        by_batch.setdefault(batch, []).append(File(rest, entry.bytes, entry.modified))
     yield from by_batch.items()
 
 
@@ -145,6 +145,26 @@ def oldest_in_use(settings: Settings, now: float) -> float:
     return now - 3600 * max(settings.scratch_hours, settings.max_runtime_hours)
 
 
+def _old_sources(context: dg.OpExecutionContext, store: Store) -> dict[str, int]:
+    """Remove sources where the settings ask for it; gives what there is to say of that."""
+    days = Settings().keep_sources_days
+    if days is None:
+        return {}
+    from podcast_assets.sensors import known_arrivals
+
+    known: dict[str, str] = {}
+    there = list(list_incoming(store).arrivals)
+    for at in range(0, len(there), _ASKED_AT_ONCE):
+        known |= known_arrivals(context.instance, there[at : at + _ASKED_AT_ONCE])
+    removed = remove_sources(store, known, before=time.time() - days * 86_400, busy=busy_batches(context.instance))
+    for source in removed:
+        context.log.info(
+            f"{source.batch}: its source is removed from incoming/, {source.files} files of {source.bytes / 1e6:.1f} MB: all of it "
+            f"has been committed for {days:g} days"
+        )
+    return {"sources_removed": len(removed), "source_bytes_freed": sum(s.bytes for s in removed)}
+
+
 @dg.op
 def remove_leftovers(context: dg.OpExecutionContext, store: StoreResource) -> None:
     """Remove unfinished files, scratch and stale checkpoints, and say how much that was."""
@@ -154,8 +174,10 @@ def remove_leftovers(context: dg.OpExecutionContext, store: StoreResource) -> No
     context.log.info(
         f"removed {freed.files.total()} leftovers, {freed.bytes / 1e6:.1f} MB; left alone: {len(freed.in_use)} batches in use"
     )
+    sources = _old_sources(context, store.get())
     context.add_output_metadata(
         {
+            **sources,
             "removed": freed.files.total(),
             **{f"removed_{kind}": count for kind, count in freed.files.items()},
             "bytes_freed": freed.bytes,

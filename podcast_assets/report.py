@@ -148,10 +148,10 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
     console.print(_episodes_table(report))
     longest = max(done, key=lambda e: len(e.text), default=None)
     if longest is not None:
-        path = store.path(transcript_key(report.batch, longest.episode_id, "md"))
-        if path.exists():
+        key = transcript_key(report.batch, longest.episode_id, "md")
+        if store.exists(key):
             console.rule(Text(f"transcript of {longest.source}"))
-            console.print(Markdown(path.read_text()))
+            console.print(Markdown(store.read(key).decode()))
     shards = store.read_table(table_key("hf_shards", report.batch), ASSETS["hf_shards"])
     if shards is not None and longest is not None:
         console.rule(Text(f"segments of {longest.source}"))

@@ -13,7 +13,7 @@ from podcast_assets.store import Store
 class StoreResource(dg.ConfigurableResource):
     """The store with everything that arrives and everything that is made."""
 
-    root: str = Field(description="A folder, or any URL that fsspec knows.")
+    root: str = Field(description="A folder, or s3://BUCKET/PREFIX.")
 
     def get(self) -> Store:
         """The store."""
@@ -41,6 +41,11 @@ class PipelineResource(dg.ConfigurableResource):
     shard_codec: str
     shard_rate: int
     shard_bytes: int
+    meta_key: str
+    archive_files: int
+    archive_ratio: float
+    max_hours: float
+    opus_copy: int | None
     retry_permanent: bool
     retry_fallbacks: bool
     prefetch: int
@@ -52,6 +57,16 @@ class PipelineResource(dg.ConfigurableResource):
     worker_cpus: float
     gpus: str | None
     timeout: float
+    downloads: int
+    downloads_per_host: int
+    download_host_delay: float
+    download_bytes: int
+    download_seconds: float
+    download_tries: int
+    download_backoff: float
+    allow_hosts: str
+    user_agent: str
+    refresh_downloads: bool
 
     @classmethod
     def of(cls, settings: Settings) -> "PipelineResource":

@@ -41,6 +41,10 @@ RAW_AUDIO: Columns = {
     "status": (pl.String, "done, failed or skipped"),
     "error": (pl.String, "why it failed or was skipped; null when done"),
     "duplicate_of": (pl.String, "episode of this batch with the same bytes, which is kept"),
+    "also_in": (
+        pl.String,
+        "batch/episode_id: the first by name of the episodes of other batches with the same bytes; null where none is known",
+    ),
     "title": (pl.String, "from the metadata"),
     "podcast": (pl.String, "name of the podcast, from the metadata"),
     "podcast_id": (pl.String, "guid of the podcast, from the metadata"),
@@ -48,11 +52,16 @@ RAW_AUDIO: Columns = {
     "license": (pl.String, "licence that the metadata declare"),
     "sha256": (pl.String, "of the original bytes"),
     "md5": (pl.String, "of the original bytes"),
+    "earlier_sha256": (
+        pl.List(pl.String),
+        "of other bytes that the same URL gave before, as with advertisements that are put in anew; null where there were none",
+    ),
     "bytes": (pl.Int64, "size of the original"),
     "container": (pl.String, "container format"),
     "codec": (pl.String, "audio codec"),
     "sample_rate": (pl.Int32, "of the original, Hz"),
     "channels": (pl.Int32, "of the original"),
+    "audio_streams": (pl.Int32, "audio tracks of the original; the best one is taken"),
     "bit_rate": (pl.Int64, "of the original, bit/s"),
     "has_video": (pl.Boolean, "whether the original has a video track"),
     "declared_duration": (pl.Float64, "what the header declares, s"),
@@ -62,6 +71,7 @@ RAW_AUDIO: Columns = {
         pl.String,
         "object key of the working audio: mono 16 kHz FLAC, of the voice alone where a separator is set",
     ),
+    "opus": (pl.String, "object key of the copy of the working audio in Opus; null where none is wanted"),
     "metadata": (pl.String, "the whole metadata row, JSON"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }
@@ -148,6 +158,63 @@ SPEAKERS: Columns = {
     "engine": (pl.String, "diarizer"),
 }
 """Beside each episode's full diarization; not an asset of its own."""
+
+REFERENCES: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "language": (pl.String, "ISO 639-1 code that the publisher declares"),
+    "format": (pl.String, "json, vtt or srt: what it came as"),
+    "start": (pl.Float64, "s"),
+    "end": (pl.Float64, "s"),
+    "speaker": (pl.String, "name, as the publisher gives it; null where it gives none"),
+    "text": (pl.String, "what the publisher says was said"),
+}
+"""Transcripts that publishers made, one table per episode beside what came; not an asset."""
+
+RIGHTS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode, by podcast and guid"),
+    "podcast_guid": (pl.String, "podcast:guid, or the one that the feed's URL gives"),
+    "guid": (pl.String, "of the episode in its feed"),
+    "podcast": (pl.String, "its title"),
+    "title": (pl.String, "of the episode"),
+    "feed": (pl.String, "URL of the feed, without its secrets"),
+    "source": (pl.String, "URL of the audio, without its secrets"),
+    "license": (pl.String, "podcast:license"),
+    "license_url": (pl.String, "of podcast:license, or a Creative Commons link"),
+    "copyright": (pl.String, "the feed's copyright line"),
+    "medium": (pl.String, "podcast:medium"),
+    "locked": (pl.Boolean, "podcast:locked; null where it says nothing"),
+    "blocked": (pl.Boolean, "itunes:block, or podcast:block for everybody"),
+    "explicit": (pl.Boolean, "null where the feed says nothing"),
+    "taken": (pl.Boolean, "whether it was put into a batch"),
+    "reason": (pl.String, "why not; null where it was"),
+    "observed_at": (pl.Datetime("us", "UTC"), "when the feed said so"),
+}
+"""The rights ledger: a row per episode of a feed, and one more whenever what the feed says of it changes."""
+FEED_STATE: Columns = {
+    "feed": (pl.String, "SHA-256 of the feed's URL"),
+    "shown": (pl.String, "the URL without its secrets"),
+    "title": (pl.String, "of the podcast"),
+    "moved_to": (
+        pl.String,
+        "where it says that it has moved for good, without the secrets of that URL: its list wants mending",
+    ),
+    "etag": (pl.String, "of the last answer"),
+    "last_modified": (pl.String, "of the last answer"),
+    "checked_at": (pl.Datetime("us", "UTC"), "when it was asked for last"),
+    "due_at": (pl.Datetime("us", "UTC"), "when it is asked for next"),
+    "failures": (pl.Int32, "in a row"),
+    "message": (pl.String, "what was wrong last; null where nothing was"),
+    "episodes": (pl.Int32, "in the feed, at the last change"),
+}
+"""What is remembered of each feed, one table."""
+PENDING: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "found_at": (pl.Datetime("us", "UTC"), "when it was found in its feed"),
+    "batch": (pl.String, "the batch that it goes into; null as long as that is open"),
+    "seconds": (pl.Float64, "length as the feed says, s; null where it says nothing"),
+    "row": (pl.String, "its row in the list of URLs, JSON"),
+}
+"""New episodes that wait until there are enough of them for a batch."""
 
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,

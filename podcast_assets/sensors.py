@@ -83,7 +83,13 @@ def known_arrivals(instance: dg.DagsterInstance, batches: Sequence[str]) -> dict
 
 
 def plan_tick(
-    incoming: Incoming, cursor: Cursor, *, now: float, minimum_age: float, busy: Collection[str] = ()
+    incoming: Incoming,
+    cursor: Cursor,
+    *,
+    now: float,
+    minimum_age: float,
+    busy: Collection[str] = (),
+    require_ready: bool = False,
 ) -> Tick:
     """Which runs to request, from what lies there and what is remembered; pure, so that its rules can be tested on values.
 
@@ -92,7 +98,7 @@ def plan_tick(
     unknown = Incoming(
         {b: a for b, a in incoming.arrivals.items() if cursor.requested.get(b) != a.signature}, incoming.refused
     )
-    found = settled(unknown, cursor.seen, now=now, minimum_age=minimum_age)
+    found = settled(unknown, cursor.seen, now=now, minimum_age=minimum_age, require_ready=require_ready)
     chosen = sorted(set(found.ready).difference(busy))[:REQUESTS_PER_TICK]
     requests = {b: found.ready[b].signature for b in chosen}
     later = {b: s for b, s in found.ready.items() if b not in requests}
@@ -120,11 +126,20 @@ def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg
     except ValueError as error:
         context.log.warning(f"{error}: begins anew; what was materialized stays known")
         cursor = Cursor()
-    busy = busy_batches(context.instance) if cursor.seen else ()  # nothing is ready that was not seen before
+    # without a marker nothing is ready that was not seen before
+    declared = any(a.is_declared and cursor.requested.get(b) != a.signature for b, a in incoming.arrivals.items())
+    busy = busy_batches(context.instance) if cursor.seen or declared else ()
     began, looking = time.time(), True
     tick = Tick({}, [], cursor)
     while looking:
-        tick = plan_tick(incoming, tick.cursor, now=began, minimum_age=settings.settle_seconds, busy=busy)
+        tick = plan_tick(
+            incoming,
+            tick.cursor,
+            now=began,
+            minimum_age=settings.settle_seconds,
+            busy=busy,
+            require_ready=settings.require_ready,
+        )
         looking = len(tick.requests) == REQUESTS_PER_TICK and time.time() - began < LOOKING_SECONDS
         tick = tick.without(known_arrivals(context.instance, list(tick.requests)))
         looking = looking and not tick.requests

@@ -32,7 +32,9 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # one of them is a secret
     )
 
-    store: str = Field(default="store", description="Where everything lies: a folder (or any fsspec URL).")
+    store: str = Field(
+        default="store", description="Where everything lies: a folder, or s3://BUCKET/PREFIX (docs/store.md)."
+    )
     profile: ProfileName = Field(
         default="auto",
         description="Set of engines: demo, embedded, cpu, gpu; auto takes gpu or cpu where their models are at hand, "
@@ -107,6 +109,40 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds for which the sensor must see a batch unchanged before it counts as arrived.",
     )
+    require_ready: bool = Field(
+        default=False,
+        description="Folders count as arrived only once they hold a file called _READY, .ready or _SUCCESS.",
+    )
+    meta_key: str = Field(
+        default="meta_id",
+        min_length=1,
+        description="Column of the metadata that names the file that a row is about, without its suffix.",
+    )
+    archive_files: int = Field(
+        default=100_000,
+        ge=1,
+        description="Entries of an archive that are looked at, at most; what comes after is refused.",
+    )
+    archive_ratio: float = Field(
+        default=200.0,
+        gt=1,
+        description="How many times its own size an archive may unpack to, beyond the first 256 MB.",
+    )
+    max_hours: float = Field(
+        default=48.0, gt=0, description="Hours of audio that one recording may have; a longer one fails."
+    )
+    opus_copy: int | None = Field(
+        default=None,
+        ge=6_000,
+        le=256_000,
+        description="Bit rate, bit/s, of a copy of the working audio in Opus, as 24000; unset: no copy is made.",
+    )
+    keep_sources_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="Days after which the janitor removes what lies under incoming/ of a batch all of whose tables are committed "
+        "for so long; unset: it is kept for ever.",
+    )
     retry_permanent: bool = Field(
         default=False, description="Try again even episodes that failed because of their data; for one run."
     )
@@ -137,6 +173,42 @@ class Settings(BaseSettings):
         default=7200.0,
         gt=0,
         description="Seconds after which a worker on Ray that has not finished an episode is ended, and the episode fails.",
+    )
+    downloads: int = Field(default=8, ge=1, description="Downloads of a list of URLs that go on at once.")
+    downloads_per_host: int = Field(default=2, ge=1, description="Connections to one host at once.")
+    download_host_delay: float = Field(
+        default=0.5, ge=0, description="Seconds between the starts of two connections to one host."
+    )
+    download_bytes: int = Field(
+        default=4_000_000_000, ge=1, description="Size of a download, at most; a larger one fails for good."
+    )
+    download_seconds: float = Field(
+        default=3600.0, gt=0, description="Seconds that a download may take in one run; the next run goes on with it."
+    )
+    download_tries: int = Field(default=5, ge=1, description="Tries of a download in a row that bring nothing.")
+    download_backoff: float = Field(
+        default=1.0, ge=0, description="Seconds before a second try, at most; the bound doubles with each further one."
+    )
+    allow_hosts: str = Field(
+        default="",
+        description="Hosts, as media.example,localhost, that lists and feeds may name though their addresses are private.",
+    )
+    user_agent: str = Field(
+        default="podcast-assets",
+        pattern=r"^[ -~]+$",
+        description="How downloads name themselves; a way to reach you is a courtesy.",
+    )
+    refresh_downloads: bool = Field(
+        default=False, description="Ask whether what was downloaded has changed; for one run."
+    )
+    feed_hours: float = Field(
+        default=6.0, gt=0, description="Hours between two looks at a feed whose list says nothing else."
+    )
+    feed_wait_hours: float = Field(
+        default=1.0, ge=0, description="Hours that new episodes wait at most for others to fill their batch."
+    )
+    feed_newest: int | None = Field(
+        default=None, ge=1, description="Of each feed only so many of the newest episodes are taken; unset: all."
     )
     dagster_home: Path = Field(
         default=Path("dagster_home"),
@@ -174,6 +246,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text", description="How log lines are written: text for people, or one JSON object per line."
     )
+
+    @property
+    def allowed_hosts(self) -> list[str]:
+        """Hosts that may be fetched from wherever they are."""
+        return [host.strip().lower() for host in self.allow_hosts.split(",") if host.strip()]
 
     @field_validator("language")
     @classmethod

@@ -1,34 +1,32 @@
-"""Where things lie in the store, and how they are written so that nobody ever sees half of one.
+"""Where things lie in the store, and how tables and originals are written there.
 
-Keys are paths relative to the store's root, with forward slashes. On a local folder a file appears by rename after fsync; on an
-object store by one PUT, which is atomic there.
+Keys are paths relative to the store's root, with forward slashes. The bytes are kept by a folder or a bucket (`storage/`), which
+never show anybody half of a file.
 """
 
 import contextlib
-import hashlib
-import io
+import functools
 import os
-import shutil
-import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO
 
 import polars as pl
 from upath import UPath
 
 from podcast_assets import locks
-from podcast_assets.errors import STORE_TROUBLES, BadInput, StoreTrouble
+from podcast_assets.errors import BadInput, Misconfigured
+from podcast_assets.hashing import Hashes
 from podcast_assets.schema import Columns, schema
+from podcast_assets.storage.bucket import Bucket
+from podcast_assets.storage.folder import Folder
+from podcast_assets.storage.protocol import BLOCK, SCRATCH_PREFIX, Entry, Storage
+from podcast_assets.storage.trouble import told
 
-BLOCK = 1 << 20
-"""Bytes read at a time; larger blocks do not hash faster."""
-
-SCRATCH_PREFIX = "podcast-assets-scratch-"
-"""Names of temporary files and folders begin so: what a crash leaves of them is known by it, and removed by the janitor."""
+__all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "Stored"]
 
 
 class DamagedTable(BadInput):
@@ -47,14 +45,21 @@ class Stored:
 
 @dataclass(frozen=True)
 class Store:
-    """A store at a folder or at any URL that fsspec knows."""
+    """A store in a folder, or in a bucket of an object store (`s3://bucket/prefix`)."""
 
     root: UPath = field(repr=False)
 
     @classmethod
     def at(cls, location: str | Path) -> "Store":
-        """The store at a folder or URL; a local folder is made absolute, so that runs in other folders find it."""
-        path = UPath(str(location).removeprefix("file://"))
+        """The store at a folder or URL; a local folder is made absolute, so that runs in other folders find it.
+
+        Raises:
+            Misconfigured: it is neither.
+        """
+        try:
+            path = UPath(str(location).removeprefix("file://"))
+        except ValueError:
+            raise Misconfigured(f"PODCAST_STORE is a folder or s3://BUCKET/PREFIX, and cannot be {location}") from None
         return cls(path.absolute() if isinstance(path, Path) else path)
 
     @property
@@ -62,117 +67,115 @@ class Store:
         """Whether the store is a folder of this machine."""
         return isinstance(self.root, Path)
 
+    @property
+    def storage(self) -> Storage:
+        """What keeps the bytes. Made anew in every process: a store travels to workers as its root alone.
+
+        Raises:
+            Misconfigured: no store can be at this URL, or the extra that it needs is not installed.
+            StoreTrouble: there are no keys to the bucket.
+        """
+        if self.is_local:
+            return Folder(Path(str(self.root)))
+        return _bucket(str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
+
     def path(self, key: str) -> UPath:
-        """The full path of a key."""
+        """The full path of a key, as people and other tools name it. What lies there is read by the methods of the store."""
         return self.root / key
 
-    def _local(self, key: str) -> Path:
-        return Path(str(self.path(key)))
+    # -- reading ---------------------------------------------------------------------------------------------------
 
     def exists(self, key: str) -> bool:
-        """Whether a key is there, whole."""
-        return self.path(key).exists()
+        """Whether a file is there, whole."""
+        return self.storage.exists(key)
+
+    def read(self, key: str) -> bytes:
+        """A whole file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return self.storage.read(key)
+
+    def open(self, key: str) -> BinaryIO:
+        """A file to read and seek in, streamed: nothing keeps a copy of the whole.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return self.storage.open(key)
+
+    def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
+        """A path of this machine with the content of a key: the file itself in a local store, else a temporary copy."""
+        return self.storage.local_copy(key)
+
+    def list(self, folder: str) -> Iterator[Entry]:
+        """All files below a folder, in any order; none where there is no such folder.
+
+        Raises:
+            OSError: it cannot be listed; that is never taken for an empty folder.
+        """
+        return self.storage.list(folder)
+
+    def names(self, folder: str) -> set[str]:
+        """Names of the files and folders in a folder; empty where there is no such folder."""
+        return self.storage.names(folder)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, key: str, data: bytes) -> None:
         """Write a small file: whole or not at all."""
-        if self.is_local:
-            with self.writing(key) as f:
-                f.write(data)
-        else:
-            self.path(key).write_bytes(data)
+        self.storage.write(key, data)
 
-    @contextlib.contextmanager
-    def writing(self, key: str) -> Iterator[BinaryIO]:
+    def writing(self, key: str) -> contextlib.AbstractContextManager[BinaryIO]:
         """A file to write (and seek in) that appears under `key` when the block ends well, and leaves nothing when it does not.
 
         Raises:
-            StoreTrouble: the store, or the folder for temporary files, is full or read-only.
+            StoreTrouble: the store, or the folder for temporary files, is full or read-only, or the store cannot be reached.
         """
-        if self.is_local:
-            target = self._local(key)
-            temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-            with self._told(key):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    with _Target(io.FileIO(temporary, "w+")) as f:
-                        yield cast("BinaryIO", f)
-                        f.settle()
-                    temporary.replace(target)
-                finally:
-                    temporary.unlink(missing_ok=True)
-                _fsync_folder(target.parent)
-        else:
-            with (
-                self._told(key, tempfile.gettempdir()),
-                tempfile.NamedTemporaryFile("w+b", prefix=SCRATCH_PREFIX) as f,
-            ):
-                yield cast("BinaryIO", f)
-                f.flush()
-                self._upload(Path(f.name), key)
+        return self.storage.writing(key)
 
-    @contextlib.contextmanager
-    def _told(self, key: str, place: str | None = None) -> Iterator[None]:
-        """Name what is full or read-only, by default the store: the error of the system names at most a file."""
-        try:
-            yield
-        except OSError as error:
-            if isinstance(error, StoreTrouble) or error.errno not in STORE_TROUBLES:
-                raise
-            what, remedy = STORE_TROUBLES[error.errno]
-            where = f"the folder for temporary files, {place}," if place else f"the store {self.root}"
-            raise StoreTrouble(
-                error.errno,
-                f"{where} {what} ({key} could not be written): {remedy} there, then materialize again. What is done is kept.",
-            ) from error
+    def upload(self, source: Path, key: str) -> None:
+        """Copy a file of this machine here: whole or not at all."""
+        self.storage.upload(source, key)
+
+    def holds(self, source: Path, key: str) -> bool:
+        """Whether a file of this machine lies under a key: told by size and time in a folder, by checksum in a bucket."""
+        return self.storage.holds(source, key)
 
     def put_original(self, source: IO[bytes], suffix: str) -> Stored:
         """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
-        sha, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-        scratch = self._local("scratch") if self.is_local else Path(tempfile.gettempdir())
+        hashes = Hashes()
+        scratch = self.storage.scratch()
         temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
-        with self._told("an original", None if self.is_local else str(scratch)):
-            scratch.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as f:
-                    while block := source.read(BLOCK):
-                        sha.update(block)
-                        md5.update(block)
-                        size += len(block)
-                        f.write(block)
-                    f.flush()
-                    os.fsync(f.fileno())
-                digest = sha.hexdigest()
-                key = f"audio/original/{digest[:2]}/{digest}{suffix}"
-                if not self.exists(key):
-                    self._move_in(temporary, key)
-            finally:
-                temporary.unlink(missing_ok=True)
-        return Stored(key, digest, md5.hexdigest(), size)
-
-    def _move_in(self, source: Path, key: str) -> None:
-        if self.is_local:
-            local = self._local(key)
-            local.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(local)
-            _fsync_folder(local.parent)
-        else:
-            self._upload(source, key)
-
-    def _upload(self, source: Path, key: str) -> None:
-        """Upload a whole file: object stores show it when all of it is there, and nothing when the upload breaks off."""
-        target = self.path(key)
-        target.fs.put_file(str(source), target.path)
+        where = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
+        try:
+            with told("an original", where), temporary.open("wb") as f:
+                while block := source.read(BLOCK):
+                    hashes.update(block)
+                    f.write(block)
+                f.flush()
+                os.fsync(f.fileno())
+            digest = hashes.sha256
+            key = f"audio/original/{digest[:2]}/{digest}{suffix}"
+            if not self.exists(key):
+                self.storage.move_in(temporary, key)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return Stored(key, digest, hashes.md5, hashes.size)
 
     def remove(self, key: str) -> None:
         """Remove a file or a folder with all that is in it; nothing there is fine."""
-        path = self.path(key)
-        with self._told(key):
-            if path.is_dir():
-                path.fs.rm(path.path, recursive=True)
-            elif path.exists():
-                path.unlink()
+        self.storage.remove(key)
+
+    def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
+        """End uploads to a bucket that were begun before a time (POSIX seconds) and never completed; gives their number.
+
+        Args:
+            before: POSIX seconds.
+            spared: folders in which others upload.
+        """
+        return self.storage.remove_unfinished_uploads(before, spared)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
@@ -194,7 +197,7 @@ class Store:
             DamagedTable: it is there, and cannot be read.
         """
         try:
-            data = self.path(key).read_bytes()
+            data = self.read(key)
         except FileNotFoundError:
             return None
         try:
@@ -204,73 +207,31 @@ class Store:
             raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {why})") from error
         return (table, notes) if table.schema == schema(columns) else None
 
+    # -- locks -----------------------------------------------------------------------------------------------------
+
     @contextlib.contextmanager
     def batch_lock(self, batch: str) -> Iterator[None]:
         """Hold a batch while the block runs, so that two runs of it on this machine take turns.
 
-        An flock: the kernel frees it when its holder dies. Object stores have no locks to offer: there, it holds nothing.
+        An flock: the kernel frees it when its holder dies. Object stores have no locks to offer, and what they offer in place of
+        them (a PUT that fails where there is an object) is not atomic everywhere: runs on other machines are not kept out.
         """
-        if not self.is_local:
-            yield
-            return
         with contextlib.ExitStack() as stack:
-            with self._told(f"scratch/{batch}.lock"):
+            with told(f"the lock of {batch}", f"the store {self.root}" if self.is_local else "the folder for locks"):
                 stack.enter_context(
-                    locks.held(self._lock_path(batch), f"{batch}: waiting for another run of this batch")
+                    locks.held(self.storage.lock(batch), f"{batch}: waiting for another run of this batch")
                 )
             yield
 
     def batch_lock_if_free(self, batch: str) -> contextlib.AbstractContextManager[bool]:
-        """Hold a batch while the block runs, if no run of this machine does; gives whether it is held. Object stores: always."""
-        return locks.held_if_free(self._lock_path(batch)) if self.is_local else contextlib.nullcontext(True)
-
-    def _lock_path(self, batch: str) -> Path:
-        return self._local(f"scratch/{batch}.lock")
-
-    def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
-        """A path of this machine with the content of a key: the file itself in a local store, else a temporary copy."""
-        if self.is_local:
-            return contextlib.nullcontext(self._local(key))
-        return self._downloaded(key)
-
-    @contextlib.contextmanager
-    def _downloaded(self, key: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
-            target = Path(folder) / key.rsplit("/", 1)[-1]
-            with self.path(key).open("rb") as source, target.open("wb") as f:
-                shutil.copyfileobj(source, f, BLOCK)
-            yield target
+        """Hold a batch while the block runs, if no run of this machine does; gives whether it is held."""
+        return locks.held_if_free(self.storage.lock(batch))
 
 
-class _Target(io.BufferedRandom):
-    """A file that remembers that a write failed: libsndfile, whose callback it is, goes on as if nothing had been."""
-
-    trouble: OSError | None = None
-
-    def write(self, data: Any, /) -> int:
-        try:
-            return super().write(data)
-        except OSError as error:
-            self.trouble = error
-            raise
-
-    def settle(self) -> None:
-        """Bring all of it to the disk.
-
-        Raises:
-            OSError: a write failed, now or before.
-        """
-        if self.trouble is not None:
-            raise self.trouble
-        self.flush()
-        os.fsync(self.fileno())
-
-    def __exit__(self, *raised: Any) -> None:
-        try:
-            super().__exit__(*raised)
-        finally:
-            if self.trouble is not None and raised[0] is not None:
-                raise self.trouble  # what was raised since, such as an assertion about what was written, follows from it
+@functools.lru_cache(maxsize=32)
+def _bucket(url: str, environment: tuple[tuple[str, str], ...]) -> Bucket:
+    """One client, with its connections, for as long as what it was made from stays the same."""
+    return Bucket(url)
 
 
 def table_key(asset: str, batch: str) -> str:
@@ -311,12 +272,3 @@ def transcript_key(batch: str, episode_id: str, suffix: str) -> str:
 def sealed_key(batch: str, version: str) -> str:
     """Key of the folder with the sealed shards of a batch; another content is another version."""
     return f"sealed/{batch}/{version}"
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

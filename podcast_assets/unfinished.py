@@ -42,5 +42,4 @@ def _may_pass(store: Store, asset: str, batch: str, attempts: int | None) -> boo
 
 
 def _names(store: Store, folder: str) -> set[str]:
-    path = store.path(folder)
-    return {p.name.removesuffix(".parquet") for p in path.iterdir()} if path.exists() else set()
+    return {name.removesuffix(".parquet") for name in store.names(folder)}

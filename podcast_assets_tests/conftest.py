@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from podcast_assets.demo import BATCH_NAME
 from podcast_assets.store import Store
+from podcast_assets_tests import s3
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -22,15 +24,17 @@ class Place:
     """A folder with a store and a Dagster instance of its own, and the commands run in it."""
 
     folder: Path
+    url: str | None = None
+    """Of the store; None for a folder in the place."""
 
     @property
     def store(self) -> Store:
-        return Store.at(self.folder / "store")
+        return Store.at(self.url or self.folder / "store")
 
     def environment(self, **extra: str) -> Mapping[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PODCAST_", "DAGSTER_"))}
         return clean | {
-            "PODCAST_STORE": str(self.folder / "store"),
+            "PODCAST_STORE": self.url or str(self.folder / "store"),
             "DAGSTER_HOME": str(self.folder / "dagster_home"),
             "HF_HUB_OFFLINE": "1",
             "PODCAST_MODELS": str(self.folder / "models"),
@@ -83,6 +87,29 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
 def place(tmp_path: Path) -> Place:
     """An empty place."""
     return Place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[dict[str, str]]:
+    """A real S3 server: the environment by which clients find it."""
+    with s3.server() as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty store in a bucket, which this process and its children can reach."""
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{s3.BUCKET}/{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.store)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store: in a folder, and in a bucket."""
+    return Store.at(tmp_path / "store" if request.param == "folder" else request.getfixturevalue("bucket"))
 
 
 @pytest.fixture(scope="session")

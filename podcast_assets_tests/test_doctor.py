@@ -322,8 +322,18 @@ def test_a_store_that_can_be_written(tmp_path: Path) -> None:
     assert places.store(Store.at(tmp_path / "store")).state == "ok"
     later = places.store(Store.at(tmp_path / "not/yet"))
     assert (later.state, later.what.endswith("(it will be made)")) == ("ok", True)
-    assert places.store(Store.at("memory://doctor")).state == "ok"
     assert [p.name for p in tmp_path.rglob("*")] == ["store"]
+
+
+@pytest.mark.store
+def test_a_bucket_that_can_be_written_and_one_that_cannot(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert places.store(Store.at(bucket)).state == "ok"
+    assert list(Store.at(bucket).list("")) == []
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
+    refused = places.store(Store.at(bucket))
+    assert (refused.state, refused.blocks) == ("missing", True)
+    assert "the keys are wrong" in refused.what
+    assert "wrong-secret" not in refused.what
 
 
 def test_stores_that_cannot_be_written(tmp_path: Path) -> None:

@@ -26,16 +26,13 @@ def kill_when(place: Place, arguments: list[str], asset: str, stage: str, checkp
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    folder = Path(str(place.store.path(checkpoints_key(stage, "sample"))))
+    store, folder = place.store, checkpoints_key(stage, "sample")
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, "it ended before it could be killed"
-        if (
-            folder.is_dir()
-            and len([p for p in folder.iterdir() if p.suffix == ".parquet" and p.name[0] != "."]) >= checkpoints
-        ):
+        if len([n for n in store.names(folder) if n.endswith(".parquet") and n[0] != "."]) >= checkpoints:
             break
-        time.sleep(0.01)
+        time.sleep(0.01 if store.is_local else 0.1)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not place.store.exists(table_key(asset, "sample"))

@@ -45,12 +45,11 @@ def test_a_flood_is_spread_over_ticks() -> None:
     assert not second.requests.keys() & third.requests.keys()
 
 
-def test_a_tick_adds_the_partitions_and_requests_tagged_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tick_adds_the_partitions_and_requests_tagged_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
-    store = Store.at(tmp_path)
     for name in ("one", "two"):
         store.write(f"incoming/{name}.tar", b"x")
-    resource = StoreResource(root=str(tmp_path))
+    resource = StoreResource(root=str(store.root))
     with dg.instance_for_test() as instance:
         time.sleep(0.01)
         waiting = new_batches(dg.build_sensor_context(instance, resources={"store": resource}))

@@ -115,7 +115,6 @@ def write_transcripts(
         ):
             store.write(transcript_key(batch, episode["episode_id"], suffix), content.encode())
     written = {f"{episode}.{suffix}" for episode in done for suffix in ("md", "json")}
-    for path in store.path(f"transcripts/{batch}").iterdir() if done else ():
-        if path.name not in written:  # of an episode that has left the batch, or fails now
-            path.unlink()
+    for name in store.names(f"transcripts/{batch}").difference(written) if done else ():
+        store.remove(f"transcripts/{batch}/{name}")  # of an episode that has left the batch, or fails now
     return len(written)

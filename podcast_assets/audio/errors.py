@@ -28,3 +28,7 @@ class TruncatedAudio(AudioError):
 
 class CorruptAudio(AudioError):
     """Too much of the audio cannot be decoded."""
+
+
+class TooLong(AudioError):
+    """The audio goes on for longer than is allowed."""

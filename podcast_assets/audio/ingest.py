@@ -1,13 +1,17 @@
 """From what arrives to working audio, in one pass over the file."""
 
-from collections.abc import Iterator
+import contextlib
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from podcast_assets.audio.decode import resample, to_mono
+from podcast_assets.audio.errors import TooLong
 from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.levels import clipped_count, peak
+from podcast_assets.audio.opus_copy import check_opus, opus_writer
 from podcast_assets.audio.reader import AudioReader, Planar, open_audio
 from podcast_assets.audio.separation import SEPARATION_RATE, Separator, separated
 from podcast_assets.audio.source import Source
@@ -31,7 +35,25 @@ class Working:
     """Packets that could not be decoded and are silence now."""
 
 
-def make_working(source: Source, target: Path | str | BinaryIO, separator: Separator | None = None) -> Working:
+@dataclass(frozen=True, slots=True)
+class OpusCopy:
+    """That an archive copy of the working audio is wanted."""
+
+    target: Path | str | BinaryIO
+    """A path, or a file to write and read."""
+    bit_rate: int
+    """bit/s."""
+
+
+def make_working(
+    source: Source,
+    target: Path | str | BinaryIO,
+    separator: Separator | None = None,
+    *,
+    opus: OpusCopy | None = None,
+    longest: float = math.inf,
+    progress: Callable[[], None] = lambda: None,
+) -> Working:
     """Decode a media file once and write its working audio to `target`.
 
     When this raises, `target` may hold a part: write to a temporary name and rename.
@@ -40,20 +62,31 @@ def make_working(source: Source, target: Path | str | BinaryIO, separator: Separ
         source: the media file.
         target: where the working audio goes.
         separator: takes the music out first; None leaves all as it is.
+        opus: a copy that is made in the same pass, then decoded and compared.
+        longest: seconds that are decoded at most.
+        progress: called after each block of about two seconds.
 
     Raises:
         AudioError: the file is not audio, has no audio track, is truncated, corrupt or empty; see `errors`.
+        TooLong: it goes on beyond `longest`.
+        OpusDiffers: the copy does not last as long as the audio.
         SeparationFailed: the separator could not do it.
         OSError: a path cannot be opened.
     """
-    with open_audio(source) as reader:
+    with open_audio(source) as reader, contextlib.ExitStack() as copying:
         levels = _Levels()
-        blocks, rate = levels.over(reader), reader.rate
+        blocks, rate = _bounded(levels.over(reader), reader, longest, progress), reader.rate
         if separator is None:
             mono = map(to_mono, blocks)
         else:
             mono, rate = separated(separator, blocks, rate), SEPARATION_RATE
-        samples = write_working(resample(mono, rate, WORKING_RATE), target)
+        working = resample(mono, rate, WORKING_RATE)
+        if opus:
+            working = copying.enter_context(opus_writer(opus.target, opus.bit_rate)).over(working)
+        samples = write_working(working, target)
+        copying.close()
+        if opus:
+            check_opus(opus.target, samples / WORKING_RATE)
         return Working(
             probe=reader.probe,
             duration=reader.samples / reader.rate,
@@ -62,6 +95,16 @@ def make_working(source: Source, target: Path | str | BinaryIO, separator: Separ
             clipping_share=levels.clipped / (reader.samples * reader.channels),
             skipped_packets=reader.skipped_packets,
         )
+
+
+def _bounded(
+    blocks: Iterator[Planar], reader: AudioReader, longest: float, progress: Callable[[], None]
+) -> Iterator[Planar]:
+    for block in blocks:
+        if reader.samples > longest * reader.rate:
+            raise TooLong(f"goes on for more than {longest / 3600:g} hours (PODCAST_MAX_HOURS)")
+        progress()
+        yield block
 
 
 class _Levels:

@@ -1,5 +1,6 @@
 """Reading a media file's audio in blocks: the one place that decodes."""
 
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -32,6 +33,12 @@ _TOLERANCE_SECONDS, _TOLERANCE_SHARE = 1.0, 0.02
 _SHORT_SECONDS, _SHORT_MP3_SECONDS, _SHORT_SHARE = 0.2, 0.3, 0.1
 """Of a short file so much may be missing. An MP3 declares its encoder's delay and padding too, at 8 kHz over 0.2 s."""
 _CORRUPT_PACKETS, _CORRUPT_SHARE = 3, 0.01
+_SILENCE_SECONDS = 2.0
+"""What stands in for one packet at most: a damaged header may declare that a packet lasts for years."""
+
+_PLANES = 8  # libavutil's AV_NUM_DATA_POINTERS
+SAMPLE_RATES = 2_000, 1_000_000
+"""Lowest and highest rate that is believed, Hz. A file that declares 1 Hz would become 16,000 times as long at 16 kHz."""
 
 _INTEGER_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
@@ -79,7 +86,7 @@ class AudioReader:
         from av.error import FFmpegError
 
         last: AudioFrame | None = None
-        silences: list[AudioFrame] = []  # what stands in for broken packets, until audio comes after them
+        silences: list[int] = []  # samples that stand in for broken packets, once audio comes after them
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -94,14 +101,18 @@ class AudioReader:
                 return
             self._packets += 1
             try:
-                for last in packet.decode():
-                    yield from silences
+                for frame in packet.decode():
+                    last = _check_channels(frame)
+                    for samples in silences:
+                        yield _silence(last, samples)
                     silences.clear()
                     yield last
             except FFmpegError:
                 self.skipped_packets += 1
                 if last is not None and packet.duration and packet.time_base:
-                    silences.append(_silence(last, round(packet.duration * packet.time_base * last.sample_rate)))
+                    seconds = min(float(packet.duration * packet.time_base), _SILENCE_SECONDS)
+                    if samples := round(max(seconds, 0.0) * last.sample_rate):
+                        silences.append(samples)
 
     def _check_complete(self) -> None:
         if self.skipped_packets > max(_CORRUPT_PACKETS, _CORRUPT_SHARE * self._packets):
@@ -155,7 +166,7 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
         file.seek(0)
         try:
             container = av.open(
-                file,
+                _Inside(file),
                 "r",
                 container_options={"format_whitelist": _FORMATS},
                 metadata_errors="replace",  # tags in Latin-1 are common
@@ -172,10 +183,42 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
                 raise NotAudio("has an audio track in a format that cannot be decoded")
             if not stream.codec_context.sample_rate or not stream.codec_context.channels:
                 raise NotAudio("has an audio track whose sample rate or channels cannot be found out")
+            _check_rate(stream.codec_context.sample_rate)
             for other in container.streams:
                 if other is not stream:
                     other.discard = Discard.all
             yield AudioReader(file, container, stream)
+
+
+class _Inside:
+    """A file as libavformat gets it: to seek before its beginning is a fault of the data, not of the disk."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """The new position, or what libavformat takes for an error."""
+        try:
+            return self._seek(offset, whence)
+        except (ValueError, OverflowError):
+            return -errno.EINVAL
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return -errno.EINVAL
+
+
+def _check_channels(frame: "AudioFrame") -> "AudioFrame":
+    """The frame, if PyAV can give its samples: of planar ones it looks for more channels than 8 where there is no memory."""
+    if frame.format.is_planar and frame.layout.nb_channels > _PLANES:
+        raise CorruptAudio(f"has {frame.layout.nb_channels} channels where {_PLANES} are the most that can be read")
+    return frame
+
+
+def _check_rate(rate: int) -> None:
+    lowest, highest = SAMPLE_RATES
+    if not lowest <= rate <= highest:
+        raise NotAudio(f"declares {rate:,} samples a second; {lowest:,} to {highest:,} are believed")
 
 
 def _why_not_opened(file: BinaryIO, error: Exception) -> AudioError:
@@ -227,6 +270,7 @@ class _Conform:
         yield resampler.resample_chunk(np.ascontiguousarray(block.T)).reshape(-1, self._channels).T
 
     def _start(self, rate: int) -> "ResampleStream":
+        _check_rate(rate)
         import soxr
 
         self._resampled_rate = rate
@@ -248,8 +292,10 @@ def _to_planar(run: "AudioFrame") -> Planar:
         data = data.reshape(-1, channels).T
     scale = _INTEGER_SCALE.get(sample_format.name.removesuffix("p"))
     if scale is None:
-        samples = data.astype(np.float32, copy=False)
-        if not np.isfinite(samples.sum()):  # a float file may hold anything
+        with np.errstate(over="ignore", invalid="ignore"):  # a float file may hold anything, of 64 bits too
+            samples = data.astype(np.float32, copy=False)
+            finite = np.isfinite(samples.sum())
+        if not finite:
             samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
         return samples
     samples = data.astype(np.float32)

@@ -57,5 +57,7 @@ def read_working(source: Source) -> npt.NDArray[np.int16]:
 
 
 def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
-    """Float samples in 16 bits, rounded to the nearest and limited to full scale. Any shape."""
+    """Float samples in 16 bits, rounded to the nearest and limited to full scale; NaN is silence. Any shape."""
+    if not np.isfinite(samples.sum()):  # filters make NaN of the extreme values that a damaged float file may hold
+        samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0).clip(-2.0, 2.0)
     return np.clip(np.rint(samples * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)

@@ -169,11 +169,8 @@ def _wrong_shard(store: Store, key: str, rows: pl.DataFrame) -> str | None:
 
 def remove_other_versions(store: Store, batch: str, kept: Sequence[str]) -> None:
     """Remove sealed folders of a batch that its committed table does not speak of any more."""
-    folder = store.path(f"sealed/{batch}")
-    if folder.exists():
-        for path in folder.iterdir():
-            if path.name not in kept:
-                store.remove(f"sealed/{batch}/{path.name}")
+    for version in store.names(f"sealed/{batch}").difference(kept):
+        store.remove(f"sealed/{batch}/{version}")
 
 
 def shard_list(table: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """How well the sample batch came out, against its exact references: WER by jiwer, DER by pyannote.metrics, shards by datasets."""
 
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import cast
@@ -117,8 +118,16 @@ def load(pattern: str) -> tuple[dict[str, dict[str, object]], int]:
     from podcast_assets.dataset.features import features
 
     datasets.disable_progress_bars()
-    loaded = datasets.load_dataset("webdataset", data_files=pattern, features=features(), split="train", streaming=True)
-    samples = list(loaded)
+    with tempfile.TemporaryDirectory() as cache:
+        loaded = datasets.load_dataset(
+            "webdataset",
+            data_files=pattern,
+            features=features(),
+            split="train",
+            streaming="://" not in pattern,  # datasets 5 gives s3fs an option for streaming that it does not know
+            cache_dir=cache,
+        )
+        samples = list(loaded)
     return samples[0], len(samples)
 
 

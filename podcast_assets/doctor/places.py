@@ -27,7 +27,7 @@ def store(place: Store) -> Finding:
     try:
         made.write(key, content)
         try:
-            whole = made.path(key).read_bytes() == content
+            whole = made.read(key) == content
         finally:
             made.remove(key)
     except Exception as error:  # of the disk, the network, or whatever client the store's URL needs

@@ -7,7 +7,6 @@ import functools
 import gzip
 import io
 import lzma
-import stat
 import tarfile
 import zipfile
 import zlib
@@ -22,15 +21,18 @@ from tarfile import (
 from typing import IO, BinaryIO, Self, cast
 
 import zstandard
+from zlib_ng import gzip_ng, zlib_ng
 
-from podcast_assets.errors import BadInput
+from podcast_assets.intake.limits import GENEROUS, Bomb, Damaged, Limits, Meter, Metered
 from podcast_assets.intake.names import safe_member
+from podcast_assets.intake.zips import zip_entries
 from podcast_assets.store import BLOCK
 
-ERRORS = (
+ERRORS: tuple[type[Exception], ...] = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
+    cast("type[Exception]", zlib_ng.error),
     lzma.LZMAError,
     zstandard.ZstdError,
     EOFError,
@@ -40,10 +42,6 @@ ERRORS = (
 """What reading broken archives raises, beside OSErrors."""
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
-
-
-class Damaged(BadInput):
-    """An archive, or a member of it, is truncated, broken, or packed in a way that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -69,26 +67,33 @@ def archive_format(head: bytes) -> str | None:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
-def members(archive: BinaryIO) -> Iterator[Member | Refused]:
-    """Members of an archive in their order, links and devices and names that lead out refused one by one.
+def members(archive: BinaryIO, limits: Limits = GENEROUS, meter: Meter | None = None) -> Iterator[Member | Refused]:
+    """Members of an archive in their order; what is hostile (links, devices, names that lead out) is refused one by one.
 
     A stream raises `Damaged` for a member that cannot be read; the next member may still be asked for.
 
+    Args:
+        archive: the file.
+        limits: what an archive may unpack to.
+        meter: of the archive that this one is a member of; None for one that is in no other.
+
     Raises:
+        Bomb: it unpacks to more than the limits allow.
         Damaged: the archive ends early or is broken; what came before was whole.
         OSError: the store cannot be read.
     """
     head = archive.read(512)
+    meter = meter or Meter(limits, archive.seek(0, io.SEEK_END))
     archive.seek(0)
     form = archive_format(head)
     if form is None:
         raise Damaged("not an archive: neither tar (plain, gz, xz, bz2, zst) nor zip by its first bytes")
     with _reading():
         if form == "zip":
-            yield from _zip_members(archive)
+            yield from _zip_members(archive, meter)
         else:
             with _decompressed(archive, form) as plain:
-                yield from _tar_members(plain)
+                yield from _tar_members(Metered(plain, meter), meter)
 
 
 @contextlib.contextmanager
@@ -110,8 +115,14 @@ def _reading() -> Iterator[None]:
 class _Content(io.RawIOBase):
     """The bytes of a member, opened at the first read. What is wrong with them is raised as `Damaged`, and kept."""
 
-    def __init__(self, opener: Callable[[], IO[bytes] | None]) -> None:
-        self._opener = opener
+    def __init__(self, opener: Callable[[], IO[bytes] | None], meter: Meter | None = None) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            opener: opens it.
+            meter: counts what is read; None where something else does.
+        """
+        self._opener, self._meter = opener, meter
         self._stream: IO[bytes] | None = None
         self.damage: Damaged | None = None
 
@@ -123,6 +134,8 @@ class _Content(io.RawIOBase):
             with _reading():
                 self._stream = self._stream or self._opener()
                 block = self._stream.read(len(buffer)) if self._stream else b""
+                if self._meter:
+                    self._meter.add(len(block))
         except Damaged as error:
             self.damage = error
             raise
@@ -135,8 +148,28 @@ class _Content(io.RawIOBase):
         super().close()
 
 
+_HEADER_BYTES = 1 << 16
+"""Of a long name, or of the extended header of one member. Names end at 4,096 bytes on every system."""
+_EXTENDED = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}
+
+
 class _StrictTarInfo(tarfile.TarInfo):
     """A tar header. `tarfile` takes one that it cannot read for the end of the archive; here only the end mark is the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _EXTENDED and info.size > _HEADER_BYTES:  # tarfile would read it into memory, and search it
+            raise ReadError(f"a header of {info.size:,} bytes, where {_HEADER_BYTES:,} are allowed")
+        if info.size < 0:
+            raise ReadError(f"a member of {info.size:,} bytes")
+        return info
 
     @classmethod
     def fromtarfile(cls, tarfile: TarFile) -> Self:
@@ -152,38 +185,60 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise ReadError(f"at byte {stream.tell()}: {error}, and no end mark before") from error
 
 
-def _tar_members(plain: IO[bytes]) -> Iterator[Member | Refused]:
-    with tarfile.open(fileobj=plain, mode="r|", errors="surrogateescape", tarinfo=_StrictTarInfo) as tar:
-        for info in tar:
-            name = safe_member(info.name)
+def _tar_members(plain: Metered, meter: Meter) -> Iterator[Member | Refused]:
+    stream = cast("BinaryIO", plain)
+    with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape", tarinfo=_StrictTarInfo) as tar:
+        while True:
+            # what is left of the member before is skipped, and then only headers are read
+            left = tar.offset - tar.fileobj.tell() if tar.fileobj else 0  # type: ignore[attr-defined]
+            with plain.only_headers(max(left, 0)):
+                info = tar.next()
+            if info is None:
+                return
+            tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all
+            meter.entry()
             if info.isdir():
                 continue
-            if name is None:
-                yield Refused(_printable(info.name), "its name leads out of the archive")
-            elif not info.isreg():
-                yield Refused(name, "a link or a device, not a file")
-            else:
-                content = _Content(functools.partial(tar.extractfile, info))
-                yield Member(name, cast("IO[bytes]", content))
-                if content.damage:  # whatever comes next in a stream that is broken is not to be trusted
-                    raise content.damage
-
-
-def _zip_members(archive: BinaryIO) -> Iterator[Member | Refused]:
-    with zipfile.ZipFile(archive) as zipped:
-        for info in zipped.infolist():
-            name = safe_member(info.filename)
-            if info.is_dir():
+            reason = _refusal(info.name)
+            if reason is None and not info.isreg():
+                reason = "a link or a device, not a file"
+            elif reason is None and info.issparse():
+                reason = "a sparse file: its holes could be of any size"
+            if reason:
+                yield Refused(_printable(info.name), reason)
                 continue
-            if name is None:
-                yield Refused(_printable(info.filename), "its name leads out of the archive")
-            elif stat.S_ISLNK(info.external_attr >> 16):
-                yield Refused(name, "a link or a device, not a file")
-            elif info.flag_bits & 1:
-                yield Refused(name, "encrypted")
-            else:
-                with _Content(functools.partial(zipped.open, info)) as content:
-                    yield Member(name, cast("IO[bytes]", content))
+            content = _Content(functools.partial(tar.extractfile, info))
+            yield Member(safe_member(info.name) or "", cast("IO[bytes]", content))
+            if content.damage:  # whatever comes next in a stream that is broken is not to be trusted
+                raise content.damage
+
+
+def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[Member | Refused]:
+    for entry in zip_entries(archive, meter):
+        meter.entry()
+        if entry.is_folder:
+            continue
+        if reason := entry.refusal or _refusal(entry.name):
+            yield Refused(_printable(entry.name), reason)
+            continue
+        with _Content(entry.opened, meter) as content:
+            yield Member(safe_member(entry.name) or "", cast("IO[bytes]", content))
+        if isinstance(content.damage, Bomb):
+            raise content.damage
+
+
+def _refusal(name: str) -> str | None:
+    """Why a member of this name is not taken; None where nothing is odd about it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8: pack it again under a name that is"
+    if len(name) > _NAME_CHARACTERS:
+        return f"its name has {len(name):,} characters"
+    return None if safe_member(name) else "its name leads out of the archive"
+
+
+_NAME_CHARACTERS = 4_096
 
 
 @contextlib.contextmanager
@@ -194,10 +249,14 @@ def _decompressed(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
         with zstandard.ZstdDecompressor().stream_reader(archive, read_across_frames=True) as plain:
             yield cast("IO[bytes]", plain)
     else:
-        openers = {"gzip": gzip.open, "xz": lzma.open, "bzip2": bz2.open}
+        openers = {"gzip": gzip_ng.open, "xz": lzma.open, "bzip2": bz2.open}
         with openers[form](archive, "rb") as plain:
             yield cast("IO[bytes]", plain)
 
 
+_SHOWN = 300
+
+
 def _printable(name: str) -> str:
-    return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    """The name as text of a bearable length, bytes that are not UTF-8 written out."""
+    return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_SHOWN]

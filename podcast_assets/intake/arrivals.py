@@ -1,22 +1,29 @@
 """What lies under `incoming/` of the store, as batches.
 
-`incoming/<batch>.tar[.gz|.xz|.bz2|.zst]`, `incoming/<batch>.zip` and `incoming/<batch>/…` are batches;
+`incoming/<batch>.tar[.gz|.xz|.bz2|.zst]`, `incoming/<batch>.zip` and `incoming/<batch>/…` are batches, and so are lists of URLs,
+`incoming/<batch>.jsonl|csv|parquet`;
 `<batch>.meta.parquet|csv|jsonl` beside one is its metadata. Nothing here is ever modified.
 """
 
-import datetime
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from podcast_assets.errors import BadInput
+from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.names import batch_name, is_hidden
 from podcast_assets.store import Store
 
 INCOMING = "incoming"
 _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
+_LIST = re.compile(r"(?P<stem>.+)\.(parquet|csv|jsonl)", re.IGNORECASE)
+DEFAULTS = ".defaults.json"
+"""Hidden file of a folder: what holds for all of its episodes whose metadata say nothing, as {"language": "de"}."""
+READY = frozenset({"_READY", ".ready", "_SUCCESS"})
+"""Names of the file that says that a folder is complete: `_SUCCESS` is what Hadoop and Spark write."""
 _METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|jsonl)", re.IGNORECASE)
 
 
@@ -37,17 +44,48 @@ class Arrival:
     files: tuple[IncomingFile, ...]
     metadata: tuple[IncomingFile, ...] = ()
     """Metadata files beside the batch."""
+    ready: IncomingFile | None = None
+    """The marker that says that the folder is complete."""
+    defaults: IncomingFile | None = None
+    """What holds for all of its episodes whose metadata say nothing."""
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of URLs."""
+        return len(self.files) == 1 and _LIST.fullmatch(self.files[0].key) is not None and "/" not in self.files[0].key
 
     @property
     def signature(self) -> str:
         """Changes when a file is added, removed, or changes in size or time."""
-        listing = sorted(f"{f.key}\0{f.bytes}\0{f.modified:.3f}" for f in (*self.files, *self.metadata))
+        files = [*self.files, *self.metadata, *filter(None, [self.defaults])]
+        listing = sorted(f"{f.key}\0{f.bytes}\0{f.modified:.3f}" for f in files)
         return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, and no archive or list."""
+        return "/" in self.files[0].key
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether somebody said that it is complete, after the last change."""
+        return self.ready is not None and all(f.modified <= self.ready.modified for f in self.files)
 
     @property
     def bytes(self) -> int:
         """Size of its files."""
         return sum(f.bytes for f in self.files)
+
+
+def default_language(store: Store, arrival: Arrival) -> str | None:
+    """The ISO 639-1 code that holds for episodes whose metadata name no language; None where none does."""
+    if arrival.defaults is None:
+        return None
+    try:
+        found = json.loads(store.read(f"{INCOMING}/{arrival.defaults.key}"))
+        return language_code(found["language"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f'batch {arrival.batch}: {arrival.defaults.key} is not as {{"language": "de"}}') from error
 
 
 @dataclass
@@ -65,36 +103,43 @@ def list_incoming(store: Store) -> Incoming:
     Raises:
         OSError: the store cannot be listed.
     """
-    root = store.path(INCOMING)
-    if not root.exists():
-        return Incoming()
-    base = root.path.rstrip("/")
-    found = cast("dict[str, dict[str, Any]]", root.fs.find(base, detail=True))
-    return group(IncomingFile(name[len(base) + 1 :], int(info["size"]), modified(info)) for name, info in found.items())
+    found = list(store.list(INCOMING))
+    own = len(INCOMING) + 1
+    incoming = group(IncomingFile(e.key[own:], e.bytes, e.modified) for e in found if not e.trouble)
+    incoming.refused.update({e.key[own:]: e.trouble for e in found if e.trouble})
+    return incoming
 
 
 def group(files: Iterable[IncomingFile]) -> Incoming:
     """Group files (keys relative to `incoming/`) into batches; pure, so that its rules can be tested on lists."""
     sources: dict[tuple[str, str], list[IncomingFile]] = {}
     beside: dict[str, list[IncomingFile]] = {}
+    markers: dict[str, IncomingFile] = {}
+    defaults: dict[str, IncomingFile] = {}
     result = Incoming()
     for file in sorted(files, key=lambda f: f.key):
         top, _, rest = file.key.partition("/")
+        if rest in READY:
+            markers[f"{top}/"] = max(file, markers.get(f"{top}/", file), key=lambda f: f.modified)
+            continue
+        if rest == DEFAULTS:
+            defaults[f"{top}/"] = file
         if is_hidden(file.key):
             continue
         if rest:
             sources.setdefault((batch_name(top), f"{top}/"), []).append(file)
         elif match := _METADATA.fullmatch(top):
             beside.setdefault(batch_name(match["stem"]), []).append(file)
-        elif match := _ARCHIVE.fullmatch(top):
+        elif match := _ARCHIVE.fullmatch(top) or _LIST.fullmatch(top):
             sources.setdefault((batch_name(match["stem"]), top), []).append(file)
         else:
-            result.refused[top] = "neither an archive nor a folder"
+            result.refused[top] = "neither an archive, a folder nor a list of URLs"
     for (batch, name), members in sources.items():
         if batch in result.arrivals:
             result.refused[name] = f"another arrival is called {batch!r} already: rename one of them"
         else:
-            result.arrivals[batch] = Arrival(batch, tuple(members), tuple(beside.pop(batch, ())))
+            metadata = tuple(beside.pop(batch, ()))
+            result.arrivals[batch] = Arrival(batch, tuple(members), metadata, markers.get(name), defaults.get(name))
     for files_beside in beside.values():
         result.refused.update({f.key: "metadata without a batch of that name" for f in files_beside})
     return result
@@ -132,8 +177,12 @@ class Settling:
     """Those to look at again."""
 
 
-def settled(incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum_age: float) -> Settling:
+def settled(
+    incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum_age: float, require_ready: bool = False
+) -> Settling:
     """Batches that look as they did at an earlier look (`seen`), and have done so for a minimum of seconds.
+
+    A folder whose marker is younger than all of its files is ready at once. Where markers are required, others are not ready.
 
     The files' own times do not count: a copy may keep old ones, and another machine's clock may be ahead.
     """
@@ -141,13 +190,10 @@ def settled(incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum
     for batch, arrival in incoming.arrivals.items():
         before = seen.get(batch)
         if before is None or before.signature != arrival.signature:
-            waiting[batch] = Seen(arrival.signature, now)
+            before = Seen(arrival.signature, now)
+            unchanged = False
         else:
-            (ready if now - before.since >= minimum_age else waiting)[batch] = before
+            unchanged = now - before.since >= minimum_age
+        undeclared = require_ready and arrival.is_folder and arrival.ready is None
+        (ready if arrival.is_declared or (unchanged and not undeclared) else waiting)[batch] = before
     return Settling(ready, waiting)
-
-
-def modified(info: Mapping[str, Any]) -> float:
-    """Time of change as the different file systems of fsspec give it."""
-    value = info.get("mtime") or info.get("LastModified") or info.get("last_modified") or info.get("created") or 0.0
-    return value.timestamp() if isinstance(value, datetime.datetime) else float(value)

@@ -1,6 +1,7 @@
 """From what a batch holds to one row per file: ids, duplicates, metadata, and what became of each."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +25,19 @@ class Recording:
     duplicate_of: str | None
 
 
-def recordings(files: Sequence[SourceFile]) -> list[Recording]:
-    """Files by name, with ids; of files with the same bytes the first by name is the episode."""
+def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None = None) -> list[Recording]:
+    """Files by name, with ids; of files with the same bytes the first by name is the episode.
+
+    Args:
+        files: of a batch.
+        identities: ids that are known, by name; the others are made of name and bytes.
+    """
+    known = identities or {}
     kept: dict[str, str] = {}
-    taken: set[str] = set()
+    taken = Taken()
     result = []
     for file in sorted(files, key=lambda f: f.name):
-        identity = unique(episode_id(file.name, file.stored.sha256), taken)
+        identity = unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
         result.append(Recording(identity, file, kept.get(file.stored.sha256)))
         if file.stored.bytes:  # files without any are lost one by one, and each is told
             kept.setdefault(file.stored.sha256, identity)
@@ -43,6 +50,7 @@ def batch_rows(
     metadata: Joined,
     ingested: pl.DataFrame,
     failures: pl.DataFrame,
+    also_in: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """The table of `raw_audio`: every file of the batch, in order of its name.
 
@@ -52,37 +60,38 @@ def batch_rows(
         metadata: their metadata rows, by stem.
         ingested: rows of the stage `ingest`.
         failures: failures of the stage `ingest`.
+        also_in: SHA-256 → episode of another batch with the same bytes.
     """
     facts = {row["episode_id"]: row for row in ingested.iter_rows(named=True)}
     errors = dict(failures.select("episode_id", "message").iter_rows())
-    rows = [_recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id)) for r in found]
-    taken = {r.episode_id for r in found}
+    elsewhere = also_in or {}
+    rows = [
+        _recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id))
+        | {"also_in": elsewhere.get(r.file.stored.sha256), "earlier_sha256": unpacked.earlier.get(r.file.name)}
+        for r in found
+    ]
+    taken = Taken(r.episode_id for r in found)
     for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
         for name, reason in others.items():
-            identity = unique(f"{slug(name)}-{status}", taken)
-            rows.append(_row(episode_id=identity, source=name, status=status, error=reason))
+            identity = unique(unpacked.identities.get(name) or f"{slug(name)}-{status}", taken)
+            about = _about(metadata.of(name))
+            rows.append(_row(episode_id=identity, source=name, status=status, error=reason, **about))
     return table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
 
 
 def _recording(recording: Recording, metadata: Joined, facts: Row | None, error: str | None) -> Row:
     file = recording.file
-    about = metadata.of(file.name)
     row = _row(
         episode_id=recording.episode_id,
         source=file.name,
         status="done",
         error=error,
         duplicate_of=recording.duplicate_of,
-        title=text(about, "title", "episode_title"),
-        podcast=text(about, "podcast", "podcast_title"),
-        podcast_id=text(about, "podcast_guid", "podcast_id"),
-        language=language_code(text(about, "language", "lang")),
-        license=text(about, "license", "licence"),
         sha256=file.stored.sha256,
         md5=file.stored.md5,
         bytes=file.stored.bytes,
         original=file.stored.key,
-        metadata=as_json(about),
+        **_about(metadata.of(file.name)),
     )
     if recording.duplicate_of is not None:
         return row | {"status": "skipped", "error": f"the same bytes as {recording.duplicate_of}"}
@@ -91,14 +100,35 @@ def _recording(recording: Recording, metadata: Joined, facts: Row | None, error:
     return row | facts
 
 
+def _about(row: Row) -> Row:
+    """What a metadata row says of an episode."""
+    return {
+        "title": text(row, "title", "episode_title"),
+        "podcast": text(row, "podcast", "podcast_title"),
+        "podcast_id": text(row, "podcast_guid", "podcast_id"),
+        "language": language_code(text(row, "language", "lang")),
+        "license": text(row, "license", "licence"),
+        "metadata": as_json(row),
+    }
+
+
 def _row(**values: Any) -> Row:
     return dict.fromkeys(RAW_AUDIO) | values
 
 
-def unique(name: str, taken: set[str]) -> str:
+class Taken(set[str]):
+    """Names that are taken, and how often each was asked for: a hundred thousand files of one name are no trouble."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        super().__init__(names)
+        self.times: Counter[str] = Counter()
+
+
+def unique(name: str, taken: Taken) -> str:
     """A name that is not taken yet, which it then is: the same name again gets a number."""
-    number, result = 2, name
+    result = name
     while result in taken:
-        result, number = f"{name}-{number}", number + 1
+        taken.times[name] += 1
+        result = f"{name}-{taken.times[name] + 1}"
     taken.add(result)
     return result

@@ -1,14 +1,18 @@
-"""Metadata of a batch: read as they come, joined to its recordings by `meta_id` = file stem."""
+"""Metadata of a batch: looked through as they come, joined to its recordings by a column that holds their names.
+
+Only the ids of a file are read, and the rows that are wanted: a table of a million rows beside a batch of sixty episodes costs
+seconds, and memory for its ids.
+"""
 
 import base64
 import datetime
 import json
 import math
-from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
@@ -17,23 +21,80 @@ from podcast_assets.errors import BadInput
 
 METADATA_SUFFIXES = frozenset({".parquet", ".csv", ".jsonl"})
 KEY = "meta_id"
+"""Column that holds the name of the file that a row is about, without its suffix; PODCAST_META_KEY sets another."""
+NAMED = 1_000
+"""Ids that are named of those that did not fit; the rest is counted."""
+
+_LINE = "line of JSON"
+_AROUND = " \t\r\n\ufeff"
+"""What may stand around a line: Windows begins files with a byte order mark."""
+_ID = "id"
+_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, RecursionError)
 
 
 class NotMetadata(BadInput):
-    """A table without a `meta_id`: something else that lies in the batch."""
+    """A table without the column of ids: something else that lies in the batch."""
 
 
 @dataclass(frozen=True)
 class MetadataFile:
-    """A metadata file: its name in the batch, and its rows with `meta_id` as text."""
+    """A metadata file of a batch. Its rows are read when they are asked for."""
 
     name: str
-    frame: pl.DataFrame
+    """Its name in the batch."""
+    frame: pl.DataFrame | pl.LazyFrame
+    """Its rows as they are; of JSON lines, their text in one column."""
+    key: str = KEY
+    """Column with the ids."""
+    ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
+    """All ids in their order, as text, with nulls where there are none."""
+    held: Any = None
+    """What must not go away while the rows may be asked for: a temporary file."""
 
     @property
     def folder(self) -> PurePosixPath:
         """The folder that it lies in; it is about the files in there and below."""
         return PurePosixPath(self.name).parent
+
+    def rows(self, ids: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each of some ids with the first row that has it.
+
+        Raises:
+            BadInput: the rows cannot be read.
+        """
+        wanted = pl.Series(_ID, list(ids), dtype=pl.String)
+        try:
+            yield from self._lines(wanted) if self.is_lines else self._table(wanted)
+        except _ERRORS as error:
+            raise _unreadable(self.name, error) from error
+
+    @property
+    def is_lines(self) -> bool:
+        """Whether it is JSON lines."""
+        return self.name.lower().endswith(".jsonl")
+
+    def _table(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
+        """By the ids themselves: of other rows only those are decoded."""
+        identity = pl.col(self.key).cast(pl.String)
+        found = self.frame.lazy().filter(identity.is_in(wanted.implode())).with_columns(identity.alias(_AT))
+        given: set[str] = set()
+        for row in found.collect(engine="streaming").iter_rows(named=True):
+            if (of := row.pop(_AT)) not in given:
+                given.add(of)
+                yield of, row
+
+    def _lines(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
+        """By position: the ids were found out before."""
+        first = pl.DataFrame({_ID: self.ids}).with_row_index(_AT).filter(pl.col(_ID).is_in(wanted.implode()))
+        first = first.unique(_ID, keep="first").sort(_AT)
+        found = self.frame.lazy().with_row_index(_AT).join(first.lazy(), on=_AT, how="inner").sort(_AT)
+        for identity, text in found.select(_ID, _LINE).collect(engine="streaming").iter_rows():
+            parsed = json.loads(text.strip(_AROUND))
+            if _id_of(parsed, self.key, self.name) == identity:
+                yield identity, parsed  # else the pattern has found a key of something inside
+
+
+_AT = "position of the row"
 
 
 @dataclass(frozen=True)
@@ -45,85 +106,161 @@ class Joined:
     files_without_metadata: list[str]
     """Names of files that no row is about."""
     metadata_without_file: list[str]
+    """Ids of rows without a file: the first NAMED."""
     duplicate_ids: list[str]
-    """Ids that more than one row of a folder has (the first row counts), and those in `ambiguous`."""
+    """Ids that more than one row of a folder has (the first row counts), and those in `ambiguous`: the first NAMED."""
     ambiguous: list[str]
     """Ids that fit several files under the same metadata file: none of them gets the row."""
+    ids_without_file: int = 0
+    """How many ids there are of which `metadata_without_file` names the first."""
+    ids_repeated: int = 0
+    """How many ids there are of which `duplicate_ids` names the first."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Metadata file → why its rows cannot be read."""
 
     def of(self, source: str) -> dict[str, Any]:
         """The metadata row of a file; empty where it has none."""
         return self.rows.get(source, {})
 
 
-def read_metadata(name: str, data: bytes) -> pl.DataFrame:
-    """One metadata file with its `meta_id` as text and the other columns as they are.
+def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, held: Any = None) -> MetadataFile:
+    """Look through a metadata file: its ids are read, and that it is what its name says.
+
+    Nothing is made of the values: CSV is text, and rows of JSON stay as they are written.
+
+    Args:
+        name: its name in the batch; the suffix tells its format.
+        data: its bytes, or a file with them.
+        key: column with the ids.
+        held: kept as long as the result is.
 
     Raises:
-        BadInput: it cannot be read, or its `meta_id` are not text or numbers.
-        NotMetadata: it has no `meta_id`.
+        BadInput: it cannot be read, or its ids are not text or numbers.
+        NotMetadata: it has no such column.
     """
     suffix = PurePosixPath(name).suffix.lower()
+    source = BytesIO(data) if isinstance(data, bytes) else data
     try:
-        if suffix == ".parquet":
-            frame = pl.read_parquet(BytesIO(data))
-        elif suffix == ".csv":
-            frame = pl.read_csv(BytesIO(data), infer_schema=False)
+        if suffix == ".jsonl":
+            frame = pl.scan_lines(source, name=_LINE).filter(pl.col(_LINE).str.strip_chars(_AROUND) != "")
+            ids = _ids_of_lines(frame, key, name)
         else:
-            frame = pl.read_ndjson(BytesIO(data), infer_schema_length=None)
-        if KEY not in frame.columns:
-            raise NotMetadata(f"a table without a column {KEY!r}; there are: {', '.join(frame.columns[:12])}")
-        if frame.schema[KEY].is_nested() or frame.schema[KEY] == pl.Object:
-            raise BadInput(f"metadata {name}: column {KEY!r} is {frame.schema[KEY]}, neither text nor numbers")
-        return frame.with_columns(pl.col(KEY).cast(pl.String))
+            frame = pl.scan_parquet(source) if suffix == ".parquet" else pl.scan_csv(source, infer_schema=False)
+            columns = frame.collect_schema()
+            if key not in columns:
+                raise NotMetadata(f"a table without a column {key!r}; there are: {', '.join(columns.names()[:12])}")
+            if columns[key].is_nested() or columns[key] == pl.Object:
+                raise BadInput(f"metadata {name}: column {key!r} is {columns[key]}, neither text nor numbers")
+            ids = frame.select(pl.col(key).cast(pl.String)).collect(engine="streaming")[key]
     except BadInput:
         raise
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"metadata {name} cannot be read as {suffix[1:]}: {why}") from error
+    except _ERRORS as error:
+        raise _unreadable(name, error) from error
+    return MetadataFile(name, frame, key, ids, held)
+
+
+def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
+    """Ids of JSON objects, one a line, each read as such only where a pattern leaves room for doubt."""
+    line, quoted = pl.col(_LINE).str.strip_chars(_AROUND), re.escape(json.dumps(key, ensure_ascii=False))
+    value = rf'{quoted}\s*:\s*(?:"([^"\\]*)"|(-?[0-9]+))\s*[,}}]'
+    found = frame.select(
+        text=line.str.extract(value, 1),
+        number=line.str.extract(value, 2),
+        times=line.str.count_matches(quoted),
+        odd=~(line.str.starts_with("{") & line.str.ends_with("}")),
+        escaped=line.str.contains("\\", literal=True),
+    ).select(
+        "odd",
+        pl.coalesce("text", "number").alias(_ID),
+        doubt=(pl.col("times") > 1)
+        | ((pl.col("times") == 1) & pl.col("text").is_null() & pl.col("number").is_null())
+        | ((pl.col("times") == 0) & pl.col("escaped")),
+    ).collect(engine="streaming")  # fmt: skip
+    if found["odd"].any():
+        at = int(found["odd"].arg_max() or 0)
+        raise BadInput(f"metadata {name} cannot be read as jsonl: line {at + 1} is no JSON object")
+    ids = found[_ID]
+    doubtful = found["doubt"].arg_true()
+    if len(doubtful):
+        lines = frame.with_row_index(_AT).join(pl.LazyFrame({_AT: doubtful}), on=_AT, how="semi")
+        table = lines.collect(engine="streaming").sort(_AT)
+        ids = ids.scatter(doubtful, [_id_of(json.loads(text.strip(_AROUND)), key, name) for text in table[_LINE]])
+    if ids.null_count() == len(ids):
+        raise NotMetadata(f"lines of JSON without {key!r}")
+    return ids
+
+
+def _id_of(row: Any, key: str, name: str) -> str | None:
+    value = row.get(key) if isinstance(row, dict) else None
+    if isinstance(value, (dict, list)):
+        raise BadInput(f"metadata {name}: {key!r} is neither text nor a number in some line")
+    return None if value is None else str(value)
+
+
+def _unreadable(name: str, error: BaseException) -> BadInput:
+    why = (str(error).splitlines() or [type(error).__name__])[0]
+    return BadInput(f"metadata {name} cannot be read as {PurePosixPath(name).suffix.lower()[1:]}: {why}")
 
 
 def join(sources: Sequence[str], files: Sequence[MetadataFile]) -> Joined:
-    """Join files (by stem) to the rows (by `meta_id`) of the metadata files in their folder or above; the nearest wins.
+    """Join files (by stem) to the rows (by their ids) of the metadata files in their folder or above; the nearest wins.
 
     Metadata in a folder without recordings (`metadata/` beside `audio/`) are for the folder above it.
     """
     folders = {parent for source in sources for parent in PurePosixPath(source).parents}
-    files = [replace(file, name=_beside_recordings(PurePosixPath(file.name), folders)) for file in files]
-    below: dict[PurePosixPath, dict[str, list[str]]] = {file.folder: {} for file in files}
+    placed = [(_beside_recordings(file.folder, folders), file) for file in files]
+    below: dict[PurePosixPath, dict[str, list[str]]] = {folder: {} for folder, _ in placed}
     for source in sorted(sources):
         path = PurePosixPath(source)
         for folder in below.keys() & set(path.parents):
             below[folder].setdefault(path.stem, []).append(source)
     rows: dict[str, dict[str, Any]] = {}
-    ids: dict[PurePosixPath, list[str]] = {folder: [] for folder in below}
     shared: dict[str, set[str]] = {}
-    for file in sorted(files, key=lambda f: len(f.folder.parts), reverse=True):
-        stems = below[file.folder]
-        ids[file.folder] += file.frame[KEY].drop_nulls().to_list()
-        wanted = pl.DataFrame({KEY: list(stems)}, schema={KEY: pl.String})
-        first = file.frame.unique(KEY, keep="first", maintain_order=True)
-        for row in wanted.join(first, on=KEY, how="inner", maintain_order="left").iter_rows(named=True):
-            named = stems[row[KEY]]
-            if len(named) == 1:
-                rows.setdefault(named[0], row)
-            elif unserved := set(named).difference(rows):
-                shared.setdefault(row[KEY], set()).update(unserved)
+    broken: dict[str, str] = {}
+    for folder, file in sorted(placed, key=lambda f: len(f[0].parts), reverse=True):
+        stems = below[folder]
+        try:
+            for identity, row in file.rows(stems):
+                about = stems[identity]
+                if len(about) == 1:
+                    rows.setdefault(about[0], row)
+                elif unserved := set(about).difference(rows):
+                    shared.setdefault(identity, set()).update(unserved)
+        except BadInput as error:
+            broken[file.name] = str(error)
     known = rows.keys() | set().union(*shared.values())
+    without_file, repeated = _unfit(placed, below)
+    repeated = pl.concat([repeated, pl.Series(sorted(shared), dtype=pl.String)]).unique().sort()
     return Joined(
         rows=rows,
         files_without_metadata=sorted(set(sources).difference(known)),
-        metadata_without_file=sorted({i for folder, there in ids.items() for i in there if i not in below[folder]}),
-        duplicate_ids=sorted({i for there in ids.values() for i, n in Counter(there).items() if n > 1} | shared.keys()),
+        metadata_without_file=without_file.head(NAMED).to_list(),
+        duplicate_ids=repeated.head(NAMED).to_list(),
         ambiguous=sorted(shared),
+        ids_without_file=len(without_file),
+        ids_repeated=len(repeated),
+        broken=broken,
     )
 
 
-def _beside_recordings(name: PurePosixPath, folders: Collection[PurePosixPath]) -> str:
-    """The name that a metadata file would have in the nearest folder with recordings in it or below it."""
-    folder = name.parent
+def _unfit(
+    placed: Sequence[tuple[PurePosixPath, MetadataFile]], below: dict[PurePosixPath, dict[str, list[str]]]
+) -> tuple[pl.Series, pl.Series]:
+    """Ids without a file, and those that several rows of a folder have; each once, in order."""
+    without: list[pl.Series] = [pl.Series(dtype=pl.String)]
+    repeated: list[pl.Series] = [pl.Series(dtype=pl.String)]
+    for folder, stems in below.items():
+        ids = pl.concat([file.ids.rename("") for place, file in placed if place == folder]).drop_nulls()
+        without.append(ids.filter(~ids.is_in(pl.Series(list(stems), dtype=pl.String).implode())).rename(""))
+        repeated.append(ids.filter(ids.is_duplicated()).rename(""))
+    return pl.concat(without).unique().sort(), pl.concat(repeated).unique().sort()
+
+
+def _beside_recordings(folder: PurePosixPath, folders: Collection[PurePosixPath]) -> PurePosixPath:
+    """The nearest folder with recordings in it or below it."""
     while folder not in folders and folder != folder.parent:
         folder = folder.parent
-    return str(folder / name.name)
+    return folder
 
 
 def text(row: dict[str, Any], *names: str) -> str | None:

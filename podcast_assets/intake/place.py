@@ -10,7 +10,7 @@ from pathlib import Path
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING, list_incoming
 from podcast_assets.intake.names import BATCH_NAME, is_hidden, slug
-from podcast_assets.store import BLOCK, Store
+from podcast_assets.store import Store
 
 MANIFEST = ".placed.json"
 """Hidden file in a batch's folder that lists what was laid there from here; hidden files are no part of a batch."""
@@ -76,29 +76,24 @@ def _named(inputs: Sequence[Path]) -> dict[str, Path]:
 def _placed_before(store: Store, batch: str) -> set[str]:
     """Names of the files that were laid into the batch's folder from here; none where the batch is new."""
     arrival = list_incoming(store).arrivals.get(batch)
-    manifest = store.path(f"{INCOMING}/{batch}/{MANIFEST}")
-    placed = manifest.exists()
+    manifest = f"{INCOMING}/{batch}/{MANIFEST}"
+    placed = store.exists(manifest)
     if arrival is not None and not (placed and arrival.files[0].key.startswith(f"{batch}/")):
         there = store.path(f"{INCOMING}/{arrival.files[0].key.split('/')[0]}")
         raise BadInput(f"batch {batch}: {there} has that name, and was not put there by this command; {_INSTEAD}")
-    return set(json.loads(manifest.read_bytes())) if placed else set()
+    return set(json.loads(store.read(manifest))) if placed else set()
 
 
 def _copy(store: Store, file: Path, key: str) -> None:
-    target = store.path(key)
-    source = file.stat()
-    if target.exists():
-        there = target.stat()
-        if there.st_size == source.st_size and (not store.is_local or there.st_mtime == source.st_mtime):
-            return
-        target.unlink()
+    if store.holds(file, key):
+        return
     if store.is_local:
-        local = Path(str(target))
+        store.remove(key)
+        local = Path(str(store.path(key)))
         local.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(file.resolve(), local)
         except OSError:  # another file system, or one without hard links
             shutil.copy2(file, local)
     else:
-        with file.open("rb") as f, target.open("wb") as out:
-            shutil.copyfileobj(f, out, BLOCK)
+        store.upload(file, key)

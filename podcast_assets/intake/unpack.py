@@ -1,16 +1,20 @@
 """Take a batch apart: recordings into the store under their content, metadata read, everything else named."""
 
-from collections.abc import Iterator
+import re
+import shutil
+import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, cast
 
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.archives import Damaged, Member, Refused, archive_format, members
 from podcast_assets.intake.arrivals import INCOMING, Arrival
-from podcast_assets.intake.metadata import METADATA_SUFFIXES, MetadataFile, NotMetadata, read_metadata
+from podcast_assets.intake.limits import GENEROUS, Bomb, Limits, Meter
+from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, MetadataFile, NotMetadata, open_metadata
 from podcast_assets.intake.names import is_hidden
-from podcast_assets.store import Store, Stored
+from podcast_assets.store import BLOCK, SCRATCH_PREFIX, Store, Stored
 
 MEDIA_SUFFIXES = frozenset(
     (
@@ -21,6 +25,10 @@ MEDIA_SUFFIXES = frozenset(
 """Names that promise audio or video. What such a file really is, decoding tells."""
 
 ARCHIVE_SUFFIXES = frozenset(".tar .gz .tgz .xz .txz .bz2 .zst .zip".split())
+_INNER_ARCHIVE = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
+
+_IN_MEMORY = 32 << 20
+"""Bytes of metadata, or of an archive inside an archive; a larger one goes through a temporary file."""
 
 
 @dataclass(frozen=True)
@@ -41,58 +49,142 @@ class Unpacked:
     """Name → why it is not an episode."""
     broken: dict[str, str] = field(default_factory=dict)
     """Name → what is wrong with it; the rest of the batch goes on."""
+    identities: dict[str, str] = field(default_factory=dict)
+    """Name → episode id, where something else than name and bytes decides it."""
+    earlier: dict[str, list[str]] = field(default_factory=dict)
+    """Name → SHA-256 of other bytes that its URL gave before."""
 
 
-def unpack(store: Store, arrival: Arrival) -> Unpacked:
-    """Store every recording of a batch under its content and read its metadata; nothing that is wrong with one file stops it."""
-    result = Unpacked()
+def unpack(store: Store, arrival: Arrival, *, limits: Limits = GENEROUS, key: str = KEY) -> Unpacked:
+    """Store every recording of a batch under its content and read its metadata; nothing that is wrong with one file stops it.
+
+    Args:
+        store: where the batch lies, and its recordings go.
+        arrival: the batch.
+        limits: what each archive may unpack to.
+        key: column of the metadata that names files.
+    """
+    taking = _Taking(store, limits, key, Unpacked())
     for file in (*arrival.files, *arrival.metadata):
-        with store.path(f"{INCOMING}/{file.key}").open("rb") as stream:
-            _take_file(store, file.key, cast("BinaryIO", stream), result)
-    return result
+        with store.open(f"{INCOMING}/{file.key}") as stream:
+            taking.file(file.key, stream)
+    return taking.result
 
 
-def _take_file(store: Store, key: str, stream: BinaryIO, result: Unpacked) -> None:
-    """One file under `incoming/`: an archive is opened (one level deep), anything else is taken as it is."""
-    name = key.split("/", 1)[-1]
-    if PurePosixPath(name).suffix.lower() in ARCHIVE_SUFFIXES:
-        head = stream.read(512)
-        stream.seek(0)
-        if archive_format(head) is not None or "/" not in key:
-            prefix = f"{name}/" if "/" in key else ""
-            _take_archive(store, name, prefix, members(stream), result)
-            return
-    _take_member(store, Member(name, stream), result)
+@dataclass(frozen=True)
+class _Taking:
+    """Takes files, one by one."""
 
+    store: Store
+    limits: Limits
+    key: str
+    result: Unpacked
+    _taken: set[str] = field(default_factory=set)
+    """Names of recordings and metadata."""
+    _noted: set[str] = field(default_factory=set)
+    _times: Counter[str] = field(default_factory=Counter)
 
-def _take_archive(store: Store, name: str, prefix: str, found: Iterator[Member | Refused], result: Unpacked) -> None:
-    try:
-        for item in found:
-            member = f"{prefix}{item.name}"
-            if isinstance(item, Refused):
-                result.skipped[member] = item.reason
-                continue
-            try:
-                _take_member(store, Member(member, item.stream), result)
-            except Damaged as error:
-                result.broken[member] = f"cut off or broken in its archive {name} ({error})"
-    except Damaged as error:
-        result.broken[name] = f"the archive is truncated or broken ({error}): what came before was taken"
+    def file(self, key: str, stream: BinaryIO) -> None:
+        """One file under `incoming/`: an archive is opened, anything else is taken as it is."""
+        name = key.split("/", 1)[-1]
+        if PurePosixPath(name).suffix.lower() in ARCHIVE_SUFFIXES:
+            head = stream.read(512)
+            stream.seek(0)
+            if archive_format(head) is not None or "/" not in key:
+                self._archive(name, f"{name}/" if "/" in key else "", stream)
+                return
+        self._member(Member(name, stream))
 
-
-def _take_member(store: Store, member: Member, result: Unpacked) -> None:
-    suffix = PurePosixPath(member.name).suffix.lower()
-    if is_hidden(member.name):
-        result.skipped[member.name] = "a hidden file"
-    elif suffix in METADATA_SUFFIXES:
-        data = member.stream.read()
+    def _archive(self, name: str, prefix: str, archive: BinaryIO, meter: Meter | None = None, depth: int = 1) -> None:
+        meter = meter or Meter(self.limits, _size(archive))
         try:
-            result.metadata.append(MetadataFile(member.name, read_metadata(member.name, data)))
+            for item in members(archive, self.limits, meter):
+                member = f"{prefix}{item.name}"
+                if isinstance(item, Refused):
+                    self._note(self.result.skipped, member, item.reason)
+                    continue
+                try:
+                    if _INNER_ARCHIVE.fullmatch(member) and not is_hidden(member):
+                        self._inner(Member(member, item.stream), meter, depth + 1)
+                    else:
+                        self._member(Member(member, item.stream))
+                except Bomb:
+                    raise
+                except Damaged as error:
+                    self._note(self.result.broken, member, f"cut off or broken in its archive {name} ({error})")
+        except Bomb as error:
+            if depth > 1:
+                raise
+            self._note(self.result.broken, name, f"the archive was opened in part: {error}. What came before was taken")
+        except Damaged as error:
+            self._note(
+                self.result.broken, name, f"the archive is truncated or broken ({error}): what came before was taken"
+            )
+
+    def _inner(self, member: Member, meter: Meter, depth: int) -> None:
+        """An archive inside an archive."""
+        if depth > self.limits.depth:
+            self._note(
+                self.result.skipped,
+                member.name,
+                f"{depth - 1} archives around an archive: it is not opened; unpack one",
+            )
+            return
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY, prefix=SCRATCH_PREFIX) as copy:
+            shutil.copyfileobj(member.stream, copy, BLOCK)
+            copy.seek(0)
+            self._archive(member.name, f"{member.name}/", cast("BinaryIO", copy), meter, depth)
+
+    def _member(self, member: Member) -> None:
+        suffix = PurePosixPath(member.name).suffix.lower()
+        if is_hidden(member.name):
+            self._note(self.result.skipped, member.name, "a hidden file")
+        elif suffix not in METADATA_SUFFIXES | MEDIA_SUFFIXES:
+            self._note(self.result.skipped, member.name, "neither audio, video nor metadata by its name")
+        elif member.name in self._taken:
+            self._note(self.result.skipped, member.name, "a second file of this name: the first one was taken")
+        elif suffix in MEDIA_SUFFIXES:
+            self.result.files.append(SourceFile(member.name, self.store.put_original(member.stream, suffix)))
+            self._taken.add(member.name)
+        else:
+            self._metadata(member)
+
+    def _metadata(self, member: Member) -> None:
+        data, held = _spooled(member.stream)
+        try:
+            self.result.metadata.append(open_metadata(member.name, data, self.key, held=held))
         except NotMetadata as error:
-            result.skipped[member.name] = str(error)
+            self._note(self.result.skipped, member.name, str(error))
         except BadInput as error:
-            result.broken[member.name] = str(error)
-    elif suffix in MEDIA_SUFFIXES:
-        result.files.append(SourceFile(member.name, store.put_original(member.stream, suffix)))
-    else:
-        result.skipped[member.name] = "neither audio, video nor metadata by its name"
+            self._note(self.result.broken, member.name, str(error))
+        else:
+            self._taken.add(member.name)
+
+    def _note(self, where: dict[str, str], name: str, reason: str) -> None:
+        """Write down what became of a file; each of several of one name has its own line."""
+        line = name
+        while line in self._noted:
+            self._times[name] += 1
+            line = f"{name} ({self._times[name] + 1})"
+        self._noted.add(line)
+        where[line] = reason
+
+
+def _spooled(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
+    """The bytes of a stream, or a file with them that goes away with the object beside it."""
+    data = stream.read(_IN_MEMORY)
+    while len(data) < _IN_MEMORY and (more := stream.read(_IN_MEMORY - len(data))):
+        data += more
+    if len(data) < _IN_MEMORY:
+        return data, None
+    file = tempfile.NamedTemporaryFile(prefix=SCRATCH_PREFIX)  # noqa: SIM115  # its rows are read later
+    file.write(data)
+    shutil.copyfileobj(stream, file, BLOCK)
+    file.flush()
+    return Path(file.name), cast("IO[bytes]", file)
+
+
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, 2)
+    file.seek(0)
+    return size

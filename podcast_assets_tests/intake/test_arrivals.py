@@ -68,8 +68,7 @@ def test_times_of_files_that_are_no_times_of_arrival_do_not_count(modified: floa
     assert list(settled(there, first.waiting, now=1030, minimum_age=30).ready) == ["a"]
 
 
-def test_listing_a_store(tmp_path: Path) -> None:
-    store = Store.at(tmp_path)
+def test_listing_a_store(store: Store) -> None:
     assert list_incoming(store).arrivals == {}
     store.write("incoming/one.tar", b"x" * 7)
     store.write("incoming/two/a.mp3", b"y")
@@ -82,8 +81,8 @@ def test_listing_a_store(tmp_path: Path) -> None:
         find_arrival(store, "three")
 
 
-def test_placing_a_folder_twice_follows_its_changes(tmp_path: Path) -> None:
-    store, folder = Store.at(tmp_path / "store"), tmp_path / "My Show"
+def test_placing_a_folder_twice_follows_its_changes(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "My Show"
     (folder / "s1").mkdir(parents=True)
     (folder / "s1" / "a.mp3").write_bytes(b"a")
     (folder / "b.mp3").write_bytes(b"b")
@@ -107,8 +106,8 @@ def test_placing_what_is_not_there_says_so(tmp_path: Path) -> None:
         place(Store.at(tmp_path), [tmp_path], "A,b")
 
 
-def test_placing_leaves_alone_what_somebody_else_put_there(tmp_path: Path) -> None:
-    store, extra = Store.at(tmp_path / "store"), tmp_path / "extra.mp3"
+def test_placing_leaves_alone_what_somebody_else_put_there(store: Store, tmp_path: Path) -> None:
+    extra = tmp_path / "extra.mp3"
     extra.write_bytes(b"extra")
     store.write("incoming/show1/theirs.mp3", b"theirs")
     with pytest.raises(BadInput, match=r"batch show1: .*not put there by this command"):
@@ -121,11 +120,11 @@ def test_placing_leaves_alone_what_somebody_else_put_there(tmp_path: Path) -> No
     with pytest.raises(BadInput, match=r"somebody else put theirs.mp3"):
         (tmp_path / "theirs.mp3").write_bytes(b"other")
         place(store, [tmp_path / "theirs.mp3"], "mine")
-    assert store.path("incoming/mine/theirs.mp3").read_bytes() == b"theirs"
+    assert store.read("incoming/mine/theirs.mp3") == b"theirs"
 
 
-def test_placing_under_the_name_of_an_archive_is_refused(tmp_path: Path) -> None:
-    store, folder = Store.at(tmp_path / "store"), tmp_path / "show2"
+def test_placing_under_the_name_of_an_archive_is_refused(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "show2"
     folder.mkdir()
     (folder / "a.mp3").write_bytes(b"a")
     store.write("incoming/show2.tar", b"archive")
@@ -148,3 +147,28 @@ def test_placing_goes_on_after_it_was_cut_short(tmp_path: Path, monkeypatch: pyt
     place(store, [folder], "show")
     assert [f.key for f in find_arrival(store, "show").files] == ["show/b.mp3"]
     assert not store.exists("incoming/show/.hidden.mp3")
+
+
+@pytest.mark.parametrize("marker", ["_READY", ".ready", "_SUCCESS"])
+def test_a_folder_with_its_marker_is_ready_at_once(marker: str) -> None:
+    there = group([file("a/1.mp3", modified=10), file(f"a/{marker}", modified=10), file("b/1.mp3", modified=10)])
+    assert [f.key for f in there.arrivals["a"].files] == ["a/1.mp3"]
+    assert list(settled(there, {}, now=100, minimum_age=30).ready) == ["a"]
+
+
+def test_a_marker_older_than_a_file_says_nothing_of_it() -> None:
+    there = group([file("a/1.mp3", modified=10), file("a/2.mp3", modified=20), file("a/_READY", modified=15)])
+    first = settled(there, {}, now=100, minimum_age=30, require_ready=True)
+    assert first.ready == {}
+    assert list(settled(there, first.waiting, now=131, minimum_age=30, require_ready=True).ready) == ["a"]
+
+
+def test_where_markers_are_required_folders_wait_for_them_and_archives_do_not() -> None:
+    there = group([file("a/1.mp3"), file("b.tar")])
+    first = settled(there, {}, now=100, minimum_age=30, require_ready=True)
+    assert list(settled(there, first.waiting, now=1e9, minimum_age=30, require_ready=True).ready) == ["b"]
+
+
+def test_a_marker_is_no_change_of_its_batch() -> None:
+    without, marked = group([file("a/1.mp3")]), group([file("a/1.mp3"), file("a/_READY", modified=1e6)])
+    assert without.arrivals["a"].signature == marked.arrivals["a"].signature

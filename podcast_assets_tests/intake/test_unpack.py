@@ -56,11 +56,6 @@ def arrived(store: Store, name: str, data: bytes) -> Unpacked:
     return unpack(store, find_arrival(store, name.split("/")[0].split(".")[0]))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("name", "pack"),
     [
@@ -76,7 +71,7 @@ def store(tmp_path: Path) -> Store:
 def test_archives_are_told_by_their_first_bytes(store: Store, name: str, pack) -> None:
     found = arrived(store, name, pack(MEMBERS))
     assert [f.name for f in found.files] == ["a.mp3", "sub/b.m4a"]
-    assert [store.path(f.stored.key).read_bytes() for f in found.files] == [MEMBERS["a.mp3"], MEMBERS["sub/b.m4a"]]
+    assert [store.read(f.stored.key) for f in found.files] == [MEMBERS["a.mp3"], MEMBERS["sub/b.m4a"]]
     assert list(found.skipped) == ["notes.txt"]
     assert found.broken == {}
 
@@ -138,7 +133,7 @@ def test_metadata_join_says_what_did_not_fit(store: Store) -> None:
     [("m.csv", b"meta_id,title\n007,Bond\n"), ("m.jsonl", b'{"meta_id": "007", "title": "Bond"}\n')],
 )
 def test_metadata_formats_keep_ids_as_text(name: str, data: bytes) -> None:
-    assert metadata.read_metadata(name, data).row(0) == ("007", "Bond")
+    assert dict(metadata.open_metadata(name, data).rows(["007"])) == {"007": {"meta_id": "007", "title": "Bond"}}
 
 
 def test_a_broken_metadata_file_is_a_failure_and_another_table_is_skipped(store: Store) -> None:
@@ -311,11 +306,12 @@ def test_odd_ids_are_the_fault_of_their_file(store: Store, ids: list[object]) ->
     assert [f.name for f in found.files] == ["a.mp3"]
     assert "m.parquet" in found.broken["m.parquet"]
     with pytest.raises(BadInput):
-        metadata.read_metadata("m.parquet", buffer.getvalue())
+        metadata.open_metadata("m.parquet", buffer.getvalue())
 
 
 def rows_of(name: str, **titles: str) -> MetadataFile:
-    return MetadataFile(name, pl.DataFrame({"meta_id": list(titles), "title": list(titles.values())}))
+    table = pl.DataFrame({"meta_id": list(titles), "title": list(titles.values())})
+    return metadata.open_metadata(name, table.write_csv().encode())
 
 
 def test_metadata_in_a_folder_are_about_that_folder() -> None:

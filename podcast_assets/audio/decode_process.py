@@ -1,0 +1,196 @@
+"""Working audio made in another process, so that a file that crashes a codec, or makes it hang, costs that file and no run.
+
+The process is `decode_worker.py`, which writes down the protocol. It does one recording after the other: a good one costs two
+lines through a pipe more than in this process.
+"""
+
+import json
+import math
+import os
+import queue
+import selectors
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import IO, Any
+
+from podcast_assets.audio import errors
+from podcast_assets.audio.errors import AudioError, CorruptAudio
+from podcast_assets.audio.headers import Probe
+from podcast_assets.audio.ingest import Working
+from podcast_assets.audio.opus_copy import OpusDiffers
+
+STALL_SECONDS = 120.0
+"""Without a sign of life: a recording gives one each second, however slow the machine is."""
+_END_SECONDS = 5.0
+_PACKAGE = Path(__file__).parents[2]
+_CODEC_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGSYS}
+"""By which broken code ends. Others come from outside, such as the kernel's SIGKILL where memory is short."""
+
+
+class DecoderStuck(RuntimeError):
+    """A decoder gave no sign of life; it was ended."""
+
+
+class DecoderLost(RuntimeError):
+    """The decoding process was ended from outside."""
+
+
+class DecoderFailed(RuntimeError):
+    """Something else went wrong there; the message says what."""
+
+
+_idle: "queue.LifoQueue[_Process]" = queue.LifoQueue()
+
+
+def make_working_apart(
+    source: Path,
+    target: Path,
+    *,
+    opus: Path | None = None,
+    bit_rate: int = 0,
+    longest: float = math.inf,
+    stall: float = STALL_SECONDS,
+) -> Working:
+    """As `make_working`, in another process. May be called from several threads at once: each has a process of its own.
+
+    Args:
+        source: the media file.
+        target: where the working audio goes.
+        opus: where its copy in Opus goes; None for none.
+        bit_rate: of that copy, bit/s.
+        longest: seconds that are decoded at most.
+        stall: seconds without a sign of life after which the process is ended.
+
+    Raises:
+        AudioError: as `make_working`; CorruptAudio too where the file crashes the decoder.
+        DecoderStuck: there was no sign of life.
+        DecoderLost: the process was killed.
+        OpusDiffers: the copy does not last as long as the audio.
+        OSError: a path cannot be opened, or nothing more can be written.
+    """
+    request = {
+        "source": str(source),
+        "target": str(target),
+        "opus": opus and str(opus),
+        "bit_rate": bit_rate,
+        "longest": longest,
+    }
+    try:
+        process = _idle.get_nowait()
+    except queue.Empty:
+        process = _Process()
+    try:
+        reply = process.ask(request, stall)
+    except BaseException:
+        process.close()
+        raise
+    _idle.put(process)
+    if "error" in reply:
+        raise _error(reply)
+    made = reply["done"]
+    return Working(**made | {"probe": Probe(**made["probe"])})
+
+
+class _Process:
+    """A decoding process: started when it is first asked, and again where it has ended because nobody asked."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end: Any = None
+
+    def ask(self, request: dict[str, Any], stall: float) -> dict[str, Any]:
+        """The reply; raises as `make_working_apart` where the process ends instead."""
+        line = json.dumps(request).encode() + b"\n"
+        process = self._running()
+        try:
+            _write(process, line)
+        except BrokenPipeError:  # it was just about to end by itself
+            self.close()
+            process = self._running()
+            _write(process, line)
+        assert process.stdout is not None
+        while said := _line(process.stdout, stall):
+            reply = json.loads(said)
+            if "progress" not in reply:
+                return reply
+        raise _died(process.wait())
+
+    def close(self) -> None:
+        """End the process, whatever it is at."""
+        if self._process is not None:
+            self._end()
+            self._process = None
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "podcast_assets.audio.decode_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # each process decodes in one thread; thread pools of numpy's would only take address space
+                env=os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            )
+            self._end = weakref.finalize(self, _finish, self._process)
+        return self._process
+
+
+def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line)
+    process.stdin.flush()
+
+
+def _line(stream: IO[bytes], stall: float) -> bytes:
+    """The next line; nothing at the end."""
+    line, until = b"", time.monotonic() + stall
+    with selectors.DefaultSelector() as selector:  # select() knows no file descriptors above 1,023
+        selector.register(stream, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            if not selector.select(max(0.0, until - time.monotonic())):
+                raise DecoderStuck(f"no sign of life from its decoder for {stall:g} s: the process was ended")
+            part = os.read(stream.fileno(), 1 << 16)
+            if not part:
+                return b""
+            line += part
+    return line.rsplit(b"\n", 2)[-2]  # of several that came at once the last: those before say only that it lives
+
+
+def _died(code: int) -> Exception:
+    if code >= 0:
+        return DecoderFailed(f"its decoding process ended with exit code {code}")
+    ended_by = signal.Signals(-code)
+    if ended_by in _CODEC_SIGNALS:
+        return CorruptAudio(f"crashes its decoder ({ended_by.name}): the file is damaged, or made to do so")
+    return DecoderLost(f"its decoding process was killed ({ended_by.name}); is memory short?")
+
+
+def _error(reply: dict[str, Any]) -> Exception:
+    """What was raised there, as it would have been here."""
+    name, message = reply["error"], reply["message"]
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, AudioError):
+        return kind(message)
+    if name == OpusDiffers.__name__:
+        return OpusDiffers(message)
+    if reply["errno"] is not None:
+        return OSError(reply["errno"], message)
+    error = DecoderFailed(f"{name}: {message}")
+    error.add_note(reply["traceback"])
+    return error
+
+
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait(_END_SECONDS)
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            try:
+                stream.close()
+            except BrokenPipeError:  # a request that it did not read
+                continue

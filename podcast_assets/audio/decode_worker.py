@@ -1,0 +1,92 @@
+"""Decodes recordings in a process of its own, for `decode_process` in another one.
+
+It reads one JSON object per line from its standard input and writes JSON lines to its standard output. A request:
+  {"source": "file", "target": "file for the working audio", "opus": "file" or null, "bit_rate": bit/s, "longest": seconds}
+→ {"progress": true} now and then, and at its end
+  {"done": fields of `Working`} or {"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
+It ends when its input is closed, and by itself when nothing has been asked of it for a while.
+"""
+
+import contextlib
+import io
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from typing import Any, BinaryIO, TextIO, cast
+
+from podcast_assets.audio.ingest import OpusCopy, make_working
+
+MEMORY = 4 << 30
+"""Bytes of address space. Good recordings of any length take a tenth of it; a damaged header may ask for anything."""
+IDLE_SECONDS = 60.0
+_PROGRESS_SECONDS = 1.0
+
+
+class _Target(io.BufferedRandom):
+    """A file that remembers that a write failed: libsndfile, whose callback it is, goes on as if nothing had been."""
+
+    trouble: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.trouble = error
+            raise
+
+
+def answer(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
+    """Do one recording."""
+    told = time.monotonic()
+
+    def progress() -> None:
+        nonlocal told
+        if time.monotonic() - told >= _PROGRESS_SECONDS:
+            told = time.monotonic()
+            print('{"progress": true}', file=tell, flush=True)
+
+    opus = OpusCopy(request["opus"], request["bit_rate"]) if request["opus"] else None
+    with _Target(io.FileIO(request["target"], "w+")) as target:
+        try:
+            file = cast("BinaryIO", target)
+            working = make_working(request["source"], file, opus=opus, longest=request["longest"], progress=progress)
+            target.flush()
+        finally:
+            if target.trouble is not None:
+                raise target.trouble  # whatever else was raised follows from it
+    return {"done": asdict(working)}
+
+
+def main() -> None:
+    """Answer requests until there are none."""
+    tell = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the one who asks
+    with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    while select.select([sys.stdin], [], [], IDLE_SECONDS)[0] and (line := sys.stdin.readline()):
+        try:
+            reply = answer(json.loads(line), tell)
+        except MemoryError:
+            limit = f"needs more than {MEMORY >> 30} GiB of memory to be decoded: the file is damaged"
+            reply = {"error": "CorruptAudio", "message": limit, "errno": None, "traceback": ""}
+        except Exception as error:
+            reply = {
+                "error": type(error).__name__,
+                "message": str(error),
+                "errno": getattr(error, "errno", None),
+                "traceback": traceback.format_exc(),
+            }
+        print(json.dumps(reply), file=tell, flush=True)
+
+
+if __name__ == "__main__":
+    main()

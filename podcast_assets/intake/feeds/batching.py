@@ -1,0 +1,87 @@
+"""New episodes become batches: lists of URLs under `incoming/`, as soon as there are enough, or some have waited long enough.
+
+Which episode goes into which batch is written down before any list is, so that a crash in between gives the same lists again.
+"""
+
+import datetime
+import hashlib
+import json
+from collections.abc import Sequence
+
+import polars as pl
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.arrivals import INCOMING
+from podcast_assets.intake.links import write_list
+from podcast_assets.schema import PENDING, empty
+from podcast_assets.store import Store
+
+EPISODES, HOURS = 64, 40.0
+"""A batch is full with so many episodes, or so many hours of them."""
+_UNKNOWN_SECONDS = 3600.0
+"""Length of an episode whose feed says none."""
+_KEY = "feed_state/pending.parquet"
+
+
+def pending(store: Store) -> pl.DataFrame:
+    """Episodes that wait.
+
+    Raises:
+        BadInput: they were written by another version: they would be lost, were they taken for none.
+    """
+    found = store.read_table(_KEY, PENDING)
+    if found is None and store.exists(_KEY):
+        raise BadInput(f"{store.path(_KEY)} was written by another version: let that one put its episodes into batches")
+    return empty(PENDING) if found is None else found
+
+
+def add(store: Store, rows: pl.DataFrame) -> None:
+    """Let episodes wait, those that do not yet."""
+    before = pending(store)
+    fresh = rows.unique("episode_id", keep="first", maintain_order=True).join(before, on="episode_id", how="anti")
+    if not fresh.is_empty():
+        store.write_table(_KEY, pl.concat([before, fresh]))
+
+
+def seal(store: Store, *, now: datetime.datetime, wait: datetime.timedelta) -> list[str]:
+    """Write the lists of all batches that are ready; gives their names."""
+    waiting = pending(store)
+    assigned = assign(waiting, now=now, wait=wait)
+    if assigned["batch"].null_count() < assigned.height and not assigned.equals(waiting):
+        store.write_table(_KEY, assigned)
+    ready = assigned.filter(pl.col("batch").is_not_null())
+    names: list[str] = []
+    for name, rows in ready.group_by("batch", maintain_order=True):
+        key = f"{INCOMING}/{name[0]}.jsonl"
+        if not store.exists(key):  # else the crash came after it was written: what lies there is never modified
+            store.write(key, write_list(json.loads(row) for row in rows["row"]))
+        names.append(str(name[0]))
+    if names:
+        store.write_table(_KEY, assigned.filter(pl.col("batch").is_null()))
+    return names
+
+
+def assign(waiting: pl.DataFrame, *, now: datetime.datetime, wait: datetime.timedelta) -> pl.DataFrame:
+    """Episodes with the batch of each that is ready, in the order in which they were found; pure."""
+    rows = waiting.sort("found_at", "episode_id")
+    batches: list[str | None] = rows["batch"].to_list()
+    group: list[int] = []
+    seconds = 0.0
+    for index, (batch, length) in enumerate(rows.select("batch", "seconds").iter_rows()):
+        if batch is not None:
+            continue
+        group.append(index)
+        seconds += length or _UNKNOWN_SECONDS
+        if len(group) >= EPISODES or seconds >= HOURS * 3600:
+            _close(rows, group, batches)
+            group, seconds = [], 0.0
+    if group and now - rows["found_at"][group[0]] >= wait:
+        _close(rows, group, batches)
+    return rows.with_columns(pl.Series("batch", batches, dtype=pl.String))
+
+
+def _close(rows: pl.DataFrame, group: Sequence[int], batches: list[str | None]) -> None:
+    found_at = rows["found_at"][group[0]]
+    digest = hashlib.sha256("\n".join(rows["episode_id"][i] for i in group).encode()).hexdigest()[:8]
+    for index in group:
+        batches[index] = f"feeds-{found_at:%Y%m%d}-{digest}"

@@ -1,0 +1,202 @@
+"""Follow all feeds: look at those that are due, note what their publishers allow, and let new episodes wait for a batch."""
+
+import datetime
+import json
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.intake import rights
+from podcast_assets.intake.feeds import batching
+from podcast_assets.intake.feeds.feed import Feed, Item
+from podcast_assets.intake.feeds.poll import Look, look
+from podcast_assets.intake.feeds.subscriptions import Subscription, Subscriptions, name_of
+from podcast_assets.intake.languages import language_code
+from podcast_assets.intake.urls import shown
+from podcast_assets.intake.web import Web
+from podcast_assets.schema import FEED_STATE, PENDING, RIGHTS, empty, table
+from podcast_assets.store import Store
+
+_KEY = "feed_state/feeds.parquet"
+_BLOCKED = "its publisher blocks it"
+
+
+@dataclass
+class Followed:
+    """What a round did."""
+
+    looked: int = 0
+    changed: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    """Feed, without its secrets → what was wrong."""
+    new_episodes: int = 0
+    batches: list[str] = field(default_factory=list)
+    next_due: datetime.datetime | None = None
+    """When there is something to do again; None for at once."""
+
+
+@dataclass(frozen=True)
+class Following:
+    """How feeds are followed."""
+
+    hours: float
+    """Between two looks at a feed whose list says nothing else."""
+    wait: datetime.timedelta
+    """How long new episodes wait at most for others to fill their batch."""
+    newest: int | None
+    at_once: int
+    seconds: float
+    """After which a round begins to look at no further feed."""
+
+
+def follow(store: Store, web: Web, feeds: Subscriptions, how: Following, *, now: datetime.datetime) -> Followed:
+    """One round over the feeds that are due, the longest due first.
+
+    What a feed has is noted before it is noted that it was looked at: after a crash it is looked at again.
+
+    Raises:
+        OSError: the store is full or read-only.
+    """
+    states = states_of(store)
+    known = {row["feed"]: row for row in states.iter_rows(named=True)}
+    due = sorted(
+        (s for s in feeds.feeds.values() if _due(known.get(s.key), now)), key=lambda s: _since(known.get(s.key), now)
+    )
+    result = Followed()
+    waiting: list[dict[str, Any]] = []
+    noted: list[tuple[str, pl.DataFrame]] = []
+    for subscription, found in _looks(web, due, known, how, now):
+        result.looked += 1
+        known[subscription.key] = found.state
+        if found.state["message"]:
+            result.failed[name_of(subscription)] = found.state["message"]
+        if found.feed is not None:
+            result.changed += 1
+            rows, new = _judge(store, subscription, found.feed, how, now)
+            noted.append((found.feed.guid, rows))
+            waiting += new
+    if waiting:
+        batching.add(store, table(waiting, PENDING))
+        result.new_episodes = len(waiting)
+    for guid, rows in noted:
+        rights.note(store, guid, rows)
+    if result.looked:
+        kept = [row for key, row in known.items() if key in feeds.feeds]
+        store.write_table(_KEY, table(kept, FEED_STATE))
+    result.batches = batching.seal(store, now=now, wait=how.wait)
+    result.next_due = _next(store, feeds, known, how)
+    return result
+
+
+def states_of(store: Store) -> pl.DataFrame:
+    """What is remembered of each feed."""
+    found = store.read_table(_KEY, FEED_STATE)
+    return empty(FEED_STATE) if found is None else found
+
+
+def _looks(
+    web: Web, due: list[Subscription], known: dict[str, dict[str, Any]], how: Following, now: datetime.datetime
+) -> Iterable[tuple[Subscription, Look]]:
+    """Looks at feeds, several at once, until the time of a round is over; the others are the next round's.
+
+    So are those at a host that says that it has too much to do: thousands of feeds may lie there.
+    """
+    until = time.monotonic() + how.seconds
+    busy: set[str] = set()
+
+    def one(subscription: Subscription) -> Look | None:
+        host = name_of(subscription).split("/")[2:3]
+        if time.monotonic() >= until or busy.intersection(host):
+            return None
+        found = look(web, subscription, known.get(subscription.key), now=now, hours=how.hours)
+        if found.busy:
+            busy.update(host)
+        return found
+
+    with ThreadPoolExecutor(how.at_once, thread_name_prefix="feeds") as pool:
+        for subscription, found in zip(due, pool.map(one, due), strict=True):
+            if found is not None:
+                yield subscription, found
+
+
+def _judge(
+    store: Store, subscription: Subscription, feed: Feed, how: Following, now: datetime.datetime
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """The ledger's rows of a feed's episodes, and those of them that are to be taken now."""
+    taken = set(rights.latest(store, feed.guid).filter("taken")["episode_id"])
+    ledger, new = [], []
+    newest = subscription.newest or how.newest
+    for item in sorted(feed.items, key=_age, reverse=True)[:newest]:
+        identity = feed.episode_id(item)
+        blocked = item.rights.blocked and not subscription.take_blocked
+        if identity not in taken and not blocked:
+            new.append(_waiting(subscription, feed, item, now))
+        ledger.append(_noted(subscription, feed, item, now, taken=identity in taken or not blocked))
+    return table(ledger, RIGHTS), new
+
+
+def _age(item: Item) -> datetime.datetime:
+    return item.published or datetime.datetime.min.replace(tzinfo=datetime.UTC)
+
+
+def _waiting(subscription: Subscription, feed: Feed, item: Item, now: datetime.datetime) -> dict[str, Any]:
+    row = feed.row(item, subscription.url)
+    given = {"language": language_code(subscription.language), "license": subscription.license}
+    row |= {name: value for name, value in given.items() if value}
+    return {
+        "episode_id": feed.episode_id(item),
+        "found_at": now,
+        "batch": None,
+        "seconds": item.seconds,
+        "row": json.dumps(row, ensure_ascii=False),
+    }
+
+
+def _noted(
+    subscription: Subscription, feed: Feed, item: Item, now: datetime.datetime, *, taken: bool
+) -> dict[str, Any]:
+    said = item.rights
+    return {
+        "episode_id": feed.episode_id(item),
+        "podcast_guid": feed.guid,
+        "guid": item.guid,
+        "podcast": feed.title,
+        "title": item.about.get("title"),
+        "feed": name_of(subscription),
+        "source": shown(item.url),
+        "license": subscription.license or said.license,
+        "license_url": said.license_url,
+        "copyright": said.copyright,
+        "medium": said.medium,
+        "locked": said.locked,
+        "blocked": said.blocked,
+        "explicit": said.explicit,
+        "taken": taken,
+        "reason": None if taken else _BLOCKED,
+        "observed_at": now,
+    }
+
+
+def _due(state: dict[str, Any] | None, now: datetime.datetime) -> bool:
+    return state is None or state["due_at"] <= now
+
+
+def _since(state: dict[str, Any] | None, now: datetime.datetime) -> datetime.datetime:
+    """Since when it is due; a feed that nobody has looked at comes after those that are overdue."""
+    return now if state is None else state["due_at"]
+
+
+def _next(
+    store: Store, feeds: Subscriptions, known: dict[str, dict[str, Any]], how: Following
+) -> datetime.datetime | None:
+    if feeds.feeds.keys() - known.keys():
+        return None
+    dues = [known[key]["due_at"] for key in feeds.feeds]
+    open_since = batching.pending(store).filter(pl.col("batch").is_null())["found_at"].min()
+    if isinstance(open_since, datetime.datetime):
+        dues.append(open_since + how.wait)
+    return min(dues, default=datetime.datetime.max.replace(tzinfo=datetime.UTC))

@@ -1,0 +1,133 @@
+"""The Podcasting 2.0 namespace for feedparser, which by itself keeps only the last of several tags, and of its halves only one.
+
+feedparser is the parser because it reads what feeds are: broken XML (by a second, forgiving parser), wrong or missing encodings,
+RSS 0.9 to 2.0 and Atom, with iTunes, Dublin Core, Media RSS and Creative Commons. podcastparser is faster, but gives up at the
+first `&nbsp;`, and knows a fifth of this namespace.
+"""
+
+import re
+from io import BytesIO
+from typing import Any
+from xml.parsers import expat
+
+import feedparser
+import feedparser.api
+from feedparser.util import FeedParserDict
+
+from podcast_assets.errors import BadInput
+
+_URIS = (
+    "https://podcastindex.org/namespace/1.0",
+    "https://github.com/Podcastindex-org/podcast-namespace/blob/main/docs/1.0.md",
+)
+_WITH_TEXT = ("person", "license", "locked", "block", "txt")
+_EMPTY = ("transcript", "chapters")
+"""Tags that are kept, each as a list of {attributes, text} under `podcast_<tag>_all`. podcast:value and its like are not."""
+_DEEPEST, _MOST_ATTRIBUTES = 100, 100
+"""Of what people write in feeds. feedparser's time grows with the square of a tag's attributes."""
+_LONGEST_TAG = re.compile(rb"<[^<>]{100000}")
+
+
+class NotAFeed(BadInput):
+    """It is no feed, or none that anybody would read."""
+
+
+class _Podcasting:
+    """Handlers of tags, as feedparser finds them by name."""
+
+    _live = 0
+
+    def _start_podcast_liveitem(self: Any, attrs: dict[str, str]) -> None:
+        """A broadcast to come has titles, people and an enclosure of its own: none of them is the podcast's."""
+        self._live += 1
+        self.inentry = 1
+        self.entries.append(FeedParserDict(podcast_live=True))
+
+    def _end_podcast_liveitem(self: Any) -> None:
+        self._live -= 1
+        self.inentry = 0
+
+    def _end_itunes_explicit(self: Any) -> None:
+        """As it is: feedparser knows neither true nor false."""
+        self._get_context()["explicit_text"] = self.pop("itunes_explicit")
+
+    def _end_itunes_block(self: Any) -> None:
+        self._get_context()["block_text"] = self.pop("itunes_block")
+
+
+def _start(tag: str, self: Any, attrs: dict[str, str]) -> None:
+    self._get_context().setdefault(f"podcast_{tag}_all", []).append({k: v for k, v in attrs.items() if ":" not in k})
+    if tag in _WITH_TEXT:
+        self.push(f"podcast_{tag}", 1)
+
+
+def _end(tag: str, self: Any) -> None:
+    text = self.pop(f"podcast_{tag}") if tag in _WITH_TEXT else None
+    found = self._get_context().get(f"podcast_{tag}_all")
+    if found and text:
+        found[-1]["text"] = text.strip()
+
+
+for _tag in (*_WITH_TEXT, *_EMPTY):
+    setattr(_Podcasting, f"_start_podcast_{_tag}", lambda self, attrs, tag=_tag: _start(tag, self, attrs))
+    setattr(_Podcasting, f"_end_podcast_{_tag}", lambda self, tag=_tag: _end(tag, self))
+
+_NAMESPACES = feedparser.api.StrictFeedParser.namespaces | dict.fromkeys(_URIS, "podcast")
+_STRICT, _LOOSE = (
+    type(f"Podcasting{base.__name__}", (_Podcasting, base), {"namespaces": _NAMESPACES, "_matchnamespaces": {}})
+    for base in (feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser)
+)
+# feedparser composes its parsers when it is imported, and has no other place to add a namespace
+feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser = _STRICT, _LOOSE
+
+
+def parsed(data: bytes, content_type: str | None) -> dict[str, Any]:
+    """A feed as feedparser gives it, with the Podcasting 2.0 tags.
+
+    Nothing outside the data is read: feedparser takes declarations of entities out, and expat refuses what would grow.
+
+    Args:
+        data: the feed.
+        content_type: what the server says of it, the encoding perhaps.
+
+    Raises:
+        NotAFeed: it is none.
+    """
+    _refuse_monsters(data)
+    # no address is given: feedparser would join it with guids too
+    headers = {"content-type": content_type} if content_type else {}
+    try:
+        found = feedparser.parse(
+            BytesIO(data), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
+        )
+    except Exception as error:  # of what strangers send, any part of a parser may fail
+        raise NotAFeed(f"it cannot be read as a feed: {type(error).__name__}") from error
+    if not found.get("version") and not found["entries"]:
+        raise NotAFeed("it is no feed")
+    return found
+
+
+def _refuse_monsters(data: bytes) -> None:
+    """Refuse what takes a parser hours. What comes after the first error in the XML only the length of its tags bounds."""
+    if _LONGEST_TAG.search(data):
+        raise NotAFeed("it has a tag of more than 100,000 bytes")
+    depth = 0
+
+    def start(_name: str, attributes: list[str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST or len(attributes) > 2 * _MOST_ATTRIBUTES:
+            raise NotAFeed(f"it has tags more than {_DEEPEST} deep, or with more than {_MOST_ATTRIBUTES} attributes")
+
+    def end(_name: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser = expat.ParserCreate()
+    parser.ordered_attributes = True
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    try:
+        parser.Parse(data, True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        if isinstance(error, NotAFeed):
+            raise

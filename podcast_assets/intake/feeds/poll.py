@@ -1,0 +1,135 @@
+"""One look at one feed: whether it has changed, what is in it, and when to look again."""
+
+import datetime
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.download import named, retry_after
+from podcast_assets.intake.feeds.feed import Feed, read_feed
+from podcast_assets.intake.feeds.subscriptions import Subscription, name_of
+from podcast_assets.intake.urls import shown
+from podcast_assets.intake.web import Answer, Budget, Transient, Web
+
+log = logging.getLogger(__name__)
+
+LARGEST = 50_000_000
+"""Bytes of a feed; the longest that people publish have ten million."""
+SECONDS = 20.0
+"""That a feed may take: a tick of the sensor has 60."""
+LONGEST_DAYS = 7.0
+"""Between two looks at a feed that fails, or that is complete."""
+_SPREAD = 0.1
+"""Share of its interval by which a feed is looked at earlier, so that those which are added together do not stay together."""
+_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class _Busy(Transient):
+    """A host has too much to do."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a feed gave: its new state, and its content where it has changed."""
+
+    state: dict[str, Any]
+    feed: Feed | None = None
+    busy: bool = False
+    """Its host wants to be left alone."""
+
+
+def look(
+    web: Web, subscription: Subscription, before: Mapping[str, Any] | None, *, now: datetime.datetime, hours: float
+) -> Look:
+    """Ask for a feed, unless it is as it was.
+
+    Args:
+        web: to ask.
+        subscription: the feed.
+        before: its row of the last look; None for the first.
+        now: the time.
+        hours: between two looks, where its list says nothing else.
+    """
+    state: dict[str, Any] = dict(before) if before else _unknown(subscription)
+    state |= {"checked_at": now}
+    every = subscription.hours or hours
+    try:
+        with web.get(subscription.url, _conditions(state), Budget(SECONDS)) as answer:
+            if answer.status == HTTPStatus.NOT_MODIFIED:
+                return Look(state | _fine(subscription, now, every))
+            if answer.status != HTTPStatus.OK:
+                raise _refusal(answer, now)
+            data = _body(answer)
+            feed = read_feed(data, subscription.url, answer.headers.get("Content-Type"))
+    except _Busy as error:
+        return Look(state | _failed(state, error, now, every), busy=True)
+    except (Transient, BadInput) as error:
+        return Look(state | _failed(state, error, now, every))
+    except Exception as error:  # one feed that nobody had thought of keeps no other from being followed
+        log.exception("feed %s", name_of(subscription))
+        return Look(state | _failed(state, error, now, every))
+    found = {
+        "title": feed.title,
+        "moved_to": shown(moved) if (moved := feed.moved_to or answer.moved_to) else None,
+        "etag": answer.headers.get("ETag"),
+        "last_modified": answer.headers.get("Last-Modified"),
+        "episodes": len(feed.items),
+    }
+    every = LONGEST_DAYS * 24 if feed.complete else every
+    return Look(state | found | _fine(subscription, now, every), feed)
+
+
+def _unknown(subscription: Subscription) -> dict[str, Any]:
+    return {
+        "feed": subscription.key,
+        "shown": name_of(subscription),
+        "title": None,
+        "moved_to": None,
+        "etag": None,
+        "last_modified": None,
+        "checked_at": None,
+        "due_at": None,
+        "failures": 0,
+        "message": None,
+        "episodes": None,
+    }
+
+
+def _conditions(state: Mapping[str, Any]) -> dict[str, str]:
+    headers = {"If-None-Match": state["etag"], "If-Modified-Since": state["last_modified"]}
+    return {"Accept-Encoding": "gzip", **{name: value for name, value in headers.items() if value}}
+
+
+def _body(answer: Answer) -> bytes:
+    parts, size = [], 0
+    for block in answer.blocks():
+        parts.append(block)
+        size += len(block)
+        if size > LARGEST:
+            raise BadInput(f"it has more than {LARGEST:,} bytes")
+    return b"".join(parts)
+
+
+def _refusal(answer: Answer, now: datetime.datetime) -> Exception:
+    words = f"it answers {named(answer.status)}"
+    wait = retry_after(answer.headers.get("Retry-After"), now=now.timestamp())
+    return (_Busy if answer.status in _BUSY else Transient)(words, wait)
+
+
+def _fine(subscription: Subscription, now: datetime.datetime, hours: float) -> dict[str, Any]:
+    early = int(hashlib.sha256(subscription.key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF * _SPREAD
+    return {"due_at": now + datetime.timedelta(hours=hours * (1 - early)), "failures": 0, "message": None}
+
+
+def _failed(state: Mapping[str, Any], error: Exception, now: datetime.datetime, hours: float) -> dict[str, Any]:
+    """Later and later while it fails; a feed that is gone may come back, and is looked for once a week."""
+    failures = state["failures"] + 1
+    wait = datetime.timedelta(hours=min(hours * 2 ** min(failures - 1, 16), LONGEST_DAYS * 24))
+    asked = error.retry_after if isinstance(error, Transient) else None
+    if asked is not None:
+        wait = max(wait, datetime.timedelta(seconds=min(asked, LONGEST_DAYS * 86_400)))
+    return {"due_at": now + wait, "failures": failures, "message": str(error) or type(error).__name__}

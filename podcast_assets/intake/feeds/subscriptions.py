@@ -1,0 +1,173 @@
+"""Which feeds there are: `feeds/*.opml`, `*.csv`, `*.parquet`, and PodcastIndex's dump, `*.db`, in the store."""
+
+import contextlib
+import functools
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Any
+from xml.parsers import expat
+
+import polars as pl
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.metadata import text
+from podcast_assets.intake.urls import shown, url_key
+from podcast_assets.storage.protocol import Entry
+from podcast_assets.store import Store
+
+FOLDER = "feeds"
+_URL = ("url", "feed_url", "feed", "rss", "xmlurl")
+"""Columns that a feed's URL may be in, in any case."""
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A feed that is followed, with what its list says of it."""
+
+    url: str = field(repr=False)
+    language: str | None = None
+    """Goes before the feed's own."""
+    license: str | None = None
+    """Goes before the feed's own: what the publisher agreed to."""
+    hours: float | None = None
+    """Between two looks."""
+    newest: int | None = None
+    take_blocked: bool = False
+    """Its publisher agreed: itunes:block and podcast:block do not count."""
+
+    @property
+    def key(self) -> str:
+        """Identifies it without giving its URL away."""
+        return url_key(self.url)
+
+
+@dataclass
+class Subscriptions:
+    """All feeds of all lists, and what is wrong with a list."""
+
+    feeds: dict[str, Subscription] = field(default_factory=dict)
+    """By key."""
+    troubles: dict[str, str] = field(default_factory=dict)
+    """Name of a list → what is wrong with it."""
+    signature: str = ""
+    """Changes when a list changes."""
+
+
+def signature(store: Store) -> str:
+    """Of the lists, by name, size and time."""
+    lines = [f"{e.key} {e.bytes} {e.modified}" for e in _lists(store)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def subscriptions(store: Store) -> Subscriptions:
+    """All feeds that the lists name; the first list that names one counts.
+
+    Raises:
+        OSError: the store cannot be listed.
+    """
+    return _read(store, signature(store))
+
+
+@functools.lru_cache(maxsize=1)
+def _read(store: Store, version: str) -> Subscriptions:
+    """The lists, as long as they are as they were: a tick of the sensor would else read ten thousand feeds anew each time."""
+    result = Subscriptions(signature=version)
+    for entry in _lists(store):
+        try:
+            with store.local_copy(entry.key) as local:
+                rows = list(_rows(local.suffix.lower(), local.read_bytes, str(local)))
+        except BadInput as error:
+            result.troubles[_name(entry)] = str(error)
+            continue
+        for row in rows:
+            lowered = {str(k).lower(): v for k, v in row.items()}
+            url = text(lowered, *_URL)
+            if url and str(lowered.get("dead") or 0) in ("0", "False", "false"):
+                found = _subscription(url.strip(), lowered)
+                result.feeds.setdefault(found.key, found)
+        if not rows:
+            result.troubles[_name(entry)] = "it names no feed"
+    return result
+
+
+def _lists(store: Store) -> list[Entry]:
+    found = (e for e in store.list(FOLDER) if e.key.count("/") == 1 and not _name(e).startswith("."))
+    return sorted((e for e in found if PurePosixPath(e.key).suffix.lower() in _READERS), key=lambda e: e.key)
+
+
+def _name(entry: Entry) -> str:
+    return entry.key.rsplit("/", 1)[-1]
+
+
+def _subscription(url: str, row: dict[str, Any]) -> Subscription:
+    def number(name: str) -> float | None:
+        value = text(row, name)
+        try:
+            return float(value) if value is not None and float(value) > 0 else None
+        except ValueError:
+            return None
+
+    newest = number("newest")
+    return Subscription(
+        url=url,
+        language=text(row, "language"),
+        license=text(row, "license"),
+        hours=number("hours"),
+        newest=int(newest) if newest else None,
+        take_blocked=str(row.get("take_blocked") or "").lower() in ("true", "yes", "1"),
+    )
+
+
+def _rows(suffix: str, read: Any, path: str) -> Iterable[Mapping[str, Any]]:
+    try:
+        return _READERS[suffix](path if suffix == ".db" else read())
+    except (
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        sqlite3.Error,
+        expat.ExpatError,
+        ValueError,
+    ) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"it cannot be read as {suffix[1:]}: {why}") from error
+
+
+def _opml(data: bytes) -> list[dict[str, str]]:
+    """Outlines with an `xmlUrl`, however deep (https://opml.org/spec2.opml#subscriptionLists)."""
+    found: list[dict[str, str]] = []
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        lowered = {k.lower(): v for k, v in attributes.items()}
+        if name.lower() == "outline" and lowered.get("xmlurl"):
+            found.append({"xmlurl": lowered["xmlurl"]})
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.Parse(data, True)
+    return found
+
+
+def _csv(data: bytes) -> list[dict[str, Any]]:
+    return list(pl.read_csv(data, infer_schema=False).iter_rows(named=True)) if data.strip() else []
+
+
+def _parquet(data: bytes) -> list[dict[str, Any]]:
+    return list(pl.read_parquet(BytesIO(data)).iter_rows(named=True))
+
+
+def _podcastindex(path: str) -> list[dict[str, Any]]:
+    """Its table `podcasts` (https://public.podcastindex.org/podcastindex_feeds.db.tgz), feeds that are alive."""
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return [{"url": url} for (url,) in database.execute("select url from podcasts where dead = 0 order by id")]
+
+
+_READERS = {".opml": _opml, ".csv": _csv, ".parquet": _parquet, ".db": _podcastindex}
+
+
+def name_of(subscription: Subscription) -> str:
+    """A feed for people."""
+    return shown(subscription.url)

@@ -1,0 +1,112 @@
+"""Lists of URLs: `incoming/<batch>.jsonl`, `.csv` or `.parquet` with a column `url`, and whatever else there is to know of each."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.metadata import text
+from podcast_assets.intake.names import slug
+from podcast_assets.intake.urls import shown_apart, url_key
+
+URL = "url"
+
+
+@dataclass(frozen=True)
+class Link:
+    """An episode that is to be downloaded."""
+
+    url: str = field(repr=False)
+    source: str
+    """The name that people know it by: the URL without its secrets."""
+    row: dict[str, Any] = field(repr=False)
+    """All that the list says of it."""
+    identity: str | None = None
+    """Its episode id, where the list says which episode of which podcast it is; else its bytes decide."""
+
+    @property
+    def failed_id(self) -> str:
+        """The episode id that it has as long as it could not be downloaded."""
+        return self.identity or f"{slug(PurePosixPath(self.source).stem)}-{url_key(self.url)[:12]}"
+
+
+@dataclass
+class LinkList:
+    """What a list holds."""
+
+    links: list[Link] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Name → why it is not downloaded: the same URL is in the list already."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Name → what is wrong with the row."""
+
+
+def read_list(name: str, data: bytes) -> LinkList:
+    """The links of a list. A row that is no good is named, and the others are taken.
+
+    Raises:
+        BadInput: the list cannot be read at all, or has no column `url`.
+    """
+    result = LinkList()
+    seen: dict[str, str] = {}
+    any_url = False
+    for number, row in enumerate(_rows(name, data), start=1):
+        if isinstance(row, str):
+            result.broken[f"{name}, row {number}"] = row
+            continue
+        any_url = any_url or URL in row
+        url = row.get(URL)
+        if not isinstance(url, str) or not url.strip():
+            result.broken[f"{name}, row {number}"] = "it has no url"
+            continue
+        source = shown_apart(url)
+        if first := seen.get(url_key(url)):
+            result.skipped[f"{source}, row {number}"] = f"the same URL as {first}"
+            continue
+        seen[url_key(url)] = source
+        result.links.append(Link(url.strip(), source, row, _identity(row)))
+    if not any_url:
+        raise BadInput(f"{name}: a list of URLs needs a column {URL!r}. Metadata of a batch are called <batch>.meta.…")
+    return result
+
+
+def episode_id(podcast_guid: str, guid: str) -> str:
+    """Id of an episode of a feed: the same wherever the feed or the audio move to. 20 hexadecimal digits."""
+    return hashlib.sha256(f"{podcast_guid}\0{guid}".encode()).hexdigest()[:20]
+
+
+def write_list(rows: Iterable[dict[str, Any]]) -> bytes:
+    """A list, as JSON lines; the same rows give the same bytes."""
+    return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
+
+
+def _identity(row: dict[str, Any]) -> str | None:
+    podcast, guid = text(row, "podcast_guid"), text(row, "guid", "item_guid")
+    return episode_id(podcast, guid) if podcast and guid else None
+
+
+def _rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
+    """Rows as they come; in place of one that cannot be read, what is wrong with it."""
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix == ".jsonl":
+        return (_json_row(line) for line in data.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
+    try:
+        frame = pl.read_parquet(BytesIO(data)) if suffix == ".parquet" else pl.read_csv(data, infer_schema=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{name} cannot be read as {suffix[1:]}: {why}") from error
+    return frame.iter_rows(named=True)
+
+
+def _json_row(line: bytes) -> dict[str, Any] | str:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return "it is no JSON"
+    return row if isinstance(row, dict) else "it is no JSON object"

@@ -1,0 +1,165 @@
+"""Transcripts that the publisher made (SRT, WebVTT, JSON), kept beside the episode as references: as they came, and as rows."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import polars as pl
+import pysubs2
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.download import Limits, NotFetched, download
+from podcast_assets.intake.languages import language_code
+from podcast_assets.intake.partial import Partial
+from podcast_assets.intake.urls import shown, url_key
+from podcast_assets.intake.web import Web
+from podcast_assets.schema import REFERENCES, table
+from podcast_assets.store import Store
+
+LARGEST = 20_000_000
+"""Bytes of a transcript; one hour of speech is below one million."""
+_TYPES = {
+    "application/json": "json",
+    "text/vtt": "vtt",
+    "application/x-subrip": "srt",
+    "application/srt": "srt",
+    "text/srt": "srt",
+}
+"""Media types of podcast:transcript, as feeds write them. HTML and plain text have no times, and are left."""
+_BEST_FIRST = ("json", "vtt", "srt")
+"""JSON names the speakers, WebVTT may."""
+
+
+class NoTranscript(BadInput):
+    """It cannot be read as the transcript that it is said to be."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A transcript that a feed or a list names."""
+
+    url: str
+    format: str
+    language: str | None
+
+    def __repr__(self) -> str:
+        """Without the secrets of the URL."""
+        return f"Reference({shown(self.url)})"
+
+
+def references(row: Mapping[str, Any]) -> list[Reference]:
+    """Those that a row names in `transcripts` ({url, type, language}, …) or `transcript_url`: the best of each language."""
+    declared = row.get("transcripts")
+    if isinstance(declared, str):
+        try:
+            declared = json.loads(declared)
+        except ValueError:
+            declared = None
+    given = [d for d in declared if isinstance(d, Mapping)] if isinstance(declared, list) else []
+    if isinstance(row.get("transcript_url"), str):
+        given.append({"url": row["transcript_url"]})
+    own = language_code(row.get("language")) if isinstance(row.get("language"), str) else None
+    best: dict[str | None, Reference] = {}
+    for one in given:
+        url, kind = one.get("url"), str(one.get("type") or "").partition(";")[0].strip().lower()
+        if not isinstance(url, str) or not url.strip():
+            continue
+        suffix = PurePosixPath(shown(url)).suffix.lower().removeprefix(".")
+        form = _TYPES.get(kind) or (suffix if suffix in _BEST_FIRST else None)
+        language = language_code(one.get("language")) if isinstance(one.get("language"), str) else own
+        if form is None:
+            continue
+        there = best.get(language)
+        if there is None or _BEST_FIRST.index(form) < _BEST_FIRST.index(there.format):
+            best[language] = Reference(url.strip(), form, language)
+    return list(best.values())
+
+
+def references_key(batch: str, episode_id: str, suffix: str) -> str:
+    """Key of an episode's references: `parquet` for the rows, the format for what came."""
+    return f"references/{batch}/{episode_id}.{suffix}"
+
+
+def keep_references(
+    store: Store, web: Web, batch: str, episode_id: str, row: Mapping[str, Any], limits: Limits, folder: Path
+) -> list[str]:
+    """Fetch the transcripts that a row names, and keep them beside the episode; gives what was wrong with any.
+
+    One that cannot be had is none the less done with: a reference is worth no second try every night.
+    """
+    wanted, key = references(row), references_key(batch, episode_id, "parquet")
+    if not wanted or store.exists(key):
+        return []
+    rows: list[dict[str, Any]] = []
+    troubles: list[str] = []
+    for reference in wanted:
+        try:
+            with Partial(folder, url_key(f"{batch} {episode_id} {reference.url}")[:32]) as partial:
+                download(web, reference.url, partial, limits, check=lambda head, kind: None)
+                data = partial.content().read()
+                partial.remove()
+            name = f"{reference.language or 'und'}.{reference.format}"
+            store.write(references_key(batch, episode_id, name), data)
+            rows += [
+                {"episode_id": episode_id, "language": reference.language, "format": reference.format} | cue
+                for cue in cues(data, reference.format)
+            ]
+        except (NotFetched, NoTranscript, BadInput) as error:
+            troubles.append(f"{shown(reference.url)}: {error}")
+    store.write_table(key, table(rows, REFERENCES), {"podcast_assets.troubles": json.dumps(troubles)})
+    return troubles
+
+
+def cues(data: bytes, form: str) -> list[dict[str, Any]]:
+    """Stretches of a transcript in order of their start: start and end in seconds, speaker, text.
+
+    Raises:
+        NoTranscript: it is none of this format.
+    """
+    try:
+        content = data.decode("utf-8-sig", "replace")
+        found = list(_json_cues(content) if form == "json" else _subtitle_cues(content, form))
+    except (ValueError, KeyError, TypeError, RecursionError, pysubs2.exceptions.Pysubs2Error) as error:
+        raise NoTranscript(f"it cannot be read as {form}: {error}") from error
+    if not found:
+        raise NoTranscript(f"it holds nothing that can be read as {form}")
+    return sorted(found, key=lambda cue: cue["start"])
+
+
+def _json_cues(content: str) -> Iterator[dict[str, Any]]:
+    """https://github.com/Podcastindex-org/podcast-namespace/blob/main/docs/examples/transcripts/transcripts.md#json"""
+    for segment in json.loads(content)["segments"]:
+        yield {
+            "start": float(segment["startTime"]),
+            "end": float(segment["endTime"]),
+            "speaker": str(segment["speaker"]) if segment.get("speaker") else None,
+            "text": str(segment["body"]).strip(),
+        }
+
+
+def _subtitle_cues(content: str, form: str) -> Iterator[dict[str, Any]]:
+    # tags are kept, because one of them, WebVTT's <v …>, names the speaker
+    for event in pysubs2.SSAFile.from_string(content, format_=form, keep_html_tags=True):
+        speaker, words = _spoken(event.text.replace("\\N", " "))
+        yield {"start": event.start / 1000, "end": event.end / 1000, "speaker": speaker, "text": words}
+
+
+def _spoken(text: str) -> tuple[str | None, str]:
+    """Speaker and words of a cue."""
+    speaker, words, rest = None, "", text
+    while rest:
+        before, mark, rest = rest.partition("<")
+        words += before
+        if mark:
+            tag, _, rest = rest.partition(">")
+            if tag.startswith("v") and (name := tag.partition(" ")[2].strip()):
+                speaker = speaker or unescape(name)
+    return speaker, " ".join(unescape(words).split())
+
+
+def reference_rows(store: Store, batch: str, episode_id: str) -> pl.DataFrame | None:
+    """The references of an episode; None where it has none."""
+    return store.read_table(references_key(batch, episode_id, "parquet"), REFERENCES)

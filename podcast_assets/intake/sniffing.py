@@ -1,0 +1,44 @@
+"""What the first bytes of a download are, where they are no audio: pages, playlists and error messages with status 200."""
+
+import re
+
+HEAD = 1_024
+"""First bytes that are looked at."""
+
+_PAGE = re.compile(
+    rb"(<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(!doctype html|html|head|body|script|iframe|h1|div|font|table|a|style|title|b|br|p|!--)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""After the WHATWG's table for text/html (https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type)."""
+_OTHERS = {
+    b"#EXTM3U": "a playlist",
+    b"%PDF-": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
+    b"PK\x03\x04": "a zip archive",
+}
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+"""Bytes that no text has (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
+
+
+def not_media(head: bytes, content_type: str | None) -> str | None:
+    """What was sent in place of audio or video, for people; None where it may be some.
+
+    The bytes decide: many servers send audio as text, and pages as audio.
+
+    Args:
+        head: the first bytes, `HEAD` of them where there are so many.
+        content_type: what the server says that it is.
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if _PAGE.match(text):
+        return "an HTML page"
+    if text.startswith((b"<?xml", b"<rss", b"<feed")):
+        return "XML"
+    if other := next((name for magic, name in _OTHERS.items() if text.startswith(magic)), None):
+        return other
+    if not _CONTROL.search(head) and (kind.startswith("text/") or kind.endswith(("json", "xml", "mpegurl"))):
+        return f"text ({kind})"
+    return None

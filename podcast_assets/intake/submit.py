@@ -1,0 +1,160 @@
+"""Put under `incoming/` and `feeds/` what people name: files and folders, URLs of episodes, feeds and lists of feeds."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, list_incoming
+from podcast_assets.intake.languages import language_code
+from podcast_assets.intake.names import BATCH_NAME, slug
+from podcast_assets.intake.place import batch_of, place
+from podcast_assets.store import Store
+
+FEEDS = "feeds/feeds.csv"
+MARKER = "_READY"
+_FEED_SUFFIXES = {".xml", ".rss", ".atom"}
+_FEED_PARTS = {"feed", "feeds", "rss", "podcast.xml"}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was named, by kind."""
+
+    places: list[Path]
+    urls: list[str]
+    """Of episodes."""
+    feeds: list[str]
+    lists_of_feeds: list[Path]
+    """OPML files."""
+
+
+def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
+    """Tell inputs apart by how they look; nothing is asked of the network.
+
+    Args:
+        inputs: paths and http(s) URLs.
+        feeds: whether the URLs are those of feeds; None to tell by their paths.
+
+    Raises:
+        BadInput: an input is neither a URL nor there.
+    """
+    result = Inputs([], [], [], [])
+    for text in inputs:
+        scheme = urlsplit(text).scheme.lower() if "://" in text else ""
+        if scheme in ("http", "https"):
+            (result.feeds if feeds or (feeds is None and looks_like_feed(text)) else result.urls).append(text)
+        elif scheme:
+            raise BadInput(f"{text}: http and https are read, {scheme} is not")
+        elif not Path(text).exists():
+            raise BadInput(f"{text}: there is no such file or folder, and it is no URL")
+        elif Path(text).suffix.lower() == ".opml":
+            result.lists_of_feeds.append(Path(text))
+        else:
+            result.places.append(Path(text))
+    return result
+
+
+def looks_like_feed(url: str) -> bool:
+    """Whether a URL is that of a feed, by its path: audio has the suffix of audio."""
+    path = PurePosixPath(urlsplit(url).path.lower())
+    return path.suffix in _FEED_SUFFIXES or (not path.suffix and bool(_FEED_PARTS & set(path.parts)))
+
+
+def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, language: str | None) -> str:
+    """Lay files, folders and archives under `incoming/`, with the marker that they are complete; gives the batch.
+
+    Raises:
+        BadInput: as `place`, or the language is not known.
+    """
+    name = batch or batch_of(inputs)
+    code = _language(language)
+    place(store, inputs, name)
+    defaults = f"{INCOMING}/{name}/{DEFAULTS}"
+    if code is not None:
+        text = json.dumps({"language": code}).encode()
+        if not store.exists(defaults) or store.read(defaults) != text:  # the same again is no change
+            store.write(defaults, text)
+    store.write(f"{INCOMING}/{name}/{MARKER}", b"")
+    return name
+
+
+def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: str | None) -> str:
+    """Write a list of URLs under `incoming/`, or add to the one that is there; gives the batch.
+
+    Raises:
+        BadInput: another kind of batch has that name, the name cannot be one, or the language is not known.
+    """
+    name = batch or _batch_of_urls(urls)
+    if not BATCH_NAME.fullmatch(name):
+        raise BadInput(f"{name!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'")
+    code, key = _language(language), f"{INCOMING}/{name}.jsonl"
+    before = store.read(key) if store.exists(key) else b""
+    if not before and (there := list_incoming(store).arrivals.get(name)):
+        raise BadInput(f"batch {name}: {there.files[0].key} has that name; give another --batch")
+    known = {_url_of(line) for line in before.splitlines()}
+    added = [{"url": url} | ({"language": code} if code else {}) for url in dict.fromkeys(urls) if url not in known]
+    if added:
+        lines = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in added)
+        end = b"" if not before or before.endswith(b"\n") else b"\n"
+        store.write(key, before + end + lines.encode())
+    return name
+
+
+def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> int:
+    """Add feeds to `feeds/feeds.csv`; gives how many were not in it.
+
+    Raises:
+        BadInput: the file that is there cannot be added to, or the language is not known.
+    """
+    before = store.read(FEEDS).decode() if store.exists(FEEDS) else ""
+    rows = list(csv.DictReader(io.StringIO(before)))
+    columns = list(rows[0]) if rows else ["url", "language"]
+    if "url" not in columns:
+        raise BadInput(f"{store.path(FEEDS)} has no column url: write the feeds into it yourself")
+    known = {row["url"] for row in rows}
+    new = [feed for feed in dict.fromkeys(feeds) if feed not in known]
+    code = _language(language)
+    if new:
+        out = io.StringIO()
+        writer = csv.DictWriter(out, [*columns, *({"language"} - set(columns))], restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        writer.writerows({"url": feed, "language": code or ""} for feed in new)
+        store.write(FEEDS, out.getvalue().encode())
+    return len(new)
+
+
+def submit_opml(store: Store, file: Path) -> str:
+    """Lay a list of feeds into `feeds/`; gives its key. The same list again is the same file."""
+    data = file.read_bytes()
+    key = f"feeds/{slug(file.stem)}-{hashlib.sha256(data).hexdigest()[:8]}.opml"
+    if not store.exists(key):
+        store.write(key, data)
+    return key
+
+
+def _language(language: str | None) -> str | None:
+    code = language_code(language)
+    if language and code is None:
+        raise BadInput(f"{language!r} is no language: give an ISO 639-1 code, such as en or de")
+    return code
+
+
+def _batch_of_urls(urls: Sequence[str]) -> str:
+    """The same URLs are the same batch."""
+    host = slug(urlsplit(urls[0]).hostname or "urls", length=40)
+    return f"{host}-{hashlib.sha256(chr(0).join(sorted(urls)).encode()).hexdigest()[:8]}"
+
+
+def _url_of(line: bytes) -> str | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row.get("url") if isinstance(row, dict) else None

@@ -1,0 +1,104 @@
+"""What strangers' links may lead to: judged after DNS, after each redirect, and at the very connection."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from podcast_assets.intake.addresses import ForbiddenAddress, public_addresses, why_forbidden
+from podcast_assets.intake.download import Limits, download
+from podcast_assets.intake.partial import Partial
+from podcast_assets.intake.politeness import Hosts
+from podcast_assets.intake.web import Transient, Web
+from podcast_assets_tests.web_server import Resource, WebServer, web_server
+
+PRIVATE = """
+    127.0.0.1 127.9.9.9 0.0.0.0 10.0.0.1 172.16.0.1 192.168.1.1 100.64.0.1 169.254.169.254 100.100.100.200 192.0.0.192
+    168.63.129.16 224.0.0.1 240.0.0.1 255.255.255.255 198.18.0.1 192.0.2.1
+    ::1 :: fe80::1 fe80::1%eth0 fd00:ec2::254 fc00::1 ff02::1 fec0::1 2001:db8::1
+    ::ffff:127.0.0.1 ::ffff:169.254.169.254 ::127.0.0.1 2002:7f00:1:: 2002:a9fe:a9fe:: 64:ff9b::7f00:1 64:ff9b:1::1
+    2001:0:7f00:1::1
+""".split()
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_addresses_that_are_not_public_are_refused(address: str) -> None:
+    assert why_forbidden(address)
+    with pytest.raises(ForbiddenAddress, match=r"x\.example is not on the public network"):
+        public_addresses("x.example", 80, lambda host, port: [address])
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "1.1.1.1", "2606:4700::1111", "64:ff9b::5db8:d822"])
+def test_public_addresses_are_not(address: str) -> None:
+    assert why_forbidden(address) is None
+
+
+def test_of_several_addresses_only_the_public_ones_are_left() -> None:
+    assert public_addresses("x", 80, lambda h, p: ["10.0.0.1", "1.1.1.1", "::1"]) == ["1.1.1.1"]
+
+
+@pytest.fixture
+def server() -> Iterator[WebServer]:
+    with web_server() as running:
+        running.put("/secret", Resource(b"ID3 credentials"))
+        yield running
+
+
+def fetch(web: Web, url: str, folder: Path) -> bytes:
+    with Partial(folder, "0" * 32) as partial:
+        download(web, url, partial, Limits(bytes=10**6, seconds=20, tries=1, first_wait=0.01))
+        return partial.content().read()
+
+
+def polite() -> Hosts:
+    return Hosts(overall=4, per_host=4, delay=0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])
+def test_no_spelling_of_this_machine_gets_through(server: WebServer, tmp_path: Path, host: str) -> None:
+    with pytest.raises(ForbiddenAddress):
+        fetch(Web(polite(), "test"), server.url("/secret", host), tmp_path)
+    assert server.requests == []
+
+
+def test_a_name_of_a_private_address_is_refused(server: WebServer, tmp_path: Path) -> None:
+    web = Web(polite(), "test", resolver=lambda host, port: ["127.0.0.1"])
+    with pytest.raises(ForbiddenAddress, match=r"media\.example"):
+        fetch(web, server.url("/secret", "media.example"), tmp_path)
+    assert server.requests == []
+
+
+def test_a_redirect_to_a_private_address_is_refused(server: WebServer, tmp_path: Path) -> None:
+    server.put("/open", Resource(location=server.url("/secret", "localhost")))
+    web = Web(polite(), "test", frozenset({"127.0.0.1"}))
+    with pytest.raises(ForbiddenAddress, match="localhost"):
+        fetch(web, server.url("/open"), tmp_path)
+    assert [r.path for r in server.requests] == ["/open"]
+
+
+def test_a_name_that_answers_otherwise_a_moment_later_gains_nothing(
+    server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: the first answer is public, every later one is this machine."""
+    answers = iter([["93.184.216.34"], ["127.0.0.1"]])
+    asked, connected = [], []
+
+    def rebinding(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return next(answers)
+
+    def connecting(address: tuple[str, int], *_: object, **__: object) -> socket.socket:
+        connected.append(address[0])
+        return socket.create_connection(("127.0.0.1", 1) if address[0] == "93.184.216.34" else address)
+
+    monkeypatch.setattr("podcast_assets.intake.web.create_connection", connecting)
+    with pytest.raises(Transient):
+        fetch(Web(polite(), "test", resolver=rebinding), server.url("/secret", "rebind.example"), tmp_path)
+    assert (asked, connected, server.requests) == (["rebind.example"], ["93.184.216.34"], [])
+
+
+def test_a_host_that_somebody_named_may_be_private(server: WebServer, tmp_path: Path) -> None:
+    web = Web(polite(), "test", frozenset({"media.example"}), resolver=lambda host, port: ["127.0.0.1"])
+    assert fetch(web, server.url("/secret", "media.example"), tmp_path) == b"ID3 credentials"
+    assert server.requests[0].headers["Host"] == f"media.example:{server.port}"

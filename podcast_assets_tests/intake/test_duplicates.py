@@ -1,0 +1,48 @@
+"""The same bytes in another batch are told, and what is told is still so."""
+
+from pathlib import Path
+
+import pytest
+
+from podcast_assets.intake.duplicates import holders_key, mark, unmark
+from podcast_assets.store import Store
+
+A, B = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.at(tmp_path)
+
+
+def test_the_first_by_name_of_the_others_is_told(store: Store) -> None:
+    assert mark(store, "two", {A: "x", B: "y"}) == {}
+    assert mark(store, "three", {A: "z"}) == {A: "two/x"}
+    assert mark(store, "one", {A: "w"}) == {A: "three/z"}
+    assert mark(store, "two", {A: "x", B: "y"}) == {A: "one/w"}
+
+
+def test_a_batch_is_no_duplicate_of_itself(store: Store) -> None:
+    mark(store, "one", {A: "x"})
+    assert mark(store, "one", {A: "renamed"}) == {}
+    assert mark(store, "one-more", {A: "x"}) == {A: "one/renamed"}
+
+
+def test_what_a_batch_no_longer_has_is_taken_back(store: Store) -> None:
+    mark(store, "one", {A: "x", B: "y"})
+    unmark(store, "one", [(A, "x")])
+    assert mark(store, "two", {A: "x", B: "y"}) == {B: "one/y"}
+
+
+def test_of_two_at_once_at_least_one_sees_the_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, told = Store.write, []
+
+    def and_the_other_too(self: Store, key: str, data: bytes) -> None:
+        write(self, key, data)
+        if key.startswith(holders_key(A)) and not told:
+            told.append(None)
+            told[0] = mark(store, "other", {A: "theirs"})
+
+    monkeypatch.setattr(Store, "write", and_the_other_too)
+    ours = mark(store, "one", {A: "ours"})
+    assert ours or told[0]

@@ -1,0 +1,217 @@
+"""A list of URLs is downloaded once, and what cannot be had is a failure of its own."""
+
+import json
+import random
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from podcast_assets.errors import BadInput
+from podcast_assets.intake.arrivals import find_arrival
+from podcast_assets.intake.urls import url_key
+from podcast_assets.settings import Settings
+from podcast_assets.stages.fetch import Fetched, fetch
+from podcast_assets.stages.runner import NothingDone
+from podcast_assets.store import SCRATCH_PREFIX, Store
+from podcast_assets_tests.web_server import Resource, WebServer, web_server
+
+PATIENCE = 60
+
+
+def audio(seed: int, size: int = 20_000) -> bytes:
+    return b"ID3\x04\x00" + random.Random(seed).randbytes(size)
+
+
+@pytest.fixture
+def server() -> Iterator[WebServer]:
+    with web_server() as running:
+        yield running
+
+
+def settings(**changes: Any) -> Settings:
+    quick = {"allow_hosts": "127.0.0.1", "download_host_delay": 0, "download_backoff": 0.01, "download_tries": 2}
+    return Settings(**(quick | changes))
+
+
+def run(store: Store, rows: list[dict[str, Any]], before: Fetched | None = None, **changes: Any) -> Fetched:
+    store.write("incoming/list.jsonl", "\n".join(json.dumps(row) for row in rows).encode())
+    failures = {r["episode_id"]: r for r in before.failures.iter_rows(named=True)} if before else {}
+    return fetch(store, find_arrival(store, "list"), settings(**changes), failures)
+
+
+def sources(fetched: Fetched) -> dict[str, bytes]:
+    return {f.name.rsplit("/", 1)[-1]: f.stored.sha256.encode() for f in fetched.unpacked.files}
+
+
+def test_good_links_are_taken_and_each_bad_one_is_a_failure_of_its_own(server: WebServer, store: Store) -> None:
+    lying_there = set(store.storage.scratch().glob("*.part"))
+    good = [server.put(f"/{n}.mp3", Resource(audio(n))) for n in range(5)]
+    gone, page = server.url("/gone.mp3"), server.put("/page.mp3", Resource(b"<html>", content_type="text/html"))
+    busy = server.put("/busy.mp3", Resource(answers=[(503, {})] * 99))
+    bad = [gone, page, busy, "ftp://x.example/a.mp3", "http://10.0.0.1/a.mp3"]
+    found = run(store, [{"url": u, "title": u[-5:]} for u in (*good, *bad)])
+    assert sorted(f.name for f in found.unpacked.files) == sorted(good)
+    assert all(len(store.read(f.stored.key)) == f.stored.bytes for f in found.unpacked.files)
+    permanent = dict(found.failures.select("source", "permanent").iter_rows())
+    assert permanent == {gone: True, page: True, busy: False, "ftp://x.example/a.mp3": True, bad[-1]: True}
+    assert set(found.failures["stage"]) == {"download"}
+    assert found.metadata.of(good[0])["title"] == "0.mp3"
+    assert not set(store.storage.scratch().glob("*.part")) - lying_there
+
+
+def test_a_second_run_takes_what_is_done_and_tries_only_what_may_pass(server: WebServer, store: Store) -> None:
+    rows = [{"url": server.put(f"/{n}.mp3", Resource(audio(n)))} for n in range(3)]
+    rows += [{"url": server.url("/gone.mp3")}, {"url": server.put("/busy.mp3", Resource(answers=[(503, {})] * 2))}]
+    first = run(store, rows)
+    assert (first.downloaded, first.failures.height) == (3, 2)
+    server.requests.clear()
+    server.resources["/busy.mp3"].data = audio(9)
+    second = run(store, rows, first)
+    assert {r.path for r in server.requests} == {"/busy.mp3"}
+    assert (second.downloaded, len(second.unpacked.files)) == (1, 4)
+    assert second.failures["source"].to_list() == [server.url("/gone.mp3")]
+    assert second.failures["attempts"].to_list() == [1]
+    third = run(store, rows, second, retry_permanent=True)
+    assert third.failures["attempts"].to_list() == [2]
+
+
+def test_a_killed_run_leaves_what_was_whole(server: WebServer, store: Store) -> None:
+    """What a run downloads counts at once, not when all of its list is done."""
+    rows = [{"url": server.put(f"/{n}.mp3", Resource(audio(n)))} for n in range(3)]
+    run(store, rows[:2])
+    server.requests.clear()
+    assert run(store, rows).downloaded == 1
+    assert [r.path for r in server.requests] == ["/2.mp3"]
+
+
+def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer, store: Store) -> None:
+    whole = audio(1, 3_000_000)
+    url = server.put("/a.mp3", Resource(whole, hold=server.over))
+    store.write("incoming/list.csv", f"url\n{url}\n".encode())
+    program = f"""
+        from podcast_assets.intake.arrivals import find_arrival
+        from podcast_assets.settings import Settings
+        from podcast_assets.stages.fetch import fetch
+        from podcast_assets.store import SCRATCH_PREFIX, Store
+        store = Store.at({str(store.root)!r})
+        fetch(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"), {{}})
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
+    part = store.storage.scratch() / f"{SCRATCH_PREFIX}{url_key(f'list {url}')[:32]}.part"
+    deadline = time.monotonic() + PATIENCE
+    while (not part.exists() or part.stat().st_size < len(whole) // 3) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert list(store.list("audio")) == []
+    server.resources["/a.mp3"].hold = None
+    found = fetch(store, find_arrival(store, "list"), settings(), {})
+    assert store.read(found.unpacked.files[0].stored.key) == whole
+    assert int(server.requests[-1].headers["Range"].removeprefix("bytes=").removesuffix("-")) > len(whole) // 4
+
+
+def test_an_original_that_is_gone_is_downloaded_again(server: WebServer, store: Store) -> None:
+    rows = [{"url": server.put("/a.mp3", Resource(audio(1)))}]
+    store.remove(run(store, rows).unpacked.files[0].stored.key)
+    assert run(store, rows).downloaded == 1
+
+
+def test_another_batch_asks_whether_it_has_changed(server: WebServer, store: Store) -> None:
+    url = server.put("/a.mp3", Resource(audio(1)))
+    first = run(store, [{"url": url}])
+    store.write("incoming/other.csv", f"url\n{url}\n".encode())
+    other = fetch(store, find_arrival(store, "other"), settings(), {})
+    assert server.requests[-1].headers["If-None-Match"] == '"one"'
+    assert (sources(other), other.unpacked.earlier) == (sources(first), {})
+
+
+def test_other_bytes_under_the_same_url_are_noted(server: WebServer, store: Store) -> None:
+    """Advertisements that are put in anew at each download."""
+    url = server.put("/a.mp3", Resource(audio(1)))
+    first = run(store, [{"url": url}]).unpacked.files[0].stored.sha256
+    server.resources["/a.mp3"] = Resource(audio(2), etag='"two"')
+    assert run(store, [{"url": url}]).unpacked.files[0].stored.sha256 == first
+    again = run(store, [{"url": url}], refresh_downloads=True)
+    assert again.unpacked.files[0].stored.sha256 != first
+    assert again.unpacked.earlier == {url: [first]}
+    assert run(store, [{"url": url}]).unpacked.earlier == {url: [first]}
+
+
+def test_when_nothing_could_be_had_nothing_is_committed(server: WebServer, store: Store) -> None:
+    rows = [{"url": server.put(f"/{n}.mp3", Resource(answers=[(503, {})] * 9))} for n in range(3)]
+    with pytest.raises(NothingDone, match=r"list: download: none of 3 links .* 503"):
+        run(store, rows)
+
+
+def test_no_more_is_asked_at_once_than_is_polite(server: WebServer, store: Store) -> None:
+    go_on = threading.Event()
+    rows = [{"url": server.put(f"/{n}.mp3", Resource(audio(n), hold=go_on))} for n in range(12)]
+    going = threading.Thread(target=run, args=(store, rows), kwargs={"downloads_per_host": 3}, daemon=True)
+    going.start()
+    deadline = time.monotonic() + PATIENCE
+    while server.most_at_once < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)  # in which a fourth would come
+    go_on.set()
+    going.join(PATIENCE)
+    assert (server.most_at_once, len(server.requests)) == (3, 12)
+
+
+def test_secrets_go_nowhere(server: WebServer, store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    good = server.put("/a.mp3", Resource(audio(1)))
+    rows = [
+        {"url": f"{good}?token=hunter2"},
+        {"url": server.url("/gone.mp3?token=hunter2", host="u:hunter2@127.0.0.1")},
+    ]
+    found = run(store, rows)
+    assert found.failures.height == 1
+    told = [caplog.text, repr(found.unpacked), found.failures.write_json()]
+    stored = [store.read(entry.key).decode() for entry in store.list("downloads")]
+    assert not any("hunter2" in text for text in (*told, *stored))
+
+
+def test_publishers_transcripts_are_kept_as_references(server: WebServer, store: Store) -> None:
+    vtt = "WEBVTT\n\n00:01.000 --> 00:02.500\n<v Ada>Hello &amp; welcome.\n\n01:00:00.000 --> 01:00:01.000\nBye.\n"
+    body = {"version": "1.0.0", "segments": [{"speaker": "Bo", "startTime": 0.5, "endTime": 1, "body": "Hallo"}]}
+    transcripts = [
+        {
+            "url": server.put("/t.srt", Resource(b"1\n00:00:00,000 --> 00:00:01,000\nworse\n")),
+            "type": "application/srt",
+        },
+        {"url": server.put("/t.vtt", Resource(vtt.encode(), content_type="text/vtt")), "type": "text/vtt"},
+        {"url": server.put("/t", Resource(json.dumps(body).encode())), "type": "application/json", "language": "de"},
+        {"url": server.url("/t.html"), "type": "text/html"},
+    ]
+    row = {"url": server.put("/a.mp3", Resource(audio(1))), "language": "en", "transcripts": transcripts}
+    broken = {"url": server.url("/none.vtt"), "type": "text/vtt"}
+    other = {"url": server.put("/b.mp3", Resource(audio(2))), "transcripts": [broken]}
+    found = run(store, [row, other])
+    from podcast_assets.intake.references import reference_rows
+
+    one, two = (found.unpacked.identities[r["url"]] for r in (row, other))
+    rows = reference_rows(store, "list", one)
+    assert rows is not None
+    assert rows.select("language", "format", "start", "end", "speaker", "text").rows() == [
+        ("en", "vtt", 1.0, 2.5, "Ada", "Hello & welcome."),
+        ("en", "vtt", 3600.0, 3601.0, None, "Bye."),
+        ("de", "json", 0.5, 1.0, "Bo", "Hallo"),
+    ]
+    assert store.read(f"references/list/{one}.en.vtt").decode() == vtt
+    assert found.troubles == [f"{server.url('/none.vtt')}: {server.url('/none.vtt')} answers 404 Not Found"]
+    assert len(found.unpacked.files) == 2
+    server.requests.clear()
+    run(store, [row, other])
+    assert server.requests == []
+    assert reference_rows(store, "list", two) is not None
+
+
+def test_a_list_that_cannot_be_read_is_said(store: Store) -> None:
+    store.write("incoming/list.csv", b"address\nhttps://a.example\n")
+    with pytest.raises(BadInput, match=r"list\.csv: a list of URLs needs a column 'url'"):
+        fetch(store, find_arrival(store, "list"), settings(), {})

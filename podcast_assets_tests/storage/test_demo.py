@@ -1,0 +1,67 @@
+"""The sample batch in a bucket, over a bad network, with keys that expire and a run that is killed."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from podcast_assets.schema import ASSETS
+from podcast_assets.store import checkpoints_key, table_key
+from podcast_assets_tests import s3
+from podcast_assets_tests.conftest import Place, SampleRun
+from podcast_assets_tests.test_resume import kill_when
+
+pytestmark = pytest.mark.store
+
+
+@pytest.fixture
+def proxy(bucket: str, s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[s3.Proxy]:
+    with s3.proxy(s3_server["AWS_ENDPOINT_URL_S3"]) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", between.url)
+        yield between
+
+
+@pytest.fixture
+def far(tmp_path: Path, bucket: str) -> Place:
+    """A place whose store is in a bucket."""
+    return Place(tmp_path, bucket)
+
+
+def assert_same(far: Place, sample: SampleRun) -> None:
+    """The same tables, shards and transcripts as in a folder, to the byte, and nothing left over."""
+    for key in [table_key(asset, sample.batch) for asset in ASSETS]:
+        assert far.store.read(key) == sample.store.read(key), key
+    for folder in ("sealed", "transcripts", "audio", "incoming"):
+        assert {e.key: e.bytes for e in far.store.list(folder)} == {e.key: e.bytes for e in sample.store.list(folder)}
+    for entry in far.store.list("sealed"):
+        assert far.store.read(entry.key) == sample.store.read(entry.key)
+    assert list(far.store.list("checkpoints")) == []
+
+
+def test_a_run_that_is_killed_over_a_bad_network(far: Place, proxy: s3.Proxy, sample_run: SampleRun) -> None:
+    proxy.some(*s3.UNWELL.values(), every=12)
+    kill_when(far, ["demo", "--json"], "transcripts", "transcribe", 2)
+    again = far.command("demo", "--json")
+    assert again.returncode == 0, again.stderr
+    assert "transcribe takes " in again.stderr
+    assert proxy.spoiled > 5
+    proxy.fault = lambda _: None
+    assert_same(far, sample_run)
+
+
+def test_keys_that_expire_end_the_run_and_cost_no_episode(far: Place, proxy: s3.Proxy, sample_run: SampleRun) -> None:
+    def expired(_: s3.Request) -> s3.Fault | None:
+        return s3.answer(400, "ExpiredToken") if any("checkpoints/diarize" in r.path for r in proxy.seen) else None
+
+    proxy.fault = expired
+    result = far.command("demo", "--json")
+    assert result.returncode == 2, result.stderr
+    assert "the session token has expired: get new keys" in result.stderr
+    assert re.search(r"diarize: \S+ failed: ", result.stderr) is None
+    proxy.fault = lambda _: None
+    assert far.store.exists(table_key("raw_audio", "sample"))
+    assert far.store.names(checkpoints_key("transcribe", "sample")) == set()
+    again = far.command("demo", "--json")
+    assert again.returncode == 0, again.stderr
+    assert_same(far, sample_run)
