@@ -136,7 +136,7 @@ class Bucket:
             self.names("")  # the answer to a HEAD does not say whether it is the bucket that is not there
             raise FileNotFoundError(f"{self.place.url}/{key} is not there")
         raw = _Ranges(self, key, facts["size"], facts["e_tag"])
-        return cast("BinaryIO", io.BufferedReader(raw, PART))
+        return cast("BinaryIO", io.BufferedReader(raw, BLOCK))
 
     @contextlib.contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:
@@ -295,10 +295,13 @@ class Bucket:
 
 
 class _Ranges(io.RawIOBase):
-    """An object as a file, in ranges of at least what is asked for. A range is tried again by itself."""
+    """An object as a file, in parts. The last ones are kept: an archive is looked at from both ends before it is read."""
+
+    _KEPT = 2
 
     def __init__(self, bucket: Bucket, key: str, size: int, e_tag: str | None) -> None:
         self._bucket, self._key, self._size, self._e_tag, self._at = bucket, key, size, e_tag, 0
+        self._parts: dict[int, memoryview] = {}
 
     def readable(self) -> bool:
         return True
@@ -320,17 +323,26 @@ class _Ranges(io.RawIOBase):
         return b"".join(iter(lambda: self.read(PART), b""))  # the inherited one asks for 8 kB at a time
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        end = min(self._at + len(buffer), self._size)
-        if end <= self._at:
+        if self._at >= self._size:
             return 0
-        options: GetOptions = {"range": (self._at, end), "if_match": self._e_tag}
-        store = self._bucket.store
-        block = memoryview(self._bucket._ask(self._key, lambda: store.get(self._key, options=options).bytes()))
-        if not block:
-            raise OSError(f"{self._bucket.place.url}/{self._key}: nothing came of what should be there: run it again")
+        number, start = divmod(self._at, PART)
+        block = self._part(number)[start : start + len(buffer)]
         buffer[: len(block)] = block
         self._at += len(block)
         return len(block)
+
+    def _part(self, number: int) -> memoryview:
+        if number not in self._parts:
+            while len(self._parts) >= self._KEPT:
+                del self._parts[next(iter(self._parts))]
+            span = (number * PART, min((number + 1) * PART, self._size))
+            options: GetOptions = {"range": span, "if_match": self._e_tag}
+            store = self._bucket.store
+            found = memoryview(self._bucket._ask(self._key, lambda: store.get(self._key, options=options).bytes()))
+            if len(found) != span[1] - span[0]:
+                raise OSError(f"{self._bucket.place.url}/{self._key}: only a part came of what is there: run it again")
+            self._parts[number] = found
+        return self._parts[number]
 
 
 def part_bytes(size: int) -> int:
