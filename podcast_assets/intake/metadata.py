@@ -25,6 +25,11 @@ KEY = "meta_id"
 NAMED = 1_000
 """Ids that are named of those that did not fit; the rest is counted."""
 
+MOST_ROWS = 50_000_000
+"""Of a parquet file, by its footer. A few kilobytes can tell of a billion equal rows, whose ids alone take 16 GB."""
+_REPEATED = 100_000
+"""Rows above what is wanted from which on the first of each id is picked before anything else of a row is read."""
+
 _LINE = "line of JSON"
 _AROUND = " \t\r\n\ufeff"
 """What may stand around a line: Windows begins files with a byte order mark."""
@@ -76,7 +81,11 @@ class MetadataFile:
     def _table(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
         """By the ids themselves: of other rows only those are decoded."""
         identity = pl.col(self.key).cast(pl.String)
-        found = self.frame.lazy().filter(identity.is_in(wanted.implode())).with_columns(identity.alias(_AT))
+        found = self.frame.lazy()
+        if int(self.ids.is_in(wanted.implode()).sum()) > len(wanted) + _REPEATED:
+            first = self._first(wanted)[_AT]
+            found = found.with_row_index(_AT).filter(pl.col(_AT).is_in(first.implode()))
+        found = found.filter(identity.is_in(wanted.implode())).with_columns(identity.alias(_AT))
         given: set[str] = set()
         for row in found.collect(engine="streaming").iter_rows(named=True):
             if (of := row.pop(_AT)) not in given:
@@ -85,13 +94,17 @@ class MetadataFile:
 
     def _lines(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
         """By position: the ids were found out before."""
-        first = pl.DataFrame({_ID: self.ids}).with_row_index(_AT).filter(pl.col(_ID).is_in(wanted.implode()))
-        first = first.unique(_ID, keep="first").sort(_AT)
+        first = self._first(wanted)
         found = self.frame.lazy().with_row_index(_AT).join(first.lazy(), on=_AT, how="inner").sort(_AT)
         for identity, text in found.select(_ID, _LINE).collect(engine="streaming").iter_rows():
             parsed = json.loads(text.strip(_AROUND))
             if _id_of(parsed, self.key, self.name) == identity:
                 yield identity, parsed  # else the pattern has found a key of something inside
+
+    def _first(self, wanted: pl.Series) -> pl.DataFrame:
+        """Where each id is found first."""
+        found = pl.DataFrame({_ID: self.ids}).with_row_index(_AT).filter(pl.col(_ID).is_in(wanted.implode()))
+        return found.unique(_ID, keep="first").sort(_AT)
 
 
 _AT = "position of the row"
@@ -151,6 +164,10 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, held: Any = 
                 raise NotMetadata(f"a table without a column {key!r}; there are: {', '.join(columns.names()[:12])}")
             if columns[key].is_nested() or columns[key] == pl.Object:
                 raise BadInput(f"metadata {name}: column {key!r} is {columns[key]}, neither text nor numbers")
+            if suffix == ".parquet" and (rows := frame.select(pl.len()).collect().item()) > MOST_ROWS:
+                raise BadInput(
+                    f"metadata {name}: {rows:,} rows, of which no more than {MOST_ROWS:,} are read: split it"
+                )
             ids = frame.select(pl.col(key).cast(pl.String)).collect(engine="streaming")[key]
     except BadInput:
         raise

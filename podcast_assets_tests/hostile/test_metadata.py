@@ -180,3 +180,15 @@ def test_a_large_table_goes_through_a_file_that_is_gone_afterwards(
     assert all(math.isclose(float(dict(file.rows(["e7"]))["e7"]["share"]), 1.0) for file in found.metadata)
     del found
     assert list(scratch.iterdir()) == []
+
+
+def test_more_rows_than_memory_holds_are_told_by_the_footer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "MOST_ROWS", ROWS - 1)
+    with pytest.raises(BadInput, match="m.parquet: 40 rows, of which no more than 39 are read"):
+        open_metadata("m.parquet", parquet(TABLE))
+
+
+def test_of_an_id_on_all_rows_one_row_is_read() -> None:
+    table = pl.DataFrame({"meta_id": ["b", *["a"] * 300_000, "c"], "n": range(300_002)})
+    rows = [*open_metadata("m.parquet", parquet(table)).rows(["a", "c", "d"])]
+    assert rows == [("a", {"meta_id": "a", "n": 1}), ("c", {"meta_id": "c", "n": 300_001})]
