@@ -4,10 +4,12 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,8 +51,16 @@ def sources(fetched: Fetched) -> dict[str, bytes]:
     return {f.name.rsplit("/", 1)[-1]: f.stored.sha256.encode() for f in fetched.unpacked.files}
 
 
+@pytest.fixture(autouse=True)
+def folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of this test alone: a store in a bucket keeps unfinished downloads there."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+
 def test_good_links_are_taken_and_each_bad_one_is_a_failure_of_its_own(server: WebServer, store: Store) -> None:
-    lying_there = set(store.storage.scratch().glob("*.part"))
     good = [server.put(f"/{n}.mp3", Resource(audio(n))) for n in range(5)]
     gone, page = server.url("/gone.mp3"), server.put("/page.mp3", Resource(b"<html>", content_type="text/html"))
     busy = server.put("/busy.mp3", Resource(answers=[(503, {})] * 99))
@@ -62,7 +72,7 @@ def test_good_links_are_taken_and_each_bad_one_is_a_failure_of_its_own(server: W
     assert permanent == {gone: True, page: True, busy: False, "ftp://x.example/a.mp3": True, bad[-1]: True}
     assert set(found.failures["stage"]) == {"download"}
     assert found.metadata.of(good[0])["title"] == "0.mp3"
-    assert not set(store.storage.scratch().glob("*.part")) - lying_there
+    assert not [*store.storage.scratch().glob("*.part")]
 
 
 def test_a_second_run_takes_what_is_done_and_tries_only_what_may_pass(server: WebServer, store: Store) -> None:
