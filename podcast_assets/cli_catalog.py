@@ -1,11 +1,14 @@
 """`podcast-assets batches`, `episodes`, `failures` and `retry`: what there is, what became of it, and another attempt."""
 
+import itertools
 import json
+import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +30,24 @@ def _limit(what: str, count: int) -> Callable[[Any], Any]:
     )
 
 
+def _table(*texts: str, numbers: Sequence[str]) -> Table:
+    """A table for a terminal of 80 characters: the first column gives way, the others are whole."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for at, name in enumerate((*texts, *numbers)):
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold", no_wrap=at > 0)
+    return table
+
+
+def _with_note(name: str, note: str) -> Text:
+    return Text(f"{name}\n  {note}" if note else name)
+
+
+def _by_batch(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Rows in groups that stand beside one another."""
+    for batch, group in itertools.groupby(rows, key=operator.itemgetter("batch")):
+        yield batch, list(group)
+
+
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
 @_limit("batches", 50)
@@ -46,18 +67,13 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
     if as_json:
         _print_json([asdict(row) for row in rows])
         return
-    table = Table()
-    for name in ("batch", "state", "stages", "arrived", "files", "MB", "done", "failed", "skipped", "hours"):
-        number = name in ("files", "MB", "done", "failed", "skipped", "hours")
-        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number)
+    table = _table("batch", "state", "arrived", numbers=("done", "failed", "skipped", "hours"))
     for row in rows:
+        stages = f" {len(row.stages)} of {len(STAGES)}" if row.state != "done" else ""
         table.add_row(
             Text(row.batch),
-            Text(row.state, _COLORS.get(row.state, "")),
-            Text(f"{len(row.stages)} of {len(STAGES)}" + (f", {row.stages[-1]}" if row.stages else "")),
+            Text(f"{row.state}{stages}", _COLORS.get(row.state, "")),
             Text((row.arrived or "source is gone")[:16].replace("T", " ")),
-            str(row.files),
-            f"{row.bytes / 1e6:.1f}",
             str(row.done),
             Text(str(row.failures), "red" if row.failures else ""),
             str(row.skipped),
@@ -84,22 +100,19 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
     if as_json:
         _print_json(shown)
         return
-    table = Table()
-    for name in ("batch", "file", "episode", "status", "language", "seconds", "codec", "MB"):
-        table.add_column(name, justify="right" if name in ("seconds", "MB") else "left", overflow="fold")
-    for row in shown:
-        note = row["error"] or (f"also in {row['also_in']}" if row["also_in"] else "")
-        table.add_row(
-            Text(row["batch"]),
-            Text(row["source"]),
-            Text(row["episode_id"]),
-            Text.assemble((row["status"], _COLORS[row["status"]]), f" {note}"),
-            Text(row["language"] or ""),
-            "" if row["duration"] is None else f"{row['duration']:.1f}",
-            Text(row["codec"] or ""),
-            "" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f}",
-        )
-    output.print(table)
+    for batch, rows_of_batch in _by_batch(shown):
+        output.rule(Text(batch), align="left")
+        table = _table("file", "episode", "status", "lang", numbers=("seconds",))
+        for row in rows_of_batch:
+            note = row["error"] or (f"also in {row['also_in']}" if row["also_in"] else "")
+            table.add_row(
+                _with_note(row["source"], note),
+                Text("" if row["status"] == "skipped" else row["episode_id"]),
+                Text(row["status"], _COLORS[row["status"]]),
+                Text(row["language"] or ""),
+                "" if row["duration"] is None else f"{row['duration']:.1f}",
+            )
+        output.print(table)
     _say_rest("episodes", shown, rows)
 
 
@@ -122,19 +135,17 @@ def failures(
     if as_json:
         _print_json(shown)
         return
-    table = Table()
-    for name in ("batch", "file", "stage", "reason", "attempts", "another attempt"):
-        table.add_column(name, justify="right" if name == "attempts" else "left", overflow="fold")
-    for row in shown:
-        table.add_row(
-            Text(row["batch"]),
-            Text(row["source"]),
-            Text(row["stage"]),
-            Text(row["message"] or row["error_type"]),
-            str(row["attempts"]),
-            Text("cannot help: the data are at fault" if row["permanent"] else "may help"),
-        )
-    output.print(table)
+    for batch, rows_of_batch in _by_batch(shown):
+        output.rule(Text(batch), align="left")
+        table = _table("file, and the reason", "stage", "may pass", numbers=("attempts",))
+        for row in rows_of_batch:
+            table.add_row(
+                _with_note(row["source"], row["message"] or row["error_type"]),
+                Text(row["stage"]),
+                "no" if row["permanent"] else "yes",
+                str(row["attempts"]),
+            )
+        output.print(table)
     for row in shown if traceback else ():
         output.rule(Text(f"{row['batch']}: {row['source']}: {row['stage']}"))
         output.print(Text(row["traceback"] or "none"), soft_wrap=True)
