@@ -108,7 +108,7 @@ def examine(settings: Settings, *, load: bool = True) -> Report:
         [
             *_profile(settings, chosen),
             _python(),
-            *_near_duplicates(settings),
+            *near_duplicates(settings),
             *told,
             *gpu.examine(cards, usable, gpu.cublas(), needed=chosen.name == "gpu"),
             *heard,
@@ -168,7 +168,8 @@ def _profile(settings: Settings, chosen: Profile) -> list[Finding]:
     return findings
 
 
-def _near_duplicates(settings: Settings) -> list[Finding]:
+def near_duplicates(settings: Settings) -> list[Finding]:
+    """Whether what near-duplicates need is installed, where they are wanted."""
     if not settings.near_duplicates:
         return []
     area = "near-duplicates"

@@ -105,11 +105,15 @@ def anchors(items: Items) -> npt.NDArray[np.intp]:
     """Positions of the items by which recordings are found that may be the same; in order, each value once."""
     _, first = np.unique(items, return_index=True)
     first = first[distinct(items)[first]]
-    # Knuth's multiplicative hash, so that no kind of sound is preferred
-    mixed = items[first] * np.uint32(2_654_435_761)
+    mixed = mix(items[first])
     chosen = np.argsort(mixed, kind="stable")
     count = max(LEAST_ANCHORS, int(np.count_nonzero(mixed < 2**32 // ANCHOR_SHARE)))
     return np.sort(first[chosen[:count]])
+
+
+def mix(items: Items) -> Items:
+    """A hash of each item, by which it is an anchor or not, so that no kind of sound is preferred: Knuth's multiplicative one."""
+    return items * np.uint32(2_654_435_761)
 
 
 def distinct(items: Items) -> npt.NDArray[np.bool_]:

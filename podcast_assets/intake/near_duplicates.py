@@ -7,12 +7,11 @@ other. To look is to read the anchors of all batches, 3 kB per hour of audio, an
 some of them.
 """
 
-import functools
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +37,19 @@ _MAKERS = 8
 _READERS = 16
 """Over a network each answer takes tens of milliseconds, in which nothing else happens."""
 _FOLDER, _FOUND = "fingerprints", "near_duplicates"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _Candidate(NamedTuple):
+    """An episode and another that may be the same recording."""
+
+    episode: str
+    other: str
+    """`batch/episode_id`."""
+    working: str
+    """Key of the other's working audio."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +81,9 @@ def find(store: Store, batch: str, episodes: Mapping[str, str]) -> Found:
     own = {episode: items for episode, items in made.items() if not isinstance(items, str)}
     anchored = _anchored(own, episodes)
     store.write_table(_key(_FOLDER, batch), anchored)
-    load = functools.lru_cache(2 * MOST_CANDIDATES)(lambda key: _read(store, key))
     rows: list[dict[str, Any]] = []
-    for episode, other, working in _candidates(store, batch, anchored, troubles):
-        items = load(working)
+    candidates = _candidates(store, anchored, troubles)
+    for (episode, other, _), items in _each(candidates, lambda c: _read(store, c.working)):
         if items is None:
             troubles.append(f"{other}: its fingerprint is gone; materialize raw_audio of its batch again")
             continue
@@ -155,8 +166,8 @@ def _anchored(own: Mapping[str, Items], episodes: Mapping[str, str]) -> pl.DataF
     )
 
 
-def _candidates(store: Store, batch: str, own: pl.DataFrame, troubles: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Episodes of the batch, each with others (`batch/episode_id`, key of the working audio) that may be the same recording."""
+def _candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> list[_Candidate]:
+    """Episodes of a batch, each with others that may be the same recording."""
     ours = own.lazy().select("episode_id", "working", "anchors", "positions").explode("anchors", "positions")
     ours = ours.drop_nulls().collect()
     best: list[pl.DataFrame] = []
@@ -179,10 +190,11 @@ def _candidates(store: Store, batch: str, own: pl.DataFrame, troubles: list[str]
         )
         if hits.height:
             best.append(hits)
-    if best:
-        ranked = pl.concat(best).sort("episode_id_own", "len", "other", descending=[False, True, False])
-        chosen = ranked.group_by("episode_id_own", maintain_order=True).head(MOST_CANDIDATES)
-        yield from chosen.select("episode_id_own", "other", "working").iter_rows()
+    if not best:
+        return []
+    ranked = pl.concat(best).sort("episode_id_own", "len", "other", descending=[False, True, False])
+    chosen = ranked.group_by("episode_id_own", maintain_order=True).head(MOST_CANDIDATES)
+    return [_Candidate(*row) for row in chosen.select("episode_id_own", "other", "working").iter_rows()]
 
 
 def _tables(
@@ -191,7 +203,6 @@ def _tables(
     """Batches, all by default, each with its table in a folder; what cannot be read is a trouble, and the others still come."""
     if batches is None:
         batches = {n.removesuffix(".parquet") for n in store.names(folder) if n.endswith(".parquet") and n[0] != "."}
-    names = sorted(batches)
 
     def read(batch: str) -> pl.DataFrame | str | None:
         try:
@@ -199,11 +210,16 @@ def _tables(
         except DamagedTable as error:
             return str(error)
 
+    for batch, found in _each(sorted(batches), read):
+        if isinstance(found, str):
+            troubles.append(f"{found}; materialize raw_audio of {batch} again")
+        elif found is not None:
+            yield batch, found
+
+
+def _each(items: Sequence[Item], read: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
+    """Items in order, each with what was read of it; a few are read at once, and few are in memory."""
     with ThreadPoolExecutor(_READERS) as readers:
-        for begin in range(0, len(names), 4 * _READERS):  # so many at a time are in memory
-            part = names[begin : begin + 4 * _READERS]
-            for batch, found in zip(part, readers.map(read, part), strict=True):
-                if isinstance(found, str):
-                    troubles.append(f"{found}; materialize raw_audio of {batch} again")
-                elif found is not None:
-                    yield batch, found
+        for begin in range(0, len(items), 4 * _READERS):
+            part = items[begin : begin + 4 * _READERS]
+            yield from zip(part, readers.map(read, part), strict=True)
