@@ -14,7 +14,7 @@ from rich.text import Text
 
 from podcast_assets import memory
 from podcast_assets.cli_backfill import backfill
-from podcast_assets.cli_catalog import batches, episodes, failures, retry
+from podcast_assets.cli_catalog import batches, duplicates, episodes, failures, retry
 from podcast_assets.cli_intake import submit
 from podcast_assets.cli_models import doctor, models
 from podcast_assets.cli_terminal import PROFILE, STORE, output, say, settings_of
@@ -57,7 +57,7 @@ def main() -> None:
 main.add_command(models)
 main.add_command(doctor)
 main.add_command(backfill)
-for command in (submit, batches, episodes, failures, retry):
+for command in (submit, batches, episodes, duplicates, failures, retry):
     main.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""`podcast-assets batches`, `episodes`, `failures` and `retry`: what there is, what became of it, and another attempt."""
+"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: what there is, what became of it, another attempt."""
 
 import itertools
 import json
@@ -114,6 +114,37 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
             )
         output.print(table)
     _say_rest("episodes", shown, rows)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[BATCH]...")
+@_limit("pairs", 100)
+@JSON
+@STORE
+def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
+    """Print pairs of episodes, of BATCHES or all, that sound the same though their bytes differ (PODCAST_NEAR_DUPLICATES).
+
+    Those with the same bytes are told by `episodes`.
+    """
+    from podcast_assets.intake import near_duplicates
+
+    settings = settings_of(store=store)
+    room = _store(settings)
+    rows = near_duplicates.pairs(room, _chosen(room, names) if names else None)
+    shown = rows[: limit or None]
+    if as_json:
+        _print_json(shown)
+        return
+    table = Table()
+    for name in ("episode", "other", "of it", "of the other", "later by"):
+        table.add_column(name, justify="left" if name in ("episode", "other") else "right", overflow="fold")
+    for row in shown:
+        shares = (f"{row['share']:.0%}", f"{row['share_of_other']:.0%}")
+        table.add_row(Text(row["episode"]), Text(row["other"]), *shares, f"{row['offset']:.1f} s")
+    output.print(table)
+    _say_rest("pairs", shown, rows)
+    if not rows and not settings.near_duplicates:
+        say("PODCAST_NEAR_DUPLICATES=true has raw_audio look for them, when a batch is materialized")
 
 
 @click.command()

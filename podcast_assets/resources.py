@@ -46,6 +46,7 @@ class PipelineResource(dg.ConfigurableResource):
     archive_ratio: float
     max_hours: float
     opus_copy: int | None
+    near_duplicates: bool
     retry_permanent: bool
     retry_fallbacks: bool
     prefetch: int

@@ -216,6 +216,21 @@ PENDING: Columns = {
 }
 """New episodes that wait until there are enough of them for a batch."""
 
+FINGERPRINTS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "working": (pl.String, "key of the working audio that was fingerprinted"),
+    "anchors": (pl.List(pl.UInt32), "items of its Chromaprint fingerprint by which it is found"),
+    "positions": (pl.List(pl.UInt32), "where in the fingerprint each of them is"),
+}
+NEAR_DUPLICATES: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "other": (pl.String, "batch/episode_id that sounds the same"),
+    "share": (pl.Float64, "of the episode that the other has too, 0 to 1"),
+    "share_of_other": (pl.Float64, "of the other that the episode has too, 0 to 1"),
+    "offset": (pl.Float64, "seconds by which the longest common stretch comes later in the other"),
+    "seconds": (pl.Float64, "that both have"),
+}
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,

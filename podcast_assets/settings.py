@@ -137,6 +137,10 @@ class Settings(BaseSettings):
         le=256_000,
         description="Bit rate, bit/s, of a copy of the working audio in Opus, as 24000; unset: no copy is made.",
     )
+    near_duplicates: bool = Field(
+        default=False,
+        description="Look for episodes that sound the same though their bytes differ (Chromaprint; docs/intake.md).",
+    )
     keep_sources_days: float | None = Field(
         default=None,
         gt=0,

@@ -9,7 +9,7 @@ from podcast_assets import plots
 from podcast_assets.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, spaced
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage, no_failures
-from podcast_assets.intake import duplicates, metadata
+from podcast_assets.intake import duplicates, fingerprints, metadata, near_duplicates
 from podcast_assets.intake.arrivals import Arrival, default_language, find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.limits import Limits
@@ -41,6 +41,8 @@ def raw_audio(
     room, settings = store.get(), pipeline.settings()
     separator = pipeline.chosen().separator if settings.separator else None
     stage = Ingest(room, separator, longest=settings.max_hours * 3600)
+    if settings.near_duplicates:
+        fingerprints.library()  # what is missing is told now and not after hours
     limits = Limits(files=settings.archive_files, ratio=settings.archive_ratio)
 
     def work(batch: str) -> BatchResult:
@@ -92,6 +94,7 @@ def raw_audio(
                 "bytes": int(rows["bytes"].sum()),
                 "duplicates_in_batch": rows["duplicate_of"].count(),
                 "duplicates_in_other_batches": len(also_in),
+                **(_near_duplicates(context, room, batch, done) if settings.near_duplicates else {}),
                 **metadata_facts(joined),
                 "containers": counts(dict(done["container"].value_counts().iter_rows())),
                 "not_done": preview(rows.filter(pl.col("status") != "done"), ["source", "status", "error"], rows=50),
@@ -134,6 +137,19 @@ def _fetch(context: dg.AssetExecutionContext, room: Store, arrival: Arrival, set
         {row["episode_id"]: row for row in before.iter_rows(named=True)},
         spaced(context.log.info),
     )
+
+
+def _near_duplicates(context: dg.AssetExecutionContext, room: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:
+    """Look for the same recordings, and tell of those found."""
+    episodes = done.filter(pl.col("duplicate_of").is_null() & pl.col("working").is_not_null())
+    found = near_duplicates.find(room, batch, dict(episodes.select("episode_id", "working").iter_rows()))
+    for trouble in found.troubles:
+        context.log.warning(f"{batch}: not compared for near-duplicates: {trouble}")
+    facts: dict[str, Any] = {
+        "episodes_with_near_duplicates": found.rows["episode_id"].n_unique(),
+        "near_duplicates": preview(found.rows, ["episode_id", "other", "share", "share_of_other", "offset"], rows=50),
+    }
+    return facts | ({"not_compared": list(found.troubles[:50])} if found.troubles else {})
 
 
 def _download_facts(fetched: Fetched) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The working audio that the speech engines read: mono, 16 kHz, FLAC of 16 bits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,6 +54,26 @@ def read_working(source: Source) -> npt.NDArray[np.int16]:
     if not len(samples):
         raise EmptyAudio("is working audio without any audio in it")
     return np.asarray(samples, np.int16)
+
+
+def read_working_blocks(source: Source, seconds: float = 60.0) -> Iterator[npt.NDArray[np.int16]]:
+    """As `read_working`, in blocks of shape (n,) that last so many seconds: for what does not need all of it at once.
+
+    Raises:
+        NotAudio: this is not a working audio file, or cannot be read to its end.
+        OSError: the path cannot be opened.
+    """
+    import soundfile
+
+    with open_source(source) as file:
+        try:
+            with soundfile.SoundFile(file) as audio:
+                if (audio.samplerate, audio.channels) != (WORKING_RATE, 1):
+                    raise NotAudio(f"is not working audio: {audio.samplerate} Hz and {audio.channels} channels")
+                for block in audio.blocks(int(seconds * WORKING_RATE), dtype="int16"):
+                    yield np.array(block, np.int16)  # the next block comes in the same memory
+        except soundfile.LibsndfileError as error:
+            raise NotAudio(f"is not working audio that can be read ({error.error_string})") from None
 
 
 def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:

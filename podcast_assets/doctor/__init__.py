@@ -18,6 +18,7 @@ from podcast_assets.doctor.finding import Finding, first_line
 from podcast_assets.engines import Engine, EngineUnavailable
 from podcast_assets.errors import Misconfigured
 from podcast_assets.hub_download import silence
+from podcast_assets.intake import fingerprints
 from podcast_assets.profiles import Profile, choose
 from podcast_assets.settings import Settings
 from podcast_assets.speech.routing import Routed
@@ -107,6 +108,7 @@ def examine(settings: Settings, *, load: bool = True) -> Report:
         [
             *_profile(settings, chosen),
             _python(),
+            *near_duplicates(settings),
             *told,
             *gpu.examine(cards, usable, gpu.cublas(), needed=chosen.name == "gpu"),
             *heard,
@@ -164,6 +166,18 @@ def _profile(settings: Settings, chosen: Profile) -> list[Finding]:
             return findings
         findings.append(Finding(PROFILE, "ok", f"auto would take {best.name}, because {best.reason}"))
     return findings
+
+
+def near_duplicates(settings: Settings) -> list[Finding]:
+    """Whether what near-duplicates need is installed, where they are wanted."""
+    if not settings.near_duplicates:
+        return []
+    area = "near-duplicates"
+    try:
+        fingerprints.library()
+    except Misconfigured as error:
+        return [Finding(area, "missing", *str(error).split(": ", 1), blocks=True)]
+    return [Finding(area, "ok", "Chromaprint can be loaded")]
 
 
 def _python() -> Finding:

@@ -1,0 +1,18 @@
+"""Whether Chromaprint is on this machine."""
+
+import pytest
+
+from podcast_assets.errors import Misconfigured
+from podcast_assets.intake.fingerprints import library
+
+
+def _missing() -> str:
+    try:
+        library()
+    except Misconfigured as error:
+        return str(error)
+    return ""
+
+
+needs_chromaprint = pytest.mark.skipif(bool(_missing()), reason=_missing())
+"""Mark of tests that make fingerprints."""
