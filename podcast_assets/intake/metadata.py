@@ -224,13 +224,13 @@ def join(sources: Sequence[str], files: Sequence[MetadataFile]) -> Joined:
 
     Metadata in a folder without recordings (`metadata/` beside `audio/`) are for the folder above it.
     """
-    folders = {parent for source in sources for parent in PurePosixPath(source).parents}
+    above = {folder: {PurePosixPath(folder), *PurePosixPath(folder).parents} for folder in map(_folder, sources)}
+    folders = set[PurePosixPath]().union(*above.values())
     placed = [(_beside_recordings(file.folder, folders), file) for file in files]
     below: dict[PurePosixPath, dict[str, list[str]]] = {folder: {} for folder, _ in placed}
     for source in sorted(sources):
-        path = PurePosixPath(source)
-        for folder in below.keys() & set(path.parents):
-            below[folder].setdefault(path.stem, []).append(source)
+        for folder in below.keys() & above[_folder(source)]:
+            below[folder].setdefault(PurePosixPath(source).stem, []).append(source)
     rows: dict[str, dict[str, Any]] = {}
     shared: dict[str, set[str]] = {}
     broken: dict[str, str] = {}
@@ -269,8 +269,19 @@ def _unfit(
     for folder, stems in below.items():
         ids = pl.concat([file.ids.rename("") for place, file in placed if place == folder]).drop_nulls()
         without.append(ids.filter(~ids.is_in(pl.Series(list(stems), dtype=pl.String).implode())).rename(""))
-        repeated.append(ids.filter(ids.is_duplicated()).rename(""))
-    return pl.concat(without).unique().sort(), pl.concat(repeated).unique().sort()
+        if ids.n_unique() < len(ids):
+            repeated.append(ids.filter(ids.is_duplicated()).rename(""))
+    return _once(pl.concat(without)), _once(pl.concat(repeated))
+
+
+def _once(ids: pl.Series) -> pl.Series:
+    """Each id once, in order."""
+    return (ids.unique() if ids.n_unique() < len(ids) else ids).sort()
+
+
+def _folder(source: str) -> str:
+    folder, slash, _ = source.rpartition("/")
+    return folder or slash
 
 
 def _beside_recordings(folder: PurePosixPath, folders: Collection[PurePosixPath]) -> PurePosixPath:
