@@ -29,11 +29,12 @@ _METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|jsonl)", re.IGNORECASE
 
 @dataclass(frozen=True)
 class IncomingFile:
-    """One file under `incoming/`: its key, size in bytes, and time of change (POSIX seconds)."""
+    """One file under `incoming/`: its key, size in bytes, time of change (POSIX seconds), and entity tag in a bucket."""
 
     key: str
     bytes: int
     modified: float
+    content: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,11 @@ class Arrival:
 
     @property
     def signature(self) -> str:
-        """Changes when a file is added, removed, or changes in size or time."""
+        """Changes when a file is added, removed, or changes in size, time or, in a bucket, content."""
         files = [*self.files, *self.metadata, *filter(None, [self.defaults])]
-        listing = sorted(f"{f.key}\0{f.bytes}\0{f.modified:.3f}" for f in files)
+        listing = sorted(
+            f"{f.key}\0{f.bytes}\0{f.modified:.3f}" + (f"\0{f.content}" if f.content else "") for f in files
+        )
         return hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16]
 
     @property
@@ -105,7 +108,7 @@ def list_incoming(store: Store) -> Incoming:
     """
     found = list(store.list(INCOMING))
     own = len(INCOMING) + 1
-    incoming = group(IncomingFile(e.key[own:], e.bytes, e.modified) for e in found if not e.trouble)
+    incoming = group(IncomingFile(e.key[own:], e.bytes, e.modified, e.content) for e in found if not e.trouble)
     incoming.refused.update({e.key[own:]: e.trouble for e in found if e.trouble})
     return incoming
 

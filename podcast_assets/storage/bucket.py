@@ -155,7 +155,7 @@ class Bucket:
         def look() -> Iterable[Entry]:
             try:
                 return [
-                    Entry(m["path"], m["size"], m["last_modified"].timestamp())
+                    Entry(m["path"], m["size"], m["last_modified"].timestamp(), content=_bare(m["e_tag"]))
                     for page in self.store.list(folder, chunk_size=PAGE)
                     for m in page
                 ]

@@ -23,6 +23,8 @@ class Entry:
     """Time of the last change, POSIX seconds."""
     trouble: str | None = None
     """Why it can be listed and not read."""
+    content: str | None = None
+    """The server's entity tag, another one for other content: its times are in seconds. None in a folder."""
 
 
 class Storage(Protocol):

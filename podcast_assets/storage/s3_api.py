@@ -41,9 +41,8 @@ def list_keys(bucket: str, prefix: str, folder: str, place: Place) -> list[Entry
         ):
             for found in page.get("Contents", ()):
                 key = str(found["Key"]).removeprefix(top)
-                entries.append(
-                    Entry(key.removesuffix("/"), found["Size"], found["LastModified"].timestamp(), _trouble(key))
-                )
+                changed, content = found["LastModified"].timestamp(), str(found["ETag"]).strip('"')
+                entries.append(Entry(key.removesuffix("/"), found["Size"], changed, _trouble(key), content))
     return entries
 
 

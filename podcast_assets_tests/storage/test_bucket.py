@@ -12,6 +12,7 @@ import tenacity
 
 from podcast_assets.errors import BadInput, StoreTrouble, store_trouble
 from podcast_assets.intake.arrivals import list_incoming
+from podcast_assets.intake.feeds.subscriptions import signature
 from podcast_assets.intake.place import place
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.janitor import sweep
@@ -173,6 +174,17 @@ def test_archives_are_read_from_the_bucket_in_parts(form: str, proxied: tuple[St
     assert [f.stored.bytes for f in found.files] == [2_000_000] * 15
     reads = [r for r in proxy.seen[begun:] if r.method == "GET" and r.path.endswith(f"incoming/b.{form}")]
     assert 1 < len(reads) <= math.ceil(len(data) / buckets.PART) + (5 if form == "zip" else 0)
+
+
+def test_other_content_of_the_same_size_within_a_second_is_a_change(bucket: str) -> None:
+    """Buckets tell times in seconds."""
+    store, arrivals, lists = Store.at(bucket), set(), set()
+    for content in (b"aa", b"bb", b"cc"):
+        store.write("incoming/b.tar", content)
+        store.write("feeds/feeds.csv", content)
+        arrivals.add(list_incoming(store).arrivals["b"].signature)
+        lists.add(signature(store))
+    assert (len(arrivals), len(lists)) == (3, 3)
 
 
 def test_a_file_is_read_in_few_requests(proxied: tuple[Store, s3.Proxy]) -> None:

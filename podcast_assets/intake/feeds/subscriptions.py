@@ -58,8 +58,8 @@ class Subscriptions:
 
 
 def signature(store: Store) -> str:
-    """Of the lists, by name, size and time."""
-    lines = [f"{e.key} {e.bytes} {e.modified}" for e in _lists(store)]
+    """Of the lists, by name, size, time, and content where the store tells."""
+    lines = [f"{e.key} {e.bytes} {e.modified} {e.content}" for e in _lists(store)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
