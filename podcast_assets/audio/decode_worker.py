@@ -21,24 +21,12 @@ from dataclasses import asdict
 from typing import Any, BinaryIO, TextIO, cast
 
 from podcast_assets.audio.ingest import OpusCopy, make_working
+from podcast_assets.storage.written import Written
 
 MEMORY = 4 << 30
 """Bytes of address space. Good recordings of any length take a tenth of it; a damaged header may ask for anything."""
 IDLE_SECONDS = 60.0
 _PROGRESS_SECONDS = 1.0
-
-
-class _Target(io.BufferedRandom):
-    """A file that remembers that a write failed: libsndfile, whose callback it is, goes on as if nothing had been."""
-
-    trouble: OSError | None = None
-
-    def write(self, data: Any, /) -> int:
-        try:
-            return super().write(data)
-        except OSError as error:
-            self.trouble = error
-            raise
 
 
 def answer(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
@@ -52,14 +40,10 @@ def answer(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
             print('{"progress": true}', file=tell, flush=True)
 
     opus = OpusCopy(request["opus"], request["bit_rate"]) if request["opus"] else None
-    with _Target(io.FileIO(request["target"], "w+")) as target:
-        try:
-            file = cast("BinaryIO", target)
-            working = make_working(request["source"], file, opus=opus, longest=request["longest"], progress=progress)
-            target.flush()
-        finally:
-            if target.trouble is not None:
-                raise target.trouble  # whatever else was raised follows from it
+    with Written(io.FileIO(request["target"], "w+")) as target:
+        file = cast("BinaryIO", target)
+        working = make_working(request["source"], file, opus=opus, longest=request["longest"], progress=progress)
+        target.settle()
     return {"done": asdict(working)}
 
 

@@ -24,6 +24,7 @@ from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.storage import s3_api
 from podcast_assets.storage.protocol import BLOCK, SCRATCH_PREFIX, Entry
 from podcast_assets.storage.trouble import Place, bucket_trouble, not_asked_again, told
+from podcast_assets.storage.written import Written
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
@@ -180,11 +181,11 @@ class Bucket:
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
         """A temporary file, uploaded when the block ends well."""
-        with tempfile.NamedTemporaryFile("w+b", prefix=SCRATCH_PREFIX) as f:
-            with told(key, _temporary()):
+        with tempfile.NamedTemporaryFile(prefix=SCRATCH_PREFIX) as temporary:
+            with told(key, _temporary()), Written(io.FileIO(temporary.name, "w+")) as f:
                 yield cast("BinaryIO", f)
-                f.flush()
-            self.upload(Path(f.name), key)
+                f.settle()
+            self.upload(Path(temporary.name), key)
 
     def upload(self, source: Path, key: str) -> None:
         """In parts where it is large; what the server has is then compared with what is here."""

@@ -7,10 +7,11 @@ import shutil
 import uuid
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from podcast_assets.storage.protocol import Entry
 from podcast_assets.storage.trouble import told
+from podcast_assets.storage.written import Written
 
 
 class Folder:
@@ -70,9 +71,10 @@ class Folder:
         with self._told(key):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with _Target(io.FileIO(temporary, "w+")) as f:
+                with Written(io.FileIO(temporary, "w+")) as f:
                     yield cast("BinaryIO", f)
                     f.settle()
+                    os.fsync(f.fileno())
                 temporary.replace(target)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -125,37 +127,6 @@ class Folder:
 
     def _told(self, key: str) -> contextlib.AbstractContextManager[None]:
         return told(key, f"the store {self.root}")
-
-
-class _Target(io.BufferedRandom):
-    """A file that remembers that a write failed: libsndfile, whose callback it is, goes on as if nothing had been."""
-
-    trouble: OSError | None = None
-
-    def write(self, data: Any, /) -> int:
-        try:
-            return super().write(data)
-        except OSError as error:
-            self.trouble = error
-            raise
-
-    def settle(self) -> None:
-        """Bring all of it to the disk.
-
-        Raises:
-            OSError: a write failed, now or before.
-        """
-        if self.trouble is not None:
-            raise self.trouble
-        self.flush()
-        os.fsync(self.fileno())
-
-    def __exit__(self, *raised: Any) -> None:
-        try:
-            super().__exit__(*raised)
-        finally:
-            if self.trouble is not None and raised[0] is not None:
-                raise self.trouble  # what was raised since, such as an assertion about what was written, follows from it
 
 
 def _raise(error: OSError) -> None:

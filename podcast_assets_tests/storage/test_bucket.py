@@ -1,7 +1,9 @@
 """What only buckets have: keys that are no paths, folders that are objects, servers that refuse, and secrets that must not leak."""
 
+import contextlib
 import math
 import os
+import resource
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -174,6 +176,20 @@ def test_archives_are_read_from_the_bucket_in_parts(form: str, proxied: tuple[St
     assert [f.stored.bytes for f in found.files] == [2_000_000] * 15
     reads = [r for r in proxy.seen[begun:] if r.method == "GET" and r.path.endswith(f"incoming/b.{form}")]
     assert 1 < len(reads) <= math.ceil(len(data) / buckets.PART) + (5 if form == "zip" else 0)
+
+
+def test_a_write_that_failed_unnoticed_brings_nothing_into_the_bucket(bucket: str) -> None:
+    """libsndfile goes on as if nothing had been where its callback raises: what is cut off then must not look whole."""
+    store, before = Store.at(bucket), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError), store.writing("a") as f:
+            for _ in range(10):
+                with contextlib.suppress(OSError):
+                    f.write(bytes(50_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not store.exists("a")
 
 
 def test_other_content_of_the_same_size_within_a_second_is_a_change(bucket: str) -> None:
