@@ -50,6 +50,15 @@ class Policy(BaseModel):
         """All reasons that it can give, in its order."""
         return list(dict.fromkeys(rule.reason for rule in self.rules))
 
+    @property
+    def limits(self) -> dict[str, list[float]]:
+        """Column → the limits that its rules set, for pictures."""
+        found: dict[str, list[float]] = {}
+        for rule in self.rules:
+            given = (rule.minimum, rule.above, rule.maximum, rule.below)
+            found.setdefault(rule.column, []).extend(limit for limit in given if limit is not None)
+        return {column: limits for column, limits in found.items() if limits}
+
     def active(self, columns: Iterable[str]) -> list[Rule]:
         """The rules that can be asked: all but optional ones on columns that there are not."""
         known = set(columns)

@@ -141,7 +141,7 @@ def _is_of(item: Value, dtype: pl.DataType | type[pl.DataType]) -> bool:
 
 
 _FITS: dict[str, tuple[str, Callable[[pl.DataType], bool]]] = {
-    **{name: ("numbers", _is_number) for name in ("minimum", "maximum", "above", "below", "within_iqr")},
+    **dict.fromkeys(("minimum", "maximum", "above", "below", "within_iqr"), ("numbers", _is_number)),
     "one_of": ("single values", _is_value),
     "none_of": ("single values and lists", _is_any),
     "same_as": ("single values", _is_value),

@@ -1,4 +1,4 @@
-"""The policy `emilia` on cases computed by hand from the published rules (He et al. 2024, arXiv:2407.05361, and Emilia-Pipe's code)."""
+"""The policy `emilia` on cases computed by hand from the published rules: He et al. 2024, arXiv:2407.05361, and Emilia-Pipe."""
 
 from typing import Any
 
@@ -59,7 +59,12 @@ def test_limits_of_single_segments(change: dict[str, Any], expected: list[str]) 
 
 def test_characters_are_those_that_emilia_pipe_counts() -> None:
     """Spaces and , . ! ? quotation marks, and their Chinese kin, do not count; hyphens, colons and digits do."""
-    counted = made({"text": "Don't, he said - \"4:30\"!"}, {"text": "你好，世界。“好”！"}, {"text": " . "}, {"text": "a"})
+    counted = made(
+        {"text": 'Don\'t, he said - "4:30"!'},
+        {"text": "你好，世界。“好”！"},  # noqa: RUF001
+        {"text": " . "},
+        {"text": "a"},
+    )
     assert counted["characters"].to_list() == [4 + 2 + 4 + 1 + 4, 5, 0, 1]
     assert counted["seconds_per_character"].to_list() == [10 / 15, 2.0, None, 10.0]
     assert reasons(*[{"text": t} for t in (" . ", "a", "ab")])[:2] == [["fewer than 2 characters"]] * 2
@@ -68,7 +73,8 @@ def test_characters_are_those_that_emilia_pipe_counts() -> None:
 def test_the_quartiles_of_the_average_character_duration() -> None:
     """0.08, 0.09, 0.10, 0.11, 0.12 s: Q1 0.09, Q3 0.11, so from 0.06 to 0.14 s; a sixth value moves them.
 
-    With 0.20: sorted 0.08 0.09 0.10 0.11 0.12 0.20, Q1 at position 1.25: 0.0925, Q3 at 3.75: 0.1175, IQR 0.025, fences 0.055 and 0.155.
+    With 0.20: sorted 0.08 0.09 0.10 0.11 0.12 0.20, Q1 at position 1.25: 0.0925, Q3 at 3.75: 0.1175, IQR 0.025, so from 0.055 to
+    0.155 s.
     """
     usual = [paced(p) for p in (0.08, 0.09, 0.10, 0.11, 0.12)]
     assert reasons(*usual) == [[]] * 5
@@ -88,7 +94,7 @@ def test_the_quartiles_are_of_one_episode() -> None:
 
 
 def test_what_emilia_pipe_does_not_transcribe_moves_no_quartile() -> None:
-    """Another language, an uncertain one, and what is shorter than 3 s are gone before the quartiles are taken; DNSMOS comes after."""
+    """Another language, an uncertain one, and what is shorter than 3 s are gone before quartiles are taken; DNSMOS comes after."""
     usual = [paced(p) for p in (0.08, 0.09, 0.10, 0.11, 0.12)]
     gone = [paced(0.20, language="es"), paced(0.20, language_probability=0.5), paced(0.25, characters=10)] * 5
     assert reasons(*usual, paced(0.20), *gone)[5] == [UNUSUAL]

@@ -108,7 +108,10 @@ def test_a_policy_of_ones_own(tmp_path: Path):
     [
         ("name = ", "is not TOML"),
         ('name = "x"', "version: Field required"),
-        ('name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"', "rule 1: the rule on 'a' needs one of minimum, maximum"),
+        (
+            'name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"',
+            "rule 1: the rule on 'a' needs one of minimum, maximum",
+        ),
         ('name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"\nminimun = 1', "minimun"),
     ],
 )
