@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 
+_UNITS = ("hours", "minutes")
+
+
 @click.group()
 def policy() -> None:
     """Policies decide which segments are kept. They delete nothing, and another one runs no model again."""
@@ -106,7 +109,8 @@ def _show(trial: "Trial") -> None:
     output.print(
         Text(f"{trial.policy} tried on {count}, judged by {in_force} now. Nothing is changed."), soft_wrap=True
     )
-    table = _table("", "segments", "hours", "of all hours")
+    unit = _unit(trial)
+    table = _table("", "segments", unit, "of all")
     for name, amount in (
         ("all", trial.everything),
         (f"kept by {trial.policy}", trial.kept),
@@ -114,7 +118,7 @@ def _show(trial: "Trial") -> None:
         ("  would be kept anew", trial.gained),
         ("  would no longer be kept", trial.lost),
     ):
-        table.add_row(Text(name), f"{amount.segments:,}", f"{amount.hours:,.2f}", _share(amount, trial.everything))
+        table.add_row(Text(name), f"{amount.segments:,}", _in(unit, amount.hours), _share(amount, trial.everything))
     output.print(table)
     if trial.losses.height:
         _show_losses(trial)
@@ -124,12 +128,14 @@ def _show(trial: "Trial") -> None:
 
 def _show_losses(trial: "Trial") -> None:
     """The waterfall: each reason after those above it."""
-    table = _table("reason, in the policy's order", "takes h", "leaves h", "alone h", "in all h", "segments")
+    unit = _unit(trial)
+    columns = [f"{what}, {unit}" for what in ("takes", "leaves", "alone", "in all")]
+    table = _table("reason, in the policy's order", *columns, "segments")
     left = trial.everything.hours
     for row in trial.losses.iter_rows(named=True):
         left -= row["first_hours"]
         hours = (row["first_hours"], max(left, 0.0), row["own_hours"], row["hours"])
-        table.add_row(Text(row["reason"]), *(f"{h:,.2f}" for h in hours), f"{row['segments']:,}")
+        table.add_row(Text(row["reason"]), *(_in(unit, h) for h in hours), f"{row['segments']:,}")
     output.print(table)
     output.print(
         "takes: of what the reasons above leave. alone: no other reason, kept if the rule were not there. "
@@ -138,14 +144,22 @@ def _show_losses(trial: "Trial") -> None:
     )
 
 
+def _unit(trial: "Trial") -> str:
+    return "hours" if trial.everything.hours >= 1 else "minutes"
+
+
+def _in(unit: str, hours: float) -> str:
+    return f"{hours if unit == 'hours' else 60 * hours:,.2f}"
+
+
 def _share(part: "Amount", whole: "Amount") -> str:
     return f"{part.hours / whole.hours:.1%}" if whole.hours else ""
 
 
 def _table(*columns: str) -> Table:
-    """A table whose columns after the first two are as wide as what is in them."""
+    """A table in which names give way to numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
-        numbers = name in ("rules", "segments", "hours", "of all hours") or name.endswith(" h")
+        numbers = name in ("rules", "segments", "of all") or name.endswith(_UNITS)
         table.add_column(name, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
     return table

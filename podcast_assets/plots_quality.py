@@ -152,7 +152,7 @@ def _mos(axes: "Axes", rows: pl.DataFrame, limits: Limits) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.set_ylim(top=axes.get_ylim()[1] * 1.3)  # room for the legend
         axes.legend(fontsize=7, frameon=False, loc="upper center", ncols=2, handlelength=1.2)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    _whole_numbers(axes)
 
 
 def _histogram(
@@ -162,7 +162,7 @@ def _histogram(
     parts = [_values(rows.filter(keep), column) * scale for keep in (pl.col("keep"), ~pl.col("keep"))]
     everything = np.concatenate(parts)
     axes.set_xlabel(label, fontsize=9)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    _whole_numbers(axes)
     if not len(everything):
         axes.set_yticks([])
         axes.text(
@@ -216,7 +216,7 @@ def _speakers(axes: "Axes", rows: pl.DataFrame) -> None:
     axes.set_xticks(range(last + 1), [f"{k}+" if k == most else str(k) for k in range(last + 1)])
     axes.set_xlabel("speakers of an episode", fontsize=9)
     axes.set_ylabel("episodes", fontsize=9)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    _whole_numbers(axes)
 
 
 def _scores(axes: "Axes", rows: pl.DataFrame, column: str, factor: float, limits: Limits) -> None:
@@ -237,6 +237,13 @@ def _limits(axes: "Axes", limits: Sequence[float], *, horizontal: bool = False) 
 
 def _values(rows: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
     return rows[column].cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
+
+
+def _whole_numbers(axes: "Axes") -> None:
+    """Counts have no halves."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
 
 
 def _note(axes: "Axes", x: float, y: float, text: str) -> None:

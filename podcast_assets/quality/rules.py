@@ -36,7 +36,7 @@ class Rule(BaseModel):
     """Inter-quartile ranges by which a value may lie below the first or above the third quartile (Tukey's fences)."""
     per: Literal["batch", "episode", "speaker"] | None = None
     """Of which segments `within_iqr` takes the quartiles: of those of the same batch, episode or speaker of an episode, as far as
-    they pass all rules that stand before this one. A segment whose speaker is not known is not judged per speaker."""
+    they pass all rules that stand before this one. Only these are judged by it, and per speaker only those whose speaker is known."""
     at_least: int = Field(default=1, ge=1)
     """Fewest values that `within_iqr` takes quartiles of; where there are fewer, all pass."""
     nulls_pass: bool = False
@@ -108,7 +108,7 @@ class Rule(BaseModel):
 
         first, third = (of_group(counted.quantile(q, interpolation="linear")) for q in (0.25, 0.75))
         reach = (self.within_iqr or 0.0) * (third - first)
-        judged = (of_group(counted.count()) >= self.at_least) & first.is_not_null()
+        judged = before & (of_group(counted.count()) >= self.at_least) & first.is_not_null()
         if self.per == "speaker":
             judged &= pl.col("speaker").is_not_null()
         return pl.when(judged).then(value.is_between(first - reach, third + reach)).otherwise(True)
@@ -134,7 +134,7 @@ def _is_any(dtype: pl.DataType) -> bool:
     return not dtype.is_nested() or isinstance(dtype, pl.List)
 
 
-def _is_of(item: Value, dtype: pl.DataType | type[pl.DataType]) -> bool:
+def _is_of(item: Value, dtype: Any) -> bool:
     if isinstance(item, bool):
         return dtype == pl.Boolean
     return dtype == pl.String if isinstance(item, str) else dtype.is_numeric()
