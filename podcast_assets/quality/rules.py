@@ -36,7 +36,7 @@ class Rule(BaseModel):
     """Inter-quartile ranges by which a value may lie below the first or above the third quartile (Tukey's fences)."""
     per: Literal["batch", "episode", "speaker"] | None = None
     """Of which segments `within_iqr` takes the quartiles: of those of the same batch, episode or speaker of an episode, as far as
-    they pass all rules that stand before this one. Only these are judged by it, and per speaker only those whose speaker is known."""
+    they pass all rules that stand before this one. Only these are judged, and per speaker only those whose speaker is known."""
     at_least: int = Field(default=1, ge=1)
     """Fewest values that `within_iqr` takes quartiles of; where there are fewer, all pass."""
     nulls_pass: bool = False
