@@ -83,7 +83,7 @@ def test_quartiles_are_of_what_passes_the_rules_before() -> None:
 
 
 def test_a_reason_that_two_rules_share_is_given_once() -> None:
-    rule = {"column": "number", "reason": "odd"}
+    rule: dict[str, Any] = {"column": "number", "reason": "odd"}
     policy = Policy(name="p", version=1, rules=(Rule(**rule, minimum=2), Rule(**rule, above=1)))
     assert apply(ROWS, policy)["reject_reasons"].to_list()[0] == ["odd"]
     assert policy.reasons == ["odd"]

@@ -1,5 +1,7 @@
 """Voices across episodes of one podcast, on embeddings made by known amounts of noise around known voices."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,7 +14,7 @@ VOICES = RANDOM.normal(size=(6, 256))
 TYPES = schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String}
 
 
-def speaker(voice: int, episode: str, *, noise: float = 0.4, **more: object) -> dict[str, object]:
+def speaker(voice: int, episode: str, *, noise: float = 0.4, **more: Any) -> dict[str, Any]:
     """A speaker whose embedding has a cosine of about 1 / (1 + noise²) to another of the same voice."""
     embedding = VOICES[voice] + noise * RANDOM.normal(size=256)
     return {
@@ -27,7 +29,7 @@ def speaker(voice: int, episode: str, *, noise: float = 0.4, **more: object) -> 
     }
 
 
-def linked(*rows: dict[str, object], how: Linking | None = None) -> pl.DataFrame:
+def linked(*rows: dict[str, Any], how: Linking | None = None) -> pl.DataFrame:
     return link(pl.DataFrame(list(rows), schema=TYPES), how)
 
 
@@ -57,7 +59,7 @@ def test_two_speakers_of_an_episode_are_two_however_alike() -> None:
 
 
 @pytest.mark.parametrize("change", [{"seconds": 5.0}, {"embedding": None}, {"engine": "embedded"}])
-def test_who_cannot_be_compared_is_not_linked(change: dict[str, object]) -> None:
+def test_who_cannot_be_compared_is_not_linked(change: dict[str, Any]) -> None:
     found = linked(speaker(0, "a"), speaker(0, "b"), speaker(0, "c", **change))
     assert found["voice"].to_list()[2] is None
     assert found["voice"][0] == found["voice"][1]
