@@ -3,6 +3,7 @@
 They are drawn from tables alone, for a materialization's metadata as for the card of a dataset.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -168,7 +169,11 @@ def _histogram(
         axes.text(
             0.5, 0.5, "no values", ha="center", va="center", transform=axes.transAxes, fontsize=9, color="#868E96"
         )
-    edges = np.histogram_bin_edges(everything, bins=30) if len(everything) else np.array([0.0, 1.0])
+    edges = (
+        np.histogram_bin_edges(everything, bins=min(30, 6 + math.isqrt(len(everything))))
+        if len(everything)
+        else np.array([0.0, 1.0])
+    )
     axes.hist(parts, bins=edges.tolist(), stacked=True, color=[KEPT, REJECTED], label=["kept", "rejected"])
     _limits(axes, [limit * scale for limit in limits.get(column, ())])
     if column == "duration":
