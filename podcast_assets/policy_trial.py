@@ -10,7 +10,7 @@ import polars.selectors as cs
 
 from podcast_assets.errors import BadInput
 from podcast_assets.quality import waterfall
-from podcast_assets.quality.evidence import evidence, evidence_types
+from podcast_assets.quality.evidence import evidence
 from podcast_assets.quality.policy import Policy, apply
 from podcast_assets.schema import ASSETS
 from podcast_assets.store import Store, table_key
@@ -105,7 +105,7 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
 
     with ThreadPoolExecutor(_READERS) as readers:
         trials = [t for t in readers.map(judge, chosen) if t is not None]
-    notes = policy.notes(evidence_types().names())
+    notes = list(dict.fromkeys(note for t in trials for note in t.notes))
     if left_out:
         notes.append(f"left out, as their tables are of another version: {', '.join(sorted(left_out)[:10])}")
     return Trial(
@@ -135,4 +135,5 @@ def _judged(
         gained=Amount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
         lost=Amount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
         losses=waterfall.losses(judged, policy.reasons),
+        notes=policy.notes(seen.columns),
     )

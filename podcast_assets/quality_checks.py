@@ -34,6 +34,7 @@ HALLUCINATION_SIGNS = Policy(
         Rule(column="ngram_repetition", maximum=0.5, nulls_pass=True, reason="most of it repeats"),
         Rule(column="chars_per_second", maximum=30.0, nulls_pass=True, reason="faster than anybody speaks"),
         Rule(column="no_speech_prob", maximum=0.6, nulls_pass=True, reason="text where no speech is heard"),
+        Rule(column="hallucinated", one_of=(False,), nulls_pass=True, optional=True, reason="told by a rule on texts"),
     ),
 )
 """What texts that a recognizer made up look like. Only segments with text are asked."""

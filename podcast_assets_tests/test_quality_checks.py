@@ -87,6 +87,8 @@ def test_hallucination_share(odd: dict[str, Any]) -> None:
     verdict = checks.hallucination_share(rows(odd, odd, odd))
     assert (verdict.passed, verdict.facts["segments"]) == (False, ["s0", "s1", "s2"])
     assert checks.hallucination_share(rows(odd)).passed
+    told = rows().with_columns(hallucinated=pl.col("segment_id").is_in(["s0", "s1", "s2"]))
+    assert not checks.hallucination_share(told).passed, "rules on texts count where their column is there"
     assert checks.hallucination_share(rows(*[{**odd, "text": ""}] * 9)).passed, "no text is none that was made up"
 
 

@@ -18,7 +18,7 @@ from podcast_assets.assets.earlier import kept_earlier
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.assets.transcripts import transcripts
 from podcast_assets.checks import Verdict, no_failures, scores_in_range
-from podcast_assets.quality.evidence import evidence, evidence_types
+from podcast_assets.quality.evidence import evidence
 from podcast_assets.quality.policy import Policy, load_policy
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.quality.waterfall import losses
@@ -70,7 +70,7 @@ def quality_scores(
                 **run_facts(run),
                 "engine": stage.engine.name,
                 "policy": policy.label,
-                **({"policy_notes": notes} if (notes := "; ".join(policy.notes(evidence_types().names()))) else {}),
+                **({"policy_notes": notes} if (notes := "; ".join(policy.notes(seen.columns))) else {}),
                 "segments_kept": rows.filter("keep").height,
                 "hours": round(hours, 4),
                 "hours_kept": round(hours_kept, 4),

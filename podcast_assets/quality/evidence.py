@@ -30,7 +30,9 @@ EVIDENCE: Columns = {
 """All columns that a rule can name."""
 
 
-def evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
+def evidence(
+    scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, *, words: bool = False
+) -> pl.DataFrame:
     """The scores with the columns of the other tables and the derived ones; rows and their order are those of the scores.
 
     `flags` are those of the segment and those of its transcript.
@@ -39,10 +41,14 @@ def evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataF
         scores: rows of `quality_scores`, or the part of them that the stage `score` makes.
         segments: the table of `diarized_segments`.
         transcripts: the table of `transcripts`.
+        words: whether the words are wanted too. They are most of a table, and no rule can ask for them.
     """
     about = scores
     said = transcripts.rename({"flags": _MORE_FLAGS})
-    for table, columns in ((segments, _FROM_SEGMENTS), (said, (*_FROM_TRANSCRIPTS, _MORE_FLAGS))):
+    for table, columns in (
+        (segments, _FROM_SEGMENTS),
+        (said, (*_FROM_TRANSCRIPTS, _MORE_FLAGS, *(["words"] if words else []))),
+    ):
         more = [c for c in columns if c not in scores.columns]
         about = about.join(table.select("segment_id", *more), on="segment_id", how="left", maintain_order="left")
     none = pl.lit([], dtype=pl.List(pl.String))

@@ -88,7 +88,7 @@ def test_an_empty_table_gets_its_columns():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(Misconfigured, match="asr-v1 asks for columns that there are not: dnsmos_ovrl, text"):
+    with pytest.raises(Misconfigured, match="asr-v2 asks for columns that there are not: dnsmos_ovrl, text"):
         apply(segments({}).drop("text", "dnsmos_ovrl"), load_policy("asr"))
 
 
