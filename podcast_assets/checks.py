@@ -64,6 +64,15 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             ("episodes_accounted", "Every episode of transcripts has its scores, or failed.", True),
             _NO_FAILURES,
             ("scores_in_range", "Every score lies in its range, and none is missing without a cause.", True),
+            (
+                "kept_share_steady",
+                "The policy keeps about as large a share of the speech as of the batches before.",
+                False,
+            ),
+            ("degraded_share", "At most 10 % of the speech was made by an embedded engine or a fallback.", False),
+            ("scores_covered", "Of the segments that are long enough, 95 % of the speech has each score.", False),
+            ("hallucination_share", "At most 2 % of the speech has a text that looks invented.", False),
+            ("kept_in_one_language", "At most 5 % of what is kept is heard or written in another language.", False),
         ],
         "hf_shards": [
             ("episodes_accounted", "Every scored segment is in a shard, or its episode failed.", True),

@@ -91,7 +91,9 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         default=None, description="Folder that models are fetched to; unset: podcast-assets/models in the user's cache."
     )
-    policy: str = Field(default="asr", description="Policy that decides `keep`: all, asr, or the path of a TOML file.")
+    policy: str = Field(
+        default="asr", description="Policy that decides `keep`: all, asr, emilia, tts, or the path of a TOML file."
+    )
     dnsmos_hop: float = Field(
         default=1.0,
         gt=0,

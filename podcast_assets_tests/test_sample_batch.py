@@ -7,9 +7,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 
+from podcast_assets.assets.earlier import kept_earlier
 from podcast_assets.dataset.features import features
 from podcast_assets.demo.evaluate import evaluate
 from podcast_assets.schema import ASSETS, schema
@@ -147,6 +149,20 @@ def test_to_run_it_again_does_nothing_and_changes_nothing(sample_run: SampleRun)
     assert not PROGRESS.search(again.stderr), "no stage had an episode to do"
 
 
+def test_a_materialization_shows_what_is_kept_and_the_next_batch_is_compared_with_it(sample_run: SampleRun) -> None:
+    key = dg.AssetKey("quality_scores")
+    with dg.DagsterInstance.from_config(str(sample_run.place.folder / "dagster_home")) as instance:
+        [kept] = kept_earlier(instance, key, "asr-v2", [])
+        facts = instance.fetch_materializations(key, limit=1).records[0].asset_materialization
+    rows = table(sample_run, "hf_shards")
+    assert kept.batch == sample_run.batch
+    assert kept.hours == pytest.approx(float(rows["duration"].sum()) / 3600, abs=1e-4)
+    assert kept.hours_kept == pytest.approx(float(rows.filter("keep")["duration"].sum()) / 3600, abs=1e-4)
+    assert facts is not None
+    for name in ("distributions", "what_is_kept", "episode_with_most_rejected"):
+        assert "](data:image/png;base64," in str(facts.metadata[name].value)
+
+
 def test_another_policy_runs_no_model_and_seals_nothing_anew(sample_run: SampleRun) -> None:
     again = sample_run.place.command("demo", "--json", PODCAST_POLICY="all")
     assert not PROGRESS.search(again.stderr)
@@ -156,4 +172,4 @@ def test_another_policy_runs_no_model_and_seals_nothing_anew(sample_run: SampleR
     assert rows["keep"].all()
     back = sample_run.place.command("demo", "--json")
     assert json.loads(back.stdout)["shards"] == sample_run.report["shards"]
-    assert table(sample_run, "hf_shards")["policy"].unique().to_list() == ["asr-v1"]
+    assert table(sample_run, "hf_shards")["policy"].unique().to_list() == ["asr-v2"]

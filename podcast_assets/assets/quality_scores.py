@@ -1,9 +1,11 @@
 """Asset `quality_scores`."""
 
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
-from podcast_assets import plots
+from podcast_assets import plots_quality, quality_checks
 from podcast_assets.assets.batches import (
     BatchResult,
     account,
@@ -12,11 +14,15 @@ from podcast_assets.assets.batches import (
     materialize_batches,
     upstream,
 )
+from podcast_assets.assets.earlier import kept_earlier
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.assets.transcripts import transcripts
-from podcast_assets.checks import no_failures, scores_in_range
-from podcast_assets.quality.policy import load_policy
+from podcast_assets.checks import Verdict, no_failures, scores_in_range
+from podcast_assets.quality.evidence import evidence
+from podcast_assets.quality.policy import Policy, load_policy
 from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.quality.waterfall import losses
+from podcast_assets.quality_checks import Kept
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty
 from podcast_assets.stages.compute import computing
@@ -40,6 +46,7 @@ def quality_scores(
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Score(room, profile.scorer)
     policy = load_policy(settings.policy)
+    earlier = kept_earlier(context.instance, context.asset_key, policy.label, context.partition_keys)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
@@ -53,38 +60,66 @@ def quality_scores(
         run = do_stage(context, settings, stage, batch, todo, room, compute)
         rows = with_text_and_policy(run.table(), segments, transcribed.rows, policy)
         run.commit(room, rows)
-        hours = rows.join(segments.select("segment_id", "duration"), on="segment_id", how="left")
-        reasons = rows["reject_reasons"].explode(empty_as_null=False).drop_nulls()
+        seen = evidence(rows, segments, transcribed.rows)
+        hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
+        verdicts = _verdicts(seen, segments, transcribed.rows, Kept(batch, hours, hours_kept), earlier)
+        earlier.insert(0, Kept(batch, hours, hours_kept))
         return BatchResult(
             metadata={
                 **table_facts(room, "quality_scores", batch, rows),
                 **run_facts(run),
                 "engine": stage.engine.name,
                 "policy": policy.label,
+                **({"policy_notes": notes} if (notes := "; ".join(policy.notes(seen.columns))) else {}),
                 "segments_kept": rows.filter("keep").height,
-                "hours_kept": round(float(hours.filter("keep")["duration"].sum()) / 3600, 4),
-                "reject_reasons": counts(dict(reasons.value_counts().iter_rows())),
-                "dnsmos": picture(
-                    plots.histograms(
-                        [
-                            (name, rows[name].drop_nulls().to_list())
-                            for name in ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808")
-                        ],
-                        label="MOS, 1 to 5",
-                    ),
-                    "DNSMOS",
+                "hours": round(hours, 4),
+                "hours_kept": round(hours_kept, 4),
+                "reject_reasons": counts(
+                    dict(rows["reject_reasons"].explode(empty_as_null=False).value_counts().rows())
                 ),
-                "snr": picture(
-                    plots.histograms([("snr_db", rows["snr_db"].drop_nulls().to_list())], label="dB"), "SNR"
-                ),
+                **_pictures(seen, audio, policy, hours),
                 "segments": preview(rows, ["segment_id", "dnsmos_ovrl", "snr_db", "keep", "reject_reasons"]),
             },
             verdicts={
                 "episodes_accounted": account(room, "quality_scores", batch, transcribed.fingerprints),
                 "no_failures": no_failures(run.failures),
                 "scores_in_range": scores_in_range(rows, segments.filter(pl.col("episode_id").is_in(list(run.done)))),
+                **verdicts,
             },
         )
 
     with computing(stage, settings) as compute:
         return materialize_batches(context, store, work)
+
+
+def _verdicts(
+    seen: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, kept: Kept, earlier: list[Kept]
+) -> dict[str, Verdict]:
+    return {
+        "kept_share_steady": quality_checks.kept_share_steady(kept, earlier),
+        "degraded_share": quality_checks.degraded_share(seen, segments, transcripts),
+        "scores_covered": quality_checks.scores_covered(seen),
+        "hallucination_share": quality_checks.hallucination_share(seen),
+        "kept_in_one_language": quality_checks.kept_in_one_language(seen),
+    }
+
+
+def _pictures(seen: pl.DataFrame, audio: pl.DataFrame, policy: Policy, hours: float) -> dict[str, Any]:
+    """Distributions, what is kept and why not, and the episode of which most is rejected, or of which there is most."""
+    if seen.is_empty():
+        return {}
+    costly = seen.group_by("episode_id").agg(
+        rejected=pl.col("duration").filter(~pl.col("keep")).sum(), spoken=pl.col("duration").sum()
+    )
+    chosen = costly.sort("rejected", "spoken", "episode_id", descending=[True, True, False])["episode_id"][0]
+    name = audio.filter(episode_id=chosen)["source"][0]
+    return {
+        "distributions": picture(plots_quality.distributions(seen, policy.limits), "distributions of the scores"),
+        "what_is_kept": picture(
+            plots_quality.waterfall(losses(seen, policy.reasons), hours, policy=policy.label),
+            "what is kept, and why not",
+        ),
+        "episode_with_most_rejected": picture(
+            plots_quality.episode(name, seen.filter(episode_id=chosen), policy.limits), "one episode with its scores"
+        ),
+    }

@@ -88,7 +88,7 @@ def test_an_empty_table_gets_its_columns():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(Misconfigured, match="asr-v1 asks for columns that there are not: dnsmos_ovrl, text"):
+    with pytest.raises(Misconfigured, match="asr-v2 asks for columns that there are not: dnsmos_ovrl, text"):
         apply(segments({}).drop("text", "dnsmos_ovrl"), load_policy("asr"))
 
 
@@ -108,7 +108,10 @@ def test_a_policy_of_ones_own(tmp_path: Path):
     [
         ("name = ", "is not TOML"),
         ('name = "x"', "version: Field required"),
-        ('name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"', "needs minimum, maximum or not_empty"),
+        (
+            'name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"',
+            "rule 1: the rule on 'a' needs one of minimum, maximum",
+        ),
         ('name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"\nminimun = 1', "minimun"),
     ],
 )

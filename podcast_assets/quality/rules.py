@@ -1,0 +1,181 @@
+"""One rule of a policy: what a column must be, and the reason that a segment gets where it is not."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Value = bool | int | float | str
+GROUPS = {"batch": [], "episode": ["episode_id"], "speaker": ["episode_id", "speaker"]}
+"""What `per` names, and the columns that tell its members apart. Speakers are known inside their episode only."""
+
+
+class Rule(BaseModel):
+    """What a column must be. The operators that are given must all hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    column: str
+    reason: str = Field(min_length=1)
+    """For people: what is wrong with a segment that fails."""
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    """As `minimum`, but the limit itself fails."""
+    below: float | None = None
+    """As `maximum`, but the limit itself fails."""
+    one_of: tuple[Value, ...] | None = None
+    none_of: tuple[Value, ...] | None = None
+    """Of a column of lists: no item is one of these."""
+    same_as: str | None = None
+    """Another column, which must hold the same."""
+    not_empty: bool = False
+    """A text must hold more than white space."""
+    within_iqr: float | None = Field(default=None, ge=0)
+    """Inter-quartile ranges by which a value may lie below the first or above the third quartile (Tukey's fences)."""
+    per: Literal["batch", "episode", "speaker"] | None = None
+    """Of which segments `within_iqr` takes the quartiles: of those of the same batch, episode or speaker of an episode, as far as
+    they pass all rules that stand before this one. Only these are judged, and per speaker only those whose speaker is known."""
+    at_least: int = Field(default=1, ge=1)
+    """Fewest values that `within_iqr` takes quartiles of; where there are fewer, all pass."""
+    nulls_pass: bool = False
+    """Whether a missing value (null, or NaN) passes."""
+    optional: bool = False
+    """Where the tables have no such column, the rule is inactive, and a note says so, in place of an error."""
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> "Rule":
+        if not list(self._asked()):
+            raise ValueError(f"the rule on {self.column!r} needs one of {', '.join(OPERATORS)}")
+        if (self.within_iqr is None) != (self.per is None):
+            raise ValueError(f"the rule on {self.column!r} needs within_iqr and per together")
+        return self
+
+    def _asked(self) -> Iterator[str]:
+        given = ((name, getattr(self, name)) for name in OPERATORS)
+        return (name for name, value in given if value is not None and value is not False)  # 0.0 is a limit too
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that it looks at."""
+        return [self.column, *([self.same_as] if self.same_as else []), *(GROUPS[self.per] if self.per else [])]
+
+    def misfit(self, types: pl.Schema) -> str | None:
+        """Why it cannot be asked of columns of these types, in a few words; None where it can."""
+        dtype = types[self.column]
+        for name in self._asked():
+            wanted, fits = _FITS[name]
+            if not fits(dtype):
+                return f"{name} is for {wanted}, and {self.column} is of the type {dtype}"
+        inner = dtype.inner if isinstance(dtype, pl.List) else dtype
+        for item in (*(self.one_of or ()), *(self.none_of or ())):
+            if inner != pl.Null and not _is_of(item, inner):
+                return f"{item!r} cannot be in {self.column}, which is of the type {dtype}"
+        if self.same_as and types[self.same_as] != dtype:
+            return f"{self.column} and {self.same_as} are of different types"
+        return None
+
+    def says(self) -> str:
+        """What it asks for, in words."""
+        return ", ".join(_WORDS[name](self) for name in self._asked())
+
+    def passes(self, types: pl.Schema, before: pl.Expr) -> pl.Expr:
+        """Boolean expression, never null.
+
+        Args:
+            types: of the columns of the table that is asked.
+            before: whether a segment passes the rules that stand before this one.
+        """
+        column = pl.col(self.column)
+        number = column.cast(pl.Float64).fill_nan(None) if _is_number(types[self.column]) else column
+        conditions = [_CONDITIONS[name](self, number) for name in self._asked() if name in _CONDITIONS]
+        if self.none_of is not None:
+            lists = isinstance(types[self.column], pl.List)
+            conditions += [~column.list.contains(i) if lists else column != i for i in self.none_of]
+        if self.same_as is not None:
+            conditions.append(column == pl.col(self.same_as))
+        if self.within_iqr is not None:
+            conditions.append(self._inside(number, before))
+        return pl.all_horizontal(conditions).fill_null(self.nulls_pass)
+
+    def _inside(self, value: pl.Expr, before: pl.Expr) -> pl.Expr:
+        keys = GROUPS[self.per or "batch"]
+        counted = pl.when(before).then(value)
+
+        def of_group(statistic: pl.Expr) -> pl.Expr:
+            return statistic.over(keys) if keys else statistic
+
+        first, third = (of_group(counted.quantile(q, interpolation="linear")) for q in (0.25, 0.75))
+        reach = (self.within_iqr or 0.0) * (third - first)
+        judged = before & (of_group(counted.count()) >= self.at_least) & first.is_not_null()
+        if self.per == "speaker":
+            judged &= pl.col("speaker").is_not_null()
+        return pl.when(judged).then(value.is_between(first - reach, third + reach)).otherwise(True)
+
+
+OPERATORS = tuple("minimum maximum above below one_of none_of same_as not_empty within_iqr".split())
+"""In the order in which they are told."""
+
+
+def _is_number(dtype: pl.DataType) -> bool:
+    return dtype.is_numeric() or dtype == pl.Boolean or dtype == pl.Null
+
+
+def _is_text(dtype: pl.DataType) -> bool:
+    return dtype == pl.String or dtype == pl.Null
+
+
+def _is_value(dtype: pl.DataType) -> bool:
+    return not dtype.is_nested()
+
+
+def _is_any(dtype: pl.DataType) -> bool:
+    return not dtype.is_nested() or isinstance(dtype, pl.List)
+
+
+def _is_of(item: Value, dtype: Any) -> bool:
+    if isinstance(item, bool):
+        return dtype == pl.Boolean
+    return dtype == pl.String if isinstance(item, str) else dtype.is_numeric()
+
+
+_FITS: dict[str, tuple[str, Callable[[pl.DataType], bool]]] = {
+    **dict.fromkeys(("minimum", "maximum", "above", "below", "within_iqr"), ("numbers", _is_number)),
+    "one_of": ("single values", _is_value),
+    "none_of": ("single values and lists", _is_any),
+    "same_as": ("single values", _is_value),
+    "not_empty": ("texts", _is_text),
+}
+"""Operator → what it is for, and whether a type is that."""
+
+
+_CONDITIONS: dict[str, Callable[[Rule, pl.Expr], Any]] = {
+    "minimum": lambda rule, column: column >= rule.minimum,
+    "maximum": lambda rule, column: column <= rule.maximum,
+    "above": lambda rule, column: column > rule.above,
+    "below": lambda rule, column: column < rule.below,
+    "one_of": lambda rule, column: pl.any_horizontal([column == item for item in rule.one_of or ()]),
+    "not_empty": lambda rule, column: column.str.strip_chars() != "",
+}
+"""Operators that look at one value of one column."""
+
+
+def _list(values: tuple[Value, ...] | None) -> str:
+    return ", ".join(map(str, values or ()))
+
+
+_WORDS: dict[str, Callable[[Rule], Any]] = {
+    "minimum": lambda rule: f"at least {rule.minimum:g}",
+    "maximum": lambda rule: f"at most {rule.maximum:g}",
+    "above": lambda rule: f"above {rule.above:g}",
+    "below": lambda rule: f"below {rule.below:g}",
+    "one_of": lambda rule: f"one of {_list(rule.one_of)}",
+    "none_of": lambda rule: f"none of {_list(rule.none_of)}",
+    "same_as": lambda rule: f"the same as {rule.same_as}",
+    "not_empty": lambda rule: "not empty",
+    "within_iqr": lambda rule: (
+        f"within {rule.within_iqr:g} inter-quartile ranges of the quartiles of its {rule.per}"
+        + (f" (of {rule.at_least} segments or more)" if rule.at_least > 1 else "")
+    ),
+}

@@ -1,0 +1,66 @@
+"""What a policy costs: hours and segments that each reason takes, first and alone."""
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+LOSSES = pl.Schema(
+    {
+        "reason": pl.String,
+        "segments": pl.Int64,
+        "hours": pl.Float64,
+        "first_segments": pl.Int64,
+        "first_hours": pl.Float64,
+        "own_segments": pl.Int64,
+        "own_hours": pl.Float64,
+    }
+)
+"""A row per reason: all that have it; those of which it is the first, which add up to all that is rejected; and those that have
+no other, which would be kept without it."""
+
+
+def losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
+    """What each reason takes, as `LOSSES`: in the policy's order, then what the policy does not name, the largest first.
+
+    Args:
+        judged: segments with `duration` (s) and `reject_reasons`.
+        order: the policy's reasons.
+    """
+    rejected = judged.select("duration", "reject_reasons").filter(pl.col("reject_reasons").list.len() > 0)
+    by_reason = (
+        rejected.with_columns(first=pl.col("reject_reasons").list.first(), own=pl.col("reject_reasons").list.len() == 1)
+        .explode("reject_reasons")
+        .rename({"reject_reasons": "reason"})
+        .with_columns(first=pl.col("first") == pl.col("reason"))
+        .group_by("reason")
+        .agg(
+            segments=pl.len(),
+            hours=_hours(),
+            first_segments=pl.col("first").sum(),
+            first_hours=_hours("first"),
+            own_segments=pl.col("own").sum(),
+            own_hours=_hours("own"),
+        )
+        .cast(LOSSES)  # type: ignore[arg-type]
+    )
+    return _sorted(by_reason.select(LOSSES.names()), order)
+
+
+def total(parts: Iterable[pl.DataFrame], order: Sequence[str] = ()) -> pl.DataFrame:
+    """The losses of several batches together."""
+    frames = [pl.DataFrame(schema=LOSSES), *parts]
+    return _sorted(pl.concat(frames).group_by("reason").sum().select(LOSSES.names()), order)
+
+
+def _hours(flag: str | None = None) -> pl.Expr:
+    duration = pl.col("duration").fill_null(0.0)
+    return (duration.filter(pl.col(flag)) if flag else duration).sum() / 3600
+
+
+def _sorted(frame: pl.DataFrame, order: Sequence[str]) -> pl.DataFrame:
+    place = {reason: number for number, reason in enumerate(order)}
+    return (
+        frame.with_columns(place=pl.col("reason").replace_strict(place, default=len(place), return_dtype=pl.Int64))
+        .sort("place", "first_hours", "reason", descending=[False, True, False])
+        .drop("place")
+    )

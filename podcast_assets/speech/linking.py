@@ -1,0 +1,118 @@
+"""Speakers of several episodes who sound like one person: links by the embeddings of their voices, each with a confidence.
+
+Labels such as SPEAKER_00 are valid inside an episode. Episodes of one podcast share their hosts; of strangers, the more there are
+the more sound alike. So voices are looked for inside a podcast.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from podcast_assets.schema import SPEAKERS, Columns, schema
+
+Floats = npt.NDArray[np.float64]
+
+LINKED: Columns = {
+    "podcast": (pl.String, "id of the podcast; voices are not looked for beyond it"),
+    "batch": (pl.String, "batch of the episode"),
+    **{k: v for k, v in SPEAKERS.items() if k != "embedding"},
+    "voice": (pl.String, "the same for all who sound like one person; null where there is too little to tell by"),
+    "confidence": (
+        pl.Float64,
+        "0 to 1: how much nearer the voice is than the next one, or than the limit; null where nobody else has the voice",
+    ),
+}
+
+
+class Linking(BaseModel):
+    """How alike voices must be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_similarity: float = Field(default=0.6, ge=-1, le=1)
+    """Cosine of two embeddings, on average over two groups of speakers, from which on they are taken for one person."""
+    min_seconds: float = Field(default=10.0, ge=0)
+    """Speech of a speaker in an episode; an embedding of less says little."""
+    engines: tuple[str, ...] = ("pyannote",)
+    """Diarizers whose embeddings tell voices apart across recordings. Those of the embedded one do not."""
+
+
+def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
+    """The speakers as `LINKED`, in their order. Two speakers of one episode are never one voice.
+
+    Args:
+        speakers: rows as `SPEAKERS` with `podcast` and `batch`; rows of one engine and podcast are compared.
+        how: how alike voices must be.
+    """
+    how = how or Linking()
+    usable = pl.col("embedding").is_not_null() & (pl.col("seconds") >= how.min_seconds)
+    usable &= pl.col("podcast").is_not_null() & pl.col("engine").is_in(list(how.engines))
+    voices: dict[int, tuple[str, float | None]] = {}
+    rows = speakers.with_row_index("row")
+    for _, group in rows.filter(usable).group_by("podcast", "engine", maintain_order=True):
+        voices |= _voices(group, how)
+    found = [voices.get(row, (None, None)) for row in range(speakers.height)]
+    return speakers.with_columns(
+        voice=pl.Series([v for v, _ in found], dtype=pl.String),
+        confidence=pl.Series([c for _, c in found], dtype=pl.Float64),
+    ).select(schema(LINKED).names())
+
+
+def _voices(group: pl.DataFrame, how: Linking) -> dict[int, tuple[str, float | None]]:
+    """Row → voice and confidence, for speakers that may be compared."""
+    given = np.asarray(group["embedding"].to_list(), dtype=np.float64)
+    lengths = np.linalg.norm(given, axis=1, keepdims=True)
+    units = given / np.where(lengths > 0, lengths, 1.0)
+    episodes = [f"{batch}/{episode}" for batch, episode in group.select("batch", "episode_id").iter_rows()]
+    members = list(_groups(units, episodes, how))
+    names = [_name(group, own) for own in members]
+    sums = np.stack([units[own].sum(axis=0) for own in members])
+    found: dict[int, tuple[str, float | None]] = {}
+    for number, own in enumerate(members):
+        for row in own:
+            confidence = _confidence(units[row], sums, number, how) if len(own) > 1 else None
+            found[group["row"][row]] = names[number], confidence
+    return found
+
+
+def _groups(units: Floats, episodes: list[str], how: Linking) -> Iterator[list[int]]:
+    """Speakers of one voice each: average linkage, from which all but the nearest speaker of an episode are taken out again."""
+    labels = np.zeros(len(units), dtype=int)
+    if len(units) > 1:
+        from scipy.cluster.hierarchy import fcluster, linkage
+        from scipy.spatial.distance import squareform
+
+        distances = 1 - units @ units.T
+        places = np.unique(episodes, return_inverse=True)[1]
+        distances[places[:, None] == places[None, :]] = 2.0  # as far apart as two directions can be
+        np.fill_diagonal(distances, 0.0)
+        tree = linkage(squareform(np.maximum(distances, 0.0), checks=False), method="average")
+        labels = fcluster(tree, 1 - how.min_similarity, criterion="distance")
+    for label in dict.fromkeys(labels.tolist()):
+        own = np.flatnonzero(labels == label).tolist()
+        centre = units[own].sum(axis=0)
+        nearest: dict[str, int] = {}
+        for row in sorted(own, key=lambda r: -float(units[r] @ centre)):
+            nearest.setdefault(episodes[row], row)
+        yield sorted(nearest.values())
+        yield from ([row] for row in own if row not in nearest.values())
+
+
+def _confidence(unit: Floats, sums: Floats, number: int, how: Linking) -> float:
+    """How far the similarity to the others of the voice lies between that to the next voice (or the limit) and 1."""
+    others = sums.copy()
+    others[number] -= unit
+    lengths = np.linalg.norm(others, axis=1)
+    similar = others @ unit / np.where(lengths > 0, lengths, 1.0)
+    rival = max(how.min_similarity, float(np.delete(similar, number).max(initial=-1.0)))
+    return float(np.clip((similar[number] - rival) / max(1 - rival, 1e-9), 0.0, 1.0))
+
+
+def _name(group: pl.DataFrame, own: list[int]) -> str:
+    """Named for the first who has the voice, so that later episodes do not rename it."""
+    first = min(group.select("batch", "episode_id", "speaker").row(row) for row in own)
+    return "voice-" + hashlib.sha256("/".join((str(group["podcast"][0]), *first)).encode()).hexdigest()[:12]

@@ -1,0 +1,49 @@
+"""The speakers of the store's episodes with the podcasts that they speak in, read for linking them. Nothing is changed."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import polars as pl
+
+from podcast_assets.schema import RAW_AUDIO, SPEAKERS, schema
+from podcast_assets.store import Store, diarization_key, table_key
+
+ALL = "all podcasts"
+_READERS = 16
+"""Episodes read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
+
+
+def speakers_of(
+    store: Store, batches: Iterable[str], podcasts: Iterable[str] = (), *, across: bool = False
+) -> pl.DataFrame:
+    """Speakers as `SPEAKERS`, with `podcast` and `batch`: of the episodes that are diarized and whose podcast is known.
+
+    An episode that came twice is read once.
+
+    Args:
+        store: with the batches.
+        batches: to look at.
+        podcasts: ids of those that are wanted; none for all.
+        across: count all podcasts as one.
+    """
+    wanted = set(podcasts)
+    episodes: list[tuple[str, str, str]] = []
+    seen: set[str] = set()
+    for batch in batches:
+        table = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
+        if table is None:
+            continue
+        done = table.filter(pl.col("status") == "done", pl.col("podcast_id").is_not_null())
+        for episode, podcast, content in done.select("episode_id", "podcast_id", "sha256").iter_rows():
+            if content not in seen and (not wanted or podcast in wanted):
+                seen.add(content)
+                episodes.append((batch, episode, ALL if across else podcast))
+
+    def read(place: tuple[str, str, str]) -> pl.DataFrame | None:
+        batch, episode, podcast = place
+        rows = store.read_table(diarization_key(batch, episode, "parquet"), SPEAKERS)
+        return None if rows is None else rows.with_columns(podcast=pl.lit(podcast), batch=pl.lit(batch))
+
+    none = pl.DataFrame(schema=schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String})
+    with ThreadPoolExecutor(_READERS) as readers:
+        return pl.concat([none, *(rows for rows in readers.map(read, episodes) if rows is not None)])

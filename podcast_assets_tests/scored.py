@@ -1,0 +1,51 @@
+"""Batches that are scored, without anything having been computed: three tables that belong together."""
+
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, empty, table
+from podcast_assets.stages.results import commit
+from podcast_assets.store import Store
+
+GOOD: dict[str, Any] = {
+    "episode_id": "e",
+    "start": 0.0,
+    "end": 10.0,
+    "duration": 10.0,
+    "speaker": "A",
+    "overlap": 0.0,
+    "text": "ask not what your country can do for you, ask what you can do for your country",
+    "language": "en",
+    "language_probability": 0.95,
+    "text_language": "en",
+    "flags": [],
+    "engine": "made up",
+    "degraded": False,
+    "dnsmos_sig": 3.5,
+    "dnsmos_bak": 4.0,
+    "dnsmos_ovrl": 3.2,
+    "dnsmos_p808": 3.6,
+    "snr_db": 30.0,
+    "clipping_share": 0.0,
+    "bandwidth_hz": 7800.0,
+    "loudness_lufs": -20.0,
+    "keep": True,
+    "reject_reasons": [],
+    "policy": "all-v1",
+}
+
+
+def tables(*changes: dict[str, Any]) -> dict[str, pl.DataFrame]:
+    """The tables of good segments, with changes to each, by asset."""
+    whole = [{**GOOD, "segment_id": f"s{n}", "segment_index": n, **change} for n, change in enumerate(changes)]
+    return {
+        asset: table([{c: row.get(c) for c in ASSETS[asset]} for row in whole], ASSETS[asset])
+        for asset in ("diarized_segments", "transcripts", "quality_scores")
+    }
+
+
+def commit_scored(store: Store, batch: str, *changes: dict[str, Any]) -> None:
+    """Commit good segments, with changes to each, as a batch that is scored."""
+    for asset, rows in tables(*changes).items():
+        commit(store, asset, batch, rows, empty(PROVENANCE), empty(FAILURES))

@@ -1,0 +1,80 @@
+"""Voices across episodes of one podcast, on embeddings made by known amounts of noise around known voices."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from podcast_assets.schema import SPEAKERS, schema
+from podcast_assets.speech.linking import LINKED, Linking, link
+
+RANDOM = np.random.default_rng(3)
+VOICES = RANDOM.normal(size=(6, 256))
+TYPES = schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String}
+
+
+def speaker(voice: int, episode: str, *, noise: float = 0.4, **more: Any) -> dict[str, Any]:
+    """A speaker whose embedding has a cosine of about 1 / (1 + noise²) to another of the same voice."""
+    embedding = VOICES[voice] + noise * RANDOM.normal(size=256)
+    return {
+        "podcast": "p",
+        "batch": "b",
+        "episode_id": episode,
+        "speaker": f"SPEAKER_{voice:02d}",
+        "seconds": 60.0,
+        "embedding": embedding.tolist(),
+        "engine": "pyannote",
+        **more,
+    }
+
+
+def linked(*rows: dict[str, Any], how: Linking | None = None) -> pl.DataFrame:
+    return link(pl.DataFrame(list(rows), schema=TYPES), how)
+
+
+def test_the_host_is_one_voice_and_each_guest_another() -> None:
+    episodes = [f"e{n}" for n in range(5)]
+    found = linked(*[row for n, e in enumerate(episodes) for row in (speaker(0, e), speaker(1 + n, e))])
+    hosts, guests = found[::2], found[1::2]
+    assert hosts["voice"].n_unique() == 1
+    assert guests["voice"].n_unique() == 5
+    assert hosts["voice"][0] not in guests["voice"]
+    assert hosts["confidence"].min() > 0.5  # type: ignore[operator]
+    assert guests["confidence"].null_count() == 5, "a voice that nobody else has is no link"
+    assert found.schema == schema(LINKED)
+
+
+def test_never_across_podcasts() -> None:
+    found = linked(speaker(0, "a"), speaker(0, "b", podcast="q"), speaker(0, "c"))
+    assert found["voice"][0] == found["voice"][2] != found["voice"][1]
+    assert linked(speaker(0, "a", podcast=None), speaker(0, "b", podcast=None))["voice"].null_count() == 2
+
+
+def test_two_speakers_of_an_episode_are_two_however_alike() -> None:
+    found = linked(
+        speaker(0, "a", noise=0.2), speaker(0, "b", noise=0.2, speaker="X"), speaker(0, "b", noise=0.6, speaker="Y")
+    )
+    assert found["voice"][0] == found["voice"][1] != found["voice"][2]
+
+
+@pytest.mark.parametrize("change", [{"seconds": 5.0}, {"embedding": None}, {"engine": "embedded"}])
+def test_who_cannot_be_compared_is_not_linked(change: dict[str, Any]) -> None:
+    found = linked(speaker(0, "a"), speaker(0, "b"), speaker(0, "c", **change))
+    assert found["voice"].to_list()[2] is None
+    assert found["voice"][0] == found["voice"][1]
+
+
+def test_what_is_less_alike_is_less_sure() -> None:
+    near, far = (linked(*[speaker(0, f"e{n}", noise=noise) for n in range(6)]) for noise in (0.2, 0.5))
+    assert near["confidence"].mean() > far["confidence"].mean() + 0.2  # type: ignore[operator]
+    strict = linked(*[speaker(0, f"e{n}", noise=0.5) for n in range(6)], how=Linking(min_similarity=0.95))
+    assert strict["voice"].n_unique() == 6
+
+
+def test_later_episodes_rename_nobody() -> None:
+    rows = [speaker(0, "a"), speaker(1, "a"), speaker(0, "b")]
+    before = linked(*rows)["voice"].to_list()
+    assert linked(*rows, speaker(0, "c"), speaker(2, "c"))["voice"].to_list()[:3] == before
+    assert linked(*rows[:1])["confidence"].to_list() == [None]
+    assert linked().is_empty()
