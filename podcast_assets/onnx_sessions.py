@@ -43,11 +43,11 @@ def on_gpu(device: Device) -> bool:
     return able and (device == "cuda" or gpus.count() > 0)
 
 
-def open_session(graph: Path, device: Device, *, held: str | None = None, threads: int = 0) -> Any:
+def open_session(graph: Path | bytes, device: Device, *, held: str | None = None, threads: int = 0) -> Any:
     """An `onnxruntime.InferenceSession`.
 
     Args:
-        graph: an .onnx file.
+        graph: an .onnx file, or its content.
         device: the setting.
         held: the GPU that is held for it, such as "cuda:1"; None is the first.
         threads: of the CPU; 0 leaves the number to ONNX Runtime.
@@ -56,10 +56,12 @@ def open_session(graph: Path, device: Device, *, held: str | None = None, thread
         EngineUnavailable: the file does not load, or the GPU cannot be used.
     """
     try:
-        session = _onnxruntime().InferenceSession(str(graph), **session_arguments(device, held=held, threads=threads))
+        source = graph if isinstance(graph, bytes) else str(graph)
+        session = _onnxruntime().InferenceSession(source, **session_arguments(device, held=held, threads=threads))
     except Exception as error:  # errors of ONNX Runtime have no common base
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise EngineUnavailable(f"the model {graph} cannot be loaded: {reason}") from error
+        name = "that was cut from another" if isinstance(graph, bytes) else graph
+        raise EngineUnavailable(f"the model {name} cannot be loaded: {reason}") from error
     check_providers(session.get_providers(), device)
     return session
 
