@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +101,7 @@ class Dnsmos:
             EngineUnavailable: a file is not the model that it should be, or the device cannot be used.
         """
         load = load or (GPU_LOAD if onnx_sessions.on_gpu(device) else CPU_LOAD)
-        on: dict = {"held": held, "threads": threads, "batch": load.batch}
+        on: dict[str, Any] = {"held": held, "threads": threads, "batch": load.batch}
         self._p835, self._p808 = P835(p835, device, block=load.block, **on), P808(p808, device, **on)
         self._hop, self._together = hop, load.together
 
@@ -110,12 +111,13 @@ class Dnsmos:
 
         def windows() -> Iterator[Stretch]:
             for samples in segments:
-                starts = list[int]()
-                if samples.any():
-                    samples = repeated(samples)
-                    starts = window_starts(len(samples), self._hop)
+                if not samples.any():
+                    counts.append(0)
+                    continue
+                enough = repeated(samples)
+                starts = window_starts(len(enough), self._hop)
                 counts.append(len(starts))
-                yield from stretches(samples, starts, _MOST)
+                yield from stretches(enough, starts, _MOST)
 
         raw = [self._raw(group) for group in _groups(windows(), self._together)]
         each = np.split(np.concatenate(raw) if raw else np.empty((0, 4)), np.cumsum(counts)[:-1])

@@ -61,8 +61,8 @@ def mel_filters() -> Matrix:
 def log_mels(stretch: Stretch, filters: Matrix) -> list[Matrix]:
     """What the network sees of each window, shape (900, 120): decibels below the loudest cell, at most 80, + 40, over 40.
 
-    Frames are centred on every tenth millisecond, and weighted by a periodic Hann window. Those at the ends of a window reach beyond
-    it, where zeros stand for the audio: they are the window's own, all others are the stretch's.
+    Frames are centred on every tenth millisecond, and weighted by a periodic Hann window. Those at the ends of a window reach
+    beyond it, where zeros stand for the audio: they are the window's own, all others are the stretch's.
     """
     power = _mel_power(_frames(stretch.samples), filters)
     used = [stretch.samples[b * FRAME : (b + FRAMES) * FRAME] for b in stretch.begins]

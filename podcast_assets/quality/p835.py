@@ -1,9 +1,9 @@
 """The network of DNSMOS P.835 over many overlapping windows, with the convolutions that windows have in common done once.
 
 The network looks at 900 frames of 10 ms, and is asked again a second further on: eight of nine frames are the ones that it saw
-before. It is a stack of convolutions, each followed by nothing but a rectifier or a pooling, up to the maximum over all that is left;
-so away from the ends of a window a feature depends on the audio near it and not on where the window begins. Only at the ends does the
-window show, as each convolution puts zeros beyond them. So every level of the stack is run
+before. It is a stack of convolutions, each followed by nothing but a rectifier or a pooling, up to the maximum over all that is
+left; so away from the ends of a window a feature depends on the audio near it and not on where the window begins. Only at the ends
+does the window show, as each convolution puts zeros beyond them. So every level of the stack is run
 
 - once over all of the audio, without zeros, for the features inside of windows, and
 - for each window over a few frames at its beginning and at its end, with the zeros there, for the features that depend on them.
@@ -36,7 +36,9 @@ Maps = npt.NDArray[np.float32]
 """Features of shape (..., time, frequency)."""
 
 # Operators from the frames to the first convolution, and of the levels: spectrum, then convolutions with or without a pooling
-_FRONT = "Transpose Transpose Conv Conv Transpose Transpose Mul Mul Add Sqrt Pow Max Log Div Unsqueeze Transpose".split()
+_FRONT = (
+    "Transpose Transpose Conv Conv Transpose Transpose Mul Mul Add Sqrt Pow Max Log Div Unsqueeze Transpose".split()
+)
 _LEVELS = (
     [*["Conv", "Relu"] * 4, "MaxPool"],
     ["Conv", "Relu", "MaxPool"],
@@ -211,7 +213,9 @@ def _part(model: "ModelProto", nodes: Sequence["NodeProto"], *, before: bool, af
     copies = [type(n).FromString(n.SerializeToString()) for n in nodes]
     for node in copies:
         for attribute in node.attribute:
-            if node.op_type == "Conv" and attribute.name == "pads":  # of time, frequency: at the beginnings, then at the ends
+            if (
+                node.op_type == "Conv" and attribute.name == "pads"
+            ):  # of time, frequency: at the beginnings, then at the ends
                 attribute.ints[0] *= before
                 attribute.ints[2] *= after
     used = {name for node in copies for name in node.input}

@@ -5,6 +5,7 @@ The latter cost no model, so they are made anew at every commit: other texts or 
 
 import polars as pl
 
+from podcast_assets.quality.more_scores import with_more_scores
 from podcast_assets.quality.policy import Policy, apply
 from podcast_assets.quality.text import text_measures
 from podcast_assets.schema import QUALITY_SCORES, schema
@@ -24,16 +25,20 @@ def with_text_and_policy(
     Raises:
         Misconfigured: the policy asks for a column that no table has.
     """
-    about = scores.join(
-        segments.select("segment_id", "start", "end", "duration", "speaker", "overlap"),
-        on="segment_id",
-        how="left",
-        maintain_order="left",
-    ).join(
-        transcripts.drop("episode_id", "segment_index", "engine", "degraded", "fingerprint", "words"),
-        on="segment_id",
-        how="left",
-        maintain_order="left",
+    about = (
+        with_more_scores(scores)
+        .join(
+            segments.select("segment_id", "start", "end", "duration", "speaker", "overlap"),
+            on="segment_id",
+            how="left",
+            maintain_order="left",
+        )
+        .join(
+            transcripts.drop("episode_id", "segment_index", "engine", "degraded", "fingerprint", "words"),
+            on="segment_id",
+            how="left",
+            maintain_order="left",
+        )
     )
     measures = [text_measures(t or "", d or 0.0) for t, d in about.select("text", "duration").iter_rows()]
     types = schema(QUALITY_SCORES)
