@@ -19,7 +19,7 @@ from podcast_assets.audio.decode import decode
 from podcast_assets.demo import BATCH
 from podcast_assets.quality.signal import signal_measures
 from podcast_assets.quality.speech_share import speech_shares
-from podcast_assets.speech.types import SAMPLE_RATE, Turn
+from podcast_assets.speech.types import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
 
@@ -27,6 +27,8 @@ SECONDS = 9.5
 """Length of a clip: one window of DNSMOS."""
 LEVEL_DB = -26.0
 """Of the clean speech, RMS: far enough from full scale that nothing clips by accident."""
+
+HEADROOM = 0.98
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ def with_noise(speech: Samples, ratio_db: float, seed: int) -> Samples:
 
 
 def clipped(speech: Samples, share: float, seed: int) -> Samples:
-    """Amplified until that share of the samples is beyond full scale, and cut off there."""
-    return np.clip(speech / max(float(np.quantile(np.abs(speech), 1 - share)), 1e-9), -1, 1).astype(np.float32)
+    """Amplified until that share of the samples is beyond full scale, and cut off there; 0 makes it as loud without that."""
+    full = 1.0 if share else HEADROOM
+    return np.clip(speech * (full / max(float(np.quantile(np.abs(speech), 1 - share)), 1e-9)), -1, 1).astype(np.float32)
 
 
 def low_passed(speech: Samples, cutoff: float, seed: int) -> Samples:
@@ -104,15 +107,9 @@ def overlapped(speech: Samples, share: float, other: Samples) -> Samples:
     return np.clip(speech + np.where(np.arange(len(speech)) < until, louder, 0), -1, 1).astype(np.float32)
 
 
-def overlap_turns(share: float) -> list[Turn]:
-    """What a diarizer that hears both would say of it."""
-    second = [Turn(0.0, share * SECONDS, "other")] if share else []
-    return [Turn(0.0, SECONDS, "speaker"), *second]
-
-
 DEGRADATIONS = (
     Degradation("white noise", "dB SNR", (40, 30, 20, 10, 0), with_noise),
-    Degradation("clipping", "share", (0.001, 0.01, 0.05, 0.2), clipped),
+    Degradation("clipping", "share", (0, 0.001, 0.01, 0.05, 0.2), clipped),
     Degradation("low-pass", "Hz", (7000, 6000, 4000, 2000, 1000), low_passed),
     Degradation("reverberation", "s", (0.15, 0.3, 0.6, 1.2), reverberated),
     Degradation("music", "dB below", (30, 20, 10, 0), with_music),
