@@ -40,7 +40,7 @@ class P808:
         Raises:
             EngineUnavailable: the file does not load, or the device cannot be used.
         """
-        self._session = onnx_sessions.open_session(graph, device, held=held, threads=threads)
+        self._session = onnx_sessions.open_session(graph, device, held=held, threads=threads, spin=False)
         self._filters = mel_filters()
         self._batch = batch
 

@@ -157,7 +157,7 @@ class P835:
 
         def session(first: int, last: int, *, before: bool, after: bool) -> Any:
             part = _part(model, nodes[first:last], before=before, after=after)
-            return onnx_sessions.open_session(part, device, held=held, threads=threads)
+            return onnx_sessions.open_session(part, device, held=held, threads=threads, spin=False)
 
         self._levels: list[_Level] = []
         edge, first = 0, begin
