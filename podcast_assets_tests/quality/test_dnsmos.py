@@ -71,8 +71,8 @@ def test_every_window_is_told_what_it_would_be_told_alone(paths: tuple[Path, Pat
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(paths[0]), providers=["CPUExecutionProvider"])
-    begins = [0, 4, 100, 300, 1000]
-    samples = voice[: 1000 * 160 + WINDOW]
+    begins = [0, 4, 100, 500]
+    samples = voice[: 500 * 160 + WINDOW]
     cut = [samples[b * 160 : b * 160 + WINDOW] for b in begins]
     expected = [session.run(None, {"input_1": window[None]})[0][0] for window in [*cut, cut[2]]]
     together = [Stretch(samples, begins), Stretch(cut[2], [0])]
