@@ -82,7 +82,7 @@ def test_reverberation(score: Score, clean: Samples):
     found = series(score, clean, degrade.reverberated, 0.15, 0.3, 0.6, 1.2)
     for name in ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808"):
         assert (np.diff(found[name]) < 0.1).all(), name
-    assert (np.diff(found["dnsmos_ovrl"]) < -0.1).all()
+    assert (np.diff(found["dnsmos_ovrl"]) < -0.04).all()
     assert np.ptp(found["dnsmos_ovrl"]) > 1.5
     assert np.ptp(found["dnsmos_p808"]) > 0.5
     assert (np.diff(found["snr_db"]) < -1).all()
