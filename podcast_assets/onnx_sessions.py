@@ -43,31 +43,42 @@ def on_gpu(device: Device) -> bool:
     return able and (device == "cuda" or gpus.count() > 0)
 
 
-def open_session(graph: Path, device: Device, *, held: str | None = None, threads: int = 0) -> Any:
+def open_session(
+    graph: Path | bytes, device: Device, *, held: str | None = None, threads: int = 0, spin: bool = True
+) -> Any:
     """An `onnxruntime.InferenceSession`.
 
     Args:
-        graph: an .onnx file.
+        graph: an .onnx file, or its content.
         device: the setting.
         held: the GPU that is held for it, such as "cuda:1"; None is the first.
         threads: of the CPU; 0 leaves the number to ONNX Runtime.
+        spin: idle threads keep asking for work for a while, which is quicker for one session and burns the cores of others.
 
     Raises:
         EngineUnavailable: the file does not load, or the GPU cannot be used.
     """
     try:
-        session = _onnxruntime().InferenceSession(str(graph), **session_arguments(device, held=held, threads=threads))
+        source = graph if isinstance(graph, bytes) else str(graph)
+        session = _onnxruntime().InferenceSession(
+            source, **session_arguments(device, held=held, threads=threads, spin=spin)
+        )
     except Exception as error:  # errors of ONNX Runtime have no common base
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise EngineUnavailable(f"the model {graph} cannot be loaded: {reason}") from error
+        name = "that was cut from another" if isinstance(graph, bytes) else graph
+        raise EngineUnavailable(f"the model {name} cannot be loaded: {reason}") from error
     check_providers(session.get_providers(), device)
     return session
 
 
-def session_arguments(device: Device, *, held: str | None = None, threads: int = 0) -> dict[str, Any]:
+def session_arguments(
+    device: Device, *, held: str | None = None, threads: int = 0, spin: bool = True
+) -> dict[str, Any]:
     """Options and providers of an `InferenceSession`, for libraries that make it themselves; arguments as of `open_session`."""
     options = _onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
+    if not spin:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = ["CPUExecutionProvider"]
     if on_gpu(device):
         providers.insert(0, (_CUDA, {"device_id": int(held.removeprefix("cuda:")) if held else 0}))

@@ -55,14 +55,17 @@ class Profile:
 
 def engines_of(profile: Profile) -> list[Engine]:
     """The engines of a profile, those inside composed ones too, each once, in the order of the stages."""
-    found = [profile.separator, profile.diarizer, *parts(profile.transcriber), profile.scorer]
+    found = [profile.separator, profile.diarizer, *parts(profile.transcriber), *parts(profile.scorer)]
     return [e for i, e in enumerate(found) if e is not None and e not in found[:i]]
 
 
 def parts(engine: Engine) -> list[Engine]:
     """The plain engines that one is composed of."""
+    from podcast_assets.quality.scoring import Scorers
     from podcast_assets.speech.routing import Routed
 
+    if isinstance(engine, Scorers):
+        return list(engine.parts)
     if not isinstance(engine, Routed):
         return [engine]
     chained = [e for route in engine.routes for e in route.chain]
@@ -100,9 +103,17 @@ def make_profile(settings: Settings, name: str, reason: str) -> Profile:
         reason=reason + about,
         diarizer=diarizer,
         transcriber=_transcriber(settings, name),
-        scorer=_make("scorer", "dnsmos", settings, hop=settings.dnsmos_hop),
+        scorer=_scorer(settings),
         separator=_make("separator", settings.separator, settings) if settings.separator else None,
     )
+
+
+def _scorer(settings: Settings) -> Engine:
+    from podcast_assets.quality.scoring import Scorers
+
+    dnsmos = _make("scorer", "dnsmos", settings, hop=settings.dnsmos_hop)
+    more = [_make("scorer", name.strip(), settings) for name in settings.scorers.split(",") if name.strip()]
+    return Scorers(parts=(dnsmos, *more)) if more else dnsmos
 
 
 def _diarizer(settings: Settings, name: str) -> tuple[Engine, str]:

@@ -10,6 +10,9 @@ import polars as pl
 WORDS = pl.List(pl.Struct({"word": pl.String, "start": pl.Float64, "end": pl.Float64, "probability": pl.Float64}))
 """Words of a segment: text, start and end in seconds (null where a word could not be placed), probability 0 to 1 or null."""
 
+MORE_SCORES = pl.List(pl.Struct({"name": pl.String, "value": pl.Float64}))
+"""Scores that have no column of their own."""
+
 Columns = dict[str, tuple[Any, str]]
 
 FLAGS = {
@@ -114,6 +117,11 @@ QUALITY_SCORES: Columns = {
     "rms_db": (pl.Float64, "dBFS"),
     "loudness_lufs": (pl.Float64, "integrated loudness, LUFS (ITU-R BS.1770)"),
     "bandwidth_hz": (pl.Float64, "effective bandwidth of the working audio, Hz; at most 8,000"),
+    "source_bandwidth_hz": (pl.Float64, "effective bandwidth of the original, Hz; at most half its rate"),
+    "speech_share": (pl.Float64, "share of the segment in which a detector hears speech, 0 to 1"),
+    "music_share": (pl.Float64, "share in which there is music, 0 to 1; null where no engine says"),
+    "noise_share": (pl.Float64, "share in which there is noise, 0 to 1; null where no engine says"),
+    "more_scores": (MORE_SCORES, "by name what further scorers say; empty where there are none"),
     "chars_per_second": (pl.Float64, "characters of the text per second"),
     "words_per_second": (pl.Float64, "words of the text per second"),
     "unique_word_share": (pl.Float64, "distinct words over words, 0 to 1"),

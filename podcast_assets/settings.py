@@ -99,6 +99,10 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds between the windows of DNSMOS; 1 is the reference, 9 is several times as fast and a little off.",
     )
+    scorers: str = Field(
+        default="",
+        description="Scorers beside dnsmos, as utmos,squim; each is a file in quality/scorers (docs/quality-signal.md).",
+    )
     shard_codec: Literal["flac", "opus", "mp3", "wav"] = Field(default="flac", description="Audio codec of the shards.")
     shard_rate: int = Field(
         default=24_000, ge=8_000, description="Highest sample rate in the shards, Hz; never upsampled."

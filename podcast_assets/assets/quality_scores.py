@@ -55,7 +55,11 @@ def quality_scores(
         nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
         todo = episodes(
             audio.filter(pl.col("episode_id").is_in(list(transcribed.fingerprints))),
-            lambda row: {"segments": spoken.get(row["episode_id"], nothing)},
+            lambda row: {
+                "segments": spoken.get(row["episode_id"], nothing),
+                "original": row["original"],
+                "sample_rate": row["sample_rate"],
+            },
         )
         run = do_stage(context, settings, stage, batch, todo, room, compute)
         rows = with_text_and_policy(run.table(), segments, transcribed.rows, policy)

@@ -6,11 +6,19 @@ from typing import Protocol
 from podcast_assets.speech.types import Audio
 
 Scores = dict[str, float | None]
-"""Names of columns of the table `quality_scores` and their values. None where a score does not exist; never NaN or infinite."""
+"""Names of scores and their values. None where a score does not exist; never NaN or infinite.
+
+A name that is a column of the table `quality_scores` (`dnsmos_ovrl`, `music_share`) fills it; any other (`utmos`, `squim_stoi`)
+goes into `more_scores`, and policies may use it as if it were a column.
+"""
 
 
 class Scorer(Protocol):
-    """Says how good segments sound."""
+    """Says how good segments sound.
+
+    To add one: a file in `quality/scorers` with a subclass of `Engine`, whose `load()` gives an object like this one, and its name
+    in PODCAST_SCORERS. Nothing else changes.
+    """
 
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
         """Scores of each segment `(start, end)` in seconds, in the same order, with the same keys for all."""

@@ -1,18 +1,28 @@
 import importlib
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from podcast_assets.engines import make_engine
-from podcast_assets.quality.dnsmos import WINDOW, Dnsmos, log_mel, mel_filters, model_paths, repeated, window_starts
+from podcast_assets.engines import EngineUnavailable, make_engine
+from podcast_assets.quality.dnsmos import GPU_LOAD, Dnsmos, Load, model_paths
+from podcast_assets.quality.p808 import log_mels, mel_filters
+from podcast_assets.quality.p835 import P835
+from podcast_assets.quality.windows import WINDOW, Stretch, repeated, stretches, window_starts
 
 RATE = 16_000
 
 
 @pytest.fixture(scope="module")
-def dnsmos() -> Dnsmos:
-    paths = model_paths()
-    assert paths is not None
+def paths() -> tuple[Path, Path]:
+    found = model_paths()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def dnsmos(paths: tuple[Path, Path]) -> Dnsmos:
     return Dnsmos(*paths)
 
 
@@ -27,24 +37,80 @@ def voice() -> np.ndarray:
     return (0.1 * buzz * loudness + hiss).astype(np.float32)
 
 
-@pytest.mark.parametrize("seconds", [5.6, 9.5, 11.2])  # repeated and two windows, one window, two windows
-def test_scores_equal_the_reference(dnsmos: Dnsmos, voice, seconds):
+def differences(dnsmos: Dnsmos, some: Sequence[np.ndarray]) -> list[float]:
+    """Of each segment, how far its scores are from speechmos' own at most."""
     pytest.importorskip("librosa", reason="the reference implementation needs librosa")
     reference = importlib.import_module("speechmos.dnsmos")
-    samples = voice[: round(seconds * RATE)]
-    expected = reference.run(samples, RATE)
-    found = dnsmos(samples)
-    assert found is not None
-    for name in ("sig", "bak", "ovrl", "p808"):
-        assert getattr(found, name) == pytest.approx(expected[f"{name}_mos"], abs=1e-3)
+    found = []
+    for samples, mos in zip(some, dnsmos(some), strict=True):
+        expected = reference.run(samples, RATE)
+        assert mos is not None
+        found.append(max(abs(getattr(mos, n) - expected[f"{n}_mos"]) for n in ("sig", "bak", "ovrl", "p808")))
+    return found
+
+
+# repeated and two windows; one window; two; seven; and eight, as some are left out
+@pytest.mark.parametrize("seconds", [5.6, 9.5, 11.2, 16.9, 25.3])
+def test_scores_equal_the_reference(dnsmos: Dnsmos, voice, seconds):
+    assert differences(dnsmos, [voice[: round(seconds * RATE)]]) == pytest.approx([0], abs=1e-4)
+
+
+def test_scores_of_real_speech_equal_the_reference(dnsmos: Dnsmos, real_audio):
+    import soundfile
+
+    conversation = soundfile.read(real_audio / "conversation.wav", dtype="float32")[0]
+    sentence = soundfile.read(real_audio / "sense-0880.wav", dtype="float32")[0]
+    silence = np.zeros(RATE, np.float32)
+    # speech, and half of a window without a sound: the spectrum's floor is where its loudest cell puts it
+    some = [conversation[2 * RATE : 15 * RATE], sentence, np.concatenate([sentence, *[silence] * 7])]
+    assert differences(dnsmos, some) == pytest.approx([0, 0, 0], abs=1e-4)
+
+
+def test_every_window_is_told_what_it_would_be_told_alone(paths: tuple[Path, Path], voice):
+    """Shared work in blocks of several sizes, and windows of several stretches in one call, against the network itself."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(paths[0]), providers=["CPUExecutionProvider"])
+    begins = [0, 4, 100, 500]
+    samples = voice[: 500 * 160 + WINDOW]
+    cut = [samples[b * 160 : b * 160 + WINDOW] for b in begins]
+    expected = [session.run(None, {"input_1": window[None]})[0][0] for window in [*cut, cut[2]]]
+    together = [Stretch(samples, begins), Stretch(cut[2], [0])]
+    for block, batch in ((36, 4), (300, 1), (6000, 64)):
+        found = P835(paths[0], block=block, batch=batch)(together)
+        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=f"blocks of {block} frames")
+
+
+@pytest.mark.parametrize("hop", [0.48, 0.5, 1.0, 4.5, 9.0])
+def test_how_much_is_done_at_once_does_not_change_the_scores(paths: tuple[Path, Path], dnsmos: Dnsmos, voice, hop):
+    segments = [voice[: 11 * RATE], np.zeros(RATE, np.float32), voice[RATE : 4 * RATE], np.zeros(0, np.float32)]
+    one_by_one, together = (Dnsmos(*paths, hop=hop, load=load)(segments) for load in (Load(1, 100, 1), GPU_LOAD))
+    assert [m is None for m in one_by_one] == [False, True, False, True]
+    for a, b in zip(one_by_one, together, strict=True):
+        if a and b:
+            assert (a.sig, a.bak, a.ovrl, a.p808) == pytest.approx((b.sig, b.bak, b.ovrl, b.p808), abs=1e-4)
+    if hop != 1.0:
+        assert one_by_one[0] != dnsmos(segments)[0]
+
+
+def test_no_segments_have_no_scores(dnsmos: Dnsmos):
+    assert dnsmos([]) == []
+    assert dnsmos([np.zeros(5, np.float32)]) == [None]
+
+
+def test_another_network_is_not_taken_for_this_one(paths: tuple[Path, Path]):
+    with pytest.raises(EngineUnavailable, match=r"model_v8\.onnx is not the network of DNSMOS P\.835"):
+        P835(paths[1])
 
 
 def test_mel_features_equal_librosas(voice):
     librosa = pytest.importorskip("librosa")
-    samples = voice[:144_000]
-    power = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=321, hop_length=160, n_mels=120)
-    expected = (librosa.power_to_db(power, ref=np.max) + 40) / 40
-    np.testing.assert_allclose(log_mel(samples, mel_filters()), expected.T, atol=1e-4)
+    begins = [0, 100, 404]
+    stretch = Stretch(voice[: 404 * 160 + WINDOW], begins)
+    for begin, found in zip(begins, log_mels(stretch, mel_filters()), strict=True):
+        samples = voice[begin * 160 : begin * 160 + 144_000]
+        power = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=321, hop_length=160, n_mels=120)
+        np.testing.assert_allclose(found, (librosa.power_to_db(power, ref=np.max).T + 40) / 40, atol=1e-4)
 
 
 def test_windows():
@@ -62,36 +128,35 @@ def test_windows_are_those_of_the_references_loop(seconds):
     assert window_starts(len(audio), 1.0) == expected
 
 
-def test_noise_lowers_the_scores(dnsmos: Dnsmos, real_audio):
-    import soundfile
-
-    clean, rate = soundfile.read(real_audio / "sense-0880.wav", dtype="float32")
-    assert rate == RATE
-    clean = np.asarray(clean, np.float32)
-    noise = np.random.default_rng(0).standard_normal(len(clean)).astype(np.float32) * clean.std() * 10 ** (-5 / 20)
-    before, after = dnsmos(clean), dnsmos((clean + noise).clip(-1, 1))
-    assert before is not None
-    assert after is not None
-    assert after.bak < before.bak - 1
-    assert after.ovrl < before.ovrl - 0.5
-    assert after.p808 < before.p808 - 0.5
+@pytest.mark.parametrize(
+    ("starts", "expected"),
+    [
+        ([0, RATE, 3 * RATE], [(0, [0, 100, 300])]),
+        ([0, RATE, 2 * RATE, 3 * RATE], [(0, [0, 100, 200]), (3 * RATE, [0])]),  # no more than three
+        ([0, 8000, RATE], [(0, [0]), (8000, [0]), (RATE, [0])]),  # 50 frames are not a multiple of four
+        ([0, 9 * RATE], [(0, [0]), (9 * RATE, [0])]),  # a window has 900 frames: the next has none of them
+        ([100, 100 + 640], [(100, [0, 4])]),
+    ],
+)
+def test_windows_that_can_share_are_in_one_stretch(starts, expected):
+    audio = np.arange(20 * RATE, dtype=np.float32)
+    found = list(stretches(audio, starts, 3))
+    assert [(int(s.samples[0]), list(s.begins)) for s in found] == expected
+    assert all(len(s.samples) == s.begins[-1] * 160 + WINDOW for s in found)
 
 
 def test_engine_scores_each_segment_of_an_episode(voice):
-    engine = make_engine("scorer", "dnsmos", hop=9.0)
+    engine = make_engine("scorer", "dnsmos", hop=9.0, device="cpu")
     audio = np.concatenate([voice[: 10 * RATE], np.zeros(5 * RATE, np.float32)])
-    scores = engine.load().score(audio, [(0.0, 10.0), (3.0, 3.05), (11.0, 14.0), (14.9, 14.9)])
-    speech, short, silent, empty = scores
-    assert all(s.keys() == speech.keys() for s in scores)
-    assert all(value is not None for value in speech.values())
-    assert 1 <= speech["dnsmos_ovrl"] <= 5
-    assert short["snr_db"] is None
+    speech, short, silent, empty = engine.load().score(audio, [(0.0, 10.0), (3.0, 3.05), (11.0, 14.0), (14.9, 14.9)])
+    names = {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808"}
+    assert speech.keys() == short.keys() == silent.keys() == empty.keys() == names
+    assert all(1 <= value <= 5 for value in speech.values())
     assert short["dnsmos_ovrl"] is not None
-    for nothing in (silent, empty):
-        assert nothing["dnsmos_ovrl"] is None
-        assert nothing["peak_db"] is None
+    assert set(silent.values()) == set(empty.values()) == {None}
 
 
-def test_hop_is_part_of_the_identity_and_threads_are_not():
-    identities = [make_engine("scorer", "dnsmos", **s).identity() for s in ({}, {"threads": 7}, {"hop": 4.5})]
+def test_hop_is_part_of_the_identity_and_what_computes_is_not():
+    settings = ({}, {"threads": 7, "device": "cpu"}, {"hop": 4.5})
+    identities = [make_engine("scorer", "dnsmos", **s).identity() for s in settings]
     assert identities[0] == identities[1] != identities[2]

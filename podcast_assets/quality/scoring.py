@@ -1,0 +1,68 @@
+"""Several scorers as one: each says what it knows of the same segments."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import SerializeAsAny
+
+from podcast_assets.engines import Engine
+from podcast_assets.quality.protocol import Scorer, Scores
+from podcast_assets.speech.types import Audio
+
+
+class Scorers(Engine):
+    """Scorers that all of them score."""
+
+    name: ClassVar[str] = "scorers"
+
+    parts: tuple[SerializeAsAny[Engine], ...]
+
+    def load(self, device: str | None = None) -> "LoadedScorers":
+        """Load all of them; those that compute on a GPU share the one that is held."""
+        return LoadedScorers([(e.name, e.load(device if e.devices() else None)) for e in self.parts])
+
+    def fetch(self) -> None:
+        """Models of all of them."""
+        for engine in self.parts:
+            engine.fetch()
+
+    def devices(self) -> list[str]:
+        """Those that any of them wants."""
+        return list(dict.fromkeys(device for engine in self.parts for device in engine.devices()))
+
+    def model_files(self) -> list[Path]:
+        """Of all of them."""
+        return [file for engine in self.parts for file in engine.model_files()]
+
+    def identity(self) -> dict[str, Any]:
+        """Of all of them, in any order."""
+        return {"engine": self.name, "parts": {e.name: e.identity() for e in self.parts}}
+
+    def versions(self) -> dict[str, str]:
+        """Packages of all of them."""
+        return {name: version for engine in self.parts for name, version in engine.versions().items()}
+
+
+class LoadedScorers:
+    """Loaded scorers, by name."""
+
+    def __init__(self, scorers: Sequence[tuple[str, Scorer]]) -> None:
+        self._scorers = scorers
+
+    def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
+        """See `Scorer`.
+
+        Raises:
+            ValueError: two of them give a score of the same name, or one has other than one answer per segment.
+        """
+        merged: list[Scores] = [{} for _ in segments]
+        for name, scorer in self._scorers:
+            found = scorer.score(audio, segments)
+            if len(found) != len(segments):
+                raise ValueError(f"the scorer {name} scored {len(found)} of {len(segments)} segments")
+            for so_far, new in zip(merged, found, strict=True):
+                if twice := so_far.keys() & new.keys():
+                    raise ValueError(f"the scorer {name} gives what another gives: {', '.join(sorted(twice))}")
+                so_far.update(new)
+        return merged

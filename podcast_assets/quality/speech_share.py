@@ -1,0 +1,28 @@
+"""How much of a segment is speech."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from podcast_assets.speech import vad
+from podcast_assets.speech.types import SAMPLE_RATE, Audio
+
+_SPEECH = 0.5  # silero-vad's own threshold
+
+
+def speech_shares(audio: Audio, segments: Sequence[tuple[float, float]]) -> list[float | None]:
+    """Share of each segment `(start, end)` in seconds, 0 to 1, in which Silero hears speech, to frames of 32 ms.
+
+    The detector listens to the whole episode, because it needs what comes before. None for a segment without a sample.
+
+    Raises:
+        EngineUnavailable: onnxruntime or faster-whisper is not installed.
+    """
+    speech = vad.probabilities(audio) >= _SPEECH if len(audio) else np.zeros(0, np.bool_)
+    heard = np.concatenate([[0], np.cumsum(speech)])
+    shares = list[float | None]()
+    for start, end in segments:
+        first = round(start * SAMPLE_RATE) // vad.FRAME
+        last = min(-(-round(end * SAMPLE_RATE) // vad.FRAME), len(speech))
+        shares.append(float(heard[last] - heard[first]) / (last - first) if last > first else None)
+    return shares

@@ -1,0 +1,73 @@
+"""The windows of DNSMOS: where they begin in a segment, and which of them lie so that they can share their work."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from podcast_assets.speech.types import SAMPLE_RATE, Samples
+
+WINDOW_SECONDS = 9.01
+WINDOW = int(WINDOW_SECONDS * SAMPLE_RATE)
+"""Samples that the networks look at."""
+FRAME = 160
+"""Samples from one of their frames to the next."""
+FRAMES = 900
+"""Frames of a window."""
+ALIGNMENT = 4
+"""Windows share work where their beginnings are a multiple of so many frames apart: see `p835`."""
+REFERENCE_HOP = 1.0
+"""Seconds from one window to the next in the reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Samples, and where windows in them begin: each overlaps the next, and they are aligned."""
+
+    samples: Samples
+    """From the beginning of the first window to the end of the last, 16 kHz."""
+    begins: Sequence[int]
+    """In frames, from 0."""
+
+
+def repeated(samples: Samples) -> Samples:
+    """At least WINDOW samples: those of a shorter segment are doubled until it is long enough, as the reference does."""
+    times = 1
+    while len(samples) * times < WINDOW:
+        times *= 2
+    return np.tile(samples, times) if times > 1 else samples
+
+
+def window_starts(samples: int, hop: float) -> list[int]:
+    """First samples of the windows in a segment of so many (WINDOW or more) samples.
+
+    The reference rounds the segment down to whole seconds first, and leaves out the windows that its own arithmetic makes a sample
+    too short (those at 7 to 23 s and some beyond 100 s). Published scores have both, so at its hop both are kept.
+    """
+    last = int(samples // SAMPLE_RATE - WINDOW_SECONDS)
+    starts = [i * hop for i in range(int(last / hop) + 1)]
+    if hop == REFERENCE_HOP:
+        starts = [s for s in starts if int((s + WINDOW_SECONDS) * SAMPLE_RATE) - int(s * SAMPLE_RATE) >= WINDOW]
+    return [round(start * SAMPLE_RATE) for start in starts]
+
+
+def stretches(samples: Samples, starts: Iterable[int], most: int) -> Iterator[Stretch]:
+    """The windows that begin at some samples, in that order, `most` of them in a stretch.
+
+    A window that does not overlap the one before, or is not aligned with it, begins a stretch of its own.
+    """
+    first, begins = 0, list[int]()
+    for start in starts:
+        frames, beyond = divmod(start - first, FRAME)
+        if begins and (beyond or frames % ALIGNMENT or frames - begins[-1] >= FRAMES or len(begins) >= most):
+            yield _stretch(samples, first, begins)
+            begins = []
+        if not begins:
+            first, frames = start, 0
+        begins.append(frames)
+    if begins:
+        yield _stretch(samples, first, begins)
+
+
+def _stretch(samples: Samples, first: int, begins: list[int]) -> Stretch:
+    return Stretch(samples[first : first + begins[-1] * FRAME + WINDOW], begins)

@@ -1,0 +1,102 @@
+"""A scorer of one's own: a file in the folder of scorers and its name in a setting, and nothing else."""
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from podcast_assets import engines, profiles
+from podcast_assets.errors import Misconfigured
+from podcast_assets.quality import scorers
+from podcast_assets.quality.more_scores import with_more_scores
+from podcast_assets.quality.policy import Policy, Rule, apply
+from podcast_assets.quality.scoring import LoadedScorers
+from podcast_assets.schema import QUALITY_SCORES, schema
+from podcast_assets.settings import Settings
+
+
+@pytest.fixture
+def utmos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A file in the folder of scorers, for as long as a test takes."""
+    (tmp_path / "utmos_like.py").write_text(
+        textwrap.dedent('''
+            """Scorer `utmos-like`: the length of a segment for a score."""
+            from typing import ClassVar
+            from podcast_assets.engines import Engine
+
+            class UtmosLike(Engine):
+                name: ClassVar[str] = "utmos-like"
+                best: float = 5.0
+
+                def load(self, device=None):
+                    return self
+
+                def score(self, audio, segments):
+                    return [{"utmos": min(end - start, self.best), "music_share": 0.25} for start, end in segments]
+        ''')
+    )
+    monkeypatch.setattr(scorers, "__path__", [*scorers.__path__, str(tmp_path)])
+    engines.engines.cache_clear()
+    yield
+    engines.engines.cache_clear()
+
+
+@pytest.mark.usefixtures("utmos")
+def test_a_file_and_a_setting_are_all_that_a_scorer_needs():
+    settings = Settings(profile="demo", scorers="utmos-like", dnsmos_hop=9, engines={"utmos-like": {"best": 4.0}})
+    profile = profiles.choose(settings)
+    assert [e.name for e in profiles.engines_of(profile)][-2:] == ["dnsmos", "utmos-like"]
+    rng = np.random.default_rng(0)
+    audio = rng.normal(0, 0.01, 16_000 * 6).astype(np.float32)
+    short, long = profile.scorer.load().score(audio, [(0.0, 1.0), (0.5, 6.0)])
+    assert (short["utmos"], long["utmos"], short["music_share"]) == (1.0, 4.0, 0.25)
+    assert short["dnsmos_ovrl"] is not None
+
+
+@pytest.mark.usefixtures("utmos")
+def test_what_it_is_set_to_is_part_of_what_the_result_depends_on():
+    def identity(**settings: object) -> dict[str, object]:
+        return profiles.choose(Settings(profile="demo", scorers="utmos-like", engines=settings)).scorer.identity()  # type: ignore[arg-type]
+
+    assert identity() == identity() != identity(**{"utmos-like": {"best": 4.0}})
+
+
+def test_a_scorer_that_there_is_not_is_told_with_those_that_there_are():
+    with pytest.raises(Misconfigured, match="no scorer is called 'utmos'; there are: dnsmos"):
+        profiles.choose(Settings(profile="demo", scorers="utmos"))
+
+
+class Fixed:
+    """A scorer that says the same of everything."""
+
+    def __init__(self, *answers: dict[str, float | None]) -> None:
+        self._answers = list(answers)
+
+    def score(self, audio, segments):
+        return self._answers
+
+
+def test_scorers_that_contradict_each_other_or_miss_a_segment_are_named():
+    audio = np.zeros(10, np.float32)
+    with pytest.raises(ValueError, match="the scorer b gives what another gives: utmos"):
+        LoadedScorers([("a", Fixed({"utmos": 1.0})), ("b", Fixed({"utmos": 2.0}))]).score(audio, [(0, 1)])
+    with pytest.raises(ValueError, match="the scorer a scored 1 of 2 segments"):
+        LoadedScorers([("a", Fixed({"utmos": 1.0}))]).score(audio, [(0, 1), (1, 2)])
+
+
+def test_policies_ask_for_further_scores_by_name():
+    names = ["segment_id", "more_scores"]
+    scores = pl.DataFrame(
+        {
+            "segment_id": ["good", "bad", "unscored"],
+            "more_scores": [[{"name": "utmos", "value": 4.0}], [{"name": "utmos", "value": 2.0}], []],
+        },
+        schema={k: v for k, v in schema(QUALITY_SCORES).items() if k in names},
+    )
+    policy = Policy(name="tts", version=1, rules=(Rule(column="utmos", minimum=3.0, reason="sounds bad"),))
+    assert apply(with_more_scores(scores), policy)["keep"].to_list() == [True, False, False]
+    with pytest.raises(Misconfigured, match="asks for columns that there are not: utmos"):
+        apply(with_more_scores(scores.filter(segment_id="unscored")), policy)
