@@ -30,13 +30,12 @@ def with_text_and_policy(
         how="left",
         maintain_order="left",
     ).join(
-        transcripts.drop("episode_id", "segment_index", "engine", "degraded", "fingerprint", "words"),
+        transcripts.drop("episode_id", "segment_index", "engine", "degraded", "fingerprint"),
         on="segment_id",
         how="left",
         maintain_order="left",
     )
-    measures = [text_measures(t or "", d or 0.0) for t, d in about.select("text", "duration").iter_rows()]
+    measured = about.hstack(text_measures(about)).drop("words")
+    judged = apply(measured, policy)
     types = schema(QUALITY_SCORES)
-    names = ("chars_per_second", "words_per_second", "unique_word_share", "ngram_repetition")
-    judged = apply(about.hstack(pl.DataFrame(measures, schema={n: types[n] for n in names})), policy)
     return judged.with_columns(policy=pl.lit(policy.label)).select(types.names())
