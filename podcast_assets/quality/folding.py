@@ -6,15 +6,15 @@ import polars as pl
 
 from podcast_assets.quality.scripts import UNSPACED
 
-_INSIDE = "['’ʼ\u00ad\u200c\u200d]"
-"""Apostrophes, soft hyphens and joiners: a word goes on after them."""
+_INSIDE = "['\u2019\u02bc\u00ad\u200c\u200d\u0307]"
+"""Apostrophes, soft hyphens and joiners: a word goes on after them. And the dot that a small Turkish İ keeps."""
 _BETWEEN = r"[^\p{L}\p{M}\p{N}]+"
 """Vowel signs are no letters in many scripts: marks belong to words."""
 _TOKEN = rf"[{UNSPACED}]\p{{M}}*|[^ {UNSPACED}]+"
 
 
 def fold(text: pl.Expr) -> pl.Expr:
-    """The words of a text in small letters with one space between them; by Unicode's NFKC, so that full-width forms are the same."""
+    """The words of a text in small letters with one space between them; full-width forms are the same (NFKC)."""
     small = text.str.normalize("NFKC").str.to_lowercase().str.replace_all(_INSIDE, "")
     return small.str.replace_all(_BETWEEN, " ").str.strip_chars(" ")
 

@@ -35,7 +35,7 @@ def phrases() -> Phrases:
 
 
 def known_phrases(folded: pl.Series) -> pl.DataFrame:
-    """Of each folded text: `phrase`, the first known one that is why, else null; and `doubtful`, whether it needs a second reason."""
+    """Of each folded text: `phrase`, the known one that it holds, else null; and `doubtful`, whether that needs a second reason."""
     known = phrases()
     said = folded.to_frame("text").select(
         pl.col("text"),

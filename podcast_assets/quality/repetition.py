@@ -15,30 +15,31 @@ Rows = npt.NDArray[np.int64]
 
 
 def repetition(tokens: pl.Series) -> pl.DataFrame:
-    """Measures of texts, which are given as lists of tokens; null where there is no token.
+    """Measures of texts, which are given as lists of tokens: `tokens`, how many, and what is null where there is none.
 
-    `unique_word_share` is distinct tokens over tokens. `ngram_repetition` is the share of token 3-grams that have occurred before in
-    the text, 0 for fewer than three tokens. `loop_words` is the number of tokens that only say again what was said, in the longest
-    stretch in which one phrase comes three times or more in a row; 0 where there is none.
+    `unique_word_share` is distinct tokens over tokens. `ngram_repetition` is the share of token 3-grams that have occurred before
+    in the text, 0 for fewer than three tokens. `loop_words` is the number of tokens that only say again what was said, in the
+    longest stretch in which one phrase comes three times or more in a row; 0 where there is none.
     """
     lengths = tokens.list.len().fill_null(0).to_numpy().astype(np.int64)
     flat = tokens.explode(empty_as_null=False, keep_nulls=False)
     hashes = flat.hash().to_numpy().astype(np.uint64)
     rows = np.repeat(np.arange(len(lengths)), lengths)
     ngrams = np.maximum(lengths - _NGRAM + 1, 0)
-    some = lengths > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         unique = _distinct(hashes, rows, len(lengths)) / lengths
         repeated = np.where(ngrams > 0, 1 - _distinct(*_ngrams(hashes, rows), len(lengths)) / ngrams, 0.0)
     frame = pl.DataFrame(
         {
-            "some": some,
+            "tokens": lengths,
             "unique_word_share": unique,
             "ngram_repetition": repeated,
             "loop_words": _loops(hashes, rows, len(lengths)),
         }
     )
-    return frame.select(pl.when("some").then(pl.col(name)).alias(name) for name in frame.columns[1:])
+    return frame.with_columns(
+        pl.when(pl.col("tokens") > 0).then(pl.col(name)).alias(name) for name in frame.columns[1:]
+    )
 
 
 def _ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:

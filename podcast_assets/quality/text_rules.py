@@ -8,6 +8,8 @@ LOOP_WORDS = 6
 """Words that a loop says again, from which it is one: people do say "no, no, no, no"."""
 REPEATED_NGRAMS = 0.5
 """Share of repeated 3-grams: a phrase that comes twice and is all of the text stays just below."""
+NGRAM_WORDS = 10
+"""Words, or characters of scripts without spaces, from which that share is looked at: "ha ha ha ha" is no loop."""
 COMPRESSION = 2.4
 """Whisper's own limit (Radford et al. 2022, section 4.5)."""
 SAME_TEXT = 3
@@ -72,7 +74,7 @@ def _rules() -> dict[str, pl.Expr]:
     return {
         "empty": ~some,
         "loop": (pl.col("loop_words") >= LOOP_WORDS)
-        | (pl.col("ngram_repetition") >= REPEATED_NGRAMS)
+        | ((pl.col("ngram_repetition") >= REPEATED_NGRAMS) & (pl.col("tokens") >= NGRAM_WORDS))
         | (some & (pl.col("compression_ratio") > COMPRESSION))
         | ((pl.col("same_text_segments") >= SAME_TEXT) & pl.col("folded").str.contains(" ", literal=True)),
         "known_phrase": pl.col("known_phrase").is_not_null() & (~pl.col("doubtful") | doubt),

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (letters of many scripts)
 """Measures of texts, on texts whose measures can be counted by hand."""
 
 from typing import Any
