@@ -38,6 +38,7 @@ class PipelineResource(dg.ConfigurableResource):
     engines: dict[str, Any]
     policy: str
     dnsmos_hop: float
+    text_care: str
     shard_codec: str
     shard_rate: int
     shard_bytes: int

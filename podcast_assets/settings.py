@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds between the windows of DNSMOS; 1 is the reference, 9 is several times as fast and a little off.",
     )
+    text_care: str = Field(
+        default="",
+        description="Optional columns about texts, as pii,numbers: what seems to be personal data, and numbers in digits "
+        "(docs/quality-text.md).",
+    )
     shard_codec: Literal["flac", "opus", "mp3", "wav"] = Field(default="flac", description="Audio codec of the shards.")
     shard_rate: int = Field(
         default=24_000, ge=8_000, description="Highest sample rate in the shards, Hz; never upsampled."

@@ -15,8 +15,10 @@ from podcast_assets.assets.batches import (
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.assets.transcripts import transcripts
 from podcast_assets.checks import no_failures, scores_in_range
+from podcast_assets.intake.references import references_of
 from podcast_assets.quality.policy import load_policy
 from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.quality.text_care import cares
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty
 from podcast_assets.stages.compute import computing
@@ -39,7 +41,7 @@ def quality_scores(
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Score(room, profile.scorer)
-    policy = load_policy(settings.policy)
+    policy, care = load_policy(settings.policy), cares(settings.text_care)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
@@ -51,7 +53,14 @@ def quality_scores(
             lambda row: {"segments": spoken.get(row["episode_id"], nothing)},
         )
         run = do_stage(context, settings, stage, batch, todo, room, compute)
-        rows = with_text_and_policy(run.table(), segments, transcribed.rows, policy)
+        rows = with_text_and_policy(
+            run.table(),
+            segments,
+            transcribed.rows,
+            policy,
+            references=references_of(room, batch),
+            care=care,
+        )
         run.commit(room, rows)
         hours = rows.join(segments.select("segment_id", "duration"), on="segment_id", how="left")
         reasons = rows["reject_reasons"].explode(empty_as_null=False).drop_nulls()
@@ -64,6 +73,7 @@ def quality_scores(
                 "segments_kept": rows.filter("keep").height,
                 "hours_kept": round(float(hours.filter("keep")["duration"].sum()) / 3600, 4),
                 "reject_reasons": counts(dict(reasons.value_counts().iter_rows())),
+                "text_flags": counts(dict(rows["text_flags"].explode(empty_as_null=False).value_counts().iter_rows())),
                 "dnsmos": picture(
                     plots.histograms(
                         [

@@ -3,15 +3,25 @@
 The latter cost no model, so they are made anew at every commit: other texts or another policy never score a signal twice.
 """
 
+from collections.abc import Mapping
+
 import polars as pl
 
+from podcast_assets.quality.agreement import agreement
 from podcast_assets.quality.policy import Policy, apply
 from podcast_assets.quality.text import text_measures
-from podcast_assets.schema import QUALITY_SCORES, schema
+from podcast_assets.quality.text_care import text_care
+from podcast_assets.schema import QUALITY_SCORES, REFERENCES, empty, schema
 
 
 def with_text_and_policy(
-    scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, policy: Policy
+    scores: pl.DataFrame,
+    segments: pl.DataFrame,
+    transcripts: pl.DataFrame,
+    policy: Policy,
+    *,
+    references: Mapping[str, pl.DataFrame] | None = None,
+    care: frozenset[str] = frozenset(),
 ) -> pl.DataFrame:
     """Add measures of the text, `keep`, `reject_reasons` and `policy` to scores of the signal.
 
@@ -20,6 +30,8 @@ def with_text_and_policy(
         segments: the table of `diarized_segments`.
         transcripts: the table of `transcripts`.
         policy: decides `keep`.
+        references: episode → its transcripts that publishers made.
+        care: optional columns that are wanted, of `podcast_assets.quality.text_care.CARES`.
 
     Raises:
         Misconfigured: the policy asks for a column that no table has.
@@ -35,7 +47,23 @@ def with_text_and_policy(
         how="left",
         maintain_order="left",
     )
-    measured = about.hstack(text_measures(about)).drop("words")
+    measured = (
+        about.hstack(text_measures(about))
+        .hstack(text_care(about, care))
+        .join(_agreements(about, references or {}), on="segment_id", how="left", maintain_order="left")
+        .drop("words")
+    )
     judged = apply(measured, policy)
     types = schema(QUALITY_SCORES)
     return judged.with_columns(policy=pl.lit(policy.label)).select(types.names())
+
+
+def _agreements(rows: pl.DataFrame, references: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Agreement of the segments of each episode that has references."""
+    columns = rows.select("segment_id", "episode_id", "start", "end", "text", "language").sort(
+        "start", maintain_order=True
+    )
+    known = {str(k[0]): v for k, v in columns.partition_by("episode_id", as_dict=True).items() if k[0] in references}
+    return pl.concat(
+        [agreement(columns.clear(), empty(REFERENCES)), *(agreement(v, references[k]) for k, v in known.items())]
+    )

@@ -14,7 +14,7 @@ def found() -> dict[str, Found]:
 
 @pytest.mark.parametrize(
     ("rule", "precision", "recall"),
-    [("loop", 0.97, 0.97), ("known_phrase", 0.97, 0.9), ("wrong_language", 0.95, 0.95), ("too_fast", 0.9, 0.95)],
+    [("loop", 0.97, 0.9), ("known_phrase", 0.97, 0.9), ("wrong_language", 0.97, 0.92), ("too_fast", 0.95, 0.95)],
 )
 def test_a_rule_finds_what_was_put_in(found: dict[str, Found], rule: str, precision: float, recall: float):
     assert found[rule].precision >= precision
