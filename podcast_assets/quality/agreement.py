@@ -14,8 +14,10 @@ from rapidfuzz.distance import Levenshtein
 
 from podcast_assets.quality.spoken_form import spoken_words
 
-KNOWN_SHARE = 0.3
-"""Share of our words that a reference must have in their order, to be one of this recording: chance and names give a tenth."""
+KNOWN_SHARE = 0.2
+"""Share of the words, of ours or of the reference's where those are fewer, that must be the same in runs of `_RUN` or more for
+it to be of this recording: single words are found in any long text."""
+_RUN = 3
 _NEIGHBOURS = 21
 """Words that both have, by whose times the two clocks are compared around a place."""
 _NEAR, _AT = 2.0, 0.3
@@ -86,8 +88,8 @@ def _heard_where(
     cued = spoken_words(cues["text"].fill_null("").to_list(), [language] * cues.height)
     theirs = [word for words in cued for word in words]
     their_times = _times(cued, cues.select("start", "end").to_numpy())
-    partner, same = _aligned(ours, theirs)
-    if not ours or same.sum() < KNOWN_SHARE * min(len(ours), len(theirs)):
+    partner, same, known = _aligned(ours, theirs)
+    if not known or known < KNOWN_SHARE * min(len(ours), len(theirs)):
         return None
     times = their_times + _shift(their_times, our_times, partner, same)
     found: list[list[str]] = [[] for _ in said]
@@ -102,14 +104,19 @@ def _heard_where(
     return found
 
 
-def _aligned(ours: list[str], theirs: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Of each of their words: the place of ours that stands for it, -1 if none does, and whether the two are equal."""
-    partner, same = np.full(len(theirs), -1), np.zeros(len(theirs), bool)
+def _aligned(ours: list[str], theirs: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], int]:
+    """Of each of their words: the place of ours that stands for it, -1 if none does, and whether the two are equal.
+
+    And how many words are equal in runs of `_RUN` or more.
+    """
+    partner, same, known = np.full(len(theirs), -1), np.zeros(len(theirs), bool), 0
     for step in Levenshtein.opcodes(ours, theirs):
         if step.tag in ("equal", "replace"):
             partner[step.dest_start : step.dest_end] = np.arange(step.src_start, step.src_end)
             same[step.dest_start : step.dest_end] = step.tag == "equal"
-    return partner, same
+        if step.tag == "equal" and step.dest_end - step.dest_start >= _RUN:
+            known += step.dest_end - step.dest_start
+    return partner, same, known
 
 
 def _times(words: list[list[str]], spans: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -103,6 +103,22 @@ def test_another_recording_or_another_language_is_no_reference():
     assert rates(heard(SAID), published(SAID, language=None)) == [0.0] * 6
 
 
+def test_a_few_common_words_make_no_reference_of_a_long_recording():
+    rng = random.Random(5)
+    common = "the of and to a in that is it you we was for on with as they at be this have from or had but not what all".split()
+    long = [" ".join(rng.choices(common, k=12)) for _ in range(300)]
+    assert set(
+        rates(heard(long), published(["that was not what they had in it", "but you and all of the others"]))
+    ) == {None}
+
+
+def test_many_mistakes_are_no_other_recording():
+    rng = random.Random(6)
+    mistaken = [" ".join(w if rng.random() > 0.35 else "hmm" for w in text.split()) for text in SAID * 5]
+    found = rates(heard(mistaken), published(SAID * 5))
+    assert 0.25 < sum(f for f in found if f is not None) / 30 < 0.45
+
+
 def test_characters_are_compared_where_no_spaces_are_written():
     ours = ["今天我们讨论桥梁的历史", "我在村子里长大"]
     theirs = ["今天我们讨论桥梁历史。", "我在村子里长大！"]
