@@ -52,7 +52,7 @@ def table(count: int) -> pl.DataFrame:
             "start": 0.0,
             "end": [s.seconds for s in rows],
         }
-    ).with_columns(text=pl.col("text") + " " + pl.col("episode_id"), words=pl.lit(pl.Series([words])))
+    ).with_columns(text=pl.col("text") + " " + pl.col("episode_id"), words=pl.Series([words]).new_from_index(0, count))
 
 
 def main() -> None:
