@@ -32,6 +32,7 @@ class PipelineResource(dg.ConfigurableResource):
     max_speakers: int | None
     segmentation: str
     routes: str | None
+    second_transcriber: str | None
     aligner: str | None
     separator: str | None
     hints: str

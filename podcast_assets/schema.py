@@ -144,6 +144,11 @@ QUALITY_SCORES: Columns = {
         "word error rate against the publisher's transcript (characters in scripts without spaces), 0 or more; null without words",
     ),
     "reference_cer": (pl.Float64, "character error rate against the publisher's transcript; null without words"),
+    "second_wer": (
+        pl.Float64,
+        "word error rate against a second recognizer's text, 0 or more; null where there is none, or it heard nothing",
+    ),
+    "second_cer": (pl.Float64, "character error rate against a second recognizer's text; null as second_wer"),
     "text_digits": (
         pl.String,
         "the text with numbers in digits; null where not asked for, or not known for the language",
@@ -265,6 +270,14 @@ NEAR_DUPLICATES: Columns = {
     "seconds": (pl.Float64, "that both have"),
 }
 
+SECOND_OPINIONS: Columns = {
+    **_SEGMENT_KEY,
+    "text": (pl.String, "what a second recognizer heard; empty where it recognized nothing"),
+    "language": (pl.String, "ISO 639-1 code"),
+    **_MADE_BY,
+}
+"""Beside the transcripts, where a second transcriber is set; not an asset of its own."""
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,
@@ -281,6 +294,10 @@ STAGES = {
     "hf_shards": "package",
 }
 """Asset → the stage that does its work."""
+TABLES = ASSETS | {"second_opinions": SECOND_OPINIONS}
+"""All tables that stages commit: those of the assets, and optional ones beside them."""
+TABLE_STAGES = STAGES | {"second_opinions": "second"}
+"""Table → the stage that does its work."""
 
 PROVENANCE: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),

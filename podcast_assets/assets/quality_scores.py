@@ -22,6 +22,7 @@ from podcast_assets.quality.text_care import cares
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty
 from podcast_assets.stages.compute import computing
+from podcast_assets.stages.results import Committed
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 
@@ -59,6 +60,7 @@ def quality_scores(
             transcribed.rows,
             policy,
             references=references_of(room, batch),
+            second=Committed.read(room, "second_opinions", batch).table,
             care=care,
         )
         run.commit(room, rows)

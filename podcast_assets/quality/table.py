@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from podcast_assets.quality.agreement import agreement
+from podcast_assets.quality.agreement import agreement, error_rates
 from podcast_assets.quality.policy import Policy, apply
+from podcast_assets.quality.spoken_form import spoken_words
 from podcast_assets.quality.text import text_measures
 from podcast_assets.quality.text_care import text_care
-from podcast_assets.schema import QUALITY_SCORES, REFERENCES, empty, schema
+from podcast_assets.schema import QUALITY_SCORES, REFERENCES, SECOND_OPINIONS, empty, schema
 
 
 def with_text_and_policy(
@@ -21,6 +22,7 @@ def with_text_and_policy(
     policy: Policy,
     *,
     references: Mapping[str, pl.DataFrame] | None = None,
+    second: pl.DataFrame | None = None,
     care: frozenset[str] = frozenset(),
 ) -> pl.DataFrame:
     """Add measures of the text, `keep`, `reject_reasons` and `policy` to scores of the signal.
@@ -31,6 +33,7 @@ def with_text_and_policy(
         transcripts: the table of `transcripts`.
         policy: decides `keep`.
         references: episode → its transcripts that publishers made.
+        second: what a second recognizer heard, rows of `podcast_assets.schema.SECOND_OPINIONS`.
         care: optional columns that are wanted, of `podcast_assets.quality.text_care.CARES`.
 
     Raises:
@@ -51,6 +54,7 @@ def with_text_and_policy(
         about.hstack(text_measures(about))
         .hstack(text_care(about, care))
         .join(_agreements(about, references or {}), on="segment_id", how="left", maintain_order="left")
+        .hstack(_second(about, empty(SECOND_OPINIONS) if second is None else second))
         .drop("words")
     )
     judged = apply(measured, policy)
@@ -67,3 +71,19 @@ def _agreements(rows: pl.DataFrame, references: Mapping[str, pl.DataFrame]) -> p
     return pl.concat(
         [agreement(columns.clear(), empty(REFERENCES)), *(agreement(v, references[k]) for k, v in known.items())]
     )
+
+
+def _second(rows: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
+    """Error rates against the second recognizer, whose segments are the same."""
+    both = rows.select("segment_id", "text", "language").join(
+        second.select("segment_id", other="text"), on="segment_id", how="left", maintain_order="left"
+    )
+    compared = both.drop_nulls("other")
+    languages = compared["language"].to_list()
+    ours, theirs = (spoken_words(compared[c].fill_null("").to_list(), languages) for c in ("text", "other"))
+    rates = pl.DataFrame(
+        [error_rates(a, b) for a, b in zip(ours, theirs, strict=True)],
+        schema={"second_wer": pl.Float64, "second_cer": pl.Float64},
+        orient="row",
+    ).hstack(compared.select("segment_id"))
+    return both.join(rates, on="segment_id", how="left", maintain_order="left").select("second_wer", "second_cer")

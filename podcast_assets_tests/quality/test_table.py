@@ -1,10 +1,11 @@
 """The table of scores: what a model made, with what is known of the texts."""
 
 import polars as pl
+import pytest
 
 from podcast_assets.quality.policy import Policy, Rule, load_policy
 from podcast_assets.quality.table import with_text_and_policy
-from podcast_assets.schema import QUALITY_SCORES, REFERENCES, SEGMENTS, TRANSCRIPTS, schema
+from podcast_assets.schema import QUALITY_SCORES, REFERENCES, SECOND_OPINIONS, SEGMENTS, TRANSCRIPTS, schema
 from podcast_assets.stages.score import Score
 
 TEXTS = [
@@ -46,6 +47,14 @@ def test_references_and_care_are_added_where_there_are_any():
     assert table["reference_wer"].to_list() == [None, None, 0.2]
     assert table["pii"].to_list() == [[], ["phone"], []]
     assert table["text_digits"][1] == "My number is (212) 736-5000, I have 21 of them."
+
+
+def test_a_second_recognizer_is_compared():
+    key = {"segment_id": ["c", "a"], "episode_id": ["f", "e"], "segment_index": [0, 0]}
+    second = rows(SECOND_OPINIONS, **key, text=["today they talk about bridges", ""])
+    table = with_text_and_policy(*tables(), load_policy("all"), second=second)
+    assert table["second_wer"].to_list() == [None, None, 0.2]
+    assert table["second_cer"][2] == pytest.approx(3 / 25)
 
 
 def test_no_rows():
