@@ -1,5 +1,7 @@
 """Asset `transcripts`."""
 
+from dataclasses import replace
+
 import dagster as dg
 import polars as pl
 
@@ -117,7 +119,9 @@ def second_opinions(context: dg.AssetExecutionContext, room: Store, settings: Se
         for batch in sorted(context.partition_keys):
             with room.batch_lock(batch):
                 audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
-                todo = to_transcribe(audio, diarized, settings)
+                todo = _in_known_language(
+                    to_transcribe(audio, diarized, settings), upstream(room, "transcripts", batch).rows
+                )
                 try:
                     run = do_stage(context, settings, stage, batch, todo, room, compute)
                 except NothingDone as error:
@@ -127,6 +131,15 @@ def second_opinions(context: dg.AssetExecutionContext, room: Store, settings: Se
                 if run.failures.height:
                     names = ", ".join(run.failures["source"].to_list()[:20])
                     context.log.warning(f"{batch}: no second opinion on {run.failures.height} episodes: {names}")
+
+
+def _in_known_language(episodes: list[Episode], transcripts: pl.DataFrame) -> list[Episode]:
+    """The episodes, those of no declared language with the one that most of their segments were transcribed in."""
+    most = transcripts.group_by("episode_id").agg(pl.col("language").drop_nulls().mode(maintain_order=True).first())
+    known = dict(most.iter_rows())
+    return [
+        replace(e, inputs={**e.inputs, "language": e.inputs["language"] or known.get(e.episode_id)}) for e in episodes
+    ]
 
 
 def write_transcripts(
