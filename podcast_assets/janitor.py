@@ -21,7 +21,7 @@ from podcast_assets.partitions import busy_batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.retention import remove_sources
 from podcast_assets.run_process import sign
-from podcast_assets.schema import STAGES
+from podcast_assets.schema import TABLE_STAGES
 from podcast_assets.settings import Settings
 from podcast_assets.store import SCRATCH_PREFIX, Store, table_key
 
@@ -91,7 +91,7 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
         scratch: the machine's folder for temporary files; None for the system's.
     """
     freed = Freed()
-    for asset, stage in STAGES.items():
+    for asset, stage in TABLE_STAGES.items():
         for batch, files in _checkpoints(store, stage):
             with store.batch_lock_if_free(batch) as ours:
                 if batch in busy or not ours:

@@ -1,7 +1,7 @@
 """Profiles: documented sets of engines. `auto` takes the best one whose models are at hand, and says why."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podcast_assets import gpus
 from podcast_assets.availability import at_hand, missing_packages
@@ -9,6 +9,9 @@ from podcast_assets.engines import Engine, make_engine
 from podcast_assets.errors import Misconfigured
 from podcast_assets.routes import ANY, parse_routes
 from podcast_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from podcast_assets.speech.routing import Route
 
 DESCRIPTIONS = {
     "demo": "Demonstration: a miniature Whisper of 103 words in synthetic voices, run by faster-whisper. Only for the "
@@ -36,6 +39,8 @@ class Profile:
     transcriber: Engine
     scorer: Engine
     separator: Engine | None = None
+    second: Engine | None = None
+    """Transcribes everything once more, to be compared with the first."""
 
     @property
     def note(self) -> str | None:
@@ -55,7 +60,8 @@ class Profile:
 
 def engines_of(profile: Profile) -> list[Engine]:
     """The engines of a profile, those inside composed ones too, each once, in the order of the stages."""
-    found = [profile.separator, profile.diarizer, *parts(profile.transcriber), *parts(profile.scorer)]
+    again = parts(profile.second) if profile.second else []
+    found = [profile.separator, profile.diarizer, *parts(profile.transcriber), *again, *parts(profile.scorer)]
     return [e for i, e in enumerate(found) if e is not None and e not in found[:i]]
 
 
@@ -105,6 +111,7 @@ def make_profile(settings: Settings, name: str, reason: str) -> Profile:
         transcriber=_transcriber(settings, name),
         scorer=_scorer(settings),
         separator=_make("separator", settings.separator, settings) if settings.separator else None,
+        second=_second(settings, name) if settings.second_transcriber else None,
     )
 
 
@@ -130,15 +137,28 @@ def _diarizer(settings: Settings, name: str) -> tuple[Engine, str]:
 
 
 def _transcriber(settings: Settings, name: str) -> Engine:
-    from podcast_assets.speech.routing import Route, Routed
+    from podcast_assets.speech.routing import Routed
 
     table = parse_routes(settings.routes) if settings.routes and name in WHISPER_MODELS else _routes(settings, name)
     return Routed(
-        routes=tuple(
-            Route(language=language, chain=tuple(_recognizer(settings, name, engine) for engine in chain))
-            for language, chain in table.items()
-        ),
+        routes=_made(table, settings, name),
         aligner=_make("aligner", settings.aligner, settings) if settings.aligner else None,
+    )
+
+
+def _second(settings: Settings, name: str) -> Engine:
+    from podcast_assets.speech.routing import Routed
+
+    wanted = settings.second_transcriber or ""
+    return Routed(routes=_made(parse_routes(wanted if "=" in wanted else f"{ANY}={wanted}"), settings, name))
+
+
+def _made(table: dict[str, tuple[str, ...]], settings: Settings, name: str) -> "tuple[Route, ...]":
+    from podcast_assets.speech.routing import Route
+
+    return tuple(
+        Route(language=language, chain=tuple(_recognizer(settings, name, engine) for engine in chain))
+        for language, chain in table.items()
     )
 
 

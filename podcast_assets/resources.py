@@ -32,6 +32,7 @@ class PipelineResource(dg.ConfigurableResource):
     max_speakers: int | None
     segmentation: str
     routes: str | None
+    second_transcriber: str | None
     aligner: str | None
     separator: str | None
     hints: str
@@ -39,6 +40,7 @@ class PipelineResource(dg.ConfigurableResource):
     policy: str
     dnsmos_hop: float
     scorers: str
+    text_care: str
     shard_codec: str
     shard_rate: int
     shard_bytes: int

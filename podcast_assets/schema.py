@@ -126,6 +126,45 @@ QUALITY_SCORES: Columns = {
     "words_per_second": (pl.Float64, "words of the text per second"),
     "unique_word_share": (pl.Float64, "distinct words over words, 0 to 1"),
     "ngram_repetition": (pl.Float64, "share of repeated word 3-grams, 0 to 1"),
+    "script": (pl.String, "script of most letters: latin, cyrillic, han, …; Japanese is kana; null without letters"),
+    "rate_ratio": (pl.Float64, "chars_per_second over the usual rate of the script; about 1 for speech"),
+    "loop_words": (
+        pl.Int32,
+        "words said again in the longest stretch where one phrase comes three times or more in a row",
+    ),
+    "same_text_segments": (pl.Int32, "segments in a row with this text, this one among them; 0 without text"),
+    "known_phrase": (
+        pl.String,
+        "phrase that recognizers write where nobody speaks, without case and punctuation; else null",
+    ),
+    "words_outside_share": (pl.Float64, "share of the words that lie outside of the segment, 0 to 1"),
+    "digit_share": (pl.Float64, "digits over letters and digits, 0 to 1"),
+    "uppercase_share": (pl.Float64, "capital letters over letters that have case, 0 to 1; null where none has"),
+    "punctuation_share": (pl.Float64, "punctuation and symbols over characters, 0 to 1"),
+    "text_flags": (pl.List(pl.String), "what is odd about the text, by quality/text_rules.py; empty where nothing is"),
+    "hallucinated": (pl.Boolean, "whether a flag says that the text was not said"),
+    "reference_words": (
+        pl.Int32,
+        "words of the publisher's transcript at the segment; null where there is none of this recording in its language",
+    ),
+    "reference_wer": (
+        pl.Float64,
+        "word error rate against the publisher's transcript (characters in scripts without spaces), 0 or more; null without words",
+    ),
+    "reference_cer": (pl.Float64, "character error rate against the publisher's transcript; null without words"),
+    "second_wer": (
+        pl.Float64,
+        "word error rate against a second recognizer's text, 0 or more; null where there is none, or it heard nothing",
+    ),
+    "second_cer": (pl.Float64, "character error rate against a second recognizer's text; null as second_wer"),
+    "text_digits": (
+        pl.String,
+        "the text with numbers in digits; null where not asked for, or not known for the language",
+    ),
+    "pii": (
+        pl.List(pl.String),
+        "what the text seems to hold: email, phone, card; empty where nothing, null where not asked for",
+    ),
     "keep": (pl.Boolean, "whether the policy keeps the segment"),
     "reject_reasons": (pl.List(pl.String), "why not; empty when kept"),
     "policy": (pl.String, "name and version of the policy"),
@@ -239,6 +278,14 @@ NEAR_DUPLICATES: Columns = {
     "seconds": (pl.Float64, "that both have"),
 }
 
+SECOND_OPINIONS: Columns = {
+    **_SEGMENT_KEY,
+    "text": (pl.String, "what a second recognizer heard; empty where it recognized nothing"),
+    "language": (pl.String, "ISO 639-1 code"),
+    **_MADE_BY,
+}
+"""Beside the transcripts, where a second transcriber is set; not an asset of its own."""
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,
@@ -255,6 +302,10 @@ STAGES = {
     "hf_shards": "package",
 }
 """Asset → the stage that does its work."""
+TABLES = ASSETS | {"second_opinions": SECOND_OPINIONS}
+"""All tables that stages commit: those of the assets, and optional ones beside them."""
+TABLE_STAGES = STAGES | {"second_opinions": "second"}
+"""Table → the stage that does its work."""
 
 PROVENANCE: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),

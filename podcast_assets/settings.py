@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         description="Which engines transcribe which language, as zh=firered>faster-whisper,*=faster-whisper>pocketsphinx: "
         "after > comes what takes over where one fails.",
     )
+    second_transcriber: str | None = Field(
+        default=None,
+        description="Transcribes everything once more, to be compared with the first: an engine, or routes as in PODCAST_ROUTES; "
+        "unset: nothing does (docs/quality-text.md).",
+    )
     aligner: str | None = Field(
         default=None,
         description="Gives times to words of engines that have none: ctc, or pocketsphinx-align (English, nothing to "
@@ -102,6 +107,11 @@ class Settings(BaseSettings):
     scorers: str = Field(
         default="",
         description="Scorers beside dnsmos, as utmos,squim; each is a file in quality/scorers (docs/quality-signal.md).",
+    )
+    text_care: str = Field(
+        default="",
+        description="Optional columns about texts, as pii,numbers: what seems to be personal data, and numbers in digits "
+        "(docs/quality-text.md).",
     )
     shard_codec: Literal["flac", "opus", "mp3", "wav"] = Field(default="flac", description="Audio codec of the shards.")
     shard_rate: int = Field(
@@ -273,6 +283,13 @@ class Settings(BaseSettings):
     @classmethod
     def _routes_can_be_read(cls, value: str | None) -> str | None:
         if value is not None:
+            parse_routes(value)
+        return value
+
+    @field_validator("second_transcriber")
+    @classmethod
+    def _second_routes_can_be_read(cls, value: str | None) -> str | None:
+        if value is not None and "=" in value:
             parse_routes(value)
         return value
 

@@ -4,16 +4,17 @@ import json
 from collections.abc import Iterator
 
 import dagster as dg
+import polars as pl
 import pytest
 
-from podcast_assets.demo import BATCH
+from podcast_assets.demo import BATCH, load_reference
 from podcast_assets.feed_sensor import due_feeds
 from podcast_assets.intake import rights
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.intake.links import episode_id
 from podcast_assets.intake.references import reference_rows
 from podcast_assets.resources import StoreResource
-from podcast_assets.schema import FAILURES, RAW_AUDIO, TRANSCRIPTS
+from podcast_assets.schema import FAILURES, QUALITY_SCORES, RAW_AUDIO, TRANSCRIPTS
 from podcast_assets.store import Store, failures_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.intake.feeds.shapes import item, rss
@@ -32,7 +33,9 @@ def server() -> Iterator[WebServer]:
 
 def offer(server: WebServer) -> None:
     """A feed with two episodes, one of which is cut off at first, and one that is gone."""
-    vtt = "WEBVTT\n\n00:00.000 --> 00:02.000\n<v Ada>The night\n"
+    vtt = "WEBVTT\n"
+    for turn in load_reference("night-science"):
+        vtt += f"\n{stamp(turn['start'])} --> {stamp(turn['end'])}\n<v Ada>{turn['text']}\n"
     server.put("/t.vtt", Resource(vtt.encode(), content_type="text/vtt"))
     items = [item("gone", server.url("/gone.mp3"))]
     for name in EPISODES:
@@ -42,6 +45,10 @@ def offer(server: WebServer) -> None:
         items.append(item(name, f"{url}?token=hunter2", reference, title=name))
     channel = f"<language>en</language><podcast:guid>{PODCAST}</podcast:guid><podcast:license>CC0-1.0</podcast:license>"
     server.put("/feed", Resource(rss(*items, channel=channel), content_type="application/rss+xml"))
+
+
+def stamp(seconds: float) -> str:
+    return f"{seconds // 60:02.0f}:{seconds % 60:06.3f}"
 
 
 def texts(store: Store, batch: str) -> dict[str, list[str]]:
@@ -84,7 +91,14 @@ def test_a_feed_becomes_transcripts(
     for name in EPISODES:
         reference = reference_rows(store, batch, episode_id(PODCAST, name))
         assert reference is not None
-        assert reference.select("speaker", "text").rows() == [("Ada", "The night")]
+        assert reference["speaker"].unique().to_list() == ["Ada"]
+        assert reference["text"].to_list() == [t["text"] for t in load_reference("night-science")]
+    scores = store.read_table(table_key("quality_scores", batch), QUALITY_SCORES)
+    assert scores is not None
+    right, wrong = (scores.filter(episode_id=episode_id(PODCAST, name)) for name in EPISODES)
+    assert right["reference_words"].sum() >= 0.9 * sum(len(t["text"].split()) for t in load_reference("night-science"))
+    assert right.select(pl.col("reference_wer").dot("reference_words") / pl.col("reference_words").sum()).item() < 0.12
+    assert wrong["reference_words"].null_count() == wrong.height, "it is of another recording"
     assert rights.ledger(store)["license"].to_list() == ["CC0-1.0"] * 3
     told = result.stderr + rows.drop("metadata").write_json() + failures.write_json()
     assert "hunter2" not in told

@@ -18,14 +18,17 @@ from podcast_assets.assets.earlier import kept_earlier
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.assets.transcripts import transcripts
 from podcast_assets.checks import Verdict, no_failures, scores_in_range
+from podcast_assets.intake.references import references_of
 from podcast_assets.quality.evidence import evidence
 from podcast_assets.quality.policy import Policy, load_policy
 from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.quality.text_care import cares
 from podcast_assets.quality.waterfall import losses
 from podcast_assets.quality_checks import Kept
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty
 from podcast_assets.stages.compute import computing
+from podcast_assets.stages.results import Committed
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 
@@ -47,6 +50,7 @@ def quality_scores(
     stage = Score(room, profile.scorer)
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.label, context.partition_keys)
+    care = cares(settings.text_care)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
@@ -62,7 +66,15 @@ def quality_scores(
             },
         )
         run = do_stage(context, settings, stage, batch, todo, room, compute)
-        rows = with_text_and_policy(run.table(), segments, transcribed.rows, policy)
+        rows = with_text_and_policy(
+            run.table(),
+            segments,
+            transcribed.rows,
+            policy,
+            references=references_of(room, batch),
+            second=Committed.read(room, "second_opinions", batch).table,
+            care=care,
+        )
         run.commit(room, rows)
         seen = evidence(rows, segments, transcribed.rows)
         hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
@@ -78,6 +90,7 @@ def quality_scores(
                 "segments_kept": rows.filter("keep").height,
                 "hours": round(hours, 4),
                 "hours_kept": round(hours_kept, 4),
+                "text_flags": counts(dict(rows["text_flags"].explode(empty_as_null=False).value_counts().iter_rows())),
                 "reject_reasons": counts(
                     dict(rows["reject_reasons"].explode(empty_as_null=False).value_counts().rows())
                 ),

@@ -1,5 +1,7 @@
 """Asset `transcripts`."""
 
+from dataclasses import replace
+
 import dagster as dg
 import polars as pl
 
@@ -16,11 +18,17 @@ from podcast_assets.assets.diarized_segments import diarized_segments
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import languages_agree, no_failures, not_degraded, words_in_order
 from podcast_assets.dataset import transcript
+from podcast_assets.engines import Engine
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty, schema
+from podcast_assets.settings import Settings
 from podcast_assets.stages.compute import computing
 from podcast_assets.stages.episode_wishes import hints
+from podcast_assets.stages.results import Committed
+from podcast_assets.stages.runner import NothingDone
+from podcast_assets.stages.second import SecondOpinion
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
+from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.store import Store, transcript_key
 
@@ -45,17 +53,7 @@ def transcripts(
     def work(batch: str) -> BatchResult:
         audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
         segments = diarized.rows
-        spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
-        nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
-        todo = episodes(
-            audio.filter(pl.col("episode_id").is_in(list(diarized.fingerprints))),
-            lambda row: {
-                "language": row["language"] or settings.language,
-                "hints": hints(row["metadata"], settings),
-                "segments": spoken.get(row["episode_id"], nothing),
-            },
-        )
-        run = do_stage(context, settings, stage, batch, todo, room, compute)
+        run = do_stage(context, settings, stage, batch, to_transcribe(audio, diarized, settings), room, compute)
         rows = run.table()
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
         run.commit(room, rows)
@@ -91,7 +89,57 @@ def transcripts(
         )
 
     with computing(stage, settings) as compute:
-        return materialize_batches(context, store, work)
+        result = materialize_batches(context, store, work)
+    if profile.second is not None:
+        second_opinions(context, room, settings, profile.second)
+    return result
+
+
+def to_transcribe(audio: pl.DataFrame, diarized: Committed, settings: Settings) -> list[Episode]:
+    """The episodes that were diarized, with all that transcription depends on."""
+    spoken = by_episode(diarized.rows.select("episode_id", *SPEECH_COLUMNS))
+    nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
+    return episodes(
+        audio.filter(pl.col("episode_id").is_in(list(diarized.fingerprints))),
+        lambda row: {
+            "language": row["language"] or settings.language,
+            "hints": hints(row["metadata"], settings),
+            "segments": spoken.get(row["episode_id"], nothing),
+        },
+    )
+
+
+def second_opinions(context: dg.AssetExecutionContext, room: Store, settings: Settings, engine: Engine) -> None:
+    """Transcribe the batches of a run with a second engine, once the first has given its device back.
+
+    An episode that it cannot do has no second opinion; the transcripts are committed, and stay as they are.
+    """
+    stage = SecondOpinion(room, engine)
+    with computing(stage, settings) as compute:
+        for batch in sorted(context.partition_keys):
+            with room.batch_lock(batch):
+                audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
+                todo = _in_known_language(
+                    to_transcribe(audio, diarized, settings), upstream(room, "transcripts", batch).rows
+                )
+                try:
+                    run = do_stage(context, settings, stage, batch, todo, room, compute)
+                except NothingDone as error:
+                    context.log.warning(f"{batch}: no second opinion: {error}")
+                    continue
+                run.commit(room, run.table())
+                if run.failures.height:
+                    names = ", ".join(run.failures["source"].to_list()[:20])
+                    context.log.warning(f"{batch}: no second opinion on {run.failures.height} episodes: {names}")
+
+
+def _in_known_language(episodes: list[Episode], transcripts: pl.DataFrame) -> list[Episode]:
+    """The episodes, those of no declared language with the one that most of their segments were transcribed in."""
+    most = transcripts.group_by("episode_id").agg(pl.col("language").drop_nulls().mode(maintain_order=True).first())
+    known = dict(most.iter_rows())
+    return [
+        replace(e, inputs={**e.inputs, "language": e.inputs["language"] or known.get(e.episode_id)}) for e in episodes
+    ]
 
 
 def write_transcripts(

@@ -160,6 +160,13 @@ def _spoken(text: str) -> tuple[str | None, str]:
     return speaker, " ".join(unescape(words).split())
 
 
+def references_of(store: Store, batch: str) -> dict[str, pl.DataFrame]:
+    """Episode → its references, of those episodes of a batch that have any."""
+    episodes = [n.removesuffix(".parquet") for n in store.names(f"references/{batch}") if n.endswith(".parquet")]
+    found = {episode: reference_rows(store, batch, episode) for episode in sorted(episodes)}
+    return {episode: rows for episode, rows in found.items() if rows is not None and rows.height}
+
+
 def reference_rows(store: Store, batch: str, episode_id: str) -> pl.DataFrame | None:
     """The references of an episode; None where it has none."""
     return store.read_table(references_key(batch, episode_id, "parquet"), REFERENCES)

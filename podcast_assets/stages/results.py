@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, Columns, empty, schema, table
+from podcast_assets.schema import FAILURES, PROVENANCE, TABLE_STAGES, TABLES, Columns, empty, schema, table
 from podcast_assets.stages.stage import Stage
 from podcast_assets.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
 
@@ -70,13 +70,13 @@ class Committed:
     @classmethod
     def read(cls, store: Store, asset: str, batch: str) -> "Committed":
         """The table of an asset, and the provenance and failures that belong to it."""
-        found, damage = _readable(store, table_key(asset, batch), ASSETS[asset])
+        found, damage = _readable(store, table_key(asset, batch), TABLES[asset])
         if found is None:
             return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES), damage)
         rows, notes = found
         done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
-        provenance = _of(store, provenance_key(STAGES[asset], batch), PROVENANCE, done)
-        failures = _of(store, failures_key(STAGES[asset], batch), FAILURES, failed)
+        provenance = _of(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
+        failures = _of(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed)
         return cls(rows, done, failed, provenance, failures)
 
     @property
@@ -151,10 +151,10 @@ def commit(
     store: Store, asset: str, batch: str, rows: pl.DataFrame, provenance: pl.DataFrame, failures: pl.DataFrame
 ) -> None:
     """Write provenance and failures, then the table: its presence is the commit."""
-    if rows.schema != schema(ASSETS[asset]):
+    if rows.schema != schema(TABLES[asset]):
         raise TypeError(f"{asset}: the table does not fit its schema: {rows.schema}")
-    store.write_table(provenance_key(STAGES[asset], batch), provenance)
-    store.write_table(failures_key(STAGES[asset], batch), failures)
+    store.write_table(provenance_key(TABLE_STAGES[asset], batch), provenance)
+    store.write_table(failures_key(TABLE_STAGES[asset], batch), failures)
     notes = {_DONE: _fingerprints(provenance), _FAILED: _fingerprints(failures)}
     store.write_table(table_key(asset, batch), rows, notes)
 

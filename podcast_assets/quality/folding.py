@@ -1,0 +1,34 @@
+"""Texts as they are compared: without case, punctuation and forms of writing that sound the same."""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from podcast_assets.quality.scripts import UNSPACED
+
+_INSIDE = "['\u2019\u02bc\u00ad\u200c\u200d\u0307]"
+"""Apostrophes, soft hyphens and joiners: a word goes on after them. And the dot that a small Turkish İ keeps."""
+_BETWEEN = r"[^\p{L}\p{M}\p{N}]+"
+"""Vowel signs are no letters in many scripts: marks belong to words."""
+_TOKEN = rf"[{UNSPACED}]\p{{M}}*|[^ {UNSPACED}]+"
+
+
+def fold(text: pl.Expr) -> pl.Expr:
+    """The words of a text in small letters with one space between them; full-width forms are the same (NFKC)."""
+    small = text.str.normalize("NFKC").str.to_lowercase().str.replace_all(_INSIDE, "")
+    return small.str.replace_all(_BETWEEN, " ").str.strip_chars(" ")
+
+
+def tokens(folded: pl.Expr) -> pl.Expr:
+    """Words of a folded text; single characters in scripts that write no spaces."""
+    return folded.str.extract_all(_TOKEN)
+
+
+def folded_list(texts: Iterable[str]) -> list[str]:
+    """Each text folded."""
+    return (
+        pl.DataFrame({"text": list(texts)}, schema={"text": pl.String})
+        .select(fold(pl.col("text")))
+        .to_series()
+        .to_list()
+    )

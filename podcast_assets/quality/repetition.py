@@ -1,0 +1,71 @@
+"""Texts that repeat themselves: distinct words, n-grams that come again, and loops, in which one phrase comes over and over."""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+_NGRAM = 3
+LONGEST_PERIOD = 16
+"""Words, or characters of scripts without spaces, of the longest phrase whose loop is looked for."""
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""Odd multiplier that spreads bits: 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4)."""
+
+Hashes = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.int64]
+
+
+def repetition(tokens: pl.Series) -> pl.DataFrame:
+    """Measures of texts, which are given as lists of tokens: `tokens`, how many, and what is null where there is none.
+
+    `unique_word_share` is distinct tokens over tokens. `ngram_repetition` is the share of token 3-grams that have occurred before
+    in the text, 0 for fewer than three tokens. `loop_words` is the number of tokens that only say again what was said, in the
+    longest stretch in which one phrase comes three times or more in a row; 0 where there is none.
+    """
+    lengths = tokens.list.len().fill_null(0).to_numpy().astype(np.int64)
+    flat = tokens.explode(empty_as_null=False, keep_nulls=False)
+    hashes = flat.hash().to_numpy().astype(np.uint64)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    ngrams = np.maximum(lengths - _NGRAM + 1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unique = _distinct(hashes, rows, len(lengths)) / lengths
+        repeated = np.where(ngrams > 0, 1 - _distinct(*_ngrams(hashes, rows), len(lengths)) / ngrams, 0.0)
+    frame = pl.DataFrame(
+        {
+            "tokens": lengths,
+            "unique_word_share": unique,
+            "ngram_repetition": repeated,
+            "loop_words": _loops(hashes, rows, len(lengths)),
+        }
+    )
+    return frame.with_columns(
+        pl.when(pl.col("tokens") > 0).then(pl.col(name)).alias(name) for name in frame.columns[1:]
+    )
+
+
+def _ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:
+    """Hashes of the 3-grams that lie in one text."""
+    first, second, third = hashes[:-2], hashes[1:-1], hashes[2:]
+    mixed = ((first * _ODD + second) * _ODD + third) * _ODD if len(hashes) > 2 else hashes[:0]
+    inside = rows[:-2] == rows[2:] if len(rows) > 2 else np.zeros(0, bool)
+    return mixed[inside], rows[: len(mixed)][inside]
+
+
+def _distinct(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int64]:
+    """How many different hashes each of `count` rows has."""
+    seen = pl.DataFrame({"row": rows, "hash": hashes}).unique()["row"].to_numpy()
+    return np.bincount(seen, minlength=count)
+
+
+def _loops(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int32]:
+    """Tokens of each row's longest stretch that equals what stands a period before it, twice the period at least."""
+    longest = np.zeros(count, np.int32)
+    for period in range(1, LONGEST_PERIOD + 1):
+        if len(hashes) <= 2 * period:
+            break
+        same = (hashes[period:] == hashes[:-period]) & (rows[period:] == rows[:-period])
+        edges = np.flatnonzero(np.diff(same, prepend=False, append=False))
+        starts, ends = edges[::2], edges[1::2]
+        lengths = ends - starts
+        enough = lengths >= 2 * period
+        np.maximum.at(longest, rows[starts[enough]], lengths[enough].astype(np.int32))
+    return longest

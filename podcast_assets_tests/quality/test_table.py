@@ -1,0 +1,62 @@
+"""The table of scores: what a model made, with what is known of the texts."""
+
+import polars as pl
+import pytest
+
+from podcast_assets.quality.policy import Policy, Rule, load_policy
+from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.schema import QUALITY_SCORES, REFERENCES, SECOND_OPINIONS, SEGMENTS, TRANSCRIPTS, schema
+from podcast_assets.stages.score import Score
+
+TEXTS = [
+    "Thanks for watching!",
+    "My number is (212) 736-5000, I have twenty one of them.",
+    "Today we talk about bridges.",
+]
+
+
+def rows(columns: dict, **known: list) -> pl.DataFrame:
+    frame = pl.DataFrame({k: pl.Series(k, v, dtype=columns[k][0]) for k, v in known.items()})
+    return frame.select(frame[k] if k in known else pl.lit(None, dtype=t).alias(k) for k, (t, _) in columns.items())
+
+
+def tables() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    key = {"segment_id": ["a", "b", "c"], "episode_id": ["e", "e", "f"], "segment_index": [0, 1, 0]}
+    times = {"start": [0.0, 5.0, 0.0], "end": [4.0, 9.0, 2.0], "duration": [4.0, 4.0, 2.0]}
+    return (
+        rows(Score.columns, **key),
+        rows(SEGMENTS, **key, **times),
+        rows(TRANSCRIPTS, **key, text=TEXTS, language=["en"] * 3),
+    )
+
+
+def test_texts_are_measured_and_policies_see_it():
+    policy = Policy(name="mine", version=1, rules=(Rule(column="hallucinated", maximum=0, reason="not said"),))
+    table = with_text_and_policy(*tables(), policy)
+    assert table.schema == schema(QUALITY_SCORES)
+    assert table["reject_reasons"].to_list() == [["not said"], [], []]
+    assert table["text_flags"].to_list() == [["known_phrase"], [], []]
+    assert table["pii"].null_count() == table["reference_wer"].null_count() == 3
+
+
+def test_references_and_care_are_added_where_there_are_any():
+    cues = rows(REFERENCES, language=["en"], start=[40.0], end=[42.0], text=["today we talk about bridge"])
+    table = with_text_and_policy(
+        *tables(), load_policy("all"), references={"f": cues}, care=frozenset({"pii", "numbers"})
+    )
+    assert table["reference_wer"].to_list() == [None, None, 0.2]
+    assert table["pii"].to_list() == [[], ["phone"], []]
+    assert table["text_digits"][1] == "My number is (212) 736-5000, I have 21 of them."
+
+
+def test_a_second_recognizer_is_compared():
+    key = {"segment_id": ["c", "a"], "episode_id": ["f", "e"], "segment_index": [0, 0]}
+    second = rows(SECOND_OPINIONS, **key, text=["today they talk about bridges", ""])
+    table = with_text_and_policy(*tables(), load_policy("all"), second=second)
+    assert table["second_wer"].to_list() == [None, None, 0.2]
+    assert table["second_cer"][2] == pytest.approx(3 / 25)
+
+
+def test_no_rows():
+    table = with_text_and_policy(*(t.clear() for t in tables()), load_policy("all"), care=frozenset({"pii"}))
+    assert table.schema == schema(QUALITY_SCORES)
