@@ -8,7 +8,7 @@
 3. The stage `score` over episodes of a store: decoding, all measures of the signal, speech share, DNSMOS.
 
 Segments last 3 to 30 s, 9 s on average, as those of Emilia, cut from the sample batch or from the recordings of FOLDER. One thread
-each; rounds take turns; "x" is seconds of audio per CPU second. What the scores differ by is printed, and more than 1e-4 is an error.
+each; rounds take turns; "x" is seconds of audio per CPU second. What the scores differ by is printed; more than 1e-4 is an error.
 """
 
 import argparse
