@@ -74,7 +74,7 @@ def test_every_window_is_told_what_it_would_be_told_alone(paths: tuple[Path, Pat
     begins = [0, 4, 100, 500]
     samples = voice[: 500 * 160 + WINDOW]
     cut = [samples[b * 160 : b * 160 + WINDOW] for b in begins]
-    expected = [session.run(None, {"input_1": window[None]})[0][0] for window in [*cut, cut[2]]]
+    expected = [np.asarray(session.run(None, {"input_1": w[None]})[0])[0] for w in [*cut, cut[2]]]
     together = [Stretch(samples, begins), Stretch(cut[2], [0])]
     for block, batch in ((36, 4), (300, 1), (6000, 64)):
         found = P835(paths[0], block=block, batch=batch)(together)
