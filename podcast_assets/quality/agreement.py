@@ -14,7 +14,7 @@ from rapidfuzz.distance import Levenshtein
 
 from podcast_assets.quality.spoken_form import spoken_words
 
-KNOWN_SHARE = 0.2
+KNOWN_SHARE = 0.33
 """Share of the words, of ours or of the reference's where those are fewer, that must be the same in runs of `_RUN` or more for
 it to be of this recording: single words are found in any long text."""
 _RUN = 3
