@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from podcast_assets.quality.more_scores import with_more_scores
 from podcast_assets.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, Columns, schema
 
 _FROM_SEGMENTS = ("start", "end", "duration", "speaker", "overlap", "flags")
@@ -43,7 +44,7 @@ def evidence(
         transcripts: the table of `transcripts`.
         words: whether the words are wanted too. They are most of a table, and no rule can ask for them.
     """
-    about = scores
+    about = with_more_scores(scores)
     said = transcripts.rename({"flags": _MORE_FLAGS})
     for table, columns in (
         (segments, _FROM_SEGMENTS),

@@ -58,5 +58,6 @@ def test_a_second_recognizer_is_compared():
 
 
 def test_no_rows():
-    table = with_text_and_policy(*(t.clear() for t in tables()), load_policy("all"), care=frozenset({"pii"}))
+    scores, segments, transcripts = (t.clear() for t in tables())
+    table = with_text_and_policy(scores, segments, transcripts, load_policy("all"), care=frozenset({"pii"}))
     assert table.schema == schema(QUALITY_SCORES)
