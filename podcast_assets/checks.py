@@ -227,7 +227,7 @@ def scores_in_range(scores: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
         segments: segments of the episodes that were scored: a failed episode is the one cause of missing rows.
     """
     mos = [c for c in scores.columns if c.startswith("dnsmos_")]
-    shares = ["clipping_share", "unique_word_share", "ngram_repetition"]
+    shares = [c for c in scores.columns if c.endswith("_share") or c == "ngram_repetition"]
     wrong = scores.filter(
         pl.any_horizontal(
             *(~pl.col(c).is_between(0.5, 5.5) for c in mos),
