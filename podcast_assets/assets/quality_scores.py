@@ -49,7 +49,7 @@ def quality_scores(
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Score(room, profile.scorer)
     policy = load_policy(settings.policy)
-    earlier = kept_earlier(context.instance, context.asset_key, policy.label, context.partition_keys)
+    earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
     care = cares(settings.text_care)
 
     def work(batch: str) -> BatchResult:
@@ -86,6 +86,7 @@ def quality_scores(
                 **run_facts(run),
                 "engine": stage.engine.name,
                 "policy": policy.label,
+                "policy_digest": policy.digest,
                 **({"policy_notes": notes} if (notes := "; ".join(policy.notes(seen.columns))) else {}),
                 "segments_kept": rows.filter("keep").height,
                 "hours": round(hours, 4),

@@ -101,6 +101,9 @@ def test_a_policy_of_ones_own(tmp_path: Path):
     assert policy.label == "mine-v3"
     assert reasons(policy, dnsmos_ovrl=4.5) == ["not middling"]
     assert load_policy(str(path)) == policy
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_policy(path) == policy, "some editors begin a file with a mark"
+    assert policy.digest != policy.model_copy(update={"rules": ()}).digest
 
 
 @pytest.mark.parametrize(
@@ -108,6 +111,9 @@ def test_a_policy_of_ones_own(tmp_path: Path):
     [
         ("name = ", "is not TOML"),
         ('name = "x"', "version: Field required"),
+        ('name = "x"\nversion = 1\n[rules]\ncolumn = "a"\nreason = "b"', r"rules are written as \[\[rules\]\]"),
+        ('name = "tts"\nversion = 1', "calls itself 'tts', as one that comes with the package does"),
+        ('name = "x"\nversion = 1\nscores = ["duration"]', "scores names columns that every table has: duration"),
         (
             'name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"',
             "rule 1: the rule on 'a' needs one of minimum, maximum",
