@@ -40,13 +40,12 @@ def with_text_and_policy(
     Raises:
         Misconfigured: the policy asks for a column that no table has.
     """
-    about = evidence(scores, segments, transcripts, words=True)
+    about = evidence(scores, segments, transcripts)
     measured = (
         about.hstack(text_measures(about))
         .hstack(text_care(about, care))
         .join(_agreements(about, references or {}), on="segment_id", how="left", maintain_order="left")
         .hstack(_second(about, empty(SECOND_OPINIONS) if second is None else second))
-        .drop("words")
     )
     judged = apply(measured, policy)
     types = schema(QUALITY_SCORES)
