@@ -160,6 +160,10 @@ QUALITY_SCORES: Columns = {
         "word error rate against a second recognizer's text, 0 or more; null where there is none, or it heard nothing",
     ),
     "second_cer": (pl.Float64, "character error rate against a second recognizer's text; null as second_wer"),
+    "compared": (
+        pl.String,
+        "hash of the episode's texts that the rates compare, by which the next run knows them; null where nothing was compared",
+    ),
     "text_digits": (
         pl.String,
         "the text with numbers in digits; null where not asked for, or not known for the language",
@@ -192,7 +196,7 @@ HF_SHARDS: Columns = {
     "text": (pl.String, "what was said"),
     "language": (pl.String, "ISO 639-1 code; und where unknown"),
     "license": (pl.String, "licence that the metadata declare"),
-    **{k: v for k, v in QUALITY_SCORES.items() if k not in _SEGMENT_KEY and k not in _MADE_BY},
+    **{k: v for k, v in QUALITY_SCORES.items() if k not in (*_SEGMENT_KEY, *_MADE_BY, "compared")},
     "degraded": (pl.Boolean, "segmented or transcribed by an embedded engine or a fallback"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }

@@ -23,7 +23,9 @@ def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[
     numbers, fillers), its basic one otherwise. It leaves out what stands in brackets, as "[laughter]". Numbers in words become
     digits where text2num knows the language.
     """
-    plain = [_normalizer(language)(text) for text, language in zip(texts, languages, strict=True)]
+    pairs = list(zip(texts, languages, strict=True))
+    normal = {(text, language): _normalizer(language)(text) for text, language in dict.fromkeys(pairs)}
+    plain = [normal[pair] for pair in pairs]
     return (
         pl.DataFrame({"text": plain}, schema={"text": pl.String})
         .select(tokens(fold(pl.col("text"))))
