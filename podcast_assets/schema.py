@@ -21,7 +21,7 @@ FLAGS = {
     "fallback": "the first engine failed, and another took over",
     "language_differs": "what is heard sounds like another language than the declared one",
     "unaligned": "the words have no times, because the aligner could not place them",
-    "words_outside": "the recognizer placed a fifth of the words, or more, outside of it; their times were moved to its ends",
+    "words_outside": "the recognizer placed a fifth of the words, or more, outside of it; they were moved to its ends",
 }
 """What readers must know of a segment; provenance says more."""
 _FLAGS: Columns = {

@@ -32,7 +32,7 @@ WAITING_SECONDS = 4 * 3600.0
 SURELY_ANOTHER = 0.8
 """Probability from which another language than the episode's is told (Emilia's threshold, He et al. 2024)."""
 OUTSIDE_SECONDS = 0.1
-"""By which a word may pass the ends of its turn: encoders of Whisper see 0.02 s, and engines round, and widen words a little."""
+"""By which the middle of a word may pass the ends of its turn. The last word of a turn often reaches into the silence behind it."""
 OUTSIDE_SHARE = 0.2
 """Share of the words outside of their turn from which that is told."""
 DECIMALS = 4
@@ -280,13 +280,13 @@ def _transcript(turn: Turn, parts: Sequence[_Part], language: str | None, *, fai
 
 
 def lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
-    """Whether a fifth of the words that have times, or more, pass an end of their turn by more than `OUTSIDE_SECONDS`.
+    """Whether a fifth of the words that have times, or more, have their middle over `OUTSIDE_SECONDS` before or behind their turn.
 
-    A recognizer that computes 30 s whatever it is given puts there what it makes up of the silence behind a turn. `in_order` moves
-    such words into the turn: it must be asked before.
+    That is in the silence around turns that are packed into one window, or behind the window. `in_order` moves such words into the
+    turn: it must be asked before.
     """
     first, last = turn.start - OUTSIDE_SECONDS, turn.end + OUTSIDE_SECONDS
-    outside = [not first <= w.start <= w.end <= last for w in words if w.start is not None and w.end is not None]
+    outside = [not first <= (w.start + w.end) / 2 <= last for w in words if w.start is not None and w.end is not None]
     return bool(outside) and sum(outside) >= OUTSIDE_SHARE * len(outside)
 
 

@@ -39,8 +39,8 @@ CHARACTERS_PER_MINUTE = {
     "tr": 1054,
     "zh": 255,
 }
-"""Of reading aloud: Trauzettel-Klosinski and Dietz 2012, Investigative Ophthalmology and Visual Science 53:9, in 17 languages. Hindi
-and Korean are not among them: the mean of the alphabets (68 ms for a character), and that of all languages' syllables."""
+"""Of reading aloud: Trauzettel-Klosinski and Dietz 2012, Investigative Ophthalmology and Visual Science 53:9, in 17 languages.
+Hindi and Korean are not among them: the mean of the alphabets (68 ms for a character), and that of all languages' syllables."""
 
 PHRASES = {
     "en": [
@@ -182,8 +182,8 @@ class Segment:
     """Share of its words that the recognizer placed behind it."""
 
 
-Sentences = dict[str, list[tuple[str, float]]]
-"""By language, with the seconds that they take."""
+Sentences = dict[str, list[tuple[str, float, bool]]]
+"""By language, with the seconds that they take, and whether these are of a recording."""
 
 
 def made(count: int, seed: int) -> list[Segment]:
@@ -279,11 +279,11 @@ def results(segments: list[Segment]) -> list[Found]:
 def _sentences() -> Sentences:
     here = Path(__file__).parent
     written = tomllib.loads((here / "sentences.toml").read_text(encoding="utf-8"))
-    found = {language: [(t, read_aloud(t, language)) for t in texts] for language, texts in written.items()}
+    found = {language: [(t, read_aloud(t, language), False) for t in texts] for language, texts in written.items()}
     references = [(file, "en") for file in sorted((Path(demo.__file__).parent / "references").glob("*.json"))]
     for file, language in [*references, (here.parent / "fixtures" / "mixed_languages" / "mixed.json", None)]:
         for turn in json.loads(file.read_text(encoding="utf-8"))["turns"]:
-            found[language or turn["language"]].append((turn["text"], turn["end"] - turn["start"]))
+            found[language or turn["language"]].append((turn["text"], turn["end"] - turn["start"], True))
     return found
 
 
@@ -291,8 +291,9 @@ def _clean(rng: random.Random, sentences: Sentences) -> Segment:
     """Real speech, of which recognizers are more or less sure: one sign of no speech is none."""
     language = rng.choice(["en", "en", "en", "de", *sentences])
     said = rng.sample(sentences[language], rng.randint(1, 4))
-    text = ("" if language in ("zh", "ja") else " ").join(t for t, _ in said)
-    seconds = sum(s for _, s in said) * rng.uniform(0.75, 1.6)  # quick speakers, and pauses
+    text = ("" if language in ("zh", "ja") else " ").join(t for t, _, _ in said)
+    pace = rng.uniform(0.75, 1.6)  # of quick speakers, and with pauses
+    seconds = sum(s if measured else s * pace for _, s, measured in said)
     return _heard(rng, Segment(text, language, seconds))
 
 
@@ -367,7 +368,7 @@ def _foreign(rng: random.Random, sentences: Sentences) -> Segment:
 def _hurried(rng: random.Random, sentences: Sentences) -> Segment:
     """A text of more speech than the segment has."""
     segment = _clean(rng, sentences)
-    return replace(segment, seconds=segment.seconds / rng.uniform(3, 10), expected=frozenset({"too_fast"}))
+    return replace(segment, seconds=segment.seconds / rng.uniform(2, 10), expected=frozenset({"too_fast"}))
 
 
 def _unheard(rng: random.Random, sentences: Sentences) -> Segment:
@@ -379,7 +380,7 @@ def _unheard(rng: random.Random, sentences: Sentences) -> Segment:
 def _slow(rng: random.Random, sentences: Sentences) -> Segment:
     """A few words for half a minute."""
     language = rng.choice(list(sentences))
-    text, _ = rng.choice(sentences[language])
+    text, _, _ = rng.choice(sentences[language])
     text = text[:8] if language in ("zh", "ja") else " ".join(text.split()[:4])
     return Segment(text, language, rng.uniform(20, 30), frozenset({"too_slow"}))
 

@@ -188,10 +188,20 @@ def test_words_that_are_placed_behind_their_turn_are_told_and_moved(outside: int
 
 
 def test_words_a_few_frames_off_or_without_times_are_not_outside() -> None:
-    said = [Word("a", -0.05, 0.5, None), Word("b", 0.5, 1.09, None), Word("c", None, None, None)]
+    said = [Word("a", -0.05, 0.5, None), Word("b", 0.5, 1.4, None), Word("c", None, None, None)]
     assert not lie_outside(Turn(0.0, 1.0, None), said)
     assert not lie_outside(Turn(0.0, 1.0, None), [Word("c", None, None, None)])
-    assert lie_outside(Turn(0.0, 1.0, None), [Word("a", -0.2, 0.5, None)])
+    assert lie_outside(Turn(0.0, 1.0, None), [Word("a", -0.4, 0.1, None)])
+
+
+def test_words_in_the_silence_between_packed_turns_are_told() -> None:
+    window = Window((Piece(0, 0, SAMPLE_RATE), Piece(2, 2 * SAMPLE_RATE, 3 * SAMPLE_RATE)))
+
+    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        return [Recognition([Word(" one", 0.1, 0.5, 0.9), Word(" made", 1.1, 1.3, 0.9), Word(" two", 1.6, 1.9, 0.9)])]
+
+    (heard,) = Batcher("tool", lambda s: [Planned(window, "en", "en")], recognize, 1).transcribe([speech("a", 3)])
+    assert [(t.text, t.flags) for t in transcripts(heard)] == [("one made", (WORDS_OUTSIDE,)), ("", ()), ("two", ())]
 
 
 def test_words_of_a_packed_window_go_to_their_turns() -> None:
