@@ -73,6 +73,7 @@ def quality_scores(
             policy,
             references=references_of(room, batch),
             second=Committed.read(room, "second_opinions", batch).table,
+            before=Committed.read(room, "quality_scores", batch).table,
             care=care,
         )
         run.commit(room, rows)

@@ -1,4 +1,4 @@
-"""Language of a text by itself: py3langid, whose package carries its model (97 languages)."""
+"""Language of a text by itself: py3langid, whose package carries its model."""
 
 from functools import lru_cache
 from typing import Any

@@ -23,7 +23,7 @@ class Transcribe:
     store: Store
     engine: Engine
     name: ClassVar[str] = "transcribe"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     columns: ClassVar[Columns] = TRANSCRIPTS
     asset: ClassVar[str] = "transcripts"
 
