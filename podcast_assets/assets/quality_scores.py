@@ -16,6 +16,7 @@ from podcast_assets.assets.batches import (
 )
 from podcast_assets.assets.earlier import kept_earlier
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
+from podcast_assets.assets.punctuated_texts import punctuate
 from podcast_assets.assets.transcripts import transcripts
 from podcast_assets.checks import Verdict, no_failures, scores_in_range
 from podcast_assets.intake.references import references_of
@@ -51,6 +52,8 @@ def quality_scores(
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.label, context.partition_keys)
     care = cares(settings.text_care)
+    if profile.punctuator:
+        punctuate(context, room, settings, profile.punctuator)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
@@ -73,6 +76,7 @@ def quality_scores(
             policy,
             references=references_of(room, batch),
             second=Committed.read(room, "second_opinions", batch).table,
+            punctuated=Committed.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
             care=care,
         )
         run.commit(room, rows)
