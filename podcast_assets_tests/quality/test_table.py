@@ -5,7 +5,15 @@ import pytest
 
 from podcast_assets.quality.policy import Policy, Rule, load_policy
 from podcast_assets.quality.table import with_text_and_policy
-from podcast_assets.schema import QUALITY_SCORES, REFERENCES, SECOND_OPINIONS, SEGMENTS, TRANSCRIPTS, schema
+from podcast_assets.schema import (
+    PUNCTUATED_TEXTS,
+    QUALITY_SCORES,
+    REFERENCES,
+    SECOND_OPINIONS,
+    SEGMENTS,
+    TRANSCRIPTS,
+    schema,
+)
 from podcast_assets.stages.score import Score
 
 TEXTS = [
@@ -55,6 +63,13 @@ def test_a_second_recognizer_is_compared():
     table = with_text_and_policy(*tables(), load_policy("all"), second=second)
     assert table["second_wer"].to_list() == [None, None, 0.2]
     assert table["second_cer"][2] == pytest.approx(3 / 25)
+
+
+def test_punctuation_is_shown_where_it_is_of_the_same_text():
+    key = {"segment_id": ["c", "a"], "episode_id": ["f", "e"], "segment_index": [0, 0]}
+    made = rows(PUNCTUATED_TEXTS, **key, text_punctuated=["Today, we talk about bridges?", "Thank you for watching!"])
+    table = with_text_and_policy(*tables(), load_policy("all"), punctuated=made)
+    assert table["text_punctuated"].to_list() == [None, None, "Today, we talk about bridges?"]
 
 
 def test_no_rows():

@@ -195,9 +195,9 @@ class PcsPunctuator:
             tokens = encoded[window.text]
             for place in range(*window.kept.indices(window.end - window.start)):
                 at = window.start + place
-                marked[window.text].append(
-                    self._marked(tokens["pieces"][at], *tokens["offsets"][at], [part[place] for part in found])
-                )
+                start, end = tokens["offsets"][at]
+                said = [part[place] for part in found]
+                marked[window.text].append(self._marked(tokens["pieces"][at], start, end, said))
         for i, pieces in zip(todo, marked, strict=True):
             pieces.sort(key=lambda p: p.start)
             written_texts[i] = written(texts[i], pieces, languages[i])
