@@ -45,7 +45,8 @@ def quality_scores(
 ) -> dg.MaterializeResult:
     """One row per segment: scores of its signal and of its text, and whether the policy keeps it and why not.
 
-    Scores delete nothing. Another policy, or other texts, run no model again.
+    Scores delete nothing. Another policy runs no model again, and other texts none but that of their punctuation, where it is asked
+    for.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Score(room, profile.scorer)
