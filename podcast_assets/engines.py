@@ -1,6 +1,6 @@
 """What an engine is, and how one is found by name.
 
-An engine is one file in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`). It holds
+An engine is one file in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …). It holds
 one subclass of `Engine`: the settings, cheap to make and to send to another process, with `load()` giving the object that
 does the work. Nothing heavy is imported by an engine's module itself; `load()` does that.
 """
@@ -22,6 +22,7 @@ FOLDERS = {
     "diarizer": "podcast_assets.speech.diarizers",
     "transcriber": "podcast_assets.speech.transcribers",
     "scorer": "podcast_assets.quality.scorers",
+    "punctuator": "podcast_assets.quality.punctuators",
     "separator": "podcast_assets.audio.separators",
     "aligner": "podcast_assets.speech.aligners",
 }

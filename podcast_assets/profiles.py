@@ -41,6 +41,8 @@ class Profile:
     separator: Engine | None = None
     second: Engine | None = None
     """Transcribes everything once more, to be compared with the first."""
+    punctuator: Engine | None = None
+    """Gives texts punctuation and capitals, in a column of its own."""
 
     @property
     def note(self) -> str | None:
@@ -61,7 +63,14 @@ class Profile:
 def engines_of(profile: Profile) -> list[Engine]:
     """The engines of a profile, those inside composed ones too, each once, in the order of the stages."""
     again = parts(profile.second) if profile.second else []
-    found = [profile.separator, profile.diarizer, *parts(profile.transcriber), *again, *parts(profile.scorer)]
+    found = [
+        profile.separator,
+        profile.diarizer,
+        *parts(profile.transcriber),
+        *again,
+        *parts(profile.scorer),
+        profile.punctuator,
+    ]
     return [e for i, e in enumerate(found) if e is not None and e not in found[:i]]
 
 
@@ -103,7 +112,10 @@ def make_profile(settings: Settings, name: str, reason: str) -> Profile:
     """
     if name not in DESCRIPTIONS:
         raise Misconfigured(f"no profile is called {name!r}; there are: auto, {', '.join(DESCRIPTIONS)}")
+    from podcast_assets.quality.text_care import cares
+
     diarizer, about = _diarizer(settings, name)
+    punctuation = "punctuation" in cares(settings.text_care)
     return Profile(
         name=name,
         reason=reason + about,
@@ -112,6 +124,7 @@ def make_profile(settings: Settings, name: str, reason: str) -> Profile:
         scorer=_scorer(settings),
         separator=_make("separator", settings.separator, settings) if settings.separator else None,
         second=_second(settings, name) if settings.second_transcriber else None,
+        punctuator=_make("punctuator", settings.punctuator, settings) if punctuation else None,
     )
 
 

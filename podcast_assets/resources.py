@@ -33,6 +33,8 @@ class PipelineResource(dg.ConfigurableResource):
     segmentation: str
     routes: str | None
     second_transcriber: str | None
+    text_language_model: str | None
+    text_language_certain: float | None
     aligner: str | None
     separator: str | None
     hints: str
@@ -41,6 +43,7 @@ class PipelineResource(dg.ConfigurableResource):
     dnsmos_hop: float
     scorers: str
     text_care: str
+    punctuator: str
     shard_codec: str
     shard_rate: int
     shard_bytes: int

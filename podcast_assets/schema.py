@@ -97,7 +97,10 @@ TRANSCRIPTS: Columns = {
         pl.Float64,
         "of that language, from the sound, 0 to 1, whether it was declared or identified; null where the engine has none",
     ),
-    "text_language": (pl.String, "ISO 639-1 code of the text by itself; null where it is too short to tell"),
+    "text_language": (
+        pl.String,
+        "ISO 639-1 code (639-3 where a language has none) of the text by itself; null where it is too short to tell",
+    ),
     "words": (WORDS, "words with times in seconds"),
     "avg_logprob": (pl.Float64, "mean log probability of the tokens or words"),
     "no_speech_prob": (pl.Float64, "0 to 1"),
@@ -167,6 +170,10 @@ QUALITY_SCORES: Columns = {
     "text_digits": (
         pl.String,
         "the text with numbers in digits; null where not asked for, or not known for the language",
+    ),
+    "text_punctuated": (
+        pl.String,
+        "the text with punctuation and capitals, its words as they are; null where not asked for, or not known for the language",
     ),
     "pii": (
         pl.List(pl.String),
@@ -293,6 +300,13 @@ SECOND_OPINIONS: Columns = {
 }
 """Beside the transcripts, where a second transcriber is set; not an asset of its own."""
 
+PUNCTUATED_TEXTS: Columns = {
+    **_SEGMENT_KEY,
+    "text_punctuated": QUALITY_SCORES["text_punctuated"],
+    **_MADE_BY,
+}
+"""Beside the scores, where PODCAST_TEXT_CARE asks for punctuation; not an asset of its own."""
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,
@@ -309,9 +323,9 @@ STAGES = {
     "hf_shards": "package",
 }
 """Asset → the stage that does its work."""
-TABLES = ASSETS | {"second_opinions": SECOND_OPINIONS}
+TABLES = ASSETS | {"second_opinions": SECOND_OPINIONS, "punctuated_texts": PUNCTUATED_TEXTS}
 """All tables that stages commit: those of the assets, and optional ones beside them."""
-TABLE_STAGES = STAGES | {"second_opinions": "second"}
+TABLE_STAGES = STAGES | {"second_opinions": "second", "punctuated_texts": "punctuate"}
 """Table → the stage that does its work."""
 
 PROVENANCE: Columns = {

@@ -77,6 +77,17 @@ class Settings(BaseSettings):
         description="Transcribes everything once more, to be compared with the first: an engine, or routes as in PODCAST_ROUTES; "
         "unset: nothing does (docs/quality-text.md).",
     )
+    text_language_model: str | None = Field(
+        default=None,
+        description="fastText model that says which language a text is in, as lid.176.ftz (podcast-assets[fasttext]); unset: "
+        "py3langid does (docs/quality-text.md).",
+    )
+    text_language_certain: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Probability from which the language of a text is believed; unset: 0.9, of fastText 0.7.",
+    )
     aligner: str | None = Field(
         default=None,
         description="Gives times to words of engines that have none: ctc, or pocketsphinx-align (English, nothing to "
@@ -110,8 +121,12 @@ class Settings(BaseSettings):
     )
     text_care: str = Field(
         default="",
-        description="Optional columns about texts, as pii,numbers: what seems to be personal data, and numbers in digits "
-        "(docs/quality-text.md).",
+        description="Optional columns about texts, as pii,numbers,punctuation: what seems to be personal data, numbers in digits, "
+        "punctuation and capitals (docs/quality-text.md).",
+    )
+    punctuator: str = Field(
+        default="pcs",
+        description="Engine that PODCAST_TEXT_CARE=punctuation takes; each is a file in quality/punctuators.",
     )
     shard_codec: Literal["flac", "opus", "mp3", "wav"] = Field(default="flac", description="Audio codec of the shards.")
     shard_rate: int = Field(

@@ -16,6 +16,7 @@ from podcast_assets.assets.batches import (
 )
 from podcast_assets.assets.earlier import kept_earlier
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
+from podcast_assets.assets.punctuated_texts import punctuate
 from podcast_assets.assets.transcripts import transcripts
 from podcast_assets.checks import Verdict, no_failures, scores_in_range
 from podcast_assets.intake.references import references_of
@@ -44,13 +45,16 @@ def quality_scores(
 ) -> dg.MaterializeResult:
     """One row per segment: scores of its signal and of its text, and whether the policy keeps it and why not.
 
-    Scores delete nothing. Another policy, or other texts, run no model again.
+    Scores delete nothing. Another policy runs no model again, and other texts none but that of their punctuation, where it is asked
+    for.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Score(room, profile.scorer)
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
     care = cares(settings.text_care)
+    if profile.punctuator:
+        punctuate(context, room, settings, profile.punctuator)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
@@ -74,6 +78,7 @@ def quality_scores(
             references=references_of(room, batch),
             second=Committed.read(room, "second_opinions", batch).table,
             before=Committed.read(room, "quality_scores", batch).table,
+            punctuated=Committed.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
             care=care,
         )
         run.commit(room, rows)

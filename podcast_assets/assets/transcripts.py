@@ -1,6 +1,7 @@
 """Asset `transcripts`."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -22,6 +23,7 @@ from podcast_assets.engines import Engine
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty, schema
 from podcast_assets.settings import Settings
+from podcast_assets.speech.text_language import TextIdentifier, with_text_language
 from podcast_assets.stages.compute import computing
 from podcast_assets.stages.episode_wishes import hints
 from podcast_assets.stages.results import Committed
@@ -49,12 +51,15 @@ def transcripts(
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Transcribe(room, profile.transcriber)
+    named = settings.text_language_model
+    identifier = TextIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
+    identifier.check()
 
     def work(batch: str) -> BatchResult:
         audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
         segments = diarized.rows
         run = do_stage(context, settings, stage, batch, to_transcribe(audio, diarized, settings), room, compute)
-        rows = run.table()
+        rows = with_text_language(run.table(), identifier)
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
         run.commit(room, rows)
         words = rows.select(pl.col("words").list.len().sum()).item() or 0
@@ -69,6 +74,7 @@ def transcripts(
                 ),
                 "words": int(words),
                 "empty_segments": rows.filter(pl.col("text") == "").height,
+                "text_language_by": identifier.label,
                 "languages": counts({str(k): v for k, v in rows["language"].value_counts().iter_rows()}),
                 "transcript_files": files,
                 "segments": preview(rows, ["segment_id", "text", "language", "avg_logprob"]),

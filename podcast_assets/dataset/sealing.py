@@ -33,7 +33,7 @@ def sample_content(raw_audio: pl.DataFrame, segments: pl.DataFrame, transcripts:
             pl.col("degraded").alias("degraded_segment"),
         )
         .join(
-            transcripts.drop("episode_id", "segment_index", "engine", "fingerprint"),
+            transcripts.drop("episode_id", "segment_index", "text_language", "engine", "fingerprint"),
             on="segment_id",
             how="inner",
             maintain_order="left",

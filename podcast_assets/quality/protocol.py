@@ -1,4 +1,4 @@
-"""What a scorer does."""
+"""What a scorer does, and a punctuator."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -28,4 +28,16 @@ class Scorer(Protocol):
 
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
         """Scores of each segment `(start, end)` in seconds, in the same order, with the same keys for all."""
+        ...
+
+
+class Punctuator(Protocol):
+    """Writes texts with punctuation and capitals.
+
+    To add one: a file in `quality/punctuators` with a subclass of `Engine`, whose `load()` gives an object like this one, and its
+    name in PODCAST_PUNCTUATOR. Nothing else changes.
+    """
+
+    def punctuate(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[str | None]:
+        """Each text written anew, its words as they are; None where the language (ISO 639-1) is unknown to it."""
         ...

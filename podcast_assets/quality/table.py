@@ -10,9 +10,10 @@ import polars as pl
 from podcast_assets.quality.comparison import comparison
 from podcast_assets.quality.evidence import evidence
 from podcast_assets.quality.policy import Policy, apply
+from podcast_assets.quality.punctuation import same_words
 from podcast_assets.quality.text import text_measures
 from podcast_assets.quality.text_care import text_care
-from podcast_assets.schema import QUALITY_SCORES, SECOND_OPINIONS, empty, schema
+from podcast_assets.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, empty, schema
 
 
 def with_text_and_policy(
@@ -24,6 +25,7 @@ def with_text_and_policy(
     references: Mapping[str, pl.DataFrame] | None = None,
     second: pl.DataFrame | None = None,
     before: pl.DataFrame | None = None,
+    punctuated: pl.DataFrame | None = None,
     care: frozenset[str] = frozenset(),
 ) -> pl.DataFrame:
     """Add measures of the text, `keep`, `reject_reasons` and `policy` to scores of the signal.
@@ -36,6 +38,7 @@ def with_text_and_policy(
         references: episode → its transcripts that publishers made.
         second: what a second recognizer heard, rows of `podcast_assets.schema.SECOND_OPINIONS`.
         before: the table as it was committed before: what it compared is not compared again.
+        punctuated: texts with punctuation, rows of `podcast_assets.schema.PUNCTUATED_TEXTS`; those of other words are left out.
         care: optional columns that are wanted, of `podcast_assets.quality.text_care.CARES`.
 
     Raises:
@@ -46,7 +49,20 @@ def with_text_and_policy(
         about.hstack(text_measures(about))
         .hstack(text_care(about, care))
         .hstack(comparison(about, references or {}, empty(SECOND_OPINIONS) if second is None else second, before))
+        .hstack(_punctuated(about, empty(PUNCTUATED_TEXTS) if punctuated is None else punctuated))
     )
     judged = apply(measured, policy)
     types = schema(QUALITY_SCORES)
     return judged.with_columns(policy=pl.lit(policy.label)).select(types.names())
+
+
+def _punctuated(rows: pl.DataFrame, punctuated: pl.DataFrame) -> pl.DataFrame:
+    """The texts with punctuation: none where the text was another one then."""
+    both = rows.select("segment_id", "text").join(
+        punctuated.select("segment_id", "text_punctuated"), on="segment_id", how="left", maintain_order="left"
+    )
+    kept = [
+        new if new is not None and same_words(text or "", new) else None
+        for text, new in both.select("text", "text_punctuated").iter_rows()
+    ]
+    return pl.DataFrame({"text_punctuated": kept}, schema={"text_punctuated": pl.String})

@@ -1,4 +1,7 @@
-"""Optional columns about texts, which stay as they are: numbers in digits, and personal data that a text seems to hold."""
+"""Optional columns about texts, which stay as they are: numbers in digits, and personal data that a text seems to hold.
+
+Punctuation is asked for here too. It takes a model, so a stage of its own makes it (`stages/punctuate.py`).
+"""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from podcast_assets.quality.spoken_form import NUMBERS, digits
 
 CARES = {
     "numbers": f"column text_digits: numbers in digits, by text2num ({', '.join(NUMBERS)})",
+    "punctuation": "column text_punctuated: punctuation and capitals, by the engine of PODCAST_PUNCTUATOR",
     "pii": "column pii: what seems to be an e-mail address, a telephone number or the number of a payment card",
 }
 """What can be asked for, and what it makes."""
@@ -48,7 +52,7 @@ def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
     """
     digital: list[str | None] = [None] * texts.height
     found: list[list[str] | None] = [None] * texts.height
-    if wanted:
+    if wanted & {"numbers", "pii"}:
         rows = list(texts.select(pl.col("text").fill_null(""), "language").iter_rows())
         in_digits = [digits(text, language) for text, language in rows]
         if "numbers" in wanted:

@@ -9,7 +9,6 @@ import polars as pl
 from podcast_assets.engines import Engine, is_embedded
 from podcast_assets.schema import TRANSCRIPTS, Columns
 from podcast_assets.speech.routing import FALLBACK
-from podcast_assets.speech.text_language import text_language
 from podcast_assets.speech.types import UNTRANSCRIBED, Pcm, Speech, Transcriber, Transcript, Turn
 from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
@@ -24,7 +23,8 @@ class Transcribe:
     engine: Engine
     name: ClassVar[str] = "transcribe"
     version: ClassVar[str] = "3"
-    columns: ClassVar[Columns] = TRANSCRIPTS
+    columns: ClassVar[Columns] = {k: v for k, v in TRANSCRIPTS.items() if k != "text_language"}
+    """Without the language of the texts by themselves, which is told at the commit."""
     asset: ClassVar[str] = "transcripts"
 
     def load(self, device: str | None = None) -> Transcriber:
@@ -80,7 +80,6 @@ def transcript_rows(episode: Episode, transcripts: Sequence[Transcript]) -> pl.D
             "text": t.text,
             "language": t.language,
             "language_probability": t.language_probability,
-            "text_language": text_language(t.text),
             "words": [{"word": w.word, "start": w.start, "end": w.end, "probability": w.probability} for w in t.words],
             "avg_logprob": t.avg_logprob,
             "no_speech_prob": t.no_speech_prob,
@@ -91,7 +90,7 @@ def transcript_rows(episode: Episode, transcripts: Sequence[Transcript]) -> pl.D
         }
         for index, (segment, t) in enumerate(zip(segments["segment_id"], transcripts, strict=True))
     ]
-    return pl.DataFrame(rows, schema={k: TRANSCRIPTS[k][0] for k in TRANSCRIPTS if k != "fingerprint"})
+    return pl.DataFrame(rows, schema={k: v for k, (v, _) in Transcribe.columns.items() if k != "fingerprint"})
 
 
 def _made_by(transcript: Transcript) -> dict[str, Any]:

@@ -6,7 +6,15 @@ import pytest
 from podcast_assets.quality import agreement, comparison
 from podcast_assets.quality.policy import Policy, Rule, load_policy
 from podcast_assets.quality.table import with_text_and_policy
-from podcast_assets.schema import QUALITY_SCORES, REFERENCES, SECOND_OPINIONS, SEGMENTS, TRANSCRIPTS, schema
+from podcast_assets.schema import (
+    PUNCTUATED_TEXTS,
+    QUALITY_SCORES,
+    REFERENCES,
+    SECOND_OPINIONS,
+    SEGMENTS,
+    TRANSCRIPTS,
+    schema,
+)
 from podcast_assets.stages.score import Score
 
 TEXTS = [
@@ -85,6 +93,13 @@ def test_what_was_compared_is_not_compared_again(monkeypatch: pytest.MonkeyPatch
     assert not any("bridges" in text for text in normalized), "the other episode is as it was"
     assert changed["second_wer"].to_list() == [0.0, None, 0.2]
     assert changed["reference_wer"].to_list() == [None, None, 0.2]
+
+
+def test_punctuation_is_shown_where_it_is_of_the_same_text():
+    key = {"segment_id": ["c", "a"], "episode_id": ["f", "e"], "segment_index": [0, 0]}
+    made = rows(PUNCTUATED_TEXTS, **key, text_punctuated=["Today, we talk about bridges?", "Thank you for watching!"])
+    table = with_text_and_policy(*tables(), load_policy("all"), punctuated=made)
+    assert table["text_punctuated"].to_list() == [None, None, "Today, we talk about bridges?"]
 
 
 def test_no_rows():

@@ -1,0 +1,112 @@
+"""Texts with punctuation and capitals, whose words stay as they are: pure functions, whatever model says where the marks go."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+MARKS = ".?!,;:…。？！，、；：।॥؟،؛።፣፧"  # noqa: RUF001
+"""Marks of sentences and clauses."""
+_MARK = re.compile(rf"(?<!\d)[{MARKS}]|[{MARKS}](?!\d)")
+"""A mark that is none of a number's, as in 3.5 or 1,000."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+"""Letters of Thai, Lao, Burmese, Khmer, kana and Han, which are written without spaces between words."""
+_TURKIC = ("tr", "az")
+_DOTLESS, _DOTTED = "\u0131", "\u0130"
+"""The small i without a dot, and the capital I with one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What a model says of one piece of a text."""
+
+    start: int
+    end: int
+    """Characters of the text, spaces before the word among them."""
+    before: str = ""
+    """Mark before the piece, as ¿."""
+    after: str = ""
+    """Mark after the piece: taken where a word ends, and anywhere in scripts without spaces between words."""
+    dotted: bool = False
+    """A full stop goes after every letter: U.S."""
+    capitals: Sequence[bool] = ()
+    """Of each letter, whether it is a capital. Not used where there are more or fewer of them than letters: then the model
+    reads another form of these."""
+
+
+def has_punctuation(text: str) -> bool:
+    """Whether a text has marks of its own: what a recognizer heard is better than what a model guesses."""
+    return _MARK.search(text) is not None
+
+
+def plain(text: str, language: str | None) -> str:
+    """A text as such models read it: in small letters, of which none becomes two, so that places stay the same."""
+    turkic = text.replace("I", _DOTLESS).replace(_DOTTED, "i") if language in _TURKIC else text
+    small = turkic.lower()
+    return small if len(small) == len(text) else "".join(x if len(x := c.lower()) == 1 else c for c in turkic)
+
+
+def written(text: str, pieces: Sequence[Marked], language: str | None) -> str:
+    """A text with marks and capitals put into it. Capitals that it has stay, unless it has nothing else.
+
+    Args:
+        text: without marks.
+        pieces: of it, in order; they do not overlap.
+        language: ISO 639-1 code.
+    """
+    base = plain(text, language) if text.isupper() else text
+    parts: list[str] = []
+    at = 0
+    for piece in pieces:
+        parts.append(base[at : piece.start])
+        at = piece.end
+        content = base[piece.start : piece.end]
+        letters = content.lstrip()
+        parts.append(content[: len(content) - len(letters)])
+        if letters:
+            if _begins_word(base, piece.end - len(letters)):
+                parts.append(piece.before)
+            parts += _letters(letters, piece, language)
+            if not piece.dotted and _ends_word(base, piece.end):
+                parts.append(piece.after)
+    return "".join([*parts, base[at:]])
+
+
+def same_words(text: str, other: str) -> bool:
+    """Whether two texts have the same words in the same order, but for punctuation and capitals."""
+    return _words(text) == _words(other)
+
+
+def _words(text: str) -> list[str]:
+    words = ("".join(c for c in word if _is_said(c)) for word in text.split())
+    return [_folded(word) for word in words if word]
+
+
+def _folded(word: str) -> str:
+    """Without case; the Turkish letters, of which only one has a dot, count as the others."""
+    return word.casefold().replace(_DOTLESS, "i").replace("\u0307", "")
+
+
+def _is_said(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMN"
+
+
+def _letters(letters: str, piece: Marked, language: str | None) -> Iterator[str]:
+    capitals = piece.capitals if len(piece.capitals) == len(letters) else [False] * len(letters)
+    for character, capital in zip(letters, capitals, strict=True):
+        letter = _upper(character, language) if capital else character
+        yield f"{letter}." if piece.dotted and letter.isalpha() else letter
+
+
+def _begins_word(text: str, at: int) -> bool:
+    return at == 0 or text[at - 1].isspace() or _UNSPACED.match(text[at - 1]) is not None
+
+
+def _ends_word(text: str, at: int) -> bool:
+    return at == len(text) or text[at].isspace() or _UNSPACED.match(text[at - 1]) is not None
+
+
+def _upper(character: str, language: str | None) -> str:
+    """As one letter: the capital of ß is two."""
+    large = _DOTTED if language in _TURKIC and character == "i" else character.upper()
+    return large if len(large) == 1 else character

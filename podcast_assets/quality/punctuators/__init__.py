@@ -1,0 +1,1 @@
+"""Punctuators: one engine a file."""

@@ -1,0 +1,246 @@
+"""Punctuator `pcs`: punctuation and capitals in 47 languages by the ONNX models of 1-800-BAD-CODE, or a folder of the same files.
+
+They are the models that the library `punctuators` runs (MIT), which needs torch to make batches; this needs sentencepiece alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import PositiveInt
+
+from podcast_assets import models, onnx_sessions
+from podcast_assets.engines import Engine, EngineUnavailable, runtime
+from podcast_assets.models import HubModel
+from podcast_assets.onnx_sessions import Device
+from podcast_assets.quality.punctuation import Marked, has_punctuation, plain, written
+
+_FILES = ("config.yaml", "model.onnx", "sp.model")
+_REPO = "1-800-BAD-CODE/xlm-roberta_punctuation_fullstop_truecase"
+_ACRONYM = "<ACRONYM>"
+_WORD = "\u2581"
+"""What SentencePiece writes for the space before a word."""
+OVERLAP = 16
+"""Tokens that two windows of a long text share, as in the library."""
+
+
+class Pcs(Engine):
+    """Settings of the punctuator."""
+
+    name: ClassVar[str] = "pcs"
+    packages: ClassVar[tuple[str, ...]] = ("sentencepiece", "onnxruntime")
+    extra: ClassVar[str | None] = "punctuation"
+
+    model: str = _REPO
+    """A folder, or a model of the Hugging Face hub ("owner/name"), with config.yaml, model.onnx and sp.model."""
+    device: Device = runtime("auto")
+    threads: PositiveInt = runtime(2)
+    """Of the CPU."""
+    batch_tokens: PositiveInt = runtime(4096)
+    """Tokens computed at once."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether `model` is a folder, there or not, rather than a name on the hub."""
+        return self.model.startswith((".", "~", "/")) or Path(self.model).is_dir()
+
+    def devices(self) -> list[str]:
+        """Every GPU, where it computes on one."""
+        return onnx_sessions.devices(self.device)
+
+    def hub_models(self) -> list[HubModel]:
+        """The model, where it is not a folder."""
+        if self.is_folder:
+            return []
+        known = self.model == _REPO
+        return [HubModel(self.model, _FILES, 1_110 if known else 0, "apache-2.0" if known else "see its page")]
+
+    def fetch(self) -> None:
+        """See `Engine.fetch`.
+
+        Raises:
+            EngineUnavailable: the hub does not give the model, or the folder lacks files.
+        """
+        self.folder()
+
+    def complaint(self) -> str | None:
+        """What the folder lacks, where the model is one."""
+        if not self.is_folder:
+            return None
+        try:
+            self.folder()
+        except EngineUnavailable as error:
+            return str(error)
+        return None
+
+    def folder(self) -> Path:
+        """The folder of the model, downloaded if need be.
+
+        Raises:
+            EngineUnavailable: the hub does not give it, or files are missing; the message names them.
+        """
+        folder = Path(self.model).expanduser() if self.is_folder else models.fetch(self.hub_models()[0])
+        if missing := [name for name in _FILES if not (folder / name).is_file()]:
+            raise EngineUnavailable(f"{folder} is no whole model for {self.name}: it has no {' and no '.join(missing)}")
+        return folder
+
+    def model_files(self) -> list[Path]:
+        """The files of the folder or of the download; none before a model of the hub was downloaded."""
+        folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
+        return [folder / name for name in _FILES if (folder / name).is_file()] if folder else []
+
+    def load(self, device: str | None = None) -> "PcsPunctuator":
+        """Load the model; one of the hub is downloaded if it is not there.
+
+        Raises:
+            EngineUnavailable: a package or the model is missing, or the model does not load or is of another kind.
+        """
+        try:
+            from sentencepiece import SentencePieceProcessor
+        except ImportError as error:
+            raise EngineUnavailable(
+                f"the punctuator {self.name} needs sentencepiece: pip install 'podcast-assets[{self.extra}]'"
+            ) from error
+        folder = self.folder()
+        config = Config.read(folder / "config.yaml")
+        try:
+            pieces = SentencePieceProcessor(model_file=str(folder / "sp.model"))
+        except (OSError, RuntimeError) as error:
+            raise EngineUnavailable(f"the model {folder / 'sp.model'} cannot be loaded: {error}") from error
+        session = onnx_sessions.open_session(
+            folder / "model.onnx", self.device, held=device, threads=self.threads, spin=False
+        )
+        inputs, outputs = ([x.name for x in found] for found in (session.get_inputs(), session.get_outputs()))
+        if inputs != ["input_ids"] or len(outputs) < len(_OUTPUTS):
+            raise EngineUnavailable(
+                f"the model {folder / 'model.onnx'} takes {', '.join(inputs)} and gives {', '.join(outputs)}: a model for "
+                f"{self.name} takes input_ids and gives {', '.join(_OUTPUTS)}"
+            )
+        return PcsPunctuator(session, pieces, config, self.batch_tokens)
+
+
+_OUTPUTS = ("marks before", "marks after", "capitals", "ends of sentences")
+"""What such a graph gives of each token, in this order: [N, T], [N, T], [N, T, letters], [N, T]."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a model says of itself in its config.yaml."""
+
+    longest: int
+    """Tokens of a window, its two ends among them."""
+    before: tuple[str, ...]
+    """Label → mark before a token; empty for none."""
+    after: tuple[str, ...]
+    languages: frozenset[str]
+    """ISO 639-1 codes."""
+
+    @classmethod
+    def read(cls, path: Path) -> "Config":
+        """Read it.
+
+        Raises:
+            EngineUnavailable: it cannot be read, or lacks what is needed.
+        """
+        import yaml
+
+        try:
+            content = yaml.safe_load(path.read_text())
+            none = content.get("null_token", "<NULL>")
+            before, after = (
+                tuple("" if x == none else str(x) for x in content[key]) for key in ("pre_labels", "post_labels")
+            )
+            longest, languages = int(content["max_length"]), frozenset(map(str, content["languages"]))
+        except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EngineUnavailable(f"{path} cannot be read: {type(error).__name__}: {error}") from error
+        if longest <= OVERLAP + 2:
+            raise EngineUnavailable(f"{path}: max_length is {longest}, and must be more than {OVERLAP + 2}")
+        return cls(longest, before, after, languages)
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A stretch of a text's tokens that the model sees at once, and the part of it that is taken from there."""
+
+    text: int
+    start: int
+    end: int
+    kept: slice
+    """Inside the window."""
+
+
+class PcsPunctuator:
+    """A loaded model."""
+
+    def __init__(self, session: Any, pieces: Any, config: Config, batch_tokens: int) -> None:
+        self._session = session
+        self._pieces = pieces
+        self._config = config
+        self._batch_tokens = batch_tokens
+
+    def punctuate(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[str | None]:
+        """See `Punctuator`. A text with marks of its own stays as it is."""
+        written_texts: list[str | None] = [
+            text if language in self._config.languages else None
+            for text, language in zip(texts, languages, strict=True)
+        ]
+        todo = [i for i, text in enumerate(written_texts) if text and text.strip() and not has_punctuation(text)]
+        plain_texts = [plain(texts[i], languages[i]) for i in todo]
+        encoded = self._pieces.encode(plain_texts, return_type="offset_mapping") if todo else []
+        marked: list[list[Marked]] = [[] for _ in todo]
+        for window, found in self._windows_done([e["ids"] for e in encoded]):
+            tokens = encoded[window.text]
+            for place in range(*window.kept.indices(window.end - window.start)):
+                at = window.start + place
+                start, end = tokens["offsets"][at]
+                said = [part[place] for part in found]
+                marked[window.text].append(self._marked(tokens["pieces"][at], start, end, said))
+        for i, pieces in zip(todo, marked, strict=True):
+            pieces.sort(key=lambda p: p.start)
+            written_texts[i] = written(texts[i], pieces, languages[i])
+        return written_texts
+
+    def _windows_done(self, ids: Sequence[Sequence[int]]) -> list[tuple[_Window, list[npt.NDArray[Any]]]]:
+        """Every window with what the model says of its tokens; windows of about one length are computed together."""
+        room = self._config.longest - 2
+        windows = [w for i, tokens in enumerate(ids) for w in _windows(i, len(tokens), room)]
+        windows.sort(key=lambda w: w.end - w.start)
+        done: list[tuple[_Window, list[npt.NDArray[Any]]]] = []
+        while windows:
+            longest = windows[-1].end - windows[-1].start + 2
+            count = max(1, self._batch_tokens // longest)
+            batch, windows = windows[-count:], windows[:-count]
+            padded = np.full((len(batch), longest), self._pieces.pad_id(), dtype=np.int64)
+            for row, w in zip(padded, batch, strict=True):
+                tokens = [self._pieces.bos_id(), *ids[w.text][w.start : w.end], self._pieces.eos_id()]
+                row[: len(tokens)] = tokens
+            outputs = self._session.run(None, {"input_ids": padded})[: len(_OUTPUTS)]
+            for row, w in enumerate(batch):
+                done.append((w, [np.asarray(part)[row, 1 : w.end - w.start + 1] for part in outputs]))
+        return done
+
+    def _marked(self, token: str, start: int, end: int, found: Sequence[Any]) -> Marked:
+        before, after, capitals, _ = found
+        mark = self._config.after[int(after)]
+        # the space of a word counts as its first letter
+        marked = [bool(x) for x in capitals[len(_WORD) * token.startswith(_WORD) : len(token)]]
+        dotted = mark == _ACRONYM
+        return Marked(start, end, self._config.before[int(before)], "" if dotted else mark, dotted, marked)
+
+
+def _windows(text: int, tokens: int, room: int) -> list[_Window]:
+    """Windows of at most `room` tokens; where two overlap, each gives its half."""
+    starts = range(0, max(1, tokens - OVERLAP), room - OVERLAP)
+    half = OVERLAP // 2
+    return [
+        _Window(
+            text,
+            start,
+            min(start + room, tokens),
+            slice(half if start else 0, min(start + room, tokens) - start - (half if start + room < tokens else 0)),
+        )
+        for start in starts
+    ]

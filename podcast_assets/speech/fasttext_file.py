@@ -1,0 +1,74 @@
+"""Whether a file is a whole fastText model. The library does not look: of a file that was cut off it reads until memory is full.
+
+The layout is that of `FastText::loadModel`, `Dictionary::load`, `QuantMatrix::load` and `ProductQuantizer::load` in its source.
+"""
+
+import mmap
+import struct
+from pathlib import Path
+
+_MAGIC = 793712314
+_CENTROIDS = 256
+
+
+def complaint(path: Path) -> str | None:
+    """What is wrong with a model file, for people; None where it is whole. Its words are walked over, its weights are not read."""
+    with path.open("rb") as file:
+        if file.read(4) != struct.pack("<i", _MAGIC):
+            return "this is no fastText model (.bin or .ftz)"
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            try:
+                end = _Cursor(content).end()
+            except (struct.error, ValueError):
+                end = None
+            if end is None or end > len(content):
+                return f"the file is cut off: it has {len(content):,} bytes, and its model is longer; fetch it again"
+    return None
+
+
+class _Cursor:
+    """A place in a model file, which moves over one part after the other."""
+
+    def __init__(self, content: mmap.mmap) -> None:
+        self._content = content
+        self._at = 0
+
+    def end(self) -> int:
+        """Where the model ends, by what it says of itself.
+
+        Raises:
+            struct.error: its beginning is cut off.
+            ValueError: it is cut off inside its words.
+        """
+        self._take("<2i12id")  # magic, version, arguments
+        words, _, _, _, pruned = self._take("<3i2q")
+        for _ in range(words):
+            if (after := self._content.find(b"\0", self._at)) < 0:
+                raise ValueError("the end of a word is not there")
+            self._at = after + 1 + struct.calcsize("<qb")
+        self._at += 8 * max(0, pruned)
+        for _ in range(2):
+            quantized = self._take("<?")[0]
+            self._quantized() if quantized else self._matrix()
+        return self._at
+
+    def _matrix(self) -> None:
+        rows, columns = self._take("<2q")
+        self._at += 4 * rows * columns
+
+    def _quantized(self) -> None:
+        with_norms, rows, _, codes = self._take("<?2qi")
+        self._at += codes
+        self._quantizer()
+        if with_norms:
+            self._at += rows
+            self._quantizer()
+
+    def _quantizer(self) -> None:
+        dimensions, *_ = self._take("<4i")
+        self._at += 4 * dimensions * _CENTROIDS
+
+    def _take(self, form: str) -> tuple[int, ...]:
+        found = struct.unpack_from(form, self._content, self._at)
+        self._at += struct.calcsize(form)
+        return found
