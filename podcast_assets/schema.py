@@ -319,6 +319,24 @@ SECOND_OPINIONS: Columns = {
 }
 """Beside the transcripts, where a second transcriber is set; not an asset of its own."""
 
+TAKEDOWNS: Columns = {
+    "takedown": (pl.String, "id of the record: the same target is the same record"),
+    "scope": (pl.String, "episode, or podcast: then what comes of it later is refused too"),
+    "target": (pl.String, "batch/episode_id, or the podcast, as people are shown it"),
+    "reason": (pl.String, "as it was given"),
+    "by": (pl.String, "who asked for it or did it; null where nobody said"),
+    "at": (pl.Datetime("us", "UTC"), "when it was ordered first"),
+    "finished_at": (pl.Datetime("us", "UTC"), "when everything was gone from the store; null as long as it is not"),
+    "episode_ids": (pl.List(pl.String), "of the episodes"),
+    "podcast_ids": (pl.List(pl.String), "guids of the podcast; of scope podcast only"),
+    "podcast_titles": (pl.List(pl.String), "of a podcast without a guid"),
+    "sha256": (pl.List(pl.String), "of the original bytes, by which they are known when they come again"),
+    "url_keys": (pl.List(pl.String), "SHA-256 of the URLs that they came from"),
+    "episodes": (pl.List(pl.String), "batch/episode_id of all that it took, copies in other batches among them"),
+    "remains": (pl.List(pl.String), "keys under incoming/ that hold it still, as an archive cannot be rewritten"),
+}
+"""Records of what was taken down: never of its content."""
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,

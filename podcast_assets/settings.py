@@ -120,6 +120,12 @@ class Settings(BaseSettings):
     shard_bytes: int = Field(
         default=1_000_000_000, ge=10_240, description="A shard is sealed once it reaches this size."
     )
+    licenses: str = Field(
+        default="public-domain,cc-by,cc-by-sa",
+        min_length=1,
+        description="Licences under which episodes are released, with commas between: SPDX ids (cc-by-4.0), ids without a version "
+        "(cc-by-nc), public-domain, words of an agreement as the metadata have them, or * for any (docs/takedown.md).",
+    )
     settle_seconds: float = Field(
         default=30.0,
         ge=0,
