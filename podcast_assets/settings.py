@@ -125,6 +125,15 @@ class Settings(BaseSettings):
         min_length=1,
         description="Licences under which episodes are released, with commas between: SPDX ids (cc-by-4.0), ids without a version "
         "(cc-by-nc), public-domain, words of an agreement as the metadata have them, or * for any (docs/takedown.md).",
+    shard_channels: Literal["mono", "source"] = Field(
+        default="mono", description="Channels in the shards: mono, or those of the source (more than two become one)."
+    )
+    loudness: Literal["none", "emilia"] = Field(
+        default="none",
+        description="Level of the audio in the shards: as it is, or as Emilia has it, one gain per episode (docs/shards.md).",
+    )
+    grains: Literal["segments", "segments,episodes"] = Field(
+        default="segments", description="What is sealed: segments, or whole episodes beside them (docs/shards.md)."
     )
     settle_seconds: float = Field(
         default=30.0,
