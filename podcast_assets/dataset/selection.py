@@ -13,8 +13,10 @@ from podcast_assets.dataset.ustar import BLOCK
 
 Publish = Literal["all", "kept"]
 
-NOT_KEPT = "not kept by the policy"
+NOT_KEPT = "not_kept"
 """Why a segment is not released where only those that the policy keeps are."""
+UNKNOWN = "not_known"
+"""Why a segment is not released whose episode has no clearance."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,16 @@ class SealedPart:
 
 
 def indexed(table: pl.DataFrame, batch: str) -> pl.DataFrame:
-    """The rows of a batch's table in the order of the tars, with where each sample begins and ends.
+    """The rows of a batch's table in the order of the tars, with where each sample lies: `from_byte` up to `to_byte`.
 
-    Members follow one another without gaps, so a sample begins where the one before it ends, padding included.
+    A sample is its JSON member and its audio member after it, headers and padding included.
     `part` is the shard without the folder of its version.
     """
-    stop = pl.col("audio_offset") + (pl.col("audio_size") + BLOCK - 1) // BLOCK * BLOCK
-    return (
-        table.sort("shard", "audio_offset", maintain_order=True)
-        .with_columns(
-            batch=pl.lit(batch),
-            part=pl.col("shard").str.split("/").list.slice(1).list.join("/"),
-            stop=stop,
-        )
-        .with_columns(start=pl.col("stop").shift(1, fill_value=0).over("shard"))
+    return table.sort("shard", "audio_offset", maintain_order=True).with_columns(
+        batch=pl.lit(batch),
+        part=pl.col("shard").str.split("/").list.slice(1).list.join("/"),
+        from_byte=pl.col("json_offset") - BLOCK,
+        to_byte=pl.col("audio_offset") + (pl.col("audio_size") + BLOCK - 1) // BLOCK * BLOCK,
     )
 
 
@@ -71,7 +69,7 @@ def select(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.
     return joined.with_columns(
         selected=pl.col("cleared") & ~unwanted,
         reason=pl.when(~pl.col("cleared"))
-        .then(pl.col("reason").fill_null("its rights are not known"))
+        .then(pl.col("reason").fill_null(UNKNOWN))
         .when(unwanted)
         .then(pl.lit(NOT_KEPT)),
     ).drop("cleared")
@@ -82,7 +80,7 @@ def wanted_parts(rows: pl.DataFrame) -> list[Wanted]:
     found = []
     for (batch, shard), members in _by_part(rows.filter("selected")):
         part = Part(batch, shard, digest(members.select("json_sha256", "audio_sha256").iter_rows()), members.height)
-        found.append(Wanted(part, int((members["stop"] - members["start"]).sum())))
+        found.append(Wanted(part, int((members["to_byte"] - members["from_byte"]).sum())))
     return found
 
 
@@ -92,7 +90,7 @@ def sealed_parts(rows: pl.DataFrame) -> dict[tuple[str, str], SealedPart]:
     for (batch, shard), members in _by_part(rows):
         chosen = members.filter("selected")
         if chosen.height:
-            ranges = tuple(_runs(chosen.select("start", "stop").iter_rows()))
+            ranges = tuple(_runs(chosen.select("from_byte", "to_byte").iter_rows()))
             sealed, sha256 = members.select("shard", "shard_sha256").row(0)
             found[batch, shard] = SealedPart(batch, sealed, sha256, ranges, chosen.height == members.height)
     return found
@@ -106,18 +104,18 @@ def digest(hashes: Iterable[tuple[str, str]]) -> str:
     return whole.hexdigest()
 
 
-def not_released(rows: pl.DataFrame, episodes: pl.DataFrame) -> pl.DataFrame:
+def not_released(rows: pl.DataFrame, clearance: pl.DataFrame) -> pl.DataFrame:
     """Why episodes, or some of their segments, are not released: reason, episodes, hours; the most hours first.
 
     Args:
         rows: of `select`.
-        episodes: clearance with `duration` (s) of whole episodes; those that are not cleared count with all of it.
+        clearance: of `clearance.clearance`; episodes that are not cleared count with all of their audio.
     """
-    refused = episodes.filter(~pl.col("cleared")).select("reason", "episode_id", hours=pl.col("duration") / 3600)
+    refused = clearance.filter(~pl.col("cleared")).select("reason", "episode_id", "hours")
     unkept = rows.filter(pl.col("reason") == NOT_KEPT).select("reason", "episode_id", hours=pl.col("duration") / 3600)
     return (
         pl.concat([refused, unkept])
-        .group_by(pl.col("reason").fill_null("its rights are not known"))
+        .group_by("reason")
         .agg(episodes=pl.col("episode_id").n_unique().cast(pl.Int64), hours=pl.col("hours").sum())
         .sort("hours", "reason", descending=[True, False])
     )

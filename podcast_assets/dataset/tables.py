@@ -17,7 +17,7 @@ PIPELINE = "pipeline.json"
 
 
 def placed(rows: pl.DataFrame, shards: Sequence[PublishedShard], others: Mapping[tuple[str, str], int]) -> pl.DataFrame:
-    """Selected rows with their place in the dataset: `shard`, `shard_sha256` and `audio_offset` are of the published shard.
+    """Selected rows with their place in the dataset: `shard`, `shard_sha256` and the offsets are of the published shard.
 
     Args:
         rows: of `selection.select`.
@@ -28,7 +28,7 @@ def placed(rows: pl.DataFrame, shards: Sequence[PublishedShard], others: Mapping
     sizes = {
         (str(batch), str(part)): int(size)
         for batch, part, size in chosen.group_by("batch", "part")
-        .agg((pl.col("stop") - pl.col("start")).sum())
+        .agg((pl.col("to_byte") - pl.col("from_byte")).sum())
         .iter_rows()
     }
     bases: list[tuple[str, str, str, str, int]] = []
@@ -45,15 +45,15 @@ def placed(rows: pl.DataFrame, shards: Sequence[PublishedShard], others: Mapping
         schema={"batch": pl.String, "part": pl.String, "path": pl.String, "path_sha256": pl.String, "base": pl.Int64},
         orient="row",
     )
-    size = pl.col("stop") - pl.col("start")
+    size = pl.col("to_byte") - pl.col("from_byte")
     before = (size.cum_sum() - size).over("batch", "part")
     return (
-        chosen.sort("batch", "part", "start")
+        chosen.sort("batch", "part", "from_byte")
         .join(place, on=["batch", "part"], how="inner", maintain_order="left")
         .with_columns(
             shard=pl.col("path"),
             shard_sha256=pl.col("path_sha256"),
-            audio_offset=pl.col("base") + before + pl.col("audio_offset") - pl.col("start"),
+            **{c: pl.col("base") + before + pl.col(c) - pl.col("from_byte") for c in ("json_offset", "audio_offset")},
         )
         .sort("path", "audio_offset")
         .drop("path", "path_sha256", "base")
@@ -85,14 +85,16 @@ def episode_tables(
     Args:
         segments: `placed` segments.
         whole: `placed` samples of whole episodes; may have no columns where there are none.
-        rows: all sealed segments, released or not, with their `batch`.
+        rows: all sealed segments, released or not: tables of `hf_shards` with their `batch`.
         episodes: rows of `raw_audio` with their `batch`.
         clearance: of `clearance.clearance`.
     """
     key = ["batch", "episode_id"]
     counts = segments.group_by(key).agg(segments=pl.len().cast(pl.Int64), hours=pl.col("duration").sum() / 3600)
-    turns = rows.sort("start_s").group_by(key, maintain_order=True).agg(
-        turns=pl.struct(pl.col("start_s").alias("start"), "end", "speaker"), split=pl.col("split").first()
+    turns = (
+        rows.sort("segment_index")
+        .group_by(key, maintain_order=True)
+        .agg(turns=pl.struct("start", "end", "speaker"), split=pl.col("split").first())
     )
     places = ("shard", "shard_sha256", "audio_offset", "audio_size", "audio_sha256")
     if whole.is_empty():
@@ -141,7 +143,10 @@ def batch_pipeline(stages: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
 
 
 def pipeline(
-    batches: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any], before: Mapping[str, Any], kept: Iterable[str]
+    batches: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    before: Mapping[str, Any],
+    kept: Iterable[str],
 ) -> dict[str, Any]:
     """`pipeline.json`: what made each batch. Engines that made several are written once.
 
@@ -167,7 +172,11 @@ def pipeline(
         if stages is not None:
             by_batch[batch] = stages
             engines |= {n: before["engines"][n] for counts in stages.values() for n in counts}
-    return {"settings": dict(settings), "batches": dict(sorted(by_batch.items())), "engines": dict(sorted(engines.items()))}
+    return {
+        "settings": dict(settings),
+        "batches": dict(sorted(by_batch.items())),
+        "engines": dict(sorted(engines.items())),
+    }
 
 
 def as_parquet(table: pl.DataFrame) -> bytes:

@@ -11,13 +11,13 @@ import pytest
 from podcast_assets.dataset.assemble import DamagedShard, assemble
 from podcast_assets.dataset.selection import indexed, sealed_parts, select, wanted_parts
 from podcast_assets.store import Store
-from podcast_assets_tests.dataset.test_sealing import sealed
+from podcast_assets_tests.dataset.sealed_store import seal
 
-EPISODES = ("ep-a", "ep-b")
+EPISODES = ("b-one", "b-two")
 
 
 def rows(store: Store, cleared: dict[str, bool], publish: str = "all") -> pl.DataFrame:
-    _, written = sealed(store)
+    written = seal(store, "b")
     clearance = pl.DataFrame(
         [("b", e, cleared[e], None if cleared[e] else "no licence") for e in EPISODES],
         schema={"batch": pl.String, "episode_id": pl.String, "cleared": pl.Boolean, "reason": pl.String},
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_whole_part_is_the_sealed_shard_itself(store: Store) -> None:
-    found = rows(store, {"ep-a": True, "ep-b": True})
+    found = rows(store, {"b-one": True, "b-two": True})
     (part,) = sealed_parts(found).values()
     out = io.BytesIO()
     made = assemble(store, [part], out)
@@ -47,18 +47,18 @@ def test_a_whole_part_is_the_sealed_shard_itself(store: Store) -> None:
 
 
 def test_an_episode_left_out_leaves_whole_samples_of_the_others(store: Store) -> None:
-    found = rows(store, {"ep-a": False, "ep-b": True})
+    found = rows(store, {"b-one": False, "b-two": True})
     (part,) = sealed_parts(found).values()
     out = io.BytesIO()
     made = assemble(store, [part], out)
     whole = members(store.read(part.key))
-    assert members(out.getvalue()) == [(n, d) for n, d in whole if n.startswith("ep-b")] and len(whole) == 12
+    assert members(out.getvalue()) == [(n, d) for n, d in whole if n.startswith("b-two")] and len(whole) == 12
     assert made.sha256 == hashlib.sha256(out.getvalue()).hexdigest()
     assert found.filter(~pl.col("selected"))["reason"].unique().to_list() == ["no licence"]
 
 
 def test_parts_follow_one_another(store: Store) -> None:
-    found = rows(store, {"ep-a": True, "ep-b": True})
+    found = rows(store, {"b-one": True, "b-two": True})
     (part,) = sealed_parts(found).values()
     out = io.BytesIO()
     assemble(store, [part, part], out)
@@ -66,26 +66,25 @@ def test_parts_follow_one_another(store: Store) -> None:
 
 
 def test_the_digest_is_of_what_is_selected_and_not_of_the_version(store: Store) -> None:
-    (both,) = wanted_parts(rows(store, {"ep-a": True, "ep-b": True}))
-    (one,) = wanted_parts(rows(store, {"ep-a": True, "ep-b": False}))
+    (both,) = wanted_parts(rows(store, {"b-one": True, "b-two": True}))
+    (one,) = wanted_parts(rows(store, {"b-one": True, "b-two": False}))
     assert both.part.digest != one.part.digest
     assert (both.part.samples, one.part.samples) == (6, 3)
     assert both.bytes == 2 * one.bytes
-    assert both.part.shard == "data/und/train/audio_000000.tar"
+    assert both.part.shard == "data/en/train/audio_000000.tar"
 
 
 def test_only_what_the_policy_keeps(store: Store) -> None:
-    _, written = sealed(store)
-    judged = written.with_columns(keep=pl.col("segment_index") != 1)
+    written = seal(store, "b")
     clearance = pl.DataFrame({"batch": ["b"] * 2, "episode_id": EPISODES, "cleared": [True] * 2, "reason": [None] * 2})
-    found = select(indexed(judged, "b"), clearance, "kept")
+    found = select(indexed(written, "b"), clearance, "kept")
     assert found.filter("selected")["segment_index"].unique().sort().to_list() == [0, 2]
     (part,) = sealed_parts(found).values()
     assert len(part.ranges) == 3, "the last of one episode and the first of the next are one range"
 
 
 def test_an_episode_of_which_no_rights_are_known_is_not_released(store: Store) -> None:
-    _, written = sealed(store)
+    written = seal(store, "b")
     nobody = pl.DataFrame(
         schema={"batch": pl.String, "episode_id": pl.String, "cleared": pl.Boolean, "reason": pl.String}
     )
@@ -95,7 +94,7 @@ def test_an_episode_of_which_no_rights_are_known_is_not_released(store: Store) -
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "gone"])
 @pytest.mark.parametrize("everything", [True, False])
 def test_a_damaged_sealed_shard_is_refused_and_named(store: Store, harm: str, everything: bool) -> None:
-    found = rows(store, {"ep-a": everything, "ep-b": True})
+    found = rows(store, {"b-one": everything, "b-two": True})
     (part,) = sealed_parts(found).values()
     path = Path(str(store.path(part.key)))
     data = bytearray(path.read_bytes())

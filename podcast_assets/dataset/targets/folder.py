@@ -1,7 +1,7 @@
 """A dataset in a folder of this machine. A release is a second folder, of which only what differs is written, that takes its place.
 
-Files that stay are links to the same bytes, and no file is ever written in place: whoever has one open reads on, and a release that was
-broken off is a hidden folder that the next one removes.
+Files that stay are links to the same bytes, and no file is ever written in place: whoever has one open reads on. A release that was
+broken off is a hidden folder, which the next one removes.
 """
 
 import contextlib
@@ -45,8 +45,12 @@ class FolderTarget:
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
             return Head(_revision(self.folder))
         if not (self.folder / LIST).is_file():
-            raise Misconfigured(f"{self.folder} holds something that is no dataset: name an empty folder, or one that is not there")
-        files = {p.relative_to(self.folder).as_posix(): _found(p) for p in sorted(self.folder.rglob("*")) if p.is_file()}
+            raise Misconfigured(
+                f"{self.folder} holds something that is no dataset: name an empty folder, or one that is not there"
+            )
+        files = {
+            p.relative_to(self.folder).as_posix(): _found(p) for p in sorted(self.folder.rglob("*")) if p.is_file()
+        }
         return Head(_revision(self.folder), files)
 
     def read(self, head: Head, path: str) -> bytes:
@@ -104,6 +108,10 @@ class _FolderChange:
     def scratch(self) -> Path:
         """In the second folder, so that a rename brings a shard to its place."""
         return self.folder / _SCRATCH
+
+    def has(self, path: str, sha256: str) -> int | None:
+        """Nothing is left of a release that was broken off."""
+        return None
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
         """Move a file in."""

@@ -12,18 +12,19 @@ from typing import Protocol
 class Found:
     """A file of a dataset, as its place tells of it without giving it out. Which hash it knows is its own affair."""
 
-    bytes: int
+    size: int
+    """Bytes."""
     sha256: str | None = None
     git: str | None = None
     """SHA-1 of it as git's blob."""
 
     def is_file(self, sha256: str, size: int) -> bool:
         """Whether it is a file of this hash, as far as can be told: by size alone where the place knows no hash."""
-        return self.bytes == size and (self.sha256 is None or self.sha256 == sha256)
+        return self.size == size and (self.sha256 is None or self.sha256 == sha256)
 
     def is_content(self, data: bytes) -> bool:
         """Whether it is this content; not, where the place knows no hash."""
-        if self.bytes != len(data):
+        if self.size != len(data):
             return False
         if self.sha256 is not None:
             return self.sha256 == hashlib.sha256(data).hexdigest()
@@ -54,6 +55,10 @@ class Change(Protocol):
     @property
     def scratch(self) -> Path:
         """A folder of this machine for a shard that is being made; gone at the end."""
+        ...
+
+    def has(self, path: str, sha256: str) -> int | None:
+        """Take over what the place has already, from a release that was broken off: its size; None where it must be brought."""
         ...
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
