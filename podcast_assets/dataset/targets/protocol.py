@@ -43,8 +43,10 @@ class Head:
 class Stale(Exception):
     """Somebody else has published meanwhile, or it is not known whether a commit was applied: look again at what differs."""
 
-    def __init__(self, why: str, wait: float = 0.0) -> None:
+    def __init__(self, why: str, wait: float = 0.0, *, forgotten: bool = False) -> None:
         super().__init__(why)
+        self.forgotten = forgotten
+        """Whether the place has lost what was brought for the commit."""
         self.wait = wait
         """Seconds until it is worth while to look again."""
 
