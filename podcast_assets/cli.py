@@ -18,6 +18,7 @@ from podcast_assets.cli_catalog import batches, duplicates, episodes, failures, 
 from podcast_assets.cli_intake import submit
 from podcast_assets.cli_models import doctor, models
 from podcast_assets.cli_policy import policy
+from podcast_assets.cli_release import release
 from podcast_assets.cli_speakers import speakers
 from podcast_assets.cli_terminal import PROFILE, STORE, output, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured, store_trouble
@@ -61,6 +62,7 @@ main.add_command(doctor)
 main.add_command(backfill)
 main.add_command(policy)
 main.add_command(speakers)
+main.add_command(release)
 for command in (submit, batches, episodes, duplicates, failures, retry):
     main.add_command(command)
 
