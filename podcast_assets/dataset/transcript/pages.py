@@ -31,7 +31,7 @@ def markdown(episode: Row, segments: Sequence[Row], *, note: str | None = None) 
     lines = _head(episode, segments, note)
     for speaker, group in groupby(spoken(segments), key=lambda s: s.speaker):
         turns = list(group)
-        said = _plain(" ".join(t.text for t in turns if t.text))
+        said = plain(" ".join(t.text for t in turns if t.text))
         lines += [f"**{_name(speaker)}** [{clock(turns[0].start)}] {said or _NOTHING}", ""]
     return "\n".join(lines)
 
@@ -40,7 +40,7 @@ def timestamped(episode: Row, segments: Sequence[Row], *, note: str | None = Non
     """An episode's transcript as Markdown: one line per segment, with when it begins and ends."""
     lines = _head(episode, segments, note)
     lines += [
-        f"- [{clock(s.start)}\u2013{clock(s.end)}] **{_name(s.speaker)}:** {_plain(s.text) or _NOTHING}"
+        f"- [{clock(s.start)}\u2013{clock(s.end)}] **{_name(s.speaker)}:** {plain(s.text) or _NOTHING}"
         for s in spoken(segments)
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -57,7 +57,7 @@ def word_level(episode: Row, segments: Sequence[Row], *, note: str | None = None
         words = s.words or ((SpokenWord(s.text, None, None, None),) if s.text else ())
         lines += ["| start | end | word | probability |", "|--:|--:|---|--:|"] if words else [_NOTHING]
         lines += [
-            f"| {_figure(w.start)} | {_figure(w.end)} | {_plain(w.word)} | {_figure(w.probability)} |" for w in words
+            f"| {_figure(w.start)} | {_figure(w.end)} | {plain(w.word)} | {_figure(w.probability)} |" for w in words
         ]
         lines.append("")
     return "\n".join(lines)
@@ -84,7 +84,7 @@ def _head(episode: Row, segments: Sequence[Row], note: str | None) -> list[str]:
         ", ".join(languages),
     ]
     title = one_line(episode.get("title")) or one_line(episode.get("source")) or one_line(episode["episode_id"])
-    lines = [f"# {_plain(title)}", "", " · ".join(_plain(f) for f in facts if f), ""]
+    lines = [f"# {plain(title)}", "", " · ".join(plain(f) for f in facts if f), ""]
     if note:
         lines += [f"> {note}", ""]
     if not segments:
@@ -93,13 +93,13 @@ def _head(episode: Row, segments: Sequence[Row], note: str | None) -> list[str]:
 
 
 def _name(speaker: str | None) -> str:
-    return _plain(speaker or UNKNOWN)
+    return plain(speaker or UNKNOWN)
 
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
     """A name or text in one line of Markdown that shows as it is."""
     return _MARKUP.sub(lambda found: f"\\{found[0]}", one_line(value))
