@@ -10,7 +10,7 @@ With [datasets](https://huggingface.co/docs/datasets) (audio is decoded by torch
 ```python
 from datasets import load_dataset
 
-segments = load_dataset("{place}", "{config}", split="{split}", streaming=True)
+segments = load_dataset({dataset}, "{config}", split="{split}", streaming=True)
 segment = next(iter(segments))
 print(segment["json"]["speaker"], segment["json"]["text"], segment["{codec}"].get_all_samples().data.shape)
 ```
@@ -20,9 +20,9 @@ Without torchcodec, the audio as the bytes of its file:
 ```python
 from datasets import Value, load_dataset, load_dataset_builder
 
-features = load_dataset_builder("{place}", "{config}").info.features
+features = load_dataset_builder({dataset}, "{config}").info.features
 features["{codec}"] = Value("binary")
-segments = load_dataset("{place}", "{config}", split="{split}", features=features)
+segments = load_dataset({dataset}, "{config}", split="{split}", features=features)
 ```
 """
 
@@ -38,10 +38,12 @@ folder = snapshot_download("{place}", repo_type="dataset", allow_patterns=wanted
 """
 
 _LOCAL = """\
-The other libraries read files:
+From the folder of this file:
 
 ```python
-folder = "{place}"
+from pathlib import Path
+
+folder = str(Path.cwd())
 ```
 """
 
@@ -170,7 +172,8 @@ def how_to_load(about: DatasetFacts) -> str:
     )
     whole = len(numbers) == int(numbers[-1]) - int(numbers[0]) + 1
     words = {
-        "place": about.repo or ".",
+        "place": about.repo,
+        "dataset": f'"{about.repo}"' if about.repo else "folder",
         "config": config_name(SEGMENTS, language),
         "language": language,
         "split": split,
@@ -180,7 +183,8 @@ def how_to_load(about: DatasetFacts) -> str:
         "last": numbers[-1],
         "gaps": "" if whole else "\nNumbers are missing between these: name the files one by one, in two lists.\n",
     }
-    parts = (_DATASETS, _REMOTE, _FILES, _RANGE_REMOTE) if about.repo else (_DATASETS, _LOCAL, _FILES, _RANGE_LOCAL)
+    hub = (_DATASETS, _REMOTE, _FILES, _RANGE_REMOTE)
+    parts = hub if about.repo else (_LOCAL, _DATASETS, _FILES, _RANGE_LOCAL)
     return "\n".join(part.format(**words) for part in parts)
 
 
