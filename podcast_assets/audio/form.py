@@ -38,7 +38,7 @@ class AudioForm:
         return source_channels if self.channels == "source" and source_channels <= 2 else 1
 
     def takes_as_is(self, container: str, codec: str, rate: int, channels: int) -> bool:
-        """Whether a file of this kind has the form already, so that its very bytes can be taken, and nothing is lost a second time."""
+        """Whether a file of this kind has the form already, so that its very bytes can be taken and nothing is lost again."""
         kind, form = AS_THEY_ARE.get(container, ("", ""))
         same = form == self.codec and codec.removesuffix("float") == kind
         return same and self.loudness == "none" and rate <= self.rate and channels == self.channels_of(channels)

@@ -83,7 +83,8 @@ def place_in_shuffle(key: str) -> bytes:
 def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: int) -> Sealed:
     """Write samples into shards under a folder of the store: `<group>/audio_<n>.tar`, a new one whenever `shard_bytes` is reached.
 
-    A shard appears whole, with all of it on the disk, or not at all. It is hashed in the pass that writes it. Memory holds one sample.
+    A shard appears whole, with all of it on the disk, or not at all. It is hashed in the pass that writes it. Memory holds one
+    sample.
 
     Args:
         store: where to.
@@ -92,8 +93,8 @@ def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: i
         shard_bytes: a shard is closed when it has reached this size.
 
     Raises:
-        ValueError: a group comes back after another, a key has a dot in it, a name is too long, or a sample's audio has not the size
-            that it says.
+        ValueError: a group comes back after another, a key has a dot in it, a name is too long, or a sample's audio has not
+            the size that it says.
         StoreTrouble: the store is full or read-only, or cannot be reached.
     """
     shards: list[Shard] = []
@@ -207,9 +208,7 @@ def _pair(note: tuple[Member, str], audio: tuple[Member, str] | None) -> Placed:
     key = first.name.removesuffix(".json")
     if first.name == key or not second.name.startswith(f"{key}."):
         raise BrokenTar(f"{first.name} and {second.name} are not a pair")
-    return Placed(
-        key, "", first.data_offset, first.size, first_sha256, second.data_offset, second.size, second_sha256
-    )
+    return Placed(key, "", first.data_offset, first.size, first_sha256, second.data_offset, second.size, second_sha256)
 
 
 def pieces(file: BinaryIO, size: int) -> Iterator[bytes]:

@@ -113,14 +113,14 @@ def by_emilia(samples: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("level", [0.01, 0.3, 0.9, 2.4])
 def test_the_emilia_preset_does_what_emilia_does(stereo: np.ndarray, level: float) -> None:
-    samples = np.clip(stereo[:, 0] * level / np.abs(stereo[:, 0]).max(), -1, 1)
+    samples = np.clip(stereo[:, 0] * np.float32(level / np.abs(stereo[:, 0]).max()), -1, 1)
     gain = emilia_gain(measure(np.array_split(samples, 9)))
     np.testing.assert_allclose(np.clip(samples * gain, -1, 1), by_emilia(samples), atol=1e-6)
 
 
 def test_quiet_speech_with_a_loud_click_is_limited_as_emilia_does(stereo: np.ndarray) -> None:
     """The one case in which the 3 dB matter: RMS far below the target, peak close to full scale."""
-    samples = stereo[:, 1] * 0.1
+    samples = stereo[:, 1] * np.float32(0.1)
     samples[1000:1010] = 0.95
     gain = emilia_gain(measure([samples]))
     assert gain == pytest.approx(10 ** (3 / 20))

@@ -102,7 +102,7 @@ def test_a_group_that_comes_back_is_refused(store: Store) -> None:
 def test_the_shuffle_depends_on_the_keys_alone() -> None:
     keys = [f"ep-{e}-{n:09d}" for e in range(20) for n in range(50)]
     order = sorted(keys, key=place_in_shuffle)
-    assert order == sorted(reversed(keys), key=place_in_shuffle)
+    assert order == sorted({*keys}, key=place_in_shuffle), "whatever order they come in"
     assert order[:2] == ["ep-4-000000036", "ep-10-000000046"], "another order changes every shard that was ever sealed"
     same_episode = sum(a.rsplit("-", 1)[0] == b.rsplit("-", 1)[0] for a, b in itertools.pairwise(order))
     assert same_episode < len(keys) / 10
