@@ -10,7 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from podcast_assets.dataset.features import episode_features
+from podcast_assets.dataset.features import features
+from podcast_assets.dataset.published import EPISODES
 from podcast_assets.schema import EPISODE_SHARDS, HF_SHARDS
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.store import table_key
@@ -62,7 +63,7 @@ def test_every_episode_is_there_whole_with_all_that_is_said(both: Place, tmp_pat
     segments = both.store.read_table(table_key("hf_shards", "sample"), HF_SHARDS)
     assert segments is not None
     files = sorted({str(both.store.path(f"sealed/sample/{r['shard']}")) for r in rows.values()})
-    options: dict[str, Any] = {"features": episode_features(), "split": "train", "cache_dir": str(tmp_path)}
+    options: dict[str, Any] = {"features": features(grain=EPISODES), "split": "train", "cache_dir": str(tmp_path)}
     loaded = {s["json"]["id"]: s for s in datasets.load_dataset("webdataset", data_files=files, **options)}
     assert sorted(loaded) == sorted(rows) == sorted(segments["episode_id"].unique())
     for episode, sample in loaded.items():

@@ -36,8 +36,25 @@ SEGMENT: dict[str, Kind] = {
     "v": "int64",
 }
 """The JSON of a segment (`stages.package.sample_json`)."""
-EPISODE: dict[str, Kind] = {}
-"""The JSON of a whole episode."""
+_TURN: dict[str, Kind] = {"start": "float64", "end": "float64", "speaker": "string"}
+EPISODE: dict[str, Kind] = {
+    "id": "string",
+    "episode_id": "string",
+    "podcast_id": "string",
+    "podcast": "string",
+    "title": "string",
+    "duration": "float64",
+    "language": "string",
+    "speakers": ["string"],
+    "turns": [_TURN],
+    "rttm": "string",
+    "segments": [{"segment_id": "string", **_TURN, "text": "string", "language": "string", "words": [WORD]}],
+    "text": "string",
+    "sample_rate": "int64",
+    "license": "string",
+    "v": "int64",
+}
+"""The JSON of a whole episode (`dataset.episode_grain.episode_json`)."""
 AUDIO = "audio"
 
 
