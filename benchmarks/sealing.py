@@ -2,10 +2,11 @@
 
     python -m benchmarks.sealing [--rounds 5] [--megabytes 600]
 
-Small members are of 28 kB (six seconds of Opus), large ones of 30 MB, each with a JSON of 1.1 kB. Members are at hand in memory, but
-in "ours, from the stage's file": there they lie in one file in the order of the episode and are sealed in that of the shuffle, as the
-asset does it. Each in turn; folders are removed between them, outside the clock. Ours hashes what it writes and calls fsync; no
-other does, so `cp` with an fsync stands beside them. That ours and tarfile's hold the same members is asserted.
+Small members are of 28 kB (six seconds of Opus), large ones of 30 MB, each with a JSON of 1.1 kB. Members are at hand in
+memory, but in "ours, from the stage's file": there they lie in one file in the order of the episode and are sealed in that of
+the shuffle, as the asset does it. Each in turn; folders are removed between them, outside the clock. Ours hashes what it writes
+and calls fsync; no other does, so `cp` with an fsync stands beside them. That ours and tarfile's hold the same members is
+asserted.
 """
 
 import argparse
