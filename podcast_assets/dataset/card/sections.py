@@ -100,7 +100,9 @@ def scores(about: DatasetFacts) -> str:
 
 def columns() -> str:
     """The columns of the metadata."""
-    return _table(("column", "what it is"), [(f"`{name}`", what) for name, (_, what) in HF_SHARDS.items()], left=2)
+    here = {"shard": "path of the tar in this dataset"}
+    rows = [(f"`{name}`", here.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
+    return _table(("column", "what it is"), rows, left=2)
 
 
 def made_with(pipeline: Mapping[str, Any]) -> str:
