@@ -1,7 +1,11 @@
-"""Records of what was taken down: `takedowns/<id>.json` in the store. Who, when, why and which; never what it held."""
+"""Records of what was taken down: `takedowns/<id>.json` in the store. Who, when, why and which; never what it held.
+
+They are what a later ingest is refused by, and what a release leaves out: by episode, by content, by podcast and by URL.
+"""
 
 import datetime
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -82,3 +86,55 @@ def records(store: Store) -> pl.DataFrame:
     names = sorted(n for n in store.names(FOLDER) if n.endswith(".json") and not n.startswith("."))
     found = [read_record(store, name.removesuffix(".json")) for name in names]
     return table([r for r in found if r is not None], TAKEDOWNS).sort("at", "takedown")
+
+
+class Refusals:
+    """What is taken down, to ask for each episode."""
+
+    def __init__(self, found: pl.DataFrame) -> None:
+        """Refusals of records, columns TAKEDOWNS."""
+        self._of: dict[tuple[str, str], str] = {}
+        for row in found.iter_rows(named=True):
+            why = f"taken down on {row['at']:%Y-%m-%d}: {row['reason']}"
+            for name in ("episode_ids", "sha256", "podcast_ids", "podcast_titles", "url_keys"):
+                self._of |= {(name, value): why for value in row[name] or ()}
+
+    @classmethod
+    def of(cls, store: Store) -> "Refusals":
+        """Those of all records of a store.
+
+        Raises:
+            BadInput: one of them cannot be read.
+        """
+        return cls(records(store))
+
+    def __bool__(self) -> bool:
+        """Whether anything is taken down."""
+        return bool(self._of)
+
+    def why(
+        self,
+        *,
+        episode_id: str | None = None,
+        sha256: Iterable[str | None] = (),
+        podcast_id: str | None = None,
+        podcast: str | None = None,
+        url_key: str | None = None,
+    ) -> str | None:
+        """Why an episode is refused; None where it is not.
+
+        Args:
+            episode_id: its id.
+            sha256: of its bytes, and of others that its URL gave before.
+            podcast_id: guid of its podcast.
+            podcast: title of its podcast, by which one without a guid is known.
+            url_key: of the URL that it, or its feed, comes from.
+        """
+        keys = [
+            ("episode_ids", episode_id),
+            *(("sha256", value) for value in sha256),
+            ("podcast_ids", podcast_id),
+            ("podcast_titles", None if podcast_id else podcast),
+            ("url_keys", url_key),
+        ]
+        return next((self._of[n, v] for n, v in keys if v is not None and (n, v) in self._of), None)
