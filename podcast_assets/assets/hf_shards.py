@@ -15,6 +15,7 @@ from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.assets.quality_scores import quality_scores
 from podcast_assets.checks import Verdict, accounted, no_failures
 from podcast_assets.dataset import sealing
+from podcast_assets.dataset.thinning import folders_of
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.settings import Settings
 from podcast_assets.stages.package import Package
@@ -65,7 +66,7 @@ def hf_shards(
             raise OSError(f"batch {batch}: shards read back differ from what was written: {'; '.join(wrong)}")
         commit(room, "hf_shards", batch, rows, provenance, failures)
         Checkpoints(room, stage.name, batch, stage.columns).remove()
-        sealing.remove_other_versions(room, batch, [version])
+        sealing.remove_other_versions(room, batch, [version, *folders_of(rows)])
         shards = sealing.shard_list(rows)
         kept = rows.filter("keep")
         return BatchResult(

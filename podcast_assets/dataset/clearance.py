@@ -92,7 +92,7 @@ def clearance(
     noted = {row["episode_id"]: row for row in ledger.iter_rows(named=True)}
     rows: list[dict[str, Any]] = []
     for episode in episodes.filter(pl.col("status") == "done").sort("batch", "episode_id").iter_rows(named=True):
-        metadata = _metadata(episode)
+        metadata = metadata_of(episode)
         said = _said(episode, metadata, noted.get(episode["episode_id"]), licences)
         licence, reason, detail = _judged(said, licences)
         why = refusals.why(
@@ -139,7 +139,8 @@ def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
     return "; ".join(parts)
 
 
-def _metadata(episode: Mapping[str, Any]) -> dict[str, Any]:
+def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata row that came with an episode of `raw_audio`; empty where none did."""
     found = json.loads(episode["metadata"]) if episode["metadata"] else {}
     return found if isinstance(found, dict) else {}
 

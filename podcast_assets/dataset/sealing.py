@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from podcast_assets.dataset.shards import Placed, Sample, Sealed, read_back, seal, split_of
+from podcast_assets.dataset.thinning import content_sealed
 from podcast_assets.fingerprint import fingerprint
 from podcast_assets.schema import HF_SHARDS, schema
 from podcast_assets.store import Store, sealed_key
@@ -131,7 +132,7 @@ def sealed_before(
     """Places of a batch that was sealed with this very content and still lies there unharmed; else None."""
     if table is None or set(table["segment_id"]) != set(content["segment_id"]):
         return None
-    if not table["shard"].str.starts_with(f"{version}/").all() or wrong_shards(store, batch, table):
+    if content_sealed(store, "data", batch, table) != version or wrong_shards(store, batch, table):
         return None
     return table.select(*_PLACE, "sample_rate", "fingerprint")
 

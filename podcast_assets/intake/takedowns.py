@@ -5,7 +5,7 @@ They are what a later ingest is refused by, and what a release leaves out: by ep
 
 import datetime
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -23,24 +23,24 @@ Record = dict[str, Any]
 """A row of TAKEDOWNS."""
 
 
-def record_id(scope: str, names: list[str]) -> str:
-    """Id of the record of a target: ordered again it is the same one. 16 hexadecimal digits."""
+def record_id(scope: str, names: Sequence[str]) -> str:
+    """Id of the record of a target, by what identifies it: ordered again it is the same one. 16 hexadecimal digits."""
     return fingerprint(scope=scope, names=sorted(names))[:16]
 
 
-def new_record(scope: str, names: list[str], target: str, reason: str, by: str | None, at: datetime.datetime) -> Record:
+def new_record(identity: str, scope: str, target: str, reason: str, by: str | None, at: datetime.datetime) -> Record:
     """A record of which nothing is done yet.
 
     Args:
+        identity: of `record_id`.
         scope: episode or podcast.
-        names: what identifies the target: an episode id, or the guids or titles of a podcast.
         target: as people are shown it.
         reason: why.
         by: who.
         at: when.
     """
     return dict.fromkeys(TAKEDOWNS) | {
-        "takedown": record_id(scope, names),
+        "takedown": identity,
         "scope": scope,
         "target": target,
         "reason": reason,
@@ -88,6 +88,11 @@ def records(store: Store) -> pl.DataFrame:
     return table([r for r in found if r is not None], TAKEDOWNS).sort("at", "takedown")
 
 
+def why_of(record: Mapping[str, Any]) -> str:
+    """What people are told of an episode that was taken down."""
+    return f"taken down on {record['at']:%Y-%m-%d}: {record['reason']}"
+
+
 class Refusals:
     """What is taken down, to ask for each episode."""
 
@@ -95,7 +100,7 @@ class Refusals:
         """Refusals of records, columns TAKEDOWNS."""
         self._of: dict[tuple[str, str], str] = {}
         for row in found.iter_rows(named=True):
-            why = f"taken down on {row['at']:%Y-%m-%d}: {row['reason']}"
+            why = why_of(row)
             for name in ("episode_ids", "sha256", "podcast_ids", "podcast_titles", "url_keys"):
                 self._of |= {(name, value): why for value in row[name] or ()}
 
