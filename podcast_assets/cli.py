@@ -15,6 +15,7 @@ from rich.text import Text
 from podcast_assets import memory
 from podcast_assets.cli_backfill import backfill
 from podcast_assets.cli_catalog import batches, duplicates, episodes, failures, retry
+from podcast_assets.cli_dataset import dataset
 from podcast_assets.cli_intake import submit
 from podcast_assets.cli_models import doctor, models
 from podcast_assets.cli_policy import policy
@@ -62,6 +63,7 @@ main.add_command(doctor)
 main.add_command(backfill)
 main.add_command(policy)
 main.add_command(speakers)
+main.add_command(dataset)
 for command in (submit, batches, episodes, duplicates, failures, retry, takedown, takedowns):
     main.add_command(command)
 

@@ -27,9 +27,10 @@ def takedown(name: str, reason: str, by: str | None, dry_run: bool, as_json: boo
     """Take an EPISODE (id, batch/id, file, SHA-256 or URL) or a podcast (FEED's URL, guid or title) down, for good.
 
     All of it goes: audio, texts, rows, samples in shards, copies of the same bytes in other batches. A record stays, and what comes
-    again is refused. The published dataset follows at the next release. To give the same command again finishes what was broken off.
+    again is refused. The published dataset follows at the next release. The same command again finishes what was broken off.
     """
-    from podcast_assets.dataset.takedown import Order, as_json as told, take_down
+    from podcast_assets.dataset.takedown import Order, take_down
+    from podcast_assets.dataset.takedown import as_json as told
     from podcast_assets.store import Store
 
     if not reason.strip():
@@ -48,7 +49,7 @@ def takedown(name: str, reason: str, by: str | None, dry_run: bool, as_json: boo
 @STORE
 def takedowns(as_json: bool, store: str | None) -> None:
     """Print what was taken down, when, why, and whether all of it is gone from the store."""
-    from podcast_assets.intake.takedowns import records
+    from podcast_assets.dataset.takedown_records import records
     from podcast_assets.store import Store
 
     found = records(Store.at(settings_of(store=store).store))

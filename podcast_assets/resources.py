@@ -44,6 +44,9 @@ class PipelineResource(dg.ConfigurableResource):
     shard_codec: str
     shard_rate: int
     shard_bytes: int
+    shard_channels: str
+    loudness: str
+    grains: str
     meta_key: str
     archive_files: int
     archive_ratio: float

@@ -170,17 +170,24 @@ QUALITY_SCORES: Columns = {
     "policy": (pl.String, "name and version of the policy"),
     **_MADE_BY,
 }
+_PLACE: Columns = {
+    "shard": (pl.String, "path of the tar under sealed/<batch>/"),
+    "shard_sha256": (pl.String, "of the whole tar"),
+    "json_offset": (pl.Int64, "first byte of the JSON member's data in the tar"),
+    "json_size": (pl.Int64, "bytes of the JSON member's data"),
+    "json_sha256": (pl.String, "of the JSON member's data"),
+    "audio_offset": (pl.Int64, "first byte of the audio member's data in the tar"),
+    "audio_size": (pl.Int64, "bytes of the audio member's data"),
+    "audio_sha256": (pl.String, "of the audio member's data"),
+    "sample_rate": (pl.Int32, "of the audio member, Hz"),
+    "channels": (pl.Int32, "of the audio member"),
+}
+"""Where a sample lies, in both grains."""
 HF_SHARDS: Columns = {
     **_SEGMENT_KEY,
     "podcast_id": (pl.String, "guid of the podcast"),
     "split": (pl.String, "train, validation or test; the same for all of a podcast"),
-    "shard": (pl.String, "path of the tar under sealed/<batch>/"),
-    "shard_sha256": (pl.String, "of the whole tar"),
-    "audio_offset": (pl.Int64, "first byte of the audio member's data in the tar"),
-    "audio_size": (pl.Int64, "bytes of the audio member's data"),
-    "audio_sha256": (pl.String, "of the audio member's data"),
-    "json_sha256": (pl.String, "of the JSON member's data"),
-    "sample_rate": (pl.Int32, "of the audio member, Hz"),
+    **_PLACE,
     "start": (pl.Float64, "s"),
     "end": (pl.Float64, "s"),
     "duration": (pl.Float64, "s"),
@@ -193,6 +200,20 @@ HF_SHARDS: Columns = {
     "degraded": (pl.Boolean, "segmented or transcribed by an embedded engine or a fallback"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }
+EPISODE_SHARDS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode; the sample's key"),
+    "podcast_id": (pl.String, "guid of the podcast"),
+    "split": (pl.String, "train, validation or test; the same for all of a podcast"),
+    **_PLACE,
+    "duration": (pl.Float64, "s"),
+    "language": (pl.String, "ISO 639-1 code in which most is spoken; und where unknown"),
+    "license": (pl.String, "licence that the metadata declare"),
+    "speakers": (pl.Int32, "how many are told apart"),
+    "segments": (pl.Int32, "with a text, in its JSON"),
+    "degraded": (pl.Boolean, "whether any of it was segmented or transcribed by an embedded engine or a fallback"),
+    "fingerprint": (pl.String, "hash of all that determines the row"),
+}
+"""The second grain, one sample per episode, where it is asked for; not an asset of its own."""
 
 SPEAKERS: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),
@@ -320,9 +341,9 @@ STAGES = {
     "hf_shards": "package",
 }
 """Asset → the stage that does its work."""
-TABLES = ASSETS | {"second_opinions": SECOND_OPINIONS}
+TABLES = ASSETS | {"second_opinions": SECOND_OPINIONS, "episode_shards": EPISODE_SHARDS}
 """All tables that stages commit: those of the assets, and optional ones beside them."""
-TABLE_STAGES = STAGES | {"second_opinions": "second"}
+TABLE_STAGES = STAGES | {"second_opinions": "second", "episode_shards": "package_episodes"}
 """Table → the stage that does its work."""
 
 PROVENANCE: Columns = {

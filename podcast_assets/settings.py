@@ -120,6 +120,16 @@ class Settings(BaseSettings):
     shard_bytes: int = Field(
         default=1_000_000_000, ge=10_240, description="A shard is sealed once it reaches this size."
     )
+    shard_channels: Literal["mono", "source"] = Field(
+        default="mono", description="Channels in the shards: mono, or those of the source (more than two become one)."
+    )
+    loudness: Literal["none", "emilia"] = Field(
+        default="none",
+        description="Level of the audio in the shards: as it is, or as Emilia has it, one gain per episode (docs/shards.md).",
+    )
+    grains: Literal["segments", "segments,episodes"] = Field(
+        default="segments", description="What is sealed: segments, or whole episodes beside them (docs/shards.md)."
+    )
     licenses: str = Field(
         default="public-domain,cc-by,cc-by-sa",
         min_length=1,

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.dataset.licences import Licence, LicenceRules, is_public_domain, licence_of
-from podcast_assets.intake.takedowns import Refusals
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.intake.urls import shown
 from podcast_assets.schema import Columns, schema
 

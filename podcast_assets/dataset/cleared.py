@@ -8,10 +8,10 @@ import polars as pl
 
 from podcast_assets.dataset.clearance import clearance
 from podcast_assets.dataset.licences import LicenceRules
+from podcast_assets.dataset.takedown_records import records
 from podcast_assets.errors import BadInput
 from podcast_assets.intake import rights
 from podcast_assets.intake.feeds.subscriptions import name_of, subscriptions
-from podcast_assets.intake.takedowns import records
 from podcast_assets.schema import RAW_AUDIO, schema
 from podcast_assets.store import Store, table_key
 

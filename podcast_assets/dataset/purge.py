@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from podcast_assets.dataset import sealing, thinning
+from podcast_assets.dataset.episode_grain import episode_content
 from podcast_assets.dataset.takedown_target import urls_of
 from podcast_assets.intake.arrivals import INCOMING, Arrival
 from podcast_assets.intake.duplicates import holders_key
@@ -34,8 +35,8 @@ PER_EPISODE = ("diarization", "transcripts", "references")
 """Folders with `<batch>/<episode_id>.<suffix>`."""
 PER_CONTENT = ("original", "working", "opus", "fingerprint")
 """Folders under `audio/` with `<sha256[:2]>/<sha256>…`."""
-SHARD_TABLES = {"hf_shards": "data", "episode_shards": "episode_data"}
-"""Table that says where samples lie → folder of their shards."""
+GRAINS = {"hf_shards": sealing.SEGMENTS, "episode_shards": sealing.EPISODES}
+"""Table that says where samples lie → what one sample is."""
 _CHECKPOINT = re.compile(r"(?P<episode>.+)-[0-9a-f]{32}\.[a-z]+")
 
 
@@ -138,51 +139,66 @@ def purge_incoming(store: Store, arrival: Arrival | None, sources: Iterable[str]
 
 
 def _thin(store: Store, batch: str, episodes: Collection[str], purged: Purged, shard_bytes: int) -> None:
-    for asset, grain in SHARD_TABLES.items():
-        if asset not in TABLES:
-            continue
+    contents = {} if purged.dry else _contents(store, batch, episodes, shard_bytes)
+    for asset in GRAINS:
         committed = Committed.read(store, asset, batch)
-        if committed.table is None:  # nobody can tell what is in shards that no table speaks of
-            for entry in list(store.list(f"{thinning.SEALED}/{batch}")):
-                if f"/{grain}/" in entry.key:
-                    purged.remove(store, entry.key)
-            continue
-        rows = committed.table.filter(pl.col("episode_id").is_in(list(episodes)))
-        purged.shards += [f"{thinning.SEALED}/{batch}/{s}" for s in rows["shard"].unique(maintain_order=True)]
-        if purged.dry:
-            continue
-        if rows.height:
-            current, after = _contents(store, batch, committed, episodes, shard_bytes)
-            thinned = thinning.thin(store, batch, committed.table, episodes)
-            purged.damaged += thinned.damaged
-            if thinning.content_sealed(store, grain, batch, committed.table) == current and not thinned.damaged:
-                thinning.note_content(store, grain, batch, thinned.table, after)
-            purged.counts[f"rows of {asset}"] += rows.height
-            _commit(store, asset, batch, thinned.table, committed, episodes)
-        # also what a takedown that was broken off here left behind
-        spoken_of = set(Committed.read(store, asset, batch).rows["shard"])
-        for entry in list(store.list(f"{thinning.SEALED}/{batch}")):
-            shard = entry.key.split("/", 2)[2]
-            if shard.split("/")[1:2] == [grain] and (shard not in spoken_of or entry.key in purged.damaged):
-                store.remove(entry.key)
+        if committed.table is not None:
+            rows = committed.table.filter(pl.col("episode_id").is_in(list(episodes)))
+            purged.shards += [f"{thinning.SEALED}/{batch}/{s}" for s in rows["shard"].unique(maintain_order=True)]
+            if rows.height and not purged.dry:
+                purged.counts[f"rows of {asset}"] += rows.height
+                _thin_grain(store, asset, batch, committed, episodes, purged, contents.get(asset))
+        _remove_unnamed(store, asset, batch, purged)
 
 
-def _contents(
-    store: Store, batch: str, committed: Committed, episodes: Collection[str], shard_bytes: int
-) -> tuple[str, str]:
-    """Which content is to be sealed of a batch as it is, and which without some episodes; two empty texts where nobody can tell."""
-    before = {asset: Committed.read(store, asset, batch).table for asset in TABLES}
-    audio, segments, texts = (before[a] for a in ("raw_audio", "diarized_segments", "transcripts"))
-    scores = before["quality_scores"]
+def _thin_grain(
+    store: Store,
+    asset: str,
+    batch: str,
+    committed: Committed,
+    episodes: Collection[str],
+    purged: Purged,
+    contents: tuple[str, str] | None,
+) -> None:
+    grain = GRAINS[asset].folder
+    thinned = thinning.thin(store, batch, committed.rows, episodes)
+    purged.damaged += thinned.damaged
+    if contents and thinning.content_sealed(store, grain, batch, committed.rows) == contents[0]:
+        thinning.note_content(store, grain, batch, thinned.table, contents[1])
+    _commit(store, asset, batch, thinned.table, committed, episodes)
+
+
+def _remove_unnamed(store: Store, asset: str, batch: str, purged: Purged) -> None:
+    """Remove shards that no table speaks of, or that are damaged: nobody can tell what is in them."""
+    committed = Committed.read(store, asset, batch)
+    named = set() if committed.table is None else set(committed.table["shard"])
+    for entry in list(store.list(f"{thinning.SEALED}/{batch}")):
+        shard = entry.key.split("/", 2)[2]
+        own = shard.split("/")[1:2] == [GRAINS[asset].folder]
+        if own and (shard not in named or entry.key in purged.damaged) and not purged.dry:
+            store.remove(entry.key)
+
+
+def _contents(store: Store, batch: str, episodes: Collection[str], shard_bytes: int) -> dict[str, tuple[str, str]]:
+    """Table → which content is to be sealed of a batch as it is, and which without some episodes, as far as that is known."""
+    committed = {asset: Committed.read(store, asset, batch) for asset in TABLES}
+    audio, segments, texts = (committed[a].table for a in ("raw_audio", "diarized_segments", "transcripts"))
+    scores = committed["quality_scores"].table
     if audio is None or segments is None or texts is None or scores is None:
-        return "", ""
+        return {}
     content = sealing.sample_content(audio, segments, texts)
     content = content.join(scores.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-    left = {e: f for e, f in committed.fingerprints.items() if e not in episodes}
-    return (
-        sealing.content_version(committed.fingerprints, content, shard_bytes),
-        sealing.content_version(left, content, shard_bytes),
-    )
+    packaged = content.filter(pl.col("episode_id").is_in(list(committed["hf_shards"].fingerprints)))
+    of = {"hf_shards": content, "episode_shards": episode_content(audio, packaged)}
+    found = {}
+    for asset, grain in GRAINS.items():
+        fingerprints = committed[asset].fingerprints
+        left = {e: f for e, f in fingerprints.items() if e not in episodes}
+        found[asset] = (
+            sealing.content_version(fingerprints, of[asset], shard_bytes, grain),
+            sealing.content_version(left, of[asset], shard_bytes, grain),
+        )
+    return found
 
 
 def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], why: str, purged: Purged) -> None:

@@ -19,12 +19,20 @@ from podcast_assets.dataset.purge import (
     purge_incoming,
     purge_near_duplicates,
 )
+from podcast_assets.dataset.takedown_records import (
+    Record,
+    Refusals,
+    new_record,
+    read_record,
+    records,
+    why_of,
+    write_record,
+)
 from podcast_assets.dataset.takedown_target import PODCAST, Target, contents, copies, find_target, urls_of
 from podcast_assets.intake import rights
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.subscriptions import name_of, subscriptions
-from podcast_assets.intake.takedowns import Record, Refusals, new_record, read_record, records, why_of, write_record
 from podcast_assets.intake.urls import url_key
 from podcast_assets.schema import TAKEDOWNS, table
 from podcast_assets.store import Store

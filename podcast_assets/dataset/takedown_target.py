@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.dataset.clearance import metadata_of
+from podcast_assets.dataset.takedown_records import Record, record_id
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.feeds.feed import guid_of
 from podcast_assets.intake.feeds.subscriptions import Subscriptions
-from podcast_assets.intake.takedowns import Record, record_id
 from podcast_assets.intake.urls import shown, url_key
 
 EPISODE, PODCAST = "episode", "podcast"

@@ -59,7 +59,17 @@ def member(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
     Raises:
         ValueError: the name or the data are too long for a ustar header, or the name is empty or has a NUL in it.
     """
-    return header(name, len(data)), data, _PADDING[len(data) % BLOCK]
+    before, after = member_around(name, len(data))
+    return before, data, after
+
+
+def member_around(name: str, size: int) -> tuple[bytes, bytes]:
+    """What comes before and after the data of a member: header and padding.
+
+    Raises:
+        ValueError: as `member`.
+    """
+    return header(name, size), _PADDING[size % BLOCK]
 
 
 def header(name: str, size: int) -> bytes:

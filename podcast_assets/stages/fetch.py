@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.errors import BadInput, store_trouble
 from podcast_assets.fingerprint import fingerprint
 from podcast_assets.intake.arrivals import INCOMING, Arrival
@@ -29,7 +30,6 @@ from podcast_assets.intake.partial import Partial
 from podcast_assets.intake.politeness import Hosts
 from podcast_assets.intake.references import LARGEST, keep_references
 from podcast_assets.intake.refusing import refused_link
-from podcast_assets.intake.takedowns import Refusals
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES, SourceFile, Unpacked
 from podcast_assets.intake.urls import shown, url_key
 from podcast_assets.intake.web import Transient, Web

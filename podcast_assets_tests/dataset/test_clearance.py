@@ -9,7 +9,7 @@ import pytest
 
 from podcast_assets.dataset.clearance import CLEARANCE, advice, clearance, not_released
 from podcast_assets.dataset.licences import LicenceRules
-from podcast_assets.intake.takedowns import new_record
+from podcast_assets.dataset.takedown_records import new_record
 from podcast_assets.schema import RAW_AUDIO, RIGHTS, TAKEDOWNS, schema, table
 
 RULES = LicenceRules.of("public-domain,cc-by,cc-by-sa")

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING
 from podcast_assets.intake.links import write_list
-from podcast_assets.intake.takedowns import Refusals
 from podcast_assets.intake.urls import url_key
 from podcast_assets.schema import PENDING, empty
 from podcast_assets.store import Store

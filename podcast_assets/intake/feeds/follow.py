@@ -10,13 +10,13 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.intake import rights
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.feed import Feed, Item
 from podcast_assets.intake.feeds.poll import Look, look
 from podcast_assets.intake.feeds.subscriptions import Subscription, Subscriptions, name_of
 from podcast_assets.intake.languages import language_code
-from podcast_assets.intake.takedowns import Refusals
 from podcast_assets.intake.urls import shown, url_key
 from podcast_assets.intake.web import Web
 from podcast_assets.schema import FEED_STATE, PENDING, RIGHTS, empty, table
