@@ -136,6 +136,10 @@ class Settings(BaseSettings):
         description="Licences under which episodes are released, with commas between: SPDX ids (cc-by-4.0), ids without a version "
         "(cc-by-nc), public-domain, words of an agreement as the metadata have them, or * for any (docs/takedown.md).",
     )
+    purge_history: bool = Field(
+        default=True,
+        description="After a takedown, delete what was published of it from all commits of the Hub repository, for good.",
+    )
     settle_seconds: float = Field(
         default=30.0,
         ge=0,
