@@ -127,6 +127,7 @@ class _Release:
         self.head: Head = target.head()
         self.before = read_list(target.read(self.head, LIST)) if LIST in self.head.files else []
         self.wanted = self.held.wanted()
+        self.hours = self.held.hours()
         self.plan: Plan = plan(
             self.before,
             self.wanted,
@@ -220,15 +221,12 @@ class _Release:
         change.add_file(planned.path, file, made.sha256)
         file.unlink(missing_ok=True)
         self.made[planned.parts] = made
-        log.info("%s: %s of %s bytes is there", self.target.where, planned.path, f"{made.bytes:,}")
+        log.info("%s: brought %s, %s bytes", self.target.where, planned.path, f"{made.bytes:,}")
         return made
 
     def _published(self, planned: Planned, made: Assembled) -> PublishedShard:
         grain, language, split = grain_language_split(planned.path)
-        rows = self.held.segments if grain == tables.SEGMENTS else self.held.whole
-        hours = 0.0
-        for part in planned.parts:
-            hours += float(rows.filter("selected", batch=part.batch, part=part.shard)["duration"].sum()) / 3600
+        hours = sum(self.hours.get((p.batch, p.shard), 0.0) for p in planned.parts)
         samples = sum(p.samples for p in planned.parts)
         return PublishedShard(
             planned.path, made.sha256, made.bytes, samples, round(hours, 6), language, split, grain, planned.parts
