@@ -188,8 +188,7 @@ def _contents(store: Store, batch: str, episodes: Collection[str], shard_bytes: 
         return {}
     content = sealing.sample_content(audio, segments, texts)
     content = content.join(scores.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-    packaged = content.filter(pl.col("episode_id").is_in(list(committed["hf_shards"].fingerprints)))
-    of = {"hf_shards": content, "episode_shards": episode_content(audio, packaged)}
+    of = {"hf_shards": content, "episode_shards": episode_content(audio, content)}
     found = {}
     for asset, grain in GRAINS.items():
         fingerprints = committed[asset].fingerprints
