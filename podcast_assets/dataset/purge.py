@@ -95,6 +95,8 @@ def purge_contents(store: Store, shas: Iterable[str], purged: Purged) -> None:
                 purged.remove(store, f"{folder}/{name}")
         for name in sorted(store.names(holders_key(sha256))):
             purged.remove(store, f"{holders_key(sha256)}/{name}")
+        if not purged.dry:
+            store.remove(holders_key(sha256))  # the empty folder is called after the content
 
 
 def purge_downloads(store: Store, url_keys: Iterable[str], purged: Purged) -> None:
