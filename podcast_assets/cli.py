@@ -19,6 +19,7 @@ from podcast_assets.cli_dataset import dataset
 from podcast_assets.cli_intake import submit
 from podcast_assets.cli_models import doctor, models
 from podcast_assets.cli_policy import policy
+from podcast_assets.cli_release import release
 from podcast_assets.cli_speakers import speakers
 from podcast_assets.cli_takedown import takedown, takedowns
 from podcast_assets.cli_terminal import PROFILE, STORE, output, say, settings_of
@@ -63,6 +64,7 @@ main.add_command(doctor)
 main.add_command(backfill)
 main.add_command(policy)
 main.add_command(speakers)
+main.add_command(release)
 main.add_command(dataset)
 for command in (submit, batches, episodes, duplicates, failures, retry, takedown, takedowns):
     main.add_command(command)

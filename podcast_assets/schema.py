@@ -215,6 +215,39 @@ EPISODE_SHARDS: Columns = {
 }
 """The second grain, one sample per episode, where it is asked for; not an asset of its own."""
 
+RELEASED_EPISODES: Columns = {
+    "episode_id": (pl.String, "stable id of the episode, free of dots and slashes"),
+    "batch": (pl.String, "the batch that it came in"),
+    "title": (pl.String, "of the episode"),
+    "podcast": (pl.String, "its name"),
+    "podcast_id": (pl.String, "guid of the podcast"),
+    "source": (pl.String, "page of the episode, or where its audio came from, without secrets; null where nobody says"),
+    "license": (pl.String, "SPDX id, or the words of an agreement"),
+    "license_url": (pl.String, "of the licence's text"),
+    "attribution": (pl.String, "line that names the work, its author, its source and its licence"),
+    "copyright": (pl.String, "the publisher's copyright line"),
+    "explicit": (pl.Boolean, "whether the publisher calls it explicit; null where nobody says"),
+    "language": (pl.String, "ISO 639-1 code that the metadata declare"),
+    "split": (pl.String, "train, validation or test"),
+    "duration": (pl.Float64, "of the whole episode, s"),
+    "sha256": (pl.String, "of the original bytes"),
+    "codec": (pl.String, "of the original"),
+    "original_sample_rate": (pl.Int32, "of the original, Hz"),
+    "channels": (pl.Int32, "of the original"),
+    "segments": (pl.Int64, "of it that are released"),
+    "hours": (pl.Float64, "of its segments that are released, h"),
+    "turns": (
+        pl.List(pl.Struct({"start": pl.Float64, "end": pl.Float64, "speaker": pl.String})),
+        "who speaks when, s from its start, released or not",
+    ),
+    "shard": (pl.String, "path of the tar with the whole episode; null where whole episodes are not released"),
+    "shard_sha256": (pl.String, "of that tar"),
+    "audio_offset": (pl.Int64, "first byte of the audio member's data in that tar"),
+    "audio_size": (pl.Int64, "bytes of the audio member's data"),
+    "audio_sha256": (pl.String, "of the audio member's data"),
+}
+"""One row per released episode; a table of the dataset, not of the store."""
+
 SPEAKERS: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),
     "speaker": (pl.String, "label, valid inside the episode"),

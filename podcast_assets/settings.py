@@ -120,6 +120,30 @@ class Settings(BaseSettings):
     shard_bytes: int = Field(
         default=1_000_000_000, ge=10_240, description="A shard is sealed once it reaches this size."
     )
+    publish: Literal["all", "kept"] = Field(
+        default="all", description="Which segments are released: all, or only those that the policy keeps."
+    )
+    hub_repo: str | None = Field(
+        default=None,
+        pattern=r"^[\w.-]+/[\w.-]+$",
+        description="Dataset repository on the Hugging Face Hub, owner/name; unset: releases go to PODCAST_RELEASE_FOLDER. "
+        "HF_TOKEN (or hf auth login) says who publishes, HF_ENDPOINT where (docs/release.md).",
+    )
+    hub_private: bool = Field(default=True, description="Whether a repository that a release makes is private.")
+    hub_gated: bool = Field(default=False, description="Whether readers must ask for access to the repository.")
+    release_folder: str | None = Field(
+        default=None,
+        description="Folder or s3://BUCKET/PREFIX that releases go to where no repository is named; unset: dataset/ in the store.",
+    )
+    release_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="The sensor releases once so many bytes are sealed and not released; unset: it never does.",
+    )
+    release_cron: str = Field(
+        default="0 4 * * *",
+        description="When the schedule `nightly_release` releases, once it is switched on: a cron line, UTC.",
+    )
     shard_channels: Literal["mono", "source"] = Field(
         default="mono", description="Channels in the shards: mono, or those of the source (more than two become one)."
     )
@@ -313,7 +337,7 @@ class Settings(BaseSettings):
             parse_routes(value)
         return value
 
-    @field_validator("retry_cron", "janitor_cron")
+    @field_validator("retry_cron", "janitor_cron", "release_cron")
     @classmethod
     def _cron_can_be_read(cls, value: str) -> str:
         from dagster._utils.schedules import is_valid_cron_string

@@ -6,7 +6,7 @@ where a null is followed by a value.
 
 from typing import TYPE_CHECKING, Any, cast
 
-from podcast_assets.dataset.published import SEGMENTS
+from podcast_assets.dataset.published import EPISODES, SEGMENTS
 
 if TYPE_CHECKING:
     from datasets import Features
@@ -36,7 +36,7 @@ SEGMENT: dict[str, Kind] = {
     "v": "int64",
 }
 """The JSON of a segment (`stages.package.sample_json`)."""
-_TURN: dict[str, Kind] = {"start": "float64", "end": "float64", "speaker": "string"}
+TURN: dict[str, Kind] = {"start": "float64", "end": "float64", "speaker": "string"}
 EPISODE: dict[str, Kind] = {
     "id": "string",
     "episode_id": "string",
@@ -46,15 +46,15 @@ EPISODE: dict[str, Kind] = {
     "duration": "float64",
     "language": "string",
     "speakers": ["string"],
-    "turns": [_TURN],
+    "turns": [TURN],
     "rttm": "string",
-    "segments": [{"segment_id": "string", **_TURN, "text": "string", "language": "string", "words": [WORD]}],
+    "segments": [{"segment_id": "string", **TURN, "text": "string", "language": "string", "words": [WORD]}],
     "text": "string",
     "sample_rate": "int64",
     "license": "string",
     "v": "int64",
 }
-"""The JSON of a whole episode (`dataset.episode_grain.episode_json`)."""
+"""The JSON of a whole episode (`dataset.episode_grain`)."""
 AUDIO = "audio"
 
 
@@ -88,6 +88,11 @@ def features(codec: str = "flac", *, decode: bool = False, grain: str = SEGMENTS
         return Value(kind)
 
     return Features(cast("dict[str, Any]", feature(columns(codec, grain))))
+
+
+def episode_features(codec: str = "flac", *, decode: bool = False) -> "Features":
+    """As `features`, of the shards of whole episodes."""
+    return features(codec, decode=decode, grain=EPISODES)
 
 
 def declared(codec: str, grain: str = SEGMENTS) -> list[dict[str, Any]]:

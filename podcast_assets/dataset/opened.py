@@ -5,7 +5,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, Self, cast
 
 import polars as pl
 
@@ -81,7 +81,7 @@ class Placed:
 
     def seekable(self, path: str) -> BinaryIO:
         """The same."""
-        return self.open(path)
+        return self._place.open(path)
 
 
 class Hub:
@@ -116,13 +116,34 @@ class Hub:
 
     def _opened(self, path: str, block: int) -> BinaryIO:
         with _explained(self.repo):
-            return cast("BinaryIO", self._system.open(f"{self._root}/{path}", "rb", block_size=block))
+            file = self._system.open(f"{self._root}/{path}", "rb", block_size=block)
+        return cast("BinaryIO", _Remote(file, self.repo))
+
+
+class _Remote:
+    """A file of the Hub whose errors are told in one line, while it is read too."""
+
+    def __init__(self, file: Any, repo: str) -> None:
+        self._file, self._repo = file, repo
+
+    def read(self, size: int = -1) -> bytes:
+        with _explained(self._repo):
+            return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
 
 @contextlib.contextmanager
 def _explained(repo: str) -> Iterator[None]:
     """Errors of the Hub's client in one line."""
-    from httpx import HTTPError
+    from httpx2 import HTTPError
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

@@ -129,15 +129,14 @@ def seal_batch(
         files = stack.enter_context(MemberFiles(paths))
 
         def sample(row: dict) -> Sample:
-            size, whole = row["json_size"], row["json_size"] + row["audio_size"]
-            both = files.read(row["file"], row["members_offset"], whole)
+            note, audio = files.pair(row["file"], row["members_offset"], row["json_size"], row["audio_size"])
             return Sample(
                 row["segment_id"],
                 row["group"],
                 suffix,
-                both[:size],
+                note,
                 row["json_sha256"],
-                (both[size:],),
+                audio,
                 row["audio_size"],
                 row["audio_sha256"],
             )

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from podcast_assets.dataset.opened import Index, Opened, listed_shards
-from podcast_assets.dataset.published import EPISODES, LIST, DamagedList, PublishedShard
+from podcast_assets.dataset.published import EPISODES, LIST, SEGMENTS, DamagedList, PublishedShard
 from podcast_assets.store import BLOCK
 
-KEYS = {"segments": "segment_id", EPISODES: "episode_id"}
-_PLACE = ("audio_offset", "audio_size", "audio_sha256", "json_sha256")
+KEYS = {SEGMENTS: "segment_id", EPISODES: "episode_id"}
+_PLACE = ("json_offset", "json_size", "json_sha256", "audio_offset", "audio_size", "audio_sha256")
 _SHOWN = 3
 """Samples that are named of many."""
 
@@ -35,6 +35,7 @@ class Verified:
     samples: int = 0
     bytes: int = 0
     hours: float = 0.0
+    """Of segments; whole episodes hold the same once more."""
     troubles: list[Trouble] = field(default_factory=list)
 
 
@@ -77,7 +78,7 @@ def verify(
         found.shards += 1
         found.samples += shard.samples
         found.bytes += files.get(shard.path, 0)
-        found.hours += shard.hours
+        found.hours += shard.hours if shard.grain == SEGMENTS else 0.0
         watch(shard, troubles)
     return found
 
@@ -143,10 +144,12 @@ def _against_tables(samples: Mapping[str, "Sample"], tables: Index, shard: Publi
 class Sample:
     """A sample as it really lies in a shard."""
 
+    json_offset: int
+    json_size: int
+    json_sha256: str
     audio_offset: int
     audio_size: int
     audio_sha256: str
-    json_sha256: str
 
 
 def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
@@ -156,18 +159,18 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
     trouble: str | None = None
     try:
         with tarfile.open(fileobj=cast("Any", hashed), mode="r|", bufsize=BLOCK) as tar:
-            note: tuple[str, str] | None = None
+            note: tuple[str, int, int, str] | None = None
             for member in tar:
                 key, _, suffix = member.name.rpartition(".")
                 data = tar.extractfile(member)
                 digest = _sha256(data) if data else ""
                 if suffix == "json" and note is None:
-                    note = key, digest
+                    note = key, member.offset_data, member.size, digest
                 elif note is None or note[0] != key or suffix == "json" or key in samples:
                     trouble = f"{member.name} at byte {member.offset:,} is not where it belongs: a JSON, then its audio"
                     break
                 else:
-                    samples[key] = Sample(member.offset_data, member.size, digest, note[1])
+                    samples[key] = Sample(*note[1:], member.offset_data, member.size, digest)
                     note = None
             if note and not trouble:
                 trouble = f"{note[0]} has no audio"

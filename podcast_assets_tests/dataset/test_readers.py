@@ -18,6 +18,7 @@ from datasets import Value, load_dataset, load_dataset_builder
 from datasets.exceptions import NonMatchingSplitsSizesError
 
 from podcast_assets.dataset.features import declared, features
+from podcast_assets.dataset.published import EPISODES
 from podcast_assets_tests import nemo_rules
 from podcast_assets_tests.published import Published, publish
 
@@ -28,7 +29,7 @@ CODECS = ("flac", "opus", "mp3")
 
 @pytest.fixture(scope="module", params=CODECS)
 def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return publish(tmp_path_factory.mktemp(request.param) / "dataset", codec=request.param)
+    return publish(tmp_path_factory.mktemp(request.param) / "dataset", codec=request.param, episodes=True)
 
 
 @pytest.fixture
@@ -55,14 +56,14 @@ def without_torch(dataset: Published, config: str) -> Any:
     """The features that the card declares, the audio as bytes."""
     found = load_dataset_builder(str(dataset.folder), config).info.features
     assert found is not None
-    found[dataset.about.codec] = Value("binary")
+    found[dataset.codec] = Value("binary")
     return found
 
 
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize(("config", "language"), [("all", None), ("en", "en"), ("de", "de")])
 def test_datasets(published: Published, tmp_path: Path, config: str, language: str | None, streaming: bool) -> None:
-    codec = published.about.codec
+    codec = published.codec
     for split in ("train", "test"):
         rows: Any = load_dataset(
             str(published.folder),
@@ -79,6 +80,28 @@ def test_datasets(published: Published, tmp_path: Path, config: str, language: s
         assert language == "de" or -1.0 in probabilities
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+def test_datasets_of_whole_episodes(published: Published, tmp_path: Path, streaming: bool) -> None:
+    config = "episodes-all"
+    found: dict[str, Any] = {}
+    for split in ("train", "test"):
+        rows: Any = load_dataset(
+            str(published.folder),
+            config,
+            split=split,
+            features=without_torch(published, config),
+            streaming=streaming,
+            cache_dir=str(tmp_path),
+        )
+        found |= {
+            r["json"]["id"]: (sha256(r[published.codec]), r["json"]["turns"], r["json"]["segments"]) for r in rows
+        }
+    known = {e: (a, t) for e, a, t in published.episodes.select("episode_id", "audio_sha256", "turns").iter_rows()}
+    assert {e: (a, t) for e, (a, t, _) in found.items()} == known
+    texts = {s["segment_id"]: s["text"] for *_, segments in found.values() for s in segments}
+    assert texts == {k: t for k, (t, _) in published.samples().items()}
+
+
 def test_the_default_is_everything(published: Published, tmp_path: Path) -> None:
     builder = load_dataset_builder(str(published.folder), cache_dir=str(tmp_path))
     assert builder.config.name == "all"
@@ -86,10 +109,12 @@ def test_the_default_is_everything(published: Published, tmp_path: Path) -> None
 
 
 def test_the_card_declares_the_features(published: Published, tmp_path: Path) -> None:
-    codec = published.about.codec
+    codec = published.codec
     builder = load_dataset_builder(str(published.folder), "en", cache_dir=str(tmp_path))
     assert builder.info.features == features(codec, decode=True)
     assert features(codec, decode=True)._to_yaml_list() == declared(codec)
+    episodes = load_dataset_builder(str(published.folder), "episodes-en", cache_dir=str(tmp_path)).info.features
+    assert episodes == features(codec, decode=True, grain=EPISODES)
 
 
 def test_datasets_decodes(published: Published, tmp_path: Path) -> None:
@@ -99,7 +124,7 @@ def test_datasets_decodes(published: Published, tmp_path: Path) -> None:
         pytest.skip(f"torchcodec does not load here: {str(error).splitlines()[0]}")
     rows: Any = load_dataset(str(published.folder), "en", split="test", cache_dir=str(tmp_path))
     for row in rows:
-        samples = row[published.about.codec].get_all_samples()
+        samples = row[published.codec].get_all_samples()
         assert samples.data.shape[1] / samples.sample_rate == pytest.approx(row["json"]["duration"], abs=0.06)
 
 
@@ -121,8 +146,8 @@ def test_webdataset(published: Published) -> None:
     shards = tars_of(published)
     found: dict[str, tuple[str, str]] = {}
     for sample in webdataset.WebDataset(shards, shardshuffle=False):
-        assert set(sample) == {"__key__", "__url__", "__local_path__", "json", published.about.codec}
-        found[sample["__key__"]] = json.loads(sample["json"])["text"], sha256(sample[published.about.codec])
+        assert set(sample) == {"__key__", "__url__", "__local_path__", "json", published.codec}
+        found[sample["__key__"]] = json.loads(sample["json"])["text"], sha256(sample[published.codec])
     assert found == published.samples()
 
 
@@ -178,7 +203,7 @@ def manifests(rows: pl.DataFrame, folder: Path, codec: str) -> list[str]:
 
 @pytest.mark.parametrize(("language", "split"), [("en", "train"), ("de", "test")])
 def test_nemo_by_its_rules(published: Published, tmp_path: Path, language: str, split: str) -> None:
-    codec = published.about.codec
+    codec = published.codec
     rows = published.metadata.filter(language=language, split=split)
     paths = manifests(rows, tmp_path, codec)
     tars = tars_of(published, language, split)
@@ -192,7 +217,7 @@ def test_nemo_by_its_rules(published: Published, tmp_path: Path, language: str, 
 
 
 def test_nemo_passes_over_what_was_filtered(published: Published, tmp_path: Path) -> None:
-    codec = published.about.codec
+    codec = published.codec
     rows = published.metadata.filter(language="en", split="train")
     tars = tars_of(published, "en", "train")
     some = manifests(rows.filter(pl.col("duration") >= 1), tmp_path, codec)

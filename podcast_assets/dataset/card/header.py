@@ -19,7 +19,10 @@ ALL = "all"
 FOLDERS = {SEGMENTS: "data", EPISODES: "episode_data"}
 SPLITS = ("train", "validation", "test")
 
-_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_SIZES = (
+    *((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")),
+    *((10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B")),
+)
 _HUB_LICENCES = frozenset(
     "cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 "
     "cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 pddl odbl mit apache-2.0 "
@@ -84,7 +87,7 @@ def config_name(grain: str, language: str = ALL) -> str:
 
 def size_category(samples: int) -> str:
     """As the Hub names sizes."""
-    return next((name for limit, name in _SIZES if samples < limit), "10M<n<100M")
+    return next((name for limit, name in _SIZES if samples < limit), "10B<n<100B")
 
 
 def hub_licences(licences: Iterable[str]) -> list[str]:

@@ -28,7 +28,7 @@ def summary(about: DatasetFacts) -> str:
     text = (
         f"{' '.join(parts)}: each with its audio ({about.codec}, at most {about.sample_rate / 1000:g} kHz), its text with times "
         "of words, its speaker, and scores of its quality. "
-        f"The policy `{about.policy}` keeps {_hours(kept)} of it (column `keep`); "
+        f"The policy {code(about.policy)} keeps {_hours(kept)} of it (column `keep`); "
     )
     if kept.height == rows.height:
         return text + "only those segments are here.\n"
@@ -94,27 +94,33 @@ def scores(about: DatasetFacts) -> str:
         values = about.metadata[column].cast(pl.Float64).fill_nan(None).drop_nulls()
         if values.len():
             quantiles = (values.quantile(q, "linear") for q in (0.05, 0.25, 0.5, 0.75, 0.95))
-            rows.append((f"`{column}`", *(_two(q) for q in quantiles)))
+            rows.append((code(column), *(_two(q) for q in quantiles)))
     return _table(("", "5 %", "25 %", "median", "75 %", "95 %"), rows, left=1) if rows else ""
 
 
 def columns() -> str:
     """The columns of the metadata."""
-    return _table(("column", "what it is"), [(f"`{name}`", what) for name, (_, what) in HF_SHARDS.items()], left=2)
+    here = {"shard": "path of the tar in this dataset"}
+    rows = [(code(name), here.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
+    return _table(("column", "what it is"), rows, left=2)
 
 
 def made_with(pipeline: Mapping[str, Any]) -> str:
     """Engines and settings, in the words of `pipeline.json`."""
     engines = sorted(
         {
-            (str(e.get("stage") or ""), str(e.get("engine") or "(no engine)"), _short(e.get("made_with")))
+            (
+                str(e.get("stage") or ""),
+                str(e.get("engine") or "(no engine)"),
+                "" if e.get("made_with") is None else code(e["made_with"]),
+            )
             for e in dict(pipeline.get("engines") or {}).values()
             if isinstance(e, Mapping)
         }
     )
     parts = [_table(("stage", "engine", "version, model and settings"), engines, left=3)] if engines else []
     if settings := dict(pipeline.get("settings") or {}):
-        parts.append(_table(("setting", "value"), [(f"`{k}`", _code(v)) for k, v in sorted(settings.items())], left=2))
+        parts.append(_table(("setting", "value"), [(code(k), code(v)) for k, v in sorted(settings.items())], left=2))
     return "\n".join(parts) or "See `pipeline.json`.\n"
 
 
@@ -151,7 +157,7 @@ def attribution(about: DatasetFacts) -> str:
             p["podcast"] or "(no name)",
             f"{p['episodes']:,}",
             ", ".join(p["licences"]),
-            p["line"] if p["episodes"] == 1 else "",
+            (p["line"] or "") if p["episodes"] == 1 else "",
         )
         for p in podcasts.head(MOST).iter_rows(named=True)
     ]
@@ -198,15 +204,17 @@ def _two(value: float | None) -> str:
     return "" if value is None else f"{value:,.2f}"
 
 
-def _short(value: Any) -> str:
-    return _code(value) if value is not None else ""
+class Code(str):
+    """Markdown that is code, and stands as it is."""
+
+    __slots__ = ()
 
 
-def _code(value: Any) -> str:
+def code(value: Any) -> Code:
     """A value as code; a table's cell cannot hold a bar or a line break, nor code a backtick."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
     text = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
-    return f"`{text[:400]}{'…' if len(text) > 400 else ''}`" if text else ""
+    return Code(f"`{text[:400]}{'…' if len(text) > 400 else ''}`" if text else "")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
@@ -218,6 +226,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> 
 
 def _cell(value: str) -> str:
     """What stands in a cell: names from feeds are data, and show as they are."""
-    if value.startswith("`"):
-        return value
-    return plain(value)
+    return value if isinstance(value, Code) else plain(value)

@@ -1,5 +1,7 @@
 """The card's files."""
 
+from collections.abc import Mapping
+
 from huggingface_hub import DatasetCard
 
 from podcast_assets.dataset.card import loading, sections
@@ -13,7 +15,18 @@ CARD = "README.md"
 def card(about: DatasetFacts) -> dict[str, bytes]:
     """Path in the dataset → content: README.md and the pictures that it shows. The same facts give the same bytes."""
     shown = pictures(about)
-    images = "\n\n".join(f"![{what}]({path})" for path, (what, _) in shown.items())
+    text = readme(about, {path: what for path, (what, _) in shown.items()})
+    return {CARD: text.encode(), **{path: png for path, (_, png) in shown.items()}}
+
+
+def readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
+    """The text of README.md.
+
+    Args:
+        about: the release.
+        shown: path of a picture in the dataset → what it shows.
+    """
+    images = "\n\n".join(f"![{what}]({path})" for path, what in shown.items())
     chapters = [
         (title(about), sections.summary(about)),
         ("What is in it", f"{sections.contents(about)}\n{sections.scores(about)}\n{images}\n"),
@@ -26,14 +39,13 @@ def card(about: DatasetFacts) -> dict[str, bytes]:
     ]
     parts = [f"{'#' if n == 0 else '##'} {name}\n\n{text}" for n, (name, text) in enumerate(chapters) if text.strip()]
     body = "\n".join(parts)
-    text = str(DatasetCard(f"---\n{header(about).to_yaml()}\n---\n\n{body}"))
-    return {CARD: text.encode(), **{path: png for path, (_, png) in shown.items()}}
+    return str(DatasetCard(f"---\n{header(about).to_yaml()}\n---\n\n{body}"))
 
 
 def _made(about: DatasetFacts) -> str:
     return (
         "By podcast-assets: recordings were diarized, transcribed, scored, cut from the original at its own quality, and sealed. "
         "Texts, speakers and scores are the work of machines and have their mistakes; each row says what the engines themselves "
-        f"thought of it. The policy `{about.policy}` says what is good enough.\n\n"
+        f"thought of it. The policy {sections.code(about.policy)} says what is good enough.\n\n"
         f"{sections.made_with(about.pipeline)}"
     )
