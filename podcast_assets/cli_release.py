@@ -70,6 +70,8 @@ def _show(told: dict[str, Any], *, dry_run: bool) -> None:
         output.print(Text(text, "yellow"))
     for row in told["withheld"][:_NAMED]:
         output.print(Text(f"  {row['batch']}/{row['episode_id']}: {row['detail']}"), soft_wrap=True)
+    if told["advice"]:
+        say((told["advice"], "yellow"))
     if not told["changed"]:
         say("nothing is to be released" if dry_run else "nothing has changed: there was nothing to release")
     elif not dry_run:

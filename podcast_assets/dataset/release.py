@@ -20,8 +20,10 @@ from podcast_assets.dataset import tables
 from podcast_assets.dataset.assemble import Assembled, DamagedShard, assemble
 from podcast_assets.dataset.card.facts import DatasetFacts
 from podcast_assets.dataset.card.write import card
+from podcast_assets.dataset.clearance import advice
 from podcast_assets.dataset.holdings import Holdings, holdings, pipelines, sealed_now, takedown_ids
 from podcast_assets.dataset.hub_history import note_superseded, superseded, taken_down_batches
+from podcast_assets.dataset.licences import LicenceRules
 from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, plan
 from podcast_assets.dataset.published import LIST, Part, PublishedShard, read_list, write_list
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
@@ -87,6 +89,8 @@ class Released:
     """All of the dataset."""
     reasons: pl.DataFrame = field(default_factory=pl.DataFrame)
     """Episodes that are not released: batch, episode_id, title, reason, detail."""
+    advice: str | None = None
+    """What to set, where every episode is held back."""
 
 
 def release(store: Store, target: Target, options: Options) -> Released:
@@ -330,6 +334,7 @@ class _Release:
             not_released=not_released(self.held.segments, self.held.clearance),
             shards=shards,
             reasons=refused.select("batch", "episode_id", "title", "reason", "detail"),
+            advice=advice(self.held.clearance, LicenceRules.of(self.options.licenses)),
         )
 
 
@@ -343,6 +348,7 @@ def summary(done: Released) -> dict[str, Any]:
         "totals": done.totals,
         "not_released": done.not_released.to_dicts(),
         "withheld": done.reasons.to_dicts(),
+        "advice": done.advice,
     }
 
 
