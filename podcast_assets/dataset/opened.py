@@ -103,8 +103,8 @@ class Hub:
     def files(self) -> Mapping[str, int]:
         """By a listing."""
         with _explained(self.repo):
-            found = self._system.find(self._root, detail=True)
-        return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in dict(found).items()}
+            found = cast("dict[str, dict[str, Any]]", self._system.find(self._root, detail=True))
+        return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in found.items()}
 
     def open(self, path: str) -> BinaryIO:
         """One request, read as it comes."""

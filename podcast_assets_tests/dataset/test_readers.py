@@ -141,11 +141,11 @@ def test_datasets_notices_a_shard_that_is_cut_off(here: Published, tmp_path: Pat
 
 
 def test_webdataset(published: Published) -> None:
-    import webdataset
+    from webdataset.compat import WebDataset
 
     shards = tars_of(published)
     found: dict[str, tuple[str, str]] = {}
-    for sample in webdataset.WebDataset(shards, shardshuffle=False):
+    for sample in WebDataset(shards, shardshuffle=False):
         assert set(sample) == {"__key__", "__url__", "__local_path__", "json", published.codec}
         found[sample["__key__"]] = json.loads(sample["json"])["text"], sha256(sample[published.codec])
     assert found == published.samples()
@@ -162,8 +162,11 @@ def test_lhotse(published: Published) -> None:
     found = {}
     # the backends that Lhotse prefers ask torchaudio, which may not load
     with audio_backend("LibsndfileBackend"):
-        for cut in cuts:
+        for cut in iter(cuts):
+            assert isinstance(cut, lhotse.MonoCut)
             (said,) = cut.supervisions
+            assert cut.recording
+            assert cut.custom
             found[cut.id] = said.text, sha256(cut.recording.sources[0].source)
             row = rows[cut.id]
             assert (said.speaker, said.language) == (row["speaker"], row["language"])
@@ -256,13 +259,13 @@ def test_every_piece_of_code_on_the_card_runs(here: Published, tmp_path: Path) -
 
 def test_without_a_shard_in_the_middle(here: Published) -> None:
     """A takedown leaves a gap in the numbers: whoever lists the files reads on."""
-    import webdataset
+    from webdataset.compat import WebDataset
 
     gone = here.folder / "data/en/train/audio_000002.tar"
     samples = here.metadata.filter(pl.col("shard") != "data/en/train/audio_000002.tar").height
     gone.unlink()
     left = tars_of(here)
-    assert sum(1 for _ in webdataset.WebDataset(left, shardshuffle=False)) == samples
+    assert sum(1 for _ in WebDataset(left, shardshuffle=False)) == samples
 
 
 def _torch_loads() -> bool:
