@@ -120,12 +120,6 @@ class Settings(BaseSettings):
     shard_bytes: int = Field(
         default=1_000_000_000, ge=10_240, description="A shard is sealed once it reaches this size."
     )
-    licenses: str = Field(
-        default="public-domain,cc-by,cc-by-sa",
-        min_length=1,
-        description="Licences under which episodes are released, with commas between: SPDX ids (cc-by-4.0), ids without a version "
-        "(cc-by-nc), public-domain, words of an agreement as the metadata have them, or * for any (docs/takedown.md).",
-    )
     publish: Literal["all", "kept"] = Field(
         default="all", description="Which segments are released: all, or only those that the policy keeps."
     )
@@ -159,6 +153,16 @@ class Settings(BaseSettings):
     )
     grains: Literal["segments", "segments,episodes"] = Field(
         default="segments", description="What is sealed: segments, or whole episodes beside them (docs/shards.md)."
+    )
+    licenses: str = Field(
+        default="public-domain,cc-by,cc-by-sa",
+        min_length=1,
+        description="Licences under which episodes are released, with commas between: SPDX ids (cc-by-4.0), ids without a version "
+        "(cc-by-nc), public-domain, words of an agreement as the metadata have them, or * for any (docs/takedown.md).",
+    )
+    purge_history: bool = Field(
+        default=True,
+        description="After a takedown, delete what was published of it from all commits of the Hub repository, for good.",
     )
     settle_seconds: float = Field(
         default=30.0,

@@ -78,7 +78,7 @@ def hf_shards(
         )
         commit(room, "hf_shards", batch, rows, provenance, failures)
         checkpoints.remove()
-        sealing.remove_other_versions(room, batch, [version, *whole.versions])
+        sealing.remove_other_versions(room, batch, [version, *sealing.versions(rows), *whole.versions])
         shards = sealing.shard_list(rows)
         kept = rows.filter("keep")
         return BatchResult(

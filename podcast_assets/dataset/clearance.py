@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.dataset.licences import Licence, LicenceRules, is_public_domain, licence_of
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.intake.urls import shown
 from podcast_assets.schema import Columns, schema
 
@@ -84,17 +85,23 @@ def clearance(
     Args:
         episodes: rows of `raw_audio` of all batches, with their `batch`.
         ledger: what the rights ledger says at last (`rights.ledger`).
-        takedowns: columns TAKEDOWNS (`takedown.records`).
+        takedowns: columns TAKEDOWNS (`takedowns.records`).
         licences: which may be released.
     """
-    rules = _Takedowns(takedowns)
+    refusals = Refusals(takedowns)
     noted = {row["episode_id"]: row for row in ledger.iter_rows(named=True)}
     rows: list[dict[str, Any]] = []
     for episode in episodes.filter(pl.col("status") == "done").sort("batch", "episode_id").iter_rows(named=True):
-        metadata = _metadata(episode)
+        metadata = metadata_of(episode)
         said = _said(episode, metadata, noted.get(episode["episode_id"]), licences)
         licence, reason, detail = _judged(said, licences)
-        if why := rules.why(episode):
+        why = refusals.why(
+            episode_id=episode["episode_id"],
+            sha256=[episode["sha256"], *(episode["earlier_sha256"] or ())],
+            podcast_id=episode["podcast_id"],
+            podcast=episode["podcast"],
+        )
+        if why:
             reason, detail = Reason.TAKEN_DOWN, why
         rows.append(_row(episode, metadata, said, licence) | {"reason": reason, "detail": detail})
     _spread(rows)
@@ -132,33 +139,8 @@ def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
     return "; ".join(parts)
 
 
-class _Takedowns:
-    """What is taken down, to ask for each episode."""
-
-    def __init__(self, takedowns: pl.DataFrame) -> None:
-        self.of: dict[tuple[str, str], str] = {}
-        for row in takedowns.iter_rows(named=True):
-            why = f"taken down on {row['at']:%Y-%m-%d}: {row['reason']}"
-            keys = {
-                "episode": row["episode_ids"],
-                "sha256": row["sha256"],
-                "podcast": row["podcast_ids"],
-                "title": row["podcast_titles"],
-            }
-            self.of |= {(kind, key): why for kind, values in keys.items() for key in values or ()}
-
-    def why(self, episode: Mapping[str, Any]) -> str | None:
-        """Why it is taken down; None where it is not."""
-        shas = [episode["sha256"], *(episode["earlier_sha256"] or ())]
-        keys = [("episode", episode["episode_id"]), *(("sha256", sha) for sha in shas)]
-        if episode["podcast_id"]:
-            keys.append(("podcast", episode["podcast_id"]))
-        elif episode["podcast"]:
-            keys.append(("title", episode["podcast"]))
-        return next((self.of[key] for key in keys if key in self.of), None)
-
-
-def _metadata(episode: Mapping[str, Any]) -> dict[str, Any]:
+def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata row that came with an episode of `raw_audio`; empty where none did."""
     found = json.loads(episode["metadata"]) if episode["metadata"] else {}
     return found if isinstance(found, dict) else {}
 

@@ -7,13 +7,14 @@ back are compared with them, so that whatever happens to a byte on its way is se
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import polars as pl
 
+from podcast_assets.dataset.shards import Bytes
 from podcast_assets.schema import Columns, table
 
 MEMBERS: Columns = {
@@ -27,6 +28,8 @@ MEMBERS: Columns = {
     "audio_sha256": (pl.String, "of the audio"),
 }
 
+_AT_ONCE = 1 << 18
+"""Bytes of audio that are read at once."""
 _OPEN = 64
 """Files that are open at once: a batch may have more episodes than a process may have files."""
 
@@ -68,12 +71,26 @@ class MemberFiles:
         self._paths = paths
         self._open: OrderedDict[int, int] = OrderedDict()
 
-    def read(self, file: int, offset: int, size: int) -> bytes:
-        """Bytes of the file with this number.
+    def pair(self, file: int, offset: int, json_size: int, audio_size: int) -> tuple[bytes, Iterable[Bytes]]:
+        """The JSON and the audio of a sample, a long audio in pieces that are read when they are taken.
+
+        Args:
+            file: its number.
+            offset: of the JSON.
+            json_size: bytes.
+            audio_size: bytes.
 
         Raises:
-            EOFError: it ends before.
+            EOFError: the file ends before.
         """
+        if audio_size <= _AT_ONCE:
+            both = self._read(file, offset, json_size + audio_size)
+            return both[:json_size], (memoryview(both)[json_size:],)
+        begin, end = offset + json_size, offset + json_size + audio_size
+        audio = (self._read(file, at, min(_AT_ONCE, end - at)) for at in range(begin, end, _AT_ONCE))
+        return self._read(file, offset, json_size), audio
+
+    def _read(self, file: int, offset: int, size: int) -> bytes:
         data = os.pread(self._handle(file), size, offset)
         if len(data) != size:
             raise EOFError(f"{self._paths[file].name} is cut off: {len(data):,} of {size:,} bytes at {offset:,}")

@@ -79,6 +79,8 @@ class Released:
     """Grain → shards, samples, hours, bytes of the whole dataset."""
     not_released: pl.DataFrame
     """reason, episodes, hours."""
+    shards: list[PublishedShard]
+    """All of the dataset."""
     reasons: pl.DataFrame = field(default_factory=pl.DataFrame)
     """Episodes that are not released: batch, episode_id, title, reason, detail."""
 
@@ -313,8 +315,22 @@ class _Release:
             bytes=sum(s.bytes for s in brought) + sum(map(len, files.values())),
             totals=tables.counted(shards),
             not_released=not_released(self.held.segments, self.held.clearance),
+            shards=shards,
             reasons=refused.select("batch", "episode_id", "title", "reason", "detail"),
         )
+
+
+def summary(done: Released) -> dict[str, Any]:
+    """A release as JSON."""
+    return {
+        **{
+            k: getattr(done, k)
+            for k in ("where", "revision", "tag", "changed", "new", "anew", "removed", "kept", "bytes")
+        },
+        "totals": done.totals,
+        "not_released": done.not_released.to_dicts(),
+        "withheld": done.reasons.to_dicts(),
+    }
 
 
 def _message(told: Released) -> str:

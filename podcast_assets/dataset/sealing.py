@@ -8,6 +8,7 @@ import polars as pl
 
 from podcast_assets.dataset.members import MemberFiles
 from podcast_assets.dataset.shards import Placed, Sample, Sealed, pieces, place_in_shuffle, read_back, seal, split_of
+from podcast_assets.dataset.thinning import content_sealed
 from podcast_assets.fingerprint import fingerprint
 from podcast_assets.schema import EPISODE_SHARDS, HF_SHARDS, Columns, schema
 from podcast_assets.store import Store, sealed_key
@@ -128,15 +129,14 @@ def seal_batch(
         files = stack.enter_context(MemberFiles(paths))
 
         def sample(row: dict) -> Sample:
-            size, whole = row["json_size"], row["json_size"] + row["audio_size"]
-            both = files.read(row["file"], row["members_offset"], whole)
+            note, audio = files.pair(row["file"], row["members_offset"], row["json_size"], row["audio_size"])
             return Sample(
                 row["segment_id"],
                 row["group"],
                 suffix,
-                both[:size],
+                note,
                 row["json_sha256"],
-                (both[size:],),
+                audio,
                 row["audio_size"],
                 row["audio_sha256"],
             )
@@ -262,7 +262,7 @@ def sealed_before(
     """Places of a batch that was sealed with this very content and still lies there unharmed; else None."""
     if table is None or set(table[grain.key]) != set(content[grain.key]):
         return None
-    if not table["shard"].str.starts_with(f"{version}/").all() or wrong_shards(store, batch, table, grain):
+    if content_sealed(store, grain.folder, batch, table) != version or wrong_shards(store, batch, table, grain):
         return None
     return table.select(grain.key, *_PLACE, *_FORM)
 

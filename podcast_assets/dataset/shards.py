@@ -16,8 +16,10 @@ from podcast_assets.store import BLOCK, Store
 SHUFFLE_SEED = "podcast-assets-1"
 """Goes into the order of samples; another one is another order of every shard."""
 
-_GATHERED = 1 << 18
-"""Bytes that go to the disk and into the hash together: they are still in the processor's cache for the second of the two."""
+_TOGETHER = 1 << 18
+"""Bytes that go to the disk and into the hash at a time: they are still in the processor's cache for the second of the two."""
+
+Bytes = bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Sample:
     """Of the audio member, without the dot."""
     json: bytes
     json_sha256: str
-    audio: Iterable[bytes]
+    audio: Iterable[Bytes]
     """The audio member in pieces, which are taken once."""
     audio_size: int
     """Bytes of all pieces."""
@@ -119,25 +121,33 @@ def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: i
 
 
 class _Gathered:
-    """An open shard: small pieces are gathered, and go to the disk and into the hash together."""
+    """An open shard: small pieces are gathered, large ones taken apart, and they go to the disk and into the hash together."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.sha256, self.size = hashlib.sha256(), 0
-        self._file, self._pieces, self._held = file, [], 0
+        self._file, self._pieces, self._held = file, list[Bytes](), 0
 
-    def take(self, *pieces: bytes) -> None:
+    def take(self, *pieces: Bytes) -> None:
         """The next bytes."""
         for piece in pieces:
+            self.size += len(piece)
+            if len(piece) > _TOGETHER:
+                self.flush()
+                whole = memoryview(piece)
+                for begin in range(0, len(whole), _TOGETHER):
+                    self._write(whole[begin : begin + _TOGETHER])
+                continue
             self._pieces.append(piece)
             self._held += len(piece)
-            self.size += len(piece)
-        if self._held >= _GATHERED:
+        if self._held >= _TOGETHER:
             self.flush()
 
     def flush(self) -> None:
         """Hand what is gathered to the file."""
-        block = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._write(b"".join(self._pieces))
         self._pieces, self._held = [], 0
+
+    def _write(self, block: Bytes) -> None:
         self._file.write(block)
         self.sha256.update(block)
 
@@ -193,7 +203,7 @@ def read_back(shard: BinaryIO) -> tuple[str, list[Placed]]:
 
 def _read(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
     while size:
-        block = file.read(min(size, BLOCK))
+        block = file.read(min(size, _TOGETHER))
         if not block:
             raise BrokenTar(f"it ends {size:,} bytes too early: it was cut off while it was read")
         for each in hashes:

@@ -112,7 +112,7 @@ def test_a_block_and_an_opt_out_go_before_any_licence() -> None:
 
 def test_what_was_taken_down_is_known_by_episode_content_and_podcast() -> None:
     def taken_down(**values: list[str]) -> dict[str, Any]:
-        return new_record("episode", ["x"], "x", "asked by the host", None, AT) | values
+        return new_record("x", "episode", "x", "asked by the host", None, AT) | values
 
     episodes = (
         episode("a", "e1", license="cc0-1.0", sha256="s1", podcast_id="p1"),

@@ -8,9 +8,10 @@ import contextlib
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -64,7 +65,9 @@ class HubTarget:
         """
         disable_progress_bars()
         hide_signatures()
-        self.api = HfApi(endpoint=endpoint, token=token, library_name="podcast-assets")
+        self.api = HfApi(
+            endpoint=endpoint, token=token, library_name="podcast-assets", library_version=version("podcast-assets")
+        )
         self.name, self.private, self.gated, self.commit_files = repo, private, gated, commit_files
         self.uploaded: dict[str, CommitOperationAdd] = {}
         """By SHA-256 what this process has brought, so that another try does not make it again."""
@@ -125,9 +128,11 @@ class HubTarget:
     @contextlib.contextmanager
     def change(self, head: Head) -> Iterator[Change]:
         """A release that follows a head; the repository is made where there is none."""
-        revision = head.revision or self._made()
+        if head.revision is None:
+            made = self._made()
+            head = Head(made, self.files(made))
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
-            yield _HubChange(self, Head(revision, head.files), Path(folder))
+            yield _HubChange(self, head, Path(folder))
 
     def _made(self) -> str:
         ask(lambda: self.api.create_repo(self.name, repo_type=_KIND, private=self.private, exist_ok=True))
@@ -155,6 +160,8 @@ class _HubChange:
     def __init__(self, target: HubTarget, head: Head, scratch: Path) -> None:
         self.target, self.head, self._scratch = target, head, scratch
         self.operations: list[Operation] = []
+        self.taken: dict[str, str] = {}
+        """Path → SHA-256 of files that lie in the pull request already."""
         self.request = _PullRequest.open_on(target, str(head.revision))
 
     @property
@@ -164,10 +171,11 @@ class _HubChange:
 
     def has(self, path: str, sha256: str) -> int | None:
         """What lies in the pull request that this release began, or in the head, or was uploaded at an earlier try."""
-        for files in (self.request.files if self.request else {}, self.head.files):
-            found = files.get(path)
-            if found is not None and found.sha256 == sha256:
-                return found.size
+        if self.request and (found := self.request.files.get(path)) and found.sha256 == sha256:
+            self.taken[path] = sha256
+            return found.size
+        if (found := self.head.files.get(path)) and found.sha256 == sha256:
+            return found.size
         operation = self.target.uploaded.get(sha256)
         if operation is None:
             return None
@@ -208,8 +216,45 @@ class _HubChange:
         if len(self.operations) <= target.commit_files and self.request is None:
             return _committed(target, self.operations, message, str(self.head.revision), _MAIN)
         request = self.request or _PullRequest.begun(target, str(self.head.revision))
-        request.bring(self.operations, message)
-        return request.merge(message)
+        planned = _Planned(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
+        request.bring(planned, message)
+        return request.merge(planned, message)
+
+
+class _Planned:
+    """The files as they are to be after a release."""
+
+    def __init__(
+        self, before: Mapping[str, Found], operations: Mapping[str, Operation], taken: Mapping[str, str]
+    ) -> None:
+        self.before, self.operations, self.taken = before, operations, taken
+
+    def strangers(self, files: Mapping[str, Found]) -> list[str]:
+        """Files that are neither as before nor as they are to be: somebody else's."""
+        return [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
+
+    def missing(self, files: Mapping[str, Found]) -> list[Operation]:
+        """What has still to be done."""
+        return [
+            op
+            for path, op in self.operations.items()
+            if (path in files if isinstance(op, CommitOperationDelete) else not self._as_planned(path, files.get(path)))
+        ]
+
+    def _as_before(self, path: str, found: Found) -> bool:
+        return self.before.get(path) == found
+
+    def _as_planned(self, path: str, found: Found | None) -> bool:
+        operation = self.operations.get(path)
+        if found is None:
+            return False
+        if not isinstance(operation, CommitOperationAdd):
+            return operation is None and self.taken.get(path) == found.sha256 is not None
+        if found.size != operation.upload_info.size:
+            return False
+        if found.sha256 is not None:
+            return found.sha256 == operation.upload_info.sha256.hex()
+        return isinstance(operation.path_or_fileobj, bytes) and found.is_content(operation.path_or_fileobj)
 
 
 class _PullRequest:
@@ -241,9 +286,11 @@ class _PullRequest:
         made = ask(lambda: target.api.create_pull_request(target.name, title=title, description=about, repo_type=_KIND))
         return cls(target, made.num, base)
 
-    def bring(self, operations: Sequence[Operation], message: str) -> None:
+    def bring(self, planned: _Planned, message: str) -> None:
         """Commit what is not in it yet, in portions, each after the one before."""
-        missing = [op for op in operations if not self._holds(op)]
+        if planned.strangers(self.files):
+            self._give_up("it was begun for another release")
+        missing = planned.missing(self.files)
         size = self.target.commit_files
         portions = [missing[i : i + size] for i in range(0, len(missing), size)]
         head = _head_of(self.target, self.ref)
@@ -254,11 +301,13 @@ class _PullRequest:
                 "%s: %d of %d portions are in pull request %d", self.target.where, number, len(portions), self.number
             )
 
-    def merge(self, message: str) -> str:
-        """Publish it, unless the head has moved."""
+    def merge(self, planned: _Planned, message: str) -> str:
+        """Publish it, if all of the release and nothing else is in it, and the head has not moved."""
+        files = self.target.files(self.ref)
+        if planned.strangers(files) or planned.missing(files):
+            self._give_up("somebody else has written to it")
         if self.target.newest() != self.base:
-            _set_status(self.target, self.number, "closed")
-            raise Stale("somebody else has published meanwhile", wait=0.5)
+            self._give_up("somebody else has published meanwhile")
         _set_status(self.target, self.number, "open")
         with told():  # not twice: whether it was applied shows at the next look
             self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=_KIND)
@@ -267,16 +316,9 @@ class _PullRequest:
             raise Stale(f"pull request {self.number} was merged, and does not show yet")
         return revision
 
-    def _holds(self, operation: Operation) -> bool:
-        found = self.files.get(operation.path_in_repo)
-        if isinstance(operation, CommitOperationDelete):
-            return found is None
-        if found is None or found.size != operation.upload_info.size:
-            return False
-        if found.sha256 is not None:
-            return found.sha256 == operation.upload_info.sha256.hex()
-        data = operation.path_or_fileobj
-        return isinstance(data, bytes) and found.is_content(data)
+    def _give_up(self, why: str) -> NoReturn:
+        _set_status(self.target, self.number, "closed")
+        raise Stale(f"pull request {self.number}: {why}", wait=0.5)
 
 
 def _committed(target: HubTarget, operations: Sequence[Operation], message: str, parent: str, revision: str) -> str:
