@@ -29,7 +29,7 @@ test-pyannote: $(VENV)/.pyannote  ## what needs torch too
 	$(BIN)/python -m pytest podcast_assets_tests/speech/test_pyannote.py
 	$(BIN)/pyright --warnings
 
-test-readers: $(VENV)/.readers  ## a published dataset by every library that loads it; some of them need torch
+test-readers: $(VENV)/.pyannote  ## a published dataset by every library that loads it; some of them need torch
 	$(BIN)/python -m pytest podcast_assets_tests/dataset/test_readers.py
 
 check: $(VENV)/.dev  ## style and types
@@ -62,10 +62,6 @@ $(VENV)/.ray: $(VENV)/.dev
 # torch by pip, which takes a build for CPUs where one is offered
 $(VENV)/.pyannote: $(VENV)/.dev
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote]'
-	@touch $@
-
-$(VENV)/.readers: $(VENV)/.pyannote
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote,readers]'
 	@touch $@
 

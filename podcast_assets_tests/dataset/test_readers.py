@@ -165,21 +165,19 @@ def test_webdataset(published: Published) -> None:
 
 
 def test_lhotse(published: Published) -> None:
-    lhotse = pytest.importorskip("lhotse", reason="Lhotse needs torch: make test-readers")
+    pytest.importorskip("lhotse", reason="Lhotse needs torch: make test-readers")
+    from lhotse import CutSet, MonoCut
     from lhotse.audio.backend import audio_backend
 
     from podcast_assets.dataset.lhotse import lazy_cuts
 
-    cuts = lazy_cuts(tars_of(published))
+    cuts: Any = lazy_cuts(tars_of(published))
     rows = {r["segment_id"]: r for r in published.metadata.iter_rows(named=True)}
     found = {}
     # the backends that Lhotse prefers ask torchaudio, which may not load
     with audio_backend("LibsndfileBackend"):
-        for cut in iter(cuts):
-            assert isinstance(cut, lhotse.MonoCut)
+        for cut in cuts:
             (said,) = cut.supervisions
-            assert cut.recording
-            assert cut.custom
             found[cut.id] = said.text, sha256(cut.recording.sources[0].source)
             row = rows[cut.id]
             assert (said.speaker, said.language) == (row["speaker"], row["language"])
@@ -187,8 +185,8 @@ def test_lhotse(published: Published) -> None:
             assert cut.duration == pytest.approx(row["duration"], abs=0.1)
             assert cut.load_audio().shape == (1, cut.num_samples)
     assert found == published.samples()
-    assert isinstance(cuts, lhotse.CutSet)
-    assert len(list(cuts)) == len(found), "it can be iterated again"
+    assert type(cuts) is CutSet
+    assert [type(cut) for cut in iter(cuts)] == [MonoCut] * len(found), "it can be iterated again"
 
 
 def test_polars_reads_ranges(published: Published) -> None:
