@@ -99,6 +99,7 @@ class ReleaseResource(dg.ConfigurableResource):
     hub_repo: str | None
     hub_private: bool
     hub_gated: bool
+    purge_history: bool
     release_folder: str | None
 
     @classmethod

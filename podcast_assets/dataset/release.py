@@ -4,12 +4,13 @@ The dataset itself is the only memory of what was published: each release looks 
 that. To run it again after whatever went wrong is to resume it.
 """
 
+import hashlib
 import io
 import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from podcast_assets.dataset.assemble import Assembled, DamagedShard, assemble
 from podcast_assets.dataset.card.facts import DatasetFacts
 from podcast_assets.dataset.card.write import card
 from podcast_assets.dataset.holdings import Holdings, holdings, pipelines, sealed_now, takedown_ids
+from podcast_assets.dataset.hub_history import note_superseded, superseded, taken_down_batches
 from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, plan
 from podcast_assets.dataset.published import LIST, Part, PublishedShard, read_list, write_list
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
@@ -52,6 +54,8 @@ class Options:
     codec: str
     """Suffix of the audio members."""
     gated: bool = False
+    purge_history: bool = True
+    """Whether what was taken down also goes from the history of a repository."""
     dropped: frozenset[str] = frozenset()
     """Batches to take out although the store does not have them."""
 
@@ -143,17 +147,19 @@ class _Release:
             gone = self._gone([s.path for s in shards], small)
             if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
                 # fonts of another machine are no reason for a release
-                return self._told(shards, changed=False, tag=self._tag(self.head.revision))
+                revision = self._purged(str(self.head.revision))
+                return replace(self._told(shards, changed=False), revision=revision, tag=self.target.tag(revision))
             for path, data in differing.items():
                 change.add(path, data)
             for path in gone:
                 change.remove(path)
             if takedown_ids(self.store) != self.held.takedowns:
                 raise Stale("something was taken down meanwhile", wait=0.1)
+            self._note_superseded(shards, small)
             told = self._told(shards, changed=True, files=differing, brought=brought)
             revision = change.commit(_message(told))
-        tag = self._tag(revision)
-        return Released(**{**told.__dict__, "revision": revision, "tag": tag})
+        revision = self._purged(revision)
+        return replace(told, revision=revision, tag=self.target.tag(revision))
 
     def preview(self) -> Released:
         sizes = {w.part: w.bytes for w in self.wanted}
@@ -285,10 +291,20 @@ class _Release:
             and not (path.startswith(("metadata/", "episodes/")) and Path(path).stem in others)
         ]
 
-    # -- what is told --------------------------------------------------------------------------------------------
+    # -- history -------------------------------------------------------------------------------------------------
 
-    def _tag(self, revision: str | None) -> str | None:
-        return self.target.tag(revision) if revision else None
+    def _note_superseded(self, shards: Iterable[PublishedShard], small: Mapping[str, bytes]) -> None:
+        """Before the commit write down what must go from the history after it."""
+        if self.target.repo and self.options.purge_history:
+            after = {s.path: s.sha256 for s in shards} | {p: hashlib.sha256(d).hexdigest() for p, d in small.items()}
+            head = {path: found.sha256 for path, found in self.head.files.items()}
+            gone = superseded(self.before, head, after, taken_down_batches(self.store))
+            note_superseded(self.store, self.target.repo, gone)
+
+    def _purged(self, revision: str) -> str:
+        return self.target.purge(self.store, revision) if self.options.purge_history else revision
+
+    # -- what is told --------------------------------------------------------------------------------------------
 
     def _told(
         self,
@@ -297,7 +313,6 @@ class _Release:
         changed: bool,
         files: Mapping[str, bytes] | None = None,
         brought: Collection[PublishedShard] = (),
-        tag: str | None = None,
     ) -> Released:
         files = files or {}
         before = {s.path for s in self.before}
@@ -305,7 +320,7 @@ class _Release:
         return Released(
             where=self.target.where,
             revision=self.head.revision,
-            tag=tag,
+            tag=None,
             changed=changed,
             new=[s.path for s in brought if s.path not in before],
             anew=[s.path for s in brought if s.path in before],

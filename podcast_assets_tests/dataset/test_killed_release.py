@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.dataset.published import read_list
-from podcast_assets.dataset.release import Options, Released, release
+from podcast_assets.dataset.release import Released, release
+from podcast_assets.dataset.targets.choose import options_of
 from podcast_assets.dataset.targets.hub import HubTarget
+from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.dataset.sealed_store import seal
@@ -64,8 +66,7 @@ class Publisher:
     def release(self) -> Released:
         """Release to the end, in this process."""
         target = HubTarget(REPO, endpoint=self.hub.url, token=TOKEN)
-        options = Options("all", "cc-by", shard_bytes=self.shard_bytes, codec="flac")
-        return release(self.store, target, options)
+        return release(self.store, target, options_of(Settings(shard_bytes=self.shard_bytes)))
 
 
 def ended(process: subprocess.Popen[str]) -> str:

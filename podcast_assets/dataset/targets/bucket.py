@@ -54,6 +54,10 @@ class BucketTarget:
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             yield _BucketChange(self, head, Path(folder))
 
+    def purge(self, store: Store, revision: str) -> str:
+        """There is no history."""
+        return revision
+
     def tag(self, revision: str) -> str | None:
         """A bucket has no tags."""
         return None

@@ -33,5 +33,6 @@ def options_of(settings: Settings, dropped: frozenset[str] = frozenset()) -> Opt
         shard_bytes=settings.shard_bytes,
         codec=settings.shard_codec,
         gated=settings.hub_gated,
+        purge_history=settings.purge_history,
         dropped=dropped,
     )

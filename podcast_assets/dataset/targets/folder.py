@@ -17,6 +17,7 @@ from pathlib import Path
 from podcast_assets.dataset.published import LIST
 from podcast_assets.dataset.targets.protocol import Change, Found, Head, Stale
 from podcast_assets.errors import Misconfigured
+from podcast_assets.store import Store
 
 _AT_FDCWD = -100
 _EXCHANGE = 2
@@ -66,6 +67,10 @@ class FolderTarget:
             yield _FolderChange(self, head, self._next)
         finally:
             shutil.rmtree(self._next, ignore_errors=True)
+
+    def purge(self, store: Store, revision: str) -> str:
+        """There is no history."""
+        return revision
 
     def tag(self, revision: str) -> str | None:
         """A folder has no tags."""

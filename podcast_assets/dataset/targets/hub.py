@@ -23,10 +23,11 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars
 
+from podcast_assets.dataset.hub_history import purge_history
 from podcast_assets.dataset.targets.hub_calls import ask, hide_signatures, told
 from podcast_assets.dataset.targets.protocol import Change, Found, Head, Stale
 from podcast_assets.errors import Misconfigured
-from podcast_assets.store import SCRATCH_PREFIX
+from podcast_assets.store import SCRATCH_PREFIX, Store
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +143,14 @@ class HubTarget:
         if revision is None:
             raise Misconfigured(f"{self.where} was made, and is not shown to us: does HF_TOKEN let its owner read it?")
         return revision
+
+    def purge(self, store: Store, revision: str) -> str:
+        """Delete what was taken down from all commits; the head is another one then."""
+        with told():
+            purged = purge_history(store, self.api, self.name)
+        if purged.waiting:
+            log.warning("%s: %d objects are still to go from its history: release again", self.where, purged.waiting)
+        return (self.newest() or revision) if purged.removed else revision
 
     def tag(self, revision: str) -> str | None:
         """r0001, r0002, …: of a commit that has one, its own."""

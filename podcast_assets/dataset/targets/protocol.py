@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from podcast_assets.store import Store
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -107,6 +109,10 @@ class Target(Protocol):
 
     def change(self, head: Head) -> AbstractContextManager[Change]:
         """Begin a release that follows a head. What is left of one that was broken off goes."""
+        ...
+
+    def purge(self, store: Store, revision: str) -> str:
+        """Take what was taken down out of the history, where there is one; gives the revision, which that may change."""
         ...
 
     def tag(self, revision: str) -> str | None:
