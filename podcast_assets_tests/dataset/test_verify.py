@@ -411,3 +411,11 @@ def test_the_command_plays(published: Published, monkeypatch: pytest.MonkeyPatch
     result = CliRunner().invoke(dataset_commands, ["sample", str(published.folder), "-n", "48", "--play"])
     assert result.exit_code == 0, result.output
     assert sorted(played) == sorted((round(d * 16_000), 16_000) for d in published.metadata["duration"])
+
+
+def test_a_hub_that_stops_answering_is_no_damage(hub: DatasetHub, tmp_path: Path) -> None:
+    hub.fault("GET", SHARD, 403, times=100)
+    result = command("verify", REPO, HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN, HF_HOME=str(tmp_path))
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "cannot be read from" in result.stderr
+    assert "Traceback" not in result.stderr
