@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 
@@ -103,8 +103,8 @@ class Hub:
     def files(self) -> Mapping[str, int]:
         """By a listing."""
         with _explained(self.repo):
-            found = self._system.find(self._root, detail=True)
-        return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in dict(found).items()}
+            found = cast("dict[str, dict[str, Any]]", self._system.find(self._root, detail=True))
+        return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in found.items()}
 
     def open(self, path: str) -> BinaryIO:
         """One request, read as it comes."""
@@ -170,17 +170,21 @@ def listed_shards(dataset: Opened) -> list[PublishedShard]:
         raise Misconfigured(f"{dataset.where} has no {LIST}: it is not a dataset that was published here") from None
 
 
+_NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
+
+
 class Index:
     """Where samples lie, by the tables of a dataset. A few tables are held at a time, of these only the columns that say it."""
 
     def __init__(self, dataset: Opened, tables: Sequence[str]) -> None:
         self._dataset = dataset
         self._tables: dict[str, list[str]] = {}
-        """Shard → tables that speak of it."""
-        for path in sorted(tables):
-            for shard in self._read(path, ("shard",))["shard"].drop_nulls().unique():
-                self._tables.setdefault(shard, []).append(path)
         self._cached = functools.lru_cache(maxsize=8)(self._read)
+        self.unreadable: dict[str, str] = {}
+        """Table → why it cannot be read, of those that were asked for so far."""
+        for path in sorted(tables):
+            for shard in self._of(path, ("shard",), self._read)["shard"].drop_nulls().unique():
+                self._tables.setdefault(shard, []).append(path)
 
     @property
     def shards(self) -> Mapping[str, Sequence[str]]:
@@ -190,10 +194,20 @@ class Index:
     def rows(self, shard: str, columns: Sequence[str]) -> pl.DataFrame:
         """What the tables say of the samples of a shard; of columns that a table does not have, nothing."""
         found = [
-            self._cached(path, ("shard", *columns)).filter(pl.col("shard") == shard)
+            self._of(path, ("shard", *columns), self._cached).filter(pl.col("shard") == shard)
             for path in self._tables.get(shard, ())
         ]
-        return pl.concat(found, how="diagonal") if found else pl.DataFrame(schema={"shard": pl.String})
+        return pl.concat(found, how="diagonal_relaxed") if found else _NO_ROWS
+
+    def _of(
+        self, path: str, columns: tuple[str, ...], read: Callable[[str, tuple[str, ...]], pl.DataFrame]
+    ) -> pl.DataFrame:
+        """What a table says; nothing where it cannot be read, which is noted."""
+        try:
+            return read(path, columns)
+        except (OSError, ValueError) as error:
+            self.unreadable[path] = next(iter(str(error).splitlines()), type(error).__name__)
+            return _NO_ROWS
 
     def _read(self, path: str, columns: tuple[str, ...]) -> pl.DataFrame:
         import pyarrow.parquet as pq
@@ -202,5 +216,5 @@ class Index:
             table = pq.ParquetFile(f)
             wanted = [c for c in columns if c in table.schema_arrow.names]
             if "shard" not in wanted:
-                return pl.DataFrame(schema={"shard": pl.String})
+                return _NO_ROWS
             return cast("pl.DataFrame", pl.from_arrow(table.read(columns=wanted)))

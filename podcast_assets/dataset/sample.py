@@ -52,7 +52,6 @@ def samples(
     chance = random.Random(seed)  # noqa: S311
     total = sum(s.samples for s in shards)
     wanted = sorted(chance.sample(range(total), min(count, total)))
-    # only tables that a chosen shard's parts name are read
     first = 0
     for shard in shards:
         places = [n - first for n in wanted if first <= n < first + shard.samples]
@@ -60,7 +59,15 @@ def samples(
         if not places:
             continue
         tables = sorted({f"metadata/{shard.language}/{part.batch}.parquet" for part in shard.parts})
-        rows = Index(dataset, tables).rows(shard.path, COLUMNS).sort("audio_offset")
+        index = Index(dataset, tables)
+        rows = index.rows(shard.path, COLUMNS)
+        if index.unreadable or rows.is_empty():
+            why = (
+                "; ".join(f"{path}: {why}" for path, why in index.unreadable.items())
+                or f"no table speaks of {shard.path}"
+            )
+            raise BadInput(f"{dataset.where} is damaged: {why}")
+        rows = rows.sort("audio_offset")
         with dataset.seekable(shard.path) as file:
             for row in rows[[p for p in places if p < rows.height]].iter_rows(named=True):
                 yield _heard(file, row, shard.path)

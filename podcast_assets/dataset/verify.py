@@ -58,8 +58,7 @@ def verify(
         found.troubles.append(Trouble(LIST, str(error)))
         return found
     files = dataset.files()
-    tables, unreadable = _tables(dataset, files)
-    found.troubles += unreadable
+    tables = Index(dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")])
     known = {s.path for s in shards}
     found.troubles += [
         Trouble(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
@@ -80,23 +79,8 @@ def verify(
         found.bytes += files.get(shard.path, 0)
         found.hours += shard.hours if shard.grain == SEGMENTS else 0.0
         watch(shard, troubles)
+    found.troubles += [Trouble(path, f"cannot be read: {why}") for path, why in sorted(tables.unreadable.items())]
     return found
-
-
-def _tables(dataset: Opened, files: Mapping[str, int]) -> tuple[Index, list[Trouble]]:
-    """The index of all tables that can be read."""
-    good, troubles = [], []
-    for path in sorted(files):
-        if path.startswith(("metadata/", "episodes/")) and path.endswith(".parquet"):
-            try:
-                Index(dataset, [path])
-            except (OSError, ValueError) as error:
-                troubles.append(
-                    Trouble(path, f"cannot be read: {next(iter(str(error).splitlines()), type(error).__name__)}")
-                )
-            else:
-                good.append(path)
-    return Index(dataset, good), troubles
 
 
 def _shard(dataset: Opened, files: Mapping[str, int], tables: Index, shard: PublishedShard) -> Iterator[str]:

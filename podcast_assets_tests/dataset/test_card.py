@@ -132,6 +132,7 @@ def test_tables_are_tables() -> None:
     body = text(facts()).split("\n---\n", 1)[1]
     tokens = MarkdownIt("commonmark").enable("table").parse(body)
     widths: list[set[int]] = []
+    cells = 0
     for token in tokens:
         if token.type == "table_open":
             widths.append(set())

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+import types
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
+from podcast_assets.cli_dataset import dataset as dataset_commands
 from podcast_assets.dataset.opened import Placed, open_dataset
 from podcast_assets.dataset.published import PublishedShard, write_list
 from podcast_assets.dataset.sample import samples
@@ -174,7 +177,19 @@ def test_a_table_that_cannot_be_read(published: Published) -> None:
     path = published.folder / "metadata/en/b1.parquet"
     path.write_bytes(path.read_bytes()[:-200])
     found = troubles(published)
-    assert found[0].startswith("metadata/en/b1.parquet: cannot be read: ")
+    assert found[-1].startswith("metadata/en/b1.parquet: cannot be read: ")
+    with pytest.raises(BadInput, match="is damaged: "):
+        list(samples(open_dataset(str(published.folder)), 100))
+
+
+def test_a_table_with_flipped_bits_is_no_reason_to_give_up(published: Published) -> None:
+    path = published.folder / "metadata/en/b1.parquet"
+    whole = path.read_bytes()
+    told = 0
+    for at in range(8, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        told += bool(troubles(published))
+    assert told
 
 
 def test_a_list_that_cannot_be_read(published: Published) -> None:
@@ -384,3 +399,23 @@ def _flip(path: Path, at: int) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 0x10
     path.write_bytes(data)
+
+
+def test_the_command_plays(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with loudspeakers; here they are a list."""
+    played: list[tuple[int, int]] = []
+    device = types.ModuleType("sounddevice")
+    device.play = lambda samples, rate: played.append((len(samples), rate))  # type: ignore[attr-defined]
+    device.wait = lambda: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sounddevice", device)
+    result = CliRunner().invoke(dataset_commands, ["sample", str(published.folder), "-n", "48", "--play"])
+    assert result.exit_code == 0, result.output
+    assert sorted(played) == sorted((round(d * 16_000), 16_000) for d in published.metadata["duration"])
+
+
+def test_a_hub_that_stops_answering_is_no_damage(hub: DatasetHub, tmp_path: Path) -> None:
+    hub.fault("GET", SHARD, 403, times=100)
+    result = command("verify", REPO, HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN, HF_HOME=str(tmp_path))
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "cannot be read from" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -27,7 +27,7 @@ segments = load_dataset({dataset}, "{config}", split="{split}", features=feature
 """
 
 _REMOTE = """\
-The other libraries read files. This brings those of one language and split, and the tables, to this machine:
+The other libraries read files. This brings those of one language and split, with its tables, to this machine:
 
 ```python
 from huggingface_hub import snapshot_download

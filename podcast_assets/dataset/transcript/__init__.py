@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from podcast_assets.dataset.transcript.data import as_json, as_rttm
 from podcast_assets.dataset.transcript.pages import clock, markdown, text, timestamped, word_level
-from podcast_assets.dataset.transcript.spoken import Row
+from podcast_assets.dataset.transcript.spoken import Row, Speech
 from podcast_assets.dataset.transcript.subtitles import srt, vtt
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "word_level",
 ]
 
-FORMATS: Mapping[str, Callable[[Row, Sequence[Row], str | None], str]] = {
+FORMATS: Mapping[str, Callable[[Row, Speech, str | None], str]] = {
     "md": lambda episode, segments, note: markdown(episode, segments, note=note),
     "timestamps.md": lambda episode, segments, note: timestamped(episode, segments, note=note),
     "words.md": lambda episode, segments, note: word_level(episode, segments, note=note),
@@ -46,4 +46,5 @@ def render(episode: Row, segments: Sequence[Row], *, note: str | None = None) ->
         segments: its segments with their texts.
         note: what readers should know of how it was made.
     """
-    return {suffix: make(episode, segments, note) for suffix, make in FORMATS.items()}
+    speech = Speech.of(segments)
+    return {suffix: make(episode, speech, note) for suffix, make in FORMATS.items()}

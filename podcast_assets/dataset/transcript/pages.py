@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from podcast_assets.dataset.transcript.spoken import Row, SpokenWord, number, one_line, spoken
+from podcast_assets.dataset.transcript.spoken import Row, Speech, SpokenWord, number, one_line
 
 _MARKUP = re.compile(r"[\\`*<|~$]|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(\[:]|(?<=\[)\^|&(?=#?\w+;)|#(?=#*$)")
 """What Markdown would take for markup in the midst of a line."""
@@ -20,7 +20,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
-def markdown(episode: Row, segments: Sequence[Row], *, note: str | None = None) -> str:
+def markdown(episode: Row, segments: Sequence[Row] | Speech, *, note: str | None = None) -> str:
     """An episode's transcript as Markdown: one paragraph for as long as somebody keeps speaking, with the time it begins.
 
     Args:
@@ -28,31 +28,34 @@ def markdown(episode: Row, segments: Sequence[Row], *, note: str | None = None) 
         segments: its segments with their texts.
         note: what readers should know of how it was made.
     """
-    lines = _head(episode, segments, note)
-    for speaker, group in groupby(spoken(segments), key=lambda s: s.speaker):
+    speech = Speech.of(segments)
+    lines = _head(episode, speech.rows, note)
+    for speaker, group in groupby(speech.spoken, key=lambda s: s.speaker):
         turns = list(group)
         said = plain(" ".join(t.text for t in turns if t.text))
         lines += [f"**{_name(speaker)}** [{clock(turns[0].start)}] {said or _NOTHING}", ""]
     return "\n".join(lines)
 
 
-def timestamped(episode: Row, segments: Sequence[Row], *, note: str | None = None) -> str:
+def timestamped(episode: Row, segments: Sequence[Row] | Speech, *, note: str | None = None) -> str:
     """An episode's transcript as Markdown: one line per segment, with when it begins and ends."""
-    lines = _head(episode, segments, note)
+    speech = Speech.of(segments)
+    lines = _head(episode, speech.rows, note)
     lines += [
         f"- [{clock(s.start)}\u2013{clock(s.end)}] **{_name(s.speaker)}:** {plain(s.text) or _NOTHING}"
-        for s in spoken(segments)
+        for s in speech.spoken
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def word_level(episode: Row, segments: Sequence[Row], *, note: str | None = None) -> str:
+def word_level(episode: Row, segments: Sequence[Row] | Speech, *, note: str | None = None) -> str:
     """An episode's transcript as Markdown: a table of words per segment, with their times in seconds and probabilities.
 
     A segment without words has its text as one.
     """
-    lines = _head(episode, segments, note)
-    for s in spoken(segments):
+    speech = Speech.of(segments)
+    lines = _head(episode, speech.rows, note)
+    for s in speech.spoken:
         lines += [f"## {s.start:.2f}\u2013{s.end:.2f} s, {_name(s.speaker)}", ""]
         words = s.words or ((SpokenWord(s.text, None, None, None),) if s.text else ())
         lines += ["| start | end | word | probability |", "|--:|--:|---|--:|"] if words else [_NOTHING]
@@ -63,9 +66,9 @@ def word_level(episode: Row, segments: Sequence[Row], *, note: str | None = None
     return "\n".join(lines)
 
 
-def text(segments: Sequence[Row]) -> str:
+def text(segments: Sequence[Row] | Speech) -> str:
     """What was said as plain text: one line for as long as somebody keeps speaking, after the name where several speak."""
-    said = [s for s in spoken(segments) if s.text]
+    said = [s for s in Speech.of(segments).spoken if s.text]
     several = len({s.speaker for s in said}) > 1
     lines = []
     for speaker, group in groupby(said, key=lambda s: s.speaker):
@@ -102,4 +105,5 @@ def _figure(value: float | None) -> str:
 
 def plain(value: str) -> str:
     """A name or text in one line of Markdown that shows as it is."""
-    return _MARKUP.sub(lambda found: f"\\{found[0]}", one_line(value))
+    text = one_line(value)
+    return text if text.isalnum() else _MARKUP.sub(r"\\\g<0>", text)

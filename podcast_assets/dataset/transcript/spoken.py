@@ -36,6 +36,19 @@ class Spoken:
     words: tuple[SpokenWord, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """The segments of an episode, as they came and in order of their start: made once for all formats."""
+
+    rows: Sequence[Row]
+    spoken: Sequence[Spoken]
+
+    @classmethod
+    def of(cls, segments: "Sequence[Row] | Speech") -> "Speech":
+        """Of rows; what is one already stays as it is."""
+        return segments if isinstance(segments, Speech) else cls(segments, spoken(segments))
+
+
 def spoken(segments: Sequence[Row]) -> list[Spoken]:
     """Segments in order of their start. One without a start begins where the one before it in the list ends."""
     found: list[Spoken] = []
@@ -62,7 +75,11 @@ def spoken(segments: Sequence[Row]) -> list[Spoken]:
 
 def one_line(value: object) -> str:
     """A text without line breaks, control characters, and space at its ends."""
-    return " ".join(_CONTROL.sub("", " ".join(str(value if value is not None else "").split())).split())
+    text = value if isinstance(value, str) else "" if value is None else str(value)
+    if text.isalnum():  # most words
+        return text
+    joined = " ".join(text.split())
+    return joined if joined.isprintable() else " ".join(_CONTROL.sub("", joined).split())
 
 
 def time(value: object) -> float | None:
