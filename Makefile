@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := -c constraints.txt
 
-.PHONY: demo demo-s3 dev test test-ray test-faults test-pyannote check lock clean
+.PHONY: demo demo-s3 dev test test-ray test-faults test-pyannote test-readers check lock clean
 
 demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 	$(BIN)/podcast-assets demo
@@ -28,6 +28,9 @@ test-faults: $(VENV)/.ray  ## what is killed, cut off, filled or broken on purpo
 test-pyannote: $(VENV)/.pyannote  ## what needs torch too
 	$(BIN)/python -m pytest podcast_assets_tests/speech/test_pyannote.py
 	$(BIN)/pyright --warnings
+
+test-readers: $(VENV)/.pyannote  ## a published dataset by every library that loads it; some of them need torch
+	$(BIN)/python -m pytest podcast_assets_tests/dataset/test_readers.py
 
 check: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .
@@ -59,12 +62,12 @@ $(VENV)/.ray: $(VENV)/.dev
 # torch by pip, which takes a build for CPUs where one is offered
 $(VENV)/.pyannote: $(VENV)/.dev
 	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote]'
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote,readers]'
 	@touch $@
 
 lock: $(VENV)/bin/uv  ## constraints.txt anew, from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		--python-version 3.11 --universal --extra dev --extra postgres --extra s3 --extra ray --extra gpu setup.cfg -o constraints.txt
+		--python-version 3.11 --universal --extra dev --extra postgres --extra s3 --extra ray --extra gpu --extra readers setup.cfg -o constraints.txt
 	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 
 clean:  ## everything that was installed or made

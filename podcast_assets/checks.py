@@ -85,6 +85,15 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
 }
 """Asset → its checks."""
 
+RELEASE_SPECS: dict[str, dg.AssetCheckSpec] = {
+    name: dg.AssetCheckSpec(name, asset="hf_dataset", description=description)
+    for name, description in (
+        ("published_equal", "Every shard of the list is published, with its size and hash."),
+        ("all_released", "No episode is withheld for its rights, and no segment for its quality."),
+    )
+}
+"""Checks of `hf_dataset`, which is no table of a batch."""
+
 
 def accounted(expected: list[str], done: list[str], failed: list[str]) -> Verdict:
     """Every expected episode is done or failed, exactly once, and no other is."""

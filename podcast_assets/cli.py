@@ -15,10 +15,13 @@ from rich.text import Text
 from podcast_assets import memory
 from podcast_assets.cli_backfill import backfill
 from podcast_assets.cli_catalog import batches, duplicates, episodes, failures, retry
+from podcast_assets.cli_dataset import dataset
 from podcast_assets.cli_intake import submit
 from podcast_assets.cli_models import doctor, models
 from podcast_assets.cli_policy import policy
+from podcast_assets.cli_release import release
 from podcast_assets.cli_speakers import speakers
+from podcast_assets.cli_takedown import takedown, takedowns
 from podcast_assets.cli_terminal import PROFILE, STORE, output, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured, store_trouble
 from podcast_assets.settings import Settings, environment_name, explain
@@ -61,7 +64,9 @@ main.add_command(doctor)
 main.add_command(backfill)
 main.add_command(policy)
 main.add_command(speakers)
-for command in (submit, batches, episodes, duplicates, failures, retry):
+main.add_command(release)
+main.add_command(dataset)
+for command in (submit, batches, episodes, duplicates, failures, retry, takedown, takedowns):
     main.add_command(command)
 
 

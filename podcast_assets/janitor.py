@@ -27,7 +27,7 @@ from podcast_assets.store import SCRATCH_PREFIX, Store, table_key
 
 TIDY_UP = "tidy_up"
 
-_CHECKPOINT = re.compile(r"(?P<episode>.+)-(?P<fingerprint>[0-9a-f]{32})\.parquet")
+_CHECKPOINT = re.compile(r"(?P<episode>.+)-(?P<fingerprint>[0-9a-f]{32})\.(?P<kind>parquet|encoded)")
 _UNFINISHED = re.compile(rf"\..+\.[0-9a-f]{{8}}\.part|({re.escape(SCRATCH_PREFIX)})?[0-9a-f]{{32}}\.part")
 _TEMPORARY = (SCRATCH_PREFIX, "podcast-assets-nemo-")
 _ASKED_AT_ONCE = 500
@@ -73,10 +73,10 @@ def stale(checkpoints: Sequence[File], *, committed: bool, before: float) -> lis
         committed: whether the stage's table is there.
         before: only what was last changed before this time, POSIX seconds.
     """
-    newest: dict[str, File] = {}
+    newest: dict[tuple[str, str], File] = {}
     for file in sorted(checkpoints, key=lambda f: f.modified):
         if match := _CHECKPOINT.fullmatch(file.name):
-            newest[match["episode"]] = file
+            newest[match["episode"], match["kind"]] = file
     kept = set() if committed else set(newest.values())
     return [f for f in checkpoints if f.modified < before and f not in kept and _CHECKPOINT.fullmatch(f.name)]
 

@@ -109,7 +109,7 @@ def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: 
         backfill_id=make_new_backfill_id(),
         asset_graph=graph,
         partition_names=list(batches),
-        asset_selection=sorted(graph.materializable_asset_keys),
+        asset_selection=sorted(k for k in graph.materializable_asset_keys if graph.get(k).is_partitioned),
         backfill_timestamp=time.time(),
         tags=run_tags("backfill", settings),
         dynamic_partitions_store=instance,

@@ -47,6 +47,9 @@ class PipelineResource(dg.ConfigurableResource):
     shard_codec: str
     shard_rate: int
     shard_bytes: int
+    shard_channels: str
+    loudness: str
+    grains: str
     meta_key: str
     archive_files: int
     archive_ratio: float
@@ -87,3 +90,26 @@ class PipelineResource(dg.ConfigurableResource):
     def chosen(self) -> Profile:
         """The engines of this run."""
         return choose(self.settings())
+
+
+class ReleaseResource(dg.ConfigurableResource):
+    """What is released, and where to: every field is a setting, and can be set for one run."""
+
+    publish: str
+    licenses: str
+    shard_bytes: int
+    shard_codec: str
+    hub_repo: str | None
+    hub_private: bool
+    hub_gated: bool
+    purge_history: bool
+    release_folder: str | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ReleaseResource":
+        """The resource with the settings of the environment."""
+        return cls(**settings.model_dump(include=set(cls.model_fields)))
+
+    def settings(self) -> Settings:
+        """The settings of this run."""
+        return Settings.model_validate({name: getattr(self, name) for name in type(self).model_fields})

@@ -8,7 +8,7 @@ from typing import Literal
 
 from podcast_assets.settings import Settings
 
-Source = Literal["command", "sensor", "retry", "backfill", "janitor"]
+Source = Literal["command", "sensor", "retry", "backfill", "janitor", "release"]
 
 SOURCE = "podcast/source"
 """Tag: what started the run. `dagster.yaml` limits how many of a backfill's go on at once."""
@@ -30,6 +30,7 @@ PRIORITIES: dict[Source, int] = {
     "sensor": NEW_BATCH,
     "retry": RETRY,
     "backfill": BACKFILL,
+    "release": BY_HAND,
     "janitor": NEW_BATCH,  # a few seconds without a GPU
 }
 

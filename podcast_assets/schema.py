@@ -184,17 +184,24 @@ QUALITY_SCORES: Columns = {
     "policy": (pl.String, "name and version of the policy"),
     **_MADE_BY,
 }
+_PLACE: Columns = {
+    "shard": (pl.String, "path of the tar under sealed/<batch>/"),
+    "shard_sha256": (pl.String, "of the whole tar"),
+    "json_offset": (pl.Int64, "first byte of the JSON member's data in the tar"),
+    "json_size": (pl.Int64, "bytes of the JSON member's data"),
+    "json_sha256": (pl.String, "of the JSON member's data"),
+    "audio_offset": (pl.Int64, "first byte of the audio member's data in the tar"),
+    "audio_size": (pl.Int64, "bytes of the audio member's data"),
+    "audio_sha256": (pl.String, "of the audio member's data"),
+    "sample_rate": (pl.Int32, "of the audio member, Hz"),
+    "channels": (pl.Int32, "of the audio member"),
+}
+"""Where a sample lies, in both grains."""
 HF_SHARDS: Columns = {
     **_SEGMENT_KEY,
     "podcast_id": (pl.String, "guid of the podcast"),
     "split": (pl.String, "train, validation or test; the same for all of a podcast"),
-    "shard": (pl.String, "path of the tar under sealed/<batch>/"),
-    "shard_sha256": (pl.String, "of the whole tar"),
-    "audio_offset": (pl.Int64, "first byte of the audio member's data in the tar"),
-    "audio_size": (pl.Int64, "bytes of the audio member's data"),
-    "audio_sha256": (pl.String, "of the audio member's data"),
-    "json_sha256": (pl.String, "of the JSON member's data"),
-    "sample_rate": (pl.Int32, "of the audio member, Hz"),
+    **_PLACE,
     "start": (pl.Float64, "s"),
     "end": (pl.Float64, "s"),
     "duration": (pl.Float64, "s"),
@@ -207,6 +214,53 @@ HF_SHARDS: Columns = {
     "degraded": (pl.Boolean, "segmented or transcribed by an embedded engine or a fallback"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }
+EPISODE_SHARDS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode; the sample's key"),
+    "podcast_id": (pl.String, "guid of the podcast"),
+    "split": (pl.String, "train, validation or test; the same for all of a podcast"),
+    **_PLACE,
+    "duration": (pl.Float64, "s"),
+    "language": (pl.String, "ISO 639-1 code in which most is spoken; und where unknown"),
+    "license": (pl.String, "licence that the metadata declare"),
+    "speakers": (pl.Int32, "how many are told apart"),
+    "segments": (pl.Int32, "with a text, in its JSON"),
+    "degraded": (pl.Boolean, "whether any of it was segmented or transcribed by an embedded engine or a fallback"),
+    "fingerprint": (pl.String, "hash of all that determines the row"),
+}
+"""The second grain, one sample per episode, where it is asked for; not an asset of its own."""
+
+RELEASED_EPISODES: Columns = {
+    "episode_id": (pl.String, "stable id of the episode, free of dots and slashes"),
+    "batch": (pl.String, "the batch that it came in"),
+    "title": (pl.String, "of the episode"),
+    "podcast": (pl.String, "its name"),
+    "podcast_id": (pl.String, "guid of the podcast"),
+    "source": (pl.String, "page of the episode, or where its audio came from, without secrets; null where nobody says"),
+    "license": (pl.String, "SPDX id, or the words of an agreement"),
+    "license_url": (pl.String, "of the licence's text"),
+    "attribution": (pl.String, "line that names the work, its author, its source and its licence"),
+    "copyright": (pl.String, "the publisher's copyright line"),
+    "explicit": (pl.Boolean, "whether the publisher calls it explicit; null where nobody says"),
+    "language": (pl.String, "ISO 639-1 code that the metadata declare"),
+    "split": (pl.String, "train, validation or test"),
+    "duration": (pl.Float64, "of the whole episode, s"),
+    "sha256": (pl.String, "of the original bytes"),
+    "codec": (pl.String, "of the original"),
+    "original_sample_rate": (pl.Int32, "of the original, Hz"),
+    "channels": (pl.Int32, "of the original"),
+    "segments": (pl.Int64, "of it that are released"),
+    "hours": (pl.Float64, "of its segments that are released, h"),
+    "turns": (
+        pl.List(pl.Struct({"start": pl.Float64, "end": pl.Float64, "speaker": pl.String})),
+        "who speaks when, s from its start, released or not",
+    ),
+    "shard": (pl.String, "path of the tar with the whole episode; null where whole episodes are not released"),
+    "shard_sha256": (pl.String, "of that tar"),
+    "audio_offset": (pl.Int64, "first byte of the audio member's data in that tar"),
+    "audio_size": (pl.Int64, "bytes of the audio member's data"),
+    "audio_sha256": (pl.String, "of the audio member's data"),
+}
+"""One row per released episode; a table of the dataset, not of the store."""
 
 SPEAKERS: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),
@@ -307,6 +361,24 @@ PUNCTUATED_TEXTS: Columns = {
 }
 """Beside the scores, where PODCAST_TEXT_CARE asks for punctuation; not an asset of its own."""
 
+TAKEDOWNS: Columns = {
+    "takedown": (pl.String, "id of the record: the same target is the same record"),
+    "scope": (pl.String, "episode, or podcast: then what comes of it later is refused too"),
+    "target": (pl.String, "batch/episode_id, or the podcast, as people are shown it"),
+    "reason": (pl.String, "as it was given"),
+    "by": (pl.String, "who asked for it or did it; null where nobody said"),
+    "at": (pl.Datetime("us", "UTC"), "when it was ordered first"),
+    "finished_at": (pl.Datetime("us", "UTC"), "when everything was gone from the store; null as long as it is not"),
+    "episode_ids": (pl.List(pl.String), "of the episodes"),
+    "podcast_ids": (pl.List(pl.String), "guids of the podcast; of scope podcast only"),
+    "podcast_titles": (pl.List(pl.String), "of a podcast without a guid"),
+    "sha256": (pl.List(pl.String), "of the original bytes, by which they are known when they come again"),
+    "url_keys": (pl.List(pl.String), "SHA-256 of the URLs that they came from"),
+    "episodes": (pl.List(pl.String), "batch/episode_id of all that it took, copies in other batches among them"),
+    "remains": (pl.List(pl.String), "keys under incoming/ that hold it still, as an archive cannot be rewritten"),
+}
+"""Records of what was taken down: never of its content."""
+
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
     "diarized_segments": SEGMENTS,
@@ -323,9 +395,17 @@ STAGES = {
     "hf_shards": "package",
 }
 """Asset → the stage that does its work."""
-TABLES = ASSETS | {"second_opinions": SECOND_OPINIONS, "punctuated_texts": PUNCTUATED_TEXTS}
+TABLES = ASSETS | {
+    "second_opinions": SECOND_OPINIONS,
+    "punctuated_texts": PUNCTUATED_TEXTS,
+    "episode_shards": EPISODE_SHARDS,
+}
 """All tables that stages commit: those of the assets, and optional ones beside them."""
-TABLE_STAGES = STAGES | {"second_opinions": "second", "punctuated_texts": "punctuate"}
+TABLE_STAGES = STAGES | {
+    "second_opinions": "second",
+    "punctuated_texts": "punctuate",
+    "episode_shards": "package_episodes",
+}
 """Table → the stage that does its work."""
 
 PROVENANCE: Columns = {

@@ -135,6 +135,50 @@ class Settings(BaseSettings):
     shard_bytes: int = Field(
         default=1_000_000_000, ge=10_240, description="A shard is sealed once it reaches this size."
     )
+    publish: Literal["all", "kept"] = Field(
+        default="all", description="Which segments are released: all, or only those that the policy keeps."
+    )
+    hub_repo: str | None = Field(
+        default=None,
+        pattern=r"^[\w.-]+/[\w.-]+$",
+        description="Dataset repository on the Hugging Face Hub, owner/name; unset: releases go to PODCAST_RELEASE_FOLDER. "
+        "HF_TOKEN (or hf auth login) says who publishes, HF_ENDPOINT where (docs/release.md).",
+    )
+    hub_private: bool = Field(default=True, description="Whether a repository that a release makes is private.")
+    hub_gated: bool = Field(default=False, description="Whether readers must ask for access to the repository.")
+    release_folder: str | None = Field(
+        default=None,
+        description="Folder or s3://BUCKET/PREFIX that releases go to where no repository is named; unset: dataset/ in the store.",
+    )
+    release_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="The sensor releases once so many bytes are sealed and not released; unset: it never does.",
+    )
+    release_cron: str = Field(
+        default="0 4 * * *",
+        description="When the schedule `nightly_release` releases, once it is switched on: a cron line, UTC.",
+    )
+    shard_channels: Literal["mono", "source"] = Field(
+        default="mono", description="Channels in the shards: mono, or those of the source (more than two become one)."
+    )
+    loudness: Literal["none", "emilia"] = Field(
+        default="none",
+        description="Level of the audio in the shards: as it is, or as Emilia has it, one gain per episode (docs/shards.md).",
+    )
+    grains: Literal["segments", "segments,episodes"] = Field(
+        default="segments", description="What is sealed: segments, or whole episodes beside them (docs/shards.md)."
+    )
+    licenses: str = Field(
+        default="public-domain,cc-by,cc-by-sa",
+        min_length=1,
+        description="Licences under which episodes are released, with commas between: SPDX ids (cc-by-4.0), ids without a version "
+        "(cc-by-nc), public-domain, words of an agreement as the metadata have them, or * for any (docs/takedown.md).",
+    )
+    purge_history: bool = Field(
+        default=True,
+        description="After a takedown, delete what was published of it from all commits of the Hub repository, for good.",
+    )
     settle_seconds: float = Field(
         default=30.0,
         ge=0,
@@ -308,7 +352,7 @@ class Settings(BaseSettings):
             parse_routes(value)
         return value
 
-    @field_validator("retry_cron", "janitor_cron")
+    @field_validator("retry_cron", "janitor_cron", "release_cron")
     @classmethod
     def _cron_can_be_read(cls, value: str) -> str:
         from dagster._utils.schedules import is_valid_cron_string

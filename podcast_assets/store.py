@@ -254,6 +254,11 @@ def checkpoints_key(stage: str, batch: str) -> str:
     return f"checkpoints/{stage}/{batch}"
 
 
+def encoded_key(stage: str, batch: str, episode_id: str, fingerprint: str) -> str:
+    """Key of what a stage encoded of an episode, beside the checkpoint that speaks of it."""
+    return f"{checkpoints_key(stage, batch)}/{episode_id}-{fingerprint}.encoded"
+
+
 def working_key(sha256: str, separated: str | None = None) -> str:
     """Key of the working audio of an original; `separated` tells apart what different separators leave of it."""
     return f"audio/working/{sha256[:2]}/{sha256}{f'-{separated}' if separated else ''}.flac"

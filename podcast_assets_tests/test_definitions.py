@@ -44,15 +44,16 @@ def test_definitions_load_where_no_ml_package_is_installed() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assets, engines = map(int, result.stdout.split())
-    assert assets == 5
+    assert assets == 6
     assert engines >= 4
 
 
 def test_every_asset_has_its_table_stage_and_checks() -> None:
     graph = build_definitions().resolve_asset_graph()
-    names = {key.to_user_string() for key in graph.materializable_asset_keys}
+    partitioned = [key for key in graph.materializable_asset_keys if graph.get(key).is_partitioned]
+    names = {key.to_user_string() for key in partitioned}
     assert names == set(ASSETS) == set(STAGES) == set(SPECS)
-    for key in graph.materializable_asset_keys:
+    for key in partitioned:
         node = graph.get(key)
         assert node.description
         assert node.owners
@@ -69,6 +70,16 @@ def test_the_gpu_pool_binds_gpu_assets_only() -> None:
     pools = {key.to_user_string(): graph.get(key).pools for key in graph.materializable_asset_keys}
     assert {name for name, pool in pools.items() if pool == {"gpu"}} == {"diarized_segments", "transcripts"}
     assert all(not pool for name, pool in pools.items() if name in ("raw_audio", "hf_shards"))
+
+
+def test_releases_go_one_at_a_time_and_in_no_batch() -> None:
+    definitions = build_definitions()
+    graph = definitions.resolve_asset_graph()
+    dataset = graph.get(dg.AssetKey("hf_dataset"))
+    assert dataset.pools == {"release"} and not dataset.is_partitioned
+    assert dataset.parent_keys == {dg.AssetKey("hf_shards")}
+    assert "hf_dataset" not in {n.name for n in definitions.resolve_job_def("podcast_dataset").nodes}
+    assert {n.name for n in definitions.resolve_job_def("release_dataset").nodes} == {"hf_dataset"}
 
 
 def test_the_instance_file_is_one_that_dagster_takes(tmp_path: Path) -> None:

@@ -73,6 +73,17 @@ def test_checkpoints_of_a_committed_stage_go_and_unfinished_work_stays(store: St
     assert (freed.files["checkpoints"], freed.bytes, freed.in_use) == (2, 20, set())
 
 
+def test_what_a_stage_encoded_is_kept_as_long_as_the_checkpoint_that_speaks_of_it(
+    store: Store, put: Put, scratch: Path
+) -> None:
+    commit_batch(store, "done")
+    gone = [put(f"checkpoints/package/{place}.encoded") for place in (f"done/x-{A}", f"begun/x-{A}")]
+    kept = [put(f"checkpoints/package/begun/x-{B}.{kind}", OLD + n) for n, kind in enumerate(("encoded", "parquet"), 1)]
+    sweep(store, before=BEFORE, scratch=scratch)
+    assert not any(path.exists() for path in gone)
+    assert all(path.exists() for path in kept)
+
+
 def test_a_batch_that_a_run_has_is_left_alone(store: Store, put: Put, scratch: Path) -> None:
     paths = {}
     for batch in ("locked", "queued", "free"):

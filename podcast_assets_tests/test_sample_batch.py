@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from podcast_assets.assets.earlier import kept_earlier
+from podcast_assets.dataset import transcript
 from podcast_assets.dataset.features import features
 from podcast_assets.demo.evaluate import evaluate
 from podcast_assets.schema import ASSETS, schema
@@ -89,6 +90,8 @@ def test_people_can_read_the_transcripts(sample_run: SampleRun) -> None:
         assert "**SPEAKER_00** [0:0" in text
         assert "**SPEAKER_01** [0:" in text
         assert "demonstration model" in text
+        for suffix in transcript.FORMATS:
+            assert sample_run.store.path(transcript_key("sample", row["episode_id"], suffix)).stat().st_size > 100
         data = json.loads(sample_run.store.path(transcript_key("sample", row["episode_id"], "json")).read_text())
         assert data["speakers"] == ["SPEAKER_00", "SPEAKER_01"]
         assert data["segments"][0]["words"][0]["start"] >= data["segments"][0]["start"] - 0.001

@@ -11,8 +11,10 @@ from podcast_assets.assets.batches import (
     materialize_batches,
     upstream,
 )
+from podcast_assets.assets.episode_grain import audio_form, encoded, episode_grain, read_back_differs
 from podcast_assets.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.assets.quality_scores import quality_scores
+from podcast_assets.audio.form import AudioForm
 from podcast_assets.checks import Verdict, accounted, no_failures
 from podcast_assets.dataset import sealing
 from podcast_assets.resources import PipelineResource, StoreResource
@@ -35,17 +37,18 @@ def hf_shards(
 ) -> dg.MaterializeResult:
     """One row per sample of the sealed WebDataset shards: where it lies, its hashes, its text, scores and policy.
 
-    Shards hold every scored segment; `keep` and `reject_reasons` are columns, so another policy seals nothing anew.
+    Shards hold every scored segment; `keep` and `reject_reasons` are columns, so another policy seals nothing anew. Where it is
+    asked for, whole episodes are sealed beside them.
     """
     room, settings = store.get(), pipeline.settings()
-    stage = Package(room, settings.shard_codec, settings.shard_rate)
 
     def work(batch: str) -> BatchResult:
+        stage = Package(room, batch, audio_form(settings))
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
         scored = upstream(room, "quality_scores", batch)
         content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
         content = content.join(scored.rows.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-        todo = _episodes(audio, content, list(scored.fingerprints), settings)
+        todo = _episodes(audio, content, list(scored.fingerprints), stage.form)
         before = Committed.read(room, "hf_shards", batch)
         places = _sealed_before(room, batch, stage, todo, content, before, settings)
         if places is not None:
@@ -55,17 +58,27 @@ def hf_shards(
             run = do_stage(context, settings, stage, batch, todo, room)
             provenance, failures = run.provenance, run.failures
             version = sealing.content_version(_fingerprints(provenance), content, settings.shard_bytes)
-            encoded = (sealing.Encoded(run.rows(e), f) for e, f in _fingerprints(provenance).items())
             places = sealing.seal_batch(
-                room, batch, version, content, encoded, suffix=stage.codec, shard_bytes=settings.shard_bytes
+                room,
+                batch,
+                version,
+                content,
+                encoded(run),
+                suffix=settings.shard_codec,
+                shard_bytes=settings.shard_bytes,
             )
         rows = sealing.shards_table(places, content, scored.rows)
+        checkpoints = Checkpoints(room, stage.name, batch, stage.columns)
         wrong = sealing.wrong_shards(room, batch, rows) if run else []
         if wrong:
-            raise OSError(f"batch {batch}: shards read back differ from what was written: {'; '.join(wrong)}")
+            checkpoints.remove()  # the harm may have been done to what was encoded
+            raise OSError(read_back_differs(batch, wrong))
+        whole = episode_grain(
+            context, room, settings, batch, audio, content, run_episodes=list(_fingerprints(provenance))
+        )
         commit(room, "hf_shards", batch, rows, provenance, failures)
-        Checkpoints(room, stage.name, batch, stage.columns).remove()
-        sealing.remove_other_versions(room, batch, [version])
+        checkpoints.remove()
+        sealing.remove_other_versions(room, batch, [version, *sealing.versions(rows), *whole.versions])
         shards = sealing.shard_list(rows)
         kept = rows.filter("keep")
         return BatchResult(
@@ -76,6 +89,7 @@ def hf_shards(
                 "hours": round(float(rows["duration"].sum()) / 3600, 4),
                 "hours_kept": round(float(kept["duration"].sum()) / 3600, 4),
                 "folder": str(room.path(sealed_key(batch, version))),
+                **whole.facts,
                 "shards": preview(shards, ["shard", "sha256", "samples", "hours"], rows=50),
                 "index": preview(rows, ["segment_id", "shard", "audio_offset", "audio_size", "keep"]),
                 "durations": picture(
@@ -105,7 +119,7 @@ def hf_shards(
     return materialize_batches(context, store, work)
 
 
-def _episodes(audio: pl.DataFrame, content: pl.DataFrame, scored: list[str], settings: Settings) -> list[Episode]:
+def _episodes(audio: pl.DataFrame, content: pl.DataFrame, scored: list[str], form: AudioForm) -> list[Episode]:
     """Work items of the episodes that were scored and have segments."""
     samples = by_episode(content.drop("overlap", "degraded", "split"))
     return episodes(
@@ -113,8 +127,8 @@ def _episodes(audio: pl.DataFrame, content: pl.DataFrame, scored: list[str], set
         lambda row: {
             "original": row["original"],
             "sample_rate": row["sample_rate"],
-            "codec": settings.shard_codec,
-            "rate": settings.shard_rate,
+            "channels": row["channels"],
+            "form": form.parts(),
             "samples": samples[row["episode_id"]],
         },
     )

@@ -9,10 +9,12 @@ from podcast_assets import plots
 from podcast_assets.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, spaced
 from podcast_assets.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.checks import durations_agree, files_accounted, metadata_coverage, no_failures
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.intake import duplicates, fingerprints, metadata, near_duplicates
 from podcast_assets.intake.arrivals import Arrival, default_language, find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.limits import Limits
+from podcast_assets.intake.refusing import refuse_files
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.settings import Settings
@@ -49,8 +51,9 @@ def raw_audio(
         arrival = find_arrival(room, batch)
         fetched = _fetch(context, room, arrival, settings) if arrival.is_list else None
         unpacked = fetched.unpacked if fetched else unpack(room, arrival, limits=limits, key=settings.meta_key)
-        found = recordings(unpacked.files, unpacked.identities)
         joined = fetched.metadata if fetched else metadata.join([f.name for f in unpacked.files], unpacked.metadata)
+        refuse_files(room, Refusals.of(room), unpacked, joined)
+        found = recordings(unpacked.files, unpacked.identities)
         unpacked.broken.update(joined.broken)
         before = Committed.read(room, "raw_audio", batch).table
         run = do_stage(

@@ -47,7 +47,7 @@ def transcripts(
 ) -> dg.MaterializeResult:
     """One row per segment: its text, words with times, language, and what the recognizer thought of it.
 
-    Beside the table, a Markdown and a JSON transcript of every episode.
+    Beside the table, the transcript of every episode as Markdown, JSON, SRT, VTT, TXT and RTTM.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Transcribe(room, profile.transcriber)
@@ -157,18 +157,15 @@ def write_transcripts(
     done: list[str],
     note: str | None,
 ) -> int:
-    """Write the Markdown and JSON transcript of every episode that is done; gives the number of files."""
+    """Write the transcript of every episode that is done in every format; gives the number of files."""
     columns = [c for c in schema(SEGMENTS).names() if c not in rows.columns]
     spoken_rows = rows.join(segments.select("segment_id", *columns), on="segment_id", how="left", maintain_order="left")
     texts = by_episode(spoken_rows)
     for episode in raw_audio.filter(pl.col("episode_id").is_in(done)).iter_rows(named=True):
         spoken = texts[episode["episode_id"]].to_dicts() if episode["episode_id"] in texts else []
-        for suffix, content in (
-            ("md", transcript.markdown(episode, spoken, note=note)),
-            ("json", transcript.as_json(episode, spoken)),
-        ):
+        for suffix, content in transcript.render(episode, spoken, note=note).items():
             store.write(transcript_key(batch, episode["episode_id"], suffix), content.encode())
-    written = {f"{episode}.{suffix}" for episode in done for suffix in ("md", "json")}
+    written = {f"{episode}.{suffix}" for episode in done for suffix in transcript.FORMATS}
     for name in store.names(f"transcripts/{batch}").difference(written) if done else ():
         store.remove(f"transcripts/{batch}/{name}")  # of an episode that has left the batch, or fails now
     return len(written)

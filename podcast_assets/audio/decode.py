@@ -57,15 +57,15 @@ def to_mono(block: Planar) -> npt.NDArray[np.float32]:
 
 
 def resample(
-    blocks: Iterable[npt.NDArray[np.float32]], source_rate: int, rate: int
+    blocks: Iterable[npt.NDArray[np.float32]], source_rate: int, rate: int, channels: int = 1
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Mono blocks of shape (n,) brought from one rate to another (libsoxr, high quality), as if they were one."""
+    """Blocks of shape (n,), or (n, channels), brought from one rate to another (libsoxr, high quality), as if they were one."""
     if source_rate == rate:
         yield from blocks
         return
     import soxr
 
-    stream = soxr.ResampleStream(source_rate, rate, 1, dtype="float32")
+    stream = soxr.ResampleStream(source_rate, rate, channels, dtype="float32")
     for block in blocks:
         yield stream.resample_chunk(np.ascontiguousarray(block))
-    yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+    yield stream.resample_chunk(np.empty(0 if channels == 1 else (0, channels), np.float32), last=True)

@@ -15,7 +15,15 @@ OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 """Hz that MPEG-1, MPEG-2 and MPEG-2.5 layer III know."""
 
-_BIT_RATES = {"opus": 32_000, "mp3": 64_000}  # bit/s per channel
+BIT_RATES = {"opus": 32_000, "mp3": 64_000}
+"""bit/s per channel."""
+BITEXACT_MUXER = {"fflags": "+bitexact"}
+"""Without it, Ogg gets a random serial number, and both containers name the library's version."""
+BITEXACT_ENCODER = {
+    "opus": {"flags": "+bitexact", "compression_level": "5"},  # of 10; 10 takes three to four times as long
+    "mp3": {"flags": "+bitexact"},
+}
+"""Options of the encoders."""
 
 
 def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *, bit_rate: int | None = None) -> bytes:
@@ -47,7 +55,7 @@ def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *
         import soxr
 
         samples, rate = soxr.resample(samples, rate, 48_000), 48_000
-    return _lossy(samples, rate, codec, bit_rate or channels * _BIT_RATES[codec])
+    return _lossy(samples, rate, codec, bit_rate or channels * BIT_RATES[codec])
 
 
 def _lossless(samples: npt.NDArray[np.float32], rate: int, codec: str) -> bytes:
@@ -63,15 +71,13 @@ def _lossy(samples: npt.NDArray[np.float32], rate: int, codec: str, bit_rate: in
 
     layout = "mono" if samples.ndim == 1 or samples.shape[1] == 1 else "stereo"
     encoder, container_format = ("libopus", "ogg") if codec == "opus" else ("libmp3lame", "mp3")
-    # without bitexact, Ogg gets a random serial number and both name the library's version
-    muxing, encoding = {"fflags": "+bitexact"}, {"flags": "+bitexact"}
+    muxing = dict(BITEXACT_MUXER)
     if codec == "opus":
-        encoding["compression_level"] = "5"  # of 10; 10 takes three to four times as long
         # libavformat reads 6.5 ms too much from a single page of Ogg (1 s by default): make short audio two
         muxing["page_duration"] = str(min(1_000_000, len(samples) * 500_000 // rate))  # microseconds
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container_format, options=muxing) as container:
-        stream = container.add_stream(encoder, rate=rate, layout=layout, options=encoding)
+        stream = container.add_stream(encoder, rate=rate, layout=layout, options=BITEXACT_ENCODER[codec])
         stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(to_int16(samples).reshape(1, -1), format="s16", layout=layout)
         frame.sample_rate = rate

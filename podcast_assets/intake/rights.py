@@ -1,7 +1,11 @@
-"""The rights ledger: what publishers said of each episode, and when. Files are only added: nothing that was noted is lost."""
+"""The rights ledger: what publishers said of each episode, and when. Files are only added: nothing that was noted is lost.
+
+But for a takedown: then what describes the episode goes, and what was said of its rights stays, as it is what we took it by.
+"""
 
 import datetime
 import hashlib
+from collections.abc import Collection
 
 import polars as pl
 
@@ -12,6 +16,8 @@ from podcast_assets.store import Store
 FOLDER = "rights"
 _SAID = [c for c in RIGHTS if c not in ("observed_at", "source", "title", "podcast")]
 """What makes a new row when it changes."""
+DESCRIBING = ("title", "source")
+"""What a takedown leaves empty."""
 
 
 def podcast_key(podcast_guid: str) -> str:
@@ -55,6 +61,38 @@ def ledger(store: Store) -> pl.DataFrame:
 def history(store: Store, podcast_guid: str) -> pl.DataFrame:
     """All that was ever noted of a podcast's episodes, in order of time."""
     return _read(store, f"{FOLDER}/{podcast_key(podcast_guid)}")
+
+
+def forget(store: Store, episodes: Collection[str], reason: str, at: datetime.datetime) -> int:
+    """Empty what describes some episodes, in every row, and note that they were taken down; gives how many are in the ledger.
+
+    Args:
+        store: with the ledger.
+        episodes: ids.
+        reason: that is noted.
+        at: when.
+    """
+    ours = pl.col("episode_id").is_in(list(episodes))
+    forgotten = 0
+    for podcast in sorted(store.names(FOLDER)):
+        folder = f"{FOLDER}/{podcast}"
+        rows = _read(store, folder).filter(ours)
+        if rows.is_empty():
+            continue
+        for name in sorted(n for n in store.names(folder) if n.endswith(".parquet")):
+            table = store.read_table(f"{folder}/{name}", RIGHTS)
+            if table is not None and table.filter(ours, pl.any_horizontal(pl.col(DESCRIBING).is_not_null())).height:
+                emptied = [pl.when(~ours).then(pl.col(c)).alias(c) for c in DESCRIBING]
+                store.write_table(f"{folder}/{name}", table.with_columns(emptied))
+        last = _latest(rows).with_columns(
+            taken=pl.lit(False),
+            reason=pl.lit(reason),
+            observed_at=pl.lit(at).cast(pl.Datetime("us", "UTC")),
+            **{c: pl.lit(None, pl.String) for c in DESCRIBING},
+        )
+        note(store, rows["podcast_guid"][0], last.select(RIGHTS.keys()))
+        forgotten += last.height
+    return forgotten
 
 
 def _read(store: Store, folder: str) -> pl.DataFrame:

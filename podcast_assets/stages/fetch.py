@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.errors import BadInput, store_trouble
 from podcast_assets.fingerprint import fingerprint
 from podcast_assets.intake.arrivals import INCOMING, Arrival
@@ -28,6 +29,7 @@ from podcast_assets.intake.names import episode_id
 from podcast_assets.intake.partial import Partial
 from podcast_assets.intake.politeness import Hosts
 from podcast_assets.intake.references import LARGEST, keep_references
+from podcast_assets.intake.refusing import refused_link
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES, SourceFile, Unpacked
 from podcast_assets.intake.urls import shown, url_key
 from podcast_assets.intake.web import Transient, Web
@@ -103,16 +105,23 @@ def fetch(
     name = arrival.files[0].key
     found = read_list(name, store.read(f"{INCOMING}/{name}"))
     work = _Work(store, arrival.batch, settings, web_of(settings), limits_of(settings))
+    refusals = Refusals.of(store)
+    refused = {link.source: (link, why) for link in found.links if (why := refused_link(refusals, link))}
+    links = [link for link in found.links if link.source not in refused]
     result = Fetched(
         Unpacked(
-            skipped=found.skipped | dict.fromkeys((f.key for f in arrival.metadata), _OWN_METADATA), broken=found.broken
+            skipped=found.skipped
+            | dict.fromkeys((f.key for f in arrival.metadata), _OWN_METADATA)
+            | {source: why for source, (_, why) in refused.items()},
+            broken=found.broken,
+            identities={source: link.failed_id for source, (link, _) in refused.items()},
         ),
-        Joined({link.source: described(link.row) for link in found.links}, [], [], [], []),
+        Joined({link.source: described(link.row) for link in links}, [], [], [], []),
         table([], FAILURES),
     )
     failures: dict[str, dict[str, Any]] = {}
     todo = []
-    for link in found.links:
+    for link in links:
         before = committed.get(link.failed_id)
         if before and _for_good(before, link) and not settings.retry_permanent:
             failures[link.source] = dict(before)
@@ -130,13 +139,13 @@ def fetch(
         result.unpacked.files.append(SourceFile(link.source, download.stored))
         if download.earlier:
             result.unpacked.earlier[link.source] = list(download.earlier)
-    order = [link.source for link in found.links if link.source in failures]
+    order = [link.source for link in links if link.source in failures]
     for source in order:
         result.unpacked.broken[source] = failures[source]["message"]
         result.unpacked.identities[source] = failures[source]["episode_id"]
     result.failures = table([failures[source] for source in order], FAILURES)
     passing = [f for f in failures.values() if not f["permanent"]]
-    if not result.unpacked.files and len(passing) == len(found.links) > 1:
+    if not result.unpacked.files and len(passing) == len(links) > 1:
         raise NothingDone(
             f"{arrival.batch}: {STAGE}: none of {len(passing)} links could be downloaded, and not because of them; nothing is "
             f"committed. The last: {passing[-1]['message']}. Mend that, then materialize again."

@@ -2,17 +2,20 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import polars as pl
 
+from podcast_assets.dataset.members import MEMBERS, MembersWriter
 from podcast_assets.engines import Engine
 from podcast_assets.schema import Columns
-from podcast_assets.stages.stage import Episode, OneByOne
-from podcast_assets.store import Store
+from podcast_assets.stages.stage import Episode, OneByOne, stage_fingerprint
+from podcast_assets.store import Store, encoded_key
 
 if TYPE_CHECKING:
-    from podcast_assets.audio.encode import Codec
+    from podcast_assets.audio.form import AudioForm
 
 SAMPLE_VERSION = 1
 """Version of the keys of a sample's JSON, its `v`."""
@@ -20,20 +23,14 @@ SAMPLE_VERSION = 1
 
 @dataclass(frozen=True)
 class Package(OneByOne):
-    """Original and all that is known of its segments → two members per segment: JSON and audio."""
+    """Original and all that is known of its segments → two members per segment, JSON and audio, in one file per episode."""
 
     store: Store
-    codec: "Codec"
-    rate: int
-    """Highest sample rate, Hz."""
+    batch: str
+    form: "AudioForm"
     name: ClassVar[str] = "package"
-    version: ClassVar[str] = "1"
-    columns: ClassVar[Columns] = {
-        "segment_id": (pl.String, "sample key"),
-        "sample_rate": (pl.Int32, "Hz"),
-        "json": (pl.Binary, "JSON member"),
-        "audio": (pl.Binary, "audio member"),
-    }
+    version: ClassVar[str] = "2"
+    columns: ClassVar[Columns] = MEMBERS
     asset: ClassVar[str] = "hf_shards"
 
     @property
@@ -45,8 +42,8 @@ class Package(OneByOne):
         """Nothing to load."""
 
     def outputs(self, episode: Episode) -> list[str]:
-        """None."""
-        return []
+        """The file of members. It lies among the checkpoints, and goes with them."""
+        return [encoded_key(self.name, self.batch, episode.episode_id, stage_fingerprint(self, episode))]
 
     def prepare(self, episode: Episode) -> pl.DataFrame:
         """Decode once, cut, encode; in the prefetch threads, because decoder and encoder release the interpreter's lock."""
@@ -54,35 +51,34 @@ class Package(OneByOne):
         from podcast_assets.audio.encode import encode
 
         samples: pl.DataFrame = episode.inputs["samples"]
-        rate = shard_rate(self.codec, self.rate, int(episode.inputs["sample_rate"]))
+        rate = self.form.rate_of(int(episode.inputs["sample_rate"]))
+        channels = self.form.channels_of(int(episode.inputs["channels"]))
         spans = list(samples.select("start", "end").iter_rows())
-        rows = []
-        with self.store.local_copy(str(episode.inputs["original"])) as original:
-            for sample, audio in zip(
-                samples.iter_rows(named=True), cut_segments(original, spans, rate=rate), strict=True
-            ):
-                rows.append(
-                    {
-                        "segment_id": sample["segment_id"],
-                        "sample_rate": rate,
-                        "json": sample_json(sample, rate),
-                        "audio": encode(audio, rate, self.codec),
-                    }
-                )
-        return pl.DataFrame(rows, schema={k: v for k, (v, _) in self.columns.items()})
+        (target,) = self.outputs(episode)
+        with self.store.local_copy(str(episode.inputs["original"])) as original, self.store.writing(target) as file:
+            gain = np.float32(gain_of(original, self.form, channels))
+            members = MembersWriter(file)
+            cut = cut_segments(original, spans, rate=rate, mono=channels == 1)
+            for sample, audio in zip(samples.iter_rows(named=True), cut, strict=True):
+                encoded = encode(audio if gain == 1 else audio * gain, rate, self.form.codec)
+                members.add(sample["segment_id"], sample_json(sample, rate), encoded, rate=rate, channels=channels)
+        return members.rows()
 
     def process(self, worker: None, episode: Episode, prepared: pl.DataFrame) -> pl.DataFrame:
         """What `prepare` made."""
         return prepared
 
 
-def shard_rate(codec: str, highest: int, source: int) -> int:
-    """Sample rate in the shards, Hz: that of the source where it may be, never more, and one that the codec knows."""
-    from podcast_assets.audio.encode import MP3_RATES, OPUS_RATES
+def gain_of(original: Path, form: "AudioForm", channels: int) -> float:
+    """Factor of an episode's loudness preset. A preset takes a pass over the whole original of its own, before the first cut."""
+    if form.loudness == "none":
+        return 1.0
+    from podcast_assets.audio.decode import to_mono
+    from podcast_assets.audio.loudness import emilia_gain, measure
+    from podcast_assets.audio.reader import open_audio
 
-    limit = min(highest, source)
-    known = {"opus": OPUS_RATES, "mp3": MP3_RATES}.get(codec, (limit,))
-    return max((r for r in known if r <= limit), default=min(known))
+    with open_audio(original) as reader:
+        return emilia_gain(measure(to_mono(b) if channels == 1 else b for b in reader.blocks()))
 
 
 def sample_json(sample: dict[str, Any], rate: int) -> bytes:
@@ -101,4 +97,9 @@ def sample_json(sample: dict[str, Any], rate: int) -> bytes:
         "license": sample["license"],
         "v": SAMPLE_VERSION,
     }
+    return compact_json(content)
+
+
+def compact_json(content: dict[str, Any]) -> bytes:
+    """JSON in UTF-8 without spaces, keys as they come."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

@@ -1,15 +1,30 @@
 """From tables to shards: what is sealed is what the table says, and what was sealed before is known again."""
 
-from collections.abc import Iterator
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from podcast_assets.dataset import sealing
+from podcast_assets.dataset.episode_grain import episode_content, episode_json
+from podcast_assets.dataset.members import MembersWriter
 from podcast_assets.dataset.shards import split_of
-from podcast_assets.schema import HF_SHARDS, QUALITY_SCORES, RAW_AUDIO, SEGMENTS, TRANSCRIPTS, schema, table
-from podcast_assets.stages.package import shard_rate
+from podcast_assets.schema import (
+    EPISODE_SHARDS,
+    HF_SHARDS,
+    QUALITY_SCORES,
+    RAW_AUDIO,
+    SEGMENTS,
+    TRANSCRIPTS,
+    WORDS,
+    schema,
+    table,
+)
+from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.store import Store
 
 EPISODES = ("ep-a", "ep-b")
@@ -28,17 +43,22 @@ def content() -> pl.DataFrame:
     return sealing.sample_content(audio, segments, texts)
 
 
-def encoded(found: pl.DataFrame) -> Iterator[sealing.Encoded]:
-    for episode in EPISODES:
-        ids = found.filter(episode_id=episode)["segment_id"]
-        members = [{"segment_id": i, "sample_rate": 16_000, "json": b"{}", "audio": i.encode() * 50} for i in ids]
-        yield sealing.Encoded(pl.DataFrame(members), f"fingerprint of {episode}")
+def encoded(store: Store, found: pl.DataFrame, episodes: Sequence[str] = EPISODES) -> list[sealing.Encoded]:
+    made = []
+    for episode in episodes:
+        key = f"encoded/{episode}"
+        with store.writing(key) as file:
+            members = MembersWriter(file)
+            for i in found.filter(episode_id=episode)["segment_id"]:
+                members.add(i, json.dumps({"id": i}).encode(), i.encode() * 50, rate=16_000, channels=1)
+        made.append(sealing.Encoded(members.rows(), f"fingerprint of {episode}", key))
+    return made
 
 
 def sealed(store: Store, version: str = "v1") -> tuple[pl.DataFrame, pl.DataFrame]:
     """Content and the table of `hf_shards`."""
     found = content()
-    places = sealing.seal_batch(store, "b", version, found, encoded(found), suffix="flac", shard_bytes=1 << 20)
+    places = sealing.seal_batch(store, "b", version, found, encoded(store, found), suffix="flac", shard_bytes=1 << 20)
     scores = rows(QUALITY_SCORES, *({"segment_id": i, "keep": True} for i in found["segment_id"]))
     return found, sealing.shards_table(places, found, scores)
 
@@ -51,7 +71,7 @@ def store(tmp_path: Path) -> Store:
 def test_every_sample_has_its_place_and_its_content(store: Store) -> None:
     found, written = sealed(store)
     assert written.schema == schema(HF_SHARDS)
-    assert written["segment_id"].to_list() == found["segment_id"].to_list()
+    assert sorted(written["segment_id"]) == sorted(found["segment_id"])
     assert written["degraded"].all()
     assert written["language"].unique().to_list() == ["und"]
     assert sealing.wrong_shards(store, "b", written) == []
@@ -116,19 +136,141 @@ def test_old_versions_go_when_a_new_one_is_committed(store: Store) -> None:
     assert sealing.wrong_shards(store, "b", written) == []
 
 
-@pytest.mark.parametrize(
-    ("codec", "highest", "source", "rate"),
-    [
-        ("flac", 24_000, 44_100, 24_000),
-        ("flac", 24_000, 16_000, 16_000),
-        ("flac", 48_000, 22_050, 22_050),
-        ("opus", 24_000, 22_050, 16_000),
-        ("opus", 48_000, 44_100, 24_000),
-        ("mp3", 24_000, 22_050, 22_050),
-        ("opus", 24_000, 6_000, 8_000),
-    ],
-)
-def test_the_rate_is_one_that_the_codec_knows_and_not_above_the_source(
-    codec: str, highest: int, source: int, rate: int
-) -> None:
-    assert shard_rate(codec, highest, source) == rate
+def many(store: Store, episodes: int = 90, segments: int = 4) -> tuple[pl.DataFrame, list[sealing.Encoded]]:
+    """More episodes than files that are open at once."""
+    names = [f"ep-{n}" for n in range(episodes)]
+    keys = [{"segment_id": f"{e}-{n:09d}", "episode_id": e} for e in names for n in range(segments)]
+    found = pl.DataFrame(keys).with_columns(language=pl.lit("en"), split=pl.lit("train"))
+    return found, encoded(store, found, names)
+
+
+def test_samples_are_shuffled_over_the_batch_and_the_order_is_that_of_their_keys(store: Store) -> None:
+    found, members = many(store)
+    options = {"suffix": "flac", "shard_bytes": 1 << 20}
+    places = sealing.seal_batch(store, "b", "v1", found, members, **options)
+    again = sealing.seal_batch(store, "b", "v2", found, members[::-1], **options)
+    first, second = (store.read(f"sealed/b/{p['shard'][0]}") for p in (places, again))
+    assert first == second, "the order in which episodes come is none of the shards' business"
+    order = [i.rsplit("-", 1)[0] for i in places["segment_id"]]
+    neighbours = sum(a == b for a, b in itertools.pairwise(order))
+    assert neighbours < len(order) / 10
+    assert places.filter(segment_id="ep-7-000000002")["fingerprint"].to_list() == ["fingerprint of ep-7"]
+    for row in places.iter_rows(named=True):
+        audio = first[row["audio_offset"] : row["audio_offset"] + row["audio_size"]]
+        assert audio == row["segment_id"].encode() * 50
+
+
+@pytest.mark.store
+def test_a_bucket_gets_the_same_shards(store: Store, bucket: str) -> None:
+    there = Store.at(bucket)
+    options = {"suffix": "flac", "shard_bytes": 1 << 20}
+    here = sealing.seal_batch(store, "b", "v", *many(store, 5), **options)
+    found, members = many(there, 5)
+    places = sealing.seal_batch(there, "b", "v", found, members, **options)
+    assert places.equals(here)
+    assert there.read(f"sealed/b/{places['shard'][0]}") == store.read(f"sealed/b/{places['shard'][0]}")
+    assert sealing.wrong_shards(there, "b", places) == []
+
+
+def test_memory_does_not_follow_the_batch(store: Store) -> None:
+    """60 MB of members in an order that is not theirs."""
+    import tracemalloc
+
+    with store.writing("encoded/big") as file:
+        members = MembersWriter(file)
+        for n in range(600):
+            members.add(f"ep-{n:09d}", b"{}", bytes([n % 256]) * 100_000, rate=16_000, channels=1)
+    rows = members.rows()
+    found = rows.select("segment_id", episode_id=pl.lit("ep"), language=pl.lit("en"), split=pl.lit("train"))
+    made = [sealing.Encoded(rows, "f", "encoded/big")]
+    tracemalloc.start()
+    sealing.seal_batch(store, "b", "v1", found, made, suffix="flac", shard_bytes=1 << 30)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 6_000_000
+
+
+@pytest.mark.parametrize("harm", ["truncated", "flipped"])
+def test_harm_between_encoding_and_sealing_is_found(store: Store, harm: str) -> None:
+    found, members = content(), encoded(store, content())
+    data = bytearray(store.read(members[0].file))
+    if harm == "flipped":
+        data[-3] ^= 1
+    store.write(members[0].file, bytes(data if harm == "flipped" else data[:-3]))
+    options = {"suffix": "flac", "shard_bytes": 1 << 20}
+    if harm == "truncated":
+        with pytest.raises(EOFError, match="ep-a is cut off"):
+            sealing.seal_batch(store, "b", "v1", found, members, **options)
+        assert not store.names("sealed/b/v1/data/und/train"), "no shard appears"
+        return
+    places = sealing.seal_batch(store, "b", "v1", found, members, **options)
+    assert "not those of the table" in sealing.wrong_shards(store, "b", places)[0]
+
+
+def test_one_whole_sample_per_episode(store: Store) -> None:
+    found = content()
+    about = rows(RAW_AUDIO, *({"episode_id": e, "duration": 9.0, "title": e.upper()} for e in EPISODES))
+    whole = episode_content(about, found)
+    made = []
+    for episode in EPISODES:
+        audio = episode.encode() * 500_000
+        store.write(f"encoded/{episode}", audio)
+        row = {
+            "episode_id": episode,
+            "sample_rate": 24_000,
+            "channels": 2,
+            "json": b"{}",
+            "json_sha256": hashlib.sha256(b"{}").hexdigest(),
+            "audio_size": len(audio),
+            "audio_sha256": hashlib.sha256(audio).hexdigest(),
+        }
+        made.append(sealing.Encoded(pl.DataFrame([row]), f"fingerprint of {episode}", f"encoded/{episode}"))
+    places = sealing.seal_episodes(store, "b", "v1", whole, made, suffix="flac", shard_bytes=1 << 20)
+    written = sealing.episodes_table(places, whole)
+    assert written.schema == schema(EPISODE_SHARDS)
+    assert sorted(written["shard"]) == [f"v1/episode_data/und/train/audio_00000{n}.tar" for n in (0, 1)]
+    assert written.select("segments", "speakers", "degraded").unique().rows() == [(3, 1, True)]
+    assert sealing.wrong_shards(store, "b", written, sealing.EPISODES) == []
+    assert sealing.sealed_before(store, "b", "v1", whole, written, sealing.EPISODES) is not None
+
+
+def test_an_episode_speaks_the_language_in_which_most_is_said() -> None:
+    found = pl.DataFrame(
+        {
+            "segment_id": ["a", "b", "c"],
+            "episode_id": ["ep"] * 3,
+            "language": ["de", "en", "de"],
+            "duration": [4.0, 7.0, 4.0],
+            "split": ["train"] * 3,
+            "speaker": ["A", None, "B"],
+            "degraded": [False] * 3,
+        }
+    )
+    whole = episode_content(rows(RAW_AUDIO, {"episode_id": "ep", "duration": 20.0}), found)
+    assert whole.select("language", "speakers", "segments").rows() == [("de", 2, 3)]
+
+
+@pytest.mark.parametrize("rttm", [None, "SPEAKER ep 1 0.500 1.250 <NA> <NA> B <NA> <NA>\n"])
+def test_the_json_of_an_episode_has_every_key_whatever_is_known(rttm: str | None) -> None:
+    samples = pl.DataFrame(
+        {
+            "segment_id": ["x"],
+            "start": [0.0],
+            "end": [2.0],
+            "speaker": ["A"],
+            "text": ["hello"],
+            "language": ["en"],
+            "words": [None],
+        },
+        schema_overrides={"words": WORDS},
+    )
+    about = dict.fromkeys(("episode_id", "podcast_id", "podcast", "title", "duration", "language", "license"))
+    found = json.loads(episode_json(about | {"episode_id": "ep"}, samples, rttm, sample_rate=24_000))
+    empty = json.loads(episode_json(about | {"episode_id": "ep"}, samples.clear(), "", sample_rate=24_000))
+    assert found.keys() == empty.keys()
+    assert found["text"] == "hello"
+    assert found["turns"] == [
+        {"start": 0.0, "end": 2.0, "speaker": "A"} if rttm is None else {"start": 0.5, "end": 1.75, "speaker": "B"}
+    ]
+    assert parse_rttm(found["rttm"])["ep"]
+    assert (empty["turns"], empty["segments"], empty["text"]) == ([], [], "")

@@ -1,25 +1,33 @@
 """Shards: the same samples give the same bytes; what is in them can be read by those who read shards."""
 
+import hashlib
 import io
+import itertools
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from podcast_assets.dataset.shards import Sample, read_back, seal, split_of
+from podcast_assets.dataset.shards import Sample, place_in_shuffle, read_back, seal, split_of
+from podcast_assets.dataset.ustar import END, member
 from podcast_assets.stages.package import sample_json
 from podcast_assets.store import Store
 
 
+def audio(n: int) -> bytes:
+    return bytes([n]) * (700 * n + 1)
+
+
 def samples(count: int = 7, group: str = "data/en/train") -> list[Sample]:
     return [
-        Sample(
+        Sample.of(
             f"ep-{n:012x}-{n * 1000:09d}-{n * 1000 + 900:09d}",
             group,
-            json.dumps({"n": n}).encode(),
-            bytes([n]) * (700 * n + 1),
             "flac",
+            json.dumps({"n": n}).encode(),
+            audio(n),
         )
         for n in range(count)
     ]
@@ -61,24 +69,58 @@ def test_a_new_shard_begins_when_one_is_full(store: Store) -> None:
 def test_the_index_finds_the_audio_and_reading_back_finds_the_index(store: Store) -> None:
     sealed = seal(store, "out", samples(), shard_bytes=1 << 20)
     (data,) = content(store, "out").values()
-    for sample, place in zip(samples(), sealed.placed, strict=True):
-        assert data[place.audio_offset : place.audio_offset + place.audio_size] == sample.audio
+    for n, (sample, place) in enumerate(zip(samples(), sealed.placed, strict=True)):
+        assert data[place.audio_offset : place.audio_offset + place.audio_size] == audio(n)
+        assert data[place.json_offset : place.json_offset + place.json_size] == sample.json
     digest, found = read_back(io.BytesIO(data))
-    assert digest == sealed.shards[0].sha256
-    assert [(p.key, p.audio_offset, p.audio_sha256) for p in found] == [
-        (p.key, p.audio_offset, p.audio_sha256) for p in sealed.placed
+    assert digest == sealed.shards[0].sha256 == hashlib.sha256(data).hexdigest()
+    assert [replace(p, shard=sealed.shards[0].path) for p in found] == sealed.placed
+
+
+def test_audio_that_comes_in_pieces_gives_the_same_bytes(store: Store) -> None:
+    seal(store, "one", samples(), shard_bytes=1 << 20)
+    in_pieces = [
+        replace(s, audio=iter([audio(n)[:300], audio(n)[300:301], audio(n)[301:]])) for n, s in enumerate(samples())
     ]
+    seal(store, "two", in_pieces, shard_bytes=1 << 20)
+    assert content(store, "one") == content(store, "two")
 
 
-@pytest.mark.parametrize("share", [0.3, 0.55, 0.8])
-def test_a_truncated_shard_is_refused(store: Store, share: float) -> None:
-    sealed = seal(store, "out", samples(), shard_bytes=1 << 20)
+def test_audio_that_is_not_as_long_as_it_says_is_refused(store: Store) -> None:
+    first, second = samples(2)
+    with pytest.raises(ValueError, match=r"700 bytes instead of 701"):
+        seal(store, "out", [first, replace(second, audio=(bytes(700),))], shard_bytes=1 << 20)
+    assert content(store, "out") == {}
+
+
+def test_a_group_that_comes_back_is_refused(store: Store) -> None:
+    """It would write the shards of the first stretch again."""
+    with pytest.raises(ValueError, match="one after the other"):
+        seal(store, "out", [*samples(1), *samples(1, "data/de/test"), *samples(1)], shard_bytes=1 << 20)
+
+
+def test_the_shuffle_depends_on_the_keys_alone() -> None:
+    keys = [f"ep-{e}-{n:09d}" for e in range(20) for n in range(50)]
+    order = sorted(keys, key=place_in_shuffle)
+    assert order == sorted({*keys}, key=place_in_shuffle), "whatever order they come in"
+    assert order[:2] == ["ep-4-000000036", "ep-10-000000046"], "another order changes every shard that was ever sealed"
+    same_episode = sum(a.rsplit("-", 1)[0] == b.rsplit("-", 1)[0] for a, b in itertools.pairwise(order))
+    assert same_episode < len(keys) / 10
+
+
+def test_a_shard_that_is_cut_off_anywhere_is_refused(store: Store) -> None:
+    seal(store, "out", samples(), shard_bytes=1 << 20)
     (data,) = content(store, "out").values()
-    try:
-        digest, _ = read_back(io.BytesIO(data[: int(len(data) * share)]))
-    except ValueError:
-        return
-    assert digest != sealed.shards[0].sha256
+    for length in (*range(0, len(data), 512), len(data) - 1):
+        with pytest.raises(ValueError, match=r"truncated|cut off|missing"):
+            read_back(io.BytesIO(data[:length]))
+
+
+def test_members_that_are_no_pairs_are_refused() -> None:
+    for names in (("a.json", "b.flac"), ("a.flac", "a.json"), ("a.json", "a.flac", "b.json")):
+        data = b"".join([*(p for name in names for p in member(name, b"x")), END])
+        with pytest.raises(ValueError, match=r"not a pair|no audio beside"):
+            read_back(io.BytesIO(data))
 
 
 def test_a_failure_in_the_middle_leaves_no_shard(store: Store) -> None:
@@ -93,7 +135,7 @@ def test_a_failure_in_the_middle_leaves_no_shard(store: Store) -> None:
 
 def test_a_dot_in_a_key_is_refused_because_it_merges_samples(store: Store) -> None:
     with pytest.raises(ValueError, match="a dot in the key"):
-        seal(store, "out", [Sample("a.b", "g", b"{}", b"x", "flac")], shard_bytes=1)
+        seal(store, "out", [Sample.of("a.b", "g", "flac", b"{}", b"x")], shard_bytes=1)
 
 
 def test_splits_keep_a_podcast_together_and_are_about_96_2_2() -> None:

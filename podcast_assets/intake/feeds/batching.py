@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING
 from podcast_assets.intake.links import write_list
+from podcast_assets.intake.urls import url_key
 from podcast_assets.schema import PENDING, empty
 from podcast_assets.store import Store
 
@@ -41,6 +43,26 @@ def add(store: Store, rows: pl.DataFrame) -> None:
     fresh = rows.unique("episode_id", keep="first", maintain_order=True).join(before, on="episode_id", how="anti")
     if not fresh.is_empty():
         store.write_table(_KEY, pl.concat([before, fresh]))
+
+
+def drop(store: Store, refusals: Refusals) -> int:
+    """Let go of waiting episodes that were taken down; gives how many."""
+    waiting = pending(store) if refusals else empty(PENDING)
+    refused = [_refused(refusals, *row) for row in waiting.select("episode_id", "row").iter_rows()]
+    if any(refused):
+        store.write_table(_KEY, waiting.filter(~pl.Series(refused, dtype=pl.Boolean)))
+    return sum(refused)
+
+
+def _refused(refusals: Refusals, identity: str, row: str) -> bool:
+    about = json.loads(row)
+    why = refusals.why(
+        episode_id=identity,
+        podcast_id=about.get("podcast_guid"),
+        podcast=about.get("podcast"),
+        url_key=url_key(about["url"]),
+    )
+    return why is not None
 
 
 def seal(store: Store, *, now: datetime.datetime, wait: datetime.timedelta) -> list[str]:

@@ -10,13 +10,14 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import Refusals
 from podcast_assets.intake import rights
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.feed import Feed, Item
 from podcast_assets.intake.feeds.poll import Look, look
 from podcast_assets.intake.feeds.subscriptions import Subscription, Subscriptions, name_of
 from podcast_assets.intake.languages import language_code
-from podcast_assets.intake.urls import shown
+from podcast_assets.intake.urls import shown, url_key
 from podcast_assets.intake.web import Web
 from podcast_assets.schema import FEED_STATE, PENDING, RIGHTS, empty, table
 from podcast_assets.store import Store
@@ -61,6 +62,8 @@ def follow(store: Store, web: Web, feeds: Subscriptions, how: Following, *, now:
     Raises:
         OSError: the store is full or read-only.
     """
+    refusals = Refusals.of(store)
+    feeds = _followed(feeds, refusals)
     states = states_of(store)
     known = {row["feed"]: row for row in states.iter_rows(named=True)}
     due = sorted(
@@ -76,7 +79,7 @@ def follow(store: Store, web: Web, feeds: Subscriptions, how: Following, *, now:
             result.failed[name_of(subscription)] = found.state["message"]
         if found.feed is not None:
             result.changed += 1
-            rows, new = _judge(store, subscription, found.feed, how, now)
+            rows, new = _judge(store, subscription, found.feed, how, now, refusals)
             noted.append((found.feed.guid, rows))
             waiting += new
     if waiting:
@@ -87,6 +90,7 @@ def follow(store: Store, web: Web, feeds: Subscriptions, how: Following, *, now:
     if result.looked:
         kept = [row for key, row in known.items() if key in feeds.feeds]
         store.write_table(_KEY, table(kept, FEED_STATE))
+    batching.drop(store, refusals)
     result.batches = batching.seal(store, now=now, wait=how.wait)
     result.next_due = _next(store, feeds, known, how)
     return result
@@ -123,8 +127,14 @@ def _looks(
                 yield subscription, found
 
 
+def _followed(feeds: Subscriptions, refusals: Refusals) -> Subscriptions:
+    """The feeds without those that were taken down: nobody asks for them again."""
+    kept = {key: s for key, s in feeds.feeds.items() if not refusals.why(url_key=key)}
+    return Subscriptions(kept, feeds.troubles, feeds.signature)
+
+
 def _judge(
-    store: Store, subscription: Subscription, feed: Feed, how: Following, now: datetime.datetime
+    store: Store, subscription: Subscription, feed: Feed, how: Following, now: datetime.datetime, refusals: Refusals
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The ledger's rows of a feed's episodes, and those of them that are to be taken now."""
     taken = set(rights.latest(store, feed.guid).filter("taken")["episode_id"])
@@ -133,9 +143,15 @@ def _judge(
     for item in sorted(feed.items, key=_age, reverse=True)[:newest]:
         identity = feed.episode_id(item)
         blocked = item.rights.blocked and not subscription.take_blocked
+        refused = refusals.why(episode_id=identity, podcast_id=feed.guid, podcast=feed.title, url_key=url_key(item.url))
+        if refused:
+            # what was taken down is known by its ids alone
+            ledger.append(_noted(subscription, feed, item, now, why_not=refused) | dict.fromkeys(rights.DESCRIBING))
+            continue
         if identity not in taken and not blocked:
             new.append(_waiting(subscription, feed, item, now))
-        ledger.append(_noted(subscription, feed, item, now, taken=identity in taken or not blocked))
+        why_not = None if identity in taken or not blocked else _BLOCKED
+        ledger.append(_noted(subscription, feed, item, now, why_not=why_not))
     return table(ledger, RIGHTS), new
 
 
@@ -157,7 +173,7 @@ def _waiting(subscription: Subscription, feed: Feed, item: Item, now: datetime.d
 
 
 def _noted(
-    subscription: Subscription, feed: Feed, item: Item, now: datetime.datetime, *, taken: bool
+    subscription: Subscription, feed: Feed, item: Item, now: datetime.datetime, *, why_not: str | None
 ) -> dict[str, Any]:
     said = item.rights
     return {
@@ -175,8 +191,8 @@ def _noted(
         "locked": said.locked,
         "blocked": said.blocked,
         "explicit": said.explicit,
-        "taken": taken,
-        "reason": None if taken else _BLOCKED,
+        "taken": why_not is None,
+        "reason": why_not,
         "observed_at": now,
     }
 

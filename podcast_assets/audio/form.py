@@ -1,0 +1,48 @@
+"""The form that audio has in shards: what is made of a source's rate, channels and level."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from podcast_assets.audio.encode import MP3_RATES, OPUS_RATES, Codec
+from podcast_assets.audio.loudness import Loudness
+
+Channels = Literal["mono", "source"]
+
+AS_THEY_ARE: dict[str, tuple[str, str]] = {
+    "mp3": ("mp3", "mp3"),
+    "ogg": ("opus", "opus"),
+    "flac": ("flac", "flac"),
+    "wav": ("pcm_s16le", "wav"),
+}
+"""Container → codec and the form that such a file already has. libavformat's and libavcodec's names; `mp3float` is MP3 too."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioForm:
+    """How audio is written into shards."""
+
+    codec: Codec = "flac"
+    rate: int = 24_000
+    """Highest sample rate, Hz."""
+    channels: Channels = "mono"
+    loudness: Loudness = "none"
+
+    def rate_of(self, source_rate: int) -> int:
+        """Sample rate, Hz: that of the source where it may be, never more, and one that the codec knows."""
+        limit = min(self.rate, source_rate)
+        known = {"opus": OPUS_RATES, "mp3": MP3_RATES}.get(self.codec, (limit,))
+        return max((r for r in known if r <= limit), default=min(known))
+
+    def channels_of(self, source_channels: int) -> int:
+        """Channels: one or two. Surround sound becomes one, as lossy codecs take two at most and readers expect no more."""
+        return source_channels if self.channels == "source" and source_channels <= 2 else 1
+
+    def takes_as_is(self, container: str, codec: str, rate: int, channels: int) -> bool:
+        """Whether a file of this kind has the form already, so that its very bytes can be taken and nothing is lost again."""
+        kind, form = AS_THEY_ARE.get(container, ("", ""))
+        same = form == self.codec and codec.removesuffix("float") == kind
+        return same and self.loudness == "none" and rate <= self.rate and channels == self.channels_of(channels)
+
+    def parts(self) -> dict[str, Any]:
+        """For fingerprints."""
+        return asdict(self)

@@ -1,0 +1,229 @@
+"""The text of a card: what is in the dataset, how it was made, what is not in it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.dataset.card.facts import DatasetFacts
+from podcast_assets.dataset.card.header import SPLITS, named
+from podcast_assets.dataset.published import EPISODES, SEGMENTS
+from podcast_assets.dataset.transcript.pages import plain
+from podcast_assets.schema import HF_SHARDS
+
+MOST = 40
+"""Rows of a table; the rest is told in one line."""
+
+
+def summary(about: DatasetFacts) -> str:
+    """The dataset in two sentences."""
+    rows = about.metadata
+    languages = named(rows["language"])
+    parts = [
+        f"{_hours(rows)} of speech from podcasts in {rows.height:,} segments",
+        f"of {about.episodes.height:,} episodes in {', '.join(languages) or 'no language'}",
+    ]
+    kept = rows.filter(pl.col("keep").fill_null(False))
+    text = (
+        f"{' '.join(parts)}: each with its audio ({about.codec}, at most {about.sample_rate / 1000:g} kHz), its text with times "
+        "of words, its speaker, and scores of its quality. "
+        f"The policy {code(about.policy)} keeps {_hours(kept)} of it (column `keep`); "
+    )
+    if kept.height == rows.height:
+        return text + "only those segments are here.\n"
+    return text + "the other segments are here too, with the reasons why not.\n"
+
+
+def contents(about: DatasetFacts) -> str:
+    """Samples and hours by language and split, and what lies where."""
+    found = (
+        about.metadata.group_by("language", "split")
+        .agg(
+            episodes=pl.col("episode_id").n_unique(),
+            speakers=pl.struct("episode_id", "speaker").filter(pl.col("speaker").is_not_null()).n_unique(),
+            segments=pl.len(),
+            hours=pl.col("duration").sum() / 3600,
+            kept=pl.col("duration").filter(pl.col("keep").fill_null(False)).sum() / 3600,
+        )
+        .sort("language", pl.col("split").replace_strict(dict(zip(SPLITS, range(3), strict=True)), default=9))
+    )
+    table = _table(
+        ("language", "split", "episodes", "voices in episodes", "segments", "hours", "of them kept"),
+        [
+            (
+                r["language"],
+                r["split"],
+                f"{r['episodes']:,}",
+                f"{r['speakers']:,}",
+                f"{r['segments']:,}",
+                _two(r["hours"]),
+                _two(r["kept"]),
+            )
+            for r in found.iter_rows(named=True)
+        ],
+        left=2,
+    )
+    grains = {g: [s for s in about.shards if s.grain == g] for g in about.grains}
+    places = (
+        [
+            f"- `data/<language>/<split>/audio_<n>.tar`: {_shards(grains[SEGMENTS])}; two members per sample, `<key>.json` and "
+            f"`<key>.{about.codec}`."
+        ]
+        if SEGMENTS in grains
+        else []
+    )
+    if EPISODES in grains:
+        places.append(
+            f"- `episode_data/<language>/<split>/audio_<n>.tar`: {_shards(grains[EPISODES])}; whole episodes in the same form, "
+            "with their turns and transcript."
+        )
+    places += [
+        "- `metadata/<language>/<batch>.parquet`: one row per segment with every score, and where it lies in which shard.",
+        "- `episodes/<batch>.parquet`: one row per episode: title, podcast, source, licence, attribution, who speaks when.",
+        "- `shards.jsonl`: every shard with its SHA-256, bytes and samples. `pipeline.json`: what made all this.",
+    ]
+    return "\n".join([table, *places, ""])
+
+
+def scores(about: DatasetFacts) -> str:
+    """What the usual scores are like."""
+    wanted = "duration dnsmos_ovrl dnsmos_sig dnsmos_bak dnsmos_p808 snr_db source_bandwidth_hz loudness_lufs".split()
+    rows = []
+    for column in wanted:
+        values = about.metadata[column].cast(pl.Float64).fill_nan(None).drop_nulls()
+        if values.len():
+            quantiles = (values.quantile(q, "linear") for q in (0.05, 0.25, 0.5, 0.75, 0.95))
+            rows.append((code(column), *(_two(q) for q in quantiles)))
+    return _table(("", "5 %", "25 %", "median", "75 %", "95 %"), rows, left=1) if rows else ""
+
+
+def columns() -> str:
+    """The columns of the metadata."""
+    here = {"shard": "path of the tar in this dataset"}
+    rows = [(code(name), here.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
+    return _table(("column", "what it is"), rows, left=2)
+
+
+def made_with(pipeline: Mapping[str, Any]) -> str:
+    """Engines and settings, in the words of `pipeline.json`."""
+    engines = sorted(
+        {
+            (
+                str(e.get("stage") or ""),
+                str(e.get("engine") or "(no engine)"),
+                "" if e.get("made_with") is None else code(e["made_with"]),
+            )
+            for e in dict(pipeline.get("engines") or {}).values()
+            if isinstance(e, Mapping)
+        }
+    )
+    parts = [_table(("stage", "engine", "version, model and settings"), engines, left=3)] if engines else []
+    if settings := dict(pipeline.get("settings") or {}):
+        parts.append(_table(("setting", "value"), [(code(k), code(v)) for k, v in sorted(settings.items())], left=2))
+    return "\n".join(parts) or "See `pipeline.json`.\n"
+
+
+def not_released(about: DatasetFacts) -> str:
+    """What was left out, and why."""
+    if about.not_released.is_empty():
+        return "Everything that was processed is here.\n"
+    rows = [
+        (r["reason"], f"{r['episodes']:,}", _two(r["hours"]))
+        for r in about.not_released.sort("hours", "reason", descending=[True, False]).iter_rows(named=True)
+    ]
+    return _table(("reason", "episodes", "hours"), rows, left=1)
+
+
+def attribution(about: DatasetFacts) -> str:
+    """Licences, and whom to name."""
+    episodes = _with(about.episodes, "license", "podcast", "attribution", "duration", "title")
+    licences = (
+        episodes.group_by(pl.col("license").fill_null("none declared"))
+        .agg(episodes=pl.len(), hours=pl.col("duration").fill_null(0.0).sum() / 3600)
+        .sort("hours", "license", descending=[True, False])
+    )
+    podcasts = (
+        episodes.group_by("podcast")
+        .agg(
+            licences=pl.col("license").drop_nulls().unique().sort(),
+            episodes=pl.len(),
+            line=pl.col("attribution").drop_nulls().first(),
+        )
+        .sort("episodes", "podcast", descending=[True, False], nulls_last=True)
+    )
+    names = [
+        (
+            p["podcast"] or "(no name)",
+            f"{p['episodes']:,}",
+            ", ".join(p["licences"]),
+            (p["line"] or "") if p["episodes"] == 1 else "",
+        )
+        for p in podcasts.head(MOST).iter_rows(named=True)
+    ]
+    rest = f"\nAnd {podcasts.height - MOST:,} more podcasts.\n" if podcasts.height > MOST else ""
+    return "\n".join(
+        [
+            "Each episode has its own licence and its own line of attribution: columns `license`, `license_url` and "
+            "`attribution` of `episodes/*.parquet`. Whoever uses a segment names the work that it is from.\n",
+            _table(
+                ("licence of the episodes", "episodes", "hours"),
+                [(r["license"], f"{r['episodes']:,}", _two(r["hours"])) for r in licences.iter_rows(named=True)],
+                left=1,
+            ),
+            _table(("podcast", "episodes", "licences", "attribution"), names, left=4) + rest,
+        ]
+    )
+
+
+def _with(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """The frame with all these columns; null where it had none."""
+    kinds = {"duration": pl.Float64}
+    return frame.with_columns(pl.lit(None, kinds.get(n, pl.String)).alias(n) for n in names if n not in frame.columns)
+
+
+def _shards(shards: Sequence[Any]) -> str:
+    samples, size = sum(s.samples for s in shards), sum(s.bytes for s in shards)
+    return f"{samples:,} samples in {len(shards):,} shard{'' if len(shards) == 1 else 's'} ({_bytes(size)})"
+
+
+def _hours(rows: pl.DataFrame) -> str:
+    hours = float(rows["duration"].sum()) / 3600
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+
+
+def _bytes(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def _two(value: float | None) -> str:
+    return "" if value is None else f"{value:,.2f}"
+
+
+class Code(str):
+    """Markdown that is code, and stands as it is."""
+
+    __slots__ = ()
+
+
+def code(value: Any) -> Code:
+    """A value as code; a table's cell cannot hold a bar or a line break, nor code a backtick."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    text = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
+    return Code(f"`{text[:400]}{'…' if len(text) > 400 else ''}`" if text else "")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
+    """A table of Markdown; the columns after the first `left` hold numbers."""
+    lines = [f"| {' | '.join(head)} |", f"|{'|'.join(['---'] * left + ['--:'] * (len(head) - left))}|"]
+    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: str) -> str:
+    """What stands in a cell: names from feeds are data, and show as they are."""
+    return value if isinstance(value, Code) else plain(value)

@@ -1,0 +1,110 @@
+"""What was published and taken down is purged from a repository's history too: a commit takes it out of the head alone.
+
+Which objects have to go is written down in the store before the commit that takes them out (`takedowns/unpurged/…`), and struck off
+when the Hub no longer lists them: a release that is broken off in between is made up for by the next one, changed or not.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from podcast_assets.dataset.published import PublishedShard
+from podcast_assets.dataset.takedown_records import FOLDER, records
+from podcast_assets.store import Store
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+log = logging.getLogger(__name__)
+
+_KIND = "dataset"
+_TABLES = ("metadata", "episodes")
+"""Folders of a dataset with a table per batch."""
+
+
+@dataclass(frozen=True)
+class HistoryPurged:
+    """What a purge did."""
+
+    removed: int
+    """Objects that are gone from all commits."""
+    waiting: int
+    """Objects that have to go, and are still in the head or still listed: the next release tries again."""
+
+
+def taken_down_batches(store: Store) -> set[str]:
+    """Batches that held something that was taken down."""
+    places = records(store)["episodes"].explode().drop_nulls()
+    return {place.split("/", 1)[0] for place in places}
+
+
+def superseded(
+    before: Iterable[PublishedShard], head: Mapping[str, str | None], after: Mapping[str, str], batches: Iterable[str]
+) -> set[str]:
+    """SHA-256 of published files of some batches that a release replaces or removes; pure.
+
+    Args:
+        before: the shards that are published.
+        head: path → SHA-256 of every file that is published, None where it is not in LFS.
+        after: path → SHA-256 of every file of the release.
+        batches: those that held what was taken down.
+    """
+    ours = set(batches)
+    shards = {shard.path for shard in before if ours & {part.batch for part in shard.parts}}
+    tables = {path for path in head if path.split("/", 1)[0] in _TABLES and PurePosixPath(path).stem in ours}
+    kept = set(after.values())
+    return {sha for path in shards | tables if (sha := head.get(path)) and after.get(path) != sha and sha not in kept}
+
+
+def note_superseded(store: Store, repo: str, objects: Iterable[str]) -> None:
+    """Write down, before the commit, which objects have to go from the history of a repository.
+
+    Args:
+        store: with the records.
+        repo: owner/name, with its endpoint where there are several.
+        objects: SHA-256.
+    """
+    for sha256 in objects:
+        store.write(f"{_folder(repo)}/{sha256}", b"")
+
+
+def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
+    """Delete what was written down from all commits of a repository, and strike off what is gone.
+
+    What the head still has is never deleted: then the commit that takes it out has not come.
+
+    Args:
+        store: with the records.
+        api: whose token may write to the repository.
+        repo: owner/name.
+
+    Raises:
+        HfHubHTTPError: the Hub refuses it; what is left is tried again by the next call.
+    """
+    waiting = {name for name in store.names(_folder(repo)) if not name.startswith(".")}
+    if not waiting:
+        return HistoryPurged(0, 0)
+    head = {
+        lfs.sha256
+        for entry in api.list_repo_tree(repo, recursive=True, repo_type=_KIND)
+        if (lfs := getattr(entry, "lfs", None))
+    }
+    doomed = waiting - head
+    found = [f for f in api.list_lfs_files(repo, repo_type=_KIND) if doomed & {f.oid, f.file_oid}]
+    if found:
+        log.info("%s: deleting %d objects that were taken down from its history", repo, len(found))
+        api.permanently_delete_lfs_files(repo, found, rewrite_history=True, repo_type=_KIND)
+    listed = (
+        {name for f in api.list_lfs_files(repo, repo_type=_KIND) for name in (f.oid, f.file_oid)} if found else set()
+    )
+    gone = doomed - listed
+    for sha256 in gone:
+        store.remove(f"{_folder(repo)}/{sha256}")
+    return HistoryPurged(len(gone), len(waiting) - len(gone))
+
+
+def _folder(repo: str) -> str:
+    return f"{FOLDER}/unpurged/{hashlib.sha256(repo.encode()).hexdigest()[:16]}"

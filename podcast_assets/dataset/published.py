@@ -1,0 +1,77 @@
+"""What is published: the shards of a dataset as its `shards.jsonl` lists them, and the sealed parts that each is made of.
+
+The list lies in the dataset itself, and is the only memory of what was published.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LIST = "shards.jsonl"
+"""Path of the list in a dataset."""
+
+SEGMENTS, EPISODES = "segments", "episodes"
+"""Grains: what one sample is."""
+
+
+class DamagedList(ValueError):
+    """A `shards.jsonl` cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The selected members of one sealed shard."""
+
+    batch: str
+    shard: str
+    """Path of the sealed shard in its batch, without the folder of its version."""
+    digest: str
+    """SHA-256 over the ordered (json_sha256, audio_sha256) of the selected members."""
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedShard:
+    """One shard of a dataset."""
+
+    path: str
+    """In the dataset."""
+    sha256: str
+    """Of the whole tar."""
+    bytes: int
+    samples: int
+    hours: float
+    language: str
+    split: str
+    grain: str
+    parts: tuple[Part, ...]
+
+
+def write_list(shards: Iterable[PublishedShard]) -> bytes:
+    """A `shards.jsonl`: one line per shard, in the order of their paths."""
+    lines = [
+        json.dumps(asdict(s), ensure_ascii=False, separators=(",", ":")) for s in sorted(shards, key=lambda s: s.path)
+    ]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def read_list(data: bytes) -> list[PublishedShard]:
+    """The shards of a `shards.jsonl`.
+
+    Raises:
+        DamagedList: a line is not one of a shard.
+    """
+    shards = []
+    for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            shards.append(_shard(json.loads(line)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DamagedList(f"line {number} of {LIST} is not a shard: {error}") from None
+    return shards
+
+
+def _shard(row: dict[str, Any]) -> PublishedShard:
+    return PublishedShard(**{**row, "parts": tuple(Part(**p) for p in row["parts"])})

@@ -1,0 +1,364 @@
+"""A release: what is sealed and may be published becomes the next state of a dataset, at once or not at all.
+
+The dataset itself is the only memory of what was published: each release looks at its head, plans what differs, and brings only
+that. To run it again after whatever went wrong is to resume it.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.dataset import tables
+from podcast_assets.dataset.assemble import Assembled, DamagedShard, assemble
+from podcast_assets.dataset.card.facts import DatasetFacts
+from podcast_assets.dataset.card.write import card
+from podcast_assets.dataset.clearance import advice
+from podcast_assets.dataset.holdings import Holdings, holdings, pipelines, sealed_now, takedown_ids
+from podcast_assets.dataset.hub_history import note_superseded, superseded, taken_down_batches
+from podcast_assets.dataset.licences import LicenceRules
+from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, plan
+from podcast_assets.dataset.published import LIST, Part, PublishedShard, read_list, write_list
+from podcast_assets.dataset.selection import Publish, SealedPart, not_released
+from podcast_assets.dataset.targets.protocol import Change, Head, Stale, Target
+from podcast_assets.store import Store
+
+log = logging.getLogger(__name__)
+
+LOCK = "_release"
+"""Lock of the store; no batch can be called so."""
+TRIES = 8
+"""Looks at the head before a release is given up: each finds that something else has happened since."""
+_OURS = ("data/", "episode_data/", "metadata/", "episodes/", "assets/")
+"""Folders of a dataset in which nobody else has files."""
+_PICTURES = "assets/"
+
+
+class Contended(RuntimeError):
+    """A release could not be committed, time after time."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a release is to hold."""
+
+    publish: Publish
+    licenses: str
+    """As PODCAST_LICENSES."""
+    shard_bytes: int
+    codec: str
+    """Suffix of the audio members."""
+    gated: bool = False
+    purge_history: bool = True
+    """Whether what was taken down also goes from the history of a repository."""
+    dropped: frozenset[str] = frozenset()
+    """Batches to take out although the store does not have them."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """What a release did; of a dry run, what it would do."""
+
+    where: str
+    revision: str | None
+    tag: str | None
+    changed: bool
+    """Whether there is a new commit."""
+    new: list[str]
+    anew: list[str]
+    """Shards that were made anew under their path."""
+    removed: list[str]
+    kept: int
+    """Shards that stayed as they were."""
+    files: int
+    """That the commit changes, other than shards."""
+    bytes: int
+    """Of shards and files that were brought."""
+    totals: Mapping[str, Mapping[str, float]]
+    """Grain → shards, samples, hours, bytes of the whole dataset."""
+    not_released: pl.DataFrame
+    """reason, episodes, hours."""
+    shards: list[PublishedShard]
+    """All of the dataset."""
+    reasons: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """Episodes that are not released: batch, episode_id, title, reason, detail."""
+    advice: str | None = None
+    """What to set, where every episode is held back."""
+
+
+def release(store: Store, target: Target, options: Options) -> Released:
+    """Publish what is sealed and may be published. One at a time on this machine; a Hub keeps others apart by their commits.
+
+    Raises:
+        BadInput: a sealed shard or a table is damaged; it is named, and nothing was published.
+        Contended: others publish to the same place all the time, or it never answers.
+    """
+    made: dict[tuple[Part, ...], Assembled] = {}
+    with store.batch_lock(LOCK):
+        for attempt in range(1, TRIES):
+            try:
+                return _Release(store, target, options, made).run()
+            except Stale as stale:
+                wait = stale.wait or min(2.0**attempt, 60.0)
+                log.warning("%s: %s; looking again in %.0f s (%d of %d)", target.where, stale, wait, attempt, TRIES)
+                time.sleep(wait)
+        try:
+            return _Release(store, target, options, made).run()
+        except Stale as stale:
+            raise Contended(
+                f"{target.where}: {stale}, for the {TRIES}th time. To release again is to resume"
+            ) from stale
+
+
+def preview(store: Store, target: Target, options: Options) -> Released:
+    """What a release would do; nothing is written anywhere. Sizes of shards are estimates without their tar headers' end."""
+    return _Release(store, target, options, {}).preview()
+
+
+class _Release:
+    """One look at the head, and what follows from it."""
+
+    def __init__(self, store: Store, target: Target, options: Options, made: dict[tuple[Part, ...], Assembled]) -> None:
+        self.store, self.target, self.options, self.made = store, target, options, made
+        self.held: Holdings = holdings(store, options.publish, options.licenses)
+        self.head: Head = target.head()
+        self.before = read_list(target.read(self.head, LIST)) if LIST in self.head.files else []
+        self.wanted = self.held.wanted()
+        self.hours = self.held.hours()
+        self.plan: Plan = plan(
+            self.before,
+            self.wanted,
+            known=self.held.batches,
+            shard_bytes=options.shard_bytes,
+            dropped=options.dropped,
+        )
+
+    def run(self) -> Released:
+        if not self.plan.shards and not self.before:
+            return self._told([], changed=False)
+        with self.target.change(self.head) as change:
+            shards, brought = self._shards(change)
+            small = self._small_files(shards)
+            differing = {
+                p: d for p, d in small.items() if not (p in self.head.files and self.head.files[p].is_content(d))
+            }
+            gone = self._gone([s.path for s in shards], small)
+            if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
+                # fonts of another machine are no reason for a release
+                revision = self._purged(str(self.head.revision))
+                return replace(self._told(shards, changed=False), revision=revision, tag=self.target.tag(revision))
+            for path, data in differing.items():
+                change.add(path, data)
+            for path in gone:
+                change.remove(path)
+            if takedown_ids(self.store) != self.held.takedowns:
+                raise Stale("something was taken down meanwhile", wait=0.1)
+            self._note_superseded(shards, small)
+            told = self._told(shards, changed=True, files=differing, brought=brought)
+            revision = change.commit(_message(told))
+        revision = self._purged(revision)
+        return replace(told, revision=revision, tag=self.target.tag(revision))
+
+    def preview(self) -> Released:
+        sizes = {w.part: w.bytes for w in self.wanted}
+        shards = [
+            p.before
+            if p.stays and p.before
+            else self._published(p, Assembled("", sum(sizes.get(part, 0) for part in p.parts)))
+            for p in self.plan.shards
+        ]
+        brought = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_there(p)]
+        return self._told(shards, changed=bool(brought or self.plan.removed), brought=brought)
+
+    # -- shards --------------------------------------------------------------------------------------------------
+
+    def _shards(self, change: Change) -> tuple[list[PublishedShard], list[PublishedShard]]:
+        """All shards of the release, and those of them that were brought for it."""
+        parts = self.held.parts()
+        shards: list[PublishedShard] = []
+        brought: list[PublishedShard] = []
+        for planned in self.plan.shards:
+            if self._is_there(planned) and planned.before:
+                shards.append(planned.before)
+                continue
+            made = self._brought(change, planned, [self._source(parts, planned, p) for p in planned.parts])
+            shards.append(self._published(planned, made))
+            brought.append(shards[-1])
+        return shards, brought
+
+    def _is_there(self, planned: Planned) -> bool:
+        """Whether a shard is published as it is to be, and its bytes are what the list says."""
+        found = self.head.files.get(planned.path)
+        before = planned.before
+        return planned.stays and found is not None and before is not None and found.is_file(before.sha256, before.bytes)
+
+    def _source(self, parts: Mapping[tuple[str, str], SealedPart], planned: Planned, part: Part) -> SealedPart:
+        found = parts.get((part.batch, part.shard))
+        if found is None:
+            raise DamagedShard(
+                f"{self.target.where}: {planned.path} is gone or damaged there, and batch {part.batch}, which it was made "
+                "of, is not in this store: release from the store that has it, or take it out with `release --drop BATCH`"
+            )
+        return found
+
+    def _brought(self, change: Change, planned: Planned, sources: list[SealedPart]) -> Assembled:
+        """Make a shard and bring it, unless the place has its bytes from a release that was broken off."""
+        known = self.made.get(planned.parts)
+        sha256 = known.sha256 if known else sources[0].sha256 if len(sources) == 1 and sources[0].whole else None
+        if sha256 and (size := change.has(planned.path, sha256)) is not None:
+            return Assembled(sha256, size)
+        file = change.scratch / "shard.tar"
+        with file.open("wb") as out:
+            try:
+                made = assemble(self.store, sources, out)
+            except DamagedShard as error:
+                if all(sealed_now(self.store, s.batch, s.shard, s.sha256) for s in sources):
+                    raise
+                raise Stale(f"sealed anew meanwhile: {error}", wait=0.1) from error
+        change.add_file(planned.path, file, made.sha256)
+        file.unlink(missing_ok=True)
+        self.made[planned.parts] = made
+        log.info("%s: brought %s, %s bytes", self.target.where, planned.path, f"{made.bytes:,}")
+        return made
+
+    def _published(self, planned: Planned, made: Assembled) -> PublishedShard:
+        grain, language, split = grain_language_split(planned.path)
+        hours = sum(self.hours.get((p.batch, p.shard), 0.0) for p in planned.parts)
+        samples = sum(p.samples for p in planned.parts)
+        return PublishedShard(
+            planned.path, made.sha256, made.bytes, samples, round(hours, 6), language, split, grain, planned.parts
+        )
+
+    # -- tables and card -----------------------------------------------------------------------------------------
+
+    def _small_files(self, shards: list[PublishedShard]) -> dict[str, bytes]:
+        """Path → content of everything that is no shard. What belongs to batches of other stores stays and is not in it."""
+        others = sorted({p.batch for s in shards for p in s.parts} - self.held.batches)
+        other_metadata, other_episodes = self._of_others("metadata/", others), self._of_others("episodes/", others)
+        ends: dict[tuple[str, str], int] = {}
+        for path, table in other_metadata.items():
+            ends |= tables.ends(table, Path(path).stem)
+        for path, table in other_episodes.items():
+            ends |= tables.ends(table.drop_nulls("shard"), Path(path).stem)
+        segments = tables.placed(self.held.segments, shards, ends)
+        whole = tables.placed(self.held.whole, shards, ends)
+        metadata = tables.metadata_tables(segments)
+        episodes = tables.episode_tables(segments, whole, self.held.segments, self.held.episodes, self.held.clearance)
+        pipeline = self._pipeline(sorted({p.batch for s in shards for p in s.parts} & self.held.batches), others)
+        facts = DatasetFacts(
+            repo=self.target.repo,
+            metadata=_all([*metadata.values(), *other_metadata.values()], segments),
+            episodes=_all([*episodes.values(), *other_episodes.values()], None),
+            shards=shards,
+            pipeline=pipeline,
+            codec=self.options.codec,
+            sample_rate=int(segments["sample_rate"].max() or 0),  # type: ignore[arg-type]
+            policy=", ".join(segments["policy"].drop_nulls().unique().sort().to_list()),
+            not_released=not_released(self.held.segments, self.held.clearance),
+            gated=self.options.gated,
+        )
+        return {
+            **{path: tables.as_parquet(table) for path, table in (metadata | episodes).items()},
+            LIST: write_list(shards),
+            tables.PIPELINE: tables.as_json(pipeline),
+            **card(facts),
+        }
+
+    def _of_others(self, folder: str, batches: Collection[str]) -> dict[str, pl.DataFrame]:
+        """Tables of the dataset that this store cannot make."""
+        paths = [p for p in self.head.files if p.startswith(folder) and Path(p).stem in batches]
+        return {p: pl.read_parquet(io.BytesIO(self.target.read(self.head, p))) for p in paths}
+
+    def _pipeline(self, batches: list[str], others: list[str]) -> dict[str, Any]:
+        before = json.loads(self.target.read(self.head, tables.PIPELINE)) if tables.PIPELINE in self.head.files else {}
+        settings = {"publish": self.options.publish, "licenses": self.options.licenses}
+        return tables.pipeline(pipelines(self.store, batches), settings, before, others)
+
+    def _gone(self, shards: Iterable[str], small: Mapping[str, bytes]) -> list[str]:
+        """Files of the dataset that are not to be there any more."""
+        wanted = {*shards, *small}
+        others = {p.batch for s in self.before for p in s.parts} - self.held.batches - self.options.dropped
+        return [
+            path
+            for path in self.head.files
+            if path.startswith(_OURS)
+            and path not in wanted
+            and not (path.startswith(("metadata/", "episodes/")) and Path(path).stem in others)
+        ]
+
+    # -- history -------------------------------------------------------------------------------------------------
+
+    def _note_superseded(self, shards: Iterable[PublishedShard], small: Mapping[str, bytes]) -> None:
+        """Before the commit write down what must go from the history after it."""
+        if self.target.repo and self.options.purge_history:
+            after = {s.path: s.sha256 for s in shards} | {p: hashlib.sha256(d).hexdigest() for p, d in small.items()}
+            head = {path: found.sha256 for path, found in self.head.files.items()}
+            gone = superseded(self.before, head, after, taken_down_batches(self.store))
+            note_superseded(self.store, self.target.repo, gone)
+
+    def _purged(self, revision: str) -> str:
+        return self.target.purge(self.store, revision) if self.options.purge_history else revision
+
+    # -- what is told --------------------------------------------------------------------------------------------
+
+    def _told(
+        self,
+        shards: list[PublishedShard],
+        *,
+        changed: bool,
+        files: Mapping[str, bytes] | None = None,
+        brought: Collection[PublishedShard] = (),
+    ) -> Released:
+        files = files or {}
+        before = {s.path for s in self.before}
+        refused = self.held.clearance.filter(~pl.col("cleared"))
+        return Released(
+            where=self.target.where,
+            revision=self.head.revision,
+            tag=None,
+            changed=changed,
+            new=[s.path for s in brought if s.path not in before],
+            anew=[s.path for s in brought if s.path in before],
+            removed=self.plan.removed,
+            kept=len(shards) - len(brought),
+            files=len(files),
+            bytes=sum(s.bytes for s in brought) + sum(map(len, files.values())),
+            totals=tables.counted(shards),
+            not_released=not_released(self.held.segments, self.held.clearance),
+            shards=shards,
+            reasons=refused.select("batch", "episode_id", "title", "reason", "detail"),
+            advice=advice(self.held.clearance, LicenceRules.of(self.options.licenses)),
+        )
+
+
+def summary(done: Released) -> dict[str, Any]:
+    """A release as JSON."""
+    return {
+        **{
+            k: getattr(done, k)
+            for k in ("where", "revision", "tag", "changed", "new", "anew", "removed", "kept", "bytes")
+        },
+        "totals": done.totals,
+        "not_released": done.not_released.to_dicts(),
+        "withheld": done.reasons.to_dicts(),
+        "advice": done.advice,
+    }
+
+
+def _message(told: Released) -> str:
+    totals = told.totals.get(tables.SEGMENTS, {})
+    return (
+        f"Release of {totals.get('samples', 0):,} segments, {totals.get('hours', 0.0):,.1f} h: {len(told.new)} new shards, "
+        f"{len(told.anew)} made anew, {len(told.removed)} removed"
+    )
+
+
+def _all(found: list[pl.DataFrame], like: pl.DataFrame | None) -> pl.DataFrame:
+    return pl.concat(found, how="diagonal_relaxed") if found else (like.clear() if like is not None else pl.DataFrame())

@@ -1,0 +1,1 @@
+"""Where a dataset is published: a repository on the Hub, or a folder."""

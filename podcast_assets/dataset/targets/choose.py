@@ -1,0 +1,38 @@
+"""Which place the settings name."""
+
+from pathlib import Path
+
+from podcast_assets.dataset.release import Options
+from podcast_assets.dataset.targets.bucket import BucketTarget
+from podcast_assets.dataset.targets.folder import FolderTarget
+from podcast_assets.dataset.targets.protocol import Target
+from podcast_assets.settings import Settings
+from podcast_assets.store import Store
+
+FOLDER = "dataset"
+"""In the store, where no other place is named."""
+
+
+def target_of(settings: Settings, store: Store) -> Target:
+    """The Hub repository that is named, else the folder, else `dataset/` in the store."""
+    if settings.hub_repo:
+        from podcast_assets.dataset.targets.hub import HubTarget
+
+        return HubTarget(settings.hub_repo, private=settings.hub_private, gated=settings.hub_gated)
+    place = Store.at(settings.release_folder) if settings.release_folder else store
+    if place.is_local:
+        return FolderTarget(Path(str(place.root)) / ("" if settings.release_folder else FOLDER))
+    return BucketTarget(place, "" if settings.release_folder else FOLDER)
+
+
+def options_of(settings: Settings, dropped: frozenset[str] = frozenset()) -> Options:
+    """What a release is to hold."""
+    return Options(
+        publish=settings.publish,
+        licenses=settings.licenses,
+        shard_bytes=settings.shard_bytes,
+        codec=settings.shard_codec,
+        gated=settings.hub_gated,
+        purge_history=settings.purge_history,
+        dropped=dropped,
+    )

@@ -1,0 +1,355 @@
+"""A dataset in a repository on the Hugging Face Hub, or on whatever HF_ENDPOINT names.
+
+Shards are uploaded one by one, each gone from this machine before the next is made. Nobody sees them until one commit names all of
+them, and it must follow the head that the release was planned from. One of many files is prepared in a pull request, and merged.
+"""
+
+import contextlib
+import logging
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    hf_hub_download,
+)
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import disable_progress_bars
+
+from podcast_assets.dataset.hub_history import purge_history
+from podcast_assets.dataset.targets.hub_calls import ask, hide_signatures, told
+from podcast_assets.dataset.targets.protocol import Change, Found, Head, Stale
+from podcast_assets.errors import Misconfigured
+from podcast_assets.store import SCRATCH_PREFIX, Store
+
+log = logging.getLogger(__name__)
+
+COMMIT_FILES = 100
+"""Files of a commit; the Hub gives up on larger ones."""
+_KIND = "dataset"
+_MAIN = "main"
+_TAG = re.compile(r"r(\d{4,})")
+_TITLE = "Release onto "
+
+Operation = CommitOperationAdd | CommitOperationDelete
+
+
+class HubTarget:
+    """A dataset repository."""
+
+    def __init__(
+        self,
+        repo: str,
+        *,
+        private: bool = True,
+        gated: bool = False,
+        endpoint: str | None = None,
+        token: str | None = None,
+        commit_files: int = COMMIT_FILES,
+    ) -> None:
+        """A repository that need not be there yet.
+
+        Args:
+            repo: owner/name.
+            private: whether it is made private.
+            gated: whether readers must ask for access.
+            endpoint: None for HF_ENDPOINT, else the Hub itself.
+            token: None for HF_TOKEN, or that of `hf auth login`.
+            commit_files: above which a release goes by way of a pull request.
+        """
+        disable_progress_bars()
+        hide_signatures()
+        self.api = HfApi(
+            endpoint=endpoint, token=token, library_name="podcast-assets", library_version=version("podcast-assets")
+        )
+        self.name, self.private, self.gated, self.commit_files = repo, private, gated, commit_files
+        self.uploaded: dict[str, CommitOperationAdd] = {}
+        """By SHA-256 what this process has brought, so that another try does not make it again."""
+
+    @property
+    def repo(self) -> str | None:
+        """owner/name."""
+        return self.name
+
+    @property
+    def where(self) -> str:
+        """Its address."""
+        return f"{self.api.endpoint}/datasets/{self.name}"
+
+    def head(self) -> Head:
+        """The newest commit with its files and their hashes."""
+        revision = self.newest()
+        return Head() if revision is None else Head(revision, self.files(revision))
+
+    def newest(self) -> str | None:
+        """The newest commit; None where there is no repository."""
+
+        def look() -> str | None:
+            try:
+                return self.api.repo_info(self.name, repo_type=_KIND, revision=_MAIN).sha
+            except RepositoryNotFoundError as error:
+                if error.response.status_code != 404:
+                    raise
+                return None
+
+        return ask(look)
+
+    def files(self, revision: str) -> dict[str, Found]:
+        """Path → what the Hub says of it."""
+
+        def look() -> list[RepoFile]:
+            tree = self.api.list_repo_tree(self.name, recursive=True, revision=revision, repo_type=_KIND)
+            return [entry for entry in tree if isinstance(entry, RepoFile)]
+
+        return {e.path: Found(e.size, e.lfs.sha256 if e.lfs else None, e.blob_id) for e in ask(look)}
+
+    def read(self, head: Head, path: str) -> bytes:
+        """A file of a commit."""
+        with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
+            where = ask(
+                lambda: hf_hub_download(
+                    self.name,
+                    path,
+                    repo_type=_KIND,
+                    revision=head.revision,
+                    cache_dir=folder,
+                    endpoint=self.api.endpoint,
+                    token=self.api.token,
+                )
+            )
+            return Path(where).read_bytes()
+
+    @contextlib.contextmanager
+    def change(self, head: Head) -> Iterator[Change]:
+        """A release that follows a head; the repository is made where there is none."""
+        if head.revision is None:
+            made = self._made()
+            head = Head(made, self.files(made))
+        with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
+            yield _HubChange(self, head, Path(folder))
+
+    def _made(self) -> str:
+        ask(lambda: self.api.create_repo(self.name, repo_type=_KIND, private=self.private, exist_ok=True))
+        if self.gated:
+            ask(lambda: self.api.update_repo_settings(self.name, repo_type=_KIND, gated="auto"))
+        revision = self.newest()
+        if revision is None:
+            raise Misconfigured(f"{self.where} was made, and is not shown to us: does HF_TOKEN let its owner read it?")
+        return revision
+
+    def purge(self, store: Store, revision: str) -> str:
+        """Delete what was taken down from all commits; the head is another one then."""
+        with told():
+            purged = purge_history(store, self.api, self.name)
+        if purged.waiting:
+            log.warning("%s: %d objects are still to go from its history: release again", self.where, purged.waiting)
+        return (self.newest() or revision) if purged.removed else revision
+
+    def tag(self, revision: str) -> str | None:
+        """r0001, r0002, …: of a commit that has one, its own."""
+        tags = {t.name: t.target_commit for t in ask(lambda: self.api.list_repo_refs(self.name, repo_type=_KIND)).tags}
+        numbers = {name: int(match[1]) for name in tags if (match := _TAG.fullmatch(name))}
+        if own := [name for name in numbers if tags[name] == revision]:
+            return min(own)
+        name = f"r{max(numbers.values(), default=0) + 1:04d}"
+        ask(lambda: self.api.create_tag(self.name, tag=name, revision=revision, repo_type=_KIND, exist_ok=True))
+        return name
+
+
+class _HubChange:
+    """What is brought for one commit."""
+
+    def __init__(self, target: HubTarget, head: Head, scratch: Path) -> None:
+        self.target, self.head, self._scratch = target, head, scratch
+        self.operations: list[Operation] = []
+        self.taken: dict[str, str] = {}
+        """Path → SHA-256 of files that lie in the pull request already."""
+        self.request = _PullRequest.open_on(target, str(head.revision))
+
+    @property
+    def scratch(self) -> Path:
+        """A temporary folder, which the janitor knows by its name."""
+        return self._scratch
+
+    def has(self, path: str, sha256: str) -> int | None:
+        """What lies in the pull request that this release began, or in the head, or was uploaded at an earlier try."""
+        if self.request and (found := self.request.files.get(path)) and found.sha256 == sha256:
+            self.taken[path] = sha256
+            return found.size
+        if (found := self.head.files.get(path)) and found.sha256 == sha256:
+            return found.size
+        operation = self.target.uploaded.get(sha256)
+        if operation is None:
+            return None
+        operation.path_in_repo = path  # somebody else may have taken its number meanwhile
+        self.operations.append(operation)
+        return operation.upload_info.size
+
+    def add_file(self, path: str, file: Path, sha256: str) -> None:
+        """Upload a file. The Hub takes no byte of what it has."""
+        operation = CommitOperationAdd(path, str(file))
+        operation.upload_info.sha256 = bytes.fromhex(sha256)  # one reading less
+        ask(lambda: self.target.api.preupload_lfs_files(self.target.name, [operation], repo_type=_KIND))
+        if operation.path_or_fileobj == str(file):  # so small that it goes into the commit itself
+            operation = CommitOperationAdd(path, file.read_bytes())
+        else:
+            self.target.uploaded[sha256] = operation
+        self.operations.append(operation)
+
+    def add(self, path: str, data: bytes) -> None:
+        """A small file, brought with the commit."""
+        self.operations.append(CommitOperationAdd(path, data))
+
+    def remove(self, path: str) -> None:
+        """Delete a file in the commit."""
+        self.operations.append(CommitOperationDelete(path, is_folder=False))
+
+    def commit(self, message: str) -> str:
+        """One commit; by way of a pull request where there are many files, or one was begun."""
+        try:
+            return self._commit(message)
+        except Stale as stale:
+            if stale.forgotten:
+                self.target.uploaded.clear()
+            raise
+
+    def _commit(self, message: str) -> str:
+        target = self.target
+        if len(self.operations) <= target.commit_files and self.request is None:
+            return _committed(target, self.operations, message, str(self.head.revision), _MAIN)
+        request = self.request or _PullRequest.begun(target, str(self.head.revision))
+        planned = _Planned(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
+        request.bring(planned, message)
+        return request.merge(planned, message)
+
+
+class _Planned:
+    """The files as they are to be after a release."""
+
+    def __init__(
+        self, before: Mapping[str, Found], operations: Mapping[str, Operation], taken: Mapping[str, str]
+    ) -> None:
+        self.before, self.operations, self.taken = before, operations, taken
+
+    def strangers(self, files: Mapping[str, Found]) -> list[str]:
+        """Files that are neither as before nor as they are to be: somebody else's."""
+        return [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
+
+    def missing(self, files: Mapping[str, Found]) -> list[Operation]:
+        """What has still to be done."""
+        return [
+            op
+            for path, op in self.operations.items()
+            if (path in files if isinstance(op, CommitOperationDelete) else not self._as_planned(path, files.get(path)))
+        ]
+
+    def _as_before(self, path: str, found: Found) -> bool:
+        return self.before.get(path) == found
+
+    def _as_planned(self, path: str, found: Found | None) -> bool:
+        operation = self.operations.get(path)
+        if found is None:
+            return False
+        if not isinstance(operation, CommitOperationAdd):
+            return operation is None and self.taken.get(path) == found.sha256 is not None
+        if found.size != operation.upload_info.size:
+            return False
+        if found.sha256 is not None:
+            return found.sha256 == operation.upload_info.sha256.hex()
+        return isinstance(operation.path_or_fileobj, bytes) and found.is_content(operation.path_or_fileobj)
+
+
+class _PullRequest:
+    """A release under way in a pull request. Its title says from which head, so that it is found again after a crash."""
+
+    def __init__(self, target: HubTarget, number: int, base: str) -> None:
+        self.target, self.number, self.base = target, number, base
+        self.ref = f"refs/pr/{number}"
+        self.files = target.files(self.ref)
+
+    @classmethod
+    def open_on(cls, target: HubTarget, base: str) -> "_PullRequest | None":
+        """The one that a release onto this head began. Those onto older heads are closed: they cannot be merged any more."""
+        found = None
+        for one in ask(lambda: list(target.api.get_repo_discussions(target.name, repo_type=_KIND))):
+            if not one.is_pull_request or one.status not in ("open", "draft") or not one.title.startswith(_TITLE):
+                continue
+            if one.title == f"{_TITLE}{base}" and found is None:
+                found = cls(target, one.num, base)
+            else:
+                _set_status(target, one.num, "closed")
+        return found
+
+    @classmethod
+    def begun(cls, target: HubTarget, base: str) -> "_PullRequest":
+        """A new one."""
+        title = f"{_TITLE}{base}"
+        about = "Merged by podcast-assets once all of it is here."
+        made = ask(lambda: target.api.create_pull_request(target.name, title=title, description=about, repo_type=_KIND))
+        return cls(target, made.num, base)
+
+    def bring(self, planned: _Planned, message: str) -> None:
+        """Commit what is not in it yet, in portions, each after the one before."""
+        if planned.strangers(self.files):
+            self._give_up("it was begun for another release")
+        missing = planned.missing(self.files)
+        size = self.target.commit_files
+        portions = [missing[i : i + size] for i in range(0, len(missing), size)]
+        head = _head_of(self.target, self.ref)
+        for number, portion in enumerate(portions, start=1):
+            title = f"{message} ({number} of {len(portions)})"
+            head = _committed(self.target, portion, title, head, self.ref)
+            log.info(
+                "%s: %d of %d portions are in pull request %d", self.target.where, number, len(portions), self.number
+            )
+
+    def merge(self, planned: _Planned, message: str) -> str:
+        """Publish it, if all of the release and nothing else is in it, and the head has not moved."""
+        files = self.target.files(self.ref)
+        if planned.strangers(files) or planned.missing(files):
+            self._give_up("somebody else has written to it")
+        if self.target.newest() != self.base:
+            self._give_up("somebody else has published meanwhile")
+        _set_status(self.target, self.number, "open")
+        with told():  # not twice: whether it was applied shows at the next look
+            self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=_KIND)
+        revision = self.target.newest()
+        if revision is None or revision == self.base:
+            raise Stale(f"pull request {self.number} was merged, and does not show yet")
+        return revision
+
+    def _give_up(self, why: str) -> NoReturn:
+        _set_status(self.target, self.number, "closed")
+        raise Stale(f"pull request {self.number}: {why}", wait=0.5)
+
+
+def _committed(target: HubTarget, operations: Sequence[Operation], message: str, parent: str, revision: str) -> str:
+    with told():
+        return target.api.create_commit(
+            target.name,
+            operations,
+            commit_message=message,
+            repo_type=_KIND,
+            revision=revision,
+            parent_commit=parent,
+        ).oid
+
+
+def _head_of(target: HubTarget, ref: str) -> str:
+    found = ask(lambda: target.api.repo_info(target.name, repo_type=_KIND, revision=ref)).sha
+    if found is None:
+        raise Stale(f"{ref} has no commit")
+    return found
+
+
+def _set_status(target: HubTarget, number: int, status: Literal["open", "closed"]) -> None:
+    known = ask(lambda: target.api.get_discussion_details(target.name, number, repo_type=_KIND)).status
+    if known not in (status, "merged"):
+        ask(lambda: target.api.change_discussion_status(target.name, number, status, repo_type=_KIND))

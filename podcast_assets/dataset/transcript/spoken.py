@@ -1,0 +1,93 @@
+"""What was said, as every renderer takes it: in order of time, with times that are there, and texts in one line."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = Mapping[str, Any]
+"""A segment with its text: start, end (s), speaker, text, words. Any of them may be missing or null."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
+"""Characters that no text format can hold, or that some readers take for the start of a file."""
+LONGEST = 100 * 3600 - 1.0
+"""Seconds; SRT has two digits for hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """A word of a segment. Times in seconds from the start of the episode, None where it could not be placed."""
+
+    word: str
+    start: float | None
+    end: float | None
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A segment. `0 <= start <= end`, in seconds."""
+
+    start: float
+    end: float
+    speaker: str | None
+    text: str
+    words: tuple[SpokenWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """The segments of an episode, as they came and in order of their start: made once for all formats."""
+
+    rows: Sequence[Row]
+    spoken: Sequence[Spoken]
+
+    @classmethod
+    def of(cls, segments: "Sequence[Row] | Speech") -> "Speech":
+        """Of rows; what is one already stays as it is."""
+        return segments if isinstance(segments, Speech) else cls(segments, spoken(segments))
+
+
+def spoken(segments: Sequence[Row]) -> list[Spoken]:
+    """Segments in order of their start. One without a start begins where the one before it in the list ends."""
+    found: list[Spoken] = []
+    for segment in segments:
+        start, end = time(segment.get("start")), time(segment.get("end"))
+        if start is None:
+            start = found[-1].end if found else 0.0
+        words = (
+            SpokenWord(one_line(w.get("word")), time(w.get("start")), time(w.get("end")), number(w.get("probability")))
+            for w in segment.get("words") or ()
+            if w
+        )
+        found.append(
+            Spoken(
+                start,
+                max(start, start if end is None else end),
+                one_line(segment.get("speaker")) or None,
+                one_line(segment.get("text")),
+                tuple(w for w in words if w.word),
+            )
+        )
+    return sorted(found, key=lambda s: s.start)
+
+
+def one_line(value: object) -> str:
+    """A text without line breaks, control characters, and space at its ends."""
+    text = value if isinstance(value, str) else "" if value is None else str(value)
+    if text.isalnum():  # most words
+        return text
+    joined = " ".join(text.split())
+    return joined if joined.isprintable() else " ".join(_CONTROL.sub("", joined).split())
+
+
+def time(value: object) -> float | None:
+    """A time that every format can hold, in seconds, or None."""
+    found = number(value)
+    return None if found is None else min(max(found, 0.0), LONGEST)
+
+
+def number(value: object) -> float | None:
+    """A finite number, or None."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

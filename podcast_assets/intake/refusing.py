@@ -1,0 +1,57 @@
+"""Refuse at ingest what was taken down: a file of a batch, or a link of a list, becomes a skipped row without anything else."""
+
+from podcast_assets.dataset.takedown_records import Refusals
+from podcast_assets.intake.duplicates import holders_key
+from podcast_assets.intake.links import Link
+from podcast_assets.intake.metadata import Joined, text
+from podcast_assets.intake.names import episode_id
+from podcast_assets.intake.unpack import SourceFile, Unpacked
+from podcast_assets.intake.urls import url_key
+from podcast_assets.store import Store
+
+
+def refuse_files(store: Store, refusals: Refusals, unpacked: Unpacked, joined: Joined) -> None:
+    """Move the files that were taken down to those that are skipped, and drop their metadata and their bytes.
+
+    Args:
+        store: where their bytes were put when the batch was taken apart.
+        refusals: what was taken down.
+        unpacked: what the batch holds; changed.
+        joined: its metadata; changed.
+    """
+    if not refusals:
+        return
+    kept: list[SourceFile] = []
+    refused: list[SourceFile] = []
+    for file in unpacked.files:
+        row, sha256 = joined.of(file.name), file.stored.sha256
+        identity = unpacked.identities.get(file.name) or episode_id(file.name, sha256)
+        why = refusals.why(
+            episode_id=identity,
+            sha256=[sha256, *unpacked.earlier.get(file.name, ())],
+            podcast_id=text(row, "podcast_guid", "podcast_id"),
+            podcast=text(row, "podcast", "podcast_title"),
+        )
+        if why is None:
+            kept.append(file)
+            continue
+        refused.append(file)
+        unpacked.skipped[file.name] = why
+        unpacked.identities[file.name] = identity
+        unpacked.earlier.pop(file.name, None)
+        joined.rows.pop(file.name, None)
+    unpacked.files = kept
+    needed = {file.stored.key for file in kept}
+    for file in refused:
+        if file.stored.key not in needed and not store.names(holders_key(file.stored.sha256)):
+            store.remove(file.stored.key)
+
+
+def refused_link(refusals: Refusals, link: Link) -> str | None:
+    """Why a link is not downloaded; None where it may be."""
+    return refusals.why(
+        episode_id=link.identity,
+        podcast_id=text(link.row, "podcast_guid", "podcast_id"),
+        podcast=text(link.row, "podcast", "podcast_title"),
+        url_key=url_key(link.url),
+    )

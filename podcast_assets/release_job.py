@@ -1,0 +1,108 @@
+"""What starts releases: the job, a schedule, and a sensor that waits until enough is sealed."""
+
+import hashlib
+import json
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from podcast_assets.partitions import UNFINISHED
+from podcast_assets.resources import ReleaseResource, StoreResource
+from podcast_assets.run_process import process_tags
+from podcast_assets.run_tags import MAX_RUNTIME, run_tags
+from podcast_assets.settings import Settings
+from podcast_assets.store import Store
+
+RELEASE = "release_dataset"
+_WATCHED = ("tables/hf_shards", "tables/episode_shards", "takedowns", "rights")
+"""Folders of the store that say what could be released."""
+
+
+def release_dataset(settings: Settings) -> UnresolvedAssetJobDefinition:
+    """The job with the one asset that publishes."""
+    return dg.define_asset_job(
+        RELEASE,
+        selection=dg.AssetSelection.groups("release"),
+        executor_def=dg.in_process_executor,
+        tags={MAX_RUNTIME: run_tags("command", settings)[MAX_RUNTIME]},
+        description="All that is sealed and may be published, as one release. To run it again is to resume it.",
+    )
+
+
+def nightly_release(settings: Settings) -> dg.ScheduleDefinition:
+    """The schedule that releases what there is; off until somebody switches it on, as a release may be public."""
+
+    @dg.schedule(
+        name="nightly_release",
+        job_name=RELEASE,
+        cron_schedule=settings.release_cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Releases all that is sealed and may be published.",
+    )
+    def tick(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(tags=run_tags("release", settings))
+
+    return tick
+
+
+@dg.sensor(
+    name="enough_sealed",
+    job_name=RELEASE,
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Releases once PODCAST_RELEASE_BYTES are sealed and not released, or something published has to go.",
+)
+def enough_sealed(
+    context: dg.SensorEvaluationContext, store: StoreResource, releases: ReleaseResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Look at the store; only where something has changed there, at the dataset too."""
+    settings = Settings()
+    if settings.release_bytes is None:
+        return dg.SkipReason("PODCAST_RELEASE_BYTES is not set")
+    room = store.get()
+    seen = signature(room, releases)
+    if context.cursor == seen:
+        return dg.SkipReason("nothing has changed since it was too little to release")
+    if context.instance.get_runs(dg.RunsFilter(job_name=RELEASE, statuses=UNFINISHED), limit=1):
+        return dg.SkipReason("a release goes on")
+    from podcast_assets.dataset.release import preview
+    from podcast_assets.dataset.targets.choose import options_of, target_of
+
+    chosen = releases.settings()
+    would = preview(room, target_of(chosen, room), options_of(chosen))
+    if would.anew or would.removed or (would.new and would.bytes >= settings.release_bytes):
+        # of one state of the store one release: one that fails is not begun every few minutes
+        return dg.RunRequest(run_key=f"release:{seen}", tags=run_tags("release", settings))
+    context.update_cursor(seen)
+    return dg.SkipReason(f"{would.bytes:,} of {settings.release_bytes:,} bytes are sealed and not released")
+
+
+def signature(store: Store, releases: ReleaseResource) -> str:
+    """Another one whenever what could be released may be something else."""
+    files = sorted((e.key, e.bytes, e.modified) for folder in _WATCHED for e in store.list(folder))
+    return hashlib.sha256(json.dumps([files, releases.model_dump(mode="json")], default=str).encode()).hexdigest()[:32]
+
+
+def release_here(
+    instance: dg.DagsterInstance, settings: Settings, drop: tuple[str, ...]
+) -> tuple[dict[str, Any] | None, str]:
+    """Run the job in this process: what it did, or None and why not."""
+    from podcast_assets.definitions import build_definitions
+    from podcast_assets.run_errors import one_line
+
+    result = (
+        build_definitions(settings)
+        .resolve_job_def(RELEASE)
+        .execute_in_process(
+            instance=instance,
+            tags=run_tags("command", settings) | process_tags(),
+            run_config={"loggers": {"terminal": {}}, "ops": {"hf_dataset": {"config": {"drop": list(drop)}}}},
+            raise_on_error=False,
+        )
+    )
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        return None, one_line(event.step_failure_data.error)
+    found = result.asset_materializations_for_node("hf_dataset")
+    return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]

@@ -1,0 +1,111 @@
+"""Stage `package_episodes`: each episode whole, in the form of the shards, with all that is known of what is said in it."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from podcast_assets.dataset.episode_grain import episode_json
+from podcast_assets.engines import Engine
+from podcast_assets.schema import Columns
+from podcast_assets.stages.package import gain_of
+from podcast_assets.stages.stage import Episode, OneByOne, stage_fingerprint
+from podcast_assets.store import BLOCK, Store, encoded_key
+
+if TYPE_CHECKING:
+    from podcast_assets.audio.form import AudioForm
+
+
+@dataclass(frozen=True)
+class PackageEpisodes(OneByOne):
+    """Original and all that is known of it → one JSON and one audio file, whose memory is that of a few seconds."""
+
+    store: Store
+    batch: str
+    form: "AudioForm"
+    name: ClassVar[str] = "package_episodes"
+    version: ClassVar[str] = "1"
+    columns: ClassVar[Columns] = {
+        "episode_id": (pl.String, "sample key"),
+        "sample_rate": (pl.Int32, "Hz"),
+        "channels": (pl.Int32, "of the audio"),
+        "json": (pl.Binary, "JSON member"),
+        "json_sha256": (pl.String, "of the JSON"),
+        "audio_size": (pl.Int64, "bytes"),
+        "audio_sha256": (pl.String, "of the audio"),
+    }
+    asset: ClassVar[str] = "episode_shards"
+
+    @property
+    def engine(self) -> Engine | None:
+        """None: the work is the same everywhere."""
+        return None
+
+    def load(self, device: str | None = None) -> None:
+        """Nothing to load."""
+
+    def outputs(self, episode: Episode) -> list[str]:
+        """The audio. It lies among the checkpoints, and goes with them."""
+        return [encoded_key(self.name, self.batch, episode.episode_id, stage_fingerprint(self, episode))]
+
+    def prepare(self, episode: Episode) -> pl.DataFrame:
+        """Decode and encode in one pass, or take the original as it is where it has the form of the shards already."""
+        rate, channels = int(episode.inputs["sample_rate"]), int(episode.inputs["channels"])
+        as_is = episode.inputs["nothing_else"] and self.form.takes_as_is(
+            str(episode.inputs["container"]), str(episode.inputs["audio_codec"]), rate, channels
+        )
+        if not as_is:
+            rate, channels = self.form.rate_of(rate), self.form.channels_of(channels)
+        (target,) = self.outputs(episode)
+        with self.store.local_copy(str(episode.inputs["original"])) as original, self.store.writing(target) as file:
+            if as_is:
+                with original.open("rb") as given:
+                    shutil.copyfileobj(given, file, BLOCK)
+            else:
+                self._encode(original, file, rate, channels)
+            size, sha256 = _hashed(file)
+        note = episode_json(
+            episode.inputs["about"], episode.inputs["samples"], episode.inputs["rttm"], sample_rate=rate
+        )
+        row = {
+            "episode_id": episode.episode_id,
+            "sample_rate": rate,
+            "channels": channels,
+            "json": note,
+            "json_sha256": hashlib.sha256(note).hexdigest(),
+            "audio_size": size,
+            "audio_sha256": sha256,
+        }
+        return pl.DataFrame([row], schema={k: v for k, (v, _) in self.columns.items()})
+
+    def process(self, worker: None, episode: Episode, prepared: pl.DataFrame) -> pl.DataFrame:
+        """What `prepare` made."""
+        return prepared
+
+    def _encode(self, original: Path, file: BinaryIO, rate: int, channels: int) -> None:
+        from podcast_assets.audio.decode import resample, to_mono
+        from podcast_assets.audio.encode_whole import encode_whole
+        from podcast_assets.audio.reader import open_audio
+
+        gain = np.float32(gain_of(original, self.form, channels))
+        with open_audio(original) as reader:
+            blocks: Iterator[npt.NDArray[np.float32]] = (to_mono(b) if channels == 1 else b.T for b in reader.blocks())
+            resampled = resample(blocks, reader.rate, rate, channels)
+            louder = (b * gain for b in resampled) if gain != 1 else resampled
+            encode_whole(louder, file, rate, channels, self.form.codec)
+
+
+def _hashed(file: BinaryIO) -> tuple[int, str]:
+    """Size and SHA-256 of what was written. Encoders go back to their headers: it is read once they are through."""
+    digest, size = hashlib.sha256(), 0
+    file.seek(0)
+    while block := file.read(BLOCK):
+        digest.update(block)
+        size += len(block)
+    return size, digest.hexdigest()

@@ -1,0 +1,217 @@
+"""`podcast-assets release` killed with -9 on its way, and two of them at once: what readers see is always one whole release."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from podcast_assets.dataset.published import read_list
+from podcast_assets.dataset.release import Released, release
+from podcast_assets.dataset.targets.choose import options_of
+from podcast_assets.dataset.targets.hub import HubTarget
+from podcast_assets.settings import Settings
+from podcast_assets.store import Store
+from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.dataset.sealed_store import seal
+from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
+
+pytestmark = pytest.mark.release
+
+REPO = "tester/talk"
+PATIENCE = 120.0
+"""Seconds until a process that does not come to its point counts as stuck."""
+AUDIO = 400_000
+"""Bytes of a sample: a shard of six goes up in three parts."""
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """A store, and the processes that release it."""
+
+    place: Place
+    hub: DatasetHub
+    shard_bytes: int
+
+    @property
+    def store(self) -> Store:
+        return self.place.store
+
+    def environment(self) -> Mapping[str, str]:
+        return self.place.environment(
+            HF_ENDPOINT=self.hub.url,
+            HF_TOKEN=TOKEN,
+            HF_HUB_OFFLINE="0",
+            HF_HUB_DISABLE_XET="1",
+            PODCAST_HUB_REPO=REPO,
+            PODCAST_SHARD_BYTES=str(self.shard_bytes),
+        )
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "podcast_assets.cli", "release"],
+            cwd=self.place.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def release(self) -> Released:
+        """Release to the end, in this process."""
+        target = HubTarget(REPO, endpoint=self.hub.url, token=TOKEN)
+        return release(self.store, target, options_of(Settings(shard_bytes=self.shard_bytes)))
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, out
+    assert TOKEN not in out
+    return out
+
+
+def samples(files: Mapping[str, bytes]) -> list[str]:
+    """Keys of all samples, of a dataset whose list and shards agree."""
+    listed = {s.path: s.sha256 for s in read_list(files.get("shards.jsonl", b""))}
+    assert listed == {p: hashlib.sha256(d).hexdigest() for p, d in files.items() if p.endswith(".tar")}
+    found = []
+    for path in listed:
+        with tarfile.open(fileobj=io.BytesIO(files[path])) as tar:
+            found += [m.name.removesuffix(".json") for m in tar if m.name.endswith(".json")]
+    assert len(found) == len(set(found))
+    return found
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    with running_dataset_hub(tmp_path / "hub") as found:
+        yield found
+
+
+def publisher(hub: DatasetHub, folder: Path, shard_bytes: int = 3_000_000) -> Publisher:
+    folder.mkdir()
+    return Publisher(Place(folder), hub, shard_bytes)
+
+
+POINTS = {
+    "it looks at the head": ("GET", "/tree/", 0, False),
+    "it asks how to upload": ("POST", "/preupload/", 0, False),
+    "half of the first shard is there": ("PUT", "/_lfs/part/", 1, False),
+    "the first shard is there": ("PUT", "/_lfs/part/", 4, False),
+    "it is about to commit": ("POST", "/commit/main", 0, False),
+    "it has committed and does not know": ("POST", "/commit/main", 0, True),
+    "it has committed and not tagged": ("POST", "/tag/", 0, False),
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_while(hub: DatasetHub, tmp_path: Path, point: str) -> None:
+    ours = publisher(hub, tmp_path / "ours")
+    seal(ours.store, "b1", audio_bytes=AUDIO)
+    ours.release()
+    for batch in ("b2", "b3"):
+        seal(ours.store, batch, audio_bytes=AUDIO)
+    before = hub.files(REPO)
+    method, text, passed, applied = POINTS[point]
+    fault = hub.fault(method, text, passed=passed, applied=applied, hold=True)
+    hub.requests.clear()
+    process = ours.start()
+    assert fault.reached.wait(PATIENCE), point
+    process.kill()
+    process.communicate()
+    seen = hub.files(REPO)
+    committed = applied or text == "/tag/"
+    assert (seen == before) != committed
+    assert len(samples(seen)) == (18 if committed else 6)
+    assert ours.release().changed != committed
+    assert len(hub.commits(REPO)) == 2
+    assert hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"]
+    assert len(samples(hub.files(REPO))) == 18
+    if point == "the first shard is there":
+        shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000001.tar"]).hexdigest()
+        assert [r.path for r in hub.requests if shard in r.path and "/part/" in r.path] == [
+            f"/_lfs/part/{shard}/{n}" for n in (1, 2, 3)
+        ], "its bytes came once"
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_killed_in_the_merge_of_a_large_release(hub: DatasetHub, tmp_path: Path, applied: bool) -> None:
+    ours = publisher(hub, tmp_path / "ours", shard_bytes=20_000)
+    for number in range(60):
+        seal(ours.store, f"b{number:02d}")
+    fault = hub.fault("POST", "/merge", applied=applied, hold=True)
+    process = ours.start()
+    assert fault.reached.wait(PATIENCE)
+    process.kill()
+    process.communicate()
+    assert len(samples(hub.files(REPO))) == (360 if applied else 0)
+    ours.release()
+    assert len(hub.commits(REPO)) == 1 and len(hub.repos[REPO].pull_requests) == 1
+    assert hub.repos[REPO].tags == {"r0001": hub.repos[REPO].refs["main"]}
+    assert len(samples(hub.files(REPO))) == 360
+
+
+def test_two_stores_release_at_once(hub: DatasetHub, tmp_path: Path) -> None:
+    one, other = publisher(hub, tmp_path / "one"), publisher(hub, tmp_path / "other")
+    seal(one.store, "b1", audio_bytes=AUDIO)
+    one.release()
+    seal(one.store, "b2", audio_bytes=AUDIO)
+    seal(other.store, "c1", audio_bytes=AUDIO)
+    processes = [one.start(), other.start()]
+    for process in processes:
+        ended(process)
+    assert len(hub.commits(REPO)) == 3
+    assert {key[:2] for key in samples(hub.files(REPO))} == {"b1", "b2", "c1"}
+    assert len(hub.repos[REPO].tags) == 3
+
+
+def test_one_store_released_by_two_at_once_is_released_once(hub: DatasetHub, tmp_path: Path) -> None:
+    ours = publisher(hub, tmp_path / "ours")
+    seal(ours.store, "b1", audio_bytes=AUDIO)
+    told = [ended(p) for p in [ours.start(), ours.start()]]
+    assert sorted("nothing has changed" in t for t in told) == [False, True]
+    assert len(hub.commits(REPO)) == 1
+    assert len(samples(hub.files(REPO))) == 6
+
+
+def test_killed_while_a_folder_is_released(place: Place) -> None:
+    """A pipe in place of a sealed shard holds the process where one shard is made and the next is begun."""
+
+    def files() -> dict[str, bytes]:
+        top = place.folder / "store" / "dataset"
+        return {p.relative_to(top).as_posix(): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+
+    small = {"PODCAST_SHARD_BYTES": "20000"}
+    seal(place.store, "b1")
+    assert place.command("release", **small).returncode == 0
+    before = files()
+    seal(place.store, "b2")
+    rows = seal(place.store, "b3")
+    sealed = Path(str(place.store.path(f"sealed/b3/{rows['shard'][0]}")))
+    data = sealed.read_bytes()
+    sealed.unlink()
+    os.mkfifo(sealed)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "podcast_assets.cli", "release"],
+        cwd=place.folder,
+        env=place.environment(**small),
+        stderr=subprocess.DEVNULL,
+    )
+    with sealed.open("wb"):  # opens when the process does
+        assert list((place.folder / "store" / ".dataset.next").rglob("audio_000001.tar"))
+        process.kill()
+        process.wait()
+    assert files() == before
+    sealed.unlink()
+    sealed.write_bytes(data)
+    assert place.command("release", **small).returncode == 0
+    assert len(samples(files())) == 18
+    assert [p.name for p in (place.folder / "store").iterdir() if p.name.startswith(".")] == []

@@ -1,0 +1,92 @@
+"""What starts releases by itself, and what a materialization shows of one."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from podcast_assets.definitions import build_definitions
+from podcast_assets.release_job import RELEASE, enough_sealed, release_here
+from podcast_assets.resources import ReleaseResource, StoreResource
+from podcast_assets.settings import Settings
+from podcast_assets.store import Store
+from podcast_assets_tests.dataset.sealed_store import seal
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.at(tmp_path / "store")
+
+
+def settings(store: Store) -> Settings:
+    return Settings(store=str(store.root))
+
+
+def tick(
+    instance: dg.DagsterInstance, store: Store, cursor: str | None = None
+) -> tuple[dg.RunRequest | dg.SkipReason, str | None]:
+    resources = {"store": StoreResource(root=str(store.root)), "releases": ReleaseResource.of(settings(store))}
+    with dg.build_sensor_context(instance, cursor=cursor, resources=resources) as context:
+        found = enough_sealed(context)
+        assert isinstance(found, (dg.RunRequest, dg.SkipReason))
+        return found, context.cursor
+
+
+def test_the_sensor_waits_until_enough_is_sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODCAST_RELEASE_BYTES", "50000")
+    with dg.DagsterInstance.ephemeral() as instance:
+        seal(store, "b1")
+        found, cursor = tick(instance, store)
+        assert isinstance(found, dg.SkipReason) and "of 50,000 bytes" in str(found.skip_message)
+        found, _ = tick(instance, store, cursor)
+        assert "nothing has changed" in str(getattr(found, "skip_message", ""))
+        seal(store, "b2")
+        found, _ = tick(instance, store, cursor)
+        assert isinstance(found, dg.RunRequest)
+        once_more, _ = tick(instance, store, cursor)
+        assert isinstance(once_more, dg.RunRequest) and once_more.run_key == found.run_key, "Dagster starts one run"
+        told, why = release_here(instance, settings(store), ())
+        assert told is not None, why
+        found, _ = tick(instance, store, cursor)
+        assert isinstance(found, dg.SkipReason)
+
+
+def test_the_sensor_does_not_wait_where_something_has_to_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODCAST_RELEASE_BYTES", "1000000000")
+    with dg.DagsterInstance.ephemeral() as instance:
+        seal(store, "b1")
+        assert release_here(instance, settings(store), ())[0] is not None
+        seal(store, "b1", licenses={"one": None})
+        assert isinstance(tick(instance, store)[0], dg.RunRequest)
+
+
+def test_without_a_threshold_it_never_releases(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PODCAST_RELEASE_BYTES", raising=False)
+    seal(store, "b1")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert isinstance(tick(instance, store)[0], dg.SkipReason)
+
+
+def test_a_materialization_shows_what_was_released_and_what_was_not(store: Store) -> None:
+    seal(store, "b1", licenses={"two": None})
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert release_here(instance, settings(store), ())[0] is not None
+        (event,) = instance.fetch_materializations(dg.AssetKey("hf_dataset"), limit=5).records
+        shown = event.asset_materialization.metadata if event.asset_materialization else {}
+        assert shown["dagster/row_count"].value == 3
+        assert "license_missing" in str(shown["not_released"].value)
+        assert "b1-two" in str(shown["not_released_episodes"].value)
+        assert "data:image/png" in str(shown["languages"].value)
+        checks = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            [dg.AssetCheckKey(dg.AssetKey("hf_dataset"), n) for n in ("published_equal", "all_released")]
+        )
+        assert {k.name: c.status.value for k, c in checks.items()} == {
+            "published_equal": "SUCCEEDED",
+            "all_released": "FAILED",
+        }
+
+
+def test_a_backfill_of_batches_releases_nothing(store: Store) -> None:
+    graph = build_definitions(settings(store)).resolve_asset_graph()
+    assert not graph.get(dg.AssetKey("hf_dataset")).is_partitioned
+    assert RELEASE in {job.name for job in build_definitions(settings(store)).jobs or []}
