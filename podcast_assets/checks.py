@@ -11,6 +11,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from podcast_assets.speech.languages import different_languages
+
 TOLERANCE = 0.02
 """Share by which a declared and a decoded duration may differ; containers round, and encoders pad."""
 TOLERANCE_SECONDS = 1.0
@@ -212,7 +214,7 @@ def languages_agree(transcripts: pl.DataFrame, segments: pl.DataFrame) -> Verdic
     )
     odd = rows.filter(
         pl.col("flags").list.contains("language_differs")
-        | (pl.col("text_language").is_not_null() & (pl.col("text_language") != pl.col("language")))
+        | different_languages(pl.col("language"), pl.col("text_language"))
     )
     total, apart = float(rows["duration"].sum()), float(odd["duration"].sum())
     share = apart / total if total else 0.0
@@ -227,7 +229,7 @@ def scores_in_range(scores: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
         segments: segments of the episodes that were scored: a failed episode is the one cause of missing rows.
     """
     mos = [c for c in scores.columns if c.startswith("dnsmos_")]
-    shares = ["clipping_share", "unique_word_share", "ngram_repetition"]
+    shares = [c for c in scores.columns if c.endswith("_share") or c == "ngram_repetition"]
     wrong = scores.filter(
         pl.any_horizontal(
             *(~pl.col(c).is_between(0.5, 5.5) for c in mos),

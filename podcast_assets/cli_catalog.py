@@ -14,7 +14,7 @@ from rich.text import Text
 
 from podcast_assets.cli_terminal import STORE, output, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured
-from podcast_assets.schema import STAGES
+from podcast_assets.schema import STAGES, TABLE_STAGES
 
 if TYPE_CHECKING:
     from podcast_assets.settings import Settings
@@ -149,7 +149,9 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
-@click.option("--stage", type=click.Choice(["unpack", "download", *STAGES.values()]), help="Only those of this stage.")
+@click.option(
+    "--stage", type=click.Choice(["unpack", "download", *TABLE_STAGES.values()]), help="Only those of this stage."
+)
 @click.option("--traceback", is_flag=True, help="Print tracebacks too.")
 @_limit("failures", 100)
 @JSON

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 
-_UNITS = ("hours", "minutes")
+_NUMBERS = ("rules", "segments", "of all", "hours", "minutes", "takes", "leaves", "alone", "in all")
 
 
 @click.group()
@@ -94,7 +94,10 @@ def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str
     p = load_policy(policy_name)
     trial = try_policy(Store.at(settings.store), p, batches or None)
     if not trial.batches:
-        raise Misconfigured(f"no batch of the store {settings.store} has scores yet; materialize quality_scores first")
+        why = "; ".join(trial.notes) or "none is there"
+        raise Misconfigured(
+            f"no batch of the store {settings.store} has scores ({why}); materialize quality_scores first"
+        )
     if as_json:
         click.echo(json.dumps(trial.to_json(), ensure_ascii=False))
         return
@@ -129,8 +132,7 @@ def _show(trial: "Trial") -> None:
 def _show_losses(trial: "Trial") -> None:
     """The waterfall: each reason after those above it."""
     unit = _unit(trial)
-    columns = [f"{what}, {unit}" for what in ("takes", "leaves", "alone", "in all")]
-    table = _table("reason, in the policy's order", *columns, "segments")
+    table = _table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
     left = trial.everything.hours
     for row in trial.losses.iter_rows(named=True):
         left -= row["first_hours"]
@@ -160,6 +162,6 @@ def _table(*columns: str) -> Table:
     """A table in which names give way to numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
-        numbers = name in ("rules", "segments", "of all") or name.endswith(_UNITS)
+        numbers = name in _NUMBERS
         table.add_column(name, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
     return table

@@ -19,27 +19,43 @@ from podcast_assets.cli_terminal import STORE, output, say, settings_of
     show_default=True,
     help="Cosine of two voices' embeddings from which on they are one person's.",
 )
+@click.option(
+    "--min-seconds",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Leave out speakers who say less in their episode.",
+)
+@click.option("--save", is_flag=True, help="Keep the links in the store, voices/voices.parquet.")
 @click.option("--across-podcasts", is_flag=True, help="Look for a voice in all podcasts, not in each by itself.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON array on standard output: all speakers, linked or not."
 )
 @STORE
 def speakers(
-    podcasts: tuple[str, ...], min_similarity: float, across_podcasts: bool, as_json: bool, store: str | None
+    podcasts: tuple[str, ...],
+    min_similarity: float,
+    min_seconds: float,
+    save: bool,
+    across_podcasts: bool,
+    as_json: bool,
+    store: str | None,
 ) -> None:
     """Print the voices that several episodes of a podcast share, by the embeddings of the diarizer, with a confidence.
 
-    Only pyannote's embeddings tell voices apart across recordings. Nothing is changed.
+    Only pyannote's embeddings tell voices apart across recordings.
     """
     from podcast_assets import overview
     from podcast_assets.speech.linking import Linking, link
     from podcast_assets.store import Store
-    from podcast_assets.voices import speakers_of
+    from podcast_assets.voices import KEY, keep, speakers_of
 
     room = Store.at(settings_of(store=store).store)
-    how = Linking(min_similarity=min_similarity)
+    how = Linking(min_similarity=min_similarity, min_seconds=min_seconds)
     found = speakers_of(room, overview.batch_names(room), podcasts, across=across_podcasts)
     linked = link(found, how)
+    if save:
+        keep(room, linked)
     if as_json:
         click.echo(json.dumps(linked.to_dicts(), ensure_ascii=False))
         return
@@ -59,3 +75,5 @@ def speakers(
     say(f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}")
     if other := sorted(set(found["engine"].unique()) - set(how.engines)):
         say((f"the embeddings of {', '.join(other)} do not tell voices apart across recordings: left out", "yellow"))
+    if save:
+        say(f"kept: {room.path(KEY)}")

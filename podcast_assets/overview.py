@@ -10,7 +10,7 @@ import polars as pl
 
 from podcast_assets.intake.arrivals import Arrival, list_incoming
 from podcast_assets.report import stage_failures
-from podcast_assets.schema import ASSETS, RAW_AUDIO, STAGES
+from podcast_assets.schema import ASSETS, RAW_AUDIO, STAGES, TABLE_STAGES
 from podcast_assets.store import Store, table_key
 
 _READERS = 16
@@ -80,8 +80,11 @@ def episode_rows(store: Store, batches: Iterable[str], *, status: str | None = N
 
 
 def failure_rows(store: Store, batches: Iterable[str], *, stage: str | None = None) -> list[dict[str, Any]]:
-    """Failures of batches in the stages' order; what could not be taken out of an archive is one of `unpack`."""
-    found = [row for rows in _each(list(batches), lambda b: _failures(store, b)) for row in rows]
+    """Failures of batches in the stages' order; what could not be taken out of an archive is one of `unpack`.
+
+    Those of optional stages, which fail no episode, come last.
+    """
+    found = [row for rows in _each(list(batches), lambda b: _failures(store, b, TABLE_STAGES)) for row in rows]
     return [row for row in found if stage is None or row["stage"] == stage]
 
 
@@ -138,9 +141,9 @@ def _episodes(store: Store, batch: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _failures(store: Store, batch: str) -> list[dict[str, Any]]:
+def _failures(store: Store, batch: str, tables: Iterable[str] = STAGES) -> list[dict[str, Any]]:
     table = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
-    listed = stage_failures(store, batch)
+    listed = stage_failures(store, batch, tables)
     rows = [{"batch": batch, **row} for row in listed.iter_rows(named=True)]
     if table is None:
         return rows

@@ -27,7 +27,12 @@ MOST_BARS = 12
 Limits = Mapping[str, Sequence[float]]
 """Column → limits that the policy sets."""
 
-_MOS = (("dnsmos_ovrl", "overall"), ("dnsmos_sig", "speech"), ("dnsmos_bak", "background"), ("dnsmos_p808", "P.808"))
+_MOS = (
+    ("dnsmos_ovrl", "overall", COLOURS[0]),
+    ("dnsmos_sig", "speech", COLOURS[1]),
+    ("dnsmos_bak", "background", COLOURS[2]),
+    ("dnsmos_p808", "P.808", COLOURS[4]),
+)
 
 
 def distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
@@ -43,7 +48,7 @@ def distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
         panels = figure.subplots(2, 3).flatten()
         _mos(panels[0], rows, limits)
         _histogram(panels[1], rows, "snr_db", "SNR, dB", limits)
-        _histogram(panels[2], rows, "bandwidth_hz", "bandwidth, kHz", limits, scale=1e-3)
+        _histogram(panels[2], rows, "source_bandwidth_hz", "bandwidth of the original, kHz", limits, scale=1e-3)
         _histogram(panels[3], rows, "duration", "duration, s", limits)
         panels[3].set_ylabel("segments", fontsize=9)
         _languages(panels[4], rows)
@@ -142,7 +147,7 @@ def episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> byte
 
 def _mos(axes: "Axes", rows: pl.DataFrame, limits: Limits) -> None:
     edges = np.linspace(1, 5, 41)
-    for (column, name), colour in zip(_MOS, COLOURS, strict=False):
+    for column, name, colour in _MOS:
         values = _values(rows, column)
         if len(values):
             axes.hist(values, bins=edges.tolist(), histtype="step", linewidth=1.3, color=colour, label=name)
@@ -178,7 +183,7 @@ def _histogram(
     _limits(axes, [limit * scale for limit in limits.get(column, ())])
     if column == "duration":
         axes.plot([], [], color=LIMIT, linestyle="--", linewidth=1, label="limit of the policy")
-    if column == "bandwidth_hz":
+    if column == "source_bandwidth_hz":
         axes.set_xlim(left=0)
 
 

@@ -13,7 +13,7 @@ from podcast_assets.quality import waterfall
 from podcast_assets.quality.evidence import evidence
 from podcast_assets.quality.policy import Policy, apply
 from podcast_assets.schema import ASSETS
-from podcast_assets.store import Store, table_key
+from podcast_assets.store import DamagedTable, Store, table_key
 
 _TABLES = ("quality_scores", "diarized_segments", "transcripts")
 AMOUNTS = ("everything", "kept", "kept_in_force", "gained", "lost")
@@ -94,10 +94,12 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
     left_out: list[str] = []
 
     def judge(batch: str) -> Trial | None:
-        tables = {asset: store.read_table(table_key(asset, batch), ASSETS[asset]) for asset in _TABLES}
+        tables = {asset: _read(store, asset, batch) for asset in _TABLES}
         missing = [asset for asset, table in tables.items() if table is None]
         if missing and batches is not None:
-            raise BadInput(f"batch {batch}: {missing[0]} is not materialized (by this version); materialize it first")
+            raise BadInput(
+                f"batch {batch}: {missing[0]} is not materialized (by this version), or damaged; materialize it first"
+            )
         if missing:
             left_out.append(batch)
             return None
@@ -107,7 +109,9 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
         trials = [t for t in readers.map(judge, chosen) if t is not None]
     notes = list(dict.fromkeys(note for t in trials for note in t.notes))
     if left_out:
-        notes.append(f"left out, as their tables are of another version: {', '.join(sorted(left_out)[:10])}")
+        notes.append(
+            f"left out, as their tables are of another version, or damaged: {', '.join(sorted(left_out)[:10])}"
+        )
     return Trial(
         policy=policy.label,
         in_force=sorted({label for t in trials for label in t.in_force}),
@@ -116,6 +120,13 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
         notes=notes,
         **{name: sum((getattr(t, name) for t in trials), Amount()) for name in AMOUNTS},
     )
+
+
+def _read(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
+    try:
+        return store.read_table(table_key(asset, batch), ASSETS[asset])
+    except DamagedTable:  # the caller names the batch
+        return None
 
 
 def _judged(

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from podcast_assets.checks import LANGUAGE_SHARE, Verdict
-from podcast_assets.quality.policy import Policy, apply
-from podcast_assets.quality.rules import Rule
+from podcast_assets.quality.text_rules import HALLUCINATIONS
 
 EARLIER_BATCHES = 5
 """Batches before this one that its kept share is compared with, at most."""
@@ -24,20 +23,6 @@ COVERED_SECONDS = 1.0
 """Shorter segments may lack scores: loudness and DNSMOS need some signal."""
 COVERED = ("dnsmos_ovrl", "dnsmos_p808", "snr_db", "bandwidth_hz", "loudness_lufs")
 HALLUCINATION_SHARE = 0.02
-
-HALLUCINATION_SIGNS = Policy(
-    name="hallucination-signs",
-    version=1,
-    rules=(
-        # Whisper's own sign of a loop (Radford et al. 2022, section 4.5)
-        Rule(column="compression_ratio", maximum=2.4, nulls_pass=True, reason="compresses too well"),
-        Rule(column="ngram_repetition", maximum=0.5, nulls_pass=True, reason="most of it repeats"),
-        Rule(column="chars_per_second", maximum=30.0, nulls_pass=True, reason="faster than anybody speaks"),
-        Rule(column="no_speech_prob", maximum=0.6, nulls_pass=True, reason="text where no speech is heard"),
-        Rule(column="hallucinated", one_of=(False,), nulls_pass=True, optional=True, reason="told by a rule on texts"),
-    ),
-)
-"""What texts that a recognizer made up look like. Only segments with text are asked."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +77,25 @@ def scores_covered(rows: pl.DataFrame) -> Verdict:
 
 
 def hallucination_share(rows: pl.DataFrame) -> Verdict:
-    """At most 2 % of the speech has a text that shows one of the `HALLUCINATION_SIGNS`.
+    """At most 2 % of the speech has a text that was not said, as the rules on texts tell.
 
     Args:
         rows: the scores with what rules can look at (`quality.evidence`).
     """
-    said = rows.filter(pl.col("text").str.strip_chars() != "").drop("keep", "reject_reasons", strict=False)
-    odd = apply(said, HALLUCINATION_SIGNS).filter(~pl.col("keep"))
+    odd = rows.filter("hallucinated")
     share = _share(odd, rows)
-    signs = odd["reject_reasons"].explode(empty_as_null=False).value_counts().sort("count", descending=True)
+    signs = (
+        odd["text_flags"]
+        .explode(empty_as_null=False)
+        .value_counts()
+        .sort("count", "text_flags", descending=[True, False])
+    )
     return Verdict(
         share <= HALLUCINATION_SHARE,
         {
             "share": round(share, 4),
             "threshold": HALLUCINATION_SHARE,
-            "signs": ", ".join(f"{n} {sign}" for sign, n in signs.iter_rows()) or "none",
+            "signs": ", ".join(f"{n} {sign}" for sign, n in signs.iter_rows() if sign in HALLUCINATIONS) or "none",
             "segments": odd["segment_id"].to_list()[:20],
         },
     )
@@ -116,8 +105,7 @@ def kept_in_one_language(rows: pl.DataFrame) -> Verdict:
     """At most 5 % of what is kept sounds, or reads, like another language than the segment's."""
     kept = rows.filter("keep")
     odd = kept.filter(
-        pl.col("flags").list.contains("language_differs")
-        | (pl.col("text_language").is_not_null() & (pl.col("text_language") != pl.col("language")))
+        pl.col("flags").list.contains("language_differs") | pl.col("text_flags").list.contains("wrong_language")
     )
     share = _share(odd, kept)
     return Verdict(

@@ -1,6 +1,6 @@
 """What became of a batch, read from its tables: for people in a terminal, and as one JSON object."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -85,9 +85,9 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
     )
 
 
-def stage_failures(store: Store, batch: str) -> pl.DataFrame:
-    """Failures of a batch in all stages, in the stages' order."""
-    return pl.concat(Committed.read(store, asset, batch).failures for asset in STAGES)
+def stage_failures(store: Store, batch: str, tables: Iterable[str] = STAGES) -> pl.DataFrame:
+    """Failures of a batch in the stages of some tables, in their order: those that fail an episode, unless others are named."""
+    return pl.concat(Committed.read(store, table, batch).failures for table in tables)
 
 
 def _spoken(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,7 @@ FLAGS = {
     "fallback": "the first engine failed, and another took over",
     "language_differs": "what is heard sounds like another language than the declared one",
     "unaligned": "the words have no times, because the aligner could not place them",
+    "words_outside": "the recognizer placed a fifth of the words, or more, outside of it; they were moved to its ends",
 }
 """What readers must know of a segment; provenance says more."""
 _FLAGS: Columns = {
@@ -126,7 +127,10 @@ QUALITY_SCORES: Columns = {
     "noise_share": (pl.Float64, "share in which there is noise, 0 to 1; null where no engine says"),
     "more_scores": (MORE_SCORES, "by name what further scorers say; empty where there are none"),
     "chars_per_second": (pl.Float64, "characters of the text per second"),
-    "words_per_second": (pl.Float64, "words of the text per second"),
+    "words_per_second": (
+        pl.Float64,
+        "words of the text per second; characters in scripts without spaces (Han, kana, Thai, Lao, Khmer, Burmese), here and below",
+    ),
     "unique_word_share": (pl.Float64, "distinct words over words, 0 to 1"),
     "ngram_repetition": (pl.Float64, "share of repeated word 3-grams, 0 to 1"),
     "script": (pl.String, "script of most letters: latin, cyrillic, han, …; Japanese is kana; null without letters"),
@@ -140,7 +144,6 @@ QUALITY_SCORES: Columns = {
         pl.String,
         "phrase that recognizers write where nobody speaks, without case and punctuation; else null",
     ),
-    "words_outside_share": (pl.Float64, "share of the words that lie outside of the segment, 0 to 1"),
     "digit_share": (pl.Float64, "digits over letters and digits, 0 to 1"),
     "uppercase_share": (pl.Float64, "capital letters over letters that have case, 0 to 1; null where none has"),
     "punctuation_share": (pl.Float64, "punctuation and symbols over characters, 0 to 1"),
@@ -160,6 +163,10 @@ QUALITY_SCORES: Columns = {
         "word error rate against a second recognizer's text, 0 or more; null where there is none, or it heard nothing",
     ),
     "second_cer": (pl.Float64, "character error rate against a second recognizer's text; null as second_wer"),
+    "compared": (
+        pl.String,
+        "hash of the episode's texts that the rates compare, by which the next run knows them; null where nothing was compared",
+    ),
     "text_digits": (
         pl.String,
         "the text with numbers in digits; null where not asked for, or not known for the language",
@@ -196,7 +203,7 @@ HF_SHARDS: Columns = {
     "text": (pl.String, "what was said"),
     "language": (pl.String, "ISO 639-1 code; und where unknown"),
     "license": (pl.String, "licence that the metadata declare"),
-    **{k: v for k, v in QUALITY_SCORES.items() if k not in _SEGMENT_KEY and k not in _MADE_BY},
+    **{k: v for k, v in QUALITY_SCORES.items() if k not in (*_SEGMENT_KEY, *_MADE_BY, "compared")},
     "degraded": (pl.Boolean, "segmented or transcribed by an embedded engine or a fallback"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }

@@ -1,4 +1,4 @@
-"""The speakers of the store's episodes with the podcasts that they speak in, read for linking them. Nothing is changed."""
+"""The speakers of the store's episodes with the podcasts that they speak in, read for linking them, and the links that are kept."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,9 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import polars as pl
 
 from podcast_assets.schema import RAW_AUDIO, SPEAKERS, schema
+from podcast_assets.speech.linking import LINKED
 from podcast_assets.store import Store, diarization_key, table_key
 
 ALL = "all podcasts"
+KEY = "voices/voices.parquet"
+"""Of the links that are kept, a table as `podcast_assets.speech.linking.LINKED`."""
 _READERS = 16
 """Episodes read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
 
@@ -47,3 +50,12 @@ def speakers_of(
     none = pl.DataFrame(schema=schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String})
     with ThreadPoolExecutor(_READERS) as readers:
         return pl.concat([none, *(rows for rows in readers.map(read, episodes) if rows is not None)])
+
+
+def keep(store: Store, linked: pl.DataFrame) -> None:
+    """Keep links in the store, in place of those of the same podcasts that were kept before."""
+    before = store.read_table(KEY, LINKED)
+    if before is not None:
+        before = before.filter(~pl.col("podcast").is_in(linked["podcast"].unique().to_list()))
+    rows = linked if before is None else pl.concat([before, linked])
+    store.write_table(KEY, rows.sort("podcast", "batch", "episode_id", "speaker"))

@@ -29,6 +29,7 @@ GOOD: dict[str, Any] = {
     "snr_db": 30.0,
     "clipping_share": 0.0,
     "bandwidth_hz": 7800.0,
+    "source_bandwidth_hz": 15000.0,
     "loudness_lufs": -20.0,
     "keep": True,
     "reject_reasons": [],

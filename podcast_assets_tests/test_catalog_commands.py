@@ -8,7 +8,7 @@ import pytest
 from podcast_assets import overview
 from podcast_assets.cli_catalog import _batches_to_retry
 from podcast_assets.errors import BadInput
-from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty, table
+from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, empty, table
 from podcast_assets.stages.results import commit
 from podcast_assets.store import Store
 from podcast_assets_tests.committed import commit_batch, failure
@@ -52,6 +52,13 @@ def test_failures_are_those_of_stages_and_of_archives(store: Store) -> None:
     assert [r["batch"] for r in overview.failure_rows(store, ["broken", "done"], stage="score")] == ["done"]
     assert [r["status"] for r in overview.episode_rows(store, ["broken"])] == ["done", "failed"]
     assert [r["episode_id"] for r in overview.episode_rows(store, ["broken"], status="failed")] == ["c"]
+
+
+def test_failures_of_an_optional_stage_are_listed_and_fail_no_episode(store: Store) -> None:
+    own = table([failure("second", episode="d")], FAILURES)
+    commit(store, "second_opinions", "done", empty(TABLES["second_opinions"]), empty(PROVENANCE), own)
+    assert [r["episode_id"] for r in overview.failure_rows(store, ["done"], stage="second")] == ["d"]
+    assert [r.failures for r in overview.batch_rows(store, ["done"])] == [2]
 
 
 def test_what_is_tried_again(store: Store) -> None:

@@ -80,6 +80,7 @@ def test_scores_in_range() -> None:
     assert checks.scores_in_range(rows(QUALITY_SCORES, score), one).passed
     assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"dnsmos_ovrl": 9.0}), one).passed
     assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"clipping_share": 1.5}), one).passed
+    assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"music_share": -0.1}), one).passed
     assert not checks.scores_in_range(rows(QUALITY_SCORES, score | {"snr_db": float("nan")}), one).passed
 
 

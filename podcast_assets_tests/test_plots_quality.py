@@ -3,8 +3,11 @@
 import warnings
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
+import matplotlib.colors
 import matplotlib.image
+import numpy as np
 import polars as pl
 import pytest
 
@@ -38,7 +41,7 @@ USUAL = judged(
     {"language": None, "speaker": None},
     {"language": "zh", "speaker": "$王"},
 )
-ODD = judged({"dnsmos_ovrl": None, "snr_db": None, "bandwidth_hz": None, "speaker": None, "duration": 0.0})
+ODD = judged({"dnsmos_ovrl": None, "snr_db": None, "source_bandwidth_hz": None, "speaker": None, "duration": 0.0})
 NOTHING = USUAL.clear()
 
 
@@ -53,6 +56,44 @@ def test_pictures_of_any_batch(rows: pl.DataFrame) -> None:
     assert shape(plots_quality.distributions(rows, EMILIA.limits))[0] == 880
     assert shape(plots_quality.waterfall(losses(rows, EMILIA.reasons), hours, policy=EMILIA.label))[0] == 880
     assert shape(plots_quality.episode("$x_1 und 王", rows, EMILIA.limits))[0] == 880
+
+
+def test_what_is_kept_and_rejected_is_there_to_be_seen() -> None:
+    hours = float(USUAL["duration"].sum()) / 3600
+    for picture in (
+        plots_quality.distributions(USUAL, EMILIA.limits),
+        plots_quality.waterfall(losses(USUAL, EMILIA.reasons), hours, policy=EMILIA.label),
+    ):
+        assert covers(picture, plots_quality.KEPT) > 0.005
+        assert covers(picture, plots_quality.REJECTED) > 0.0005 or covers(picture, plots_quality.ALONE) > 0.0005
+    with_limits, without = (plots_quality.distributions(USUAL, limits) for limits in (EMILIA.limits, None))
+    lines = [pixels(picture, plots_quality.LIMIT, near=0.3).sum() for picture in (with_limits, without)]
+    assert lines[0] > lines[1] + 100
+
+
+def test_the_waterfall_is_to_scale() -> None:
+    """A quarter lost alone: a third as wide as what is kept."""
+    rows = pl.DataFrame({"duration": [900.0] * 4, "reject_reasons": [["odd"], [], [], []]})
+    picture = plots_quality.waterfall(losses(rows), 1.0, policy="mine-v1")
+    legend = plots_quality.waterfall(losses(rows.clear()), 1.0, policy="mine-v1")
+    alone, kept = (widest(picture, c) for c in (plots_quality.ALONE, plots_quality.KEPT))
+    assert alone / kept == pytest.approx(1 / 3, rel=0.05)
+    assert widest(legend, plots_quality.ALONE) < alone / 2
+
+
+def pixels(png: bytes, colour: str, *, near: float = 0.02) -> Any:
+    """Where a picture has a colour; the edges of thin lines are paler than they."""
+    image = matplotlib.image.imread(BytesIO(png), format="png")[..., :3]
+    return (np.abs(image - np.asarray(matplotlib.colors.to_rgb(colour))) < near).all(axis=-1)
+
+
+def covers(png: bytes, colour: str) -> float:
+    return float(pixels(png, colour).mean())
+
+
+def widest(png: bytes, colour: str) -> int:
+    """Pixels of a colour in the line that has most of them."""
+    return int(pixels(png, colour).sum(axis=1).max())
 
 
 def test_many_reasons_are_told_as_one() -> None:

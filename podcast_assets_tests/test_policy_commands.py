@@ -3,16 +3,20 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
 from podcast_assets.cli import main
 from podcast_assets.policy_trial import try_policy
 from podcast_assets.quality.policy import load_policy
-from podcast_assets.schema import QUALITY_SCORES
+from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.schema import FAILURES, PROVENANCE, QUALITY_SCORES, empty
+from podcast_assets.stages.results import commit
+from podcast_assets.stages.score import Score
 from podcast_assets.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch
-from podcast_assets_tests.scored import commit_scored
+from podcast_assets_tests.scored import commit_scored, tables
 
 BAD = {"dnsmos_ovrl": 2.0}
 SHORT = {"duration": 2.0}
@@ -66,14 +70,43 @@ def test_the_words_for_people_say_the_same_and_change_nothing(folder: Path) -> N
     assert {path: path.read_bytes() for path in folder.rglob("*.parquet")} == before
 
 
-def test_a_trial_is_what_the_table_says_once_the_policy_is_applied(folder: Path) -> None:
-    """Outliers are of an episode or a speaker, which no batch divides: trying is judging."""
-    policy = load_policy("tts")
-    trial = try_policy(Store.at(folder), policy, ["two"])
-    commit_scored(Store.at(folder), "three", {}, SHORT)
-    again = try_policy(Store.at(folder), policy, ["two", "three"])
-    assert again.everything.segments == trial.everything.segments + 2
-    assert again.kept.segments == trial.kept.segments + 2
+def test_a_trial_is_what_the_table_says_once_the_policy_is_applied(tmp_path: Path) -> None:
+    texts = (
+        "we talk about bridges and who pays for them",
+        "the river was higher than in any year before",
+        "good morning",
+    )
+    said = [{"text": text} for text in texts]
+    made = tables(
+        {},
+        BAD | said[0],
+        SHORT | said[1],
+        {"text": "thank you " * 20},
+        {"overlap": 0.5} | said[2],
+        {"text": "", "language": None},
+    )
+    scores, segments, transcripts = (made[a] for a in ("quality_scores", "diarized_segments", "transcripts"))
+    store = Store.at(tmp_path)
+    for asset, rows in {**made, "quality_scores": applied(scores, segments, transcripts, "all")}.items():
+        commit(store, asset, "one", rows, empty(PROVENANCE), empty(FAILURES))
+    for name in ("asr", "emilia", "tts"):
+        trial = try_policy(store, load_policy(name), ["one"])
+        judged = applied(scores, segments, transcripts, name)
+        assert trial.kept.segments == judged.filter("keep").height, name
+        assert 0 < trial.kept.segments < trial.everything.segments
+        in_all = dict(trial.losses.select("reason", "segments").iter_rows())
+        assert in_all == dict(judged["reject_reasons"].explode(empty_as_null=False).value_counts().iter_rows()), name
+
+
+def applied(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, policy: str) -> pl.DataFrame:
+    measured = scores.select(c for c in scores.columns if c in Score.columns)
+    return with_text_and_policy(measured, segments, transcripts, load_policy(policy))
+
+
+def test_reasons_can_be_read_in_a_narrow_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [" ".join(line.split()) for line in command("try", "emilia", "--store", folder).output.splitlines()]
+    assert any(line.startswith("DNSMOS below 3.0 0.67") for line in lines)
 
 
 def test_a_file_of_ones_own_is_tried_and_a_mistake_in_it_told(folder: Path) -> None:
@@ -103,8 +136,10 @@ def test_batches_that_cannot_be_tried_are_named(folder: Path, tmp_path_factory: 
     assert old is not None
     store.write_table(table_key("quality_scores", "one"), old.drop("snr_db"))
     assert json.loads(command("try", "all", "--store", folder, "--json").stdout)["notes"] == [
-        "left out, as their tables are of another version: one"
+        "left out, as their tables are of another version, or damaged: one"
     ]
+    (folder / table_key("transcripts", "two")).write_bytes(b"PAR1 cut off")
+    assert "damaged: one, two" in command("try", "all", "--store", folder).output.replace("\n", " ")
     nothing = command("try", "asr", "--store", tmp_path_factory.mktemp("empty"))
     assert nothing.exit_code == 2
     assert "no batch" in nothing.output

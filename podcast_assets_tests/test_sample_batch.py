@@ -152,7 +152,7 @@ def test_to_run_it_again_does_nothing_and_changes_nothing(sample_run: SampleRun)
 def test_a_materialization_shows_what_is_kept_and_the_next_batch_is_compared_with_it(sample_run: SampleRun) -> None:
     key = dg.AssetKey("quality_scores")
     with dg.DagsterInstance.from_config(str(sample_run.place.folder / "dagster_home")) as instance:
-        [kept] = kept_earlier(instance, key, "asr-v2", [])
+        [kept] = kept_earlier(instance, key, "asr-v3", [])
         facts = instance.fetch_materializations(key, limit=1).records[0].asset_materialization
     rows = table(sample_run, "hf_shards")
     assert kept.batch == sample_run.batch
@@ -172,4 +172,4 @@ def test_another_policy_runs_no_model_and_seals_nothing_anew(sample_run: SampleR
     assert rows["keep"].all()
     back = sample_run.place.command("demo", "--json")
     assert json.loads(back.stdout)["shards"] == sample_run.report["shards"]
-    assert table(sample_run, "hf_shards")["policy"].unique().to_list() == ["asr-v2"]
+    assert table(sample_run, "hf_shards")["policy"].unique().to_list() == ["asr-v3"]

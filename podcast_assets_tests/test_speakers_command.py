@@ -9,8 +9,10 @@ from click.testing import CliRunner
 
 from podcast_assets.cli import main
 from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, SPEAKERS, empty, table
+from podcast_assets.speech.linking import LINKED
 from podcast_assets.stages.results import commit
 from podcast_assets.store import Store, diarization_key
+from podcast_assets.voices import KEY
 
 RANDOM = np.random.default_rng(0)
 VOICES = {name: RANDOM.normal(size=64) for name in "ab"}
@@ -63,3 +65,16 @@ def test_the_words_for_people(folder: Path) -> None:
     assert "two/e3" in result.output
     assert "voices in several episodes: 1; speakers in one: 3" in " ".join(result.output.split())
     assert "the embeddings of embedded do not tell voices apart" in " ".join(result.output.split())
+
+
+def test_links_are_kept_podcast_by_podcast(folder: Path) -> None:
+    voices(folder, "--save")
+    store = Store.at(folder)
+    kept = store.read_table(KEY, LINKED)
+    assert kept is not None
+    assert kept["episode_id"].to_list() == ["e1", "e2", "e3", "e4"]
+    voices(folder, "p", "--min-similarity", "0.999", "--save")
+    again = store.read_table(KEY, LINKED)
+    assert again is not None
+    assert again.filter(podcast="q").equals(kept.filter(podcast="q"))
+    assert again.filter(podcast="p")["voice"].n_unique() == 3

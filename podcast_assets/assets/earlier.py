@@ -18,7 +18,7 @@ def kept_earlier(
     Args:
         instance: that knows the materializations.
         asset: `quality_scores`.
-        policy: label; batches under another one are no measure.
+        policy: its digest; batches under other rules are no measure.
         leave_out: batches that are judged now.
     """
     found: dict[str, Kept | None] = {}
@@ -27,9 +27,11 @@ def kept_earlier(
         if done is None or done.partition is None or done.partition in {*leave_out, *found}:
             continue
         facts = {
-            name: value.value for name, value in done.metadata.items() if name in ("policy", "hours", "hours_kept")
+            name: value.value
+            for name, value in done.metadata.items()
+            if name in ("policy_digest", "hours", "hours_kept")
         }
         hours, kept = facts.get("hours"), facts.get("hours_kept")
-        same = facts.get("policy") == policy and isinstance(hours, int | float) and isinstance(kept, int | float)
+        same = facts.get("policy_digest") == policy and isinstance(hours, int | float) and isinstance(kept, int | float)
         found[done.partition] = Kept(done.partition, float(hours), float(kept)) if same else None  # type: ignore[arg-type]
     return [kept for kept in found.values() if kept is not None]

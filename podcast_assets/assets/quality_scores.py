@@ -51,7 +51,7 @@ def quality_scores(
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Score(room, profile.scorer)
     policy = load_policy(settings.policy)
-    earlier = kept_earlier(context.instance, context.asset_key, policy.label, context.partition_keys)
+    earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
     care = cares(settings.text_care)
     if profile.punctuator:
         punctuate(context, room, settings, profile.punctuator)
@@ -78,6 +78,7 @@ def quality_scores(
             references=references_of(room, batch),
             second=Committed.read(room, "second_opinions", batch).table,
             punctuated=Committed.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
+            before=Committed.read(room, "quality_scores", batch).table,
             care=care,
         )
         run.commit(room, rows)
@@ -91,6 +92,7 @@ def quality_scores(
                 **run_facts(run),
                 "engine": stage.engine.name,
                 "policy": policy.label,
+                "policy_digest": policy.digest,
                 **({"policy_notes": notes} if (notes := "; ".join(policy.notes(seen.columns))) else {}),
                 "segments_kept": rows.filter("keep").height,
                 "hours": round(hours, 4),

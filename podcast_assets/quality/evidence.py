@@ -31,24 +31,22 @@ EVIDENCE: Columns = {
 """All columns that a rule can name."""
 
 
-def evidence(
-    scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, *, words: bool = False
-) -> pl.DataFrame:
+def evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
     """The scores with the columns of the other tables and the derived ones; rows and their order are those of the scores.
 
-    `flags` are those of the segment and those of its transcript.
+    `flags` are those of the segment and those of its transcript. Words are left out: they are most of a table, and no rule can ask
+    for them.
 
     Args:
         scores: rows of `quality_scores`, or the part of them that the stage `score` makes.
         segments: the table of `diarized_segments`.
         transcripts: the table of `transcripts`.
-        words: whether the words are wanted too. They are most of a table, and no rule can ask for them.
     """
     about = with_more_scores(scores)
     said = transcripts.rename({"flags": _MORE_FLAGS})
     for table, columns in (
         (segments, _FROM_SEGMENTS),
-        (said, (*_FROM_TRANSCRIPTS, _MORE_FLAGS, *(["words"] if words else []))),
+        (said, (*_FROM_TRANSCRIPTS, _MORE_FLAGS)),
     ):
         more = [c for c in columns if c not in scores.columns]
         about = about.join(table.select("segment_id", *more), on="segment_id", how="left", maintain_order="left")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from podcast_assets.quality.scripts import UNSPACED
+from podcast_assets.speech.text_measures import UNSPACED
 
 _INSIDE = "['\u2019\u02bc\u00ad\u200c\u200d\u0307]"
 """Apostrophes, soft hyphens and joiners: a word goes on after them. And the dot that a small Turkish İ keeps."""

@@ -1,4 +1,4 @@
-"""Known hallucinations: what recognizers write where nobody speaks. The phrases are in phrases.toml, with their sources."""
+"""Phrases of phrases.toml: known hallucinations, which recognizers write where nobody speaks, and what people repeat."""
 
 import re
 import tomllib
@@ -9,10 +9,9 @@ from importlib.resources import files
 import polars as pl
 
 from podcast_assets.quality.folding import folded_list
+from podcast_assets.speech.text_measures import UNSPACED
 
-_STRENGTHS = ("always", "alone", "doubtful")
-_UNSPACED = "[\u3040-\u30ff\u3400-\u9fff]"
-"""Kana and Han, which are written without spaces between words."""
+_STRENGTHS = ("always", "alone", "doubtful", "again")
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,17 @@ class Phrases:
     """Count where the text is nothing else."""
     doubtful: tuple[str, ...]
     """Count where the text is nothing else, and something more speaks against it."""
+    again: tuple[str, ...]
+    """Never count: people say them several times in a row."""
 
 
 @lru_cache(maxsize=1)
 def phrases() -> Phrases:
     """The phrases of all languages."""
     data = tomllib.loads((files("podcast_assets.quality") / "phrases.toml").read_text(encoding="utf-8"))
-    return Phrases(*(_longest_first([p for of in data.values() for p in of[strength]]) for strength in _STRENGTHS))
+    return Phrases(
+        *(_longest_first([p for of in data.values() for p in of.get(strength, [])]) for strength in _STRENGTHS)
+    )
 
 
 def known_phrases(folded: pl.Series) -> pl.DataFrame:
@@ -67,7 +70,7 @@ def _nothing_but(patterns: list[str]) -> pl.Expr:
 
 def _whole(phrase: str) -> str:
     """With the spaces around it, except in scripts that write none."""
-    return phrase if re.search(_UNSPACED, phrase) else f" {phrase} "
+    return phrase if re.search(f"[{UNSPACED}]", phrase) else f" {phrase} "
 
 
 def _longest_first(texts: list[str]) -> tuple[str, ...]:

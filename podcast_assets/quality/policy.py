@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from podcast_assets.errors import Misconfigured
-from podcast_assets.quality.evidence import evidence_types
+from podcast_assets.fingerprint import fingerprint
+from podcast_assets.quality.evidence import EVIDENCE, evidence_types
 from podcast_assets.quality.rules import Rule
 
 __all__ = ["Policy", "Rule", "apply", "load_policy", "policy_names"]
@@ -38,7 +39,20 @@ class Policy(BaseModel):
     version: int
     description: str = ""
     """One line: what the segments are to be good for."""
+    scores: tuple[str, ...] = ()
+    """Names of scores that further scorers give (`more_scores`), so that rules can ask for them as for columns."""
     rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _scores_are_no_columns(self) -> "Policy":
+        if taken := sorted(set(self.scores).intersection(EVIDENCE)):
+            raise ValueError(f"scores names columns that every table has: {', '.join(taken)}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits of what the rules ask for: two policies of one name and version may differ."""
+        return fingerprint(rules=[rule.model_dump(mode="json") for rule in self.rules])[:16]
 
     @property
     def label(self) -> str:
@@ -81,7 +95,13 @@ class Policy(BaseModel):
             Misconfigured: a rule that is not optional asks for a column that there is not, or asks what its type cannot answer.
         """
         active = self.active(types.names())
-        if missing := sorted({c for rule in active for c in rule.columns}.difference(types.names())):
+        missing = sorted({c for rule in active for c in rule.columns}.difference(types.names()))
+        if unscored := [name for name in missing if name in self.scores]:
+            raise Misconfigured(
+                f"the policy {self.label} asks for the scores {', '.join(unscored)}, which no scorer gave: PODCAST_SCORERS names "
+                "scorers, and optional = true lets a rule wait for one"
+            )
+        if missing:
             raise Misconfigured(
                 f"the policy {self.label} asks for columns that there are not: {_named(missing, types.names())}"
             )
@@ -96,6 +116,14 @@ def apply(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     Raises:
         Misconfigured: as of `Policy.check`.
     """
+    if segments.is_empty():  # where nothing was scored, no scorer has given its names
+        none = [pl.lit(None, pl.Float64).alias(name) for name in policy.scores if name not in segments.columns]
+        judged = _judged(segments.with_columns(none), policy)
+        return judged.select(*segments.columns, "keep", "reject_reasons")
+    return _judged(segments, policy)
+
+
+def _judged(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     policy.check(segments.schema)
     rules = policy.active(segments.columns)
     names = [f"passes rule {number}" for number in range(len(rules))]
@@ -137,14 +165,23 @@ def load_policy(name: str | Path) -> Policy:
             "and files whose names end in .toml"
         )
     try:
-        policy = Policy.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        policy = Policy.model_validate(tomllib.loads(file.read_text(encoding="utf-8-sig")))  # Notepad writes a BOM
     except OSError as error:
         raise Misconfigured(f"the policy {name} cannot be read: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(f"the policy {name} is not TOML: {error}") from None
     except ValidationError as error:
         raise Misconfigured(f"the policy {name} is not one: {_told(error.errors()[0])}") from None
-    policy.check(evidence_types())
+    policy.check(pl.Schema({**evidence_types(), **dict.fromkeys(policy.scores, pl.Float64())}))
+    if (
+        str(name).endswith(".toml")
+        and policy.name in policy_names()
+        and policy.digest != load_policy(policy.name).digest
+    ):
+        raise Misconfigured(
+            f"the policy {name} calls itself {policy.name!r}, as one that comes with the package does, and has other rules: "
+            "give it another name"
+        )
     return policy
 
 
@@ -155,6 +192,13 @@ def _told(error: Mapping[str, Any]) -> str:
         known, what = (Rule, "a rule has no") if "rules" in error["loc"] else (Policy, "a policy has no")
         place = f"{where[0]}: " if len(where) > 1 else ""
         return f"{place}{what} {where[-1]!r}{_hint(where[-1], known.model_fields)}"
+    if error["type"] == "tuple_type":
+        what = (
+            "rules are written as [[rules]], each with its column"
+            if "rules" in error["loc"][-1:]
+            else "wants a list, as [1, 2]"
+        )
+        return f"{' '.join(where[:2])}: {what}".removeprefix(": ")
     return f"{' '.join(where[:2]) or 'it'}: {error['msg'].removeprefix('Value error, ')}"
 
 

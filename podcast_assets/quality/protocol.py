@@ -9,8 +9,14 @@ Scores = dict[str, float | None]
 """Names of scores and their values. None where a score does not exist; never NaN or infinite.
 
 A name that is a column of the table `quality_scores` (`dnsmos_ovrl`, `music_share`) fills it; any other (`utmos`, `squim_stoi`)
-goes into `more_scores`, and policies may use it as if it were a column.
+goes into `more_scores`, and policies that name it in `scores` may use it as if it were a column.
 """
+
+SIGNAL_SCORES = (
+    "dnsmos_sig dnsmos_bak dnsmos_ovrl dnsmos_p808 snr_db clipping_share peak_db rms_db loudness_lufs bandwidth_hz "
+    "source_bandwidth_hz speech_share music_share noise_share"
+).split()
+"""Columns of `quality_scores` that scores of the signal fill."""
 
 
 class Scorer(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 Value = bool | int | float | str
 GROUPS = {"batch": [], "episode": ["episode_id"], "speaker": ["episode_id", "speaker"]}
@@ -19,20 +19,20 @@ class Rule(BaseModel):
     column: str
     reason: str = Field(min_length=1)
     """For people: what is wrong with a segment that fails."""
-    minimum: float | None = None
-    maximum: float | None = None
-    above: float | None = None
+    minimum: FiniteFloat | None = None
+    maximum: FiniteFloat | None = None
+    above: FiniteFloat | None = None
     """As `minimum`, but the limit itself fails."""
-    below: float | None = None
+    below: FiniteFloat | None = None
     """As `maximum`, but the limit itself fails."""
-    one_of: tuple[Value, ...] | None = None
-    none_of: tuple[Value, ...] | None = None
+    one_of: tuple[Value, ...] | None = Field(default=None, min_length=1)
+    none_of: tuple[Value, ...] | None = Field(default=None, min_length=1)
     """Of a column of lists: no item is one of these."""
     same_as: str | None = None
     """Another column, which must hold the same."""
     not_empty: bool = False
     """A text must hold more than white space."""
-    within_iqr: float | None = Field(default=None, ge=0)
+    within_iqr: FiniteFloat | None = Field(default=None, ge=0)
     """Inter-quartile ranges by which a value may lie below the first or above the third quartile (Tukey's fences)."""
     per: Literal["batch", "episode", "speaker"] | None = None
     """Of which segments `within_iqr` takes the quartiles: of those of the same batch, episode or speaker of an episode, as far as
@@ -50,6 +50,10 @@ class Rule(BaseModel):
             raise ValueError(f"the rule on {self.column!r} needs one of {', '.join(OPERATORS)}")
         if (self.within_iqr is None) != (self.per is None):
             raise ValueError(f"the rule on {self.column!r} needs within_iqr and per together")
+        least = max((x for x in (self.minimum, self.above) if x is not None), default=None)
+        most = min((x for x in (self.maximum, self.below) if x is not None), default=None)
+        if least is not None and most is not None and least > most:
+            raise ValueError(f"the rule on {self.column!r} lets nothing pass: at least {least:g} and at most {most:g}")
         return self
 
     def _asked(self) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Several scorers as one: each says what it knows of the same segments."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -7,8 +8,13 @@ from typing import Any, ClassVar
 from pydantic import SerializeAsAny
 
 from podcast_assets.engines import Engine
-from podcast_assets.quality.protocol import Scorer, Scores
+from podcast_assets.quality.evidence import EVIDENCE
+from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
+from podcast_assets.schema import RAW_AUDIO
 from podcast_assets.speech.types import Audio
+
+_TAKEN = frozenset({**RAW_AUDIO, **EVIDENCE}).difference(SIGNAL_SCORES)
+"""Columns that rules know, and that no scorer may put its own values in."""
 
 
 class Scorers(Engine):
@@ -54,7 +60,8 @@ class LoadedScorers:
         """See `Scorer`.
 
         Raises:
-            ValueError: two of them give a score of the same name, or one has other than one answer per segment.
+            ValueError: two of them give a score of the same name, one gives what another stage measures, a NaN or an infinity, or
+                other than one answer per segment.
         """
         merged: list[Scores] = [{} for _ in segments]
         for name, scorer in self._scorers:
@@ -62,6 +69,12 @@ class LoadedScorers:
             if len(found) != len(segments):
                 raise ValueError(f"the scorer {name} scored {len(found)} of {len(segments)} segments")
             for so_far, new in zip(merged, found, strict=True):
+                if taken := sorted(new.keys() & _TAKEN):
+                    raise ValueError(f"the scorer {name} gives what is no scorer's to give: {', '.join(taken)}")
+                if odd := sorted(k for k, v in new.items() if v is not None and not math.isfinite(v)):
+                    raise ValueError(
+                        f"the scorer {name} gives no number for {', '.join(odd)}: None is for what has no meaning"
+                    )
                 if twice := so_far.keys() & new.keys():
                     raise ValueError(f"the scorer {name} gives what another gives: {', '.join(sorted(twice))}")
                 so_far.update(new)

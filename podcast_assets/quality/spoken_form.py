@@ -23,7 +23,7 @@ def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[
     numbers, fillers), its basic one otherwise. It leaves out what stands in brackets, as "[laughter]". Numbers in words become
     digits where text2num knows the language.
     """
-    plain = [_normalizer(language)(text) for text, language in zip(texts, languages, strict=True)]
+    plain = [_normalized(text, language) for text, language in zip(texts, languages, strict=True)]
     return (
         pl.DataFrame({"text": plain}, schema={"text": pl.String})
         .select(tokens(fold(pl.col("text"))))
@@ -40,6 +40,12 @@ def digits(text: str, language: str | None) -> str:
     from text_to_num import alpha2digit
 
     return alpha2digit(text, language) if language in NUMBERS else text
+
+
+@lru_cache(maxsize=10_000)
+def _normalized(text: str, language: str | None) -> str:
+    """Remembered for an episode or two: each text of ours is compared with a reference and with a second recognizer's."""
+    return _normalizer(language)(text)
 
 
 @lru_cache(maxsize=64)

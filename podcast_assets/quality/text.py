@@ -1,31 +1,31 @@
 """Measures of segments' transcripts, which find what recognizers do when they fail: loops, phrases of subtitles, too much or too
-little text, words that lie elsewhere. All segments of a batch at once; what the measures mean together, text_rules.py says."""
+little text. All segments of a batch at once; what the measures mean together, text_rules.py says."""
 
 import polars as pl
 
+from podcast_assets.quality.backchannels import SAYABLE_WORDS, said_once
 from podcast_assets.quality.folding import fold, tokens
 from podcast_assets.quality.phrases import known_phrases
 from podcast_assets.quality.repetition import repetition
-from podcast_assets.quality.scripts import main_script, usual_rate
-from podcast_assets.quality.text_rules import judged
+from podcast_assets.quality.scripts import letters, main_script, own_script_share, usual_rate
+from podcast_assets.quality.text_rules import judged, repeats_itself
 from podcast_assets.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, schema
+from podcast_assets.speech.text_measures import UNSPACED
 
 TEXT_COLUMNS = (
     "chars_per_second words_per_second unique_word_share ngram_repetition script rate_ratio loop_words same_text_segments "
-    "known_phrase words_outside_share digit_share uppercase_share punctuation_share text_flags hallucinated"
+    "known_phrase digit_share uppercase_share punctuation_share text_flags hallucinated"
 ).split()
 """Columns of the table `quality_scores` that come from here."""
 _INPUTS = {
-    **{name: SEGMENTS[name][0] for name in ("episode_id", "segment_index", "start", "end", "duration")},
+    **{name: SEGMENTS[name][0] for name in ("episode_id", "segment_index", "duration")},
     **{
         name: TRANSCRIPTS[name][0]
-        for name in "text language text_language words avg_logprob no_speech_prob compression_ratio".split()
+        for name in "text language text_language avg_logprob no_speech_prob compression_ratio flags".split()
     },
 }
 _AT_ONCE = 50_000
-"""Segments whose words are held in memory at once."""
-_OUTSIDE = 0.1
-"""Seconds by which a word may pass the ends of its segment: encoders of Whisper see 0.02 s, and aligners widen words a little."""
+"""Segments whose tokens are held in memory at once."""
 
 
 def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
@@ -45,27 +45,37 @@ def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
 
 
 def _measured(rows: pl.DataFrame) -> pl.DataFrame:
-    spoken = rows.select(tokens(pl.col("folded"))).to_series()
+    counts, folded = letters(rows["text"]), rows["folded"]
     said = rows.with_columns(
-        words_outside_share=_outside(rows),
-        script=main_script(rows["text"]),
-    ).hstack(repetition(spoken).hstack(known_phrases(rows["folded"]).rename({"phrase": "known_phrase"})))
+        script=main_script(counts), own_script_share=own_script_share(counts, rows["language"])
+    ).hstack(_repetition(folded).hstack(known_phrases(folded).rename({"phrase": "known_phrase"})))
     text, seconds = pl.col("text"), pl.when(pl.col("duration") > 0).then("duration")
     characters = text.str.len_chars() - text.str.count_matches(r"\s")
     digits, marks = text.str.count_matches(r"\p{N}"), text.str.count_matches(r"[\p{P}\p{S}]")
     large, small = text.str.count_matches(r"[\p{Lu}\p{Lt}]"), text.str.count_matches(r"\p{Ll}")
     some = pl.when(pl.col("folded") != "")
-    return (
-        said.with_columns(
-            chars_per_second=some.then(characters / seconds),
-            words_per_second=some.then((pl.col("folded").str.count_matches(" ") + 1) / seconds),
-            digit_share=some.then(digits / (characters - marks)),
-            punctuation_share=some.then(marks / characters),
-            uppercase_share=pl.when(large + small > 0).then(large / (large + small)),
-        )
-        .with_columns(rate_ratio=pl.col("chars_per_second") / usual_rate(pl.col("script")))
-        .drop("words")
-    )
+    return said.with_columns(
+        chars_per_second=some.then(characters / seconds),
+        words_per_second=some.then(pl.col("tokens") / seconds),
+        digit_share=some.then(digits / (characters - marks)),
+        punctuation_share=some.then(marks / characters),
+        uppercase_share=pl.when(large + small > 0).then(large / (large + small)),
+    ).with_columns(rate_ratio=pl.col("chars_per_second") / usual_rate(pl.col("script")))
+
+
+def _repetition(folded: pl.Series) -> pl.DataFrame:
+    """Measures of repetition; `unspaced`, whether characters stand for words; `sayable`, whether people do repeat themselves so."""
+    measures = _repeated(folded)
+    suspect = measures.select(repeats_itself()).to_series().fill_null(False).arg_true()
+    once = _repeated(said_once(folded.gather(suspect)))
+    said = (measures["loop_words"].gather(suspect) < SAYABLE_WORDS) & ~once.select(repeats_itself()).to_series()
+    return measures.with_columns(sayable=pl.int_range(pl.len(), dtype=pl.UInt32).is_in(suspect.filter(said).implode()))
+
+
+def _repeated(folded: pl.Series) -> pl.DataFrame:
+    text = folded.to_frame("text")
+    unspaced = text.select(unspaced=pl.col("text").str.contains(f"[{UNSPACED}]"))
+    return unspaced.hstack(repetition(text.select(tokens(pl.col("text"))).to_series()))
 
 
 def _same_text(rows: pl.DataFrame, folded: pl.Series) -> pl.Series:
@@ -80,20 +90,3 @@ def _same_text(rows: pl.DataFrame, folded: pl.Series) -> pl.Series:
         same_text_segments=pl.when(pl.col("folded") != "").then(pl.len().over("run")).otherwise(0)
     )
     return counted.sort("row")["same_text_segments"]
-
-
-def _outside(rows: pl.DataFrame) -> pl.Series:
-    """Share of the words with times that begin before their segment or end after it; null where none has times."""
-    words = (
-        rows.select("start", "end", "words")
-        .with_row_index("row")
-        .rename({"start": "from", "end": "to"})
-        .explode("words", empty_as_null=False, keep_nulls=False)
-        .unnest("words")
-        .drop_nulls(["start", "end"])
-    )
-    outside = (pl.col("start") < pl.col("from") - _OUTSIDE) | (pl.col("end") > pl.col("to") + _OUTSIDE)
-    shares = words.group_by("row").agg(outside.mean().alias("share"))
-    return pl.DataFrame({"row": pl.arange(rows.height, dtype=pl.UInt32, eager=True)}).join(
-        shares, on="row", how="left", maintain_order="left"
-    )["share"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from podcast_assets.errors import Misconfigured
+from podcast_assets.quality.emails import SUSPECT, holds_email
 from podcast_assets.quality.spoken_form import NUMBERS, digits
 
 CARES = {
@@ -25,17 +26,11 @@ _REGIONS = {
 }
 """Language → the country in whose form a telephone number without country code is read."""
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_SPOKEN_EMAIL = re.compile(
-    r"\b[\w.+-]+ (?:at|ät|arobase|arroba|chiocciola|apenstaartje|małpa|собака) [\w-]+(?:\.[\w-]+)*"
-    r"(?: ?(?:\.|dot|punkt|point|punto|ponto|punt|kropka|точка) ?)[a-z]{2,4}\b",
-    re.IGNORECASE,
-)
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 """13 to 19 digits: ISO/IEC 7812-1."""
 _ONE_BY_ONE = re.compile(r"(?<=\b\d) (?=\d\b)")
 _FEWEST_DIGITS = 7
-_SUSPECT = r"@|(?:\d\D{0,3}){7}|(?i)\b(?:at|ät|arobase|arroba|chiocciola|apenstaartje|małpa|собака) \S+ ?(?:\.|\w+) ?[a-z]{2,4}\b"
+_SUSPECT = rf"{SUSPECT}|(?:\d\D{{0,3}}){{7}}"
 
 
 def cares(wanted: str) -> frozenset[str]:
@@ -76,7 +71,7 @@ def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
 
 def personal_data(text: str, language: str | None) -> Iterator[str]:
     """Kinds of personal data that a text seems to hold: `email`, `phone`, `card`, each once."""
-    if _EMAIL.search(text) or _SPOKEN_EMAIL.search(text):
+    if holds_email(text):
         yield "email"
     cards = [m.span() for m in _CARD.finditer(text) if _is_card(m.group())]
     if any(not any(a <= start < b for a, b in cards) for start in _phones(text, language)):

@@ -3,9 +3,12 @@
 import polars as pl
 
 from podcast_assets.quality.scripts import script_of_language
+from podcast_assets.speech.languages import different_languages
 
 LOOP_WORDS = 6
-"""Words that a loop says again, from which it is one: people do say "no, no, no, no"."""
+"""Words that a loop says again, from which it is one."""
+LOOP_CHARACTERS = 9
+"""The same for scripts without spaces: four words of three characters, or five of two, are still said."""
 REPEATED_NGRAMS = 0.5
 """Share of repeated 3-grams: a phrase that comes twice and is all of the text stays just below."""
 NGRAM_WORDS = 10
@@ -17,13 +20,18 @@ SAME_TEXT = 3
 TOO_FAST = 2.0
 """Times the usual rate of the script: nobody speaks so fast for a whole segment."""
 TOO_SLOW = 0.15
-NO_SPEECH = 0.6
-"""Whisper's own limit for a window without speech (the same section)."""
-DOUBT_RATE, DOUBT_NO_SPEECH, DOUBT_LOGPROB = 0.25, 0.4, -1.0
-"""From where the sound speaks against a phrase that people do say: less text for its time than this, or less certainty."""
-WORDS_OUTSIDE = 0.2
-FOREIGN_LETTERS = 12
-"""Letters of Latin in a text of a language that is written otherwise, up to which they may be a name."""
+SHORTEST_SECONDS = 1.0
+"""Of usual speech, that a text must be worth to be too fast: ends of segments are off by some tenths, which is all of "yes"."""
+NO_SPEECH, NO_SPEECH_LOGPROB = 0.6, -1.0
+"""Whisper's own limits for a window without speech, which are asked together (the same section)."""
+DOUBT_RATE, DOUBT_SECONDS, DOUBT_NO_SPEECH, DOUBT_LOGPROB = 0.25, 2.0, 0.4, -1.0
+"""From where the sound speaks against a phrase that people do say: less text for its time than this, in this time or more, or less
+certainty."""
+OWN_SCRIPT = 0.1
+"""Share of a text, by the time that its letters take, up to which it has nearly nothing in the script of its language. People do
+speak of their "GitHub Copilot" in the middle of a Chinese sentence."""
+FOREIGN_LETTERS = 16
+"""Letters of Latin, with the spaces between them, that may be a name and nothing else."""
 
 TEXT_FLAGS = {
     "empty": "no text",
@@ -39,21 +47,6 @@ TEXT_FLAGS = {
 HALLUCINATIONS = ("loop", "known_phrase", "wrong_language", "too_fast", "no_speech")
 """Rules that say that the text was not said."""
 
-_ONE_LANGUAGE = (
-    "no nb nn da",
-    "hr sr bs",
-    "id ms",
-    "cs sk",
-    "zh yue",
-    "gl pt es",
-    "fa ps",
-    "hi ur mr ne",
-    "af nl",
-    "bg mk",
-    "be ru uk",
-)
-"""Languages so close that an identifier takes one for the other in a sentence."""
-
 
 def judged(measures: pl.DataFrame) -> pl.DataFrame:
     """Add `text_flags`, the rules that found something in their order, and `hallucinated`; a measure that is null finds nothing."""
@@ -67,34 +60,39 @@ def judged(measures: pl.DataFrame) -> pl.DataFrame:
 def _rules() -> dict[str, pl.Expr]:
     some = pl.col("folded") != ""
     doubt = pl.any_horizontal(
-        pl.col("rate_ratio") < DOUBT_RATE,
+        (pl.col("rate_ratio") < DOUBT_RATE) & (pl.col("duration") >= DOUBT_SECONDS),
         pl.col("no_speech_prob") > DOUBT_NO_SPEECH,
         pl.col("avg_logprob") < DOUBT_LOGPROB,
     )
     return {
         "empty": ~some,
-        "loop": (pl.col("loop_words") >= LOOP_WORDS)
-        | ((pl.col("ngram_repetition") >= REPEATED_NGRAMS) & (pl.col("tokens") >= NGRAM_WORDS))
+        "loop": (repeats_itself() & ~pl.col("sayable"))
         | (some & (pl.col("compression_ratio") > COMPRESSION))
         | ((pl.col("same_text_segments") >= SAME_TEXT) & pl.col("folded").str.contains(" ", literal=True)),
         "known_phrase": pl.col("known_phrase").is_not_null() & (~pl.col("doubtful") | doubt),
         "wrong_language": _foreign_language() | _foreign_script(),
-        "too_fast": pl.col("rate_ratio") > TOO_FAST,
+        "too_fast": (pl.col("rate_ratio") > TOO_FAST) & (pl.col("rate_ratio") * pl.col("duration") >= SHORTEST_SECONDS),
         "too_slow": pl.col("rate_ratio") < TOO_SLOW,
-        "no_speech": some & (pl.col("no_speech_prob") > NO_SPEECH),
-        "words_outside": pl.col("words_outside_share") > WORDS_OUTSIDE,
+        "no_speech": some & (pl.col("no_speech_prob") > NO_SPEECH) & (pl.col("avg_logprob") < NO_SPEECH_LOGPROB),
+        "words_outside": pl.col("flags").list.contains("words_outside"),
     }
 
 
+def repeats_itself() -> pl.Expr:
+    """Whether the measures of repetition are those of a loop. Needs `unspaced`, too: whether characters stand for words."""
+    limit = pl.when(pl.col("unspaced")).then(LOOP_CHARACTERS).otherwise(LOOP_WORDS)
+    return (pl.col("loop_words") >= limit) | (
+        (pl.col("ngram_repetition") >= REPEATED_NGRAMS) & (pl.col("tokens") >= NGRAM_WORDS)
+    )
+
+
 def _foreign_language() -> pl.Expr:
-    family = {code: group.split()[0] for group in _ONE_LANGUAGE for code in group.split()}
-    language, text = (pl.col(name).replace(family) for name in ("language", "text_language"))
-    return language != text
+    """Identified as another one, unless that is because of what a text in its own script says in another one."""
+    own, other = (script_of_language(pl.col(c)).replace("kana", "han") for c in ("language", "text_language"))
+    mixed = (own != other) & (pl.col("own_script_share") > OWN_SCRIPT)
+    return different_languages(pl.col("language"), pl.col("text_language")) & ~mixed.fill_null(False)
 
 
 def _foreign_script() -> pl.Expr:
-    usual = script_of_language(pl.col("language"))
-    script = pl.col("script")
-    japanese = (pl.col("language") == "ja") & (script == "han")
-    name = (script == "latin") & (pl.col("folded").str.len_chars() <= FOREIGN_LETTERS)
-    return (script != usual) & ~japanese & ~name
+    name = (pl.col("script") == "latin") & (pl.col("folded").str.len_chars() <= FOREIGN_LETTERS)
+    return (pl.col("own_script_share") <= OWN_SCRIPT) & ~name

@@ -17,6 +17,7 @@ from podcast_assets.speech.types import (
     LANGUAGE_DIFFERS,
     SAMPLE_RATE,
     UNTRANSCRIBED,
+    WORDS_OUTSIDE,
     Heard,
     Samples,
     Speech,
@@ -30,6 +31,10 @@ WAITING_SECONDS = 4 * 3600.0
 """Audio of episodes that wait for their last windows, at most: then batches go that are not full."""
 SURELY_ANOTHER = 0.8
 """Probability from which another language than the episode's is told (Emilia's threshold, He et al. 2024)."""
+OUTSIDE_SECONDS = 0.1
+"""By which the middle of a word may pass the ends of its turn. The last word of a turn often reaches into the silence behind it."""
+OUTSIDE_SHARE = 0.2
+"""Share of the words outside of their turn from which that is told."""
 DECIMALS = 4
 """Of figures that a model gives. What follows depends on how many windows are computed together: sums in another order."""
 
@@ -259,9 +264,11 @@ def _transcript(turn: Turn, parts: Sequence[_Part], language: str | None, *, fai
     flags = [UNTRANSCRIBED] if failed else []
     if longest is not None and (heard := longest.recognition.heard_language):
         flags += [LANGUAGE_DIFFERS] if heard[0] != language and heard[1] >= SURELY_ANOTHER else []
+    words = [w for p in parts for w in p.words]
+    flags += [WORDS_OUTSIDE] if lie_outside(turn, words) else []
     return Transcript(
         text=text,
-        words=list(in_order(turn, [w for p in parts for w in p.words])),
+        words=list(in_order(turn, words)),
         language=language,
         language_probability=probability,
         avg_logprob=_mean([(p.recognition.avg_logprob, p.seconds) for p in parts]),
@@ -270,6 +277,17 @@ def _transcript(turn: Turn, parts: Sequence[_Part], language: str | None, *, fai
         temperature=max(temperatures, default=None),
         flags=tuple(flags),
     )
+
+
+def lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
+    """Whether a fifth of the words that have times, or more, have their middle over `OUTSIDE_SECONDS` before or behind their turn.
+
+    That is in the silence around turns that are packed into one window, or behind the window. `in_order` moves such words into the
+    turn: it must be asked before.
+    """
+    first, last = turn.start - OUTSIDE_SECONDS, turn.end + OUTSIDE_SECONDS
+    outside = [not first <= (w.start + w.end) / 2 <= last for w in words if w.start is not None and w.end is not None]
+    return bool(outside) and sum(outside) >= OUTSIDE_SHARE * len(outside)
 
 
 def in_order(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:

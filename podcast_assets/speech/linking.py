@@ -12,9 +12,13 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from podcast_assets.errors import BadInput
 from podcast_assets.schema import SPEAKERS, Columns, schema
 
 Floats = npt.NDArray[np.float64]
+
+MOST_SPEAKERS = 20_000
+"""Of one podcast that are compared: every pair takes 8 bytes, 1.6 GB in all."""
 
 LINKED: Columns = {
     "podcast": (pl.String, "id of the podcast; voices are not looked for beyond it"),
@@ -47,13 +51,21 @@ def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
     Args:
         speakers: rows as `SPEAKERS` with `podcast` and `batch`; rows of one engine and podcast are compared.
         how: how alike voices must be.
+
+    Raises:
+        BadInput: a podcast has more speakers than can be compared.
     """
     how = how or Linking()
     usable = pl.col("embedding").is_not_null() & (pl.col("seconds") >= how.min_seconds)
     usable &= pl.col("podcast").is_not_null() & pl.col("engine").is_in(list(how.engines))
     voices: dict[int, tuple[str, float | None]] = {}
     rows = speakers.with_row_index("row")
-    for _, group in rows.filter(usable).group_by("podcast", "engine", maintain_order=True):
+    for (podcast, _), group in rows.filter(usable).group_by("podcast", "engine", maintain_order=True):
+        if group.height > MOST_SPEAKERS:
+            raise BadInput(
+                f"podcast {podcast}: {group.height:,} speakers are more than the {MOST_SPEAKERS:,} that can be compared; "
+                "leave out those who say little (--min-seconds)"
+            )
         voices |= _voices(group, how)
     found = [voices.get(row, (None, None)) for row in range(speakers.height)]
     return speakers.with_columns(
@@ -65,16 +77,16 @@ def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
 def _voices(group: pl.DataFrame, how: Linking) -> dict[int, tuple[str, float | None]]:
     """Row → voice and confidence, for speakers that may be compared."""
     given = np.asarray(group["embedding"].to_list(), dtype=np.float64)
-    lengths = np.linalg.norm(given, axis=1, keepdims=True)
-    units = given / np.where(lengths > 0, lengths, 1.0)
+    units = _directions(given)
     episodes = [f"{batch}/{episode}" for batch, episode in group.select("batch", "episode_id").iter_rows()]
     members = list(_groups(units, episodes, how))
     names = [_name(group, own) for own in members]
     sums = np.stack([units[own].sum(axis=0) for own in members])
+    centres = _directions(sums)
     found: dict[int, tuple[str, float | None]] = {}
     for number, own in enumerate(members):
         for row in own:
-            confidence = _confidence(units[row], sums, number, how) if len(own) > 1 else None
+            confidence = _confidence(units[row], sums[number], centres, number, how) if len(own) > 1 else None
             found[group["row"][row]] = names[number], confidence
     return found
 
@@ -84,13 +96,9 @@ def _groups(units: Floats, episodes: list[str], how: Linking) -> Iterator[list[i
     labels = np.zeros(len(units), dtype=int)
     if len(units) > 1:
         from scipy.cluster.hierarchy import fcluster, linkage
-        from scipy.spatial.distance import squareform
 
-        distances = 1 - units @ units.T
         places = np.unique(episodes, return_inverse=True)[1]
-        distances[places[:, None] == places[None, :]] = 2.0  # as far apart as two directions can be
-        np.fill_diagonal(distances, 0.0)
-        tree = linkage(squareform(np.maximum(distances, 0.0), checks=False), method="average")
+        tree = linkage(np.concatenate(list(_distances(units, places))), method="average")
         labels = fcluster(tree, 1 - how.min_similarity, criterion="distance")
     for label in dict.fromkeys(labels.tolist()):
         own = np.flatnonzero(labels == label).tolist()
@@ -102,14 +110,25 @@ def _groups(units: Floats, episodes: list[str], how: Linking) -> Iterator[list[i
         yield from ([row] for row in own if row not in nearest.values())
 
 
-def _confidence(unit: Floats, sums: Floats, number: int, how: Linking) -> float:
+def _distances(units: Floats, places: npt.NDArray[np.intp]) -> Iterator[Floats]:
+    """Cosine distances of each to those after it, as scipy wants them; of two in one place 2, the most that there can be."""
+    for row in range(len(units) - 1):
+        distances = np.maximum(1 - units[row + 1 :] @ units[row], 0.0)
+        yield np.where(places[row + 1 :] == places[row], 2.0, distances)
+
+
+def _confidence(unit: Floats, own: Floats, centres: Floats, number: int, how: Linking) -> float:
     """How far the similarity to the others of the voice lies between that to the next voice (or the limit) and 1."""
-    others = sums.copy()
-    others[number] -= unit
-    lengths = np.linalg.norm(others, axis=1)
-    similar = others @ unit / np.where(lengths > 0, lengths, 1.0)
+    similar = centres @ unit
+    others = float(_directions(own - unit) @ unit)
     rival = max(how.min_similarity, float(np.delete(similar, number).max(initial=-1.0)))
-    return float(np.clip((similar[number] - rival) / max(1 - rival, 1e-9), 0.0, 1.0))
+    return float(np.clip((others - rival) / max(1 - rival, 1e-9), 0.0, 1.0))
+
+
+def _directions(vectors: Floats) -> Floats:
+    """Scaled to a length of 1; nothing stays nothing."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)
 
 
 def _name(group: pl.DataFrame, own: list[int]) -> str:

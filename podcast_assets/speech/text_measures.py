@@ -4,8 +4,13 @@ import re
 import zlib
 from collections.abc import Iterable
 
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f]")
-"""Letters of scripts without spaces between words: kana, Han, Thai."""
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+"""Inside of a character class: letters of scripts without spaces between words, whose characters are counted in place of words.
+Thai, Lao, Burmese, Khmer, kana and Han, by the blocks of Unicode."""
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 def compression_ratio(text: str) -> float | None:

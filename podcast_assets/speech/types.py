@@ -14,6 +14,8 @@ UNTRANSCRIBED = "untranscribed"
 """Flag of a turn that no engine could do, or not all of it."""
 LANGUAGE_DIFFERS = "language_differs"
 """Flag of a turn that sounds like another language than the one that it was decoded in."""
+WORDS_OUTSIDE = "words_outside"
+"""Flag of a turn whose words the recognizer placed outside of it, a fifth of them or more."""
 
 Samples = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1], at SAMPLE_RATE."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import polars as pl
 
 from podcast_assets.engines import Engine
-from podcast_assets.quality.protocol import Scorer, Scores
+from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
 from podcast_assets.schema import QUALITY_SCORES, Columns
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm
 from podcast_assets.stages.speech_input import noise, read_audio
@@ -14,10 +14,6 @@ from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store import Store
 
 _KEY = ["segment_id", "episode_id", "segment_index"]
-_SIGNAL = (
-    "dnsmos_sig dnsmos_bak dnsmos_ovrl dnsmos_p808 snr_db clipping_share peak_db rms_db loudness_lufs bandwidth_hz "
-    "source_bandwidth_hz speech_share music_share noise_share"
-).split()
 _MORE = "more_scores"
 
 
@@ -39,7 +35,7 @@ class Score(OneByOne):
     name: ClassVar[str] = "score"
     version: ClassVar[str] = "2"
     columns: ClassVar[Columns] = {
-        k: QUALITY_SCORES[k] for k in [*_KEY, *_SIGNAL, _MORE, "engine", "degraded", "fingerprint"]
+        k: QUALITY_SCORES[k] for k in [*_KEY, *SIGNAL_SCORES, _MORE, "engine", "degraded", "fingerprint"]
     }
     asset: ClassVar[str] = "quality_scores"
 
@@ -85,11 +81,11 @@ class Score(OneByOne):
                     "segment_id": segment,
                     "episode_id": episode.episode_id,
                     "segment_index": index,
-                    **{name: all_of_it.get(name) for name in _SIGNAL},
-                    _MORE: [{"name": k, "value": v} for k, v in sorted(all_of_it.items()) if k not in _SIGNAL],
+                    **{name: all_of_it.get(name) for name in SIGNAL_SCORES},
+                    _MORE: [{"name": k, "value": v} for k, v in sorted(all_of_it.items()) if k not in SIGNAL_SCORES],
                 }
             )
-        return pl.DataFrame(rows, schema={k: self.columns[k][0] for k in [*_KEY, *_SIGNAL, _MORE]})
+        return pl.DataFrame(rows, schema={k: self.columns[k][0] for k in [*_KEY, *SIGNAL_SCORES, _MORE]})
 
 
 def _spans(episode: Episode) -> list[tuple[float, float]]:

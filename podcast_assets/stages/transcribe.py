@@ -22,7 +22,7 @@ class Transcribe:
     store: Store
     engine: Engine
     name: ClassVar[str] = "transcribe"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     columns: ClassVar[Columns] = {k: v for k, v in TRANSCRIPTS.items() if k != "text_language"}
     """Without the language of the texts by themselves, which is told at the commit."""
     asset: ClassVar[str] = "transcripts"

@@ -12,6 +12,9 @@ from podcast_assets.storage.trouble import Place, bucket_trouble
 if TYPE_CHECKING:
     from obstore.auth.boto3 import Boto3CredentialProvider
 
+RETRIES = 8
+"""After a request that failed, with longer and longer pauses."""
+
 
 def credentials(place: Place) -> "Boto3CredentialProvider":
     """Keys from wherever Amazon's tools look for them.
@@ -82,7 +85,7 @@ def _asking(place: Place, doing: str) -> Iterator[Any]:
         yield boto3.session.Session().client(
             "s3",
             endpoint_url=place.endpoint,
-            config=Config(retries={"mode": "standard", "max_attempts": 8}, s3=style, connect_timeout=10),
+            config=Config(retries={"mode": "standard", "max_attempts": RETRIES}, s3=style, connect_timeout=10),
         )
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")

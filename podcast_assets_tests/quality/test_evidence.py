@@ -28,4 +28,3 @@ def test_its_columns_are_those_that_rules_are_checked_against() -> None:
     found = evidence(SCORES.drop("keep", "reject_reasons", "policy"), SPOKEN, TEXTS)
     assert dict(found.schema) == dict(schema(EVIDENCE))
     assert set(DERIVED) < set(EVIDENCE)
-    assert "words" in evidence(SCORES, SPOKEN, TEXTS, words=True).columns

@@ -11,6 +11,7 @@ GOOD = {
     "text": "ask not what your country can do",
     "avg_logprob": -0.3,
     "no_speech_prob": 0.1,
+    "hallucinated": False,
     "compression_ratio": 1.2,
     "chars_per_second": 15.0,
     "dnsmos_ovrl": 3.0,
@@ -40,7 +41,7 @@ def test_all_keeps_everything():
         ({"text": "  "}, "no text"),
         ({"text": None}, "no text"),
         ({"avg_logprob": -1.1}, "recognizer unsure"),
-        ({"no_speech_prob": 0.7}, "probably no speech"),
+        ({"hallucinated": True}, "text was not said"),
         ({"compression_ratio": 2.5}, "text repeats itself"),
         ({"chars_per_second": 1.9}, "too little text for its length"),
         ({"chars_per_second": 31.0}, "too much text for its length"),
@@ -59,7 +60,8 @@ def test_asr_says_why_not(change, reason):
         {"duration": 0.5},
         {"duration": 30.0},
         {"avg_logprob": None},
-        {"no_speech_prob": None},
+        {"no_speech_prob": 0.9, "hallucinated": False},
+        {"hallucinated": None},
         {"compression_ratio": None},
     ],
 )
@@ -88,7 +90,7 @@ def test_an_empty_table_gets_its_columns():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(Misconfigured, match="asr-v2 asks for columns that there are not: dnsmos_ovrl, text"):
+    with pytest.raises(Misconfigured, match="asr-v3 asks for columns that there are not: dnsmos_ovrl, text"):
         apply(segments({}).drop("text", "dnsmos_ovrl"), load_policy("asr"))
 
 
@@ -101,6 +103,9 @@ def test_a_policy_of_ones_own(tmp_path: Path):
     assert policy.label == "mine-v3"
     assert reasons(policy, dnsmos_ovrl=4.5) == ["not middling"]
     assert load_policy(str(path)) == policy
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_policy(path) == policy, "some editors begin a file with a mark"
+    assert policy.digest != policy.model_copy(update={"rules": ()}).digest
 
 
 @pytest.mark.parametrize(
@@ -108,6 +113,9 @@ def test_a_policy_of_ones_own(tmp_path: Path):
     [
         ("name = ", "is not TOML"),
         ('name = "x"', "version: Field required"),
+        ('name = "x"\nversion = 1\n[rules]\ncolumn = "a"\nreason = "b"', r"rules are written as \[\[rules\]\]"),
+        ('name = "tts"\nversion = 1', "calls itself 'tts', as one that comes with the package does"),
+        ('name = "x"\nversion = 1\nscores = ["duration"]', "scores names columns that every table has: duration"),
         (
             'name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"',
             "rule 1: the rule on 'a' needs one of minimum, maximum",

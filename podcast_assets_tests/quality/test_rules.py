@@ -110,6 +110,14 @@ def write(folder: Path, rule: str) -> Path:
         ('column = "duration"\nwithin_iqr = 1.5\nreason = "bad"', "needs within_iqr and per together"),
         ('column = "duration"\nwithin_iqr = 1.5\nper = "podcast"\nreason = "bad"', "'batch', 'episode' or 'speaker'"),
         ('column = "duration"\nminimum = "long"\nreason = "bad"', "rule 1 minimum"),
+        ('column = "duration"\nminimum = nan\nreason = "bad"', "rule 1 minimum: Input should be a finite number"),
+        ('column = "duration"\nwithin_iqr = inf\nper = "batch"\nreason = "bad"', "rule 1 within_iqr"),
+        (
+            'column = "duration"\nminimum = 5\nmaximum = 2\nreason = "bad"',
+            "lets nothing pass: at least 5 and at most 2",
+        ),
+        ('column = "language"\none_of = []\nreason = "bad"', "rule 1 one_of"),
+        ('column = "language"\none_of = "en"\nreason = "bad"', r"rule 1 one_of: wants a list, as \[1, 2\]"),
     ],
 )
 def test_mistakes_are_told_when_the_policy_is_loaded(tmp_path: Path, rule: str, message: str) -> None:

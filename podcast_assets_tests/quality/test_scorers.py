@@ -12,7 +12,7 @@ from podcast_assets import engines, profiles
 from podcast_assets.errors import Misconfigured
 from podcast_assets.quality import scorers
 from podcast_assets.quality.more_scores import with_more_scores
-from podcast_assets.quality.policy import Policy, Rule, apply
+from podcast_assets.quality.policy import apply, load_policy
 from podcast_assets.quality.scoring import LoadedScorers
 from podcast_assets.schema import QUALITY_SCORES, schema
 from podcast_assets.settings import Settings
@@ -87,7 +87,20 @@ def test_scorers_that_contradict_each_other_or_miss_a_segment_are_named():
         LoadedScorers([("a", Fixed({"utmos": 1.0}))]).score(audio, [(0, 1), (1, 2)])
 
 
-def test_policies_ask_for_further_scores_by_name():
+@pytest.mark.parametrize("name", ["duration", "words_per_second", "text", "characters", "podcast_id"])
+def test_what_other_stages_say_is_no_scorers_to_give(name: str):
+    with pytest.raises(ValueError, match=f"the scorer a gives what is no scorer's to give: {name}"):
+        LoadedScorers([("a", Fixed({name: 1.0}))]).score(np.zeros(10, np.float32), [(0, 1)])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_has_no_meaning_is_none_and_not_nan(value: float):
+    with pytest.raises(ValueError, match="the scorer a gives no number for utmos"):
+        LoadedScorers([("a", Fixed({"utmos": value}))]).score(np.zeros(10, np.float32), [(0, 1)])
+    assert LoadedScorers([("a", Fixed({"utmos": None}))]).score(np.zeros(10, np.float32), [(0, 1)]) == [{"utmos": None}]
+
+
+def test_policies_ask_for_further_scores_by_name(tmp_path: Path):
     names = ["segment_id", "more_scores"]
     scores = pl.DataFrame(
         {
@@ -96,7 +109,13 @@ def test_policies_ask_for_further_scores_by_name():
         },
         schema={k: v for k, v in schema(QUALITY_SCORES).items() if k in names},
     )
-    policy = Policy(name="tts", version=1, rules=(Rule(column="utmos", minimum=3.0, reason="sounds bad"),))
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\nversion = 1\nscores = ["utmos"]\n[[rules]]\ncolumn = "utmos"\nminimum = 3\nreason = "sounds bad"'
+    )
+    policy = load_policy(path)
     assert apply(with_more_scores(scores), policy)["keep"].to_list() == [True, False, False]
-    with pytest.raises(Misconfigured, match="asks for columns that there are not: utmos"):
+    with pytest.raises(Misconfigured, match="asks for the scores utmos, which no scorer gave: PODCAST_SCORERS"):
         apply(with_more_scores(scores.filter(segment_id="unscored")), policy)
+    nothing = apply(with_more_scores(scores.clear()), policy)
+    assert nothing.columns == [*names, "keep", "reject_reasons"], "a batch without segments lacks no scorer"

@@ -30,9 +30,10 @@ def noise(seconds: float, rms: float = 0.1) -> npt.NDArray[np.float32]:
 
 
 def speechlike(seconds: float) -> npt.NDArray[np.float32]:
-    """Magnitudes distributed as those of clean speech: gamma of shape 0.4."""
+    """Magnitudes distributed as those of clean speech, gamma of shape 0.4, with pauses for a fifth of the time."""
     n = round(seconds * RATE)
     x = RNG.gamma(0.4, size=n) * RNG.choice([-1, 1], size=n)
+    x[np.arange(n) % RATE > 0.8 * RATE] = 0
     return (0.05 * x / x.std()).astype(np.float32)
 
 
@@ -53,6 +54,14 @@ def test_snr_of_known_mixtures(truth):
     speech = speechlike(20)
     mixture = speech + noise(20, float(speech.std()) * 10 ** (-truth / 20))
     assert snr_db(mixture, RATE) == pytest.approx(truth, abs=1.5)
+
+
+def test_snr_without_any_noise_is_the_most_that_there_is():
+    assert snr_db(speechlike(3), RATE) == 100
+
+
+def test_snr_of_noise_alone_is_low():
+    assert snr_db(noise(3), RATE) < -8  # type: ignore[operator]
 
 
 def test_snr_does_not_depend_on_the_level():

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from podcast_assets.quality import agreement, comparison
 from podcast_assets.quality.policy import Policy, Rule, load_policy
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.schema import (
@@ -70,6 +71,35 @@ def test_punctuation_is_shown_where_it_is_of_the_same_text():
     made = rows(PUNCTUATED_TEXTS, **key, text_punctuated=["Today, we talk about bridges?", "Thank you for watching!"])
     table = with_text_and_policy(*tables(), load_policy("all"), punctuated=made)
     assert table["text_punctuated"].to_list() == [None, None, "Today, we talk about bridges?"]
+
+
+def test_what_was_compared_is_not_compared_again(monkeypatch: pytest.MonkeyPatch):
+    cues = {"f": rows(REFERENCES, language=["en"], start=[40.0], end=[42.0], text=["today we talk about bridge"])}
+    key = {"segment_id": ["c", "a"], "episode_id": ["f", "e"], "segment_index": [0, 0]}
+    second = rows(SECOND_OPINIONS, **key, text=["today they talk about bridges", "thanks"])
+    scores, segments, transcripts = tables()
+
+    def made(texts: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
+        policy = load_policy("all" if before is None else "asr")
+        return with_text_and_policy(scores, segments, texts, policy, references=cues, second=second, before=before)
+
+    first = made(transcripts, None)
+    normalized: list[str] = []
+    real = comparison.spoken_words
+    for module in (comparison, agreement):
+        monkeypatch.setattr(module, "spoken_words", lambda texts, of: normalized.extend(texts) or real(texts, of))
+
+    again = made(transcripts, first)
+    assert normalized == [], "another policy compares nothing"
+    assert again.select(comparison.COMPARISON_COLUMNS).equals(first.select(comparison.COMPARISON_COLUMNS))
+    assert again["policy"].unique().to_list() == ["asr-v3"]
+
+    other = transcripts.with_columns(text=pl.col("text").replace("Thanks for watching!", "Thanks!"))
+    changed = made(other, again)
+    assert "Thanks!" in normalized
+    assert not any("bridges" in text for text in normalized), "the other episode is as it was"
+    assert changed["second_wer"].to_list() == [0.0, None, 0.2]
+    assert changed["reference_wer"].to_list() == [None, None, 0.2]
 
 
 def test_no_rows():

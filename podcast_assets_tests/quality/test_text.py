@@ -28,7 +28,6 @@ def test_a_sentence():
             "loop_words": 0,
             "same_text_segments": 1,
             "known_phrase": None,
-            "words_outside_share": None,
             "digit_share": 0.0,
             "uppercase_share": 1 / 32,
             "punctuation_share": 2 / 34,
@@ -58,6 +57,7 @@ def test_marks_inside_words_and_vowel_signs_count(text):
 def test_characters_stand_for_words_where_no_spaces_are_written():
     found = measures("不要问你的国家能为你做什么", 2)
     assert found["chars_per_second"] == 6.5
+    assert found["words_per_second"] == 6.5
     assert found["unique_word_share"] == pytest.approx(12 / 13)
     assert measures("我们走吧" * 5)["loop_words"] == 16
 
@@ -117,15 +117,123 @@ def test_speech_at_a_usual_pace_has_a_ratio_about_one_in_every_script(text: str,
     assert "too_slow" in measures(text, seconds * 10)["text_flags"]
 
 
-def test_words_outside_of_their_segment():
-    words = [
-        {"word": "in", "start": 10.0, "end": 11.0, "probability": None},
-        {"word": "out", "start": 15.2, "end": 16.0, "probability": None},
-        {"word": "nowhere", "start": None, "end": None, "probability": None},
-    ]
-    found = measures("in out nowhere", words=words)
-    assert found["words_outside_share"] == 0.5
-    assert "words_outside" in found["text_flags"]
+def test_words_that_the_recognizer_placed_outside_are_told():
+    assert measures("in out nowhere", flags=["no_speakers", "words_outside"])["text_flags"] == ["words_outside"]
+    assert measures("in out nowhere", flags=["no_speakers"])["text_flags"] == []
+
+
+@pytest.mark.parametrize(
+    ("no_speech_prob", "avg_logprob", "told"),
+    [(0.65, -0.15, False), (0.65, -1.2, True), (0.3, -1.2, False), (0.65, None, False), (None, -1.2, False)],
+)
+def test_no_speech_is_told_as_whisper_tells_it(no_speech_prob: float | None, avg_logprob: float | None, told: bool):
+    text = "A perfectly good sentence that was said."
+    found = measures(text, 3, no_speech_prob=no_speech_prob, avg_logprob=avg_logprob)
+    assert (found["text_flags"], found["hallucinated"]) == (["no_speech"] if told else [], told)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "language"),
+    [("Yes.", 0.1, "en"), ("对。", 0.15, "zh"), ("Ich heiße", 0.08, "de"), ("네, 맞아", 0.2, "ko")],
+)
+def test_what_is_short_is_never_too_fast(text: str, seconds: float, language: str):
+    assert measures(text, seconds, language=language)["text_flags"] == []
+    assert "too_fast" in measures(f"{text} " * 5, seconds, language=language)["text_flags"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("对对对对对对对", "zh"),
+        ("哈哈哈哈哈哈哈", "zh"),
+        ("好的好的好的好的好的", "zh"),
+        ("はいはいはいはい", "ja"),
+        ("そうそうそうそう。", "ja"),
+        ("うんうんうんうん", "ja"),
+        ("そうですねそうですねそうですね", "ja"),
+        ("なるほどなるほどなるほど、それは面白い。", "ja"),
+        ("ฮ่า ฮ่า ฮ่า ฮ่า", "th"),
+        ("ครับครับครับครับ", "th"),
+        ("no no no no no no no", "en"),
+        ("La la la la la la la la", "en"),
+        ("Yeah, yeah, yeah, yeah, yeah, yeah, yeah, I know.", "en"),
+        ("Ja ja ja ja ja ja ja.", "de"),
+        ("да да да да да да да", "ru"),
+    ],
+)
+def test_what_people_say_over_and_over_is_no_loop(text: str, language: str):
+    assert measures(text, 3, language=language)["text_flags"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("no " * 20, "en"),
+        ("to " * 8, "en"),
+        ("no thank you " * 4, "en"),
+        ("对" * 20, "zh"),
+        ("我们走吧" * 4, "zh"),
+        ("水" * 12, "zh"),
+        ("今日は水" * 5, "ja"),
+    ],
+)
+def test_what_nobody_says_over_and_over_is_a_loop(text: str, language: str):
+    assert "loop" in measures(text, 5, language=language)["text_flags"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("我们用GitHub Copilot", "zh"),
+        ("GitHub Copilot", "zh"),
+        ("今日はGoogle Analyticsの話", "ja"),
+        ("저는 Visual Studio Code 써요", "ko"),
+        ("Это iPhone Pro Max", "ru"),
+        ("मैं GitHub पर code push करता हूँ", "hi"),
+        ("我哋今日喺度講嘢", "yue"),
+        ("東京都知事", "ja"),
+    ],
+)
+def test_names_and_words_of_another_language_are_spoken_in_this_one(text: str, language: str):
+    for identified in (None, *([] if text.isascii() else ["en", "de"])):
+        assert measures(text, 3, language=language, text_language=identified)["text_flags"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "identified"),
+    [
+        ("I have no idea what you are talking about.", "zh", "en"),
+        ("I have no idea what you are talking about.", "zh", None),
+        ("Ich habe keine Ahnung, 我 wovon du redest, ganz und gar nicht.", "zh", None),
+        ("今天我们讨论一下城市的历史", "ja", "zh"),
+        ("今日は都市の歴史と水の話をします", "zh", "ja"),
+        ("今日は都市の歴史と水の話をします", "zh", None),
+        ("I have no idea what you are talking about.", "de", "en"),
+        ("Я не знаю, о чём вы говорите", "en", None),
+    ],
+)
+def test_another_language_is_told(text: str, language: str, identified: str | None):
+    assert measures(text, 3, language=language, text_language=identified)["text_flags"] == ["wrong_language"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("We'll be right back.", "en"),
+        ("The end.", "en"),
+        ("Don't forget to subscribe!", "en"),
+        ("Bis zum nächsten Mal!", "de"),
+        ("Abonnez-vous !", "fr"),
+        ("Alla prossima puntata!", "it"),
+        ("Dziękuję za uwagę.", "pl"),
+        ("До новых встреч!", "ru"),
+        ("我们下期再见。", "zh"),
+    ],
+)
+def test_lines_that_podcasts_close_with_need_a_second_reason(text: str, language: str):
+    assert measures(text, 1.5, language=language)["text_flags"] == []
+    assert measures(text, 20, language=language)["hallucinated"]
+    assert measures(text, 1.5, language=language, avg_logprob=-1.3)["hallucinated"]
 
 
 def test_numbers_and_casing():

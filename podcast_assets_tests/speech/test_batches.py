@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from podcast_assets.speech import batches
-from podcast_assets.speech.batches import Batcher, Planned, Recognition, Sound
+from podcast_assets.speech.batches import Batcher, Planned, Recognition, Sound, lie_outside
 from podcast_assets.speech.types import (
     LANGUAGE_DIFFERS,
     SAMPLE_RATE,
     UNTRANSCRIBED,
+    WORDS_OUTSIDE,
     Heard,
     Speech,
     Transcript,
@@ -169,6 +170,38 @@ def test_what_sounds_like_another_language_is_flagged() -> None:
     (heard,) = Batcher("tool", plan, recognize, 2).transcribe([speech("a", 1, "en")])
     (transcript,) = transcripts(heard)
     assert (transcript.flags, transcript.language, transcript.language_probability) == ((LANGUAGE_DIFFERS,), "en", 0.1)
+
+
+@pytest.mark.parametrize(("outside", "told"), [(0, False), (1, False), (2, True), (9, True)])
+def test_words_that_are_placed_behind_their_turn_are_told_and_moved(outside: int, told: bool) -> None:
+    """A recognizer that computes 30 s may write of the silence behind a turn of one second."""
+
+    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        inside = [Word(f" {n}", 0.09 * n, 0.09 * n + 0.09, 0.9) for n in range(10 - outside)]
+        behind = [Word(" there", 1.5 + n, 1.9 + n, 0.9) for n in range(outside)]
+        return [Recognition([*inside, *behind]) for _ in sounds]
+
+    (heard,) = Batcher("tool", plan, recognize, 1).transcribe([speech("a", 1)])
+    (transcript,) = transcripts(heard)
+    assert transcript.flags == ((WORDS_OUTSIDE,) if told else ())
+    assert max(w.end for w in transcript.words if w.end is not None) <= 1.0
+
+
+def test_words_a_few_frames_off_or_without_times_are_not_outside() -> None:
+    said = [Word("a", -0.05, 0.5, None), Word("b", 0.5, 1.4, None), Word("c", None, None, None)]
+    assert not lie_outside(Turn(0.0, 1.0, None), said)
+    assert not lie_outside(Turn(0.0, 1.0, None), [Word("c", None, None, None)])
+    assert lie_outside(Turn(0.0, 1.0, None), [Word("a", -0.4, 0.1, None)])
+
+
+def test_words_in_the_silence_between_packed_turns_are_told() -> None:
+    window = Window((Piece(0, 0, SAMPLE_RATE), Piece(2, 2 * SAMPLE_RATE, 3 * SAMPLE_RATE)))
+
+    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        return [Recognition([Word(" one", 0.1, 0.5, 0.9), Word(" made", 1.1, 1.3, 0.9), Word(" two", 1.6, 1.9, 0.9)])]
+
+    (heard,) = Batcher("tool", lambda s: [Planned(window, "en", "en")], recognize, 1).transcribe([speech("a", 3)])
+    assert [(t.text, t.flags) for t in transcripts(heard)] == [("one made", (WORDS_OUTSIDE,)), ("", ()), ("two", ())]
 
 
 def test_words_of_a_packed_window_go_to_their_turns() -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from podcast_assets.errors import BadInput
 from podcast_assets.schema import SPEAKERS, schema
+from podcast_assets.speech import linking
 from podcast_assets.speech.linking import LINKED, Linking, link
 
 RANDOM = np.random.default_rng(3)
@@ -43,6 +45,13 @@ def test_the_host_is_one_voice_and_each_guest_another() -> None:
     assert hosts["confidence"].min() > 0.5  # type: ignore[operator]
     assert guests["confidence"].null_count() == 5, "a voice that nobody else has is no link"
     assert found.schema == schema(LINKED)
+
+
+def test_more_speakers_than_can_be_compared_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linking, "MOST_SPEAKERS", 2)
+    with pytest.raises(BadInput, match="podcast p: 3 speakers are more than the 2"):
+        linked(*[speaker(0, f"e{n}") for n in range(3)])
+    assert linked(*[speaker(0, f"e{n}") for n in range(2)])["voice"].n_unique() == 1
 
 
 def test_never_across_podcasts() -> None:

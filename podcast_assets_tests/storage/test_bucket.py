@@ -19,6 +19,7 @@ from podcast_assets.intake.place import place
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.janitor import sweep
 from podcast_assets.storage import bucket as buckets
+from podcast_assets.storage import s3_api
 from podcast_assets.store import Store
 from podcast_assets_tests import s3
 from podcast_assets_tests.committed import commit_batch
@@ -133,9 +134,7 @@ def test_what_servers_say_is_told_with_a_remedy_and_without_secrets(
     asking: str, status: int, code: str, says: str, proxied: tuple[Store, s3.Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Servers quote the request that they refuse, with its token and signature: neither is in a message or a traceback."""
-    from botocore.config import Config
-
-    monkeypatch.setattr("botocore.config.Config", lambda **given: Config(**(given | {"retries": {"max_attempts": 0}})))
+    monkeypatch.setattr(s3_api, "RETRIES", 0)
     if (status, asking) == (301, "unfinished uploads"):
         pytest.skip("boto3 follows a redirect by itself")
     store, proxy = proxied
