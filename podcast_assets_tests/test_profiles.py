@@ -124,7 +124,10 @@ def test_wrong_input_gets_one_line(place: Place) -> None:
     assert missing.stderr == "podcast-assets: nowhere.tar: there is no such file or folder\n"
     policy = place.command("run", __file__, PODCAST_POLICY="no-such-policy")
     assert policy.returncode == 2
-    assert policy.stderr == "podcast-assets: no policy is called 'no-such-policy'; there are: all, asr\n"
+    assert policy.stderr == (
+        "podcast-assets: no policy is called 'no-such-policy'; there are: all, asr, emilia, tts, and files whose names end in "
+        ".toml\n"
+    )
 
 
 def test_a_model_that_cannot_be_had_is_told_before_any_work(place: Place) -> None:

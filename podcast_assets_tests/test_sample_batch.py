@@ -15,6 +15,7 @@ from podcast_assets.assets.earlier import kept_earlier
 from podcast_assets.dataset import transcript
 from podcast_assets.dataset.features import features
 from podcast_assets.demo.evaluate import evaluate
+from podcast_assets.quality.policy import load_policy
 from podcast_assets.schema import ASSETS, schema
 from podcast_assets.store import table_key, transcript_key
 from podcast_assets_tests.conftest import SampleRun
@@ -155,7 +156,7 @@ def test_to_run_it_again_does_nothing_and_changes_nothing(sample_run: SampleRun)
 def test_a_materialization_shows_what_is_kept_and_the_next_batch_is_compared_with_it(sample_run: SampleRun) -> None:
     key = dg.AssetKey("quality_scores")
     with dg.DagsterInstance.from_config(str(sample_run.place.folder / "dagster_home")) as instance:
-        [kept] = kept_earlier(instance, key, "asr-v3", [])
+        [kept] = kept_earlier(instance, key, load_policy("asr").digest, [])
         facts = instance.fetch_materializations(key, limit=1).records[0].asset_materialization
     rows = table(sample_run, "hf_shards")
     assert kept.batch == sample_run.batch

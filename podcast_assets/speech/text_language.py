@@ -55,7 +55,7 @@ class TextIdentifier:
         if self.model:
             language, probability = fasttext_language.classify(self.model, text)
         else:
-            language, probability = _langid().classify(text)
+            language, probability = _identifier().classify(text)
         least = self.certain if self.certain is not None else FASTTEXT_CERTAIN if self.model else CERTAIN
         return language if probability >= least else None
 
@@ -73,7 +73,7 @@ def with_text_language(transcripts: pl.DataFrame, identifier: TextIdentifier) ->
 
 
 @lru_cache(maxsize=1)
-def _langid() -> Any:
+def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
