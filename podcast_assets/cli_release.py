@@ -59,18 +59,25 @@ def _show(told: dict[str, Any], *, dry_run: bool) -> None:
         paths = told[name]
         if paths:
             more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-            output.print(Text(f"{len(paths)} shards {would}{words}: {', '.join(paths[:_NAMED])}{more}"), soft_wrap=True)
+            listed = f"{', '.join(paths[:_NAMED])}{more}"
+            output.print(Text(f"{_shards(len(paths))} {would}{words}: {listed}"), soft_wrap=True)
     if told["kept"]:
-        output.print(f"{told['kept']} shards stay as they are")
+        output.print(f"unchanged: {_shards(told['kept'])}")
     for grain, totals in told["totals"].items():
-        output.print(f"{grain}: {totals['samples']:,.0f} in {totals['shards']:,.0f} shards, {totals['hours']:.2f} h")
+        output.print(f"{grain}: {totals['samples']:,.0f} in {_shards(totals['shards'])}, {totals['hours']:.2f} h")
     for row in told["not_released"]:
         text = f"not released, {row['reason']}: {row['episodes']} episodes, {row['hours']:.2f} h"
         output.print(Text(text, "yellow"))
     for row in told["withheld"][:_NAMED]:
         output.print(Text(f"  {row['batch']}/{row['episode_id']}: {row['detail']}"), soft_wrap=True)
+    if told["advice"]:
+        say((told["advice"], "yellow"))
     if not told["changed"]:
         say("nothing is to be released" if dry_run else "nothing has changed: there was nothing to release")
     elif not dry_run:
         at = " ".join(filter(None, (told["tag"], told["revision"])))
         say((f"released {at}", "green"), f": {told['bytes']:,} bytes were brought")
+
+
+def _shards(count: int) -> str:
+    return f"{count:,} shard{'' if count == 1 else 's'}"

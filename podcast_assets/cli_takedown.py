@@ -14,6 +14,7 @@ from podcast_assets.errors import Misconfigured
 
 if TYPE_CHECKING:
     from podcast_assets.dataset.takedown import Outcome
+    from podcast_assets.settings import Settings
 
 
 @click.command()
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 @click.option("--reason", required=True, help="Why; it is kept, and shown wherever the episode comes again.")
 @click.option("--by", help="Who asked for it, or did it; it is kept.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--keep-runs", is_flag=True, help="Keep Dagster's runs of the batches: their events show parts of texts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @STORE
-def takedown(name: str, reason: str, by: str | None, dry_run: bool, as_json: bool, store: str | None) -> None:
+def takedown(
+    name: str, reason: str, by: str | None, dry_run: bool, keep_runs: bool, as_json: bool, store: str | None
+) -> None:
     """Take an EPISODE (id, batch/id, file, SHA-256 or URL) or a podcast (FEED's URL, guid or title) down, for good.
 
     All of it goes: audio, texts, rows, samples in shards, copies of the same bytes in other batches. A record stays, and what comes
@@ -38,10 +42,36 @@ def takedown(name: str, reason: str, by: str | None, dry_run: bool, as_json: boo
     settings = settings_of(store=store)
     order = Order(name.strip(), " ".join(reason.split()), by, datetime.datetime.now(datetime.UTC))
     outcome = take_down(Store.at(settings.store), order, shard_bytes=settings.shard_bytes, dry_run=dry_run, report=say)
+    if not dry_run and not keep_runs:
+        _forget_runs(settings, outcome)
     if as_json:
         click.echo(told(outcome))
     else:
         _show(outcome)
+
+
+def _forget_runs(settings: "Settings", outcome: "Outcome") -> None:
+    """Delete what Dagster remembers of the batches, where there is an instance."""
+    if not (settings.dagster_home / "dagster.yaml").exists():
+        return
+    import dagster as dg
+
+    from podcast_assets.instance import prepare_home
+    from podcast_assets.run_history import forget_runs
+
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        found = forget_runs(instance, outcome.batches)
+    if found.deleted:
+        outcome.purged.counts["runs of Dagster"] += found.deleted
+    if found.busy:
+        runs = ", ".join(run_id[:8] for run_id in found.busy)
+        say(
+            (
+                f"runs of these batches wait or go on ({runs}): give the same command again when they have ended",
+                "yellow",
+            )
+        )
 
 
 @click.command()
@@ -83,8 +113,7 @@ def _show(outcome: "Outcome") -> None:
     if not count:
         say((f"nothing of {record['target']} is in the store; what comes of it is refused from now on", "yellow"))
     else:
-        batches = sorted({place.split("/", 1)[0] for place in record["episodes"]})
-        say(f"{record['scope']} {record['target']}: {count} episode(s) in {', '.join(batches)}")
+        say(f"{record['scope']} {record['target']}: {count} episode(s) in {', '.join(outcome.batches)}")
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("what", overflow="fold")
         table.add_column(would, justify="right")

@@ -155,7 +155,7 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
     shards = store.read_table(table_key("hf_shards", report.batch), ASSETS["hf_shards"])
     if shards is not None and longest is not None:
         console.rule(Text(f"segments of {longest.source}"))
-        console.print(_segments_table(shards.filter(episode_id=longest.episode_id).head(segments)))
+        console.print(_segments_table(shards.filter(episode_id=longest.episode_id).sort("start").head(segments)))
     console.rule("where it is")
     for name, path in (
         *report.tables.items(),

@@ -109,6 +109,7 @@ def _episodes(
         lambda row: {
             **{k: row[k] for k in ("original", "sample_rate", "channels", "container")},
             "audio_codec": row["codec"],
+            "nothing_else": row["audio_streams"] == 1 and not row["has_video"],
             "form": form.parts(),
             "about": about[row["episode_id"]],
             "samples": samples[row["episode_id"]],

@@ -42,6 +42,14 @@ class Holdings:
         """The parts that are to be published."""
         return wanted_parts(self.segments) + wanted_parts(self.whole)
 
+    def hours(self) -> dict[tuple[str, str], float]:
+        """(batch, part) → hours of its selected members."""
+        found: dict[tuple[str, str], float] = {}
+        for rows in (self.segments, self.whole):
+            sums = rows.filter("selected").group_by("batch", "part").agg(pl.col("duration").sum() / 3600)
+            found |= {(str(batch), str(part)): float(hours) for batch, part, hours in sums.iter_rows()}
+        return found
+
     def parts(self) -> dict[tuple[str, str], SealedPart]:
         """(batch, part) → where its bytes lie."""
         return sealed_parts(self.segments) | sealed_parts(self.whole)

@@ -83,9 +83,7 @@ def purge_batch(store: Store, batch: str, rows: pl.DataFrame, why: str, purged: 
         _drop_rows(store, asset, batch, episodes, why, purged)
     for key in _files(store, batch, episodes):
         purged.remove(store, key)
-    for key in (f"fingerprints/{batch}.parquet", f"near_duplicates/{batch}.parquet"):
-        columns = FINGERPRINTS if key.startswith("fingerprints") else NEAR_DUPLICATES
-        _filter(store, key, columns, ~pl.col("episode_id").is_in(list(episodes)), purged)
+    _filter(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~pl.col("episode_id").is_in(list(episodes)), purged)
 
 
 def purge_contents(store: Store, shas: Iterable[str], purged: Purged) -> None:
@@ -97,6 +95,8 @@ def purge_contents(store: Store, shas: Iterable[str], purged: Purged) -> None:
                 purged.remove(store, f"{folder}/{name}")
         for name in sorted(store.names(holders_key(sha256))):
             purged.remove(store, f"{holders_key(sha256)}/{name}")
+        if not purged.dry:
+            store.remove(holders_key(sha256))  # the empty folder is called after the content
 
 
 def purge_downloads(store: Store, url_keys: Iterable[str], purged: Purged) -> None:
@@ -114,11 +114,12 @@ def purge_near_duplicates(store: Store, places: Collection[str], purged: Purged)
         found = store.read_table(key, NEAR_DUPLICATES)
         if found is None:
             continue
-        own = pl.lit(f"{batch}/") + pl.col("episode_id")
-        others += found.filter(pl.col("other").is_in(list(places)) & ~own.is_in(list(places))).select(own).to_series()
-        others += found.filter(own.is_in(list(places)) & ~pl.col("other").is_in(list(places)))["other"]
-        _filter(store, key, NEAR_DUPLICATES, ~pl.col("other").is_in(list(places)), purged)
-    return sorted(set(others))
+        one = pl.lit(f"{batch}/") + pl.col("episode_id")
+        ours = one.is_in(list(places)) | pl.col("other").is_in(list(places))
+        pairs = found.filter(ours).select(one.alias("one"), "other")
+        others += [*pairs["one"], *pairs["other"]]
+        _filter(store, key, NEAR_DUPLICATES, ~ours, purged)
+    return sorted(set(others).difference(places))
 
 
 def purge_incoming(store: Store, arrival: Arrival | None, sources: Iterable[str], purged: Purged) -> None:
@@ -188,8 +189,7 @@ def _contents(store: Store, batch: str, episodes: Collection[str], shard_bytes: 
         return {}
     content = sealing.sample_content(audio, segments, texts)
     content = content.join(scores.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-    packaged = content.filter(pl.col("episode_id").is_in(list(committed["hf_shards"].fingerprints)))
-    of = {"hf_shards": content, "episode_shards": episode_content(audio, packaged)}
+    of = {"hf_shards": content, "episode_shards": episode_content(audio, content)}
     found = {}
     for asset, grain in GRAINS.items():
         fingerprints = committed[asset].fingerprints

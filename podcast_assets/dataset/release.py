@@ -20,8 +20,10 @@ from podcast_assets.dataset import tables
 from podcast_assets.dataset.assemble import Assembled, DamagedShard, assemble
 from podcast_assets.dataset.card.facts import DatasetFacts
 from podcast_assets.dataset.card.write import card
+from podcast_assets.dataset.clearance import advice
 from podcast_assets.dataset.holdings import Holdings, holdings, pipelines, sealed_now, takedown_ids
 from podcast_assets.dataset.hub_history import note_superseded, superseded, taken_down_batches
+from podcast_assets.dataset.licences import LicenceRules
 from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, plan
 from podcast_assets.dataset.published import LIST, Part, PublishedShard, read_list, write_list
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
@@ -87,6 +89,8 @@ class Released:
     """All of the dataset."""
     reasons: pl.DataFrame = field(default_factory=pl.DataFrame)
     """Episodes that are not released: batch, episode_id, title, reason, detail."""
+    advice: str | None = None
+    """What to set, where every episode is held back."""
 
 
 def release(store: Store, target: Target, options: Options) -> Released:
@@ -127,6 +131,7 @@ class _Release:
         self.head: Head = target.head()
         self.before = read_list(target.read(self.head, LIST)) if LIST in self.head.files else []
         self.wanted = self.held.wanted()
+        self.hours = self.held.hours()
         self.plan: Plan = plan(
             self.before,
             self.wanted,
@@ -220,15 +225,12 @@ class _Release:
         change.add_file(planned.path, file, made.sha256)
         file.unlink(missing_ok=True)
         self.made[planned.parts] = made
-        log.info("%s: %s of %s bytes is there", self.target.where, planned.path, f"{made.bytes:,}")
+        log.info("%s: brought %s, %s bytes", self.target.where, planned.path, f"{made.bytes:,}")
         return made
 
     def _published(self, planned: Planned, made: Assembled) -> PublishedShard:
         grain, language, split = grain_language_split(planned.path)
-        rows = self.held.segments if grain == tables.SEGMENTS else self.held.whole
-        hours = 0.0
-        for part in planned.parts:
-            hours += float(rows.filter("selected", batch=part.batch, part=part.shard)["duration"].sum()) / 3600
+        hours = sum(self.hours.get((p.batch, p.shard), 0.0) for p in planned.parts)
         samples = sum(p.samples for p in planned.parts)
         return PublishedShard(
             planned.path, made.sha256, made.bytes, samples, round(hours, 6), language, split, grain, planned.parts
@@ -332,6 +334,7 @@ class _Release:
             not_released=not_released(self.held.segments, self.held.clearance),
             shards=shards,
             reasons=refused.select("batch", "episode_id", "title", "reason", "detail"),
+            advice=advice(self.held.clearance, LicenceRules.of(self.options.licenses)),
         )
 
 
@@ -345,6 +348,7 @@ def summary(done: Released) -> dict[str, Any]:
         "totals": done.totals,
         "not_released": done.not_released.to_dicts(),
         "withheld": done.reasons.to_dicts(),
+        "advice": done.advice,
     }
 
 

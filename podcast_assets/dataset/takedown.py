@@ -65,6 +65,11 @@ class Outcome:
     feeds: list[str] = field(default_factory=list)
     """Its feeds that lists in feeds/ name."""
 
+    @property
+    def batches(self) -> list[str]:
+        """That had one of its episodes."""
+        return sorted({place.split("/", 1)[0] for place in self.record["episodes"]})
+
 
 def take_down(
     store: Store,
@@ -135,8 +140,7 @@ def _purge(store: Store, record: Record, outcome: Outcome, shard_bytes: int, rep
     """One round over all that a record names."""
     purged = outcome.purged
     refusals = Refusals(table([record], TAKEDOWNS))
-    batches = sorted({place.split("/", 1)[0] for place in record["episodes"]})
-    for batch in batches:
+    for batch in outcome.batches:
         own = {place.split("/", 1)[1] for place in record["episodes"] if place.startswith(f"{batch}/")}
         with store.batch_lock(batch):
             rows = episodes_of(store, [batch]).filter(pl.col("episode_id").is_in(list(own)))

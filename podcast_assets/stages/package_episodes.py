@@ -56,9 +56,10 @@ class PackageEpisodes(OneByOne):
 
     def prepare(self, episode: Episode) -> pl.DataFrame:
         """Decode and encode in one pass, or take the original as it is where it has the form of the shards already."""
-        source = {k: episode.inputs[k] for k in ("sample_rate", "channels", "container", "audio_codec")}
-        rate, channels = int(source["sample_rate"]), int(source["channels"])
-        as_is = self.form.takes_as_is(source["container"], source["audio_codec"], rate, channels)
+        rate, channels = int(episode.inputs["sample_rate"]), int(episode.inputs["channels"])
+        as_is = episode.inputs["nothing_else"] and self.form.takes_as_is(
+            str(episode.inputs["container"]), str(episode.inputs["audio_codec"]), rate, channels
+        )
         if not as_is:
             rate, channels = self.form.rate_of(rate), self.form.channels_of(channels)
         (target,) = self.outputs(episode)

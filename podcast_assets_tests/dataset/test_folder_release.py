@@ -13,6 +13,7 @@ import pytest
 from podcast_assets.dataset.assemble import DamagedShard
 from podcast_assets.dataset.published import read_list
 from podcast_assets.dataset.release import Options, Released, preview, release
+from podcast_assets.dataset.targets.bucket import BucketTarget
 from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.schema import HF_SHARDS, RELEASED_EPISODES, schema
@@ -274,3 +275,36 @@ def test_nothing_to_release_makes_no_dataset(store: Store, folder: Path) -> None
     done = publish(store, folder)
     assert not done.changed and not folder.exists()
     assert sorted(done.reasons["reason"]) == ["license_missing", "license_unknown"]
+
+
+@pytest.mark.store
+def test_a_dataset_in_a_bucket(store: Store, bucket: str) -> None:
+    """New shards, then what changes, the list last; the same again writes nothing."""
+    place = Store.at(bucket)
+
+    def publish() -> Released:
+        return release(store, BucketTarget(place, "talk"), OPTIONS)
+
+    def there() -> dict[str, bytes]:
+        return {e.key: place.read(e.key) for e in place.list("talk")}
+
+    for batch in ("b1", "b2"):
+        seal(store, batch, audio_bytes=9_000)
+    assert len(publish().new) == 2
+    before = there()
+    listed = {s.path: s.sha256 for s in read_list(before["talk/shards.jsonl"])}
+    assert listed == {
+        k.removeprefix("talk/"): hashlib.sha256(d).hexdigest() for k, d in before.items() if k.endswith(".tar")
+    }
+    assert not publish().changed and there() == before
+    seal(store, "b1", audio_bytes=9_000, licenses={"one": None, "two": None})
+    assert publish().removed == ["data/en/train/audio_000000.tar"]
+    assert not any("b1" in key for key in there())
+
+
+def test_a_bucket_that_holds_something_else_is_left_alone(store: Store, tmp_path: Path) -> None:
+    place = Store.at(tmp_path / "bucket")
+    place.write("letters.txt", b"private")
+    seal(store, "b1")
+    with pytest.raises(Misconfigured, match="no dataset"):
+        release(store, BucketTarget(place), OPTIONS)

@@ -1,5 +1,6 @@
 """Releases to a repository, by the real client: one commit or none, by LFS and by Xet, whatever the Hub answers."""
 
+import datetime
 import hashlib
 import io
 import tarfile
@@ -11,6 +12,7 @@ import pytest
 from podcast_assets.dataset.assemble import DamagedShard
 from podcast_assets.dataset.published import read_list
 from podcast_assets.dataset.release import Options, Released, release
+from podcast_assets.dataset.takedown_records import new_record, write_record
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.errors import Misconfigured
 from podcast_assets.store import Store
@@ -245,6 +247,24 @@ def test_a_merge_whose_answer_is_lost_is_not_made_twice(store: Store, hub: Datas
     done = publish(store, hub, commit_files=5)
     assert len(hub.commits(REPO)) == 1 and done.tag == "r0001"
     assert len(hub.repos[REPO].pull_requests) == 1
+
+
+def test_what_is_taken_down_goes_from_the_history_too(store: Store, hub: DatasetHub) -> None:
+    for batch in ("b1", "b2"):
+        seal(store, batch, audio_bytes=9_000)
+    publish(store, hub)
+    touched = ("data/en/train/audio_000000.tar", "metadata/en/b1.parquet", "episodes/b1.parquet")
+    before = {path: hashlib.sha256(data).hexdigest() for path, data in hub.files(REPO).items()}
+    now = datetime.datetime.now(datetime.UTC)
+    record = new_record("0" * 16, "episode", "b1-one", "asked by its host", None, now)
+    write_record(store, record | {"episode_ids": ["b1-one"], "episodes": ["b1/b1-one"]})
+    done = publish(store, hub)
+    assert done.anew == ["data/en/train/audio_000000.tar"]
+    assert_whole(hub.files(REPO), 9)
+    assert all(not hub.blobs.path(before[path]).exists() for path in touched)
+    assert hub.blobs.path(before["data/en/train/audio_000001.tar"]).exists()
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
+    assert not publish(store, hub).changed
 
 
 @pytest.mark.parametrize("harm", ["truncated", "flipped"])

@@ -160,6 +160,18 @@ def test_samples_are_shuffled_over_the_batch_and_the_order_is_that_of_their_keys
         assert audio == row["segment_id"].encode() * 50
 
 
+@pytest.mark.store
+def test_a_bucket_gets_the_same_shards(store: Store, bucket: str) -> None:
+    there = Store.at(bucket)
+    options = {"suffix": "flac", "shard_bytes": 1 << 20}
+    here = sealing.seal_batch(store, "b", "v", *many(store, 5), **options)
+    found, members = many(there, 5)
+    places = sealing.seal_batch(there, "b", "v", found, members, **options)
+    assert places.equals(here)
+    assert there.read(f"sealed/b/{places['shard'][0]}") == store.read(f"sealed/b/{places['shard'][0]}")
+    assert sealing.wrong_shards(there, "b", places) == []
+
+
 def test_memory_does_not_follow_the_batch(store: Store) -> None:
     """60 MB of members in an order that is not theirs."""
     import tracemalloc

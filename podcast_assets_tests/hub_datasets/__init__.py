@@ -5,6 +5,7 @@ and does what a test tells it to: refuses, loses an answer, or stops in the midd
 """
 
 from podcast_assets_tests.hub_datasets.faults import Fault
-from podcast_assets_tests.hub_datasets.server import TOKEN, DatasetHub, running_dataset_hub
+from podcast_assets_tests.hub_datasets.handlers import TOKEN
+from podcast_assets_tests.hub_datasets.server import DatasetHub, running_dataset_hub
 
 __all__ = ["TOKEN", "DatasetHub", "Fault", "running_dataset_hub"]
