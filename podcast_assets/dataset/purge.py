@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from podcast_assets import voices
 from podcast_assets.dataset import sealing, thinning
 from podcast_assets.dataset.episode_grain import episode_content
 from podcast_assets.dataset.takedown_target import urls_of
@@ -28,6 +29,7 @@ from podcast_assets.schema import (
     Columns,
     table,
 )
+from podcast_assets.speech.linking import LINKED
 from podcast_assets.stages.results import Committed, commit
 from podcast_assets.store import Store, table_key
 
@@ -83,7 +85,9 @@ def purge_batch(store: Store, batch: str, rows: pl.DataFrame, why: str, purged: 
         _drop_rows(store, asset, batch, episodes, why, purged)
     for key in _files(store, batch, episodes):
         purged.remove(store, key)
-    _filter(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~pl.col("episode_id").is_in(list(episodes)), purged)
+    ours = pl.col("episode_id").is_in(list(episodes))
+    _filter(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~ours, purged)
+    _filter(store, voices.KEY, LINKED, ~(ours & (pl.col("batch") == batch)), purged)
 
 
 def purge_contents(store: Store, shas: Iterable[str], purged: Purged) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from podcast_assets import voices
 from podcast_assets.dataset.takedown import Order, Outcome, take_down
 from podcast_assets.dataset.takedown_records import Refusals, records
 from podcast_assets.intake.duplicates import holders_key, mark
@@ -91,6 +92,9 @@ def test_what_sounds_the_same_is_told_and_left(store: Store) -> None:
         "near_duplicates/two.parquet",
         table([{"episode_id": "e2", "other": o} | pair for o in ("one/e1", "two/e3")], NEAR_DUPLICATES),
     )
+    heard = {"podcast": "p", "speaker": "S", "voice": "voice-1", "confidence": 0.9}
+    spoken = [heard | {"batch": b, "episode_id": e} for b, e in (("one", "e1"), ("two", "e2"), ("two", "e3"))]
+    voices.keep(store, table([dict.fromkeys(LINKED) | one for one in spoken], LINKED))
     assert down(store, "e1", dry_run=True).sound_the_same == ["two/e2"]
     assert down(store, "e1").sound_the_same == ["two/e2"]
     left = store.read_table("near_duplicates/two.parquet", NEAR_DUPLICATES)
@@ -100,6 +104,9 @@ def test_what_sounds_the_same_is_told_and_left(store: Store) -> None:
     prints_left = store.read_table("fingerprints/two.parquet", FINGERPRINTS)
     assert prints_left is not None
     assert prints_left["episode_id"].to_list() == ["e3"]
+    voices_left = store.read_table(voices.KEY, LINKED)
+    assert voices_left is not None
+    assert voices_left["episode_id"].to_list() == ["e3"]
 
 
 @pytest.mark.parametrize(
