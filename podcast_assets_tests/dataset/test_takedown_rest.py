@@ -14,6 +14,7 @@ from podcast_assets.dataset.takedown_records import Refusals, records
 from podcast_assets.intake.duplicates import holders_key, mark
 from podcast_assets.intake.urls import url_key
 from podcast_assets.schema import FINGERPRINTS, NEAR_DUPLICATES, RAW_AUDIO, table
+from podcast_assets.speech.linking import LINKED
 from podcast_assets.store import Store, table_key
 from podcast_assets_tests.waiting import wait_for
 
