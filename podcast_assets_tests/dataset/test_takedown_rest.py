@@ -2,16 +2,19 @@
 
 import datetime
 import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from podcast_assets.dataset.takedown import Order, Outcome, take_down
-from podcast_assets.dataset.takedown_records import records
+from podcast_assets.dataset.takedown_records import Refusals, records
 from podcast_assets.intake.duplicates import holders_key, mark
 from podcast_assets.intake.urls import url_key
 from podcast_assets.schema import FINGERPRINTS, NEAR_DUPLICATES, RAW_AUDIO, table
 from podcast_assets.store import Store, table_key
+from podcast_assets_tests.waiting import wait_for
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 URL = "https://cdn.example/1.mp3?key=hunter2"
@@ -118,3 +121,23 @@ def test_files_of_its_own_go_and_archives_are_told(
     assert before - keys(store) == set(gone)
     assert sorted(outcome.purged.remains) == remains
     assert records(store)["remains"].to_list() == [remains]
+
+
+def test_a_batch_that_a_run_has_is_waited_for_and_refused_from_then_on(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    commit(store, "one", row("e1", A, "1.mp3"))
+
+    def status() -> list[str]:
+        found = store.read_table(table_key("raw_audio", "one"), RAW_AUDIO)
+        assert found is not None
+        return found["status"].to_list()
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.batch_lock("one"):
+            ordered = pool.submit(down, store, "e1")
+            wait_for("the record", lambda: records(store).height, patience=60, every=0.01)
+            assert Refusals.of(store).why(episode_id="e1"), "it is refused before anything is removed"
+            assert status() == ["done"]
+            assert not ordered.done()
+        ordered.result(timeout=60)
+    assert status() == ["skipped"]
