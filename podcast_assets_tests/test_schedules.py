@@ -63,12 +63,13 @@ def test_the_keys_of_two_nights_differ_and_of_one_do_not(instance: dg.DagsterIns
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_both_schedules_run_without_being_switched_on() -> None:
+def test_schedules_run_without_being_switched_on_but_for_what_may_publish() -> None:
     schedules = build_definitions(Settings(retry_cron="5 3 * * *")).get_repository_def().schedule_defs
     crons = {s.name: (s.cron_schedule, s.default_status) for s in schedules}
     assert crons == {
         "nightly_retry": ("5 3 * * *", dg.DefaultScheduleStatus.RUNNING),
         "janitor": ("30 * * * *", dg.DefaultScheduleStatus.RUNNING),
+        "nightly_release": ("0 4 * * *", dg.DefaultScheduleStatus.STOPPED),
     }
 
 
