@@ -22,7 +22,8 @@ from podcast_assets.audio.working import WORKING_RATE, read_working_blocks, writ
 from podcast_assets.demo import BATCH
 from podcast_assets.intake.fingerprints import ANCHOR_SHARE, ITEM_SECONDS, Items, compare, fingerprint, mix
 from podcast_assets.intake.near_duplicates import find, fingerprint_key
-from podcast_assets.schema import FINGERPRINTS, schema
+from podcast_assets.schema import schema
+from podcast_assets.schema_beside import FINGERPRINTS
 from podcast_assets.store import Store
 
 AN_HOUR, IN_A_BATCH = round(3600 / ITEM_SECONDS), 64

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 
-from podcast_assets.schema import RAW_AUDIO, SPEAKERS, schema
+from podcast_assets.schema import RAW_AUDIO, schema
+from podcast_assets.schema_beside import SPEAKERS
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.store import Store, diarization_key, table_key
 

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from podcast_assets.cli import main
-from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, SPEAKERS, empty, table
+from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty, table
+from podcast_assets.schema_beside import SPEAKERS
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.stages.results import commit
 from podcast_assets.store import Store, diarization_key

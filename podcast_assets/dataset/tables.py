@@ -11,7 +11,8 @@ from podcast_assets.dataset.plan import grain_language_split
 from podcast_assets.dataset.published import EPISODES, SEGMENTS, PublishedShard
 from podcast_assets.dataset.ustar import padded
 from podcast_assets.fingerprint import fingerprint
-from podcast_assets.schema import HF_SHARDS, RELEASED_EPISODES, schema
+from podcast_assets.schema import HF_SHARDS, schema
+from podcast_assets.schema_beside import RELEASED_EPISODES
 
 PIPELINE = "pipeline.json"
 

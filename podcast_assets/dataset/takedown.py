@@ -34,7 +34,8 @@ from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.subscriptions import name_of, subscriptions
 from podcast_assets.intake.urls import url_key
-from podcast_assets.schema import TAKEDOWNS, table
+from podcast_assets.schema import table
+from podcast_assets.schema_beside import TAKEDOWNS
 from podcast_assets.store import Store
 
 _ROUNDS = 3

@@ -12,7 +12,8 @@ import polars as pl
 
 from podcast_assets.errors import BadInput
 from podcast_assets.fingerprint import fingerprint
-from podcast_assets.schema import TAKEDOWNS, table
+from podcast_assets.schema import table
+from podcast_assets.schema_beside import TAKEDOWNS
 from podcast_assets.store import Store
 
 FOLDER = "takedowns"

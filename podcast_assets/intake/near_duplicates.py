@@ -20,7 +20,8 @@ import polars as pl
 from podcast_assets.audio.errors import AudioError
 from podcast_assets.audio.working import WORKING_RATE, read_working_blocks
 from podcast_assets.intake.fingerprints import Items, anchors, compare, fingerprint
-from podcast_assets.schema import FINGERPRINTS, NEAR_DUPLICATES, Columns, schema, table
+from podcast_assets.schema import Columns, schema, table
+from podcast_assets.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store import DamagedTable, Store
 
 LEAST_SHARE = 0.5

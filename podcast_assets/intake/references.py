@@ -16,7 +16,8 @@ from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.partial import Partial
 from podcast_assets.intake.urls import shown, url_key
 from podcast_assets.intake.web import Web
-from podcast_assets.schema import REFERENCES, table
+from podcast_assets.schema import table
+from podcast_assets.schema_beside import REFERENCES
 from podcast_assets.store import Store
 
 LARGEST = 20_000_000

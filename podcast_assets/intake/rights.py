@@ -10,7 +10,8 @@ from collections.abc import Collection
 import polars as pl
 
 from podcast_assets.errors import BadInput
-from podcast_assets.schema import RIGHTS, empty
+from podcast_assets.schema import empty
+from podcast_assets.schema_beside import RIGHTS
 from podcast_assets.store import Store
 
 FOLDER = "rights"

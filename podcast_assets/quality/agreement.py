@@ -54,7 +54,7 @@ def agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         segments: `segment_id`, `start`, `end`, `text` and `language`, in order.
-        reference: rows of `podcast_assets.schema.REFERENCES`.
+        reference: rows of `podcast_assets.schema_beside.REFERENCES`.
     """
     cues, language = _of_language(segments, reference)
     said = spoken_words(segments["text"].fill_null("").to_list(), segments["language"].to_list())

@@ -13,7 +13,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from podcast_assets.errors import BadInput
-from podcast_assets.schema import SPEAKERS, Columns, schema
+from podcast_assets.schema import Columns, schema
+from podcast_assets.schema_beside import SPEAKERS
 
 Floats = npt.NDArray[np.float64]
 

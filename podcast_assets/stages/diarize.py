@@ -8,7 +8,8 @@ import polars as pl
 
 from podcast_assets.engines import Engine
 from podcast_assets.errors import BadInput, looks_like_device_error
-from podcast_assets.schema import SEGMENTS, SPEAKERS, Columns, table
+from podcast_assets.schema import SEGMENTS, Columns, table
+from podcast_assets.schema_beside import SPEAKERS
 from podcast_assets.speech import rttm, vad
 from podcast_assets.speech.segmentation import Segmentation, segment
 from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn

@@ -10,7 +10,8 @@ import pytest
 from podcast_assets.dataset.clearance import CLEARANCE, advice, clearance, not_released
 from podcast_assets.dataset.licences import LicenceRules
 from podcast_assets.dataset.takedown_records import new_record
-from podcast_assets.schema import RAW_AUDIO, RIGHTS, TAKEDOWNS, schema, table
+from podcast_assets.schema import RAW_AUDIO, schema, table
+from podcast_assets.schema_beside import RIGHTS, TAKEDOWNS
 
 RULES = LicenceRules.of("public-domain,cc-by,cc-by-sa")
 AT = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)

@@ -16,7 +16,8 @@ from podcast_assets.dataset.release import Options, Released, preview, release
 from podcast_assets.dataset.targets.bucket import BucketTarget
 from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.errors import BadInput, Misconfigured
-from podcast_assets.schema import HF_SHARDS, RELEASED_EPISODES, schema
+from podcast_assets.schema import HF_SHARDS, schema
+from podcast_assets.schema_beside import RELEASED_EPISODES
 from podcast_assets.store import Store
 from podcast_assets_tests.dataset.sealed_store import LICENSE, seal
 

@@ -13,7 +13,8 @@ from podcast_assets.dataset.takedown import Order, Outcome, take_down
 from podcast_assets.dataset.takedown_records import Refusals, records
 from podcast_assets.intake.duplicates import holders_key, mark
 from podcast_assets.intake.urls import url_key
-from podcast_assets.schema import FINGERPRINTS, NEAR_DUPLICATES, RAW_AUDIO, table
+from podcast_assets.schema import RAW_AUDIO, table
+from podcast_assets.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.store import Store, table_key
 from podcast_assets_tests.waiting import wait_for

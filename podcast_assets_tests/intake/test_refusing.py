@@ -126,7 +126,8 @@ def test_a_link_of_a_list_is_not_downloaded(server: WebServer, tmp_path: Path) -
 
 
 def _noted(identity: str) -> pl.DataFrame:
-    from podcast_assets.schema import RIGHTS, table
+    from podcast_assets.schema import table
+    from podcast_assets.schema_beside import RIGHTS
 
     row = dict.fromkeys(RIGHTS) | {
         "episode_id": identity,

@@ -6,15 +6,8 @@ import pytest
 from podcast_assets.quality import agreement, comparison
 from podcast_assets.quality.policy import Policy, Rule, load_policy
 from podcast_assets.quality.table import with_text_and_policy
-from podcast_assets.schema import (
-    PUNCTUATED_TEXTS,
-    QUALITY_SCORES,
-    REFERENCES,
-    SECOND_OPINIONS,
-    SEGMENTS,
-    TRANSCRIPTS,
-    schema,
-)
+from podcast_assets.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, SEGMENTS, TRANSCRIPTS, schema
+from podcast_assets.schema_beside import REFERENCES
 from podcast_assets.stages.score import Score
 
 TEXTS = [

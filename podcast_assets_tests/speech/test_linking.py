@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from podcast_assets.errors import BadInput
-from podcast_assets.schema import SPEAKERS, schema
+from podcast_assets.schema import schema
+from podcast_assets.schema_beside import SPEAKERS
 from podcast_assets.speech import linking
 from podcast_assets.speech.linking import LINKED, Linking, link
 

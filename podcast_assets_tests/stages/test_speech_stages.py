@@ -10,7 +10,7 @@ import pytest
 from podcast_assets import demo
 from podcast_assets.audio.ingest import make_working
 from podcast_assets.engines import Engine, make_engine
-from podcast_assets.schema import SPEAKERS
+from podcast_assets.schema_beside import SPEAKERS
 from podcast_assets.speech.routing import Route, Routed
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.segmentation import PRESETS

@@ -15,7 +15,8 @@ from podcast_assets.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING
 from podcast_assets.intake.links import write_list
 from podcast_assets.intake.urls import url_key
-from podcast_assets.schema import PENDING, empty
+from podcast_assets.schema import empty
+from podcast_assets.schema_beside import PENDING
 from podcast_assets.store import Store
 
 EPISODES, HOURS = 64, 40.0

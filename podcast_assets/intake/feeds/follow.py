@@ -19,7 +19,8 @@ from podcast_assets.intake.feeds.subscriptions import Subscription, Subscription
 from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.urls import shown, url_key
 from podcast_assets.intake.web import Web
-from podcast_assets.schema import FEED_STATE, PENDING, RIGHTS, empty, table
+from podcast_assets.schema import empty, table
+from podcast_assets.schema_beside import FEED_STATE, PENDING, RIGHTS
 from podcast_assets.store import Store
 
 _KEY = "feed_state/feeds.parquet"

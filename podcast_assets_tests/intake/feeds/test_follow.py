@@ -20,7 +20,8 @@ from podcast_assets.intake.feeds.follow import Followed, Following, follow, stat
 from podcast_assets.intake.feeds.subscriptions import subscriptions
 from podcast_assets.intake.politeness import Hosts
 from podcast_assets.intake.web import Web
-from podcast_assets.schema import PENDING, table
+from podcast_assets.schema import table
+from podcast_assets.schema_beside import PENDING
 from podcast_assets.store import Store
 from podcast_assets_tests.intake.feeds.shapes import item, rss
 from podcast_assets_tests.web_server import Resource, WebServer, web_server
