@@ -9,12 +9,14 @@ from pathlib import Path
 import dagster as dg
 
 from podcast_assets.errors import Misconfigured
+from podcast_assets.locks import held
 from podcast_assets.run_process import HOST, PID, is_dead
 from podcast_assets.settings import Settings
 
 POOL = "gpu"
 LOCAL, POSTGRES = "dagster.yaml", "dagster.postgres.yaml"
 """The two configurations: SQLite for one machine, PostgreSQL beyond it."""
+_TABLES_ARE_THERE = ".tables-are-there"
 
 
 def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
@@ -39,7 +41,17 @@ def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
             "it is, and is not carried over to another storage"
         )
     os.environ["DAGSTER_HOME"] = str(home)
+    if target.read_bytes() == project_file(LOCAL).read_bytes() and not (home / _TABLES_ARE_THERE).exists():
+        _make_tables(home)
     return home
+
+
+def _make_tables(home: Path) -> None:
+    """Make SQLite's tables: of two commands that are the first to open an instance, Dagster fails one."""
+    with held(home / ".making-tables", "somebody else makes Dagster's tables"):
+        with dg.DagsterInstance.get():
+            pass
+        (home / _TABLES_ARE_THERE).touch()
 
 
 def project_file(name: str) -> Path:

@@ -108,13 +108,16 @@ def status(message: str) -> int | None:
 def not_asked_again(message: str) -> bool:
     """Whether obstore gave up where to do it all again may help.
 
-    So at the first try, over a connection that broke, where it cannot know if twice is once; and where it completed an upload again
-    that was completed, but for the answer: there is no such upload then.
+    So at the first try, or after fewer than it may do, over a connection that broke, where it cannot know if twice is once; and
+    where it completed an upload again that was completed, but for the answer: there is no such upload then.
     """
     if status(message) == 404 and "uploadId=" in message:
         return True
     broken = "HTTP error" in message and "builder error" not in message
-    return broken and status(message) is None and not re.search(r"after \d+ retries", message)
+    tried = re.search(r"after (\d+) retries", message)
+    allowed = re.search(r"max_retries: ?(\d+)", message)
+    spent = tried is not None and (allowed is None or int(tried[1]) >= int(allowed[1]))
+    return broken and status(message) is None and not spent
 
 
 def _cause(message: str) -> tuple[int, str]:

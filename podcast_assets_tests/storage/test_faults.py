@@ -92,6 +92,20 @@ def test_what_passes_when_asked_again_is_not_even_noticed(
     assert proxy.spoiled > 3
 
 
+@pytest.mark.parametrize("second", ["cut before", "answer lost", "cut in the middle"])
+def test_a_removal_is_asked_again_where_one_trouble_follows_another(
+    second: str, proxy: s3.Proxy, spoiled: Store, direct: Direct
+) -> None:
+    """Once it has asked again after a 503, obstore gives up at a broken connection: twice might not be once."""
+    for n in range(3):
+        spoiled.write(f"a/{n}", b"x")
+    troubles = [s3.UNWELL["503"], s3.UNWELL[second]]
+    proxy.fault = lambda request: troubles.pop(0) if request.method == "POST" and troubles else None
+    spoiled.remove("a")
+    assert troubles == []
+    assert direct.files() == {}
+
+
 @pytest.mark.parametrize("kind", ["500", "cut before", "cut in the middle"])
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_a_server_that_goes_away_in_the_middle_leaves_what_was_there(
