@@ -5,13 +5,11 @@ that. To run it again after whatever went wrong is to resume it.
 """
 
 import hashlib
-import io
 import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -21,13 +19,15 @@ from podcast_assets.dataset.assemble import Assembled, DamagedShard, assemble
 from podcast_assets.dataset.card.facts import DatasetFacts
 from podcast_assets.dataset.card.write import card
 from podcast_assets.dataset.clearance import advice
-from podcast_assets.dataset.holdings import Holdings, holdings, pipelines, sealed_now, takedown_ids
+from podcast_assets.dataset.holdings import Holdings, holdings, judged_now, pipelines, sealed_now
 from podcast_assets.dataset.hub_history import note_superseded, superseded, taken_down_batches
+from podcast_assets.dataset.kept import Kept, batch_of, kept
 from podcast_assets.dataset.licences import LicenceRules
-from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, plan
-from podcast_assets.dataset.published import LIST, Part, PublishedShard, read_list, write_list
+from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, home_of, plan
+from podcast_assets.dataset.published import EPISODES, LIST, Part, PublishedShard, read_list, write_list
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
 from podcast_assets.dataset.targets.protocol import Change, Head, Stale, Target
+from podcast_assets.errors import BadInput
 from podcast_assets.store import Store
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,10 @@ _PICTURES = "assets/"
 
 class Contended(RuntimeError):
     """A release could not be committed, time after time."""
+
+
+class StillPublished(BadInput):
+    """Something may not be published, and is in a part of the dataset that this store cannot make anew."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ class Released:
     """Episodes that are not released: batch, episode_id, title, reason, detail."""
     advice: str | None = None
     """What to set, where every episode is held back."""
+    still_published: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """Episodes that may not be published, and are, in batches that this store cannot make anew: batch, episode_id, detail."""
 
 
 def release(store: Store, target: Target, options: Options) -> Released:
@@ -99,7 +105,15 @@ def release(store: Store, target: Target, options: Options) -> Released:
     Raises:
         BadInput: a sealed shard or a table is damaged; it is named, and nothing was published.
         Contended: others publish to the same place all the time, or it never answers.
+        StillPublished: all else is published, and what must go could not be taken out.
     """
+    done = _released(store, target, options)
+    if done.still_published.height:
+        raise StillPublished(_still(done))
+    return done
+
+
+def _released(store: Store, target: Target, options: Options) -> Released:
     made: dict[tuple[Part, ...], Assembled] = {}
     with store.batch_lock(LOCK):
         for attempt in range(1, TRIES):
@@ -132,10 +146,14 @@ class _Release:
         self.before = read_list(target.read(self.head, LIST)) if LIST in self.head.files else []
         self.wanted = self.held.wanted()
         self.hours = self.held.hours()
+        self.kept = self._kept()
+        known, self.kept = self._without_refused(self.kept)
+        published = self.kept.published()
+        self.still_published = self.held.judged.refused(published) if published is not None else pl.DataFrame()
         self.plan: Plan = plan(
             self.before,
             self.wanted,
-            known=self.held.batches,
+            known=known,
             shard_bytes=options.shard_bytes,
             dropped=options.dropped,
         )
@@ -158,8 +176,8 @@ class _Release:
                 change.add(path, data)
             for path in gone:
                 change.remove(path)
-            if takedown_ids(self.store) != self.held.takedowns:
-                raise Stale("something was taken down meanwhile", wait=0.1)
+            if judged_now(self.store, self.options.licenses, self.held) != self.held.signature:
+                raise Stale("what may be released has changed meanwhile", wait=0.1)
             self._note_superseded(shards, small)
             told = self._told(shards, changed=True, files=differing, brought=brought)
             revision = change.commit(_message(told))
@@ -176,6 +194,33 @@ class _Release:
         ]
         brought = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_there(p)]
         return self._told(shards, changed=bool(brought or self.plan.removed), brought=brought)
+
+    # -- what this store does not have ------------------------------------------------------------------------------
+
+    def _others(self) -> set[str]:
+        """Published batches whose segments this store does not know."""
+        return {p.batch for s in self.before for p in s.parts} - self.held.batches - self.options.dropped
+
+    def _kept(self) -> Kept:
+        """Tables of the dataset that this store cannot make."""
+        parts = [p for s in self.before for p in s.parts if s.grain == EPISODES and p.batch in self.held.batches]
+        whole = {p.batch for p in parts if home_of(p) not in self.held.known} - self.options.dropped
+        return kept(self.head.files, lambda path: self.target.read(self.head, path), self._others(), whole)
+
+    def _without_refused(self, found: Kept) -> tuple[frozenset[tuple[str, str]], Kept]:
+        """What is known, and what stays, once the whole episodes of a batch are out of which one may not be published."""
+        whole = _all([t.drop_nulls("shard") for t in found.beside.values()], None)
+        if whole.is_empty():
+            return self.held.known, found
+        refused = set(self.held.judged.refused(whole)["batch"])
+        for batch in sorted(refused):
+            log.warning(
+                "batch %s: one of its whole episodes may not be published any more, and episode_shards was written by another "
+                "version: all of them are taken out until hf_shards is materialized again",
+                batch,
+            )
+        beside = {path: table for path, table in found.beside.items() if batch_of(path) not in refused}
+        return self.held.known | {(EPISODES, b) for b in refused}, replace(found, beside=beside)
 
     # -- shards --------------------------------------------------------------------------------------------------
 
@@ -240,15 +285,12 @@ class _Release:
 
     def _small_files(self, shards: list[PublishedShard]) -> dict[str, bytes]:
         """Path → content of everything that is no shard. What belongs to batches of other stores stays and is not in it."""
-        others = sorted({p.batch for s in shards for p in s.parts} - self.held.batches)
-        other_metadata, other_episodes = self._of_others("metadata/", others), self._of_others("episodes/", others)
-        ends: dict[tuple[str, str], int] = {}
-        for path, table in other_metadata.items():
-            ends |= tables.ends(table, Path(path).stem)
-        for path, table in other_episodes.items():
-            ends |= tables.ends(table.drop_nulls("shard"), Path(path).stem)
+        others = sorted(self._others())
+        other_metadata, other_episodes, ends = self.kept.metadata, self.kept.episodes, self.kept.ends()
         segments = tables.placed(self.held.segments, shards, ends)
         whole = tables.placed(self.held.whole, shards, ends)
+        if (beside := self.kept.whole()) is not None:
+            whole = pl.concat([whole.select(beside.columns), beside], how="vertical_relaxed")
         metadata = tables.metadata_tables(segments)
         episodes = tables.episode_tables(segments, whole, self.held.segments, self.held.episodes, self.held.clearance)
         pipeline = self._pipeline(sorted({p.batch for s in shards for p in s.parts} & self.held.batches), others)
@@ -271,11 +313,6 @@ class _Release:
             **card(facts),
         }
 
-    def _of_others(self, folder: str, batches: Collection[str]) -> dict[str, pl.DataFrame]:
-        """Tables of the dataset that this store cannot make."""
-        paths = [p for p in self.head.files if p.startswith(folder) and Path(p).stem in batches]
-        return {p: pl.read_parquet(io.BytesIO(self.target.read(self.head, p))) for p in paths}
-
     def _pipeline(self, batches: list[str], others: list[str]) -> dict[str, Any]:
         before = json.loads(self.target.read(self.head, tables.PIPELINE)) if tables.PIPELINE in self.head.files else {}
         settings = {"publish": self.options.publish, "licenses": self.options.licenses}
@@ -284,13 +321,13 @@ class _Release:
     def _gone(self, shards: Iterable[str], small: Mapping[str, bytes]) -> list[str]:
         """Files of the dataset that are not to be there any more."""
         wanted = {*shards, *small}
-        others = {p.batch for s in self.before for p in s.parts} - self.held.batches - self.options.dropped
+        others = self._others()
         return [
             path
             for path in self.head.files
             if path.startswith(_OURS)
             and path not in wanted
-            and not (path.startswith(("metadata/", "episodes/")) and Path(path).stem in others)
+            and not (path.startswith(("metadata/", "episodes/")) and batch_of(path) in others)
         ]
 
     # -- history -------------------------------------------------------------------------------------------------
@@ -335,6 +372,7 @@ class _Release:
             shards=shards,
             reasons=refused.select("batch", "episode_id", "title", "reason", "detail"),
             advice=advice(self.held.clearance, LicenceRules.of(self.options.licenses)),
+            still_published=self.still_published,
         )
 
 
@@ -348,8 +386,21 @@ def summary(done: Released) -> dict[str, Any]:
         "totals": done.totals,
         "not_released": done.not_released.to_dicts(),
         "withheld": done.reasons.to_dicts(),
+        "still_published": done.still_published.to_dicts(),
         "advice": done.advice,
     }
+
+
+def _still(done: Released) -> str:
+    rows = done.still_published
+    named = ", ".join(f"{b}/{e} ({why})" for b, e, why in rows.head(5).iter_rows())
+    more = f" and {rows.height - 5} more" if rows.height > 5 else ""
+    batches = " --drop ".join(rows["batch"].unique().sort())
+    return (
+        f"{done.where}: {named}{more} may not be published and still is, and this store cannot make the shards anew: it does not "
+        "have the batch, or hf_shards of it was written by another version. All else is released. Materialize hf_shards of it, "
+        f"take it down in the store that has it, or take the batch out with `release --drop {batches}`"
+    )
 
 
 def _message(told: Released) -> str:
