@@ -17,14 +17,15 @@ import polars as pl
 from podcast_assets.dataset import tables
 from podcast_assets.dataset.assemble import Assembled, DamagedShard, assemble
 from podcast_assets.dataset.card.facts import DatasetFacts
-from podcast_assets.dataset.card.write import card
+from podcast_assets.dataset.card.write import CARD, card
 from podcast_assets.dataset.clearance import advice
 from podcast_assets.dataset.holdings import Holdings, holdings, judged_now, pipelines, sealed_now
-from podcast_assets.dataset.hub_history import note_superseded, superseded, taken_down_batches
+from podcast_assets.dataset.hub_history import batches_to_purge, note_followed, note_superseded, superseded
 from podcast_assets.dataset.kept import Kept, batch_of, kept
 from podcast_assets.dataset.licences import LicenceRules
 from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, home_of, plan
 from podcast_assets.dataset.published import EPISODES, LIST, Part, PublishedShard, read_list, write_list
+from podcast_assets.dataset.sample_codec import declared_codec, one_codec, sealed_codecs
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
 from podcast_assets.dataset.targets.protocol import Change, Head, Stale, Target
 from podcast_assets.errors import BadInput
@@ -58,7 +59,7 @@ class Options:
     """As PODCAST_LICENSES."""
     shard_bytes: int
     codec: str
-    """Suffix of the audio members."""
+    """Suffix of the audio members, where there is no sample to tell it."""
     gated: bool = False
     purge_history: bool = True
     """Whether what was taken down also goes from the history of a repository."""
@@ -92,9 +93,11 @@ class Released:
     shards: list[PublishedShard]
     """All of the dataset."""
     reasons: pl.DataFrame = field(default_factory=pl.DataFrame)
-    """Episodes that are not released: batch, episode_id, title, reason, detail."""
+    """Episodes that are not released: batch, episode_id, reason, detail. No title: Dagster keeps it with the run."""
     advice: str | None = None
     """What to set, where every episode is held back."""
+    tables: list[str] = field(default_factory=list)
+    """Of a dry run: published tables that change though no shard of their batch does."""
     still_published: pl.DataFrame = field(default_factory=pl.DataFrame)
     """Episodes that may not be published, and are, in batches that this store cannot make anew: batch, episode_id, detail."""
 
@@ -150,6 +153,7 @@ class _Release:
         known, self.kept = self._without_refused(self.kept)
         published = self.kept.published()
         self.still_published = self.held.judged.refused(published) if published is not None else pl.DataFrame()
+        self.codec = self._codec()
         self.plan: Plan = plan(
             self.before,
             self.wanted,
@@ -164,9 +168,7 @@ class _Release:
         with self.target.change(self.head) as change:
             shards, brought = self._shards(change)
             small = self._small_files(shards)
-            differing = {
-                p: d for p, d in small.items() if not (p in self.head.files and self.head.files[p].is_content(d))
-            }
+            differing = self._differing(small)
             gone = self._gone([s.path for s in shards], small)
             if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
                 # fonts of another machine are no reason for a release
@@ -193,7 +195,15 @@ class _Release:
             for p in self.plan.shards
         ]
         brought = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_there(p)]
-        return self._told(shards, changed=bool(brought or self.plan.removed), brought=brought)
+        differing = self._differing(self._small_files(shards)) if self.before else {}
+        retold = _tables_of(differing, self.head.files, {p.batch for s in brought for p in s.parts})
+        changed = bool(brought or self.plan.removed or any(not p.startswith(_PICTURES) for p in differing))
+        return replace(self._told(shards, changed=changed, brought=brought), tables=retold)
+
+    def _differing(self, small: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Files that are not published as they are to be."""
+        head = self.head.files
+        return {path: data for path, data in small.items() if path not in head or not head[path].is_content(data)}
 
     # -- what this store does not have ------------------------------------------------------------------------------
 
@@ -206,6 +216,12 @@ class _Release:
         parts = [p for s in self.before for p in s.parts if s.grain == EPISODES and p.batch in self.held.batches]
         whole = {p.batch for p in parts if home_of(p) not in self.held.known} - self.options.dropped
         return kept(self.head.files, lambda path: self.target.read(self.head, path), self._others(), whole)
+
+    def _codec(self) -> str:
+        stays = self.kept.metadata or self.kept.episodes or self.kept.beside
+        published = declared_codec(self.target.read(self.head, CARD)) if stays and CARD in self.head.files else None
+        sealed = sealed_codecs(self.store, self.held.segments, self.held.whole)
+        return one_codec(sealed, published, self.target.where) or self.options.codec
 
     def _without_refused(self, found: Kept) -> tuple[frozenset[tuple[str, str]], Kept]:
         """What is known, and what stays, once the whole episodes of a batch are out of which one may not be published."""
@@ -300,7 +316,7 @@ class _Release:
             episodes=_all([*episodes.values(), *other_episodes.values()], None),
             shards=shards,
             pipeline=pipeline,
-            codec=self.options.codec,
+            codec=self.codec,
             sample_rate=int(segments["sample_rate"].max() or 0),  # type: ignore[arg-type]
             policy=", ".join(segments["policy"].drop_nulls().unique().sort().to_list()),
             not_released=not_released(self.held.segments, self.held.clearance),
@@ -337,11 +353,16 @@ class _Release:
         if self.target.repo and self.options.purge_history:
             after = {s.path: s.sha256 for s in shards} | {p: hashlib.sha256(d).hexdigest() for p, d in small.items()}
             head = {path: found.sha256 for path, found in self.head.files.items()}
-            gone = superseded(self.before, head, after, taken_down_batches(self.store))
+            batches = batches_to_purge(self.store, self.target.repo, self.held.judged.takedowns)
+            gone = superseded(self.before, head, after, batches)
             note_superseded(self.store, self.target.repo, gone)
 
     def _purged(self, revision: str) -> str:
-        return self.target.purge(self.store, revision) if self.options.purge_history else revision
+        if not self.options.purge_history:
+            return revision
+        if self.target.repo and self.still_published.is_empty():
+            note_followed(self.store, self.target.repo, self.held.judged.takedowns)
+        return self.target.purge(self.store, revision)
 
     # -- what is told --------------------------------------------------------------------------------------------
 
@@ -370,7 +391,7 @@ class _Release:
             totals=tables.counted(shards),
             not_released=not_released(self.held.segments, self.held.clearance),
             shards=shards,
-            reasons=refused.select("batch", "episode_id", "title", "reason", "detail"),
+            reasons=refused.select("batch", "episode_id", "reason", "detail"),
             advice=advice(self.held.clearance, LicenceRules.of(self.options.licenses)),
             still_published=self.still_published,
         )
@@ -381,7 +402,7 @@ def summary(done: Released) -> dict[str, Any]:
     return {
         **{
             k: getattr(done, k)
-            for k in ("where", "revision", "tag", "changed", "new", "anew", "removed", "kept", "bytes")
+            for k in ("where", "revision", "tag", "changed", "new", "anew", "removed", "kept", "bytes", "tables")
         },
         "totals": done.totals,
         "not_released": done.not_released.to_dicts(),
@@ -408,6 +429,15 @@ def _message(told: Released) -> str:
     return (
         f"Release of {totals.get('samples', 0):,} segments, {totals.get('hours', 0.0):,.1f} h: {len(told.new)} new shards, "
         f"{len(told.anew)} made anew, {len(told.removed)} removed"
+    )
+
+
+def _tables_of(differing: Iterable[str], published: Collection[str], brought: Collection[str]) -> list[str]:
+    """Tables among the files that differ, of batches whose shards are known: those of shards to come have no hash yet."""
+    return sorted(
+        path
+        for path in differing
+        if path.startswith(("metadata/", "episodes/")) and path in published and batch_of(path) not in brought
     )
 
 

@@ -15,7 +15,7 @@ from podcast_assets.dataset.takedown_records import new_record, write_record
 from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.dataset.targets.protocol import Change, Head
 from podcast_assets.store import Store, table_key
-from podcast_assets_tests.dataset.sealed_store import seal
+from podcast_assets_tests.dataset.sealed_store import change, seal
 from podcast_assets_tests.dataset.test_folder_release import assert_consistent, samples
 from podcast_assets_tests.published import publish as publish_shows
 
@@ -45,14 +45,6 @@ def take_down(store: Store, **names: list[str]) -> None:
 def of_another_version(store: Store, asset: str, batch: str) -> None:
     path = Path(str(store.path(table_key(asset, batch))))
     pl.read_parquet(path).drop("degraded").write_parquet(path)
-
-
-def change(store: Store, asset: str, batch: str, rows: pl.Expr, **values: object) -> None:
-    """Give some rows of a committed table other values."""
-    path = Path(str(store.path(table_key(asset, batch))))
-    table = pl.read_parquet(path)
-    new = {k: pl.when(rows).then(pl.lit(v, table.schema[k])).otherwise(pl.col(k)) for k, v in values.items()}
-    table.with_columns(**new).write_parquet(path)
 
 
 # -- batches that cannot be made anew -----------------------------------------------------------------------------------
