@@ -48,7 +48,9 @@ def batches_to_purge(store: Store, repo: str, takedowns: pl.DataFrame) -> set[st
         takedowns: the records.
     """
     followed = store.names(_followed(repo))
-    places = {p for row in takedowns.iter_rows(named=True) if _state(row) not in followed for p in row["episodes"] or ()}
+    places = {
+        p for row in takedowns.iter_rows(named=True) if _state(row) not in followed for p in row["episodes"] or ()
+    }
     return {place.split("/", 1)[0] for place in places}
 
 

@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from podcast_assets.dataset.published import EPISODES, SEGMENTS, Part, PublishedShard
+from podcast_assets.dataset.published import FOLDERS, Part, PublishedShard
 from podcast_assets.errors import BadInput
 
-FOLDERS = {"data": SEGMENTS, "episode_data": EPISODES}
-"""Top folder of a shard, sealed or published → its grain."""
+_GRAINS = {folder: grain for grain, folder in FOLDERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def group_of(path: str) -> str:
 def grain_language_split(path: str) -> tuple[str, str, str]:
     """What the path of a shard tells of it."""
     top, language, split, _ = path.split("/")
-    return FOLDERS[top], language, split
+    return _GRAINS[top], language, split
 
 
 def home_of(part: Part) -> tuple[str, str]:

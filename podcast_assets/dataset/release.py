@@ -27,6 +27,7 @@ from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, hom
 from podcast_assets.dataset.published import EPISODES, LIST, Part, PublishedShard, read_list, write_list
 from podcast_assets.dataset.sample_codec import declared_codec, one_codec, sealed_codecs
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
+from podcast_assets.dataset.splits import podcasts_in_several
 from podcast_assets.dataset.targets.protocol import Change, Head, Stale, Target
 from podcast_assets.errors import BadInput
 from podcast_assets.store import Store
@@ -98,6 +99,7 @@ class Released:
     """What to set, where every episode is held back."""
     tables: list[str] = field(default_factory=list)
     """Of a dry run: published tables that change though no shard of their batch does."""
+    podcasts_in_several_splits: int = 0
     still_published: pl.DataFrame = field(default_factory=pl.DataFrame)
     """Episodes that may not be published, and are, in batches that this store cannot make anew: batch, episode_id, detail."""
 
@@ -111,6 +113,12 @@ def release(store: Store, target: Target, options: Options) -> Released:
         StillPublished: all else is published, and what must go could not be taken out.
     """
     done = _released(store, target, options)
+    if done.podcasts_in_several_splits:
+        log.warning(
+            "%s: %d podcasts have episodes in several splits, because not every batch knows their guid; the card names them",
+            done.where,
+            done.podcasts_in_several_splits,
+        )
     if done.still_published.height:
         raise StillPublished(_still(done))
     return done
@@ -154,6 +162,7 @@ class _Release:
         published = self.kept.published()
         self.still_published = self.held.judged.refused(published) if published is not None else pl.DataFrame()
         self.codec = self._codec()
+        self.in_several = 0
         self.plan: Plan = plan(
             self.before,
             self.wanted,
@@ -322,6 +331,7 @@ class _Release:
             not_released=not_released(self.held.segments, self.held.clearance),
             gated=self.options.gated,
         )
+        self.in_several = len(podcasts_in_several(facts.episodes))
         return {
             **{path: tables.as_parquet(table) for path, table in (metadata | episodes).items()},
             LIST: write_list(shards),
@@ -393,6 +403,7 @@ class _Release:
             shards=shards,
             reasons=refused.select("batch", "episode_id", "reason", "detail"),
             advice=advice(self.held.clearance, LicenceRules.of(self.options.licenses)),
+            podcasts_in_several_splits=self.in_several,
             still_published=self.still_published,
         )
 
@@ -407,6 +418,7 @@ def summary(done: Released) -> dict[str, Any]:
         "totals": done.totals,
         "not_released": done.not_released.to_dicts(),
         "withheld": done.reasons.to_dicts(),
+        "podcasts_in_several_splits": done.podcasts_in_several_splits,
         "still_published": done.still_published.to_dicts(),
         "advice": done.advice,
     }

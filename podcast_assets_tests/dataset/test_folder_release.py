@@ -128,6 +128,21 @@ def test_the_card_names_no_episode(store: Store, folder: Path) -> None:
     assert "Episode one" not in text
 
 
+def test_a_show_on_both_sides_of_a_split_is_told(store: Store, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for batch in ("b1", "b2", "b3"):
+        seal(store, batch)
+        change(
+            store, "raw_audio", batch, pl.lit(True), podcast="One *show*", podcast_id=None if batch == "b2" else "guid"
+        )
+    publish(store, folder)
+    assert "No show that is known is on both sides" in (folder / "README.md").read_text()
+    change(store, "hf_shards", "b2", pl.lit(True), split="test")
+    assert publish(store, folder).podcasts_in_several_splits == 1
+    text = (folder / "README.md").read_text()
+    assert "some are on both sides" in text and r"One \*show\*" in text
+    assert "1 podcasts have episodes in several splits" in caplog.text
+
+
 def test_the_same_again_changes_nothing(store: Store, folder: Path) -> None:
     seal(store, "b1")
     publish(store, folder)

@@ -160,7 +160,7 @@ def attribution(about: DatasetFacts) -> str:
         [
             "Each episode has its own licence and its own line of attribution: columns `license`, `license_url` and "
             "`attribution` of `episodes/*.parquet`. Whoever uses a segment names the work that it is from. The tables hold what "
-            "the publisher said last, and go before `license` in the JSON of a sample, which is what was known when it was sealed.\n",
+            "the publisher said last, and go before `license` in the JSON of a sample, which was known when it was sealed.\n",
             _table(
                 ("licence of the episodes", "episodes", "hours"),
                 [(r["license"], f"{r['episodes']:,}", _two(r["hours"])) for r in licences.iter_rows(named=True)],

@@ -11,8 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from podcast_assets.dataset.plan import FOLDERS
-from podcast_assets.dataset.published import LIST
+from podcast_assets.dataset.published import FOLDERS, LIST
 from podcast_assets.dataset.targets.protocol import Change, Found, Head, Stale
 from podcast_assets.errors import Misconfigured
 from podcast_assets.store import SCRATCH_PREFIX, Store
@@ -41,7 +40,9 @@ class BucketTarget:
             sha256 = None if path.endswith(".tar") else hashlib.sha256(self.store.read(entry.key)).hexdigest()
             files[path] = Found(entry.bytes, sha256)
         # shards alone are what a first release left that was broken off
-        if LIST not in files and any(not path.startswith(tuple(f"{top}/" for top in FOLDERS)) for path in files):
+        if LIST not in files and any(
+            not path.startswith(tuple(f"{top}/" for top in FOLDERS.values())) for path in files
+        ):
             raise Misconfigured(f"{self.where} holds something that is no dataset: name another prefix")
         listed = files.get(LIST)
         return Head(listed.sha256 if listed else None, files)
