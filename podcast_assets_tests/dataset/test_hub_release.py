@@ -240,6 +240,51 @@ def test_a_pull_request_onto_an_older_head_is_closed(store: Store, hub: DatasetH
     assert_whole(hub.files(REPO), 42)
 
 
+def test_the_pull_request_of_another_user_is_neither_merged_nor_touched(store: Store, hub: DatasetHub) -> None:
+    """The head is public, and with it the title that a release looks for."""
+    seal(store, "b1", audio_bytes=9_000)
+    publish(store, hub)
+    repo = hub.repos[REPO]
+    number = repo.propose(f"Release onto {repo.refs['main']}", "stranger")
+    repo.delete(f"refs/pr/{number}", "data/en/train/audio_000000.tar")
+    seal(store, "b2", audio_bytes=9_000)
+    publish(store, hub)
+    assert_whole(hub.files(REPO), 12)
+    assert [(r.author, r.status) for r in repo.pull_requests.values()] == [("stranger", "draft")]
+    assert not any("/refs/pr/" in r.path and r.method == "POST" for r in hub.requests)
+
+
+def test_a_pull_request_in_which_a_file_is_missing_is_closed(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1", audio_bytes=9_000)
+    publish(store, hub)
+    repo = hub.repos[REPO]
+    number = repo.propose(f"Release onto {repo.refs['main']}", "tester")
+    repo.delete(f"refs/pr/{number}", "data/en/train/audio_000000.tar")
+    seal(store, "b2", audio_bytes=9_000)
+    publish(store, hub)
+    assert_whole(hub.files(REPO), 12)
+    assert repo.pull_requests[number].status == "closed"
+
+
+def test_what_comes_into_a_pull_request_before_its_merge_is_mended(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1", audio_bytes=9_000)
+    publish(store, hub)
+    for number in range(2, 7):
+        seal(store, f"b{number}", audio_bytes=9_000)
+    ours = target(hub, commit_files=5)
+    merge = ours.api.merge_pull_request
+
+    def in_between(*args: object, **how: object) -> None:
+        if len(hub.commits(REPO)) == 1:
+            hub.repos[REPO].delete("refs/pr/1", "data/en/train/audio_000000.tar")
+        merge(*args, **how)  # type: ignore[arg-type]
+
+    ours.api.merge_pull_request = in_between  # type: ignore[method-assign]
+    done = release(store, ours, OPTIONS)
+    assert_whole(hub.files(REPO), 36)
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
+
+
 def test_a_merge_whose_answer_is_lost_is_not_made_twice(store: Store, hub: DatasetHub) -> None:
     for number in range(6):
         seal(store, f"b{number}", audio_bytes=9_000)

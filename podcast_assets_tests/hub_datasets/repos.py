@@ -41,6 +41,7 @@ class PullRequest:
     number: int
     title: str
     base: str
+    author: str
     status: str = "draft"
 
 
@@ -70,6 +71,18 @@ class Repo:
         self.commits[sha] = Commit(title, parent, tree)
         self.refs[ref] = sha
         return sha
+
+    def propose(self, title: str, author: str) -> int:
+        """Open a pull request; gives its number."""
+        number = len(self.pull_requests) + 1
+        self.pull_requests[number] = PullRequest(number, title, self.refs["main"], author)
+        self.refs[f"refs/pr/{number}"] = self.refs["main"]
+        return number
+
+    def delete(self, ref: str, path: str) -> None:
+        """Commit that a file is no more."""
+        tree = self.commits[self.refs[ref]].tree
+        self.commit(ref, f"Delete {path}", {p: e for p, e in tree.items() if p != path})
 
     def history(self, ref: str = "main") -> list[str]:
         """Titles of its commits, the newest first."""

@@ -88,6 +88,10 @@ class HubTarget:
         revision = self.newest()
         return Head() if revision is None else Head(revision, self.files(revision))
 
+    def user(self) -> str:
+        """Who publishes. Asked once: the Hub allows few such questions."""
+        return ask(lambda: self.api.whoami(cache=True))["name"]
+
     def newest(self) -> str | None:
         """The newest commit; None where there is no repository."""
 
@@ -239,8 +243,9 @@ class _Planned:
         self.before, self.operations, self.taken = before, operations, taken
 
     def strangers(self, files: Mapping[str, Found]) -> list[str]:
-        """Files that are neither as before nor as they are to be: somebody else's."""
-        return [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
+        """Files that are neither as before nor as they are to be, or that nobody planned to delete: somebody else's doing."""
+        others = [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
+        return [*others, *(p for p in self.before if p not in files and not self._is_to_go(p))]
 
     def missing(self, files: Mapping[str, Found]) -> list[Operation]:
         """What has still to be done."""
@@ -249,6 +254,9 @@ class _Planned:
             for path, op in self.operations.items()
             if (path in files if isinstance(op, CommitOperationDelete) else not self._as_planned(path, files.get(path)))
         ]
+
+    def _is_to_go(self, path: str) -> bool:
+        return isinstance(self.operations.get(path), CommitOperationDelete)
 
     def _as_before(self, path: str, found: Found) -> bool:
         return self.before.get(path) == found
@@ -276,10 +284,16 @@ class _PullRequest:
 
     @classmethod
     def open_on(cls, target: HubTarget, base: str) -> "_PullRequest | None":
-        """The one that a release onto this head began. Those onto older heads are closed: they cannot be merged any more."""
+        """The one that a release onto this head began. Those onto older heads are closed: they cannot be merged any more.
+
+        Anybody may open one of that title: those of other users are neither taken up nor touched.
+        """
         found = None
         for one in ask(lambda: list(target.api.get_repo_discussions(target.name, repo_type=_KIND))):
             if not one.is_pull_request or one.status not in ("open", "draft") or not one.title.startswith(_TITLE):
+                continue
+            if one.author != target.user():
+                log.warning("%s: pull request %d, of %s, is left alone", target.where, one.num, one.author)
                 continue
             if one.title == f"{_TITLE}{base}" and found is None:
                 found = cls(target, one.num, base)
@@ -323,6 +337,10 @@ class _PullRequest:
         revision = self.target.newest()
         if revision is None or revision == self.base:
             raise Stale(f"pull request {self.number} was merged, and does not show yet")
+        # a merge cannot carry what it expects: what came into it in between shows only now
+        files = self.target.files(revision)
+        if planned.strangers(files) or planned.missing(files):
+            raise Stale(f"pull request {self.number} was merged, and not as it was brought", wait=0.5)
         return revision
 
     def _give_up(self, why: str) -> NoReturn:
