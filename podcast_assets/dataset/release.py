@@ -28,6 +28,7 @@ from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, pla
 from podcast_assets.dataset.published import LIST, Part, PublishedShard, read_list, write_list
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
 from podcast_assets.dataset.targets.protocol import Change, Head, Stale, Target
+from podcast_assets.errors import Misconfigured
 from podcast_assets.store import Store
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,8 @@ class _Release:
         )
 
     def run(self) -> Released:
-        if not self.plan.shards and not self.before:
+        # an empty list is a dataset still: what was to go with its last shard may be there, or in the history
+        if not self.plan.shards and not any(p == LIST or p.startswith(_OURS) for p in self.head.files):
             return self._told([], changed=False)
         with self.target.change(self.head) as change:
             shards, brought = self._shards(change)
@@ -152,8 +154,7 @@ class _Release:
             gone = self._gone([s.path for s in shards], small)
             if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
                 # fonts of another machine are no reason for a release
-                revision = self._purged(str(self.head.revision))
-                return replace(self._told(shards, changed=False), revision=revision, tag=self.target.tag(revision))
+                return self._ended(self._told(shards, changed=False), str(self.head.revision))
             for path, data in differing.items():
                 change.add(path, data)
             for path in gone:
@@ -163,8 +164,7 @@ class _Release:
             self._note_superseded(shards, small)
             told = self._told(shards, changed=True, files=differing, brought=brought)
             revision = change.commit(_message(told))
-        revision = self._purged(revision)
-        return replace(told, revision=revision, tag=self.target.tag(revision))
+        return self._ended(told, revision)
 
     def preview(self) -> Released:
         sizes = {w.part: w.bytes for w in self.wanted}
@@ -303,8 +303,17 @@ class _Release:
             gone = superseded(self.before, head, after, taken_down_batches(self.store))
             note_superseded(self.store, self.target.repo, gone)
 
-    def _purged(self, revision: str) -> str:
-        return self.target.purge(self.store, revision) if self.options.purge_history else revision
+    def _ended(self, told: Released, revision: str) -> Released:
+        """What is published has a tag, whatever becomes of the history."""
+        try:
+            revision = self.target.purge(self.store, revision) if self.options.purge_history else revision
+        except Misconfigured as refused:
+            tag = self.target.tag(revision)
+            raise Misconfigured(
+                f"{self.target.where}: released as {tag}, but what was taken down is still in its history: {refused}. "
+                "PODCAST_PURGE_HISTORY=false leaves it there"
+            ) from refused
+        return replace(told, revision=revision, tag=self.target.tag(revision))
 
     # -- what is told --------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """A store with small sealed batches, made without audio: tars, tables and rights as the pipeline leaves them."""
 
+import datetime
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import new_record, record_id, write_record
 from podcast_assets.dataset.ustar import BLOCK, END, member
 from podcast_assets.schema import FAILURES, HF_SHARDS, PROVENANCE, RAW_AUDIO, Columns, empty, table
 from podcast_assets.stages.results import commit
@@ -92,6 +94,14 @@ def seal(
     made = [{"episode_id": f"{batch}-{n}", "made_with": json.dumps({"version": "1"})} for n in episodes]
     commit(store, "hf_shards", batch, shards, _table(PROVENANCE, made), no_failures)
     return shards
+
+
+def take_down(store: Store, batch: str, *names: str) -> None:
+    """Write down that episodes of a batch were taken down, as the command does before anything else."""
+    ids = [f"{batch}-{name}" for name in names]
+    now = datetime.datetime.now(datetime.UTC)
+    record = new_record(record_id("episode", ids), "episode", ", ".join(ids), "asked by its host", None, now)
+    write_record(store, record | {"episode_ids": ids, "episodes": [f"{batch}/{e}" for e in ids]})
 
 
 def _episode(batch: str, name: str, license: str | None, segments: int) -> dict[str, Any]:  # noqa: A002 - the column's name

@@ -1,6 +1,5 @@
 """Releases to a repository, by the real client: one commit or none, by LFS and by Xet, whatever the Hub answers."""
 
-import datetime
 import hashlib
 import io
 import tarfile
@@ -12,11 +11,10 @@ import pytest
 from podcast_assets.dataset.assemble import DamagedShard
 from podcast_assets.dataset.published import read_list
 from podcast_assets.dataset.release import Options, Released, release
-from podcast_assets.dataset.takedown_records import new_record, write_record
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.errors import Misconfigured
 from podcast_assets.store import Store
-from podcast_assets_tests.dataset.sealed_store import seal
+from podcast_assets_tests.dataset.sealed_store import seal, take_down
 from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
 
 pytestmark = pytest.mark.release
@@ -300,16 +298,47 @@ def test_what_is_taken_down_goes_from_the_history_too(store: Store, hub: Dataset
     publish(store, hub)
     touched = ("data/en/train/audio_000000.tar", "metadata/en/b1.parquet", "episodes/b1.parquet")
     before = {path: hashlib.sha256(data).hexdigest() for path, data in hub.files(REPO).items()}
-    now = datetime.datetime.now(datetime.UTC)
-    record = new_record("0" * 16, "episode", "b1-one", "asked by its host", None, now)
-    write_record(store, record | {"episode_ids": ["b1-one"], "episodes": ["b1/b1-one"]})
+    committed = hub.repos[REPO].refs["main"]
+    take_down(store, "b1", "one")
     done = publish(store, hub)
+    assert committed not in hub.repos[REPO].commits, "its history is another one"
     assert done.anew == ["data/en/train/audio_000000.tar"]
     assert_whole(hub.files(REPO), 9)
     assert all(not hub.blobs.path(before[path]).exists() for path in touched)
     assert hub.blobs.path(before["data/en/train/audio_000001.tar"]).exists()
     assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
     assert not publish(store, hub).changed
+    assert hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
+
+
+@pytest.mark.parametrize("left", [1, 0])
+def test_a_purge_that_is_not_answered_is_made_up_for_at_once(store: Store, hub: DatasetHub, left: int) -> None:
+    """Also where nothing is left in the dataset."""
+    seal(store, "b1", ("one", "two"))
+    publish(store, hub)
+    shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000000.tar"]).hexdigest()
+    take_down(store, "b1", *("one", "two")[left:])
+    hub.fault("POST", "/lfs-files/batch", 503)
+    done = publish(store, hub)
+    assert_whole(hub.files(REPO), 3 * left)
+    assert not hub.blobs.path(shard).exists()
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
+
+
+def test_a_purge_that_is_refused_leaves_a_release_with_a_tag(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1")
+    publish(store, hub)
+    shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000000.tar"]).hexdigest()
+    take_down(store, "b1", "one")
+    hub.fault("POST", "/lfs-files/batch", 403)
+    with pytest.raises(
+        Misconfigured, match=r"released as r0002, but what was taken down is still in its history.*HF_TOKEN"
+    ):
+        publish(store, hub)
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"]
+    assert not publish(store, hub).changed
+    assert not hub.blobs.path(shard).exists()
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"]
 
 
 @pytest.mark.parametrize("harm", ["truncated", "flipped"])

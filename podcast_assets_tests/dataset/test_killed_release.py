@@ -19,7 +19,7 @@ from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.dataset.sealed_store import seal
+from podcast_assets_tests.dataset.sealed_store import seal, take_down
 from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
 
 pytestmark = pytest.mark.release
@@ -157,6 +157,31 @@ def test_killed_in_the_merge_of_a_large_release(hub: DatasetHub, tmp_path: Path,
     assert len(hub.commits(REPO)) == 1 and len(hub.repos[REPO].pull_requests) == 1
     assert hub.repos[REPO].tags == {"r0001": hub.repos[REPO].refs["main"]}
     assert len(samples(hub.files(REPO))) == 360
+
+
+@pytest.mark.parametrize("left", [1, 0])
+@pytest.mark.parametrize("applied", [False, True])
+def test_killed_while_what_was_taken_down_goes_from_the_history(
+    hub: DatasetHub, tmp_path: Path, applied: bool, left: int
+) -> None:
+    ours = publisher(hub, tmp_path / "ours")
+    seal(ours.store, "b1", ("one", "two"))
+    ours.release()
+    shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000000.tar"]).hexdigest()
+    take_down(ours.store, "b1", *("one", "two")[left:])
+    fault = hub.fault("POST", "/lfs-files/batch", applied=applied, hold=True)
+    process = ours.start()
+    assert fault.reached.wait(PATIENCE)
+    process.kill()
+    process.communicate()
+    assert len(samples(hub.files(REPO))) == 3 * left
+    assert hub.blobs.path(shard).exists() != applied
+    ours.release()
+    assert not hub.blobs.path(shard).exists()
+    assert list(ours.store.list("takedowns/unpurged")) == []
+    assert hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"]
+    assert not ours.release().changed
 
 
 def test_two_stores_release_at_once(hub: DatasetHub, tmp_path: Path) -> None:

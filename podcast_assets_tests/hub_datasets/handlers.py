@@ -360,10 +360,10 @@ class Handlers:
 
     async def lfs_delete(self, request: web.Request) -> web.Response:
         _, repo = self._repo(request, write=True)
-        gone = set((await request.json())["deletions"]["sha"])
-        for commit in repo.commits.values():
-            for path in [p for p, e in commit.tree.items() if e.lfs and e.sha256 in gone]:
-                del commit.tree[path]
+        deletions = (await request.json())["deletions"]
+        gone = set(deletions["sha"])
+        if deletions["rewriteHistory"]:
+            repo.forget(gone)
         for oid in gone:
             self.hub.blobs.path(oid).unlink(missing_ok=True)
         return web.json_response({})
