@@ -283,6 +283,49 @@ def test_what_comes_into_a_pull_request_before_its_merge_is_mended(store: Store,
     assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
 
 
+@pytest.mark.parametrize("step", ["create_commit", "merge_pull_request"])
+def test_a_head_that_moves_while_a_pull_request_is_brought_or_merged(
+    store: Store, hub: DatasetHub, tmp_path: Path, step: str
+) -> None:
+    """Shards that were committed to a pull request in vain go into the next one, without a byte."""
+    for number in range(6):
+        seal(store, f"b{number}", audio_bytes=9_000)
+    elsewhere = Store.at(tmp_path / "elsewhere")
+    seal(elsewhere, "c1", audio_bytes=9_000)
+    ours = target(hub, commit_files=5)
+    first, seen = getattr(ours.api, step), list[object]()
+
+    def in_between(*args: object, **how: object) -> object:
+        done = first(*args, **how) if step == "create_commit" else None
+        seen.append(args)
+        if len(seen) == 1:
+            publish(elsewhere, hub)
+        return done or first(*args, **how)
+
+    setattr(ours.api, step, in_between)
+    release(store, ours, OPTIONS)
+    assert_whole(hub.files(REPO), 42)
+    assert len(hub.commits(REPO)) == 2 and hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
+    sent = [r.path for r in hub.requests if "/_lfs/put" in r.path]
+    assert len(sent) == len(set(sent)), "no shard goes twice"
+
+
+def test_of_two_that_tag_at_once_each_has_its_own(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1")
+    ours = target(hub)
+    first = ours.api.list_repo_refs
+
+    def in_between(*args: object, **how: object) -> object:
+        found = first(*args, **how)  # type: ignore[arg-type]
+        repo = hub.repos[REPO]
+        repo.tags.setdefault("r0001", "that of somebody else")
+        return found
+
+    ours.api.list_repo_refs = in_between  # type: ignore[method-assign,assignment]
+    done = release(store, ours, OPTIONS)
+    assert done.tag == "r0002" and hub.repos[REPO].tags["r0002"] == done.revision
+
+
 def test_a_merge_whose_answer_is_lost_is_not_made_twice(store: Store, hub: DatasetHub) -> None:
     for number in range(6):
         seal(store, f"b{number}", audio_bytes=9_000)

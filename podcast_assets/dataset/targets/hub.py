@@ -5,10 +5,12 @@ them, and it must follow the head that the release was planned from. One of many
 """
 
 import contextlib
+import copy
 import logging
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -19,7 +21,7 @@ from huggingface_hub import (
     HfApi,
     hf_hub_download,
 )
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars
 
@@ -71,7 +73,8 @@ class HubTarget:
         )
         self.name, self.private, self.gated, self.commit_files = repo, private, gated, commit_files
         self.uploaded: dict[str, CommitOperationAdd] = {}
-        """By SHA-256 what this process has brought, so that another try does not make it again."""
+        """By SHA-256 what this process has brought, so that another try does not make it again. The client commits an operation
+        once: each try gets a copy."""
 
     @property
     def repo(self) -> str | None:
@@ -158,13 +161,29 @@ class HubTarget:
 
     def tag(self, revision: str) -> str | None:
         """r0001, r0002, …: of a commit that has one, its own."""
-        tags = {t.name: t.target_commit for t in ask(lambda: self.api.list_repo_refs(self.name, repo_type=_KIND)).tags}
-        numbers = {name: int(match[1]) for name in tags if (match := _TAG.fullmatch(name))}
-        if own := [name for name in numbers if tags[name] == revision]:
-            return min(own)
-        name = f"r{max(numbers.values(), default=0) + 1:04d}"
-        ask(lambda: self.api.create_tag(self.name, tag=name, revision=revision, repo_type=_KIND, exist_ok=True))
-        return name
+        while True:
+            refs = ask(lambda: self.api.list_repo_refs(self.name, repo_type=_KIND))
+            tags = {t.name: t.target_commit for t in refs.tags}
+            numbers = {name: int(match[1]) for name in tags if (match := _TAG.fullmatch(name))}
+            if own := [name for name in numbers if tags[name] == revision]:
+                return min(own)
+            name = f"r{max(numbers.values(), default=0) + 1:04d}"
+            if self._tagged(name, revision):
+                return name
+
+    def _tagged(self, name: str, revision: str) -> bool:
+        """Whether a tag was free; it may be our own, of a request whose answer was lost."""
+
+        def make() -> bool:
+            try:
+                self.api.create_tag(self.name, tag=name, revision=revision, repo_type=_KIND)
+            except HfHubHTTPError as error:
+                if error.response is None or error.response.status_code != HTTPStatus.CONFLICT:
+                    raise
+                return False
+            return True
+
+        return ask(make)
 
 
 class _HubChange:
@@ -192,9 +211,10 @@ class _HubChange:
         operation = self.target.uploaded.get(sha256)
         if operation is None:
             return None
-        operation.path_in_repo = path  # somebody else may have taken its number meanwhile
-        self.operations.append(operation)
-        return operation.upload_info.size
+        again = copy.copy(operation)
+        again.path_in_repo = path  # somebody else may have taken its number meanwhile
+        self.operations.append(again)
+        return again.upload_info.size
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
         """Upload a file. The Hub takes no byte of what it has."""
@@ -204,7 +224,7 @@ class _HubChange:
         if operation.path_or_fileobj == str(file):  # so small that it goes into the commit itself
             operation = CommitOperationAdd(path, file.read_bytes())
         else:
-            self.target.uploaded[sha256] = operation
+            self.target.uploaded[sha256] = copy.copy(operation)
         self.operations.append(operation)
 
     def add(self, path: str, data: bytes) -> None:
@@ -332,8 +352,13 @@ class _PullRequest:
         if self.target.newest() != self.base:
             self._give_up("somebody else has published meanwhile")
         _set_status(self.target, self.number, "open")
-        with told():  # not twice: whether it was applied shows at the next look
-            self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=_KIND)
+        try:
+            with told():  # not twice: whether it was applied shows at the next look
+                self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=_KIND)
+        except (Misconfigured, HfHubHTTPError) as refused:
+            if _status(self.target, self.number) == "open":
+                raise
+            raise Stale(f"pull request {self.number} was closed meanwhile", wait=0.5) from refused
         revision = self.target.newest()
         if revision is None or revision == self.base:
             raise Stale(f"pull request {self.number} was merged, and does not show yet")
@@ -368,6 +393,9 @@ def _head_of(target: HubTarget, ref: str) -> str:
 
 
 def _set_status(target: HubTarget, number: int, status: Literal["open", "closed"]) -> None:
-    known = ask(lambda: target.api.get_discussion_details(target.name, number, repo_type=_KIND)).status
-    if known not in (status, "merged"):
+    if _status(target, number) not in (status, "merged"):
         ask(lambda: target.api.change_discussion_status(target.name, number, status, repo_type=_KIND))
+
+
+def _status(target: HubTarget, number: int) -> str:
+    return ask(lambda: target.api.get_discussion_details(target.name, number, repo_type=_KIND)).status
