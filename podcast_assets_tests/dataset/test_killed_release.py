@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -207,12 +208,19 @@ def test_one_store_released_by_two_at_once_is_released_once(hub: DatasetHub, tmp
     assert len(samples(hub.files(REPO))) == 6
 
 
+def there(top: Path) -> dict[str, bytes]:
+    return {p.relative_to(top).as_posix(): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+
+
+def hidden(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
 def test_killed_while_a_folder_is_released(place: Place) -> None:
     """A pipe in place of a sealed shard holds the process where one shard is made and the next is begun."""
 
     def files() -> dict[str, bytes]:
-        top = place.folder / "store" / "dataset"
-        return {p.relative_to(top).as_posix(): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+        return there(place.folder / "store" / "dataset")
 
     small = {"PODCAST_SHARD_BYTES": "20000"}
     seal(place.store, "b1")
@@ -239,4 +247,72 @@ def test_killed_while_a_folder_is_released(place: Place) -> None:
     sealed.write_bytes(data)
     assert place.command("release", **small).returncode == 0
     assert len(samples(files())) == 18
-    assert [p.name for p in (place.folder / "store").iterdir() if p.name.startswith(".")] == []
+    assert hidden(place.folder / "store") == []
+
+
+def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
+    """The first is held by a pipe in place of a sealed shard until the other waits for it."""
+    folder = tmp_path / "published" / "talk"
+    how = {"PODCAST_RELEASE_FOLDER": str(folder), "PODCAST_SHARD_BYTES": "20000"}
+    places = [Place(tmp_path / name) for name in ("one", "other")]
+    for place in places:
+        place.folder.mkdir()
+        rows = seal(place.store, place.folder.name)
+    for place in places:
+        seal(place.store, f"{place.folder.name}2")
+    sealed = Path(str(places[0].store.path(f"sealed/one2/{rows['shard'][0]}")))
+    data = sealed.read_bytes()
+    sealed.unlink()
+    os.mkfifo(sealed)
+
+    def start(place: Place) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "podcast_assets.cli", "release"],
+            cwd=place.folder,
+            env=place.environment(**how),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    first = start(places[0])
+    with sealed.open("wb") as pipe:  # opens when the process does
+        second = start(places[1])
+        assert second.stderr is not None
+        for line in second.stderr:
+            if "waiting for another release" in line:
+                break
+        pipe.write(data)
+    for process in (first, second):
+        _, told = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, told
+    found = samples(there(folder))
+    assert len(found) == 24 and {key.split("-")[0] for key in found} == {"one", "one2", "other", "other2"}
+    assert hidden(folder.parent) == []
+
+
+def test_killed_after_a_folder_was_swapped(place: Place) -> None:
+    """Nothing of what was taken down is left beside it after the next release."""
+    code = """
+import os, signal
+from podcast_assets.dataset.targets.folder import FolderTarget
+take = FolderTarget.take
+def swap_and_die(self, fresh):
+    take(self, fresh)
+    os.kill(os.getpid(), signal.SIGKILL)
+FolderTarget.take = swap_and_die
+from podcast_assets.cli import main
+main(["release"])
+"""
+    folder = place.folder / "store"
+    seal(place.store, "b1")
+    assert place.command("release").returncode == 0
+    take_down(place.store, "b1", "one")
+    killed = subprocess.run(
+        [sys.executable, "-c", code], cwd=place.folder, env=place.environment(), stderr=subprocess.DEVNULL, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(samples(there(folder / "dataset"))) == 3
+    again = place.command("release")
+    assert again.returncode == 0 and "nothing has changed" in again.stdout + again.stderr
+    assert len(samples(there(folder / "dataset"))) == 3 and hidden(folder) == []
