@@ -29,7 +29,7 @@ from podcast_assets.dataset.sample_codec import declared_codec, one_codec, seale
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
 from podcast_assets.dataset.splits import podcasts_in_several
 from podcast_assets.dataset.targets.protocol import Change, Head, Stale, Target
-from podcast_assets.errors import BadInput
+from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.store import Store
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,8 @@ class _Release:
         )
 
     def run(self) -> Released:
-        if not self.plan.shards and not self.before:
+        # an empty list is a dataset still: what was to go with its last shard may be there, or in the history
+        if not self.plan.shards and not any(p == LIST or p.startswith(_OURS) for p in self.head.files):
             return self._told([], changed=False)
         with self.target.change(self.head) as change:
             shards, brought = self._shards(change)
@@ -181,8 +182,7 @@ class _Release:
             gone = self._gone([s.path for s in shards], small)
             if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
                 # fonts of another machine are no reason for a release
-                revision = self._purged(str(self.head.revision))
-                return replace(self._told(shards, changed=False), revision=revision, tag=self.target.tag(revision))
+                return self._ended(self._told(shards, changed=False), str(self.head.revision))
             for path, data in differing.items():
                 change.add(path, data)
             for path in gone:
@@ -192,8 +192,7 @@ class _Release:
             self._note_superseded(shards, small)
             told = self._told(shards, changed=True, files=differing, brought=brought)
             revision = change.commit(_message(told))
-        revision = self._purged(revision)
-        return replace(told, revision=revision, tag=self.target.tag(revision))
+        return self._ended(told, revision)
 
     def preview(self) -> Released:
         sizes = {w.part: w.bytes for w in self.wanted}
@@ -204,7 +203,7 @@ class _Release:
             for p in self.plan.shards
         ]
         brought = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_there(p)]
-        differing = self._differing(self._small_files(shards)) if self.before else {}
+        differing = self._differing(self._small_files(shards)) if LIST in self.head.files else {}
         retold = _tables_of(differing, self.head.files, {p.batch for s in brought for p in s.parts})
         changed = bool(brought or self.plan.removed or any(not p.startswith(_PICTURES) for p in differing))
         return replace(self._told(shards, changed=changed, brought=brought), tables=retold)
@@ -366,6 +365,18 @@ class _Release:
             batches = batches_to_purge(self.store, self.target.repo, self.held.judged.takedowns)
             gone = superseded(self.before, head, after, batches)
             note_superseded(self.store, self.target.repo, gone)
+
+    def _ended(self, told: Released, revision: str) -> Released:
+        """What is published has a tag, whatever becomes of the history."""
+        try:
+            revision = self._purged(revision)
+        except Misconfigured as refused:
+            tag = self.target.tag(revision)
+            raise Misconfigured(
+                f"{self.target.where}: released as {tag}, but what was taken down is still in its history: {refused}. "
+                "PODCAST_PURGE_HISTORY=false leaves it there"
+            ) from refused
+        return replace(told, revision=revision, tag=self.target.tag(revision))
 
     def _purged(self, revision: str) -> str:
         if not self.options.purge_history:

@@ -1,5 +1,6 @@
 """A store with small sealed batches, made without audio: tars, tables and rights as the pipeline leaves them."""
 
+import datetime
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import new_record, record_id, write_record
 from podcast_assets.dataset.ustar import BLOCK, END, member
 from podcast_assets.schema import FAILURES, HF_SHARDS, PROVENANCE, RAW_AUDIO, Columns, empty, table
 from podcast_assets.stages.results import commit
@@ -103,6 +105,14 @@ def change(store: Store, asset: str, batch: str, rows: pl.Expr, **values: object
     table = pl.read_parquet(path)
     new = {k: pl.when(rows).then(pl.lit(v, table.schema[k])).otherwise(pl.col(k)) for k, v in values.items()}
     table.with_columns(**new).write_parquet(path)
+
+
+def take_down(store: Store, batch: str, *names: str) -> None:
+    """Write down that episodes of a batch were taken down, as the command does before anything else."""
+    ids = [f"{batch}-{name}" for name in names]
+    now = datetime.datetime.now(datetime.UTC)
+    record = new_record(record_id("episode", ids), "episode", ", ".join(ids), "asked by its host", None, now)
+    write_record(store, record | {"episode_ids": ids, "episodes": [f"{batch}/{e}" for e in ids]})
 
 
 def _episode(batch: str, name: str, license: str | None, segments: int) -> dict[str, Any]:  # noqa: A002 - the column's name
