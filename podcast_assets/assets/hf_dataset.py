@@ -14,7 +14,7 @@ from podcast_assets.run_process import sign
 from podcast_assets.run_retries import own_failures_are_final
 
 if TYPE_CHECKING:
-    from podcast_assets.dataset.release import Released
+    from podcast_assets.dataset.released import Released
 
 POOL = "release"
 """Has one slot, whatever starts the run."""
@@ -75,7 +75,7 @@ def hf_dataset(
 
 
 def _facts(done: "Released") -> dict[str, Any]:
-    from podcast_assets.dataset.release import summary
+    from podcast_assets.dataset.released import summary
 
     told = summary(done)
     segments = told["totals"].get("segments", {})

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -25,6 +25,7 @@ from podcast_assets.dataset.kept import Kept, batch_of, kept
 from podcast_assets.dataset.licences import LicenceRules
 from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, home_of, plan
 from podcast_assets.dataset.published import EPISODES, LIST, Part, PublishedShard, read_list, write_list
+from podcast_assets.dataset.released import Released, message, still
 from podcast_assets.dataset.sample_codec import declared_codec, one_codec, sealed_codecs
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
 from podcast_assets.dataset.splits import podcasts_in_several
@@ -68,42 +69,6 @@ class Options:
     """Batches to take out although the store does not have them."""
 
 
-@dataclass(frozen=True)
-class Released:
-    """What a release did; of a dry run, what it would do."""
-
-    where: str
-    revision: str | None
-    tag: str | None
-    changed: bool
-    """Whether there is a new commit."""
-    new: list[str]
-    anew: list[str]
-    """Shards that were made anew under their path."""
-    removed: list[str]
-    kept: int
-    """Shards that stayed as they were."""
-    files: int
-    """That the commit changes, other than shards."""
-    bytes: int
-    """Of shards and files that were brought."""
-    totals: Mapping[str, Mapping[str, float]]
-    """Grain → shards, samples, hours, bytes of the whole dataset."""
-    not_released: pl.DataFrame
-    """reason, episodes, hours."""
-    shards: list[PublishedShard]
-    """All of the dataset."""
-    reasons: pl.DataFrame = field(default_factory=pl.DataFrame)
-    """Episodes that are not released: batch, episode_id, reason, detail. No title: Dagster keeps it with the run."""
-    advice: str | None = None
-    """What to set, where every episode is held back."""
-    tables: list[str] = field(default_factory=list)
-    """Of a dry run: published tables that change though no shard of their batch does."""
-    podcasts_in_several_splits: int = 0
-    still_published: pl.DataFrame = field(default_factory=pl.DataFrame)
-    """Episodes that may not be published, and are, in batches that this store cannot make anew: batch, episode_id, detail."""
-
-
 def release(store: Store, target: Target, options: Options) -> Released:
     """Publish what is sealed and may be published. One at a time on this machine; a Hub keeps others apart by their commits.
 
@@ -120,7 +85,7 @@ def release(store: Store, target: Target, options: Options) -> Released:
             done.podcasts_in_several_splits,
         )
     if done.still_published.height:
-        raise StillPublished(_still(done))
+        raise StillPublished(still(done))
     return done
 
 
@@ -187,12 +152,15 @@ class _Release:
                 change.add(path, data)
             for path in gone:
                 change.remove(path)
-            if judged_now(self.store, self.options.licenses, self.held) != self.held.signature:
-                raise Stale("what may be released has changed meanwhile", wait=0.1)
             self._note_superseded(shards, small)
             told = self._told(shards, changed=True, files=differing, brought=brought)
-            revision = change.commit(_message(told))
+            revision = change.commit(message(told), self._sure)
         return self._ended(told, revision)
+
+    def _sure(self) -> None:
+        """Whether what was judged still holds, hours of uploads later."""
+        if judged_now(self.store, self.options.licenses, self.held) != self.held.signature:
+            raise Stale("what may be released has changed meanwhile", wait=0.1)
 
     def preview(self) -> Released:
         sizes = {w.part: w.bytes for w in self.wanted}
@@ -417,42 +385,6 @@ class _Release:
             podcasts_in_several_splits=self.in_several,
             still_published=self.still_published,
         )
-
-
-def summary(done: Released) -> dict[str, Any]:
-    """A release as JSON."""
-    return {
-        **{
-            k: getattr(done, k)
-            for k in ("where", "revision", "tag", "changed", "new", "anew", "removed", "kept", "bytes", "tables")
-        },
-        "totals": done.totals,
-        "not_released": done.not_released.to_dicts(),
-        "withheld": done.reasons.to_dicts(),
-        "podcasts_in_several_splits": done.podcasts_in_several_splits,
-        "still_published": done.still_published.to_dicts(),
-        "advice": done.advice,
-    }
-
-
-def _still(done: Released) -> str:
-    rows = done.still_published
-    named = ", ".join(f"{b}/{e} ({why})" for b, e, why in rows.head(5).iter_rows())
-    more = f" and {rows.height - 5} more" if rows.height > 5 else ""
-    batches = " --drop ".join(rows["batch"].unique().sort())
-    return (
-        f"{done.where}: {named}{more} may not be published and still is, and this store cannot make the shards anew: it does not "
-        "have the batch, or hf_shards of it was written by another version. All else is released. Materialize hf_shards of it, "
-        f"take it down in the store that has it, or take the batch out with `release --drop {batches}`"
-    )
-
-
-def _message(told: Released) -> str:
-    totals = told.totals.get(tables.SEGMENTS, {})
-    return (
-        f"Release of {totals.get('samples', 0):,} segments, {totals.get('hours', 0.0):,.1f} h: {len(told.new)} new shards, "
-        f"{len(told.anew)} made anew, {len(told.removed)} removed"
-    )
 
 
 def _tables_of(differing: Iterable[str], published: Collection[str], brought: Collection[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from podcast_assets.dataset.release import Options, Released, release
 from podcast_assets.dataset.takedown_records import new_record, write_record
+from podcast_assets.dataset.targets import hub as hub_module
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.release_job import release_here
 from podcast_assets.settings import Settings
@@ -75,3 +77,23 @@ def test_dagster_is_told_of_no_title(store: Store) -> None:
         events = "".join(str(event) for event in instance.all_logs(run.run_id))
     assert "b1-two" in events
     assert "Episode two" not in events
+
+
+@pytest.mark.release
+def test_a_takedown_before_a_pull_request_is_merged_is_followed(
+    store: Store, hub: DatasetHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for batch in ("b1", "b2"):
+        seal(store, batch, audio_bytes=9_000)
+    options = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
+    target = HubTarget(REPO, endpoint=hub.url, token=TOKEN, commit_files=2)
+    brought = hub_module._PullRequest.bring
+
+    def bring(*arguments: object) -> None:
+        brought(*arguments)  # type: ignore[arg-type]
+        take_down(store, "one")
+
+    monkeypatch.setattr(hub_module._PullRequest, "bring", bring)
+    release(store, target, options)
+    rows = pl.read_parquet(io.BytesIO(hub.files(REPO)["metadata/en/b1.parquet"]))
+    assert set(rows["episode_id"]) == {"b1-two"}

@@ -9,7 +9,7 @@ told in most cases, and may mix their files in the others.
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from podcast_assets.dataset.published import FOLDERS, LIST
@@ -119,10 +119,11 @@ class _BucketChange:
         """Removed after the commit."""
         self.gone.append(path)
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, sure: Callable[[], None]) -> str:
         """Write what waits, the list last; then remove what is to go."""
         store, key = self.target.store, self.target.key
         self.target.must_be(self.before)
+        sure()
         for path in sorted(self.waiting, key=lambda p: (p == LIST, p)):
             content = self.waiting[path]
             if path == LIST:

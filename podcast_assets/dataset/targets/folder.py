@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from podcast_assets.dataset.published import LIST
@@ -160,7 +160,7 @@ class _FolderChange:
         """Do not take it over."""
         self.gone.add(path)
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, sure: Callable[[], None]) -> str:
         """Link what stays, and swap the folders."""
         shutil.rmtree(self.scratch)
         for path in self.before.files:
@@ -168,6 +168,7 @@ class _FolderChange:
                 _link(self.target.folder / path, self._place(path))
         for folder in {self.folder, *(p.parent for p in self.folder.rglob("*"))}:
             _fsync(folder)
+        sure()
         self.target.take(self.folder)
         return str(_revision(self.target.folder))
 

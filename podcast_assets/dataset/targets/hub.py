@@ -9,7 +9,7 @@ import copy
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
@@ -235,23 +235,24 @@ class _HubChange:
         """Delete a file in the commit."""
         self.operations.append(CommitOperationDelete(path, is_folder=False))
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, sure: Callable[[], None]) -> str:
         """One commit; by way of a pull request where there are many files, or one was begun."""
         try:
-            return self._commit(message)
+            return self._commit(message, sure)
         except Stale as stale:
             if stale.forgotten:
                 self.target.uploaded.clear()
             raise
 
-    def _commit(self, message: str) -> str:
+    def _commit(self, message: str, sure: Callable[[], None]) -> str:
         target = self.target
         if len(self.operations) <= target.commit_files and self.request is None:
+            sure()
             return _committed(target, self.operations, message, str(self.head.revision), _MAIN)
         request = self.request or _PullRequest.begun(target, str(self.head.revision))
         planned = _Planned(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
         request.bring(planned, message)
-        return request.merge(planned, message)
+        return request.merge(planned, message, sure)
 
 
 class _Planned:
@@ -344,13 +345,14 @@ class _PullRequest:
                 "%s: %d of %d portions are in pull request %d", self.target.where, number, len(portions), self.number
             )
 
-    def merge(self, planned: _Planned, message: str) -> str:
+    def merge(self, planned: _Planned, message: str, sure: Callable[[], None]) -> str:
         """Publish it, if all of the release and nothing else is in it, and the head has not moved."""
         files = self.target.files(self.ref)
         if planned.strangers(files) or planned.missing(files):
             self._give_up("somebody else has written to it")
         if self.target.newest() != self.base:
             self._give_up("somebody else has published meanwhile")
+        sure()
         _set_status(self.target, self.number, "open")
         try:
             with told():  # not twice: whether it was applied shows at the next look
