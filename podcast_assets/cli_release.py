@@ -32,7 +32,8 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
 
     settings = settings_of(store=store)
     if dry_run:
-        from podcast_assets.dataset.release import preview, summary
+        from podcast_assets.dataset.release import preview
+        from podcast_assets.dataset.released import summary
         from podcast_assets.dataset.targets.choose import options_of, target_of
         from podcast_assets.store import Store
 
@@ -65,11 +66,16 @@ def _show(told: dict[str, Any], *, dry_run: bool) -> None:
         output.print(f"unchanged: {_shards(told['kept'])}")
     for grain, totals in told["totals"].items():
         output.print(f"{grain}: {totals['samples']:,.0f} in {_shards(totals['shards'])}, {totals['hours']:.2f} h")
+    if told["tables"]:
+        output.print(f"tables that change: {len(told['tables'])}")
     for row in told["not_released"]:
         text = f"not released, {row['reason']}: {row['episodes']} episodes, {row['hours']:.2f} h"
         output.print(Text(text, "yellow"))
     for row in told["withheld"][:_NAMED]:
         output.print(Text(f"  {row['batch']}/{row['episode_id']}: {row['detail']}"), soft_wrap=True)
+    for row in told["still_published"][:_NAMED]:
+        text = f"still published: {row['batch']}/{row['episode_id']}: {row['detail']}"
+        output.print(Text(text, "red"), soft_wrap=True)
     if told["advice"]:
         say((told["advice"], "yellow"))
     if not told["changed"]:

@@ -3,8 +3,10 @@
 import contextlib
 import fcntl
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +21,42 @@ def held(path: Path, waiting: str) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("%s", waiting)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        _take(file, waiting)
         yield
+
+
+@contextlib.contextmanager
+def held_and_removed(path: Path, waiting: str) -> Iterator[None]:
+    """As `held`, of a lock file that is not to lie about: it goes with the block, unless its holder is killed.
+
+    Args:
+        path: made where it is not there, with its folder.
+        waiting: logged where somebody else holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held_now = False
+    while not held_now:
+        with path.open("a") as file:
+            _take(file, waiting)
+            if held_now := _is_at(file, path):  # else whoever held it has removed it, and others hold another one
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+
+
+def _take(file: IO[str], waiting: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("%s", waiting)
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ def enough_sealed(
 
     chosen = releases.settings()
     would = preview(room, target_of(chosen, room), options_of(chosen))
-    if would.anew or would.removed or (would.new and would.bytes >= settings.release_bytes):
+    if would.anew or would.removed or would.tables or (would.new and would.bytes >= settings.release_bytes):
         # of one state of the store one release: one that fails is not begun every few minutes
         return dg.RunRequest(run_key=f"release:{seen}", tags=run_tags("release", settings))
     context.update_cursor(seen)

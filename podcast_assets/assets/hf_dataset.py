@@ -14,7 +14,7 @@ from podcast_assets.run_process import sign
 from podcast_assets.run_retries import own_failures_are_final
 
 if TYPE_CHECKING:
-    from podcast_assets.dataset.release import Released
+    from podcast_assets.dataset.released import Released
 
 POOL = "release"
 """Has one slot, whatever starts the run."""
@@ -75,7 +75,7 @@ def hf_dataset(
 
 
 def _facts(done: "Released") -> dict[str, Any]:
-    from podcast_assets.dataset.release import summary
+    from podcast_assets.dataset.released import summary
 
     told = summary(done)
     segments = told["totals"].get("segments", {})
@@ -103,7 +103,7 @@ def _facts(done: "Released") -> dict[str, Any]:
         facts["languages"] = picture(plots.bars(sorted(languages.items()), label="hours released"), "hours by language")
     if done.not_released.height:
         facts["not_released"] = preview(done.not_released, ["reason", "episodes", "hours"], rows=50)
-        facts["not_released_episodes"] = preview(done.reasons, ["batch", "episode_id", "title", "detail"], rows=50)
+        facts["not_released_episodes"] = preview(done.reasons, ["batch", "episode_id", "detail"], rows=50)
         bars = [(r, h) for r, _, h in done.not_released.iter_rows()]
         facts["not_released_hours"] = picture(
             plots.bars(bars, label="hours not released"), "hours not released, by reason"

@@ -5,7 +5,7 @@ What publishers say at last goes first: the rights ledger before the metadata th
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -52,7 +52,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
 
 
-_OF_THE_CONTENT = (Reason.TAKEN_DOWN, Reason.OPTED_OUT, Reason.BLOCKED)
+OF_THE_CONTENT = (Reason.TAKEN_DOWN, Reason.OPTED_OUT, Reason.BLOCKED)
 """What holds for the same bytes wherever they are."""
 _OPT_OUTS = ("opt_out", "optout", "opted_out", "no_ai", "noai", "tdm_reservation", "tdm-reservation")
 """Metadata that reserve the use for training; the last is W3C's TDM Reservation Protocol."""
@@ -75,7 +75,11 @@ class _Said:
 
 
 def clearance(
-    episodes: pl.DataFrame, ledger: pl.DataFrame, takedowns: pl.DataFrame, licences: LicenceRules
+    episodes: pl.DataFrame,
+    ledger: pl.DataFrame,
+    takedowns: pl.DataFrame,
+    licences: LicenceRules,
+    sealed: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """One row per episode that is done, in the order of batch and episode: whether it may be released, with what is said of it.
 
@@ -87,6 +91,7 @@ def clearance(
         ledger: what the rights ledger says at last (`rights.ledger`).
         takedowns: columns TAKEDOWNS (`takedowns.records`).
         licences: which may be released.
+        sealed: batches whose copy can be the one that is released; None for all.
     """
     refusals = Refusals(takedowns)
     noted = {row["episode_id"]: row for row in ledger.iter_rows(named=True)}
@@ -104,20 +109,10 @@ def clearance(
         if why:
             reason, detail = Reason.TAKEN_DOWN, why
         rows.append(_row(episode, metadata, said, licence) | {"reason": reason, "detail": detail})
-    _spread(rows)
+    _spread(rows, sealed)
     for row in rows:
         row["cleared"] = row["reason"] is None
     return pl.DataFrame([{k: r[k] for k in CLEARANCE} for r in rows], schema=schema(CLEARANCE))
-
-
-def not_released(found: pl.DataFrame) -> pl.DataFrame:
-    """Columns reason, episodes, hours: how much is withheld, the most first."""
-    return (
-        found.filter(~pl.col("cleared"))
-        .group_by("reason")
-        .agg(episodes=pl.len().cast(pl.Int64), hours=pl.col("hours").sum())
-        .sort("episodes", "reason", descending=[True, False])
-    )
 
 
 def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
@@ -241,20 +236,22 @@ def _attribution(
     return ", ".join(filter(None, (title, by, source, licence)))
 
 
-def _spread(rows: Sequence[dict[str, Any]]) -> None:
-    """Let what holds for some bytes hold for all their copies, and leave one copy of the others."""
+def _spread(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> None:
+    """Let what holds for some bytes hold for all their copies, and leave one copy of the others: of those that are sealed."""
     by_content: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_content.setdefault(row["sha256"], []).append(row)
     for copies in by_content.values():
-        bad = next((r for reason in _OF_THE_CONTENT for r in copies if r["reason"] is reason), None)
+        bad = next((r for reason in OF_THE_CONTENT for r in copies if r["reason"] is reason), None)
         first: dict[str, Any] | None = None
         for row in copies:
             if bad is not None:
                 row["reason"], row["detail"] = bad["reason"], bad["detail"]
-            elif row["reason"] is None and first is None:
-                first = row
-            elif row["reason"] is None and first is not None:
+            elif row["reason"] is not None:
+                continue
+            elif first is None:
+                first = row if sealed is None or row["batch"] in sealed else None
+            else:
                 row["reason"] = Reason.DUPLICATE
                 row["detail"] = f"the same bytes as {first['batch']}/{first['episode_id']}, which is released"
 

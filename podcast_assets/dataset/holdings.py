@@ -1,18 +1,18 @@
 """What a store has sealed, and what of it may be released: read once for a release."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from podcast_assets.dataset.cleared import clearance_of, episodes_of
+from podcast_assets.dataset.cleared import Judged, judge
 from podcast_assets.dataset.plan import Wanted
+from podcast_assets.dataset.published import EPISODES, SEGMENTS
 from podcast_assets.dataset.selection import Publish, SealedPart, indexed, sealed_parts, select, wanted_parts
 from podcast_assets.dataset.tables import batch_pipeline
-from podcast_assets.dataset.takedown_records import records
 from podcast_assets.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, TABLE_STAGES, Columns, empty
 from podcast_assets.store import Store, provenance_key, table_key
 
@@ -33,10 +33,15 @@ class Holdings:
     episodes: pl.DataFrame
     """Rows of `raw_audio` with their `batch`."""
     clearance: pl.DataFrame
+    """Of the batches."""
     batches: frozenset[str]
-    """Of which this tells all."""
-    takedowns: frozenset[str]
-    """Ids of the records that were taken into account."""
+    """Those of whose segments this tells all."""
+    known: frozenset[tuple[str, str]]
+    """Grain and batch of all of which this tells all: a table that cannot be read takes nothing out of a dataset."""
+    judged: Judged
+    """Of every batch, sealed or not."""
+    signature: str
+    """Of what was judged of the batches."""
 
     def wanted(self) -> list[Wanted]:
         """The parts that are to be published."""
@@ -61,18 +66,29 @@ def holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     Raises:
         BadInput: a table cannot be read: nothing is released, and nothing is taken out, on a guess.
     """
-    takedowns = takedown_ids(store)  # first: one that comes while tables are read is seen to be new before the commit
-    batches, tables = _tables(store, "hf_shards", HF_SHARDS)
-    _, whole = _tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
-    clearance = clearance_of(store, batches, licenses)
+    segments = _tables(store, "hf_shards", HF_SHARDS)
+    batches = [b for b, table in segments.items() if table is not None]
+    whole = _tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
+    judged = judge(store, licenses, batches)
+    ours = pl.col("batch").is_in(batches)
+    clearance = judged.clearance.filter(ours)
     return Holdings(
-        select(tables, clearance, publish),
-        select(whole, clearance, publish),
-        episodes_of(store, batches),
+        select(_rows(segments, HF_SHARDS), clearance, publish),
+        select(_rows(whole, EPISODE_SHARDS), clearance, publish),
+        judged.episodes.filter(ours),
         clearance,
         frozenset(batches),
-        takedowns,
+        frozenset(
+            {(SEGMENTS, b) for b in batches} | {(EPISODES, b) for b in batches if whole.get(b, True) is not None}
+        ),
+        judged,
+        judged.signature(batches),
     )
+
+
+def judged_now(store: Store, licenses: str, held: Holdings) -> str:
+    """The signature of what was judged, as it is now: another one where rights have changed meanwhile."""
+    return judge(store, licenses, held.batches).signature(held.batches)
 
 
 def sealed_now(store: Store, batch: str, shard: str, sha256: str) -> bool:
@@ -82,11 +98,6 @@ def sealed_now(store: Store, batch: str, shard: str, sha256: str) -> bool:
         if table is not None and table.filter(shard=shard, shard_sha256=sha256).height:
             return True
     return False
-
-
-def takedown_ids(store: Store) -> frozenset[str]:
-    """Ids of the takedowns on record."""
-    return frozenset(records(store)["takedown"].to_list())
 
 
 def pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -102,17 +113,20 @@ def pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]
 
 def _tables(
     store: Store, asset: str, columns: Columns, only: Sequence[str] | None = None
-) -> tuple[list[str], pl.DataFrame]:
-    """Batches with a table of an asset, and the rows of all of them, as `indexed` gives them."""
+) -> dict[str, pl.DataFrame | None]:
+    """Batch with a table of an asset → the table; None where it was written by another version."""
     names = store.names(f"tables/{asset}")
     there = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
     batches = [b for b in there if only is None or b in only]
     with ThreadPoolExecutor(_READERS) as readers:
-        found = dict(
-            zip(batches, readers.map(lambda b: store.read_table(table_key(asset, b), columns), batches), strict=True)
-        )
+        tables = readers.map(lambda b: store.read_table(table_key(asset, b), columns), batches)
+        found = dict(zip(batches, tables, strict=True))
     for batch in [b for b, table in found.items() if table is None]:
         log.warning("batch %s: %s was written by another version: it stays as it is published", batch, asset)
-    tables = {b: t for b, t in found.items() if t is not None}
-    rows = [indexed(table, batch) for batch, table in tables.items()]
-    return list(tables), pl.concat([indexed(empty(columns), ""), *rows])
+    return found
+
+
+def _rows(tables: Mapping[str, pl.DataFrame | None], columns: Columns) -> pl.DataFrame:
+    """The rows of all batches, as `indexed` gives them."""
+    rows = [indexed(table, batch) for batch, table in tables.items() if table is not None]
+    return pl.concat([indexed(empty(columns), ""), *rows])

@@ -1,7 +1,8 @@
 """What was published and taken down is purged from a repository's history too: a commit takes it out of the head alone.
 
 Which objects have to go is written down in the store before the commit that takes them out (`takedowns/unpurged/…`), and struck off
-when the Hub no longer lists them: a release that is broken off in between is made up for by the next one, changed or not.
+when the Hub no longer lists them: a release that is broken off in between is made up for by the next one, changed or not. Which
+takedowns a release has followed is noted too (`takedowns/followed/…`), as each purge gives the commits other ids.
 """
 
 import hashlib
@@ -9,10 +10,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from podcast_assets.dataset.published import PublishedShard
-from podcast_assets.dataset.takedown_records import FOLDER, records
+from podcast_assets.dataset.takedown_records import FOLDER, NAMES
+from podcast_assets.fingerprint import fingerprint
 from podcast_assets.store import Store
 
 if TYPE_CHECKING:
@@ -35,10 +39,32 @@ class HistoryPurged:
     """Objects that have to go, and are still in the head or still listed: the next release tries again."""
 
 
-def taken_down_batches(store: Store) -> set[str]:
-    """Batches that held something that was taken down."""
-    places = records(store)["episodes"].explode().drop_nulls()
+def batches_to_purge(store: Store, repo: str, takedowns: pl.DataFrame) -> set[str]:
+    """Batches of takedowns that no release of a repository has followed as they are now.
+
+    Args:
+        store: with the notes.
+        repo: as for `note_superseded`.
+        takedowns: the records.
+    """
+    followed = store.names(_followed(repo))
+    places = {
+        p for row in takedowns.iter_rows(named=True) if _state(row) not in followed for p in row["episodes"] or ()
+    }
     return {place.split("/", 1)[0] for place in places}
+
+
+def note_followed(store: Store, repo: str, takedowns: pl.DataFrame) -> None:
+    """Write down, after the commit, that takedowns are followed: later changes of their batches need no other history.
+
+    Args:
+        store: with the notes.
+        repo: as for `note_superseded`.
+        takedowns: the records that the commit knew.
+    """
+    there = store.names(_followed(repo))
+    for state in sorted({_state(row) for row in takedowns.iter_rows(named=True)} - there):
+        store.write(f"{_followed(repo)}/{state}", b"")
 
 
 def superseded(
@@ -50,7 +76,7 @@ def superseded(
         before: the shards that are published.
         head: path → SHA-256 of every file that is published, None where it is not in LFS.
         after: path → SHA-256 of every file of the release.
-        batches: those that held what was taken down.
+        batches: of `batches_to_purge`.
     """
     ours = set(batches)
     shards = {shard.path for shard in before if ours & {part.batch for part in shard.parts}}
@@ -106,5 +132,18 @@ def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
     return HistoryPurged(len(gone), len(waiting) - len(gone))
 
 
+def _state(record: Mapping[str, Any]) -> str:
+    """Another one when a record names more than before."""
+    return f"{record['takedown']}-{fingerprint(**{name: sorted(record[name] or ()) for name in NAMES})[:16]}"
+
+
 def _folder(repo: str) -> str:
-    return f"{FOLDER}/unpurged/{hashlib.sha256(repo.encode()).hexdigest()[:16]}"
+    return f"{FOLDER}/unpurged/{_short(repo)}"
+
+
+def _followed(repo: str) -> str:
+    return f"{FOLDER}/followed/{_short(repo)}"
+
+
+def _short(repo: str) -> str:
+    return hashlib.sha256(repo.encode()).hexdigest()[:16]

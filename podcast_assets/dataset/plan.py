@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from podcast_assets.dataset.published import EPISODES, SEGMENTS, Part, PublishedShard
+from podcast_assets.dataset.published import FOLDERS, Part, PublishedShard
 from podcast_assets.errors import BadInput
 
-FOLDERS = {"data": SEGMENTS, "episode_data": EPISODES}
-"""Top folder of a shard, sealed or published → its grain."""
+_GRAINS = {folder: grain for grain, folder in FOLDERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def plan(
     published: Sequence[PublishedShard],
     wanted: Sequence[Wanted],
     *,
-    known: Collection[str],
+    known: Collection[tuple[str, str]],
     shard_bytes: int,
     dropped: Collection[str] = (),
 ) -> Plan:
@@ -60,7 +59,7 @@ def plan(
     Args:
         published: its shards now.
         wanted: parts that it is to hold.
-        known: batches of which `wanted` tells all. Parts of others stay: a store that lost a batch unpublishes nothing.
+        known: (grain, batch) of which `wanted` tells all. Parts of others stay: a store that lost a batch unpublishes nothing.
         shard_bytes: new shards are filled up to this size.
         dropped: batches that are to go although they are not known.
 
@@ -77,7 +76,7 @@ def plan(
             place = part.batch, part.shard
             if place in placed or part.batch in dropped:
                 continue
-            current = now.get(place) if part.batch in known else part
+            current = now.get(place) if home_of(part) in known else part
             if current is not None:
                 placed.add(place)
                 parts.append(current)
@@ -101,14 +100,20 @@ def group_of(path: str) -> str:
 def grain_language_split(path: str) -> tuple[str, str, str]:
     """What the path of a shard tells of it."""
     top, language, split, _ = path.split("/")
-    return FOLDERS[top], language, split
+    return _GRAINS[top], language, split
 
 
-def _all_at_hand(planned: Planned, known: Collection[str]) -> None:
-    if absent := sorted({p.batch for p in planned.parts if p.batch not in known}):
+def home_of(part: Part) -> tuple[str, str]:
+    """Grain and batch of a part."""
+    return grain_language_split(part.shard)[0], part.batch
+
+
+def _all_at_hand(planned: Planned, known: Collection[tuple[str, str]]) -> None:
+    if absent := sorted({p.batch for p in planned.parts if home_of(p) not in known}):
         raise BadInput(
-            f"{planned.path} has to be made anew, and part of it is from {', '.join(absent)}, which this store does not have: "
-            "release from the store that has it, run it again here, or take it out with `release --drop BATCH`"
+            f"{planned.path} has to be made anew, and part of it is from {', '.join(absent)}, which this store does not have (by "
+            "this version): release from the store that has it, materialize it here again, "
+            "or take it out with `release --drop BATCH`"
         )
 
 

@@ -13,6 +13,8 @@ LIST = "shards.jsonl"
 
 SEGMENTS, EPISODES = "segments", "episodes"
 """Grains: what one sample is."""
+FOLDERS = {SEGMENTS: "data", EPISODES: "episode_data"}
+"""Grain → top folder of its shards, sealed or published."""
 
 
 class DamagedList(ValueError):

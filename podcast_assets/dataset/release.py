@@ -5,13 +5,11 @@ that. To run it again after whatever went wrong is to resume it.
 """
 
 import hashlib
-import io
 import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -19,15 +17,20 @@ import polars as pl
 from podcast_assets.dataset import tables
 from podcast_assets.dataset.assemble import Assembled, DamagedShard, assemble
 from podcast_assets.dataset.card.facts import DatasetFacts
-from podcast_assets.dataset.card.write import card
+from podcast_assets.dataset.card.write import CARD, card
 from podcast_assets.dataset.clearance import advice
-from podcast_assets.dataset.holdings import Holdings, holdings, pipelines, sealed_now, takedown_ids
-from podcast_assets.dataset.hub_history import note_superseded, superseded, taken_down_batches
+from podcast_assets.dataset.holdings import Holdings, holdings, judged_now, pipelines, sealed_now
+from podcast_assets.dataset.hub_history import batches_to_purge, note_followed, note_superseded, superseded
+from podcast_assets.dataset.kept import Kept, batch_of, kept
 from podcast_assets.dataset.licences import LicenceRules
-from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, plan
-from podcast_assets.dataset.published import LIST, Part, PublishedShard, read_list, write_list
+from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, home_of, plan
+from podcast_assets.dataset.published import EPISODES, LIST, Part, PublishedShard, read_list, write_list
+from podcast_assets.dataset.released import Released, message, still
+from podcast_assets.dataset.sample_codec import declared_codec, one_codec, sealed_codecs
 from podcast_assets.dataset.selection import Publish, SealedPart, not_released
+from podcast_assets.dataset.splits import podcasts_in_several
 from podcast_assets.dataset.targets.protocol import Change, Head, Stale, Target
+from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.store import Store
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,10 @@ class Contended(RuntimeError):
     """A release could not be committed, time after time."""
 
 
+class StillPublished(BadInput):
+    """Something may not be published, and is in a part of the dataset that this store cannot make anew."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What a release is to hold."""
@@ -54,43 +61,12 @@ class Options:
     """As PODCAST_LICENSES."""
     shard_bytes: int
     codec: str
-    """Suffix of the audio members."""
+    """Suffix of the audio members, where there is no sample to tell it."""
     gated: bool = False
     purge_history: bool = True
     """Whether what was taken down also goes from the history of a repository."""
     dropped: frozenset[str] = frozenset()
     """Batches to take out although the store does not have them."""
-
-
-@dataclass(frozen=True)
-class Released:
-    """What a release did; of a dry run, what it would do."""
-
-    where: str
-    revision: str | None
-    tag: str | None
-    changed: bool
-    """Whether there is a new commit."""
-    new: list[str]
-    anew: list[str]
-    """Shards that were made anew under their path."""
-    removed: list[str]
-    kept: int
-    """Shards that stayed as they were."""
-    files: int
-    """That the commit changes, other than shards."""
-    bytes: int
-    """Of shards and files that were brought."""
-    totals: Mapping[str, Mapping[str, float]]
-    """Grain → shards, samples, hours, bytes of the whole dataset."""
-    not_released: pl.DataFrame
-    """reason, episodes, hours."""
-    shards: list[PublishedShard]
-    """All of the dataset."""
-    reasons: pl.DataFrame = field(default_factory=pl.DataFrame)
-    """Episodes that are not released: batch, episode_id, title, reason, detail."""
-    advice: str | None = None
-    """What to set, where every episode is held back."""
 
 
 def release(store: Store, target: Target, options: Options) -> Released:
@@ -99,7 +75,21 @@ def release(store: Store, target: Target, options: Options) -> Released:
     Raises:
         BadInput: a sealed shard or a table is damaged; it is named, and nothing was published.
         Contended: others publish to the same place all the time, or it never answers.
+        StillPublished: all else is published, and what must go could not be taken out.
     """
+    done = _released(store, target, options)
+    if done.podcasts_in_several_splits:
+        log.warning(
+            "%s: %d podcasts have episodes in several splits, because not every batch knows their guid; the card names them",
+            done.where,
+            done.podcasts_in_several_splits,
+        )
+    if done.still_published.height:
+        raise StillPublished(still(done))
+    return done
+
+
+def _released(store: Store, target: Target, options: Options) -> Released:
     made: dict[tuple[Part, ...], Assembled] = {}
     with store.batch_lock(LOCK):
         for attempt in range(1, TRIES):
@@ -132,39 +122,45 @@ class _Release:
         self.before = read_list(target.read(self.head, LIST)) if LIST in self.head.files else []
         self.wanted = self.held.wanted()
         self.hours = self.held.hours()
+        self.kept = self._kept()
+        known, self.kept = self._without_refused(self.kept)
+        published = self.kept.published()
+        self.still_published = self.held.judged.refused(published) if published is not None else pl.DataFrame()
+        self.codec = self._codec()
+        self.in_several = 0
         self.plan: Plan = plan(
             self.before,
             self.wanted,
-            known=self.held.batches,
+            known=known,
             shard_bytes=options.shard_bytes,
             dropped=options.dropped,
         )
 
     def run(self) -> Released:
-        if not self.plan.shards and not self.before:
+        # an empty list is a dataset still: what was to go with its last shard may be there, or in the history
+        if not self.plan.shards and not any(p == LIST or p.startswith(_OURS) for p in self.head.files):
             return self._told([], changed=False)
         with self.target.change(self.head) as change:
             shards, brought = self._shards(change)
             small = self._small_files(shards)
-            differing = {
-                p: d for p, d in small.items() if not (p in self.head.files and self.head.files[p].is_content(d))
-            }
+            differing = self._differing(small)
             gone = self._gone([s.path for s in shards], small)
             if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
                 # fonts of another machine are no reason for a release
-                revision = self._purged(str(self.head.revision))
-                return replace(self._told(shards, changed=False), revision=revision, tag=self.target.tag(revision))
+                return self._ended(self._told(shards, changed=False), str(self.head.revision))
             for path, data in differing.items():
                 change.add(path, data)
             for path in gone:
                 change.remove(path)
-            if takedown_ids(self.store) != self.held.takedowns:
-                raise Stale("something was taken down meanwhile", wait=0.1)
             self._note_superseded(shards, small)
             told = self._told(shards, changed=True, files=differing, brought=brought)
-            revision = change.commit(_message(told))
-        revision = self._purged(revision)
-        return replace(told, revision=revision, tag=self.target.tag(revision))
+            revision = change.commit(message(told), self._sure)
+        return self._ended(told, revision)
+
+    def _sure(self) -> None:
+        """Whether what was judged still holds, hours of uploads later."""
+        if judged_now(self.store, self.options.licenses, self.held) != self.held.signature:
+            raise Stale("what may be released has changed meanwhile", wait=0.1)
 
     def preview(self) -> Released:
         sizes = {w.part: w.bytes for w in self.wanted}
@@ -175,7 +171,48 @@ class _Release:
             for p in self.plan.shards
         ]
         brought = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_there(p)]
-        return self._told(shards, changed=bool(brought or self.plan.removed), brought=brought)
+        differing = self._differing(self._small_files(shards)) if LIST in self.head.files else {}
+        retold = _tables_of(differing, self.head.files, {p.batch for s in brought for p in s.parts})
+        changed = bool(brought or self.plan.removed or any(not p.startswith(_PICTURES) for p in differing))
+        return replace(self._told(shards, changed=changed, brought=brought), tables=retold)
+
+    def _differing(self, small: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Files that are not published as they are to be."""
+        head = self.head.files
+        return {path: data for path, data in small.items() if path not in head or not head[path].is_content(data)}
+
+    # -- what this store does not have ------------------------------------------------------------------------------
+
+    def _others(self) -> set[str]:
+        """Published batches whose segments this store does not know."""
+        return {p.batch for s in self.before for p in s.parts} - self.held.batches - self.options.dropped
+
+    def _kept(self) -> Kept:
+        """Tables of the dataset that this store cannot make."""
+        parts = [p for s in self.before for p in s.parts if s.grain == EPISODES and p.batch in self.held.batches]
+        whole = {p.batch for p in parts if home_of(p) not in self.held.known} - self.options.dropped
+        return kept(self.head.files, lambda path: self.target.read(self.head, path), self._others(), whole)
+
+    def _codec(self) -> str:
+        stays = self.kept.metadata or self.kept.episodes or self.kept.beside
+        published = declared_codec(self.target.read(self.head, CARD)) if stays and CARD in self.head.files else None
+        sealed = sealed_codecs(self.store, self.held.segments, self.held.whole)
+        return one_codec(sealed, published, self.target.where) or self.options.codec
+
+    def _without_refused(self, found: Kept) -> tuple[frozenset[tuple[str, str]], Kept]:
+        """What is known, and what stays, once the whole episodes of a batch are out of which one may not be published."""
+        whole = _all([t.drop_nulls("shard") for t in found.beside.values()], None)
+        if whole.is_empty():
+            return self.held.known, found
+        refused = set(self.held.judged.refused(whole)["batch"])
+        for batch in sorted(refused):
+            log.warning(
+                "batch %s: one of its whole episodes may not be published any more, and episode_shards was written by another "
+                "version: all of them are taken out until hf_shards is materialized again",
+                batch,
+            )
+        beside = {path: table for path, table in found.beside.items() if batch_of(path) not in refused}
+        return self.held.known | {(EPISODES, b) for b in refused}, replace(found, beside=beside)
 
     # -- shards --------------------------------------------------------------------------------------------------
 
@@ -240,15 +277,12 @@ class _Release:
 
     def _small_files(self, shards: list[PublishedShard]) -> dict[str, bytes]:
         """Path → content of everything that is no shard. What belongs to batches of other stores stays and is not in it."""
-        others = sorted({p.batch for s in shards for p in s.parts} - self.held.batches)
-        other_metadata, other_episodes = self._of_others("metadata/", others), self._of_others("episodes/", others)
-        ends: dict[tuple[str, str], int] = {}
-        for path, table in other_metadata.items():
-            ends |= tables.ends(table, Path(path).stem)
-        for path, table in other_episodes.items():
-            ends |= tables.ends(table.drop_nulls("shard"), Path(path).stem)
+        others = sorted(self._others())
+        other_metadata, other_episodes, ends = self.kept.metadata, self.kept.episodes, self.kept.ends()
         segments = tables.placed(self.held.segments, shards, ends)
         whole = tables.placed(self.held.whole, shards, ends)
+        if (beside := self.kept.whole()) is not None:
+            whole = pl.concat([whole.select(beside.columns), beside], how="vertical_relaxed")
         metadata = tables.metadata_tables(segments)
         episodes = tables.episode_tables(segments, whole, self.held.segments, self.held.episodes, self.held.clearance)
         pipeline = self._pipeline(sorted({p.batch for s in shards for p in s.parts} & self.held.batches), others)
@@ -258,23 +292,19 @@ class _Release:
             episodes=_all([*episodes.values(), *other_episodes.values()], None),
             shards=shards,
             pipeline=pipeline,
-            codec=self.options.codec,
+            codec=self.codec,
             sample_rate=int(segments["sample_rate"].max() or 0),  # type: ignore[arg-type]
             policy=", ".join(segments["policy"].drop_nulls().unique().sort().to_list()),
             not_released=not_released(self.held.segments, self.held.clearance),
             gated=self.options.gated,
         )
+        self.in_several = len(podcasts_in_several(facts.episodes))
         return {
             **{path: tables.as_parquet(table) for path, table in (metadata | episodes).items()},
             LIST: write_list(shards),
             tables.PIPELINE: tables.as_json(pipeline),
             **card(facts),
         }
-
-    def _of_others(self, folder: str, batches: Collection[str]) -> dict[str, pl.DataFrame]:
-        """Tables of the dataset that this store cannot make."""
-        paths = [p for p in self.head.files if p.startswith(folder) and Path(p).stem in batches]
-        return {p: pl.read_parquet(io.BytesIO(self.target.read(self.head, p))) for p in paths}
 
     def _pipeline(self, batches: list[str], others: list[str]) -> dict[str, Any]:
         before = json.loads(self.target.read(self.head, tables.PIPELINE)) if tables.PIPELINE in self.head.files else {}
@@ -284,13 +314,13 @@ class _Release:
     def _gone(self, shards: Iterable[str], small: Mapping[str, bytes]) -> list[str]:
         """Files of the dataset that are not to be there any more."""
         wanted = {*shards, *small}
-        others = {p.batch for s in self.before for p in s.parts} - self.held.batches - self.options.dropped
+        others = self._others()
         return [
             path
             for path in self.head.files
             if path.startswith(_OURS)
             and path not in wanted
-            and not (path.startswith(("metadata/", "episodes/")) and Path(path).stem in others)
+            and not (path.startswith(("metadata/", "episodes/")) and batch_of(path) in others)
         ]
 
     # -- history -------------------------------------------------------------------------------------------------
@@ -300,11 +330,28 @@ class _Release:
         if self.target.repo and self.options.purge_history:
             after = {s.path: s.sha256 for s in shards} | {p: hashlib.sha256(d).hexdigest() for p, d in small.items()}
             head = {path: found.sha256 for path, found in self.head.files.items()}
-            gone = superseded(self.before, head, after, taken_down_batches(self.store))
+            batches = batches_to_purge(self.store, self.target.repo, self.held.judged.takedowns)
+            gone = superseded(self.before, head, after, batches)
             note_superseded(self.store, self.target.repo, gone)
 
+    def _ended(self, told: Released, revision: str) -> Released:
+        """What is published has a tag, whatever becomes of the history."""
+        try:
+            revision = self._purged(revision)
+        except Misconfigured as refused:
+            tag = self.target.tag(revision)
+            raise Misconfigured(
+                f"{self.target.where}: released as {tag}, but what was taken down is still in its history: {refused}. "
+                "PODCAST_PURGE_HISTORY=false leaves it there"
+            ) from refused
+        return replace(told, revision=revision, tag=self.target.tag(revision))
+
     def _purged(self, revision: str) -> str:
-        return self.target.purge(self.store, revision) if self.options.purge_history else revision
+        if not self.options.purge_history:
+            return revision
+        if self.target.repo and self.still_published.is_empty():
+            note_followed(self.store, self.target.repo, self.held.judged.takedowns)
+        return self.target.purge(self.store, revision)
 
     # -- what is told --------------------------------------------------------------------------------------------
 
@@ -333,30 +380,19 @@ class _Release:
             totals=tables.counted(shards),
             not_released=not_released(self.held.segments, self.held.clearance),
             shards=shards,
-            reasons=refused.select("batch", "episode_id", "title", "reason", "detail"),
+            reasons=refused.select("batch", "episode_id", "reason", "detail"),
             advice=advice(self.held.clearance, LicenceRules.of(self.options.licenses)),
+            podcasts_in_several_splits=self.in_several,
+            still_published=self.still_published,
         )
 
 
-def summary(done: Released) -> dict[str, Any]:
-    """A release as JSON."""
-    return {
-        **{
-            k: getattr(done, k)
-            for k in ("where", "revision", "tag", "changed", "new", "anew", "removed", "kept", "bytes")
-        },
-        "totals": done.totals,
-        "not_released": done.not_released.to_dicts(),
-        "withheld": done.reasons.to_dicts(),
-        "advice": done.advice,
-    }
-
-
-def _message(told: Released) -> str:
-    totals = told.totals.get(tables.SEGMENTS, {})
-    return (
-        f"Release of {totals.get('samples', 0):,} segments, {totals.get('hours', 0.0):,.1f} h: {len(told.new)} new shards, "
-        f"{len(told.anew)} made anew, {len(told.removed)} removed"
+def _tables_of(differing: Iterable[str], published: Collection[str], brought: Collection[str]) -> list[str]:
+    """Tables among the files that differ, of batches whose shards are known: those of shards to come have no hash yet."""
+    return sorted(
+        path
+        for path in differing
+        if path.startswith(("metadata/", "episodes/")) and path in published and batch_of(path) not in brought
     )
 
 

@@ -56,14 +56,18 @@ def indexed(table: pl.DataFrame, batch: str) -> pl.DataFrame:
 def select(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.DataFrame:
     """Rows of `indexed` batches with `selected`: whether they are released, and `reason`: why not.
 
+    Their `license` becomes that of the clearance, which knows what the publisher said last.
+
     Args:
         rows: of any batches.
-        clearance: batch, episode_id, cleared, reason.
+        clearance: batch, episode_id, cleared, reason, license.
         publish: `kept` leaves out what the policy does not keep; rows that no policy judged (whole episodes) count as kept.
     """
-    cleared = clearance.select("batch", "episode_id", "cleared", "reason")
-    joined = rows.join(cleared, on=["batch", "episode_id"], how="left", maintain_order="left").with_columns(
-        pl.col("cleared").fill_null(False)
+    cleared = clearance.select("batch", "episode_id", "cleared", "reason", "license")
+    joined = (
+        rows.drop("license")
+        .join(cleared, on=["batch", "episode_id"], how="left", maintain_order="left")
+        .with_columns(pl.col("cleared").fill_null(False))
     )
     unwanted = ~pl.col("keep").fill_null(False) if publish == "kept" and "keep" in rows.columns else pl.lit(False)
     return joined.with_columns(
@@ -72,7 +76,7 @@ def select(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.
         .then(pl.col("reason").fill_null(UNKNOWN))
         .when(unwanted)
         .then(pl.lit(NOT_KEPT)),
-    ).drop("cleared")
+    ).select(*rows.columns, "selected", "reason")
 
 
 def wanted_parts(rows: pl.DataFrame) -> list[Wanted]:

@@ -18,6 +18,8 @@ from podcast_assets.store import Store
 
 FOLDER = "takedowns"
 _TIMES = ("at", "finished_at")
+NAMES = ("episode_ids", "sha256", "podcast_ids", "podcast_titles", "url_keys", "episodes")
+"""Lists of a record that say what it is of; the last, where that was."""
 _LISTS = tuple(name for name, (dtype, _) in TAKEDOWNS.items() if dtype == pl.List(pl.String))
 
 Record = dict[str, Any]
@@ -102,7 +104,7 @@ class Refusals:
         self._of: dict[tuple[str, str], str] = {}
         for row in found.iter_rows(named=True):
             why = why_of(row)
-            for name in ("episode_ids", "sha256", "podcast_ids", "podcast_titles", "url_keys"):
+            for name in NAMES[:-1]:
                 self._of |= {(name, value): why for value in row[name] or ()}
 
     @classmethod

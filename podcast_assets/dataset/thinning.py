@@ -28,10 +28,6 @@ class Thinned:
 
     table: pl.DataFrame
     """Of the asset, without the episodes, with the new places."""
-    rewritten: list[str] = field(default_factory=list)
-    """Keys of the shards that are written anew."""
-    stale: list[str] = field(default_factory=list)
-    """Keys of the shards that the table does not speak of any more: to be removed once it is committed."""
     damaged: list[str] = field(default_factory=list)
     """Keys of shards that held an episode and could not be read: they go, and the batch has to be sealed again."""
 
@@ -53,7 +49,6 @@ def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str
         if shard not in touched:
             parts.append(rows)
             continue
-        result.stale.append(f"{SEALED}/{batch}/{shard}")
         kept = rows.filter(~gone)
         if kept.is_empty():
             continue
@@ -62,7 +57,6 @@ def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str
         place = f"{fingerprint(version=version, without=without)[:12]}/{path}"
         try:
             parts.append(_rewritten(store, batch, str(shard), place, kept))
-            result.rewritten.append(f"{SEALED}/{batch}/{place}")
         except (BrokenTar, FileNotFoundError):
             result.damaged.append(f"{SEALED}/{batch}/{shard}")
             parts.append(kept)

@@ -112,6 +112,16 @@ def walk(file: BinaryIO) -> Iterator[Member]:
         position = found.end
 
 
+def header_at(file: BinaryIO, position: int) -> Member:
+    """The member whose header begins at a byte.
+
+    Raises:
+        BrokenTar: there is no such header.
+    """
+    file.seek(position)
+    return _parsed(file.read(BLOCK), position)
+
+
 def _parsed(block: bytes, position: int) -> Member:
     if len(block) < BLOCK:
         raise BrokenTar(f"truncated: it ends at byte {position + len(block):,} without the blocks that end a tar")

@@ -1,17 +1,20 @@
 """A store with small sealed batches, made without audio: tars, tables and rights as the pipeline leaves them."""
 
+import datetime
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from podcast_assets.dataset.takedown_records import new_record, record_id, write_record
 from podcast_assets.dataset.ustar import BLOCK, END, member
 from podcast_assets.schema import FAILURES, HF_SHARDS, PROVENANCE, RAW_AUDIO, Columns, empty, table
 from podcast_assets.stages.results import commit
-from podcast_assets.store import Store
+from podcast_assets.store import Store, table_key
 
 LICENSE = "CC-BY-4.0"
 
@@ -27,6 +30,7 @@ def seal(
     language: str = "en",
     licenses: Mapping[str, str | None] | None = None,
     salt: str = "",
+    suffix: str = "flac",
 ) -> pl.DataFrame:
     """Seal a batch of a few segments per episode, and commit its tables; gives that of `hf_shards`.
 
@@ -40,6 +44,7 @@ def seal(
         language: of all.
         licenses: of episodes, by name, where it is not LICENSE.
         salt: other bytes for another one.
+        suffix: of the audio members.
     """
     path = f"data/{language}/train/audio_000000.tar"
     rows, tar = [], bytearray()
@@ -52,7 +57,7 @@ def seal(
             json_offset = len(tar) + BLOCK
             tar += b"".join(member(f"{key}.json", note))
             offset = len(tar) + BLOCK
-            tar += b"".join(member(f"{key}.flac", audio))
+            tar += b"".join(member(f"{key}.{suffix}", audio))
             rows.append(
                 {
                     "segment_id": key,
@@ -92,6 +97,22 @@ def seal(
     made = [{"episode_id": f"{batch}-{n}", "made_with": json.dumps({"version": "1"})} for n in episodes]
     commit(store, "hf_shards", batch, shards, _table(PROVENANCE, made), no_failures)
     return shards
+
+
+def change(store: Store, asset: str, batch: str, rows: pl.Expr, **values: object) -> None:
+    """Give some rows of a committed table other values."""
+    path = Path(str(store.path(table_key(asset, batch))))
+    table = pl.read_parquet(path)
+    new = {k: pl.when(rows).then(pl.lit(v, table.schema[k])).otherwise(pl.col(k)) for k, v in values.items()}
+    table.with_columns(**new).write_parquet(path)
+
+
+def take_down(store: Store, batch: str, *names: str) -> None:
+    """Write down that episodes of a batch were taken down, as the command does before anything else."""
+    ids = [f"{batch}-{name}" for name in names]
+    now = datetime.datetime.now(datetime.UTC)
+    record = new_record(record_id("episode", ids), "episode", ", ".join(ids), "asked by its host", None, now)
+    write_record(store, record | {"episode_ids": ids, "episodes": [f"{batch}/{e}" for e in ids]})
 
 
 def _episode(batch: str, name: str, license: str | None, segments: int) -> dict[str, Any]:  # noqa: A002 - the column's name

@@ -19,7 +19,7 @@ from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.schema import HF_SHARDS, schema
 from podcast_assets.schema_beside import RELEASED_EPISODES
 from podcast_assets.store import Store
-from podcast_assets_tests.dataset.sealed_store import LICENSE, seal
+from podcast_assets_tests.dataset.sealed_store import LICENSE, change, seal
 
 OPTIONS = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
 
@@ -108,6 +108,39 @@ def test_episodes_are_named_with_their_rights_and_no_secret(store: Store, folder
     assert "“Episode one”, Show b1" in rows["attribution"][0]
     assert len(rows["turns"][0]) == 3
     assert all(b"secret" not in p.read_bytes() for p in folder.rglob("*") if p.is_file())
+
+
+def test_every_table_has_the_licence_that_was_said_last(store: Store, folder: Path) -> None:
+    seal(store, "b1")
+    change(store, "raw_audio", "b1", pl.col("episode_id") == "b1-one", license="CC BY-SA 4.0")
+    publish(store, folder, licenses="cc-by,cc-by-sa")
+    for name in ("episodes/b1.parquet", "metadata/en/b1.parquet"):
+        rows = pl.read_parquet(folder / name).select("episode_id", "license").unique().sort("episode_id").rows()
+        assert rows == [("b1-one", "CC-BY-SA-4.0"), ("b1-two", LICENSE)], name
+    assert_consistent(folder)
+
+
+def test_the_card_names_no_episode(store: Store, folder: Path) -> None:
+    seal(store, "b1", ["one"])
+    publish(store, folder)
+    text = (folder / "README.md").read_text()
+    assert "Show b1" in text
+    assert "Episode one" not in text
+
+
+def test_a_show_on_both_sides_of_a_split_is_told(store: Store, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for batch in ("b1", "b2", "b3"):
+        seal(store, batch)
+        change(
+            store, "raw_audio", batch, pl.lit(True), podcast="One *show*", podcast_id=None if batch == "b2" else "guid"
+        )
+    publish(store, folder)
+    assert "No show that is known is on both sides" in (folder / "README.md").read_text()
+    change(store, "hf_shards", "b2", pl.lit(True), split="test")
+    assert publish(store, folder).podcasts_in_several_splits == 1
+    text = (folder / "README.md").read_text()
+    assert "some are on both sides" in text and r"One \*show\*" in text
+    assert "1 podcasts have episodes in several splits" in caplog.text
 
 
 def test_the_same_again_changes_nothing(store: Store, folder: Path) -> None:
@@ -234,6 +267,31 @@ def test_a_shard_that_was_damaged_in_the_dataset_is_brought_again(store: Store, 
     assert_consistent(folder)
 
 
+def test_the_card_declares_the_codec_of_the_shards_whatever_the_settings_say(store: Store, folder: Path) -> None:
+    seal(store, "b1")
+    publish(store, folder, codec="opus")
+    assert "<key>.flac" in (folder / "README.md").read_text()
+    assert "opus" not in (folder / "README.md").read_text().split("---")[1]
+    assert publish(store, folder, codec="opus").changed is False
+
+
+def test_a_dataset_has_samples_of_one_codec(store: Store, folder: Path, tmp_path: Path) -> None:
+    seal(store, "b1")
+    publish(store, folder)
+    before = state(folder)
+    seal(store, "b2", suffix="opus")
+    with pytest.raises(BadInput, match=r"of several \(flac: b1; opus: b2\)"):
+        publish(store, folder)
+    elsewhere = Store.at(tmp_path / "elsewhere")
+    seal(elsewhere, "b3", suffix="opus")
+    with pytest.raises(BadInput, match=r"flac: what is published; opus: b3"):
+        publish(elsewhere, folder)
+    assert state(folder) == before
+    seal(store, "b1", suffix="opus")
+    publish(store, folder)
+    assert "<key>.opus" in (folder / "README.md").read_text()
+
+
 def test_a_damaged_table_releases_nothing(store: Store, folder: Path) -> None:
     seal(store, "b1")
     seal(store, "b2")
@@ -268,6 +326,24 @@ def test_a_preview_says_what_a_release_does_and_writes_nothing(store: Store, fol
     assert not folder.exists()
     done = publish(store, folder)
     assert (would.new, would.totals["segments"]["samples"]) == (done.new, done.totals["segments"]["samples"])
+    assert preview(store, FolderTarget(folder), OPTIONS).changed is False
+
+
+def test_a_preview_tells_of_tables_that_change(store: Store, folder: Path) -> None:
+    seal(store, "b1")
+    seal(store, "b2")
+    publish(store, folder)
+    before = state(folder)
+    assert preview(store, FolderTarget(folder), OPTIONS).tables == []
+    change(store, "hf_shards", "b1", pl.lit(True), policy="asr 2")
+    would = preview(store, FolderTarget(folder), OPTIONS)
+    assert (would.changed, would.tables) == (True, ["metadata/en/b1.parquet"])
+    assert (would.new, would.anew, would.removed) == ([], [], [])
+    assert state(folder) == before
+    seal(store, "b3")
+    beside_new = preview(store, FolderTarget(folder), OPTIONS)
+    assert (len(beside_new.new), beside_new.tables) == (1, ["metadata/en/b1.parquet"])
+    assert publish(store, folder).changed
     assert preview(store, FolderTarget(folder), OPTIONS).changed is False
 
 

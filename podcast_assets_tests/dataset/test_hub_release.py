@@ -1,6 +1,5 @@
 """Releases to a repository, by the real client: one commit or none, by LFS and by Xet, whatever the Hub answers."""
 
-import datetime
 import hashlib
 import io
 import tarfile
@@ -12,11 +11,10 @@ import pytest
 from podcast_assets.dataset.assemble import DamagedShard
 from podcast_assets.dataset.published import read_list
 from podcast_assets.dataset.release import Options, Released, release
-from podcast_assets.dataset.takedown_records import new_record, write_record
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.errors import Misconfigured
 from podcast_assets.store import Store
-from podcast_assets_tests.dataset.sealed_store import seal
+from podcast_assets_tests.dataset.sealed_store import seal, take_down
 from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
 
 pytestmark = pytest.mark.release
@@ -240,6 +238,94 @@ def test_a_pull_request_onto_an_older_head_is_closed(store: Store, hub: DatasetH
     assert_whole(hub.files(REPO), 42)
 
 
+def test_the_pull_request_of_another_user_is_neither_merged_nor_touched(store: Store, hub: DatasetHub) -> None:
+    """The head is public, and with it the title that a release looks for."""
+    seal(store, "b1", audio_bytes=9_000)
+    publish(store, hub)
+    repo = hub.repos[REPO]
+    number = repo.propose(f"Release onto {repo.refs['main']}", "stranger")
+    repo.delete(f"refs/pr/{number}", "data/en/train/audio_000000.tar")
+    seal(store, "b2", audio_bytes=9_000)
+    publish(store, hub)
+    assert_whole(hub.files(REPO), 12)
+    assert [(r.author, r.status) for r in repo.pull_requests.values()] == [("stranger", "draft")]
+    assert not any("/refs/pr/" in r.path and r.method == "POST" for r in hub.requests)
+
+
+def test_a_pull_request_in_which_a_file_is_missing_is_closed(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1", audio_bytes=9_000)
+    publish(store, hub)
+    repo = hub.repos[REPO]
+    number = repo.propose(f"Release onto {repo.refs['main']}", "tester")
+    repo.delete(f"refs/pr/{number}", "data/en/train/audio_000000.tar")
+    seal(store, "b2", audio_bytes=9_000)
+    publish(store, hub)
+    assert_whole(hub.files(REPO), 12)
+    assert repo.pull_requests[number].status == "closed"
+
+
+def test_what_comes_into_a_pull_request_before_its_merge_is_mended(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1", audio_bytes=9_000)
+    publish(store, hub)
+    for number in range(2, 7):
+        seal(store, f"b{number}", audio_bytes=9_000)
+    ours = target(hub, commit_files=5)
+    merge = ours.api.merge_pull_request
+
+    def in_between(*args: object, **how: object) -> None:
+        if len(hub.commits(REPO)) == 1:
+            hub.repos[REPO].delete("refs/pr/1", "data/en/train/audio_000000.tar")
+        merge(*args, **how)  # type: ignore[arg-type]
+
+    ours.api.merge_pull_request = in_between  # type: ignore[method-assign]
+    done = release(store, ours, OPTIONS)
+    assert_whole(hub.files(REPO), 36)
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
+
+
+@pytest.mark.parametrize("step", ["create_commit", "merge_pull_request"])
+def test_a_head_that_moves_while_a_pull_request_is_brought_or_merged(
+    store: Store, hub: DatasetHub, tmp_path: Path, step: str
+) -> None:
+    """Shards that were committed to a pull request in vain go into the next one, without a byte."""
+    for number in range(6):
+        seal(store, f"b{number}", audio_bytes=9_000)
+    elsewhere = Store.at(tmp_path / "elsewhere")
+    seal(elsewhere, "c1", audio_bytes=9_000)
+    ours = target(hub, commit_files=5)
+    first, seen = getattr(ours.api, step), list[object]()
+
+    def in_between(*args: object, **how: object) -> object:
+        done = first(*args, **how) if step == "create_commit" else None
+        seen.append(args)
+        if len(seen) == 1:
+            publish(elsewhere, hub)
+        return done or first(*args, **how)
+
+    setattr(ours.api, step, in_between)
+    release(store, ours, OPTIONS)
+    assert_whole(hub.files(REPO), 42)
+    assert len(hub.commits(REPO)) == 2 and hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
+    sent = [r.path for r in hub.requests if "/_lfs/put" in r.path]
+    assert len(sent) == len(set(sent)), "no shard goes twice"
+
+
+def test_of_two_that_tag_at_once_each_has_its_own(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1")
+    ours = target(hub)
+    first = ours.api.list_repo_refs
+
+    def in_between(*args: object, **how: object) -> object:
+        found = first(*args, **how)  # type: ignore[arg-type]
+        repo = hub.repos[REPO]
+        repo.tags.setdefault("r0001", "that of somebody else")
+        return found
+
+    ours.api.list_repo_refs = in_between  # type: ignore[method-assign,assignment]
+    done = release(store, ours, OPTIONS)
+    assert done.tag == "r0002" and hub.repos[REPO].tags["r0002"] == done.revision
+
+
 def test_a_merge_whose_answer_is_lost_is_not_made_twice(store: Store, hub: DatasetHub) -> None:
     for number in range(6):
         seal(store, f"b{number}", audio_bytes=9_000)
@@ -255,16 +341,47 @@ def test_what_is_taken_down_goes_from_the_history_too(store: Store, hub: Dataset
     publish(store, hub)
     touched = ("data/en/train/audio_000000.tar", "metadata/en/b1.parquet", "episodes/b1.parquet")
     before = {path: hashlib.sha256(data).hexdigest() for path, data in hub.files(REPO).items()}
-    now = datetime.datetime.now(datetime.UTC)
-    record = new_record("0" * 16, "episode", "b1-one", "asked by its host", None, now)
-    write_record(store, record | {"episode_ids": ["b1-one"], "episodes": ["b1/b1-one"]})
+    committed = hub.repos[REPO].refs["main"]
+    take_down(store, "b1", "one")
     done = publish(store, hub)
+    assert committed not in hub.repos[REPO].commits, "its history is another one"
     assert done.anew == ["data/en/train/audio_000000.tar"]
     assert_whole(hub.files(REPO), 9)
     assert all(not hub.blobs.path(before[path]).exists() for path in touched)
     assert hub.blobs.path(before["data/en/train/audio_000001.tar"]).exists()
     assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
     assert not publish(store, hub).changed
+    assert hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
+
+
+@pytest.mark.parametrize("left", [1, 0])
+def test_a_purge_that_is_not_answered_is_made_up_for_at_once(store: Store, hub: DatasetHub, left: int) -> None:
+    """Also where nothing is left in the dataset."""
+    seal(store, "b1", ("one", "two"))
+    publish(store, hub)
+    shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000000.tar"]).hexdigest()
+    take_down(store, "b1", *("one", "two")[left:])
+    hub.fault("POST", "/lfs-files/batch", 503)
+    done = publish(store, hub)
+    assert_whole(hub.files(REPO), 3 * left)
+    assert not hub.blobs.path(shard).exists()
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
+
+
+def test_a_purge_that_is_refused_leaves_a_release_with_a_tag(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1")
+    publish(store, hub)
+    shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000000.tar"]).hexdigest()
+    take_down(store, "b1", "one")
+    hub.fault("POST", "/lfs-files/batch", 403)
+    with pytest.raises(
+        Misconfigured, match=r"released as r0002, but what was taken down is still in its history.*HF_TOKEN"
+    ):
+        publish(store, hub)
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"]
+    assert not publish(store, hub).changed
+    assert not hub.blobs.path(shard).exists()
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"]
 
 
 @pytest.mark.parametrize("harm", ["truncated", "flipped"])

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -19,7 +20,7 @@ from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.dataset.sealed_store import seal
+from podcast_assets_tests.dataset.sealed_store import seal, take_down
 from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
 
 pytestmark = pytest.mark.release
@@ -159,6 +160,31 @@ def test_killed_in_the_merge_of_a_large_release(hub: DatasetHub, tmp_path: Path,
     assert len(samples(hub.files(REPO))) == 360
 
 
+@pytest.mark.parametrize("left", [1, 0])
+@pytest.mark.parametrize("applied", [False, True])
+def test_killed_while_what_was_taken_down_goes_from_the_history(
+    hub: DatasetHub, tmp_path: Path, applied: bool, left: int
+) -> None:
+    ours = publisher(hub, tmp_path / "ours")
+    seal(ours.store, "b1", ("one", "two"))
+    ours.release()
+    shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000000.tar"]).hexdigest()
+    take_down(ours.store, "b1", *("one", "two")[left:])
+    fault = hub.fault("POST", "/lfs-files/batch", applied=applied, hold=True)
+    process = ours.start()
+    assert fault.reached.wait(PATIENCE)
+    process.kill()
+    process.communicate()
+    assert len(samples(hub.files(REPO))) == 3 * left
+    assert hub.blobs.path(shard).exists() != applied
+    ours.release()
+    assert not hub.blobs.path(shard).exists()
+    assert list(ours.store.list("takedowns/unpurged")) == []
+    assert hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
+    assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"]
+    assert not ours.release().changed
+
+
 def test_two_stores_release_at_once(hub: DatasetHub, tmp_path: Path) -> None:
     one, other = publisher(hub, tmp_path / "one"), publisher(hub, tmp_path / "other")
     seal(one.store, "b1", audio_bytes=AUDIO)
@@ -182,12 +208,19 @@ def test_one_store_released_by_two_at_once_is_released_once(hub: DatasetHub, tmp
     assert len(samples(hub.files(REPO))) == 6
 
 
+def there(top: Path) -> dict[str, bytes]:
+    return {p.relative_to(top).as_posix(): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+
+
+def hidden(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
 def test_killed_while_a_folder_is_released(place: Place) -> None:
     """A pipe in place of a sealed shard holds the process where one shard is made and the next is begun."""
 
     def files() -> dict[str, bytes]:
-        top = place.folder / "store" / "dataset"
-        return {p.relative_to(top).as_posix(): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+        return there(place.folder / "store" / "dataset")
 
     small = {"PODCAST_SHARD_BYTES": "20000"}
     seal(place.store, "b1")
@@ -214,4 +247,72 @@ def test_killed_while_a_folder_is_released(place: Place) -> None:
     sealed.write_bytes(data)
     assert place.command("release", **small).returncode == 0
     assert len(samples(files())) == 18
-    assert [p.name for p in (place.folder / "store").iterdir() if p.name.startswith(".")] == []
+    assert hidden(place.folder / "store") == []
+
+
+def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
+    """The first is held by a pipe in place of a sealed shard until the other waits for it."""
+    folder = tmp_path / "published" / "talk"
+    how = {"PODCAST_RELEASE_FOLDER": str(folder), "PODCAST_SHARD_BYTES": "20000"}
+    places = [Place(tmp_path / name) for name in ("one", "other")]
+    for place in places:
+        place.folder.mkdir()
+        rows = seal(place.store, place.folder.name)
+    for place in places:
+        seal(place.store, f"{place.folder.name}2")
+    sealed = Path(str(places[0].store.path(f"sealed/one2/{rows['shard'][0]}")))
+    data = sealed.read_bytes()
+    sealed.unlink()
+    os.mkfifo(sealed)
+
+    def start(place: Place) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "podcast_assets.cli", "release"],
+            cwd=place.folder,
+            env=place.environment(**how),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    first = start(places[0])
+    with sealed.open("wb") as pipe:  # opens when the process does
+        second = start(places[1])
+        assert second.stderr is not None
+        for line in second.stderr:
+            if "waiting for another release" in line:
+                break
+        pipe.write(data)
+    for process in (first, second):
+        _, told = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, told
+    found = samples(there(folder))
+    assert len(found) == 24 and {key.split("-")[0] for key in found} == {"one", "one2", "other", "other2"}
+    assert hidden(folder.parent) == []
+
+
+def test_killed_after_a_folder_was_swapped(place: Place) -> None:
+    """Nothing of what was taken down is left beside it after the next release."""
+    code = """
+import os, signal
+from podcast_assets.dataset.targets.folder import FolderTarget
+take = FolderTarget.take
+def swap_and_die(self, fresh):
+    take(self, fresh)
+    os.kill(os.getpid(), signal.SIGKILL)
+FolderTarget.take = swap_and_die
+from podcast_assets.cli import main
+main(["release"])
+"""
+    folder = place.folder / "store"
+    seal(place.store, "b1")
+    assert place.command("release").returncode == 0
+    take_down(place.store, "b1", "one")
+    killed = subprocess.run(
+        [sys.executable, "-c", code], cwd=place.folder, env=place.environment(), stderr=subprocess.DEVNULL, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(samples(there(folder / "dataset"))) == 3
+    again = place.command("release")
+    assert again.returncode == 0 and "nothing has changed" in again.stdout + again.stderr
+    assert len(samples(there(folder / "dataset"))) == 3 and hidden(folder) == []

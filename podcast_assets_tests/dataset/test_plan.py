@@ -17,7 +17,8 @@ def wanted(batch: str, number: int = 0, *, digest: str = "1", size: int = 100, g
 
 
 def release(published: list[PublishedShard], *parts: Wanted, known: set[str] = KNOWN, **how: list[str]) -> Plan:
-    return plan(published, parts, known=known, shard_bytes=1000, dropped=how.get("dropped", []))
+    pairs = {("segments", batch) for batch in known}
+    return plan(published, parts, known=pairs, shard_bytes=1000, dropped=how.get("dropped", []))
 
 
 def published(found: Plan) -> list[PublishedShard]:

@@ -302,7 +302,7 @@ class Handlers:
             "title": request.title,
             "status": request.status,
             "isPullRequest": True,
-            "author": {"name": USER},
+            "author": {"name": request.author},
             "createdAt": "2026-01-01T00:00:00.000Z",
             "repo": {"name": name, "type": "dataset"},
             "events": [],
@@ -317,10 +317,7 @@ class Handlers:
 
     async def discuss(self, request: web.Request) -> web.Response:
         _, repo = self._repo(request, write=True)
-        number = len(repo.pull_requests) + 1
-        repo.pull_requests[number] = PullRequest(number, (await request.json())["title"], repo.refs["main"])
-        repo.refs[f"refs/pr/{number}"] = repo.refs["main"]
-        return web.json_response({"num": number})
+        return web.json_response({"num": repo.propose((await request.json())["title"], USER)})
 
     async def discussion(self, request: web.Request) -> web.Response:
         name, repo = self._repo(request)
@@ -363,10 +360,10 @@ class Handlers:
 
     async def lfs_delete(self, request: web.Request) -> web.Response:
         _, repo = self._repo(request, write=True)
-        gone = set((await request.json())["deletions"]["sha"])
-        for commit in repo.commits.values():
-            for path in [p for p, e in commit.tree.items() if e.lfs and e.sha256 in gone]:
-                del commit.tree[path]
+        deletions = (await request.json())["deletions"]
+        gone = set(deletions["sha"])
+        if deletions["rewriteHistory"]:
+            repo.forget(gone)
         for oid in gone:
             self.hub.blobs.path(oid).unlink(missing_ok=True)
         return web.json_response({})

@@ -4,7 +4,7 @@ import fnmatch
 import hashlib
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 LFS_PATTERNS = ("*.tar", "*.parquet", "*.flac", "*.opus", "*.png")
@@ -41,6 +41,7 @@ class PullRequest:
     number: int
     title: str
     base: str
+    author: str
     status: str = "draft"
 
 
@@ -71,6 +72,18 @@ class Repo:
         self.refs[ref] = sha
         return sha
 
+    def propose(self, title: str, author: str) -> int:
+        """Open a pull request; gives its number."""
+        number = len(self.pull_requests) + 1
+        self.pull_requests[number] = PullRequest(number, title, self.refs["main"], author)
+        self.refs[f"refs/pr/{number}"] = self.refs["main"]
+        return number
+
+    def delete(self, ref: str, path: str) -> None:
+        """Commit that a file is no more."""
+        tree = self.commits[self.refs[ref]].tree
+        self.commit(ref, f"Delete {path}", {p: e for p, e in tree.items() if p != path})
+
     def history(self, ref: str = "main") -> list[str]:
         """Titles of its commits, the newest first."""
         titles, sha = [], self.refs.get(ref)
@@ -78,6 +91,21 @@ class Repo:
             titles.append(self.commits[sha].title)
             sha = self.commits[sha].parent
         return titles
+
+    def forget(self, gone: set[str]) -> None:
+        """Take large files out of the history: commits that had one, and all after them, get other ids; refs and tags follow."""
+        moved: dict[str | None, str] = {}
+        before, self.commits = self.commits, {}
+        for sha, commit in before.items():  # parents come first
+            tree = {p: e for p, e in commit.tree.items() if not (e.lfs and e.sha256 in gone)}
+            parent = moved.get(commit.parent, commit.parent)
+            if len(tree) < len(commit.tree) or parent != commit.parent:
+                moved[sha] = hashlib.sha1(f"{sha}{parent}{next(_count)}".encode()).hexdigest()
+            self.commits[moved.get(sha, sha)] = replace(commit, parent=parent, tree=tree)
+        for names in (self.refs, self.tags):
+            names.update({name: moved.get(sha, sha) for name, sha in names.items()})
+        for request in self.pull_requests.values():
+            request.base = moved.get(request.base, request.base)
 
     def merge(self, number: int) -> bool:
         """Merge a pull request as one commit; False where a file was changed on both sides."""

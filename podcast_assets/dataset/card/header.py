@@ -11,12 +11,11 @@ from huggingface_hub import DatasetCardData
 
 from podcast_assets.dataset.card.facts import DatasetFacts
 from podcast_assets.dataset.features import declared
-from podcast_assets.dataset.published import EPISODES, SEGMENTS, PublishedShard
+from podcast_assets.dataset.published import EPISODES, FOLDERS, SEGMENTS, PublishedShard
 from podcast_assets.dataset.sealing import UNKNOWN_LANGUAGE
 
 ALL = "all"
 """Name of the configuration with every language."""
-FOLDERS = {SEGMENTS: "data", EPISODES: "episode_data"}
 SPLITS = ("train", "validation", "test")
 
 _SIZES = (

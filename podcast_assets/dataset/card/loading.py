@@ -3,6 +3,11 @@
 from podcast_assets.dataset.card.facts import DatasetFacts
 from podcast_assets.dataset.card.header import config_name, named, splits
 from podcast_assets.dataset.published import SEGMENTS
+from podcast_assets.dataset.splits import podcasts_in_several
+from podcast_assets.dataset.transcript.pages import plain
+
+_NAMED = 20
+"""Podcasts that a sentence lists."""
 
 _DATASETS = """\
 With [datasets](https://huggingface.co/docs/datasets) (audio is decoded by torchcodec, which must be installed):
@@ -151,7 +156,7 @@ TRAPS = """\
 - **Opus is decoded at 48 kHz** whatever rate went in: `sample_rate` says what is in it. `source_bandwidth_hz` is what the
   recording really holds, which may be less than the rate promises.
 - **Speakers** are labels within one episode: `SPEAKER_00` of two episodes are two people.
-- **Splits** are by podcast (by episode where that is not known): no show is on both sides.
+- **Splits** are by podcast: by its guid, by its title where that is not known, else by episode. {splits}
 - **Shards are of different sizes**, and numbers may be missing where something was taken down: list the files, do not count.
   Where each process needs as many samples, split by rows of `metadata/` and not by shards.
 - **Times** of words are seconds from the beginning of the episode, as `start` and `end` are; null where a word could not be
@@ -190,4 +195,17 @@ def how_to_load(about: DatasetFacts) -> str:
 
 def traps(about: DatasetFacts) -> str:
     """What readers fall into."""
-    return TRAPS.format(place=about.repo or "FOLDER")
+    return TRAPS.format(place=about.repo or "FOLDER", splits=_apart(about))
+
+
+def _apart(about: DatasetFacts) -> str:
+    found = podcasts_in_several(about.episodes)
+    if not found:
+        return "No show that is known is on both sides."
+    named = ", ".join(plain(name) for name in found[:_NAMED]) + (
+        f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    )
+    return (
+        f"Of these some are on both sides, because not every batch knows their guid: {named}. Leave them out of one by `podcast` "
+        "in `episodes/` where that matters."
+    )

@@ -100,7 +100,7 @@ def scores(about: DatasetFacts) -> str:
 
 def columns() -> str:
     """The columns of the metadata."""
-    here = {"shard": "path of the tar in this dataset"}
+    here = {"shard": "path of the tar in this dataset", "license": "of the episode, as `episodes/` has it"}
     rows = [(code(name), here.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
     return _table(("column", "what it is"), rows, left=2)
 
@@ -136,8 +136,8 @@ def not_released(about: DatasetFacts) -> str:
 
 
 def attribution(about: DatasetFacts) -> str:
-    """Licences, and whom to name."""
-    episodes = _with(about.episodes, "license", "podcast", "attribution", "duration", "title")
+    """Licences, and whom to name. No episode is named: a card cannot be taken out of a repository's history."""
+    episodes = _with(about.episodes, "license", "podcast", "duration")
     licences = (
         episodes.group_by(pl.col("license").fill_null("none declared"))
         .agg(episodes=pl.len(), hours=pl.col("duration").fill_null(0.0).sum() / 3600)
@@ -148,30 +148,25 @@ def attribution(about: DatasetFacts) -> str:
         .agg(
             licences=pl.col("license").drop_nulls().unique().sort(),
             episodes=pl.len(),
-            line=pl.col("attribution").drop_nulls().first(),
         )
         .sort("episodes", "podcast", descending=[True, False], nulls_last=True)
     )
     names = [
-        (
-            p["podcast"] or "(no name)",
-            f"{p['episodes']:,}",
-            ", ".join(p["licences"]),
-            (p["line"] or "") if p["episodes"] == 1 else "",
-        )
+        (p["podcast"] or "(no name)", ", ".join(p["licences"]), f"{p['episodes']:,}")
         for p in podcasts.head(MOST).iter_rows(named=True)
     ]
     rest = f"\nAnd {podcasts.height - MOST:,} more podcasts.\n" if podcasts.height > MOST else ""
     return "\n".join(
         [
             "Each episode has its own licence and its own line of attribution: columns `license`, `license_url` and "
-            "`attribution` of `episodes/*.parquet`. Whoever uses a segment names the work that it is from.\n",
+            "`attribution` of `episodes/*.parquet`. Whoever uses a segment names the work that it is from. The tables hold what "
+            "the publisher said last, and go before `license` in the JSON of a sample, which was known when it was sealed.\n",
             _table(
                 ("licence of the episodes", "episodes", "hours"),
                 [(r["license"], f"{r['episodes']:,}", _two(r["hours"])) for r in licences.iter_rows(named=True)],
                 left=1,
             ),
-            _table(("podcast", "episodes", "licences", "attribution"), names, left=4) + rest,
+            _table(("podcast", "licences", "episodes"), names, left=2) + rest,
         ]
     )
 

@@ -2,19 +2,20 @@
 
 New files come first, those that change after them, the list of shards last, and what is to go goes after that. Between them readers
 of shards that were made anew may see the new bytes before the list tells of them: who needs releases at once or not at all takes a
-Hub repository or a folder.
+Hub repository or a folder. Nor is there a lock that holds for several machines: two that publish to one place at the same time are
+told in most cases, and may mix their files in the others.
 """
 
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from podcast_assets.dataset.plan import FOLDERS
-from podcast_assets.dataset.published import LIST
+from podcast_assets.dataset.published import FOLDERS, LIST
 from podcast_assets.dataset.targets.protocol import Change, Found, Head, Stale
 from podcast_assets.errors import Misconfigured
+from podcast_assets.locks import held
 from podcast_assets.store import SCRATCH_PREFIX, Store
 
 
@@ -41,7 +42,9 @@ class BucketTarget:
             sha256 = None if path.endswith(".tar") else hashlib.sha256(self.store.read(entry.key)).hexdigest()
             files[path] = Found(entry.bytes, sha256)
         # shards alone are what a first release left that was broken off
-        if LIST not in files and any(not path.startswith(tuple(f"{top}/" for top in FOLDERS)) for path in files):
+        if LIST not in files and any(
+            not path.startswith(tuple(f"{top}/" for top in FOLDERS.values())) for path in files
+        ):
             raise Misconfigured(f"{self.where} holds something that is no dataset: name another prefix")
         listed = files.get(LIST)
         return Head(listed.sha256 if listed else None, files)
@@ -52,9 +55,22 @@ class BucketTarget:
 
     @contextlib.contextmanager
     def change(self, head: Head) -> Iterator[Change]:
-        """Files wait on this machine until the commit."""
-        with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
+        """Files wait on this machine until the commit. Of this machine's releases to one place, one goes on at a time."""
+        lock = held(self.store.storage.lock("_dataset"), f"{self.where}: waiting for another release to it")
+        with lock, tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
+            self.must_be(head)
             yield _BucketChange(self, head, Path(folder))
+
+    def must_be(self, head: Head) -> None:
+        """Make sure that nobody has published.
+
+        Raises:
+            Stale: somebody has.
+        """
+        key = self.key(LIST)
+        now = hashlib.sha256(self.store.read(key)).hexdigest() if self.store.exists(key) else None
+        if now != head.revision:
+            raise Stale(f"{self.where} was published to meanwhile", wait=0.5)
 
     def purge(self, store: Store, revision: str) -> str:
         """There is no history."""
@@ -103,13 +119,15 @@ class _BucketChange:
         """Removed after the commit."""
         self.gone.append(path)
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, sure: Callable[[], None]) -> str:
         """Write what waits, the list last; then remove what is to go."""
         store, key = self.target.store, self.target.key
-        if self.target.head().revision != self.before.revision:
-            raise Stale(f"{self.target.where} was published to meanwhile", wait=0.5)
+        self.target.must_be(self.before)
+        sure()
         for path in sorted(self.waiting, key=lambda p: (p == LIST, p)):
             content = self.waiting[path]
+            if path == LIST:
+                self.target.must_be(self.before)
             if isinstance(content, Path):
                 store.upload(content, key(path))
             else:

@@ -11,12 +11,13 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from podcast_assets.dataset.published import LIST
 from podcast_assets.dataset.targets.protocol import Change, Found, Head, Stale
 from podcast_assets.errors import Misconfigured
+from podcast_assets.locks import held_and_removed
 from podcast_assets.store import Store
 
 _AT_FDCWD = -100
@@ -42,31 +43,49 @@ class FolderTarget:
 
     def head(self) -> Head:
         """What is in the folder; a swap that was broken off is ended first."""
-        self._settle()
+        if self._last.is_dir():
+            with self._alone():
+                self._settle()
+        while True:
+            revision = _revision(self.folder)
+            with _unless_swapped(self.folder, revision):
+                files = self._files()
+                if _revision(self.folder) == revision:
+                    return Head(revision, files)
+
+    def _files(self) -> dict[str, Found]:
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
-            return Head(_revision(self.folder))
+            return {}
         if not (self.folder / LIST).is_file():
             raise Misconfigured(
                 f"{self.folder} holds something that is no dataset: name an empty folder, or one that is not there"
             )
-        files = {
-            p.relative_to(self.folder).as_posix(): _found(p) for p in sorted(self.folder.rglob("*")) if p.is_file()
-        }
-        return Head(_revision(self.folder), files)
+        return {p.relative_to(self.folder).as_posix(): _found(p) for p in sorted(self.folder.rglob("*")) if p.is_file()}
 
     def read(self, head: Head, path: str) -> bytes:
-        """A file of the folder."""
-        return (self.folder / path).read_bytes()
+        """A file of the folder.
+
+        Raises:
+            Stale: it is another dataset by now.
+        """
+        with _unless_swapped(self.folder, head.revision):
+            data = (self.folder / path).read_bytes()
+            if _revision(self.folder) == head.revision:
+                return data
+        raise self._stale()
 
     @contextlib.contextmanager
     def change(self, head: Head) -> Iterator[Change]:
-        """A second folder, which is gone if it is not committed."""
-        shutil.rmtree(self._next, ignore_errors=True)
-        (self._next / _SCRATCH).mkdir(parents=True)
-        try:
-            yield _FolderChange(self, head, self._next)
-        finally:
+        """A second folder, which is gone if it is not committed. Stores that release to one folder do so one after the other."""
+        with self._alone():
+            if _revision(self.folder) != head.revision:
+                raise self._stale()
             shutil.rmtree(self._next, ignore_errors=True)
+            (self._next / _SCRATCH).mkdir(parents=True)
+            try:
+                yield _FolderChange(self, head, self._next)
+            finally:
+                shutil.rmtree(self._next, ignore_errors=True)
 
     def purge(self, store: Store, revision: str) -> str:
         """There is no history."""
@@ -83,6 +102,13 @@ class FolderTarget:
     @property
     def _last(self) -> Path:
         return self.folder.with_name(f".{self.folder.name}.last")
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        lock = self.folder.with_name(f".{self.folder.name}.lock")
+        return held_and_removed(lock, f"{self.where}: waiting for another release to it")
+
+    def _stale(self) -> Stale:
+        return Stale(f"{self.where} was published to meanwhile", wait=0.1)
 
     def _settle(self) -> None:
         """End a swap by two renames between which somebody pulled the plug."""
@@ -134,7 +160,7 @@ class _FolderChange:
         """Do not take it over."""
         self.gone.add(path)
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, sure: Callable[[], None]) -> str:
         """Link what stays, and swap the folders."""
         shutil.rmtree(self.scratch)
         for path in self.before.files:
@@ -142,8 +168,7 @@ class _FolderChange:
                 _link(self.target.folder / path, self._place(path))
         for folder in {self.folder, *(p.parent for p in self.folder.rglob("*"))}:
             _fsync(folder)
-        if _revision(self.target.folder) != self.before.revision:
-            raise Stale(f"{self.target.where} was published to meanwhile")
+        sure()
         self.target.take(self.folder)
         return str(_revision(self.target.folder))
 
@@ -162,8 +187,18 @@ def _revision(folder: Path) -> str | None:
     """Another one after each release: a swap brings another folder."""
     with contextlib.suppress(FileNotFoundError):
         facts = folder.stat()
-        return f"{facts.st_dev}-{facts.st_ino}"
+        return f"{facts.st_dev}-{facts.st_ino}-{facts.st_ctime_ns}"  # numbers of folders are given out again
     return None
+
+
+@contextlib.contextmanager
+def _unless_swapped(folder: Path, revision: str | None) -> Iterator[None]:
+    """A file that is not there is an error only where the folder is still the one that was looked at."""
+    try:
+        yield
+    except FileNotFoundError:
+        if _revision(folder) == revision:
+            raise
 
 
 def _link(source: Path, place: Path) -> None:

@@ -5,10 +5,12 @@ them, and it must follow the head that the release was planned from. One of many
 """
 
 import contextlib
+import copy
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -19,7 +21,7 @@ from huggingface_hub import (
     HfApi,
     hf_hub_download,
 )
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars
 
@@ -71,7 +73,8 @@ class HubTarget:
         )
         self.name, self.private, self.gated, self.commit_files = repo, private, gated, commit_files
         self.uploaded: dict[str, CommitOperationAdd] = {}
-        """By SHA-256 what this process has brought, so that another try does not make it again."""
+        """By SHA-256 what this process has brought, so that another try does not make it again. The client commits an operation
+        once: each try gets a copy."""
 
     @property
     def repo(self) -> str | None:
@@ -87,6 +90,10 @@ class HubTarget:
         """The newest commit with its files and their hashes."""
         revision = self.newest()
         return Head() if revision is None else Head(revision, self.files(revision))
+
+    def user(self) -> str:
+        """Who publishes. Asked once: the Hub allows few such questions."""
+        return ask(lambda: self.api.whoami(cache=True))["name"]
 
     def newest(self) -> str | None:
         """The newest commit; None where there is no repository."""
@@ -154,13 +161,29 @@ class HubTarget:
 
     def tag(self, revision: str) -> str | None:
         """r0001, r0002, …: of a commit that has one, its own."""
-        tags = {t.name: t.target_commit for t in ask(lambda: self.api.list_repo_refs(self.name, repo_type=_KIND)).tags}
-        numbers = {name: int(match[1]) for name in tags if (match := _TAG.fullmatch(name))}
-        if own := [name for name in numbers if tags[name] == revision]:
-            return min(own)
-        name = f"r{max(numbers.values(), default=0) + 1:04d}"
-        ask(lambda: self.api.create_tag(self.name, tag=name, revision=revision, repo_type=_KIND, exist_ok=True))
-        return name
+        while True:
+            refs = ask(lambda: self.api.list_repo_refs(self.name, repo_type=_KIND))
+            tags = {t.name: t.target_commit for t in refs.tags}
+            numbers = {name: int(match[1]) for name in tags if (match := _TAG.fullmatch(name))}
+            if own := [name for name in numbers if tags[name] == revision]:
+                return min(own)
+            name = f"r{max(numbers.values(), default=0) + 1:04d}"
+            if self._tagged(name, revision):
+                return name
+
+    def _tagged(self, name: str, revision: str) -> bool:
+        """Whether a tag was free; it may be our own, of a request whose answer was lost."""
+
+        def make() -> bool:
+            try:
+                self.api.create_tag(self.name, tag=name, revision=revision, repo_type=_KIND)
+            except HfHubHTTPError as error:
+                if error.response is None or error.response.status_code != HTTPStatus.CONFLICT:
+                    raise
+                return False
+            return True
+
+        return ask(make)
 
 
 class _HubChange:
@@ -188,9 +211,10 @@ class _HubChange:
         operation = self.target.uploaded.get(sha256)
         if operation is None:
             return None
-        operation.path_in_repo = path  # somebody else may have taken its number meanwhile
-        self.operations.append(operation)
-        return operation.upload_info.size
+        again = copy.copy(operation)
+        again.path_in_repo = path  # somebody else may have taken its number meanwhile
+        self.operations.append(again)
+        return again.upload_info.size
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
         """Upload a file. The Hub takes no byte of what it has."""
@@ -200,7 +224,7 @@ class _HubChange:
         if operation.path_or_fileobj == str(file):  # so small that it goes into the commit itself
             operation = CommitOperationAdd(path, file.read_bytes())
         else:
-            self.target.uploaded[sha256] = operation
+            self.target.uploaded[sha256] = copy.copy(operation)
         self.operations.append(operation)
 
     def add(self, path: str, data: bytes) -> None:
@@ -211,23 +235,24 @@ class _HubChange:
         """Delete a file in the commit."""
         self.operations.append(CommitOperationDelete(path, is_folder=False))
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, sure: Callable[[], None]) -> str:
         """One commit; by way of a pull request where there are many files, or one was begun."""
         try:
-            return self._commit(message)
+            return self._commit(message, sure)
         except Stale as stale:
             if stale.forgotten:
                 self.target.uploaded.clear()
             raise
 
-    def _commit(self, message: str) -> str:
+    def _commit(self, message: str, sure: Callable[[], None]) -> str:
         target = self.target
         if len(self.operations) <= target.commit_files and self.request is None:
+            sure()
             return _committed(target, self.operations, message, str(self.head.revision), _MAIN)
         request = self.request or _PullRequest.begun(target, str(self.head.revision))
         planned = _Planned(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
         request.bring(planned, message)
-        return request.merge(planned, message)
+        return request.merge(planned, message, sure)
 
 
 class _Planned:
@@ -239,8 +264,9 @@ class _Planned:
         self.before, self.operations, self.taken = before, operations, taken
 
     def strangers(self, files: Mapping[str, Found]) -> list[str]:
-        """Files that are neither as before nor as they are to be: somebody else's."""
-        return [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
+        """Files that are neither as before nor as they are to be, or that nobody planned to delete: somebody else's doing."""
+        others = [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
+        return [*others, *(p for p in self.before if p not in files and not self._is_to_go(p))]
 
     def missing(self, files: Mapping[str, Found]) -> list[Operation]:
         """What has still to be done."""
@@ -249,6 +275,9 @@ class _Planned:
             for path, op in self.operations.items()
             if (path in files if isinstance(op, CommitOperationDelete) else not self._as_planned(path, files.get(path)))
         ]
+
+    def _is_to_go(self, path: str) -> bool:
+        return isinstance(self.operations.get(path), CommitOperationDelete)
 
     def _as_before(self, path: str, found: Found) -> bool:
         return self.before.get(path) == found
@@ -276,10 +305,16 @@ class _PullRequest:
 
     @classmethod
     def open_on(cls, target: HubTarget, base: str) -> "_PullRequest | None":
-        """The one that a release onto this head began. Those onto older heads are closed: they cannot be merged any more."""
+        """The one that a release onto this head began. Those onto older heads are closed: they cannot be merged any more.
+
+        Anybody may open one of that title: those of other users are neither taken up nor touched.
+        """
         found = None
         for one in ask(lambda: list(target.api.get_repo_discussions(target.name, repo_type=_KIND))):
             if not one.is_pull_request or one.status not in ("open", "draft") or not one.title.startswith(_TITLE):
+                continue
+            if one.author != target.user():
+                log.warning("%s: pull request %d, of %s, is left alone", target.where, one.num, one.author)
                 continue
             if one.title == f"{_TITLE}{base}" and found is None:
                 found = cls(target, one.num, base)
@@ -310,19 +345,29 @@ class _PullRequest:
                 "%s: %d of %d portions are in pull request %d", self.target.where, number, len(portions), self.number
             )
 
-    def merge(self, planned: _Planned, message: str) -> str:
+    def merge(self, planned: _Planned, message: str, sure: Callable[[], None]) -> str:
         """Publish it, if all of the release and nothing else is in it, and the head has not moved."""
         files = self.target.files(self.ref)
         if planned.strangers(files) or planned.missing(files):
             self._give_up("somebody else has written to it")
         if self.target.newest() != self.base:
             self._give_up("somebody else has published meanwhile")
+        sure()
         _set_status(self.target, self.number, "open")
-        with told():  # not twice: whether it was applied shows at the next look
-            self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=_KIND)
+        try:
+            with told():  # not twice: whether it was applied shows at the next look
+                self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=_KIND)
+        except (Misconfigured, HfHubHTTPError) as refused:
+            if _status(self.target, self.number) == "open":
+                raise
+            raise Stale(f"pull request {self.number} was closed meanwhile", wait=0.5) from refused
         revision = self.target.newest()
         if revision is None or revision == self.base:
             raise Stale(f"pull request {self.number} was merged, and does not show yet")
+        # a merge cannot carry what it expects: what came into it in between shows only now
+        files = self.target.files(revision)
+        if planned.strangers(files) or planned.missing(files):
+            raise Stale(f"pull request {self.number} was merged, and not as it was brought", wait=0.5)
         return revision
 
     def _give_up(self, why: str) -> NoReturn:
@@ -350,6 +395,9 @@ def _head_of(target: HubTarget, ref: str) -> str:
 
 
 def _set_status(target: HubTarget, number: int, status: Literal["open", "closed"]) -> None:
-    known = ask(lambda: target.api.get_discussion_details(target.name, number, repo_type=_KIND)).status
-    if known not in (status, "merged"):
+    if _status(target, number) not in (status, "merged"):
         ask(lambda: target.api.change_discussion_status(target.name, number, status, repo_type=_KIND))
+
+
+def _status(target: HubTarget, number: int) -> str:
+    return ask(lambda: target.api.get_discussion_details(target.name, number, repo_type=_KIND)).status

@@ -1,7 +1,7 @@
 """What a release asks of the place that it publishes to."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,8 +77,12 @@ class Change(Protocol):
         """Leave out a file that is published now."""
         ...
 
-    def commit(self, message: str) -> str:
+    def commit(self, message: str, sure: Callable[[], None]) -> str:
         """Publish all of it at once; gives the new revision.
+
+        Args:
+            message: of the commit.
+            sure: raises `Stale` where the release is not to be any more; called last of all.
 
         Raises:
             Stale: the head has moved, or the answer was lost.

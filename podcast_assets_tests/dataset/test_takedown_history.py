@@ -1,0 +1,99 @@
+"""The history of a repository is rewritten for a takedown once, and what people see of a release names no episode by its title."""
+
+import datetime
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from podcast_assets.dataset.release import Options, Released, release
+from podcast_assets.dataset.takedown_records import new_record, write_record
+from podcast_assets.dataset.targets import hub as hub_module
+from podcast_assets.dataset.targets.hub import HubTarget
+from podcast_assets.release_job import release_here
+from podcast_assets.settings import Settings
+from podcast_assets.store import Store
+from podcast_assets_tests.dataset.sealed_store import change, seal
+from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
+
+REPO = "tester/talk"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    with running_dataset_hub(tmp_path / "hub") as found:
+        yield found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.at(tmp_path / "store")
+
+
+def publish(store: Store, hub: DatasetHub) -> Released:
+    options = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
+    return release(store, HubTarget(REPO, endpoint=hub.url, token=TOKEN), options)
+
+
+def take_down(store: Store, *names: str) -> None:
+    at = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
+    record = new_record("0" * 16, "podcast", "b1", "asked by its host", None, at)
+    write_record(store, record | {"episode_ids": [f"b1-{n}" for n in names], "episodes": [f"b1/b1-{n}" for n in names]})
+
+
+@pytest.mark.release
+def test_only_the_first_release_after_a_takedown_rewrites_the_history(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1", ["one", "two", "three"])
+
+    def table() -> str:
+        return hashlib.sha256(hub.files(REPO)["metadata/en/b1.parquet"]).hexdigest()
+
+    publish(store, hub)
+    first = table()
+    take_down(store, "one")
+    publish(store, hub)
+    second = table()
+    assert not hub.blobs.path(first).exists()
+    change(store, "hf_shards", "b1", pl.lit(True), policy="asr 2")
+    assert publish(store, hub).changed
+    third = table()
+    assert third != second
+    assert hub.blobs.path(second).exists(), "new scores alone are no reason to give all commits other ids"
+    take_down(store, "one", "two")
+    publish(store, hub)
+    assert not hub.blobs.path(third).exists(), "the takedown names more than before"
+
+
+def test_dagster_is_told_of_no_title(store: Store) -> None:
+    seal(store, "b1", licenses={"two": None})
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert release_here(instance, Settings(store=str(store.root)), ())[0] is not None
+        (run,) = instance.get_runs()
+        events = "".join(str(event) for event in instance.all_logs(run.run_id))
+    assert "b1-two" in events
+    assert "Episode two" not in events
+
+
+@pytest.mark.release
+def test_a_takedown_before_a_pull_request_is_merged_is_followed(
+    store: Store, hub: DatasetHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for batch in ("b1", "b2"):
+        seal(store, batch, audio_bytes=9_000)
+    options = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
+    target = HubTarget(REPO, endpoint=hub.url, token=TOKEN, commit_files=2)
+    brought = hub_module._PullRequest.bring
+
+    def bring(*arguments: object) -> None:
+        brought(*arguments)  # type: ignore[arg-type]
+        take_down(store, "one")
+
+    monkeypatch.setattr(hub_module._PullRequest, "bring", bring)
+    release(store, target, options)
+    rows = pl.read_parquet(io.BytesIO(hub.files(REPO)["metadata/en/b1.parquet"]))
+    assert set(rows["episode_id"]) == {"b1-two"}
