@@ -1,5 +1,6 @@
 """What starts releases: the job, a schedule, and a sensor that waits until enough is sealed."""
 
+import datetime
 import hashlib
 import json
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from podcast_assets.intake.feeds import subscriptions
 from podcast_assets.partitions import UNFINISHED
 from podcast_assets.resources import ReleaseResource, StoreResource
 from podcast_assets.run_process import process_tags
@@ -16,7 +18,7 @@ from podcast_assets.store import Store
 
 RELEASE = "release_dataset"
 _WATCHED = ("tables/hf_shards", "tables/episode_shards", "takedowns", "rights")
-"""Folders of the store that say what could be released."""
+"""Folders of the store that say what could be released, with the lists of feeds: in them publishers agree or do not."""
 
 
 def release_dataset(settings: Settings) -> UnresolvedAssetJobDefinition:
@@ -67,13 +69,19 @@ def enough_sealed(
         return dg.SkipReason("nothing has changed since it was too little to release")
     if context.instance.get_runs(dg.RunsFilter(job_name=RELEASE, statuses=UNFINISHED), limit=1):
         return dg.SkipReason("a release goes on")
+    from podcast_assets.dataset.hub_history import unpurged
     from podcast_assets.dataset.release import preview
     from podcast_assets.dataset.targets.choose import options_of, target_of
 
     chosen = releases.settings()
-    would = preview(room, target_of(chosen, room), options_of(chosen))
-    if would.anew or would.removed or would.tables or (would.new and would.bytes >= settings.release_bytes):
-        # of one state of the store one release: one that fails is not begun every few minutes
+    target, options = target_of(chosen, room), options_of(chosen)
+    would = preview(room, target, options)
+    left = options.purge_history and target.repo is not None and bool(unpurged(room, target.repo))
+    if would.anew or would.removed or left:
+        # one that fails is begun again, but not every few minutes: what was taken down does not wait for the store to change
+        return dg.RunRequest(run_key=f"release:{seen}:{_hour()}", tags=run_tags("release", settings))
+    if would.tables or (would.new and would.bytes >= settings.release_bytes):
+        # of one state of the store one release
         return dg.RunRequest(run_key=f"release:{seen}", tags=run_tags("release", settings))
     context.update_cursor(seen)
     return dg.SkipReason(f"{would.bytes:,} of {settings.release_bytes:,} bytes are sealed and not released")
@@ -82,7 +90,12 @@ def enough_sealed(
 def signature(store: Store, releases: ReleaseResource) -> str:
     """Another one whenever what could be released may be something else."""
     files = sorted((e.key, e.bytes, e.modified) for folder in _WATCHED for e in store.list(folder))
-    return hashlib.sha256(json.dumps([files, releases.model_dump(mode="json")], default=str).encode()).hexdigest()[:32]
+    state = [files, subscriptions.signature(store), releases.model_dump(mode="json")]
+    return hashlib.sha256(json.dumps(state, default=str).encode()).hexdigest()[:32]
+
+
+def _hour() -> str:
+    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H}"
 
 
 def release_here(

@@ -5,12 +5,17 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from podcast_assets.dataset.release import release
+from podcast_assets.dataset.targets.choose import options_of, target_of
+from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.definitions import build_definitions
+from podcast_assets.errors import Misconfigured
 from podcast_assets.release_job import RELEASE, enough_sealed, release_here
 from podcast_assets.resources import ReleaseResource, StoreResource
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
-from podcast_assets_tests.dataset.sealed_store import seal
+from podcast_assets_tests.dataset.sealed_store import seal, take_down
+from podcast_assets_tests.hub_datasets import TOKEN, running_dataset_hub
 
 
 @pytest.fixture
@@ -18,14 +23,14 @@ def store(tmp_path: Path) -> Store:
     return Store.at(tmp_path / "store")
 
 
-def settings(store: Store) -> Settings:
-    return Settings(store=str(store.root))
+def settings(store: Store, **more: str) -> Settings:
+    return Settings(store=str(store.root), **more)  # type: ignore[arg-type]
 
 
 def tick(
-    instance: dg.DagsterInstance, store: Store, cursor: str | None = None
+    instance: dg.DagsterInstance, store: Store, cursor: str | None = None, **more: str
 ) -> tuple[dg.RunRequest | dg.SkipReason, str | None]:
-    resources = {"store": StoreResource(root=str(store.root)), "releases": ReleaseResource.of(settings(store))}
+    resources = {"store": StoreResource(root=str(store.root)), "releases": ReleaseResource.of(settings(store, **more))}
     with dg.build_sensor_context(instance, cursor=cursor, resources=resources) as context:
         found = enough_sealed(context)
         assert isinstance(found, (dg.RunRequest, dg.SkipReason))
@@ -57,7 +62,51 @@ def test_the_sensor_does_not_wait_where_something_has_to_go(store: Store, monkey
         seal(store, "b1")
         assert release_here(instance, settings(store), ())[0] is not None
         seal(store, "b1", licenses={"one": None})
-        assert isinstance(tick(instance, store)[0], dg.RunRequest)
+        found, cursor = tick(instance, store)
+        assert isinstance(found, dg.RunRequest)
+        again, _ = tick(instance, store, cursor)
+        assert isinstance(again, dg.RunRequest) and again.run_key == found.run_key, "not every few minutes"
+        monkeypatch.setattr("podcast_assets.release_job._hour", lambda: "an hour later")
+        again, _ = tick(instance, store, cursor)
+        assert isinstance(again, dg.RunRequest) and again.run_key != found.run_key, "it may have failed"
+
+
+@pytest.mark.release
+def test_the_sensor_does_not_rest_until_the_history_is_purged(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PODCAST_RELEASE_BYTES", "1000000000")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    repo = "tester/talk"
+    with dg.DagsterInstance.ephemeral() as instance, running_dataset_hub(tmp_path / "hub") as hub:
+        target, options = HubTarget(repo, endpoint=hub.url, token=TOKEN), options_of(settings(store))
+        monkeypatch.setattr(
+            "podcast_assets.dataset.targets.choose.target_of",
+            lambda chosen, room: target if chosen.hub_repo else target_of(chosen, room),
+        )
+        seal(store, "b1")
+        release(store, target, options)
+        assert isinstance(tick(instance, store, hub_repo=repo)[0], dg.SkipReason)
+        take_down(store, "b1", "one")
+        hub.fault("POST", "/lfs-files/batch", 403)
+        with pytest.raises(Misconfigured, match="still in its history"):
+            release(store, target, options)
+        assert isinstance(tick(instance, store, hub_repo=repo)[0], dg.RunRequest)
+        assert isinstance(tick(instance, store)[0], dg.SkipReason), "not for another place"
+        release(store, target, options)
+        assert isinstance(tick(instance, store, hub_repo=repo)[0], dg.SkipReason)
+
+
+def test_the_sensor_looks_again_when_a_list_of_feeds_changes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODCAST_RELEASE_BYTES", "1000000000")
+    with dg.DagsterInstance.ephemeral() as instance:
+        seal(store, "b1")
+        _, cursor = tick(instance, store)
+        found, _ = tick(instance, store, cursor)
+        assert "nothing has changed" in str(getattr(found, "skip_message", ""))
+        store.write("feeds/feeds.csv", b"url\nhttps://example.org/feed.xml\n")
+        found, _ = tick(instance, store, cursor)
+        assert "of 1,000,000,000 bytes" in str(getattr(found, "skip_message", ""))
 
 
 def test_without_a_threshold_it_never_releases(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

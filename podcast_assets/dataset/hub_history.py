@@ -97,6 +97,11 @@ def note_superseded(store: Store, repo: str, objects: Iterable[str]) -> None:
         store.write(f"{_folder(repo)}/{sha256}", b"")
 
 
+def unpurged(store: Store, repo: str) -> set[str]:
+    """SHA-256 of objects that were written down, and are not known to be gone from the history of a repository."""
+    return {name for name in store.names(_folder(repo)) if not name.startswith(".")}
+
+
 def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
     """Delete what was written down from all commits of a repository, and strike off what is gone.
 
@@ -110,7 +115,7 @@ def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
     Raises:
         HfHubHTTPError: the Hub refuses it; what is left is tried again by the next call.
     """
-    waiting = {name for name in store.names(_folder(repo)) if not name.startswith(".")}
+    waiting = unpurged(store, repo)
     if not waiting:
         return HistoryPurged(0, 0)
     head = {

@@ -28,7 +28,7 @@ class Double:
     history: list[str]
     deletions: list[dict[str, Any]] = field(default_factory=list)
     refuse: int = 0
-    """So many deletions are answered with 503."""
+    """So many deletions are answered with 403."""
     page: int = 1
     url: str = ""
 

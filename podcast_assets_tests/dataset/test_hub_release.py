@@ -354,6 +354,22 @@ def test_what_is_taken_down_goes_from_the_history_too(store: Store, hub: Dataset
     assert hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
 
 
+def test_what_is_taken_down_during_a_release_is_not_in_it(store: Store, hub: DatasetHub) -> None:
+    seal(store, "b1")
+    ours = target(hub)
+    first = ours.api.preupload_lfs_files
+
+    def in_between(*args: object, **how: object) -> None:
+        first(*args, **how)  # type: ignore[arg-type]
+        take_down(store, "b1", "one")
+
+    ours.api.preupload_lfs_files = in_between  # type: ignore[method-assign]
+    release(store, ours, OPTIONS)
+    assert len(hub.commits(REPO)) == 1
+    assert_whole(hub.files(REPO), 3)
+    assert not any("b1-one" in key for key in keys(hub.files(REPO)))
+
+
 @pytest.mark.parametrize("left", [1, 0])
 def test_a_purge_that_is_not_answered_is_made_up_for_at_once(store: Store, hub: DatasetHub, left: int) -> None:
     """Also where nothing is left in the dataset."""

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from podcast_assets.dataset.published import read_list
 from podcast_assets.dataset.release import Released, release
+from podcast_assets.dataset.targets.bucket import BucketTarget
 from podcast_assets.dataset.targets.choose import options_of
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.settings import Settings
@@ -144,16 +145,19 @@ def test_killed_while(hub: DatasetHub, tmp_path: Path, point: str) -> None:
 
 
 @pytest.mark.parametrize("applied", [False, True])
-def test_killed_in_the_merge_of_a_large_release(hub: DatasetHub, tmp_path: Path, applied: bool) -> None:
+@pytest.mark.parametrize("step", ["a portion", "the merge"])
+def test_killed_in_a_pull_request(hub: DatasetHub, tmp_path: Path, step: str, applied: bool) -> None:
     ours = publisher(hub, tmp_path / "ours", shard_bytes=20_000)
     for number in range(60):
         seal(ours.store, f"b{number:02d}")
-    fault = hub.fault("POST", "/merge", applied=applied, hold=True)
+    merge = step == "the merge"
+    text, passed = ("/merge", 0) if merge else ("/commit/refs/pr/1", 1)
+    fault = hub.fault("POST", text, passed=passed, applied=applied, hold=True)
     process = ours.start()
     assert fault.reached.wait(PATIENCE)
     process.kill()
     process.communicate()
-    assert len(samples(hub.files(REPO))) == (360 if applied else 0)
+    assert len(samples(hub.files(REPO))) == (360 if applied and merge else 0)
     ours.release()
     assert len(hub.commits(REPO)) == 1 and len(hub.repos[REPO].pull_requests) == 1
     assert hub.repos[REPO].tags == {"r0001": hub.repos[REPO].refs["main"]}
@@ -257,10 +261,9 @@ def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
     places = [Place(tmp_path / name) for name in ("one", "other")]
     for place in places:
         place.folder.mkdir()
-        rows = seal(place.store, place.folder.name)
-    for place in places:
+        seal(place.store, place.folder.name)
         seal(place.store, f"{place.folder.name}2")
-    sealed = Path(str(places[0].store.path(f"sealed/one2/{rows['shard'][0]}")))
+    sealed = Path(str(places[0].store.path("sealed/one2/v1/data/en/train/audio_000000.tar")))
     data = sealed.read_bytes()
     sealed.unlink()
     os.mkfifo(sealed)
@@ -282,6 +285,8 @@ def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
         for line in second.stderr:
             if "waiting for another release" in line:
                 break
+        sealed.unlink()
+        sealed.write_bytes(data)
         pipe.write(data)
     for process in (first, second):
         _, told = process.communicate(timeout=PATIENCE)
@@ -289,6 +294,61 @@ def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
     found = samples(there(folder))
     assert len(found) == 24 and {key.split("-")[0] for key in found} == {"one", "one2", "other", "other2"}
     assert hidden(folder.parent) == []
+
+
+class _PulledOut(BaseException):
+    """The plug."""
+
+
+@dataclass(frozen=True)
+class _Dying(Store):
+    """A store that does so many writes, and no more."""
+
+    left: list[int] = field(default_factory=list)
+
+    def _spend(self) -> None:
+        if not self.left:
+            raise _PulledOut
+        self.left.pop()
+
+    def write(self, key: str, data: bytes) -> None:
+        self._spend()
+        super().write(key, data)
+
+    def upload(self, source: Path, key: str) -> None:
+        self._spend()
+        super().upload(source, key)
+
+    def remove(self, key: str) -> None:
+        self._spend()
+        super().remove(key)
+
+
+@pytest.mark.store
+def test_broken_off_at_any_write_to_a_bucket(tmp_path: Path, bucket: str) -> None:
+    """The last samples are taken down: wherever it ends, the next release takes all of them away."""
+    store, options = Store.at(tmp_path / "store"), options_of(Settings())
+    seal(store, "b1")
+    first = Store.at(f"{bucket}/first")
+    release(store, BucketTarget(first), options)
+    before = {e.key: first.read(e.key) for e in first.list("")}
+    assert len(samples(before)) == 6
+    take_down(store, "b1", "one", "two")
+    writes = 0
+    for writes in range(50):
+        place = Store.at(f"{bucket}/{writes}")
+        for key, data in before.items():
+            place.write(key, data)
+        try:
+            release(store, BucketTarget(_Dying(place.root, [0] * writes)), options)
+        except _PulledOut:
+            release(store, BucketTarget(place), options)
+            left = {e.key: place.read(e.key) for e in place.list("")}
+            assert samples(left) == [] and not any(b"b1-one" in d for d in left.values()), f"{writes} writes"
+            assert not any(p.startswith(("metadata/", "episodes/")) for p in left), f"{writes} writes"
+        else:
+            break
+    assert writes > 5
 
 
 def test_killed_after_a_folder_was_swapped(place: Place) -> None:
