@@ -9,21 +9,25 @@ import polars as pl
 import pytest
 
 from podcast_assets.dataset.assemble import DamagedShard, assemble
-from podcast_assets.dataset.selection import indexed, sealed_parts, select, wanted_parts
+from podcast_assets.dataset.selection import Publish, indexed, sealed_parts, select, wanted_parts
 from podcast_assets.store import Store
 from podcast_assets_tests.dataset.sealed_store import seal
 
-EPISODES = ("b-one", "b-two")
 
-
-def rows(store: Store, cleared: dict[str, bool], publish: str = "all") -> pl.DataFrame:
+def rows(store: Store, cleared: dict[str, bool], publish: Publish = "all") -> pl.DataFrame:
     written = seal(store, "b")
     clearance = pl.DataFrame(
-        [("b", e, cleared[e], None if cleared[e] else "no licence") for e in EPISODES],
-        schema={"batch": pl.String, "episode_id": pl.String, "cleared": pl.Boolean, "reason": pl.String},
+        [("b", e, yes, None if yes else "no licence", "CC-BY-4.0") for e, yes in cleared.items()],
+        schema={
+            "batch": pl.String,
+            "episode_id": pl.String,
+            "cleared": pl.Boolean,
+            "reason": pl.String,
+            "license": pl.String,
+        },
         orient="row",
     )
-    return select(indexed(written, "b"), clearance, publish)  # type: ignore[arg-type]
+    return select(indexed(written, "b"), clearance, publish)
 
 
 def members(data: bytes) -> list[tuple[str, bytes]]:
@@ -75,20 +79,14 @@ def test_the_digest_is_of_what_is_selected_and_not_of_the_version(store: Store) 
 
 
 def test_only_what_the_policy_keeps(store: Store) -> None:
-    written = seal(store, "b")
-    clearance = pl.DataFrame({"batch": ["b"] * 2, "episode_id": EPISODES, "cleared": [True] * 2, "reason": [None] * 2})
-    found = select(indexed(written, "b"), clearance, "kept")
+    found = rows(store, {"b-one": True, "b-two": True}, "kept")
     assert found.filter("selected")["segment_index"].unique().sort().to_list() == [0, 2]
     (part,) = sealed_parts(found).values()
     assert len(part.ranges) == 3, "the last of one episode and the first of the next are one range"
 
 
 def test_an_episode_of_which_no_rights_are_known_is_not_released(store: Store) -> None:
-    written = seal(store, "b")
-    nobody = pl.DataFrame(
-        schema={"batch": pl.String, "episode_id": pl.String, "cleared": pl.Boolean, "reason": pl.String}
-    )
-    assert not select(indexed(written, "b"), nobody, "all")["selected"].any()
+    assert not rows(store, {})["selected"].any()
 
 
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "gone"])

@@ -220,9 +220,33 @@ def hidden(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
-def test_killed_while_a_folder_is_released(place: Place) -> None:
-    """A pipe in place of a sealed shard holds the process where one shard is made and the next is begun."""
+HELD = """
+import os, sys
+from podcast_assets.dataset import release
+assemble, pipe, batch = release.assemble, sys.argv[1], sys.argv[2]
+def held(store, parts, out):
+    if any(p.batch == batch for p in parts):
+        open(pipe).read()
+    return assemble(store, parts, out)
+release.assemble = held
+from podcast_assets.cli import main
+main(["release"])
+"""
 
+
+def start_held(place: Place, pipe: Path, batch: str, **settings: str) -> subprocess.Popen[str]:
+    """A release that waits before it makes the shard of a batch: until a pipe is opened to write, and closed."""
+    os.mkfifo(pipe)
+    return subprocess.Popen(
+        [sys.executable, "-c", HELD, str(pipe), batch],
+        cwd=place.folder,
+        env=place.environment(**settings),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_killed_while_a_folder_is_released(place: Place) -> None:
     def files() -> dict[str, bytes]:
         return there(place.folder / "store" / "dataset")
 
@@ -231,31 +255,21 @@ def test_killed_while_a_folder_is_released(place: Place) -> None:
     assert place.command("release", **small).returncode == 0
     before = files()
     seal(place.store, "b2")
-    rows = seal(place.store, "b3")
-    sealed = Path(str(place.store.path(f"sealed/b3/{rows['shard'][0]}")))
-    data = sealed.read_bytes()
-    sealed.unlink()
-    os.mkfifo(sealed)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "podcast_assets.cli", "release"],
-        cwd=place.folder,
-        env=place.environment(**small),
-        stderr=subprocess.DEVNULL,
-    )
-    with sealed.open("wb"):  # opens when the process does
+    seal(place.store, "b3")
+    pipe = place.folder / "pipe"
+    process = start_held(place, pipe, "b3", **small)
+    with pipe.open("w"):  # opens when the process does
         assert list((place.folder / "store" / ".dataset.next").rglob("audio_000001.tar"))
         process.kill()
-        process.wait()
+        process.communicate()
     assert files() == before
-    sealed.unlink()
-    sealed.write_bytes(data)
     assert place.command("release", **small).returncode == 0
     assert len(samples(files())) == 18
     assert hidden(place.folder / "store") == []
 
 
 def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
-    """The first is held by a pipe in place of a sealed shard until the other waits for it."""
+    """The first is held until the other waits for it."""
     folder = tmp_path / "published" / "talk"
     how = {"PODCAST_RELEASE_FOLDER": str(folder), "PODCAST_SHARD_BYTES": "20000"}
     places = [Place(tmp_path / name) for name in ("one", "other")]
@@ -263,31 +277,20 @@ def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
         place.folder.mkdir()
         seal(place.store, place.folder.name)
         seal(place.store, f"{place.folder.name}2")
-    sealed = Path(str(places[0].store.path("sealed/one2/v1/data/en/train/audio_000000.tar")))
-    data = sealed.read_bytes()
-    sealed.unlink()
-    os.mkfifo(sealed)
-
-    def start(place: Place) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    pipe = tmp_path / "pipe"
+    first = start_held(places[0], pipe, "one2", **how)
+    with pipe.open("w"):  # opens when the process does
+        second = subprocess.Popen(
             [sys.executable, "-m", "podcast_assets.cli", "release"],
-            cwd=place.folder,
-            env=place.environment(**how),
-            stdout=subprocess.DEVNULL,
+            cwd=places[1].folder,
+            env=places[1].environment(**how),
             stderr=subprocess.PIPE,
             text=True,
         )
-
-    first = start(places[0])
-    with sealed.open("wb") as pipe:  # opens when the process does
-        second = start(places[1])
         assert second.stderr is not None
         for line in second.stderr:
             if "waiting for another release" in line:
                 break
-        sealed.unlink()
-        sealed.write_bytes(data)
-        pipe.write(data)
     for process in (first, second):
         _, told = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, told
