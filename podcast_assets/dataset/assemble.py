@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from podcast_assets.dataset.passed import pass_on
 from podcast_assets.dataset.selection import SealedPart
 from podcast_assets.dataset.ustar import END
 from podcast_assets.errors import BadInput
-from podcast_assets.store import BLOCK, Store
+from podcast_assets.store import Store
 
 
 class DamagedShard(BadInput):
@@ -60,9 +61,9 @@ def _copy(store: Store, part: SealedPart, out: _Hashed, *, everything: bool) -> 
         with store.local_copy(part.key) as path, path.open("rb") as file:
             position = 0
             for start, stop in () if everything else part.ranges:
-                _read(file, start - position, proof, None)
-                position = start + _read(file, stop - start, proof, out)
-            size = position + _read(file, None, proof, out if everything else None)
+                pass_on(file, start - position, proof, None)
+                position = start + pass_on(file, stop - start, proof, out)
+            size = position + pass_on(file, None, proof, out if everything else None)
     except FileNotFoundError:
         raise DamagedShard(f"{_named(part)} is gone: {_REMEDY}") from None
     if proof.hexdigest() != part.sha256:
@@ -77,14 +78,3 @@ _REMEDY = "materialize hf_shards of this batch again, then release again"
 
 def _named(part: SealedPart) -> str:
     return f"batch {part.batch}: sealed shard {part.shard}"
-
-
-def _read(file: BinaryIO, size: int | None, proof: "hashlib._Hash", out: _Hashed | None) -> int:
-    """Pass so many bytes (None: all that are left) on to the hash, and to the output if there is one; gives how many there were."""
-    done = 0
-    while block := file.read(BLOCK if size is None else min(BLOCK, size - done)):
-        proof.update(block)
-        if out is not None:
-            out.write(block)
-        done += len(block)
-    return done

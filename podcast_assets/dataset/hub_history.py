@@ -16,6 +16,7 @@ import polars as pl
 
 from podcast_assets.dataset.published import PublishedShard
 from podcast_assets.dataset.takedown_records import FOLDER, NAMES
+from podcast_assets.dataset.targets.protocol import Found
 from podcast_assets.fingerprint import fingerprint
 from podcast_assets.store import Store
 
@@ -68,21 +69,21 @@ def note_followed(store: Store, repo: str, takedowns: pl.DataFrame) -> None:
 
 
 def superseded(
-    before: Iterable[PublishedShard], head: Mapping[str, str | None], after: Mapping[str, str], batches: Iterable[str]
+    before: Iterable[PublishedShard], head: Mapping[str, Found], after: Mapping[str, str], batches: Iterable[str]
 ) -> set[str]:
-    """SHA-256 of published files of some batches that a release replaces or removes; pure.
+    """SHA-256 of a commit's files of some batches that a release does not have; pure. Those that are not in LFS have none.
 
     Args:
-        before: the shards that are published.
-        head: path → SHA-256 of every file that is published, None where it is not in LFS.
+        before: the shards of the commit.
+        head: path → every file of it.
         after: path → SHA-256 of every file of the release.
         batches: of `batches_to_purge`.
     """
     ours = set(batches)
     shards = {shard.path for shard in before if ours & {part.batch for part in shard.parts}}
     tables = {path for path in head if path.split("/", 1)[0] in _TABLES and PurePosixPath(path).stem in ours}
-    kept = set(after.values())
-    return {sha for path in shards | tables if (sha := head.get(path)) and after.get(path) != sha and sha not in kept}
+    found = {head[path].sha256 for path in shards | tables if path in head}
+    return {sha256 for sha256 in found if sha256} - set(after.values())
 
 
 def note_superseded(store: Store, repo: str, objects: Iterable[str]) -> None:

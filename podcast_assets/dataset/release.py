@@ -327,12 +327,17 @@ class _Release:
 
     def _note_superseded(self, shards: Iterable[PublishedShard], small: Mapping[str, bytes]) -> None:
         """Before the commit write down what must go from the history after it."""
-        if self.target.repo and self.options.purge_history:
-            after = {s.path: s.sha256 for s in shards} | {p: hashlib.sha256(d).hexdigest() for p, d in small.items()}
-            head = {path: found.sha256 for path, found in self.head.files.items()}
-            batches = batches_to_purge(self.store, self.target.repo, self.held.judged.takedowns)
-            gone = superseded(self.before, head, after, batches)
-            note_superseded(self.store, self.target.repo, gone)
+        if not (self.target.repo and self.options.purge_history):
+            return
+        batches = batches_to_purge(self.store, self.target.repo, self.held.judged.takedowns)
+        if not batches:
+            return
+        after = {s.path: s.sha256 for s in shards} | {p: hashlib.sha256(d).hexdigest() for p, d in small.items()}
+        gone = superseded(self.before, self.head.files, after, batches)
+        for earlier in self.target.history(self.head):
+            listed = read_list(self.target.read(earlier, LIST)) if LIST in earlier.files else []
+            gone |= superseded(listed, earlier.files, after, batches)
+        note_superseded(self.store, self.target.repo, gone)
 
     def _ended(self, told: Released, revision: str) -> Released:
         """What is published has a tag, whatever becomes of the history."""

@@ -14,9 +14,10 @@ from typing import BinaryIO
 
 import polars as pl
 
+from podcast_assets.dataset.passed import pass_on
 from podcast_assets.dataset.ustar import END, BrokenTar, Member, walk
 from podcast_assets.fingerprint import fingerprint
-from podcast_assets.store import BLOCK, Store
+from podcast_assets.store import Store
 
 SEALED = "sealed"
 _ORDER = "row_of_the_table"
@@ -77,7 +78,7 @@ def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFr
         members = list(walk(source))
         digest = hashlib.sha256()
         source.seek(0)
-        _pass(source, None, digest, None)
+        pass_on(source, None, digest, None)
         if digest.hexdigest() != kept["shard_sha256"][0]:
             raise BrokenTar(f"{shard}: its bytes are not those that were sealed")
         with store.writing(f"{SEALED}/{batch}/{place}") as target:
@@ -100,22 +101,11 @@ def _copied(source: BinaryIO, target: BinaryIO, members: list[Member]) -> tuple[
         for member in (note, audio):
             begins.append(position + member.data_offset - member.header_offset)
             source.seek(member.header_offset)
-            position += _pass(source, member.end - member.header_offset, digest, target)
+            position += pass_on(source, member.end - member.header_offset, digest, target)
         offsets[_key(note)] = (begins[0], begins[1])
     digest.update(END)
     target.write(END)
     return digest.hexdigest(), offsets
-
-
-def _pass(source: BinaryIO, size: int | None, digest: "hashlib._Hash", target: BinaryIO | None) -> int:
-    """Read so many bytes (None: all that are left), hash and write them; gives how many."""
-    done = 0
-    while block := source.read(BLOCK if size is None else min(BLOCK, size - done)):
-        digest.update(block)
-        if target is not None:
-            target.write(block)
-        done += len(block)
-    return done
 
 
 def _key(member: Member) -> str:

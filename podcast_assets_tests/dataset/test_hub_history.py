@@ -14,6 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from podcast_assets.dataset.hub_history import note_superseded, purge_history, superseded
 from podcast_assets.dataset.published import Part, PublishedShard
+from podcast_assets.dataset.targets.protocol import Found
 from podcast_assets.store import Store
 
 REPO = "me/speech"
@@ -133,7 +134,7 @@ def test_files_of_the_batch_that_a_release_replaces_are_superseded() -> None:
         return PublishedShard(path, "s", 1, 1, 1.0, "en", "train", "segments", parts)
 
     before = [shard("data/en/train/audio_000000.tar", "x", "y"), shard("data/en/train/audio_000001.tar", "z")]
-    head: dict[str, str | None] = {
+    hashes: dict[str, str | None] = {
         "data/en/train/audio_000000.tar": "1",
         "data/en/train/audio_000001.tar": "2",
         "metadata/en/x.parquet": "3",
@@ -141,6 +142,7 @@ def test_files_of_the_batch_that_a_release_replaces_are_superseded() -> None:
         "episodes/x.parquet": None,
         "README.md": None,
     }
+    head = {path: Found(1, sha256) for path, sha256 in hashes.items()}
     after = {
         "data/en/train/audio_000000.tar": "9",
         "data/en/train/audio_000001.tar": "8",
@@ -148,5 +150,5 @@ def test_files_of_the_batch_that_a_release_replaces_are_superseded() -> None:
         "metadata/en/y.parquet": "6",
     }
     assert superseded(before, head, after, ["x"]) == {"1", "3"}
-    assert superseded(before, head, {p: s for p, s in head.items() if s}, ["x"]) == set()
+    assert superseded(before, head, {p: s for p, s in hashes.items() if s}, ["x"]) == set()
     assert superseded(before, head, {}, ["z"]) == {"2"}

@@ -12,7 +12,7 @@ import pytest
 
 from podcast_assets.dataset.release import Options, Released, release
 from podcast_assets.dataset.takedown_records import new_record, write_record
-from podcast_assets.dataset.targets import hub as hub_module
+from podcast_assets.dataset.targets import hub_pull
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.release_job import release_here
 from podcast_assets.settings import Settings
@@ -69,6 +69,28 @@ def test_only_the_first_release_after_a_takedown_rewrites_the_history(store: Sto
     assert not hub.blobs.path(third).exists(), "the takedown names more than before"
 
 
+@pytest.mark.release
+def test_a_takedown_goes_through_all_that_was_ever_published(store: Store, hub: DatasetHub) -> None:
+    def of_b1() -> set[str]:
+        files = hub.files(REPO).items()
+        return {hashlib.sha256(d).hexdigest() for p, d in files if "/b1." in p or p.endswith("audio_000000.tar")}
+
+    for batch in ("b1", "b2"):
+        seal(store, batch, ["one", "two", "three"])
+    publish(store, hub)
+    ever = of_b1()
+    other = hashlib.sha256(hub.files(REPO)["metadata/en/b2.parquet"]).hexdigest()
+    for policy in ("asr 2", "asr 3"):
+        for batch in ("b1", "b2"):
+            change(store, "hf_shards", batch, pl.lit(True), policy=policy)
+        publish(store, hub)
+        ever |= of_b1()
+    take_down(store, "one")
+    publish(store, hub)
+    assert len(ever) > 4 and [sha for sha in ever - of_b1() if hub.blobs.path(sha).exists()] == []
+    assert hub.blobs.path(other).exists(), "of another batch"
+
+
 def test_dagster_is_told_of_no_title(store: Store) -> None:
     seal(store, "b1", licenses={"two": None})
     with dg.DagsterInstance.ephemeral() as instance:
@@ -87,13 +109,13 @@ def test_a_takedown_before_a_pull_request_is_merged_is_followed(
         seal(store, batch, audio_bytes=9_000)
     options = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
     target = HubTarget(REPO, endpoint=hub.url, token=TOKEN, commit_files=2)
-    brought = hub_module._PullRequest.bring
+    brought = hub_pull.PullRequest.bring
 
     def bring(*arguments: object) -> None:
         brought(*arguments)  # type: ignore[arg-type]
         take_down(store, "one")
 
-    monkeypatch.setattr(hub_module._PullRequest, "bring", bring)
+    monkeypatch.setattr(hub_pull.PullRequest, "bring", bring)
     release(store, target, options)
     rows = pl.read_parquet(io.BytesIO(hub.files(REPO)["metadata/en/b1.parquet"]))
     assert set(rows["episode_id"]) == {"b1-two"}

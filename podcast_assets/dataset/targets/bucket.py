@@ -9,7 +9,7 @@ told in most cases, and may mix their files in the others.
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podcast_assets.dataset.published import FOLDERS, LIST
@@ -48,6 +48,10 @@ class BucketTarget:
             raise Misconfigured(f"{self.where} holds something that is no dataset: name another prefix")
         listed = files.get(LIST)
         return Head(listed.sha256 if listed else None, files)
+
+    def history(self, head: Head) -> Iterable[Head]:
+        """A bucket has none."""
+        return ()
 
     def read(self, head: Head, path: str) -> bytes:
         """A file."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podcast_assets.dataset.published import LIST
@@ -61,6 +61,10 @@ class FolderTarget:
                 f"{self.folder} holds something that is no dataset: name an empty folder, or one that is not there"
             )
         return {p.relative_to(self.folder).as_posix(): _found(p) for p in sorted(self.folder.rglob("*")) if p.is_file()}
+
+    def history(self, head: Head) -> Iterable[Head]:
+        """A folder has none."""
+        return ()
 
     def read(self, head: Head, path: str) -> bytes:
         """A file of the folder.

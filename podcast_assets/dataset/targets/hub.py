@@ -9,11 +9,10 @@ import copy
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, NoReturn
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -27,6 +26,7 @@ from huggingface_hub.utils import disable_progress_bars
 
 from podcast_assets.dataset.hub_history import purge_history
 from podcast_assets.dataset.targets.hub_calls import ask, hide_signatures, told
+from podcast_assets.dataset.targets.hub_pull import KIND, Operation, Planned, PullRequest, committed
 from podcast_assets.dataset.targets.protocol import Change, Found, Head, Stale
 from podcast_assets.errors import Misconfigured
 from podcast_assets.store import SCRATCH_PREFIX, Store
@@ -35,12 +35,8 @@ log = logging.getLogger(__name__)
 
 COMMIT_FILES = 100
 """Files of a commit; the Hub gives up on larger ones."""
-_KIND = "dataset"
 _MAIN = "main"
 _TAG = re.compile(r"r(\d{4,})")
-_TITLE = "Release onto "
-
-Operation = CommitOperationAdd | CommitOperationDelete
 
 
 class HubTarget:
@@ -100,7 +96,7 @@ class HubTarget:
 
         def look() -> str | None:
             try:
-                return self.api.repo_info(self.name, repo_type=_KIND, revision=_MAIN).sha
+                return self.api.repo_info(self.name, repo_type=KIND, revision=_MAIN).sha
             except RepositoryNotFoundError as error:
                 if error.response.status_code != 404:
                     raise
@@ -112,10 +108,18 @@ class HubTarget:
         """Path → what the Hub says of it."""
 
         def look() -> list[RepoFile]:
-            tree = self.api.list_repo_tree(self.name, recursive=True, revision=revision, repo_type=_KIND)
+            tree = self.api.list_repo_tree(self.name, recursive=True, revision=revision, repo_type=KIND)
             return [entry for entry in tree if isinstance(entry, RepoFile)]
 
         return {e.path: Found(e.size, e.lfs.sha256 if e.lfs else None, e.blob_id) for e in ask(look)}
+
+    def history(self, head: Head) -> Iterator[Head]:
+        """The commits before one."""
+        if head.revision is None:
+            return
+        for commit in ask(lambda: self.api.list_repo_commits(self.name, repo_type=KIND, revision=head.revision)):
+            if commit.commit_id != head.revision:
+                yield Head(commit.commit_id, self.files(commit.commit_id))
 
     def read(self, head: Head, path: str) -> bytes:
         """A file of a commit."""
@@ -124,7 +128,7 @@ class HubTarget:
                 lambda: hf_hub_download(
                     self.name,
                     path,
-                    repo_type=_KIND,
+                    repo_type=KIND,
                     revision=head.revision,
                     cache_dir=folder,
                     endpoint=self.api.endpoint,
@@ -143,9 +147,9 @@ class HubTarget:
             yield _HubChange(self, head, Path(folder))
 
     def _made(self) -> str:
-        ask(lambda: self.api.create_repo(self.name, repo_type=_KIND, private=self.private, exist_ok=True))
+        ask(lambda: self.api.create_repo(self.name, repo_type=KIND, private=self.private, exist_ok=True))
         if self.gated:
-            ask(lambda: self.api.update_repo_settings(self.name, repo_type=_KIND, gated="auto"))
+            ask(lambda: self.api.update_repo_settings(self.name, repo_type=KIND, gated="auto"))
         revision = self.newest()
         if revision is None:
             raise Misconfigured(f"{self.where} was made, and is not shown to us: does HF_TOKEN let its owner read it?")
@@ -162,7 +166,7 @@ class HubTarget:
     def tag(self, revision: str) -> str | None:
         """r0001, r0002, …: of a commit that has one, its own."""
         while True:
-            refs = ask(lambda: self.api.list_repo_refs(self.name, repo_type=_KIND))
+            refs = ask(lambda: self.api.list_repo_refs(self.name, repo_type=KIND))
             tags = {t.name: t.target_commit for t in refs.tags}
             numbers = {name: int(match[1]) for name in tags if (match := _TAG.fullmatch(name))}
             if own := [name for name in numbers if tags[name] == revision]:
@@ -176,7 +180,7 @@ class HubTarget:
 
         def make() -> bool:
             try:
-                self.api.create_tag(self.name, tag=name, revision=revision, repo_type=_KIND)
+                self.api.create_tag(self.name, tag=name, revision=revision, repo_type=KIND)
             except HfHubHTTPError as error:
                 if error.response is None or error.response.status_code != HTTPStatus.CONFLICT:
                     raise
@@ -194,7 +198,7 @@ class _HubChange:
         self.operations: list[Operation] = []
         self.taken: dict[str, str] = {}
         """Path → SHA-256 of files that lie in the pull request already."""
-        self.request = _PullRequest.open_on(target, str(head.revision))
+        self.request = PullRequest.open_on(target, str(head.revision))
 
     @property
     def scratch(self) -> Path:
@@ -220,7 +224,7 @@ class _HubChange:
         """Upload a file. The Hub takes no byte of what it has."""
         operation = CommitOperationAdd(path, str(file))
         operation.upload_info.sha256 = bytes.fromhex(sha256)  # one reading less
-        ask(lambda: self.target.api.preupload_lfs_files(self.target.name, [operation], repo_type=_KIND))
+        ask(lambda: self.target.api.preupload_lfs_files(self.target.name, [operation], repo_type=KIND))
         if operation.path_or_fileobj == str(file):  # so small that it goes into the commit itself
             operation = CommitOperationAdd(path, file.read_bytes())
         else:
@@ -248,156 +252,8 @@ class _HubChange:
         target = self.target
         if len(self.operations) <= target.commit_files and self.request is None:
             sure()
-            return _committed(target, self.operations, message, str(self.head.revision), _MAIN)
-        request = self.request or _PullRequest.begun(target, str(self.head.revision))
-        planned = _Planned(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
+            return committed(target, self.operations, message, str(self.head.revision), _MAIN)
+        request = self.request or PullRequest.begun(target, str(self.head.revision))
+        planned = Planned(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
         request.bring(planned, message)
         return request.merge(planned, message, sure)
-
-
-class _Planned:
-    """The files as they are to be after a release."""
-
-    def __init__(
-        self, before: Mapping[str, Found], operations: Mapping[str, Operation], taken: Mapping[str, str]
-    ) -> None:
-        self.before, self.operations, self.taken = before, operations, taken
-
-    def strangers(self, files: Mapping[str, Found]) -> list[str]:
-        """Files that are neither as before nor as they are to be, or that nobody planned to delete: somebody else's doing."""
-        others = [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
-        return [*others, *(p for p in self.before if p not in files and not self._is_to_go(p))]
-
-    def missing(self, files: Mapping[str, Found]) -> list[Operation]:
-        """What has still to be done."""
-        return [
-            op
-            for path, op in self.operations.items()
-            if (path in files if isinstance(op, CommitOperationDelete) else not self._as_planned(path, files.get(path)))
-        ]
-
-    def _is_to_go(self, path: str) -> bool:
-        return isinstance(self.operations.get(path), CommitOperationDelete)
-
-    def _as_before(self, path: str, found: Found) -> bool:
-        return self.before.get(path) == found
-
-    def _as_planned(self, path: str, found: Found | None) -> bool:
-        operation = self.operations.get(path)
-        if found is None:
-            return False
-        if not isinstance(operation, CommitOperationAdd):
-            return operation is None and self.taken.get(path) == found.sha256 is not None
-        if found.size != operation.upload_info.size:
-            return False
-        if found.sha256 is not None:
-            return found.sha256 == operation.upload_info.sha256.hex()
-        return isinstance(operation.path_or_fileobj, bytes) and found.is_content(operation.path_or_fileobj)
-
-
-class _PullRequest:
-    """A release under way in a pull request. Its title says from which head, so that it is found again after a crash."""
-
-    def __init__(self, target: HubTarget, number: int, base: str) -> None:
-        self.target, self.number, self.base = target, number, base
-        self.ref = f"refs/pr/{number}"
-        self.files = target.files(self.ref)
-
-    @classmethod
-    def open_on(cls, target: HubTarget, base: str) -> "_PullRequest | None":
-        """The one that a release onto this head began. Those onto older heads are closed: they cannot be merged any more.
-
-        Anybody may open one of that title: those of other users are neither taken up nor touched.
-        """
-        found = None
-        for one in ask(lambda: list(target.api.get_repo_discussions(target.name, repo_type=_KIND))):
-            if not one.is_pull_request or one.status not in ("open", "draft") or not one.title.startswith(_TITLE):
-                continue
-            if one.author != target.user():
-                log.warning("%s: pull request %d, of %s, is left alone", target.where, one.num, one.author)
-                continue
-            if one.title == f"{_TITLE}{base}" and found is None:
-                found = cls(target, one.num, base)
-            else:
-                _set_status(target, one.num, "closed")
-        return found
-
-    @classmethod
-    def begun(cls, target: HubTarget, base: str) -> "_PullRequest":
-        """A new one."""
-        title = f"{_TITLE}{base}"
-        about = "Merged by podcast-assets once all of it is here."
-        made = ask(lambda: target.api.create_pull_request(target.name, title=title, description=about, repo_type=_KIND))
-        return cls(target, made.num, base)
-
-    def bring(self, planned: _Planned, message: str) -> None:
-        """Commit what is not in it yet, in portions, each after the one before."""
-        if planned.strangers(self.files):
-            self._give_up("it was begun for another release")
-        missing = planned.missing(self.files)
-        size = self.target.commit_files
-        portions = [missing[i : i + size] for i in range(0, len(missing), size)]
-        head = _head_of(self.target, self.ref)
-        for number, portion in enumerate(portions, start=1):
-            title = f"{message} ({number} of {len(portions)})"
-            head = _committed(self.target, portion, title, head, self.ref)
-            log.info(
-                "%s: %d of %d portions are in pull request %d", self.target.where, number, len(portions), self.number
-            )
-
-    def merge(self, planned: _Planned, message: str, sure: Callable[[], None]) -> str:
-        """Publish it, if all of the release and nothing else is in it, and the head has not moved."""
-        files = self.target.files(self.ref)
-        if planned.strangers(files) or planned.missing(files):
-            self._give_up("somebody else has written to it")
-        if self.target.newest() != self.base:
-            self._give_up("somebody else has published meanwhile")
-        sure()
-        _set_status(self.target, self.number, "open")
-        try:
-            with told():  # not twice: whether it was applied shows at the next look
-                self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=_KIND)
-        except (Misconfigured, HfHubHTTPError) as refused:
-            if _status(self.target, self.number) == "open":
-                raise
-            raise Stale(f"pull request {self.number} was closed meanwhile", wait=0.5) from refused
-        revision = self.target.newest()
-        if revision is None or revision == self.base:
-            raise Stale(f"pull request {self.number} was merged, and does not show yet")
-        # a merge cannot carry what it expects: what came into it in between shows only now
-        files = self.target.files(revision)
-        if planned.strangers(files) or planned.missing(files):
-            raise Stale(f"pull request {self.number} was merged, and not as it was brought", wait=0.5)
-        return revision
-
-    def _give_up(self, why: str) -> NoReturn:
-        _set_status(self.target, self.number, "closed")
-        raise Stale(f"pull request {self.number}: {why}", wait=0.5)
-
-
-def _committed(target: HubTarget, operations: Sequence[Operation], message: str, parent: str, revision: str) -> str:
-    with told():
-        return target.api.create_commit(
-            target.name,
-            operations,
-            commit_message=message,
-            repo_type=_KIND,
-            revision=revision,
-            parent_commit=parent,
-        ).oid
-
-
-def _head_of(target: HubTarget, ref: str) -> str:
-    found = ask(lambda: target.api.repo_info(target.name, repo_type=_KIND, revision=ref)).sha
-    if found is None:
-        raise Stale(f"{ref} has no commit")
-    return found
-
-
-def _set_status(target: HubTarget, number: int, status: Literal["open", "closed"]) -> None:
-    if _status(target, number) not in (status, "merged"):
-        ask(lambda: target.api.change_discussion_status(target.name, number, status, repo_type=_KIND))
-
-
-def _status(target: HubTarget, number: int) -> str:
-    return ask(lambda: target.api.get_discussion_details(target.name, number, repo_type=_KIND)).status

@@ -1,7 +1,7 @@
 """What a release asks of the place that it publishes to."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +105,10 @@ class Target(Protocol):
 
     def head(self) -> Head:
         """What is published now; nothing is made where there is no dataset yet."""
+        ...
+
+    def history(self, head: Head) -> Iterable[Head]:
+        """What was published before, the newest first; nothing where a place remembers none."""
         ...
 
     def read(self, head: Head, path: str) -> bytes:
