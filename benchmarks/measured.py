@@ -12,16 +12,19 @@ def cpu() -> float:
     return sum(sum(resource.getrusage(w)[:2]) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def compare(candidates: Mapping[str, Callable[[], object]], rounds: int, amount: float, unit: str) -> None:
-    """Print a table. Each candidate is called once before it is measured.
+def compare(
+    candidates: Mapping[str, Callable[[], object]], rounds: int, amount: float, unit: str, *, warm: bool = True
+) -> None:
+    """Print a table.
 
     Args:
         candidates: name → work; the first is the peer.
         rounds: how often each is called.
         amount: what each call works on.
         unit: of the amount.
+        warm: whether each is called once before it is measured.
     """
-    for work in candidates.values():
+    for work in candidates.values() if warm else ():
         work()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
     for _ in range(rounds):

@@ -1,7 +1,7 @@
 """Cutting and encoding segments: pydub, one ffmpeg per segment, and ours. CPU and wall time of the same segments.
 
     python -m benchmarks.packaging [--rounds 3] [--codecs flac,opus,mp3] [--episodes 2] [--minutes 10] [--segments 160]
-    python -m benchmarks.packaging --rounds 3 --episodes 8 --minutes 60 --segments 5000        # an hour and more
+    python -m benchmarks.packaging --rounds 1 --codecs flac --episodes 8 --minutes 60 --segments 5000 --cold        # half an hour
 
 Episodes are MP3s of 44.1 kHz stereo, 128 kbit/s, made from the sample batch; segments of 1 to 12 s, cut to mono at 24 kHz. Each in
 turn, on one thread; ffmpeg's and pydub's children count. pydub decodes an episode once and starts an ffmpeg per segment to encode;
@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--segments", type=int, default=160)
+    parser.add_argument("--cold", action="store_true", help="not once before it is measured, where one round is long")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as top:
         episodes = make_episodes(Path(top), arguments.episodes, arguments.minutes, arguments.segments)
@@ -154,7 +155,13 @@ def main() -> None:
         check(episodes, scratch)
         for codec in arguments.codecs.split(","):
             print(f"\n{codec}: {count} segments of {len(episodes)} episodes of {arguments.minutes:g} minutes")
-            compare({name: afresh(way, codec) for name, way in WAYS.items()}, arguments.rounds, count, "segments")
+            compare(
+                {name: afresh(way, codec) for name, way in WAYS.items()},
+                arguments.rounds,
+                count,
+                "segments",
+                warm=not arguments.cold,
+            )
 
 
 if __name__ == "__main__":

@@ -81,8 +81,8 @@ def _show(told: dict[str, Any], *, dry_run: bool) -> None:
     if not told["changed"]:
         say("nothing is to be released" if dry_run else "nothing has changed: there was nothing to release")
     elif not dry_run:
-        at = " ".join(filter(None, (told["tag"], told["revision"])))
-        say((f"released {at}", "green"), f": {told['bytes']:,} bytes were brought")
+        named = f" {told['tag']} {told['revision']}" if told["tag"] else ""  # a folder's revision says nothing to people
+        say((f"released{named}", "green"), f": {told['bytes']:,} bytes were brought")
 
 
 def _shards(count: int) -> str:

@@ -95,10 +95,8 @@ def _facts(done: "Released") -> dict[str, Any]:
         "bytes_brought": done.bytes,
         "release": dg.MetadataValue.json(told),
     }
-    if done.revision:
-        facts["revision"] = done.revision
     if done.tag:
-        facts["tag"] = done.tag
+        facts |= {"tag": done.tag, "revision": done.revision}
     if languages:
         facts["languages"] = picture(plots.bars(sorted(languages.items()), label="hours released"), "hours by language")
     if done.not_released.height:
