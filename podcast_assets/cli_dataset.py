@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli_terminal import output, say
+from podcast_assets.cli_terminal import counted, output, say
 from podcast_assets.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from podcast_assets.dataset.verify import Trouble
 
 _SCORES = (
-    ("dnsmos_ovrl", "DNSMOS", ".2f"),
-    ("snr_db", "SNR dB", ".1f"),
-    ("source_bandwidth_hz", "bandwidth Hz", ".0f"),
+    ("dnsmos_ovrl", "DNSMOS {:.2f}"),
+    ("snr_db", "SNR {:.1f} dB"),
+    ("source_bandwidth_hz", "bandwidth {:,.0f} Hz"),
 )
 
 
@@ -39,9 +39,8 @@ def verify_dataset(where: str, as_json: bool) -> None:
 
     def watch(shard: "PublishedShard", troubles: "list[Trouble]") -> None:
         if not as_json:
-            say(
-                f"{shard.path}: {shard.samples} samples, ", (troubles[0].what, "red") if troubles else ("well", "green")
-            )
+            said = ("not well", "red") if troubles else (f"{counted(shard.samples, 'sample')}, well", "green")
+            say(f"{shard.path}: ", said)
 
     opened = open_dataset(where)
     found = verify(opened, watch)
@@ -50,9 +49,13 @@ def verify_dataset(where: str, as_json: bool) -> None:
     else:
         for trouble in found.troubles:
             output.print(Text.assemble((trouble.path, "red"), f": {trouble.what}"), soft_wrap=True)
-        verdict = f"{len(found.troubles)} troubles" if found.troubles else "all is well"
-        size = f"{found.shards} shards, {found.samples} samples, {found.hours:.2f} h, {found.bytes:,} bytes"
-        output.print(Text(f"{opened.where}: {size}; {verdict}"), soft_wrap=True)
+        size = f"{counted(found.shards, 'shard')}, {counted(found.samples, 'sample')}, {found.hours:.2f} h, {found.bytes:,} bytes"
+        output.print(Text(opened.where), soft_wrap=True)
+        if found.troubles:
+            output.print(Text(f"listed: {size}; {counted(len(found.troubles), 'trouble')}", "red"))
+            output.print("Download these files again; where they were published, release again.")
+        else:
+            output.print(Text(f"{size}; all is well"))
     if found.troubles:
         sys.exit(1)
 
@@ -94,13 +97,15 @@ def sample(
 
 
 def _show(row: dict[str, Any]) -> None:
-    figures = ", ".join(f"{name} {row[column]:{form}}" for column, name, form in _SCORES if row.get(column) is not None)
+    figures = ", ".join(form.format(row[column]) for column, form in _SCORES if row.get(column) is not None)
     judged = (
         "kept" if row.get("keep") else f"not kept: {', '.join(row.get('reject_reasons') or []) or 'no reason given'}"
     )
-    about = f"{row['language']}, {row['speaker'] or 'unknown speaker'}, {row['duration']:.1f} s; {figures}; {judged}"
-    output.print(Text.assemble((row["segment_id"], "bold"), f"  {about}"), soft_wrap=True)
-    output.print(Text(f"  {row['text'] or '(no text)'}"), soft_wrap=True)
+    speaker = row["speaker"] or "unknown speaker"
+    about = "; ".join(filter(None, (f"{row['language']}, {speaker}, {row['duration']:.1f} s", figures, judged)))
+    output.print(Text(row["segment_id"], "bold"), soft_wrap=True)
+    for line in (about, row["text"] or "(no text)"):
+        output.print(Text(f"  {line}"), soft_wrap=True)
 
 
 def _save(heard: "Heard", folder: Path) -> None:

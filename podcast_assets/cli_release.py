@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli_terminal import STORE, output, say, settings_of
+from podcast_assets.cli_terminal import STORE, counted, output, say, settings_of
 
 _NAMED = 10
 """Shards and episodes that are listed at most."""
@@ -61,15 +61,17 @@ def _show(told: dict[str, Any], *, dry_run: bool) -> None:
         if paths:
             more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
             listed = f"{', '.join(paths[:_NAMED])}{more}"
-            output.print(Text(f"{_shards(len(paths))} {would}{words}: {listed}"), soft_wrap=True)
+            output.print(Text(f"{counted(len(paths), 'shard')} {would}{words}: {listed}"), soft_wrap=True)
     if told["kept"]:
-        output.print(f"unchanged: {_shards(told['kept'])}")
+        output.print(f"unchanged: {counted(told['kept'], 'shard')}")
     for grain, totals in told["totals"].items():
-        output.print(f"{grain}: {totals['samples']:,.0f} in {_shards(totals['shards'])}, {totals['hours']:.2f} h")
+        output.print(
+            f"{grain}: {totals['samples']:,.0f} in {counted(totals['shards'], 'shard')}, {totals['hours']:.2f} h"
+        )
     if told["tables"]:
         output.print(f"tables that change: {len(told['tables'])}")
     for row in told["not_released"]:
-        text = f"not released, {row['reason']}: {row['episodes']} episodes, {row['hours']:.2f} h"
+        text = f"not released, {row['reason']}: {counted(row['episodes'], 'episode')}, {row['hours']:.2f} h"
         output.print(Text(text, "yellow"))
     for row in told["withheld"][:_NAMED]:
         output.print(Text(f"  {row['batch']}/{row['episode_id']}: {row['detail']}"), soft_wrap=True)
@@ -78,12 +80,12 @@ def _show(told: dict[str, Any], *, dry_run: bool) -> None:
         output.print(Text(text, "red"), soft_wrap=True)
     if told["advice"]:
         say((told["advice"], "yellow"))
-    if not told["changed"]:
+    if not told["changed"] and not told["totals"] and not told["withheld"]:
+        say(("nothing is sealed in this store: `podcast-assets run` makes what can be released", "yellow"))
+    elif not told["changed"]:
         say("nothing is to be released" if dry_run else "nothing has changed: there was nothing to release")
     elif not dry_run:
-        named = f" {told['tag']} {told['revision']}" if told["tag"] else ""  # a folder's revision says nothing to people
+        named = (
+            f" {told['tag']} {told['revision']}" if told["tag"] else ""
+        )  # a folder's revision says nothing to people
         say((f"released{named}", "green"), f": {told['bytes']:,} bytes were brought")
-
-
-def _shards(count: int) -> str:
-    return f"{count:,} shard{'' if count == 1 else 's'}"

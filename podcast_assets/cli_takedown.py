@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli_terminal import STORE, output, say, settings_of
+from podcast_assets.cli_terminal import STORE, counted, output, say, settings_of
 from podcast_assets.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ def takedown(
     settings = settings_of(store=store)
     order = Order(name.strip(), " ".join(reason.split()), by, datetime.datetime.now(datetime.UTC))
     outcome = take_down(Store.at(settings.store), order, shard_bytes=settings.shard_bytes, dry_run=dry_run, report=say)
-    if not dry_run and not keep_runs:
-        _forget_runs(settings, outcome)
+    if not keep_runs:
+        _forget_runs(settings, outcome, dry_run=dry_run)
     if as_json:
         click.echo(told(outcome))
     else:
         _show(outcome)
 
 
-def _forget_runs(settings: "Settings", outcome: "Outcome") -> None:
+def _forget_runs(settings: "Settings", outcome: "Outcome", *, dry_run: bool) -> None:
     """Delete what Dagster remembers of the batches, where there is an instance."""
     if not (settings.dagster_home / "dagster.yaml").exists():
         return
@@ -61,7 +61,7 @@ def _forget_runs(settings: "Settings", outcome: "Outcome") -> None:
 
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
-        found = forget_runs(instance, outcome.batches)
+        found = forget_runs(instance, outcome.batches, dry_run=dry_run)
     if found.deleted:
         outcome.purged.counts["runs of Dagster"] += found.deleted
     if found.busy:
@@ -113,15 +113,15 @@ def _show(outcome: "Outcome") -> None:
     if not count:
         say((f"nothing of {record['target']} is in the store; what comes of it is refused from now on", "yellow"))
     else:
-        say(f"{record['scope']} {record['target']}: {count} episode(s) in {', '.join(outcome.batches)}")
+        say(f"{record['scope']} {record['target']}: {counted(count, 'episode')} in {', '.join(outcome.batches)}")
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
         table.add_column("what", overflow="fold")
         table.add_column(would, justify="right")
         for what, number in sorted(purged.counts.items()):
             table.add_row(Text(what), str(number))
         output.print(table)
-        shards = len(set(purged.shards))
-        say(f"{shards} shard(s) {'would be' if purged.dry else 'were'} written anew or removed, and no other")
+        shards = counted(len(set(purged.shards)), "shard")
+        say(f"{shards} {'would be ' if purged.dry else ''}written anew or removed, and no other")
     for key in purged.damaged:
         say((f"{key} was damaged and is removed: materialize hf_shards of its batch again", "yellow"))
     for key in sorted(set(purged.remains)):

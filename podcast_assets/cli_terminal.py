@@ -36,6 +36,15 @@ def say(*parts: str | tuple[str, str]) -> None:
         messages.print(line, soft_wrap=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun in words.
+
+    >>> counted(1, "shard"), counted(2000, "shard")
+    ('1 shard', '2,000 shards')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def settings_of(**given: Any) -> Settings:
     """The settings of the environment, with what was given on the command line; from then on lines look as they say."""
     settings = Settings(**{k: v for k, v in given.items() if v is not None})

@@ -181,7 +181,7 @@ def _histogram(
     )
     axes.hist(parts, bins=edges.tolist(), stacked=True, color=[KEPT, REJECTED], label=["kept", "rejected"])
     _limits(axes, [limit * scale for limit in limits.get(column, ())])
-    if column == "duration":
+    if column == "duration" and any(limits.values()):
         axes.plot([], [], color=LIMIT, linestyle="--", linewidth=1, label="limit of the policy")
     if column == "source_bandwidth_hz":
         axes.set_xlim(left=0)

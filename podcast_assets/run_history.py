@@ -17,18 +17,19 @@ class Forgotten:
     """Ids of runs that wait or go on, and stay."""
 
 
-def forget_runs(instance: dg.DagsterInstance, batches: Collection[str]) -> Forgotten:
+def forget_runs(instance: dg.DagsterInstance, batches: Collection[str], *, dry_run: bool = False) -> Forgotten:
     """Delete the ended runs of some batches with their events and logs. What they made stays in the store.
 
     Args:
         instance: that remembers them.
         batches: a run of several goes if it had one of these.
+        dry_run: only count them.
     """
     order = list(instance.get_dynamic_partitions(BATCHES))
     own = [run for run in instance.get_runs() if set(batches).intersection(batches_of(run, order))]
     busy = [run.run_id for run in own if run.status in UNFINISHED]
     for run in own:
-        if run.run_id not in busy:
+        if run.run_id not in busy and not dry_run:
             instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             instance.delete_run(run.run_id)
     return Forgotten(len(own) - len(busy), busy)

@@ -116,9 +116,13 @@ def clearance(
 
 
 def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
-    """What to do where episodes are there and none may be released, for people; None else."""
+    """What to do where episodes are there and none may be released, or the setting may be mistyped, for people; None else."""
+    unknown = licences.unknown(found["license"].drop_nulls().unique())
+    mistyped = (
+        f"PODCAST_LICENSES names {', '.join(unknown)}, which is no licence we know and none that an episode declares"
+    )
     if found.is_empty() or found["cleared"].any():
-        return None
+        return mistyped if unknown else None
     counts = Counter(found["reason"].to_list())
     parts = [f"all {found.height} episodes are withheld ({', '.join(f'{r}: {n}' for r, n in counts.most_common())})"]
     if counts[Reason.LICENSE_MISSING]:
@@ -131,7 +135,7 @@ def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
         parts.append(
             f"PODCAST_LICENSES allows {','.join(sorted(licences.allowed))}; add what you may publish of: {names} (* for any)"
         )
-    return "; ".join(parts)
+    return "; ".join([*parts, *([mistyped] if unknown else ())])
 
 
 def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:

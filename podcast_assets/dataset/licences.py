@@ -150,6 +150,15 @@ class LicenceRules:
         names = (" ".join(name.split()).casefold() for name in setting.split(","))
         return cls(frozenset(n for n in names if n), frozenset(agreed_feeds))
 
+    def unknown(self, declared: Iterable[str]) -> list[str]:
+        """Entries that are no licence we know, and not what any episode declares: an agreement to come, or mistyped.
+
+        Args:
+            declared: licences of episodes, as they are declared.
+        """
+        said = {" ".join(text.split()).casefold() for text in declared}
+        return sorted(e for e in self.allowed - said if e != "*" and licence_of(e) is None)
+
     def allow(self, licence: Licence | None, text: str) -> bool:
         """Whether what is under this licence may be released.
 

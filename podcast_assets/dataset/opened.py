@@ -55,9 +55,20 @@ def open_dataset(where: str) -> Opened:
         return Placed(Store.at(where))
     if Path(where).is_dir():
         return Placed(Store.at(Path(where)))
-    if match := _HUB.fullmatch(where):
+    if (match := _HUB.fullmatch(where)) and _may_be_repository(match["repo"]):
         return Hub(match["repo"], match["revision"])
     raise Misconfigured(f"{where} is neither a folder nor a dataset of the Hub (owner/name)")
+
+
+def _may_be_repository(name: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:  # a path that begins with ./ or ../
+        return False
+    return True
 
 
 class Placed:

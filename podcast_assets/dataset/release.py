@@ -197,7 +197,12 @@ class _Release:
         stays = self.kept.metadata or self.kept.episodes or self.kept.beside
         published = declared_codec(self.target.read(self.head, CARD)) if stays and CARD in self.head.files else None
         sealed = sealed_codecs(self.store, self.held.segments, self.held.whole)
-        return one_codec(sealed, published, self.target.where) or self.options.codec
+        codec = one_codec(sealed, published, self.target.where) or self.options.codec
+        if codec != self.options.codec:
+            log.info(
+                "samples are %s as they were sealed; %s is for what is sealed from now on", codec, self.options.codec
+            )
+        return codec
 
     def _without_refused(self, found: Kept) -> tuple[frozenset[tuple[str, str]], Kept]:
         """What is known, and what stays, once the whole episodes of a batch are out of which one may not be published."""

@@ -43,12 +43,12 @@ def samples(
         Misconfigured: there are none.
         BadInput: what lies where the table says is not the sample.
     """
-    shards = [
-        s for s in listed_shards(dataset)
-        if s.grain == SEGMENTS and language in (None, s.language) and split in (None, s.split) and s.samples
-    ]  # fmt: skip
+    there = [s for s in listed_shards(dataset) if s.grain == SEGMENTS and s.samples]
+    shards = [s for s in there if language in (None, s.language) and split in (None, s.split)]
     if not shards:
-        raise Misconfigured(f"{dataset.where} has no samples of this kind")
+        kinds = ", ".join(sorted({f"{s.language} {s.split}" for s in there})) or "none"
+        asked = " ".join(filter(None, (language, split)))
+        raise Misconfigured(f"{dataset.where} has no samples{asked and f' of {asked}'}; it has: {kinds}")
     chance = random.Random(seed)  # noqa: S311
     total = sum(s.samples for s in shards)
     wanted = sorted(chance.sample(range(total), min(count, total)))

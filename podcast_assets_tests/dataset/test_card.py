@@ -19,6 +19,8 @@ from podcast_assets.schema import HF_SHARDS, empty, schema, table
 
 pytestmark = pytest.mark.readers
 
+MADE_WITH = {"version": "3", "routes": {"*": {"model": "`|\n"}}, "packages": {"a|b": "1"}}
+
 
 def facts(**changes: Any) -> DatasetFacts:
     rows = [
@@ -50,7 +52,7 @@ def facts(**changes: Any) -> DatasetFacts:
             shard("data/de/train/audio_000000.tar", 15),
             shard("episode_data/en/train/audio_000000.tar", 2, EPISODES),
         ],
-        pipeline={"engines": {"x": {"stage": "transcribe", "engine": "whisper", "made_with": {"a": "`|\n"}}}},
+        pipeline={"engines": {"x": {"stage": "transcribe", "engine": "whisper", "made_with": MADE_WITH}}},
         codec="opus",
         sample_rate=24_000,
         policy="asr-v1",
@@ -113,7 +115,7 @@ def test_numbers_that_people_look_for() -> None:
     found = text(facts())
     assert "| no licence \\| at all | 7 | 12.50 |" in found
     assert "The policy `asr-v1` keeps" in found
-    assert '| transcribe | whisper | `{"a": "\'\\|\\n"}` |' in found
+    assert r"| transcribe | whisper | 3 | `'\|` | a\|b 1 |" in found
     hours = facts().metadata["duration"].sum() / 60
     assert f"{hours:.1f} minutes of speech" in found
     assert "| One \\| \\*show\\* | CC-BY-4.0 | 1 |" in found

@@ -166,3 +166,11 @@ def test_where_all_is_withheld_people_are_told_what_to_set() -> None:
     assert "CC-BY-NC-4.0" in words
     assert advice(cleared(episode("a", "e", license="cc0-1.0")), RULES) is None
     assert advice(cleared(), RULES) is None
+
+
+def test_an_entry_that_is_no_licence_and_that_nobody_declares_is_told() -> None:
+    rules = LicenceRules.of("cc0-1.0, Public-Domain, cc-by, *, by  Agreement, cc-bye")
+    found = cleared(episode("a", "e", license="cc0-1.0"), episode("a", "f", license="By agreement"), rules=rules)
+    assert found["cleared"].all()
+    words = advice(found, rules) or ""
+    assert "cc-bye" in words and "agreement," not in words and "domain" not in words

@@ -310,7 +310,7 @@ def test_samples_are_chosen(published: Published) -> None:
     assert keys(5, seed=7) == keys(5, seed=7)
     assert set(keys(1000)) == set(published.samples())
     assert set(keys(1000, language="de", split="test")) == set(published.samples("de", "test"))
-    with pytest.raises(Misconfigured, match="no samples of this kind"):
+    with pytest.raises(Misconfigured, match="no samples of xx; it has: de test, de train, en test, en train"):
         keys(1, language="xx")
 
 

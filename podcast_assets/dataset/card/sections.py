@@ -94,13 +94,13 @@ def scores(about: DatasetFacts) -> str:
         values = about.metadata[column].cast(pl.Float64).fill_nan(None).drop_nulls()
         if values.len():
             quantiles = (values.quantile(q, "linear") for q in (0.05, 0.25, 0.5, 0.75, 0.95))
-            rows.append((code(column), *(_two(q) for q in quantiles)))
+            rows.append((code(column), *(f"{q:,.0f}" if column.endswith("_hz") else _two(q) for q in quantiles)))
     return _table(("", "5 %", "25 %", "median", "75 %", "95 %"), rows, left=1) if rows else ""
 
 
 def columns() -> str:
     """The columns of the metadata."""
-    here = {"shard": "path of the tar in this dataset", "license": "of the episode, as `episodes/` has it"}
+    here = {"shard": "path of the tar in this dataset", "license": "of the episode; the table of episodes has it too"}
     rows = [(code(name), here.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
     return _table(("column", "what it is"), rows, left=2)
 
@@ -112,16 +112,30 @@ def made_with(pipeline: Mapping[str, Any]) -> str:
             (
                 str(e.get("stage") or ""),
                 str(e.get("engine") or "(no engine)"),
-                "" if e.get("made_with") is None else code(e["made_with"]),
+                *_in_brief(e.get("made_with")),
             )
             for e in dict(pipeline.get("engines") or {}).values()
             if isinstance(e, Mapping)
         }
     )
-    parts = [_table(("stage", "engine", "version, model and settings"), engines, left=3)] if engines else []
+    parts: list[str] = []
+    if engines:
+        head = ("stage", "engine", "version of the stage", "model", "packages")
+        parts += [_table(head, engines, left=5), "All their settings are in `pipeline.json`.\n"]
     if settings := dict(pipeline.get("settings") or {}):
         parts.append(_table(("setting", "value"), [(code(k), code(v)) for k, v in sorted(settings.items())], left=2))
     return "\n".join(parts) or "See `pipeline.json`.\n"
+
+
+def _in_brief(made_with: object) -> "tuple[str, Code, str]":
+    """Version of a stage, the beginnings of its models' hashes, its packages."""
+    made = made_with if isinstance(made_with, Mapping) else {}
+    routes = made.get("routes")
+    engines = [made, *(routes.values() if isinstance(routes, Mapping) else ())]
+    models = sorted({str(e["model"])[:12] for e in engines if isinstance(e, Mapping) and e.get("model")})
+    packages = made.get("packages")
+    named = packages.items() if isinstance(packages, Mapping) else ()
+    return str(made.get("version") or ""), code(", ".join(models)), ", ".join(f"{n} {v}" for n, v in named)
 
 
 def not_released(about: DatasetFacts) -> str:
