@@ -6,7 +6,7 @@
 Episodes are MP3s of 44.1 kHz stereo, 128 kbit/s, made from the sample batch; segments of 1 to 12 s, cut to mono at 24 kHz. Each in
 turn, on one thread; ffmpeg's and pydub's children count. pydub decodes an episode once and starts an ffmpeg per segment to encode;
 ffmpeg alone seeks, decodes and encodes per segment. All write what they encode. That all give segments of the same length is
-asserted. "ours, 2 threads" does two episodes at once, as the stage does.
+asserted. "ours with 2 threads" does two episodes at once, as the stage does.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def by_pydub(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
         whole = AudioSegment.from_file(episode.path)
         for start, end in episode.spans:
             cut = whole[round(start * 1000) : round(end * 1000)].set_channels(1).set_frame_rate(RATE)
-            cut.export(folder / f"{episode.path.stem}-{start}.{codec}", format=codec, parameters=OPTIONS[codec])
+            cut.export(folder / f"{episode.path.stem}-{start}-{end}.{codec}", format=codec, parameters=OPTIONS[codec])
 
 
 def by_ffmpeg(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
@@ -67,7 +67,7 @@ def by_ffmpeg(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
                 "-t",
                 f"{end - start:.3f}",
             ]
-            target = folder / f"{episode.path.stem}-{start}.{codec}"
+            target = folder / f"{episode.path.stem}-{start}-{end}.{codec}"
             subprocess.run(
                 [*command, "-i", str(episode.path), "-ac", "1", "-ar", str(RATE), *OPTIONS[codec], str(target)],
                 check=True,
@@ -79,8 +79,8 @@ def by_us(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
         with (folder / f"{episode.path.stem}.encoded").open("wb") as file:
             members = MembersWriter(file)
             cut = cut_segments(episode.path, episode.spans, rate=RATE)
-            for (start, _), audio in zip(episode.spans, cut, strict=True):
-                members.add(f"{start}", b"{}", encode(audio, RATE, codec), rate=RATE, channels=1)
+            for (start, end), audio in zip(episode.spans, cut, strict=True):
+                members.add(f"{start}-{end}", b"{}", encode(audio, RATE, codec), rate=RATE, channels=1)
             members.rows()
 
 
@@ -93,7 +93,7 @@ WAYS: dict[str, Callable[[Sequence[Episode], Codec, Path], None]] = {
     "pydub": by_pydub,
     "one ffmpeg per segment": by_ffmpeg,
     "ours": by_us,
-    "ours, 2 threads": by_us_in_threads,
+    "ours with 2 threads": by_us_in_threads,
 }
 
 
@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--segments", type=int, default=160)
     parser.add_argument("--cold", action="store_true", help="not once before it is measured, where one round is long")
+    parser.add_argument("--ways", default=",".join(WAYS), help="the first is the peer")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as top:
         episodes = make_episodes(Path(top), arguments.episodes, arguments.minutes, arguments.segments)
@@ -156,7 +157,7 @@ def main() -> None:
         for codec in arguments.codecs.split(","):
             print(f"\n{codec}: {count} segments of {len(episodes)} episodes of {arguments.minutes:g} minutes")
             compare(
-                {name: afresh(way, codec) for name, way in WAYS.items()},
+                {name: afresh(WAYS[name], codec) for name in arguments.ways.split(",")},
                 arguments.rounds,
                 count,
                 "segments",
