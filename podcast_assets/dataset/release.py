@@ -145,6 +145,7 @@ class _Release:
             small = self._small_files(shards)
             differing = self._differing(small)
             gone = self._gone([s.path for s in shards], small)
+            self._note_superseded(shards, small)  # what went for another reason may have been taken down since
             if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
                 # fonts of another machine are no reason for a release
                 return self._ended(self._told(shards, changed=False), str(self.head.revision))
@@ -152,7 +153,6 @@ class _Release:
                 change.add(path, data)
             for path in gone:
                 change.remove(path)
-            self._note_superseded(shards, small)
             told = self._told(shards, changed=True, files=differing, brought=brought)
             revision = change.commit(message(told), self._sure)
         return self._ended(told, revision)
