@@ -14,7 +14,7 @@ from rich.text import Text
 
 from podcast_assets.cli_terminal import STORE, output, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured
-from podcast_assets.schema import STAGES, TABLE_STAGES
+from podcast_assets.stage_names import STAGES, TABLE_STAGES
 
 if TYPE_CHECKING:
     from podcast_assets.settings import Settings

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from podcast_assets.errors import EngineUnavailable as EngineUnavailable  # what engines raise
 from podcast_assets.models import HubModel
 
 FOLDERS = {
@@ -31,10 +32,6 @@ FOLDERS = {
 def runtime(default: Any, **kwargs: Any) -> Any:
     """A field that changes how fast results come, not what they are (device, threads, batch size): not part of the identity."""
     return Field(default, json_schema_extra={"runtime": True}, **kwargs)
-
-
-class EngineUnavailable(RuntimeError):
-    """An engine cannot be loaded here; the message says what to install or to set."""
 
 
 class Engine(BaseModel):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podcast_assets import model_lock
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.model_lock import Locked, LockedFile
 
 if TYPE_CHECKING:
@@ -105,7 +106,6 @@ def fetch(model: HubModel, *, update: bool = False, watch: "Watch | None" = None
         return found
     from huggingface_hub import constants
 
-    from podcast_assets.engines import EngineUnavailable
     from podcast_assets.hub_download import cannot_be_had, download, look_up, offline
 
     if why := offline():
@@ -142,7 +142,6 @@ def at_hand(model: HubModel, *, seconds: float = 2.0) -> tuple[bool, str]:
         model: the model.
         seconds: the longest that each step of asking may take.
     """
-    from podcast_assets.engines import EngineUnavailable
     from podcast_assets.hub_download import cannot_be_had, look_at, offline
 
     if found := find(model):

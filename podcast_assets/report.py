@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.dataset.sealing import shard_list
-from podcast_assets.schema import ASSETS, STAGES
+from podcast_assets.schema import ASSETS
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.results import Committed
 from podcast_assets.store import Store, table_key, transcript_key
 

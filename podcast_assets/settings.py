@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from podcast_assets.cron import is_cron_line
 from podcast_assets.routes import parse_routes
 
 ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
@@ -355,9 +356,7 @@ class Settings(BaseSettings):
     @field_validator("retry_cron", "janitor_cron", "release_cron")
     @classmethod
     def _cron_can_be_read(cls, value: str) -> str:
-        from dagster._utils.schedules import is_valid_cron_string
-
-        if not is_valid_cron_string(value):
+        if not is_cron_line(value):
             raise ValueError('must be a cron line of five fields, such as "0 2 * * *"')
         return value
 
