@@ -257,7 +257,10 @@ def _store(settings: "Settings") -> "Store":
 
 def _busy(settings: "Settings") -> set[str]:
     """Batches of runs, where there is an instance of Dagster to ask."""
-    if not (settings.dagster_home / "dagster.yaml").exists():
+    from podcast_assets.unfinished_runs import may_have_unfinished_runs
+
+    home = settings.dagster_home.expanduser()
+    if not (home / "dagster.yaml").exists() or not may_have_unfinished_runs(home):
         return set()
     import dagster as dg
 

@@ -29,11 +29,11 @@ def show_settings(as_json: bool) -> None:
 @click.command()
 def profiles() -> None:
     """Print the profiles, and which one `auto` takes here and why."""
-    from podcast_assets.profiles import DESCRIPTIONS, choose
+    from podcast_assets.profiles import DESCRIPTIONS, explain_choice
 
     table = Table("profile", "what it is")
     for name, description in DESCRIPTIONS.items():
         table.add_row(name, description)
     output.print(table)
-    chosen = choose(Settings())
-    output.print(Text.assemble("here: ", (chosen.name, "bold"), f", because {chosen.reason}"), soft_wrap=True)
+    name, reason = explain_choice(Settings())
+    output.print(Text.assemble("here: ", (name, "bold"), f", because {reason}"), soft_wrap=True)
