@@ -13,7 +13,8 @@ from podcast_assets.assets.transcripts import transcripts
 from podcast_assets.feed_sensor import due_feeds
 from podcast_assets.janitor import tidy_up
 from podcast_assets.jobs import podcast_dataset
-from podcast_assets.loggers import configure_logging, console_logger, terminal_logger
+from podcast_assets.log_lines import log_json_lines
+from podcast_assets.loggers import console_logger, terminal_logger
 from podcast_assets.release_job import enough_sealed, nightly_release, release_dataset
 from podcast_assets.resources import PipelineResource, ReleaseResource, StoreResource
 from podcast_assets.schedules import hourly_janitor, nightly_retry
@@ -24,7 +25,8 @@ from podcast_assets.settings import Settings
 def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     """Everything that this project defines, for the settings given (by default those of the environment)."""
     settings = settings or Settings()
-    configure_logging(settings)
+    if settings.log_format == "json":
+        log_json_lines()
     pool_wait.install()
     return dg.Definitions(
         assets=[raw_audio, diarized_segments, transcripts, quality_scores, hf_shards, hf_dataset],

@@ -14,8 +14,8 @@ from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RA
 from podcast_assets.run_errors import one_line
 from podcast_assets.run_process import process_tags
 from podcast_assets.run_tags import Source, run_tags
-from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import STAGES
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from podcast_assets.assets.batches import batch_asset
 from podcast_assets.checks import SPECS
 from podcast_assets.jobs import podcast_dataset
 from podcast_assets.resources import StoreResource
-from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, empty, table
+from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, empty, table
 from podcast_assets.sensors import new_batches
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.results import commit
 from podcast_assets_tests.committed import failure
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from podcast_assets.loggers import about, json_lines
+from podcast_assets.log_lines import about, json_lines
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.test_backfill import drop
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from podcast_assets import cli, cli_terminal, plots
+from podcast_assets import cli, cli_settings, cli_terminal, plots
 from podcast_assets.dataset.transcript import markdown
 from podcast_assets.errors import BadInput
 from podcast_assets.report import batch_report, nothing_done, show
@@ -69,7 +69,7 @@ def test_errors_of_the_commands_are_shown_as_they_are(
         raise BadInput(f"{name}: is not there")
 
     monkeypatch.setattr(cli_terminal, "messages", Console(stderr=True, highlight=False))
-    monkeypatch.setattr(cli, "Settings", fail)
+    monkeypatch.setattr(cli_settings, "Settings", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main(["settings"])
     assert ended.value.code == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.errors import StoreTrouble
-from podcast_assets.schema import STAGES
+from podcast_assets.stage_names import STAGES
 from podcast_assets.store import Store, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, made
