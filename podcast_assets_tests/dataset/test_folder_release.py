@@ -24,16 +24,6 @@ from podcast_assets_tests.dataset.sealed_store import LICENSE, change, seal
 OPTIONS = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "dataset"
-
-
 def publish(store: Store, folder: Path, **changes: object) -> Released:
     return release(store, FolderTarget(folder), Options(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
 
