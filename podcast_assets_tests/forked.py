@@ -1,6 +1,7 @@
 """Processes forked from one that has imported the package: they can be killed like any, and start without the time of the imports.
 
-A test whose promise is how the program starts runs `python -m podcast_assets.cli` itself, as `Place.command` does.
+They draw no pictures. A test whose promise is a picture, or how the program starts, runs `python -m podcast_assets.cli` itself, as
+`Place.command` does.
 """
 
 import importlib
@@ -14,6 +15,10 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from podcast_assets_tests import quick
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["podcast_assets_tests.forked_imports"])
@@ -100,4 +105,5 @@ def _run(
         os.close(file)
     # the client reads its settings when it is imported, which was before the environment was this one
     importlib.reload(importlib.import_module("huggingface_hub.constants"))
+    quick.draw_nothing(pytest.MonkeyPatch())
     function(*arguments)

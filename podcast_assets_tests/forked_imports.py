@@ -5,15 +5,16 @@ import dagster._core.execution.execute_in_process
 import dagster._core.instance.factory
 import dagster._core.remote_representation
 import dagster._core.storage.legacy_storage  # noqa: F401
-import matplotlib.backends.backend_agg
-import matplotlib.figure  # noqa: F401
 import sqlalchemy.dialects.sqlite  # noqa: F401
 
 import podcast_assets.cli
+import podcast_assets.dataset.opened
 import podcast_assets.dataset.release
+import podcast_assets.dataset.sample
 import podcast_assets.dataset.takedown
 import podcast_assets.dataset.targets.choose
 import podcast_assets.dataset.targets.hub
+import podcast_assets.dataset.verify
 import podcast_assets.definitions
 import podcast_assets.instance
 import podcast_assets.plots_quality

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.store import Store
-from podcast_assets_tests.dataset import quick
+from podcast_assets_tests import quick
 from podcast_assets_tests.hub_datasets import DatasetHub, running_dataset_hub
 
 
 @pytest.fixture(autouse=True)
-def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cards show pictures that nobody had to draw. Tests of the pictures have a fixture of this name that does nothing."""
-    quick.replace_pictures(monkeypatch)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn. A module that tests pictures has a fixture of this name that changes nothing."""
+    quick.draw_nothing(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ MADE_WITH = {"version": "3", "routes": {"*": {"model": "`|\n"}}, "packages": {"a
 
 
 @pytest.fixture
-def quick_pictures() -> None:
+def no_pictures() -> None:
     """What is drawn is tested here."""
 
 

@@ -25,7 +25,6 @@ from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests import forked
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.dataset import quick
 from podcast_assets_tests.dataset.sealed_store import seal, take_down
 from podcast_assets_tests.forked import Child
 from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub
@@ -69,7 +68,7 @@ class Publisher:
         """Begin a release in a process of its own, without Dagster."""
         how = (self.store, self.hub.url, self.shard_bytes, self.commit_files)
         environment = self.place.environment(HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1")
-        return forked.start(release_quickly, *how, environment=environment, cwd=self.place.folder)
+        return forked.start(release_to_hub, *how, environment=environment, cwd=self.place.folder)
 
     def release(self) -> Released:
         """Release to the end, in this process."""
@@ -79,12 +78,6 @@ class Publisher:
 def release_to_hub(store: Store, url: str, shard_bytes: int, commit_files: int) -> Released:
     target = HubTarget(REPO, endpoint=url, token=TOKEN, commit_files=commit_files)
     return release(store, target, options_of(Settings(shard_bytes=shard_bytes)))
-
-
-def release_quickly(store: Store, url: str, shard_bytes: int, commit_files: int) -> None:
-    """In a process that no fixture reaches."""
-    quick.replace_pictures(pytest.MonkeyPatch())
-    release_to_hub(store, url, shard_bytes, commit_files)
 
 
 def ended(child: Child) -> str:
