@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import pytest
 
@@ -227,7 +227,7 @@ def release_held(pipe: Path, batch: str) -> None:
     """`podcast-assets release` that waits before it makes the shard of a batch: until a pipe is opened to write, and closed."""
     make = release_module.assemble
 
-    def assemble(store: Store, parts: Sequence[SealedPart], out: IO[bytes]) -> Assembled:
+    def assemble(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> Assembled:
         if any(p.batch == batch for p in parts):
             pipe.read_text()
         return make(store, parts, out)
