@@ -14,11 +14,11 @@ import pytest
 
 from podcast_assets.dataset import release as release_module
 from podcast_assets.dataset.assemble import Assembled
+from podcast_assets.dataset.options import options_of
 from podcast_assets.dataset.published import read_list
 from podcast_assets.dataset.release import Released, release
 from podcast_assets.dataset.selection import SealedPart
 from podcast_assets.dataset.targets.bucket import BucketTarget
-from podcast_assets.dataset.targets.choose import options_of
 from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.dataset.targets.hub import COMMIT_FILES, HubTarget
 from podcast_assets.settings import Settings
