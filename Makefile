@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := -c constraints.txt
+# modules are compiled once, and not by each of the hundreds of processes that tests start, whatever the environment says
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo demo-s3 dev test test-ray test-faults test-pyannote test-readers check lock clean
 
