@@ -50,7 +50,7 @@ def test_a_batch_that_is_gone_takes_no_other_down(tmp_path: Path) -> None:
         drop(store, batch)
     definitions = build_definitions(Settings(store=str(tmp_path), profile="embedded"))
     job = definitions.resolve_implicit_global_asset_job_def()
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(BATCHES, ["a", "b", "c"])
         result = job.execute_in_process(
             instance=instance,
@@ -77,7 +77,7 @@ def test_unknown_batches_are_named(place: Place) -> None:
 def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
     drop(Store.at(tmp_path), "a")
     job = build_definitions(Settings(store=str(tmp_path), profile="embedded")).resolve_implicit_global_asset_job_def()
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(BATCHES, ["a"])
         with pytest.raises(Exception, match="batch a: raw_audio is not materialized"):
             job.execute_in_process(

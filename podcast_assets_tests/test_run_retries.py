@@ -14,7 +14,7 @@ from dagster._core.execution.plan.active import ActiveExecution
 from podcast_assets import pool_wait
 from podcast_assets.assets.batches import batch_asset
 from podcast_assets.checks import SPECS
-from podcast_assets.instance import LOCAL, POSTGRES, prepare_home
+from podcast_assets.instance import POSTGRES, prepare_home
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.run_retries import RETRIED
@@ -27,10 +27,8 @@ BATCH = "m1"
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setenv("DAGSTER_HOME", "to be restored")
-    home = prepare_home(Settings(dagster_home=tmp_path / "home"), LOCAL)
-    with dg.DagsterInstance.from_config(str(home)) as found:
+def instance(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(dagster_home)) as found:
         yield found
 
 

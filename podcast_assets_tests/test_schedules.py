@@ -18,7 +18,7 @@ from podcast_assets_tests.committed import commit_batch, failure
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as found:
+    with dg.DagsterInstance.ephemeral() as found:
         yield found
 
 
