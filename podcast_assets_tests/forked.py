@@ -11,28 +11,39 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["podcast_assets_tests.forked_imports"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["podcast_assets_tests.forked_imports"])
 
 
-def run_command(
-    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
-    """Run `podcast-assets …` in a folder and wait for its end.
+def start_command(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], stdout: Path, stderr: Path
+) -> ForkServerProcess:
+    """Start `podcast-assets …` in a folder.
 
     Args:
         arguments: of the command.
         folder: where it runs.
         environment: all of its environment variables.
+        stdout: file for its standard output.
+        stderr: file for its standard error.
     """
+    process = CONTEXT.Process(
+        target=_command, args=(list(arguments), str(folder), dict(environment), str(stdout), str(stderr))
+    )
+    process.start()
+    return process
+
+
+def run_command(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run `podcast-assets …` in a folder and wait for its end: `start_command`."""
     with tempfile.TemporaryDirectory() as streams:
         stdout, stderr = Path(streams, "stdout"), Path(streams, "stderr")
-        process = _CONTEXT.Process(
-            target=_command, args=(list(arguments), str(folder), dict(environment), str(stdout), str(stderr))
-        )
-        process.start()
+        process = start_command(arguments, folder=folder, environment=environment, stdout=stdout, stderr=stderr)
         process.join()
         assert process.exitcode is not None
         return subprocess.CompletedProcess(

@@ -136,7 +136,7 @@ def test_a_step_whose_connection_is_cut_in_a_statement_is_tried_again(
 def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
     instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another run holds the only slot for two seconds, in which this one looks a few times and not thousands."""
+    """Another run holds the only slot for two more seconds, in which this one looks a few times and not thousands."""
     monkeypatch.setenv("STUB_SECONDS", "0")
     pool_wait.install()
     storage = instance.event_log_storage
@@ -148,11 +148,12 @@ def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
     def counted(execution: ActiveExecution) -> None:
         nonlocal looks
         looks += 1
+        if looks == 1:
+            other.start()
         sleep(execution)
 
     monkeypatch.setattr(ActiveExecution, "sleep_til_ready", counted)
     other = threading.Timer(2, storage.free_concurrency_slots_for_run, ["another run"])
-    other.start()
     assert materialize(instance, stub("transcripts", []), tmp_path)
     other.join()
     assert 1 <= looks <= 20
