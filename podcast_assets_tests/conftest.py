@@ -19,6 +19,7 @@ from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests import s3
 from podcast_assets_tests.forked import run_command
+from podcast_assets_tests.short_clip import drop_clip
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -136,6 +137,22 @@ def dagster_home(shared_folders: SharedFolders, tmp_path: Path) -> Path:
     """The `DAGSTER_HOME` of `place`, with its tables: Dagster takes two seconds to make them."""
     made = shared_folders.make_once("dagster_home", _make_dagster_home)
     return shutil.copytree(made, tmp_path / "dagster_home")
+
+
+def _run_clip(folder: Path) -> None:
+    place = Place(folder)
+    drop_clip(place.store, "one")
+    result = place.command("backfill", "one", "--here", "--profile", "demo")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture
+def clip_copy(shared_folders: SharedFolders, tmp_path: Path) -> Place:
+    """A copy of a finished batch `one` with one short episode, that a test may change. Profile demo."""
+    made = shared_folders.make_once("clip", _run_clip)
+    for name in ("store", "dagster_home"):
+        shutil.copytree(made / name, tmp_path / name)
+    return Place(tmp_path)
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """A second recognizer, by the command: it changes no transcript, runs once, and tells where the two disagree."""
 
 import polars as pl
-import pytest
 
 from podcast_assets.schema import PROVENANCE, QUALITY_SCORES, SECOND_OPINIONS, TRANSCRIPTS, Columns
 from podcast_assets.store import provenance_key, table_key
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.short_clip import drop_clip
 
 SECOND = {"PODCAST_SECOND_TRANSCRIBER": "en=pocketsphinx"}
 
@@ -22,10 +20,8 @@ def read(place: Place, key: str, columns: Columns) -> pl.DataFrame:
     return found
 
 
-@pytest.mark.usefixtures("dagster_home")
-def test_a_second_recognizer_is_heard_once(place: Place) -> None:
-    drop_clip(place.store, "one")
-    run(place)
+def test_a_second_recognizer_is_heard_once(clip_copy: Place) -> None:
+    place = clip_copy
     transcripts = place.store.path(table_key("transcripts", "one")).read_bytes()
     scores = read(place, table_key("quality_scores", "one"), QUALITY_SCORES)
     assert scores["second_wer"].null_count() == scores.height

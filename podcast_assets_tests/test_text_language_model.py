@@ -23,9 +23,8 @@ def read(place: Place, key: str, columns: Columns) -> pl.DataFrame:
     return found
 
 
-@pytest.mark.usefixtures("dagster_home")
-def test_another_model_changes_the_column_and_transcribes_nothing(place: Place) -> None:
-    drop_clip(place.store, "one")
+def test_another_model_changes_the_column_and_transcribes_nothing(clip_copy: Place) -> None:
+    place = clip_copy
     model = write_model(place.folder / "lid.bin", {"eng_Latn": WORDS, "deu_Latn": ["der", "die", "das"]})
     setting = {"PODCAST_TEXT_LANGUAGE_MODEL": str(model)}
     run(place, **setting)
@@ -48,7 +47,7 @@ def test_another_model_changes_the_column_and_transcribes_nothing(place: Place) 
 
 @pytest.mark.usefixtures("dagster_home")
 def test_a_model_that_is_not_there_is_told_before_anything_is_transcribed(place: Place) -> None:
-    drop_clip(place.store, "one")
+    drop_clip(place.store, "one", 5)
     result = place.command(
         "backfill", "one", "--here", "--profile", "demo", PODCAST_TEXT_LANGUAGE_MODEL="/nowhere/lid.176.bin"
     )
