@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from podcast_assets.doctor.finding import Finding
-from podcast_assets.models import models_folder
+from podcast_assets.model_cache import models_folder
 from podcast_assets.store import Store
 
 AREA = "machine"
