@@ -34,7 +34,9 @@ def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
     target = home / "dagster.yaml"
     source = project_file(configuration or LOCAL)
     if not target.exists():
-        shutil.copyfile(source, target)
+        copy = home / f".{target.name}.{os.getpid()}"
+        shutil.copyfile(source, copy)
+        copy.replace(target)  # another command may read it at any time, and must not see half of it
     elif configuration and target.read_bytes() != source.read_bytes():
         raise Misconfigured(
             f"{target} is there and differs from {source.name} of this version: move it away first. What it recorded stays where "

@@ -1,109 +1,68 @@
-"""Processes forked from one that has imported the package: they can be killed like any, and start without the time of the imports.
+"""Commands, each in a process of its own that is forked from one which has imported the libraries already.
 
-They draw no pictures. A test whose promise is a picture, or how the program starts, runs `python -m podcast_assets.cli` itself, as
-`Place.command` does.
+To start Python and import Dagster and Polars takes three seconds, and the engines' libraries as many again. A forked process has
+an environment, a working folder, standard streams, a process id and an exit status of its own, as any other.
 """
 
-import importlib
+import atexit
 import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
+from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from podcast_assets_tests import quick
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["podcast_assets_tests.forked_imports"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["podcast_assets_tests.forked_imports"])
 
 
-@dataclass(frozen=True)
-class Child:
-    """A process, and the files that its output goes to."""
+def start_command(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], stdout: Path, stderr: Path
+) -> ForkServerProcess:
+    """Start `podcast-assets …` in a folder.
 
-    process: BaseProcess
-    folder: Path
-
-    @property
-    def out(self) -> str:
-        """Standard output so far."""
-        return (self.folder / "out").read_text()
-
-    @property
-    def err(self) -> str:
-        """Standard error so far."""
-        return (self.folder / "err").read_text()
-
-    def kill(self) -> None:
-        """End it with SIGKILL, and wait until it is gone."""
-        self.process.kill()
-        self.process.join()
-
-    def wait(self, patience: float = 300.0) -> int:
-        """Exit status; minus the signal where one ended it.
-
-        Raises:
-            TimeoutError: it does not end within `patience` seconds; it is killed.
-        """
-        self.process.join(patience)
-        if self.process.exitcode is None:
-            self.kill()
-            raise TimeoutError(f"it did not end within {patience} s: {self.err}")
-        return self.process.exitcode
-
-
-def start(function: Callable[..., object], *arguments: object, environment: Mapping[str, str], cwd: Path) -> Child:
-    """Call a function of a module in a process of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="forked-", dir=cwd))
-    for name in ("out", "err"):
-        (folder / name).touch()
-    process = _CONTEXT.Process(target=_run, args=(function, arguments, dict(environment), cwd, folder), daemon=True)
+    Args:
+        arguments: of the command.
+        folder: where it runs.
+        environment: all of its environment variables.
+        stdout: file for its standard output.
+        stderr: file for its standard error.
+    """
+    process = CONTEXT.Process(
+        target=_command, args=(list(arguments), str(folder), dict(environment), str(stdout), str(stderr))
+    )
     process.start()
-    return Child(process, folder)
+    return process
 
 
-def start_command(*arguments: str | Path, environment: Mapping[str, str], cwd: Path) -> Child:
-    """Begin `podcast-assets …`."""
-    return start(run_command, *map(str, arguments), environment=environment, cwd=cwd)
+def run_command(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run `podcast-assets …` in a folder and wait for its end: `start_command`."""
+    with tempfile.TemporaryDirectory() as streams:
+        stdout, stderr = Path(streams, "stdout"), Path(streams, "stderr")
+        process = start_command(arguments, folder=folder, environment=environment, stdout=stdout, stderr=stderr)
+        process.join()
+        assert process.exitcode is not None
+        return subprocess.CompletedProcess(
+            ["podcast-assets", *arguments], process.exitcode, stdout.read_text(), stderr.read_text()
+        )
 
 
-def command(*arguments: str | Path, environment: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run `podcast-assets …` and wait for its end."""
-    child = start_command(*arguments, environment=environment, cwd=cwd)
-    status = child.wait()
-    return subprocess.CompletedProcess(list(map(str, arguments)), status, child.out, child.err)
-
-
-def run_command(*arguments: str) -> None:
-    """Be `podcast-assets …`: for functions that are started, and change something before."""
-    from podcast_assets.cli import main
-
-    sys.argv = ["podcast-assets", *arguments]
-    main(list(arguments), prog_name="podcast-assets")
-
-
-def _run(
-    function: Callable[..., object],
-    arguments: tuple[Any, ...],
-    environment: dict[str, str],
-    cwd: Path,
-    folder: Path,
-) -> None:
-    os.chdir(cwd)
+def _command(arguments: list[str], folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
+    for number, path in ((1, stdout), (2, stderr)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(file, number)
+        os.close(file)
     os.environ.clear()
     os.environ.update(environment)
-    for descriptor, name in ((1, "out"), (2, "err")):
-        file = os.open(folder / name, os.O_WRONLY)
-        os.dup2(file, descriptor)
-        os.close(file)
-    # the client reads its settings when it is imported, which was before the environment was this one
-    importlib.reload(importlib.import_module("huggingface_hub.constants"))
-    quick.draw_nothing(pytest.MonkeyPatch())
-    function(*arguments)
+    os.chdir(folder)
+    sys.argv = ["podcast-assets", *arguments]
+    from podcast_assets.cli import main
+
+    try:
+        main(arguments, prog_name="podcast-assets")
+    finally:
+        atexit._run_exitfuncs()  # a process of `multiprocessing` leaves them out

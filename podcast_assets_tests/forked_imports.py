@@ -1,22 +1,24 @@
-"""What the processes of `forked` find imported already. Importing it starts no thread and reads no setting that a test changes."""
+"""What the commands import, imported once (`forked`). Not huggingface_hub: it reads its settings when it is imported."""
 
-import alembic.command  # noqa: F401
-import dagster._core.execution.execute_in_process
-import dagster._core.instance.factory
-import dagster._core.remote_representation
-import dagster._core.storage.legacy_storage  # noqa: F401
-import sqlalchemy.dialects.sqlite  # noqa: F401
+import os
+import sys
 
-import podcast_assets.cli
-import podcast_assets.dataset.opened
-import podcast_assets.dataset.release
-import podcast_assets.dataset.sample
-import podcast_assets.dataset.takedown
-import podcast_assets.dataset.targets.choose
-import podcast_assets.dataset.targets.hub
-import podcast_assets.dataset.verify
-import podcast_assets.definitions
-import podcast_assets.instance
-import podcast_assets.plots_quality
-import podcast_assets.release_job
-import podcast_assets.run_history  # noqa: F401
+os.environ.pop("COLUMNS", None)  # rich would keep the width of this process
+
+# ruff: noqa: F401
+import av
+import ctranslate2
+import dagster
+import matplotlib.pyplot
+import onnxruntime
+import pocketsphinx
+import polars
+import scipy.cluster.hierarchy
+import scipy.fft
+import scipy.spatial.distance
+import sklearn.mixture
+import tokenizers
+
+from podcast_assets import cli, definitions, launch
+
+assert "huggingface_hub" not in sys.modules

@@ -23,10 +23,10 @@ from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.dataset.targets.hub import COMMIT_FILES, HubTarget
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
-from podcast_assets_tests import forked
+from podcast_assets_tests import forked_calls
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.dataset.sealed_store import seal, take_down
-from podcast_assets_tests.forked import Child
+from podcast_assets_tests.forked_calls import Child
 from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub
 from podcast_assets_tests.waiting import wait_for
 
@@ -62,13 +62,13 @@ class Publisher:
             PODCAST_HUB_REPO=REPO,
             PODCAST_SHARD_BYTES=str(self.shard_bytes),
         )
-        return forked.start_command("release", environment=environment, cwd=self.place.folder)
+        return forked_calls.start_command("release", environment=environment, cwd=self.place.folder)
 
     def start(self) -> Child:
         """Begin a release in a process of its own, without Dagster."""
         how = (self.store, self.hub.url, self.shard_bytes, self.commit_files)
         environment = self.place.environment(HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1")
-        return forked.start(release_to_hub, *how, environment=environment, cwd=self.place.folder)
+        return forked_calls.start(release_to_hub, *how, environment=environment, cwd=self.place.folder)
 
     def release(self) -> Released:
         """Release to the end, in this process."""
@@ -233,17 +233,17 @@ def release_held(pipe: Path, batch: str) -> None:
         return make(store, parts, out)
 
     release_module.assemble = assemble
-    forked.run_command("release")
+    forked_calls.run_command("release")
 
 
 def start_held(place: Place, pipe: Path, batch: str, **settings: str) -> Child:
     os.mkfifo(pipe)
-    return forked.start(release_held, pipe, batch, environment=place.environment(**settings), cwd=place.folder)
+    return forked_calls.start(release_held, pipe, batch, environment=place.environment(**settings), cwd=place.folder)
 
 
 def release_command(place: Place, **settings: str) -> str:
     """What `podcast-assets release` says."""
-    return ended(forked.start_command("release", environment=place.environment(**settings), cwd=place.folder))
+    return ended(forked_calls.start_command("release", environment=place.environment(**settings), cwd=place.folder))
 
 
 def test_killed_while_a_folder_is_released(place: Place) -> None:
@@ -279,7 +279,7 @@ def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     first = start_held(places[0], pipe, "one2", **how)
     with pipe.open("w"):  # opens when the process does
-        second = forked.start_command("release", environment=places[1].environment(**how), cwd=places[1].folder)
+        second = forked_calls.start_command("release", environment=places[1].environment(**how), cwd=places[1].folder)
         wait_for("the second", lambda: "waiting for another release" in second.err, patience=PATIENCE, every=0.02)
     for child in (first, second):
         ended(child)
@@ -351,7 +351,7 @@ def release_and_die_when_swapped() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     FolderTarget.take = swap_and_die  # type: ignore[method-assign]
-    forked.run_command("release")
+    forked_calls.run_command("release")
 
 
 def test_killed_after_a_folder_was_swapped(place: Place) -> None:
@@ -360,7 +360,7 @@ def test_killed_after_a_folder_was_swapped(place: Place) -> None:
     seal(place.store, "b1")
     release_command(place)
     take_down(place.store, "b1", "one")
-    killed = forked.start(release_and_die_when_swapped, environment=place.environment(), cwd=place.folder)
+    killed = forked_calls.start(release_and_die_when_swapped, environment=place.environment(), cwd=place.folder)
     assert killed.wait(PATIENCE) == -signal.SIGKILL
     assert len(samples(there(folder / "dataset"))) == 3
     assert "nothing has changed" in release_command(place)

@@ -26,7 +26,7 @@ from podcast_assets.dataset.ustar import END, member
 from podcast_assets.dataset.verify import verify
 from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.store import Store
-from podcast_assets_tests import forked
+from podcast_assets_tests import forked_calls
 from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub
 from podcast_assets_tests.published import Published, publish, publish_to
 
@@ -326,7 +326,7 @@ def test_a_damaged_sample_is_not_given_out(published: Published) -> None:
 
 def command(place: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PODCAST_"))}
-    return forked.command("dataset", *map(str, arguments), environment=clean | environment, cwd=place)
+    return forked_calls.command("dataset", *map(str, arguments), environment=clean | environment, cwd=place)
 
 
 def test_the_command_of_a_folder(published: Published, tmp_path: Path) -> None:
