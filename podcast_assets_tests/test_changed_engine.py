@@ -1,11 +1,12 @@
 """Another setting of one engine: its stage and what depends on it are done again, and nothing else."""
 
 import polars as pl
+import pytest
 
 from podcast_assets.schema import PROVENANCE
 from podcast_assets.store import Store, provenance_key, table_key
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.test_backfill import drop
+from podcast_assets_tests.short_clip import drop_clip
 
 
 def finished(store: Store, stage: str) -> pl.DataFrame:
@@ -14,9 +15,10 @@ def finished(store: Store, stage: str) -> pl.DataFrame:
     return found.select("episode_id", "fingerprint", "finished_at")
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_a_changed_transcriber_runs_again_and_the_diarizer_does_not(place: Place) -> None:
     stages = ("ingest", "diarize", "transcribe", "score", "package")
-    drop(place.store, "one")
+    drop_clip(place.store, "one")
     first = place.command("backfill", "one", "--here", "--profile", "demo")
     assert first.returncode == 0, first.stderr
     before = {stage: finished(place.store, stage) for stage in stages}

@@ -1,11 +1,12 @@
 """A second recognizer, by the command: it changes no transcript, runs once, and tells where the two disagree."""
 
 import polars as pl
+import pytest
 
 from podcast_assets.schema import PROVENANCE, QUALITY_SCORES, SECOND_OPINIONS, TRANSCRIPTS, Columns
 from podcast_assets.store import provenance_key, table_key
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.test_backfill import drop
+from podcast_assets_tests.short_clip import drop_clip
 
 SECOND = {"PODCAST_SECOND_TRANSCRIBER": "en=pocketsphinx"}
 
@@ -21,8 +22,9 @@ def read(place: Place, key: str, columns: Columns) -> pl.DataFrame:
     return found
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_a_second_recognizer_is_heard_once(place: Place) -> None:
-    drop(place.store, "one")
+    drop_clip(place.store, "one")
     run(place)
     transcripts = place.store.path(table_key("transcripts", "one")).read_bytes()
     scores = read(place, table_key("quality_scores", "one"), QUALITY_SCORES)
