@@ -18,7 +18,7 @@ def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(short_place: Pla
         process = started(short_place, "demo", log=short_place.folder / f"{stage}.log")
         in_the_middle(short_place, stage, asset, process=process)
         process.kill()
-        process.wait()
+        process.join()
         kept[stage] = len(checkpoints(short_place.store, stage))
         if stage == "diarize":
             # bit rot: half of a finished result is gone

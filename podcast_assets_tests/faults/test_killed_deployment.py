@@ -18,7 +18,7 @@ from podcast_assets.run_process import process_of
 from podcast_assets.schema import STAGES
 from podcast_assets_tests.conftest import CHECKOUT, Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, made
-from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started, wait_for
+from podcast_assets_tests.faults.processes import PATIENCE, ended, in_the_middle, started, wait_for
 from podcast_assets_tests.faults.short import lay_out
 from podcast_assets_tests.waiting import free_port
 
@@ -86,7 +86,8 @@ class Machine:
 
     def launch(self, batch: str) -> None:
         lay_out(self.sample, self.place, batch)
-        self.run("podcast_assets.cli", "add", batch)
+        added = self.place.command("add", batch)
+        assert added.returncode == 0, added.stderr
         tags = f'{{"dagster/partition": "{batch}"}}'
         self.run("dagster", "job", "launch", "-w", WORKSPACE, "-j", "podcast_dataset", "--tags", tags)
 
@@ -187,7 +188,7 @@ def test_one_run_in_the_queue_and_one_by_command(machine: Machine, short_run: Sa
     machine.launch("both")
     log = machine.place.folder / "command.log"
     command = started(machine.place, "backfill", "--here", "both", "--profile", "demo", log=log)
-    assert command.wait(PATIENCE) == 0, log.read_text()
+    assert ended(command) == 0, log.read_text()
     wait_for("both", lambda: all(run.is_finished for run in machine.runs("both")))
     assert [run.status for run in machine.runs("both")] == [dg.DagsterRunStatus.SUCCESS] * 2
     assert made(machine.place.store, "both") == made(short_run.store)
