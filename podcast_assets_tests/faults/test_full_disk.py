@@ -14,7 +14,7 @@ from podcast_assets.schema import STAGES
 from podcast_assets.store import Store, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, made
-from podcast_assets_tests.faults.processes import ended, in_the_middle, started
+from podcast_assets_tests.faults.processes import ended, go_on, in_the_middle, started
 from podcast_assets_tests.faults.short import lay_out
 
 pytestmark = pytest.mark.faults
@@ -57,6 +57,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_stage(small_disk: Place, short_
         process = started(place, "demo", log=log)
         in_the_middle(place, STAGES[asset], asset, process=process)
         ballast = fill(store)
+        go_on(process)
         assert ended(process) == 1
         last = log.read_text().strip().splitlines()[-1]
         print(last)

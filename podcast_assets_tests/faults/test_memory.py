@@ -13,7 +13,7 @@ from podcast_assets.speech import whisper
 from podcast_assets.store import table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, checkpoints, copied, made
-from podcast_assets_tests.faults.processes import ended, in_the_middle, started
+from podcast_assets_tests.faults.processes import ended, go_on, in_the_middle, started
 
 pytestmark = pytest.mark.faults
 
@@ -41,6 +41,7 @@ def test_the_machine_has_no_memory_left(untranscribed: Place, short_run: SampleR
     assert process.pid is not None
     limit = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
     resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
+    go_on(process)
     code = ended(process)
     told = log.read_text()
     kept = len(checkpoints(untranscribed.store, "transcribe"))
