@@ -34,9 +34,6 @@ def connect(settings: Settings) -> None:
     alone = settings.ray_address is None and "ray" not in sys.modules
     if alone and os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    if alone:
-        # a worker has environment variables of its own, which no process that was started ahead has
-        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     # Ray's own reports an error to the head before it shows it: without a head, never
     show = sys.excepthook
     try:

@@ -21,8 +21,6 @@ from podcast_assets_tests.cluster.scripted import episodes
 ROOT = Path(__file__).parents[2]
 HOSTS = ROOT / "tools" / "ray_hosts.sh"
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-LAZY = {"RAY_prestart_worker_first_driver": "0"}
-"""Machines start no processes ahead: workers have environment variables of their own, and never take one of those."""
 COUNT = 60
 SECONDS = 0.5
 """Of work for each episode."""
@@ -55,7 +53,7 @@ pytestmark = [
 
 def hosts(*arguments: str) -> None:
     ray = str(Path(sys.executable).with_name("ray"))
-    subprocess.run([str(HOSTS), *arguments], check=True, timeout=300, env=os.environ | TOKEN | LAZY | {"RAY": ray})
+    subprocess.run([str(HOSTS), *arguments], check=True, timeout=300, env=os.environ | TOKEN | {"RAY": ray})
 
 
 @pytest.fixture(scope="module")

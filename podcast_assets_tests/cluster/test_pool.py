@@ -130,7 +130,7 @@ def test_a_missing_model_is_told_in_its_own_words(tmp_path: Path) -> None:
 
 def test_workers_that_die_while_they_load_end_the_stage(tmp_path: Path) -> None:
     with pytest.raises(BrokenDevice, match="workers in a row had to be replaced without an episode done"):
-        run(tmp_path, Scripted(tmp_path, loading="die"), 3, **ALONE)
+        run(tmp_path, Scripted(tmp_path, loading="die"), 3)
 
 
 def test_a_run_that_is_taken_up_again_does_only_what_is_left(tmp_path: Path) -> None:
