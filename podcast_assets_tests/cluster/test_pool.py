@@ -135,7 +135,7 @@ def test_workers_that_die_while_they_load_end_the_stage(tmp_path: Path) -> None:
 
 def test_a_run_that_is_taken_up_again_does_only_what_is_left(tmp_path: Path) -> None:
     broken = Scripted(tmp_path, {"e004": "unavailable"})
-    assert len(run(tmp_path, broken, 6, **ALONE).done) == 5
+    assert len(run(tmp_path, broken, 6).done) == 5
     again = Scripted(tmp_path / "again")
-    result = run(tmp_path, again, 6, **ALONE)
+    result = run(tmp_path, again, 6)
     assert (len(result.done), result.ran, len(again.noted("begun"))) == (6, 1, 1)
