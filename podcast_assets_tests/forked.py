@@ -51,7 +51,8 @@ def run_command(
         )
 
 
-def _command(arguments: list[str], folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
+def enter(folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
+    """Give a forked process its folder, environment and streams."""
     for number, path in ((1, stdout), (2, stderr)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, number)
@@ -59,6 +60,10 @@ def _command(arguments: list[str], folder: str, environment: dict[str, str], std
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+
+
+def _command(arguments: list[str], folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
+    enter(folder, environment, stdout, stderr)
     sys.argv = ["podcast-assets", *arguments]
     from podcast_assets.cli import main
 

@@ -1,12 +1,9 @@
-"""Processes forked from one that has imported the package: they can be killed like any, and start without the time of the imports.
+"""Functions and commands called in forked processes (`forked`): killed like any other, and started without the time of the imports.
 
 They draw no pictures. A test whose promise is a picture, or how the program starts, runs `python -m podcast_assets.cli` itself, as
 `Place.command` does.
 """
 
-import importlib
-import multiprocessing
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,9 +16,7 @@ from typing import Any
 import pytest
 
 from podcast_assets_tests import quick
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["podcast_assets_tests.forked_calls_imports"])
+from podcast_assets_tests.forked import CONTEXT, enter
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def start(function: Callable[..., object], *arguments: object, environment: Mapp
     folder = Path(tempfile.mkdtemp(prefix="forked-", dir=cwd))
     for name in ("out", "err"):
         (folder / name).touch()
-    process = _CONTEXT.Process(target=_run, args=(function, arguments, dict(environment), cwd, folder), daemon=True)
+    process = CONTEXT.Process(target=_run, args=(function, arguments, dict(environment), cwd, folder), daemon=True)
     process.start()
     return Child(process, folder)
 
@@ -96,14 +91,6 @@ def _run(
     cwd: Path,
     folder: Path,
 ) -> None:
-    os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(environment)
-    for descriptor, name in ((1, "out"), (2, "err")):
-        file = os.open(folder / name, os.O_WRONLY)
-        os.dup2(file, descriptor)
-        os.close(file)
-    # the client reads its settings when it is imported, which was before the environment was this one
-    importlib.reload(importlib.import_module("huggingface_hub.constants"))
+    enter(str(cwd), environment, str(folder / "out"), str(folder / "err"))
     quick.draw_nothing(pytest.MonkeyPatch())
     function(*arguments)
