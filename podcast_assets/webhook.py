@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 SIGNATURE = "Podcast-Signature"
@@ -101,6 +100,8 @@ def send(webhook: Webhook, content: Mapping[str, Any]) -> int:
 
 
 def _post(webhook: Webhook, body: bytes) -> None:
+    import requests  # every run imports this module, and few send anything
+
     headers = {"Content-Type": "application/json", SIGNATURE: signature(webhook.secret, body, int(time.time()))}
     try:
         with requests.post(
