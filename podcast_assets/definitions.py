@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from podcast_assets import pool_wait
 from podcast_assets.alerts import tell_of_failure, tell_of_success
 from podcast_assets.assets.diarized_segments import diarized_segments
 from podcast_assets.assets.hf_dataset import hf_dataset
@@ -10,6 +9,7 @@ from podcast_assets.assets.hf_shards import hf_shards
 from podcast_assets.assets.quality_scores import quality_scores
 from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.assets.transcripts import transcripts
+from podcast_assets.dagster_internals import sleep_while_waiting_for_a_pool
 from podcast_assets.feed_sensor import due_feeds
 from podcast_assets.janitor import tidy_up
 from podcast_assets.jobs import podcast_dataset
@@ -27,7 +27,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     settings = settings or Settings()
     if settings.log_format == "json":
         log_json_lines()
-    pool_wait.install()
+    sleep_while_waiting_for_a_pool()
     return dg.Definitions(
         assets=[raw_audio, diarized_segments, transcripts, quality_scores, hf_shards, hf_dataset],
         jobs=[podcast_dataset(settings), release_dataset(settings), tidy_up],

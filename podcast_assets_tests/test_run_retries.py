@@ -11,9 +11,9 @@ import sqlalchemy.event
 import sqlalchemy.exc
 from dagster._core.execution.plan.active import ActiveExecution
 
-from podcast_assets import pool_wait
 from podcast_assets.assets.batches import batch_asset
 from podcast_assets.checks import SPECS
+from podcast_assets.dagster_internals import sleep_while_waiting_for_a_pool
 from podcast_assets.instance import POSTGRES, prepare_home
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
@@ -138,7 +138,7 @@ def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
 ) -> None:
     """Another run holds the only slot for two more seconds, in which this one looks a few times and not thousands."""
     monkeypatch.setenv("STUB_SECONDS", "0")
-    pool_wait.install()
+    sleep_while_waiting_for_a_pool()
     storage = instance.event_log_storage
     storage.set_concurrency_slots("gpu", 1)
     assert storage.claim_concurrency_slot("gpu", "another run", "its step").is_claimed
@@ -155,5 +155,4 @@ def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
     monkeypatch.setattr(ActiveExecution, "sleep_til_ready", counted)
     other = threading.Timer(2, storage.free_concurrency_slots_for_run, ["another run"])
     assert materialize(instance, stub("transcripts", []), tmp_path)
-    other.join()
     assert 1 <= looks <= 20
