@@ -140,10 +140,11 @@ def side_by_side(stage: Stage, worker: Any, episodes: Iterable[Episode], cores: 
 
 
 def _completed(running: set[Future[Outcome]]) -> Iterator[Outcome]:
-    """What is done of the running ones, once one is."""
+    """What is done of the running ones, once one is; an error that ends the stage comes after the others' results."""
     done, _ = wait(running, return_when=FIRST_COMPLETED)
     running -= done
-    yield from (future.result() for future in done)
+    for future in sorted(done, key=lambda f: f.exception() is not None):
+        yield future.result()
 
 
 def _alone(stage: Stage, worker: Any, episode: Episode, place: Place) -> Outcome:

@@ -363,10 +363,25 @@ def test_where_every_episode_waits_for_its_engine_nothing_is_committed(store: St
 
 @dataclass
 class OnCores(Cut):
-    """CPU work: an episode waits until as many as there are cores have begun."""
+    """CPU work."""
+
+    cpu_bound: ClassVar[bool] = True  # type: ignore[misc]
+
+
+def test_a_crash_in_cpu_work_keeps_what_was_done(store: Store) -> None:
+    stage, again = OnCores(errors={"c": KeyboardInterrupt()}), OnCores()  # type: ignore[dict-item]
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(stage, "b1", episodes(*"abcd"), store, Local(stage, 2, cores=1))  # type: ignore[arg-type]
+    result = run(store, again, episodes(*"abcd"))
+    assert sorted(again.processed) == ["c", "d"]
+    assert list(result.done) == list("abcd")
+
+
+@dataclass
+class Together(OnCores):
+    """An episode waits until as many as there are cores have begun."""
 
     together: threading.Barrier = field(default_factory=lambda: threading.Barrier(3))
-    cpu_bound: ClassVar[bool] = True  # type: ignore[misc]
 
     def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
         self.together.wait(timeout=60)
@@ -375,7 +390,7 @@ class OnCores(Cut):
 
 @pytest.mark.parametrize("prefetch", [1, 7])
 def test_cpu_work_is_done_on_all_cores_whatever_is_prefetched(store: Store, prefetch: int) -> None:
-    stage = OnCores(errors={"b": BadInput("is not audio")})
+    stage = Together(errors={"b": BadInput("is not audio")})
     todo = episodes(*"abcdef")
     result = run_stage(stage, "b1", todo, store, Local(stage, prefetch, cores=3))  # type: ignore[arg-type]
     assert list(result.done) == list("acdef")
