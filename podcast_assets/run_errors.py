@@ -4,10 +4,20 @@ from podcast_assets.dagster_internals import ErrorInfo
 from podcast_assets.errors import BadInput, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.runner import NothingDone
+from podcast_assets.stages.stream import NoProgress
 
 _OURS = {
     c.__name__
-    for c in (BadInput, BrokenDevice, ClusterLost, EngineUnavailable, Misconfigured, NothingDone, StoreTrouble)
+    for c in (
+        BadInput,
+        BrokenDevice,
+        ClusterLost,
+        EngineUnavailable,
+        Misconfigured,
+        NoProgress,
+        NothingDone,
+        StoreTrouble,
+    )
 }
 
 

@@ -183,7 +183,7 @@ def do_stage(
     batch: str,
     episodes: Sequence[Episode],
     room: Store,
-    compute: Compute | None = None,
+    compute: Compute,
 ) -> StageRun:
     """Run a stage as the settings say, with its progress as lines of Dagster's log."""
     return run_stage(
@@ -191,7 +191,7 @@ def do_stage(
         batch,
         episodes,
         room,
-        compute=compute,
+        compute,
         report=_lines(context.log),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,

@@ -136,7 +136,13 @@ class RayPool:
                 runtime_env={"env_vars": dict(memory.ENVIRONMENT)},
             )
             # a new one proves itself where the one before it was replaced
-            actor = kind.remote(self._stage, self._prefetch, share_device=force.shares, smoke_test=self._in_vain > 0)
+            actor = kind.remote(
+                self._stage,
+                self._prefetch,
+                max(1, int(force.cpus)),
+                share_device=force.shares,
+                smoke_test=self._in_vain > 0,
+            )
             now = time.monotonic()
             self._members.append(_Member(actor, now, now))
 

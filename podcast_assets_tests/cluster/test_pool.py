@@ -21,7 +21,7 @@ from podcast_assets.stages.compute import computing
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
-from podcast_assets.store import Store
+from podcast_assets.store import Store, failures_key
 from podcast_assets_tests.cluster.scripted import Scripted, episodes
 
 ALONE = {"min_workers": 1, "max_workers": 1}
@@ -126,6 +126,28 @@ def test_where_every_device_is_broken_the_stage_stops_and_spends_no_attempt(tmp_
 def test_a_missing_model_is_told_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match="the model 'tool' is not here"):
         run(tmp_path, Scripted(tmp_path, loading="unavailable"), 3, **ALONE)
+
+
+def test_a_model_that_is_missing_when_it_is_needed_ends_the_stage_and_spends_no_attempt(tmp_path: Path) -> None:
+    stage = Scripted(tmp_path, beginning="unavailable")
+    with pytest.raises(EngineUnavailable, match="b: scripted: the model 'tool' is not here"):
+        run(tmp_path, stage, 3)
+    assert stage.noted("begun") == []
+    assert not Store.at(tmp_path / "store").exists(failures_key("diarize", "b"))
+
+
+def test_workers_that_take_no_episode_end_the_stage(tmp_path: Path) -> None:
+    stage = Scripted(tmp_path, beginning="fail")
+    with pytest.raises(BrokenDevice, match="raised RuntimeError: the model file is cut off before it took an episode"):
+        run(tmp_path, stage, 3)
+    assert not Store.at(tmp_path / "store").exists(failures_key("diarize", "b"))
+
+
+def test_a_worker_does_as_much_cpu_work_at_once_as_it_has_cores(tmp_path: Path) -> None:
+    stage = Scripted(tmp_path, {"e000": "meet 2", "e001": "meet 2"}, cpu_bound=True)
+    result = run(tmp_path, stage, 2, max_workers=1, min_workers=1, worker_cpus=2, prefetch=1)
+    assert list(result.done) == ["e000", "e001"]
+    assert len(stage.noted("load")) == 1
 
 
 def test_workers_that_die_while_they_load_end_the_stage(tmp_path: Path) -> None:
