@@ -20,7 +20,7 @@ from podcast_assets.resources import StoreResource
 from podcast_assets.run_retries import RETRIED
 from podcast_assets.settings import Settings
 from podcast_assets_tests.postgres import Postgres, postgres
-from podcast_assets_tests.stub_location import stub
+from podcast_assets_tests.stub_location import defined, stub
 
 BATCH = "m1"
 """To the stub assets: nothing to compute."""
@@ -67,7 +67,7 @@ def raw_audio_that(error: Exception | None = None, failing: str = "") -> dg.Asse
             check_results=[dg.AssetCheckResult(passed=c != failing, check_name=c) for c in SPECS["raw_audio"]]
         )
 
-    return batch_asset(group="intake", code_version="1", kinds=())(raw_audio)
+    return batch_asset(group="intake", code_version="1", kinds=())(raw_audio).definition(None)
 
 
 def test_what_an_asset_raises_is_not_tried_again(instance: dg.DagsterInstance, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_step_whose_connection_is_cut_in_a_statement_is_tried_again(
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     home = prepare_home(Settings(dagster_home=tmp_path / "home"), POSTGRES)
-    asset = stub("raw_audio", [])
+    asset = defined(stub("raw_audio"))
     seen = at = 0
     retried: list[bool] = []
 
@@ -138,7 +138,7 @@ def test_a_step_whose_connection_is_cut_in_a_statement_is_tried_again(
 def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
     instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another run holds the only slot for two seconds, in which this one looks a few times and not thousands."""
+    """Another run holds the only slot for two more seconds, in which this one looks a few times and not thousands."""
     monkeypatch.setenv("STUB_SECONDS", "0")
     pool_wait.install()
     storage = instance.event_log_storage
@@ -150,11 +150,12 @@ def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
     def counted(execution: ActiveExecution) -> None:
         nonlocal looks
         looks += 1
+        if looks == 1:
+            other.start()
         sleep(execution)
 
     monkeypatch.setattr(ActiveExecution, "sleep_til_ready", counted)
     other = threading.Timer(2, storage.free_concurrency_slots_for_run, ["another run"])
-    other.start()
-    assert materialize(instance, stub("transcripts", []), tmp_path)
+    assert materialize(instance, defined(stub("transcripts")), tmp_path)
     other.join()
     assert 1 <= looks <= 20

@@ -4,6 +4,7 @@ A route is a language and a chain of engines: the first does the work, the next 
 episode needs are loaded. An episode whose language nobody declared is first heard by an engine that can identify it.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import SerializeAsAny
 
-from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.engines import Engine, EngineUnavailable, GpuUse, most_gpu_use
 from podcast_assets.errors import BadInput, looks_like_device_error
 from podcast_assets.routes import ANY
 from podcast_assets.speech.alignment import Aligner, align_transcripts
@@ -64,9 +65,16 @@ class Routed(Engine):
             engine.fetch()
 
     def devices(self) -> list[str]:
-        """Those that any of its engines wants; all of them then share the one that is held."""
+        """Those that any of its engines wants, fallbacks included; all of them then share the one that is held."""
         wanted = [device for engine in self._first() for device in engine.devices()]
+        for fallback in (e for r in self.routes for e in r.chain[1:]):
+            with contextlib.suppress(EngineUnavailable):  # it takes over nothing here, which is told where it should
+                wanted += fallback.devices()
         return list(dict.fromkeys(wanted))
+
+    def gpu_use(self) -> GpuUse:
+        """That of the engine which needs a GPU most, fallbacks included."""
+        return most_gpu_use([*self._first(), *(e for r in self.routes for e in r.chain[1:])])
 
     def model_files(self) -> list[Path]:
         """Of the first engine of each route, and of the aligner."""

@@ -10,6 +10,7 @@ import polars as pl
 
 from podcast_assets.engines import Engine
 from podcast_assets.fingerprint import fingerprint
+from podcast_assets.profiles import Profile
 from podcast_assets.schema import RAW_AUDIO, Columns
 from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store import Store, working_key
@@ -40,6 +41,11 @@ class Ingest(OneByOne):
     version: ClassVar[str] = "2"
     columns: ClassVar[Columns] = {name: RAW_AUDIO[name] for name in _COLUMNS.split()}
     asset: ClassVar[str] = "raw_audio"
+
+    @staticmethod
+    def engine_of(profile: Profile) -> Engine | None:
+        """The separator."""
+        return profile.separator
 
     def load(self, device: str | None = None) -> "Separator | None":
         """The separator's worker."""
