@@ -4,12 +4,13 @@
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from croniter import croniter
 from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from podcast_assets.routes import parse_routes
 
@@ -389,6 +390,28 @@ def is_cron(line: str) -> bool:
     fields, *_ = croniter.expand(line)
     days, months = fields[2:4]
     return len(fields) == 5 and not (months == [2] and days in ([30], [31]))
+
+
+class _Given(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def given(values: Mapping[str, Any]) -> Settings:
+    """The settings with these values by field, and defaults for the others: the environment is not read.
+
+    Raises:
+        ValidationError: a value is wrong.
+    """
+    return _Given(**values)
 
 
 def environment_name(field: str) -> str:
