@@ -17,13 +17,13 @@ dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
 	$(BIN)/podcast-assets dev
 
 test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not faults'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not faults'
 
 test-ray: $(VENV)/.ray  ## what computes on Ray
 	$(BIN)/python -m pytest podcast_assets_tests/cluster podcast_assets_tests/deploy/test_kubernetes.py -m 'not faults'
 
 test-faults: $(VENV)/.ray  ## what is killed, cut off, filled or broken on purpose; some of it needs root and iproute2
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m faults
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m faults
 
 test-pyannote: $(VENV)/.pyannote  ## what needs torch too
 	$(BIN)/python -m pytest podcast_assets_tests/speech/test_pyannote.py

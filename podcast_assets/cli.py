@@ -31,7 +31,7 @@ class _Clean(click.Group):
     """A group whose commands end with one line where the user can do something about an error."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from podcast_assets.engines import EngineUnavailable
+        from podcast_assets.errors import EngineUnavailable
 
         try:
             return super().invoke(ctx)

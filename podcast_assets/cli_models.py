@@ -16,9 +16,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from podcast_assets import model_lock
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.errors import BadInput
-from podcast_assets.models import HubModel, fetch, find, locked, models_folder, verify
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput, EngineUnavailable
+from podcast_assets.model_cache import HubModel, models_folder
+from podcast_assets.models import fetch, find, locked, verify
 from podcast_assets.settings import ProfileName, Settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from podcast_assets.models import HubModel
+from podcast_assets.model_cache import HubModel
 
 FOLDERS = {
     "diarizer": "podcast_assets.speech.diarizers",
@@ -31,10 +31,6 @@ FOLDERS = {
 def runtime(default: Any, **kwargs: Any) -> Any:
     """A field that changes how fast results come, not what they are (device, threads, batch size): not part of the identity."""
     return Field(default, json_schema_extra={"runtime": True}, **kwargs)
-
-
-class EngineUnavailable(RuntimeError):
-    """An engine cannot be loaded here; the message says what to install or to set."""
 
 
 class Engine(BaseModel):

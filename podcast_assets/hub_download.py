@@ -35,10 +35,9 @@ from huggingface_hub.utils import (
     http_stream_backoff,
 )
 
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import Misconfigured
+from podcast_assets.errors import EngineUnavailable, Misconfigured
+from podcast_assets.model_cache import HubModel, models_folder, snapshot, storage, wanted
 from podcast_assets.model_lock import LockedFile, sha256
-from podcast_assets.models import HubModel, models_folder, snapshot, storage, wanted
 
 log = logging.getLogger(__name__)
 

@@ -70,8 +70,9 @@ def enough_sealed(
     if context.instance.get_runs(dg.RunsFilter(job_name=RELEASE, statuses=UNFINISHED), limit=1):
         return dg.SkipReason("a release goes on")
     from podcast_assets.dataset.hub_history import unpurged
+    from podcast_assets.dataset.options import options_of
     from podcast_assets.dataset.release import preview
-    from podcast_assets.dataset.targets.choose import options_of, target_of
+    from podcast_assets.dataset.targets.choose import target_of
 
     chosen = releases.settings()
     target, options = target_of(chosen, room), options_of(chosen)

@@ -2,8 +2,7 @@
 
 from dagster_shared.error import SerializableErrorInfo
 
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import BadInput, ClusterLost, Misconfigured, StoreTrouble
+from podcast_assets.errors import BadInput, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.runner import NothingDone
 from podcast_assets.stages.stream import NoProgress

@@ -3,6 +3,7 @@
 `podcast-assets settings` prints them with their values.
 """
 
+import base64
 import re
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -320,7 +321,8 @@ class Settings(BaseSettings):
     )
     webhook_secret: SecretStr | None = Field(
         default=None,
-        description="Signs what the webhook is told (HMAC-SHA256): at least 16 characters. Never shown or logged.",
+        description="Signs what the webhook is told (Standard Webhooks, HMAC-SHA256): whsec_ and base64, or any text of at least "
+        "16 characters. Never shown or logged.",
     )
     log_format: Literal["text", "json"] = Field(
         default="text", description="How log lines are written: text for people, or one JSON object per line."
@@ -363,9 +365,18 @@ class Settings(BaseSettings):
 
     @field_validator("webhook_secret")
     @classmethod
-    def _secret_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SECRET_LENGTH:
+    def _secret_can_sign(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return value
+        secret = value.get_secret_value()
+        if len(secret) < SECRET_LENGTH:
             raise ValueError(f"must have at least {SECRET_LENGTH} characters; `openssl rand -hex 32` makes one")
+        if secret.startswith("whsec_"):
+            key = secret.removeprefix("whsec_")
+            try:
+                base64.b64decode(key + "=" * (-len(key) % 4), validate=True)
+            except ValueError:  # not chained: nothing of the secret is shown
+                raise ValueError("begins with whsec_, and what follows is not base64") from None
         return value
 
     @model_validator(mode="after")

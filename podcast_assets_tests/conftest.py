@@ -2,15 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from podcast_assets.demo import BATCH_NAME
 from podcast_assets.store import Store
@@ -74,13 +76,58 @@ class SampleRun:
         return BATCH_NAME
 
 
+@dataclass(frozen=True)
+class SharedFolders:
+    """Folders that are expensive to make, made once for all workers of pytest-xdist."""
+
+    root: Path
+
+    def make_once(self, name: str, make: Callable[[Path], None]) -> Path:
+        """A folder by its name, filled by `make` in whichever worker needs it first; the others wait. Nobody may change it.
+
+        A worker that was killed or failed in the middle leaves it unfinished: the next one makes it again.
+        """
+        folder = self.root / name
+        finished = self.root / f"{name}.finished"
+        with FileLock(self.root / f"{name}.lock"):
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                finished.touch()
+        return folder
+
+
 @pytest.fixture(scope="session")
-def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
-    """The sample batch, from its archive to shards, by the real command with the real engines of the profile demo."""
-    place = Place(tmp_path_factory.mktemp("sample"))
-    result = place.command("demo", "--json")
+def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> SharedFolders:
+    """Folders that all workers of this test session share."""
+    base = tmp_path_factory.getbasetemp()
+    return SharedFolders(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+def _run_demo(folder: Path) -> None:
+    result = Place(folder).command("demo", "--json")
     assert result.returncode == 0, result.stderr
-    return SampleRun(place, json.loads(result.stdout), result.stderr)
+    (folder / "report.json").write_text(result.stdout)
+    (folder / "log.txt").write_text(result.stderr)
+
+
+@pytest.fixture(scope="session")
+def sample_run(shared_folders: SharedFolders) -> SampleRun:
+    """The sample batch, from its archive to shards, by the real command with the real engines of the profile demo.
+
+    All tests read this one; a test that changes something takes `sample_copy`.
+    """
+    folder = shared_folders.make_once("sample", _run_demo)
+    return SampleRun(Place(folder), json.loads((folder / "report.json").read_text()), (folder / "log.txt").read_text())
+
+
+@pytest.fixture
+def sample_copy(sample_run: SampleRun, tmp_path: Path) -> Place:
+    """A copy of the finished sample batch, store and Dagster instance, that a test may change."""
+    for name in ("store", "dagster_home"):
+        shutil.copytree(sample_run.place.folder / name, tmp_path / name)
+    return Place(tmp_path)
 
 
 @pytest.fixture

@@ -102,6 +102,7 @@ def test_the_webhook_is_told_how_each_run_ended(deployment: StubDeployment, hook
     assert all(
         is_authentic(SECRET, r.body, r.headers[SIGNATURE], now=time.time(), tolerance=3600) for r in hook.received
     )
+    assert all(r.headers["webhook-id"] == r.content["id"] for r in hook.received)
     assert wait_for_requests(hook, 1, PATIENCE)
     assert SECRET not in deployment.log()
 

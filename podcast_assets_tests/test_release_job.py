@@ -5,8 +5,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from podcast_assets.dataset.options import options_of
 from podcast_assets.dataset.release import release
-from podcast_assets.dataset.targets.choose import options_of, target_of
+from podcast_assets.dataset.targets.choose import target_of
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.definitions import build_definitions
 from podcast_assets.errors import Misconfigured

@@ -6,17 +6,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from podcast_assets.demo import BATCH_NAME
 from podcast_assets.schema import HF_SHARDS
 from podcast_assets.store import table_key
-from podcast_assets_tests.conftest import SampleRun
+from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.hub_datasets import TOKEN, running_dataset_hub
 
 pytestmark = pytest.mark.release
 
 
-def test_the_sample_batch_is_released_to_a_folder_and_to_the_hub(sample_run: SampleRun, tmp_path: Path) -> None:
-    place, folder = sample_run.place, tmp_path / "talk"
-    sealed = sample_run.store.read_table(table_key("hf_shards", sample_run.batch), HF_SHARDS)
+def test_the_sample_batch_is_released_to_a_folder_and_to_the_hub(sample_copy: Place, tmp_path: Path) -> None:
+    place, folder = sample_copy, tmp_path / "talk"
+    sealed = place.store.read_table(table_key("hf_shards", BATCH_NAME), HF_SHARDS)
     assert sealed is not None
 
     would = place.command("release", "--dry-run", "--json", PODCAST_RELEASE_FOLDER=str(folder))

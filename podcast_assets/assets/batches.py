@@ -13,8 +13,7 @@ import dagster as dg
 
 from podcast_assets.assets.facts import column_schema
 from podcast_assets.checks import SPECS, Verdict, accounted
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import BadInput, Misconfigured, StoreTrouble
+from podcast_assets.errors import BadInput, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.loggers import about
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from podcast_assets.cores import cores
 from podcast_assets.doctor.finding import Finding
-from podcast_assets.models import models_folder
+from podcast_assets.model_cache import models_folder
 from podcast_assets.store import Store
 
 AREA = "machine"

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podcast_assets import memory
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import looks_like_device_error
+from podcast_assets.errors import EngineUnavailable, looks_like_device_error
 from podcast_assets.settings import Settings
 from podcast_assets.stages.compute import Outcome, Place
 from podcast_assets.stages.device import DEVICE_ERRORS, BrokenDevice

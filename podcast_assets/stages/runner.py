@@ -15,8 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.errors import BadInput, looks_like_device_error, store_trouble
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput, EngineUnavailable, looks_like_device_error, store_trouble
 from podcast_assets.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
 from podcast_assets.stages.compute import Compute, Outcome
 from podcast_assets.stages.device import DEVICE_ERRORS, BrokenDevice

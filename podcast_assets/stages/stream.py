@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import BadInput, looks_like_device_error, store_trouble
+from podcast_assets.errors import BadInput, EngineUnavailable, looks_like_device_error, store_trouble
 from podcast_assets.prefetch import prefetched
 from podcast_assets.stages.compute import Compute, Outcome, Place
 from podcast_assets.stages.stage import Done, Episode, Ready, Stage

@@ -26,7 +26,8 @@ from podcast_assets.audio.separation import (
 )
 from podcast_assets.audio.separators.uvr_mdx import UvrMdx
 from podcast_assets.audio.working import read_working
-from podcast_assets.engines import Engine, EngineUnavailable, make_engine
+from podcast_assets.engines import Engine, make_engine
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.schema import RAW_AUDIO, schema
 from podcast_assets.stages.ingest import Ingest, ingest_episode
 from podcast_assets.stages.local import Local

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.errors import BadInput
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput, EngineUnavailable
 from podcast_assets.schema import SEGMENTS, Columns
 from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
 

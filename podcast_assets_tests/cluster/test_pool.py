@@ -14,7 +14,7 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 import ray
 
-from podcast_assets.engines import EngineUnavailable
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.settings import Settings
 from podcast_assets.stages import ray_pool
 from podcast_assets.stages.compute import computing

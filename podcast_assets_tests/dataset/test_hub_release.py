@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.dataset.assemble import DamagedShard
+from podcast_assets.dataset.options import ReleaseOptions
 from podcast_assets.dataset.published import read_list
-from podcast_assets.dataset.release import Options, Released, release
+from podcast_assets.dataset.release import Released, release
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.errors import Misconfigured
 from podcast_assets.store import Store
@@ -20,7 +21,7 @@ from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset
 pytestmark = pytest.mark.release
 
 REPO = "tester/talk"
-OPTIONS = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
+OPTIONS = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
 
 
 @pytest.fixture

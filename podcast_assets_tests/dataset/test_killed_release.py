@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from podcast_assets.dataset.options import options_of
 from podcast_assets.dataset.published import read_list
 from podcast_assets.dataset.release import Released, release
 from podcast_assets.dataset.targets.bucket import BucketTarget
-from podcast_assets.dataset.targets.choose import options_of
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store

@@ -10,7 +10,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from podcast_assets.dataset.release import Options, Released, release
+from podcast_assets.dataset.options import ReleaseOptions
+from podcast_assets.dataset.release import Released, release
 from podcast_assets.dataset.takedown_records import new_record, write_record
 from podcast_assets.dataset.targets import hub_pull
 from podcast_assets.dataset.targets.hub import HubTarget
@@ -36,7 +37,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def publish(store: Store, hub: DatasetHub) -> Released:
-    options = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
+    options = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
     return release(store, HubTarget(REPO, endpoint=hub.url, token=TOKEN), options)
 
 
@@ -107,7 +108,7 @@ def test_a_takedown_before_a_pull_request_is_merged_is_followed(
 ) -> None:
     for batch in ("b1", "b2"):
         seal(store, batch, audio_bytes=9_000)
-    options = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
+    options = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
     target = HubTarget(REPO, endpoint=hub.url, token=TOKEN, commit_files=2)
     brought = hub_pull.PullRequest.bring
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import polars as pl
 import pytest
 
-from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.engines import Engine
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.quality.punctuators.pcs import Pcs
 from podcast_assets.schema import PUNCTUATED_TEXTS, schema
 from podcast_assets.stages.local import Local
