@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from podcast_assets.doctor import Report
     from podcast_assets.profiles import Profile
 
-messages = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
+messages = Console(stderr=True, highlight=False, emoji=False)
+output = Console(highlight=False, emoji=False)
 
 _PROFILE = click.option("--profile", type=click.Choice(get_args(ProfileName)), help="Set of engines (PODCAST_PROFILE).")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")

@@ -130,12 +130,12 @@ def engines(kind: str) -> tuple[type[Engine], ...]:
     """Every engine of a kind ("diarizer", "transcriber", "scorer"), found by looking into its folder."""
     package = importlib.import_module(FOLDERS[kind])
     names = [f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
-    return tuple(
-        value
-        for module in map(importlib.import_module, names)
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Engine) and value.__module__ == module.__name__
-    )
+    return tuple(found for name in names for found in _engines_in(name))
+
+
+def _engines_in(module: str) -> list[type[Engine]]:
+    values = vars(importlib.import_module(module)).values()
+    return [v for v in values if isinstance(v, type) and issubclass(v, Engine) and v.__module__ == module]
 
 
 def is_embedded(kind: str, name: str) -> bool:
@@ -149,7 +149,18 @@ def make_engine(kind: str, name: str, **settings: Any) -> Engine:
     Raises:
         ValueError: there is no such engine; the message lists those that there are.
     """
+    return _engine_class(kind, name)(**settings)
+
+
+@cache
+def _engine_class(kind: str, name: str) -> type[Engine]:
+    """The engine of that name: of the module that has its name, if there is one, else of any."""
+    package, module = importlib.import_module(FOLDERS[kind]), name.replace("-", "_")
+    if module in {info.name for info in pkgutil.iter_modules(package.__path__)}:
+        for found in _engines_in(f"{package.__name__}.{module}"):
+            if found.name == name:
+                return found
     known = {e.name: e for e in engines(kind)}
     if name not in known:
         raise ValueError(f"no {kind} is called {name!r}; there are: {', '.join(sorted(known))}")
-    return known[name](**settings)
+    return known[name]

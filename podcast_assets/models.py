@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from podcast_assets import model_lock
 from podcast_assets.errors import EngineUnavailable
+from podcast_assets.hub_offline import offline, unreachable
 from podcast_assets.model_cache import HubModel, models_folder, snapshot, storage, wanted
 from podcast_assets.model_lock import Locked, LockedFile
 
@@ -75,8 +76,6 @@ def fetch(model: HubModel, *, update: bool = False, watch: "Watch | None" = None
         return found
     from huggingface_hub import constants
 
-    from podcast_assets.hub_download import cannot_be_had, download, look_up, offline
-
     if why := offline():
         if update and (found := find(model)):
             raise EngineUnavailable(f"{model.repo} cannot be updated, as {why}; {found} is kept")
@@ -84,6 +83,8 @@ def fetch(model: HubModel, *, update: bool = False, watch: "Watch | None" = None
             f"{model.repo} is neither in {models_folder()} nor in {constants.HF_HUB_CACHE}, and {why}: fetch it where the hub can "
             "be asked, and bring the folder here"
         )
+    from podcast_assets.hub_download import cannot_be_had, download, look_up
+
     folder = models_folder()
     with cannot_be_had(model), model_lock.held(folder, model.repo):
         if not update and (found := find(model)):  # another process fetched it meanwhile
@@ -111,12 +112,14 @@ def at_hand(model: HubModel, *, seconds: float = 2.0) -> tuple[bool, str]:
         model: the model.
         seconds: the longest that each step of asking may take.
     """
-    from podcast_assets.hub_download import cannot_be_had, look_at, offline
-
     if found := find(model):
         return True, f"the model {model.repo} is in {found.parents[2]}"
     if why := offline():
         return False, f"the model {model.repo} is not on this machine, and {why}"
+    if why := unreachable(seconds):
+        return False, f"{model.repo} cannot be had from {why}; try again, what has come is kept"
+    from podcast_assets.hub_download import cannot_be_had, look_at
+
     entry = locked(model)
     try:
         with cannot_be_had(model):
@@ -152,15 +155,17 @@ def _has(folder: Path, sizes: dict[str, int]) -> bool:
 
 def _cached(cache: Path, model: HubModel, revision: str) -> Path | None:
     """Folder of a model that another program left in a cache; None if it is not there, or not whole."""
-    from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
-
     if not _COMMIT.fullmatch(revision):
         try:
             revision = (storage(cache, model.repo) / "refs" / revision).read_text().strip()
         except OSError:
             return None
     folder = snapshot(cache, model.repo, revision)
+    if not folder.is_dir():
+        return None
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
     try:
         tree = get_cached_repo_tree(model.repo, revision=revision, cache_dir=cache)
     except CachedRepoTreeNotFoundError:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from podcast_assets.dagster_internals import AssetJob
 from podcast_assets.intake.feeds import subscriptions
 from podcast_assets.partitions import UNFINISHED
 from podcast_assets.resources import ReleaseResource, StoreResource
@@ -21,7 +21,7 @@ _WATCHED = ("tables/hf_shards", "tables/episode_shards", "takedowns", "rights")
 """Folders of the store that say what could be released, with the lists of feeds: in them publishers agree or do not."""
 
 
-def release_dataset(settings: Settings) -> UnresolvedAssetJobDefinition:
+def release_dataset(settings: Settings) -> AssetJob:
     """The job with the one asset that publishes."""
     return dg.define_asset_job(
         RELEASE,

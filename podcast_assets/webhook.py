@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-import standardwebhooks
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 ID, TIMESTAMP, STANDARD_SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
@@ -78,6 +76,8 @@ def standard_headers(secret: str, message_id: str, body: bytes, timestamp: int) 
         timestamp: POSIX seconds.
     """
     moment = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
+    import standardwebhooks  # every run imports this module, and few send anything
+
     signed = standardwebhooks.Webhook(standard_secret(secret)).sign(message_id, moment, body.decode())
     return {ID: message_id, TIMESTAMP: str(timestamp), STANDARD_SIGNATURE: signed}
 
@@ -140,6 +140,8 @@ def send(webhook: Webhook, content: Mapping[str, Any]) -> int:
 
 
 def _post(webhook: Webhook, message_id: str, body: bytes) -> None:
+    import requests  # every run imports this module, and few send anything
+
     now = int(time.time())
     headers = {
         "Content-Type": "application/json",

@@ -14,13 +14,13 @@ import dagster as dg
 from podcast_assets.assets.facts import column_schema
 from podcast_assets.checks import SPECS, Verdict, accounted
 from podcast_assets.errors import BadInput, EngineUnavailable, Misconfigured, StoreTrouble
-from podcast_assets.loggers import about
+from podcast_assets.log_lines import about
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.run_process import sign
 from podcast_assets.run_retries import final, own_failures_are_final
-from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.compute import Compute
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.progress import Progress, Report

@@ -17,7 +17,7 @@ from podcast_assets.doctor.engines import Member
 from podcast_assets.doctor.finding import Finding, first_line
 from podcast_assets.engines import Engine
 from podcast_assets.errors import EngineUnavailable, Misconfigured
-from podcast_assets.hub_download import silence
+from podcast_assets.hub_offline import silence
 from podcast_assets.intake import fingerprints
 from podcast_assets.profiles import Profile, choose
 from podcast_assets.settings import Settings

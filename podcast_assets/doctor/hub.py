@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from podcast_assets import models as hub
 from podcast_assets.doctor.finding import Finding, first_line
-from podcast_assets.hub_download import offline
+from podcast_assets.hub_offline import offline
 from podcast_assets.model_cache import HubModel
 
 AREA = "model hub"

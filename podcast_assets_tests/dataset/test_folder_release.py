@@ -25,16 +25,6 @@ from podcast_assets_tests.dataset.sealed_store import LICENSE, change, seal
 OPTIONS = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "dataset"
-
-
 def publish(store: Store, folder: Path, **changes: object) -> Released:
     return release(store, FolderTarget(folder), ReleaseOptions(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,18 +21,6 @@ pytestmark = pytest.mark.release
 
 REPO = "tester/talk"
 OPTIONS = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    with running_dataset_hub(tmp_path / "hub") as found:
-        yield found
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
 
 
 def target(hub: DatasetHub, **how: object) -> HubTarget:

@@ -24,16 +24,6 @@ OPTIONS = ReleaseOptions("all", "*", shard_bytes=80_000, codec="flac")
 AT = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "dataset"
-
-
 def publish(store: Store, folder: Path, **changes: object) -> Released:
     return release(store, FolderTarget(folder), ReleaseOptions(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
 

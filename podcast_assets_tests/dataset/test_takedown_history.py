@@ -3,8 +3,6 @@
 import datetime
 import hashlib
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -19,21 +17,9 @@ from podcast_assets.release_job import release_here
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests.dataset.sealed_store import change, seal
-from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
+from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub
 
 REPO = "tester/talk"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    with running_dataset_hub(tmp_path / "hub") as found:
-        yield found
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
 
 
 def publish(store: Store, hub: DatasetHub) -> Released:
