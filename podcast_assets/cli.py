@@ -24,6 +24,7 @@ from podcast_assets.cli_speakers import speakers
 from podcast_assets.cli_takedown import takedown, takedowns
 from podcast_assets.cli_terminal import PROFILE, STORE, output, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured, store_trouble
+from podcast_assets.setting_descriptions import describe_settings
 from podcast_assets.settings import Settings, environment_name, explain
 
 
@@ -184,9 +185,9 @@ def show_settings(as_json: bool) -> None:
         click.echo(json.dumps({environment_name(k): v for k, v in values.items()}))
         return
     table = Table("variable", "value", "meaning")
-    for name, field in Settings.model_fields.items():
-        value = "" if values[name] is None else str(values[name])
-        table.add_row(environment_name(name), Text(value), field.description)
+    for setting in describe_settings():
+        value = values[setting.field]
+        table.add_row(setting.variable, Text("" if value is None else str(value)), setting.description)
     output.print(table)
 
 
