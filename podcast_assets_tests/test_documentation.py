@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from podcast_assets.setting_descriptions import SECTIONS, describe_settings
 from podcast_assets.settings import Settings
 from podcast_assets_tests.conftest import CHECKOUT
 from tools.docs import cli_page, columns_page, generate
+from tools.docs.check_site import loaded_from_elsewhere
 from tools.docs.markdown import cell, link_pages
 
 DOCS = CHECKOUT / "docs"
@@ -131,15 +133,29 @@ def test_every_command_is_on_the_page_of_commands() -> None:
 
 
 def test_cells_keep_their_table() -> None:
-    assert cell("a|b <c> `<d>`\n e") == r"a\|b &lt;c&gt; `<d>` e"
+    assert cell("a|b <c> `<d>`\n e") == "a&#124;b &lt;c&gt; `<d>` e"
+    assert cell("`--to [x|y]`") == "<code>--to [x&#124;y]</code>"
     assert link_pages("see docs/guides/text-quality.md.") == "see [Text quality](../guides/text-quality.md)."
+
+
+def test_a_site_that_loads_from_other_hosts_is_told(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(
+        '<link rel="canonical" href="https://example.org/"><link rel="stylesheet" href="own.css">'
+        '<a href="https://example.org/">elsewhere</a><script src="https://cdn.example/x.js"></script>'
+        '<link rel="stylesheet" href="//fonts.example/f.css"><img src="own.png">'
+    )
+    assert list(loaded_from_elsewhere(tmp_path)) == [
+        "index.html loads https://cdn.example/x.js",
+        "index.html loads //fonts.example/f.css",
+    ]
 
 
 def test_the_engine_on_the_page_about_engines_works() -> None:
     text = (DOCS / "guides" / "add-an-engine.md").read_text()
     (code,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    made: dict[str, object] = {"__name__": "peak"}
+    made: dict[str, Any] = {"__name__": "peak"}
     exec(compile(code, "add-an-engine.md", "exec"), made)
+    engine: Any
     (engine,) = (v for v in made.values() if isinstance(v, type) and issubclass(v, Engine) and v is not Engine)
     assert engine(threads=2).identity() == engine().identity() != engine(window=2.0).identity()
     tone = np.full(32_000, 0.1, np.float32)

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -11,15 +14,25 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(text: str) -> str:
-    """Text as the content of a table cell. Angle brackets inside code stay as they are."""
-    parts = re.split(r"(`[^`]*`)", " ".join(text.split()).replace("|", "\\|"))
-    return "".join(part if part.startswith("`") else part.replace("<", "&lt;").replace(">", "&gt;") for part in parts)
+    """Text as the content of a table cell: on one line, with pipes and angle brackets escaped."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(_code(part) if part.startswith("`") else _escaped(part) for part in parts)
+
+
+def _code(part: str) -> str:
+    # Markdown has no way to write a pipe in code in a table that GitHub and mkdocs both understand
+    return f"<code>{_escaped(part[1:-1])}</code>" if "|" in part else part
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;")
 
 
 def link_pages(text: str, *, base: str = "../") -> str:
-    """Turn mentions of documentation pages, as docs/guides/release.md, into links relative to the page."""
-    return re.sub(r"docs/([\w/-]+)\.md", lambda m: f"[{_title(m[1])}]({base}{m[1]}.md)", text)
+    """Turn mentions of documentation pages, as docs/guides/release.md, into links with the page's title, relative to a page."""
+    return re.sub(r"docs/([\w/-]+\.md)", lambda m: f"[{_title(m[1])}]({base}{m[1]})", text)
 
 
 def _title(page: str) -> str:
-    return page.rsplit("/", 1)[-1].replace("-", " ").capitalize()
+    first = (DOCS / page).read_text().splitlines()[0]
+    return first.removeprefix("# ")

@@ -33,5 +33,5 @@ def _entry(setting: SettingDescription) -> str:
     return (
         f"\n### `{setting.variable}`\n\n"
         f"{link_pages(cell(setting.description))}\n\n"
-        f"*{setting.values[:1].upper()}{setting.values[1:]}. Default: {default}.*\n"
+        f"*Value: {setting.values}. Default: {default}.*\n"
     )
