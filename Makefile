@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 LOCKED := -c constraints.txt
+# modules are compiled once, and not by each of the hundreds of processes that tests start, whatever the environment says
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo demo-s3 dev docs pictures test test-ray test-faults test-pyannote test-readers check lock clean
 
@@ -20,7 +22,7 @@ test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not faults'
 
 test-ray: $(VENV)/.ray  ## what computes on Ray
-	$(BIN)/python -m pytest podcast_assets_tests/cluster podcast_assets_tests/deploy/test_kubernetes.py -m 'not faults'
+	$(BIN)/python -m pytest podcast_assets_tests/cluster -m 'not faults'
 
 test-faults: $(VENV)/.ray  ## what is killed, cut off, filled or broken on purpose; some of it needs root and iproute2
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m faults

@@ -30,6 +30,7 @@ def alone(folder: Path, opus: int | None) -> dict[str, float]:
     from podcast_assets.intake.episodes import recordings
     from podcast_assets.intake.unpack import unpack
     from podcast_assets.stages.ingest import Ingest, ingest_episode
+    from podcast_assets.stages.local import Local
     from podcast_assets.stages.runner import run_stage
     from podcast_assets.store import Store
 
@@ -39,7 +40,8 @@ def alone(folder: Path, opus: int | None) -> dict[str, float]:
     todo = [
         ingest_episode(r.episode_id, r.file.name, r.file.stored.sha256, r.file.stored.key, opus=opus) for r in found
     ]
-    run = run_stage(Ingest(store), "batch", todo, store)
+    stage = Ingest(store)
+    run = run_stage(stage, "batch", todo, store, Local(stage, 2))
     assert len(run.done) == len(todo), run.failures
     run.table()
     peak = 0.0

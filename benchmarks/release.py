@@ -38,7 +38,8 @@ def serve(folder: str, pipe: Connection) -> None:
 
 
 def ours(folder: Path, url: str, samples: int, size: int) -> Callable[[float], None]:
-    from podcast_assets.dataset.release import Options, release
+    from podcast_assets.dataset.options import ReleaseOptions
+    from podcast_assets.dataset.release import release
     from podcast_assets.dataset.targets.hub import HubTarget
     from podcast_assets.schema import FAILURES, empty
     from podcast_assets.stages.results import Committed, commit
@@ -57,7 +58,7 @@ def ours(folder: Path, url: str, samples: int, size: int) -> Callable[[float], N
             made = Committed.read(store, "hf_shards", batch)
             scored = rows.with_columns(dnsmos_ovrl=np.random.default_rng(int(score)).normal(score, 0.3, rows.height))
             commit(store, "hf_shards", batch, scored, made.provenance, empty(FAILURES))
-        options = Options("all", "cc-by", shard_bytes=PER_SHARD * size, codec="flac")
+        options = ReleaseOptions("all", "cc-by", shard_bytes=PER_SHARD * size, codec="flac")
         release(store, HubTarget("tester/ours", endpoint=url, token=TOKEN), options)
 
     return publish

@@ -21,6 +21,7 @@ import polars as pl
 
 from podcast_assets.engines import Engine
 from podcast_assets.schema import TRANSCRIPTS, Columns, schema
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store import Store, table_key
@@ -118,7 +119,7 @@ def measure(rows: pl.DataFrame, count: int, work: float, rounds: int) -> dict[st
             batch = f"round-{number}"
 
             def run(batch: str = batch, *, committing: bool = True) -> None:
-                result = run_stage(stage, batch, episodes, store)
+                result = run_stage(stage, batch, episodes, store, Local(stage, 2))
                 table = result.table()
                 if committing:
                     result.commit(store, table)

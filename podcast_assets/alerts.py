@@ -12,8 +12,9 @@ from podcast_assets.partitions import BATCHES, batches_of
 from podcast_assets.resources import StoreResource
 from podcast_assets.run_errors import one_line
 from podcast_assets.run_tags import SOURCE
-from podcast_assets.schema import ASSETS, STAGES
+from podcast_assets.schema import ASSETS
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.results import Committed
 from podcast_assets.store import Store
 from podcast_assets.webhook import Webhook, send

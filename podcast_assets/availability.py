@@ -3,7 +3,8 @@
 import importlib.metadata
 
 from podcast_assets import models
-from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.engines import Engine
+from podcast_assets.errors import EngineUnavailable
 
 
 def at_hand(engine: Engine) -> tuple[bool, str]:

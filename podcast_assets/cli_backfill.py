@@ -8,10 +8,11 @@ import click
 
 from podcast_assets.cli_terminal import PROFILE, STORE, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured
-from podcast_assets.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from podcast_assets.settings import Settings
 
 _NAMED = 10
 """Names that a message holds at most."""
@@ -72,7 +73,7 @@ def backfill(
 
 
 def _there(
-    instance: "dg.DagsterInstance", settings: Settings, batches: Sequence[str], *, everything: bool
+    instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, everything: bool
 ) -> list[str]:
     """The batches that were asked for, as far as their source is there.
 
@@ -98,7 +99,7 @@ def _there(
 
 
 def _to_do(
-    instance: "dg.DagsterInstance", settings: Settings, batches: Sequence[str], *, failed: bool, missing: bool
+    instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, failed: bool, missing: bool
 ) -> list[str]:
     """Those of the batches that are not done, or have failures that may pass, and are in no run that waits or goes on."""
     from podcast_assets import unfinished
@@ -115,7 +116,7 @@ def _to_do(
     return [b for b in batches if b in wanted - busy]
 
 
-def run_batches_here(instance: "dg.DagsterInstance", settings: Settings, batches: Sequence[str]) -> bool:
+def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
     """Run batches in this process; gives whether all of them are done."""
     from podcast_assets.instance import end_dead_runs
     from podcast_assets.launch import add_batches, chunks, run_here

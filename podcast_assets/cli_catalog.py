@@ -14,7 +14,7 @@ from rich.text import Text
 
 from podcast_assets.cli_terminal import STORE, output, say, settings_of
 from podcast_assets.errors import BadInput, Misconfigured
-from podcast_assets.schema import STAGES, TABLE_STAGES
+from podcast_assets.stage_names import STAGES, TABLE_STAGES
 
 if TYPE_CHECKING:
     from podcast_assets.settings import Settings
@@ -257,7 +257,10 @@ def _store(settings: "Settings") -> "Store":
 
 def _busy(settings: "Settings") -> set[str]:
     """Batches of runs, where there is an instance of Dagster to ask."""
-    if not (settings.dagster_home / "dagster.yaml").exists():
+    from podcast_assets.unfinished_runs import may_have_unfinished_runs
+
+    home = settings.dagster_home.expanduser()
+    if not (home / "dagster.yaml").exists() or not may_have_unfinished_runs(home):
         return set()
     import dagster as dg
 

@@ -16,17 +16,18 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from podcast_assets import model_lock
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.errors import BadInput
-from podcast_assets.models import HubModel, fetch, find, locked, models_folder, verify
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput, EngineUnavailable
+from podcast_assets.model_cache import HubModel, models_folder
+from podcast_assets.models import fetch, find, locked, verify
 from podcast_assets.settings import ProfileName, Settings
 
 if TYPE_CHECKING:
     from podcast_assets.doctor import Report
     from podcast_assets.profiles import Profile
 
-messages = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
+messages = Console(stderr=True, highlight=False, emoji=False)
+output = Console(highlight=False, emoji=False)
 
 _PROFILE = click.option("--profile", type=click.Choice(get_args(ProfileName)), help="Set of engines (PODCAST_PROFILE).")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")

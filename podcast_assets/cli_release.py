@@ -32,9 +32,10 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
 
     settings = settings_of(store=store)
     if dry_run:
+        from podcast_assets.dataset.options import options_of
         from podcast_assets.dataset.release import preview
         from podcast_assets.dataset.released import summary
-        from podcast_assets.dataset.targets.choose import options_of, target_of
+        from podcast_assets.dataset.targets.choose import target_of
         from podcast_assets.store import Store
 
         room = Store.at(settings.store)

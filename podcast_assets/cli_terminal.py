@@ -1,17 +1,17 @@
 """What the commands share: the terminal, and options that go before the environment's settings."""
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from podcast_assets.loggers import configure_logging
-from podcast_assets.settings import Settings
+if TYPE_CHECKING:
+    from podcast_assets.settings import Settings
 
-messages = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
+messages = Console(stderr=True, highlight=False, emoji=False)
+output = Console(highlight=False, emoji=False)
 
 PROFILE = click.option(
     "--profile", type=click.Choice(["auto", "demo", "embedded", "cpu", "gpu"]), help="Set of engines (PODCAST_PROFILE)."
@@ -45,8 +45,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def settings_of(**given: Any) -> Settings:
+def settings_of(**given: Any) -> "Settings":
     """The settings of the environment, with what was given on the command line; from then on lines look as they say."""
+    from podcast_assets.settings import Settings
+
     settings = Settings(**{k: v for k, v in given.items() if v is not None})
-    configure_logging(settings)
+    if settings.log_format == "json":
+        from podcast_assets.log_lines import log_json_lines
+
+        log_json_lines()
     return settings

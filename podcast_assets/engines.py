@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from podcast_assets.models import HubModel
+from podcast_assets.model_cache import HubModel
 
 FOLDERS = {
     "diarizer": "podcast_assets.speech.diarizers",
@@ -31,10 +31,6 @@ FOLDERS = {
 def runtime(default: Any, **kwargs: Any) -> Any:
     """A field that changes how fast results come, not what they are (device, threads, batch size): not part of the identity."""
     return Field(default, json_schema_extra={"runtime": True}, **kwargs)
-
-
-class EngineUnavailable(RuntimeError):
-    """An engine cannot be loaded here; the message says what to install or to set."""
 
 
 class Engine(BaseModel):
@@ -134,12 +130,12 @@ def engines(kind: str) -> tuple[type[Engine], ...]:
     """Every engine of a kind ("diarizer", "transcriber", "scorer"), found by looking into its folder."""
     package = importlib.import_module(FOLDERS[kind])
     names = [f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
-    return tuple(
-        value
-        for module in map(importlib.import_module, names)
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Engine) and value.__module__ == module.__name__
-    )
+    return tuple(found for name in names for found in _engines_in(name))
+
+
+def _engines_in(module: str) -> list[type[Engine]]:
+    values = vars(importlib.import_module(module)).values()
+    return [v for v in values if isinstance(v, type) and issubclass(v, Engine) and v.__module__ == module]
 
 
 def is_embedded(kind: str, name: str) -> bool:
@@ -153,7 +149,18 @@ def make_engine(kind: str, name: str, **settings: Any) -> Engine:
     Raises:
         ValueError: there is no such engine; the message lists those that there are.
     """
+    return _engine_class(kind, name)(**settings)
+
+
+@cache
+def _engine_class(kind: str, name: str) -> type[Engine]:
+    """The engine of that name: of the module that has its name, if there is one, else of any."""
+    package, module = importlib.import_module(FOLDERS[kind]), name.replace("-", "_")
+    if module in {info.name for info in pkgutil.iter_modules(package.__path__)}:
+        for found in _engines_in(f"{package.__name__}.{module}"):
+            if found.name == name:
+                return found
     known = {e.name: e for e in engines(kind)}
     if name not in known:
         raise ValueError(f"no {kind} is called {name!r}; there are: {', '.join(sorted(known))}")
-    return known[name](**settings)
+    return known[name]

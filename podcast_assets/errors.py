@@ -23,6 +23,10 @@ class Misconfigured(RuntimeError):
     """Something that a person set cannot work; the message says what to set instead."""
 
 
+class EngineUnavailable(RuntimeError):
+    """An engine cannot be loaded here; the message says what to install or to set."""
+
+
 _DEVICE_ERROR = re.compile(
     r"\bcuda|cublas|cudnn|\bnvml|device-side assert|illegal memory access|no kernel image", re.IGNORECASE
 )

@@ -19,6 +19,15 @@ def count() -> int:
     return ctranslate2.get_cuda_device_count()
 
 
+def has_driver() -> bool:
+    """Whether NVIDIA's driver is installed: without it there is no GPU to count."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def use_only(chosen: str | None) -> None:
     """Hide the other GPUs from this process and what it starts. Of use only before anything asks for GPUs.
 

@@ -35,10 +35,10 @@ from huggingface_hub.utils import (
     http_stream_backoff,
 )
 
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import Misconfigured
+from podcast_assets.errors import EngineUnavailable, Misconfigured
+from podcast_assets.hub_offline import offline
+from podcast_assets.model_cache import HubModel, models_folder, snapshot, storage, wanted
 from podcast_assets.model_lock import LockedFile, sha256
-from podcast_assets.models import HubModel, models_folder, snapshot, storage, wanted
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +46,6 @@ TRIES, PAUSE_SECONDS = 5, 1.0
 """Times that a download is taken up again without a byte coming, and the pause before each."""
 SPARE = 1.05
 """Free space that a download needs, as a multiple of its size: file systems are slow when they are full to the brim."""
-
-_silenced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +90,6 @@ class _Log:
 
     def advance(self, size: int) -> None:
         pass
-
-
-def offline() -> str | None:
-    """Why nobody is asked, for people; None where the hub may be."""
-    return _silenced or ("HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else None)
-
-
-def silence(why: str) -> None:
-    """Ask nobody from now on in this process, as with HF_HUB_OFFLINE.
-
-    Args:
-        why: for people, as "the hub cannot be reached".
-    """
-    global _silenced
-    _silenced = why
-    constants.HF_HUB_OFFLINE = True
 
 
 def look_up(repo: str, revision: str, seconds: float | None = None) -> Listing:

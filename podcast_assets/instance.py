@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from podcast_assets.dagster_internals import free_pool_slots, set_pool_limit
 from podcast_assets.errors import Misconfigured
 from podcast_assets.locks import held
 from podcast_assets.run_process import HOST, PID, is_dead
@@ -34,7 +35,9 @@ def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
     target = home / "dagster.yaml"
     source = project_file(configuration or LOCAL)
     if not target.exists():
-        shutil.copyfile(source, target)
+        copy = home / f".{target.name}.{os.getpid()}"
+        shutil.copyfile(source, copy)
+        copy.replace(target)  # another command may read it at any time, and must not see half of it
     elif configuration and target.read_bytes() != source.read_bytes():
         raise Misconfigured(
             f"{target} is there and differs from {source.name} of this version: move it away first. What it recorded stays where "
@@ -69,7 +72,7 @@ def project_file(name: str) -> Path:
 
 def set_gpu_slots(instance: dg.DagsterInstance, slots: int) -> None:
     """How many steps may compute on GPUs at once."""
-    instance.event_log_storage.set_concurrency_slots(POOL, slots)
+    set_pool_limit(instance, POOL, slots)
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -86,5 +89,5 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     dead = [run for run in unfinished if is_dead(run)]
     for run in dead:
         instance.report_run_failed(run, f"process {run.tags[PID]}, which did this run, is gone")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        free_pool_slots(instance, run.run_id)
     return [run.run_id for run in dead]

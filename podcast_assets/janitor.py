@@ -21,8 +21,8 @@ from podcast_assets.partitions import busy_batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.retention import remove_sources
 from podcast_assets.run_process import sign
-from podcast_assets.schema import TABLE_STAGES
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import TABLE_STAGES
 from podcast_assets.store import SCRATCH_PREFIX, Store, table_key
 
 TIDY_UP = "tidy_up"

@@ -1,15 +1,15 @@
 """The job that takes a batch all the way."""
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from podcast_assets.dagster_internals import AssetJob
 from podcast_assets.run_tags import MAX_RUNTIME, run_tags
 from podcast_assets.settings import Settings
 
 JOB = "podcast_dataset"
 
 
-def podcast_dataset(settings: Settings) -> UnresolvedAssetJobDefinition:
+def podcast_dataset(settings: Settings) -> AssetJob:
     """The job with its longest time, which all of its runs have: of the sensor, a schedule, the launchpad, `dagster job launch`."""
     return dg.define_asset_job(
         JOB,

@@ -1,11 +1,11 @@
 """Start the job on batches: here and now in this process, or as a backfill that Dagster's daemon works off."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
+from podcast_assets import dagster_internals
 from podcast_assets.assets.batches import BATCHES_PER_RUN
 from podcast_assets.definitions import build_definitions
 from podcast_assets.errors import BadInput
@@ -14,8 +14,8 @@ from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RA
 from podcast_assets.run_errors import one_line
 from podcast_assets.run_process import process_tags
 from podcast_assets.run_tags import Source, run_tags
-from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import STAGES
 
 
 @dataclass(frozen=True)
@@ -96,30 +96,15 @@ def chunks(batches: Sequence[str], order: Sequence[str]) -> Iterator[list[str]]:
 
 
 def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str]) -> str:
-    """Ask the daemon for a backfill over batches, which keeps to the assets' backfill policy; gives its id.
-
-    `dagster job backfill` would start one run per batch.
-    """
-    from dagster._core.execution.backfill import PartitionBackfill
-    from dagster._core.utils import make_new_backfill_id
-
+    """Ask the daemon for a backfill over batches, which keeps to the assets' backfill policy; gives its id."""
     add_batches(instance, batches)
-    graph = build_definitions(settings).resolve_asset_graph()
-    backfill = PartitionBackfill.from_asset_partitions(
-        backfill_id=make_new_backfill_id(),
-        asset_graph=graph,
-        partition_names=list(batches),
-        asset_selection=sorted(k for k in graph.materializable_asset_keys if graph.get(k).is_partitioned),
-        backfill_timestamp=time.time(),
+    return dagster_internals.add_asset_backfill(
+        instance,
+        build_definitions(settings),
+        batches,
         tags=run_tags("backfill", settings),
-        dynamic_partitions_store=instance,
-        all_partitions=False,
         title=f"{len(batches)} batches",
-        description=None,
-        run_config=None,
     )
-    instance.add_backfill(backfill)
-    return backfill.backfill_id
 
 
 def cancel_backfill(instance: dg.DagsterInstance, backfill_id: str) -> None:
@@ -130,11 +115,8 @@ def cancel_backfill(instance: dg.DagsterInstance, backfill_id: str) -> None:
     Raises:
         BadInput: there is none of that id, or it has ended.
     """
-    from dagster._core.execution.backfill import BulkActionStatus
-
-    backfill = instance.get_backfill(backfill_id)
-    if backfill is None:
+    status = dagster_internals.cancel_backfill(instance, backfill_id)
+    if status is None:
         raise BadInput(f"there is no backfill {backfill_id}")
-    if backfill.status != BulkActionStatus.REQUESTED:
-        raise BadInput(f"backfill {backfill_id} does not go on: it is {backfill.status.value.lower()}")
-    instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELING))
+    if status != "requested":
+        raise BadInput(f"backfill {backfill_id} does not go on: it is {status}")

@@ -1,62 +1,57 @@
-"""Locks between processes of one machine."""
+"""Locks between processes of one machine: flocks, which the kernel frees when their holder dies, by the library filelock."""
 
 import contextlib
-import fcntl
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def held(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock file while the block runs; others wait. An flock: the kernel frees it when its holder dies.
+    """Hold a lock file while the block runs; others wait.
 
     Args:
-        path: made where it is not there, with its folder.
+        path: made where it is not there, with its folder. It stays afterwards.
         waiting: logged where somebody else holds it.
+
+    Raises:
+        OSError: the file cannot be made or locked.
+        RuntimeError: this thread holds it already, and would wait for itself.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        _take(file, waiting)
+    lock = _lock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("%s", waiting)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
 def held_and_removed(path: Path, waiting: str) -> Iterator[None]:
-    """As `held`, of a lock file that is not to lie about: it goes with the block, unless its holder is killed.
+    """As `held`, of a lock file that is removed after the block, unless its holder is killed.
 
     Args:
         path: made where it is not there, with its folder.
         waiting: logged where somebody else holds it.
+
+    Raises:
+        OSError: the file cannot be made or locked.
+        RuntimeError: this thread holds it already, and would wait for itself.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    held_now = False
-    while not held_now:
-        with path.open("a") as file:
-            _take(file, waiting)
-            if held_now := _is_at(file, path):  # else whoever held it has removed it, and others hold another one
-                try:
-                    yield
-                finally:
-                    path.unlink(missing_ok=True)
-
-
-def _take(file: IO[str], waiting: str) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.info("%s", waiting)
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    return False
+    with held(path, waiting):
+        try:
+            yield
+        finally:
+            # whoever opened it just before sees by its number of links that it is gone, and takes the file that is there then
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -65,12 +60,27 @@ def held_if_free(path: Path) -> Iterator[bool]:
 
     Args:
         path: made where it is not there, with its folder.
+
+    Raises:
+        OSError: the file cannot be made or locked.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    lock = _lock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+    else:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
             yield True
+        finally:
+            lock.release()
+
+
+def _lock(path: Path) -> FileLock:
+    return FileLock(
+        path,
+        # who acquires it may not be who releases it: a context manager may be left in another thread
+        thread_local=False,
+        # where the file system has no flock, a file that only says "locked" would outlive a holder that is killed
+        fallback_to_soft=False,
+    )

@@ -1,99 +1,11 @@
-"""How log lines look: our own lines for people in a terminal, or one JSON object per line for programs.
-
-What a record is about, its batch, stage and episode, travels beside its text: `about` binds it for a block (and for all that is
-logged in it), `extra={"episode": …}` gives it to one record.
-"""
+"""The loggers of Dagster's runs: our own lines for people in a terminal, or one JSON object per line for programs."""
 
 import logging
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
 
 import dagster as dg
-import structlog
-from structlog.contextvars import bound_contextvars, merge_contextvars
-from structlog.typing import EventDict, WrappedLogger
 
+from podcast_assets.log_lines import PlainLines, dagster_meta, json_lines, to_standard_error
 from podcast_assets.settings import Settings
-
-ABOUT = ("batch", "stage", "episode")
-"""Fields that say what a line is about; missing where it is about nothing of the kind."""
-
-
-@contextmanager
-def about(**fields: str) -> Iterator[None]:
-    """Everything that this thread logs in the block is about this `batch`, `stage` or `episode`."""
-    with bound_contextvars(**fields):
-        yield
-
-
-class _Lines(logging.Formatter):
-    """The message as the asset wrote it; warnings and errors say what they are."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        message = _own_message(record)
-        return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
-
-
-def json_lines() -> logging.Formatter:
-    """One JSON object per line, with what is known of its fields.
-
-    `time` (UTC), `level`, `logger`, `message`; `batch`, `stage`, `episode`; of Dagster `run_id`, `job`, `step`, `dagster_event`;
-    and `exception` with its traceback.
-    """
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            merge_contextvars,
-            structlog.stdlib.ExtraAdder(allow=ABOUT),
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            _of_dagster,
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            structlog.processors.EventRenamer("message"),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-    )
-
-
-def _of_dagster(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
-    """The message without Dagster's words around it, and what Dagster knows of the record as fields."""
-    record: logging.LogRecord = line["_record"]
-    meta = _dagster_meta(record)
-    event = meta.get("dagster_event")
-    known = {
-        "logger": record.name,
-        "run_id": meta.get("run_id"),
-        "job": meta.get("job_name"),
-        "step": meta.get("step_key"),
-        "dagster_event": event.event_type_value if event else None,
-        "event": meta.get("orig_message"),  # structlog's name for the message
-    }
-    return {**line, **{k: v for k, v in known.items() if v is not None}}
-
-
-def _own_message(record: logging.LogRecord) -> str:
-    return str(_dagster_meta(record).get("orig_message") or record.getMessage())
-
-
-def _dagster_meta(record: logging.LogRecord) -> Mapping[str, Any]:
-    meta = getattr(record, "dagster_meta", None)
-    return meta if isinstance(meta, dict) else {}
-
-
-def configure_logging(settings: Settings) -> None:
-    """Where the settings ask for JSON: what this package logs outside of runs goes to standard error so, too."""
-    package = logging.getLogger("podcast_assets")
-    if settings.log_format == "json" and not package.handlers:
-        handler = _to_standard_error(json_lines())
-        # while a run goes on, Dagster's handler is beside it, and writes the line with what it knows of the run
-        handler.addFilter(lambda _: package.handlers == [handler])
-        package.addHandler(handler)
-        package.setLevel(logging.INFO)
-        package.propagate = False
 
 
 def terminal_logger(settings: Settings) -> dg.LoggerDefinition:
@@ -101,8 +13,8 @@ def terminal_logger(settings: Settings) -> dg.LoggerDefinition:
 
     @dg.logger
     def terminal(_context: dg.InitLoggerContext) -> logging.Logger:
-        handler = _to_standard_error(json_lines() if settings.log_format == "json" else _Lines())
-        handler.addFilter(lambda record: _dagster_meta(record).get("dagster_event") is None)
+        handler = to_standard_error(json_lines() if settings.log_format == "json" else PlainLines())
+        handler.addFilter(lambda record: dagster_meta(record).get("dagster_event") is None)
         return _logger("podcast_assets.terminal", handler)
 
     return terminal
@@ -115,15 +27,9 @@ def console_logger(settings: Settings) -> dg.LoggerDefinition:
 
     @dg.logger
     def console(_context: dg.InitLoggerContext) -> logging.Logger:
-        return _logger("podcast_assets.console", _to_standard_error(json_lines()))
+        return _logger("podcast_assets.console", to_standard_error(json_lines()))
 
     return console
-
-
-def _to_standard_error(formatter: logging.Formatter) -> logging.Handler:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    return handler
 
 
 def _logger(name: str, handler: logging.Handler) -> logging.Logger:

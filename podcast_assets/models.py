@@ -5,16 +5,17 @@ The folder is laid out as a cache of `huggingface_hub`, with a lock file beside 
 """
 
 import logging
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podcast_assets import model_lock
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.hub_offline import offline, unreachable
+from podcast_assets.model_cache import HubModel, models_folder, snapshot, storage, wanted
 from podcast_assets.model_lock import Locked, LockedFile
 
 if TYPE_CHECKING:
@@ -24,28 +25,6 @@ log = logging.getLogger(__name__)
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _NEWEST = "main"
-
-
-@dataclass(frozen=True)
-class HubModel:
-    """A model of the Hugging Face hub that an engine needs."""
-
-    repo: str
-    """`owner/name`."""
-    files: tuple[str, ...]
-    """Patterns of the files that are needed, as of a shell. One with a `*`, `?` or `[` may match nothing: `vocabulary.*`."""
-    megabytes: int
-    """About how much is downloaded."""
-    licence: str
-    revision: str | None = None
-    """Commit that is taken; None takes the newest at the first fetch, whose commit is then written down and kept."""
-    gated: bool = False
-    """Terms must be accepted on the model's page, and a token given."""
-
-    @property
-    def lock_key(self) -> str:
-        """Its name in the lock file."""
-        return model_lock.key(self.repo, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +37,6 @@ class Difference:
     path: Path
     """Where its content lies; to delete it makes the next fetch bring it again."""
     problem: str
-
-
-def models_folder() -> Path:
-    """The folder that models are fetched to: PODCAST_MODELS, else one in the user's cache."""
-    if named := os.environ.get("PODCAST_MODELS"):
-        return Path(named).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME")  # as the XDG Base Directory Specification has it: absolute, or not meant
-    return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "podcast-assets/models"
 
 
 def find(model: HubModel) -> Path | None:
@@ -105,9 +76,6 @@ def fetch(model: HubModel, *, update: bool = False, watch: "Watch | None" = None
         return found
     from huggingface_hub import constants
 
-    from podcast_assets.engines import EngineUnavailable
-    from podcast_assets.hub_download import cannot_be_had, download, look_up, offline
-
     if why := offline():
         if update and (found := find(model)):
             raise EngineUnavailable(f"{model.repo} cannot be updated, as {why}; {found} is kept")
@@ -115,6 +83,8 @@ def fetch(model: HubModel, *, update: bool = False, watch: "Watch | None" = None
             f"{model.repo} is neither in {models_folder()} nor in {constants.HF_HUB_CACHE}, and {why}: fetch it where the hub can "
             "be asked, and bring the folder here"
         )
+    from podcast_assets.hub_download import cannot_be_had, download, look_up
+
     folder = models_folder()
     with cannot_be_had(model), model_lock.held(folder, model.repo):
         if not update and (found := find(model)):  # another process fetched it meanwhile
@@ -142,13 +112,14 @@ def at_hand(model: HubModel, *, seconds: float = 2.0) -> tuple[bool, str]:
         model: the model.
         seconds: the longest that each step of asking may take.
     """
-    from podcast_assets.engines import EngineUnavailable
-    from podcast_assets.hub_download import cannot_be_had, look_at, offline
-
     if found := find(model):
         return True, f"the model {model.repo} is in {found.parents[2]}"
     if why := offline():
         return False, f"the model {model.repo} is not on this machine, and {why}"
+    if why := unreachable(seconds):
+        return False, f"{model.repo} cannot be had from {why}; try again, what has come is kept"
+    from podcast_assets.hub_download import cannot_be_had, look_at
+
     entry = locked(model)
     try:
         with cannot_be_had(model):
@@ -176,21 +147,6 @@ def verify(entries: Iterable[tuple[str, Locked]]) -> Iterator[tuple[str, str, Di
             yield name, file, Difference(name, file, (folder / file).resolve(), problem) if problem else None
 
 
-def wanted(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a file is one of those that some patterns name."""
-    return any(fnmatch(name, pattern) for pattern in patterns)
-
-
-def storage(place: Path, repo: str) -> Path:
-    """Folder of a model inside a cache of `huggingface_hub`."""
-    return place / f"models--{repo.replace('/', '--')}"
-
-
-def snapshot(place: Path, repo: str, commit: str) -> Path:
-    """Folder of one commit of a model inside a cache of `huggingface_hub`."""
-    return storage(place, repo) / "snapshots" / commit
-
-
 def _has(folder: Path, sizes: dict[str, int]) -> bool:
     return bool(sizes) and all(
         (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items()
@@ -199,15 +155,17 @@ def _has(folder: Path, sizes: dict[str, int]) -> bool:
 
 def _cached(cache: Path, model: HubModel, revision: str) -> Path | None:
     """Folder of a model that another program left in a cache; None if it is not there, or not whole."""
-    from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
-
     if not _COMMIT.fullmatch(revision):
         try:
             revision = (storage(cache, model.repo) / "refs" / revision).read_text().strip()
         except OSError:
             return None
     folder = snapshot(cache, model.repo, revision)
+    if not folder.is_dir():
+        return None
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
     try:
         tree = get_cached_repo_tree(model.repo, revision=revision, cache_dir=cache)
     except CachedRepoTreeNotFoundError:

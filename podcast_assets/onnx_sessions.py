@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from podcast_assets import gpus
-from podcast_assets.engines import EngineUnavailable
+from podcast_assets.errors import EngineUnavailable
 
 Device = Literal["auto", "cpu", "cuda"]
 """`auto` is a GPU where there is one and ONNX Runtime can compute on it."""

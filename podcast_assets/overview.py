@@ -10,7 +10,8 @@ import polars as pl
 
 from podcast_assets.intake.arrivals import Arrival, list_incoming
 from podcast_assets.report import stage_failures
-from podcast_assets.schema import ASSETS, RAW_AUDIO, STAGES, TABLE_STAGES
+from podcast_assets.schema import ASSETS, RAW_AUDIO
+from podcast_assets.stage_names import STAGES, TABLE_STAGES
 from podcast_assets.store import Store, table_key
 
 _READERS = 16

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from podcast_assets import unfinished_runs
+
 BATCHES = "batch"
 
 batches = dg.DynamicPartitionsDefinition(name=BATCHES)
@@ -14,13 +16,7 @@ PARTITION_RANGE_START = "dagster/asset_partition_range_start"
 PARTITION_RANGE_END = "dagster/asset_partition_range_end"
 """Dagster's own tags of a run of one partition, and of a run over a range of partitions."""
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+UNFINISHED = [dg.DagsterRunStatus(status) for status in unfinished_runs.UNFINISHED]
 
 
 def batches_of(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:

@@ -87,21 +87,49 @@ def parts(engine: Engine) -> list[Engine]:
     return chained + ([engine.aligner] if engine.aligner else [])
 
 
+_ENGINES_BY = (
+    "diarizer routes second_transcriber aligner separator engines scorers text_care punctuator mixed_languages".split()
+)
+"""Settings that name engines or go to them."""
+
+
 def choose(settings: Settings) -> Profile:
     """The profile that the settings name; for `auto`, the best one that can run here.
 
     Raises:
         Misconfigured: there is no such profile, or a setting names an engine that there is not.
     """
+    return make_profile(settings, *_choose_name(settings))
+
+
+def explain_choice(settings: Settings) -> tuple[str, str]:
+    """Name and reason of the profile that `choose` gives; engines that no setting is about are not made for it.
+
+    Raises:
+        Misconfigured: as `choose`.
+    """
+    if any(
+        getattr(settings, name) != Settings.model_fields[name].get_default(call_default_factory=True)
+        for name in _ENGINES_BY
+    ):
+        profile = choose(settings)
+        return profile.name, profile.reason
+    name, reason = _choose_name(settings)
+    return name, reason + _diarizer_name(settings, name)[1]
+
+
+def _choose_name(settings: Settings) -> tuple[str, str]:
+    """Name of the profile, and why."""
     gpus.use_only(settings.gpus)
     if settings.profile != "auto":
-        return make_profile(settings, settings.profile, "it was asked for")
-    wanted = "gpu" if gpus.count() else "cpu"
+        return settings.profile, "it was asked for"
+    count = gpus.count() if gpus.has_driver() else 0
+    wanted = "gpu" if count else "cpu"
     model = settings.whisper_model or WHISPER_MODELS[wanted]
     found, why = at_hand(_make("transcriber", "faster-whisper", settings, model=model))
     if found:
-        return make_profile(settings, wanted, f"{_hardware()}; {why}")
-    return make_profile(settings, "embedded", f"the model {model!r} that profile {wanted} needs is not at hand: {why}")
+        return wanted, f"{f'{count} GPU(s)' if count else 'no GPU'} found; {why}"
+    return "embedded", f"the model {model!r} that profile {wanted} needs is not at hand: {why}"
 
 
 def make_profile(settings: Settings, name: str, reason: str) -> Profile:
@@ -114,12 +142,12 @@ def make_profile(settings: Settings, name: str, reason: str) -> Profile:
         raise Misconfigured(f"no profile is called {name!r}; there are: auto, {', '.join(DESCRIPTIONS)}")
     from podcast_assets.quality.text_care import cares
 
-    diarizer, about = _diarizer(settings, name)
+    diarizer, about = _diarizer_name(settings, name)
     punctuation = "punctuation" in cares(settings.text_care)
     return Profile(
         name=name,
         reason=reason + about,
-        diarizer=diarizer,
+        diarizer=_make("diarizer", diarizer, settings),
         transcriber=_transcriber(settings, name),
         scorer=_scorer(settings),
         separator=_make("separator", settings.separator, settings) if settings.separator else None,
@@ -136,17 +164,14 @@ def _scorer(settings: Settings) -> Engine:
     return Scorers(parts=(dnsmos, *more)) if more else dnsmos
 
 
-def _diarizer(settings: Settings, name: str) -> tuple[Engine, str]:
+def _diarizer_name(settings: Settings, name: str) -> tuple[str, str]:
     """The diarizer, and why, where it was not plainly asked for."""
     if name in ("demo", "embedded"):
-        return _make("diarizer", "embedded", settings), ""
+        return "embedded", ""
     if settings.diarizer != "auto":
-        return _make("diarizer", settings.diarizer, settings), ""
-    pyannote = _make("diarizer", "pyannote", settings)
-    found, why = at_hand(pyannote)
-    if found:
-        return pyannote, ""
-    return _make("diarizer", "embedded", settings), f"; the embedded diarizer in place of pyannote: {why}"
+        return settings.diarizer, ""
+    found, why = at_hand(_make("diarizer", "pyannote", settings))
+    return ("pyannote", "") if found else ("embedded", f"; the embedded diarizer in place of pyannote: {why}")
 
 
 def _transcriber(settings: Settings, name: str) -> Engine:
@@ -218,7 +243,3 @@ def _make(kind: str, name: str, settings: Settings, **own: Any) -> Engine:
         lines = str(error).splitlines()
         wrong = lines[0] if len(lines) == 1 else f"PODCAST_ENGINES: {name}: {lines[1]}: {lines[2].strip()}"
         raise Misconfigured(wrong) from error
-
-
-def _hardware() -> str:
-    return f"{gpus.count()} GPU(s) found" if gpus.count() else "no GPU found"

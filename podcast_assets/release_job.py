@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from podcast_assets.dagster_internals import AssetJob
 from podcast_assets.intake.feeds import subscriptions
 from podcast_assets.partitions import UNFINISHED
 from podcast_assets.resources import ReleaseResource, StoreResource
@@ -21,7 +21,7 @@ _WATCHED = ("tables/hf_shards", "tables/episode_shards", "takedowns", "rights")
 """Folders of the store that say what could be released, with the lists of feeds: in them publishers agree or do not."""
 
 
-def release_dataset(settings: Settings) -> UnresolvedAssetJobDefinition:
+def release_dataset(settings: Settings) -> AssetJob:
     """The job with the one asset that publishes."""
     return dg.define_asset_job(
         RELEASE,
@@ -70,8 +70,9 @@ def enough_sealed(
     if context.instance.get_runs(dg.RunsFilter(job_name=RELEASE, statuses=UNFINISHED), limit=1):
         return dg.SkipReason("a release goes on")
     from podcast_assets.dataset.hub_history import unpurged
+    from podcast_assets.dataset.options import options_of
     from podcast_assets.dataset.release import preview
-    from podcast_assets.dataset.targets.choose import options_of, target_of
+    from podcast_assets.dataset.targets.choose import target_of
 
     chosen = releases.settings()
     target, options = target_of(chosen, room), options_of(chosen)

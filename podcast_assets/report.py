@@ -6,12 +6,12 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.dataset.sealing import shard_list
-from podcast_assets.schema import ASSETS, STAGES
+from podcast_assets.schema import ASSETS
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.results import Committed
 from podcast_assets.store import Store, table_key, transcript_key
 
@@ -148,6 +148,8 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
     console.print(_episodes_table(report))
     longest = max(done, key=lambda e: len(e.text), default=None)
     if longest is not None:
+        from rich.markdown import Markdown  # with its parser, which commands that print tables do without
+
         key = transcript_key(report.batch, longest.episode_id, "md")
         if store.exists(key):
             console.rule(Text(f"transcript of {longest.source}"))

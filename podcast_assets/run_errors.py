@@ -1,19 +1,27 @@
 """What ended a run, in one line for people."""
 
-from dagster_shared.error import SerializableErrorInfo
-
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import BadInput, ClusterLost, Misconfigured, StoreTrouble
+from podcast_assets.dagster_internals import ErrorInfo
+from podcast_assets.errors import BadInput, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.runner import NothingDone
+from podcast_assets.stages.stream import NoProgress
 
 _OURS = {
     c.__name__
-    for c in (BadInput, BrokenDevice, ClusterLost, EngineUnavailable, Misconfigured, NothingDone, StoreTrouble)
+    for c in (
+        BadInput,
+        BrokenDevice,
+        ClusterLost,
+        EngineUnavailable,
+        Misconfigured,
+        NoProgress,
+        NothingDone,
+        StoreTrouble,
+    )
 }
 
 
-def one_line(error: SerializableErrorInfo | None) -> str:
+def one_line(error: ErrorInfo | None) -> str:
     """The error that this project raised, else what is at the bottom of it: Dagster wraps it in its own."""
     while error is not None and error.cause is not None and error.cls_name not in _OURS:
         error = error.cause

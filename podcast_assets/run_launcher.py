@@ -10,8 +10,8 @@ import time
 
 import dagster as dg
 import psutil
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 
+from podcast_assets.dagster_internals import RunHealth, RunWorkerStatus, instance_of
 from podcast_assets.run_process import Unsigned, process_of
 
 GRACE_SECONDS = 60.0
@@ -23,7 +23,7 @@ UNSIGNED_SECONDS = 300.0
 log = logging.getLogger(__name__)
 
 
-class LocalRunLauncher(DefaultRunLauncher):
+class LocalRunLauncher(dg.DefaultRunLauncher):
     """Launches runs as processes of the code server, on the machine of Dagster's daemon."""
 
     @property
@@ -31,25 +31,25 @@ class LocalRunLauncher(DefaultRunLauncher):
         """True."""
         return True
 
-    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+    def check_run_worker_health(self, run: dg.DagsterRun) -> RunHealth:
         """Whether the process that signed the run lives. What cannot be told from here counts as alive: `max_runtime` ends it."""
         try:
             process = process_of(run)
         except Unsigned as unknown:
-            record = self._instance.get_run_record_by_id(run.run_id)
+            record = instance_of(self).get_run_record_by_id(run.run_id)
             began = record.start_time if record else None
             if began is None or time.time() - began < UNSIGNED_SECONDS:
-                return CheckRunHealthResult(WorkerStatus.RUNNING, str(unknown))
-            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the process that did this run died as it began")
+                return RunHealth(RunWorkerStatus.RUNNING, str(unknown))
+            return RunHealth(RunWorkerStatus.NOT_FOUND, "the process that did this run died as it began")
         except LookupError as unknown:
-            return CheckRunHealthResult(WorkerStatus.RUNNING, str(unknown))
+            return RunHealth(RunWorkerStatus.RUNNING, str(unknown))
         if process is None:
-            return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "the process that did this run is gone")
-        return CheckRunHealthResult(WorkerStatus.RUNNING)
+            return RunHealth(RunWorkerStatus.NOT_FOUND, "the process that did this run is gone")
+        return RunHealth(RunWorkerStatus.RUNNING)
 
     def terminate(self, run_id: str) -> bool:
         """Interrupt a run, and kill its process where it is still there after a while: a call into a driver may never come back."""
-        run = self._instance.get_run_by_id(run_id)
+        run = instance_of(self).get_run_by_id(run_id)
         try:
             process = process_of(run) if run and not run.is_finished else None
         except LookupError:

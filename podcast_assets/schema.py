@@ -252,26 +252,12 @@ ASSETS: dict[str, Columns] = {
     "hf_shards": HF_SHARDS,
 }
 
-STAGES = {
-    "raw_audio": "ingest",
-    "diarized_segments": "diarize",
-    "transcripts": "transcribe",
-    "quality_scores": "score",
-    "hf_shards": "package",
-}
-"""Asset → the stage that does its work."""
 TABLES = ASSETS | {
     "second_opinions": SECOND_OPINIONS,
     "punctuated_texts": PUNCTUATED_TEXTS,
     "episode_shards": EPISODE_SHARDS,
 }
 """All tables that stages commit: those of the assets, and optional ones beside them."""
-TABLE_STAGES = STAGES | {
-    "second_opinions": "second",
-    "punctuated_texts": "punctuate",
-    "episode_shards": "package_episodes",
-}
-"""Table → the stage that does its work."""
 
 PROVENANCE: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),

@@ -3,13 +3,25 @@
 `podcast-assets settings` prints them with their values.
 """
 
+import base64
+import json
+import os
 import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from podcast_assets.cron import is_cron_line
 from podcast_assets.routes import parse_routes
 
 ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
@@ -20,15 +32,13 @@ SECRETS = ("webhook_secret",)
 """Settings whose values nobody is shown."""
 
 
-class Settings(BaseSettings):
-    """Settings of the project, read from `PODCAST_…` variables."""
+class Settings(BaseModel):
+    """Settings of the project: those that are given, else read from `PODCAST_…` variables, else their defaults."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="PODCAST_",
-        env_ignore_empty=True,
+    model_config = ConfigDict(
         frozen=True,
         extra="ignore",
-        populate_by_name=True,
+        validate_default=True,
         hide_input_in_errors=True,  # one of them is a secret
     )
 
@@ -318,7 +328,6 @@ class Settings(BaseSettings):
     )
     dagster_home: Path = Field(
         default=Path("dagster_home"),
-        validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
         description="Dagster's instance folder.",
     )
     max_runtime_hours: float = Field(
@@ -349,16 +358,31 @@ class Settings(BaseSettings):
     )
     webhook_secret: SecretStr | None = Field(
         default=None,
-        description="Signs webhook requests (HMAC-SHA256); at least 16 characters. Never shown or logged.",
+        description="Signs webhook requests (Standard Webhooks, HMAC-SHA256): whsec_ and base64, or any text of at least 16 "
+        "characters. Never shown or logged.",
     )
     log_format: Literal["text", "json"] = Field(
         default="text", description="Format of log lines: text, or one JSON object per line."
     )
 
+    def __init__(self, **given: Any) -> None:
+        # pydantic-settings does the same and much more; its import would be a fifth of what `podcast-assets settings` takes
+        super().__init__(**(_environment() | given))
+
     @property
     def allowed_hosts(self) -> list[str]:
         """Hosts that may be fetched from wherever they are."""
         return [host.strip().lower() for host in self.allow_hosts.split(",") if host.strip()]
+
+    @field_validator("engines", mode="before")
+    @classmethod
+    def _engines_are_json(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"must be JSON ({error})") from None
 
     @field_validator("language")
     @classmethod
@@ -384,17 +408,24 @@ class Settings(BaseSettings):
     @field_validator("retry_cron", "janitor_cron", "release_cron")
     @classmethod
     def _cron_can_be_read(cls, value: str) -> str:
-        from dagster._utils.schedules import is_valid_cron_string
-
-        if not is_valid_cron_string(value):
+        if not is_cron_line(value):
             raise ValueError('must be a cron line of five fields, such as "0 2 * * *"')
         return value
 
     @field_validator("webhook_secret")
     @classmethod
-    def _secret_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SECRET_LENGTH:
+    def _secret_can_sign(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return value
+        secret = value.get_secret_value()
+        if len(secret) < SECRET_LENGTH:
             raise ValueError(f"must have at least {SECRET_LENGTH} characters; `openssl rand -hex 32` makes one")
+        if secret.startswith("whsec_"):
+            key = secret.removeprefix("whsec_")
+            try:
+                base64.b64decode(key + "=" * (-len(key) % 4), validate=True)
+            except ValueError:  # not chained: nothing of the secret is shown
+                raise ValueError("begins with whsec_, and what follows is not base64") from None
         return value
 
     @model_validator(mode="after")
@@ -415,6 +446,12 @@ class Settings(BaseSettings):
 def environment_name(field: str) -> str:
     """The environment variable that sets a field."""
     return "DAGSTER_HOME" if field == "dagster_home" else f"PODCAST_{field.upper()}"
+
+
+def _environment() -> dict[str, str]:
+    """Field → value of its environment variable, whose case does not matter; an empty one is an unset one."""
+    there = {name.upper(): value for name, value in os.environ.items() if value}
+    return {field: there[name] for field in Settings.model_fields if (name := environment_name(field)) in there}
 
 
 def explain(error: ValidationError) -> list[str]:

@@ -7,26 +7,33 @@ never show anybody half of a file.
 import contextlib
 import functools
 import os
+import re
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 import polars as pl
-from upath import UPath
 
 from podcast_assets import locks
 from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.hashing import Hashes
 from podcast_assets.schema import Columns, schema
-from podcast_assets.storage.bucket import Bucket
 from podcast_assets.storage.folder import Folder
 from podcast_assets.storage.protocol import BLOCK, SCRATCH_PREFIX, Entry, Storage
 from podcast_assets.storage.trouble import told
 
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from podcast_assets.storage.bucket import Bucket
+
 __all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "Stored"]
+
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 class DamagedTable(BadInput):
@@ -47,7 +54,7 @@ class Stored:
 class Store:
     """A store in a folder, or in a bucket of an object store (`s3://bucket/prefix`)."""
 
-    root: UPath = field(repr=False)
+    root: "Path | UPath" = field(repr=False)
 
     @classmethod
     def at(cls, location: str | Path) -> "Store":
@@ -56,8 +63,13 @@ class Store:
         Raises:
             Misconfigured: it is neither.
         """
+        place = str(location).removeprefix("file://")
+        if not _URL.match(place):
+            return cls(Path(place).absolute())
+        from upath import UPath  # with fsspec it takes longer to import than most commands take for all else
+
         try:
-            path = UPath(str(location).removeprefix("file://"))
+            path = UPath(place)
         except ValueError:
             raise Misconfigured(f"PODCAST_STORE is a folder or s3://BUCKET/PREFIX, and cannot be {location}") from None
         return cls(path.absolute() if isinstance(path, Path) else path)
@@ -79,7 +91,7 @@ class Store:
             return Folder(Path(str(self.root)))
         return _bucket(str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
 
-    def path(self, key: str) -> UPath:
+    def path(self, key: str) -> "Path | UPath":
         """The full path of a key, as people and other tools name it. What lies there is read by the methods of the store."""
         return self.root / key
 
@@ -229,8 +241,10 @@ class Store:
 
 
 @functools.lru_cache(maxsize=32)
-def _bucket(url: str, environment: tuple[tuple[str, str], ...]) -> Bucket:
+def _bucket(url: str, environment: tuple[tuple[str, str], ...]) -> "Bucket":
     """One client, with its connections, for as long as what it was made from stays the same."""
+    from podcast_assets.storage.bucket import Bucket
+
     return Bucket(url)
 
 

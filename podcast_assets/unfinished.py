@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from podcast_assets.schema import ASSETS, FAILURES, STAGES
+from podcast_assets.schema import ASSETS, FAILURES
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.results import Committed
 from podcast_assets.store import Store, failures_key
 

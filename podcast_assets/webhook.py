@@ -1,23 +1,30 @@
-"""Telling another service: signed as Stripe signs its webhooks, and tried again while the other side is busy.
+"""Telling another service: signed by Standard Webhooks (https://www.standardwebhooks.com), and tried again while it is busy.
 
-Header `Podcast-Signature: t=<seconds since 1970>,v1=<hex>`, where `v1` is HMAC-SHA256, keyed by the secret, over `<t>.<body>`
-(https://docs.stripe.com/webhooks#verify-manually). The time is signed, so that a recorded request cannot be sent again later.
+The headers are `webhook-id`, `webhook-timestamp` and `webhook-signature`. For one more release a request also carries
+`Podcast-Signature: t=<POSIX seconds>,v1=<hex>`, which was the only one before: `v1` is HMAC-SHA256, keyed by the secret, over
+`<t>.<body>` (https://docs.stripe.com/webhooks#verify-manually).
 """
 
+import base64
+import datetime
 import hashlib
 import hmac
 import json
 import re
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+ID, TIMESTAMP, STANDARD_SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
+SECRET_PREFIX = "whsec_"  # noqa: S105  (no secret: what they begin with)
+"""Begins a secret that is written as Standard Webhooks has it: base64 of the key follows."""
 SIGNATURE = "Podcast-Signature"
+"""The header of earlier versions."""
 _HEADER = re.compile("t=(?P<t>[0-9]{1,12}),v1=(?P<v1>[0-9a-f]{64})")
 TOLERANCE = 300
 """Seconds by which a request may be old, and clocks apart; Stripe's default."""
@@ -51,8 +58,32 @@ class Webhook:
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
+def standard_secret(secret: str) -> str:
+    """The secret as libraries of Standard Webhooks take it: `whsec_` and the key in base64.
+
+    One that begins so is given back as it is. Of any other text the UTF-8 bytes are the key.
+    """
+    return secret if secret.startswith(SECRET_PREFIX) else SECRET_PREFIX + base64.b64encode(secret.encode()).decode()
+
+
+def standard_headers(secret: str, message_id: str, body: bytes, timestamp: int) -> dict[str, str]:
+    """The headers of Standard Webhooks.
+
+    Args:
+        secret: known to both sides; see `standard_secret`.
+        message_id: the same at every try, by which receivers know a message that they have.
+        body: exactly what is sent.
+        timestamp: POSIX seconds.
+    """
+    moment = datetime.datetime.fromtimestamp(timestamp, datetime.UTC)
+    import standardwebhooks  # every run imports this module, and few send anything
+
+    signed = standardwebhooks.Webhook(standard_secret(secret)).sign(message_id, moment, body.decode())
+    return {ID: message_id, TIMESTAMP: str(timestamp), STANDARD_SIGNATURE: signed}
+
+
 def signature(secret: str, body: bytes, timestamp: int) -> str:
-    """The header's value.
+    """The value of the header of earlier versions.
 
     Args:
         secret: known to both sides.
@@ -63,7 +94,10 @@ def signature(secret: str, body: bytes, timestamp: int) -> str:
 
 
 def is_authentic(secret: str, body: bytes, header: str, *, now: float, tolerance: float = TOLERANCE) -> bool:
-    """For receivers: whether a request was signed with the secret, for this body, and not long ago (POSIX seconds)."""
+    """For receivers: whether a `Podcast-Signature` was made with the secret, for this body, and not long ago (POSIX seconds).
+
+    The header is sent for one more release: verify the headers of Standard Webhooks, with one of its libraries.
+    """
     match = _HEADER.fullmatch(header)
     if match is None or abs(now - int(match["t"])) > tolerance:
         return False
@@ -81,10 +115,15 @@ class _TryAgain(Exception):
 def send(webhook: Webhook, content: Mapping[str, Any]) -> int:
     """Post JSON to a webhook, signed anew at each try; gives the number of tries. Any 2xx is success, a redirect is none.
 
+    Args:
+        webhook: where to.
+        content: its `id` is the message's id, by which receivers know what they have; one without gets a random one.
+
     Raises:
         Undelivered: none of `TRIES` tries succeeded.
     """
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    message_id = str(content.get("id") or uuid.uuid4())
     tries = Retrying(
         stop=stop_after_attempt(TRIES),
         wait=wait_random_exponential(multiplier=FIRST_WAIT, min=FIRST_WAIT, max=LONGEST_WAIT),
@@ -94,14 +133,21 @@ def send(webhook: Webhook, content: Mapping[str, Any]) -> int:
     try:
         for attempt in tries:
             with attempt:
-                _post(webhook, body)
+                _post(webhook, message_id, body)
     except _TryAgain as last:
         raise Undelivered(f"the webhook at {webhook.host} took nothing in {TRIES} tries; the last: {last}") from None
     return int(tries.statistics["attempt_number"])
 
 
-def _post(webhook: Webhook, body: bytes) -> None:
-    headers = {"Content-Type": "application/json", SIGNATURE: signature(webhook.secret, body, int(time.time()))}
+def _post(webhook: Webhook, message_id: str, body: bytes) -> None:
+    import requests  # every run imports this module, and few send anything
+
+    now = int(time.time())
+    headers = {
+        "Content-Type": "application/json",
+        **standard_headers(webhook.secret, message_id, body, now),
+        SIGNATURE: signature(webhook.secret, body, now),
+    }
     try:
         with requests.post(
             webhook.url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True

@@ -3,7 +3,8 @@
 import datetime
 from typing import Any
 
-from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, empty, table
+from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, empty, table
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.results import commit
 from podcast_assets.store import Store
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +14,12 @@ import pytest
 from filelock import FileLock
 
 from podcast_assets.demo import BATCH_NAME
+from podcast_assets.instance import prepare_home
+from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests import s3
+from podcast_assets_tests.forked import run_command
+from podcast_assets_tests.short_clip import drop_clip
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -47,15 +50,8 @@ class Place:
         }
 
     def command(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run `podcast-assets …` and wait for its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "podcast_assets.cli", *map(str, arguments)],
-            cwd=self.folder,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """Run `podcast-assets …` in a process of its own and wait for its end."""
+        return run_command([str(a) for a in arguments], folder=self.folder, environment=self.environment(**environment))
 
 
 @dataclass(frozen=True)
@@ -127,6 +123,35 @@ def sample_copy(sample_run: SampleRun, tmp_path: Path) -> Place:
     """A copy of the finished sample batch, store and Dagster instance, that a test may change."""
     for name in ("store", "dagster_home"):
         shutil.copytree(sample_run.place.folder / name, tmp_path / name)
+    return Place(tmp_path)
+
+
+def _make_dagster_home(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "to be restored")
+        prepare_home(Settings(dagster_home=folder))
+
+
+@pytest.fixture
+def dagster_home(shared_folders: SharedFolders, tmp_path: Path) -> Path:
+    """The `DAGSTER_HOME` of `place`, with its tables: Dagster takes two seconds to make them."""
+    made = shared_folders.make_once("dagster_home", _make_dagster_home)
+    return shutil.copytree(made, tmp_path / "dagster_home")
+
+
+def _run_clip(folder: Path) -> None:
+    place = Place(folder)
+    drop_clip(place.store, "one")
+    result = place.command("backfill", "one", "--here", "--profile", "demo")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture
+def clip_copy(shared_folders: SharedFolders, tmp_path: Path) -> Place:
+    """A copy of a finished batch `one` with one short episode, that a test may change. Profile demo."""
+    made = shared_folders.make_once("clip", _run_clip)
+    for name in ("store", "dagster_home"):
+        shutil.copytree(made / name, tmp_path / name)
     return Place(tmp_path)
 
 

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from podcast_assets.models import HubModel
+from podcast_assets.model_cache import HubModel
 from podcast_assets_tests.hub_double import Hub
 
 CLIENT = """
 import json, os, sys
 from huggingface_hub import constants
-from podcast_assets import hub_download, models
+from podcast_assets import hub_download, model_cache, models
 hub_download.PAUSE_SECONDS = 0.01
 
 class Told:
@@ -26,7 +26,7 @@ for line in sys.stdin:
     asked = json.loads(line)
     os.environ.update(asked["environment"])
     constants.HF_HUB_OFFLINE = asked["offline"]  # read when it was imported
-    model = models.HubModel(**asked["model"] | {"files": tuple(asked["model"]["files"])})
+    model = model_cache.HubModel(**asked["model"] | {"files": tuple(asked["model"]["files"])})
     told, answer = Told(), {}
     try:
         if asked["what"] == "at_hand":

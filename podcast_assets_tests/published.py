@@ -14,8 +14,9 @@ from podcast_assets.audio.encode import Codec, encode
 from podcast_assets.dataset import sealing
 from podcast_assets.dataset.episode_grain import episode_content, episode_json
 from podcast_assets.dataset.members import MembersWriter
+from podcast_assets.dataset.options import ReleaseOptions
 from podcast_assets.dataset.published import PublishedShard, read_list
-from podcast_assets.dataset.release import Options, release
+from podcast_assets.dataset.release import release
 from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.dataset.targets.protocol import Target
 from podcast_assets.schema import (
@@ -79,7 +80,7 @@ def publish_to(
     room = Store.at(store)
     for batch, shows in BATCHES.items():
         _seal(room, batch, shows, codec, shard_bytes, episodes)
-    release(room, target, Options("all", "*", shard_bytes=shard_bytes, codec=codec))
+    release(room, target, ReleaseOptions("all", "*", shard_bytes=shard_bytes, codec=codec))
 
 
 def _seal(store: Store, batch: str, shows: Sequence[str], codec: Codec, shard_bytes: int, episodes: bool) -> None:

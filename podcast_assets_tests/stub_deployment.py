@@ -1,22 +1,19 @@
 """`dagster dev` (webserver, daemon, code server: the real ones) over the stub assets, and what people do beside it."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import yaml
 
 from podcast_assets.instance import project_file
-from podcast_assets_tests import waiting
+from podcast_assets_tests import graphql, waiting
 from podcast_assets_tests.conftest import CHECKOUT, Place
 from podcast_assets_tests.waiting import free_port, webserver_answers
 
@@ -42,7 +39,7 @@ class StubDeployment:
         # as in production, only sooner
         content["run_monitoring"] |= {"poll_interval_seconds": 5, "free_slots_after_run_end_seconds": 5}
         (self.home / "dagster.yaml").write_text(yaml.safe_dump(content))
-        module = {"module_name": "podcast_assets_tests.stub_location", "location_name": LOCATION}
+        module = {"module_name": "podcast_assets_tests.stub_code_server", "location_name": LOCATION}
         self.workspace.write_text(yaml.safe_dump({"load_from": [{"python_module": module}]}))
 
     def drop(self, *batches: str) -> None:
@@ -78,17 +75,11 @@ class StubDeployment:
         }
         tags = [{"key": "dagster/partition", "value": batch}]
         params = {"selector": selector, "runConfigData": {}, "mode": "default", "executionMetadata": {"tags": tags}}
-        answer = self.graphql(_LAUNCH, {"params": params})["launchPipelineExecution"]
+        answer = graphql.ask(self.port, _LAUNCH, {"params": params})["launchPipelineExecution"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
 
-    def graphql(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql",
-            json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)["data"]
+    def stop_sensor(self, name: str) -> None:
+        graphql.stop_sensor(self.port, LOCATION, name)
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:

@@ -9,15 +9,16 @@ import time
 
 import dagster as dg
 
-from podcast_assets import pool_wait
 from podcast_assets.alerts import tell_of_failure, tell_of_success
 from podcast_assets.assets.batches import batch_asset
 from podcast_assets.checks import SPECS
+from podcast_assets.dagster_internals import sleep_while_waiting_for_a_pool
 from podcast_assets.jobs import podcast_dataset
 from podcast_assets.resources import StoreResource
-from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, STAGES, empty, table
+from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, empty, table
 from podcast_assets.sensors import new_batches
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.results import commit
 from podcast_assets_tests.committed import failure
 
@@ -51,7 +52,7 @@ def stub(name: str, deps: list[dg.AssetsDefinition]) -> dg.AssetsDefinition:
 
 def build() -> dg.Definitions:
     settings = Settings()
-    pool_wait.install()
+    sleep_while_waiting_for_a_pool()
     assets: list[dg.AssetsDefinition] = []
     for name in STAGES:
         assets.append(stub(name, assets[-1:]))

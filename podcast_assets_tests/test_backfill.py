@@ -1,6 +1,5 @@
 """Many batches: few runs, each batch committed on its own."""
 
-import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -8,24 +7,19 @@ import pytest
 
 from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.definitions import build_definitions
-from podcast_assets.demo import BATCH
 from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
 from podcast_assets.schema import ASSETS
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch, failure
 from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.short_clip import drop_clip
 
 
-def drop(store: Store, batch: str, episode: str = "water-history.opus") -> None:
-    folder = Path(str(store.path(f"incoming/{batch}")))
-    folder.mkdir(parents=True)
-    shutil.copy(BATCH / episode, folder)
-
-
+@pytest.mark.usefixtures("dagster_home")
 def test_backfill_here_goes_over_all_batches_in_one_run(place: Place) -> None:
-    drop(place.store, "one")
-    drop(place.store, "two", "night-science.mp3")
+    drop_clip(place.store, "one", 5)
+    drop_clip(place.store, "two", 6)
     result = place.command("backfill", "--all", "--here", "--profile", "demo")
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("run ") == 1
@@ -47,10 +41,10 @@ def test_backfill_here_goes_over_all_batches_in_one_run(place: Place) -> None:
 def test_a_batch_that_is_gone_takes_no_other_down(tmp_path: Path) -> None:
     store = Store.at(tmp_path)
     for batch in ("a", "c"):
-        drop(store, batch)
+        drop_clip(store, batch, 5)
     definitions = build_definitions(Settings(store=str(tmp_path), profile="embedded"))
     job = definitions.resolve_implicit_global_asset_job_def()
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(BATCHES, ["a", "b", "c"])
         result = job.execute_in_process(
             instance=instance,
@@ -68,6 +62,7 @@ def test_a_batch_that_is_gone_takes_no_other_down(tmp_path: Path) -> None:
     assert [store.exists(table_key("raw_audio", b)) for b in "abc"] == [True, False, True]
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_unknown_batches_are_named(place: Place) -> None:
     result = place.command("backfill", "nowhere")
     assert result.returncode == 2
@@ -75,9 +70,9 @@ def test_unknown_batches_are_named(place: Place) -> None:
 
 
 def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
-    drop(Store.at(tmp_path), "a")
+    drop_clip(Store.at(tmp_path), "a", 5)
     job = build_definitions(Settings(store=str(tmp_path), profile="embedded")).resolve_implicit_global_asset_job_def()
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(BATCHES, ["a"])
         with pytest.raises(Exception, match="batch a: raw_audio is not materialized"):
             job.execute_in_process(
@@ -85,6 +80,7 @@ def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
             )
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_what_is_missing_what_failed_and_to_cancel(place: Place) -> None:
     """No daemon is needed to ask for a backfill."""
     for batch in ("good", "may-pass", "bad-data", "never"):

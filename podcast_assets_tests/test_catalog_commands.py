@@ -12,9 +12,8 @@ from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, empty
 from podcast_assets.stages.results import commit
 from podcast_assets.store import Store
 from podcast_assets_tests.committed import commit_batch, failure
-from podcast_assets_tests.conftest import CHECKOUT, Place, SampleRun
-
-BATCH = CHECKOUT / "podcast_assets" / "demo" / "batch"
+from podcast_assets_tests.conftest import Place, SampleRun
+from podcast_assets_tests.short_clip import write_clip
 
 
 @pytest.fixture
@@ -93,11 +92,12 @@ def test_the_commands_for_people_and_programs(sample_run: SampleRun) -> None:
     assert "there is no batch nothing" in wrong.stderr
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_submit_and_retry_with_the_real_commands(place: Place, tmp_path: Path) -> None:
     folder = tmp_path / "show"
     folder.mkdir()
     (folder / "bad.mp3").write_bytes(b"no audio " * 100)
-    (folder / "talk.mp3").write_bytes((BATCH / "night-science.mp3").read_bytes())
+    write_clip(folder / "talk.mp3", 5)
     told = place.command("submit", folder, "--batch", "show", "--language", "en", "--json")
     assert json.loads(told.stdout) == {"batches": ["show"], "feeds_added": 0, "lists_of_feeds": []}
     assert "arrived" in place.command("batches").stdout
@@ -108,6 +108,6 @@ def test_submit_and_retry_with_the_real_commands(place: Place, tmp_path: Path) -
     episodes = json.loads(place.command("episodes", "show", "--status", "done", "--json").stdout)
     assert [(e["source"], e["language"]) for e in episodes] == [("talk.mp3", "en")]
     assert "nothing is to be tried again" in place.command("retry", "show").stderr
-    (folder / "bad.mp3").write_bytes((BATCH / "city-music.m4a").read_bytes())
+    write_clip(folder / "bad.mp3", 6)
     again = place.command("retry", "bad.mp3", "--here", "--permanent", PODCAST_PROFILE="embedded")
     assert again.returncode == 0, again.stderr

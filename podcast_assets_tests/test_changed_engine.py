@@ -5,7 +5,6 @@ import polars as pl
 from podcast_assets.schema import PROVENANCE
 from podcast_assets.store import Store, provenance_key, table_key
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.test_backfill import drop
 
 
 def finished(store: Store, stage: str) -> pl.DataFrame:
@@ -14,11 +13,9 @@ def finished(store: Store, stage: str) -> pl.DataFrame:
     return found.select("episode_id", "fingerprint", "finished_at")
 
 
-def test_a_changed_transcriber_runs_again_and_the_diarizer_does_not(place: Place) -> None:
+def test_a_changed_transcriber_runs_again_and_the_diarizer_does_not(clip_copy: Place) -> None:
     stages = ("ingest", "diarize", "transcribe", "score", "package")
-    drop(place.store, "one")
-    first = place.command("backfill", "one", "--here", "--profile", "demo")
-    assert first.returncode == 0, first.stderr
+    place = clip_copy
     before = {stage: finished(place.store, stage) for stage in stages}
     shards = place.store.path(table_key("hf_shards", "one")).read_bytes()
     same = place.command("backfill", "one", "--here", "--profile", "demo")

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from podcast_assets import cli, profiles
 from podcast_assets.engines import Engine
-from podcast_assets.models import HubModel, find
+from podcast_assets.model_cache import HubModel
+from podcast_assets.models import find
 from podcast_assets_tests.hub_double import Hub, running_hub
 
 WEIGHTS = bytes(range(256)) * 1000

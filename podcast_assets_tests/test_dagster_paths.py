@@ -11,15 +11,16 @@ from functools import partial
 import dagster as dg
 import pytest
 
-from podcast_assets.demo import BATCH
 from podcast_assets.partitions import BATCHES
 from podcast_assets.schema import ASSETS
-from podcast_assets_tests import waiting
+from podcast_assets_tests import graphql, waiting
 from podcast_assets_tests.conftest import CHECKOUT, Place
+from podcast_assets_tests.short_clip import drop_clip
 from podcast_assets_tests.waiting import free_port, webserver_answers
 
 PATIENCE = 240
 WORKSPACE = str(CHECKOUT / "workspace.yaml")
+LOCATION = "podcast_assets"
 wait_for = partial(waiting.wait_for, patience=PATIENCE, every=1)
 
 
@@ -31,10 +32,10 @@ class Deployment:
         self.port = free_port()
         self.environment = dict(place.environment(PODCAST_PROFILE="demo", PODCAST_SETTLE_SECONDS="3"))
 
-    def drop(self, batch: str, episode: str) -> None:
-        folder = self.place.folder / "store" / "incoming" / batch
-        folder.mkdir(parents=True)
-        shutil.copy(BATCH / episode, folder)
+    def command(self, *arguments: str) -> None:
+        """`podcast-assets …`."""
+        result = self.place.command(*arguments, **self.environment)
+        assert result.returncode == 0, result.stderr
 
     def run(self, *arguments: str) -> None:
         result = subprocess.run(
@@ -57,10 +58,7 @@ class Deployment:
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     found = Deployment(Place(tmp_path_factory.mktemp("deployment")))
-    for batch, episode in (("one", "night-science.mp3"), ("two", "city-music.m4a"), ("three", "water-history.opus")):
-        found.drop(batch, episode)
-    found.run("podcast_assets.cli", "init")
-    found.run("dagster", "sensor", "stop", "new_batches", "-w", WORKSPACE)
+    assert found.place.command("init").returncode == 0
     log = (found.place.folder / "dev.log").open("w")
     process = subprocess.Popen(
         [sys.executable, "-m", "podcast_assets.cli", "dev", "--port", str(found.port)],
@@ -71,6 +69,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     )
     try:
         wait_for("the webserver", lambda: webserver_answers(found.port))
+        graphql.stop_sensor(found.port, LOCATION, "new_batches")
+        for batch, seconds in (("one", 5), ("two", 6), ("three", 7)):
+            drop_clip(found.place.store, batch, seconds)
         yield found
     finally:
         os.killpg(process.pid, signal.SIGINT)
@@ -83,7 +84,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 def test_job_launch_runs_one_batch(deployment: Deployment) -> None:
-    deployment.run("podcast_assets.cli", "add", "one")
+    deployment.command("add", "one")
     tags = '{"dagster/partition": "one"}'
     deployment.run("dagster", "job", "launch", "-w", WORKSPACE, "-j", "podcast_dataset", "--tags", tags)
     deployment.wait_for_batches("one")
@@ -92,7 +93,7 @@ def test_job_launch_runs_one_batch(deployment: Deployment) -> None:
 
 
 def test_a_backfill_over_three_batches_is_one_run(deployment: Deployment) -> None:
-    deployment.run("podcast_assets.cli", "backfill", "one", "two", "three")
+    deployment.command("backfill", "one", "two", "three")
     deployment.wait_for_batches("one", "two", "three")
     runs = deployment.runs({"podcast/source": "backfill"})
     assert len(runs) == 1
@@ -104,8 +105,8 @@ def test_a_backfill_over_three_batches_is_one_run(deployment: Deployment) -> Non
 
 def test_the_sensor_finds_a_fourth_batch(deployment: Deployment) -> None:
     """And leaves alone the three that are known, though it starts with an empty memory."""
-    deployment.drop("four", "future-food.mp4")
-    deployment.run("dagster", "sensor", "start", "new_batches", "-w", WORKSPACE)
+    drop_clip(deployment.place.store, "four", 8)
+    graphql.start_sensor(deployment.port, LOCATION, "new_batches")
     deployment.wait_for_batches("four")
     (run,) = deployment.runs({"podcast/source": "sensor"})
     assert run.tags["dagster/partition"] == "four"

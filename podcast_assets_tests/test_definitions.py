@@ -14,8 +14,9 @@ from podcast_assets.definitions import build_definitions
 from podcast_assets.instance import LOCAL, POSTGRES
 from podcast_assets.launch import chunks
 from podcast_assets.run_tags import PRIORITIES, run_tags
-from podcast_assets.schema import ASSETS, STAGES
+from podcast_assets.schema import ASSETS
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import STAGES
 from podcast_assets_tests.conftest import CHECKOUT
 
 HEAVY = (

@@ -14,8 +14,9 @@ from podcast_assets import demo
 from podcast_assets.doctor import clip, engines, examine, gpu, hub, machine, places
 from podcast_assets.doctor.engines import Member
 from podcast_assets.doctor.finding import Finding
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.models import HubModel
+from podcast_assets.engines import Engine
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.profiles import make_profile
 from podcast_assets.settings import Settings
 from podcast_assets.speech.types import Heard, Speech, Transcript, Turn

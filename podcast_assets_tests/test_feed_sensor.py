@@ -37,7 +37,7 @@ def tick(instance: dg.DagsterInstance, store: Store, cursor: str | None) -> tupl
 def test_a_new_episode_of_a_feed_is_requested_as_a_batch(server: WebServer, tmp_path: Path) -> None:
     store = Store.at(tmp_path)
     store.write("feeds/feeds.csv", f"url\n{server.url('/feed')}\n".encode())
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         said, cursor = tick(instance, store, None)
         assert "1 of 1 feeds were due, 1 had changed, 0 failed; 1 new episodes; batches: feeds-" in said
         resources = {"store": StoreResource(root=str(tmp_path))}
@@ -54,7 +54,7 @@ def test_a_tick_with_nothing_due_asks_nobody_and_a_changed_list_is_seen_at_once(
 ) -> None:
     store = Store.at(tmp_path)
     store.write("feeds/feeds.csv", f"url\n{server.url('/feed')}\n".encode())
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         _, cursor = tick(instance, store, None)
         said, cursor = tick(instance, store, cursor)
         assert (said, len(server.requests)) == ("no feed is due", 1)
@@ -69,7 +69,7 @@ def test_a_tick_with_nothing_due_asks_nobody_and_a_changed_list_is_seen_at_once(
 
 
 def test_without_feeds_it_waits_for_some(tmp_path: Path) -> None:
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         said, cursor = tick(instance, Store.at(tmp_path), None)
         assert said.startswith("0 of 0 feeds")
         assert json.loads(cursor or "")["next"] > 4e9

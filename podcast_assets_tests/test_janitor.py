@@ -153,7 +153,7 @@ def test_the_job_says_what_it_freed(store: Store, put: Put, scratch: Path, monke
     put(f"checkpoints/score/done/x-{A}.parquet")
     put(f"checkpoints/score/waiting/x-{A}.parquet")
     job = build_definitions(Settings(store=str(store.root))).resolve_job_def("tidy_up")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(BATCHES, ["done", "waiting"])
         instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PARTITION: "waiting"})
         result = job.execute_in_process(instance=instance)

@@ -71,7 +71,7 @@ def test_a_feed_becomes_transcripts(
     store.write("feeds/feeds.csv", f"url\n{server.url('/feed')}\n".encode())
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         due_feeds(dg.build_sensor_context(instance, resources={"store": StoreResource(root=str(store.root))}))
     (batch,) = list_incoming(store).arrivals
     result = place.command("backfill", "--here", "--profile", "demo", batch, **SETTINGS)

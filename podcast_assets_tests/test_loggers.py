@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from podcast_assets.loggers import about, json_lines
+from podcast_assets.log_lines import about, json_lines
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.test_backfill import drop
+from podcast_assets_tests.short_clip import drop_clip
 
 
 def line(record: logging.LogRecord) -> dict[str, Any]:
@@ -52,8 +52,9 @@ def test_text_of_others_cannot_make_a_line(capsys: pytest.CaptureFixture[str]) -
     assert line(record('a "title"\n{"level": "info"}'))["message"] == 'a "title"\n{"level": "info"}'
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_a_command_writes_json_lines_and_nothing_else(place: Place) -> None:
-    drop(place.store, "one")
+    drop_clip(place.store, "one")
     bad = place.store.path("incoming/one/broken.mp3")
     bad.write_bytes(b"no audio at all")
     result = place.command("backfill", "one", "--here", "--profile", "demo", PODCAST_LOG_FORMAT="json")
@@ -62,7 +63,7 @@ def test_a_command_writes_json_lines_and_nothing_else(place: Place) -> None:
     assert {"time", "level", "logger", "message"} <= set.intersection(*(set(x) for x in lines))
     progress = [x for x in lines if x.get("stage") == "transcribe" and "episode" in x]
     assert [(x["batch"], x["episode"], x["step"], x["job"]) for x in progress] == [
-        ("one", "water-history.opus", "transcripts", "podcast_dataset")
+        ("one", "water-history.flac", "transcripts", "podcast_dataset")
     ]
     assert progress[0]["run_id"] in {x.get("run_id") for x in lines if x.get("stage") == "package"}
     (failed,) = [x for x in lines if x["level"] == "warning" and x.get("episode") == "broken.mp3"]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets import model_lock, models
+from podcast_assets import model_cache, model_lock, models
 from podcast_assets.errors import Misconfigured
-from podcast_assets.models import HubModel, find, verify
+from podcast_assets.model_cache import HubModel
+from podcast_assets.models import find, verify
 from podcast_assets_tests.hub_client import Client
 from podcast_assets_tests.hub_double import Hub, running_hub
 
@@ -215,7 +216,7 @@ def test_trouble_with_the_disk_gets_one_line(tmp_path: Path, monkeypatch: pytest
 def test_files_outside_of_the_folder_are_left_alone(client: Client, hub: Hub, model: HubModel) -> None:
     outside = client.folder.parent / "outside"
     outside.write_text("mine")
-    stored = models.snapshot(client.folder, model.repo, hub.repos[model.repo].newest)
+    stored = model_cache.snapshot(client.folder, model.repo, hub.repos[model.repo].newest)
     hub.commit(model.repo, FILES | {f"{'../' * len(stored.parts)}{outside}": b"theirs", str(outside): b"theirs"})
     found = Path(client.fetch(replace(model, files=("*",)))["folder"])
     assert sorted(f.name for f in found.rglob("*")) == sorted(FILES)
@@ -253,7 +254,7 @@ def test_a_model_in_the_cache_of_other_programs_is_used_and_its_commit_kept(
     commit = client.fetch(model)["folder"].rsplit("/", 1)[1]
     cache = client.folder.rename(client.folder.with_name("huggingface"))
     (cache / model_lock.NAME).unlink()
-    stored = models.storage(cache, model.repo)
+    stored = model_cache.storage(cache, model.repo)
     (stored / "refs").mkdir(exist_ok=True)
     (stored / "refs/main").write_text(commit)
     folder = stored / "snapshots" / commit
@@ -268,8 +269,8 @@ def test_a_model_in_the_cache_of_other_programs_is_used_and_its_commit_kept(
     assert find(model) is None, "the cache's own listing tells that a file is missing"
     older = cache.rename(cache.with_name("older"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(older))
-    shutil.rmtree(models.storage(older, model.repo) / "trees")
-    folder = models.snapshot(older, model.repo, commit)
+    shutil.rmtree(model_cache.storage(older, model.repo) / "trees")
+    folder = model_cache.snapshot(older, model.repo, commit)
     assert find(replace(model, revision=commit)) == folder, "what is named without a wildcard is there"
     (folder / "config.json").unlink()
     assert find(model) is None
@@ -303,10 +304,10 @@ def test_a_lock_file_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_models_folder_is_the_setting_or_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODCAST_MODELS", str(tmp_path))
-    assert models.models_folder() == tmp_path
+    assert model_cache.models_folder() == tmp_path
     monkeypatch.delenv("PODCAST_MODELS")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert models.models_folder() == tmp_path / "podcast-assets/models"
+    assert model_cache.models_folder() == tmp_path / "podcast-assets/models"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert models.models_folder() == tmp_path / ".cache/podcast-assets/models"
+    assert model_cache.models_folder() == tmp_path / ".cache/podcast-assets/models"

@@ -67,29 +67,34 @@ def test_runs_and_slots_are_in_the_database(tmp_path: Path, server: Postgres, mo
     assert not list(home.rglob("*.db"))
 
 
+@pytest.fixture(scope="module")
+def deployment(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StubDeployment]:
+    place = Place(tmp_path_factory.mktemp("postgres"))
+    found = StubDeployment(place, POSTGRES, server.environment | {"STUB_SECONDS": str(STEP)})
+    found.command("init", "--gpus", "1")
+    with found.up():
+        yield found
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize(("batch", "seconds"), [("moment", 0.0), ("long", DOWN)])
 def test_a_run_outlives_its_database(
-    tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch, batch: str, seconds: float
+    deployment: StubDeployment, server: Postgres, monkeypatch: pytest.MonkeyPatch, batch: str, seconds: float
 ) -> None:
     """The database is cut off while a run computes. The batch is done in the end: by that run, or by the one that takes it up."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    place = Place(tmp_path)
-    deployment = StubDeployment(place, POSTGRES, server.environment | {"STUB_SECONDS": str(STEP)})
-    deployment.command("init", "--gpus", "1")
-    tables = Path(str(place.store.path("tables")))
-    with deployment.up():
-        deployment.drop(batch)
-        wait_for("the first GPU step", lambda: batch in named(tables / "raw_audio"))
-        server.stop()
-        time.sleep(seconds)
-        server.start()
+    tables = Path(str(deployment.place.store.path("tables")))
+    deployment.drop(batch)
+    wait_for("the first GPU step", lambda: batch in named(tables / "raw_audio"))
+    server.stop()
+    time.sleep(seconds)
+    server.start()
 
-        def runs() -> list[dg.DagsterRun]:
-            with deployment.instance() as instance:
-                return list(instance.get_runs(dg.RunsFilter(tags={"dagster/partition": batch})))
+    def runs() -> list[dg.DagsterRun]:
+        with deployment.instance() as instance:
+            return list(instance.get_runs(dg.RunsFilter(tags={"dagster/partition": batch})))
 
-        wait_for("the batch", lambda: any(run.status == dg.DagsterRunStatus.SUCCESS for run in runs()))
-        log.info("%s: %s", batch, [run.status.value for run in runs()])
+    wait_for("the batch", lambda: any(run.status == dg.DagsterRunStatus.SUCCESS for run in runs()))
+    log.info("%s: %s", batch, [run.status.value for run in runs()])
     assert batch in named(tables / "hf_shards")

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.availability import missing_packages
-from podcast_assets.demo import BATCH, MODEL
+from podcast_assets.demo import MODEL
 from podcast_assets.engines import FOLDERS, Engine, engines, make_engine
 from podcast_assets.errors import Misconfigured
 from podcast_assets.profiles import DESCRIPTIONS, choose, engines_of, make_profile, parts
 from podcast_assets.settings import Settings, environment_name
 from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.short_clip import write_clip
 
 
 def test_auto_takes_cpu_where_the_model_is_at_hand() -> None:
@@ -138,6 +139,7 @@ def test_a_model_that_cannot_be_had_is_told_before_any_work(place: Place) -> Non
     assert not place.store.exists("tables")
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_no_speech_at_all_is_a_batch_too(place: Place) -> None:
     """Silence: no segment, no shard, and nothing that fails."""
     import numpy as np
@@ -151,6 +153,7 @@ def test_no_speech_at_all_is_a_batch_too(place: Place) -> None:
     assert (report["segments"], report["shards"]) == (0, [])
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_speech_that_arrives_in_a_silent_batch_is_sealed(place: Place) -> None:
     import numpy as np
     import soundfile
@@ -159,7 +162,7 @@ def test_speech_that_arrives_in_a_silent_batch_is_sealed(place: Place) -> None:
     show.mkdir()
     soundfile.write(show / "silence.wav", np.zeros(32_000, np.float32), 16_000)
     assert place.command("run", show, "--profile", "demo", "--json").returncode == 0
-    (show / "water-history.opus").write_bytes((BATCH / "water-history.opus").read_bytes())
+    write_clip(show / "water-history.flac", 5)
     again = place.command("run", show, "--profile", "demo", "--json")
     assert again.returncode == 0, again.stderr
     report = json.loads(again.stdout)

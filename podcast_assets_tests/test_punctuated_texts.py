@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from podcast_assets.quality.punctuation import same_words
 from podcast_assets.schema import HF_SHARDS, PROVENANCE, PUNCTUATED_TEXTS, QUALITY_SCORES, TRANSCRIPTS, Columns
@@ -10,7 +11,7 @@ from podcast_assets.store import provenance_key, table_key
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.fixtures import punctuation_folder
 from podcast_assets_tests.fixtures.punctuation_folder import WORD
-from podcast_assets_tests.test_backfill import drop
+from podcast_assets_tests.short_clip import drop_clip
 
 LANGUAGE = {"PODCAST_LANGUAGE": "en"}
 
@@ -34,8 +35,9 @@ def read(place: Place, key: str, columns: Columns) -> pl.DataFrame:
     return found
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_texts_are_punctuated_once(place: Place) -> None:
-    drop(place.store, "one")
+    drop_clip(place.store, "one")
     model = punctuation_folder.make(place.folder / "pcs", after={f"{WORD}water": ","}, capitals={f"{WORD}water": 1})
     run(place, **settings(model))
     transcripts = place.store.path(table_key("transcripts", "one")).read_bytes()

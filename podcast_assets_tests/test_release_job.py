@@ -5,8 +5,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from podcast_assets.dataset.options import options_of
 from podcast_assets.dataset.release import release
-from podcast_assets.dataset.targets.choose import options_of, target_of
+from podcast_assets.dataset.targets.choose import target_of
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.definitions import build_definitions
 from podcast_assets.errors import Misconfigured
@@ -14,6 +15,7 @@ from podcast_assets.release_job import RELEASE, enough_sealed, release_here
 from podcast_assets.resources import ReleaseResource, StoreResource
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
+from podcast_assets_tests import quick
 from podcast_assets_tests.dataset.sealed_store import seal, take_down
 from podcast_assets_tests.hub_datasets import TOKEN, running_dataset_hub
 
@@ -21,6 +23,12 @@ from podcast_assets_tests.hub_datasets import TOKEN, running_dataset_hub
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store.at(tmp_path / "store")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cards have pictures that nobody drew."""
+    quick.draw_nothing(monkeypatch)
 
 
 def settings(store: Store, **more: str) -> Settings:
@@ -37,6 +45,7 @@ def tick(
         return found, context.cursor
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_sensor_waits_until_enough_is_sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODCAST_RELEASE_BYTES", "50000")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -56,6 +65,7 @@ def test_the_sensor_waits_until_enough_is_sealed(store: Store, monkeypatch: pyte
         assert isinstance(found, dg.SkipReason)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_sensor_does_not_wait_where_something_has_to_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODCAST_RELEASE_BYTES", "1000000000")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -72,6 +82,7 @@ def test_the_sensor_does_not_wait_where_something_has_to_go(store: Store, monkey
 
 
 @pytest.mark.release
+@pytest.mark.usefixtures("no_pictures")
 def test_the_sensor_does_not_rest_until_the_history_is_purged(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +108,7 @@ def test_the_sensor_does_not_rest_until_the_history_is_purged(
         assert isinstance(tick(instance, store, hub_repo=repo)[0], dg.SkipReason)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_sensor_looks_again_when_a_list_of_feeds_changes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODCAST_RELEASE_BYTES", "1000000000")
     with dg.DagsterInstance.ephemeral() as instance:

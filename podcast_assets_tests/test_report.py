@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from podcast_assets import cli, cli_terminal, plots
+from podcast_assets import cli, cli_settings, cli_terminal, plots
 from podcast_assets.dataset.transcript import markdown
 from podcast_assets.errors import BadInput
 from podcast_assets.report import batch_report, nothing_done, show
@@ -69,7 +69,7 @@ def test_errors_of_the_commands_are_shown_as_they_are(
         raise BadInput(f"{name}: is not there")
 
     monkeypatch.setattr(cli_terminal, "messages", Console(stderr=True, highlight=False))
-    monkeypatch.setattr(cli, "Settings", fail)
+    monkeypatch.setattr(cli_settings, "Settings", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main(["settings"])
     assert ended.value.code == 2
@@ -94,6 +94,7 @@ def test_nothing_done_needs_a_failure_and_nothing_that_is_done(tmp_path: Path) -
     )
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_a_batch_of_which_nothing_is_done_ends_with_an_error(place: Place) -> None:
     (place.folder / "text.mp3").write_text("no audio at all")
     result = place.command("run", "text.mp3", "--batch", "b", "--profile", "embedded", "--json")
@@ -103,6 +104,7 @@ def test_a_batch_of_which_nothing_is_done_ends_with_an_error(place: Place) -> No
     assert last.startswith("no episode of batch b is done: 1 failed; the first: text.mp3: ingest: is not an audio")
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_backfill_of_all_passes_over_batches_that_are_gone(place: Place) -> None:
     for batch in ("old", "new"):
         folder = Path(str(place.store.path(f"incoming/{batch}")))

@@ -11,30 +11,29 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from podcast_assets.store import checkpoints_key, table_key
+from podcast_assets.store import checkpoints_key, failures_key, provenance_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
+from podcast_assets_tests.forked import start_command
 
 PATIENCE = 300
 
 
 def kill_when(place: Place, arguments: list[str], asset: str, stage: str, checkpoints: int) -> None:
     """Run a command and kill -9 it once a stage has written so many checkpoints."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "podcast_assets.cli", *arguments],
-        cwd=place.folder,
-        env=place.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    nowhere = Path(os.devnull)
+    process = start_command(
+        arguments, folder=place.folder, environment=place.environment(), stdout=nowhere, stderr=nowhere
     )
     store, folder = place.store, checkpoints_key(stage, "sample")
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.exitcode is None, "it ended before it could be killed"
         if len([n for n in store.names(folder) if n.endswith(".parquet") and n[0] != "."]) >= checkpoints:
             break
         time.sleep(0.01 if store.is_local else 0.1)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not place.store.exists(table_key(asset, "sample"))
 
 
@@ -43,8 +42,13 @@ def kill_when(place: Place, arguments: list[str], asset: str, stage: str, checkp
     [("raw_audio", "ingest", 1), ("transcripts", "transcribe", 2), ("hf_shards", "package", 1)],
 )
 def test_kill_9_in_the_middle_of_a_stage(
-    place: Place, sample_run: SampleRun, asset: str, stage: str, checkpoints: int
+    sample_copy: Place, sample_run: SampleRun, asset: str, stage: str, checkpoints: int
 ) -> None:
+    place = sample_copy
+    for undone, of in ((asset, stage), ("hf_shards", "package")):
+        for key in (table_key(undone, "sample"), provenance_key(of, "sample"), failures_key(of, "sample")):
+            place.store.remove(key)
+    place.store.remove("sealed")
     kill_when(place, ["demo", "--json"], asset, stage, checkpoints)
     again = place.command("demo", "--json")
     assert again.returncode == 0, again.stderr
@@ -59,14 +63,12 @@ def test_kill_9_in_the_middle_of_a_stage(
         assert Path(report["tables"][name]).read_bytes() == Path(path).read_bytes(), name
 
 
-def test_a_dead_run_is_ended_and_its_slot_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_run_is_ended_and_its_slot_is_freed(dagster_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose process is gone would hold the only slot of the pool for ever."""
-    from podcast_assets.instance import end_dead_runs, prepare_home
+    from podcast_assets.instance import end_dead_runs
     from podcast_assets.run_process import process_tags
-    from podcast_assets.settings import Settings
 
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    prepare_home(Settings())
+    monkeypatch.setenv("DAGSTER_HOME", str(dagster_home))
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
     with dg.DagsterInstance.get() as instance:

@@ -97,7 +97,7 @@ def test_the_janitor_removes_sources_only_where_the_settings_say_so(
     if days is not None:
         monkeypatch.setenv("PODCAST_KEEP_SOURCES_DAYS", str(days))
     job = build_definitions(Settings(store=str(store.root))).resolve_job_def("tidy_up")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         done = {ARRIVAL: find_arrival(store, "x").signature}
         instance.report_runless_asset_event(dg.AssetMaterialization(raw_audio.key, partition="x", metadata=done))
         result = job.execute_in_process(instance=instance)

@@ -14,19 +14,15 @@ import pytest
 from dagster._core.launcher import WorkerStatus
 
 from podcast_assets import run_launcher
-from podcast_assets.instance import prepare_home
 from podcast_assets.run_launcher import LocalRunLauncher
 from podcast_assets.run_process import BORN, HOST, PID, RUN, process_of, process_tags, sign
-from podcast_assets.settings import Settings
 
 PATIENCE = 60
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setenv("DAGSTER_HOME", "to be restored")
-    home = prepare_home(Settings(dagster_home=tmp_path / "home"))
-    with dg.DagsterInstance.from_config(str(home)) as found:
+def instance(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(dagster_home)) as found:
         yield found
 
 

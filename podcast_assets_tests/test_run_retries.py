@@ -11,10 +11,10 @@ import sqlalchemy.event
 import sqlalchemy.exc
 from dagster._core.execution.plan.active import ActiveExecution
 
-from podcast_assets import pool_wait
 from podcast_assets.assets.batches import batch_asset
 from podcast_assets.checks import SPECS
-from podcast_assets.instance import LOCAL, POSTGRES, prepare_home
+from podcast_assets.dagster_internals import sleep_while_waiting_for_a_pool
+from podcast_assets.instance import POSTGRES, prepare_home
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.run_retries import RETRIED
@@ -27,10 +27,8 @@ BATCH = "m1"
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setenv("DAGSTER_HOME", "to be restored")
-    home = prepare_home(Settings(dagster_home=tmp_path / "home"), LOCAL)
-    with dg.DagsterInstance.from_config(str(home)) as found:
+def instance(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(dagster_home)) as found:
         yield found
 
 
@@ -138,9 +136,9 @@ def test_a_step_whose_connection_is_cut_in_a_statement_is_tried_again(
 def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
     instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another run holds the only slot for two seconds, in which this one looks a few times and not thousands."""
+    """Another run holds the only slot for two more seconds, in which this one looks a few times and not thousands."""
     monkeypatch.setenv("STUB_SECONDS", "0")
-    pool_wait.install()
+    sleep_while_waiting_for_a_pool()
     storage = instance.event_log_storage
     storage.set_concurrency_slots("gpu", 1)
     assert storage.claim_concurrency_slot("gpu", "another run", "its step").is_claimed
@@ -150,11 +148,11 @@ def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
     def counted(execution: ActiveExecution) -> None:
         nonlocal looks
         looks += 1
+        if looks == 1:
+            other.start()
         sleep(execution)
 
     monkeypatch.setattr(ActiveExecution, "sleep_til_ready", counted)
     other = threading.Timer(2, storage.free_concurrency_slots_for_run, ["another run"])
-    other.start()
     assert materialize(instance, stub("transcripts", []), tmp_path)
-    other.join()
     assert 1 <= looks <= 20

@@ -1,6 +1,7 @@
 """The sample batch released by the real command: into a folder, and to a double of the Hub over Xet."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 from podcast_assets.demo import BATCH_NAME
 from podcast_assets.schema import HF_SHARDS
 from podcast_assets.store import table_key
+from podcast_assets_tests import forked_calls
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.hub_datasets import TOKEN, running_dataset_hub
 
@@ -17,10 +19,15 @@ pytestmark = pytest.mark.release
 
 def test_the_sample_batch_is_released_to_a_folder_and_to_the_hub(sample_copy: Place, tmp_path: Path) -> None:
     place, folder = sample_copy, tmp_path / "talk"
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        environment = place.environment(PODCAST_RELEASE_FOLDER=str(folder))
+        return forked_calls.command(*arguments, environment=environment, cwd=tmp_path)
+
     sealed = place.store.read_table(table_key("hf_shards", BATCH_NAME), HF_SHARDS)
     assert sealed is not None
 
-    would = place.command("release", "--dry-run", "--json", PODCAST_RELEASE_FOLDER=str(folder))
+    would = run("release", "--dry-run", "--json")
     assert would.returncode == 0, would.stderr
     assert not folder.exists()
 
@@ -33,10 +40,10 @@ def test_the_sample_batch_is_released_to_a_folder_and_to_the_hub(sample_copy: Pl
     assert sorted(metadata["audio_sha256"]) == sorted(sealed["audio_sha256"])
     assert "CC0-1.0" in (folder / "README.md").read_text()
 
-    verified = place.command("dataset", "verify", folder)
+    verified = run("dataset", "verify", folder)
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
-    again = place.command("release", PODCAST_RELEASE_FOLDER=str(folder))
+    again = run("release")
     assert again.returncode == 0 and "nothing has changed" in again.stderr
 
     with running_dataset_hub(tmp_path / "hub", xet=True) as hub:

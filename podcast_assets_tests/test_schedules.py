@@ -17,8 +17,8 @@ from podcast_assets_tests.committed import commit_batch, failure
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as found:
+def instance(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(dagster_home)) as found:
         yield found
 
 

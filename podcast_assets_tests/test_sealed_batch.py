@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,23 @@ from podcast_assets.dataset.published import EPISODES
 from podcast_assets.schema import EPISODE_SHARDS, HF_SHARDS
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.store import table_key
-from podcast_assets_tests.conftest import Place, SampleRun
+from podcast_assets_tests import forked_calls
+from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
 
 PACKAGED = re.compile(r": (package|package_episodes) \d+ of \d+")
 BOTH = {"PODCAST_GRAINS": "segments,episodes"}
 
 
+def demo(place: Place, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`podcast-assets demo` with other settings."""
+    done = forked_calls.command("demo", "--json", environment=place.environment(**environment), cwd=place.folder)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
 def run(place: Place, **environment: str) -> str:
     """Standard error of the command."""
-    done = place.command("demo", "--json", **environment)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    return demo(place, **environment).stderr
 
 
 def sealed(place: Place) -> dict[str, str]:
@@ -44,25 +51,33 @@ def episodes(place: Place) -> pl.DataFrame:
     return found
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """The sample batch in both grains."""
-    place = Place(tmp_path_factory.mktemp("both"))
-    run(place, **BOTH)
-    return place
+@pytest.fixture(scope="session")
+def finished(sample_run: SampleRun, shared_folders: SharedFolders) -> Place:
+    """The sample batch with the episodes sealed after the segments. Nobody changes it."""
+
+    def make(folder: Path) -> None:
+        for name in ("store", "dagster_home"):
+            shutil.copytree(sample_run.place.folder / name, folder / name)
+        run(Place(folder), **BOTH)
+
+    return Place(shared_folders.make_once("both-grains", make))
 
 
-def test_the_segments_are_the_same_with_and_without_the_episodes(both: Place, sample_run: SampleRun) -> None:
-    assert {k: v for k, v in sealed(both).items() if "episode_data" not in k} == sealed(sample_run.place)
+@pytest.fixture
+def both(finished: Place, tmp_path: Path) -> Place:
+    """The sample batch in both grains, to be changed."""
+    for name in ("store", "dagster_home"):
+        shutil.copytree(finished.folder / name, tmp_path / name)
+    return Place(tmp_path)
 
 
-def test_every_episode_is_there_whole_with_all_that_is_said(both: Place, tmp_path: Path) -> None:
+def test_every_episode_is_there_whole_with_all_that_is_said(finished: Place, tmp_path: Path) -> None:
     import datasets
 
-    rows = {r["episode_id"]: r for r in episodes(both).iter_rows(named=True)}
-    segments = both.store.read_table(table_key("hf_shards", "sample"), HF_SHARDS)
+    rows = {r["episode_id"]: r for r in episodes(finished).iter_rows(named=True)}
+    segments = finished.store.read_table(table_key("hf_shards", "sample"), HF_SHARDS)
     assert segments is not None
-    files = sorted({str(both.store.path(f"sealed/sample/{r['shard']}")) for r in rows.values()})
+    files = sorted({str(finished.store.path(f"sealed/sample/{r['shard']}")) for r in rows.values()})
     options: dict[str, Any] = {"features": features(grain=EPISODES), "split": "train", "cache_dir": str(tmp_path)}
     loaded = {s["json"]["id"]: s for s in datasets.load_dataset("webdataset", data_files=files, **options)}
     assert sorted(loaded) == sorted(rows) == sorted(segments["episode_id"].unique())
@@ -76,13 +91,13 @@ def test_every_episode_is_there_whole_with_all_that_is_said(both: Place, tmp_pat
         assert [(t["start"], t["speaker"]) for t in note["turns"]] == [(t.start, t.speaker) for t in turns]
 
 
-def test_a_wiped_store_gives_the_same_shards(both: Place) -> None:
-    before = sealed(both)
-    assert len(before) == 2
-    shutil.rmtree(Path(str(both.store.root)))
-    shutil.rmtree(both.folder / "dagster_home")
-    run(both, **BOTH)
-    assert sealed(both) == before
+def test_from_nothing_the_same_shards_are_sealed(finished: Place, sample_run: SampleRun, place: Place) -> None:
+    """In an empty store, and both grains at once: as those that were sealed one after the other."""
+    run(place, **BOTH)
+    found = sealed(place)
+    assert len(found) == 2
+    assert found == sealed(finished)
+    assert {k: v for k, v in found.items() if "episode_data" not in k} == sealed(sample_run.place)
 
 
 def test_to_want_no_episodes_any_more_removes_them_and_to_want_them_again_encodes_only_them(both: Place) -> None:
@@ -99,13 +114,12 @@ def test_to_want_no_episodes_any_more_removes_them_and_to_want_them_again_encode
 
 def test_another_form_seals_the_same_segments_in_it(both: Place) -> None:
     wanted = {"PODCAST_SHARD_CODEC": "opus", "PODCAST_SHARD_CHANNELS": "source", "PODCAST_LOUDNESS": "emilia"}
-    done = both.command("demo", "--json", **wanted)
-    assert done.returncode == 0, done.stderr
+    done = demo(both, **wanted)
     rows = both.store.read_table(table_key("hf_shards", "sample"), HF_SHARDS)
     assert rows is not None
     audio = pl.read_parquet(both.store.read(table_key("raw_audio", "sample"))).filter(status="done")
     found = rows.join(audio.select("episode_id", source=pl.col("channels")), on="episode_id")
     assert found.filter(pl.col("channels") != pl.col("source")).is_empty()
     assert found["source"].n_unique() == 2, "the sample batch has mono and stereo"
-    again = both.command("demo", "--json", **wanted)
+    again = demo(both, **wanted)
     assert json.loads(again.stdout)["shards"] == json.loads(done.stdout)["shards"]

@@ -5,7 +5,6 @@ import polars as pl
 from podcast_assets.schema import PROVENANCE, QUALITY_SCORES, SECOND_OPINIONS, TRANSCRIPTS, Columns
 from podcast_assets.store import provenance_key, table_key
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.test_backfill import drop
 
 SECOND = {"PODCAST_SECOND_TRANSCRIBER": "en=pocketsphinx"}
 
@@ -21,9 +20,8 @@ def read(place: Place, key: str, columns: Columns) -> pl.DataFrame:
     return found
 
 
-def test_a_second_recognizer_is_heard_once(place: Place) -> None:
-    drop(place.store, "one")
-    run(place)
+def test_a_second_recognizer_is_heard_once(clip_copy: Place) -> None:
+    place = clip_copy
     transcripts = place.store.path(table_key("transcripts", "one")).read_bytes()
     scores = read(place, table_key("quality_scores", "one"), QUALITY_SCORES)
     assert scores["second_wer"].null_count() == scores.height

@@ -50,7 +50,7 @@ def test_a_tick_adds_the_partitions_and_requests_tagged_runs(store: Store, monke
     for name in ("one", "two"):
         store.write(f"incoming/{name}.tar", b"x")
     resource = StoreResource(root=str(store.root))
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         time.sleep(0.01)
         waiting = new_batches(dg.build_sensor_context(instance, resources={"store": resource}))
         assert isinstance(waiting, dg.SkipReason)
@@ -72,7 +72,7 @@ def test_a_batch_that_a_command_materialized_is_known(tmp_path: Path, monkeypatc
         store.write(f"incoming/{name}.tar", b"x")
     signature = list_incoming(store).arrivals["known"].signature
     resources = {"store": StoreResource(root=str(tmp_path))}
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.report_runless_asset_event(
             dg.AssetMaterialization(raw_audio.key, partition="known", metadata={ARRIVAL: signature})
         )
@@ -94,7 +94,7 @@ def test_new_batches_do_not_wait_behind_hundreds_that_are_known(
         store.write(f"incoming/{name}.tar", b"x")
     signatures = {b: a.signature for b, a in list_incoming(store).arrivals.items()}
     resources = {"store": StoreResource(root=str(tmp_path))}
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         monkeypatch.setattr(
             "podcast_assets.sensors.known_arrivals", lambda _, some: {b: signatures[b] for b in some if b != "new"}
         )
@@ -118,7 +118,7 @@ def test_the_cursor_is_read_as_it_was_written_and_no_other() -> None:
 def test_a_cursor_of_another_version_is_no_failure(tmp_path: Path) -> None:
     Store.at(tmp_path).write("incoming/one.tar", b"x")
     old = json.dumps({"seen": {"one": "0123456789abcdef"}, "requested": {}})
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         resources = {"store": StoreResource(root=str(tmp_path))}
         context = dg.build_sensor_context(instance, cursor=old, resources=resources)
         assert isinstance(new_batches(context), dg.SkipReason)
@@ -136,7 +136,7 @@ def test_a_batch_with_a_run_that_goes_on_waits_for_its_end() -> None:
 def test_the_runs_of_one_batch_and_of_a_range_make_them_busy() -> None:
     job = dg.GraphDefinition(name="any", node_defs=[]).to_job()
     ranged = {"dagster/asset_partition_range_start": "c", "dagster/asset_partition_range_end": "a"}
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(BATCHES, ["z", "c", "b", "a", "d", "e"])
         for status, tags in (
             (dg.DagsterRunStatus.STARTED, ranged),
@@ -153,7 +153,7 @@ def test_a_tick_leaves_a_batch_alone_that_a_run_has(tmp_path: Path, monkeypatch:
     for name in ("free", "taken"):
         store.write(f"incoming/{name}.tar", b"x")
     resources = {"store": StoreResource(root=str(tmp_path))}
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         job = dg.GraphDefinition(name="any", node_defs=[]).to_job()
         instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "taken"})
         context = dg.build_sensor_context(instance, resources=resources)

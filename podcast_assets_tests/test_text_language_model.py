@@ -1,12 +1,13 @@
 """Another model for the language of texts, by the command: the column and what is judged by it change; nothing is heard again."""
 
 import polars as pl
+import pytest
 
 from podcast_assets.schema import PROVENANCE, QUALITY_SCORES, TRANSCRIPTS, Columns
 from podcast_assets.store import provenance_key, table_key
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.fixtures.fasttext_model import write_model
-from podcast_assets_tests.test_backfill import drop
+from podcast_assets_tests.short_clip import drop_clip
 
 WORDS = "the a of and to in is it we you that water".split()
 
@@ -22,8 +23,8 @@ def read(place: Place, key: str, columns: Columns) -> pl.DataFrame:
     return found
 
 
-def test_another_model_changes_the_column_and_transcribes_nothing(place: Place) -> None:
-    drop(place.store, "one")
+def test_another_model_changes_the_column_and_transcribes_nothing(clip_copy: Place) -> None:
+    place = clip_copy
     model = write_model(place.folder / "lid.bin", {"eng_Latn": WORDS, "deu_Latn": ["der", "die", "das"]})
     setting = {"PODCAST_TEXT_LANGUAGE_MODEL": str(model)}
     run(place, **setting)
@@ -44,8 +45,9 @@ def test_another_model_changes_the_column_and_transcribes_nothing(place: Place) 
     assert foreign.height == again["text_language"].count() > 0
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_a_model_that_is_not_there_is_told_before_anything_is_transcribed(place: Place) -> None:
-    drop(place.store, "one")
+    drop_clip(place.store, "one", 5)
     result = place.command(
         "backfill", "one", "--here", "--profile", "demo", PODCAST_TEXT_LANGUAGE_MODEL="/nowhere/lid.176.bin"
     )

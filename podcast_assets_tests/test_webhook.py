@@ -1,5 +1,6 @@
 """A webhook is told once it listens, by whom and when it can be sure of, and nothing secret is said of it."""
 
+import base64
 import hashlib
 import hmac
 import socket
@@ -7,13 +8,30 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import standardwebhooks
 
 from podcast_assets import webhook
-from podcast_assets.webhook import SIGNATURE, TRIES, Undelivered, Webhook, is_authentic, send, signature
+from podcast_assets.settings import Settings
+from podcast_assets.webhook import (
+    ID,
+    SIGNATURE,
+    STANDARD_SIGNATURE,
+    TIMESTAMP,
+    TRIES,
+    Undelivered,
+    Webhook,
+    is_authentic,
+    send,
+    signature,
+    standard_headers,
+    standard_secret,
+)
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.receiver import HANG, Receiver, receiver
 
 SECRET = "0123456789abcdef0123"
+KEY = bytes(range(32))
+STANDARD_SECRET = "whsec_" + base64.b64encode(KEY).decode()
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +89,39 @@ def test_nobody_there(waits: list[float]) -> None:
     assert "key=1" not in words
 
 
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [(STANDARD_SECRET, KEY), (SECRET, SECRET.encode()), ("geheime Grüße, 音声", "geheime Grüße, 音声".encode())],
+)
+def test_a_library_of_standard_webhooks_verifies_what_is_sent(secret: str, key: bytes) -> None:
+    """By the secret in the form of the specification, and by the bytes of the key."""
+    content = {"id": "4a7c:FAILURE", "title": "Käse, 音声"}
+    with receiver(500) as found:
+        assert send(to(found, secret), content) == 2
+    for request in found.received:
+        headers = request.headers
+        assert standardwebhooks.Webhook(standard_secret(secret)).verify(request.body, headers) == content
+        assert standardwebhooks.Webhook(key).verify(request.body, headers) == content
+        assert headers[ID] == content["id"], "receivers know by it that a message came twice"
+        for other, body, changed in (
+            (b"another secret, as long", request.body, {}),
+            (key, request.body + b" ", {}),
+            (key, request.body, {ID: "4a7c:SUCCESS"}),
+            (key, request.body, {TIMESTAMP: str(int(headers[TIMESTAMP]) + 1)}),
+            (key, request.body, {TIMESTAMP: str(int(headers[TIMESTAMP]) - 301)}),
+        ):
+            with pytest.raises(standardwebhooks.WebhookVerificationError):
+                standardwebhooks.Webhook(other).verify(body, headers | changed)
+
+
+def test_a_message_without_an_id_keeps_the_one_that_it_is_given() -> None:
+    with receiver(500) as found:
+        send(to(found), {})
+        send(to(found), {})
+    first, second, another = (r.headers[ID] for r in found.received)
+    assert first == second != another
+
+
 def test_the_receiver_knows_who_sent_it() -> None:
     with receiver() as found:
         send(to(found), {"title": "Käse, 音声"})
@@ -90,6 +141,12 @@ def test_the_receiver_knows_who_sent_it() -> None:
 def test_the_signature_is_the_one_that_the_documentation_promises() -> None:
     expected = hmac.new(SECRET.encode(), b'1700000000.{"a":1}', hashlib.sha256).hexdigest()
     assert signature(SECRET, b'{"a":1}', 1_700_000_000) == f"t=1700000000,v1={expected}"
+    standard = hmac.new(SECRET.encode(), b'an-id.1700000000.{"a":1}', hashlib.sha256).digest()
+    assert standard_headers(SECRET, "an-id", b'{"a":1}', 1_700_000_000) == {
+        "webhook-id": "an-id",
+        "webhook-timestamp": "1700000000",
+        "webhook-signature": f"v1,{base64.b64encode(standard).decode()}",
+    }
 
 
 def test_every_try_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +155,8 @@ def test_every_try_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiver(500, 500) as found:
         send(to(found), {})
     assert [r.headers[SIGNATURE].split(",")[0] for r in found.received] == ["t=1000", "t=1100", "t=1200"]
+    assert [r.headers[TIMESTAMP] for r in found.received] == ["1000", "1100", "1200"]
+    assert len({r.headers[STANDARD_SIGNATURE] for r in found.received}) == 3
 
 
 def test_the_secret_is_shown_nowhere(place: Place) -> None:
@@ -114,3 +173,14 @@ def test_the_secret_is_shown_nowhere(place: Place) -> None:
     unsigned = place.command("settings", PODCAST_WEBHOOK_URL="https://example.org/x")
     assert unsigned.returncode == 2
     assert "PODCAST_WEBHOOK_SECRET is not: nothing is sent unsigned" in unsigned.stderr
+
+
+def test_a_secret_that_looks_standard_and_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receivers' libraries would disagree about its key."""
+    for secret in (STANDARD_SECRET, STANDARD_SECRET.rstrip("="), SECRET):
+        monkeypatch.setenv("PODCAST_WEBHOOK_SECRET", secret)
+        assert Settings().webhook_secret is not None
+    monkeypatch.setenv("PODCAST_WEBHOOK_SECRET", "whsec_no-base64, as it looks")
+    with pytest.raises(ValueError, match="begins with whsec_, and what follows is not base64") as caught:
+        Settings()
+    assert "as it looks" not in str(caught.value)

@@ -13,15 +13,14 @@ import dagster as dg
 
 from podcast_assets.assets.facts import column_schema
 from podcast_assets.checks import SPECS, Verdict, accounted
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import BadInput, Misconfigured, StoreTrouble
-from podcast_assets.loggers import about
+from podcast_assets.errors import BadInput, EngineUnavailable, Misconfigured, StoreTrouble
+from podcast_assets.log_lines import about
 from podcast_assets.partitions import batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.run_process import sign
 from podcast_assets.run_retries import final, own_failures_are_final
-from podcast_assets.schema import STAGES
 from podcast_assets.settings import Settings
+from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.compute import Compute
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.progress import Progress, Report
@@ -184,7 +183,7 @@ def do_stage(
     batch: str,
     episodes: Sequence[Episode],
     room: Store,
-    compute: Compute | None = None,
+    compute: Compute,
 ) -> StageRun:
     """Run a stage as the settings say, with its progress as lines of Dagster's log."""
     return run_stage(
@@ -192,7 +191,7 @@ def do_stage(
         batch,
         episodes,
         room,
-        compute=compute,
+        compute,
         report=_lines(context.log),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,

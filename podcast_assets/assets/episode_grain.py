@@ -13,6 +13,7 @@ from podcast_assets.audio.form import AudioForm
 from podcast_assets.dataset import sealing
 from podcast_assets.dataset.episode_grain import episode_content
 from podcast_assets.settings import Settings
+from podcast_assets.stages.compute import Compute
 from podcast_assets.stages.package_episodes import PackageEpisodes
 from podcast_assets.stages.results import Checkpoints, Committed, StageRun, commit
 from podcast_assets.stages.speech_input import by_episode, episodes
@@ -39,6 +40,7 @@ def episode_grain(
     batch: str,
     audio: pl.DataFrame,
     content: pl.DataFrame,
+    compute: Compute,
     *,
     run_episodes: Sequence[str],
 ) -> EpisodeGrain:
@@ -53,6 +55,7 @@ def episode_grain(
         batch: the batch.
         audio: its `raw_audio`.
         content: of `sample_content`.
+        compute: workers of `hf_shards`.
         run_episodes: the episodes whose segments are sealed.
     """
     if "episodes" not in settings.grains.split(","):
@@ -72,7 +75,7 @@ def episode_grain(
         places = sealing.sealed_before(room, batch, version, kept, before.table, sealing.EPISODES)
         if places is not None:
             return _told(sealing.episodes_table(places, kept), before.failures.height)
-    run = do_stage(context, settings, stage, batch, todo, room)
+    run = do_stage(context, settings, stage, batch, todo, room, compute)
     fingerprints = dict(run.provenance.select("episode_id", "fingerprint").iter_rows())
     version = sealing.content_version(fingerprints, whole, settings.shard_bytes, sealing.EPISODES)
     places = sealing.seal_episodes(

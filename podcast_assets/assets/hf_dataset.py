@@ -45,8 +45,9 @@ def hf_dataset(
 
     Only what differs from what is published is brought; where nothing does, there is no commit. Rights are judged here.
     """
+    from podcast_assets.dataset.options import options_of
     from podcast_assets.dataset.release import release
-    from podcast_assets.dataset.targets.choose import options_of, target_of
+    from podcast_assets.dataset.targets.choose import target_of
 
     sign(context.instance, context.run)
     with own_failures_are_final(context.instance, context.run):

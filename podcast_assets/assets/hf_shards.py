@@ -1,5 +1,7 @@
 """Asset `hf_shards`."""
 
+from dataclasses import replace
+
 import dagster as dg
 import polars as pl
 
@@ -19,6 +21,7 @@ from podcast_assets.checks import Verdict, accounted, no_failures
 from podcast_assets.dataset import sealing
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.settings import Settings
+from podcast_assets.stages.compute import computing
 from podcast_assets.stages.package import Package
 from podcast_assets.stages.results import Checkpoints, Committed, commit
 from podcast_assets.stages.speech_input import by_episode, episodes
@@ -41,9 +44,10 @@ def hf_shards(
     asked for, whole episodes are sealed beside them.
     """
     room, settings = store.get(), pipeline.settings()
+    any_batch = Package(room, "", audio_form(settings))
 
     def work(batch: str) -> BatchResult:
-        stage = Package(room, batch, audio_form(settings))
+        stage = replace(any_batch, batch=batch)
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
         scored = upstream(room, "quality_scores", batch)
         content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
@@ -55,7 +59,7 @@ def hf_shards(
             run, provenance, failures = None, before.provenance, before.failures
             version = places["shard"][0].split("/")[0] if places.height else ""
         else:
-            run = do_stage(context, settings, stage, batch, todo, room)
+            run = do_stage(context, settings, stage, batch, todo, room, compute)
             provenance, failures = run.provenance, run.failures
             version = sealing.content_version(_fingerprints(provenance), content, settings.shard_bytes)
             places = sealing.seal_batch(
@@ -74,7 +78,7 @@ def hf_shards(
             checkpoints.remove()  # the harm may have been done to what was encoded
             raise OSError(read_back_differs(batch, wrong))
         whole = episode_grain(
-            context, room, settings, batch, audio, content, run_episodes=list(_fingerprints(provenance))
+            context, room, settings, batch, audio, content, compute, run_episodes=list(_fingerprints(provenance))
         )
         commit(room, "hf_shards", batch, rows, provenance, failures)
         checkpoints.remove()
@@ -116,7 +120,9 @@ def hf_shards(
             },
         )
 
-    return materialize_batches(context, store, work)
+    # both grains take the same workers: on Ray, idle ones of one grain would keep those of the other from the cores
+    with computing(any_batch, settings) as compute:
+        return materialize_batches(context, store, work)
 
 
 def _episodes(audio: pl.DataFrame, content: pl.DataFrame, scored: list[str], form: AudioForm) -> list[Episode]:

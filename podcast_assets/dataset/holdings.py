@@ -13,7 +13,8 @@ from podcast_assets.dataset.plan import Wanted
 from podcast_assets.dataset.published import EPISODES, SEGMENTS
 from podcast_assets.dataset.selection import Publish, SealedPart, indexed, sealed_parts, select, wanted_parts
 from podcast_assets.dataset.tables import batch_pipeline
-from podcast_assets.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, TABLE_STAGES, Columns, empty
+from podcast_assets.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty
+from podcast_assets.stage_names import TABLE_STAGES
 from podcast_assets.store import Store, provenance_key, table_key
 
 log = logging.getLogger(__name__)

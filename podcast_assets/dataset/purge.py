@@ -18,9 +18,10 @@ from podcast_assets.intake.arrivals import INCOMING, Arrival
 from podcast_assets.intake.duplicates import holders_key
 from podcast_assets.intake.partial import Partial
 from podcast_assets.intake.urls import url_key
-from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLE_STAGES, TABLES, Columns, table
+from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, table
 from podcast_assets.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.speech.linking import LINKED
+from podcast_assets.stage_names import TABLE_STAGES
 from podcast_assets.stages.results import Committed, commit
 from podcast_assets.store import Store, table_key
 

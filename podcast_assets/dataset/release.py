@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -23,11 +23,12 @@ from podcast_assets.dataset.holdings import Holdings, holdings, judged_now, pipe
 from podcast_assets.dataset.hub_history import batches_to_purge, note_followed, note_superseded, superseded
 from podcast_assets.dataset.kept import Kept, batch_of, kept
 from podcast_assets.dataset.licences import LicenceRules
+from podcast_assets.dataset.options import ReleaseOptions
 from podcast_assets.dataset.plan import Plan, Planned, grain_language_split, home_of, plan
 from podcast_assets.dataset.published import EPISODES, LIST, Part, PublishedShard, read_list, write_list
 from podcast_assets.dataset.released import Released, message, still
 from podcast_assets.dataset.sample_codec import declared_codec, one_codec, sealed_codecs
-from podcast_assets.dataset.selection import Publish, SealedPart, not_released
+from podcast_assets.dataset.selection import SealedPart, not_released
 from podcast_assets.dataset.splits import podcasts_in_several
 from podcast_assets.dataset.targets.protocol import Change, Head, Stale, Target
 from podcast_assets.errors import BadInput, Misconfigured
@@ -52,24 +53,7 @@ class StillPublished(BadInput):
     """Something may not be published, and is in a part of the dataset that this store cannot make anew."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a release is to hold."""
-
-    publish: Publish
-    licenses: str
-    """As PODCAST_LICENSES."""
-    shard_bytes: int
-    codec: str
-    """Suffix of the audio members, where there is no sample to tell it."""
-    gated: bool = False
-    purge_history: bool = True
-    """Whether what was taken down also goes from the history of a repository."""
-    dropped: frozenset[str] = frozenset()
-    """Batches to take out although the store does not have them."""
-
-
-def release(store: Store, target: Target, options: Options) -> Released:
+def release(store: Store, target: Target, options: ReleaseOptions) -> Released:
     """Publish what is sealed and may be published. One at a time on this machine; a Hub keeps others apart by their commits.
 
     Raises:
@@ -89,7 +73,7 @@ def release(store: Store, target: Target, options: Options) -> Released:
     return done
 
 
-def _released(store: Store, target: Target, options: Options) -> Released:
+def _released(store: Store, target: Target, options: ReleaseOptions) -> Released:
     made: dict[tuple[Part, ...], Assembled] = {}
     with store.batch_lock(LOCK):
         for attempt in range(1, TRIES):
@@ -107,7 +91,7 @@ def _released(store: Store, target: Target, options: Options) -> Released:
             ) from stale
 
 
-def preview(store: Store, target: Target, options: Options) -> Released:
+def preview(store: Store, target: Target, options: ReleaseOptions) -> Released:
     """What a release would do; nothing is written anywhere. Sizes of shards are estimates without their tar headers' end."""
     return _Release(store, target, options, {}).preview()
 
@@ -115,7 +99,9 @@ def preview(store: Store, target: Target, options: Options) -> Released:
 class _Release:
     """One look at the head, and what follows from it."""
 
-    def __init__(self, store: Store, target: Target, options: Options, made: dict[tuple[Part, ...], Assembled]) -> None:
+    def __init__(
+        self, store: Store, target: Target, options: ReleaseOptions, made: dict[tuple[Part, ...], Assembled]
+    ) -> None:
         self.store, self.target, self.options, self.made = store, target, options, made
         self.held: Holdings = holdings(store, options.publish, options.licenses)
         self.head: Head = target.head()

@@ -15,9 +15,9 @@ from podcast_assets.availability import missing_packages
 from podcast_assets.doctor import clip, engines, gpu, hub, machine, places
 from podcast_assets.doctor.engines import Member
 from podcast_assets.doctor.finding import Finding, first_line
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.errors import Misconfigured
-from podcast_assets.hub_download import silence
+from podcast_assets.engines import Engine
+from podcast_assets.errors import EngineUnavailable, Misconfigured
+from podcast_assets.hub_offline import silence
 from podcast_assets.intake import fingerprints
 from podcast_assets.profiles import Profile, choose
 from podcast_assets.settings import Settings

@@ -8,9 +8,10 @@ from pydantic import ValidationError
 
 from podcast_assets.availability import missing_packages
 from podcast_assets.doctor.finding import Finding, first_line
-from podcast_assets.engines import FOLDERS, Engine, EngineUnavailable, engines
-from podcast_assets.errors import out_of_memory
-from podcast_assets.models import HubModel, find
+from podcast_assets.engines import FOLDERS, Engine, engines
+from podcast_assets.errors import EngineUnavailable, out_of_memory
+from podcast_assets.model_cache import HubModel
+from podcast_assets.models import find
 from podcast_assets.profiles import Profile, engines_of
 from podcast_assets.speech.routing import Routed
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from podcast_assets import models as hub
 from podcast_assets.doctor.finding import Finding, first_line
-from podcast_assets.hub_download import offline
-from podcast_assets.models import HubModel
+from podcast_assets.hub_offline import offline
+from podcast_assets.model_cache import HubModel
 
 AREA = "model hub"
 SECONDS = 3.0

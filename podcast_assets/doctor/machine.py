@@ -5,8 +5,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from podcast_assets.cores import cores
 from podcast_assets.doctor.finding import Finding
-from podcast_assets.models import models_folder
+from podcast_assets.model_cache import models_folder
 from podcast_assets.store import Store
 
 AREA = "machine"
@@ -55,11 +56,6 @@ def examine(store: Store) -> list[Finding]:
 def nearest(folder: Path) -> Path:
     """A folder, or what is there of it: the nearest above it, which may be a file where a folder should be."""
     return next(f for f in (folder, *folder.parents) if f.exists())
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory() -> int | None:

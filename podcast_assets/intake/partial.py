@@ -1,11 +1,12 @@
 """A download that is not whole: kept between runs, so that the next one goes on where this one broke off."""
 
-import fcntl
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
+
+from filelock import lock_descriptor
 
 from podcast_assets.errors import BadInput
 from podcast_assets.store import SCRATCH_PREFIX
@@ -43,7 +44,7 @@ class Partial:
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("a+b")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        lock_descriptor(self._file.fileno())
         self._file.seek(0)
         try:
             line = self._file.readline()

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podcast_assets import onnx_sessions
-from podcast_assets.engines import EngineUnavailable
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.onnx_sessions import Device
 from podcast_assets.quality.windows import FRAME, FRAMES, Stretch
 

@@ -1,4 +1,7 @@
-"""Whether a file is a whole fastText model. The library does not look: of a file that was cut off it reads until memory is full.
+"""Whether a file is a whole fastText model. The library (fasttext-predict 0.9.2.4) does not look.
+
+Of a file that ends inside its words it reads until memory is full; one that lacks only its last bytes it loads, with weights that
+are not there. No size or hash is known to compare with: the model is whichever file people name, and the format has no end mark.
 
 The layout is that of `FastText::loadModel`, `Dictionary::load`, `QuantMatrix::load` and `ProductQuantizer::load` in its source.
 """

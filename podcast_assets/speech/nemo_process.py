@@ -18,9 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from podcast_assets import models
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import looks_like_device_error
+from podcast_assets import model_cache
+from podcast_assets.errors import EngineUnavailable, looks_like_device_error
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def interpreter(named: str | None = None) -> Path:
 
 
 def _default() -> Path:
-    return models.models_folder() / ".nemo" / "bin" / "python"
+    return model_cache.models_folder() / ".nemo" / "bin" / "python"
 
 
 def missing(python: Path, what: str) -> EngineUnavailable:

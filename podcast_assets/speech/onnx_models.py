@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from podcast_assets import models
-from podcast_assets.engines import Engine, EngineUnavailable, runtime
-from podcast_assets.errors import BadInput
-from podcast_assets.models import HubModel
+from podcast_assets.engines import Engine, runtime
+from podcast_assets.errors import BadInput, EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech.batches import Planned
 from podcast_assets.speech.types import SAMPLE_RATE, Speech
 from podcast_assets.speech.windows import Window, cut_turns

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.models import HubModel
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech.torchaudio_shim import import_torchaudio
 
 COMMUNITY = HubModel(

@@ -1,19 +1,20 @@
 """Which engine transcribes which language, and which takes over where it fails.
 
-A route is a language and a chain of engines: the first does the work, the next does what it could not. Only engines that an
-episode needs are loaded. An episode whose language nobody declared is first heard by an engine that can identify it.
+A route is a language and a chain of engines: the first does the work, the next does what it could not, or all of it where the
+first cannot be loaded. Only engines that an episode needs are loaded. An episode whose language nobody declared is first heard by
+an engine that can identify it.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import SerializeAsAny
 
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.errors import BadInput, looks_like_device_error
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput, EngineUnavailable, looks_like_device_error, out_of_memory
 from podcast_assets.routes import ANY
 from podcast_assets.speech.alignment import Aligner, align_transcripts
 from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript
@@ -124,6 +125,13 @@ class _Partly:
         """Turns that are not done, or not all of them."""
         return [i for i, t in enumerate(self.transcripts) if t is None or UNTRANSCRIBED in t.flags]
 
+    def take(self, turns: Sequence[int], made: Sequence[Transcript], engine: Engine) -> None:
+        """Take what another engine than the first of the route made of some turns."""
+        self.error = None
+        for i, transcript in zip(turns, made, strict=True):
+            self.transcripts[i] = replace(transcript, flags=(*transcript.flags, FALLBACK), engine=engine.name)
+        self.troubles.append(f"{engine.name} did {len(turns)} of {len(self.transcripts)} segments")
+
 
 class RoutedTranscriber:
     """Loaded engines, by route."""
@@ -132,9 +140,17 @@ class RoutedTranscriber:
         self._engine = engine
         self._device = device
         self._loaded: dict[Engine, Any] = {}
+        self._unavailable: dict[Engine, Exception] = {}
+        """Why an engine cannot be loaded: it is tried once."""
 
     def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber`."""
+        """See `Transcriber`. Where no engine of an episode's route can be loaded, that is the episode's error.
+
+        Raises:
+            EngineUnavailable: no engine of any route can be loaded, or the aligner; or one cannot because of the GPU or memory.
+        """
+        if self._engine.aligner is not None:
+            self._worker(self._engine.aligner)  # what is missing is told before hours are transcribed
         if len(self._engine.routes) == 1:
             yield from self._follow(self._engine.routes[0], work)
             return
@@ -143,8 +159,14 @@ class RoutedTranscriber:
             try:
                 speech = self._identified(given)
                 route = self._engine.route(speech.language)
+                self._first_loadable(route)
+            except EngineUnavailable as error:
+                if _concerns_the_machine(error) or self._nothing_loads():
+                    raise
+                yield Heard(given, error)
+                continue
             except Exception as error:
-                if looks_like_device_error(error) or isinstance(error, EngineUnavailable):
+                if looks_like_device_error(error):
                     raise
                 yield Heard(given, error)
                 continue
@@ -166,21 +188,50 @@ class RoutedTranscriber:
         return replace(speech, language=language)
 
     def _follow(self, route: Route, work: Iterable[Speech]) -> Iterator[Heard]:
-        """Episodes along a chain: the first engine has all of them in one stream, the others what is left of each."""
-        first = self._worker(route.chain[0])
-        for heard in first.transcribe(work):
+        """Episodes along a chain: its first engine has all of them in one stream, the others what is left of each."""
+        index, before = self._first_loadable(route)
+        first = route.chain[index]
+        for heard in self._worker(first).transcribe(work):
+            part = _Partly(heard.speech, [None] * len(heard.speech.turns), list(before))
             if isinstance(heard.transcripts, Exception):
                 if looks_like_device_error(heard.transcripts):
                     yield heard
                     continue
-                trouble = f"{route.chain[0].name}: {type(heard.transcripts).__name__}: {heard.transcripts}"
-                part = _Partly(heard.speech, [None] * len(heard.speech.turns), [trouble], heard.transcripts)
+                part.troubles.append(f"{first.name}: {type(heard.transcripts).__name__}: {heard.transcripts}")
+                # of an engine that cannot be loaded nobody knows whether it could have done the episode: it may pass
+                part.error = EngineUnavailable("; ".join(part.troubles)) if before else heard.transcripts
             else:
-                part = _Partly(heard.speech, list(heard.transcripts), [heard.fallback] if heard.fallback else [])
-            for engine in route.chain[1:]:
+                part.troubles += [heard.fallback] if heard.fallback else []
+                if before:
+                    part.take(range(len(heard.transcripts)), heard.transcripts, first)
+                else:
+                    part.transcripts = list(heard.transcripts)
+            for engine in route.chain[index + 1 :]:
                 if part.rest or part.error:
                     self._take_over(engine, part)
             yield self._ended(part)
+
+    def _first_loadable(self, route: Route) -> tuple[int, list[str]]:
+        """Place in a chain of the first engine that can be loaded, and what is wrong with those before it.
+
+        Raises:
+            EngineUnavailable: there is none; or one cannot be loaded because of the GPU or memory, which is the machine's trouble
+                and not answered with a worse engine.
+        """
+        troubles: list[str] = []
+        for index, engine in enumerate(route.chain):
+            try:
+                self._worker(engine)
+            except EngineUnavailable as error:
+                if _concerns_the_machine(error):
+                    raise
+                troubles.append(str(error))
+            else:
+                return index, troubles
+        raise EngineUnavailable("; ".join(troubles))
+
+    def _nothing_loads(self) -> bool:
+        return all(engine in self._unavailable for route in self._engine.routes for engine in route.chain)
 
     def _take_over(self, engine: Engine, part: _Partly) -> None:
         """Do what is left of an episode with another engine, as far as it can."""
@@ -192,15 +243,15 @@ class RoutedTranscriber:
             made = heard.transcripts
             if isinstance(made, Exception):
                 raise made
+        except EngineUnavailable as error:
+            part.troubles.append(str(error))
+            return
         except Exception as error:
             if looks_like_device_error(error):
                 raise
             part.troubles.append(f"{engine.name}: {type(error).__name__}: {error}")
             return
-        part.error = None
-        for i, transcript in zip(rest, made, strict=True):
-            part.transcripts[i] = replace(transcript, flags=(*transcript.flags, FALLBACK), engine=engine.name)
-        part.troubles.append(f"{engine.name} did {len(rest)} of {len(part.transcripts)} segments")
+        part.take(rest, made, engine)
 
     def _ended(self, part: _Partly) -> Heard:
         if part.error is not None:
@@ -216,10 +267,23 @@ class RoutedTranscriber:
         """An engine's worker, loaded when it is first needed.
 
         Raises:
-            EngineUnavailable: it, or its model, cannot be had here.
+            EngineUnavailable: it, or its model, cannot be loaded here; the message names it.
         """
-        if engine not in self._loaded:
-            engine.fetch()
-            self._loaded[engine] = engine.load(self._device if engine.devices() else None)
-            log.info("loaded %s", engine.name)
+        if engine not in self._loaded and engine not in self._unavailable:
+            try:
+                engine.fetch()
+                self._loaded[engine] = engine.load(self._device if engine.devices() else None)
+            except Exception as error:  # what libraries raise for a damaged model has no common base
+                self._unavailable[engine] = error
+                log.warning("%s cannot be loaded: %s", engine.name, error)
+            else:
+                log.info("loaded %s", engine.name)
+        if error := self._unavailable.get(engine):
+            why = str(error) if isinstance(error, EngineUnavailable) else f"{type(error).__name__}: {error}"
+            raise EngineUnavailable(f"{engine.name}: {why}") from error
         return self._loaded[engine]
+
+
+def _concerns_the_machine(error: EngineUnavailable) -> bool:
+    """Whether the GPU or the memory is why an engine cannot be loaded."""
+    return looks_like_device_error(error) or out_of_memory(error)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from podcast_assets import gpus
-from podcast_assets.engines import EngineUnavailable
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.speech.onnx_models import INSTALL, OnnxTranscriber, contains
 from podcast_assets.speech.types import SAMPLE_RATE, Samples
 

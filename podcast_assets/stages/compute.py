@@ -45,9 +45,14 @@ class Compute(Protocol):
     def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
         """Each episode once, as soon as it is done, in any order.
 
+        Args:
+            stage: the one whose workers these are, or another one that takes the same worker.
+            episodes: to be done.
+
         Raises:
-            EngineUnavailable: the engine or its model cannot be had.
+            EngineUnavailable: the engine or its model cannot be loaded.
             BrokenDevice: one worker after the other failed as if its device were broken.
+            NoProgress: the stage ended before it took any of the episodes that are left.
         """
         ...
 

@@ -27,7 +27,8 @@ def hold_device(devices: Sequence[str], *, share: bool = False) -> Iterator[str 
     """Hold the first of some devices ("cuda:0", "cuda:1") that nobody else holds, and give its name; None where none is needed.
 
     A pool of Dagster only counts runs: two runs, or one outside the queue, could still share a GPU by accident. The lock is an
-    flock, so the kernel frees it when its holder dies, however it dies. While all are held, it waits.
+    flock, so the kernel frees it when its holder dies, however it dies. While all are held, it waits. (The library filelock, which
+    the other locks are made with, has no flock that several processes share.)
 
     Args:
         devices: any of them will do.

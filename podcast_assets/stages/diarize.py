@@ -36,6 +36,11 @@ class Diarize:
     columns: ClassVar[Columns] = SEGMENTS
     asset: ClassVar[str] = "diarized_segments"
 
+    @property
+    def cpu_bound(self) -> bool:
+        """False: the engine's worker does one minibatch after the other."""
+        return False
+
     def load(self, device: str | None = None) -> Diarizer:
         """The engine's worker."""
         return self.engine.load(device)

@@ -41,6 +41,11 @@ class Ingest(OneByOne):
     columns: ClassVar[Columns] = {name: RAW_AUDIO[name] for name in _COLUMNS.split()}
     asset: ClassVar[str] = "raw_audio"
 
+    @property
+    def cpu_bound(self) -> bool:
+        """Decoding is; a separator is a model."""
+        return self.engine is None
+
     def load(self, device: str | None = None) -> "Separator | None":
         """The separator's worker."""
         return self.engine.load(device) if self.engine else None
@@ -49,13 +54,12 @@ class Ingest(OneByOne):
         """The working audio, and its copy in Opus where one is wanted."""
         return [key for key in (self._working(episode), self._opus(episode)) if key]
 
-    def prepare(self, episode: Episode) -> dict[str, Any] | None:
-        """Without a separator all of the work: in the prefetch threads, because the decoder releases the interpreter's lock."""
-        return None if self.engine else self._make(episode, None)
+    def prepare(self, episode: Episode) -> None:
+        """Nothing."""
 
-    def process(self, worker: "Separator | None", episode: Episode, prepared: dict[str, Any] | None) -> pl.DataFrame:
+    def process(self, worker: "Separator | None", episode: Episode, prepared: None) -> pl.DataFrame:
         """One row."""
-        row = prepared or self._make(episode, worker)
+        row = self._make(episode, worker)
         types = {k: v for k, (v, _) in self.columns.items() if k in row}
         return pl.DataFrame([row], schema=types)
 

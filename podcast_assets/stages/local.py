@@ -1,4 +1,4 @@
-"""Compute in this process: one worker, with episodes prepared ahead of it in threads."""
+"""Compute in this process: one worker, with episodes prepared ahead of it in threads; or a core for each episode."""
 
 import contextlib
 import os
@@ -6,27 +6,38 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from podcast_assets.cores import cores as usable_cores
 from podcast_assets.gpus import physical
 from podcast_assets.stages.compute import Outcome, Place
 from podcast_assets.stages.device import hold_device
 from podcast_assets.stages.stage import Episode, Stage
-from podcast_assets.stages.stream import through
+from podcast_assets.stages.stream import side_by_side, through
 
 
 class Local:
     """A worker that is loaded once, when the first episode needs it, and holds its device until the run is done with it."""
 
-    def __init__(self, stage: Stage, prefetch: int, *, share_device: bool = False, loaded: Any = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        prefetch: int,
+        *,
+        cores: int | None = None,
+        share_device: bool = False,
+        loaded: Any = None,
+    ) -> None:
         """Nothing is loaded yet.
 
         Args:
             stage: whose worker it is.
             prefetch: episodes prepared ahead in threads.
+            cores: episodes of a stage that is `cpu_bound` done at once; None is one for each core that this process may use.
             loaded: a worker that is loaded already.
             share_device: others of this kind may compute on the same GPU; whoever counts them sees to it that they fit.
         """
         self._stage = stage
         self._prefetch = prefetch
+        self._cores = cores or usable_cores()
         self._share = share_device
         self._held = contextlib.ExitStack()
         self._loaded: list[Any] = [] if loaded is None else [loaded]
@@ -49,6 +60,8 @@ class Local:
     def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
         """See `Compute.stream`."""
         worker = self.worker()
+        if stage.cpu_bound:
+            return side_by_side(stage, worker, episodes, self._cores, self.place)
         return through(stage, worker, episodes, self._prefetch, self.place)
 
     def close(self) -> None:

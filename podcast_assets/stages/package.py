@@ -38,6 +38,11 @@ class Package(OneByOne):
         """None: the work is the same everywhere."""
         return None
 
+    @property
+    def cpu_bound(self) -> bool:
+        """True: decoding and encoding."""
+        return True
+
     def load(self, device: str | None = None) -> None:
         """Nothing to load."""
 
@@ -45,8 +50,11 @@ class Package(OneByOne):
         """The file of members. It lies among the checkpoints, and goes with them."""
         return [encoded_key(self.name, self.batch, episode.episode_id, stage_fingerprint(self, episode))]
 
-    def prepare(self, episode: Episode) -> pl.DataFrame:
-        """Decode once, cut, encode; in the prefetch threads, because decoder and encoder release the interpreter's lock."""
+    def prepare(self, episode: Episode) -> None:
+        """Nothing."""
+
+    def process(self, worker: None, episode: Episode, prepared: None) -> pl.DataFrame:
+        """Decode once, cut, encode."""
         from podcast_assets.audio.cut import cut_segments
         from podcast_assets.audio.encode import encode
 
@@ -63,10 +71,6 @@ class Package(OneByOne):
                 encoded = encode(audio if gain == 1 else audio * gain, rate, self.form.codec)
                 members.add(sample["segment_id"], sample_json(sample, rate), encoded, rate=rate, channels=channels)
         return members.rows()
-
-    def process(self, worker: None, episode: Episode, prepared: pl.DataFrame) -> pl.DataFrame:
-        """What `prepare` made."""
-        return prepared
 
 
 def gain_of(original: Path, form: "AudioForm", channels: int) -> float:

@@ -47,6 +47,11 @@ class PackageEpisodes(OneByOne):
         """None: the work is the same everywhere."""
         return None
 
+    @property
+    def cpu_bound(self) -> bool:
+        """True: decoding and encoding."""
+        return True
+
     def load(self, device: str | None = None) -> None:
         """Nothing to load."""
 
@@ -54,7 +59,10 @@ class PackageEpisodes(OneByOne):
         """The audio. It lies among the checkpoints, and goes with them."""
         return [encoded_key(self.name, self.batch, episode.episode_id, stage_fingerprint(self, episode))]
 
-    def prepare(self, episode: Episode) -> pl.DataFrame:
+    def prepare(self, episode: Episode) -> None:
+        """Nothing."""
+
+    def process(self, worker: None, episode: Episode, prepared: None) -> pl.DataFrame:
         """Decode and encode in one pass, or take the original as it is where it has the form of the shards already."""
         rate, channels = int(episode.inputs["sample_rate"]), int(episode.inputs["channels"])
         as_is = episode.inputs["nothing_else"] and self.form.takes_as_is(
@@ -83,10 +91,6 @@ class PackageEpisodes(OneByOne):
             "audio_sha256": sha256,
         }
         return pl.DataFrame([row], schema={k: v for k, (v, _) in self.columns.items()})
-
-    def process(self, worker: None, episode: Episode, prepared: pl.DataFrame) -> pl.DataFrame:
-        """What `prepare` made."""
-        return prepared
 
     def _encode(self, original: Path, file: BinaryIO, rate: int, channels: int) -> None:
         from podcast_assets.audio.decode import resample, to_mono

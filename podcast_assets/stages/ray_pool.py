@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podcast_assets import memory
-from podcast_assets.engines import EngineUnavailable
-from podcast_assets.errors import looks_like_device_error
+from podcast_assets.errors import EngineUnavailable, looks_like_device_error
 from podcast_assets.settings import Settings
 from podcast_assets.stages.compute import Outcome, Place
 from podcast_assets.stages.device import DEVICE_ERRORS, BrokenDevice
@@ -137,7 +136,13 @@ class RayPool:
                 runtime_env={"env_vars": dict(memory.ENVIRONMENT)},
             )
             # a new one proves itself where the one before it was replaced
-            actor = kind.remote(self._stage, self._prefetch, share_device=force.shares, smoke_test=self._in_vain > 0)
+            actor = kind.remote(
+                self._stage,
+                self._prefetch,
+                max(1, int(force.cpus)),
+                share_device=force.shares,
+                smoke_test=self._in_vain > 0,
+            )
             now = time.monotonic()
             self._members.append(_Member(actor, now, now))
 

@@ -38,16 +38,17 @@ class Report:
 class StageWorker:
     """An actor. Calls come one after the other."""
 
-    def __init__(self, stage: Stage, prefetch: int, *, share_device: bool, smoke_test: bool) -> None:
+    def __init__(self, stage: Stage, prefetch: int, cores: int, *, share_device: bool, smoke_test: bool) -> None:
         """Nothing is loaded yet.
 
         Args:
             stage: whose worker it is.
             prefetch: episodes prepared ahead, in threads.
+            cores: episodes of a stage that is `cpu_bound` done at once.
             share_device: other actors may compute on the same GPU.
             smoke_test: try the worker before it gets an episode, because the one before it failed.
         """
-        self._local = Local(stage, prefetch, share_device=share_device)
+        self._local = Local(stage, prefetch, cores=cores, share_device=share_device)
         self._smoke = smoke_test
         self._changed = threading.Condition()
         self._todo: deque[Episode] = deque()

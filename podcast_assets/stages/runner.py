@@ -4,26 +4,26 @@ To run again is to resume: an episode whose result is committed or checkpointed 
 An exception of one episode becomes its failure row and takes nothing else down.
 """
 
+import contextlib
 import datetime
 import logging
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from podcast_assets.engines import Engine
-from podcast_assets.errors import BadInput, looks_like_device_error, store_trouble
+from podcast_assets.errors import BadInput, EngineUnavailable, looks_like_device_error, store_trouble
 from podcast_assets.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
 from podcast_assets.stages.compute import Compute, Outcome
 from podcast_assets.stages.device import DEVICE_ERRORS, BrokenDevice
-from podcast_assets.stages.local import local_compute
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import Checkpoints, Committed, StageRun
 from podcast_assets.stages.stage import Episode, Stage, engine_for, made_with, stage_fingerprint
-from podcast_assets.stages.stream import outcomes
+from podcast_assets.stages.stream import NoProgress, outcomes
 from podcast_assets.store import Store
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ def run_stage(
     batch: str,
     episodes: Sequence[Episode],
     store: Store,
+    compute: Compute,
     *,
-    compute: Compute | None = None,
     report: Report = lambda progress: None,
     retry_permanent: bool = False,
     retry_fallbacks: bool = False,
@@ -67,8 +67,7 @@ def run_stage(
         batch: the batch, for messages and keys.
         episodes: all episodes of the batch that this stage should have, in the batch's order.
         store: where checkpoints and earlier results lie.
-        compute: where it is computed (of `computing`), shared by the batches of a run; None is a worker of this process, for this
-            batch.
+        compute: where it is computed (of `computing`), shared by the batches of a run.
         report: called after each episode.
         retry_permanent: try again even what failed because of its data.
         retry_fallbacks: make anew what a fallback made.
@@ -76,30 +75,32 @@ def run_stage(
     Raises:
         BrokenDevice: several episodes in a row failed as if the device were broken; what is done is kept.
         NothingDone: every episode failed, and not because of its data.
-        EngineUnavailable: the engine or its model cannot be had here.
+        EngineUnavailable: the engine or its model cannot be loaded here, and nothing of the batch is done without it. No episode's
+            attempt is spent.
+        NoProgress: the stage ended before it took any of the episodes that are left.
         OSError: the store is full or read-only.
     """
     began = time.monotonic()
-    for engine in {e.model_dump_json(): e for e in (engine_for(stage, x) for x in episodes) if e}.values():
-        engine.fetch()
+    with _named(batch, stage):
+        for engine in {e.model_dump_json(): e for e in (engine_for(stage, x) for x in episodes) if e}.values():
+            engine.fetch()
+        fingerprints = {e.episode_id: stage_fingerprint(stage, e) for e in episodes}
     work = _Batch(
         stage=stage,
         name=batch,
         store=store,
         checkpoints=Checkpoints(store, stage.name, batch, stage.columns),
         committed=Committed.read(store, stage.asset, batch),
-        fingerprints={e.episode_id: stage_fingerprint(stage, e) for e in episodes},
+        fingerprints=fingerprints,
     )
     rows = _committed_rows(work.committed, stage.columns)
     todo = [e for e in episodes if not _take(work, e, rows, retry_permanent, retry_fallbacks)]
     if todo and len(todo) < len(episodes):
         before = len(episodes) - len(todo)
         log.info("%s: %s takes %d of %d episodes from before", batch, stage.name, before, len(episodes))
-    if todo and compute is not None:
-        _do(work, todo, compute, report)
-    elif todo:
-        with local_compute(stage, prefetch=2) as own:
-            _do(work, todo, own, report)
+    if todo:
+        with _named(batch, stage):
+            _do(work, todo, compute, report)
     order = [e.episode_id for e in episodes]
     return StageRun(
         stage=stage,
@@ -112,6 +113,22 @@ def run_stage(
         seconds=time.monotonic() - began,
         taken=work.taken,
     )
+
+
+@contextlib.contextmanager
+def _named(batch: str, stage: Stage) -> Iterator[None]:
+    """Say of an error that is no episode's which batch and stage it ended, and what to do."""
+    try:
+        yield
+    except EngineUnavailable as error:
+        raise EngineUnavailable(
+            f"{batch}: {stage.name}: {str(error).rstrip('.')}. No attempt is spent: `podcast-assets doctor` says what is missing "
+            "here; mend that, then materialize again."
+        ) from error
+    except NoProgress as error:
+        raise NoProgress(
+            f"{batch}: {error}. What was done is kept, and no attempt is spent: mend that, then materialize again."
+        ) from error
 
 
 def _committed_rows(committed: Committed, columns: Columns) -> dict[str, pl.DataFrame] | None:
@@ -178,8 +195,14 @@ def _do(work: _Batch, todo: list[Episode], compute: Compute, report: Report) -> 
                 work.stage.name, work.name, episode.source, done, failed, len(todo), work.audio_seconds, left, elapsed
             )
         )
-    if not work.provenance and len(todo) > 1 and not any(work.failures[e.episode_id]["permanent"] for e in todo):
-        last = work.failures[todo[-1].episode_id]
+    if work.provenance:
+        return
+    failed = [work.failures[e.episode_id] for e in todo]
+    for failure in failed:
+        if failure["error_type"] == EngineUnavailable.__name__:
+            raise EngineUnavailable(failure["message"])
+    if len(failed) > 1 and not any(f["permanent"] for f in failed):
+        last = failed[-1]
         raise NothingDone(
             f"{work.name}: {work.stage.name}: all {len(todo)} episodes failed, and not because of their data; nothing is "
             f"committed. The last, {last['source']}, with {last['error_type']}: {last['message']}. Mend that, then "
@@ -267,7 +290,8 @@ def _failure(work: _Batch, outcome: Outcome, error: Exception) -> dict[str, Any]
         "message": message,
         "traceback": outcome.traceback or "".join(traceback.format_exception(error)),
         "permanent": isinstance(error, BadInput),
-        "attempts": attempts + 1,
+        # without its engine an episode is not tried
+        "attempts": attempts + (not isinstance(error, EngineUnavailable)),
         "fingerprint": fingerprint,
         "failed_at": _now(),
     }

@@ -66,6 +66,14 @@ class Stage(Protocol):
         """The engine that does the work, if there is one."""
         ...
 
+    @property
+    def cpu_bound(self) -> bool:
+        """Whether an episode is CPU work that needs no model: as many are done at once, in threads, as the worker has cores.
+
+        Its heavy parts must then release the interpreter's lock, as decoders, encoders and numpy do.
+        """
+        ...
+
     def load(self, device: str | None = None) -> Any:
         """The worker: models loaded, on the device that is held for it. Called once, and only if there is an episode to do."""
         ...
@@ -97,6 +105,11 @@ class Stage(Protocol):
 
 class OneByOne:
     """`Stage.process_all` of stages that do one episode after the other."""
+
+    @property
+    def cpu_bound(self) -> bool:
+        """False: episodes wait for the one worker."""
+        return False
 
     def smoke_test(self, worker: Any) -> None:
         """Nothing is tried."""

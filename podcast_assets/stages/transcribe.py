@@ -27,6 +27,11 @@ class Transcribe:
     """Without the language of the texts by themselves, which is told at the commit."""
     asset: ClassVar[str] = "transcripts"
 
+    @property
+    def cpu_bound(self) -> bool:
+        """False: the engine's worker does one minibatch after the other."""
+        return False
+
     def load(self, device: str | None = None) -> Transcriber:
         """The engine's worker."""
         return self.engine.load(device)

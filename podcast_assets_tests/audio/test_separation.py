@@ -26,9 +26,11 @@ from podcast_assets.audio.separation import (
 )
 from podcast_assets.audio.separators.uvr_mdx import UvrMdx
 from podcast_assets.audio.working import read_working
-from podcast_assets.engines import Engine, EngineUnavailable, make_engine
+from podcast_assets.engines import Engine, make_engine
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.schema import RAW_AUDIO, schema
 from podcast_assets.stages.ingest import Ingest, ingest_episode
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.store import Store, working_key
@@ -397,7 +399,8 @@ def ingest(store: Store, original: bytes, separator: Engine | None = None) -> In
     sha = hashlib.sha256(original).hexdigest()
     key = f"audio/original/{sha[:2]}/{sha}.flac"
     store.write(key, original)
-    run = run_stage(Ingest(store, separator), "b1", [ingest_episode("e1", "e1.flac", sha, key)], store)
+    stage = Ingest(store, separator)
+    run = run_stage(stage, "b1", [ingest_episode("e1", "e1.flac", sha, key)], store, Local(stage, 2))
     assert store.path(key).read_bytes() == original
     rows = run.table()
     run.commit(store, pl.DataFrame(rows.to_dicts(), schema=schema(RAW_AUDIO)))

@@ -2,17 +2,17 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.errors import BadInput
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput, EngineUnavailable
 from podcast_assets.schema import SEGMENTS, Columns
-from podcast_assets.stages.stage import Episode, OneByOne
+from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
 
 COLUMNS = "segment_id episode_id segment_index start end duration speaker overlap flags".split()
 
@@ -32,6 +32,9 @@ class Scripted(OneByOne):
     """Episode → what happens to it, as "die" or "die once"."""
     loading: str = ""
     """What happens when the model is loaded."""
+    beginning: str = ""
+    """What happens before `process_all` takes an episode, as where an engine is loaded when it is needed."""
+    cpu_bound: bool = False  # type: ignore[override]
     engine: Tool = field(default_factory=Tool)
     name: ClassVar[str] = "scripted"
     version: ClassVar[str] = "1"
@@ -55,6 +58,11 @@ class Scripted(OneByOne):
     def smoke_test(self, worker: str) -> None:
         """Note the process."""
         self.note("smoke", str(os.getpid()))
+
+    def process_all(self, worker: str, work: Iterable[Ready]) -> Iterator[Done]:
+        """One by one."""
+        self._happen(self.beginning, str(os.getpid()))
+        yield from super().process_all(worker, work)
 
     def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
         """Follow the script."""
@@ -94,6 +102,9 @@ class Scripted(OneByOne):
                 time.sleep(3600)
             case ["sleep", seconds]:
                 time.sleep(float(seconds))
+            case ["meet", count]:  # until so many are at work
+                while len(self.noted("begun")) < int(count):
+                    time.sleep(0.01)
             case ["bad"]:
                 raise BadInput("is not audio")
             case ["device"]:
@@ -104,6 +115,8 @@ class Scripted(OneByOne):
                     self.note("broken", str(os.getpid()))
                 if self.noted("broken") == [str(os.getpid())]:
                     raise RuntimeError("CUDA error: an illegal memory access was encountered")
+            case ["fail"]:
+                raise RuntimeError("the model file is cut off")
             case ["unavailable"]:
                 raise EngineUnavailable("the model 'tool' is not here")
             case _:

@@ -14,15 +14,18 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 import ray
 
-from podcast_assets.engines import EngineUnavailable
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.settings import Settings
 from podcast_assets.stages import ray_pool
 from podcast_assets.stages.compute import computing
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
-from podcast_assets.store import Store
+from podcast_assets.store import Store, failures_key
 from podcast_assets_tests.cluster.scripted import Scripted, episodes
+
+ALONE = {"min_workers": 1, "max_workers": 1}
+"""Settings of a pool of one worker: each takes seconds to start."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +57,7 @@ def test_every_episode_is_done_once_by_workers_that_load_once(tmp_path: Path) ->
 
 
 def test_what_comes_out_is_what_this_process_makes(tmp_path: Path) -> None:
-    there = run(tmp_path / "there", Scripted(tmp_path / "notes"), 5)
+    there = run(tmp_path / "there", Scripted(tmp_path / "notes"), 5, **ALONE)
     here = run(tmp_path / "here", Scripted(tmp_path / "notes"), 5, compute="local")
     assert there.table().equals(here.table())
 
@@ -105,7 +108,7 @@ def test_a_worker_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pyt
 
 def test_a_worker_with_a_broken_device_is_replaced_and_costs_no_attempt(tmp_path: Path) -> None:
     stage = Scripted(tmp_path, {"*": "device here"})
-    result = run(tmp_path, stage, 30, max_workers=1, min_workers=1)
+    result = run(tmp_path, stage, 30, **ALONE)
     assert len(result.done) == 30
     assert result.failures.is_empty()
     loads = stage.noted("load")
@@ -116,13 +119,35 @@ def test_a_worker_with_a_broken_device_is_replaced_and_costs_no_attempt(tmp_path
 def test_where_every_device_is_broken_the_stage_stops_and_spends_no_attempt(tmp_path: Path) -> None:
     stage = Scripted(tmp_path, {"*": "device"})
     with pytest.raises(BrokenDevice, match="4 workers in a row had to be replaced"):
-        run(tmp_path, stage, 30)
+        run(tmp_path, stage, 30, **ALONE)
     assert not Store.at(tmp_path / "store").exists("failures/scripted/b.parquet")
 
 
 def test_a_missing_model_is_told_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match="the model 'tool' is not here"):
-        run(tmp_path, Scripted(tmp_path, loading="unavailable"), 3)
+        run(tmp_path, Scripted(tmp_path, loading="unavailable"), 3, **ALONE)
+
+
+def test_a_model_that_is_missing_when_it_is_needed_ends_the_stage_and_spends_no_attempt(tmp_path: Path) -> None:
+    stage = Scripted(tmp_path, beginning="unavailable")
+    with pytest.raises(EngineUnavailable, match="b: scripted: the model 'tool' is not here"):
+        run(tmp_path, stage, 3)
+    assert stage.noted("begun") == []
+    assert not Store.at(tmp_path / "store").exists(failures_key("diarize", "b"))
+
+
+def test_workers_that_take_no_episode_end_the_stage(tmp_path: Path) -> None:
+    stage = Scripted(tmp_path, beginning="fail")
+    with pytest.raises(BrokenDevice, match="raised RuntimeError: the model file is cut off before it took an episode"):
+        run(tmp_path, stage, 3)
+    assert not Store.at(tmp_path / "store").exists(failures_key("diarize", "b"))
+
+
+def test_a_worker_does_as_much_cpu_work_at_once_as_it_has_cores(tmp_path: Path) -> None:
+    stage = Scripted(tmp_path, {"e000": "meet 2", "e001": "meet 2"}, cpu_bound=True)
+    result = run(tmp_path, stage, 2, max_workers=1, min_workers=1, worker_cpus=2, prefetch=1)
+    assert list(result.done) == ["e000", "e001"]
+    assert len(stage.noted("load")) == 1
 
 
 def test_workers_that_die_while_they_load_end_the_stage(tmp_path: Path) -> None:

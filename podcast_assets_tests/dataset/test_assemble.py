@@ -35,11 +35,6 @@ def members(data: bytes) -> list[tuple[str, bytes]]:
         return [(m.name, tar.extractfile(m).read()) for m in tar]  # type: ignore[union-attr]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path)
-
-
 def test_a_whole_part_is_the_sealed_shard_itself(store: Store) -> None:
     found = rows(store, {"b-one": True, "b-two": True})
     (part,) = sealed_parts(found).values()

@@ -22,6 +22,11 @@ pytestmark = pytest.mark.readers
 MADE_WITH = {"version": "3", "routes": {"*": {"model": "`|\n"}}, "packages": {"a|b": "1"}}
 
 
+@pytest.fixture
+def no_pictures() -> None:
+    """What is drawn is tested here."""
+
+
 def facts(**changes: Any) -> DatasetFacts:
     rows = [
         dict.fromkeys(HF_SHARDS)

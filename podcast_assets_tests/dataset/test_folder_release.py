@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 
 from podcast_assets.dataset.assemble import DamagedShard
+from podcast_assets.dataset.options import ReleaseOptions
 from podcast_assets.dataset.published import read_list
-from podcast_assets.dataset.release import Options, Released, preview, release
+from podcast_assets.dataset.release import Released, preview, release
 from podcast_assets.dataset.targets.bucket import BucketTarget
 from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.errors import BadInput, Misconfigured
@@ -21,21 +22,11 @@ from podcast_assets.schema_beside import RELEASED_EPISODES
 from podcast_assets.store import Store
 from podcast_assets_tests.dataset.sealed_store import LICENSE, change, seal
 
-OPTIONS = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "dataset"
+OPTIONS = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
 
 
 def publish(store: Store, folder: Path, **changes: object) -> Released:
-    return release(store, FolderTarget(folder), Options(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
+    return release(store, FolderTarget(folder), ReleaseOptions(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
 
 
 def state(folder: Path) -> dict[str, tuple[str, int]]:

@@ -3,14 +3,14 @@
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from podcast_assets.dataset.assemble import DamagedShard
+from podcast_assets.dataset.options import ReleaseOptions
 from podcast_assets.dataset.published import read_list
-from podcast_assets.dataset.release import Options, Released, release
+from podcast_assets.dataset.release import Released, release
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.errors import Misconfigured
 from podcast_assets.store import Store
@@ -20,19 +20,7 @@ from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset
 pytestmark = pytest.mark.release
 
 REPO = "tester/talk"
-OPTIONS = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    with running_dataset_hub(tmp_path / "hub") as found:
-        yield found
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
+OPTIONS = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
 
 
 def target(hub: DatasetHub, **how: object) -> HubTarget:

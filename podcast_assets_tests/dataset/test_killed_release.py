@@ -4,25 +4,31 @@ import hashlib
 import io
 import os
 import signal
-import subprocess
-import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from podcast_assets.dataset import release as release_module
+from podcast_assets.dataset.assemble import Assembled
+from podcast_assets.dataset.options import options_of
 from podcast_assets.dataset.published import read_list
 from podcast_assets.dataset.release import Released, release
+from podcast_assets.dataset.selection import SealedPart
 from podcast_assets.dataset.targets.bucket import BucketTarget
-from podcast_assets.dataset.targets.choose import options_of
-from podcast_assets.dataset.targets.hub import HubTarget
+from podcast_assets.dataset.targets.folder import FolderTarget
+from podcast_assets.dataset.targets.hub import COMMIT_FILES, HubTarget
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
+from podcast_assets_tests import forked_calls
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.dataset.sealed_store import seal, take_down
-from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
+from podcast_assets_tests.forked_calls import Child
+from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub
+from podcast_assets_tests.waiting import wait_for
 
 pytestmark = pytest.mark.release
 
@@ -35,18 +41,20 @@ AUDIO = 400_000
 
 @dataclass(frozen=True)
 class Publisher:
-    """A store, and the processes that release it."""
+    """A store, and what releases it."""
 
     place: Place
     hub: DatasetHub
     shard_bytes: int
+    commit_files: int
 
     @property
     def store(self) -> Store:
         return self.place.store
 
-    def environment(self) -> Mapping[str, str]:
-        return self.place.environment(
+    def start_command(self) -> Child:
+        """Begin `podcast-assets release`."""
+        environment = self.place.environment(
             HF_ENDPOINT=self.hub.url,
             HF_TOKEN=TOKEN,
             HF_HUB_OFFLINE="0",
@@ -54,28 +62,29 @@ class Publisher:
             PODCAST_HUB_REPO=REPO,
             PODCAST_SHARD_BYTES=str(self.shard_bytes),
         )
+        return forked_calls.start_command("release", environment=environment, cwd=self.place.folder)
 
-    def start(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "podcast_assets.cli", "release"],
-            cwd=self.place.folder,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(self) -> Child:
+        """Begin a release in a process of its own, without Dagster."""
+        how = (self.store, self.hub.url, self.shard_bytes, self.commit_files)
+        environment = self.place.environment(HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1")
+        return forked_calls.start(release_to_hub, *how, environment=environment, cwd=self.place.folder)
 
     def release(self) -> Released:
         """Release to the end, in this process."""
-        target = HubTarget(REPO, endpoint=self.hub.url, token=TOKEN)
-        return release(self.store, target, options_of(Settings(shard_bytes=self.shard_bytes)))
+        return release_to_hub(self.store, self.hub.url, self.shard_bytes, self.commit_files)
 
 
-def ended(process: subprocess.Popen[str]) -> str:
-    out, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, out
-    assert TOKEN not in out
-    return out
+def release_to_hub(store: Store, url: str, shard_bytes: int, commit_files: int) -> Released:
+    target = HubTarget(REPO, endpoint=url, token=TOKEN, commit_files=commit_files)
+    return release(store, target, options_of(Settings(shard_bytes=shard_bytes)))
+
+
+def ended(child: Child) -> str:
+    status = child.wait(PATIENCE)
+    assert status == 0, child.err
+    assert TOKEN not in child.out + child.err
+    return child.out + child.err
 
 
 def samples(files: Mapping[str, bytes]) -> list[str]:
@@ -90,16 +99,11 @@ def samples(files: Mapping[str, bytes]) -> list[str]:
     return found
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    with running_dataset_hub(tmp_path / "hub") as found:
-        yield found
-
-
-def publisher(hub: DatasetHub, folder: Path, shard_bytes: int = 3_000_000) -> Publisher:
+def publisher(
+    hub: DatasetHub, folder: Path, *, shard_bytes: int = 3_000_000, commit_files: int = COMMIT_FILES
+) -> Publisher:
     folder.mkdir()
-    return Publisher(Place(folder), hub, shard_bytes)
+    return Publisher(Place(folder), hub, shard_bytes, commit_files)
 
 
 POINTS = {
@@ -111,6 +115,9 @@ POINTS = {
     "it has committed and does not know": ("POST", "/commit/main", 0, True),
     "it has committed and not tagged": ("POST", "/tag/", 0, False),
 }
+
+BY_COMMAND = ("half of the first shard is there", "it has committed and does not know")
+"""Where it is the whole command that is killed, with its run of Dagster."""
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -124,10 +131,9 @@ def test_killed_while(hub: DatasetHub, tmp_path: Path, point: str) -> None:
     method, text, passed, applied = POINTS[point]
     fault = hub.fault(method, text, passed=passed, applied=applied, hold=True)
     hub.requests.clear()
-    process = ours.start()
-    assert fault.reached.wait(PATIENCE), point
-    process.kill()
-    process.communicate()
+    child = ours.start_command() if point in BY_COMMAND else ours.start()
+    assert fault.reached.wait(PATIENCE), f"{point}: {child.err}"
+    child.kill()
     seen = hub.files(REPO)
     committed = applied or text == "/tag/"
     assert (seen == before) != committed
@@ -147,21 +153,20 @@ def test_killed_while(hub: DatasetHub, tmp_path: Path, point: str) -> None:
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("step", ["a portion", "the merge"])
 def test_killed_in_a_pull_request(hub: DatasetHub, tmp_path: Path, step: str, applied: bool) -> None:
-    ours = publisher(hub, tmp_path / "ours", shard_bytes=20_000)
-    for number in range(60):
-        seal(ours.store, f"b{number:02d}")
+    ours = publisher(hub, tmp_path / "ours", shard_bytes=20_000, commit_files=5)
+    for number in range(6):
+        seal(ours.store, f"b{number}")
     merge = step == "the merge"
     text, passed = ("/merge", 0) if merge else ("/commit/refs/pr/1", 1)
     fault = hub.fault("POST", text, passed=passed, applied=applied, hold=True)
-    process = ours.start()
-    assert fault.reached.wait(PATIENCE)
-    process.kill()
-    process.communicate()
-    assert len(samples(hub.files(REPO))) == (360 if applied and merge else 0)
+    child = ours.start()
+    assert fault.reached.wait(PATIENCE), child.err
+    child.kill()
+    assert len(samples(hub.files(REPO))) == (36 if applied and merge else 0)
     ours.release()
     assert len(hub.commits(REPO)) == 1 and len(hub.repos[REPO].pull_requests) == 1
     assert hub.repos[REPO].tags == {"r0001": hub.repos[REPO].refs["main"]}
-    assert len(samples(hub.files(REPO))) == 360
+    assert len(samples(hub.files(REPO))) == 36
 
 
 @pytest.mark.parametrize("left", [1, 0])
@@ -175,10 +180,9 @@ def test_killed_while_what_was_taken_down_goes_from_the_history(
     shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000000.tar"]).hexdigest()
     take_down(ours.store, "b1", *("one", "two")[left:])
     fault = hub.fault("POST", "/lfs-files/batch", applied=applied, hold=True)
-    process = ours.start()
-    assert fault.reached.wait(PATIENCE)
-    process.kill()
-    process.communicate()
+    child = ours.start()
+    assert fault.reached.wait(PATIENCE), child.err
+    child.kill()
     assert len(samples(hub.files(REPO))) == 3 * left
     assert hub.blobs.path(shard).exists() != applied
     ours.release()
@@ -195,9 +199,8 @@ def test_two_stores_release_at_once(hub: DatasetHub, tmp_path: Path) -> None:
     one.release()
     seal(one.store, "b2", audio_bytes=AUDIO)
     seal(other.store, "c1", audio_bytes=AUDIO)
-    processes = [one.start(), other.start()]
-    for process in processes:
-        ended(process)
+    for child in [one.start_command(), other.start_command()]:
+        ended(child)
     assert len(hub.commits(REPO)) == 3
     assert {key[:2] for key in samples(hub.files(REPO))} == {"b1", "b2", "c1"}
     assert len(hub.repos[REPO].tags) == 3
@@ -206,7 +209,7 @@ def test_two_stores_release_at_once(hub: DatasetHub, tmp_path: Path) -> None:
 def test_one_store_released_by_two_at_once_is_released_once(hub: DatasetHub, tmp_path: Path) -> None:
     ours = publisher(hub, tmp_path / "ours")
     seal(ours.store, "b1", audio_bytes=AUDIO)
-    told = [ended(p) for p in [ours.start(), ours.start()]]
+    told = [ended(child) for child in [ours.start_command(), ours.start_command()]]
     assert sorted("nothing has changed" in t for t in told) == [False, True]
     assert len(hub.commits(REPO)) == 1
     assert len(samples(hub.files(REPO))) == 6
@@ -220,30 +223,27 @@ def hidden(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
 
-HELD = """
-import os, sys
-from podcast_assets.dataset import release
-assemble, pipe, batch = release.assemble, sys.argv[1], sys.argv[2]
-def held(store, parts, out):
-    if any(p.batch == batch for p in parts):
-        open(pipe).read()
-    return assemble(store, parts, out)
-release.assemble = held
-from podcast_assets.cli import main
-main(["release"])
-"""
+def release_held(pipe: Path, batch: str) -> None:
+    """`podcast-assets release` that waits before it makes the shard of a batch: until a pipe is opened to write, and closed."""
+    make = release_module.assemble
+
+    def assemble(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> Assembled:
+        if any(p.batch == batch for p in parts):
+            pipe.read_text()
+        return make(store, parts, out)
+
+    release_module.assemble = assemble
+    forked_calls.run_command("release")
 
 
-def start_held(place: Place, pipe: Path, batch: str, **settings: str) -> subprocess.Popen[str]:
-    """A release that waits before it makes the shard of a batch: until a pipe is opened to write, and closed."""
+def start_held(place: Place, pipe: Path, batch: str, **settings: str) -> Child:
     os.mkfifo(pipe)
-    return subprocess.Popen(
-        [sys.executable, "-c", HELD, str(pipe), batch],
-        cwd=place.folder,
-        env=place.environment(**settings),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return forked_calls.start(release_held, pipe, batch, environment=place.environment(**settings), cwd=place.folder)
+
+
+def release_command(place: Place, **settings: str) -> str:
+    """What `podcast-assets release` says."""
+    return ended(forked_calls.start_command("release", environment=place.environment(**settings), cwd=place.folder))
 
 
 def test_killed_while_a_folder_is_released(place: Place) -> None:
@@ -252,18 +252,17 @@ def test_killed_while_a_folder_is_released(place: Place) -> None:
 
     small = {"PODCAST_SHARD_BYTES": "20000"}
     seal(place.store, "b1")
-    assert place.command("release", **small).returncode == 0
+    release_command(place, **small)
     before = files()
     seal(place.store, "b2")
     seal(place.store, "b3")
     pipe = place.folder / "pipe"
-    process = start_held(place, pipe, "b3", **small)
+    child = start_held(place, pipe, "b3", **small)
     with pipe.open("w"):  # opens when the process does
         assert list((place.folder / "store" / ".dataset.next").rglob("audio_000001.tar"))
-        process.kill()
-        process.communicate()
+        child.kill()
     assert files() == before
-    assert place.command("release", **small).returncode == 0
+    release_command(place, **small)
     assert len(samples(files())) == 18
     assert hidden(place.folder / "store") == []
 
@@ -280,20 +279,10 @@ def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     first = start_held(places[0], pipe, "one2", **how)
     with pipe.open("w"):  # opens when the process does
-        second = subprocess.Popen(
-            [sys.executable, "-m", "podcast_assets.cli", "release"],
-            cwd=places[1].folder,
-            env=places[1].environment(**how),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert second.stderr is not None
-        for line in second.stderr:
-            if "waiting for another release" in line:
-                break
-    for process in (first, second):
-        _, told = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, told
+        second = forked_calls.start_command("release", environment=places[1].environment(**how), cwd=places[1].folder)
+        wait_for("the second", lambda: "waiting for another release" in second.err, patience=PATIENCE, every=0.02)
+    for child in (first, second):
+        ended(child)
     found = samples(there(folder))
     assert len(found) == 24 and {key.split("-")[0] for key in found} == {"one", "one2", "other", "other2"}
     assert hidden(folder.parent) == []
@@ -354,28 +343,25 @@ def test_broken_off_at_any_write_to_a_bucket(tmp_path: Path, bucket: str) -> Non
     assert writes > 5
 
 
+def release_and_die_when_swapped() -> None:
+    take = FolderTarget.take
+
+    def swap_and_die(self: FolderTarget, fresh: Path) -> None:
+        take(self, fresh)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    FolderTarget.take = swap_and_die  # type: ignore[method-assign]
+    forked_calls.run_command("release")
+
+
 def test_killed_after_a_folder_was_swapped(place: Place) -> None:
     """Nothing of what was taken down is left beside it after the next release."""
-    code = """
-import os, signal
-from podcast_assets.dataset.targets.folder import FolderTarget
-take = FolderTarget.take
-def swap_and_die(self, fresh):
-    take(self, fresh)
-    os.kill(os.getpid(), signal.SIGKILL)
-FolderTarget.take = swap_and_die
-from podcast_assets.cli import main
-main(["release"])
-"""
     folder = place.folder / "store"
     seal(place.store, "b1")
-    assert place.command("release").returncode == 0
+    release_command(place)
     take_down(place.store, "b1", "one")
-    killed = subprocess.run(
-        [sys.executable, "-c", code], cwd=place.folder, env=place.environment(), stderr=subprocess.DEVNULL, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL
+    killed = forked_calls.start(release_and_die_when_swapped, environment=place.environment(), cwd=place.folder)
+    assert killed.wait(PATIENCE) == -signal.SIGKILL
     assert len(samples(there(folder / "dataset"))) == 3
-    again = place.command("release")
-    assert again.returncode == 0 and "nothing has changed" in again.stdout + again.stderr
+    assert "nothing has changed" in release_command(place)
     assert len(samples(there(folder / "dataset"))) == 3 and hidden(folder) == []

@@ -5,13 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from podcast_assets.dataset.targets.hub import HubTarget
-from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
+from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub
 from podcast_assets_tests.published import publish_to
 
 pytestmark = pytest.mark.readers
@@ -32,15 +31,8 @@ print(json.dumps({
 """
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    with running_dataset_hub(tmp_path / "hub") as found:
-        publish_to(HubTarget(REPO, endpoint=found.url, token=TOKEN), tmp_path / "store")
-        yield found
-
-
 def test_the_card_of_the_hub_runs(hub: DatasetHub, tmp_path: Path) -> None:
+    publish_to(HubTarget(REPO, endpoint=hub.url, token=TOKEN), tmp_path / "store")
     card = hub.files(REPO)["README.md"].decode()
     pieces = re.findall(r"^```python\n(.*?)^```", card, flags=re.MULTILINE | re.DOTALL)
     assert all(REPO in p for p in pieces if "load_dataset(" in p or "snapshot_download" in p)

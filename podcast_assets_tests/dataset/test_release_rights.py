@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from podcast_assets.dataset.options import ReleaseOptions
 from podcast_assets.dataset.published import read_list
-from podcast_assets.dataset.release import Options, Released, StillPublished, preview, release
+from podcast_assets.dataset.release import Released, StillPublished, preview, release
 from podcast_assets.dataset.takedown_records import new_record, write_record
 from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.dataset.targets.protocol import Change, Head
@@ -19,22 +20,12 @@ from podcast_assets_tests.dataset.sealed_store import change, seal
 from podcast_assets_tests.dataset.test_folder_release import assert_consistent, samples
 from podcast_assets_tests.published import publish as publish_shows
 
-OPTIONS = Options("all", "*", shard_bytes=80_000, codec="flac")
+OPTIONS = ReleaseOptions("all", "*", shard_bytes=80_000, codec="flac")
 AT = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "dataset"
-
-
 def publish(store: Store, folder: Path, **changes: object) -> Released:
-    return release(store, FolderTarget(folder), Options(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
+    return release(store, FolderTarget(folder), ReleaseOptions(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
 
 
 def take_down(store: Store, **names: list[str]) -> None:

@@ -63,11 +63,6 @@ def sealed(store: Store, version: str = "v1") -> tuple[pl.DataFrame, pl.DataFram
     return found, sealing.shards_table(places, found, scores)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path)
-
-
 def test_every_sample_has_its_place_and_its_content(store: Store) -> None:
     found, written = sealed(store)
     assert written.schema == schema(HF_SHARDS)

@@ -38,11 +38,6 @@ def content(store: Store, folder: str) -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path)
-
-
 def test_the_same_samples_give_the_same_bytes(store: Store) -> None:
     first = seal(store, "one", samples(), shard_bytes=1 << 20)
     second = seal(store, "two", samples(), shard_bytes=1 << 20)

@@ -3,42 +3,58 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from podcast_assets import demo
 from podcast_assets.dataset.cleared import clearance_of
 from podcast_assets.dataset.takedown_records import records
 from podcast_assets.schema import ASSETS, TABLES
+from podcast_assets.storage.folder import Folder
 from podcast_assets.store import Store, table_key
-from podcast_assets_tests.conftest import Place, SampleRun
+from podcast_assets_tests import forked_calls
+from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
+from podcast_assets_tests.forked_calls import Child
 
 SEALING = {"PODCAST_SHARD_BYTES": "300000", "PODCAST_GRAINS": "segments,episodes"}
 """Several shards, most of them with samples of several episodes."""
+SAMPLE = Path(demo.__file__ or "").parent / "batch"
 FILE = "city-music.m4a"
 REASON = "the host asked for it"
 
 
-@pytest.fixture(scope="module")
-def two_batches(sample_run: SampleRun, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def run(place: Place, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `podcast-assets …` as all these tests do."""
+    return forked_calls.command(*arguments, environment=place.environment(**SEALING), cwd=place.folder)
+
+
+@pytest.fixture(scope="session")
+def two_batches(sample_run: SampleRun, shared_folders: SharedFolders) -> Place:
     """The sample batch in many shards, and a folder with another name of one of its files, and with one that only it has."""
-    place = Place(tmp_path_factory.mktemp("takedown"))
-    shutil.copytree(str(sample_run.store.root), place.folder / "store")
-    again = place.command("demo", "--json", **SEALING)
-    assert again.returncode == 0, again.stderr
-    files = place.folder / "files"
-    files.mkdir()
-    sample = Path(sys.modules["podcast_assets.demo"].__file__ or "").parent / "batch"
-    shutil.copy(sample / FILE, files / "another-name.m4a")
-    shutil.copy(sample / "water-history.opus", files / "water.opus")
-    other = place.command("run", files, "--batch", "other", "--profile", "demo", "--json", **SEALING)
-    assert other.returncode == 0, other.stderr
-    return place
+
+    def make(folder: Path) -> None:
+        place = Place(folder)
+        shutil.copytree(str(sample_run.store.root), folder / "store")
+        again = run(place, "demo", "--json")
+        assert again.returncode == 0, again.stderr
+        files = folder / "files"
+        files.mkdir()
+        shutil.copy(SAMPLE / FILE, files / "another-name.m4a")
+        shutil.copy(SAMPLE / "water-history.opus", files / "water.opus")
+        other = run(place, "run", files, "--batch", "other", "--profile", "demo", "--json")
+        assert other.returncode == 0, other.stderr
+
+    return Place(shared_folders.make_once("takedown", make))
 
 
 @pytest.fixture
@@ -77,7 +93,7 @@ def shards_of(place: Place) -> dict[str, str]:
 
 
 def take_down(place: Place, name: str, *more: str) -> dict:
-    result = place.command("takedown", name, "--reason", REASON, "--json", *more, **SEALING)
+    result = run(place, "takedown", name, "--reason", REASON, "--json", *more)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 
@@ -123,14 +139,14 @@ def test_it_does_not_come_back_and_no_other_shard_is_sealed_anew(fresh: Place) -
     store, unsteady = fresh.store, ("provenance/", "tables/raw_audio/")
     take_down(fresh, FILE)
     before, sample, other = (tree(fresh, *unsteady), *(rows(store, "raw_audio", b) for b in ("sample", "other")))
-    for arguments in (("demo",), ("backfill", "--here", "--profile", "demo", "other")):
-        again = fresh.command(*arguments, **SEALING)
+    for arguments in (("demo", "--json"), ("backfill", "--here", "--profile", "demo", "other")):
+        again = run(fresh, *arguments)
         assert again.returncode == 0, again.stderr
     assert tree(fresh, *unsteady) == before
     # which other batches have the same bytes is looked up anew; of the folder the file itself is gone
     assert rows(store, "raw_audio", "sample").drop("also_in").equals(sample.drop("also_in"))
     assert rows(store, "raw_audio", "other").drop("also_in").equals(other.filter(status="done").drop("also_in"))
-    shown = json.loads(fresh.command("episodes", "sample", "--status", "skipped", "--json").stdout)
+    shown = json.loads(run(fresh, "episodes", "sample", "--status", "skipped", "--json").stdout)
     assert [(r["source"], REASON in r["error"]) for r in shown] == [(FILE, True)]
 
 
@@ -139,9 +155,8 @@ def test_the_same_file_under_another_name_is_refused_in_a_new_batch(fresh: Place
     take_down(fresh, FILE)
     folder = fresh.folder / "late"
     folder.mkdir()
-    sample = Path(sys.modules["podcast_assets.demo"].__file__ or "").parent / "batch"
-    shutil.copy(sample / FILE, folder / "nobody-knows-me.m4a")
-    late = fresh.command("run", folder, "--batch", "late", "--profile", "demo", "--json", **SEALING)
+    shutil.copy(SAMPLE / FILE, folder / "nobody-knows-me.m4a")
+    late = run(fresh, "run", folder, "--batch", "late", "--profile", "demo", "--json")
     assert late.returncode == 0, late.stderr
     row = rows(fresh.store, "raw_audio", "late").row(0, named=True)
     assert (row["status"], row["sha256"]) == ("skipped", None)
@@ -167,7 +182,7 @@ def test_to_order_it_again_changes_nothing_and_a_dry_run_neither(fresh: Place) -
         again = take_down(fresh, name)
         assert (again["removed"], again["again"], again["takedown"]) == ({}, True, real["takedown"])
     assert tree(fresh) == after
-    listed = json.loads(fresh.command("takedowns", "--json").stdout)
+    listed = json.loads(run(fresh, "takedowns", "--json").stdout)
     assert [r["target"] for r in listed] == [real["target"]]
 
 
@@ -205,49 +220,42 @@ def test_a_podcast_goes_whole_and_what_is_released_leaves_it_out(fresh: Place) -
 
 def test_a_name_that_means_nothing_is_said_and_a_broken_record_stops_everything(fresh: Place) -> None:
     before = tree(fresh)
-    result = fresh.command("takedown", "no-such-episode", "--reason", REASON)
+    result = run(fresh, "takedown", "no-such-episode", "--reason", REASON)
     assert result.returncode == 2
     assert "neither an episode nor a podcast" in result.stderr
     assert tree(fresh) == before
     fresh.store.write("takedowns/0123456789abcdef.json", b'{"takedown": "012')
     for arguments in (("takedown", FILE, "--reason", REASON), ("takedowns",)):
-        result = fresh.command(*arguments)
+        result = run(fresh, *arguments)
         assert result.returncode == 2
         assert "must not be passed over" in result.stderr
     assert tree(fresh, "takedowns/") == before
 
 
-KILLED = """
-import os, pathlib, signal, sys
-from podcast_assets.storage.folder import Folder
-left = int(sys.argv.pop(1))
-def deadly(function):
-    def inner(*arguments, **options):
-        global left
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments, **options)
-    return inner
-Folder.remove, pathlib.Path.replace = deadly(Folder.remove), deadly(pathlib.Path.replace)
-from podcast_assets.cli import main
-try:
-    main()
-finally:
-    print(f"effects left: {left}", file=sys.stderr)
-"""
-"""`podcast-assets …` that is killed right before its n-th rename or removal."""
+def killed_at(place: Place, effect: int) -> Child:
+    """`podcast-assets takedown` that is killed right before its n-th rename or removal."""
+    return forked_calls.start(take_down_and_die, effect, environment=place.environment(**SEALING), cwd=place.folder)
 
 
-def killed_at(place: Place, effect: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, str(effect), "takedown", FILE, "--reason", REASON],
-        cwd=place.folder,
-        env=place.environment(**SEALING),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def take_down_and_die(effect: int) -> None:
+    left = effect
+
+    def deadly(function: Callable[..., Any]) -> Callable[..., Any]:
+        def inner(*arguments: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return inner
+
+    Folder.remove = deadly(Folder.remove)  # type: ignore[method-assign]
+    Path.replace = deadly(Path.replace)  # type: ignore[method-assign]
+    try:
+        forked_calls.run_command("takedown", FILE, "--reason", REASON)
+    finally:
+        sys.stderr.write(f"effects left: {left}\n")
 
 
 @pytest.mark.faults
@@ -258,13 +266,13 @@ def test_killed_anywhere_it_is_finished_by_the_next_order(two_batches: Place, tm
 
     undisturbed = copy("undisturbed")
     whole = killed_at(undisturbed, 10_000)
-    assert whole.returncode == 0, whole.stderr
-    effects = 10_000 - int(whole.stderr.rsplit("effects left: ", 1)[1])
+    assert whole.wait() == 0, whole.err
+    effects = 10_000 - int(whole.err.rsplit("effects left: ", 1)[1])
     assert effects > 20
     expected = tree(undisturbed, "takedowns/")
     for effect in range(0, effects, max(1, effects // 10)):
         place = copy(f"killed-at-{effect}")
-        assert killed_at(place, effect).returncode == -9
+        assert killed_at(place, effect).wait() == -signal.SIGKILL
         unfinished = records(place.store)
         assert unfinished["finished_at"].null_count() == unfinished.height, f"effect {effect} of {effects}"
         take_down(place, FILE)

@@ -3,14 +3,13 @@
 import datetime
 import hashlib
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from podcast_assets.dataset.release import Options, Released, release
+from podcast_assets.dataset.options import ReleaseOptions
+from podcast_assets.dataset.release import Released, release
 from podcast_assets.dataset.takedown_records import new_record, write_record
 from podcast_assets.dataset.targets import hub_pull
 from podcast_assets.dataset.targets.hub import HubTarget
@@ -18,25 +17,13 @@ from podcast_assets.release_job import release_here
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests.dataset.sealed_store import change, seal
-from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
+from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub
 
 REPO = "tester/talk"
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    with running_dataset_hub(tmp_path / "hub") as found:
-        yield found
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(tmp_path / "store")
-
-
 def publish(store: Store, hub: DatasetHub) -> Released:
-    options = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
+    options = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
     return release(store, HubTarget(REPO, endpoint=hub.url, token=TOKEN), options)
 
 
@@ -107,7 +94,7 @@ def test_a_takedown_before_a_pull_request_is_merged_is_followed(
 ) -> None:
     for batch in ("b1", "b2"):
         seal(store, batch, audio_bytes=9_000)
-    options = Options("all", "cc-by", shard_bytes=80_000, codec="flac")
+    options = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
     target = HubTarget(REPO, endpoint=hub.url, token=TOKEN, commit_files=2)
     brought = hub_pull.PullRequest.bring
 

@@ -17,8 +17,10 @@ from podcast_assets.schema import RAW_AUDIO, table
 from podcast_assets.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.store import Store, table_key
+from podcast_assets_tests import conftest
 from podcast_assets_tests.waiting import wait_for
 
+store = conftest.store  # in a bucket too
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 URL = "https://cdn.example/1.mp3?key=hunter2"
 

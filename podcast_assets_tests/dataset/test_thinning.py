@@ -8,8 +8,10 @@ import pytest
 from podcast_assets.dataset import sealing
 from podcast_assets.dataset.thinning import content_sealed, note_content, thin
 from podcast_assets.store import Store
+from podcast_assets_tests import conftest
 from podcast_assets_tests.dataset.test_sealing import content, encoded
 
+store = conftest.store  # in a bucket too
 BATCH = "b"
 
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tracemalloc
 import types
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,8 @@ from podcast_assets.dataset.ustar import END, member
 from podcast_assets.dataset.verify import verify
 from podcast_assets.errors import BadInput, Misconfigured
 from podcast_assets.store import Store
-from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
+from podcast_assets_tests import forked_calls
+from podcast_assets_tests.hub_datasets import TOKEN, DatasetHub
 from podcast_assets_tests.published import Published, publish, publish_to
 
 pytestmark = pytest.mark.readers
@@ -324,33 +324,26 @@ def test_a_damaged_sample_is_not_given_out(published: Published) -> None:
 # -- the command
 
 
-def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def command(place: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PODCAST_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "podcast_assets.cli", "dataset", *map(str, arguments)],
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
+    return forked_calls.command("dataset", *map(str, arguments), environment=clean | environment, cwd=place)
 
 
-def test_the_command_of_a_folder(published: Published) -> None:
-    good = command("verify", published.folder)
+def test_the_command_of_a_folder(published: Published, tmp_path: Path) -> None:
+    good = command(tmp_path, "verify", published.folder)
     assert good.returncode == 0
     assert good.stdout.strip().endswith("all is well")
     (published.folder / SHARD).unlink()
-    bad = command("verify", published.folder, "--json")
+    bad = command(tmp_path, "verify", published.folder, "--json")
     assert bad.returncode == 1
     assert json.loads(bad.stdout)["troubles"] == [{"path": SHARD, "what": "missing"}]
-    none = command("verify", published.folder / "data")
+    none = command(tmp_path, "verify", published.folder / "data")
     assert none.returncode == 2
     assert "has no shards.jsonl" in none.stderr
 
 
 def test_the_command_saves_samples(published: Published, tmp_path: Path) -> None:
-    result = command("sample", published.folder, "-n", "2", "--save", tmp_path / "heard", "--language", "de")
+    result = command(tmp_path, "sample", published.folder, "-n", "2", "--save", tmp_path / "heard", "--language", "de")
     assert result.returncode == 0, result.stderr
     assert "SPEAKER" in result.stdout or "unknown speaker" in result.stdout
     known = published.metadata
@@ -362,34 +355,33 @@ def test_the_command_saves_samples(published: Published, tmp_path: Path) -> None
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    with running_dataset_hub(tmp_path / "hub") as found:
-        publish_to(HubTarget(REPO, endpoint=found.url, token=TOKEN), tmp_path / "store", episodes=True)
-        yield found
+def repo(hub: DatasetHub, tmp_path: Path) -> DatasetHub:
+    """The Hub with the dataset."""
+    publish_to(HubTarget(REPO, endpoint=hub.url, token=TOKEN), tmp_path / "store", episodes=True)
+    return hub
 
 
-def test_on_the_hub(hub: DatasetHub, tmp_path: Path) -> None:
-    where = {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home")}
-    good = command("verify", REPO, "--json", **where)
+def test_on_the_hub(repo: DatasetHub, tmp_path: Path) -> None:
+    where = {"HF_ENDPOINT": repo.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home")}
+    good = command(tmp_path, "verify", REPO, "--json", **where)
     assert good.returncode == 0, good.stdout + good.stderr
     assert json.loads(good.stdout)["samples"] == 52
-    began = len(hub.requests)
-    heard = command("sample", f"{REPO}@main", "-n", "2", "--json", **where)
+    began = len(repo.requests)
+    heard = command(tmp_path, "sample", f"{REPO}@main", "-n", "2", "--json", **where)
     assert heard.returncode == 0, heard.stderr
     assert len(heard.stdout.splitlines()) == 2
-    assert len(hub.requests) > began
-    entry = hub.repos[REPO].commits[str(hub.repos[REPO].resolve("main"))].tree[SHARD]
-    blob = hub.blobs.path(entry.sha256)
+    assert len(repo.requests) > began
+    entry = repo.repos[REPO].commits[str(repo.repos[REPO].resolve("main"))].tree[SHARD]
+    blob = repo.blobs.path(entry.sha256)
     blob.chmod(0o644)
     _flip(blob, 700)
-    bad = command("verify", REPO, "--json", **where)
+    bad = command(tmp_path, "verify", REPO, "--json", **where)
     assert bad.returncode == 1
     assert {t["path"] for t in json.loads(bad.stdout)["troubles"]} == {SHARD}
 
 
 def test_a_repository_that_is_not_there(hub: DatasetHub, tmp_path: Path) -> None:
-    result = command("verify", "tester/nothing", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
+    result = command(tmp_path, "verify", "tester/nothing", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
     assert result.returncode == 2
     assert result.stderr.count("\n") <= 3
     assert "tester/nothing" in result.stderr
@@ -413,9 +405,9 @@ def test_the_command_plays(published: Published, monkeypatch: pytest.MonkeyPatch
     assert sorted(played) == sorted((round(d * 16_000), 16_000) for d in published.metadata["duration"])
 
 
-def test_a_hub_that_stops_answering_is_no_damage(hub: DatasetHub, tmp_path: Path) -> None:
-    hub.fault("GET", SHARD, 403, times=100)
-    result = command("verify", REPO, HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN, HF_HOME=str(tmp_path))
+def test_a_hub_that_stops_answering_is_no_damage(repo: DatasetHub, tmp_path: Path) -> None:
+    repo.fault("GET", SHARD, 403, times=100)
+    result = command(tmp_path, "verify", REPO, HF_ENDPOINT=repo.url, HF_TOKEN=TOKEN, HF_HOME=str(tmp_path))
     assert result.returncode == 2, result.stdout + result.stderr
     assert "cannot be read from" in result.stderr
     assert "Traceback" not in result.stderr

@@ -5,6 +5,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from dagster_ray.kuberay import configs
 
 from podcast_assets.settings import Settings, environment_name
 from podcast_assets_tests.deploy.conftest import (
@@ -172,7 +173,6 @@ def ray_clusters() -> list[Manifest]:
 
 def test_kuberay_knows_every_field() -> None:
     """dagster-ray declares the fields of KubeRay's resources, and refuses what KubeRay refuses."""
-    configs = pytest.importorskip("dagster_ray.kuberay.configs", reason="needs the extra ray")
 
     def snake(name: str) -> str:
         return "".join(f"_{c.lower()}" if c.isupper() else c for c in name)

@@ -23,9 +23,9 @@ def cut(path: Path) -> None:
 
 
 def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
-    sample_run: SampleRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    short_run: SampleRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = copied(sample_run, tmp_path).store
+    store = copied(short_run, tmp_path).store
     tables = [local(store, table_key(asset, "sample")) for asset in ASSETS]
     beside = [local(store, key(stage, "sample")) for key in (provenance_key, failures_key) for stage in STAGES.values()]
     shards = sorted(local(store, "sealed/sample").rglob("*.tar"))
@@ -37,12 +37,12 @@ def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
         assert outcome.succeeded, outcome.error
     for path in tables:
         assert f"{path} is damaged" in caplog.text
-    assert made(store) == made(sample_run.store)
+    assert made(store) == made(short_run.store)
     assert_once(store)
 
 
-def test_a_table_that_only_others_read_is_named(sample_run: SampleRun, tmp_path: Path) -> None:
-    store = copied(sample_run, tmp_path).store
+def test_a_table_that_only_others_read_is_named(short_run: SampleRun, tmp_path: Path) -> None:
+    store = copied(short_run, tmp_path).store
     path = local(store, table_key("raw_audio", "sample"))
     cut(path)
     job = build_definitions(Settings(store=str(store.root), profile="demo")).resolve_implicit_global_asset_job_def()
@@ -62,9 +62,9 @@ def test_a_table_that_only_others_read_is_named(sample_run: SampleRun, tmp_path:
 
 
 def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_anew(
-    sample_run: SampleRun, tmp_path: Path
+    short_run: SampleRun, tmp_path: Path
 ) -> None:
-    store = copied(sample_run, tmp_path).store
+    store = copied(short_run, tmp_path).store
     for asset in ("diarized_segments", "transcripts", "quality_scores", "hf_shards"):
         store.remove(table_key(asset, "sample"))
     audio = store.read_table(table_key("raw_audio", "sample"), ASSETS["raw_audio"])
@@ -81,5 +81,5 @@ def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_
         assert not failures["permanent"][0]
         second = run_here(instance, settings, ["sample"], source="command")
         assert second.succeeded, second.error
-    assert made(store) == made(sample_run.store)
+    assert made(store) == made(short_run.store)
     assert_once(store)

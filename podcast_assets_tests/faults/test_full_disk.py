@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.errors import StoreTrouble
-from podcast_assets.schema import STAGES
+from podcast_assets.stage_names import STAGES
 from podcast_assets.store import Store, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, made
-from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started
+from podcast_assets_tests.faults.processes import ended, go_on, in_the_middle, started
+from podcast_assets_tests.faults.short import lay_out
 
 pytestmark = pytest.mark.faults
 
@@ -48,14 +49,16 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
-def test_a_disk_that_fills_up_in_the_middle_of_a_stage(small_disk: Place, sample_run: SampleRun) -> None:
+def test_a_disk_that_fills_up_in_the_middle_of_a_stage(small_disk: Place, short_run: SampleRun) -> None:
     place, store = small_disk, small_disk.folder / "store"
+    lay_out(short_run, place)
     for asset in ("raw_audio", "transcripts", "hf_shards"):
         log = place.folder / f"{asset}.log"
         process = started(place, "demo", log=log)
         in_the_middle(place, STAGES[asset], asset, process=process)
         ballast = fill(store)
-        assert process.wait(PATIENCE) == 1
+        go_on(process)
+        assert ended(process) == 1
         last = log.read_text().strip().splitlines()[-1]
         print(last)
         assert f"failed: {asset}: the store {store} is full (" in last
@@ -65,7 +68,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_stage(small_disk: Place, sample
         ballast.unlink()
     end = place.command("demo", "--json")
     assert end.returncode == 0, end.stderr
-    assert made(place.store) == made(sample_run.store)
+    assert made(place.store) == made(short_run.store)
     assert_once(place.store)
 
 

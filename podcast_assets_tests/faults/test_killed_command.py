@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from podcast_assets.schema import STAGES
+from podcast_assets.stage_names import STAGES
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, checkpoints, made, shards_told
 from podcast_assets_tests.faults.processes import in_the_middle, started
@@ -12,24 +12,24 @@ from podcast_assets_tests.faults.processes import in_the_middle, started
 pytestmark = pytest.mark.faults
 
 
-def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(place: Place, sample_run: SampleRun) -> None:
+def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(short_place: Place, short_run: SampleRun) -> None:
     kept: dict[str, int] = {}
     for asset, stage in STAGES.items():
-        process = started(place, "demo", log=place.folder / f"{stage}.log")
-        in_the_middle(place, stage, asset, process=process)
+        process = started(short_place, "demo", log=short_place.folder / f"{stage}.log")
+        in_the_middle(short_place, stage, asset, process=process)
         process.kill()
-        process.wait()
-        kept[stage] = len(checkpoints(place.store, stage))
+        process.join()
+        kept[stage] = len(checkpoints(short_place.store, stage))
         if stage == "diarize":
             # bit rot: half of a finished result is gone
-            rotten = checkpoints(place.store, stage)[0]
+            rotten = checkpoints(short_place.store, stage)[0]
             rotten.write_bytes(rotten.read_bytes()[: rotten.stat().st_size // 2])
     after = dict(zip(STAGES.values(), [*list(STAGES.values())[1:], "last"], strict=True))
-    last = place.command("demo", "--json")
+    last = short_place.command("demo", "--json")
     assert last.returncode == 0, last.stderr
-    (place.folder / "last.log").write_text(last.stderr)
+    (short_place.folder / "last.log").write_text(last.stderr)
     for stage, following in after.items():
-        log = (place.folder / f"{following}.log").read_text()
+        log = (short_place.folder / f"{following}.log").read_text()
         assert "had died; this one takes up what it left" in log
         episodes = 5 if stage == "ingest" else 4
         taken = re.search(rf"sample: {stage} takes (\d+) of {episodes} episodes from before", log)
@@ -37,6 +37,6 @@ def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(place: Place, sa
         assert (int(taken[1]) if taken else 0) == whole, log
         assert ("is damaged" in log) == (stage == "diarize"), log
     print(f"checkpoints at the kill, taken by the next start: {kept}")
-    assert shards_told(last.stdout) == [s["sha256"] for s in sample_run.report["shards"]]
-    assert made(place.store) == made(sample_run.store)
-    assert_once(place.store)
+    assert shards_told(last.stdout) == [s["sha256"] for s in short_run.report["shards"]]
+    assert made(short_place.store) == made(short_run.store)
+    assert_once(short_place.store)

@@ -13,13 +13,13 @@ import psutil
 import pytest
 import yaml
 
-from podcast_assets.demo import write_sample_archive
 from podcast_assets.instance import project_file
 from podcast_assets.run_process import process_of
-from podcast_assets.schema import STAGES
+from podcast_assets.stage_names import STAGES
 from podcast_assets_tests.conftest import CHECKOUT, Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, made
-from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started, wait_for
+from podcast_assets_tests.faults.processes import PATIENCE, ended, in_the_middle, started, wait_for
+from podcast_assets_tests.faults.short import lay_out
 from podcast_assets_tests.waiting import free_port
 
 pytestmark = pytest.mark.faults
@@ -30,8 +30,8 @@ WORKSPACE = str(CHECKOUT / "workspace.yaml")
 class Machine:
     """`podcast-assets dev` and all that it starts: a process group of its own, which can lose its power."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, place: Place, sample: SampleRun) -> None:
+        self.place, self.sample = place, sample
         self.environment = dict(place.environment(PODCAST_PROFILE="demo", PODCAST_SETTLE_SECONDS="100000"))
         self.process: subprocess.Popen[bytes] | None = None
         self.groups: list[int] = []
@@ -85,9 +85,9 @@ class Machine:
         assert result.returncode == 0, result.stderr
 
     def launch(self, batch: str) -> None:
-        with self.place.store.writing(f"incoming/{batch}.tar") as f:
-            write_sample_archive(f)
-        self.run("podcast_assets.cli", "add", batch)
+        lay_out(self.sample, self.place, batch)
+        added = self.place.command("add", batch)
+        assert added.returncode == 0, added.stderr
         tags = f'{{"dagster/partition": "{batch}"}}'
         self.run("dagster", "job", "launch", "-w", WORKSPACE, "-j", "podcast_dataset", "--tags", tags)
 
@@ -124,10 +124,10 @@ class Machine:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(tmp_path_factory: pytest.TempPathFactory, short_run: SampleRun) -> Iterator[Machine]:
     if sys.platform != "linux":
         pytest.skip("looks for processes in /proc")
-    found = Machine(Place(tmp_path_factory.mktemp("machine")))
+    found = Machine(Place(tmp_path_factory.mktemp("machine")), short_run)
     found.run("podcast_assets.cli", "init")
     found.on()
     try:
@@ -139,7 +139,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 FAILED_THEN_DONE = [dg.DagsterRunStatus.SUCCESS, *[dg.DagsterRunStatus.FAILURE] * len(STAGES)]
 
 
-def test_the_run_is_killed_in_every_stage_and_run_retries_resume_it(machine: Machine, sample_run: SampleRun) -> None:
+def test_the_run_is_killed_in_every_stage_and_run_retries_resume_it(machine: Machine, short_run: SampleRun) -> None:
     for number, (asset, stage) in enumerate(STAGES.items()):
         with machine.waiting("sample"):
             if number == 0:
@@ -148,11 +148,11 @@ def test_the_run_is_killed_in_every_stage_and_run_retries_resume_it(machine: Mac
         in_the_middle(machine.place, stage, asset)
         os.kill(process, signal.SIGKILL)
     assert machine.ended("sample") == FAILED_THEN_DONE
-    assert made(machine.place.store) == made(sample_run.store)
+    assert made(machine.place.store) == made(short_run.store)
     assert_once(machine.place.store)
 
 
-def test_everything_is_killed_in_every_stage_and_a_restart_resumes_it(machine: Machine, sample_run: SampleRun) -> None:
+def test_everything_is_killed_in_every_stage_and_a_restart_resumes_it(machine: Machine, short_run: SampleRun) -> None:
     """Daemon, webserver, code server and run at once, as when the machine loses its power."""
     for number, (asset, stage) in enumerate(STAGES.items()):
         with machine.waiting("power"):
@@ -166,11 +166,11 @@ def test_everything_is_killed_in_every_stage_and_a_restart_resumes_it(machine: M
         wait_for("the end of the run's process", lambda pid=process: not psutil.pid_exists(pid))
     machine.on()
     assert machine.ended("power") == FAILED_THEN_DONE
-    assert made(machine.place.store, "power") == made(sample_run.store)
+    assert made(machine.place.store, "power") == made(short_run.store)
     assert_once(machine.place.store, "power")
 
 
-def test_the_daemon_alone_is_killed_and_the_run_goes_on(machine: Machine, sample_run: SampleRun) -> None:
+def test_the_daemon_alone_is_killed_and_the_run_goes_on(machine: Machine, short_run: SampleRun) -> None:
     machine.launch("alone")
     process = machine.process_of_run("alone", after=0)
     in_the_middle(machine.place, "diarize", "diarized_segments", batch="alone")
@@ -180,16 +180,16 @@ def test_the_daemon_alone_is_killed_and_the_run_goes_on(machine: Machine, sample
     assert psutil.pid_exists(process)
     machine.on()
     assert machine.ended("alone") == [dg.DagsterRunStatus.SUCCESS]
-    assert made(machine.place.store, "alone") == made(sample_run.store)
+    assert made(machine.place.store, "alone") == made(short_run.store)
     assert_once(machine.place.store, "alone")
 
 
-def test_one_run_in_the_queue_and_one_by_command(machine: Machine, sample_run: SampleRun) -> None:
+def test_one_run_in_the_queue_and_one_by_command(machine: Machine, short_run: SampleRun) -> None:
     machine.launch("both")
     log = machine.place.folder / "command.log"
     command = started(machine.place, "backfill", "--here", "both", "--profile", "demo", log=log)
-    assert command.wait(PATIENCE) == 0, log.read_text()
+    assert ended(command) == 0, log.read_text()
     wait_for("both", lambda: all(run.is_finished for run in machine.runs("both")))
     assert [run.status for run in machine.runs("both")] == [dg.DagsterRunStatus.SUCCESS] * 2
-    assert made(machine.place.store, "both") == made(sample_run.store)
+    assert made(machine.place.store, "both") == made(short_run.store)
     assert_once(machine.place.store, "both")

@@ -13,33 +13,15 @@ from podcast_assets.speech import whisper
 from podcast_assets.store import table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, checkpoints, copied, made
-from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started
+from podcast_assets_tests.faults.processes import ended, go_on, in_the_middle, started
 
 pytestmark = pytest.mark.faults
 
 
-def test_the_machine_has_no_memory_left(place: Place, sample_run: SampleRun) -> None:
-    """From the first transcript on the process gets no more: it ends, however it does, with what is done kept."""
-    log = place.folder / "starved.log"
-    process = started(place, "demo", log=log)
-    in_the_middle(place, "transcribe", "transcripts", process=process)
-    limit = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
-    code = process.wait(PATIENCE)
-    told = log.read_text()
-    kept = len(checkpoints(place.store, "transcribe"))
-    print(f"ended with {code}; {kept} checkpoints of transcribe kept; last line: {told.strip().splitlines()[-1]}")
-    assert code != 0
-    again = place.command("demo", "--json")
-    assert again.returncode == 0, again.stderr
-    assert made(place.store) == made(sample_run.store)
-    assert_once(place.store)
-
-
 @pytest.fixture
-def untranscribed(sample_run: SampleRun, tmp_path: Path) -> Place:
+def untranscribed(short_run: SampleRun, tmp_path: Path) -> Place:
     """The sample batch up to its segments."""
-    place = copied(sample_run, tmp_path)
+    place = copied(short_run, tmp_path)
     for asset in ("transcripts", "quality_scores", "hf_shards"):
         place.store.remove(table_key(asset, "sample"))
     return place
@@ -51,8 +33,28 @@ def run(place: Place) -> Outcome:
         return run_here(instance, settings, ["sample"], source="command")
 
 
+def test_the_machine_has_no_memory_left(untranscribed: Place, short_run: SampleRun) -> None:
+    """From the first transcript on the process gets no more: it ends, however it does, with what is done kept."""
+    log = untranscribed.folder / "starved.log"
+    process = started(untranscribed, "demo", log=log)
+    in_the_middle(untranscribed, "transcribe", "transcripts", process=process)
+    assert process.pid is not None
+    limit = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
+    go_on(process)
+    code = ended(process)
+    told = log.read_text()
+    kept = len(checkpoints(untranscribed.store, "transcribe"))
+    print(f"ended with {code}; {kept} checkpoints of transcribe kept; last line: {told.strip().splitlines()[-1]}")
+    assert code not in (0, None)
+    again = untranscribed.command("demo", "--json")
+    assert again.returncode == 0, again.stderr
+    assert made(untranscribed.store) == made(short_run.store)
+    assert_once(untranscribed.store)
+
+
 def test_a_gpu_without_memory_for_the_batch_gets_smaller_ones(
-    untranscribed: Place, sample_run: SampleRun, monkeypatch: pytest.MonkeyPatch
+    untranscribed: Place, short_run: SampleRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CTranslate2's own words, raised by a double of its call while more than one window is computed at once."""
     real, refused = whisper.decode, []
@@ -67,11 +69,11 @@ def test_a_gpu_without_memory_for_the_batch_gets_smaller_ones(
     outcome = run(untranscribed)
     assert outcome.succeeded, outcome.error
     assert refused
-    assert made(untranscribed.store) == made(sample_run.store)
+    assert made(untranscribed.store) == made(short_run.store)
 
 
 def test_a_gpu_without_memory_for_a_single_window_is_told_and_nothing_is_committed(
-    untranscribed: Place, sample_run: SampleRun, monkeypatch: pytest.MonkeyPatch
+    untranscribed: Place, short_run: SampleRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*arguments: Any) -> Any:
         raise RuntimeError("CUDA failed with error out of memory")
@@ -87,5 +89,5 @@ def test_a_gpu_without_memory_for_a_single_window_is_told_and_nothing_is_committ
     assert not untranscribed.store.exists(table_key("transcripts", "sample"))
     again = run(untranscribed)
     assert again.succeeded, again.error
-    assert made(untranscribed.store) == made(sample_run.store)
+    assert made(untranscribed.store) == made(short_run.store)
     assert_once(untranscribed.store)

@@ -17,6 +17,7 @@ from podcast_assets.audio.decode_process import DecoderLost, DecoderStuck, make_
 from podcast_assets.audio.errors import CorruptAudio, EmptyAudio, NotAudio
 from podcast_assets.audio.ingest import make_working
 from podcast_assets.stages.ingest import Ingest, ingest_episode
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.store import Store
 
@@ -125,7 +126,8 @@ def test_a_crash_is_the_failure_of_one_episode(tmp_path: Path, long: Path) -> No
             child.send_signal(signal.SIGSEGV)
 
     thread = to_decoders(crash)
-    run = run_stage(Ingest(store), "batch", todo, store)
+    stage = Ingest(store)
+    run = run_stage(stage, "batch", todo, store, Local(stage, 2))
     thread.join()
     assert len(run.done) == len(todo) - 1
     (failure,) = run.failures.iter_rows(named=True)

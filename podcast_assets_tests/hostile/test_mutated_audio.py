@@ -15,6 +15,7 @@ from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import recordings
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.stages.ingest import Ingest, ingest_episode
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.store import Store
 from podcast_assets_tests.hostile.mutations import mutated
@@ -77,7 +78,8 @@ def test_250_mutated_recordings_are_done_or_named(tmp_path: Path, seed: int) -> 
         for r in found
         if r.duplicate_of is None
     ]
-    run = run_stage(Ingest(store, longest=3_600), "fuzz", todo, store)
+    stage = Ingest(store, longest=3_600)
+    run = run_stage(stage, "fuzz", todo, store, Local(stage, 2))
     done, failed = set(run.provenance["source"]), set(run.failures["source"])
     assert done | failed == {e.source for e in todo}
     assert not done & failed

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from podcast_assets.engines import EngineUnavailable, make_engine
+from podcast_assets.engines import make_engine
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.quality.dnsmos import GPU_LOAD, Dnsmos, Load, model_paths
 from podcast_assets.quality.p808 import log_mels, mel_filters
 from podcast_assets.quality.p835 import P835

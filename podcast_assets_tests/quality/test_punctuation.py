@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.engines import EngineUnavailable, make_engine
+from podcast_assets.engines import make_engine
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.quality.punctuation import Marked, has_punctuation, plain, same_words, written
 from podcast_assets.quality.punctuators.pcs import PcsPunctuator
 from podcast_assets_tests.fixtures import punctuation_folder

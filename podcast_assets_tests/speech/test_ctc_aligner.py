@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from podcast_assets import models
-from podcast_assets.engines import EngineUnavailable, make_engine
-from podcast_assets.models import HubModel
+from podcast_assets.engines import make_engine
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech.aligners.ctc import MMS, OMNILINGUAL, PUBLISHED, Ctc, normalize, read_alphabet
 from podcast_assets.speech.alignment import align_transcripts, split_words, unplaced
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Transcript, Turn

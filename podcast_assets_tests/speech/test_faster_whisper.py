@@ -12,8 +12,8 @@ import pytest
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.availability import at_hand
-from podcast_assets.engines import EngineUnavailable, make_engine
-from podcast_assets.errors import BadInput
+from podcast_assets.engines import make_engine
+from podcast_assets.errors import BadInput, EngineUnavailable
 from podcast_assets.speech import whisper, whisper_decoding
 from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
 from podcast_assets.speech.types import LANGUAGE_DIFFERS, SAMPLE_RATE, Heard, Samples, Speech, Transcript, Turn

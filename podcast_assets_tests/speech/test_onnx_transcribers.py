@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from podcast_assets import models
-from podcast_assets.engines import EngineUnavailable, make_engine
-from podcast_assets.errors import BadInput
-from podcast_assets.models import HubModel
+from podcast_assets.engines import make_engine
+from podcast_assets.errors import BadInput, EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech.onnx_models import OnnxTranscriber, doublings
 from podcast_assets.speech.types import SAMPLE_RATE, Heard, Samples, Speech, Transcript, Turn
 

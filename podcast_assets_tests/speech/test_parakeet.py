@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from podcast_assets.engines import EngineUnavailable, make_engine
+from podcast_assets.engines import make_engine
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.speech.transcribers.parakeet import LANGUAGES, Parakeet
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Turn
 

@@ -26,8 +26,9 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 
 from podcast_assets import models
 from podcast_assets.demo import BATCH, REFERENCES
-from podcast_assets.engines import EngineUnavailable, make_engine
-from podcast_assets.models import HubModel
+from podcast_assets.engines import make_engine
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech import pyannote_embeddings, pyannote_pipeline
 from podcast_assets.speech.diarizers import pyannote as engine_module
 from podcast_assets.speech.diarizers.pyannote import Pyannote

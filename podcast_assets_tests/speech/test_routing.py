@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from podcast_assets.engines import Engine, EngineUnavailable
-from podcast_assets.errors import BadInput
+from podcast_assets.engines import Engine
+from podcast_assets.errors import BadInput, EngineUnavailable
 from podcast_assets.routes import parse_routes
 from podcast_assets.speech.routing import FALLBACK, Route, Routed
 from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript, Turn, Word, one_by_one
@@ -30,13 +30,16 @@ class Voice(Engine):
     half: tuple[str, ...] = ()
     """Episodes of which it can do every turn but the first."""
     identifies: str | None = None
-    unavailable: bool = False
+    refuses: tuple[str, ...] = ()
+    """Episodes whose language it does not know."""
+    unavailable: str = ""
+    """Why it cannot be loaded."""
     broken: bool = False
 
     def load(self, device: str | None = None) -> Any:
-        if self.unavailable:
-            raise EngineUnavailable(f"{self.says} is not installed")
         LOADED.append(self.says)
+        if self.unavailable:
+            raise EngineUnavailable(self.unavailable)
         return IdentifyingWorker(self) if self.identifies else Worker(self)
 
     def devices(self) -> list[str]:
@@ -53,6 +56,8 @@ class Worker:
     def one(self, speech: Speech) -> Sequence[Transcript]:
         if self.engine.broken:
             raise RuntimeError("CUDA error: unspecified launch failure")
+        if speech.episode in self.engine.refuses:
+            raise BadInput(f"{self.engine.says} does not know the language")
         if speech.episode in self.engine.fails:
             raise RuntimeError(f"{self.engine.says} fell over")
         made = [
@@ -146,13 +151,86 @@ def test_an_episode_that_no_engine_can_do_fails_with_what_the_first_one_said() -
     assert "second fell over" in error.__notes__[0]
 
 
-def test_a_fallback_that_is_not_installed_is_told_but_a_first_engine_stops_the_run() -> None:
-    missing = Voice(says="missing", unavailable=True)
-    heard = hear(routed(any=(Voice(says="first", fails=("a",)), missing)), speech("a"), speech("b"))
-    assert isinstance(heard["a"].transcripts, RuntimeError)
+MISSING = Voice(says="missing", unavailable="missing is not installed")
+
+
+def test_a_fallback_that_cannot_be_loaded_is_told() -> None:
+    heard = hear(routed(any=(Voice(says="first", fails=("a",)), MISSING)), speech("a"), speech("b"))
+    error = heard["a"].transcripts
+    assert str(error) == "first fell over"
+    assert "missing is not installed" in getattr(error, "__notes__", [""])[0]
     assert texts(heard["b"]) == ["first", "first"]
+
+
+def test_where_an_engine_cannot_be_loaded_the_next_does_all_of_it_and_says_so() -> None:
+    heard = hear(
+        routed(any=(MISSING, Voice(says="second", half=("b",)), Voice(says="third"))), speech("a"), speech("b")
+    )
+    assert texts(heard["a"]) == ["second", "second"]
+    assert texts(heard["b"]) == ["third", "second"]
+    assert heard["a"].fallback == "voice: missing is not installed; voice did 2 of 2 segments"
+    for one in heard.values():
+        assert not isinstance(one.transcripts, Exception)
+        assert all(FALLBACK in t.flags and t.engine == "voice" for t in one.transcripts)
+    assert LOADED.count("missing") == 1, "it is not tried again for each episode"
+
+
+def test_where_no_engine_of_a_chain_can_be_loaded_no_episode_is_taken() -> None:
+    taken: list[str] = []
+
+    def work() -> Iterator[Speech]:
+        taken.append("a")
+        yield speech("a")
+
+    other = Voice(says="other", unavailable="its model is damaged")
+    with pytest.raises(EngineUnavailable, match="voice: missing is not installed; voice: its model is damaged"):
+        list(routed(any=(MISSING, other)).load().transcribe(work()))
+    assert taken == []
+
+
+def test_where_one_language_s_engines_cannot_be_loaded_the_others_are_done() -> None:
+    table = routed(zh=MISSING, any=Voice(says="any"))
+    heard = hear(table, speech("a", "zh"), speech("b", "de"), speech("c", "zh"))
+    assert texts(heard["b"]) == ["any", "any"]
+    for name in "ac":
+        error = heard[name].transcripts
+        assert isinstance(error, EngineUnavailable)
+        assert "missing is not installed" in str(error)
+
+
+def test_where_no_engine_of_any_language_can_be_loaded_the_run_stops() -> None:
     with pytest.raises(EngineUnavailable, match="missing is not installed"):
-        hear(routed(any=(missing, Voice(says="second"))), speech("a"))
+        hear(routed(zh=MISSING, any=MISSING), speech("a", "zh"), speech("b", "de"))
+
+
+def test_an_unknown_language_that_nobody_can_identify_is_not_guessed() -> None:
+    table = routed(zh=Voice(says="chinese"), any=(MISSING, Voice(says="second")))
+    heard = hear(table, speech("a", None), speech("b", "zh"))
+    assert isinstance(heard["a"].transcripts, EngineUnavailable)
+    assert texts(heard["b"]) == ["chinese", "chinese"]
+
+
+def test_what_only_a_fallback_refuses_is_not_the_data_s_fault() -> None:
+    """The engine that cannot be loaded may know the language."""
+    heard = hear(routed(any=(MISSING, Voice(says="second", refuses=("a",)))), speech("a"), speech("b"))
+    error = heard["a"].transcripts
+    assert isinstance(error, EngineUnavailable)
+    assert "voice: missing is not installed; voice: BadInput: second does not know the language" in str(error)
+    assert texts(heard["b"]) == ["second", "second"]
+
+
+@pytest.mark.parametrize("why", ["CUDA driver version is insufficient", "failed to allocate memory"])
+def test_a_gpu_that_cannot_be_used_is_not_answered_with_a_worse_engine(why: str) -> None:
+    with pytest.raises(EngineUnavailable, match=why):
+        hear(routed(any=(Voice(says="gpu", unavailable=why), Voice(says="second"))), speech("a"))
+    assert LOADED == ["gpu"]
+
+
+def test_an_aligner_that_cannot_be_loaded_stops_the_run_before_anything_is_transcribed() -> None:
+    table = Routed(routes=routed(any=Voice(says="any")).routes, aligner=MISSING)
+    with pytest.raises(EngineUnavailable, match="missing is not installed"):
+        hear(table, speech("a"))
+    assert LOADED == ["missing"]
 
 
 def test_a_broken_device_is_not_answered_with_a_worse_engine() -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from podcast_assets import models
 from podcast_assets.availability import at_hand
-from podcast_assets.engines import EngineUnavailable, make_engine
-from podcast_assets.errors import out_of_memory
+from podcast_assets.engines import make_engine
+from podcast_assets.errors import EngineUnavailable, out_of_memory
 from podcast_assets.speech import nemo_process, nemo_worker
 from podcast_assets.speech.diarizers.sortformer import Sortformer
 from podcast_assets.speech.nemo_process import NemoError

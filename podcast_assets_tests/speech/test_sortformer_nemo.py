@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from podcast_assets.engines import EngineUnavailable
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.speech import nemo_process
 from podcast_assets.speech.diarizers.sortformer import PRESETS, Preset, Sortformer
 from podcast_assets.speech.nemo_process import NemoError

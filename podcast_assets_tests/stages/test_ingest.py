@@ -7,6 +7,7 @@ import pytest
 
 from podcast_assets.audio.encode import encode
 from podcast_assets.stages.ingest import Ingest, ingest_episode
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.store import Store
@@ -34,7 +35,7 @@ def ingested(store: Store, stage: Ingest, *, opus: int | None = None) -> StageRu
         with store.path(f"in/{name}").open("rb") as f:
             stored = store.put_original(f, Path(name).suffix)
         todo.append(ingest_episode(name.replace(".", "-"), name, stored.sha256, stored.key, opus=opus))
-    return run_stage(stage, "batch", todo, store)
+    return run_stage(stage, "batch", todo, store, Local(stage, 2))
 
 
 def test_contents_count_and_not_names(store: Store) -> None:

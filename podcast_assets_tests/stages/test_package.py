@@ -92,7 +92,7 @@ def test_segments_are_the_samples_of_the_original_in_the_form_that_is_asked_for(
     store: Store, stereo: np.ndarray, form: AudioForm
 ) -> None:
     stage, given = Package(store, "b", form), episode(store, stereo, "flac", form)
-    rows = stage.prepare(given)
+    rows = stage.process(None, given, None)
     (key,) = stage.outputs(given)
     data = store.read(key)
     assert sum(rows["json_size"]) + sum(rows["audio_size"]) == len(data)
@@ -110,14 +110,14 @@ def test_segments_are_the_samples_of_the_original_in_the_form_that_is_asked_for(
             wanted = stereo[round(start * RATE) : round(end * RATE)].mean(axis=1) * gain
             np.testing.assert_allclose(decode(audio, rate=RATE), np.clip(wanted, -1, 1), atol=2e-4)
     assert gain == 1 or gain > 1.5
-    assert stage.prepare(given).equals(rows)
+    assert stage.process(None, given, None).equals(rows)
     assert store.read(key) == data, "the same again gives the same bytes"
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda f: "-".join(map(str, f.parts().values())))
 def test_a_whole_episode_lasts_as_long_as_the_original(store: Store, stereo: np.ndarray, form: AudioForm) -> None:
     stage, given = PackageEpisodes(store, "b", form), episode(store, stereo, "flac", form)
-    row = stage.prepare(given).row(0, named=True)
+    row = stage.process(None, given, None).row(0, named=True)
     audio = store.read(stage.outputs(given)[0])
     assert (row["audio_size"], row["audio_sha256"]) == (len(audio), hashlib.sha256(audio).hexdigest())
     assert len(decode(audio, rate=row["sample_rate"])) == pytest.approx(SECONDS * row["sample_rate"], abs=2)
@@ -127,7 +127,7 @@ def test_a_whole_episode_lasts_as_long_as_the_original(store: Store, stereo: np.
 def test_a_recording_that_has_the_form_is_taken_byte_for_byte(store: Store, stereo: np.ndarray) -> None:
     form = AudioForm("mp3", 48_000, "source")
     stage, given = PackageEpisodes(store, "b", form), episode(store, stereo, "mp3", form)
-    row = stage.prepare(given).row(0, named=True)
+    row = stage.process(None, given, None).row(0, named=True)
     assert store.read(stage.outputs(given)[0]) == store.read("audio/original/x")
     assert (row["sample_rate"], row["channels"]) == (RATE, 2)
 
@@ -138,5 +138,5 @@ def test_a_recording_that_has_not_is_encoded(store: Store, stereo: np.ndarray, w
     stage, given = PackageEpisodes(store, "b", form), episode(store, stereo, "mp3", form)
     if why == "it holds a film":
         given = replace(given, inputs={**given.inputs, "nothing_else": False})
-    stage.prepare(given)
+    stage.process(None, given, None)
     assert store.read(stage.outputs(given)[0]) != store.read("audio/original/x")

@@ -7,9 +7,11 @@ from typing import ClassVar
 import polars as pl
 import pytest
 
-from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.engines import Engine
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.quality.punctuators.pcs import Pcs
 from podcast_assets.schema import PUNCTUATED_TEXTS, schema
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.punctuate import TEXT_COLUMNS, Punctuate
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
@@ -41,7 +43,8 @@ def episode(name: str, **texts: tuple[str, str | None]) -> Episode:
 
 def commit(store: Store, *episodes: Episode) -> tuple[int, pl.DataFrame]:
     """Episodes that were done, and the table."""
-    run = run_stage(Punctuate(Scripted()), "one", list(episodes), store)
+    stage = Punctuate(Scripted())
+    run = run_stage(stage, "one", list(episodes), store, Local(stage, 2))
     table = run.table()
     run.commit(store, table)
     return run.ran, table
@@ -64,4 +67,4 @@ def test_only_changed_texts_are_asked_for_and_words_are_never_changed(tmp_path: 
 def test_a_model_that_is_not_there_is_told_before_anything_is_done(tmp_path: Path) -> None:
     stage = Punctuate(Pcs(model=str(tmp_path / "none"), device="cpu"))
     with pytest.raises(EngineUnavailable, match=r"is no whole model for pcs: it has no config.yaml and no model.onnx"):
-        run_stage(stage, "one", [episode("a", s1=("hello there", "en"))], Store.at(tmp_path))
+        run_stage(stage, "one", [episode("a", s1=("hello there", "en"))], Store.at(tmp_path), Local(stage, 2))

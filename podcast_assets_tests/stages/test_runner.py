@@ -1,8 +1,10 @@
 """The promises of the stage runner: resume, one failure row per failed episode, nothing done twice."""
 
 import errno
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,14 +12,15 @@ import polars as pl
 import pytest
 
 from podcast_assets.engines import Engine
-from podcast_assets.errors import BadInput
+from podcast_assets.errors import BadInput, EngineUnavailable
 from podcast_assets.schema import SEGMENTS, Columns
 from podcast_assets.stages.device import BrokenDevice
-from podcast_assets.stages.local import local_compute
+from podcast_assets.stages.local import Local, local_compute
 from podcast_assets.stages.progress import Progress
 from podcast_assets.stages.results import Committed, StageRun
 from podcast_assets.stages.runner import NothingDone, run_stage
-from podcast_assets.stages.stage import Episode, OneByOne
+from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
+from podcast_assets.stages.stream import NoProgress
 from podcast_assets.store import Store, checkpoints_key, failures_key, provenance_key, table_key
 
 
@@ -79,7 +82,7 @@ def episodes(*names: str, sha: str = "x") -> list[Episode]:
 
 
 def run(store: Store, stage: Cut, todo: Sequence[Episode], **options: Any) -> StageRun:
-    return run_stage(stage, "b1", todo, store, **options)  # type: ignore[arg-type]
+    return run_stage(stage, "b1", todo, store, Local(stage, 2), **options)  # type: ignore[arg-type]
 
 
 def commit(result: StageRun, store: Store) -> None:
@@ -283,3 +286,115 @@ def test_a_trouble_in_the_prefetch_thread_belongs_to_its_episode(store: Store) -
 
     result = run(store, Unreadable(), episodes("a", "b"))
     assert (list(result.done), result.failures["message"].to_list()) == (["b"], ["is not audio"])
+
+
+@dataclass
+class Breaking(Cut):
+    """Ends each pass of `process_all` after so many episodes, as `ends` says; None where it goes on."""
+
+    ends: Callable[[], None] = lambda: None
+    after: int = 0
+    passes: int = 0
+
+    def process_all(self, worker: str, work: Iterable[Ready]) -> Iterator[Done]:
+        self.passes += 1
+        if self.passes > 20:
+            pytest.fail("it comes to no end")
+        for _ in range(self.after):
+            yield from super().process_all(worker, islice(work, 1))
+        self.ends()
+
+
+def raises(error: Exception) -> Callable[[], None]:
+    def end() -> None:
+        raise error
+
+    return end
+
+
+def test_an_engine_that_does_not_load_when_it_is_needed_ends_the_stage(store: Store) -> None:
+    stage = Breaking(ends=raises(EngineUnavailable("the model is damaged")))
+    with pytest.raises(EngineUnavailable, match=r"^b1: cut: the model is damaged\. No attempt is spent: .*doctor"):
+        run(store, stage, episodes("a", "b"))
+    assert stage.passes == 1
+    assert not store.exists(failures_key("diarize", "b1"))
+
+
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [(raises(OSError("no such file")), "raised OSError: no such file"), (lambda: None, "ended")],
+    ids=["raises", "returns"],
+)
+def test_a_stage_that_takes_no_episode_ends(store: Store, ends: Callable[[], None], why: str) -> None:
+    stage = Breaking(ends=ends)
+    with pytest.raises(NoProgress, match=f"^b1: cut {why} before it took an episode"):
+        run(store, stage, episodes("a", "b"))
+    assert stage.passes == 1
+    assert not store.exists(failures_key("diarize", "b1"))
+
+
+@pytest.mark.parametrize("ends", [raises(OSError("away")), lambda: None], ids=["raises", "returns"])
+def test_a_stage_that_ends_early_goes_on_with_the_episodes_that_are_left(
+    store: Store, ends: Callable[[], None]
+) -> None:
+    stage = Breaking(ends=ends, after=2)
+    result = run(store, stage, episodes("a", "b", "c", "d", "e"))
+    assert (list(result.done), stage.processed, stage.passes) == (list("abcde"), list("abcde"), 3)
+
+
+def test_an_episode_that_waits_for_its_engine_spends_no_attempt(store: Store) -> None:
+    missing: dict[str, Exception] = {"b": EngineUnavailable("the model of zh is damaged")}
+    first = run(store, Cut(errors=missing), episodes("a", "b"))
+    commit(first, store)
+    again = run(store, Cut(errors=missing), episodes("a", "b"))
+    for result in (first, again):
+        row = result.failures.row(0, named=True)
+        assert (row["episode_id"], row["permanent"], row["attempts"]) == ("b", False, 0)
+        assert row["message"] == "the model of zh is damaged"
+
+
+def test_where_every_episode_waits_for_its_engine_nothing_is_committed(store: Store) -> None:
+    missing: Exception = EngineUnavailable("the model is damaged")
+    stage = Cut(errors=dict.fromkeys("ab", missing))
+    with pytest.raises(EngineUnavailable, match="b1: cut: the model is damaged"):
+        run(store, stage, episodes("a", "b"))
+    assert stage.processed == ["a", "b"], "nothing comes of a second try in the same run"
+
+
+@dataclass
+class OnCores(Cut):
+    """CPU work."""
+
+    cpu_bound: ClassVar[bool] = True  # type: ignore[misc]
+
+
+def test_a_crash_in_cpu_work_keeps_what_was_done(store: Store) -> None:
+    stage, again = OnCores(errors={"c": KeyboardInterrupt()}), OnCores()  # type: ignore[dict-item]
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(stage, "b1", episodes(*"abcd"), store, Local(stage, 2, cores=1))  # type: ignore[arg-type]
+    result = run(store, again, episodes(*"abcd"))
+    assert sorted(again.processed) == ["c", "d"]
+    assert list(result.done) == list("abcd")
+
+
+@dataclass
+class Together(OnCores):
+    """An episode waits until as many as there are cores have begun."""
+
+    together: threading.Barrier = field(default_factory=lambda: threading.Barrier(3))
+
+    def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
+        self.together.wait(timeout=60)
+        return super().process(worker, episode, prepared)
+
+
+@pytest.mark.parametrize("prefetch", [1, 7])
+def test_cpu_work_is_done_on_all_cores_whatever_is_prefetched(store: Store, prefetch: int) -> None:
+    stage = Together(errors={"b": BadInput("is not audio")})
+    todo = episodes(*"abcdef")
+    result = run_stage(stage, "b1", todo, store, Local(stage, prefetch, cores=3))  # type: ignore[arg-type]
+    assert list(result.done) == list("acdef")
+    assert result.failures["message"].to_list() == ["is not audio"]
+    one = Cut(errors={"b": BadInput("is not audio")})
+    assert run_stage(one, "b2", todo, store, Local(one, 1)).table().equals(result.table())  # type: ignore[arg-type]
+    assert stage.loads == 1

@@ -11,6 +11,7 @@ import soxr
 
 from podcast_assets.audio.ingest import make_working
 from podcast_assets.engines import Engine
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.stage import Episode
@@ -46,7 +47,8 @@ def arrived(store: Store, name: str, samples: np.ndarray, rate: int, spans: list
 
 
 def scores(store: Store, *episodes: Episode) -> dict[str, list[dict[str, Any]]]:
-    result = run_stage(Score(store, Loud()), "b", list(episodes), store)
+    stage = Score(store, Loud())
+    result = run_stage(stage, "b", list(episodes), store, Local(stage, 2))
     assert result.failures.is_empty(), result.failures["traceback"].to_list()
     table = result.table()
     return {e.episode_id: table.filter(episode_id=e.episode_id).to_dicts() for e in episodes}
@@ -101,7 +103,8 @@ def test_what_scorers_say_has_its_column_or_its_name(store: Store):
 def test_an_episode_whose_original_is_gone_is_a_failure_that_may_pass(store: Store):
     episode = arrived(store, "gone", hiss(2), RATE, [(0.0, 1.0)])
     store.remove(str(episode.inputs["original"]))
-    result = run_stage(Score(store, Loud()), "b", [episode], store)
+    stage = Score(store, Loud())
+    result = run_stage(stage, "b", [episode], store, Local(stage, 2))
     assert result.failures["episode_id"].to_list() == ["gone"]
     assert not result.failures["permanent"][0]
     assert str(episode.inputs["original"]) in result.failures["message"][0]

@@ -16,6 +16,7 @@ from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.speech.types import Audio, Diarization, Heard, Speech, one_by_one
 from podcast_assets.stages.diarize import Diarize
+from podcast_assets.stages.local import Local
 from podcast_assets.stages.results import Committed
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
@@ -75,7 +76,8 @@ class Mute(Engine):
 def diarize(filled: tuple[Store, dict[str, float]], engine: Engine, batch: str, **options: Any) -> pl.DataFrame:
     store, lengths = filled
     todo = episodes(lengths, min_speakers=None, max_speakers=None, segmentation=PRESETS["asr"].model_dump())
-    result = run_stage(Diarize(store, engine, PRESETS["asr"], batch), batch, todo, store, **options)
+    stage = Diarize(store, engine, PRESETS["asr"], batch)
+    result = run_stage(stage, batch, todo, store, Local(stage, 2), **options)
     rows = result.table()
     result.commit(store, rows)
     return rows
@@ -109,16 +111,9 @@ def test_where_the_diarizer_fails_the_episode_goes_on_without_speakers(filled: t
     assert committed.provenance["fallback"].to_list() == ["deaf: RuntimeError: no ears; segments without speakers"] * 2
     again = diarize(filled, Deaf(limit=0.0), "deaf")
     assert again.equals(rows), "taken as it is, unless it is asked for anew"
-    assert (
-        run_stage(
-            Diarize(store, Deaf(), PRESETS["asr"], "deaf"),
-            "deaf",
-            episodes(filled[1], min_speakers=None, max_speakers=None, segmentation=PRESETS["asr"].model_dump()),
-            store,
-            retry_fallbacks=True,
-        ).ran
-        == 2
-    )
+    stage = Diarize(store, Deaf(), PRESETS["asr"], "deaf")
+    todo = episodes(filled[1], min_speakers=None, max_speakers=None, segmentation=PRESETS["asr"].model_dump())
+    assert run_stage(stage, "deaf", todo, store, Local(stage, 2), retry_fallbacks=True).ran == 2
 
 
 def test_a_transcriber_that_fails_leaves_it_to_the_next_and_the_provenance_tells(
@@ -142,7 +137,7 @@ def test_a_transcriber_that_fails_leaves_it_to_the_next_and_the_provenance_tells
         )
         for e in episodes(lengths)
     ]
-    result = run_stage(stage, "fallback", todo, store)
+    result = run_stage(stage, "fallback", todo, store, Local(stage, 2))
     rows = result.table()
     assert rows.height == segments.height
     assert rows["engine"].unique().to_list() == ["faster-whisper"]

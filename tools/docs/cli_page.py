@@ -25,6 +25,7 @@ standard output, progress and messages to standard error.
 
 def render() -> str:
     """The whole page."""
+    main.load_commands()
     context = click.Context(main, info_name=PROGRAM)
     commands = list(_commands(main, context))
     overview = table(

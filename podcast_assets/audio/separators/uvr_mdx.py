@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from podcast_assets import model_lock, models, onnx_sessions
-from podcast_assets.engines import Engine, EngineUnavailable, runtime
-from podcast_assets.models import HubModel
+from podcast_assets.engines import Engine, runtime
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 
 if TYPE_CHECKING:
     from podcast_assets.audio.mdx import MdxSeparator

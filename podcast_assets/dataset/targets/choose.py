@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from podcast_assets.dataset.release import Options
 from podcast_assets.dataset.targets.bucket import BucketTarget
 from podcast_assets.dataset.targets.folder import FolderTarget
 from podcast_assets.dataset.targets.protocol import Target
@@ -23,16 +22,3 @@ def target_of(settings: Settings, store: Store) -> Target:
     if place.is_local:
         return FolderTarget(Path(str(place.root)) / ("" if settings.release_folder else FOLDER))
     return BucketTarget(place, "" if settings.release_folder else FOLDER)
-
-
-def options_of(settings: Settings, dropped: frozenset[str] = frozenset()) -> Options:
-    """What a release is to hold."""
-    return Options(
-        publish=settings.publish,
-        licenses=settings.licenses,
-        shard_bytes=settings.shard_bytes,
-        codec=settings.shard_codec,
-        gated=settings.hub_gated,
-        purge_history=settings.purge_history,
-        dropped=dropped,
-    )

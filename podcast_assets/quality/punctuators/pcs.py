@@ -13,8 +13,9 @@ import numpy.typing as npt
 from pydantic import PositiveInt
 
 from podcast_assets import models, onnx_sessions
-from podcast_assets.engines import Engine, EngineUnavailable, runtime
-from podcast_assets.models import HubModel
+from podcast_assets.engines import Engine, runtime
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.onnx_sessions import Device
 from podcast_assets.quality.punctuation import Marked, has_punctuation, plain, written
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 from pydantic import PositiveFloat, PositiveInt
 
 from podcast_assets import onnx_sessions
-from podcast_assets.engines import Engine, EngineUnavailable, runtime
+from podcast_assets.engines import Engine, runtime
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.onnx_sessions import Device
 from podcast_assets.quality.dnsmos import Dnsmos, model_paths
 from podcast_assets.quality.protocol import Scores

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from podcast_assets import models, onnx_sessions
-from podcast_assets.engines import Engine, EngineUnavailable, runtime
-from podcast_assets.models import HubModel
+from podcast_assets.engines import Engine, runtime
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech.ctc import Alphabet, CtcAligner, Logits
 from podcast_assets.speech.onnx_models import external_weights
 from podcast_assets.speech.types import Samples

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from podcast_assets.engines import Engine, EngineUnavailable
+from podcast_assets.engines import Engine
+from podcast_assets.errors import EngineUnavailable
 from podcast_assets.speech.alignment import Aligner, split_words, unplaced
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 

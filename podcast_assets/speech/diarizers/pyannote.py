@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from podcast_assets import models
-from podcast_assets.engines import Engine, EngineUnavailable, runtime
-from podcast_assets.errors import out_of_memory
-from podcast_assets.models import HubModel
+from podcast_assets.engines import Engine, runtime
+from podcast_assets.errors import EngineUnavailable, out_of_memory
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech import pyannote_pipeline
 from podcast_assets.speech.turns import names_by_appearance, one_at_a_time, speaker_bounds, with_overlap
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer, Turn

@@ -18,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 
 from podcast_assets import models
-from podcast_assets.engines import Engine, EngineUnavailable, runtime
-from podcast_assets.models import HubModel
+from podcast_assets.engines import Engine, runtime
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech import nemo_process
 from podcast_assets.speech.exclusive import exclusive
 from podcast_assets.speech.nemo_process import NemoError, NemoProcess

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from podcast_assets import gpus, models
-from podcast_assets.engines import Engine, EngineUnavailable, runtime
-from podcast_assets.models import HubModel
+from podcast_assets.engines import Engine, runtime
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech import compute
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ _SIZES = {
     "turbo": 1_620, "distil-large-v3": 1_510, "distil-large-v3.5": 1_510,
 }  # fmt: skip
 """Megabytes to download, about, of the models that have a short name."""
+_REPOS = {
+    name: f"Systran/faster-whisper-{name}" for name in ("tiny", "base", "small", "medium", "large-v2", "large-v3")
+}
+_REPOS |= dict.fromkeys(("large-v3-turbo", "turbo"), "mobiuslabsgmbh/faster-whisper-large-v3-turbo")
+"""Short name → repository, as faster-whisper knows them: to ask it takes a while."""
 _REQUIRED_FILES = ("model.bin", "tokenizer.json")
 """Without tokenizer.json faster-whisper takes that of another model from the hub."""
 _MODEL_FILES = ("config.json", "model.bin", "preprocessor_config.*", "tokenizer.json", "vocabulary.*")
@@ -106,18 +112,23 @@ class FasterWhisper(Engine):
         """
         if _is_folder(self.model):
             return []
+        repo = _REPOS.get(self.model) or self._repo()
+        return [HubModel(repo, _MODEL_FILES, _SIZES.get(self.model.removesuffix(".en"), 0), "mit")]
+
+    def _repo(self) -> str:
+        if "/" in self.model:
+            return self.model
         try:
             from faster_whisper.utils import _MODELS as KNOWN
         except ImportError as error:
             raise EngineUnavailable(
                 f"faster-whisper cannot be imported ({error}): pip install faster-whisper"
             ) from error
-        if "/" not in self.model and self.model not in KNOWN:
+        if self.model not in KNOWN:
             raise EngineUnavailable(
                 f"{self.model!r} is neither a folder, a model of the hub (owner/name), nor one of {', '.join(KNOWN)}"
             )
-        repo = KNOWN.get(self.model, self.model)
-        return [HubModel(repo, _MODEL_FILES, _SIZES.get(self.model.removesuffix(".en"), 0), "mit")]
+        return KNOWN[self.model]
 
     def complaint(self) -> str | None:
         """What the model's folder lacks."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from podcast_assets.engines import runtime
-from podcast_assets.models import HubModel
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech.batches import Batcher, Recognition, Sound
 from podcast_assets.speech.onnx_models import Languages, Quantization, contains
 from podcast_assets.speech.sherpa import SherpaTranscriber, decode

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from podcast_assets import onnx_sessions
-from podcast_assets.engines import EngineUnavailable, runtime
-from podcast_assets.models import HubModel
+from podcast_assets.engines import runtime
+from podcast_assets.errors import EngineUnavailable
+from podcast_assets.model_cache import HubModel
 from podcast_assets.speech.onnx_models import INSTALL, Languages, OnnxTranscriber, Quantization
 
 if TYPE_CHECKING:

@@ -1,0 +1,62 @@
+"""The sample batch with only the first seconds of each episode: as many files, formats and failures, a third of the work."""
+
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import av
+
+from podcast_assets.demo import BATCH
+from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
+
+SECONDS = 10.0
+"""Kept of an episode: more than one window of every model."""
+TRUNCATED = "morning-team.mp3"
+
+
+def first_seconds(path: Path, seconds: float = SECONDS) -> bytes:
+    """The beginning of an audio file, in the same container, without encoding it anew."""
+    kept = io.BytesIO()
+    kept.name = path.name  # whose ending names the container
+    with av.open(str(path)) as whole, av.open(kept, "w") as cut:
+        stream = whole.streams.audio[0]
+        copied = cut.add_stream_from_template(stream)
+        for packet in whole.demux(stream):
+            if packet.pts is None or packet.time_base is None or packet.pts * packet.time_base > seconds:
+                continue
+            packet.stream = copied
+            cut.mux(packet)
+    return kept.getvalue()
+
+
+def write_short_archive(path: Path) -> None:
+    """Pack the short sample batch into a tar archive."""
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for member in sorted(BATCH.iterdir()):
+            whole = member.suffix == ".parquet" or member.name == TRUNCATED
+            data = member.read_bytes() if whole else first_seconds(member)
+            entry = tarfile.TarInfo(member.name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def short_run(shared: SharedFolders) -> SampleRun:
+    """The short sample batch after an undisturbed `podcast-assets demo --json`, made once for all workers."""
+    folder = shared.make_once("short-sample", _run_demo)
+    return SampleRun(Place(folder), json.loads((folder / "report.json").read_text()), "")
+
+
+def lay_out(run: SampleRun, place: Place, batch: str = "sample") -> None:
+    """Put the archive of the short sample batch where batches arrive: `podcast-assets demo` takes it for its own."""
+    with run.store.open("incoming/sample.tar") as archive, place.store.writing(f"incoming/{batch}.tar") as copy:
+        shutil.copyfileobj(archive, copy)
+
+
+def _run_demo(folder: Path) -> None:
+    (folder / "store" / "incoming").mkdir(parents=True)
+    write_short_archive(folder / "store" / "incoming" / "sample.tar")
+    result = Place(folder).command("demo", "--json")
+    assert result.returncode == 0, result.stderr
+    (folder / "report.json").write_text(result.stdout)

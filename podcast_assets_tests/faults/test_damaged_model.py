@@ -1,0 +1,41 @@
+"""A model that does not load: the run ends at once, says why in one line, and costs no episode an attempt."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from podcast_assets import demo
+from podcast_assets.schema import ASSETS, STAGES
+from podcast_assets.store import failures_key, table_key
+from podcast_assets_tests.conftest import SampleRun
+from podcast_assets_tests.faults.made import checkpoints, copied
+from podcast_assets_tests.faults.processes import PATIENCE, started
+
+pytestmark = pytest.mark.faults
+
+
+def test_a_model_that_is_cut_off_ends_the_run(sample_run: SampleRun, tmp_path: Path) -> None:
+    place = copied(sample_run, tmp_path)
+    for asset in list(ASSETS)[list(ASSETS).index("transcripts") :]:
+        place.store.remove(table_key(asset, "sample"))
+        place.store.remove(failures_key(STAGES[asset], "sample"))
+    model = Path(shutil.copytree(demo.MODEL, tmp_path / "model"))
+    whole = (model / "model.bin").read_bytes()
+    (model / "model.bin").write_bytes(whole[: len(whole) // 2])
+
+    log = place.folder / "damaged.log"
+    process = started(place, "demo", log=log, PODCAST_ENGINES=json.dumps({"faster-whisper": {"model": str(model)}}))
+    try:
+        assert process.wait(PATIENCE) == 1
+    finally:
+        process.kill()
+    (told,) = [line for line in log.read_text().splitlines() if line.startswith("run ")]
+    assert (
+        f"failed: transcripts: sample: transcribe: faster-whisper: the Whisper model '{model}' cannot be loaded" in told
+    )
+    assert "No attempt is spent" in told
+    assert not place.store.exists(table_key("transcripts", "sample"))
+    assert not place.store.exists(failures_key("transcribe", "sample"))
+    assert checkpoints(place.store, "transcribe") == []
