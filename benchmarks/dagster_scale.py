@@ -34,12 +34,13 @@ import dagster as dg
 import yaml
 
 from podcast_assets.assets.raw_audio import ARRIVAL
+from podcast_assets.definitions import build_definitions
 from podcast_assets.instance import project_file
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.partitions import BATCHES
-from podcast_assets.resources import StoreResource
 from podcast_assets.schema import ASSETS
 from podcast_assets.sensors import REQUESTS_PER_TICK, new_batches
+from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 
 WORKSPACE = str(project_file("workspace.yaml"))
@@ -86,7 +87,6 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["DAGSTER_HOME"] = f"{folder}/dagster_home"
             os.environ["PODCAST_STORE"] = f"{folder}/store"
-            os.environ["PODCAST_SETTLE_SECONDS"] = "0"
             measure(Path(folder), count, arguments)
 
 
@@ -156,7 +156,7 @@ def fill(instance: dg.DagsterInstance, store: Store, names: list[str], size: int
 
 
 def ticks(instance: dg.DagsterInstance, store: Path, tell: Callable[[str, Took], None], rounds: int) -> None:
-    resources = {"store": StoreResource(root=str(store))}
+    resources = dict(build_definitions(Settings(store=str(store), settle_seconds=0)).resources or {})
 
     def tick(cursor: str | None) -> tuple[Any, str | None]:
         context = dg.build_sensor_context(instance, cursor=cursor, resources=resources)

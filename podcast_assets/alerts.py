@@ -70,8 +70,10 @@ def webhook_of(settings: Settings) -> Webhook | None:
     return Webhook(str(settings.webhook_url), settings.webhook_secret.get_secret_value())
 
 
-def _tell(context: dg.RunStatusSensorContext, store: StoreResource, error: str | None) -> dg.SkipReason | None:
-    webhook = webhook_of(Settings())
+def _tell(
+    context: dg.RunStatusSensorContext, store: StoreResource, settings: Settings, error: str | None
+) -> dg.SkipReason | None:
+    webhook = webhook_of(settings)
     if webhook is None:
         return None
     run = context.dagster_run
@@ -88,11 +90,13 @@ def _tell(context: dg.RunStatusSensorContext, store: StoreResource, error: str |
     minimum_interval_seconds=5,
     description="Tells the webhook of the settings of every run that failed, and why.",
 )
-def tell_of_failure(context: dg.RunFailureSensorContext, store: StoreResource) -> dg.SkipReason | None:
+def tell_of_failure(
+    context: dg.RunFailureSensorContext, store: StoreResource, settings: dg.ResourceParam[Settings]
+) -> dg.SkipReason | None:
     """The first failed step with its error, where one failed; else what ended the run."""
     steps = context.get_step_failure_events()
     own = f"{steps[0].step_key}: {one_line(steps[0].step_failure_data.error)}" if steps else None
-    return _tell(context, store, own or context.failure_event.message)
+    return _tell(context, store, settings, own or context.failure_event.message)
 
 
 @dg.run_status_sensor(
@@ -101,6 +105,8 @@ def tell_of_failure(context: dg.RunFailureSensorContext, store: StoreResource) -
     minimum_interval_seconds=5,
     description="Tells the webhook of the settings of every run that is done, and how many episodes it did.",
 )
-def tell_of_success(context: dg.RunStatusSensorContext, store: StoreResource) -> dg.SkipReason | None:
+def tell_of_success(
+    context: dg.RunStatusSensorContext, store: StoreResource, settings: dg.ResourceParam[Settings]
+) -> dg.SkipReason | None:
     """Counts of what is committed. That the janitor was there is no news."""
-    return None if context.dagster_run.job_name == TIDY_UP else _tell(context, store, None)
+    return None if context.dagster_run.job_name == TIDY_UP else _tell(context, store, settings, None)

@@ -28,7 +28,7 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
     import dagster as dg
 
     from podcast_assets.instance import end_dead_runs, prepare_home
-    from podcast_assets.release_job import release_here
+    from podcast_assets.launch import release_here
 
     settings = settings_of(store=store)
     if dry_run:

@@ -9,10 +9,10 @@ import hashlib
 import importlib
 import importlib.metadata
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,10 @@ FOLDERS = {
     "separator": "podcast_assets.audio.separators",
     "aligner": "podcast_assets.speech.aligners",
 }
+
+
+GpuUse = Literal["never", "optional", "required"]
+"""Whether an engine computes on a GPU: `optional` is where there is one."""
 
 
 def runtime(default: Any, **kwargs: Any) -> Any:
@@ -70,6 +74,16 @@ class Engine(BaseModel):
         """Devices of which the worker holds one while it lives ("cuda:0"); none for engines that share what there is."""
         return []
 
+    def gpu_use(self) -> GpuUse:
+        """Whether it computes on a GPU, on this machine or on another: by its settings alone, so that no driver is asked.
+
+        `never` means that `devices()` is empty everywhere.
+        """
+        device: str | None = getattr(self, "device", None)
+        if device is not None:
+            return _GPU_USE[device]
+        return "never" if type(self).devices is Engine.devices else "optional"
+
     def hub_models(self) -> list[HubModel]:
         """Models of the hub that these settings need; none where a local folder is named or the package carries its model."""
         return []
@@ -103,6 +117,16 @@ class Engine(BaseModel):
     def versions(self) -> dict[str, str]:
         """Installed versions of the packages that the engine uses."""
         return {p: _version(p) for p in self.packages}
+
+
+_GPU_USE: Mapping[str, GpuUse] = {"cpu": "never", "auto": "optional", "cuda": "required"}
+"""By the setting `device`."""
+
+
+def most_gpu_use(engines: Iterable[Engine]) -> GpuUse:
+    """What the engine among them that needs a GPU most says."""
+    found = {engine.gpu_use() for engine in engines}
+    return "required" if "required" in found else "optional" if "optional" in found else "never"
 
 
 @cache

@@ -31,13 +31,15 @@ def _remembered(cursor: str | None) -> tuple[str, float] | None:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks at the podcast feeds that feeds/ names and that are due; puts new episodes into batches under incoming/.",
 )
-def due_feeds(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
+def due_feeds(
+    context: dg.SensorEvaluationContext, store: StoreResource, settings: dg.ResourceParam[Settings]
+) -> dg.SkipReason:
     """Look at the feeds that are due."""
     from podcast_assets.intake.feeds.follow import Following, follow
     from podcast_assets.intake.feeds.subscriptions import signature, subscriptions
     from podcast_assets.stages.fetch import web_of
 
-    room, settings, now = store.get(), Settings(), datetime.datetime.now(datetime.UTC)
+    room, now = store.get(), datetime.datetime.now(datetime.UTC)
     before = _remembered(context.cursor)
     if before and before[0] == signature(room) and now.timestamp() < before[1]:
         return dg.SkipReason("no feed is due")

@@ -21,6 +21,7 @@ from podcast_assets.partitions import busy_batches
 from podcast_assets.resources import StoreResource
 from podcast_assets.retention import remove_sources
 from podcast_assets.run_process import sign
+from podcast_assets.sensors import known_arrivals
 from podcast_assets.settings import Settings
 from podcast_assets.stage_names import TABLE_STAGES
 from podcast_assets.store import SCRATCH_PREFIX, Store, table_key
@@ -145,13 +146,10 @@ def oldest_in_use(settings: Settings, now: float) -> float:
     return now - 3600 * max(settings.scratch_hours, settings.max_runtime_hours)
 
 
-def _old_sources(context: dg.OpExecutionContext, store: Store) -> dict[str, int]:
-    """Remove sources where the settings ask for it; gives what there is to say of that."""
-    days = Settings().keep_sources_days
+def _old_sources(context: dg.OpExecutionContext, store: Store, days: float | None) -> dict[str, int]:
+    """Remove sources that have been done with for so many days, or none for None; gives what there is to say of that."""
     if days is None:
         return {}
-    from podcast_assets.sensors import known_arrivals
-
     known: dict[str, str] = {}
     there = list(list_incoming(store).arrivals)
     for at in range(0, len(there), _ASKED_AT_ONCE):
@@ -166,15 +164,17 @@ def _old_sources(context: dg.OpExecutionContext, store: Store) -> dict[str, int]
 
 
 @dg.op
-def remove_leftovers(context: dg.OpExecutionContext, store: StoreResource) -> None:
+def remove_leftovers(
+    context: dg.OpExecutionContext, store: StoreResource, settings: dg.ResourceParam[Settings]
+) -> None:
     """Remove unfinished files, scratch and stale checkpoints, and say how much that was."""
     sign(context.instance, context.run)
-    before = oldest_in_use(Settings(), time.time())
+    before = oldest_in_use(settings, time.time())
     freed = sweep(store.get(), before=before, busy=busy_batches(context.instance))
     context.log.info(
         f"removed {freed.files.total()} leftovers, {freed.bytes / 1e6:.1f} MB; left alone: {len(freed.in_use)} batches in use"
     )
-    sources = _old_sources(context, store.get())
+    sources = _old_sources(context, store.get(), settings.keep_sources_days)
     context.add_output_metadata(
         {
             **sources,

@@ -1,7 +1,8 @@
-"""Start the job on batches: here and now in this process, or as a backfill that Dagster's daemon works off."""
+"""Start jobs: here and now in this process, or on batches as a backfill that Dagster's daemon works off."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from podcast_assets.definitions import build_definitions
 from podcast_assets.errors import BadInput
 from podcast_assets.jobs import JOB
 from podcast_assets.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
+from podcast_assets.release_job import RELEASE
 from podcast_assets.run_errors import one_line
 from podcast_assets.run_process import process_tags
 from podcast_assets.run_tags import Source, run_tags
@@ -58,6 +60,26 @@ def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence
         if e.step_key in STAGES
     }
     return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
+
+
+def release_here(
+    instance: dg.DagsterInstance, settings: Settings, drop: tuple[str, ...]
+) -> tuple[dict[str, Any] | None, str]:
+    """Run the job `release_dataset` in this process: what it did, or None and why not."""
+    result = (
+        build_definitions(settings)
+        .resolve_job_def(RELEASE)
+        .execute_in_process(
+            instance=instance,
+            tags=run_tags("command", settings) | process_tags(),
+            run_config={"loggers": {"terminal": {}}, "ops": {"hf_dataset": {"config": {"drop": list(drop)}}}},
+            raise_on_error=False,
+        )
+    )
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        return None, one_line(event.step_failure_data.error)
+    found = result.asset_materializations_for_node("hf_dataset")
+    return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from podcast_assets import gpus
 from podcast_assets.availability import at_hand, missing_packages
-from podcast_assets.engines import Engine, make_engine
+from podcast_assets.engines import FOLDERS, Engine, engines, make_engine
 from podcast_assets.errors import Misconfigured
 from podcast_assets.routes import ANY, parse_routes
 from podcast_assets.settings import Settings
@@ -23,6 +23,8 @@ DESCRIPTIONS = {
     "gpu": "pyannote (where it is at hand) and faster-whisper on an NVIDIA GPU; model `large-v3-turbo` unless "
     "PODCAST_WHISPER_MODEL says otherwise.",
 }
+CPU_PROFILES = frozenset(DESCRIPTIONS) - {"gpu"}
+"""Profiles whose engines compute on CPUs, unless PODCAST_ENGINES puts one on a GPU."""
 WHISPER_MODELS = {"cpu": "small", "gpu": "large-v3-turbo"}
 CHINESE = ("firered", "paraformer")
 """Engines that the route of `zh` takes where their model is at hand, the better one first."""
@@ -132,8 +134,27 @@ def _choose_name(settings: Settings) -> tuple[str, str]:
     return "embedded", f"the model {model!r} that profile {wanted} needs is not at hand: {why}"
 
 
-def make_profile(settings: Settings, name: str, reason: str) -> Profile:
+def widest(settings: Settings) -> Profile:
+    """The profile with every engine that a run of these settings may load, on whichever machine it is.
+
+    What is decided by it holds for all runs: this machine is taken to be no measure of theirs, so neither its GPUs, packages and
+    models nor the hub are asked.
+
+    Raises:
+        Misconfigured: a setting names an engine that there is not.
+    """
+    name = "gpu" if settings.profile == "auto" else settings.profile
+    return make_profile(settings, name, "what runs may load", anywhere=True)
+
+
+def make_profile(settings: Settings, name: str, reason: str, *, anywhere: bool = False) -> Profile:
     """A profile by its name.
+
+    Args:
+        settings: of the engines.
+        name: of the profile.
+        reason: why this one, for people.
+        anywhere: take every engine that another machine may have, rather than what is at hand here.
 
     Raises:
         Misconfigured: there is no such profile, or a setting names an engine that there is not.
@@ -142,17 +163,28 @@ def make_profile(settings: Settings, name: str, reason: str) -> Profile:
         raise Misconfigured(f"no profile is called {name!r}; there are: auto, {', '.join(DESCRIPTIONS)}")
     from podcast_assets.quality.text_care import cares
 
-    diarizer, about = _diarizer_name(settings, name)
+    if name in CPU_PROFILES:
+        settings = _on_cpus(settings)
+    diarizer, about = _diarizer_name(settings, name, anywhere=anywhere)
     punctuation = "punctuation" in cares(settings.text_care)
     return Profile(
         name=name,
         reason=reason + about,
         diarizer=_make("diarizer", diarizer, settings),
-        transcriber=_transcriber(settings, name),
+        transcriber=_transcriber(settings, name, anywhere=anywhere),
         scorer=_scorer(settings),
         separator=_make("separator", settings.separator, settings) if settings.separator else None,
         second=_second(settings, name) if settings.second_transcriber else None,
         punctuator=_make("punctuator", settings.punctuator, settings) if punctuation else None,
+    )
+
+
+def _on_cpus(settings: Settings) -> Settings:
+    """The settings with every engine on CPUs that PODCAST_ENGINES does not put elsewhere."""
+    movable = [e.name for kind in FOLDERS for e in engines(kind) if "device" in e.model_fields]
+    given = settings.engines
+    return settings.model_copy(
+        update={"engines": given | {name: {"device": "cpu"} | given.get(name, {}) for name in movable}}
     )
 
 
@@ -164,20 +196,23 @@ def _scorer(settings: Settings) -> Engine:
     return Scorers(parts=(dnsmos, *more)) if more else dnsmos
 
 
-def _diarizer_name(settings: Settings, name: str) -> tuple[str, str]:
+def _diarizer_name(settings: Settings, name: str, *, anywhere: bool = False) -> tuple[str, str]:
     """The diarizer, and why, where it was not plainly asked for."""
     if name in ("demo", "embedded"):
         return "embedded", ""
     if settings.diarizer != "auto":
         return settings.diarizer, ""
-    found, why = at_hand(_make("diarizer", "pyannote", settings))
+    found, why = (True, "") if anywhere else at_hand(_make("diarizer", "pyannote", settings))
     return ("pyannote", "") if found else ("embedded", f"; the embedded diarizer in place of pyannote: {why}")
 
 
-def _transcriber(settings: Settings, name: str) -> Engine:
+def _transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:
     from podcast_assets.speech.routing import Routed
 
-    table = parse_routes(settings.routes) if settings.routes and name in WHISPER_MODELS else _routes(settings, name)
+    if settings.routes and name in WHISPER_MODELS:
+        table = parse_routes(settings.routes)
+    else:
+        table = _routes(settings, name, anywhere=anywhere)
     return Routed(
         routes=_made(table, settings, name),
         aligner=_make("aligner", settings.aligner, settings) if settings.aligner else None,
@@ -200,13 +235,15 @@ def _made(table: dict[str, tuple[str, ...]], settings: Settings, name: str) -> "
     )
 
 
-def _routes(settings: Settings, name: str) -> dict[str, tuple[str, ...]]:
+def _routes(settings: Settings, name: str, *, anywhere: bool) -> dict[str, tuple[str, ...]]:
     """The routing table of a profile, where none is set."""
     if name == "embedded":
         return {ANY: ("pocketsphinx",)}
     if name == "demo":
         return {ANY: ("faster-whisper",)}
     general = ("faster-whisper", "pocketsphinx")
+    if anywhere:
+        return {"zh": (*CHINESE, *general), ANY: general}
     for chinese in CHINESE:
         engine = _make("transcriber", chinese, settings)
         if not missing_packages(engine) and engine.model_files():

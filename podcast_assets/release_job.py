@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 import json
-from typing import Any
 
 import dagster as dg
 
@@ -11,7 +10,6 @@ from podcast_assets.dagster_internals import AssetJob
 from podcast_assets.intake.feeds import subscriptions
 from podcast_assets.partitions import UNFINISHED
 from podcast_assets.resources import ReleaseResource, StoreResource
-from podcast_assets.run_process import process_tags
 from podcast_assets.run_tags import MAX_RUNTIME, run_tags
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
@@ -57,10 +55,12 @@ def nightly_release(settings: Settings) -> dg.ScheduleDefinition:
     description="Releases once PODCAST_RELEASE_BYTES are sealed and not released, or something published has to go.",
 )
 def enough_sealed(
-    context: dg.SensorEvaluationContext, store: StoreResource, releases: ReleaseResource
+    context: dg.SensorEvaluationContext,
+    store: StoreResource,
+    releases: ReleaseResource,
+    settings: dg.ResourceParam[Settings],
 ) -> dg.RunRequest | dg.SkipReason:
     """Look at the store; only where something has changed there, at the dataset too."""
-    settings = Settings()
     if settings.release_bytes is None:
         return dg.SkipReason("PODCAST_RELEASE_BYTES is not set")
     room = store.get()
@@ -97,26 +97,3 @@ def signature(store: Store, releases: ReleaseResource) -> str:
 
 def _hour() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H}"
-
-
-def release_here(
-    instance: dg.DagsterInstance, settings: Settings, drop: tuple[str, ...]
-) -> tuple[dict[str, Any] | None, str]:
-    """Run the job in this process: what it did, or None and why not."""
-    from podcast_assets.definitions import build_definitions
-    from podcast_assets.run_errors import one_line
-
-    result = (
-        build_definitions(settings)
-        .resolve_job_def(RELEASE)
-        .execute_in_process(
-            instance=instance,
-            tags=run_tags("command", settings) | process_tags(),
-            run_config={"loggers": {"terminal": {}}, "ops": {"hf_dataset": {"config": {"drop": list(drop)}}}},
-            raise_on_error=False,
-        )
-    )
-    for event in result.filter_events(lambda e: e.is_step_failure):
-        return None, one_line(event.step_failure_data.error)
-    found = result.asset_materializations_for_node("hf_dataset")
-    return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from podcast_assets.profiles import Profile, choose
-from podcast_assets.settings import Settings
+from podcast_assets.settings import Settings, given
 from podcast_assets.store import Store
 
 
@@ -80,12 +80,12 @@ class PipelineResource(dg.ConfigurableResource):
 
     @classmethod
     def of(cls, settings: Settings) -> "PipelineResource":
-        """The resource with the settings of the environment."""
+        """The resource with these settings."""
         return cls(**settings.model_dump(include=set(cls.model_fields)))
 
     def settings(self) -> Settings:
         """The settings of this run."""
-        return Settings.model_validate({name: getattr(self, name) for name in type(self).model_fields})
+        return given({name: getattr(self, name) for name in type(self).model_fields})
 
     def chosen(self) -> Profile:
         """The engines of this run."""
@@ -107,9 +107,9 @@ class ReleaseResource(dg.ConfigurableResource):
 
     @classmethod
     def of(cls, settings: Settings) -> "ReleaseResource":
-        """The resource with the settings of the environment."""
+        """The resource with these settings."""
         return cls(**settings.model_dump(include=set(cls.model_fields)))
 
     def settings(self) -> Settings:
         """The settings of this run."""
-        return Settings.model_validate({name: getattr(self, name) for name in type(self).model_fields})
+        return given({name: getattr(self, name) for name in type(self).model_fields})

@@ -115,12 +115,13 @@ def plan_tick(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Finds batches under incoming/ that stopped growing, and requests one run for each; again when one changes.",
 )
-def new_batches(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
+def new_batches(
+    context: dg.SensorEvaluationContext, store: StoreResource, settings: dg.ResourceParam[Settings]
+) -> dg.SensorResult | dg.SkipReason:
     """Request a run for every batch that has arrived. A listing that fails is an error of the tick, never an empty listing."""
     incoming = list_incoming(store.get())
     for name, reason in incoming.refused.items():
         context.log.warning(f"incoming/{name}: {reason}")
-    settings = Settings()
     try:
         cursor = Cursor.load(context.cursor)
     except ValueError as error:

@@ -7,9 +7,11 @@ import base64
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from croniter import croniter
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,7 +23,6 @@ from pydantic import (
     model_validator,
 )
 
-from podcast_assets.cron import is_cron_line
 from podcast_assets.routes import parse_routes
 
 ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
@@ -408,7 +409,7 @@ class Settings(BaseModel):
     @field_validator("retry_cron", "janitor_cron", "release_cron")
     @classmethod
     def _cron_can_be_read(cls, value: str) -> str:
-        if not is_cron_line(value):
+        if not is_cron(value):
             raise ValueError('must be a cron line of five fields, such as "0 2 * * *"')
         return value
 
@@ -441,6 +442,29 @@ class Settings(BaseModel):
             fewest, most = environment_name("min_speakers"), environment_name("max_speakers")
             raise ValueError(f"{fewest}={self.min_speakers} must not be greater than {most}={self.max_speakers}")
         return self
+
+
+def is_cron(line: str) -> bool:
+    """Whether Dagster takes a text as a schedule: five fields that some minute fits, or an alias as @daily."""
+    if not croniter.is_valid(line):
+        return False
+    fields, *_ = croniter.expand(line)
+    days, months = fields[2:4]
+    return len(fields) == 5 and not (months == [2] and days in ([30], [31]))
+
+
+class _Given(Settings):
+    def __init__(self, **given: Any) -> None:
+        BaseModel.__init__(self, **given)
+
+
+def given(values: Mapping[str, Any]) -> Settings:
+    """The settings with these values by field, and defaults for the others: the environment is not read.
+
+    Raises:
+        ValidationError: a value is wrong.
+    """
+    return _Given(**values)
 
 
 def environment_name(field: str) -> str:

@@ -6,11 +6,12 @@ A GPU step takes `STUB_SECONDS`, or nothing where the batch is called `m…`, fo
 
 import os
 import time
+from collections.abc import Sequence
 
 import dagster as dg
 
 from podcast_assets.alerts import tell_of_failure, tell_of_success
-from podcast_assets.assets.batches import batch_asset
+from podcast_assets.assets.batches import BatchAsset, batch_asset
 from podcast_assets.checks import SPECS
 from podcast_assets.dagster_internals import sleep_while_waiting_for_a_pool
 from podcast_assets.jobs import podcast_dataset
@@ -32,7 +33,7 @@ _GROUPS = {
 _GPU = {"diarized_segments", "transcripts"}
 
 
-def stub(name: str, deps: list[dg.AssetsDefinition]) -> dg.AssetsDefinition:
+def stub(name: str, deps: Sequence[BatchAsset] = ()) -> BatchAsset:
     def work(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
         for batch in context.partition_keys:
             if batch.startswith("bad"):
@@ -45,22 +46,24 @@ def stub(name: str, deps: list[dg.AssetsDefinition]) -> dg.AssetsDefinition:
         return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name=c) for c in SPECS[name]])
 
     work.__name__ = name
-    return batch_asset(
-        group=_GROUPS[name], code_version="1", kinds=(), deps=deps, pool="gpu" if name in _GPU else None
-    )(work)
+    return batch_asset(group=_GROUPS[name], code_version="1", kinds=(), deps=deps)(work)
+
+
+def defined(asset: BatchAsset) -> dg.AssetsDefinition:
+    return asset.definition("gpu" if asset.key.to_user_string() in _GPU else None)
 
 
 def build() -> dg.Definitions:
     settings = Settings()
     sleep_while_waiting_for_a_pool()
-    assets: list[dg.AssetsDefinition] = []
+    assets: list[BatchAsset] = []
     for name in STAGES:
         assets.append(stub(name, assets[-1:]))
     return dg.Definitions(
-        assets=assets,
+        assets=[defined(a) for a in assets],
         jobs=[podcast_dataset(settings)],
         sensors=[new_batches, tell_of_failure, tell_of_success],
-        resources={"store": StoreResource(root=settings.store)},
+        resources={"settings": settings, "store": StoreResource(root=settings.store)},
         executor=dg.in_process_executor,
     )
 

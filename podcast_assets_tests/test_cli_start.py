@@ -10,12 +10,12 @@ import dagster as dg
 import pytest
 
 from podcast_assets.cli import COMMANDS, main
-from podcast_assets.cron import is_cron_line
 from podcast_assets.instance import LOCAL, POSTGRES, project_file
 from podcast_assets.partitions import BATCHES, PARTITION
+from podcast_assets.settings import is_cron
 from podcast_assets.unfinished_runs import UNFINISHED, may_have_unfinished_runs
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.test_backfill import drop
+from podcast_assets_tests.short_clip import drop_clip
 
 MODULES = """
 import json, sys
@@ -106,7 +106,7 @@ def _help(group: click.Group, width: int) -> str:
 def test_a_cron_line_is_one_where_dagster_takes_it(line: str) -> None:
     from dagster._utils.schedules import is_valid_cron_string
 
-    assert is_cron_line(line) == is_valid_cron_string(line)
+    assert is_cron(line) == is_valid_cron_string(line)
 
 
 def test_unfinished_runs_are_seen_without_dagster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_unfinished_runs_are_seen_without_dagster(tmp_path: Path, monkeypatch: p
 
 
 def test_a_batch_of_a_run_that_goes_on_is_busy(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    drop(place.store, "b")
+    drop_clip(place.store, "b")
 
     def state() -> str:
         return json.loads(place.command("batches", "--json").stdout)[0]["state"]

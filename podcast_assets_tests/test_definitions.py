@@ -66,13 +66,6 @@ def test_every_asset_has_its_table_stage_and_checks() -> None:
         assert all(c.description for c in columns)
 
 
-def test_the_gpu_pool_binds_gpu_assets_only() -> None:
-    graph = build_definitions().resolve_asset_graph()
-    pools = {key.to_user_string(): graph.get(key).pools for key in graph.materializable_asset_keys}
-    assert {name for name, pool in pools.items() if pool == {"gpu"}} == {"diarized_segments", "transcripts"}
-    assert all(not pool for name, pool in pools.items() if name in ("raw_audio", "hf_shards"))
-
-
 def test_releases_go_one_at_a_time_and_in_no_batch() -> None:
     definitions = build_definitions()
     graph = definitions.resolve_asset_graph()

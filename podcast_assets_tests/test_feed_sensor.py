@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from podcast_assets.definitions import build_definitions
 from podcast_assets.feed_sensor import due_feeds
 from podcast_assets.intake.arrivals import list_incoming
-from podcast_assets.resources import StoreResource
 from podcast_assets.sensors import new_batches
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
@@ -18,17 +18,20 @@ from podcast_assets_tests.intake.feeds.shapes import item, rss
 from podcast_assets_tests.web_server import Resource, WebServer, web_server
 
 
+def resources_of(store: Store) -> dict[str, Any]:
+    settings = Settings(store=str(store.root), allow_hosts="127.0.0.1", feed_wait_hours=0, settle_seconds=0)
+    return dict(build_definitions(settings).resources or {})
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
-    for name, value in {"ALLOW_HOSTS": "127.0.0.1", "FEED_WAIT_HOURS": "0", "SETTLE_SECONDS": "0"}.items():
-        monkeypatch.setenv(f"PODCAST_{name}", value)
+def server() -> Iterator[WebServer]:
     with web_server() as running:
         running.put("/feed", Resource(rss(item("1", "https://cdn.example/1.mp3")), content_type="text/xml"))
         yield running
 
 
 def tick(instance: dg.DagsterInstance, store: Store, cursor: str | None) -> tuple[str, str | None]:
-    context = dg.build_sensor_context(instance, cursor=cursor, resources={"store": StoreResource(root=str(store.root))})
+    context = dg.build_sensor_context(instance, cursor=cursor, resources=resources_of(store))
     result = due_feeds(context)
     assert isinstance(result, dg.SkipReason)
     return str(result.skip_message), context.cursor
@@ -40,7 +43,7 @@ def test_a_new_episode_of_a_feed_is_requested_as_a_batch(server: WebServer, tmp_
     with dg.DagsterInstance.ephemeral() as instance:
         said, cursor = tick(instance, store, None)
         assert "1 of 1 feeds were due, 1 had changed, 0 failed; 1 new episodes; batches: feeds-" in said
-        resources = {"store": StoreResource(root=str(tmp_path))}
+        resources = resources_of(store)
         context = dg.build_sensor_context(instance, resources=resources)
         new_batches(context)
         result = new_batches(dg.build_sensor_context(instance, cursor=context.cursor, resources=resources))

@@ -7,14 +7,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from podcast_assets.definitions import build_definitions
 from podcast_assets.demo import BATCH, load_reference
 from podcast_assets.feed_sensor import due_feeds
 from podcast_assets.intake import rights
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.intake.links import episode_id
 from podcast_assets.intake.references import reference_rows
-from podcast_assets.resources import StoreResource
 from podcast_assets.schema import FAILURES, QUALITY_SCORES, RAW_AUDIO, TRANSCRIPTS
+from podcast_assets.settings import Settings
 from podcast_assets.store import Store, failures_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.intake.feeds.shapes import item, rss
@@ -71,8 +72,9 @@ def test_a_feed_becomes_transcripts(
     store.write("feeds/feeds.csv", f"url\n{server.url('/feed')}\n".encode())
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
+    resources = dict(build_definitions(Settings(store=str(store.root))).resources or {})
     with dg.DagsterInstance.ephemeral() as instance:
-        due_feeds(dg.build_sensor_context(instance, resources={"store": StoreResource(root=str(store.root))}))
+        due_feeds(dg.build_sensor_context(instance, resources=resources))
     (batch,) = list_incoming(store).arrivals
     result = place.command("backfill", "--here", "--profile", "demo", batch, **SETTINGS)
     assert result.returncode == 0, result.stderr

@@ -11,8 +11,8 @@ from podcast_assets.dataset.targets.choose import target_of
 from podcast_assets.dataset.targets.hub import HubTarget
 from podcast_assets.definitions import build_definitions
 from podcast_assets.errors import Misconfigured
-from podcast_assets.release_job import RELEASE, enough_sealed, release_here
-from podcast_assets.resources import ReleaseResource, StoreResource
+from podcast_assets.launch import release_here
+from podcast_assets.release_job import RELEASE, enough_sealed
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests import quick
@@ -38,7 +38,7 @@ def settings(store: Store, **more: str) -> Settings:
 def tick(
     instance: dg.DagsterInstance, store: Store, cursor: str | None = None, **more: str
 ) -> tuple[dg.RunRequest | dg.SkipReason, str | None]:
-    resources = {"store": StoreResource(root=str(store.root)), "releases": ReleaseResource.of(settings(store, **more))}
+    resources = dict(build_definitions(settings(store, **more)).resources or {})
     with dg.build_sensor_context(instance, cursor=cursor, resources=resources) as context:
         found = enough_sealed(context)
         assert isinstance(found, (dg.RunRequest, dg.SkipReason))

@@ -20,7 +20,7 @@ from podcast_assets.resources import StoreResource
 from podcast_assets.run_retries import RETRIED
 from podcast_assets.settings import Settings
 from podcast_assets_tests.postgres import Postgres, postgres
-from podcast_assets_tests.stub_location import stub
+from podcast_assets_tests.stub_location import defined, stub
 
 BATCH = "m1"
 """To the stub assets: nothing to compute."""
@@ -65,7 +65,7 @@ def raw_audio_that(error: Exception | None = None, failing: str = "") -> dg.Asse
             check_results=[dg.AssetCheckResult(passed=c != failing, check_name=c) for c in SPECS["raw_audio"]]
         )
 
-    return batch_asset(group="intake", code_version="1", kinds=())(raw_audio)
+    return batch_asset(group="intake", code_version="1", kinds=())(raw_audio).definition(None)
 
 
 def test_what_an_asset_raises_is_not_tried_again(instance: dg.DagsterInstance, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_step_whose_connection_is_cut_in_a_statement_is_tried_again(
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     home = prepare_home(Settings(dagster_home=tmp_path / "home"), POSTGRES)
-    asset = stub("raw_audio", [])
+    asset = defined(stub("raw_audio"))
     seen = at = 0
     retried: list[bool] = []
 
@@ -154,5 +154,6 @@ def test_a_run_that_waits_for_a_slot_leaves_the_core_to_others(
 
     monkeypatch.setattr(ActiveExecution, "sleep_til_ready", counted)
     other = threading.Timer(2, storage.free_concurrency_slots_for_run, ["another run"])
-    assert materialize(instance, stub("transcripts", []), tmp_path)
+    assert materialize(instance, defined(stub("transcripts")), tmp_path)
+    other.join()
     assert 1 <= looks <= 20

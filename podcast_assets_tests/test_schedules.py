@@ -9,7 +9,6 @@ import pytest
 
 from podcast_assets.definitions import build_definitions
 from podcast_assets.partitions import BATCHES, PARTITION
-from podcast_assets.resources import StoreResource
 from podcast_assets.schedules import nightly_retry
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
@@ -41,13 +40,14 @@ def store(tmp_path: Path, instance: dg.DagsterInstance) -> Store:
 
 def night(instance: dg.DagsterInstance, store: Store, day: int) -> list[dg.RunRequest]:
     settings = Settings(store=str(store.root), retry_attempts=3, max_runtime_hours=6)
-    context = dg.build_schedule_context(
+    definitions = build_definitions(settings)
+    with dg.build_schedule_context(
         instance,
         scheduled_execution_time=datetime.datetime(2026, 11, day, 2, tzinfo=datetime.UTC),
-        repository_def=build_definitions(settings).get_repository_def(),
-        resources={"store": StoreResource(root=str(store.root))},
-    )
-    return list(nightly_retry(settings).evaluate_tick(context).run_requests or [])
+        repository_def=definitions.get_repository_def(),
+        resources=dict(definitions.resources or {}),
+    ) as context:
+        return list(nightly_retry(settings).evaluate_tick(context).run_requests or [])
 
 
 def test_one_run_per_batch_whose_failures_may_pass(instance: dg.DagsterInstance, store: Store) -> None:

@@ -4,16 +4,22 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from podcast_assets.assets.raw_audio import ARRIVAL, raw_audio
+from podcast_assets.definitions import build_definitions
 from podcast_assets.intake.arrivals import IncomingFile, group, list_incoming
 from podcast_assets.partitions import BATCHES, busy_batches
-from podcast_assets.resources import StoreResource
 from podcast_assets.sensors import REQUESTS_PER_TICK, Cursor, new_batches, plan_tick
+from podcast_assets.settings import Settings
 from podcast_assets.store import Store
+
+
+def resources_of(store: Store) -> dict[str, Any]:
+    return dict(build_definitions(Settings(store=str(store.root), settle_seconds=0)).resources or {})
 
 
 def incoming(**sizes: int):
@@ -45,18 +51,17 @@ def test_a_flood_is_spread_over_ticks() -> None:
     assert not second.requests.keys() & third.requests.keys()
 
 
-def test_a_tick_adds_the_partitions_and_requests_tagged_runs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
+def test_a_tick_adds_the_partitions_and_requests_tagged_runs(store: Store) -> None:
     for name in ("one", "two"):
         store.write(f"incoming/{name}.tar", b"x")
-    resource = StoreResource(root=str(store.root))
+    resources = resources_of(store)
     with dg.DagsterInstance.ephemeral() as instance:
         time.sleep(0.01)
-        waiting = new_batches(dg.build_sensor_context(instance, resources={"store": resource}))
+        waiting = new_batches(dg.build_sensor_context(instance, resources=resources))
         assert isinstance(waiting, dg.SkipReason)
-        context = dg.build_sensor_context(instance, resources={"store": resource})
+        context = dg.build_sensor_context(instance, resources=resources)
         new_batches(context)
-        again = new_batches(dg.build_sensor_context(instance, cursor=context.cursor, resources={"store": resource}))
+        again = new_batches(dg.build_sensor_context(instance, cursor=context.cursor, resources=resources))
         assert isinstance(again, dg.SensorResult)
         requests = list(again.run_requests or [])
         assert [r.partition_key for r in requests] == ["one", "two"]
@@ -64,14 +69,13 @@ def test_a_tick_adds_the_partitions_and_requests_tagged_runs(store: Store, monke
         assert set(instance.get_dynamic_partitions(BATCHES)) == {"one", "two"}
 
 
-def test_a_batch_that_a_command_materialized_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_a_command_materialized_is_known(tmp_path: Path) -> None:
     """`make demo` and then `make dev`: the sample batch must not run again, with other engines."""
-    monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
     store = Store.at(tmp_path)
     for name in ("known", "new"):
         store.write(f"incoming/{name}.tar", b"x")
     signature = list_incoming(store).arrivals["known"].signature
-    resources = {"store": StoreResource(root=str(tmp_path))}
+    resources = resources_of(store)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.report_runless_asset_event(
             dg.AssetMaterialization(raw_audio.key, partition="known", metadata={ARRIVAL: signature})
@@ -87,13 +91,12 @@ def test_new_batches_do_not_wait_behind_hundreds_that_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After `podcast-assets backfill --all` the sensor sees what it has never seen, and all of it is materialized."""
-    monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
     store = Store.at(tmp_path)
     names = [f"b{n:03d}" for n in range(2 * REQUESTS_PER_TICK + 10)]
     for name in (*names, "new"):
         store.write(f"incoming/{name}.tar", b"x")
     signatures = {b: a.signature for b, a in list_incoming(store).arrivals.items()}
-    resources = {"store": StoreResource(root=str(tmp_path))}
+    resources = resources_of(store)
     with dg.DagsterInstance.ephemeral() as instance:
         monkeypatch.setattr(
             "podcast_assets.sensors.known_arrivals", lambda _, some: {b: signatures[b] for b in some if b != "new"}
@@ -116,11 +119,11 @@ def test_the_cursor_is_read_as_it_was_written_and_no_other() -> None:
 
 
 def test_a_cursor_of_another_version_is_no_failure(tmp_path: Path) -> None:
-    Store.at(tmp_path).write("incoming/one.tar", b"x")
+    store = Store.at(tmp_path)
+    store.write("incoming/one.tar", b"x")
     old = json.dumps({"seen": {"one": "0123456789abcdef"}, "requested": {}})
     with dg.DagsterInstance.ephemeral() as instance:
-        resources = {"store": StoreResource(root=str(tmp_path))}
-        context = dg.build_sensor_context(instance, cursor=old, resources=resources)
+        context = dg.build_sensor_context(instance, cursor=old, resources=resources_of(store))
         assert isinstance(new_batches(context), dg.SkipReason)
     assert list(Cursor.load(context.cursor).seen) == ["one"]
 
@@ -147,12 +150,11 @@ def test_the_runs_of_one_batch_and_of_a_range_make_them_busy() -> None:
         assert busy_batches(instance) == {"a", "b", "c", "d"}
 
 
-def test_a_tick_leaves_a_batch_alone_that_a_run_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PODCAST_SETTLE_SECONDS", "0")
+def test_a_tick_leaves_a_batch_alone_that_a_run_has(tmp_path: Path) -> None:
     store = Store.at(tmp_path)
     for name in ("free", "taken"):
         store.write(f"incoming/{name}.tar", b"x")
-    resources = {"store": StoreResource(root=str(tmp_path))}
+    resources = resources_of(store)
     with dg.DagsterInstance.ephemeral() as instance:
         job = dg.GraphDefinition(name="any", node_defs=[]).to_job()
         instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "taken"})

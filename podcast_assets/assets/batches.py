@@ -24,6 +24,7 @@ from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.compute import Compute
 from podcast_assets.stages.device import BrokenDevice
 from podcast_assets.stages.progress import Progress, Report
+from podcast_assets.stages.requirements import StageWithEngine
 from podcast_assets.stages.results import Committed, StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode, Stage
@@ -41,12 +42,20 @@ def batch_asset(
     group: str,
     code_version: str,
     kinds: Collection[str],
-    deps: Sequence[dg.AssetsDefinition] = (),
-    pool: str | None = None,
-) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], dg.AssetsDefinition]:
-    """Decorator for an asset partitioned by batch: what all of them have in common, with the checks and columns of its name."""
+    deps: Sequence["BatchAsset"] = (),
+    stages: Sequence[type[StageWithEngine]] = (),
+) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], "BatchAsset"]:
+    """Decorator for an asset partitioned by batch: what all of them have in common, with the checks and columns of its name.
 
-    def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> dg.AssetsDefinition:
+    Args:
+        group: of the asset.
+        code_version: changes with its results.
+        kinds: what it is made of, for the UI.
+        deps: what it is made from.
+        stages: all that it runs, optional ones too, but for those that have no engine in any profile.
+    """
+
+    def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> "BatchAsset":
         name = function.__name__
 
         @functools.wraps(function)
@@ -58,24 +67,38 @@ def batch_asset(
                 final(context.instance, context.run.run_id)
             return result
 
-        with warnings.catch_warnings():
-            # backfill policies are beta: chosen on purpose, and Dagster's version is pinned
-            warnings.simplefilter("ignore", dg.BetaWarning)
-            return dg.asset(
-                partitions_def=batches,
-                backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BATCHES_PER_RUN),
-                owners=["team:podcast-assets"],
-                group_name=group,
-                code_version=code_version,
-                kinds=set(kinds),
-                deps=list(deps),
-                pool=pool,
-                check_specs=list(SPECS[name].values()),
-                metadata=column_schema(name),
-                tags={"podcast/stage": STAGES[name]},
-            )(signed)
+        def define(pool: str | None) -> dg.AssetsDefinition:
+            with warnings.catch_warnings():
+                # backfill policies are beta: chosen on purpose, and Dagster's version is pinned
+                warnings.simplefilter("ignore", dg.BetaWarning)
+                return dg.asset(
+                    partitions_def=batches,
+                    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BATCHES_PER_RUN),
+                    owners=["team:podcast-assets"],
+                    group_name=group,
+                    code_version=code_version,
+                    kinds=set(kinds),
+                    deps=[asset.key for asset in deps],
+                    pool=pool,
+                    check_specs=list(SPECS[name].values()),
+                    metadata=column_schema(name),
+                    tags={"podcast/stage": STAGES[name]},
+                )(signed)
+
+        return BatchAsset(dg.AssetKey(name), stages, define)
 
     return decorate
+
+
+@dataclass(frozen=True)
+class BatchAsset:
+    """An asset partitioned by batch, before it is known which pool it takes: that depends on the engines of the settings."""
+
+    key: dg.AssetKey
+    stages: Sequence[type[StageWithEngine]]
+    """What it runs that may have an engine."""
+    definition: Callable[[str | None], dg.AssetsDefinition]
+    """The asset as Dagster has it, with its pool; None for no pool."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from podcast_assets.stages.speech_input import by_episode, episodes
     deps=[raw_audio],
     group="speech",
     kinds={"parquet", "polars"},
-    pool="gpu",
+    stages=[Diarize],
     code_version=Diarize.version,
 )
 def diarized_segments(
@@ -30,7 +30,7 @@ def diarized_segments(
     """One row per segment: one stretch of one speaker, with start and end in seconds."""
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     how = PRESETS[settings.segmentation]
-    any_batch = Diarize(room, profile.diarizer, how)
+    any_batch = Diarize(room, Diarize.engine_of(profile), how)
 
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)

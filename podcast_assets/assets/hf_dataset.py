@@ -29,7 +29,7 @@ class ReleaseConfig(dg.Config):
 
 
 @dg.asset(
-    deps=[hf_shards],
+    deps=[hf_shards.key],
     group_name="release",
     kinds={"huggingface", "webdataset"},
     owners=["team:podcast-assets"],

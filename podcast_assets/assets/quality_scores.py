@@ -29,6 +29,7 @@ from podcast_assets.quality_checks import Kept
 from podcast_assets.resources import PipelineResource, StoreResource
 from podcast_assets.schema import SEGMENTS, empty
 from podcast_assets.stages.compute import computing
+from podcast_assets.stages.punctuate import Punctuate
 from podcast_assets.stages.results import Committed
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
@@ -38,6 +39,7 @@ from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episo
     deps=[transcripts],
     group="quality",
     kinds={"parquet", "polars"},
+    stages=[Score, Punctuate],
     code_version=Score.version,
 )
 def quality_scores(
@@ -49,12 +51,13 @@ def quality_scores(
     for.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
-    stage = Score(room, profile.scorer)
+    stage = Score(room, Score.engine_of(profile))
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
     care = cares(settings.text_care)
-    if profile.punctuator:
-        punctuate(context, room, settings, profile.punctuator)
+    punctuator = Punctuate.engine_of(profile)
+    if punctuator:
+        punctuate(context, room, settings, punctuator)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
@@ -78,7 +81,7 @@ def quality_scores(
             references=references_of(room, batch),
             second=Committed.read(room, "second_opinions", batch).table,
             before=Committed.read(room, "quality_scores", batch).table,
-            punctuated=Committed.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
+            punctuated=Committed.read(room, "punctuated_texts", batch).table if punctuator else None,
             care=care,
         )
         run.commit(room, rows)

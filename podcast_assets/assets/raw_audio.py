@@ -31,6 +31,7 @@ ARRIVAL = "arrival"
 @batch_asset(
     group="intake",
     kinds={"parquet", "polars"},
+    stages=[Ingest],
     code_version=Ingest.version,
 )
 def raw_audio(
@@ -41,7 +42,8 @@ def raw_audio(
     The original bytes are kept under their content, beside mono 16 kHz working audio: of the voice alone, where a separator is set.
     """
     room, settings = store.get(), pipeline.settings()
-    separator = pipeline.chosen().separator if settings.separator else None
+    # without one, no engine is looked for
+    separator = Ingest.engine_of(pipeline.chosen()) if settings.separator else None
     stage = Ingest(room, separator, longest=settings.max_hours * 3600)
     if settings.near_duplicates:
         fingerprints.library()  # what is missing is told now and not after hours

@@ -39,7 +39,7 @@ from podcast_assets.store import Store, transcript_key
     deps=[diarized_segments],
     group="speech",
     kinds={"parquet", "polars"},
-    pool="gpu",
+    stages=[Transcribe, SecondOpinion],
     code_version=Transcribe.version,
 )
 def transcripts(
@@ -50,7 +50,7 @@ def transcripts(
     Beside the table, the transcript of every episode as Markdown, JSON, SRT, VTT, TXT and RTTM.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
-    stage = Transcribe(room, profile.transcriber)
+    stage = Transcribe(room, Transcribe.engine_of(profile))
     named = settings.text_language_model
     identifier = TextIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
     identifier.check()
@@ -96,8 +96,8 @@ def transcripts(
 
     with computing(stage, settings) as compute:
         result = materialize_batches(context, store, work)
-    if profile.second is not None:
-        second_opinions(context, room, settings, profile.second)
+    if second := SecondOpinion.engine_of(profile):
+        second_opinions(context, room, settings, second)
     return result
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import SerializeAsAny
 
-from podcast_assets.engines import Engine
+from podcast_assets.engines import Engine, GpuUse, most_gpu_use
 from podcast_assets.quality.evidence import EVIDENCE
 from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
 from podcast_assets.schema import RAW_AUDIO
@@ -36,6 +36,10 @@ class Scorers(Engine):
     def devices(self) -> list[str]:
         """Those that any of them wants."""
         return list(dict.fromkeys(device for engine in self.parts for device in engine.devices()))
+
+    def gpu_use(self) -> GpuUse:
+        """That of the one which needs a GPU most."""
+        return most_gpu_use(self.parts)
 
     def model_files(self) -> list[Path]:
         """Of all of them."""

@@ -5,6 +5,7 @@ first cannot be loaded. Only engines that an episode needs are loaded. An episod
 an engine that can identify it.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import SerializeAsAny
 
-from podcast_assets.engines import Engine
+from podcast_assets.engines import Engine, GpuUse, most_gpu_use
 from podcast_assets.errors import BadInput, EngineUnavailable, looks_like_device_error, out_of_memory
 from podcast_assets.routes import ANY
 from podcast_assets.speech.alignment import Aligner, align_transcripts
@@ -65,9 +66,16 @@ class Routed(Engine):
             engine.fetch()
 
     def devices(self) -> list[str]:
-        """Those that any of its engines wants; all of them then share the one that is held."""
+        """Those that any of its engines wants, fallbacks included; all of them then share the one that is held."""
         wanted = [device for engine in self._first() for device in engine.devices()]
+        for fallback in (e for r in self.routes for e in r.chain[1:]):
+            with contextlib.suppress(EngineUnavailable):  # it takes over nothing here, which is told where it should
+                wanted += fallback.devices()
         return list(dict.fromkeys(wanted))
+
+    def gpu_use(self) -> GpuUse:
+        """That of the engine which needs a GPU most, fallbacks included."""
+        return most_gpu_use([*self._first(), *(e for r in self.routes for e in r.chain[1:])])
 
     def model_files(self) -> list[Path]:
         """Of the first engine of each route, and of the aligner."""

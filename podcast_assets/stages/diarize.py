@@ -8,6 +8,7 @@ import polars as pl
 
 from podcast_assets.engines import Engine
 from podcast_assets.errors import BadInput, looks_like_device_error
+from podcast_assets.profiles import Profile
 from podcast_assets.schema import SEGMENTS, Columns, table
 from podcast_assets.schema_beside import SPEAKERS
 from podcast_assets.speech import rttm, vad
@@ -40,6 +41,11 @@ class Diarize:
     def cpu_bound(self) -> bool:
         """False: the engine's worker does one minibatch after the other."""
         return False
+
+    @staticmethod
+    def engine_of(profile: Profile) -> Engine:
+        """The diarizer."""
+        return profile.diarizer
 
     def load(self, device: str | None = None) -> Diarizer:
         """The engine's worker."""

@@ -10,6 +10,7 @@ import polars as pl
 
 from podcast_assets.engines import Engine
 from podcast_assets.fingerprint import fingerprint
+from podcast_assets.profiles import Profile
 from podcast_assets.schema import RAW_AUDIO, Columns
 from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store import Store, working_key
@@ -45,6 +46,11 @@ class Ingest(OneByOne):
     def cpu_bound(self) -> bool:
         """Decoding is; a separator is a model."""
         return self.engine is None
+
+    @staticmethod
+    def engine_of(profile: Profile) -> Engine | None:
+        """The separator."""
+        return profile.separator
 
     def load(self, device: str | None = None) -> "Separator | None":
         """The separator's worker."""

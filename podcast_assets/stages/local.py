@@ -10,6 +10,7 @@ from podcast_assets.cores import cores as usable_cores
 from podcast_assets.gpus import physical
 from podcast_assets.stages.compute import Outcome, Place
 from podcast_assets.stages.device import hold_device
+from podcast_assets.stages.requirements import devices
 from podcast_assets.stages.stage import Episode, Stage
 from podcast_assets.stages.stream import side_by_side, through
 
@@ -50,8 +51,8 @@ class Local:
             EngineUnavailable: the engine or its model cannot be had here.
         """
         if not self._loaded:
-            devices = self._stage.engine.devices() if self._stage.engine else []
-            device = self._held.enter_context(hold_device(devices, share=self._share))
+            wanted = devices(self._stage.engine)
+            device = self._held.enter_context(hold_device(wanted, share=self._share))
             self._loaded.append(self._stage.load(device))
             gpu = physical(device.removeprefix("cuda:")) if device else None
             self.place = Place(self.place.node, self.place.process, gpu)

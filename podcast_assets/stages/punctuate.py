@@ -6,6 +6,7 @@ from typing import ClassVar
 import polars as pl
 
 from podcast_assets.engines import Engine
+from podcast_assets.profiles import Profile
 from podcast_assets.quality.protocol import Punctuator
 from podcast_assets.quality.punctuation import same_words
 from podcast_assets.schema import PUNCTUATED_TEXTS, Columns
@@ -24,6 +25,11 @@ class Punctuate(OneByOne):
     version: ClassVar[str] = "1"
     columns: ClassVar[Columns] = PUNCTUATED_TEXTS
     asset: ClassVar[str] = "punctuated_texts"
+
+    @staticmethod
+    def engine_of(profile: Profile) -> Engine | None:
+        """The punctuator."""
+        return profile.punctuator
 
     def load(self, device: str | None = None) -> Punctuator:
         """The engine's worker."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 import polars as pl
 
 from podcast_assets.engines import Engine
+from podcast_assets.profiles import Profile
 from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
 from podcast_assets.schema import QUALITY_SCORES, Columns
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm
@@ -38,6 +39,11 @@ class Score(OneByOne):
         k: QUALITY_SCORES[k] for k in [*_KEY, *SIGNAL_SCORES, _MORE, "engine", "degraded", "fingerprint"]
     }
     asset: ClassVar[str] = "quality_scores"
+
+    @staticmethod
+    def engine_of(profile: Profile) -> Engine:
+        """The scorer, or several as one."""
+        return profile.scorer
 
     def load(self, device: str | None = None) -> Scorer:
         """The engine's worker."""

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 import polars as pl
 
+from podcast_assets.engines import Engine
+from podcast_assets.profiles import Profile
 from podcast_assets.schema import SECOND_OPINIONS, Columns
 from podcast_assets.speech.types import Transcriber
 from podcast_assets.stages.stage import Done, Ready
@@ -20,6 +22,11 @@ class SecondOpinion(Transcribe):
     version: ClassVar[str] = "1"
     columns: ClassVar[Columns] = SECOND_OPINIONS
     asset: ClassVar[str] = "second_opinions"
+
+    @staticmethod
+    def engine_of(profile: Profile) -> Engine | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The second transcriber."""
+        return profile.second
 
     def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
         """One row per segment."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from podcast_assets.engines import Engine, is_embedded
+from podcast_assets.profiles import Profile
 from podcast_assets.schema import TRANSCRIPTS, Columns
 from podcast_assets.speech.routing import FALLBACK
 from podcast_assets.speech.types import UNTRANSCRIBED, Pcm, Speech, Transcriber, Transcript, Turn
@@ -31,6 +32,11 @@ class Transcribe:
     def cpu_bound(self) -> bool:
         """False: the engine's worker does one minibatch after the other."""
         return False
+
+    @staticmethod
+    def engine_of(profile: Profile) -> Engine:
+        """The transcriber, with its routes."""
+        return profile.transcriber
 
     def load(self, device: str | None = None) -> Transcriber:
         """The engine's worker."""

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from podcast_assets.profiles import parts
 from podcast_assets.settings import Settings
+from podcast_assets.stages.requirements import gpu_use
 from podcast_assets.stages.stage import Episode, Stage
 
 WORTH_A_WORKER = 300.0
@@ -39,7 +39,7 @@ def workforce(stage: Stage, settings: Settings, resources: Mapping[str, float]) 
     """The workers of a stage.
 
     Args:
-        stage: it takes GPUs if its engine can compute on one and there are some, or the profile says so.
+        stage: it takes GPUs if its engine may use one and there are some, or the profile says so.
         settings: numbers and shares.
         resources: of the cluster, as Ray tells them: CPU, GPU.
     """
@@ -52,12 +52,10 @@ def workforce(stage: Stage, settings: Settings, resources: Mapping[str, float]) 
 
 
 def _takes_gpu(stage: Stage, settings: Settings, resources: Mapping[str, float]) -> bool:
-    if stage.engine is None:
-        return False
-    devices = {getattr(engine, "device", "cpu") for engine in parts(stage.engine)}
-    if "cuda" in devices:
-        return True
-    return "auto" in devices and (resources.get("GPU", 0) > 0 or settings.profile == "gpu")
+    use = gpu_use(stage.engine)
+    if use == "optional":
+        return resources.get("GPU", 0) > 0 or settings.profile == "gpu"
+    return use == "required"
 
 
 def wanted(waiting: Iterable[Episode], held: int, force: Workforce) -> int:

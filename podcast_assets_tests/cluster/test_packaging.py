@@ -69,7 +69,9 @@ def packaged(folder: Path, **settings: Any) -> tuple[dict[str, str], set[str]]:
     resources = {"store": StoreResource(root=str(folder)), "pipeline": PipelineResource.of(how)}
     with dg.instance_for_test() as instance:
         instance.add_dynamic_partitions(batches.name or "", ["b"])
-        assert dg.materialize([hf_shards], instance=instance, resources=resources, partition_key="b").success
+        assert dg.materialize(
+            [hf_shards.definition(None)], instance=instance, resources=resources, partition_key="b"
+        ).success
     by = [Committed.read(store, asset, "b").provenance["worker"].to_list() for asset in ("hf_shards", "episode_shards")]
     assert [len(workers) for workers in by] == [len(EPISODES)] * 2
     sealed = folder / "sealed"

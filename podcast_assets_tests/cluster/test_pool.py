@@ -139,13 +139,13 @@ def test_a_model_that_is_missing_when_it_is_needed_ends_the_stage_and_spends_no_
 def test_workers_that_take_no_episode_end_the_stage(tmp_path: Path) -> None:
     stage = Scripted(tmp_path, beginning="fail")
     with pytest.raises(BrokenDevice, match="raised RuntimeError: the model file is cut off before it took an episode"):
-        run(tmp_path, stage, 3)
+        run(tmp_path, stage, 3, min_workers=1, max_workers=1)
     assert not Store.at(tmp_path / "store").exists(failures_key("diarize", "b"))
 
 
 def test_a_worker_does_as_much_cpu_work_at_once_as_it_has_cores(tmp_path: Path) -> None:
     stage = Scripted(tmp_path, {"e000": "meet 2", "e001": "meet 2"}, cpu_bound=True)
-    result = run(tmp_path, stage, 2, max_workers=1, min_workers=1, worker_cpus=2, prefetch=1)
+    result = run(tmp_path, stage, 2, max_workers=1, min_workers=1, worker_cpus=2, prefetch=1, timeout=120)
     assert list(result.done) == ["e000", "e001"]
     assert len(stage.noted("load")) == 1
 

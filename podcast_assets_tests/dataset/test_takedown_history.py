@@ -13,7 +13,7 @@ from podcast_assets.dataset.release import Released, release
 from podcast_assets.dataset.takedown_records import new_record, write_record
 from podcast_assets.dataset.targets import hub_pull
 from podcast_assets.dataset.targets.hub import HubTarget
-from podcast_assets.release_job import release_here
+from podcast_assets.launch import release_here
 from podcast_assets.settings import Settings
 from podcast_assets.store import Store
 from podcast_assets_tests.dataset.sealed_store import change, seal

@@ -184,7 +184,8 @@ def test_kuberay_knows_every_field() -> None:
         assert {snake(k) for k in spec} <= configs.RayClusterSpec.model_fields.keys()
         assert {snake(k) for k in spec["authOptions"]} <= configs.AuthOptions.model_fields.keys()
         configs.RayClusterSpec(
-            ray_version=spec["rayVersion"], auth_options={snake(k): v for k, v in spec["authOptions"].items()}
+            ray_version=spec["rayVersion"],
+            auth_options=configs.AuthOptions(**{snake(k): v for k, v in spec["authOptions"].items()}),
         )
 
 

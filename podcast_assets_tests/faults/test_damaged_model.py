@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from podcast_assets import demo
-from podcast_assets.schema import ASSETS, STAGES
+from podcast_assets.schema import ASSETS
+from podcast_assets.stage_names import STAGES
 from podcast_assets.store import failures_key, table_key
 from podcast_assets_tests.conftest import SampleRun
 from podcast_assets_tests.faults.made import checkpoints, copied
@@ -28,7 +29,8 @@ def test_a_model_that_is_cut_off_ends_the_run(sample_run: SampleRun, tmp_path: P
     log = place.folder / "damaged.log"
     process = started(place, "demo", log=log, PODCAST_ENGINES=json.dumps({"faster-whisper": {"model": str(model)}}))
     try:
-        assert process.wait(PATIENCE) == 1
+        process.join(PATIENCE)
+        assert process.exitcode == 1
     finally:
         process.kill()
     (told,) = [line for line in log.read_text().splitlines() if line.startswith("run ")]

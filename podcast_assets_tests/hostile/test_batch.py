@@ -24,10 +24,10 @@ TALK = (demo.BATCH / "night-science.mp3").read_bytes()
 
 def materialized(settings: Settings, batch: str) -> tuple[pl.DataFrame, dict[str, dg.AssetCheckEvaluation]]:
     """The table of a batch, and its checks."""
-    resources = build_definitions(settings).resources
+    job = build_definitions(settings).resolve_implicit_global_asset_job_def()
     with dg.instance_for_test() as instance:
         instance.add_dynamic_partitions(BATCHES, [batch])
-        result = dg.materialize([raw_audio], instance=instance, resources=resources, partition_key=batch)
+        result = job.execute_in_process(instance=instance, asset_selection=[raw_audio.key], partition_key=batch)
     table = Store.at(settings.store).read_table(table_key("raw_audio", batch), RAW_AUDIO)
     assert table is not None
     return table, {c.check_name: c for c in result.get_asset_check_evaluations()}

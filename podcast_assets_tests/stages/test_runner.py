@@ -373,7 +373,8 @@ def test_a_crash_in_cpu_work_keeps_what_was_done(store: Store) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_stage(stage, "b1", episodes(*"abcd"), store, Local(stage, 2, cores=1))  # type: ignore[arg-type]
     result = run(store, again, episodes(*"abcd"))
-    assert sorted(again.processed) == ["c", "d"]
+    assert "c" in again.processed
+    assert not {"a", "b"}.intersection(again.processed)
     assert list(result.done) == list("abcd")
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from podcast_assets.engines import Engine
 from podcast_assets.settings import Settings
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.workforce import PORTION_EPISODES, Workforce, portion, wanted, workforce
 
 
-@dataclass
-class AnyEngine:
-    """Of an engine, what is asked."""
+class AnyEngine(Engine):
+    """An engine with a device."""
 
     device: str
 
@@ -26,7 +26,7 @@ class AnyStage:
 
 
 def force(device: str | None, gpus: float, cpus: float = 64, **settings: Any) -> Workforce:
-    stage: Any = AnyStage(AnyEngine(device) if device else None)
+    stage: Any = AnyStage(AnyEngine(device=device) if device else None)
     return workforce(stage, Settings(profile="cpu", **settings), {"CPU": cpus, "GPU": gpus})
 
 
