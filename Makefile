@@ -41,7 +41,7 @@ check: $(VENV)/.dev  ## style and types
 
 docs: $(VENV)/.docs  ## the documentation site, in build/site; fails on stale pages, broken links and missing headings
 	$(BIN)/python -m tools.docs.generate --check
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m tools.docs.check_site build/site
 
 pictures: $(VENV)/.dev demo  ## the pictures of the Dagster UI in the documentation; needs Chromium
