@@ -1,6 +1,7 @@
 """What an engine is, and how one is found by name.
 
-An engine is one file in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …). It holds
+An engine is one file in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …), or a folder there
+with a module `engine`, where it needs more than a file. It holds
 one subclass of `Engine`: the settings, cheap to make and to send to another process, with `load()` giving the object that
 does the work. Nothing heavy is imported by an engine's module itself; `load()` does that.
 """
@@ -152,14 +153,24 @@ def _sha256(file: Path, size: int, mtime_ns: int) -> str:
 @cache
 def engines(kind: str) -> tuple[type[Engine], ...]:
     """Every engine of a kind ("diarizer", "transcriber", "scorer"), found by looking into its folder."""
+    return tuple(found for module in _modules(kind).values() for found in _engines_in(module))
+
+
+@cache
+def _modules(kind: str) -> dict[str, str]:
+    """The modules of a kind's folder, by name; of an engine that has a folder of its own, its module `engine`."""
     package = importlib.import_module(FOLDERS[kind])
-    names = [f"{package.__name__}.{info.name}" for info in pkgutil.iter_modules(package.__path__)]
-    return tuple(found for name in names for found in _engines_in(name))
+    return {
+        info.name: f"{package.__name__}.{info.name}{'.engine' if info.ispkg else ''}"
+        for info in pkgutil.iter_modules(package.__path__)
+    }
 
 
 def _engines_in(module: str) -> list[type[Engine]]:
+    """The engines that a module defines: a base class that several share has no name of its own."""
     values = vars(importlib.import_module(module)).values()
-    return [v for v in values if isinstance(v, type) and issubclass(v, Engine) and v.__module__ == module]
+    found = [v for v in values if isinstance(v, type) and issubclass(v, Engine) and v.__module__ == module]
+    return [engine for engine in found if "name" in vars(engine)]
 
 
 def is_embedded(kind: str, name: str) -> bool:
@@ -179,9 +190,8 @@ def make_engine(kind: str, name: str, **settings: Any) -> Engine:
 @cache
 def _engine_class(kind: str, name: str) -> type[Engine]:
     """The engine of that name: of the module that has its name, if there is one, else of any."""
-    package, module = importlib.import_module(FOLDERS[kind]), name.replace("-", "_")
-    if module in {info.name for info in pkgutil.iter_modules(package.__path__)}:
-        for found in _engines_in(f"{package.__name__}.{module}"):
+    if module := _modules(kind).get(name.replace("-", "_")):
+        for found in _engines_in(module):
             if found.name == name:
                 return found
     known = {e.name: e for e in engines(kind)}
