@@ -134,6 +134,7 @@ def test_every_command_is_on_the_page_of_commands() -> None:
 
 def test_cells_keep_their_table() -> None:
     assert cell("a|b <c> `<d>`\n e") == "a&#124;b &lt;c&gt; `<d>` e"
+    assert cell("*=x, *=y") == "&#42;=x, &#42;=y"
     assert cell("`--to [x|y]`") == "<code>--to [x&#124;y]</code>"
     assert link_pages("see docs/guides/text-quality.md.") == "see [Text quality](../guides/text-quality.md)."
 

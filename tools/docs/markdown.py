@@ -25,7 +25,7 @@ def _code(part: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;")
+    return text.replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;").replace("*", "&#42;")
 
 
 def link_pages(text: str, *, base: str = "../") -> str:
