@@ -1,9 +1,9 @@
 """What an engine is, and how one is found by name.
 
-An engine is one file in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …), or a folder there
-with a module `engine`, where it needs more than a file. It holds
-one subclass of `Engine`: the settings, cheap to make and to send to another process, with `load()` giving the object that
-does the work. Nothing heavy is imported by an engine's module itself; `load()` does that.
+An engine is one module in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …); one that
+needs more than a module has a folder there, with a module `engine`. It defines one subclass of `Engine`: the settings, cheap to
+make and to send to another process, with `load()` giving the object that does the work. Nothing heavy is imported by an engine's
+module itself; `load()` does that.
 """
 
 import hashlib
