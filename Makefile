@@ -7,7 +7,7 @@ LOCKED := -c constraints.txt
 # modules are compiled once, and not by each of the hundreds of processes that tests start, whatever the environment says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-s3 dev test test-ray test-faults test-pyannote test-readers check lock clean
+.PHONY: demo demo-s3 dev docs pictures test test-ray test-faults test-pyannote test-readers check lock clean
 
 demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 	$(BIN)/podcast-assets demo
@@ -39,6 +39,14 @@ check: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+docs: $(VENV)/.docs  ## the documentation site, in build/site; fails on stale pages, broken links and missing headings
+	$(BIN)/python -m tools.docs.generate --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python -m tools.docs.check_site build/site
+
+pictures: $(VENV)/.dev demo  ## the pictures of the Dagster UI in the documentation; needs Chromium
+	PODCAST_PROFILE=demo $(BIN)/python -m tools.docs.pictures
+
 # uv reads the same constraints as pip and installs in seconds what takes pip minutes
 $(VENV)/bin/uv: constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +55,10 @@ $(VENV)/bin/uv: constraints.txt
 
 $(VENV)/.demo: $(VENV)/bin/uv setup.cfg
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/bin/uv setup.cfg
+	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[docs]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/uv setup.cfg
@@ -69,7 +81,7 @@ $(VENV)/.pyannote: $(VENV)/.dev
 
 lock: $(VENV)/bin/uv  ## constraints.txt anew, from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		--python-version 3.11 --universal --extra dev --extra postgres --extra s3 --extra ray --extra gpu --extra readers setup.cfg -o constraints.txt
+		--python-version 3.11 --universal --extra dev --extra postgres --extra s3 --extra ray --extra gpu --extra readers --extra docs setup.cfg -o constraints.txt
 	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 
 clean:  ## everything that was installed or made

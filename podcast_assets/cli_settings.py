@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.cli_terminal import output
+from podcast_assets.setting_descriptions import describe_settings
 from podcast_assets.settings import Settings, environment_name
 
 
@@ -20,9 +21,9 @@ def show_settings(as_json: bool) -> None:
         click.echo(json.dumps({environment_name(k): v for k, v in values.items()}))
         return
     table = Table("variable", "value", "meaning")
-    for name, field in Settings.model_fields.items():
-        value = "" if values[name] is None else str(values[name])
-        table.add_row(environment_name(name), Text(value), field.description)
+    for setting in describe_settings():
+        value = values[setting.field]
+        table.add_row(setting.variable, Text("" if value is None else str(value)), setting.description)
     output.print(table)
 
 

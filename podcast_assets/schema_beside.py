@@ -56,8 +56,8 @@ REFERENCES: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),
     "language": (pl.String, "ISO 639-1 code that the publisher declares"),
     "format": (pl.String, "json, vtt or srt: what it came as"),
-    "start": (pl.Float64, "s"),
-    "end": (pl.Float64, "s"),
+    "start": (pl.Float64, "start in the episode, s"),
+    "end": (pl.Float64, "end in the episode, s"),
     "speaker": (pl.String, "name, as the publisher gives it; null where it gives none"),
     "text": (pl.String, "what the publisher says was said"),
 }

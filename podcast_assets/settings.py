@@ -44,107 +44,134 @@ class Settings(BaseModel):
     )
 
     store: str = Field(
-        default="store", description="Where everything lies: a folder, or s3://BUCKET/PREFIX (docs/store.md)."
+        default="store",
+        description="Where everything is kept: a folder, or s3://BUCKET/PREFIX (docs/operations/store.md).",
     )
     profile: ProfileName = Field(
         default="auto",
-        description="Set of engines: demo, embedded, cpu, gpu; auto takes gpu or cpu where their models are at hand, "
-        "else embedded.",
+        description="Set of engines. auto takes gpu or cpu where their models are available, otherwise embedded "
+        "(docs/guides/engines.md).",
     )
     whisper_model: str | None = Field(
         default=None,
-        description="Whisper model of the cpu and gpu profiles: a local folder or a hub id; default by profile.",
+        description="Whisper model of the profiles cpu and gpu: a local folder or a hub id. Unset: small on CPUs, "
+        "large-v3-turbo on GPUs.",
     )
     language: str | None = Field(
-        default=None, description="ISO 639-1 code of episodes whose metadata name none; unset: it is identified."
+        default=None,
+        description="ISO 639-1 code for episodes whose metadata name no language. Unset: the language is identified.",
     )
     mixed_languages: bool = Field(
-        default=False, description="Identify the language of each segment where none is given, not once per episode."
+        default=False,
+        description="Identify the language of each segment where none is given, instead of once per episode.",
     )
     diarizer: str = Field(
         default="auto",
-        description="Diarizer of the cpu and gpu profiles: pyannote, sortformer or embedded; auto takes pyannote where it is "
-        "installed and its model is at hand.",
+        description="Diarizer of the profiles cpu and gpu: pyannote, sortformer or embedded. auto takes pyannote where it is "
+        "installed and its model is available.",
     )
     min_speakers: int | None = Field(
         default=None,
         ge=1,
-        description="Fewest speakers of an episode; unset, the diarizer's default: 2 for pyannote, 1 for embedded. An episode's "
-        "metadata go before it.",
+        description="Fewest speakers of an episode; overridden by the episode's metadata. Unset: the diarizer's default, 2 for"
+        " pyannote and 1 for embedded.",
     )
     max_speakers: int | None = Field(
-        default=None, ge=1, description="Most speakers of an episode; unset, the diarizer's default, 6."
+        default=None,
+        ge=1,
+        description="Most speakers of an episode; overridden by the episode's metadata. Unset: the diarizer's default, 6.",
     )
     segmentation: Literal["asr", "emilia", "none"] = Field(
-        default="asr", description="How turns become segments: asr, emilia (3 to 30 s, gaps up to 2 s), or none."
+        default="asr",
+        description="How speaker turns become segments. asr joins gaps up to 0.5 s and cuts after 30 s at a quiet place; "
+        "emilia gives 3 to 30 s and joins gaps up to 2 s; none keeps the turns.",
     )
     routes: str | None = Field(
         default=None,
-        description="Which engines transcribe which language, as zh=firered>faster-whisper,*=faster-whisper>pocketsphinx: "
-        "after > comes what takes over where one fails.",
+        description="Which engines transcribe which language, as zh=firered>faster-whisper,*=faster-whisper>pocketsphinx; "
+        "after > comes the engine that takes over where one fails. Unset: by profile (docs/guides/engines.md).",
     )
     second_transcriber: str | None = Field(
         default=None,
-        description="Transcribes everything once more, to be compared with the first: an engine, or routes as in PODCAST_ROUTES; "
-        "unset: nothing does (docs/quality-text.md).",
+        description="Engine, or routes as in PODCAST_ROUTES, that transcribes everything a second time for comparison. Unset: "
+        "none (docs/guides/text-quality.md).",
     )
     text_language_model: str | None = Field(
         default=None,
-        description="fastText model that says which language a text is in, as lid.176.ftz (podcast-assets[fasttext]); unset: "
-        "py3langid does (docs/quality-text.md).",
+        description="fastText model that identifies the language of a text, such as lid.176.ftz (podcast-assets[fasttext]). "
+        "Unset: py3langid (docs/guides/text-quality.md).",
     )
     text_language_certain: float | None = Field(
         default=None,
         ge=0,
         le=1,
-        description="Probability from which the language of a text is believed; unset: 0.9, of fastText 0.7.",
+        description="Probability from which the identified language of a text is trusted. Unset: 0.9, or 0.7 with a fastText "
+        "model.",
     )
     aligner: str | None = Field(
         default=None,
-        description="Gives times to words of engines that have none: ctc, or pocketsphinx-align (English, nothing to "
-        "download); unset: such words have none.",
+        description="Adds times to words of engines that give none: ctc, or pocketsphinx-align (English, nothing to download)."
+        " Unset: such words have no times.",
     )
     separator: str | None = Field(
-        default=None, description="Takes the music out before anything listens: uvr-mdx; unset: nothing is taken out."
+        default=None, description="Removes music before diarization and transcription: uvr-mdx. Unset: off."
     )
     hints: str = Field(
         default="",
-        description="Columns of the metadata, as title,podcast, whose text the recognizer gets as hotwords.",
+        description="Columns of the metadata, such as title,podcast, whose text the recognizer gets as hotwords.",
     )
     engines: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description='Settings of engines by name, JSON, as {"faster-whisper": {"beam_size": 1}}; doctor lists them.',
+        description='Settings of engines by name, as JSON: {"faster-whisper": {"beam_size": 1}}. `podcast-assets doctor '
+        "--settings` lists them.",
     )
     models: Path | None = Field(
-        default=None, description="Folder that models are fetched to; unset: podcast-assets/models in the user's cache."
+        default=None,
+        description="Folder that models are fetched to. Unset: podcast-assets/models in the user's cache folder.",
     )
     policy: str = Field(
-        default="asr", description="Policy that decides `keep`: all, asr, emilia, tts, or the path of a TOML file."
+        default="asr",
+        description="Policy that decides which segments are kept: all, asr, emilia, tts, or the path of a TOML file "
+        "(docs/guides/policies.md).",
     )
     dnsmos_hop: float = Field(
         default=1.0,
         gt=0,
-        description="Seconds between the windows of DNSMOS; 1 is the reference, 9 is several times as fast and a little off.",
+        description="Seconds between DNSMOS windows. 1 is the reference; 9 is several times faster and slightly less accurate.",
     )
     scorers: str = Field(
         default="",
-        description="Scorers beside dnsmos, as utmos,squim; each is a file in quality/scorers (docs/quality-signal.md).",
+        description="Scorers to run beside dnsmos, such as utmos,squim; each is an engine of quality/scorers "
+        "(docs/guides/signal-scores.md).",
     )
     text_care: str = Field(
         default="",
-        description="Optional columns about texts, as pii,numbers,punctuation: what seems to be personal data, numbers in digits, "
-        "punctuation and capitals (docs/quality-text.md).",
+        description="Optional text columns: pii,numbers,punctuation for personal data, numbers as digits, punctuation and "
+        "capitals (docs/guides/text-quality.md).",
     )
     punctuator: str = Field(
         default="pcs",
-        description="Engine that PODCAST_TEXT_CARE=punctuation takes; each is a file in quality/punctuators.",
+        description="Engine that restores punctuation where PODCAST_TEXT_CARE asks for it; an engine of quality/punctuators.",
     )
     shard_codec: Literal["flac", "opus", "mp3", "wav"] = Field(default="flac", description="Audio codec of the shards.")
     shard_rate: int = Field(
-        default=24_000, ge=8_000, description="Highest sample rate in the shards, Hz; never upsampled."
+        default=24_000, ge=8_000, description="Highest sample rate in the shards, in Hz. Audio is never upsampled."
     )
     shard_bytes: int = Field(
-        default=1_000_000_000, ge=10_240, description="A shard is sealed once it reaches this size."
+        default=1_000_000_000, ge=10_240, description="A shard is closed once it reaches this size."
+    )
+    shard_channels: Literal["mono", "source"] = Field(
+        default="mono",
+        description="Channels in the shards: mono, or those of the source, where more than two are mixed to one.",
+    )
+    loudness: Literal["none", "emilia"] = Field(
+        default="none",
+        description="Level of the audio in the shards: unchanged, or one gain per episode as in Emilia "
+        "(docs/reference/shards.md).",
+    )
+    grains: Literal["segments", "segments,episodes"] = Field(
+        default="segments",
+        description="What is sealed: segments, or also whole episodes (docs/reference/shards.md).",
     )
     publish: Literal["all", "kept"] = Field(
         default="all", description="Which segments are released: all, or only those that the policy keeps."
@@ -152,43 +179,36 @@ class Settings(BaseModel):
     hub_repo: str | None = Field(
         default=None,
         pattern=r"^[\w.-]+/[\w.-]+$",
-        description="Dataset repository on the Hugging Face Hub, owner/name; unset: releases go to PODCAST_RELEASE_FOLDER. "
-        "HF_TOKEN (or hf auth login) says who publishes, HF_ENDPOINT where (docs/release.md).",
+        description="Dataset repository on the Hugging Face Hub, owner/name. HF_TOKEN (or hf auth login) authenticates, "
+        "HF_ENDPOINT selects the server. Unset: releases go to PODCAST_RELEASE_FOLDER (docs/guides/release.md).",
     )
-    hub_private: bool = Field(default=True, description="Whether a repository that a release makes is private.")
-    hub_gated: bool = Field(default=False, description="Whether readers must ask for access to the repository.")
+    hub_private: bool = Field(default=True, description="Whether a repository created by a release is private.")
+    hub_gated: bool = Field(
+        default=False, description="Whether readers must request access to a repository created by a release."
+    )
     release_folder: str | None = Field(
         default=None,
-        description="Folder or s3://BUCKET/PREFIX that releases go to where no repository is named; unset: dataset/ in the store.",
+        description="Folder or s3://BUCKET/PREFIX for releases when no repository is set. Unset: dataset/ in the store.",
     )
     release_bytes: int | None = Field(
         default=None,
         ge=1,
-        description="The sensor releases once so many bytes are sealed and not released; unset: it never does.",
+        description="The sensor enough_sealed releases once this many bytes are sealed and not yet released. Unset: never.",
     )
     release_cron: str = Field(
         default="0 4 * * *",
-        description="When the schedule `nightly_release` releases, once it is switched on: a cron line, UTC.",
-    )
-    shard_channels: Literal["mono", "source"] = Field(
-        default="mono", description="Channels in the shards: mono, or those of the source (more than two become one)."
-    )
-    loudness: Literal["none", "emilia"] = Field(
-        default="none",
-        description="Level of the audio in the shards: as it is, or as Emilia has it, one gain per episode (docs/shards.md).",
-    )
-    grains: Literal["segments", "segments,episodes"] = Field(
-        default="segments", description="What is sealed: segments, or whole episodes beside them (docs/shards.md)."
+        description="When the schedule nightly_release runs, once it is switched on: a cron expression in UTC.",
     )
     licenses: str = Field(
         default="public-domain,cc-by,cc-by-sa",
         min_length=1,
-        description="Licences under which episodes are released, with commas between: SPDX ids (cc-by-4.0), ids without a version "
-        "(cc-by-nc), public-domain, words of an agreement as the metadata have them, or * for any (docs/takedown.md).",
+        description="Licences under which episodes are released, separated by commas: SPDX ids (cc-by-4.0), ids without a "
+        "version (cc-by-nc), public-domain, the exact words of an agreement, or * for any "
+        "(docs/guides/takedown.md).",
     )
     purge_history: bool = Field(
         default=True,
-        description="After a takedown, delete what was published of it from all commits of the Hub repository, for good.",
+        description="After a takedown, also delete what was published from all commits of the Hub repository, permanently.",
     )
     settle_seconds: float = Field(
         default=30.0,
@@ -197,17 +217,17 @@ class Settings(BaseModel):
     )
     require_ready: bool = Field(
         default=False,
-        description="Folders count as arrived only once they hold a file called _READY, .ready or _SUCCESS.",
+        description="Folders count as arrived only once they contain a file called _READY, .ready or _SUCCESS.",
     )
     meta_key: str = Field(
         default="meta_id",
         min_length=1,
-        description="Column of the metadata that names the file that a row is about, without its suffix.",
+        description="Column of the metadata that names the file of a row, without its suffix.",
     )
     archive_files: int = Field(
         default=100_000,
         ge=1,
-        description="Entries of an archive that are looked at, at most; what comes after is refused.",
+        description="Most entries of an archive that are read; an archive with more is refused from there on.",
     )
     archive_ratio: float = Field(
         default=200.0,
@@ -215,90 +235,97 @@ class Settings(BaseModel):
         description="How many times its own size an archive may unpack to, beyond the first 256 MB.",
     )
     max_hours: float = Field(
-        default=48.0, gt=0, description="Hours of audio that one recording may have; a longer one fails."
+        default=48.0, gt=0, description="Longest recording, in hours of audio; a longer one fails."
     )
     opus_copy: int | None = Field(
         default=None,
         ge=6_000,
         le=256_000,
-        description="Bit rate, bit/s, of a copy of the working audio in Opus, as 24000; unset: no copy is made.",
+        description="Bit rate, in bit/s, of an Opus copy of the working audio, such as 24000. Unset: no copy.",
     )
     near_duplicates: bool = Field(
         default=False,
-        description="Look for episodes that sound the same though their bytes differ (Chromaprint; docs/intake.md).",
+        description="Look for episodes that sound the same though their bytes differ (docs/guides/near-duplicates.md).",
     )
     keep_sources_days: float | None = Field(
         default=None,
         gt=0,
-        description="Days after which the janitor removes what lies under incoming/ of a batch all of whose tables are committed "
-        "for so long; unset: it is kept for ever.",
+        description="Days after which the janitor removes the source of a batch under incoming/, counted from when all its "
+        "tables were committed. Unset: sources are kept.",
     )
     retry_permanent: bool = Field(
-        default=False, description="Try again even episodes that failed because of their data; for one run."
+        default=False, description="For one run: also retry episodes that failed because of their data."
     )
     retry_fallbacks: bool = Field(
-        default=False, description="Make anew what a fallback made because its engine failed; for one run."
+        default=False, description="For one run: process again what a fallback made because the first engine failed."
     )
     prefetch: int = Field(default=2, ge=1, description="Episodes decoded ahead of the model.")
     compute: Literal["local", "ray"] = Field(
-        default="local", description="Where stages compute: in the run's own process, or on workers of Ray."
+        default="local",
+        description="Where stages compute: in the run's own process, or on Ray workers (docs/guides/gpus.md).",
     )
     ray_address: str | None = Field(
         default=None,
-        description="Ray cluster: host:port from one of its machines, ray://host:10001 from elsewhere; unset: Ray on this machine.",
+        description="Ray cluster: host:port from one of its machines, ray://host:10001 from elsewhere. Unset: Ray on this "
+        "machine.",
     )
-    min_workers: int = Field(default=1, ge=1, description="Workers of a stage on Ray, at least.")
+    min_workers: int = Field(default=1, ge=1, description="Fewest Ray workers of a stage.")
     max_workers: int | None = Field(
         default=None,
         ge=1,
-        description="Workers of a stage on Ray, at most; unset: as many as the cluster has room for.",
+        description="Most Ray workers of a stage. Unset: as many as the cluster has room for.",
     )
-    workers_per_gpu: int = Field(default=1, ge=1, description="Workers on Ray that share a GPU.")
-    worker_cpus: float = Field(default=1.0, gt=0, description="CPU cores of a worker on Ray.")
+    workers_per_gpu: int = Field(default=1, ge=1, description="Ray workers that share one GPU.")
+    worker_cpus: float = Field(default=1.0, gt=0, description="CPU cores of a Ray worker.")
     gpus: str | None = Field(
         default=None,
-        description="GPUs of this machine that may be used, as 0,2; unset: all (that CUDA_VISIBLE_DEVICES shows).",
+        description="GPUs of this machine that may be used, such as 0,2. Unset: all that CUDA_VISIBLE_DEVICES shows.",
     )
     timeout: float = Field(
         default=7200.0,
         gt=0,
-        description="Seconds after which a worker on Ray that has not finished an episode is ended, and the episode fails.",
+        description="Seconds that a Ray worker may take for one episode; then the worker is ended and the episode fails.",
     )
-    downloads: int = Field(default=8, ge=1, description="Downloads of a list of URLs that go on at once.")
+    downloads: int = Field(default=8, ge=1, description="Downloads of a list of URLs that run at once.")
     downloads_per_host: int = Field(default=2, ge=1, description="Connections to one host at once.")
     download_host_delay: float = Field(
         default=0.5, ge=0, description="Seconds between the starts of two connections to one host."
     )
     download_bytes: int = Field(
-        default=4_000_000_000, ge=1, description="Size of a download, at most; a larger one fails for good."
+        default=4_000_000_000, ge=1, description="Largest download, in bytes; a larger one fails permanently."
     )
     download_seconds: float = Field(
-        default=3600.0, gt=0, description="Seconds that a download may take in one run; the next run goes on with it."
+        default=3600.0, gt=0, description="Seconds that a download may take in one run; the next run continues it."
     )
-    download_tries: int = Field(default=5, ge=1, description="Tries of a download in a row that bring nothing.")
+    download_tries: int = Field(
+        default=5, ge=1, description="Consecutive attempts of a download that bring no data before it fails."
+    )
     download_backoff: float = Field(
-        default=1.0, ge=0, description="Seconds before a second try, at most; the bound doubles with each further one."
+        default=1.0,
+        ge=0,
+        description="Longest wait before the second attempt, in seconds; it doubles with each further attempt.",
     )
     allow_hosts: str = Field(
         default="",
-        description="Hosts, as media.example,localhost, that lists and feeds may name though their addresses are private.",
+        description="Hosts, such as media.example,localhost, that lists and feeds may name although their addresses are "
+        "private.",
     )
     user_agent: str = Field(
         default="podcast-assets",
         pattern=r"^[ -~]+$",
-        description="How downloads name themselves; a way to reach you is a courtesy.",
+        description="User agent of downloads; include a way to reach you.",
     )
     refresh_downloads: bool = Field(
-        default=False, description="Ask whether what was downloaded has changed; for one run."
+        default=False, description="For one run: ask whether downloaded files have changed."
     )
     feed_hours: float = Field(
-        default=6.0, gt=0, description="Hours between two looks at a feed whose list says nothing else."
+        default=6.0, gt=0, description="Hours between two polls of a feed whose list sets no other interval."
     )
     feed_wait_hours: float = Field(
-        default=1.0, ge=0, description="Hours that new episodes wait at most for others to fill their batch."
+        default=1.0, ge=0, description="Longest time, in hours, that new episodes wait for others to fill their batch."
     )
     feed_newest: int | None = Field(
-        default=None, ge=1, description="Of each feed only so many of the newest episodes are taken; unset: all."
+        default=None, ge=1, description="Take only this many of the newest episodes of each feed. Unset: all."
     )
     dagster_home: Path = Field(
         default=Path("dagster_home"),
@@ -307,34 +334,36 @@ class Settings(BaseModel):
     max_runtime_hours: float = Field(
         default=24.0,
         gt=0,
-        description="Hours after which a run is ended: far more than its batches need, so that only what is stuck ends.",
+        description="Hours after which a run is terminated. Keep it far above what a batch needs, so that it only ends runs "
+        "that hang.",
     )
     retry_cron: str = Field(
         default="0 2 * * *",
-        description="When failures that may pass are tried again: a cron line, UTC.",
+        description="When the nightly retry runs: a cron expression in UTC.",
     )
     retry_attempts: int = Field(
-        default=5, ge=1, description="Attempts after which the nightly retry leaves an episode to people."
+        default=5, ge=1, description="Attempts after which the nightly retry leaves an episode alone."
     )
     janitor_cron: str = Field(
-        default="30 * * * *", description="When what crashes left behind is removed: a cron line, UTC."
+        default="30 * * * *", description="When the janitor removes what crashes left behind: a cron expression in UTC."
     )
     scratch_hours: float = Field(
         default=48.0,
         gt=0,
-        description="Hours for which unfinished files and stale checkpoints are left alone; never less than "
-        "PODCAST_MAX_RUNTIME_HOURS, as a run may still write to them.",
+        description="Age in hours before unfinished files and stale checkpoints are removed; at least "
+        "PODCAST_MAX_RUNTIME_HOURS, because a run may still write to them.",
     )
     webhook_url: HttpUrl | None = Field(
-        default=None, description="Is told of every run that ends; unset: nobody is. Its path and query are not logged."
+        default=None,
+        description="URL that is called at the end of every run. Unset: none. Its path and query are not logged.",
     )
     webhook_secret: SecretStr | None = Field(
         default=None,
-        description="Signs what the webhook is told (Standard Webhooks, HMAC-SHA256): whsec_ and base64, or any text of at least "
-        "16 characters. Never shown or logged.",
+        description="Signs webhook requests (Standard Webhooks, HMAC-SHA256): whsec_ and base64, or any text of at least 16 "
+        "characters. Never shown or logged.",
     )
     log_format: Literal["text", "json"] = Field(
-        default="text", description="How log lines are written: text for people, or one JSON object per line."
+        default="text", description="Format of log lines: text, or one JSON object per line."
     )
 
     def __init__(self, **given: Any) -> None:

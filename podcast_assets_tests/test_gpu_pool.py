@@ -151,7 +151,7 @@ def test_a_fallback_on_a_gpu_holds_it_and_one_that_cannot_be_had_stops_nobody() 
 
 
 def test_the_documentation_names_the_stages_that_have_engines() -> None:
-    text = (CHECKOUT / "docs/queue.md").read_text()
+    text = (CHECKOUT / "docs/operations/queue.md").read_text()
     table = text[text.index("| asset | engines |") :].split("\n\n")[0]
     told = {asset: set(re.findall(r"`(\w+)`", names)) for asset, names in re.findall(r"\| `(\w+)` \| (.*) \|", table)}
     assert told == {a.key.to_user_string(): {s.name for s in a.stages} for a in definitions._BATCH_ASSETS if a.stages}
@@ -159,5 +159,5 @@ def test_the_documentation_names_the_stages_that_have_engines() -> None:
 
 def test_the_pool_is_the_one_that_the_instance_files_and_the_command_name() -> None:
     assert gpu_pool([], profiles.widest(Settings())) is None
-    for name in ("dagster.yaml", "dagster.postgres.yaml", "docs/queue.md", "podcast_assets/cli.py"):
+    for name in ("dagster.yaml", "dagster.postgres.yaml", "docs/operations/queue.md", "podcast_assets/cli.py"):
         assert re.search(rf"pool `?{GPU_POOL}", Path(CHECKOUT / name).read_text()), name

@@ -4,7 +4,8 @@ A fingerprint has about eight items a second, of 32 bits each; each is of the 2.
 again differs in up to four bits of an item, other sound in about half of them. Pure: what is kept where is in `near_duplicates`.
 
 Constants of Chromaprint are those of its sources: `fingerprinter_configuration.h` (hop, item), `fingerprint_matcher.cpp` (alignment
-by a histogram of offsets, stretches by smoothed bit errors). The others were measured on real speech (docs/intake.md).
+by a histogram of offsets, stretches by smoothed bit errors). The others were measured on real speech:
+docs/guides/near-duplicates.md
 """
 
 from collections.abc import Iterable

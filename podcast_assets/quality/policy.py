@@ -1,6 +1,6 @@
 """Policies: which segments to keep, and why not the others. A policy is data in a TOML file; it deletes nothing.
 
-A file names the policy, its version, and rules; docs/quality.md says how to write one:
+A file names the policy, its version, and rules; docs/guides/policies.md says how to write one:
 
     name = "mine"
     version = 1

@@ -1,8 +1,8 @@
 """A store in a bucket of an object store that speaks S3, by obstore.
 
 obstore and not s3fs: a sixth of the CPU time for small files, less than a tenth for listings, and a third of the memory for large
-files (docs/store.md has the figures); and no cached listings, which hide what another machine has just written. A PUT shows an
-object when all of it is there; so nobody ever sees half of one.
+files (docs/operations/store.md has the figures); and no cached listings, which hide what another machine has just written. A PUT
+shows an object when all of it is there; so nobody ever sees half of one.
 """
 
 import contextlib

@@ -21,7 +21,7 @@ from podcast_assets_tests.deploy.conftest import (
 BY_HAND = [KUBERNETES / "fetch-models.yaml", KUBERNETES / "overlays/ray/rayjob.yaml"]
 """Applied when one wants them, not with an overlay."""
 MADE_BY_PEOPLE = {"podcast-secrets", "postgres", "oauth2-proxy", "podcast-ray-token"}
-"""Secrets, with the commands on docs/deploy.md."""
+"""Secrets, with the commands on docs/operations/deploy.md."""
 
 
 def by_hand() -> list[Manifest]:
