@@ -51,6 +51,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with GPUs on which everything is installed, as far as engines ask."""
     cuda = SimpleNamespace(is_available=lambda: True, device_count=lambda: GPUS)
     able = SimpleNamespace(get_available_providers=lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("podcast_assets.gpus.has_driver", lambda: True)
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: GPUS)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     monkeypatch.setattr(onnx_sessions, "_onnxruntime", lambda: able)
