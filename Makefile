@@ -32,7 +32,7 @@ test-pyannote: $(VENV)/.pyannote  ## what needs torch too
 	$(BIN)/pyright --warnings
 
 test-readers: $(VENV)/.pyannote  ## a published dataset by every library that loads it; some of them need torch
-	$(BIN)/python -m pytest podcast_assets_tests/dataset/test_readers.py
+	$(BIN)/python -m pytest podcast_assets_tests/release/test_readers.py
 
 check: $(VENV)/.dev  ## style and types
 	$(BIN)/ruff check .

@@ -33,15 +33,15 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from podcast_assets.assets.raw_audio import ARRIVAL
-from podcast_assets.definitions import build_definitions
-from podcast_assets.instance import project_file
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.raw_audio import ARRIVAL
+from podcast_assets.defs.build import build_definitions
+from podcast_assets.defs.instance import project_file
+from podcast_assets.defs.partitions import BATCHES
+from podcast_assets.defs.sensors.new_batches import REQUESTS_PER_TICK, new_batches
 from podcast_assets.intake.arrivals import list_incoming
-from podcast_assets.partitions import BATCHES
-from podcast_assets.schema import ASSETS
-from podcast_assets.sensors import REQUESTS_PER_TICK, new_batches
-from podcast_assets.settings import Settings
-from podcast_assets.store import Store
+from podcast_assets.store.schema import ASSETS
+from podcast_assets.store.store import Store
 
 WORKSPACE = str(project_file("workspace.yaml"))
 _KEY = "$key: AssetKeyInput!"

@@ -26,13 +26,13 @@ from sklearn.metrics import silhouette_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from podcast_assets.demo import BATCH, REFERENCES
-from podcast_assets.speech.clustering import Labels, cluster_speakers
-from podcast_assets.speech.diarizers.embedded import EmbeddedDiarizer, join_turns, middles, split_windows
-from podcast_assets.speech.resegmentation import resegment
+from podcast_assets.speech.diarizers.embedded.clustering import Labels, cluster_speakers
+from podcast_assets.speech.diarizers.embedded.engine import EmbeddedDiarizer, join_turns, middles, split_windows
+from podcast_assets.speech.diarizers.embedded.resegmentation import resegment
+from podcast_assets.speech.diarizers.embedded.voiceprints import Floats, frames, voiceprints, window_statistics
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Turn
 from podcast_assets.speech.vad import speech_stretches
-from podcast_assets.speech.voiceprints import Floats, frames, voiceprints, window_statistics
 
 SETTINGS = EmbeddedDiarizer()
 Cluster = Callable[[Floats], Labels]

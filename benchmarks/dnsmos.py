@@ -27,9 +27,9 @@ import numpy.typing as npt
 from benchmarks.rounds import rounds
 from podcast_assets.audio.decode import decode
 from podcast_assets.demo import BATCH
-from podcast_assets.quality.dnsmos import Dnsmos, model_paths
-from podcast_assets.quality.p835 import P835
-from podcast_assets.quality.windows import repeated, stretches, window_starts
+from podcast_assets.quality.scorers.dnsmos.model import Dnsmos, model_paths
+from podcast_assets.quality.scorers.dnsmos.p835 import P835
+from podcast_assets.quality.scorers.dnsmos.windows import repeated, stretches, window_starts
 from podcast_assets.speech.types import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
@@ -168,8 +168,8 @@ def against_emilia(some: list[Samples], path: Path, count: int) -> None:
 
 def whole_stage(hops: Sequence[float], count: int) -> None:
     """Everything that the stage does for episodes of the sample batch, and how much of it is not DNSMOS."""
-    from podcast_assets.quality.scorers.dnsmos import DnsmosEngine
-    from podcast_assets.store import Store
+    from podcast_assets.quality.scorers.dnsmos.engine import DnsmosEngine
+    from podcast_assets.store.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
         store = Store.at(folder)
@@ -192,7 +192,7 @@ def fill(store: Any) -> tuple[list[Any], float, float]:
     from podcast_assets.speech.types import Turn
     from podcast_assets.stages.diarize import segment_rows
     from podcast_assets.stages.stage import Episode
-    from podcast_assets.store import working_key
+    from podcast_assets.store.store import working_key
 
     episodes, seconds, speech = [], 0.0, 0.0
     for file in WHOLE:
@@ -214,7 +214,7 @@ def fill(store: Any) -> tuple[list[Any], float, float]:
 
 def stage(store: Any, episodes: Sequence[Any], engine: Any) -> Callable[[], object]:
     """The stage over all episodes, with a worker that is loaded already; without an engine, what is prepared for it."""
-    from podcast_assets.quality.scorers.dnsmos import DnsmosEngine
+    from podcast_assets.quality.scorers.dnsmos.engine import DnsmosEngine
     from podcast_assets.stages.score import Score
 
     work = Score(store, engine or DnsmosEngine())

@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder with recordings of clean speech")
     parser.add_argument("--hop", type=float, default=1.0, help="of DNSMOS, s")
     args = parser.parse_args()
-    from podcast_assets.quality.scorers.dnsmos import DnsmosEngine
+    from podcast_assets.quality.scorers.dnsmos.engine import DnsmosEngine
 
     scorer = DnsmosEngine(hop=args.hop).load()
     print("synthesized speech\n")

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measured import compare
-from podcast_assets.hashing import Hashes
-from podcast_assets.store import BLOCK
+from podcast_assets.common.hashing import Hashes
+from podcast_assets.store.store import BLOCK
 
 
 def in_two_passes(path: Path) -> tuple[str, str]:

@@ -29,10 +29,10 @@ def alone(folder: Path, opus: int | None) -> dict[str, float]:
     from podcast_assets.intake.arrivals import find_arrival
     from podcast_assets.intake.episodes import recordings
     from podcast_assets.intake.unpack import unpack
+    from podcast_assets.stages.compute.local import Local
     from podcast_assets.stages.ingest import Ingest, ingest_episode
-    from podcast_assets.stages.local import Local
     from podcast_assets.stages.runner import run_stage
-    from podcast_assets.store import Store
+    from podcast_assets.store.store import Store
 
     before, began = cpu(), time.perf_counter()
     store = Store.at(folder)

@@ -21,18 +21,18 @@ import numpy as np
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.working import write_working
-from podcast_assets.checks import words_in_order
-from podcast_assets.profiles import make_profile
-from podcast_assets.schema import SEGMENTS
-from podcast_assets.settings import Settings
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.checks.tables import words_in_order
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.speech.types import SAMPLE_RATE
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.diarize import Diarize
-from podcast_assets.stages.local import Local
+from podcast_assets.stages.profiles import make_profile
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
-from podcast_assets.store import Store, table_key, working_key
+from podcast_assets.store.schema import SEGMENTS
+from podcast_assets.store.store import Store, table_key, working_key
 
 WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
 KEY = working_key("long")

@@ -20,11 +20,11 @@ from benchmarks.measured import cpu
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.working import WORKING_RATE, read_working_blocks, write_working
 from podcast_assets.demo import BATCH
-from podcast_assets.intake.fingerprints import ANCHOR_SHARE, ITEM_SECONDS, Items, compare, fingerprint, mix
-from podcast_assets.intake.near_duplicates import find, fingerprint_key
-from podcast_assets.schema import schema
-from podcast_assets.schema_beside import FINGERPRINTS
-from podcast_assets.store import Store
+from podcast_assets.intake.duplicates.chromaprint import ANCHOR_SHARE, ITEM_SECONDS, Items, compare, fingerprint, mix
+from podcast_assets.intake.duplicates.near import find, fingerprint_key
+from podcast_assets.store.schema import schema
+from podcast_assets.store.schema_beside import FINGERPRINTS
+from podcast_assets.store.store import Store
 
 AN_HOUR, IN_A_BATCH = round(3600 / ITEM_SECONDS), 64
 VALUES = np.random.default_rng(0).integers(0, 2**32, 14_000_000, np.uint32)

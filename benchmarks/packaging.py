@@ -25,7 +25,7 @@ from podcast_assets import demo
 from podcast_assets.audio.cut import cut_segments
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import Codec, encode
-from podcast_assets.dataset.members import MembersWriter
+from podcast_assets.shards.members import MembersWriter
 
 RATE, SOURCE_RATE = 24_000, 44_100
 WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")

@@ -25,8 +25,8 @@ import numpy.typing as npt
 from faster_whisper.audio import decode_audio
 
 from podcast_assets.demo import BATCH
-from podcast_assets.speech.pyannote_embeddings import share_trunk
-from podcast_assets.speech.pyannote_pipeline import import_pyannote
+from podcast_assets.speech.diarizers.pyannote.embeddings import share_trunk
+from podcast_assets.speech.diarizers.pyannote.pipeline import import_pyannote
 from podcast_assets.speech.types import SAMPLE_RATE
 
 WINDOW, STEP, SLOTS, FRAMES = 10.0, 1.0, 3, 589  # those of community-1

@@ -5,7 +5,7 @@
 Both sides publish the same samples of random bytes (nothing compresses, as with opus) to a double of the Hub on the loopback, by
 its real client over LFS. Then every sample gets another score, and both publish again; then once more with nothing changed.
 
-- ours: `podcast_assets.dataset.release`, scores in metadata/…parquet;
+- ours: `podcast_assets.release.release`, scores in metadata/…parquet;
 - peer: one more key in the JSON beside each audio, tars by webdataset.TarWriter, `HfApi.upload_folder`.
 
 Bytes that came to the double, requests, files changed, and CPU seconds of the publisher (the double's own are in another process).
@@ -28,7 +28,7 @@ PER_SHARD = 1000
 
 def serve(folder: str, pipe: Connection) -> None:
     """The double, in a process of its own."""
-    from podcast_assets_tests.hub_datasets import running_dataset_hub
+    from podcast_assets_tests.doubles.hub_datasets import running_dataset_hub
 
     with running_dataset_hub(Path(folder)) as hub:
         pipe.send(hub.url)
@@ -38,14 +38,14 @@ def serve(folder: str, pipe: Connection) -> None:
 
 
 def ours(folder: Path, url: str, samples: int, size: int) -> Callable[[float], None]:
-    from podcast_assets.dataset.options import ReleaseOptions
-    from podcast_assets.dataset.release import release
-    from podcast_assets.dataset.targets.hub import HubTarget
-    from podcast_assets.schema import FAILURES, empty
+    from podcast_assets.release.options import ReleaseOptions
+    from podcast_assets.release.release import release
+    from podcast_assets.release.targets.hub import HubTarget
     from podcast_assets.stages.results import Committed, commit
-    from podcast_assets.store import Store
-    from podcast_assets_tests.dataset.sealed_store import seal
-    from podcast_assets_tests.hub_datasets import TOKEN
+    from podcast_assets.store.schema import FAILURES, empty
+    from podcast_assets.store.store import Store
+    from podcast_assets_tests.doubles.hub_datasets import TOKEN
+    from podcast_assets_tests.release.sealed_store import seal
 
     store = Store.at(folder / "store")
     tables = {
@@ -68,7 +68,7 @@ def peer(folder: Path, url: str, samples: int, size: int) -> Callable[[float], N
     import webdataset
     from huggingface_hub import HfApi
 
-    from podcast_assets_tests.hub_datasets import TOKEN
+    from podcast_assets_tests.doubles.hub_datasets import TOKEN
 
     api = HfApi(endpoint=url, token=TOKEN)
     api.create_repo("tester/peer", repo_type="dataset")

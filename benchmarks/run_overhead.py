@@ -61,9 +61,9 @@ def main() -> None:
 def measure(folder: Path, length: int, rounds: int) -> None:
     import dagster as dg
 
+    from podcast_assets.config.settings import Settings
+    from podcast_assets.defs.launch import run_here
     from podcast_assets.demo import BATCH
-    from podcast_assets.launch import run_here
-    from podcast_assets.settings import Settings
 
     batches = [f"b{i:02d}" for i in range(length)]
     for batch in batches:

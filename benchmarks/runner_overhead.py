@@ -19,12 +19,12 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine
-from podcast_assets.schema import TRANSCRIPTS, Columns, schema
-from podcast_assets.stages.local import Local
+from podcast_assets.engines.engine import Engine
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode, OneByOne
-from podcast_assets.store import Store, table_key
+from podcast_assets.store.schema import TRANSCRIPTS, Columns, schema
+from podcast_assets.store.store import Store, table_key
 
 WORK_SECONDS = 30.0
 """Of an episode, on which the share is reckoned."""

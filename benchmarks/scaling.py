@@ -17,15 +17,16 @@ from collections.abc import Callable
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks.stage import fill
-from podcast_assets import demo, memory
-from podcast_assets.settings import Settings
+from podcast_assets import demo
+from podcast_assets.common import memory
+from podcast_assets.config.settings import Settings
 from podcast_assets.speech.routing import Route, Routed
-from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
-from podcast_assets.stages.compute import Compute, computing
+from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
+from podcast_assets.stages.compute.base import Compute, computing
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 
 def main() -> None:

@@ -28,11 +28,11 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measured import cpu
-from podcast_assets.dataset import sealing
-from podcast_assets.dataset.members import MembersWriter
-from podcast_assets.dataset.shards import Sample, read_back, seal
-from podcast_assets.dataset.ustar import walk
-from podcast_assets.store import Store
+from podcast_assets.shards import sealing
+from podcast_assets.shards.members import MembersWriter
+from podcast_assets.shards.tar_shards import Sample, read_back, seal
+from podcast_assets.shards.ustar import walk
+from podcast_assets.store.store import Store
 
 SIZES = {"small members, 28 kB": 28_000, "large members, 30 MB": 30_000_000}
 NOTE = json.dumps({"text": "what was said " * 40, "words": list(range(100))}).encode()

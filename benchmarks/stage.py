@@ -22,18 +22,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from podcast_assets import demo
 from podcast_assets.audio.ingest import make_working
-from podcast_assets.schema import SEGMENTS, empty
-from podcast_assets.speech import whisper
 from podcast_assets.speech.routing import Route, Routed
-from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
+from podcast_assets.speech.transcribers.faster_whisper import model as whisper
+from podcast_assets.speech.transcribers.faster_whisper.decoding import Decoded
+from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.speech.types import Turn
-from podcast_assets.speech.whisper_decoding import Decoded
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.diarize import segment_rows
-from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe, to_speech
-from podcast_assets.store import Store, working_key
+from podcast_assets.store.schema import SEGMENTS, empty
+from podcast_assets.store.store import Store, working_key
 
 WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
 BATCH_SIZE = 16

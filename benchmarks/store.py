@@ -90,7 +90,7 @@ class Ours:
     """`Store`: obstore, with what is uploaded hashed and compared with what the server says it has."""
 
     def __init__(self) -> None:
-        from podcast_assets.store import Store
+        from podcast_assets.store.store import Store
 
         self.store = Store.at(f"s3://{BUCKET}")
 

@@ -14,7 +14,7 @@ import unicodedata
 import polars as pl
 
 from benchmarks.measured import compare
-from podcast_assets.quality.text import text_measures
+from podcast_assets.quality.text.measures import text_measures
 from podcast_assets_tests.quality.injected import made, results
 
 

@@ -26,12 +26,13 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
 from benchmarks.rounds import apart
-from podcast_assets import demo, memory
+from podcast_assets import demo
 from podcast_assets.audio.decode import decode
-from podcast_assets.speech import whisper
-from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
+from podcast_assets.common import memory
+from podcast_assets.speech.transcribers.faster_whisper import model as whisper
+from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
+from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Turn
-from podcast_assets.speech.whisper import WhisperTranscriber
 from tools.random_models.whisper import SIZES, make
 
 TOKENS_PER_SECOND = 3

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from benchmarks.decode import make
 from benchmarks.measured import compare
-from podcast_assets.intake.archives import Member, members
+from podcast_assets.intake.archives.members import Member, members
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.unpack import unpack
-from podcast_assets.store import BLOCK, Store
+from podcast_assets.store.store import BLOCK, Store
 
 
 def pack(target: Path, files: int, size: int) -> None:

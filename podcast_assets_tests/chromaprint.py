@@ -2,8 +2,8 @@
 
 import pytest
 
-from podcast_assets.errors import Misconfigured
-from podcast_assets.intake.fingerprints import library
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.intake.duplicates.chromaprint import library
 
 
 def _missing() -> str:

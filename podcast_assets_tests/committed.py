@@ -3,10 +3,10 @@
 import datetime
 from typing import Any
 
-from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, empty, table
-from podcast_assets.stage_names import STAGES
 from podcast_assets.stages.results import commit
-from podcast_assets.store import Store
+from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty, table
+from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.store import Store
 
 
 def failure(stage: str, *, permanent: bool = False, attempts: int = 1, episode: str = "a") -> dict[str, Any]:

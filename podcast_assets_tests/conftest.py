@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.instance import prepare_home
 from podcast_assets.demo import BATCH_NAME
-from podcast_assets.instance import prepare_home
-from podcast_assets.settings import Settings
-from podcast_assets.store import Store
-from podcast_assets_tests import s3
+from podcast_assets.store.store import Store
 from podcast_assets_tests.forked import run_command
+from podcast_assets_tests.servers import s3
 from podcast_assets_tests.short_clip import drop_clip
 
 CHECKOUT = Path(__file__).parents[1]

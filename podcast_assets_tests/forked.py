@@ -65,7 +65,7 @@ def enter(folder: str, environment: dict[str, str], stdout: str, stderr: str) ->
 def _command(arguments: list[str], folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
     enter(folder, environment, stdout, stderr)
     sys.argv = ["podcast-assets", *arguments]
-    from podcast_assets.cli import main
+    from podcast_assets.cli.main import main
 
     try:
         main(arguments, prog_name="podcast-assets")

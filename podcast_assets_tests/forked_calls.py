@@ -78,7 +78,7 @@ def command(*arguments: str | Path, environment: Mapping[str, str], cwd: Path) -
 
 def run_command(*arguments: str) -> None:
     """Be `podcast-assets …`: for functions that are started, and change something before."""
-    from podcast_assets.cli import main
+    from podcast_assets.cli.main import main
 
     sys.argv = ["podcast-assets", *arguments]
     main(list(arguments), prog_name="podcast-assets")

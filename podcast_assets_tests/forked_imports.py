@@ -25,7 +25,12 @@ import sklearn.mixture
 import sqlalchemy.dialects.sqlite
 import tokenizers
 
-from podcast_assets import cli, definitions, instance, launch, plots_quality, run_history
-from podcast_assets.dataset import takedown, verify
+from podcast_assets.cli import main as cli
+from podcast_assets.defs import build as definitions
+from podcast_assets.defs import instance, launch
+from podcast_assets.defs.runs import history as run_history
+from podcast_assets.quality import plots as plots_quality
+from podcast_assets.release.readers import verify
+from podcast_assets.rights import takedown
 
 assert "huggingface_hub" not in sys.modules

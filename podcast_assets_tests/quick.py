@@ -26,5 +26,5 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
 def shorten_waits(patch: pytest.MonkeyPatch) -> None:
     """Let releases and the client of the Hub try again at once, where they would wait for seconds."""
     short = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: time.sleep(min(seconds, 0.01))})
-    for module in ("podcast_assets.dataset.release", "huggingface_hub.utils._http", "tenacity.nap"):
+    for module in ("podcast_assets.release.release", "huggingface_hub.utils._http", "tenacity.nap"):
         patch.setattr(f"{module}.time", short)

@@ -4,9 +4,9 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.schema import ASSETS, FAILURES, PROVENANCE, empty, table
 from podcast_assets.stages.results import commit
-from podcast_assets.store import Store
+from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty, table
+from podcast_assets.store.store import Store
 
 GOOD: dict[str, Any] = {
     "episode_id": "e",

@@ -5,7 +5,7 @@ from pathlib import Path
 import soundfile
 
 from podcast_assets.demo import BATCH
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 EPISODE = BATCH / "water-history.opus"
 

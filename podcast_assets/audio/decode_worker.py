@@ -21,7 +21,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO, TextIO, cast
 
 from podcast_assets.audio.ingest import OpusCopy, make_working
-from podcast_assets.storage.written import Written
+from podcast_assets.store.backends.pending_file import Written
 
 MEMORY = 4 << 30
 """Bytes of address space. Good recordings of any length take a tenth of it; a damaged header may ask for anything."""

@@ -3,7 +3,7 @@
 Every message is one line for a person, without the file's name: the caller knows it.
 """
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 
 
 class AudioError(BadInput):

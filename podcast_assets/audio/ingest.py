@@ -13,7 +13,7 @@ from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.levels import clipped_count, peak
 from podcast_assets.audio.opus_copy import check_opus, opus_writer
 from podcast_assets.audio.reader import AudioReader, Planar, open_audio
-from podcast_assets.audio.separation import SEPARATION_RATE, Separator, separated
+from podcast_assets.audio.separators.separation import SEPARATION_RATE, Separator, separated
 from podcast_assets.audio.source import Source
 from podcast_assets.audio.working import WORKING_RATE, write_working
 

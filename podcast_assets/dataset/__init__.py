@@ -1,1 +1,1 @@
-"""What people load: transcripts, samples, shards."""
+"""Deprecated paths, importable for one release: see `podcast_assets.release.readers`."""

@@ -1,92 +1,11 @@
-"""Shards as cuts of Lhotse. Needs Lhotse and nothing else of this package: the file may be copied.
+"""Deprecated: moved to `podcast_assets.release.readers.lhotse`. Importable from here for one release."""
 
-`CutSet.from_webdataset` expects pickled cuts, which these shards do not hold.
-"""
+import warnings
 
-# where Lhotse is not installed, pyright takes this very file for it:
-# pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportInvalidTypeForm=false
+from podcast_assets.release.readers.lhotse import *  # noqa: F403
 
-import io
-import json
-import tarfile
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lhotse import CutSet, MonoCut
-
-
-def lazy_cuts(shards: Iterable[str | Path]) -> "CutSet":
-    """Cuts of shards, one per sample, in the order of the shards: nothing is read before it is asked for, and then once.
-
-    A cut holds its audio as the bytes of its file, its text, words (as the alignment `word`), speaker and language, and
-    everything else of the sample's JSON as custom fields. Times of words are relative to the cut.
-
-    Args:
-        shards: paths of tars on this machine. Give each worker of a data loader its own.
-    """
-    from lhotse import CutSet
-
-    return CutSet(_Samples([str(s) for s in shards]))
-
-
-class _Samples:
-    """Iterates anew each time."""
-
-    def __init__(self, shards: list[str]) -> None:
-        self.shards = shards
-
-    def __iter__(self) -> Iterator["MonoCut"]:
-        for shard in self.shards:
-            with tarfile.open(shard, mode="r|") as tar:
-                about: dict[str, Any] = {}
-                for member in tar:
-                    data = tar.extractfile(member)
-                    content = data.read() if data else b""
-                    if member.name.endswith(".json"):
-                        about = json.loads(content)
-                    elif member.name.startswith(f"{about.get('id')}."):
-                        yield cut_of(about, content)
-                    else:
-                        raise ValueError(f"{shard}: {member.name} does not follow its JSON")
-
-
-def cut_of(about: dict[str, Any], audio: bytes) -> "MonoCut":
-    """One sample as a cut.
-
-    Args:
-        about: its JSON.
-        audio: the bytes of its audio file.
-    """
-    import soundfile
-    from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
-    from lhotse.supervision import AlignmentItem
-
-    # libsndfile tells what is in all of the shards' formats, wherever Lhotse's own backends are not at hand
-    found = soundfile.info(io.BytesIO(audio))
-    source = AudioSource(type="memory", channels=list(range(found.channels)), source=audio)
-    recording = Recording(about["id"], [source], int(found.samplerate), found.frames, found.frames / found.samplerate)
-    words = [
-        AlignmentItem(
-            w["word"], round(w["start"] - about["start"], 6), round(w["end"] - w["start"], 6), w["probability"]
-        )
-        for w in about["words"] or ()
-        if w["start"] is not None and w["end"] is not None
-    ]
-    said = SupervisionSegment(
-        id=about["id"],
-        recording_id=about["id"],
-        start=0.0,
-        duration=recording.duration,
-        text=about["text"],
-        language=about["language"],
-        speaker=about["speaker"],
-        alignment={"word": words} if words else None,
-    )
-    cut = MonoCut(about["id"], 0.0, recording.duration, 0, recording=recording, supervisions=[said])
-    cut.custom = {
-        k: v for k, v in about.items() if k not in ("id", "text", "language", "speaker", "duration", "start", "end")
-    }
-    cut.custom |= {"episode_start": about["start"], "episode_end": about["end"]}
-    return cut
+warnings.warn(
+    "podcast_assets.dataset.lhotse has moved to podcast_assets.release.readers.lhotse; this path goes with the next release",
+    DeprecationWarning,
+    stacklevel=2,
+)

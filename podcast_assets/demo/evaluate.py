@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from podcast_assets.demo import load_reference
-from podcast_assets.schema import HF_SHARDS, RAW_AUDIO
-from podcast_assets.store import Store, table_key
+from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO
+from podcast_assets.store.store import Store, table_key
 
 COLLAR = 0.25
 """Seconds around each reference boundary that DER does not count, in all."""
@@ -98,7 +98,7 @@ def show_evaluation(store: Store, batch: str, console: Console) -> None:
     folder = store.path(f"sealed/{batch}/{rows['shard'][0].split('/')[0]}")
     pattern = f"{folder}/data/*/*/*.tar"
     console.print(
-        "from datasets import load_dataset; from podcast_assets.dataset.features import features\n"
+        "from datasets import load_dataset; from podcast_assets.release.readers.features import features\n"
         f'ds = load_dataset("webdataset", data_files="{pattern}", features=features(), split="train")',
         soft_wrap=True,
         markup=False,
@@ -115,7 +115,7 @@ def load(pattern: str) -> tuple[dict[str, dict[str, object]], int]:
     """The first sample and the number of samples, as `datasets` gives them."""
     import datasets
 
-    from podcast_assets.dataset.features import features
+    from podcast_assets.release.readers.features import features
 
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory() as cache:

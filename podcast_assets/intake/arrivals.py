@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from podcast_assets.errors import BadInput
-from podcast_assets.intake.languages import language_code
+from podcast_assets.common.errors import BadInput
+from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.names import batch_name, is_hidden
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 INCOMING = "incoming"
 _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)

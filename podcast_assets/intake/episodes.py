@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.intake.languages import language_code
+from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.metadata import Joined, as_json, text
 from podcast_assets.intake.names import episode_id, slug
 from podcast_assets.intake.unpack import SourceFile, Unpacked
-from podcast_assets.schema import RAW_AUDIO, table
+from podcast_assets.store.schema import RAW_AUDIO, table
 
 Row = dict[str, Any]
 

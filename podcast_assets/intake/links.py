@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
+from podcast_assets.intake.downloads.urls import shown_apart, url_key
 from podcast_assets.intake.metadata import text
 from podcast_assets.intake.names import slug
-from podcast_assets.intake.urls import shown_apart, url_key
 
 URL = "url"
 

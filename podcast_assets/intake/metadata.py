@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 
 METADATA_SUFFIXES = frozenset({".parquet", ".csv", ".jsonl"})
 KEY = "meta_id"

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING, list_incoming
 from podcast_assets.intake.names import BATCH_NAME, is_hidden, slug
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 MANIFEST = ".placed.json"
 """Hidden file in a batch's folder that lists what was laid there from here; hidden files are no part of a batch."""

@@ -10,15 +10,15 @@ from typing import Any
 import polars as pl
 import pysubs2
 
-from podcast_assets.errors import BadInput
-from podcast_assets.intake.download import Limits, NotFetched, download
-from podcast_assets.intake.languages import language_code
-from podcast_assets.intake.partial import Partial
-from podcast_assets.intake.urls import shown, url_key
-from podcast_assets.intake.web import Web
-from podcast_assets.schema import table
-from podcast_assets.schema_beside import REFERENCES
-from podcast_assets.store import Store
+from podcast_assets.common.errors import BadInput
+from podcast_assets.common.language_codes import language_code
+from podcast_assets.intake.downloads.download import Limits, NotFetched, download
+from podcast_assets.intake.downloads.http import Web
+from podcast_assets.intake.downloads.partial import Partial
+from podcast_assets.intake.downloads.urls import shown, url_key
+from podcast_assets.store.schema import table
+from podcast_assets.store.schema_beside import REFERENCES
+from podcast_assets.store.store import Store
 
 LARGEST = 20_000_000
 """Bytes of a transcript; one hour of speech is below one million."""

@@ -1,13 +1,13 @@
 """Refuse at ingest what was taken down: a file of a batch, or a link of a list, becomes a skipped row without anything else."""
 
-from podcast_assets.dataset.takedown_records import Refusals
-from podcast_assets.intake.duplicates import holders_key
+from podcast_assets.intake.downloads.urls import url_key
+from podcast_assets.intake.duplicates.exact import holders_key
 from podcast_assets.intake.links import Link
 from podcast_assets.intake.metadata import Joined, text
 from podcast_assets.intake.names import episode_id
 from podcast_assets.intake.unpack import SourceFile, Unpacked
-from podcast_assets.intake.urls import url_key
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
+from podcast_assets.store.takedown_records import Refusals
 
 
 def refuse_files(store: Store, refusals: Refusals, unpacked: Unpacked, joined: Joined) -> None:

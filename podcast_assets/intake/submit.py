@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
+from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, list_incoming
-from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.names import BATCH_NAME, slug
 from podcast_assets.intake.place import batch_of, place
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 FEEDS = "feeds/feeds.csv"
 MARKER = "_READY"

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
-from podcast_assets.errors import BadInput
-from podcast_assets.intake.archives import Damaged, Member, Refused, archive_format, members
+from podcast_assets.common.errors import BadInput
+from podcast_assets.intake.archives.limits import GENEROUS, Bomb, Limits, Meter
+from podcast_assets.intake.archives.members import Damaged, Member, Refused, archive_format, members
 from podcast_assets.intake.arrivals import INCOMING, Arrival
-from podcast_assets.intake.limits import GENEROUS, Bomb, Limits, Meter
 from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, MetadataFile, NotMetadata, open_metadata
 from podcast_assets.intake.names import is_hidden
-from podcast_assets.store import BLOCK, SCRATCH_PREFIX, Store, Stored
+from podcast_assets.store.store import BLOCK, SCRATCH_PREFIX, Store, Stored
 
 MEDIA_SUFFIXES = frozenset(
     (

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 from rapidfuzz.distance import Levenshtein
 
-from podcast_assets.quality.spoken_form import spoken_words
+from podcast_assets.quality.text.spoken_form import spoken_words
 
 KNOWN_SHARE = 0.33
 """Share of the words, of ours or of the reference's where those are fewer, that must be the same in runs of `_RUN` or more for
@@ -54,7 +54,7 @@ def agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         segments: `segment_id`, `start`, `end`, `text` and `language`, in order.
-        reference: rows of `podcast_assets.schema_beside.REFERENCES`.
+        reference: rows of `podcast_assets.store.schema_beside.REFERENCES`.
     """
     cues, language = _of_language(segments, reference)
     said = spoken_words(segments["text"].fill_null("").to_list(), segments["language"].to_list())

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import polars as pl
 
 from podcast_assets.quality.agreement import agreement, error_rates
-from podcast_assets.quality.spoken_form import spoken_words
-from podcast_assets.schema import QUALITY_SCORES, schema
+from podcast_assets.quality.text.spoken_form import spoken_words
+from podcast_assets.store.schema import QUALITY_SCORES, schema
 
 COMPARISON_COLUMNS = ("reference_words", "reference_wer", "reference_cer", "second_wer", "second_cer", "compared")
 """Columns of the table `quality_scores` that come from here."""
@@ -30,7 +30,7 @@ def comparison(
     Args:
         rows: `segment_id`, `episode_id`, `start`, `end`, `text` and `language`.
         references: episode → its transcripts that publishers made.
-        second: what a second recognizer heard, rows of `podcast_assets.schema.SECOND_OPINIONS`.
+        second: what a second recognizer heard, rows of `podcast_assets.store.schema.SECOND_OPINIONS`.
         before: the table `quality_scores` as it was: episodes of which all texts are the same keep their rates.
     """
     both = rows.select("episode_id", *_COMPARED).join(

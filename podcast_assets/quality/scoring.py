@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from pydantic import SerializeAsAny
 
-from podcast_assets.engines import Engine, GpuUse, most_gpu_use
-from podcast_assets.quality.evidence import EVIDENCE
+from podcast_assets.engines.engine import Engine, GpuUse, most_gpu_use
+from podcast_assets.quality.policies.evidence import EVIDENCE
 from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
-from podcast_assets.schema import RAW_AUDIO
 from podcast_assets.speech.types import Audio
+from podcast_assets.store.schema import RAW_AUDIO
 
 _TAKEN = frozenset({**RAW_AUDIO, **EVIDENCE}).difference(SIGNAL_SCORES)
 """Columns that rules know, and that no scorer may put its own values in."""

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import polars as pl
 
 from podcast_assets.quality.comparison import comparison
-from podcast_assets.quality.evidence import evidence
-from podcast_assets.quality.policy import Policy, apply
-from podcast_assets.quality.punctuation import same_words
-from podcast_assets.quality.text import text_measures
-from podcast_assets.quality.text_care import text_care
-from podcast_assets.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, empty, schema
+from podcast_assets.quality.policies.evidence import evidence
+from podcast_assets.quality.policies.policy import Policy, apply
+from podcast_assets.quality.punctuators.punctuation import same_words
+from podcast_assets.quality.text.care import text_care
+from podcast_assets.quality.text.measures import text_measures
+from podcast_assets.store.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, empty, schema
 
 
 def with_text_and_policy(
@@ -36,10 +36,11 @@ def with_text_and_policy(
         transcripts: the table of `transcripts`.
         policy: decides `keep`.
         references: episode → its transcripts that publishers made.
-        second: what a second recognizer heard, rows of `podcast_assets.schema.SECOND_OPINIONS`.
+        second: what a second recognizer heard, rows of `podcast_assets.store.schema.SECOND_OPINIONS`.
         before: the table as it was committed before: what it compared is not compared again.
-        punctuated: texts with punctuation, rows of `podcast_assets.schema.PUNCTUATED_TEXTS`; those of other words are left out.
-        care: optional columns that are wanted, of `podcast_assets.quality.text_care.CARES`.
+        punctuated: texts with punctuation, rows of `podcast_assets.store.schema.PUNCTUATED_TEXTS`; those of other words are left
+            out.
+        care: optional columns that are wanted, of `podcast_assets.quality.text.care.CARES`.
 
     Raises:
         Misconfigured: the policy asks for a column that no table has.

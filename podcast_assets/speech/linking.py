@@ -12,9 +12,9 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from podcast_assets.errors import BadInput
-from podcast_assets.schema import Columns, schema
-from podcast_assets.schema_beside import SPEAKERS
+from podcast_assets.common.errors import BadInput
+from podcast_assets.store.schema import Columns, schema
+from podcast_assets.store.schema_beside import SPEAKERS
 
 Floats = npt.NDArray[np.float64]
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import SerializeAsAny
 
-from podcast_assets.engines import Engine, GpuUse, most_gpu_use
-from podcast_assets.errors import BadInput, EngineUnavailable, looks_like_device_error, out_of_memory
-from podcast_assets.routes import ANY
-from podcast_assets.speech.alignment import Aligner, align_transcripts
+from podcast_assets.common.errors import BadInput, EngineUnavailable, looks_like_device_error, out_of_memory
+from podcast_assets.config.routes import ANY
+from podcast_assets.engines.engine import Engine, GpuUse, most_gpu_use
+from podcast_assets.speech.aligners.alignment import Aligner, align_transcripts
 from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript
 
 FALLBACK = "fallback"

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from podcast_assets.speech import vad
+from podcast_assets.speech.transcribers.windows import quietest
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Samples, Turn
-from podcast_assets.speech.windows import quietest
 
 EMILIA_ABSORBED = 3.0
 """Emilia-Pipe: a turn shorter than this, in seconds, may go to the one before."""

@@ -96,7 +96,7 @@ class Transcript:
     engine: str | None = None
     """The engine that made it, where several took part."""
     flags: Sequence[str] = ()
-    """What readers must know of it: see `podcast_assets.schema.FLAGS`."""
+    """What readers must know of it: see `podcast_assets.store.schema.FLAGS`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.errors import EngineUnavailable
+from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.speech.types import SAMPLE_RATE, Audio
 
 FRAME = 512

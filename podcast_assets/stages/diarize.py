@@ -6,17 +6,17 @@ from typing import ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine
-from podcast_assets.errors import BadInput, looks_like_device_error
-from podcast_assets.profiles import Profile
-from podcast_assets.schema import SEGMENTS, Columns, table
-from podcast_assets.schema_beside import SPEAKERS
+from podcast_assets.common.errors import BadInput, looks_like_device_error
+from podcast_assets.engines.engine import Engine
 from podcast_assets.speech import rttm, vad
 from podcast_assets.speech.segmentation import Segmentation, segment
 from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
+from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
-from podcast_assets.store import Store, diarization_key
+from podcast_assets.store.schema import SEGMENTS, Columns, table
+from podcast_assets.store.schema_beside import SPEAKERS
+from podcast_assets.store.store import Store, diarization_key
 
 NO_SPEAKERS = "no_speakers"
 

@@ -17,26 +17,26 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.dataset.takedown_records import Refusals
-from podcast_assets.errors import BadInput, store_trouble
-from podcast_assets.fingerprint import fingerprint
+from podcast_assets.common.errors import BadInput, store_trouble
+from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import INCOMING, Arrival
-from podcast_assets.intake.download import Limits, download
-from podcast_assets.intake.downloaded import Download, Downloads
+from podcast_assets.intake.downloads.download import Limits, download
+from podcast_assets.intake.downloads.downloaded import Download, Downloads
+from podcast_assets.intake.downloads.http import Transient, Web
+from podcast_assets.intake.downloads.partial import Partial
+from podcast_assets.intake.downloads.politeness import Hosts
+from podcast_assets.intake.downloads.urls import shown, url_key
 from podcast_assets.intake.links import Link, read_list
 from podcast_assets.intake.metadata import Joined
 from podcast_assets.intake.names import episode_id
-from podcast_assets.intake.partial import Partial
-from podcast_assets.intake.politeness import Hosts
 from podcast_assets.intake.references import LARGEST, keep_references
 from podcast_assets.intake.refusing import refused_link
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES, SourceFile, Unpacked
-from podcast_assets.intake.urls import shown, url_key
-from podcast_assets.intake.web import Transient, Web
-from podcast_assets.schema import FAILURES, table
-from podcast_assets.settings import Settings
 from podcast_assets.stages.runner import NothingDone
-from podcast_assets.store import Store
+from podcast_assets.store.schema import FAILURES, table
+from podcast_assets.store.store import Store
+from podcast_assets.store.takedown_records import Refusals
 
 log = logging.getLogger(__name__)
 

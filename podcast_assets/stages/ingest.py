@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine
-from podcast_assets.fingerprint import fingerprint
-from podcast_assets.profiles import Profile
-from podcast_assets.schema import RAW_AUDIO, Columns
+from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.engines.engine import Engine
+from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.stage import Episode, OneByOne
-from podcast_assets.store import Store, working_key
+from podcast_assets.store.schema import RAW_AUDIO, Columns
+from podcast_assets.store.store import Store, working_key
 
 if TYPE_CHECKING:
-    from podcast_assets.audio.separation import Separator
+    from podcast_assets.audio.separators.separation import Separator
 
 _HASH_DIGITS = 12
 _COLUMNS = (

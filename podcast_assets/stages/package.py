@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import polars as pl
 
-from podcast_assets.dataset.members import MEMBERS, MembersWriter
-from podcast_assets.engines import Engine
-from podcast_assets.schema import Columns
+from podcast_assets.engines.engine import Engine
+from podcast_assets.shards.members import MEMBERS, MembersWriter
 from podcast_assets.stages.stage import Episode, OneByOne, stage_fingerprint
-from podcast_assets.store import Store, encoded_key
+from podcast_assets.store.schema import Columns
+from podcast_assets.store.store import Store, encoded_key
 
 if TYPE_CHECKING:
     from podcast_assets.audio.form import AudioForm

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from podcast_assets.dataset.episode_grain import episode_json
-from podcast_assets.engines import Engine
-from podcast_assets.schema import Columns
+from podcast_assets.engines.engine import Engine
+from podcast_assets.shards.episode_grain import episode_json
 from podcast_assets.stages.package import gain_of
 from podcast_assets.stages.stage import Episode, OneByOne, stage_fingerprint
-from podcast_assets.store import BLOCK, Store, encoded_key
+from podcast_assets.store.schema import Columns
+from podcast_assets.store.store import BLOCK, Store, encoded_key
 
 if TYPE_CHECKING:
     from podcast_assets.audio.form import AudioForm

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine
-from podcast_assets.profiles import Profile
+from podcast_assets.engines.engine import Engine
 from podcast_assets.quality.protocol import Punctuator
-from podcast_assets.quality.punctuation import same_words
-from podcast_assets.schema import PUNCTUATED_TEXTS, Columns
+from podcast_assets.quality.punctuators.punctuation import same_words
+from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.stage import Episode, OneByOne
+from podcast_assets.store.schema import PUNCTUATED_TEXTS, Columns
 
 TEXT_COLUMNS = ("segment_id", "segment_index", "text", "language")
 """What it needs to know of the segments: another text is done again, another policy or score is not."""

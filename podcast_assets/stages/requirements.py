@@ -7,8 +7,8 @@ An asset takes the pool `gpu` by it (`gpu_pool`), a worker holds a device by it 
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
-from podcast_assets.engines import Engine, GpuUse
-from podcast_assets.profiles import Profile
+from podcast_assets.engines.engine import Engine, GpuUse
+from podcast_assets.stages.profiles import Profile
 
 GPU_POOL = "gpu"
 """Dagster's pool of the steps that may compute on a GPU."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.schema import FAILURES, PROVENANCE, TABLES, Columns, empty, schema, table
-from podcast_assets.stage_names import TABLE_STAGES
 from podcast_assets.stages.stage import Stage
-from podcast_assets.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
+from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty, schema, table
+from podcast_assets.store.stage_names import TABLE_STAGES
+from podcast_assets.store.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
 
 log = logging.getLogger(__name__)
 

@@ -15,16 +15,16 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.engines import Engine
-from podcast_assets.errors import BadInput, EngineUnavailable, looks_like_device_error, store_trouble
-from podcast_assets.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
-from podcast_assets.stages.compute import Compute, Outcome
-from podcast_assets.stages.device import DEVICE_ERRORS, BrokenDevice
+from podcast_assets.common.errors import BadInput, EngineUnavailable, looks_like_device_error, store_trouble
+from podcast_assets.engines.engine import Engine
+from podcast_assets.stages.compute.base import Compute, Outcome
+from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
+from podcast_assets.stages.compute.stream import NoProgress, outcomes
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import Checkpoints, Committed, StageRun
 from podcast_assets.stages.stage import Episode, Stage, engine_for, made_with, stage_fingerprint
-from podcast_assets.stages.stream import NoProgress, outcomes
-from podcast_assets.store import Store
+from podcast_assets.store.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
+from podcast_assets.store.store import Store
 
 log = logging.getLogger(__name__)
 

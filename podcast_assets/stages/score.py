@@ -5,14 +5,14 @@ from typing import ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine
-from podcast_assets.profiles import Profile
+from podcast_assets.engines.engine import Engine
 from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
-from podcast_assets.schema import QUALITY_SCORES, Columns
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm
+from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Episode, OneByOne
-from podcast_assets.store import Store
+from podcast_assets.store.schema import QUALITY_SCORES, Columns
+from podcast_assets.store.store import Store
 
 _KEY = ["segment_id", "episode_id", "segment_index"]
 _MORE = "more_scores"

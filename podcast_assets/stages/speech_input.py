@@ -8,7 +8,7 @@ import polars as pl
 
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm
 from podcast_assets.stages.stage import Episode
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 SPEECH_COLUMNS = ("segment_id", "start", "end", "speaker")
 

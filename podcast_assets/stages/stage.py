@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Protocol
 
 import polars as pl
 
-from podcast_assets.engines import Engine
-from podcast_assets.fingerprint import fingerprint
-from podcast_assets.schema import Columns
+from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.engines.engine import Engine
+from podcast_assets.store.schema import Columns
 
 
 @dataclass(frozen=True)

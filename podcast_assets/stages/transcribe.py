@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine, is_embedded
-from podcast_assets.profiles import Profile
-from podcast_assets.schema import TRANSCRIPTS, Columns
+from podcast_assets.engines.engine import Engine, is_embedded
 from podcast_assets.speech.routing import FALLBACK
 from podcast_assets.speech.types import UNTRANSCRIBED, Pcm, Speech, Transcriber, Transcript, Turn
+from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
-from podcast_assets.store import Store
+from podcast_assets.store.schema import TRANSCRIPTS, Columns
+from podcast_assets.store.store import Store
 
 
 @dataclass(frozen=True)

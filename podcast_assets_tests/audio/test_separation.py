@@ -11,11 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from podcast_assets import models
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.ingest import make_working
-from podcast_assets.audio.mdx import MdxSeparator, Spectrogram
-from podcast_assets.audio.separation import (
+from podcast_assets.audio.separators.separation import (
     SEPARATION_RATE,
     Chunking,
     SeparationFailed,
@@ -24,16 +22,18 @@ from podcast_assets.audio.separation import (
     stereo,
     stitched,
 )
-from podcast_assets.audio.separators.uvr_mdx import UvrMdx
+from podcast_assets.audio.separators.uvr_mdx.engine import UvrMdx
+from podcast_assets.audio.separators.uvr_mdx.network import MdxSeparator, Spectrogram
 from podcast_assets.audio.working import read_working
-from podcast_assets.engines import Engine, make_engine
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.schema import RAW_AUDIO, schema
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines import models
+from podcast_assets.engines.engine import Engine, make_engine
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.ingest import Ingest, ingest_episode
-from podcast_assets.stages.local import Local
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
-from podcast_assets.store import Store, working_key
+from podcast_assets.store.schema import RAW_AUDIO, schema
+from podcast_assets.store.store import Store, working_key
 from podcast_assets_tests.audio.conftest import RATE
 
 pytest.importorskip("onnx", reason="the graphs are made with onnx")

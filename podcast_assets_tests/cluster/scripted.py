@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from podcast_assets.engines import Engine
-from podcast_assets.errors import BadInput, EngineUnavailable
-from podcast_assets.schema import SEGMENTS, Columns
+from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
+from podcast_assets.store.schema import SEGMENTS, Columns
 
 COLUMNS = "segment_id episode_id segment_index start end duration speaker overlap flags".split()
 

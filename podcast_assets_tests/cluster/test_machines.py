@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
-from podcast_assets.stages.ray_pool import SILENCE_SECONDS
+from podcast_assets.stages.compute.ray_pool import SILENCE_SECONDS
 from podcast_assets_tests.cluster.scripted import episodes
 
 ROOT = Path(__file__).parents[2]

@@ -15,14 +15,14 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 import ray
 
-from podcast_assets.assets.hf_shards import hf_shards
 from podcast_assets.audio.encode import encode
-from podcast_assets.partitions import batches
-from podcast_assets.resources import PipelineResource, StoreResource
-from podcast_assets.schema import FAILURES, PROVENANCE, RAW_AUDIO, Columns, empty, table
-from podcast_assets.settings import Settings
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.hf_shards import hf_shards
+from podcast_assets.defs.partitions import batches
+from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.stages.results import Committed, commit
-from podcast_assets.store import Store
+from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, Columns, empty, table
+from podcast_assets.store.store import Store
 from podcast_assets_tests import scored
 
 RATE = 24_000

@@ -14,14 +14,14 @@ pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 import ray
 
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.settings import Settings
-from podcast_assets.stages import ray_pool
-from podcast_assets.stages.compute import computing
-from podcast_assets.stages.device import BrokenDevice
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.config.settings import Settings
+from podcast_assets.stages.compute import ray_pool
+from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.device import BrokenDevice
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
-from podcast_assets.store import Store, failures_key
+from podcast_assets.store.store import Store, failures_key
 from podcast_assets_tests.cluster.scripted import Scripted, episodes
 
 ALONE = {"min_workers": 1, "max_workers": 1}

@@ -10,8 +10,8 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster._serdes import ConfigurableClassData
 
-from podcast_assets.instance import POSTGRES, project_file
-from podcast_assets.settings import Settings
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.instance import POSTGRES, project_file
 from podcast_assets_tests.deploy.conftest import DEPLOY
 
 INSTANCES = sorted(DEPLOY.rglob("dagster.yaml"))

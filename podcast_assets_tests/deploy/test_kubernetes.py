@@ -7,7 +7,7 @@ import pytest
 import yaml
 from dagster_ray.kuberay import configs
 
-from podcast_assets.settings import Settings, environment_name
+from podcast_assets.config.settings import Settings, environment_name
 from podcast_assets_tests.deploy.conftest import (
     KUBERNETES,
     OVERLAYS,

@@ -19,7 +19,7 @@ from dagster._core.events import DagsterEventType, JobFailureData, RunFailureRea
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 
-from podcast_assets.instance import LOCAL, project_file
+from podcast_assets.defs.instance import LOCAL, project_file
 from podcast_assets_tests.deploy import preempted
 from podcast_assets_tests.deploy.conftest import DEPLOY, ApiServer
 

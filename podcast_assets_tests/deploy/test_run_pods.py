@@ -12,7 +12,7 @@ from dagster._core.launcher import LaunchRunContext
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 
 from podcast_assets.definitions import defs
-from podcast_assets.jobs import JOB
+from podcast_assets.defs.jobs import JOB
 from podcast_assets_tests.deploy.conftest import OVERLAYS, ApiServer, Manifest, named, render, serve_api, strictly_valid
 
 SECRET = "correct-horse-battery-staple"
@@ -37,7 +37,7 @@ def launched(overlay: str, api_server: ApiServer, folder: Path, monkeypatch: pyt
         JOB,
         RepositoryPythonOrigin(
             executable_path="/opt/venv/bin/python",
-            code_pointer=ModuleCodePointer("podcast_assets.definitions", "defs"),
+            code_pointer=ModuleCodePointer("podcast_assets.defs.build", "defs"),
             entry_point=["dagster"],
             container_context=context,
         ),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from podcast_assets.schema import ASSETS
-from podcast_assets.stage_names import STAGES
-from podcast_assets.store import Store, checkpoints_key, table_key
+from podcast_assets.store.schema import ASSETS
+from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.store import Store, checkpoints_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from podcast_assets.store import table_key
+from podcast_assets.store.store import table_key
 from podcast_assets_tests import waiting
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.faults.made import checkpoints

@@ -5,13 +5,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from podcast_assets.definitions import build_definitions
-from podcast_assets.launch import run_here
-from podcast_assets.partitions import BATCHES
-from podcast_assets.schema import ASSETS
-from podcast_assets.settings import Settings
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.build import build_definitions
+from podcast_assets.defs.launch import run_here
+from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.stages.results import Committed
-from podcast_assets.store import failures_key, provenance_key, table_key
+from podcast_assets.store.schema import ASSETS
+from podcast_assets.store.store import failures_key, provenance_key, table_key
 from podcast_assets_tests.conftest import SampleRun
 from podcast_assets_tests.faults.made import STAGES, assert_once, copied, local, made
 

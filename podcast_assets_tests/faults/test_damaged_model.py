@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from podcast_assets import demo
-from podcast_assets.schema import ASSETS
-from podcast_assets.stage_names import STAGES
-from podcast_assets.store import failures_key, table_key
+from podcast_assets.store.schema import ASSETS
+from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.store import failures_key, table_key
 from podcast_assets_tests.conftest import SampleRun
 from podcast_assets_tests.faults.made import checkpoints, copied
 from podcast_assets_tests.faults.processes import PATIENCE, started

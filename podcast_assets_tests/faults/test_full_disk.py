@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.errors import StoreTrouble
-from podcast_assets.stage_names import STAGES
-from podcast_assets.store import Store, table_key
+from podcast_assets.common.errors import StoreTrouble
+from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, made
 from podcast_assets_tests.faults.processes import ended, go_on, in_the_middle, started

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from podcast_assets.stage_names import STAGES
+from podcast_assets.store.stage_names import STAGES
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, checkpoints, made, shards_told
 from podcast_assets_tests.faults.processes import in_the_middle, started

@@ -13,9 +13,9 @@ import psutil
 import pytest
 import yaml
 
-from podcast_assets.instance import project_file
-from podcast_assets.run_process import process_of
-from podcast_assets.stage_names import STAGES
+from podcast_assets.defs.instance import project_file
+from podcast_assets.defs.runs.process import process_of
+from podcast_assets.store.stage_names import STAGES
 from podcast_assets_tests.conftest import CHECKOUT, Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, made
 from podcast_assets_tests.faults.processes import PATIENCE, ended, in_the_middle, started, wait_for

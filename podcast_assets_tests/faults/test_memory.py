@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from podcast_assets.launch import Outcome, run_here
-from podcast_assets.settings import Settings
-from podcast_assets.speech import whisper
-from podcast_assets.store import table_key
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.launch import Outcome, run_here
+from podcast_assets.speech.transcribers.faster_whisper import model as whisper
+from podcast_assets.store.store import table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, checkpoints, copied, made
 from podcast_assets_tests.faults.processes import ended, go_on, in_the_middle, started

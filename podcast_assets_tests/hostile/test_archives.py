@@ -16,11 +16,11 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from podcast_assets.intake import limits
+from podcast_assets.intake.archives import limits
+from podcast_assets.intake.archives.limits import Limits
 from podcast_assets.intake.arrivals import find_arrival
-from podcast_assets.intake.limits import Limits
 from podcast_assets.intake.unpack import Unpacked, unpack
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 from podcast_assets_tests.hostile.mutations import mutated
 
 pytestmark = pytest.mark.hostile

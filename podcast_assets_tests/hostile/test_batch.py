@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from podcast_assets import demo
-from podcast_assets.assets.raw_audio import raw_audio
-from podcast_assets.definitions import build_definitions
-from podcast_assets.partitions import BATCHES
-from podcast_assets.schema import RAW_AUDIO
-from podcast_assets.settings import Settings
-from podcast_assets.store import Store, table_key
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.raw_audio import raw_audio
+from podcast_assets.defs.build import build_definitions
+from podcast_assets.defs.partitions import BATCHES
+from podcast_assets.store.schema import RAW_AUDIO
+from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.hostile.test_archives import tar
 
 pytestmark = pytest.mark.hostile

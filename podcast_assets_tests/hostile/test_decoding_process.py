@@ -16,10 +16,10 @@ from podcast_assets.audio import decode_process
 from podcast_assets.audio.decode_process import DecoderLost, DecoderStuck, make_working_apart
 from podcast_assets.audio.errors import CorruptAudio, EmptyAudio, NotAudio
 from podcast_assets.audio.ingest import make_working
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.ingest import Ingest, ingest_episode
-from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 pytestmark = pytest.mark.hostile
 

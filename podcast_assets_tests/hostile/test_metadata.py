@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 from podcast_assets.intake import metadata, unpack
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.metadata import NotMetadata, join, open_metadata
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 from podcast_assets_tests.hostile.mutations import mutated
 
 pytestmark = pytest.mark.hostile

@@ -14,10 +14,10 @@ from podcast_assets.audio.ingest import make_working
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import recordings
 from podcast_assets.intake.unpack import unpack
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.ingest import Ingest, ingest_episode
-from podcast_assets.stages.local import Local
 from podcast_assets.stages.runner import run_stage
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 from podcast_assets_tests.hostile.mutations import mutated
 
 pytestmark = pytest.mark.hostile

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.intake.addresses import ForbiddenAddress, public_addresses, why_forbidden
-from podcast_assets.intake.download import Limits, download
-from podcast_assets.intake.partial import Partial
-from podcast_assets.intake.politeness import Hosts
-from podcast_assets.intake.web import Transient, Web
-from podcast_assets_tests.web_server import Resource, WebServer, web_server
+from podcast_assets.intake.downloads.addresses import ForbiddenAddress, public_addresses, why_forbidden
+from podcast_assets.intake.downloads.download import Limits, download
+from podcast_assets.intake.downloads.http import Transient, Web
+from podcast_assets.intake.downloads.partial import Partial
+from podcast_assets.intake.downloads.politeness import Hosts
+from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
 PRIVATE = """
     127.0.0.1 127.9.9.9 0.0.0.0 10.0.0.1 172.16.0.1 192.168.1.1 100.64.0.1 169.254.169.254 100.100.100.200 192.0.0.192
@@ -92,7 +92,7 @@ def test_a_name_that_answers_otherwise_a_moment_later_gains_nothing(
         connected.append(address[0])
         return socket.create_connection(("127.0.0.1", 1) if address[0] == "93.184.216.34" else address)
 
-    monkeypatch.setattr("podcast_assets.intake.web.create_connection", connecting)
+    monkeypatch.setattr("podcast_assets.intake.downloads.http.create_connection", connecting)
     with pytest.raises(Transient):
         fetch(Web(polite(), "test", resolver=rebinding), server.url("/secret", "rebind.example"), tmp_path)
     assert (asked, connected, server.requests) == (["rebind.example"], ["93.184.216.34"], [])

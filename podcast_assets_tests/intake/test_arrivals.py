@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import IncomingFile, find_arrival, group, list_incoming, settled
 from podcast_assets.intake.names import BATCH_NAME, batch_name, episode_id
 from podcast_assets.intake.place import batch_of, place
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 
 def file(key: str, size: int = 1, modified: float = 100.0) -> IncomingFile:

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from podcast_assets.errors import BadInput
-from podcast_assets.intake.download import Limits, NotFetched, download, retry_after
-from podcast_assets.intake.partial import Partial, Version
-from podcast_assets.intake.politeness import Hosts
-from podcast_assets.intake.sniffing import not_media
-from podcast_assets.intake.web import Transient, Web, verifying
-from podcast_assets_tests.web_server import UNKNOWN, Resource, WebServer, authority, web_server
+from podcast_assets.common.errors import BadInput
+from podcast_assets.intake.downloads.download import Limits, NotFetched, download, retry_after
+from podcast_assets.intake.downloads.http import Transient, Web, verifying
+from podcast_assets.intake.downloads.partial import Partial, Version
+from podcast_assets.intake.downloads.politeness import Hosts
+from podcast_assets.intake.downloads.sniffing import not_media
+from podcast_assets_tests.servers.web_server import UNKNOWN, Resource, WebServer, authority, web_server
 
 AUDIO = b"ID3\x04\x00" + random.Random(5).randbytes(300_000)
 KEY = "0" * 32

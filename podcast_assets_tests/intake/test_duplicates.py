@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.intake.duplicates import holders_key, mark, unmark
-from podcast_assets.store import Store
+from podcast_assets.intake.duplicates.exact import holders_key, mark, unmark
+from podcast_assets.store.store import Store
 
 A, B = "a" * 64, "b" * 64
 

@@ -13,9 +13,17 @@ import pytest
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import Codec, encode
 from podcast_assets.audio.working import to_int16
+from podcast_assets.common.errors import Misconfigured
 from podcast_assets.demo import BATCH
-from podcast_assets.errors import Misconfigured
-from podcast_assets.intake.fingerprints import ANCHOR_SHARE, NOTHING, Items, anchors, compare, fingerprint, library
+from podcast_assets.intake.duplicates.chromaprint import (
+    ANCHOR_SHARE,
+    NOTHING,
+    Items,
+    anchors,
+    compare,
+    fingerprint,
+    library,
+)
 from podcast_assets_tests.chromaprint import needs_chromaprint
 
 RATE = 16_000

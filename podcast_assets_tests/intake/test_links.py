@@ -6,10 +6,10 @@ from io import BytesIO
 import polars as pl
 import pytest
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import IncomingFile, group
+from podcast_assets.intake.downloads.urls import shown, shown_apart
 from podcast_assets.intake.links import episode_id, read_list
-from podcast_assets.intake.urls import shown, shown_apart
 
 
 def test_lists_are_batches_and_metadata_beside_one_are_not() -> None:

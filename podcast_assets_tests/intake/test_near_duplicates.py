@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from podcast_assets.assets.raw_audio import raw_audio
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.working import WORKING_RATE, write_working
-from podcast_assets.definitions import build_definitions
+from podcast_assets.cli.doctor import near_duplicates
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.raw_audio import raw_audio
+from podcast_assets.defs.build import build_definitions
+from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.demo import BATCH
-from podcast_assets.doctor import near_duplicates
-from podcast_assets.intake.near_duplicates import LEAST_SHARE, Found, find, pairs
-from podcast_assets.partitions import BATCHES
-from podcast_assets.settings import Settings
-from podcast_assets.store import Store, table_key
+from podcast_assets.intake.duplicates.near import LEAST_SHARE, Found, find, pairs
+from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.chromaprint import needs_chromaprint
 from podcast_assets_tests.conftest import Place
 

@@ -7,19 +7,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from podcast_assets.dataset.takedown import Order, take_down
-from podcast_assets.dataset.takedown_records import records
-from podcast_assets.errors import BadInput
-from podcast_assets.intake import rights
+from podcast_assets.common.errors import BadInput
+from podcast_assets.config.settings import Settings
+from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.follow import states_of
 from podcast_assets.intake.links import episode_id, write_list
-from podcast_assets.settings import Settings
+from podcast_assets.rights.takedown import Order, take_down
 from podcast_assets.stages.fetch import fetch
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
+from podcast_assets.store.takedown_records import records
 from podcast_assets_tests.intake.feeds.test_follow import HOUR, NOW, feed, go, listed, subscribe
-from podcast_assets_tests.web_server import Resource, WebServer, web_server
+from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
 GUID = "<podcast:guid>p</podcast:guid>"
 
@@ -126,8 +126,8 @@ def test_a_link_of_a_list_is_not_downloaded(server: WebServer, tmp_path: Path) -
 
 
 def _noted(identity: str) -> pl.DataFrame:
-    from podcast_assets.schema import table
-    from podcast_assets.schema_beside import RIGHTS
+    from podcast_assets.store.schema import table
+    from podcast_assets.store.schema_beside import RIGHTS
 
     row = dict.fromkeys(RIGHTS) | {
         "episode_id": identity,

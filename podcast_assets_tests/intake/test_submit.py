@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import default_language, find_arrival, list_incoming, settled
 from podcast_assets.intake.submit import (
     FEEDS,
@@ -16,7 +16,7 @@ from podcast_assets.intake.submit import (
     submit_opml,
     submit_urls,
 )
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 
 @pytest.fixture

@@ -18,16 +18,16 @@ import polars as pl
 import pytest
 import zstandard
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
+from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake import metadata
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
-from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.metadata import MetadataFile
 from podcast_assets.intake.unpack import Unpacked, unpack
-from podcast_assets.schema import FAILURES, RAW_AUDIO, empty
 from podcast_assets.stages.ingest import Ingest
-from podcast_assets.store import Store
+from podcast_assets.store.schema import FAILURES, RAW_AUDIO, empty
+from podcast_assets.store.store import Store
 
 ZSTD = zstandard.ZstdCompressor(write_checksum=True)
 MEMBERS = {"a.mp3": b"first" * 1000, "sub/b.m4a": b"second" * 1000, "notes.txt": b"words"}

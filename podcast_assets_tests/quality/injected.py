@@ -16,11 +16,11 @@ from pathlib import Path
 import polars as pl
 
 from podcast_assets import demo
-from podcast_assets.quality.text import text_measures
-from podcast_assets.quality.text_rules import TEXT_FLAGS
-from podcast_assets.speech.batches import lie_outside
-from podcast_assets.speech.text_language import text_language
+from podcast_assets.quality.text.measures import text_measures
+from podcast_assets.quality.text.rules import TEXT_FLAGS
+from podcast_assets.speech.languages.text import text_language
 from podcast_assets.speech.text_measures import compression_ratio
+from podcast_assets.speech.transcribers.minibatches import lie_outside
 from podcast_assets.speech.types import WORDS_OUTSIDE, Turn, Word
 
 CHARACTERS_PER_MINUTE = {

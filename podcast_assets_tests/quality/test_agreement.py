@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from podcast_assets.quality.agreement import agreement, error_rates
-from podcast_assets.quality.spoken_form import spoken_words
+from podcast_assets.quality.text.spoken_form import spoken_words
 
 SAID = [
     "Welcome back to the show, today we talk about bridges.",

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import dnsmos_degradations as degrade
 from benchmarks.dnsmos_degradations import SECONDS, Samples
-from podcast_assets.quality.scorers.dnsmos import DnsmosEngine
+from podcast_assets.quality.scorers.dnsmos.engine import DnsmosEngine
 from podcast_assets.speech.rttm import format_rttm, parse_rttm
 from podcast_assets.speech.segmentation import PRESETS, segment
 from podcast_assets.speech.types import Diarization, Turn

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.quality.dnsmos import GPU_LOAD, Dnsmos, Load, model_paths
-from podcast_assets.quality.p808 import log_mels, mel_filters
-from podcast_assets.quality.p835 import P835
-from podcast_assets.quality.windows import WINDOW, Stretch, repeated, stretches, window_starts
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.quality.scorers.dnsmos.model import GPU_LOAD, Dnsmos, Load, model_paths
+from podcast_assets.quality.scorers.dnsmos.p808 import log_mels, mel_filters
+from podcast_assets.quality.scorers.dnsmos.p835 import P835
+from podcast_assets.quality.scorers.dnsmos.windows import WINDOW, Stretch, repeated, stretches, window_starts
 
 RATE = 16_000
 

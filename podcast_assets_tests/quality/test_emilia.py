@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from podcast_assets.quality.evidence import evidence
-from podcast_assets.quality.policy import apply, load_policy
-from podcast_assets.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, table
+from podcast_assets.quality.policies.evidence import evidence
+from podcast_assets.quality.policies.policy import apply, load_policy
+from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, table
 
 UNUSUAL = "unusual average character duration"
 

@@ -1,5 +1,5 @@
-from podcast_assets.quality.evidence import DERIVED, EVIDENCE, evidence
-from podcast_assets.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, Columns, schema, table
+from podcast_assets.quality.policies.evidence import DERIVED, EVIDENCE, evidence
+from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, Columns, schema, table
 
 
 def row(columns: Columns, identity: str, **given: object) -> dict[str, object]:

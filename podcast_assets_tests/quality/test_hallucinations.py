@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from podcast_assets.quality import scripts
+from podcast_assets.quality.text import scripts
 from podcast_assets_tests.quality.injected import Found, made, results
 
 

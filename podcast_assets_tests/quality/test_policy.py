@@ -3,8 +3,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from podcast_assets.errors import Misconfigured
-from podcast_assets.quality.policy import Policy, Rule, apply, load_policy, policy_names
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.quality.policies.policy import Policy, Rule, apply, load_policy, policy_names
 
 GOOD = {
     "duration": 5.0,

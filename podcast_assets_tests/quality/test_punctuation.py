@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.quality.punctuation import Marked, has_punctuation, plain, same_words, written
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines.engine import make_engine
 from podcast_assets.quality.punctuators.pcs import PcsPunctuator
+from podcast_assets.quality.punctuators.punctuation import Marked, has_punctuation, plain, same_words, written
 from podcast_assets_tests.fixtures import punctuation_folder
 from podcast_assets_tests.fixtures.punctuation_folder import WORD
 

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from podcast_assets.errors import Misconfigured
-from podcast_assets.quality.policy import Policy, Rule, apply, load_policy
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.quality.policies.policy import Policy, Rule, apply, load_policy
 
 ROWS = pl.DataFrame(
     {

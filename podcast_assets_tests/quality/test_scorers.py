@@ -8,14 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from podcast_assets import engines, profiles
-from podcast_assets.errors import Misconfigured
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.config.settings import Settings
+from podcast_assets.engines import engine as engines
 from podcast_assets.quality import scorers
 from podcast_assets.quality.more_scores import with_more_scores
-from podcast_assets.quality.policy import apply, load_policy
+from podcast_assets.quality.policies.policy import apply, load_policy
 from podcast_assets.quality.scoring import LoadedScorers
-from podcast_assets.schema import QUALITY_SCORES, schema
-from podcast_assets.settings import Settings
+from podcast_assets.stages import profiles
+from podcast_assets.store.schema import QUALITY_SCORES, schema
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def utmos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         textwrap.dedent('''
             """Scorer `utmos-like`: the length of a segment for a score."""
             from typing import ClassVar
-            from podcast_assets.engines import Engine
+            from podcast_assets.engines.engine import Engine
 
             class UtmosLike(Engine):
                 name: ClassVar[str] = "utmos-like"

@@ -4,11 +4,11 @@ import polars as pl
 import pytest
 
 from podcast_assets.quality import agreement, comparison
-from podcast_assets.quality.policy import Policy, Rule, load_policy
+from podcast_assets.quality.policies.policy import Policy, Rule, load_policy
 from podcast_assets.quality.table import with_text_and_policy
-from podcast_assets.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, SEGMENTS, TRANSCRIPTS, schema
-from podcast_assets.schema_beside import REFERENCES
 from podcast_assets.stages.score import Score
+from podcast_assets.store.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, SEGMENTS, TRANSCRIPTS, schema
+from podcast_assets.store.schema_beside import REFERENCES
 
 TEXTS = [
     "Thanks for watching!",

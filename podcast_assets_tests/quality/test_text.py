@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from podcast_assets.quality.text import TEXT_COLUMNS, text_measures
+from podcast_assets.quality.text.measures import TEXT_COLUMNS, text_measures
 
 
 def measures(text: str | None, duration: float = 5.0, **others: Any) -> dict[str, Any]:

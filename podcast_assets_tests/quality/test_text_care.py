@@ -4,8 +4,8 @@
 import polars as pl
 import pytest
 
-from podcast_assets.errors import Misconfigured
-from podcast_assets.quality.text_care import cares, text_care
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.quality.text.care import cares, text_care
 
 
 def care(text: str, language: str | None = "en", wanted: str = "pii,numbers") -> dict[str, object]:

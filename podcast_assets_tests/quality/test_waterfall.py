@@ -1,6 +1,6 @@
 import polars as pl
 
-from podcast_assets.quality.waterfall import losses, total
+from podcast_assets.quality.policies.waterfall import losses, total
 
 
 def judged(*rows: tuple[float, list[str]]) -> pl.DataFrame:

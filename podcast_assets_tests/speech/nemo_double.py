@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from podcast_assets.speech import nemo_worker
+from podcast_assets.speech.diarizers.sortformer import nemo_worker
 
 FACTS = {"speakers": 4, "frame": 0.08, "device": "cpu"}
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from podcast_assets.speech.alignment import UNALIGNED, align_transcripts, split_words, unplaced
+from podcast_assets.speech.aligners.alignment import UNALIGNED, align_transcripts, split_words, unplaced
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm, Samples, Transcript, Turn, Word
 
 AUDIO = np.zeros(20 * SAMPLE_RATE, np.float32)
@@ -130,7 +130,7 @@ def test_a_turn_outside_the_audio_is_given_nothing():
 
 
 def test_a_turn_too_long_to_align_is_not_tried(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("podcast_assets.speech.alignment.LONGEST_SECONDS", 10.0)
+    monkeypatch.setattr("podcast_assets.speech.aligners.alignment.LONGEST_SECONDS", 10.0)
     aligner = Evenly()
     aligned = align_transcripts(
         aligner, AUDIO, [Turn(0.0, 11.0, "A"), Turn(11.0, 12.0, "A")], [Transcript("one two"), Transcript("three")]

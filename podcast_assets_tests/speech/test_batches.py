@@ -6,8 +6,9 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 import pytest
 
-from podcast_assets.speech import batches
-from podcast_assets.speech.batches import Batcher, Planned, Recognition, Sound, lie_outside
+from podcast_assets.speech.transcribers import minibatches as batches
+from podcast_assets.speech.transcribers.minibatches import Batcher, Planned, Recognition, Sound, lie_outside
+from podcast_assets.speech.transcribers.windows import Piece, Window, cut_turns
 from podcast_assets.speech.types import (
     LANGUAGE_DIFFERS,
     SAMPLE_RATE,
@@ -19,7 +20,6 @@ from podcast_assets.speech.types import (
     Turn,
     Word,
 )
-from podcast_assets.speech.windows import Piece, Window, cut_turns
 
 
 def speech(name: str, turns: int, language: str = "en", value: float = 0.1) -> Speech:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from podcast_assets.speech.compute import batch_size, compute_type
+from podcast_assets.speech.transcribers.faster_whisper.compute import batch_size, compute_type
 
 GB = 1_000_000_000
 LARGE = 3_090_000_000

@@ -7,9 +7,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from podcast_assets.speech import ctc
-from podcast_assets.speech.alignment import unplaced
-from podcast_assets.speech.ctc import CONTEXT, FRAME, SHORTEST, WINDOW, Alphabet, CtcAligner, Logits, best_path, windows
+from podcast_assets.speech.aligners.alignment import unplaced
+from podcast_assets.speech.aligners.ctc import ctc
+from podcast_assets.speech.aligners.ctc.ctc import (
+    CONTEXT,
+    FRAME,
+    SHORTEST,
+    WINDOW,
+    Alphabet,
+    CtcAligner,
+    Logits,
+    best_path,
+    windows,
+)
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
 ABC = "abcdefghijklmnopqrstuvwxyz'"

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from podcast_assets import models
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.model_cache import HubModel
-from podcast_assets.speech.aligners.ctc import MMS, OMNILINGUAL, PUBLISHED, Ctc, normalize, read_alphabet
-from podcast_assets.speech.alignment import align_transcripts, split_words, unplaced
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines import models
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.aligners.alignment import align_transcripts, split_words, unplaced
+from podcast_assets.speech.aligners.ctc.engine import MMS, OMNILINGUAL, PUBLISHED, Ctc, normalize, read_alphabet
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Transcript, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")

@@ -8,8 +8,8 @@ from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
 from podcast_assets.demo import BATCH, REFERENCES
-from podcast_assets.engines import make_engine
-from podcast_assets.speech import clustering
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.speech.diarizers.embedded import clustering
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Diarizer, Pcm, Samples, Turn
 

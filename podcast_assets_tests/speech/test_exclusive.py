@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from podcast_assets.speech.exclusive import exclusive
+from podcast_assets.speech.diarizers.exclusive import exclusive
 from podcast_assets.speech.types import Turn
 
 FRAME = 0.5

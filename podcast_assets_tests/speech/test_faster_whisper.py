@@ -11,14 +11,15 @@ import pytest
 
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
-from podcast_assets.availability import at_hand
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import BadInput, EngineUnavailable
-from podcast_assets.speech import whisper, whisper_decoding
-from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
+from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.engines.availability import at_hand
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.speech.transcribers.faster_whisper import decoding as whisper_decoding
+from podcast_assets.speech.transcribers.faster_whisper import model as whisper
+from podcast_assets.speech.transcribers.faster_whisper.decoding import Decoded
+from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
+from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
 from podcast_assets.speech.types import LANGUAGE_DIFFERS, SAMPLE_RATE, Heard, Samples, Speech, Transcript, Turn
-from podcast_assets.speech.whisper import WhisperTranscriber
-from podcast_assets.speech.whisper_decoding import Decoded
 
 WHOLE_EPISODES = ["night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus"]
 

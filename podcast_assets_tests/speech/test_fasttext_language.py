@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from podcast_assets.errors import Misconfigured
-from podcast_assets.schema import TRANSCRIPTS, schema
-from podcast_assets.speech.fasttext_language import language_of
-from podcast_assets.speech.text_language import TextIdentifier, with_text_language
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.speech.languages.fasttext import language_of
+from podcast_assets.speech.languages.text import TextIdentifier, with_text_language
+from podcast_assets.store.schema import TRANSCRIPTS, schema
 from podcast_assets_tests.fixtures.fasttext_model import write_model
 
 SENTENCES = Path(__file__).parents[1] / "quality" / "sentences.toml"

@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 
-from podcast_assets.quality.scripts import _SEVERAL, OF_LANGUAGE, script_of_language
-from podcast_assets.speech.languages import ALIASES, IDENTIFIED, different_languages
-from podcast_assets.speech.text_language import _identifier
+from podcast_assets.quality.text.scripts import _SEVERAL, OF_LANGUAGE, script_of_language
+from podcast_assets.speech.languages.codes import ALIASES, IDENTIFIED, different_languages
+from podcast_assets.speech.languages.text import _identifier
 
 UNKNOWN_TO_IDENTIFIER = {"bo", "haw", "mi", "sd", "su", "yi"}
 

@@ -6,11 +6,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from podcast_assets.errors import BadInput
-from podcast_assets.schema import schema
-from podcast_assets.schema_beside import SPEAKERS
+from podcast_assets.common.errors import BadInput
 from podcast_assets.speech import linking
 from podcast_assets.speech.linking import LINKED, Linking, link
+from podcast_assets.store.schema import schema
+from podcast_assets.store.schema_beside import SPEAKERS
 
 RANDOM = np.random.default_rng(3)
 VOICES = RANDOM.normal(size=(6, 256))

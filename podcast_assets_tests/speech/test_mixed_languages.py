@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from podcast_assets.audio.decode import decode
-from podcast_assets.checks import languages_agree
-from podcast_assets.speech.text_language import text_language
-from podcast_assets.speech.transcribers.faster_whisper import FasterWhisper
+from podcast_assets.defs.checks.tables import languages_agree
+from podcast_assets.speech.languages.text import text_language
+from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.speech.types import LANGUAGE_DIFFERS, Speech, Transcript, Turn
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

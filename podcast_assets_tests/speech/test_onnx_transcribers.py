@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from podcast_assets import models
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import BadInput, EngineUnavailable
-from podcast_assets.model_cache import HubModel
-from podcast_assets.speech.onnx_models import OnnxTranscriber, doublings
+from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.engines import models
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.transcribers.onnx_models import OnnxTranscriber, doublings
 from podcast_assets.speech.types import SAMPLE_RATE, Heard, Samples, Speech, Transcript, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")

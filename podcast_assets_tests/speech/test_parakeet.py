@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.speech.transcribers.parakeet import LANGUAGES, Parakeet
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.speech.transcribers.parakeet.engine import LANGUAGES, Parakeet
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
@@ -28,7 +28,7 @@ def noise(seconds: float, seed: int) -> Samples:
 
 @pytest.mark.parametrize("seed", [1, 6])
 def test_the_batch_decoder_gives_what_the_library_gives_one_by_one(tmp_path: Path, seed: int) -> None:
-    from podcast_assets.speech.parakeet_tdt import ParakeetModel
+    from podcast_assets.speech.transcribers.parakeet.model import ParakeetModel
 
     folder = parakeet.make(tmp_path, seed=seed)
     windows = [noise(seconds, i) for i, seconds in enumerate((3.0, 0.05, 1.1, 6.4))]

@@ -7,8 +7,8 @@ import pytest
 import soundfile as sf
 import soxr
 
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
+from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Transcriber, Transcript, Turn
 

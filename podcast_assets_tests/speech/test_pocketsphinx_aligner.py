@@ -10,9 +10,9 @@ import soxr
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.demo import BATCH, load_reference
-from podcast_assets.engines import make_engine
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.speech.aligners.alignment import Aligner, align_transcripts, unplaced
 from podcast_assets.speech.aligners.pocketsphinx import guess_sounds, spoken_parts
-from podcast_assets.speech.alignment import Aligner, align_transcripts, unplaced
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Transcript, Turn, Word
 
 pytest.importorskip("pocketsphinx", reason="needs pocketsphinx")

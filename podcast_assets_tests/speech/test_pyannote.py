@@ -24,14 +24,15 @@ if find_spec("pyannote.audio") is None:
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from podcast_assets import models
+from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.demo import BATCH, REFERENCES
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.model_cache import HubModel
-from podcast_assets.speech import pyannote_embeddings, pyannote_pipeline
-from podcast_assets.speech.diarizers import pyannote as engine_module
-from podcast_assets.speech.diarizers.pyannote import Pyannote
+from podcast_assets.engines import models
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.diarizers.pyannote import embeddings as pyannote_embeddings
+from podcast_assets.speech.diarizers.pyannote import engine as engine_module
+from podcast_assets.speech.diarizers.pyannote import pipeline as pyannote_pipeline
+from podcast_assets.speech.diarizers.pyannote.engine import Pyannote
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Diarizer, Pcm, Samples, Turn
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from podcast_assets.engines import Engine
-from podcast_assets.errors import BadInput, EngineUnavailable
-from podcast_assets.routes import parse_routes
+from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.config.routes import parse_routes
+from podcast_assets.engines.engine import Engine
 from podcast_assets.speech.routing import FALLBACK, Route, Routed
 from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript, Turn, Word, one_by_one
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from podcast_assets import models
-from podcast_assets.availability import at_hand
-from podcast_assets.engines import make_engine
-from podcast_assets.errors import EngineUnavailable, out_of_memory
-from podcast_assets.speech import nemo_process, nemo_worker
-from podcast_assets.speech.diarizers.sortformer import Sortformer
-from podcast_assets.speech.nemo_process import NemoError
+from podcast_assets.common.errors import EngineUnavailable, out_of_memory
+from podcast_assets.engines import models
+from podcast_assets.engines.availability import at_hand
+from podcast_assets.engines.engine import make_engine
+from podcast_assets.speech.diarizers.sortformer import nemo_process, nemo_worker
+from podcast_assets.speech.diarizers.sortformer.engine import Sortformer
+from podcast_assets.speech.diarizers.sortformer.nemo_process import NemoError
 from podcast_assets.speech.types import SAMPLE_RATE, Diarization, Pcm, Turn
 from podcast_assets_tests.speech.processes import ended, kill, wait_until
 
@@ -171,7 +171,7 @@ def test_the_process_ends_with_its_parent_even_in_the_middle_of_an_episode(nemo_
     script = nemo_script("takes long")
     code = (
         "import sys, numpy; from pathlib import Path; from podcast_assets.speech import nemo_process\n"
-        "from podcast_assets.speech.diarizers.sortformer import Sortformer\n"
+        "from podcast_assets.speech.diarizers.sortformer.engine import Sortformer\n"
         "nemo_process.WORKER = Path(sys.argv[1])\n"
         "worker = Sortformer(model=sys.argv[2], python=sys.executable, device='cpu').load()\n"
         "worker.diarize(numpy.zeros(16000, numpy.float32))\n"

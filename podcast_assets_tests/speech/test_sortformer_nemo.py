@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.speech import nemo_process
-from podcast_assets.speech.diarizers.sortformer import PRESETS, Preset, Sortformer
-from podcast_assets.speech.nemo_process import NemoError
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.speech.diarizers.sortformer import nemo_process
+from podcast_assets.speech.diarizers.sortformer.engine import PRESETS, Preset, Sortformer
+from podcast_assets.speech.diarizers.sortformer.nemo_process import NemoError
 from podcast_assets.speech.types import SAMPLE_RATE, Diarization, Pcm
 from podcast_assets_tests.speech.processes import kill
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from podcast_assets.speech.tdt import Emission, Floats, Ints, States, greedy
+from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy
 
 BLANK, TOKENS, DURATIONS = 2, 3, 5
 NOTHING: States = ()

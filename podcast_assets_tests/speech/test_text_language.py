@@ -2,7 +2,7 @@
 
 import pytest
 
-from podcast_assets.speech.text_language import text_language
+from podcast_assets.speech.languages.text import text_language
 
 
 @pytest.mark.parametrize(

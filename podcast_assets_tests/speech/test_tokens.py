@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from podcast_assets.speech.tokens import Token, mean_logprob, spaced, to_words
+from podcast_assets.speech.transcribers.tokens import Token, mean_logprob, spaced, to_words
 
 
 def tokens(*texts: str) -> list[Token]:

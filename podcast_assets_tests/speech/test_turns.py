@@ -1,6 +1,6 @@
 import pytest
 
-from podcast_assets.speech.turns import names_by_appearance, one_at_a_time, speaker_bounds, with_overlap
+from podcast_assets.speech.diarizers.turns import names_by_appearance, one_at_a_time, speaker_bounds, with_overlap
 from podcast_assets.speech.types import Turn
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from podcast_assets.speech.transcribers.windows import PAUSE_SECONDS, Piece, Window, cut_turns, pack
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Turn
-from podcast_assets.speech.windows import PAUSE_SECONDS, Piece, Window, cut_turns, pack
 
 
 def noise(seconds: float, level: float = 0.3) -> Samples:

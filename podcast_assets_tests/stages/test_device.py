@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.errors import looks_like_device_error
-from podcast_assets.stages.device import hold_device
+from podcast_assets.common.errors import looks_like_device_error
+from podcast_assets.stages.compute.device import hold_device
 
 HOLD = """
 import sys, time
-from podcast_assets.stages.device import hold_device
+from podcast_assets.stages.compute.device import hold_device
 with hold_device(sys.argv[1:]) as device:
     print(device, flush=True)
     time.sleep(600)

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
+from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import find_arrival
-from podcast_assets.intake.urls import url_key
-from podcast_assets.settings import Settings
+from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.stages.fetch import Fetched, fetch
 from podcast_assets.stages.runner import NothingDone
-from podcast_assets.store import SCRATCH_PREFIX, Store
-from podcast_assets_tests.web_server import Resource, WebServer, web_server
+from podcast_assets.store.store import SCRATCH_PREFIX, Store
+from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
 PATIENCE = 60
 
@@ -106,9 +106,9 @@ def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer
     store.write("incoming/list.csv", f"url\n{url}\n".encode())
     program = f"""
         from podcast_assets.intake.arrivals import find_arrival
-        from podcast_assets.settings import Settings
+        from podcast_assets.config.settings import Settings
         from podcast_assets.stages.fetch import fetch
-        from podcast_assets.store import SCRATCH_PREFIX, Store
+        from podcast_assets.store.store import SCRATCH_PREFIX, Store
         store = Store.at({str(store.root)!r})
         fetch(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"), {{}})
     """

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from podcast_assets.audio.encode import encode
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.ingest import Ingest, ingest_episode
-from podcast_assets.stages.local import Local
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
-from podcast_assets.store import Store
+from podcast_assets.store.store import Store
 
 SOUND = (0.3 * np.sin(np.arange(16_000) / 20)).astype(np.float32)
 KINDS = {

@@ -13,11 +13,11 @@ from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.form import AudioForm
 from podcast_assets.audio.loudness import emilia_gain, measure
-from podcast_assets.schema import WORDS
 from podcast_assets.stages.package import Package
 from podcast_assets.stages.package_episodes import PackageEpisodes
 from podcast_assets.stages.stage import Episode
-from podcast_assets.store import Store
+from podcast_assets.store.schema import WORDS
+from podcast_assets.store.store import Store
 
 RATE, SECONDS = 44_100, 12
 SPANS = [(0.5, 2.25), (2.25, 2.4), (7.001, 11.9)]

@@ -7,15 +7,15 @@ from typing import ClassVar
 import polars as pl
 import pytest
 
-from podcast_assets.engines import Engine
-from podcast_assets.errors import EngineUnavailable
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines.engine import Engine
 from podcast_assets.quality.punctuators.pcs import Pcs
-from podcast_assets.schema import PUNCTUATED_TEXTS, schema
-from podcast_assets.stages.local import Local
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.punctuate import TEXT_COLUMNS, Punctuate
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
-from podcast_assets.store import Store
+from podcast_assets.store.schema import PUNCTUATED_TEXTS, schema
+from podcast_assets.store.store import Store
 
 
 class Scripted(Engine):

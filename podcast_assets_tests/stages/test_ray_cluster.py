@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from podcast_assets.errors import ClusterLost
-from podcast_assets.stages import ray_cluster
-from podcast_assets.stages.ray_cluster import Pulse
+from podcast_assets.common.errors import ClusterLost
+from podcast_assets.stages.compute import ray_cluster
+from podcast_assets.stages.compute.ray_cluster import Pulse
 
 
 def test_one_look_in_vain_after_a_long_pause_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,17 +11,17 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from podcast_assets.engines import Engine
-from podcast_assets.errors import BadInput, EngineUnavailable
-from podcast_assets.schema import SEGMENTS, Columns
-from podcast_assets.stages.device import BrokenDevice
-from podcast_assets.stages.local import Local, local_compute
+from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.engines.engine import Engine
+from podcast_assets.stages.compute.device import BrokenDevice
+from podcast_assets.stages.compute.local import Local, local_compute
+from podcast_assets.stages.compute.stream import NoProgress
 from podcast_assets.stages.progress import Progress
 from podcast_assets.stages.results import Committed, StageRun
 from podcast_assets.stages.runner import NothingDone, run_stage
 from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
-from podcast_assets.stages.stream import NoProgress
-from podcast_assets.store import Store, checkpoints_key, failures_key, provenance_key, table_key
+from podcast_assets.store.schema import SEGMENTS, Columns
+from podcast_assets.store.store import Store, checkpoints_key, failures_key, provenance_key, table_key
 
 
 class Tool(Engine):

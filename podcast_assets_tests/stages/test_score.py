@@ -10,12 +10,12 @@ import soundfile
 import soxr
 
 from podcast_assets.audio.ingest import make_working
-from podcast_assets.engines import Engine
-from podcast_assets.stages.local import Local
+from podcast_assets.engines.engine import Engine
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.stage import Episode
-from podcast_assets.store import Store, working_key
+from podcast_assets.store.store import Store, working_key
 
 RATE = 24_000
 

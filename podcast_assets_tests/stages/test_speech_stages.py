@@ -9,19 +9,19 @@ import pytest
 
 from podcast_assets import demo
 from podcast_assets.audio.ingest import make_working
-from podcast_assets.engines import Engine, make_engine
-from podcast_assets.schema_beside import SPEAKERS
+from podcast_assets.engines.engine import Engine, make_engine
 from podcast_assets.speech.routing import Route, Routed
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.speech.types import Audio, Diarization, Heard, Speech, one_by_one
+from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.diarize import Diarize
-from podcast_assets.stages.local import Local
 from podcast_assets.stages.results import Committed
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
-from podcast_assets.store import Store, diarization_key, working_key
+from podcast_assets.store.schema_beside import SPEAKERS
+from podcast_assets.store.store import Store, diarization_key, working_key
 
 FILES = ("night-science.mp3", "water-history.opus")
 

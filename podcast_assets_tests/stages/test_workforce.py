@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from podcast_assets.engines import Engine
-from podcast_assets.settings import Settings
+from podcast_assets.config.settings import Settings
+from podcast_assets.engines.engine import Engine
+from podcast_assets.stages.compute.workforce import PORTION_EPISODES, Workforce, portion, wanted, workforce
 from podcast_assets.stages.stage import Episode
-from podcast_assets.stages.workforce import PORTION_EPISODES, Workforce, portion, wanted, workforce
 
 
 class AnyEngine(Engine):

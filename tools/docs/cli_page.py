@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import click
 
-from podcast_assets.cli import main
+from podcast_assets.cli.main import main
 from tools.docs.markdown import table
 
 PROGRAM = "podcast-assets"

@@ -4,8 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets import schema, schema_beside
-from podcast_assets.schema import Columns
+from podcast_assets.store import schema, schema_beside
+from podcast_assets.store.schema import Columns
 from tools.docs.markdown import table
 
 INTRODUCTION = """# Tables and columns

@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from podcast_assets.setting_descriptions import SettingDescription, describe_settings
+from podcast_assets.config.setting_descriptions import SettingDescription, describe_settings
 from tools.docs.markdown import cell, link_pages
 
 INTRODUCTION = """# Settings

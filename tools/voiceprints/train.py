@@ -1,4 +1,4 @@
-"""Trains the LDA of `podcast_assets/speech/voiceprints.npz` on synthetic speakers: espeak-ng variants and two flite voices.
+"""Trains the LDA of `voiceprints.npz` of the embedded diarizer on synthetic speakers: espeak-ng variants and two flite voices.
 
     python tools/voiceprints/train.py [--out FILE]
 
@@ -22,8 +22,8 @@ import soxr
 from scipy.signal import lfilter
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from podcast_assets.speech.diarizers.embedded.voiceprints import FRAME_RATE, WEIGHTS, Frames, frames, window_statistics
 from podcast_assets.speech.types import SAMPLE_RATE, Samples
-from podcast_assets.speech.voiceprints import FRAME_RATE, WEIGHTS, Frames, frames, window_statistics
 
 VARIANTS = """
     adam Alex Andrea Andy Annie antonio aunty benjamin boris caleb Denis Diogo ed edward edward2 Gene gustave

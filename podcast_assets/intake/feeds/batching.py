@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from podcast_assets.dataset.takedown_records import Refusals
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING
+from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.links import write_list
-from podcast_assets.intake.urls import url_key
-from podcast_assets.schema import empty
-from podcast_assets.schema_beside import PENDING
-from podcast_assets.store import Store
+from podcast_assets.store.schema import empty
+from podcast_assets.store.schema_beside import PENDING
+from podcast_assets.store.store import Store
+from podcast_assets.store.takedown_records import Refusals
 
 EPISODES, HOURS = 64, 40.0
 """A batch is full with so many episodes, or so many hours of them."""

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from podcast_assets.common.language_codes import language_code
+from podcast_assets.intake.downloads.urls import BadUrl, redirected, shown, url_key
 from podcast_assets.intake.feeds.podcasting import parsed
-from podcast_assets.intake.languages import language_code
 from podcast_assets.intake.links import episode_id
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES
-from podcast_assets.intake.urls import BadUrl, redirected, shown, url_key
 
 _GUIDS = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
 """Namespace of the guids that podcasts have by their URL (podcast:guid, https://podcasting2.org/docs/podcast-namespace/tags/guid)."""

@@ -10,18 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.dataset.takedown_records import Refusals
-from podcast_assets.intake import rights
+from podcast_assets.common.language_codes import language_code
+from podcast_assets.intake import rights_ledger as rights
+from podcast_assets.intake.downloads.http import Web
+from podcast_assets.intake.downloads.urls import shown, url_key
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.feed import Feed, Item
 from podcast_assets.intake.feeds.poll import Look, look
 from podcast_assets.intake.feeds.subscriptions import Subscription, Subscriptions, name_of
-from podcast_assets.intake.languages import language_code
-from podcast_assets.intake.urls import shown, url_key
-from podcast_assets.intake.web import Web
-from podcast_assets.schema import empty, table
-from podcast_assets.schema_beside import FEED_STATE, PENDING, RIGHTS
-from podcast_assets.store import Store
+from podcast_assets.store.schema import empty, table
+from podcast_assets.store.schema_beside import FEED_STATE, PENDING, RIGHTS
+from podcast_assets.store.store import Store
+from podcast_assets.store.takedown_records import Refusals
 
 _KEY = "feed_state/feeds.parquet"
 _BLOCKED = "its publisher blocks it"

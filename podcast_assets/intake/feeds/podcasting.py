@@ -14,7 +14,7 @@ import feedparser
 import feedparser.api
 from feedparser.util import FeedParserDict
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
 
 _URIS = (
     "https://podcastindex.org/namespace/1.0",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from podcast_assets.errors import BadInput
-from podcast_assets.intake.download import named, retry_after
+from podcast_assets.common.errors import BadInput
+from podcast_assets.intake.downloads.download import named, retry_after
+from podcast_assets.intake.downloads.http import Answer, Budget, Transient, Web
+from podcast_assets.intake.downloads.urls import shown
 from podcast_assets.intake.feeds.feed import Feed, read_feed
 from podcast_assets.intake.feeds.subscriptions import Subscription, name_of
-from podcast_assets.intake.urls import shown
-from podcast_assets.intake.web import Answer, Budget, Transient, Web
 
 log = logging.getLogger(__name__)
 

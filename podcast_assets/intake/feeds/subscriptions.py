@@ -13,11 +13,11 @@ from xml.parsers import expat
 
 import polars as pl
 
-from podcast_assets.errors import BadInput
+from podcast_assets.common.errors import BadInput
+from podcast_assets.intake.downloads.urls import shown, url_key
 from podcast_assets.intake.metadata import text
-from podcast_assets.intake.urls import shown, url_key
-from podcast_assets.storage.protocol import Entry
-from podcast_assets.store import Store
+from podcast_assets.store.backends.protocol import Entry
+from podcast_assets.store.store import Store
 
 FOLDER = "feeds"
 _URL = ("url", "feed_url", "feed", "rss", "xmlurl")

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import PositiveInt
 
-from podcast_assets import models, onnx_sessions
-from podcast_assets.engines import Engine, runtime
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.model_cache import HubModel
-from podcast_assets.onnx_sessions import Device
-from podcast_assets.quality.punctuation import Marked, has_punctuation, plain, written
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines import models, onnx_sessions
+from podcast_assets.engines.engine import Engine, runtime
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.engines.onnx_sessions import Device
+from podcast_assets.quality.punctuators.punctuation import Marked, has_punctuation, plain, written
 
 _FILES = ("config.yaml", "model.onnx", "sp.model")
 _REPO = "1-800-BAD-CODE/xlm-roberta_punctuation_fullstop_truecase"

@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from podcast_assets.engines import Engine
-from podcast_assets.errors import EngineUnavailable
-from podcast_assets.speech.alignment import Aligner, split_words, unplaced
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines.engine import Engine
+from podcast_assets.speech.aligners.alignment import Aligner, split_words, unplaced
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
 _FRAME = 0.01  # seconds

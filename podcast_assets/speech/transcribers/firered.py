@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from podcast_assets.model_cache import HubModel
-from podcast_assets.speech.batches import Batcher, Recognition, Sound
-from podcast_assets.speech.onnx_models import Languages, Quantization
-from podcast_assets.speech.sherpa import SherpaTranscriber, decode
-from podcast_assets.speech.tokens import Token, to_words
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
+from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization
+from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
+from podcast_assets.speech.transcribers.tokens import Token, to_words
 from podcast_assets.speech.types import Heard, Speech, Transcriber
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from podcast_assets.engines import runtime
-from podcast_assets.model_cache import HubModel
-from podcast_assets.speech.batches import Batcher, Recognition, Sound
-from podcast_assets.speech.onnx_models import Languages, Quantization, contains
-from podcast_assets.speech.sherpa import SherpaTranscriber, decode
-from podcast_assets.speech.tokens import Token, spaced, to_words
+from podcast_assets.engines.engine import runtime
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
+from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization, contains
+from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
+from podcast_assets.speech.transcribers.tokens import Token, spaced, to_words
 from podcast_assets.speech.types import Heard, Speech, Transcriber
 from podcast_assets.speech.vad import speech_stretches
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from podcast_assets.engines import Engine
-from podcast_assets.errors import BadInput, EngineUnavailable
+from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.engines.engine import Engine
 from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.types import (
     SAMPLE_RATE,

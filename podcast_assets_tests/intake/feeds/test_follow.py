@@ -12,19 +12,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from podcast_assets.intake import rights
+from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import list_incoming
+from podcast_assets.intake.downloads.http import Web
+from podcast_assets.intake.downloads.politeness import Hosts
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.batching import EPISODES, HOURS, assign
 from podcast_assets.intake.feeds.follow import Followed, Following, follow, states_of
 from podcast_assets.intake.feeds.subscriptions import subscriptions
-from podcast_assets.intake.politeness import Hosts
-from podcast_assets.intake.web import Web
-from podcast_assets.schema import table
-from podcast_assets.schema_beside import PENDING
-from podcast_assets.store import Store
+from podcast_assets.store.schema import table
+from podcast_assets.store.schema_beside import PENDING
+from podcast_assets.store.store import Store
 from podcast_assets_tests.intake.feeds.shapes import item, rss
-from podcast_assets_tests.web_server import Resource, WebServer, web_server
+from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
 NOW = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)

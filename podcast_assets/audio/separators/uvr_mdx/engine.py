@@ -1,0 +1,198 @@
+"""The MDX-Net models of Ultimate Vocal Remover (UVR), which take the music out of recordings, by ONNX Runtime alone.
+
+The library made for them, audio-separator 0.47, needs torch, torchvision, a nightly build of onnx and a fork of onnx2torch, and
+goes from file to file with each whole in memory. So the graph is run here with the published algorithm, as Emilia-Pipe does.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines import model_lock, models, onnx_sessions
+from podcast_assets.engines.engine import Engine, runtime
+from podcast_assets.engines.model_cache import HubModel
+
+if TYPE_CHECKING:
+    from podcast_assets.audio.separators.uvr_mdx.network import MdxSeparator
+
+_MEGABYTES = 67
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is known of a model beside its graph."""
+
+    n_fft: int
+    compensate: float
+    predicts: Literal["voice", "accompaniment"]
+    sha256: str
+
+
+PUBLISHED: Mapping[str, Published] = {
+    "UVR-MDX-NET-Inst_HQ_3.onnx": Published(
+        6144, 1.022, "accompaniment", "317554b07fe1ea5279a77f2b1520a41ea4b93432560c4ffd08792c30fddf9adc"
+    ),
+    "UVR-MDX-NET-Voc_FT.onnx": Published(
+        7680, 1.021, "voice", "534b2070fcc7df514b13ef660dc8cbb328679c2374d04354a5c42bb14ecce111"
+    ),
+}
+"""From UVR's table of models (TRvlvr/application_data, mdx_model_data/model_data.json), where they are known by the MD5 of their
+last 10,000 KiB: 55657dd70583b0fedfba5f67df11d711 and 77d07b2667ddf05b9e3175941b4454a0."""
+
+
+class UvrMdx(Engine):
+    """Settings of the MDX-Net models of UVR."""
+
+    name: ClassVar[str] = "uvr-mdx"
+    packages: ClassVar[tuple[str, ...]] = ("scipy", "soxr")
+
+    model: str = "seanghay/uvr_models"
+    """An .onnx file, a folder, or a model of the Hugging Face hub ("owner/name")."""
+    file: str = "UVR-MDX-NET-Inst_HQ_3.onnx"
+    """The model's name in the folder or on the hub; by default the one that Emilia-Pipe takes."""
+    n_fft: int | None = Field(default=None, ge=4)
+    """Samples of a frame; None takes what is published for the file of that name, as for the next two."""
+    compensate: float | None = Field(default=None, gt=0)
+    """The voice is the mix minus this times a predicted accompaniment, as UVR and audio-separator have it (Emilia-Pipe: 1); not
+    used where the voice is predicted."""
+    predicts: Literal["voice", "accompaniment"] | None = None
+    hop: int = Field(default=1024, ge=1)
+    """Samples from one frame to the next; 1024 in every model of UVR."""
+    margin: float = Field(default=0.5, ge=0)
+    """Seconds at either end of a chunk that are computed and thrown away; at least half a frame is, as published. Chunks of the
+    published models last 5.9 s: half a second costs about as much as Emilia-Pipe's second around 15 s."""
+    denoise: bool = False
+    """Run the network also on the inverted chunk and take the mean, as Emilia-Pipe does: less noise of its own, twice the time."""
+    device: Literal["auto", "cpu", "cuda"] = runtime("auto")
+    batch_size: int = runtime(0, ge=0)
+    """Chunks computed together; 0 is 4 on GPUs and 1 on CPUs."""
+    threads: int = runtime(0, ge=0)
+    """CPU threads; 0 leaves the number to ONNX Runtime."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `model` is a file or folder, there or not, rather than a name on the hub."""
+        return self.model.startswith((".", "~", "/")) or self.model.endswith(".onnx") or Path(self.model).exists()
+
+    def hub_models(self) -> list[HubModel]:
+        """The model, where it is not on this machine by its setting. UVR asks for credit under the MIT licence."""
+        return [] if self.is_local else [HubModel(self.model, (self.file,), _MEGABYTES, "mit")]
+
+    def model_files(self) -> list[Path]:
+        """The graph; none before a model of the hub was downloaded."""
+        path = self._path()
+        return [path] if path is not None and path.is_file() else []
+
+    def complaint(self) -> str | None:
+        """See `Engine.complaint`."""
+        path = self._path()
+        if path is not None and not path.is_file():
+            return f"there is no model {path} for uvr-mdx"
+        wanted = ["n_fft", "predicts"] if self._known("predicts") == "voice" else ["n_fft", "predicts", "compensate"]
+        missing = [name for name in wanted if self._known(name) is None]
+        if missing:
+            return f"{self._file} is no model that uvr-mdx knows: set its {', '.join(missing)}"
+        return None
+
+    def fetch(self) -> None:
+        """See `Engine.fetch`.
+
+        Raises:
+            EngineUnavailable: the hub does not give the model, or gives another under its name, or it is an unknown one.
+        """
+        self._graph()
+
+    def devices(self) -> list[str]:
+        """Every GPU, where ONNX Runtime computes on GPUs."""
+        return onnx_sessions.devices(self.device)
+
+    def identity(self) -> dict[str, Any]:
+        """As for every engine, with what was taken from the table of published models."""
+        identity = super().identity()
+        identity["settings"] |= {name: self._known(name) for name in ("n_fft", "compensate", "predicts")}
+        if identity["model"]:
+            identity["settings"].pop("file")
+        return identity
+
+    def versions(self) -> dict[str, str]:
+        """Also that of ONNX Runtime, whichever of its distributions is installed."""
+        return super().versions() | {"onnxruntime": onnx_sessions.runtime_version()}
+
+    def load(self, device: str | None = None) -> "MdxSeparator":
+        """Load the model; one of the hub is downloaded if it is not there.
+
+        Args:
+            device: the GPU that is held for it, such as "cuda:1".
+
+        Raises:
+            EngineUnavailable: a package or the model is missing, or the model is not an MDX-Net.
+        """
+        from podcast_assets.audio.separators.separation import SEPARATION_RATE, Chunking
+        from podcast_assets.audio.separators.uvr_mdx.network import MdxSeparator, Spectrogram
+
+        path = self._graph()
+        session = onnx_sessions.open_session(path, self.device, held=device, threads=self.threads)
+        batch, bins, frames = _signature(session, path)
+        try:
+            spectrogram = Spectrogram(self._known("n_fft"), self.hop, bins, frames)
+            margin = max(round(self.margin * SEPARATION_RATE), spectrogram.n_fft // 2)
+            chunking = Chunking(spectrogram.length, margin)
+        except ValueError as error:
+            raise EngineUnavailable(f"the settings of uvr-mdx do not fit {path}: {error}") from error
+        return MdxSeparator(
+            name=self.name,
+            session=session,
+            spectrogram=spectrogram,
+            chunking=chunking,
+            predicts=self._known("predicts"),
+            compensate=self._known("compensate") or 1.0,
+            denoise=self.denoise,
+            batch_size=batch or self.batch_size or (4 if self.devices() else 1),
+        )
+
+    @property
+    def _file(self) -> str:
+        return Path(self.model if self.model.endswith(".onnx") else self.file).name
+
+    def _known(self, name: str) -> Any:
+        """A setting, or what is published."""
+        return getattr(self, name) or getattr(PUBLISHED.get(self._file), name, None)
+
+    def _path(self) -> Path | None:
+        """Where the graph lies, or should; None before a model of the hub was downloaded."""
+        if self.is_local:
+            path = Path(self.model).expanduser()
+            return path if self.model.endswith(".onnx") else path / self.file
+        folder = models.find(self.hub_models()[0])
+        return folder and folder / self.file
+
+    def _graph(self) -> Path:
+        for model in self.hub_models():
+            path = models.fetch(model) / self.file
+            known = PUBLISHED.get(self._file)
+            if known and model_lock.sha256(path) != known.sha256:  # anybody may upload a file of that name
+                raise EngineUnavailable(f"{self.file} of {self.model} is not the file that UVR published: take another")
+        complaint, path = self.complaint(), self._path()
+        if complaint or path is None:
+            raise EngineUnavailable(complaint or f"{self.file} of {self.model} is not here")
+        return path
+
+
+def _signature(session: Any, path: Path) -> tuple[int | None, int, int]:
+    """Chunks that a graph takes together (None: any number), and the frequencies and frames of each.
+
+    Raises:
+        EngineUnavailable: the graph is no MDX-Net.
+    """
+    shapes = [[v.shape for v in values] for values in (session.get_inputs(), session.get_outputs())]
+    match shapes:
+        case [[[batch, 4, int(bins), int(frames)]], [[_, 4, out_bins, out_frames]]]:
+            if (bins, frames) == (out_bins, out_frames) and (batch == 1 or not isinstance(batch, int)):
+                return (batch if isinstance(batch, int) else None), bins, frames
+    raise EngineUnavailable(
+        f"{path} is no MDX-Net of UVR, whose graphs go from (batch, 4, frequencies, frames) to the same: it has {shapes}"
+    )

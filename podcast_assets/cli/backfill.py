@@ -1,0 +1,137 @@
+"""`podcast-assets backfill`: many batches in few runs, what is missing of them, what failed of them, and to cancel it."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from podcast_assets.cli.terminal import PROFILE, STORE, say, settings_of
+from podcast_assets.common.errors import BadInput, Misconfigured
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from podcast_assets.config.settings import Settings
+
+_NAMED = 10
+"""Names that a message holds at most."""
+
+
+@click.command()
+@click.argument("batches", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All batches that are partitions or lie under incoming/.")
+@click.option(
+    "--missing", is_flag=True, help="Of them only those that are not done and that no run has; alone: of all."
+)
+@click.option(
+    "--failed",
+    is_flag=True,
+    help="Of them only those with failures that may pass (not because of the data) and that no run has; alone: of all.",
+)
+@click.option("--here", is_flag=True, help="Run in this process instead of handing the backfill to Dagster's daemon.")
+@click.option(
+    "--cancel", metavar="ID", help="End a backfill: nothing of it stays in the queue, and what is done stays done."
+)
+@PROFILE
+@STORE
+def backfill(
+    batches: tuple[str, ...],
+    everything: bool,
+    missing: bool,
+    failed: bool,
+    here: bool,
+    cancel: str | None,
+    profile: str | None,
+    store: str | None,
+) -> None:
+    """Materialize many BATCHES in few runs, keeping to the assets' backfill policy. To do so again is to resume."""
+    import dagster as dg
+
+    from podcast_assets.defs.instance import prepare_home
+    from podcast_assets.defs.launch import cancel_backfill, request_backfill
+
+    settings = settings_of(profile=profile, store=store)
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        if cancel:
+            cancel_backfill(instance, cancel)
+            say(f"backfill {cancel} is being cancelled; `podcast-assets backfill --missing` takes up what it leaves")
+            return
+        chosen = _there(instance, settings, batches, everything=everything or ((missing or failed) and not batches))
+        if missing or failed:
+            chosen = _to_do(instance, settings, chosen, failed=failed, missing=missing)
+        if not chosen:
+            say("nothing is to be done")
+            return
+        if not here:
+            identity = request_backfill(instance, settings, chosen)
+            say(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
+            return
+        if not run_batches_here(instance, settings, chosen):
+            sys.exit(1)
+
+
+def _there(
+    instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, everything: bool
+) -> list[str]:
+    """The batches that were asked for, as far as their source is there.
+
+    Raises:
+        BadInput: nothing lies under `incoming/`, or not what was named.
+        Misconfigured: nothing was named.
+    """
+    from podcast_assets.defs.partitions import BATCHES
+    from podcast_assets.intake.arrivals import list_incoming
+    from podcast_assets.store.store import Store
+
+    there = list_incoming(Store.at(settings.store)).arrivals
+    chosen = list(dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *there] if everything else batches))
+    if unknown := [b for b in batches if b not in there]:
+        raise BadInput(f"nothing under incoming/ is called {', '.join(unknown[:_NAMED])}")
+    if gone := [b for b in chosen if b not in there]:
+        more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
+        say((f"skipped, as their source is no longer under incoming/: {', '.join(gone[:_NAMED])}{more}", "yellow"))
+        chosen = [b for b in chosen if b in there]
+    if not chosen:
+        raise BadInput("no batch lies under incoming/") if everything else Misconfigured("name batches, or say --all")
+    return chosen
+
+
+def _to_do(
+    instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, failed: bool, missing: bool
+) -> list[str]:
+    """Those of the batches that are not done, or have failures that may pass, and are in no run that waits or goes on."""
+    from podcast_assets.defs.partitions import busy_batches
+    from podcast_assets.stages import unfinished
+    from podcast_assets.store.store import Store
+
+    store = Store.at(settings.store)
+    wanted = {
+        *(unfinished.missing(store, batches) if missing else ()),
+        *(unfinished.with_passing_failures(store, batches) if failed else ()),
+    }
+    if busy := wanted & busy_batches(instance):
+        say(f"{len(busy)} batches are left to the runs that have them")
+    return [b for b in batches if b in wanted - busy]
+
+
+def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
+    """Run batches in this process; gives whether all of them are done."""
+    from podcast_assets.defs.instance import end_dead_runs
+    from podcast_assets.defs.launch import add_batches, chunks, run_here
+    from podcast_assets.defs.partitions import BATCHES
+
+    end_dead_runs(instance)
+    add_batches(instance, batches)
+    parts = list(chunks(batches, list(instance.get_dynamic_partitions(BATCHES))))
+    good = True
+    while parts:
+        part = parts.pop(0)
+        outcome = run_here(instance, settings, part, source="backfill")
+        say(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
+        if not outcome.succeeded and len(part) > 1:
+            parts[:0] = [[batch] for batch in part]  # so that one bad batch does not keep the others from their end
+        elif not outcome.succeeded:
+            good = False
+    return good

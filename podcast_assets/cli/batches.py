@@ -1,0 +1,294 @@
+"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: what there is, what became of it, another attempt."""
+
+import itertools
+import json
+import operator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from podcast_assets.cli.terminal import STORE, output, say, settings_of
+from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
+
+if TYPE_CHECKING:
+    from podcast_assets.config.settings import Settings
+    from podcast_assets.store.store import Store
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON array on standard output.")
+_COLORS = {"done": "green", "failed": "red", "skipped": "dim", "busy": "yellow", "begun": "yellow"}
+
+
+def _limit(what: str, count: int) -> Callable[[Any], Any]:
+    return click.option(
+        "--limit", type=click.IntRange(0), default=count, show_default=True, help=f"Most {what} to show; 0: all."
+    )
+
+
+def _table(*texts: str, numbers: Sequence[str]) -> Table:
+    """A table for a terminal of 80 characters: the first column gives way, the others are whole."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for at, name in enumerate((*texts, *numbers)):
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold", no_wrap=at > 0)
+    return table
+
+
+def _with_note(name: str, note: str) -> Text:
+    return Text(f"{name}\n  {note}" if note else name)
+
+
+def _by_batch(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Rows in groups that stand beside one another."""
+    for batch, group in itertools.groupby(rows, key=operator.itemgetter("batch")):
+        yield batch, list(group)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[BATCH]...")
+@_limit("batches", 50)
+@JSON
+@STORE
+def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
+    """Print the batches, those that arrived last first: how far they are, and how many episodes failed."""
+    from dataclasses import asdict
+
+    from podcast_assets.stages import overview
+
+    settings = settings_of(store=store)
+    room = _store(settings)
+    known = set(overview.batch_names(room))
+    _all_known(names, known)
+    rows = overview.batch_rows(room, names or None, busy=_busy(settings), limit=limit or None)
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+        return
+    table = _table("batch", "state", "arrived", numbers=("done", "failed", "skipped", "hours"))
+    for row in rows:
+        stages = f" {len(row.stages)} of {len(STAGES)}" if row.state != "done" else ""
+        table.add_row(
+            Text(row.batch),
+            Text(f"{row.state}{stages}", _COLORS.get(row.state, "")),
+            Text((row.arrived or "source is gone")[:16].replace("T", " ")),
+            str(row.done),
+            Text(str(row.failures), "red" if row.failures else ""),
+            str(row.skipped),
+            f"{row.hours:.2f}",
+        )
+    output.print(table)
+    if not names and len(known) > len(rows):
+        say(f"{len(rows)} of {len(known)} batches; --limit 0 shows all")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[BATCH]...")
+@click.option("--status", type=click.Choice(["done", "failed", "skipped"]), help="Only these.")
+@_limit("episodes", 100)
+@JSON
+@STORE
+def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bool, store: str | None) -> None:
+    """Print the episodes of BATCHES, or of all: what each is, and what became of it."""
+    from podcast_assets.stages import overview
+
+    room = _store(settings_of(store=store))
+    rows = overview.episode_rows(room, _chosen(room, names), status=status)
+    shown = rows[: limit or None]
+    if as_json:
+        _print_json(shown)
+        return
+    for batch, rows_of_batch in _by_batch(shown):
+        output.rule(Text(batch), align="left")
+        table = _table("file", "episode", "status", "lang", numbers=("seconds",))
+        for row in rows_of_batch:
+            note = row["error"] or (f"also in {row['also_in']}" if row["also_in"] else "")
+            table.add_row(
+                _with_note(row["source"], note),
+                Text("" if row["status"] == "skipped" else row["episode_id"]),
+                Text(row["status"], _COLORS[row["status"]]),
+                Text(row["language"] or ""),
+                "" if row["duration"] is None else f"{row['duration']:.1f}",
+            )
+        output.print(table)
+    _say_rest("episodes", shown, rows)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[BATCH]...")
+@_limit("pairs", 100)
+@JSON
+@STORE
+def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
+    """Print pairs of episodes, of BATCHES or all, that sound the same though their bytes differ (PODCAST_NEAR_DUPLICATES).
+
+    Those with the same bytes are told by `episodes`.
+    """
+    from podcast_assets.intake.duplicates import near as near_duplicates
+
+    settings = settings_of(store=store)
+    room = _store(settings)
+    rows = near_duplicates.pairs(room, _chosen(room, names) if names else None)
+    shown = rows[: limit or None]
+    if as_json:
+        _print_json(shown)
+        return
+    table = Table()
+    for name in ("episode", "other", "of it", "of the other", "later by"):
+        table.add_column(name, justify="left" if name in ("episode", "other") else "right", overflow="fold")
+    for row in shown:
+        shares = (f"{row['share']:.0%}", f"{row['share_of_other']:.0%}")
+        table.add_row(Text(row["episode"]), Text(row["other"]), *shares, f"{row['offset']:.1f} s")
+    output.print(table)
+    _say_rest("pairs", shown, rows)
+    if not rows and not settings.near_duplicates:
+        say("PODCAST_NEAR_DUPLICATES=true has raw_audio look for them, when a batch is materialized")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[BATCH]...")
+@click.option(
+    "--stage", type=click.Choice(["unpack", "download", *TABLE_STAGES.values()]), help="Only those of this stage."
+)
+@click.option("--traceback", is_flag=True, help="Print tracebacks too.")
+@_limit("failures", 100)
+@JSON
+@STORE
+def failures(
+    names: tuple[str, ...], stage: str | None, traceback: bool, limit: int, as_json: bool, store: str | None
+) -> None:
+    """Print what failed in BATCHES, or in all: the stage, the reason, and whether another attempt can help."""
+    from podcast_assets.stages import overview
+
+    room = _store(settings_of(store=store))
+    rows = overview.failure_rows(room, _chosen(room, names), stage=stage)
+    shown = rows[: limit or None]
+    if as_json:
+        _print_json(shown)
+        return
+    for batch, rows_of_batch in _by_batch(shown):
+        output.rule(Text(batch), align="left")
+        table = _table("file, and the reason", "stage", "may pass", numbers=("attempts",))
+        for row in rows_of_batch:
+            table.add_row(
+                _with_note(row["source"], row["message"] or row["error_type"]),
+                Text(row["stage"]),
+                "no" if row["permanent"] else "yes",
+                str(row["attempts"]),
+            )
+        output.print(table)
+    for row in shown if traceback else ():
+        output.rule(Text(f"{row['batch']}: {row['source']}: {row['stage']}"))
+        output.print(Text(row["traceback"] or "none"), soft_wrap=True)
+    _say_rest("failures", shown, rows)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="BATCH|EPISODE...")
+@click.option("--permanent", is_flag=True, help="With --here: try again even what failed because of its data.")
+@click.option("--here", is_flag=True, help="Run in this process instead of handing it to Dagster's daemon.")
+@STORE
+def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None) -> None:
+    """Try again what failed in BATCHES, or the batches of EPISODES, named by id or file. What is done is not done again."""
+    import dagster as dg
+
+    from podcast_assets.cli.backfill import run_batches_here
+    from podcast_assets.defs.instance import prepare_home
+    from podcast_assets.defs.launch import request_backfill
+    from podcast_assets.defs.partitions import busy_batches
+    from podcast_assets.stages import overview
+
+    if permanent and not here:
+        raise Misconfigured("--permanent is for one run of this process: say --here too")
+    settings = settings_of(store=store).model_copy(update={"retry_permanent": permanent})
+    room = _store(settings)
+    failed = overview.failure_rows(room, overview.batch_names(room))
+    chosen = _batches_to_retry(names, set(overview.batch_names(room)), failed, permanent=permanent)
+    if not chosen:
+        say("nothing is to be tried again: what failed there failed because of its data, or nothing did")
+        return
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        if busy := set(chosen) & busy_batches(instance):
+            say(f"left to the runs that have them: {', '.join(sorted(busy))}")
+        chosen = [b for b in chosen if b not in busy]
+        if chosen and here and not run_batches_here(instance, settings, chosen):
+            sys.exit(1)
+        if chosen and not here:
+            identity = request_backfill(instance, settings, chosen)
+            say(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
+
+
+def _batches_to_retry(
+    names: Sequence[str], known: set[str], failed: Sequence[Mapping[str, Any]], *, permanent: bool
+) -> list[str]:
+    """Batches that hold what is named and has failed; pure.
+
+    Args:
+        names: batches, ids or files of episodes.
+        known: all batches.
+        failed: rows of failures.
+        permanent: what failed because of its data counts too.
+
+    Raises:
+        BadInput: a name is neither a batch nor an episode that failed.
+    """
+    passing = [row for row in failed if permanent or not row["permanent"]]
+    chosen: list[str] = []
+    for name in names:
+        if name in known:
+            chosen += [row["batch"] for row in passing if row["batch"] == name][:1]
+            continue
+        if not any(name in (row["episode_id"], row["source"]) for row in failed):
+            raise BadInput(
+                f"{name!r} is neither a batch nor an episode that failed; `podcast-assets failures` lists those"
+            )
+        chosen += [row["batch"] for row in passing if name in (row["episode_id"], row["source"])]
+    return list(dict.fromkeys(chosen))
+
+
+def _store(settings: "Settings") -> "Store":
+    from podcast_assets.store.store import Store
+
+    return Store.at(settings.store)
+
+
+def _busy(settings: "Settings") -> set[str]:
+    """Batches of runs, where there is an instance of Dagster to ask."""
+    from podcast_assets.cli.unfinished_runs import may_have_unfinished_runs
+
+    home = settings.dagster_home.expanduser()
+    if not (home / "dagster.yaml").exists() or not may_have_unfinished_runs(home):
+        return set()
+    import dagster as dg
+
+    from podcast_assets.defs.instance import prepare_home
+    from podcast_assets.defs.partitions import busy_batches
+
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        return busy_batches(instance)
+
+
+def _chosen(room: "Store", names: Sequence[str]) -> list[str]:
+    from podcast_assets.stages import overview
+
+    known = overview.batch_names(room)
+    _all_known(names, set(known))
+    return list(dict.fromkeys(names)) or known
+
+
+def _all_known(names: Sequence[str], known: set[str]) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise BadInput(f"there is no batch {', '.join(unknown[:10])}; `podcast-assets batches` lists them")
+
+
+def _print_json(rows: Sequence[Mapping[str, Any]]) -> None:
+    click.echo(json.dumps(rows, ensure_ascii=False, default=str))
+
+
+def _say_rest(what: str, shown: Sequence[object], rows: Sequence[object]) -> None:
+    if len(rows) > len(shown):
+        say(f"{len(shown)} of {len(rows)} {what}; --limit 0 shows all")

@@ -1,0 +1,86 @@
+"""A clip whose words are known, transcribed: engines can load well and hear nothing."""
+
+from dataclasses import dataclass
+
+from podcast_assets import demo
+from podcast_assets.cli.doctor.finding import Finding, first_line
+from podcast_assets.common.errors import out_of_memory
+from podcast_assets.speech.types import Samples, Speech, Transcriber, Turn
+
+AREA = "a known clip"
+EPISODE, TURNS = "night-science.mp3", 3
+"""The clip: the first turns of an episode of the sample batch, 13 s of two synthetic voices."""
+FAIR, POOR = 0.5, 0.9
+"""Share of wrong words up to which the voices explain it (pocketsphinx gets 0.4 of the sample batch wrong), and from which on
+next to nothing of the clip was heard."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Audio, who speaks when in it, and what is said."""
+
+    audio: Samples
+    turns: tuple[Turn, ...]
+    text: str
+
+
+def known_clip() -> Clip:
+    """The clip that is shipped."""
+    from podcast_assets.audio.decode import decode
+
+    reference = demo.load_reference(EPISODE.split(".")[0])[:TURNS]
+    turns = tuple(Turn(t["start"], t["end"], t["speaker"]) for t in reference)
+    return Clip(decode(demo.BATCH / EPISODE), turns, " ".join(t["text"] for t in reference))
+
+
+def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -> Finding:
+    """Whether a loaded transcriber hears what is said in a clip.
+
+    Args:
+        title: of the transcriber, for people.
+        transcriber: loaded.
+        clip: what it hears.
+        needed: whether a run depends on it.
+    """
+    try:
+        heard = transcribed(transcriber, clip)
+    except Exception as error:  # of the device, the driver, the model: no common base
+        todo = "another process may use the memory: try again when it has ended" if out_of_memory(error) else None
+        what = f"{title} fails at it: {type(error).__name__}: {first_line(error)}"
+        return Finding(AREA, "missing", what, todo, needed)
+    wrong = word_error_rate(clip.text, heard)
+    if wrong <= FAIR:
+        return Finding(AREA, "ok", f"{title} transcribes it: yes (WER {wrong:.2f})")
+    if wrong < POOR:
+        return Finding(AREA, "warning", f"{title} gets much of it wrong (WER {wrong:.2f}): {heard[:80]!r}")
+    what = (
+        f"{title} hears nothing of it"
+        if not heard
+        else f"{title} hears something else (WER {wrong:.2f}): {heard[:80]!r}"
+    )
+    todo = "on a GPU, this is mostly the driver: update it, or choose the profile cpu"
+    return Finding(AREA, "missing", what, todo, needed)
+
+
+def transcribed(transcriber: Transcriber, clip: Clip) -> str:
+    """What a transcriber makes of a clip. Raises what the transcriber does."""
+    speech = Speech("known clip", clip.audio, clip.turns, language="en")
+    (heard,) = transcriber.transcribe([speech])
+    if isinstance(heard.transcripts, Exception):
+        raise heard.transcripts
+    return " ".join(t.text for t in heard.transcripts if t.text).strip()
+
+
+def word_error_rate(said: str, heard: str) -> float:
+    """Words that must be changed, put in or left out, over the words that were said (Levenshtein's distance of words)."""
+    expected, found = _words(said), _words(heard)
+    row = list(range(len(found) + 1))
+    for i, word in enumerate(expected, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(found, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
+    return row[-1] / len(expected)
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split()

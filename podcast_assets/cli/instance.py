@@ -1,0 +1,67 @@
+"""`podcast-assets init`, `add`, `dev`: Dagster's instance, its partitions, its UI."""
+
+import os
+import sys
+
+import click
+
+from podcast_assets.cli.terminal import STORE, say, settings_of
+from podcast_assets.common.errors import Misconfigured
+
+
+@click.command()
+@click.argument("batches", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All batches that lie under incoming/.")
+@STORE
+def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
+    """Make BATCHES under incoming/ partitions, without waiting for the sensor; then any way of Dagster's can start them."""
+    import dagster as dg
+
+    from podcast_assets.defs.instance import prepare_home
+    from podcast_assets.defs.launch import add_batches
+    from podcast_assets.intake.arrivals import find_arrival, list_incoming
+    from podcast_assets.store.store import Store
+
+    settings = settings_of(store=store)
+    room = Store.at(settings.store)
+    chosen = list(list_incoming(room).arrivals) if everything else [find_arrival(room, b).batch for b in batches]
+    if not chosen:
+        raise Misconfigured("name batches, or say --all")
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        add_batches(instance, chosen)
+    say(f"{len(chosen)} batch(es) are partitions now")
+
+
+@click.command()
+@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Slots of the pool gpu.")
+@click.option(
+    "--postgres", is_flag=True, help="Keep the instance in PostgreSQL, which DAGSTER_POSTGRES_HOST and its like name."
+)
+def init(gpus: int, postgres: bool) -> None:
+    """Set up Dagster's instance: DAGSTER_HOME, its dagster.yaml, and the slots of the pool gpu."""
+    import dagster as dg
+
+    from podcast_assets.defs.instance import POSTGRES, prepare_home, set_gpu_slots
+
+    home = prepare_home(settings_of(), POSTGRES if postgres else None)
+    with dg.DagsterInstance.get() as instance:
+        set_gpu_slots(instance, gpus)
+    say(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True)
+def dev(port: int) -> None:
+    """Open the Dagster UI on this machine: webserver and daemon, with everything that was materialized."""
+    from podcast_assets.config.settings import Settings
+    from podcast_assets.defs.instance import prepare_home, project_file
+
+    prepare_home(Settings())
+    workspace = str(project_file("workspace.yaml"))
+    say(f"the Dagster UI comes up at http://127.0.0.1:{port} (Ctrl+C ends it)")
+    # `dg dev` takes no workspace.yaml
+    os.execvp(  # noqa: S606
+        sys.executable,
+        [sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)],
+    )

@@ -1,0 +1,274 @@
+"""`podcast-assets models …` and `podcast-assets doctor`: what this machine needs before it can work."""
+
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.config.settings import ProfileName, Settings
+from podcast_assets.engines import model_lock
+from podcast_assets.engines.engine import Engine
+from podcast_assets.engines.model_cache import HubModel, models_folder
+from podcast_assets.engines.models import fetch, find, locked, verify
+
+if TYPE_CHECKING:
+    from podcast_assets.cli.doctor import Report
+    from podcast_assets.stages.profiles import Profile
+
+messages = Console(stderr=True, highlight=False, emoji=False)
+output = Console(highlight=False, emoji=False)
+
+_PROFILE = click.option("--profile", type=click.Choice(get_args(ProfileName)), help="Set of engines (PODCAST_PROFILE).")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+
+
+@click.group()
+def models() -> None:
+    """The models of the chosen profile's engines: what they are, where they lie, to fetch and to check them."""
+
+
+@models.command("list")
+@_PROFILE
+@_JSON
+def list_models(profile: str | None, as_json: bool) -> None:
+    """Print the models that the profile needs, and the others that were fetched. Asks nobody but for the profile `auto`."""
+    chosen, needed = _needed(profile)
+    rows = [_row(engine, model) for engine, model in needed]
+    shown = {row.key for row in rows}
+    rows += [_fetched(key, entry) for key, entry in model_lock.read(models_folder()).items() if key not in shown]
+    if as_json:
+        click.echo(
+            json.dumps({"profile": chosen.name, "folder": str(models_folder()), "models": [r.to_json() for r in rows]})
+        )
+        return
+    table = Table("engine", "model", "revision", "size", "licence", "where it lies")
+    for row in rows:
+        table.add_row(*map(escape, row.cells()))
+    if rows:
+        output.print(table)
+    if not needed:
+        output.print(_none(chosen), markup=False, soft_wrap=True)
+
+
+@models.command("fetch")
+@click.argument("repos", nargs=-1, metavar="[REPO]...")
+@_PROFILE
+@click.option("--update", is_flag=True, help="Take the newest commits and keep to them from now on; pinned ones stay.")
+def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> None:
+    """Download the models that the profile needs, or those named; what broke off goes on where it was."""
+    logging.getLogger("podcast_assets").setLevel(logging.WARNING)  # the bar tells
+    chosen, needed = _needed(profile)
+    wanted = _named(repos, needed) if repos else [model for _, model in needed]
+    if not wanted:
+        messages.print(_none(chosen), markup=False, soft_wrap=True)
+    failed = False
+    for model in dict.fromkeys(wanted):
+        try:
+            with _Bar() as bar:
+                found = fetch(model, update=update, watch=bar)
+        except EngineUnavailable as error:
+            failed = True
+            messages.print(f"podcast-assets: {error}", style="red", markup=False, soft_wrap=True)
+        else:
+            messages.print(f"{model.repo}: commit {found.name[:12]}, in {found}", markup=False, soft_wrap=True)
+    if failed:
+        sys.exit(2)
+
+
+@models.command("verify")
+@click.argument("repos", nargs=-1, metavar="[REPO]...")
+def verify_models(repos: tuple[str, ...]) -> None:
+    """Hash the fetched models again and name each file that differs; ends with 1 if there is one."""
+    entries = model_lock.read(models_folder())
+    if unknown := set(repos) - {entry.repo for entry in entries.values()}:
+        raise BadInput(f"never fetched to {models_folder()}: {', '.join(sorted(unknown))}")
+    if not entries:
+        messages.print(f"nothing was fetched to {models_folder()} yet", markup=False, soft_wrap=True)
+        return
+    checked, differences = 0, 0
+    for _, file, difference in verify((k, e) for k, e in entries.items() if not repos or e.repo in repos):
+        checked += 1
+        if difference:
+            differences += 1
+            output.print(
+                f"{difference.model}: {file} {difference.problem}: {difference.path}", markup=False, soft_wrap=True
+            )
+    if differences:
+        messages.print(
+            f"{differences} of {checked} files differ: delete them, then podcast-assets models fetch", style="red"
+        )
+        sys.exit(1)
+    messages.print(f"{checked} files are as they were fetched")
+
+
+@click.command()
+@_PROFILE
+@click.option("--store", help="Where everything lies: a folder or URL (PODCAST_STORE).")
+@click.option("--quick", is_flag=True, help="Load no engine, and transcribe nothing.")
+@click.option("--settings", "with_settings", is_flag=True, help="Also print the settings of engines (PODCAST_ENGINES).")
+@_JSON
+def doctor(profile: str | None, store: str | None, quick: bool, with_settings: bool, as_json: bool) -> None:
+    """Say what works on this machine and what to do about the rest; ends with 0 when the profile can run here."""
+    from podcast_assets.cli.doctor import examine
+
+    with messages.status("looking around"):
+        report = examine(_settings(profile=profile, store=store), load=not quick)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), ensure_ascii=False))
+    else:
+        _show(report, with_settings=with_settings)
+    sys.exit(0 if report.can_run else 1)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A line of `models list`."""
+
+    key: str
+    engine: str | None
+    repo: str
+    revision: str | None
+    chosen: str
+    """Who chose the revision: "pinned" by the engine, "locked" at the first fetch, "none" yet."""
+    bytes: int | None
+    megabytes: int | None
+    """About how many, where it was not fetched yet."""
+    licence: str
+    gated: bool | None
+    where: Path | None
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self) | {"where": self.where and str(self.where)}
+
+    def cells(self) -> list[str]:
+        size = f"{self.bytes / 1e6:.0f} MB" if self.bytes is not None else f"about {self.megabytes} MB"
+        return [
+            self.engine or "",
+            self.repo,
+            f"{self.chosen} {self.revision[:12]}" if self.revision else self.chosen,
+            size,
+            self.licence + (", gated" if self.gated else ""),
+            str(self.where) if self.where else "not here",
+        ]
+
+
+def _row(engine: str, model: HubModel) -> _Row:
+    entry = locked(model)
+    return _Row(
+        key=model.lock_key,
+        engine=engine,
+        repo=model.repo,
+        revision=model.revision or (entry.commit if entry else None),
+        chosen="pinned" if model.revision else "locked" if entry else "none",
+        bytes=sum(f.bytes for f in entry.files.values()) if entry else None,
+        megabytes=model.megabytes,
+        licence=model.licence,
+        gated=model.gated,
+        where=find(model),
+    )
+
+
+def _fetched(key: str, entry: model_lock.Locked) -> _Row:
+    """The line of a model that was fetched and that the profile does not need."""
+    size = sum(f.bytes for f in entry.files.values())
+    where = find(HubModel(entry.repo, entry.patterns, 0, entry.licence, key.partition("@")[2] or None))
+    chosen = "pinned" if "@" in key else "locked"
+    return _Row(key, None, entry.repo, entry.commit, chosen, size, None, entry.licence, None, where)
+
+
+def _needed(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
+    """The profile that is chosen, and the models of its engines with the names of these."""
+    from podcast_assets.stages.profiles import choose, engines_of
+
+    chosen = choose(_settings(profile=profile))
+    return chosen, _models_of(engines_of(chosen))
+
+
+def _none(chosen: "Profile") -> str:
+    return f"the profile {chosen.name} needs no models of the hub; it is taken because {chosen.reason}"
+
+
+def _settings(**given: Any) -> Settings:
+    """The settings of the environment, with what was given on the command line."""
+    return Settings(**{k: v for k, v in given.items() if v is not None})
+
+
+def _models_of(some: Iterable[Engine]) -> list[tuple[str, HubModel]]:
+    users: dict[HubModel, list[str]] = {}
+    for engine in some:
+        for model in engine.hub_models():
+            names = users.setdefault(model, [])
+            if engine.name not in names:
+                names.append(engine.name)
+    return [(", ".join(names), model) for model, names in users.items()]
+
+
+def _named(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
+    """The models of some repositories: those that the profile needs, else those of any engine as it comes."""
+    from podcast_assets.cli.doctor.engines import as_they_come, wanted_models
+
+    known = {model.repo: model for model in wanted_models(engine for _, engine in as_they_come())}
+    known |= {model.repo: model for _, model in needed}
+    if unknown := [repo for repo in repos if repo not in known]:
+        raise BadInput(f"no engine needs {', '.join(unknown)}; there are: {', '.join(sorted(known)) or 'none'}")
+    return [known[repo] for repo in repos]
+
+
+class _Bar:
+    """A progress bar on standard error; where that is no terminal, one line that says how much comes."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=messages,
+            disable=not messages.is_terminal,
+            transient=True,
+        )
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, model: HubModel, commit: str, missing: int) -> None:
+        if missing:
+            messages.print(f"{model.repo}: {missing / 1e6:.1f} MB to download (commit {commit[:12]})", markup=False)
+            self._task = self._progress.add_task(escape(model.repo), total=missing)
+
+    def advance(self, size: int) -> None:
+        if self._progress.tasks:
+            self._progress.advance(self._task, size)
+
+
+def _show(report: "Report", *, with_settings: bool) -> None:
+    styles = {"ok": "green", "warning": "yellow", "missing": "yellow"}
+    for area, findings in report.by_area().items():
+        output.rule(area, align="left", style="dim")
+        for f in findings:
+            style = "red" if f.blocks else styles[f.state]
+            output.print(f"[{style}]{f.state:>7}[/]  {escape(f.what)}", soft_wrap=True)
+            if f.todo:
+                output.print(f"{'':>7}  → {escape(f.todo)}", soft_wrap=True)
+    if with_settings:
+        output.rule("settings of engines, as PODCAST_ENGINES takes them", align="left", style="dim")
+        for name, values in report.settings.items():
+            output.print(escape(f"{name}: {json.dumps(values, ensure_ascii=False)}"), soft_wrap=True)
+    output.rule(style="dim")
+    output.print(escape(report.verdict), style="green" if report.can_run else "red", soft_wrap=True)

@@ -1,0 +1,100 @@
+"""`podcast-assets run` and `demo`: a batch all the way, in this process."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from podcast_assets.cli.terminal import PROFILE, STORE, output, say, settings_of
+
+if TYPE_CHECKING:
+    from podcast_assets.config.settings import Settings
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--batch", help="Name of the batch; by default made from where the inputs lie.")
+@PROFILE
+@STORE
+@click.option("--language", help="ISO 639-1 code of the episodes whose metadata name none.")
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+def run(
+    inputs: tuple[Path, ...],
+    batch: str | None,
+    profile: str | None,
+    store: str | None,
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """Turn FOLDERS, ARCHIVES or files into a dataset, here and now. To run it again is to resume it."""
+    from podcast_assets.intake.place import batch_of, place
+    from podcast_assets.store.store import Store
+
+    settings = settings_of(profile=profile, store=store, language=language)
+    name = batch or batch_of(inputs)
+    place(Store.at(settings.store), inputs, name)
+    _run_and_report(settings, name, as_json=as_json)
+
+
+@click.command()
+@STORE
+@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+def demo(store: str | None, as_json: bool) -> None:
+    """Take the sample batch all the way, and measure it against its references."""
+    from podcast_assets import demo as sample
+    from podcast_assets.intake.arrivals import INCOMING
+    from podcast_assets.store.store import Store
+
+    settings = settings_of(profile="demo", store=store)
+    room = Store.at(settings.store)
+    archive = f"{INCOMING}/{sample.BATCH_NAME}.tar"
+    if not room.exists(archive):
+        with room.writing(archive) as f:
+            sample.write_sample_archive(f)
+    _run_and_report(settings, sample.BATCH_NAME, as_json=as_json)
+    if not as_json:
+        from podcast_assets.demo.evaluate import show_evaluation
+
+        show_evaluation(room, sample.BATCH_NAME, output)
+
+
+def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
+    """Run the job on a batch in this process, then say what became of it. Ends the program where the run failed."""
+    import dagster as dg
+
+    from podcast_assets.defs.instance import end_dead_runs, prepare_home
+    from podcast_assets.defs.launch import run_here
+    from podcast_assets.quality.policies.policy import load_policy
+    from podcast_assets.stages.profiles import choose
+    from podcast_assets.stages.report import batch_report, nothing_done, show
+    from podcast_assets.store.store import Store
+
+    load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
+    profile = choose(settings)
+    say("profile ", (profile.name, "bold"), f": {profile.reason}")
+    for engine in filter(None, (profile.separator, profile.diarizer, profile.transcriber, profile.scorer)):
+        engine.fetch()
+    if profile.note:
+        say((profile.note, "yellow"))
+    prepare_home(settings)
+    began = time.monotonic()
+    with dg.DagsterInstance.get() as instance:
+        for run_id in end_dead_runs(instance):
+            say(f"run {run_id[:8]} had died; this one takes up what it left")
+        outcome = run_here(instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command")
+    room = Store.at(settings.store)
+    report = batch_report(room, batch, outcome.seconds)
+    if as_json:
+        click.echo(json.dumps(report.to_json() | {"profile": profile.name, "error": outcome.error}, ensure_ascii=False))
+    else:
+        show(report, room, output)
+    if not outcome.succeeded:
+        say((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
+        sys.exit(1)
+    if why := nothing_done(report):
+        say((why, "red"))
+        sys.exit(1)
+    say(f"done in {time.monotonic() - began:.0f} s")

@@ -1,0 +1,40 @@
+"""`podcast-assets settings` and `profiles`: what is set, and what comes of it here."""
+
+import json
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from podcast_assets.cli.terminal import output
+from podcast_assets.config.setting_descriptions import describe_settings
+from podcast_assets.config.settings import Settings, environment_name
+
+
+@click.command("settings")
+@click.option("--json", "as_json", is_flag=True)
+def show_settings(as_json: bool) -> None:
+    """Print every setting with its environment variable, value and meaning."""
+    settings = Settings()
+    values = settings.model_dump(mode="json")
+    if as_json:
+        click.echo(json.dumps({environment_name(k): v for k, v in values.items()}))
+        return
+    table = Table("variable", "value", "meaning")
+    for setting in describe_settings():
+        value = values[setting.field]
+        table.add_row(setting.variable, Text("" if value is None else str(value)), setting.description)
+    output.print(table)
+
+
+@click.command()
+def profiles() -> None:
+    """Print the profiles, and which one `auto` takes here and why."""
+    from podcast_assets.stages.profiles import DESCRIPTIONS, explain_choice
+
+    table = Table("profile", "what it is")
+    for name, description in DESCRIPTIONS.items():
+        table.add_row(name, description)
+    output.print(table)
+    name, reason = explain_choice(Settings())
+    output.print(Text.assemble("here: ", (name, "bold"), f", because {reason}"), soft_wrap=True)

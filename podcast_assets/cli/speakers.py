@@ -1,0 +1,79 @@
+"""`podcast-assets speakers`: who speaks in several episodes of a podcast."""
+
+import json
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from podcast_assets.cli.terminal import STORE, output, say, settings_of
+
+
+@click.command()
+@click.argument("podcasts", nargs=-1, metavar="[PODCAST_ID]...")
+@click.option(
+    "--min-similarity",
+    type=click.FloatRange(-1, 1),
+    default=0.6,
+    show_default=True,
+    help="Cosine of two voices' embeddings from which on they are one person's.",
+)
+@click.option(
+    "--min-seconds",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Leave out speakers who say less in their episode.",
+)
+@click.option("--save", is_flag=True, help="Keep the links in the store, voices/voices.parquet.")
+@click.option("--across-podcasts", is_flag=True, help="Look for a voice in all podcasts, not in each by itself.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON array on standard output: all speakers, linked or not."
+)
+@STORE
+def speakers(
+    podcasts: tuple[str, ...],
+    min_similarity: float,
+    min_seconds: float,
+    save: bool,
+    across_podcasts: bool,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """Print the voices that several episodes of a podcast share, by the embeddings of the diarizer, with a confidence.
+
+    Only pyannote's embeddings tell voices apart across recordings.
+    """
+    from podcast_assets.speech.linking import Linking, link
+    from podcast_assets.speech.voices import KEY, keep, speakers_of
+    from podcast_assets.stages import overview
+    from podcast_assets.store.store import Store
+
+    room = Store.at(settings_of(store=store).store)
+    how = Linking(min_similarity=min_similarity, min_seconds=min_seconds)
+    found = speakers_of(room, overview.batch_names(room), podcasts, across=across_podcasts)
+    linked = link(found, how)
+    if save:
+        keep(room, linked)
+    if as_json:
+        click.echo(json.dumps(linked.to_dicts(), ensure_ascii=False))
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("voice", "episode", "speaker", "minutes", "confidence"):
+        table.add_column(name, justify="right" if name in ("minutes", "confidence") else "left", overflow="fold")
+    shared = linked.drop_nulls("confidence").sort("podcast", "voice", "batch", "episode_id")
+    for row in shared.iter_rows(named=True):
+        table.add_row(
+            Text(row["voice"]),
+            Text(f"{row['batch']}/{row['episode_id']}"),
+            Text(row["speaker"]),
+            f"{row['seconds'] / 60:.1f}",
+            f"{row['confidence']:.2f}",
+        )
+    output.print(table)
+    say(f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}")
+    if other := sorted(set(found["engine"].unique()) - set(how.engines)):
+        say((f"the embeddings of {', '.join(other)} do not tell voices apart across recordings: left out", "yellow"))
+    if save:
+        say(f"kept: {room.path(KEY)}")

@@ -1,0 +1,57 @@
+"""`podcast-assets submit`: what people have, brought to where the sensors find it."""
+
+import json
+
+import click
+
+from podcast_assets.cli.terminal import STORE, say, settings_of
+from podcast_assets.common.errors import Misconfigured
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="URL|FILE|FOLDER|FEED...")
+@click.option(
+    "--batch", help="Name of the batch; by default made from what it holds, so that the same again is the same."
+)
+@click.option("--language", help="ISO 639-1 code of what names no language itself.")
+@click.option("--feed/--episode", "feeds", default=None, help="What the URLs are; by default told by their paths.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@STORE
+def submit(
+    inputs: tuple[str, ...],
+    batch: str | None,
+    language: str | None,
+    feeds: bool | None,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """Bring files, folders, archives, URLs of episodes, feeds or OPML lists to the store. The sensors (make dev) do the rest.
+
+    Files, folders and archives become one batch, URLs of episodes a list of URLs that is another. Feeds and OPML lists are followed
+    from then on.
+    """
+    from podcast_assets.intake.submit import FEEDS, sort_inputs, submit_feeds, submit_files, submit_opml, submit_urls
+    from podcast_assets.store.store import Store
+
+    room = Store.at(settings_of(store=store).store)
+    found = sort_inputs(inputs, feeds=feeds)
+    if batch and found.places and found.urls:
+        raise Misconfigured(
+            "files and URLs are two batches: submit them one after the other, each with its own --batch"
+        )
+    told: dict[str, object] = {"batches": [], "feeds_added": 0, "lists_of_feeds": []}
+    batches: list[str] = []
+    if found.places:
+        batches.append(submit_files(room, found.places, batch, language))
+        say(f"batch {batches[-1]} lies under incoming/, complete")
+    if found.urls:
+        batches.append(submit_urls(room, found.urls, batch, language))
+        say(f"batch {batches[-1]}: a list of {len(found.urls)} URL(s) of episodes (are they feeds? say --feed)")
+    if found.feeds:
+        told["feeds_added"] = submit_feeds(room, found.feeds, language)
+        say(f"{told['feeds_added']} new feed(s) in {FEEDS} (are they episodes? say --episode)")
+    keys = [submit_opml(room, file) for file in found.lists_of_feeds]
+    for key in keys:
+        say(f"{key} is followed from now on")
+    if as_json:
+        click.echo(json.dumps(told | {"batches": batches, "lists_of_feeds": keys}))

@@ -1,0 +1,57 @@
+"""What the commands share: the terminal, and options that go before the environment's settings."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from podcast_assets.config.settings import Settings
+
+messages = Console(stderr=True, highlight=False, emoji=False)
+output = Console(highlight=False, emoji=False)
+
+PROFILE = click.option(
+    "--profile", type=click.Choice(["auto", "demo", "embedded", "cpu", "gpu"]), help="Set of engines (PODCAST_PROFILE)."
+)
+STORE = click.option("--store", help="Where everything lies: a folder or URL (PODCAST_STORE).")
+
+_LEVELS = {"red": logging.ERROR, "yellow": logging.WARNING}
+
+log = logging.getLogger(__name__)
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """One line on standard error, of texts and (text, style). Names and errors are data: no markup is read in them.
+
+    Where the settings ask for JSON, it is a JSON line, and red and yellow are its level.
+    """
+    line = Text.assemble(*parts)
+    if logging.getLogger("podcast_assets").handlers:
+        styles = {part[1] for part in parts if isinstance(part, tuple)}
+        log.log(max((_LEVELS.get(style, logging.INFO) for style in styles), default=logging.INFO), line.plain)
+    else:
+        messages.print(line, soft_wrap=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun in words.
+
+    >>> counted(1, "shard"), counted(2000, "shard")
+    ('1 shard', '2,000 shards')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def settings_of(**given: Any) -> "Settings":
+    """The settings of the environment, with what was given on the command line; from then on lines look as they say."""
+    from podcast_assets.config.settings import Settings
+
+    settings = Settings(**{k: v for k, v in given.items() if v is not None})
+    if settings.log_format == "json":
+        from podcast_assets.common.log_lines import log_json_lines
+
+        log_json_lines()
+    return settings

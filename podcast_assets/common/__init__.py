@@ -1,0 +1,1 @@
+"""Errors, hashing, locks and other small things that know nothing of podcasts."""

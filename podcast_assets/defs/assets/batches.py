@@ -1,0 +1,248 @@
+"""The loop that every partitioned asset shares: one batch after the other, each committed on its own."""
+
+import contextlib
+import functools
+import math
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, StoreTrouble
+from podcast_assets.common.log_lines import about
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.facts import column_schema
+from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted
+from podcast_assets.defs.partitions import batches
+from podcast_assets.defs.resources import StoreResource
+from podcast_assets.defs.runs.process import sign
+from podcast_assets.defs.runs.retries import final, own_failures_are_final
+from podcast_assets.stages.compute.base import Compute
+from podcast_assets.stages.compute.device import BrokenDevice
+from podcast_assets.stages.progress import Progress, Report
+from podcast_assets.stages.requirements import StageWithEngine
+from podcast_assets.stages.results import Committed, StageRun
+from podcast_assets.stages.runner import run_stage
+from podcast_assets.stages.stage import Episode, Stage
+from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.store import Store
+
+PROGRESS_SECONDS = 2.0
+"""Between two lines of progress. Each is a row in Dagster's database, 10 to 20 ms on SQLite: as long as a short episode takes."""
+
+BATCHES_PER_RUN = 10
+"""A backfill gives a run this many batches: the start of a run and the load of a model are paid once for them."""
+
+
+def batch_asset(
+    *,
+    group: str,
+    code_version: str,
+    kinds: Collection[str],
+    deps: Sequence["BatchAsset"] = (),
+    stages: Sequence[type[StageWithEngine]] = (),
+) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], "BatchAsset"]:
+    """Decorator for an asset partitioned by batch: what all of them have in common, with the checks and columns of its name.
+
+    Args:
+        group: of the asset.
+        code_version: changes with its results.
+        kinds: what it is made of, for the UI.
+        deps: what it is made from.
+        stages: all that it runs, optional ones too, but for those that have no engine in any profile.
+    """
+
+    def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> "BatchAsset":
+        name = function.__name__
+
+        @functools.wraps(function)
+        def signed(context: dg.AssetExecutionContext, *args: Any, **resources: Any) -> dg.MaterializeResult[Any]:
+            sign(context.instance, context.run)
+            with own_failures_are_final(context.instance, context.run):
+                result = function(context, *args, **resources)
+            if any(not r.passed and SPECS[name][r.check_name or ""].blocking for r in result.check_results or ()):
+                final(context.instance, context.run.run_id)
+            return result
+
+        def define(pool: str | None) -> dg.AssetsDefinition:
+            with warnings.catch_warnings():
+                # backfill policies are beta: chosen on purpose, and Dagster's version is pinned
+                warnings.simplefilter("ignore", dg.BetaWarning)
+                return dg.asset(
+                    partitions_def=batches,
+                    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BATCHES_PER_RUN),
+                    owners=["team:podcast-assets"],
+                    group_name=group,
+                    code_version=code_version,
+                    kinds=set(kinds),
+                    deps=[asset.key for asset in deps],
+                    pool=pool,
+                    check_specs=list(SPECS[name].values()),
+                    metadata=column_schema(name),
+                    tags={"podcast/stage": STAGES[name]},
+                )(signed)
+
+        return BatchAsset(dg.AssetKey(name), stages, define)
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class BatchAsset:
+    """An asset partitioned by batch, before it is known which pool it takes: that depends on the engines of the settings."""
+
+    key: dg.AssetKey
+    stages: Sequence[type[StageWithEngine]]
+    """What it runs that may have an engine."""
+    definition: Callable[[str | None], dg.AssetsDefinition]
+    """The asset as Dagster has it, with its pool; None for no pool."""
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What an asset made of one batch."""
+
+    metadata: Mapping[str, Any]
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+
+
+def materialize_batches(
+    context: dg.AssetExecutionContext, store: StoreResource, work: Callable[[str], BatchResult]
+) -> dg.MaterializeResult[Any]:
+    """Do the batches of a run, one after the other, each committed on its own.
+
+    One that cannot be done does not keep the others from being committed; the run then fails and names it, and to start the
+    others again is to resume them. What would stop every batch alike (a broken device, a missing engine, a full store) stops the
+    run at once.
+
+    Raises:
+        Failure: some batches could not be done; it names them.
+    """
+    asset = context.asset_key.to_user_string()
+    with contextlib.ExitStack() as locks:
+        # all of them, in one order, and before any device is held: two runs can then not wait for each other
+        for batch in sorted(context.partition_keys):
+            locks.enter_context(store.get().batch_lock(batch))
+        results, troubles = _each(context, asset, work)
+    if troubles:
+        for batch, result in results.items():
+            context.log_event(
+                dg.AssetMaterialization(context.asset_key, partition=batch, metadata=dict(result.metadata))
+            )
+        names = "; ".join(f"{batch}: {error}" for batch, error in troubles.items())
+        raise dg.Failure(
+            f"{asset}: {len(troubles)} of {len(context.partition_keys)} batches could not be done, the others are. {names}"
+        )
+    for batch, result in results.items():
+        context.add_asset_metadata(dict(result.metadata), partition_key=batch)
+    return dg.MaterializeResult(
+        check_results=[_judge(name, {b: r.verdicts[name] for b, r in results.items()}, asset) for name in SPECS[asset]]
+    )
+
+
+def _each(
+    context: dg.AssetExecutionContext, asset: str, work: Callable[[str], BatchResult]
+) -> tuple[dict[str, BatchResult], dict[str, Exception]]:
+    """What became of each batch: its result, or what was wrong with it alone."""
+    results: dict[str, BatchResult] = {}
+    troubles: dict[str, Exception] = {}
+    for batch in context.partition_keys:
+        try:
+            with about(batch=batch, stage=STAGES[asset]):
+                results[batch] = work(batch)
+        except (BrokenDevice, EngineUnavailable, Misconfigured, StoreTrouble):
+            raise
+        except Exception as error:
+            if len(context.partition_keys) == 1:
+                raise
+            context.log.exception(f"{batch}: {asset} could not be made")
+            troubles[batch] = error
+    return results, troubles
+
+
+def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:
+    """One result over the batches of a run: the facts of the only one, or of those that do not pass."""
+    shown = verdicts if len(verdicts) == 1 else {b: v for b, v in verdicts.items() if not v.passed}
+    facts: dict[str, Any] = {"batches": list(verdicts)}
+    for batch, verdict in shown.items():
+        facts |= {k if len(verdicts) == 1 else f"{batch}: {k}": v for k, v in verdict.facts.items()}
+    blocking = SPECS[asset][name].blocking
+    return dg.AssetCheckResult(
+        passed=all(v.passed for v in verdicts.values()),
+        check_name=name,
+        severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+        metadata=facts,
+    )
+
+
+def upstream(store: Store, asset: str, batch: str) -> Committed:
+    """What an asset committed.
+
+    Raises:
+        BadInput: nothing, or it was written by another version of this project, or it is damaged.
+    """
+    committed = Committed.read(store, asset, batch)
+    if committed.damage:
+        raise BadInput(f"batch {batch}: {committed.damage}; materialize {asset} again")
+    if committed.table is None:
+        raise BadInput(f"batch {batch}: {asset} is not materialized (by this version); materialize it first")
+    return committed
+
+
+def account(store: Store, asset: str, batch: str, expected: Iterable[str]) -> Verdict:
+    """Whether what an asset committed accounts for every episode that it should have: read from the store, not from the run."""
+    committed = Committed.read(store, asset, batch)
+    stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
+    return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
+
+
+def do_stage(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    stage: Stage,
+    batch: str,
+    episodes: Sequence[Episode],
+    room: Store,
+    compute: Compute,
+) -> StageRun:
+    """Run a stage as the settings say, with its progress as lines of Dagster's log."""
+    return run_stage(
+        stage,
+        batch,
+        episodes,
+        room,
+        compute,
+        report=_lines(context.log),
+        retry_permanent=settings.retry_permanent,
+        retry_fallbacks=settings.retry_fallbacks,
+    )
+
+
+def spaced(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Lines that come one by one, of which some are said: the first, and each that comes some seconds after the last said."""
+    said = -math.inf
+
+    def report(line: str) -> None:
+        nonlocal said
+        if time.monotonic() - said >= PROGRESS_SECONDS:
+            say(line)
+            said = time.monotonic()
+
+    return report
+
+
+def _lines(log: dg.DagsterLogManager) -> Report:
+    """Progress as lines: of the first and the last episode, and of others where the last line is some seconds old."""
+    written = -math.inf
+
+    def report(progress: Progress) -> None:
+        nonlocal written
+        handled, now = progress.done + progress.failed, time.monotonic()
+        if handled in (1, progress.total) or now - written >= PROGRESS_SECONDS:
+            log.info(str(progress), extra={"episode": progress.last})
+            written = now
+
+    return report

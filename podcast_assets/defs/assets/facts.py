@@ -1,0 +1,75 @@
+"""What a materialization shows in the UI: counts, a preview of the table, pictures, and the table's columns."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets.stages.results import StageRun
+from podcast_assets.store.schema import ASSETS
+from podcast_assets.store.store import Store, table_key
+
+PREVIEW_ROWS = 12
+_TEXT_LIMIT = 90
+
+
+def column_schema(asset: str) -> dict[str, dg.TableSchema]:
+    """Definition metadata: the columns of an asset's table with their types and units."""
+    columns = [dg.TableColumn(n, str(t), description=d) for n, (t, d) in ASSETS[asset].items()]
+    return {"dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def table_facts(store: Store, asset: str, batch: str, rows: pl.DataFrame) -> dict[str, Any]:
+    """Metadata that every table has."""
+    return {
+        "dagster/partition_row_count": rows.height,
+        "dagster/uri": str(store.path(table_key(asset, batch))),
+    }
+
+
+def run_facts(run: StageRun) -> dict[str, Any]:
+    """What a stage did: episodes done, taken from before, failed; hours and speed of the work done now; failures as a table."""
+    done = run.provenance.height
+    facts: dict[str, Any] = {
+        "episodes_done": done,
+        "episodes_taken_from_before": done + run.failures.height - run.ran,
+        "episodes_failed": run.failures.height,
+        "hours_done_now": round(run.audio_seconds / 3600, 4),
+        "seconds": round(run.seconds, 2),
+    }
+    if run.audio_seconds:
+        facts["x_real_time"] = round(run.audio_seconds / run.seconds, 1)
+    if run.failures.height:
+        facts["failures"] = preview(run.failures, ["source", "error_type", "message", "attempts", "permanent"], rows=50)
+    return facts
+
+
+def preview(table: pl.DataFrame, columns: Sequence[str], *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
+    """The first rows as a Markdown table, long texts cut."""
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines += [f"| {' | '.join(_cell(v) for v in row)} |" for row in table.select(columns).head(rows).iter_rows()]
+    if table.height > rows:
+        lines.append(f"\n… and {table.height - rows} more")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
+    """A picture inside the metadata."""
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+def counts(values: Mapping[str, int]) -> str:
+    """Named counts in one line, the largest first."""
+    return ", ".join(f"{n} {k}" for k, n in sorted(values.items(), key=lambda kv: (-kv[1], kv[0]))) or "none"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.3g}" if isinstance(value, float) and abs(value) < 1 else str(value)
+    if isinstance(value, float) and abs(value) >= 1:
+        text = f"{value:.2f}"
+    text = text.replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= _TEXT_LIMIT else f"{text[: _TEXT_LIMIT - 1]}…"

@@ -1,0 +1,110 @@
+"""Asset `hf_dataset`: the dataset that is published."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from podcast_assets.common import plots
+from podcast_assets.defs.assets.facts import column_schema, picture, preview
+from podcast_assets.defs.assets.hf_shards import hf_shards
+from podcast_assets.defs.checks.tables import RELEASE_SPECS
+from podcast_assets.defs.resources import ReleaseResource, StoreResource
+from podcast_assets.defs.runs.process import sign
+from podcast_assets.defs.runs.retries import own_failures_are_final
+
+if TYPE_CHECKING:
+    from podcast_assets.release.result import Released
+
+POOL = "release"
+"""Has one slot, whatever starts the run."""
+
+
+class ReleaseConfig(dg.Config):
+    """What may be said for one run."""
+
+    drop: list[str] = Field(
+        default_factory=list, description="Batches to take out of the dataset although this store does not have them."
+    )
+
+
+@dg.asset(
+    deps=[hf_shards.key],
+    group_name="release",
+    kinds={"huggingface", "webdataset"},
+    owners=["team:podcast-assets"],
+    code_version="1",
+    pool=POOL,
+    check_specs=list(RELEASE_SPECS.values()),
+    metadata=column_schema("hf_shards"),
+)
+def hf_dataset(
+    context: dg.AssetExecutionContext, config: ReleaseConfig, store: StoreResource, releases: ReleaseResource
+) -> dg.MaterializeResult:
+    """One release of all sealed batches: shards, tables and card, in one commit to a Hub repository or a folder.
+
+    Only what differs from what is published is brought; where nothing does, there is no commit. Rights are judged here.
+    """
+    from podcast_assets.release.options import options_of
+    from podcast_assets.release.release import release
+    from podcast_assets.release.targets.choose import target_of
+
+    sign(context.instance, context.run)
+    with own_failures_are_final(context.instance, context.run):
+        room, settings = store.get(), releases.settings()
+        target = target_of(settings, room)
+        done = release(room, target, options_of(settings, frozenset(config.drop)))
+        head = target.head()
+    wrong = [s.path for s in done.shards if not (f := head.files.get(s.path)) or not f.is_file(s.sha256, s.bytes)]
+    withheld = int(done.not_released["episodes"].sum())
+    return dg.MaterializeResult(
+        metadata=_facts(done),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="published_equal",
+                passed=not wrong,
+                metadata={"shards": len(done.shards), "wrong": wrong[:20]},
+            ),
+            dg.AssetCheckResult(
+                check_name="all_released",
+                passed=withheld == 0,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={row["reason"]: row["episodes"] for row in done.not_released.iter_rows(named=True)},
+            ),
+        ],
+    )
+
+
+def _facts(done: "Released") -> dict[str, Any]:
+    from podcast_assets.release.result import summary
+
+    told = summary(done)
+    segments = told["totals"].get("segments", {})
+    languages: dict[str, float] = {}
+    for shard in done.shards:
+        if shard.grain == "segments":
+            languages[shard.language] = languages.get(shard.language, 0.0) + shard.hours
+    facts: dict[str, Any] = {
+        "dagster/uri": done.where,
+        "dagster/row_count": int(segments.get("samples", 0)),
+        "changed": done.changed,
+        "hours": round(float(segments.get("hours", 0.0)), 4),
+        "shards_new": len(done.new),
+        "shards_made_anew": len(done.anew),
+        "shards_removed": len(done.removed),
+        "shards_kept": done.kept,
+        "bytes_brought": done.bytes,
+        "release": dg.MetadataValue.json(told),
+    }
+    if done.tag:
+        facts |= {"tag": done.tag, "revision": done.revision}
+    if languages:
+        facts["languages"] = picture(plots.bars(sorted(languages.items()), label="hours released"), "hours by language")
+    if done.not_released.height:
+        facts["not_released"] = preview(done.not_released, ["reason", "episodes", "hours"], rows=50)
+        facts["not_released_episodes"] = preview(done.reasons, ["batch", "episode_id", "detail"], rows=50)
+        bars = [(r, h) for r, _, h in done.not_released.iter_rows()]
+        facts["not_released_hours"] = picture(
+            plots.bars(bars, label="hours not released"), "hours not released, by reason"
+        )
+    return facts

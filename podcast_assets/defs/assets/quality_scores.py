@@ -1,0 +1,153 @@
+"""Asset `quality_scores`."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets.defs.assets.batches import (
+    BatchResult,
+    account,
+    batch_asset,
+    do_stage,
+    materialize_batches,
+    upstream,
+)
+from podcast_assets.defs.assets.earlier import kept_earlier
+from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
+from podcast_assets.defs.assets.punctuated_texts import punctuate
+from podcast_assets.defs.assets.transcripts import transcripts
+from podcast_assets.defs.checks import quality as quality_checks
+from podcast_assets.defs.checks.quality import Kept
+from podcast_assets.defs.checks.tables import Verdict, no_failures, scores_in_range
+from podcast_assets.defs.resources import PipelineResource, StoreResource
+from podcast_assets.intake.references import references_of
+from podcast_assets.quality import plots as plots_quality
+from podcast_assets.quality.policies.evidence import evidence
+from podcast_assets.quality.policies.policy import Policy, load_policy
+from podcast_assets.quality.policies.waterfall import losses
+from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.quality.text.care import cares
+from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.punctuate import Punctuate
+from podcast_assets.stages.results import Committed
+from podcast_assets.stages.score import Score
+from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
+from podcast_assets.store.schema import SEGMENTS, empty
+
+
+@batch_asset(
+    deps=[transcripts],
+    group="quality",
+    kinds={"parquet", "polars"},
+    stages=[Score, Punctuate],
+    code_version=Score.version,
+)
+def quality_scores(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per segment: scores of its signal and of its text, and whether the policy keeps it and why not.
+
+    Scores delete nothing. Another policy runs no model again, and other texts none but that of their punctuation, where it is asked
+    for.
+    """
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    stage = Score(room, Score.engine_of(profile))
+    policy = load_policy(settings.policy)
+    earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
+    care = cares(settings.text_care)
+    punctuator = Punctuate.engine_of(profile)
+    if punctuator:
+        punctuate(context, room, settings, punctuator)
+
+    def work(batch: str) -> BatchResult:
+        audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
+        transcribed = upstream(room, "transcripts", batch)
+        spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
+        nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
+        todo = episodes(
+            audio.filter(pl.col("episode_id").is_in(list(transcribed.fingerprints))),
+            lambda row: {
+                "segments": spoken.get(row["episode_id"], nothing),
+                "original": row["original"],
+                "sample_rate": row["sample_rate"],
+            },
+        )
+        run = do_stage(context, settings, stage, batch, todo, room, compute)
+        rows = with_text_and_policy(
+            run.table(),
+            segments,
+            transcribed.rows,
+            policy,
+            references=references_of(room, batch),
+            second=Committed.read(room, "second_opinions", batch).table,
+            before=Committed.read(room, "quality_scores", batch).table,
+            punctuated=Committed.read(room, "punctuated_texts", batch).table if punctuator else None,
+            care=care,
+        )
+        run.commit(room, rows)
+        seen = evidence(rows, segments, transcribed.rows)
+        hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
+        verdicts = _verdicts(seen, segments, transcribed.rows, Kept(batch, hours, hours_kept), earlier)
+        earlier.insert(0, Kept(batch, hours, hours_kept))
+        return BatchResult(
+            metadata={
+                **table_facts(room, "quality_scores", batch, rows),
+                **run_facts(run),
+                "engine": stage.engine.name,
+                "policy": policy.label,
+                "policy_digest": policy.digest,
+                **({"policy_notes": notes} if (notes := "; ".join(policy.notes(seen.columns))) else {}),
+                "segments_kept": rows.filter("keep").height,
+                "hours": round(hours, 4),
+                "hours_kept": round(hours_kept, 4),
+                "text_flags": counts(dict(rows["text_flags"].explode(empty_as_null=False).value_counts().iter_rows())),
+                "reject_reasons": counts(
+                    dict(rows["reject_reasons"].explode(empty_as_null=False).value_counts().rows())
+                ),
+                **_pictures(seen, audio, policy, hours),
+                "segments": preview(rows, ["segment_id", "dnsmos_ovrl", "snr_db", "keep", "reject_reasons"]),
+            },
+            verdicts={
+                "episodes_accounted": account(room, "quality_scores", batch, transcribed.fingerprints),
+                "no_failures": no_failures(run.failures),
+                "scores_in_range": scores_in_range(rows, segments.filter(pl.col("episode_id").is_in(list(run.done)))),
+                **verdicts,
+            },
+        )
+
+    with computing(stage, settings) as compute:
+        return materialize_batches(context, store, work)
+
+
+def _verdicts(
+    seen: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, kept: Kept, earlier: list[Kept]
+) -> dict[str, Verdict]:
+    return {
+        "kept_share_steady": quality_checks.kept_share_steady(kept, earlier),
+        "degraded_share": quality_checks.degraded_share(seen, segments, transcripts),
+        "scores_covered": quality_checks.scores_covered(seen),
+        "hallucination_share": quality_checks.hallucination_share(seen),
+        "kept_in_one_language": quality_checks.kept_in_one_language(seen),
+    }
+
+
+def _pictures(seen: pl.DataFrame, audio: pl.DataFrame, policy: Policy, hours: float) -> dict[str, Any]:
+    """Distributions, what is kept and why not, and the episode of which most is rejected, or of which there is most."""
+    if seen.is_empty():
+        return {}
+    costly = seen.group_by("episode_id").agg(
+        rejected=pl.col("duration").filter(~pl.col("keep")).sum(), spoken=pl.col("duration").sum()
+    )
+    chosen = costly.sort("rejected", "spoken", "episode_id", descending=[True, True, False])["episode_id"][0]
+    name = audio.filter(episode_id=chosen)["source"][0]
+    return {
+        "distributions": picture(plots_quality.distributions(seen, policy.limits), "distributions of the scores"),
+        "what_is_kept": picture(
+            plots_quality.waterfall(losses(seen, policy.reasons), hours, policy=policy.label),
+            "what is kept, and why not",
+        ),
+        "episode_with_most_rejected": picture(
+            plots_quality.episode(name, seen.filter(episode_id=chosen), policy.limits), "one episode with its scores"
+        ),
+    }

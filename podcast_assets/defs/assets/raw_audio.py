@@ -1,0 +1,181 @@
+"""Asset `raw_audio`."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets.common import plots
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, spaced
+from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
+from podcast_assets.defs.checks.tables import durations_agree, files_accounted, metadata_coverage, no_failures
+from podcast_assets.defs.resources import PipelineResource, StoreResource
+from podcast_assets.intake import metadata
+from podcast_assets.intake.archives.limits import Limits
+from podcast_assets.intake.arrivals import Arrival, default_language, find_arrival
+from podcast_assets.intake.duplicates import chromaprint as fingerprints
+from podcast_assets.intake.duplicates import exact as duplicates
+from podcast_assets.intake.duplicates import near as near_duplicates
+from podcast_assets.intake.episodes import batch_rows, recordings
+from podcast_assets.intake.refusing import refuse_files
+from podcast_assets.intake.unpack import unpack
+from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.fetch import Fetched, fetch
+from podcast_assets.stages.ingest import Ingest, ingest_episode
+from podcast_assets.stages.results import Committed
+from podcast_assets.store.store import Store
+from podcast_assets.store.takedown_records import Refusals
+
+ARRIVAL = "arrival"
+"""Metadata key of the signature of what had arrived, by which the sensor knows a batch that it did not start."""
+
+
+@batch_asset(
+    group="intake",
+    kinds={"parquet", "polars"},
+    stages=[Ingest],
+    code_version=Ingest.version,
+)
+def raw_audio(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per file of the batch: hashes, codec, durations, metadata, and whether it is done, failed or skipped.
+
+    The original bytes are kept under their content, beside mono 16 kHz working audio: of the voice alone, where a separator is set.
+    """
+    room, settings = store.get(), pipeline.settings()
+    # without one, no engine is looked for
+    separator = Ingest.engine_of(pipeline.chosen()) if settings.separator else None
+    stage = Ingest(room, separator, longest=settings.max_hours * 3600)
+    if settings.near_duplicates:
+        fingerprints.library()  # what is missing is told now and not after hours
+    limits = Limits(files=settings.archive_files, ratio=settings.archive_ratio)
+
+    def work(batch: str) -> BatchResult:
+        arrival = find_arrival(room, batch)
+        fetched = _fetch(context, room, arrival, settings) if arrival.is_list else None
+        unpacked = fetched.unpacked if fetched else unpack(room, arrival, limits=limits, key=settings.meta_key)
+        joined = fetched.metadata if fetched else metadata.join([f.name for f in unpacked.files], unpacked.metadata)
+        refuse_files(room, Refusals.of(room), unpacked, joined)
+        found = recordings(unpacked.files, unpacked.identities)
+        unpacked.broken.update(joined.broken)
+        before = Committed.read(room, "raw_audio", batch).table
+        run = do_stage(
+            context,
+            settings,
+            stage,
+            batch,
+            [
+                ingest_episode(
+                    r.episode_id, r.file.name, r.file.stored.sha256, r.file.stored.key, opus=settings.opus_copy
+                )
+                for r in found
+                if r.duplicate_of is None
+            ],
+            room,
+            compute,
+        )
+        if fetched:
+            run.failures, run.ran = pl.concat([fetched.failures, run.failures]), run.ran + fetched.failed_now
+        held = {r.file.stored.sha256: r.episode_id for r in found if r.duplicate_of is None}
+        also_in = duplicates.mark(room, batch, held)
+        rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
+        if language := default_language(room, arrival):
+            rows = rows.with_columns(pl.col("language").fill_null(language))
+        run.commit(room, rows)
+        if before is not None:
+            kept = before.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())
+            duplicates.unmark(
+                room, batch, set(kept.select("sha256", "episode_id").iter_rows()).difference(held.items())
+            )
+        done = rows.filter(status="done")
+        return BatchResult(
+            metadata={
+                **table_facts(room, "raw_audio", batch, rows),
+                **run_facts(run),
+                ARRIVAL: arrival.signature,
+                **({"separator": stage.engine.name} if stage.engine else {}),
+                **(_download_facts(fetched) if fetched else {}),
+                "files": counts(dict(rows["status"].value_counts().iter_rows())),
+                "hours": round(float(done["duration"].sum()) / 3600, 4),
+                "bytes": int(rows["bytes"].sum()),
+                "duplicates_in_batch": rows["duplicate_of"].count(),
+                "duplicates_in_other_batches": len(also_in),
+                **(_near_duplicates(context, room, batch, done) if settings.near_duplicates else {}),
+                **metadata_facts(joined),
+                "containers": counts(dict(done["container"].value_counts().iter_rows())),
+                "not_done": preview(rows.filter(pl.col("status") != "done"), ["source", "status", "error"], rows=50),
+                "episodes": preview(
+                    done, ["source", "title", "duration", "codec", "sample_rate", "channels", "license"]
+                ),
+                "durations": picture(
+                    plots.bars(
+                        [(s, d) for s, d in done.select("source", "duration").head(40).iter_rows()], label="seconds"
+                    ),
+                    "duration of each episode",
+                ),
+            },
+            verdicts={
+                "episodes_accounted": files_accounted(
+                    rows, len(unpacked.files) + len(unpacked.skipped) + len(unpacked.broken)
+                ),
+                "no_failures": no_failures(run.failures),
+                "durations_agree": durations_agree(rows),
+                "metadata_coverage": metadata_coverage(
+                    joined.files_without_metadata,
+                    joined.metadata_without_file,
+                    joined.duplicate_ids,
+                    metadata_facts(joined),
+                ),
+            },
+        )
+
+    with computing(stage, settings) as compute:
+        return materialize_batches(context, store, work)
+
+
+def _fetch(context: dg.AssetExecutionContext, room: Store, arrival: Arrival, settings: Settings) -> Fetched:
+    """Download what a list names, with its progress as lines of Dagster's log."""
+    before = Committed.read(room, "raw_audio", arrival.batch).failures
+    return fetch(
+        room,
+        arrival,
+        settings,
+        {row["episode_id"]: row for row in before.iter_rows(named=True)},
+        spaced(context.log.info),
+    )
+
+
+def _near_duplicates(context: dg.AssetExecutionContext, room: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:
+    """Look for the same recordings, and tell of those found."""
+    episodes = done.filter(pl.col("duplicate_of").is_null() & pl.col("working").is_not_null())
+    found = near_duplicates.find(room, batch, dict(episodes.select("episode_id", "working").iter_rows()))
+    for trouble in found.troubles:
+        context.log.warning(f"{batch}: not compared for near-duplicates: {trouble}")
+    facts: dict[str, Any] = {
+        "episodes_with_near_duplicates": found.rows["episode_id"].n_unique(),
+        "near_duplicates": preview(found.rows, ["episode_id", "other", "share", "share_of_other", "offset"], rows=50),
+    }
+    return facts | ({"not_compared": list(found.troubles[:50])} if found.troubles else {})
+
+
+def _download_facts(fetched: Fetched) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "downloaded_now": fetched.downloaded,
+        "downloads_failed": fetched.failures.height,
+        "changed_since_downloaded": len(fetched.unpacked.earlier),
+    }
+    if fetched.troubles:
+        facts["references_not_had"] = fetched.troubles[:50]
+    return facts
+
+
+def metadata_facts(joined: metadata.Joined) -> dict[str, int]:
+    """How much of the metadata and the files found each other."""
+    return {
+        "files_with_metadata": len(joined.rows),
+        "files_without_metadata_count": len(joined.files_without_metadata),
+        "metadata_without_file_count": joined.ids_without_file,
+        "duplicate_ids_count": joined.ids_repeated,
+    }

@@ -1,0 +1,171 @@
+"""Asset `transcripts`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets import transcripts as transcript
+from podcast_assets.common import plots
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.batches import (
+    BatchResult,
+    account,
+    batch_asset,
+    do_stage,
+    materialize_batches,
+    upstream,
+)
+from podcast_assets.defs.assets.diarized_segments import diarized_segments
+from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
+from podcast_assets.defs.checks.tables import languages_agree, no_failures, not_degraded, words_in_order
+from podcast_assets.defs.resources import PipelineResource, StoreResource
+from podcast_assets.engines.engine import Engine
+from podcast_assets.speech.languages.text import TextIdentifier, with_text_language
+from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.episode_overrides import hints
+from podcast_assets.stages.results import Committed
+from podcast_assets.stages.runner import NothingDone
+from podcast_assets.stages.second_opinion import SecondOpinion
+from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
+from podcast_assets.stages.stage import Episode
+from podcast_assets.stages.transcribe import Transcribe
+from podcast_assets.store.schema import SEGMENTS, empty, schema
+from podcast_assets.store.store import Store, transcript_key
+
+
+@batch_asset(
+    deps=[diarized_segments],
+    group="speech",
+    kinds={"parquet", "polars"},
+    stages=[Transcribe, SecondOpinion],
+    code_version=Transcribe.version,
+)
+def transcripts(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per segment: its text, words with times, language, and what the recognizer thought of it.
+
+    Beside the table, the transcript of every episode as Markdown, JSON, SRT, VTT, TXT and RTTM.
+    """
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    stage = Transcribe(room, Transcribe.engine_of(profile))
+    named = settings.text_language_model
+    identifier = TextIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
+    identifier.check()
+
+    def work(batch: str) -> BatchResult:
+        audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
+        segments = diarized.rows
+        run = do_stage(context, settings, stage, batch, to_transcribe(audio, diarized, settings), room, compute)
+        rows = with_text_language(run.table(), identifier)
+        files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
+        run.commit(room, rows)
+        words = rows.select(pl.col("words").list.len().sum()).item() or 0
+        return BatchResult(
+            metadata={
+                **table_facts(room, "transcripts", batch, rows),
+                **run_facts(run),
+                "profile": profile.name,
+                "engines": counts({str(k): v for k, v in rows["engine"].value_counts().iter_rows()}),
+                "flags": counts(
+                    dict(rows["flags"].explode(empty_as_null=False).drop_nulls().value_counts().iter_rows())
+                ),
+                "words": int(words),
+                "empty_segments": rows.filter(pl.col("text") == "").height,
+                "text_language_by": identifier.label,
+                "languages": counts({str(k): v for k, v in rows["language"].value_counts().iter_rows()}),
+                "transcript_files": files,
+                "segments": preview(rows, ["segment_id", "text", "language", "avg_logprob"]),
+                "confidence": picture(
+                    plots.histograms(
+                        [("avg_logprob", rows["avg_logprob"].drop_nulls().to_list())], label="mean log probability"
+                    ),
+                    "confidence of the recognizer",
+                ),
+            },
+            verdicts={
+                "episodes_accounted": account(room, "transcripts", batch, diarized.fingerprints),
+                "no_failures": no_failures(run.failures),
+                "times_in_order": words_in_order(rows, segments),
+                "not_degraded": not_degraded(rows),
+                "languages_agree": languages_agree(rows, segments),
+            },
+        )
+
+    with computing(stage, settings) as compute:
+        result = materialize_batches(context, store, work)
+    if second := SecondOpinion.engine_of(profile):
+        second_opinions(context, room, settings, second)
+    return result
+
+
+def to_transcribe(audio: pl.DataFrame, diarized: Committed, settings: Settings) -> list[Episode]:
+    """The episodes that were diarized, with all that transcription depends on."""
+    spoken = by_episode(diarized.rows.select("episode_id", *SPEECH_COLUMNS))
+    nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
+    return episodes(
+        audio.filter(pl.col("episode_id").is_in(list(diarized.fingerprints))),
+        lambda row: {
+            "language": row["language"] or settings.language,
+            "hints": hints(row["metadata"], settings),
+            "segments": spoken.get(row["episode_id"], nothing),
+        },
+    )
+
+
+def second_opinions(context: dg.AssetExecutionContext, room: Store, settings: Settings, engine: Engine) -> None:
+    """Transcribe the batches of a run with a second engine, once the first has given its device back.
+
+    An episode that it cannot do has no second opinion; the transcripts are committed, and stay as they are.
+    """
+    stage = SecondOpinion(room, engine)
+    with computing(stage, settings) as compute:
+        for batch in sorted(context.partition_keys):
+            with room.batch_lock(batch):
+                audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
+                todo = _in_known_language(
+                    to_transcribe(audio, diarized, settings), upstream(room, "transcripts", batch).rows
+                )
+                try:
+                    run = do_stage(context, settings, stage, batch, todo, room, compute)
+                except NothingDone as error:
+                    context.log.warning(f"{batch}: no second opinion: {error}")
+                    continue
+                run.commit(room, run.table())
+                if run.failures.height:
+                    names = ", ".join(run.failures["source"].to_list()[:20])
+                    context.log.warning(f"{batch}: no second opinion on {run.failures.height} episodes: {names}")
+
+
+def _in_known_language(episodes: list[Episode], transcripts: pl.DataFrame) -> list[Episode]:
+    """The episodes, those of no declared language with the one that most of their segments were transcribed in."""
+    most = transcripts.group_by("episode_id").agg(pl.col("language").drop_nulls().mode(maintain_order=True).first())
+    known = dict(most.iter_rows())
+    return [
+        replace(e, inputs={**e.inputs, "language": e.inputs["language"] or known.get(e.episode_id)}) for e in episodes
+    ]
+
+
+def write_transcripts(
+    store: Store,
+    batch: str,
+    raw_audio: pl.DataFrame,
+    segments: pl.DataFrame,
+    rows: pl.DataFrame,
+    done: list[str],
+    note: str | None,
+) -> int:
+    """Write the transcript of every episode that is done in every format; gives the number of files."""
+    columns = [c for c in schema(SEGMENTS).names() if c not in rows.columns]
+    spoken_rows = rows.join(segments.select("segment_id", *columns), on="segment_id", how="left", maintain_order="left")
+    texts = by_episode(spoken_rows)
+    for episode in raw_audio.filter(pl.col("episode_id").is_in(done)).iter_rows(named=True):
+        spoken = texts[episode["episode_id"]].to_dicts() if episode["episode_id"] in texts else []
+        for suffix, content in transcript.render(episode, spoken, note=note).items():
+            store.write(transcript_key(batch, episode["episode_id"], suffix), content.encode())
+    written = {f"{episode}.{suffix}" for episode in done for suffix in transcript.FORMATS}
+    for name in store.names(f"transcripts/{batch}").difference(written) if done else ():
+        store.remove(f"transcripts/{batch}/{name}")  # of an episode that has left the batch, or fails now
+    return len(written)

@@ -1,0 +1,93 @@
+"""All that this project defines for Dagster, built from settings. Nothing heavy is imported, so it loads without any ML package.
+
+The environment is read once, here: what the assets, sensors and schedules know of the settings they are given as resources.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.log_lines import log_json_lines
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.diarized_segments import diarized_segments
+from podcast_assets.defs.assets.hf_dataset import hf_dataset
+from podcast_assets.defs.assets.hf_shards import hf_shards
+from podcast_assets.defs.assets.quality_scores import quality_scores
+from podcast_assets.defs.assets.raw_audio import raw_audio
+from podcast_assets.defs.assets.transcripts import transcripts
+from podcast_assets.defs.dagster_internals import sleep_while_waiting_for_a_pool
+from podcast_assets.defs.janitor import tidy_up
+from podcast_assets.defs.jobs import podcast_dataset
+from podcast_assets.defs.loggers import console_logger, terminal_logger
+from podcast_assets.defs.releases import enough_sealed, nightly_release, release_dataset
+from podcast_assets.defs.resources import PipelineResource, ReleaseResource, StoreResource
+from podcast_assets.defs.schedules import hourly_janitor, nightly_retry
+from podcast_assets.defs.sensors.due_feeds import due_feeds
+from podcast_assets.defs.sensors.new_batches import new_batches
+from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_success
+from podcast_assets.stages.profiles import Profile, widest
+from podcast_assets.stages.requirements import GPU_POOL, gpu_pool
+
+_BATCH_ASSETS = (raw_audio, diarized_segments, transcripts, quality_scores, hf_shards)
+
+
+def build_definitions(
+    settings: Settings | None = None,
+    *,
+    resource_overrides: Mapping[str, Any] | None = None,
+    asset_overrides: Sequence[dg.AssetsDefinition] = (),
+) -> dg.Definitions:
+    """Everything that this project defines.
+
+    Args:
+        settings: of all that is defined; by default those of the environment.
+        resource_overrides: name → what takes the place of that resource, as in tests.
+        asset_overrides: assets that take the places of those with their keys.
+
+    Raises:
+        ValueError: an override has the name of nothing that is defined.
+    """
+    settings = settings or Settings()
+    if settings.log_format == "json":
+        log_json_lines()
+    sleep_while_waiting_for_a_pool()
+    profile = _runs_may_load(settings)
+    assets = [
+        *(a.definition(gpu_pool(a.stages, profile) if profile else GPU_POOL) for a in _BATCH_ASSETS),
+        hf_dataset,
+    ]
+    resources = {
+        # as it is: as configuration, its secret would be shown in the UI
+        "settings": dg.ResourceDefinition.hardcoded_resource(
+            settings, "What sensors, schedules and the janitor go by."
+        ),
+        "store": StoreResource(root=settings.store),
+        "pipeline": PipelineResource.of(settings),
+        "releases": ReleaseResource.of(settings),
+    }
+    return dg.Definitions(
+        assets=list(_overridden({a.key: a for a in assets}, {a.key: a for a in asset_overrides}).values()),
+        jobs=[podcast_dataset(settings), release_dataset(settings), tidy_up],
+        schedules=[nightly_retry(settings), hourly_janitor(settings), nightly_release(settings)],
+        sensors=[new_batches, due_feeds, enough_sealed, tell_of_failure, tell_of_success],
+        resources=_overridden(resources, resource_overrides or {}),
+        loggers={"console": console_logger(settings), "terminal": terminal_logger(settings)},
+        # one process loads a model once; a process per step would load it, and Dagster, five times
+        executor=dg.in_process_executor,
+    )
+
+
+def _runs_may_load(settings: Settings) -> Profile | None:
+    """What decides which assets take the pool `gpu`; None where the settings are wrong, which each run then reports."""
+    try:
+        return widest(settings)
+    except Misconfigured:
+        return None
+
+
+def _overridden(defined: Mapping[Any, Any], overrides: Mapping[Any, Any]) -> dict[Any, Any]:
+    if unknown := overrides.keys() - defined.keys():
+        raise ValueError(f"nothing is defined as {', '.join(map(str, unknown))}, so nothing can take its place")
+    return {**defined, **overrides}

@@ -1,0 +1,144 @@
+"""Start jobs: here and now in this process, or on batches as a backfill that Dagster's daemon works off."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs import dagster_internals
+from podcast_assets.defs.assets.batches import BATCHES_PER_RUN
+from podcast_assets.defs.build import build_definitions
+from podcast_assets.defs.jobs import JOB
+from podcast_assets.defs.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
+from podcast_assets.defs.releases import RELEASE
+from podcast_assets.defs.runs.errors import one_line
+from podcast_assets.defs.runs.process import process_tags
+from podcast_assets.defs.runs.tags import Source, run_tags
+from podcast_assets.store.stage_names import STAGES
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went."""
+
+    run_id: str
+    succeeded: bool
+    seconds: dict[str, float]
+    """Stage → its seconds in this run; stages that were not reached are missing."""
+    error: str | None
+    """What ended the run, in one line."""
+
+
+def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: Source) -> Outcome:
+    """Run the job on batches that follow one another in the partitions' order, in this process.
+
+    Args:
+        instance: where the run and its materializations are recorded.
+        settings: of this run.
+        batches: one batch, or a contiguous range of them.
+        source: what starts it.
+    """
+    add_batches(instance, batches)
+    job = build_definitions(settings).resolve_job_def(JOB)
+    tags = run_tags(source, settings) | process_tags()
+    single = batches[0] if len(batches) == 1 else None
+    if single is None:
+        tags |= {PARTITION_RANGE_START: batches[0], PARTITION_RANGE_END: batches[-1]}
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=single,
+        tags=tags,
+        run_config={"loggers": {"terminal": {}}},
+        raise_on_error=False,
+    )
+    seconds = {
+        STAGES[e.step_key]: round(e.step_success_data.duration_ms / 1000, 3)
+        for e in result.filter_events(lambda e: e.is_step_success)
+        if e.step_key in STAGES
+    }
+    return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
+
+
+def release_here(
+    instance: dg.DagsterInstance, settings: Settings, drop: tuple[str, ...]
+) -> tuple[dict[str, Any] | None, str]:
+    """Run the job `release_dataset` in this process: what it did, or None and why not."""
+    result = (
+        build_definitions(settings)
+        .resolve_job_def(RELEASE)
+        .execute_in_process(
+            instance=instance,
+            tags=run_tags("command", settings) | process_tags(),
+            run_config={"loggers": {"terminal": {}}, "ops": {"hf_dataset": {"config": {"drop": list(drop)}}}},
+            raise_on_error=False,
+        )
+    )
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        return None, one_line(event.step_failure_data.error)
+    found = result.asset_materializations_for_node("hf_dataset")
+    return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """The first failed step with its error, else the checks that failed."""
+    for event in result.filter_events(lambda e: e.is_step_failure):
+        return f"{event.step_key}: {one_line(event.step_failure_data.error)}"
+    failed = [
+        e.asset_check_evaluation_data
+        for e in result.filter_events(lambda e: e.event_type_value == "ASSET_CHECK_EVALUATION")
+        if not e.asset_check_evaluation_data.passed and e.asset_check_evaluation_data.blocking
+    ]
+    return (
+        "; ".join(f"check {c.check_name} of {c.asset_key.to_user_string()} failed" for c in failed) or "the run failed"
+    )
+
+
+def add_batches(instance: dg.DagsterInstance, batches: Sequence[str]) -> None:
+    """Make batches partitions, in one statement."""
+    known = set(instance.get_dynamic_partitions(BATCHES))
+    if new := [b for b in batches if b not in known]:
+        instance.add_dynamic_partitions(BATCHES, new)
+
+
+def chunks(batches: Sequence[str], order: Sequence[str]) -> Iterator[list[str]]:
+    """Batches in runs: each contiguous in the partitions' order and of at most BATCHES_PER_RUN, as Dagster's ranges need it."""
+    wanted, chunk = set(batches), list[str]()
+    for batch in order:
+        if batch in wanted and len(chunk) < BATCHES_PER_RUN:
+            chunk.append(batch)
+            continue
+        if chunk:
+            yield chunk
+        chunk = [batch] if batch in wanted else []
+    if chunk:
+        yield chunk
+
+
+def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str]) -> str:
+    """Ask the daemon for a backfill over batches, which keeps to the assets' backfill policy; gives its id."""
+    add_batches(instance, batches)
+    return dagster_internals.add_asset_backfill(
+        instance,
+        build_definitions(settings),
+        batches,
+        tags=run_tags("backfill", settings),
+        title=f"{len(batches)} batches",
+    )
+
+
+def cancel_backfill(instance: dg.DagsterInstance, backfill_id: str) -> None:
+    """Ask the daemon to end a backfill: it takes its runs out of the queue and interrupts those that go on.
+
+    What is committed or checkpointed stays: to start the batches again is to resume them.
+
+    Raises:
+        BadInput: there is none of that id, or it has ended.
+    """
+    status = dagster_internals.cancel_backfill(instance, backfill_id)
+    if status is None:
+        raise BadInput(f"there is no backfill {backfill_id}")
+    if status != "requested":
+        raise BadInput(f"backfill {backfill_id} does not go on: it is {status}")

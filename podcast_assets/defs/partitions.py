@@ -1,0 +1,38 @@
+"""The one partition of this project: the batch."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from podcast_assets.cli import unfinished_runs
+
+BATCHES = "batch"
+
+batches = dg.DynamicPartitionsDefinition(name=BATCHES)
+"""One partition per batch. The sensor `new_batches`, `podcast-assets run` and `podcast-assets add` add to it."""
+
+PARTITION = "dagster/partition"
+PARTITION_RANGE_START = "dagster/asset_partition_range_start"
+PARTITION_RANGE_END = "dagster/asset_partition_range_end"
+"""Dagster's own tags of a run of one partition, and of a run over a range of partitions."""
+
+UNFINISHED = [dg.DagsterRunStatus(status) for status in unfinished_runs.UNFINISHED]
+
+
+def batches_of(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:
+    """The batches of a run: one, a range in the partitions' order, or none.
+
+    Args:
+        run: any run.
+        order: all partitions in their order. Where an end of the range is not among them, the ends are all that is known.
+    """
+    first, last = run.tags.get(PARTITION_RANGE_START), run.tags.get(PARTITION_RANGE_END)
+    if first in order and last in order:
+        return list(order[order.index(first) : order.index(last) + 1])
+    return list(dict.fromkeys(b for b in (run.tags.get(PARTITION), first, last) if b is not None))
+
+
+def busy_batches(instance: dg.DagsterInstance) -> set[str]:
+    """Batches of all runs, of one batch or a range, that wait or go on."""
+    order = list(instance.get_dynamic_partitions(BATCHES))
+    return {b for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) for b in batches_of(run, order)}

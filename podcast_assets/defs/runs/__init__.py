@@ -1,0 +1,1 @@
+"""Runs: how they are started, tagged, retried, watched and ended."""

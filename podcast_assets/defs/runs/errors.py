@@ -1,0 +1,31 @@
+"""What ended a run, in one line for people."""
+
+from podcast_assets.common.errors import BadInput, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble
+from podcast_assets.defs.dagster_internals import ErrorInfo
+from podcast_assets.stages.compute.device import BrokenDevice
+from podcast_assets.stages.compute.stream import NoProgress
+from podcast_assets.stages.runner import NothingDone
+
+_OURS = {
+    c.__name__
+    for c in (
+        BadInput,
+        BrokenDevice,
+        ClusterLost,
+        EngineUnavailable,
+        Misconfigured,
+        NoProgress,
+        NothingDone,
+        StoreTrouble,
+    )
+}
+
+
+def one_line(error: ErrorInfo | None) -> str:
+    """The error that this project raised, else what is at the bottom of it: Dagster wraps it in its own."""
+    while error is not None and error.cause is not None and error.cls_name not in _OURS:
+        error = error.cause
+    if error is None:
+        return "failed"
+    lines = error.message.strip().splitlines() or [error.cls_name or "failed"]
+    return lines[0].split(f"{error.cls_name}: ", 1)[-1]

@@ -1,0 +1,1 @@
+"""Sensors: what starts work, or reports on it, by itself."""

@@ -1,0 +1,65 @@
+"""The sensor that follows feeds. It starts nothing: what it writes under `incoming/` the sensor `new_batches` finds."""
+
+import datetime
+import json
+from typing import Any
+
+import dagster as dg
+
+from podcast_assets.config.settings import Settings
+from podcast_assets.defs.resources import StoreResource
+
+ROUND_SECONDS = 20.0
+"""In which a tick begins to look at feeds. It has 60, and a feed may take 20."""
+
+
+def _remembered(cursor: str | None) -> tuple[str, float] | None:
+    """Signature of the lists and POSIX seconds of the next thing to do, as the last tick left them; None where nothing is known.
+
+    All else is in the store: a cursor that is lost or reset costs one more look into it.
+    """
+    try:
+        found: dict[str, Any] = json.loads(cursor or "")
+        return str(found["lists"]), float(found["next"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@dg.sensor(
+    name="due_feeds",
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at the podcast feeds that feeds/ names and that are due; puts new episodes into batches under incoming/.",
+)
+def due_feeds(
+    context: dg.SensorEvaluationContext, store: StoreResource, settings: dg.ResourceParam[Settings]
+) -> dg.SkipReason:
+    """Look at the feeds that are due."""
+    from podcast_assets.intake.feeds.follow import Following, follow
+    from podcast_assets.intake.feeds.subscriptions import signature, subscriptions
+    from podcast_assets.stages.fetch import web_of
+
+    room, now = store.get(), datetime.datetime.now(datetime.UTC)
+    before = _remembered(context.cursor)
+    if before and before[0] == signature(room) and now.timestamp() < before[1]:
+        return dg.SkipReason("no feed is due")
+    feeds = subscriptions(room)
+    for name, trouble in feeds.troubles.items():
+        context.log.warning(f"feeds/{name}: {trouble}")
+    how = Following(
+        hours=settings.feed_hours,
+        wait=datetime.timedelta(hours=settings.feed_wait_hours),
+        newest=settings.feed_newest,
+        at_once=settings.downloads,
+        seconds=ROUND_SECONDS,
+    )
+    done = follow(room, web_of(settings), feeds, how, now=now)
+    for name, message in done.failed.items():
+        context.log.warning(f"feed {name}: {message}")
+    following = done.next_due.timestamp() if done.next_due else now.timestamp()
+    context.update_cursor(json.dumps({"lists": feeds.signature, "next": following}))
+    made = f"; batches: {', '.join(done.batches)}" if done.batches else ""
+    return dg.SkipReason(
+        f"{done.looked} of {len(feeds.feeds)} feeds were due, {done.changed} had changed, {len(done.failed)} failed; "
+        f"{done.new_episodes} new episodes{made}"
+    )

@@ -1,0 +1,315 @@
+"""Models of the Hugging Face hub, brought to this machine by downloads that go on where they broke off; errors for people.
+
+Large files are downloaded here, by ranges: `huggingface_hub` takes up a file again only as long as its process lives. It does the
+rest, so that the folder is laid out as its cache.
+"""
+
+import contextlib
+import errno
+import glob
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_token, hf_hub_url, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    build_hf_headers,
+    disable_progress_bars,
+    enable_progress_bars,
+    hf_raise_for_status,
+    http_stream_backoff,
+)
+
+from podcast_assets.common.errors import EngineUnavailable, Misconfigured
+from podcast_assets.engines.hub_offline import offline
+from podcast_assets.engines.model_cache import HubModel, models_folder, snapshot, storage, wanted
+from podcast_assets.engines.model_lock import LockedFile, sha256
+
+log = logging.getLogger(__name__)
+
+TRIES, PAUSE_SECONDS = 5, 1.0
+"""Times that a download is taken up again without a byte coming, and the pause before each."""
+SPARE = 1.05
+"""Free space that a download needs, as a multiple of its size: file systems are slow when they are full to the brim."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of a repository at one commit."""
+
+    name: str
+    bytes: int
+    sha256: str | None
+    """Of its content; only large files, which git keeps elsewhere, have it."""
+    blob: str | None
+    """Git's identifier of the content of all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A repository at one commit."""
+
+    commit: str
+    licence: str | None
+    files: tuple[RemoteFile, ...]
+
+
+class Watch(Protocol):
+    """Is told how a download goes."""
+
+    def begin(self, model: HubModel, commit: str, missing: int) -> None:
+        """So many bytes are to be downloaded; 0 where all is here."""
+        ...
+
+    def advance(self, size: int) -> None:
+        """So many bytes have come."""
+        ...
+
+
+class _Log:
+    """Says in the log how much is downloaded, and where to."""
+
+    def begin(self, model: HubModel, commit: str, missing: int) -> None:
+        if missing:
+            log.info("%s: downloading %.0f MB to %s", model.repo, missing / 1e6, models_folder())
+
+    def advance(self, size: int) -> None:
+        pass
+
+
+def look_up(repo: str, revision: str, seconds: float | None = None) -> Listing:
+    """A model at a revision, with its files. Raises whatever `huggingface_hub` does."""
+    seconds = seconds or constants.HF_HUB_ETAG_TIMEOUT
+    info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=seconds)
+    card = info.card_data or {}
+    licence = card.get("license_name") if card.get("license") == "other" else card.get("license")
+    return Listing(
+        commit=info.sha or revision,
+        licence=licence if isinstance(licence, str) else None,
+        files=tuple(
+            RemoteFile(f.rfilename, f.lfs.size, f.lfs.sha256, None)
+            if f.lfs
+            else RemoteFile(f.rfilename, f.size or 0, None, f.blob_id)
+            for f in info.siblings or ()
+            if _stays_inside(f.rfilename)
+        ),
+    )
+
+
+def look_at(model: HubModel, revision: str, seconds: float) -> None:
+    """Ask for the header of one of a model's files, as a download would. Raises whatever `huggingface_hub` does."""
+    named = next((name for name in model.files if not set(name) & set("*?[")), None)
+    if named is None:  # the listing says nothing of terms: it is free to all
+        listed = look_up(model.repo, revision, seconds).files
+        named = next((f.name for f in listed if wanted(f.name, model.files)), model.files[0])
+    get_hf_file_metadata(hf_hub_url(model.repo, named, revision=revision), timeout=seconds)
+
+
+def download(
+    model: HubModel, listing: Listing, folder: Path, watch: Watch | None = None
+) -> tuple[Path, dict[str, LockedFile]]:
+    """Bring the files of a listing to a folder, going on where it broke off, and hash each of them.
+
+    Returns:
+        The folder of the commit, and what was brought.
+
+    Raises:
+        EngineUnavailable: there is nothing to bring, no room for it, or it came damaged.
+        Exception: whatever `huggingface_hub` raises.
+    """
+    if not listing.files:
+        raise EngineUnavailable(
+            f"{model.repo} has none of the files {', '.join(model.files)} (commit {listing.commit})"
+        )
+    watch = watch or _Log()
+    found = snapshot(folder, model.repo, listing.commit)
+    blobs = storage(folder, model.repo) / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    for file in listing.files:
+        if (path := found / file.name).is_file() and path.stat().st_size != file.bytes:
+            _remove(path)
+    large = [
+        f for f in listing.files if f.sha256 and not (found / f.name).is_file() and not (blobs / f.sha256).exists()
+    ]
+    small = [f for f in listing.files if not f.sha256 and not (found / f.name).is_file()]
+    missing = sum(f.bytes - _size(_partial(blobs, f)) for f in large) + sum(f.bytes for f in small)
+    _check_room(model, folder, missing)
+    watch.begin(model, listing.commit, missing)
+    for file in large:
+        url = hf_hub_url(model.repo, file.name, revision=listing.commit)
+        _download(url, _partial(blobs, file), file.bytes, watch)
+        _partial(blobs, file).replace(blobs / str(file.sha256))
+    with _no_bars():
+        snapshot_download(
+            model.repo,
+            revision=listing.commit,
+            cache_dir=folder,
+            allow_patterns=[glob.escape(f.name) for f in listing.files],
+        )
+    watch.advance(sum(f.bytes for f in small))
+    return found, {file.name: _checked(model, file, found / file.name) for file in listing.files}
+
+
+@contextlib.contextmanager
+def cannot_be_had(model: HubModel) -> Iterator[None]:
+    """Make of every error that the block raises an `EngineUnavailable` that says what to do."""
+    try:
+        yield
+    except (EngineUnavailable, Misconfigured):
+        raise
+    except Exception as error:  # those of the hub, the network and the disk have no common base
+        raise EngineUnavailable(explain(error, model)) from error
+
+
+def explain(error: BaseException, model: HubModel) -> str:
+    """What keeps a model from being had, and what to do about it, in one line."""
+    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
+        return explain(error.__cause__, model)  # it only says that nothing was found here either
+    page = f"{constants.ENDPOINT}/{model.repo}"
+    if isinstance(error, GatedRepoError):
+        token = "the token in use may not read it yet: accept" if get_token() else "set HF_TOKEN, and accept"
+        return f"{model.repo} is gated: {token} its terms on {page} with the account of the token"
+    if isinstance(error, RevisionNotFoundError):
+        todo = (
+            "the pinned revision is gone" if model.revision else "podcast-assets models fetch --update takes the newest"
+        )
+        return f"the hub has this revision of {model.repo} no longer: {todo}"
+    if isinstance(error, RemoteEntryNotFoundError):
+        return f"{model.repo} lacks a file that is needed: see {page}"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"the hub has no model {model.repo}, or it is private: check the name, or set HF_TOKEN ({page})"
+    if isinstance(error, HfHubHTTPError):
+        return _refused(error, model)
+    if isinstance(error, OfflineModeIsEnabled):
+        return f"{model.repo} is not on this machine, and {offline()}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {models_folder()} is full: make room, or set PODCAST_MODELS to another folder"
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        return (
+            f"the models folder {models_folder()} cannot be written ({error.strerror}): set PODCAST_MODELS to another"
+        )
+    return (
+        f"{model.repo} cannot be had from {constants.ENDPOINT}: {_first_line(error)}; try again, what has come is kept"
+    )
+
+
+def _refused(error: HfHubHTTPError, model: HubModel) -> str:
+    status = error.response.status_code
+    if status == 401:
+        return f"the hub refuses the token for {model.repo}: set HF_TOKEN to one that is valid, or unset it"
+    if status == 403:
+        return f"the hub refuses {model.repo}: {error.server_message or 'the token in HF_TOKEN may not read it'}"
+    if status == 429:
+        return f"the hub answers no more for now (too many requests): fetch {model.repo} again in some minutes, or set HF_TOKEN"
+    return f"the hub answers {status} for {model.repo}: try again later; what has come is kept"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _download(url: str, target: Path, size: int, watch: Watch) -> None:
+    """Download a file, from where it broke off before. A connection that breaks is made again."""
+    tries = TRIES
+    while (have := _size(target)) != size:
+        if have > size:  # not of this file
+            target.unlink()
+            continue
+        try:
+            _take_up(url, target, have, watch)
+        except OSError:  # of the disk, or an answer of the hub: trying again cannot help
+            raise
+        except Exception as error:  # the connection; its errors are those of whichever client the hub's library uses
+            tries = TRIES if _size(target) > have else tries - 1
+            if not tries:
+                raise
+            log.info("%s: taken up again at byte %d (%s)", target.name, _size(target), _first_line(error))
+            time.sleep(PAUSE_SECONDS)
+        else:
+            if _size(target) == have:
+                raise OSError(f"the hub sent {have} bytes where it had promised {size}")
+
+
+def _take_up(url: str, target: Path, have: int, watch: Watch) -> None:
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with http_stream_backoff(
+        "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, retry_on_exceptions=()
+    ) as response:
+        hf_raise_for_status(response)
+        with target.open("ab" if response.status_code == 206 else "wb") as f:
+            for block in response.iter_bytes():
+                f.write(block)
+                watch.advance(len(block))
+
+
+def _checked(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
+    """What a downloaded file is; one that is damaged is removed, so that it is downloaded again."""
+    size, digest = path.stat().st_size, sha256(path)
+    damaged = digest != file.sha256 if file.sha256 else file.blob not in (None, _git_blob(path))
+    if damaged or size != file.bytes:
+        _remove(path)
+        raise EngineUnavailable(
+            f"{file.name} of {model.repo} came damaged (its checksum is wrong) and was removed: fetch it again"
+        )
+    return LockedFile(size, digest)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of a snapshot, and the content that it links to."""
+    path.resolve().unlink()
+    path.unlink(missing_ok=True)
+
+
+def _git_blob(path: Path) -> str:
+    """Git's identifier of a content: SHA-1 over a header with its size, and the content (git's book, chapter 10.2)."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _check_room(model: HubModel, folder: Path, missing: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if missing * SPARE > free:
+        raise EngineUnavailable(
+            f"{model.repo} takes {missing / 1e6:.0f} MB and {folder} has {free / 1e6:.0f} MB free: make room, or set PODCAST_MODELS"
+        )
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether a file of a listing lies in the folder that it is brought to. Git knows no others; a server may."""
+    return not (PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts)
+
+
+def _partial(blobs: Path, file: RemoteFile) -> Path:
+    return blobs / f"{file.sha256}.incomplete"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+@contextlib.contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without the progress bars of `huggingface_hub`: `Watch` tells."""
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

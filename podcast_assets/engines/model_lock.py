@@ -1,0 +1,107 @@
+"""The lock file of the models folder: which commit of a model was taken, and the size and SHA-256 of each of its files.
+
+What is in it was checked once, file by file; so a model that is only partly there is told from one that is whole. Copied to another
+machine, it makes the same commits be taken there.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podcast_assets.common import locks
+from podcast_assets.common.errors import Misconfigured
+
+NAME = "models.lock.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """A file of a model, as it was when it was fetched."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A model as it was fetched."""
+
+    repo: str
+    commit: str
+    patterns: tuple[str, ...]
+    """Patterns of the files that were asked for."""
+    licence: str
+    """As the hub told it."""
+    fetched_at: str
+    """ISO 8601, UTC."""
+    files: Mapping[str, LockedFile]
+    """Path inside the repository → what it was."""
+
+
+def key(repo: str, revision: str | None) -> str:
+    """Name of an entry: what was asked for, not what came of it. A revision that is pinned has an entry of its own."""
+    return f"{repo}@{revision}" if revision else repo
+
+
+def read(folder: Path) -> dict[str, Locked]:
+    """The entries of a models folder; none where nothing was fetched yet.
+
+    Raises:
+        Misconfigured: the lock file is not one.
+    """
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text())
+        if content["format"] != _FORMAT:
+            raise Misconfigured(f"{path} was written by another release of podcast-assets (format {content['format']})")
+        return {name: _entry(value) for name, value in content["models"].items()}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise Misconfigured(
+            f"{path} cannot be read ({error.strerror}): set PODCAST_MODELS to another folder"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Misconfigured(f"{path} cannot be read ({error}): delete it, and fetch the models again") from error
+
+
+def write(folder: Path, name: str, entry: Locked) -> None:
+    """Write down an entry, beside those that other processes write: the file is whole at every moment."""
+    with held(folder, "lock-file"):
+        entries = read(folder) | {name: entry}
+        content = {
+            "format": _FORMAT,
+            "models": {k: dataclasses.asdict(v) for k, v in sorted(entries.items())},
+        }
+        temporary = folder / f".{NAME}.part"
+        with temporary.open("w") as f:
+            f.write(json.dumps(content, indent=1, sort_keys=True) + "\n")
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(folder / NAME)
+
+
+@contextlib.contextmanager
+def held(folder: Path, name: str) -> Iterator[None]:
+    """Hold something of a models folder while the block runs; others wait. The kernel frees it when its holder dies."""
+    path = folder / ".locks" / f"{name.replace('/', '--')}.podcast-assets.lock"
+    with locks.held(path, f"waiting for another process that fetches {name}"):
+        yield
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _entry(value: dict[str, Any]) -> Locked:
+    files = {name: LockedFile(int(f["bytes"]), str(f["sha256"])) for name, f in value["files"].items()}
+    return Locked(**(value | {"patterns": tuple(value["patterns"]), "files": files}))

@@ -1,0 +1,262 @@
+"""Archives as a stream of members: nothing is unpacked to disk, so no name in an archive can lead anywhere."""
+
+import bz2
+import contextlib
+import errno
+import functools
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from tarfile import (
+    EOFHeaderError,  # type: ignore[attr-defined]  # typeshed has the others only
+    HeaderError,
+    ReadError,
+    TarFile,
+)
+from typing import IO, BinaryIO, Self, cast
+
+import zstandard
+from zlib_ng import gzip_ng, zlib_ng
+
+from podcast_assets.intake.archives.limits import GENEROUS, Bomb, Damaged, Limits, Meter, Metered
+from podcast_assets.intake.archives.zips import zip_entries
+from podcast_assets.intake.names import safe_member
+from podcast_assets.store.store import BLOCK
+
+ERRORS: tuple[type[Exception], ...] = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    cast("type[Exception]", zlib_ng.error),
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    EOFError,
+    ValueError,
+    RuntimeError,  # of which NotImplementedError, for a compression that zipfile does not know, is one
+)
+"""What reading broken archives raises, beside OSErrors."""
+
+MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive. `stream` can be read until the next member is asked for."""
+
+    name: str
+    stream: IO[bytes]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A member that is not taken, with the reason."""
+
+    name: str
+    reason: str
+
+
+def archive_format(head: bytes) -> str | None:
+    """Format by the first 512 bytes: tar, zip, gzip, xz, bzip2 or zstd; None for anything else."""
+    if head[257:262] == b"ustar":
+        return "tar"
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
+
+
+def members(archive: BinaryIO, limits: Limits = GENEROUS, meter: Meter | None = None) -> Iterator[Member | Refused]:
+    """Members of an archive in their order; what is hostile (links, devices, names that lead out) is refused one by one.
+
+    A stream raises `Damaged` for a member that cannot be read; the next member may still be asked for.
+
+    Args:
+        archive: the file.
+        limits: what an archive may unpack to.
+        meter: of the archive that this one is a member of; None for one that is in no other.
+
+    Raises:
+        Bomb: it unpacks to more than the limits allow.
+        Damaged: the archive ends early or is broken; what came before was whole.
+        OSError: the store cannot be read.
+    """
+    head = archive.read(512)
+    meter = meter or Meter(limits, archive.seek(0, io.SEEK_END))
+    archive.seek(0)
+    form = archive_format(head)
+    if form is None:
+        raise Damaged("not an archive: neither tar (plain, gz, xz, bz2, zst) nor zip by its first bytes")
+    with _reading():
+        if form == "zip":
+            yield from _zip_members(archive, meter)
+        else:
+            with _decompressed(archive, form) as plain:
+                yield from _tar_members(Metered(plain, meter), meter)
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turn what broken data raise into `Damaged`. What the system or the network raises keeps its type."""
+    try:
+        yield
+    except Damaged:
+        raise
+    except ERRORS as error:
+        raise Damaged(str(error) or type(error).__name__) from error
+    except OSError as error:
+        # gzip and bz2 say so of broken data, with no number from the system; zipfile seeks where broken offsets lead
+        if error.errno not in (None, errno.EINVAL) or type(error) not in (OSError, gzip.BadGzipFile):
+            raise
+        raise Damaged(str(error)) from error
+
+
+class _Content(io.RawIOBase):
+    """The bytes of a member, opened at the first read. What is wrong with them is raised as `Damaged`, and kept."""
+
+    def __init__(self, opener: Callable[[], IO[bytes] | None], meter: Meter | None = None) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            opener: opens it.
+            meter: counts what is read; None where something else does.
+        """
+        self._opener, self._meter = opener, meter
+        self._stream: IO[bytes] | None = None
+        self.damage: Damaged | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            with _reading():
+                self._stream = self._stream or self._opener()
+                block = self._stream.read(len(buffer)) if self._stream else b""
+                if self._meter:
+                    self._meter.add(len(block))
+        except Damaged as error:
+            self.damage = error
+            raise
+        buffer[: len(block)] = block
+        return len(block)
+
+    def close(self) -> None:
+        if self._stream:
+            self._stream.close()
+        super().close()
+
+
+_HEADER_BYTES = 1 << 16
+"""Of a long name, or of the extended header of one member. Names end at 4,096 bytes on every system."""
+_EXTENDED = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}
+
+
+class _StrictTarInfo(tarfile.TarInfo):
+    """A tar header. `tarfile` takes one that it cannot read for the end of the archive; here only the end mark is the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _EXTENDED and info.size > _HEADER_BYTES:  # tarfile would read it into memory, and search it
+            raise ReadError(f"a header of {info.size:,} bytes, where {_HEADER_BYTES:,} are allowed")
+        if info.size < 0:
+            raise ReadError(f"a member of {info.size:,} bytes")
+        return info
+
+    @classmethod
+    def fromtarfile(cls, tarfile: TarFile) -> Self:
+        stream = cast("BinaryIO", tarfile.fileobj)
+        try:
+            return super().fromtarfile(tarfile)
+        except EOFHeaderError:  # a block of zeros
+            rest = iter(lambda: stream.read(BLOCK), b"")
+            if any(block.strip(b"\0") for block in rest):
+                raise ReadError("there is more after its end mark") from None
+            raise
+        except HeaderError as error:
+            raise ReadError(f"at byte {stream.tell()}: {error}, and no end mark before") from error
+
+
+def _tar_members(plain: Metered, meter: Meter) -> Iterator[Member | Refused]:
+    stream = cast("BinaryIO", plain)
+    with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape", tarinfo=_StrictTarInfo) as tar:
+        while True:
+            # what is left of the member before is skipped, and then only headers are read
+            left = tar.offset - tar.fileobj.tell() if tar.fileobj else 0  # type: ignore[attr-defined]
+            with plain.only_headers(max(left, 0)):
+                info = tar.next()
+            if info is None:
+                return
+            tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all
+            meter.entry()
+            if info.isdir():
+                continue
+            reason = _refusal(info.name)
+            if reason is None and not info.isreg():
+                reason = "a link or a device, not a file"
+            elif reason is None and info.issparse():
+                reason = "a sparse file: its holes could be of any size"
+            if reason:
+                yield Refused(_printable(info.name), reason)
+                continue
+            content = _Content(functools.partial(tar.extractfile, info))
+            yield Member(safe_member(info.name) or "", cast("IO[bytes]", content))
+            if content.damage:  # whatever comes next in a stream that is broken is not to be trusted
+                raise content.damage
+
+
+def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[Member | Refused]:
+    for entry in zip_entries(archive, meter):
+        meter.entry()
+        if entry.is_folder:
+            continue
+        if reason := entry.refusal or _refusal(entry.name):
+            yield Refused(_printable(entry.name), reason)
+            continue
+        with _Content(entry.opened, meter) as content:
+            yield Member(safe_member(entry.name) or "", cast("IO[bytes]", content))
+        if isinstance(content.damage, Bomb):
+            raise content.damage
+
+
+def _refusal(name: str) -> str | None:
+    """Why a member of this name is not taken; None where nothing is odd about it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8: pack it again under a name that is"
+    if len(name) > _NAME_CHARACTERS:
+        return f"its name has {len(name):,} characters"
+    return None if safe_member(name) else "its name leads out of the archive"
+
+
+_NAME_CHARACTERS = 4_096
+
+
+@contextlib.contextmanager
+def _decompressed(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
+    if form == "tar":
+        yield archive
+    elif form == "zstd":
+        with zstandard.ZstdDecompressor().stream_reader(archive, read_across_frames=True) as plain:
+            yield cast("IO[bytes]", plain)
+    else:
+        openers = {"gzip": gzip_ng.open, "xz": lzma.open, "bzip2": bz2.open}
+        with openers[form](archive, "rb") as plain:
+            yield cast("IO[bytes]", plain)
+
+
+_SHOWN = 300
+
+
+def _printable(name: str) -> str:
+    """The name as text of a bearable length, bytes that are not UTF-8 written out."""
+    return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_SHOWN]

@@ -1,0 +1,117 @@
+"""Entries of a zip: by its directory, which comes last, or without one in their order."""
+
+import functools
+import io
+import stat
+import struct
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, BinaryIO, cast
+
+from podcast_assets.intake.archives.limits import Bomb, Damaged, Limits, Meter
+from podcast_assets.store.store import BLOCK
+
+_DIRECTORY_BYTES = 1_024
+"""Of the directory, per entry: 46 bytes and its name."""
+_END = struct.Struct("<4s4xHHL")
+_END_BYTES, _COMMENT_BYTES = 22, 65_535
+
+
+@dataclass(frozen=True)
+class ZipEntry:
+    """An entry as it is found. `opened` gives its bytes, until the next entry is asked for."""
+
+    name: str
+    opened: Callable[[], IO[bytes]]
+    is_folder: bool = False
+    refusal: str | None = None
+    """Why it cannot be taken."""
+
+
+def zip_entries(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
+    """Entries of a zip. Where its directory is missing or broken, what is whole comes first, then the error.
+
+    Raises:
+        Bomb: its directory alone is too large.
+        Damaged: it is truncated or broken.
+    """
+    _check_directory(archive, meter.limits)
+    try:
+        zipped = zipfile.ZipFile(archive)
+    except UnicodeDecodeError:  # one name is not the UTF-8 that it says, for which zipfile gives up all
+        yield from _in_order(archive, meter)
+        return
+    except (zipfile.BadZipFile, struct.error, NotImplementedError, ValueError, OverflowError) as error:
+        yield from _in_order(archive, meter)
+        raise Damaged(f"it has no directory that can be read ({error})") from error
+    with zipped:
+        for info in zipped.infolist():
+            refusal = None
+            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                refusal = "a link or a device, not a file"
+            elif info.flag_bits & 1:
+                refusal = "encrypted"
+            yield ZipEntry(info.filename, functools.partial(zipped.open, info), info.is_dir(), refusal)
+
+
+def _check_directory(archive: BinaryIO, limits: Limits) -> None:
+    """zipfile reads the whole directory into memory."""
+    size = archive.seek(0, io.SEEK_END)
+    archive.seek(max(0, size - _END_BYTES - _COMMENT_BYTES))
+    tail = archive.read()
+    at = tail.rfind(b"PK\5\6")
+    if 0 <= at <= len(tail) - _END.size:
+        _, _, _, directory = _END.unpack_from(tail, at)
+        if directory == 0xFFFFFFFF:  # of a zip64, of which no more is known than that it lies inside the file
+            directory = size if size > limits.files * _DIRECTORY_BYTES else 0
+            if (long := tail.rfind(b"PK\6\6", 0, at)) >= 0 and long + 48 <= len(tail):
+                (directory,) = struct.unpack_from("<Q", tail, long + 40)
+        if directory > limits.files * _DIRECTORY_BYTES:
+            raise Bomb(
+                f"its directory is of {directory:,} bytes, far more than {limits.files:,} entries need; if that is right, "
+                "raise PODCAST_ARCHIVE_FILES"
+            )
+    archive.seek(0)
+
+
+def _in_order(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
+    """Entries as their own headers tell them, without the directory."""
+    import stream_unzip
+
+    archive.seek(0)
+    blocks = iter(lambda: archive.read(BLOCK), b"")
+    try:
+        for raw, _, chunks in stream_unzip.stream_unzip(blocks, chunk_size=BLOCK):
+            name = raw.decode("utf-8", "surrogateescape")
+            content = _Chunks(chunks)
+            yield ZipEntry(name, functools.partial(cast, "IO[bytes]", content), name.endswith("/"))
+            content.finish(meter)
+    except stream_unzip.UnzipError as error:
+        raise Damaged(str(error) or type(error).__name__) from error
+
+
+class _Chunks(io.RawIOBase):
+    """Chunks as a file."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks, self._rest = iter(chunks), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            try:
+                self._rest = next(self._chunks)
+            except StopIteration:
+                return 0
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def finish(self, meter: Meter) -> None:
+        """Read what nobody wanted, as what comes next cannot be found without."""
+        for chunk in self._chunks:
+            meter.add(len(chunk))

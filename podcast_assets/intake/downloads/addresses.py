@@ -1,0 +1,92 @@
+"""Which addresses of the network strangers' links may lead to: the public ones, and no other.
+
+A name is resolved once, each answer is judged, and the connection goes to an address that was judged: a name that answers
+otherwise a moment later gains nothing.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator, Sequence
+
+from podcast_assets.common.errors import BadInput
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Sequence[str]]
+"""Host and port → numeric addresses, the best first.
+
+Raises:
+    socket.gaierror: the name is not known, or nobody can be asked.
+"""
+
+_CLOUD = {ipaddress.ip_address("168.63.129.16"): "the machine's own cloud (Azure's wire server)"}
+"""Addresses outside every private range that only a machine's own cloud answers; all the others are link-local or private."""
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""RFC 6052: the last 32 bits are an IPv4 address."""
+_RESERVED = [ipaddress.ip_network(n) for n in ("192.0.0.0/24", "64:ff9b:1::/48", "::/96", "fec0::/10")]
+"""IETF protocol assignments (RFC 6890; a cloud's metadata among them), local NAT64 (RFC 8215), IPv4-compatible and site-local
+addresses: `ipaddress` of older Pythons takes them for global."""
+
+
+class ForbiddenAddress(BadInput):
+    """A link leads to an address that is not public."""
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The system's answer."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def why_forbidden(address: str) -> str | None:
+    """What is wrong with connecting to a numeric address; None where it is public."""
+    ip = ipaddress.ip_address(address)
+    for inner in (ip, *_inside(ip)):
+        if why := _why_forbidden(inner):
+            return why if inner == ip else f"{why}, inside {ip}"
+    return None
+
+
+def _why_forbidden(ip: IPAddress) -> str | None:
+    if ip in _CLOUD:
+        return f"{ip} is {_CLOUD[ip]}"
+    if ip.is_loopback:
+        return f"{ip} is this machine itself"
+    if ip.is_link_local:
+        return f"{ip} is link-local, where clouds keep a machine's credentials"
+    if ip.is_multicast:
+        return f"{ip} is multicast"
+    if not ip.is_global or any(ip in network for network in _RESERVED):
+        return f"{ip} is private or reserved"
+    return None
+
+
+def _inside(ip: IPAddress) -> Iterator[IPAddress]:
+    """IPv4 addresses that an IPv6 address carries: a tunnel or translator would go on to them."""
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped:
+            yield ip.ipv4_mapped
+        if ip.sixtofour:
+            yield ip.sixtofour
+        if ip.teredo:
+            yield from ip.teredo
+        if ip in _NAT64:
+            yield ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+
+
+def public_addresses(host: str, port: int, resolver: Resolve = resolve) -> list[str]:
+    """Those addresses of a host that may be connected to.
+
+    Raises:
+        ForbiddenAddress: it has others only.
+        socket.gaierror: it has none.
+    """
+    found = resolver(host, port)
+    reasons = {address: why_forbidden(address) for address in found}
+    public = [address for address, reason in reasons.items() if reason is None]
+    if not public:
+        why = "; ".join(str(reason) for reason in reasons.values()) or "it has no address"
+        raise ForbiddenAddress(
+            f"{host} is not on the public network ({why}): nothing is fetched from there. "
+            "PODCAST_ALLOW_HOSTS names hosts that may be."
+        )
+    return public

@@ -1,0 +1,301 @@
+"""One GET of something that a stranger named: checked addresses, verified certificates, followed redirects, bounded time.
+
+urllib3 without its pool manager: a connection class of its own is the one place where the address that was judged is the address
+that is connected to, with the host's name kept for the certificate. No proxy of the environment is used: it would connect instead.
+"""
+
+import os
+import socket
+import ssl
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import certifi
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import Timeout
+from urllib3.util.connection import create_connection
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.intake.downloads.addresses import Resolve, public_addresses, resolve
+from podcast_assets.intake.downloads.politeness import Hosts, Stopped
+from podcast_assets.intake.downloads.urls import Target, redirected, shown, target
+from podcast_assets.store.store import BLOCK
+
+REDIRECTS = 12
+"""Followed at most; episodes are often behind four or five that count listeners."""
+CONNECT_SECONDS, SILENCE_SECONDS = 10.0, 30.0
+"""Given to a connection to come about, and to a server to say something."""
+_MOVED = {301, 302, 303, 307, 308}
+_MOVED_FOR_GOOD = {301, 308}
+
+
+def verifying() -> ssl.SSLContext:
+    """Certificates are verified by the system's authorities, or those of SSL_CERT_FILE, and certifi's where the system has none."""
+    context = ssl.create_default_context()
+    if not os.environ.get("SSL_CERT_FILE") and not context.get_ca_certs():
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+class Transient(Exception):
+    """It could not be fetched now, and may be later. `retry_after` is what the server asked for, s."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OutOfTime(Transient):
+    """It took too long."""
+
+
+class Deadline:
+    """Ends connections when time is up, wherever they are: in the handshake, the headers, or a body that trickles."""
+
+    def __init__(self, seconds: float) -> None:
+        self.over = False
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(max(seconds, 0.0), self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for sock in self._sockets:
+                sock.close()
+            self._sockets.clear()
+
+    def watch(self, sock: socket.socket) -> None:
+        """End this connection too. Its double stays good when TLS takes the socket over."""
+        with self._lock:
+            self._sockets.append(sock.dup())
+        if self.over:
+            self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        with self._lock:
+            for sock in self._sockets:
+                with suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass
+class Budget:
+    """Time that requests may take together. Waiting for a turn at a host is not counted."""
+
+    left: float
+    """Seconds."""
+
+    @contextmanager
+    def spending(self) -> Iterator[Deadline]:
+        """Spend of it while the block runs, until it is gone."""
+        began = time.monotonic()
+        try:
+            with Deadline(self.left) as deadline:
+                yield deadline
+        finally:
+            self.left -= time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a connection comes about: to addresses that were judged, and only for a time."""
+
+    addresses: tuple[str, ...]
+    deadline: Deadline
+
+    def connect(self, connection: HTTPConnection) -> socket.socket:
+        error: OSError | None = None
+        for address in self.addresses:
+            if self.deadline.over:
+                break
+            try:
+                sock = create_connection(
+                    (address, connection.port), connection.timeout, socket_options=connection.socket_options
+                )
+            except OSError as failed:
+                error = failed
+            else:
+                self.deadline.watch(sock)
+                return sock
+        raise error or OSError("it has no address")
+
+
+class _GuardedHTTP(HTTPConnection):
+    def __init__(self, *args: Any, way: _Way, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._way = way
+
+    def _new_conn(self) -> socket.socket:
+        return self._way.connect(self)
+
+
+class _GuardedHTTPS(HTTPSConnection):
+    def __init__(self, *args: Any, way: _Way, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._way = way
+
+    def _new_conn(self) -> socket.socket:
+        return self._way.connect(self)
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _GuardedHTTP  # type: ignore[assignment]  # which the protocol's types leave no room for
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedHTTPS  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered, after all redirects."""
+
+    url: str
+    """Where it came from at last."""
+    moved_to: str | None
+    """Where all redirects led that are for good, before the first that is not; None where there were none."""
+    status: int
+    headers: Mapping[str, str]
+    _response: urllib3.BaseHTTPResponse = field(repr=False)
+    _deadline: Deadline = field(repr=False)
+    _hosts: Hosts = field(repr=False)
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the body is packed, against what was asked for."""
+        return self.headers.get("Content-Encoding", "identity").lower() not in ("", "identity")
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body as it comes, unpacked where it is packed.
+
+        Raises:
+            Transient: it broke off before its end, as far as the server said where that is.
+            Stopped: nobody wants it any more.
+        """
+        with _told(self.url, self._deadline):
+            while block := self._response.read1(BLOCK, decode_content=self.encoded):
+                yield block
+                if self._hosts.stopped:
+                    raise Stopped
+        if self._deadline.over:
+            raise OutOfTime(f"{shown(self.url)}: it took too long")
+
+
+@dataclass(frozen=True)
+class Web:
+    """The public network, and the hosts that somebody named."""
+
+    hosts: Hosts
+    user_agent: str
+    allowed: frozenset[str] = frozenset()
+    """Hosts that may be fetched from wherever they are."""
+    resolver: Resolve = resolve
+    tls: ssl.SSLContext = field(default_factory=verifying, repr=False)
+    silence: float = SILENCE_SECONDS
+
+    @contextmanager
+    def get(self, url: str, headers: Mapping[str, str], budget: Budget) -> Iterator[Answer]:
+        """Ask for a URL, and go where it leads.
+
+        Args:
+            url: of http or https; user and password in it go to its own host only.
+            headers: beside those that say who asks.
+            budget: time that it may take, the body included.
+
+        Raises:
+            BadInput: it is no URL, leads to an address that is not public, or redirects without end.
+            Transient: nobody answers, or too late.
+        """
+        here, moved, for_good = target(url), None, True
+        login = here.login
+        for _ in range(REDIRECTS + 1):
+            with self.hosts.visit(here.host), budget.spending() as deadline:
+                with _told(here.url, deadline):
+                    pool, response = self._ask(here, login, headers, deadline)
+                try:
+                    location = response.headers.get("Location")
+                    if response.status not in _MOVED or not location:
+                        yield Answer(here.url, moved, response.status, response.headers, response, deadline, self.hosts)
+                        return
+                finally:
+                    response.close()
+                    pool.close()
+            after = target(redirected(here.url, location))
+            for_good = for_good and response.status in _MOVED_FOR_GOOD
+            moved = after.url if for_good else moved
+            login = after.login or (login if after.origin == here.origin else None)
+            here = after
+        raise BadInput(f"{shown(url)}: more than {REDIRECTS} redirects")
+
+    def _ask(
+        self, here: Target, login: str | None, headers: Mapping[str, str], deadline: Deadline
+    ) -> tuple[HTTPConnectionPool, urllib3.BaseHTTPResponse]:
+        resolver = self.resolver
+        addresses = (resolver if here.host in self.allowed else _public(resolver))(here.host, here.port)
+        way = _Way(tuple(addresses), deadline)
+        if here.scheme == "https":
+            pool = _HTTPSPool(here.host, here.port, ssl_context=self.tls, way=way)
+        else:
+            pool = _HTTPPool(here.host, here.port, way=way)
+        sent = {"User-Agent": self.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
+        if login:
+            sent["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+        response = pool.urlopen(
+            "GET",
+            here.path,
+            headers=sent,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            timeout=Timeout(connect=CONNECT_SECONDS, read=self.silence),
+        )
+        return pool, response
+
+
+def _public(resolver: Resolve) -> Resolve:
+    return lambda host, port: public_addresses(host, port, resolver)
+
+
+@contextmanager
+def _told(url: str, deadline: Deadline) -> Iterator[None]:
+    """Errors of the network in words for people, without the secrets that a URL may hold."""
+    try:
+        yield
+    except (Transient, BadInput):
+        raise
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        if deadline.over:
+            raise OutOfTime(f"{shown(url)}: it took too long") from None
+        raise Transient(f"{shown(url)}: {_words(error)}") from None
+
+
+def _words(error: Exception) -> str:
+    cause = error.args[-1] if error.args and isinstance(error.args[-1], Exception) else error.__cause__
+    match error:
+        case socket.gaierror():
+            return f"its name cannot be resolved ({error.strerror})"
+        case urllib3.exceptions.SSLError() | ssl.SSLError():
+            return f"its certificate or its TLS is not right ({cause or error})"
+        case urllib3.exceptions.TimeoutError() | TimeoutError():
+            return "no answer in time"
+        case urllib3.exceptions.IncompleteRead():
+            return "it broke off before its end"
+        case urllib3.exceptions.ProtocolError():
+            return f"it broke off ({type(cause).__name__ if cause else 'protocol error'})"
+        case OSError():
+            return f"no connection ({error.strerror or type(error).__name__})"
+    return type(error).__name__

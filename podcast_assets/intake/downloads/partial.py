@@ -1,0 +1,98 @@
+"""A download that is not whole: kept between runs, so that the next one goes on where this one broke off."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from filelock import lock_descriptor
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.store.store import SCRATCH_PREFIX
+
+
+@dataclass(frozen=True)
+class Version:
+    """Which version of a file the bytes are of."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+    total: int | None = None
+    """Its size in bytes, where the server said."""
+    content_type: str | None = None
+    url: str | None = None
+    """Where it came from after all redirects, as people are shown it."""
+
+    @property
+    def condition(self) -> str | None:
+        """Value of If-Range: a weak ETag is none that bytes may be joined by (RFC 9110, 13.1.5)."""
+        if self.etag and not self.etag.startswith("W/"):
+            return self.etag
+        return self.last_modified
+
+
+class Partial:
+    """One file: a line of JSON that tells the version, then the bytes that have come. Whoever has it open has it alone."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        """The partial download of a key (32 hexadecimal digits, as the janitor knows files by); made where there is none."""
+        self.path = folder / f"{SCRATCH_PREFIX}{key}.part"
+        self.version = Version()
+        self._start = 0
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a+b")
+        lock_descriptor(self._file.fileno())
+        self._file.seek(0)
+        try:
+            line = self._file.readline()
+            self.version = Version(**json.loads(line)) if line.endswith(b"\n") else Version()
+            self._start = len(line) if line.endswith(b"\n") else 0
+        except (ValueError, TypeError):
+            self._start = 0
+        if not self._start:
+            self.begin(Version())
+        self._file.seek(0, 2)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, BadInput) or (error is not None and not self.size):
+            self.remove()
+        self._file.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        return self._file.seek(0, 2) - self._start
+
+    def begin(self, version: Version) -> None:
+        """Begin anew, with a version."""
+        self._file.truncate(0)
+        self._file.seek(0)
+        self._file.write(json.dumps(asdict(version)).encode() + b"\n")
+        self._file.flush()
+        self.version, self._start = version, self._file.tell()
+
+    def write(self, block: bytes) -> None:
+        """More bytes."""  # the file is in append mode: they go to its end, wherever was read
+        self._file.write(block)
+
+    def head(self, size: int) -> bytes:
+        """The first bytes."""
+        self._file.flush()
+        self._file.seek(self._start)
+        return self._file.read(size)
+
+    def content(self) -> BinaryIO:
+        """All bytes, to read."""
+        self._file.flush()
+        self._file.seek(self._start)
+        return self._file  # type: ignore[return-value]  # a BufferedRandom reads and writes
+
+    def remove(self) -> None:
+        """It is not needed any more."""
+        self.path.unlink(missing_ok=True)

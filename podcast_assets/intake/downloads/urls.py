@@ -1,0 +1,111 @@
+"""URLs of audio and feeds: what of them people are shown, and what identifies them. Logins and queries are secrets."""
+
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import unquote, urljoin
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
+from podcast_assets.common.errors import BadInput
+
+PORTS = {"http": 80, "https": 443}
+_LONGEST = 8_192
+"""Characters; servers take no more."""
+
+
+class BadUrl(BadInput):
+    """It is no URL of something that can be downloaded."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A URL, taken apart for a request."""
+
+    url: str
+    """Without user and password."""
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """With the query."""
+    login: str | None
+    """`user:password`."""
+
+    def __repr__(self) -> str:
+        """What people are shown."""
+        return shown(self.url)
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Who answers: what is for one is not for another."""
+        return self.scheme, self.host, self.port
+
+
+def target(url: str) -> Target:
+    """Take a URL apart.
+
+    Raises:
+        BadUrl: it is none of http or https, or cannot be read.
+    """
+    parts = _parse(url)
+    if parts.scheme not in PORTS or not parts.host:
+        raise BadUrl(f"{_named(parts)}: neither http nor https, so it cannot be downloaded")
+    return Target(
+        url=parts._replace(auth=None, fragment=None).url,
+        scheme=parts.scheme,
+        host=parts.host.strip("[]").lower(),
+        port=parts.port or PORTS[parts.scheme],
+        path=parts.request_uri,
+        login=unquote(parts.auth) if parts.auth else None,
+    )
+
+
+def redirected(base: str, location: str) -> str:
+    """Where a redirect, or a relative link, leads.
+
+    Raises:
+        BadUrl: nobody can tell.
+    """
+    try:
+        return urljoin(base, location.strip())
+    except ValueError:
+        raise BadUrl(f"{shown(base)} leads to a URL that cannot be read") from None
+
+
+def shown(url: str) -> str:
+    """A URL for people and tables: scheme, host, port and path, without user, password, query and fragment."""
+    try:
+        parts = _parse(url)
+    except BadUrl:
+        return "an unreadable URL"
+    return _named(parts)
+
+
+def shown_apart(url: str) -> str:
+    """As `shown`, with the start of a hash where something is left out, so that different URLs stay different."""
+    parts = url.strip()
+    name = shown(parts)
+    hidden = any(mark in parts for mark in "?#@") or name == "an unreadable URL"
+    return f"{name}#{url_key(parts)[:8]}" if hidden else name
+
+
+def url_key(url: str) -> str:
+    """Identifies a URL without giving it away: SHA-256, 64 hexadecimal digits. The fragment is not of it."""
+    return hashlib.sha256(url.strip().partition("#")[0].encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _parse(url: str) -> Url:
+    text = url.strip()
+    if len(text) > _LONGEST:
+        raise BadUrl(f"a URL of {len(text):,} characters")
+    try:
+        return parse_url(text)
+    except (LocationParseError, UnicodeError, ValueError):
+        raise BadUrl("a URL that cannot be read") from None  # the error's words hold all of it
+
+
+def _named(parts: Url) -> str:
+    scheme = f"{parts.scheme}:" if parts.scheme else ""
+    host = f"//{parts.netloc}" if parts.host else ""
+    return f"{scheme}{host}{parts.path or ''}"

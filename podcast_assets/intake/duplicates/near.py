@@ -1,0 +1,226 @@
+"""Which episodes are the same recording as another's, though not the same bytes: encoded again, or with other advertisements.
+
+What lies where: `audio/fingerprint/…` a fingerprint per working audio, under its content, so that none is made twice;
+`fingerprints/<batch>.parquet` a batch's anchors, the few items by which others find it; `near_duplicates/<batch>.parquet` what was
+found. Each run writes the files of its own batch alone, and its anchors before it looks, so of two at once at least one sees the
+other. To look is to read the anchors of all batches, 3 kB per hour of audio, and the fingerprints of the few episodes that share
+some of them.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from podcast_assets.audio.errors import AudioError
+from podcast_assets.audio.working import WORKING_RATE, read_working_blocks
+from podcast_assets.intake.duplicates.chromaprint import Items, anchors, compare, fingerprint
+from podcast_assets.store.schema import Columns, schema, table
+from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
+from podcast_assets.store.store import DamagedTable, Store
+
+LEAST_SHARE = 0.5
+"""Of the one or of the other, so that an episode that is part of a longer one is told too. The jingles and advertisements that
+many episodes have are far below."""
+MOST_CANDIDATES = 20
+"""Episodes that one is compared with, those that share the most anchors first."""
+_LEAST_HITS = 2
+"""Anchors at one distance that make a candidate."""
+_SLACK = 4
+"""Items, half a second: distances so near count as one."""
+_MAKERS = 8
+"""Fingerprints made at once, at most: each reads its audio over the network or from the disk."""
+_READERS = 16
+"""Over a network each answer takes tens of milliseconds, in which nothing else happens."""
+_FOLDER, _FOUND = "fingerprints", "near_duplicates"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _Candidate(NamedTuple):
+    """An episode and another that may be the same recording."""
+
+    episode: str
+    other: str
+    """`batch/episode_id`."""
+    working: str
+    """Key of the other's working audio."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look brought."""
+
+    rows: pl.DataFrame
+    """Columns NEAR_DUPLICATES."""
+    troubles: Sequence[str]
+    """What could not be read, a line each; everything else was compared."""
+
+
+def find(store: Store, batch: str, episodes: Mapping[str, str]) -> Found:
+    """Make a batch's fingerprints, write them down, and look for the same recordings in it and in all other batches.
+
+    Args:
+        store: where everything lies.
+        batch: the batch.
+        episodes: episode_id → key of its working audio.
+
+    Raises:
+        Misconfigured: Chromaprint is not installed.
+        StoreTrouble: the store cannot be read or written.
+    """
+    troubles: list[str] = []
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAKERS)) as makers:
+        made = dict(zip(episodes, makers.map(lambda key: _printed(store, key), episodes.values()), strict=True))
+    troubles += [f"{batch}: {episode}: {why}" for episode, why in made.items() if isinstance(why, str)]
+    own = {episode: items for episode, items in made.items() if not isinstance(items, str)}
+    anchored = _anchored(own, episodes)
+    store.write_table(_key(_FOLDER, batch), anchored)
+    rows: list[dict[str, Any]] = []
+    candidates = _candidates(store, anchored, troubles)
+    for (episode, other, _), items in _each(candidates, lambda c: _read(store, c.working)):
+        if items is None:
+            troubles.append(f"{other}: its fingerprint is gone; materialize raw_audio of its batch again")
+            continue
+        overlap = compare(own[episode], items)
+        if max(overlap.share, overlap.share_of_other) >= LEAST_SHARE:
+            rows.append({"episode_id": episode, "other": other} | asdict(overlap))
+    found = table(rows, NEAR_DUPLICATES).sort("episode_id", "share", "other", descending=[False, True, False])
+    store.write_table(_key(_FOUND, batch), found)
+    return Found(found, troubles)
+
+
+def pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """What was found so far, each pair once, those that have the most in common first.
+
+    Args:
+        store: with the batches.
+        batches: only pairs with an episode of these; None for all.
+    """
+    wanted = None if batches is None else set(batches)
+    seen: dict[tuple[str, ...], dict[str, Any]] = {}
+    for batch, rows in _tables(store, _FOUND, NEAR_DUPLICATES, []):
+        for row in rows.iter_rows(named=True):
+            name, other = f"{batch}/{row.pop('episode_id')}", row["other"]
+            if wanted is None or wanted & {batch, _batch(other)}:
+                seen.setdefault(tuple(sorted((name, other))), {"episode": name, **row})
+    # what was found in a batch that has since changed, or is gone, is true no more
+    there = {_batch(row["other"]) for row in seen.values()}
+    current = {f"{b}/{e}" for b, t in _tables(store, _FOLDER, FINGERPRINTS, [], there) for e in t["episode_id"]}
+    found = [row for row in seen.values() if row["other"] in current]
+    return sorted(found, key=lambda r: (-max(r["share"], r["share_of_other"]), r["episode"], r["other"]))
+
+
+def fingerprint_key(working: str) -> str:
+    """Key of the fingerprint of some working audio: unsigned integers of 32 bits, little-endian."""
+    return f"{working.replace('audio/working/', 'audio/fingerprint/', 1).removesuffix('.flac')}.u32"
+
+
+def _batch(episode: str) -> str:
+    return episode.split("/", 1)[0]
+
+
+def _key(folder: str, batch: str) -> str:
+    return f"{folder}/{batch}.parquet"
+
+
+def _printed(store: Store, working: str) -> Items | str:
+    """The fingerprint of working audio, made where there is none yet; or why there can be none."""
+    if (items := _read(store, working)) is not None:
+        return items
+    try:
+        with store.open(working) as file:
+            items = fingerprint(read_working_blocks(file), WORKING_RATE)
+    except AudioError as error:
+        return f"its working audio {error}"
+    except FileNotFoundError:
+        return "its working audio is gone"
+    store.write(fingerprint_key(working), items.astype("<u4").tobytes())
+    return items
+
+
+def _read(store: Store, working: str) -> Items | None:
+    try:
+        data = store.read(fingerprint_key(working))
+    except FileNotFoundError:
+        return None
+    return None if len(data) % 4 else np.frombuffer(data, "<u4").astype(np.uint32, copy=False)
+
+
+def _anchored(own: Mapping[str, Items], episodes: Mapping[str, str]) -> pl.DataFrame:
+    """A row per episode."""
+    at: dict[str, npt.NDArray[np.intp]] = {episode: anchors(items) for episode, items in own.items()}
+    return pl.DataFrame(
+        {
+            "episode_id": list(own),
+            "working": [episodes[e] for e in own],
+            "anchors": [own[e][at[e]].tolist() for e in own],
+            "positions": [at[e].tolist() for e in own],
+        },
+        schema=schema(FINGERPRINTS),
+    )
+
+
+def _candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> list[_Candidate]:
+    """Episodes of a batch, each with others that may be the same recording."""
+    ours = own.lazy().select("episode_id", "working", "anchors", "positions").explode("anchors", "positions")
+    ours = ours.drop_nulls().collect()
+    best: list[pl.DataFrame] = []
+    for name, theirs in _tables(store, _FOLDER, FINGERPRINTS, troubles):
+        hits = (
+            theirs.lazy()
+            .explode("anchors", "positions")
+            .drop_nulls()
+            .join(ours.lazy(), on="anchors", suffix="_own")
+            # the same bytes are known as such already, and an episode is no duplicate of itself
+            .filter(pl.col("working") != pl.col("working_own"))
+            .with_columns(distance=(pl.col("positions").cast(pl.Int64) - pl.col("positions_own")) // _SLACK)
+            .group_by("episode_id_own", "episode_id", "working", "distance")
+            .len()
+            .filter(pl.col("len") >= _LEAST_HITS)
+            .group_by("episode_id_own", "episode_id", "working")
+            .agg(pl.col("len").sum())
+            .with_columns(other=pl.lit(f"{name}/") + pl.col("episode_id"))
+            .collect()
+        )
+        if hits.height:
+            best.append(hits)
+    if not best:
+        return []
+    ranked = pl.concat(best).sort("episode_id_own", "len", "other", descending=[False, True, False])
+    chosen = ranked.group_by("episode_id_own", maintain_order=True).head(MOST_CANDIDATES)
+    return [_Candidate(*row) for row in chosen.select("episode_id_own", "other", "working").iter_rows()]
+
+
+def _tables(
+    store: Store, folder: str, columns: Columns, troubles: list[str], batches: Collection[str] | None = None
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Batches, all by default, each with its table in a folder; what cannot be read is a trouble, and the others still come."""
+    if batches is None:
+        batches = {n.removesuffix(".parquet") for n in store.names(folder) if n.endswith(".parquet") and n[0] != "."}
+
+    def read(batch: str) -> pl.DataFrame | str | None:
+        try:
+            return store.read_table(_key(folder, batch), columns)
+        except DamagedTable as error:
+            return str(error)
+
+    for batch, found in _each(sorted(batches), read):
+        if isinstance(found, str):
+            troubles.append(f"{found}; materialize raw_audio of {batch} again")
+        elif found is not None:
+            yield batch, found
+
+
+def _each(items: Sequence[Item], read: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
+    """Items in order, each with what was read of it; a few are read at once, and few are in memory."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        for begin in range(0, len(items), 4 * _READERS):
+            part = items[begin : begin + 4 * _READERS]
+            yield from zip(part, readers.map(read, part), strict=True)

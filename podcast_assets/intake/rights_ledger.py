@@ -1,0 +1,110 @@
+"""The rights ledger: what publishers said of each episode, and when. Files are only added: nothing that was noted is lost.
+
+But for a takedown: then what describes the episode goes, and what was said of its rights stays, as it is what we took it by.
+"""
+
+import datetime
+import hashlib
+from collections.abc import Collection
+
+import polars as pl
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.store.schema import empty
+from podcast_assets.store.schema_beside import RIGHTS
+from podcast_assets.store.store import Store
+
+FOLDER = "rights"
+_SAID = [c for c in RIGHTS if c not in ("observed_at", "source", "title", "podcast")]
+"""What makes a new row when it changes."""
+DESCRIBING = ("title", "source")
+"""What a takedown leaves empty."""
+
+
+def podcast_key(podcast_guid: str) -> str:
+    """Name of a podcast's folder in the ledger: the same wherever its feed moves to."""
+    return hashlib.sha256(podcast_guid.encode()).hexdigest()[:32]
+
+
+def note(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
+    """Add to the ledger what is new or different of a podcast's episodes; gives how many rows that is.
+
+    Args:
+        store: with the ledger.
+        podcast_guid: by which its rows lie together.
+        rows: of the ledger, one per episode.
+    """
+    fresh = changed(latest(store, podcast_guid), rows)
+    if fresh.is_empty():
+        return 0
+    digest = hashlib.sha256(fresh.write_ndjson().encode()).hexdigest()[:8]
+    at = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
+    store.write_table(f"{FOLDER}/{podcast_key(podcast_guid)}/{at}-{digest}.parquet", fresh)
+    return fresh.height
+
+
+def changed(before: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of which the ledger says something else, or nothing; pure."""
+    return rows.join(before, on=_SAID, how="anti", nulls_equal=True, maintain_order="left")
+
+
+def latest(store: Store, podcast_guid: str) -> pl.DataFrame:
+    """What the ledger says at last of each episode of a podcast."""
+    return _latest(history(store, podcast_guid))
+
+
+def ledger(store: Store) -> pl.DataFrame:
+    """What the ledger says at last of each episode of every podcast."""
+    podcasts = sorted(store.names(FOLDER))
+    return _latest(pl.concat([empty(RIGHTS), *(_read(store, f"{FOLDER}/{podcast}") for podcast in podcasts)]))
+
+
+def history(store: Store, podcast_guid: str) -> pl.DataFrame:
+    """All that was ever noted of a podcast's episodes, in order of time."""
+    return _read(store, f"{FOLDER}/{podcast_key(podcast_guid)}")
+
+
+def forget(store: Store, episodes: Collection[str], reason: str, at: datetime.datetime) -> int:
+    """Empty what describes some episodes, in every row, and note that they were taken down; gives how many are in the ledger.
+
+    Args:
+        store: with the ledger.
+        episodes: ids.
+        reason: that is noted.
+        at: when.
+    """
+    ours = pl.col("episode_id").is_in(list(episodes))
+    forgotten = 0
+    for podcast in sorted(store.names(FOLDER)):
+        folder = f"{FOLDER}/{podcast}"
+        rows = _read(store, folder).filter(ours)
+        if rows.is_empty():
+            continue
+        for name in sorted(n for n in store.names(folder) if n.endswith(".parquet")):
+            table = store.read_table(f"{folder}/{name}", RIGHTS)
+            if table is not None and table.filter(ours, pl.any_horizontal(pl.col(DESCRIBING).is_not_null())).height:
+                emptied = [pl.when(~ours).then(pl.col(c)).alias(c) for c in DESCRIBING]
+                store.write_table(f"{folder}/{name}", table.with_columns(emptied))
+        last = _latest(rows).with_columns(
+            taken=pl.lit(False),
+            reason=pl.lit(reason),
+            observed_at=pl.lit(at).cast(pl.Datetime("us", "UTC")),
+            **{c: pl.lit(None, pl.String) for c in DESCRIBING},
+        )
+        note(store, rows["podcast_guid"][0], last.select(RIGHTS.keys()))
+        forgotten += last.height
+    return forgotten
+
+
+def _read(store: Store, folder: str) -> pl.DataFrame:
+    names = sorted(name for name in store.names(folder) if name.endswith(".parquet"))
+    found = {name: store.read_table(f"{folder}/{name}", RIGHTS) for name in names}
+    if other := next((name for name, table in found.items() if table is None), None):
+        raise BadInput(
+            f"{store.path(folder)}/{other} was written by another version: what it says must not be passed over"
+        )
+    return pl.concat([empty(RIGHTS), *(table for table in found.values() if table is not None)])
+
+
+def _latest(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.sort("observed_at", maintain_order=True).unique("episode_id", keep="last", maintain_order=True)

@@ -1,0 +1,216 @@
+"""Policies: which segments to keep, and why not the others. A policy is data in a TOML file; it deletes nothing.
+
+A file names the policy, its version, and rules; docs/guides/policies.md says how to write one:
+
+    name = "mine"
+    version = 1
+
+    [[rules]]
+    column = "dnsmos_ovrl"    # of the tables of segments, transcripts or scores
+    minimum = 3.0
+    reason = "sounds bad"
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.quality.policies.evidence import EVIDENCE, evidence_types
+from podcast_assets.quality.policies.rules import Rule
+
+__all__ = ["Policy", "Rule", "apply", "load_policy", "policy_names"]
+
+
+class Policy(BaseModel):
+    """Rules that a segment must all pass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    version: int
+    description: str = ""
+    """One line: what the segments are to be good for."""
+    scores: tuple[str, ...] = ()
+    """Names of scores that further scorers give (`more_scores`), so that rules can ask for them as for columns."""
+    rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _scores_are_no_columns(self) -> "Policy":
+        if taken := sorted(set(self.scores).intersection(EVIDENCE)):
+            raise ValueError(f"scores names columns that every table has: {', '.join(taken)}")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits of what the rules ask for: two policies of one name and version may differ."""
+        return fingerprint(rules=[rule.model_dump(mode="json") for rule in self.rules])[:16]
+
+    @property
+    def label(self) -> str:
+        """Name and version, as the column `policy` has them: `asr-v1`."""
+        return f"{self.name}-v{self.version}"
+
+    @property
+    def reasons(self) -> list[str]:
+        """All reasons that it can give, in its order."""
+        return list(dict.fromkeys(rule.reason for rule in self.rules))
+
+    @property
+    def limits(self) -> dict[str, list[float]]:
+        """Column → the limits that its rules set, for pictures."""
+        found: dict[str, list[float]] = {}
+        for rule in self.rules:
+            given = (rule.minimum, rule.above, rule.maximum, rule.below)
+            found.setdefault(rule.column, []).extend(limit for limit in given if limit is not None)
+        return {column: limits for column, limits in found.items() if limits}
+
+    def active(self, columns: Iterable[str]) -> list[Rule]:
+        """The rules that can be asked: all but optional ones on columns that there are not."""
+        known = set(columns)
+        return [rule for rule in self.rules if not rule.optional or known.issuperset(rule.columns)]
+
+    def notes(self, columns: Iterable[str]) -> list[str]:
+        """One line for each rule that is inactive, because it is optional and there is no such column."""
+        known = list(columns)
+        active = self.active(known)
+        return [
+            f"inactive: {rule.reason!r}, as there is no column {_named([c for c in rule.columns if c not in known], known)}"
+            for rule in self.rules
+            if rule not in active
+        ]
+
+    def check(self, types: pl.Schema) -> None:
+        """Whether it can be asked of columns of these types.
+
+        Raises:
+            Misconfigured: a rule that is not optional asks for a column that there is not, or asks what its type cannot answer.
+        """
+        active = self.active(types.names())
+        missing = sorted({c for rule in active for c in rule.columns}.difference(types.names()))
+        if unscored := [name for name in missing if name in self.scores]:
+            raise Misconfigured(
+                f"the policy {self.label} asks for the scores {', '.join(unscored)}, which no scorer gave: PODCAST_SCORERS names "
+                "scorers, and optional = true lets a rule wait for one"
+            )
+        if missing:
+            raise Misconfigured(
+                f"the policy {self.label} asks for columns that there are not: {_named(missing, types.names())}"
+            )
+        for rule in active:
+            if why := rule.misfit(types):
+                raise Misconfigured(f"the policy {self.label}, rule {rule.reason!r}: {why}")
+
+
+def apply(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """The segments with `keep` (boolean) and `reject_reasons` (the reasons of all rules that failed, in their order).
+
+    Raises:
+        Misconfigured: as of `Policy.check`.
+    """
+    if segments.is_empty():  # where nothing was scored, no scorer has given its names
+        none = [pl.lit(None, pl.Float64).alias(name) for name in policy.scores if name not in segments.columns]
+        judged = _judged(segments.with_columns(none), policy)
+        return judged.select(*segments.columns, "keep", "reject_reasons")
+    return _judged(segments, policy)
+
+
+def _judged(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    policy.check(segments.schema)
+    rules = policy.active(segments.columns)
+    names = [f"passes rule {number}" for number in range(len(rules))]
+    judged = segments
+    for number, rule in enumerate(rules):
+        before = pl.all_horizontal([pl.lit(value=True), *names[:number]])
+        judged = judged.with_columns(rule.passes(segments.schema, before).alias(names[number]))
+    reasons = [pl.when(~pl.col(n)).then(pl.lit(rule.reason)) for n, rule in zip(names, rules, strict=True)]
+    rejected = (
+        pl.concat_list(reasons).list.drop_nulls().list.unique(maintain_order=True)
+        if reasons
+        else pl.lit([], dtype=pl.List(pl.String))
+    )
+    return (
+        judged.with_columns(reject_reasons=rejected)
+        .with_columns(keep=pl.col("reject_reasons").list.len() == 0)
+        .drop(names)
+    )
+
+
+def policy_names() -> list[str]:
+    """The policies that come with the package."""
+    return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
+
+
+def load_policy(name: str | Path) -> Policy:
+    """A policy by its name, or from a TOML file of one's own (a path that ends in `.toml`).
+
+    Raises:
+        Misconfigured: there is none of that name, the file cannot be read, is not a policy, or asks for what no table has.
+    """
+    if str(name).endswith(".toml"):
+        file = Path(name)
+    elif str(name) in policy_names():
+        file = _folder() / f"{name}.toml"
+    else:
+        raise Misconfigured(
+            f"no policy is called {str(name)!r}{_hint(str(name), policy_names())}; there are: {', '.join(policy_names())}, "
+            "and files whose names end in .toml"
+        )
+    try:
+        policy = Policy.model_validate(tomllib.loads(file.read_text(encoding="utf-8-sig")))  # Notepad writes a BOM
+    except OSError as error:
+        raise Misconfigured(f"the policy {name} cannot be read: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"the policy {name} is not TOML: {error}") from None
+    except ValidationError as error:
+        raise Misconfigured(f"the policy {name} is not one: {_told(error.errors()[0])}") from None
+    policy.check(pl.Schema({**evidence_types(), **dict.fromkeys(policy.scores, pl.Float64())}))
+    if (
+        str(name).endswith(".toml")
+        and policy.name in policy_names()
+        and policy.digest != load_policy(policy.name).digest
+    ):
+        raise Misconfigured(
+            f"the policy {name} calls itself {policy.name!r}, as one that comes with the package does, and has other rules: "
+            "give it another name"
+        )
+    return policy
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """What pydantic found, with the rule counted from 1 as people do, and the nearest name for an unknown one."""
+    where = [f"rule {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"] if part != "rules"]
+    if error["type"] == "extra_forbidden":
+        known, what = (Rule, "a rule has no") if "rules" in error["loc"] else (Policy, "a policy has no")
+        place = f"{where[0]}: " if len(where) > 1 else ""
+        return f"{place}{what} {where[-1]!r}{_hint(where[-1], known.model_fields)}"
+    if error["type"] == "tuple_type":
+        what = (
+            "rules are written as [[rules]], each with its column"
+            if "rules" in error["loc"][-1:]
+            else "wants a list, as [1, 2]"
+        )
+        return f"{' '.join(where[:2])}: {what}".removeprefix(": ")
+    return f"{' '.join(where[:2]) or 'it'}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _named(names: list[str], known: Iterable[str]) -> str:
+    known = list(known)
+    return ", ".join(f"{name}{_hint(name, known)}" for name in names)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _folder() -> Traversable:
+    return files("podcast_assets.quality") / "policies"

@@ -1,0 +1,150 @@
+"""What a policy would keep of batches that are scored, beside what is kept of them now. Nothing is changed, and no model runs."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+import polars.selectors as cs
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.quality.policies import waterfall
+from podcast_assets.quality.policies.evidence import evidence
+from podcast_assets.quality.policies.policy import Policy, apply
+from podcast_assets.store.schema import ASSETS
+from podcast_assets.store.store import DamagedTable, Store, table_key
+
+_TABLES = ("quality_scores", "diarized_segments", "transcripts")
+AMOUNTS = ("everything", "kept", "kept_in_force", "gained", "lost")
+_READERS = 4
+"""Batches read at once: over a network each file takes tens of milliseconds. Each is held in memory while it is judged."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """So much speech."""
+
+    segments: int = 0
+    hours: float = 0.0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.segments + other.segments, self.hours + other.hours)
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> "Amount":
+        """That of some segments."""
+        return cls(rows.height, float(rows["duration"].sum()) / 3600)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A policy beside the one by which batches were judged last."""
+
+    policy: str
+    in_force: list[str]
+    """Policies by which the batches were judged last."""
+    batches: list[str]
+    everything: Amount
+    kept: Amount
+    kept_in_force: Amount
+    gained: Amount
+    """Kept by the policy, and not by the one in force."""
+    lost: Amount
+    """Kept by the one in force, and not by the policy."""
+    losses: pl.DataFrame
+    """As `waterfall.LOSSES`."""
+    notes: list[str] = field(default_factory=list)
+    """Rules that are inactive, and batches that are left out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The trial as JSON values; hours to the second."""
+        return {
+            "policy": self.policy,
+            "in_force": self.in_force,
+            "batches": self.batches,
+            **{
+                name: {"segments": getattr(self, name).segments, "hours": round(getattr(self, name).hours, 4)}
+                for name in AMOUNTS
+            },
+            "reasons": self.losses.with_columns(cs.float().round(4)).to_dicts(),
+            "notes": self.notes,
+        }
+
+
+def scored_batches(store: Store) -> list[str]:
+    """Batches that have a table of scores, in order."""
+    names = store.names("tables/quality_scores")
+    return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+
+
+def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = None) -> Trial:
+    """What a policy would keep.
+
+    Args:
+        store: with the batches.
+        policy: to try.
+        batches: to try it on; None for all that have scores in columns of this version, with a note of the others.
+
+    Raises:
+        BadInput: a batch has no scores, or was written by another version of this project.
+        Misconfigured: the policy asks for what the tables do not have.
+    """
+    chosen = scored_batches(store) if batches is None else list(dict.fromkeys(batches))
+    left_out: list[str] = []
+
+    def judge(batch: str) -> Trial | None:
+        tables = {asset: _read(store, asset, batch) for asset in _TABLES}
+        missing = [asset for asset, table in tables.items() if table is None]
+        if missing and batches is not None:
+            raise BadInput(
+                f"batch {batch}: {missing[0]} is not materialized (by this version), or damaged; materialize it first"
+            )
+        if missing:
+            left_out.append(batch)
+            return None
+        return _judged(batch, policy, *(t for t in tables.values() if t is not None))
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        trials = [t for t in readers.map(judge, chosen) if t is not None]
+    notes = list(dict.fromkeys(note for t in trials for note in t.notes))
+    if left_out:
+        notes.append(
+            f"left out, as their tables are of another version, or damaged: {', '.join(sorted(left_out)[:10])}"
+        )
+    return Trial(
+        policy=policy.label,
+        in_force=sorted({label for t in trials for label in t.in_force}),
+        batches=[b for t in trials for b in t.batches],
+        losses=waterfall.total((t.losses for t in trials), policy.reasons),
+        notes=notes,
+        **{name: sum((getattr(t, name) for t in trials), Amount()) for name in AMOUNTS},
+    )
+
+
+def _read(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
+    try:
+        return store.read_table(table_key(asset, batch), ASSETS[asset])
+    except DamagedTable:  # the caller names the batch
+        return None
+
+
+def _judged(
+    batch: str, policy: Policy, scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame
+) -> Trial:
+    seen = evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)
+    judged = apply(seen, policy).select(
+        "duration", "keep", "reject_reasons", kept_before=scores["keep"].fill_null(value=False)
+    )
+    return Trial(
+        policy=policy.label,
+        in_force=scores["policy"].drop_nulls().unique().to_list(),
+        batches=[batch],
+        everything=Amount.of(judged),
+        kept=Amount.of(judged.filter("keep")),
+        kept_in_force=Amount.of(judged.filter("kept_before")),
+        gained=Amount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
+        lost=Amount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
+        losses=waterfall.losses(judged, policy.reasons),
+        notes=policy.notes(seen.columns),
+    )

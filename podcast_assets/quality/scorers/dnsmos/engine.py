@@ -1,0 +1,78 @@
+"""Scorer `dnsmos`: what listeners would say, by DNSMOS."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import PositiveFloat, PositiveInt
+
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines import onnx_sessions
+from podcast_assets.engines.engine import Engine, runtime
+from podcast_assets.engines.onnx_sessions import Device
+from podcast_assets.quality.protocol import Scores
+from podcast_assets.quality.scorers.dnsmos.model import Dnsmos, model_paths
+from podcast_assets.quality.scorers.dnsmos.windows import REFERENCE_HOP
+from podcast_assets.speech.types import SAMPLE_RATE, Audio
+
+
+class DnsmosEngine(Engine):
+    """Settings of the scorer."""
+
+    name: ClassVar[str] = "dnsmos"
+    packages: ClassVar[tuple[str, ...]] = ("speechmos", "onnxruntime", "onnx")
+
+    hop: PositiveFloat = REFERENCE_HOP
+    """Seconds between the windows of 9.01 s that DNSMOS looks at. 1 is the reference's; a longer one is faster on segments beyond
+    10 s and on those that are repeated."""
+    device: Device = runtime("auto")
+    threads: PositiveInt = runtime(2)
+    """Of the CPU."""
+
+    def devices(self) -> list[str]:
+        """Every GPU, where it computes on one."""
+        return onnx_sessions.devices(self.device)
+
+    def model_files(self) -> list[Path]:
+        """The ONNX files inside the package speechmos.
+
+        Raises:
+            EngineUnavailable: the package is missing.
+        """
+        paths = model_paths()
+        if paths is None:
+            raise EngineUnavailable(
+                "the scorer dnsmos needs the models in the package speechmos: pip install speechmos"
+            )
+        return list(paths)
+
+    def load(self, device: str | None = None) -> "DnsmosScorer":
+        """Load both models.
+
+        Raises:
+            EngineUnavailable: the package speechmos is missing, or the device cannot be used.
+        """
+        p835, p808 = self.model_files()
+        return DnsmosScorer(
+            Dnsmos(p835, p808, hop=self.hop, device=self.device, held=device, threads=self.threads),
+        )
+
+
+class DnsmosScorer:
+    """Scores segments of an episode's working audio."""
+
+    def __init__(self, dnsmos: Dnsmos) -> None:
+        self._dnsmos = dnsmos
+
+    def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
+        """See `Scorer`; None where there is no sound at all."""
+        cut = (audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] for start, end in segments)
+        return [
+            {
+                "dnsmos_sig": mos.sig if mos else None,
+                "dnsmos_bak": mos.bak if mos else None,
+                "dnsmos_ovrl": mos.ovrl if mos else None,
+                "dnsmos_p808": mos.p808 if mos else None,
+            }
+            for mos in self._dnsmos(cut)
+        ]

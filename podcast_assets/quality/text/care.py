@@ -1,0 +1,96 @@
+"""Optional columns about texts, which stay as they are: numbers in digits, and personal data that a text seems to hold.
+
+Punctuation is asked for here too. It takes a model, so a stage of its own makes it (`stages/punctuate.py`).
+"""
+
+import re
+from collections.abc import Iterator
+
+import polars as pl
+
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.quality.text.emails import SUSPECT, holds_email
+from podcast_assets.quality.text.spoken_form import NUMBERS, digits
+
+CARES = {
+    "numbers": f"column text_digits: numbers in digits, by text2num ({', '.join(NUMBERS)})",
+    "punctuation": "column text_punctuated: punctuation and capitals, by the engine of PODCAST_PUNCTUATOR",
+    "pii": "column pii: what seems to be an e-mail address, a telephone number or the number of a payment card",
+}
+"""What can be asked for, and what it makes."""
+
+_REGIONS = {
+    pair[:2]: pair[3:]
+    for pair in "ar:EG bg:BG cs:CZ da:DK de:DE el:GR en:US es:ES fa:IR fi:FI fr:FR he:IL hi:IN hr:HR hu:HU id:ID it:IT ja:JP "
+    "ko:KR nb:NO nl:NL no:NO pl:PL pt:BR ro:RO ru:RU sk:SK sl:SI sr:RS sv:SE th:TH tr:TR uk:UA vi:VN zh:CN".split()
+}
+"""Language → the country in whose form a telephone number without country code is read."""
+
+_CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+"""13 to 19 digits: ISO/IEC 7812-1."""
+_ONE_BY_ONE = re.compile(r"(?<=\b\d) (?=\d\b)")
+_FEWEST_DIGITS = 7
+_SUSPECT = rf"{SUSPECT}|(?:\d\D{{0,3}}){{7}}"
+
+
+def cares(wanted: str) -> frozenset[str]:
+    """Names from a setting such as `pii,numbers`.
+
+    Raises:
+        Misconfigured: one of them is none of `CARES`.
+    """
+    names = frozenset(name.strip() for name in wanted.split(",") if name.strip())
+    if unknown := sorted(names - CARES.keys()):
+        raise Misconfigured(f"PODCAST_TEXT_CARE={wanted!r}: {unknown[0]!r} is none of {', '.join(CARES)}")
+    return names
+
+
+def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
+    """Columns `text_digits` and `pii` for rows with `text` and `language`; null where not wanted.
+
+    `text_digits` is null too where the library does not know the language. `pii` has kinds, never what was found.
+    """
+    digital: list[str | None] = [None] * texts.height
+    found: list[list[str] | None] = [None] * texts.height
+    if wanted & {"numbers", "pii"}:
+        rows = list(texts.select(pl.col("text").fill_null(""), "language").iter_rows())
+        in_digits = [digits(text, language) for text, language in rows]
+        if "numbers" in wanted:
+            digital = [new if language in NUMBERS else None for new, (_, language) in zip(in_digits, rows, strict=True)]
+        if "pii" in wanted:
+            joined = pl.Series("text", [_ONE_BY_ONE.sub("", text) for text in in_digits], dtype=pl.String)
+            suspect = joined.str.contains(_SUSPECT).to_list()
+            found = [
+                list(personal_data(text, language)) if some else []
+                for text, some, (_, language) in zip(joined, suspect, rows, strict=True)
+            ]
+    return pl.DataFrame(
+        {"text_digits": digital, "pii": found}, schema={"text_digits": pl.String, "pii": pl.List(pl.String)}
+    )
+
+
+def personal_data(text: str, language: str | None) -> Iterator[str]:
+    """Kinds of personal data that a text seems to hold: `email`, `phone`, `card`, each once."""
+    if holds_email(text):
+        yield "email"
+    cards = [m.span() for m in _CARD.finditer(text) if _is_card(m.group())]
+    if any(not any(a <= start < b for a, b in cards) for start in _phones(text, language)):
+        yield "phone"
+    if cards:
+        yield "card"
+
+
+def _phones(text: str, language: str | None) -> Iterator[int]:
+    """Where telephone numbers begin: those that are valid in the plan of their country."""
+    import phonenumbers
+
+    if sum(map(str.isdigit, text)) >= _FEWEST_DIGITS:
+        region = _REGIONS.get(language or "")
+        yield from (match.start for match in phonenumbers.PhoneNumberMatcher(text, region))
+
+
+def _is_card(number: str) -> bool:
+    """Whether its check digit is right (Luhn, ISO/IEC 7812-1 annex B), and it is of an issuer of payment cards (2 to 6)."""
+    figures = [int(c) for c in number if c.isdigit()]
+    doubled = [sum(divmod(2 * n, 10)) for n in figures[-2::-2]]
+    return 2 <= figures[0] <= 6 and (sum(figures[-1::-2]) + sum(doubled)) % 10 == 0

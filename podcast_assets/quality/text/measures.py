@@ -1,0 +1,92 @@
+"""Measures of segments' transcripts, which find what recognizers do when they fail: loops, phrases of subtitles, too much or too
+little text. All segments of a batch at once; what the measures mean together, text_rules.py says."""
+
+import polars as pl
+
+from podcast_assets.quality.text.backchannels import SAYABLE_WORDS, said_once
+from podcast_assets.quality.text.folding import fold, tokens
+from podcast_assets.quality.text.phrases import known_phrases
+from podcast_assets.quality.text.repetition import repetition
+from podcast_assets.quality.text.rules import judged, repeats_itself
+from podcast_assets.quality.text.scripts import letters, main_script, own_script_share, usual_rate
+from podcast_assets.speech.text_measures import UNSPACED
+from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, schema
+
+TEXT_COLUMNS = (
+    "chars_per_second words_per_second unique_word_share ngram_repetition script rate_ratio loop_words same_text_segments "
+    "known_phrase digit_share uppercase_share punctuation_share text_flags hallucinated"
+).split()
+"""Columns of the table `quality_scores` that come from here."""
+_INPUTS = {
+    **{name: SEGMENTS[name][0] for name in ("episode_id", "segment_index", "duration")},
+    **{
+        name: TRANSCRIPTS[name][0]
+        for name in "text language text_language avg_logprob no_speech_prob compression_ratio flags".split()
+    },
+}
+_AT_ONCE = 50_000
+"""Segments whose tokens are held in memory at once."""
+
+
+def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
+    """One row of `TEXT_COLUMNS` per segment, in the same order. `podcast_assets/store/schema.py` says what each is.
+
+    Args:
+        segments: columns of the tables `diarized_segments` and `transcripts`; `text` and `duration` must be there, and what else is
+            missing is taken as unknown.
+    """
+    unknown = {n: pl.lit(None, dtype=t).alias(n) for n, t in _INPUTS.items() if n not in segments.columns}
+    rows = segments.with_columns(**unknown).select(pl.col(n).cast(t) for n, t in _INPUTS.items())
+    folded = rows.select(fold(pl.col("text").fill_null(""))).to_series().rename("folded")
+    rows = rows.with_columns(folded, _same_text(rows, folded))
+    parts = [_measured(part) for part in rows.iter_slices(_AT_ONCE)] or [_measured(rows)]
+    types = schema(QUALITY_SCORES)
+    return judged(pl.concat(parts)).select(pl.col(name).cast(types[name]) for name in TEXT_COLUMNS)
+
+
+def _measured(rows: pl.DataFrame) -> pl.DataFrame:
+    counts, folded = letters(rows["text"]), rows["folded"]
+    said = rows.with_columns(
+        script=main_script(counts), own_script_share=own_script_share(counts, rows["language"])
+    ).hstack(_repetition(folded).hstack(known_phrases(folded).rename({"phrase": "known_phrase"})))
+    text, seconds = pl.col("text"), pl.when(pl.col("duration") > 0).then("duration")
+    characters = text.str.len_chars() - text.str.count_matches(r"\s")
+    digits, marks = text.str.count_matches(r"\p{N}"), text.str.count_matches(r"[\p{P}\p{S}]")
+    large, small = text.str.count_matches(r"[\p{Lu}\p{Lt}]"), text.str.count_matches(r"\p{Ll}")
+    some = pl.when(pl.col("folded") != "")
+    return said.with_columns(
+        chars_per_second=some.then(characters / seconds),
+        words_per_second=some.then(pl.col("tokens") / seconds),
+        digit_share=some.then(digits / (characters - marks)),
+        punctuation_share=some.then(marks / characters),
+        uppercase_share=pl.when(large + small > 0).then(large / (large + small)),
+    ).with_columns(rate_ratio=pl.col("chars_per_second") / usual_rate(pl.col("script")))
+
+
+def _repetition(folded: pl.Series) -> pl.DataFrame:
+    """Measures of repetition; `unspaced`, whether characters stand for words; `sayable`, whether people do repeat themselves so."""
+    measures = _repeated(folded)
+    suspect = measures.select(repeats_itself()).to_series().fill_null(False).arg_true()
+    once = _repeated(said_once(folded.gather(suspect)))
+    said = (measures["loop_words"].gather(suspect) < SAYABLE_WORDS) & ~once.select(repeats_itself()).to_series()
+    return measures.with_columns(sayable=pl.int_range(pl.len(), dtype=pl.UInt32).is_in(suspect.filter(said).implode()))
+
+
+def _repeated(folded: pl.Series) -> pl.DataFrame:
+    text = folded.to_frame("text")
+    unspaced = text.select(unspaced=pl.col("text").str.contains(f"[{UNSPACED}]"))
+    return unspaced.hstack(repetition(text.select(tokens(pl.col("text"))).to_series()))
+
+
+def _same_text(rows: pl.DataFrame, folded: pl.Series) -> pl.Series:
+    """How many segments in a row, this one among them, have the same text; 0 for one without text."""
+    ordered = (
+        rows.select("episode_id", "segment_index", folded)
+        .with_row_index("row")
+        .sort("episode_id", "segment_index", maintain_order=True)
+    )
+    run = ordered.select(pl.struct("episode_id", "folded").rle_id()).to_series().rename("run")
+    counted = ordered.with_columns(run).with_columns(
+        same_text_segments=pl.when(pl.col("folded") != "").then(pl.len().over("run")).otherwise(0)
+    )
+    return counted.sort("row")["same_text_segments"]

@@ -1,0 +1,77 @@
+"""Phrases of phrases.toml: known hallucinations, which recognizers write where nobody speaks, and what people repeat."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+import polars as pl
+
+from podcast_assets.quality.text.folding import folded_list
+from podcast_assets.speech.text_measures import UNSPACED
+
+_STRENGTHS = ("always", "alone", "doubtful", "again")
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """Folded phrases, the longest first."""
+
+    always: tuple[str, ...]
+    """Count wherever they stand."""
+    alone: tuple[str, ...]
+    """Count where the text is nothing else."""
+    doubtful: tuple[str, ...]
+    """Count where the text is nothing else, and something more speaks against it."""
+    again: tuple[str, ...]
+    """Never count: people say them several times in a row."""
+
+
+@lru_cache(maxsize=1)
+def phrases() -> Phrases:
+    """The phrases of all languages."""
+    data = tomllib.loads((files("podcast_assets.quality.text") / "phrases.toml").read_text(encoding="utf-8"))
+    return Phrases(
+        *(_longest_first([p for of in data.values() for p in of.get(strength, [])]) for strength in _STRENGTHS)
+    )
+
+
+def known_phrases(folded: pl.Series) -> pl.DataFrame:
+    """Of each folded text: `phrase`, the known one that it holds, else null; and `doubtful`, whether that needs a second reason."""
+    known = phrases()
+    said = folded.to_frame("text").select(
+        pl.col("text"),
+        always=(" " + pl.col("text") + " ").str.contains_any([_whole(p) for p in known.always]),
+        alone=_nothing_but([*known.always, *known.alone]),
+        doubtful=_nothing_but([*known.always, *known.alone, *known.doubtful]),
+    )
+    every = _longest_first([*known.always, *known.alone, *known.doubtful])
+    found = said.select(
+        (pl.col("always") | pl.col("doubtful")).fill_null(False).alias("known"),
+        (pl.col("doubtful") & ~pl.col("alone") & ~pl.col("always")).fill_null(False).alias("doubtful"),
+    )
+    # few texts are, and only of these it is asked which phrase it was
+    hits = said.filter(found["known"]).select(
+        pl.when(pl.col("always") & ~pl.col("alone"))
+        .then(pl.col("text").str.extract_many(list(known.always), leftmost=True).list.first())
+        .otherwise(pl.col("text").str.extract_many(list(every), leftmost=True).list.first())
+    )
+    phrase: list[str | None] = [None] * len(folded)
+    for row, name in zip(found["known"].arg_true(), hits.to_series(), strict=True):
+        phrase[row] = name
+    return found.select(pl.Series("phrase", phrase, dtype=pl.String), "doubtful")
+
+
+def _nothing_but(patterns: list[str]) -> pl.Expr:
+    rest = pl.col("text").str.replace_many(list(_longest_first(patterns)), [" "], leftmost=True).str.strip_chars(" ")
+    return (pl.col("text") != "") & (rest == "")
+
+
+def _whole(phrase: str) -> str:
+    """With the spaces around it, except in scripts that write none."""
+    return phrase if re.search(f"[{UNSPACED}]", phrase) else f" {phrase} "
+
+
+def _longest_first(texts: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(folded_list(texts)), key=lambda p: (-len(p), p)))

@@ -1,0 +1,61 @@
+"""Texts as two transcripts of one recording are compared: what is the same when it is said aloud becomes the same words."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import polars as pl
+
+from podcast_assets.quality.text.folding import fold, tokens
+from podcast_assets.quality.text.scripts import OF_LANGUAGE
+
+NUMBERS = ("en", "fr", "es", "pt", "de", "nl", "it", "da")
+"""Languages whose numbers text2num reads."""
+_WITH_MARKS = ("arabic", "hebrew", "devanagari", "thai", "other")
+"""Scripts whose vowel signs and points Whisper's normalizer takes for punctuation: they are only folded."""
+_BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
+
+
+def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[list[str]]:
+    """Words of each text, or characters of scripts without spaces, in the form in which error rates are measured.
+
+    By whisper-normalizer, which published error rates are measured with: its English form for English (spelling, contractions,
+    numbers, fillers), its basic one otherwise. It leaves out what stands in brackets, as "[laughter]". Numbers in words become
+    digits where text2num knows the language.
+    """
+    plain = [_normalized(text, language) for text, language in zip(texts, languages, strict=True)]
+    return (
+        pl.DataFrame({"text": plain}, schema={"text": pl.String})
+        .select(tokens(fold(pl.col("text"))))
+        .to_series()
+        .to_list()
+    )
+
+
+def digits(text: str, language: str | None) -> str:
+    """The text with numbers in digits; as it is where the language is none of `NUMBERS`.
+
+    Numbers below three stay words where they stand alone: in many languages one of them is the article.
+    """
+    from text_to_num import alpha2digit
+
+    return alpha2digit(text, language) if language in NUMBERS else text
+
+
+@lru_cache(maxsize=10_000)
+def _normalized(text: str, language: str | None) -> str:
+    """Remembered for an episode or two: each text of ours is compared with a reference and with a second recognizer's."""
+    return _normalizer(language)(text)
+
+
+@lru_cache(maxsize=64)
+def _normalizer(language: str | None) -> Callable[[str], str]:
+    from whisper_normalizer.basic import BasicTextNormalizer
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    if language == "en":
+        return EnglishTextNormalizer()
+    if OF_LANGUAGE.get(language or "") in _WITH_MARKS:
+        return lambda text: _BRACKETS.sub(" ", text)
+    basic = BasicTextNormalizer()
+    return lambda text: basic(digits(text, language))

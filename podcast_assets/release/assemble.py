@@ -1,0 +1,80 @@
+"""A published shard made of sealed ones: byte ranges of whole members, copied, while every byte of the sealed shard is proved.
+
+A shard of one part with all members is the sealed shard itself, byte for byte.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.release.selection import SealedPart
+from podcast_assets.shards.ustar import END
+from podcast_assets.store.copying import pass_on
+from podcast_assets.store.store import Store
+
+
+class DamagedShard(BadInput):
+    """A sealed shard is gone, or its bytes are not those that were sealed. It is not published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What was written."""
+
+    sha256: str
+    bytes: int
+
+
+class _Hashed:
+    """A file that is written and hashed."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self.out, self.sha256, self.size = out, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> None:
+        self.sha256.update(data)
+        self.size += len(data)
+        self.out.write(data)
+
+
+def assemble(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> Assembled:
+    """Write a shard of parts, in their order. Memory holds one block.
+
+    Raises:
+        DamagedShard: a sealed shard is gone, cut off or changed; what was written is then worth nothing.
+    """
+    hashed = _Hashed(out)
+    single = len(parts) == 1 and parts[0].whole
+    for part in parts:
+        _copy(store, part, hashed, everything=single)
+    if not single:
+        hashed.write(END)
+    return Assembled(hashed.sha256.hexdigest(), hashed.size)
+
+
+def _copy(store: Store, part: SealedPart, out: _Hashed, *, everything: bool) -> None:
+    """Read a sealed shard once, from its first byte to its last, and write what is wanted of it."""
+    proof = hashlib.sha256()
+    try:
+        with store.local_copy(part.key) as path, path.open("rb") as file:
+            position = 0
+            for start, stop in () if everything else part.ranges:
+                pass_on(file, start - position, proof, None)
+                position = start + pass_on(file, stop - start, proof, out)
+            size = position + pass_on(file, None, proof, out if everything else None)
+    except FileNotFoundError:
+        raise DamagedShard(f"{_named(part)} is gone: {_REMEDY}") from None
+    if proof.hexdigest() != part.sha256:
+        raise DamagedShard(
+            f"{_named(part)} is damaged: its {size:,} bytes have the sha256 {proof.hexdigest()[:12]}…, and "
+            f"{part.sha256[:12]}… was sealed. Nothing was published. {_REMEDY[0].upper()}{_REMEDY[1:]}"
+        )
+
+
+_REMEDY = "materialize hf_shards of this batch again, then release again"
+
+
+def _named(part: SealedPart) -> str:
+    return f"batch {part.batch}: sealed shard {part.shard}"

@@ -1,0 +1,49 @@
+"""What a card is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.release.published import EPISODES, SEGMENTS, PublishedShard
+from podcast_assets.store.schema import Columns
+
+NOT_RELEASED: Columns = {
+    "reason": (pl.String, "why the episodes were not released"),
+    "episodes": (pl.Int64, "that were not released for it"),
+    "hours": (pl.Float64, "of those episodes"),
+}
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a release knows of itself."""
+
+    repo: str | None
+    """`owner/name` on the Hub; None for a folder."""
+    metadata: pl.DataFrame
+    """One row per released segment: columns of HF_SHARDS, where `shard` is the path of the published shard and `audio_offset` the
+    offset in it."""
+    episodes: pl.DataFrame
+    """One row per released episode: `episode_id`, and of these what is known: title, podcast, podcast_id, source, license,
+    attribution, duration (s)."""
+    shards: list[PublishedShard]
+    pipeline: Mapping[str, Any]
+    """What `pipeline.json` says: engines, versions, settings that change results, policy."""
+    codec: str
+    """Suffix of the audio members, without the dot."""
+    sample_rate: int
+    """Highest sample rate, Hz."""
+    policy: str
+    """Name and version of the policy that judged the segments."""
+    not_released: pl.DataFrame
+    """As NOT_RELEASED."""
+    gated: bool = False
+    """Whether readers must ask for access."""
+
+    @property
+    def grains(self) -> list[str]:
+        """Grains that have shards, segments first."""
+        present = {s.grain for s in self.shards}
+        return [g for g in (SEGMENTS, EPISODES) if g in present]

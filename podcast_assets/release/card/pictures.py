@@ -1,0 +1,29 @@
+"""The pictures of a card."""
+
+import polars as pl
+
+from podcast_assets.quality import plots as plots_quality
+from podcast_assets.quality.policies.waterfall import losses
+from podcast_assets.release.card.facts import DatasetFacts
+
+
+def pictures(about: DatasetFacts) -> dict[str, tuple[str, bytes]]:
+    """Path in the dataset → what it shows, and PNG; none where there are no segments."""
+    rows = about.metadata.with_columns(
+        pl.col("keep").fill_null(False), bandwidth_hz=pl.coalesce("source_bandwidth_hz", "bandwidth_hz")
+    )
+    if rows.is_empty():
+        return {}
+    found = {
+        "assets/quality.png": (
+            "DNSMOS, signal-to-noise ratio, bandwidth, durations, languages, and speakers per episode",
+            plots_quality.distributions(rows),
+        )
+    }
+    if not rows["keep"].all():
+        hours = float(rows["duration"].sum()) / 3600
+        found["assets/policy.png"] = (
+            "from all hours to those that the policy keeps, by reason",
+            plots_quality.waterfall(losses(rows), hours, policy=about.policy),
+        )
+    return found

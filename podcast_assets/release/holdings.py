@@ -1,0 +1,133 @@
+"""What a store has sealed, and what of it may be released: read once for a release."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.release.plan import Wanted
+from podcast_assets.release.published import EPISODES, SEGMENTS
+from podcast_assets.release.selection import Publish, SealedPart, indexed, sealed_parts, select, wanted_parts
+from podcast_assets.release.tables import batch_pipeline
+from podcast_assets.rights.store_clearance import Judged, judge
+from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty
+from podcast_assets.store.stage_names import TABLE_STAGES
+from podcast_assets.store.store import Store, provenance_key, table_key
+
+log = logging.getLogger(__name__)
+
+_READERS = 16
+"""Tables read at once: over a network each takes tens of milliseconds, in which nothing else happens."""
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """The sealed samples of a store, with what is selected of them."""
+
+    segments: pl.DataFrame
+    """Rows of HF_SHARDS of all batches, as `selection.select` gives them."""
+    whole: pl.DataFrame
+    """Rows of EPISODE_SHARDS alike."""
+    episodes: pl.DataFrame
+    """Rows of `raw_audio` with their `batch`."""
+    clearance: pl.DataFrame
+    """Of the batches."""
+    batches: frozenset[str]
+    """Those of whose segments this tells all."""
+    known: frozenset[tuple[str, str]]
+    """Grain and batch of all of which this tells all: a table that cannot be read takes nothing out of a dataset."""
+    judged: Judged
+    """Of every batch, sealed or not."""
+    signature: str
+    """Of what was judged of the batches."""
+
+    def wanted(self) -> list[Wanted]:
+        """The parts that are to be published."""
+        return wanted_parts(self.segments) + wanted_parts(self.whole)
+
+    def hours(self) -> dict[tuple[str, str], float]:
+        """(batch, part) → hours of its selected members."""
+        found: dict[tuple[str, str], float] = {}
+        for rows in (self.segments, self.whole):
+            sums = rows.filter("selected").group_by("batch", "part").agg(pl.col("duration").sum() / 3600)
+            found |= {(str(batch), str(part)): float(hours) for batch, part, hours in sums.iter_rows()}
+        return found
+
+    def parts(self) -> dict[tuple[str, str], SealedPart]:
+        """(batch, part) → where its bytes lie."""
+        return sealed_parts(self.segments) | sealed_parts(self.whole)
+
+
+def holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
+    """What is sealed in a store, and what of it may be released.
+
+    Raises:
+        BadInput: a table cannot be read: nothing is released, and nothing is taken out, on a guess.
+    """
+    segments = _tables(store, "hf_shards", HF_SHARDS)
+    batches = [b for b, table in segments.items() if table is not None]
+    whole = _tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
+    judged = judge(store, licenses, batches)
+    ours = pl.col("batch").is_in(batches)
+    clearance = judged.clearance.filter(ours)
+    return Holdings(
+        select(_rows(segments, HF_SHARDS), clearance, publish),
+        select(_rows(whole, EPISODE_SHARDS), clearance, publish),
+        judged.episodes.filter(ours),
+        clearance,
+        frozenset(batches),
+        frozenset(
+            {(SEGMENTS, b) for b in batches} | {(EPISODES, b) for b in batches if whole.get(b, True) is not None}
+        ),
+        judged,
+        judged.signature(batches),
+    )
+
+
+def judged_now(store: Store, licenses: str, held: Holdings) -> str:
+    """The signature of what was judged, as it is now: another one where rights have changed meanwhile."""
+    return judge(store, licenses, held.batches).signature(held.batches)
+
+
+def sealed_now(store: Store, batch: str, shard: str, sha256: str) -> bool:
+    """Whether a batch's tables still speak of a sealed shard: another run may have sealed it anew meanwhile."""
+    for asset, columns in (("hf_shards", HF_SHARDS), ("episode_shards", EPISODE_SHARDS)):
+        table = store.read_table(table_key(asset, batch), columns)
+        if table is not None and table.filter(shard=shard, shard_sha256=sha256).height:
+            return True
+    return False
+
+
+def pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Batch → what made it, by stage."""
+
+    def read(batch: str) -> dict[str, Any]:
+        found = {stage: store.read_table(provenance_key(stage, batch), PROVENANCE) for stage in TABLE_STAGES.values()}
+        return batch_pipeline({stage: table for stage, table in found.items() if table is not None})
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        return dict(zip(batches, readers.map(read, batches), strict=True))
+
+
+def _tables(
+    store: Store, asset: str, columns: Columns, only: Sequence[str] | None = None
+) -> dict[str, pl.DataFrame | None]:
+    """Batch with a table of an asset → the table; None where it was written by another version."""
+    names = store.names(f"tables/{asset}")
+    there = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+    batches = [b for b in there if only is None or b in only]
+    with ThreadPoolExecutor(_READERS) as readers:
+        tables = readers.map(lambda b: store.read_table(table_key(asset, b), columns), batches)
+        found = dict(zip(batches, tables, strict=True))
+    for batch in [b for b, table in found.items() if table is None]:
+        log.warning("batch %s: %s was written by another version: it stays as it is published", batch, asset)
+    return found
+
+
+def _rows(tables: Mapping[str, pl.DataFrame | None], columns: Columns) -> pl.DataFrame:
+    """The rows of all batches, as `indexed` gives them."""
+    rows = [indexed(table, batch) for batch, table in tables.items() if table is not None]
+    return pl.concat([indexed(empty(columns), ""), *rows])

@@ -1,0 +1,69 @@
+"""What a dataset holds that this store cannot make: batches of other stores, or of tables of another version. It stays."""
+
+import io
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import polars as pl
+
+from podcast_assets.release import tables
+
+_PLACE = ("batch", "episode_id", "shard", "shard_sha256", "audio_offset", "audio_size", "audio_sha256")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Tables of a dataset, by their path."""
+
+    metadata: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """Of batches whose segments the store does not know."""
+    episodes: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """Of the same batches."""
+    beside: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """Tables of episodes of batches whose segments the store knows, and whose whole episodes it does not."""
+
+    def published(self) -> pl.DataFrame | None:
+        """Rows of all their episodes; None where there are none."""
+        return _all(self.episodes.values())
+
+    def whole(self) -> pl.DataFrame | None:
+        """Where the whole episodes of `beside` lie; None where there are none."""
+        found = _all(self.beside.values())
+        return None if found is None else found.drop_nulls("shard").select(_PLACE)
+
+    def ends(self) -> dict[tuple[str, str], int]:
+        """(published path, batch) → first byte after its samples, of all of them."""
+        found: dict[tuple[str, str], int] = {}
+        for path, table in self.metadata.items():
+            found |= tables.ends(table, batch_of(path))
+        for path, table in (self.episodes | self.beside).items():
+            found |= tables.ends(table.drop_nulls("shard"), batch_of(path))
+        return found
+
+
+def kept(files: Iterable[str], read: Callable[[str], bytes], segments: Collection[str], whole: Collection[str]) -> Kept:
+    """Read the tables of what stays.
+
+    Args:
+        files: paths of the dataset.
+        read: gives the content of one of them.
+        segments: batches whose segments stay.
+        whole: batches whose whole episodes stay.
+    """
+
+    def of(folder: str, batches: Collection[str]) -> dict[str, pl.DataFrame]:
+        paths = [p for p in sorted(files) if p.startswith(f"{folder}/") and batch_of(p) in batches]
+        return {p: pl.read_parquet(io.BytesIO(read(p))) for p in paths}
+
+    return Kept(of("metadata", segments), of("episodes", segments), of("episodes", set(whole) - set(segments)))
+
+
+def batch_of(path: str) -> str:
+    """Batch of a table of a dataset."""
+    return PurePosixPath(path).stem
+
+
+def _all(found: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
+    tables_of = list(found)
+    return pl.concat(tables_of, how="diagonal_relaxed") if tables_of else None

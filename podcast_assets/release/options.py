@@ -1,0 +1,36 @@
+"""What a release is to hold, as the settings say."""
+
+from dataclasses import dataclass
+
+from podcast_assets.config.settings import Settings
+from podcast_assets.release.selection import Publish
+
+
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """What a release is to hold."""
+
+    publish: Publish
+    licenses: str
+    """As PODCAST_LICENSES."""
+    shard_bytes: int
+    codec: str
+    """Suffix of the audio members, where there is no sample to tell it."""
+    gated: bool = False
+    purge_history: bool = True
+    """Whether what was taken down also goes from the history of a repository."""
+    dropped: frozenset[str] = frozenset()
+    """Batches to take out although the store does not have them."""
+
+
+def options_of(settings: Settings, dropped: frozenset[str] = frozenset()) -> ReleaseOptions:
+    """What a release is to hold."""
+    return ReleaseOptions(
+        publish=settings.publish,
+        licenses=settings.licenses,
+        shard_bytes=settings.shard_bytes,
+        codec=settings.shard_codec,
+        gated=settings.hub_gated,
+        purge_history=settings.purge_history,
+        dropped=dropped,
+    )

@@ -1,0 +1,149 @@
+"""What a release does to the shards of a dataset: which stay, which are made anew, which are new, which go. Pure.
+
+A published shard stays as long as all of its parts are wanted as they are in it. So a dataset only grows: a part that changes or is
+taken out has its own shard made anew, and new parts go into new shards.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.release.published import FOLDERS, Part, PublishedShard
+
+_GRAINS = {folder: grain for grain, folder in FOLDERS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A part that is to be published."""
+
+    part: Part
+    bytes: int
+    """That its members take up in a tar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A shard as it is to be."""
+
+    path: str
+    parts: tuple[Part, ...]
+    before: PublishedShard | None
+    """What is published under this path; None where it is new."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is published just so."""
+        return self.before is not None and self.before.parts == self.parts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All shards of a release, in the order of their paths, and those that are to go."""
+
+    shards: list[Planned]
+    removed: list[str] = field(default_factory=list)
+
+
+def plan(
+    published: Sequence[PublishedShard],
+    wanted: Sequence[Wanted],
+    *,
+    known: Collection[tuple[str, str]],
+    shard_bytes: int,
+    dropped: Collection[str] = (),
+) -> Plan:
+    """What to do so that a dataset holds what is wanted.
+
+    Args:
+        published: its shards now.
+        wanted: parts that it is to hold.
+        known: (grain, batch) of which `wanted` tells all. Parts of others stay: a store that lost a batch unpublishes nothing.
+        shard_bytes: new shards are filled up to this size.
+        dropped: batches that are to go although they are not known.
+
+    Raises:
+        BadInput: a shard has to be made anew of which a part is from a batch that is not known.
+    """
+    now = {(w.part.batch, w.part.shard): w.part for w in wanted}
+    placed: set[tuple[str, str]] = set()
+    shards: list[Planned] = []
+    removed: list[str] = []
+    for shard in sorted(published, key=lambda s: s.path):
+        parts: list[Part] = []
+        for part in shard.parts:
+            place = part.batch, part.shard
+            if place in placed or part.batch in dropped:
+                continue
+            current = now.get(place) if home_of(part) in known else part
+            if current is not None:
+                placed.add(place)
+                parts.append(current)
+        planned = Planned(shard.path, tuple(parts), shard)
+        if not parts:
+            removed.append(shard.path)
+            continue
+        if not planned.stays:
+            _all_at_hand(planned, known)
+        shards.append(planned)
+    fresh = [w for w in wanted if (w.part.batch, w.part.shard) not in placed and w.part.batch not in dropped]
+    shards += _packed(fresh, [s.path for s in published], shard_bytes)
+    return Plan(sorted(shards, key=lambda s: s.path), removed)
+
+
+def group_of(path: str) -> str:
+    """Folder of a shard, sealed or published: `data/<language>/<split>`."""
+    return str(PurePosixPath(path).parent)
+
+
+def grain_language_split(path: str) -> tuple[str, str, str]:
+    """What the path of a shard tells of it."""
+    top, language, split, _ = path.split("/")
+    return _GRAINS[top], language, split
+
+
+def home_of(part: Part) -> tuple[str, str]:
+    """Grain and batch of a part."""
+    return grain_language_split(part.shard)[0], part.batch
+
+
+def _all_at_hand(planned: Planned, known: Collection[tuple[str, str]]) -> None:
+    if absent := sorted({p.batch for p in planned.parts if home_of(p) not in known}):
+        raise BadInput(
+            f"{planned.path} has to be made anew, and part of it is from {', '.join(absent)}, which this store does not have (by "
+            "this version): release from the store that has it, materialize it here again, "
+            "or take it out with `release --drop BATCH`"
+        )
+
+
+def _packed(parts: Iterable[Wanted], taken: Iterable[str], shard_bytes: int) -> list[Planned]:
+    """New shards of parts, in order. One that fills a shard has it for itself; small ones, the tails of batches, share."""
+    numbers: dict[str, int] = {}
+    for path in taken:
+        numbers[group_of(path)] = max(numbers.get(group_of(path), -1), _number(path))
+    packs: list[list[Wanted]] = []
+    open_packs: dict[str, list[Wanted]] = {}
+    for wanted in sorted(parts, key=lambda w: (w.part.batch, w.part.shard)):
+        group = group_of(wanted.part.shard)
+        pack = open_packs.get(group)
+        if pack is not None and _size(pack) + wanted.bytes <= shard_bytes:
+            pack.append(wanted)
+            continue
+        packs.append([wanted])
+        if pack is None or wanted.bytes < _size(pack):
+            open_packs[group] = packs[-1]
+    planned = []
+    for pack in packs:
+        group = group_of(pack[0].part.shard)
+        numbers[group] = numbers.get(group, -1) + 1
+        planned.append(Planned(f"{group}/audio_{numbers[group]:06d}.tar", tuple(w.part for w in pack), None))
+    return planned
+
+
+def _size(pack: Sequence[Wanted]) -> int:
+    return sum(w.bytes for w in pack)
+
+
+def _number(path: str) -> int:
+    return int(PurePosixPath(path).stem.rpartition("_")[2])

@@ -1,0 +1,1 @@
+"""Readers of a published dataset: verify, sample, `datasets` features, Lhotse."""

@@ -1,0 +1,113 @@
+"""The features of the shards, as the card declares them and as `datasets` takes them.
+
+They are declared because inference looks at the first samples only: it drops keys that come later, makes 6.0 an integer, or raises
+where a null is followed by a value.
+"""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from podcast_assets.release.published import EPISODES, SEGMENTS
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+Kind = str | list[Any] | dict[str, Any]
+"""A type: the name of a scalar, a list with the type of its items, or a mapping of names to types."""
+
+WORD: Kind = {"word": "string", "start": "float64", "end": "float64", "probability": "float64"}
+SEGMENT: dict[str, Kind] = {
+    "id": "string",
+    "episode_id": "string",
+    "podcast_id": "string",
+    "segment_index": "int64",
+    "start": "float64",
+    "end": "float64",
+    "duration": "float64",
+    "text": "string",
+    "language": "string",
+    "language_probability": "float64",
+    "speaker": "string",
+    "words": [WORD],
+    "avg_logprob": "float64",
+    "no_speech_prob": "float64",
+    "compression_ratio": "float64",
+    "sample_rate": "int64",
+    "license": "string",
+    "v": "int64",
+}
+"""The JSON of a segment (`stages.package.sample_json`)."""
+TURN: dict[str, Kind] = {"start": "float64", "end": "float64", "speaker": "string"}
+EPISODE: dict[str, Kind] = {
+    "id": "string",
+    "episode_id": "string",
+    "podcast_id": "string",
+    "podcast": "string",
+    "title": "string",
+    "duration": "float64",
+    "language": "string",
+    "speakers": ["string"],
+    "turns": [TURN],
+    "rttm": "string",
+    "segments": [{"segment_id": "string", **TURN, "text": "string", "language": "string", "words": [WORD]}],
+    "text": "string",
+    "sample_rate": "int64",
+    "license": "string",
+    "v": "int64",
+}
+"""The JSON of a whole episode (`dataset.episode_grain`)."""
+AUDIO = "audio"
+
+
+def columns(codec: str, grain: str = SEGMENTS) -> dict[str, Kind]:
+    """Columns of a shard: `__key__`, `__url__`, `json` (the sample's JSON) and the audio under the codec's name."""
+    return {
+        "__key__": "string",
+        "__url__": "string",
+        "json": SEGMENT if grain == SEGMENTS else EPISODE,
+        codec: AUDIO,
+    }
+
+
+def features(codec: str = "flac", *, decode: bool = False, grain: str = SEGMENTS) -> "Features":
+    """Features of a shard for `datasets`.
+
+    Args:
+        codec: suffix of the audio members.
+        decode: give the audio as `Audio()` (needs torch and torchcodec); else as the bytes of its file.
+        grain: what a sample is.
+    """
+    from datasets import Audio, Features, List, Value
+
+    def feature(kind: Kind) -> Any:
+        if isinstance(kind, dict):
+            return {name: feature(inner) for name, inner in kind.items()}
+        if isinstance(kind, list):
+            return List(feature(kind[0]))
+        if kind == AUDIO:
+            return Audio() if decode else Value("binary")
+        return Value(kind)
+
+    return Features(cast("dict[str, Any]", feature(columns(codec, grain))))
+
+
+def episode_features(codec: str = "flac", *, decode: bool = False) -> "Features":
+    """As `features`, of the shards of whole episodes."""
+    return features(codec, decode=decode, grain=EPISODES)
+
+
+def declared(codec: str, grain: str = SEGMENTS) -> list[dict[str, Any]]:
+    """Features of a shard as `dataset_info` of a card writes them."""
+    return _struct(columns(codec, grain))
+
+
+def _struct(fields: dict[str, Kind]) -> list[dict[str, Any]]:
+    return [{"name": name, **_declared(kind)} for name, kind in fields.items()]
+
+
+def _declared(kind: Kind) -> dict[str, Any]:
+    if isinstance(kind, dict):
+        return {"struct": _struct(kind)}
+    if isinstance(kind, list):
+        inner = _declared(kind[0])
+        return {"list": inner["struct"] if list(inner) == ["struct"] else inner["dtype"]}
+    return {"dtype": kind}

@@ -1,0 +1,231 @@
+"""A published dataset to read: in a folder, in a bucket, or on the Hub. Nothing is downloaded but what is read."""
+
+import contextlib
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, Self, cast
+
+import polars as pl
+
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.release.published import LIST, PublishedShard, read_list
+from podcast_assets.store.store import Store
+
+_HUB = re.compile(r"(?:hf://datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+
+
+class Opened(Protocol):
+    """A dataset at one moment."""
+
+    @property
+    def where(self) -> str:
+        """For people."""
+        ...
+
+    def files(self) -> Mapping[str, int]:
+        """Path → bytes, of every file."""
+        ...
+
+    def open(self, path: str) -> BinaryIO:
+        """A file to read from its beginning to its end, as a stream.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        ...
+
+    def seekable(self, path: str) -> BinaryIO:
+        """A file to seek and read in.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        ...
+
+
+def open_dataset(where: str) -> Opened:
+    """The dataset in a folder, at s3://…, or in a repository `owner/name[@revision]` of the Hub (of HF_ENDPOINT, if that is set).
+
+    Raises:
+        Misconfigured: it is none of these, or cannot be had.
+    """
+    if "://" in where and not where.startswith("hf://"):
+        return Placed(Store.at(where))
+    if Path(where).is_dir():
+        return Placed(Store.at(Path(where)))
+    if (match := _HUB.fullmatch(where)) and _may_be_repository(match["repo"]):
+        return Hub(match["repo"], match["revision"])
+    raise Misconfigured(f"{where} is neither a folder nor a dataset of the Hub (owner/name)")
+
+
+def _may_be_repository(name: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:  # a path that begins with ./ or ../
+        return False
+    return True
+
+
+class Placed:
+    """A dataset in a folder or a bucket."""
+
+    def __init__(self, place: Store) -> None:
+        self._place = place
+
+    @property
+    def where(self) -> str:
+        """Its path or URL."""
+        return str(self._place.root)
+
+    def files(self) -> Mapping[str, int]:
+        """By a listing."""
+        return {entry.key: entry.bytes for entry in self._place.list("")}
+
+    def open(self, path: str) -> BinaryIO:
+        """Streamed."""
+        return self._place.open(path)
+
+    def seekable(self, path: str) -> BinaryIO:
+        """The same."""
+        return self._place.open(path)
+
+
+class Hub:
+    """A dataset of the Hub at one commit: what is published meanwhile changes nothing here."""
+
+    def __init__(self, repo: str, revision: str | None = None) -> None:
+        with _explained(repo):
+            from huggingface_hub import HfApi, HfFileSystem
+
+            self.repo, self.commit = repo, HfApi().dataset_info(repo, revision=revision).sha
+            self._root = f"datasets/{repo}@{self.commit}"
+            self._system = HfFileSystem()
+
+    @property
+    def where(self) -> str:
+        """Repository and commit."""
+        return f"{self.repo}@{str(self.commit)[:12]}"
+
+    def files(self) -> Mapping[str, int]:
+        """By a listing."""
+        with _explained(self.repo):
+            found = cast("dict[str, dict[str, Any]]", self._system.find(self._root, detail=True))
+        return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in found.items()}
+
+    def open(self, path: str) -> BinaryIO:
+        """One request, read as it comes."""
+        return self._opened(path, 0)
+
+    def seekable(self, path: str) -> BinaryIO:
+        """By ranges."""
+        return self._opened(path, 1 << 18)
+
+    def _opened(self, path: str, block: int) -> BinaryIO:
+        with _explained(self.repo):
+            file = self._system.open(f"{self._root}/{path}", "rb", block_size=block)
+        return cast("BinaryIO", _Remote(file, self.repo))
+
+
+class _Remote:
+    """A file of the Hub whose errors are told in one line, while it is read too."""
+
+    def __init__(self, file: Any, repo: str) -> None:
+        self._file, self._repo = file, repo
+
+    def read(self, size: int = -1) -> bytes:
+        with _explained(self._repo):
+            return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+@contextlib.contextmanager
+def _explained(repo: str) -> Iterator[None]:
+    """Errors of the Hub's client in one line."""
+    from httpx2 import HTTPError
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise Misconfigured(f"the dataset {repo} cannot be read from {constants.ENDPOINT}: {why}") from error
+
+
+def listed_shards(dataset: Opened) -> list[PublishedShard]:
+    """The shards of its `shards.jsonl`.
+
+    Raises:
+        Misconfigured: there is no such list: it is no dataset of this kind.
+        DamagedList: it cannot be read.
+    """
+    try:
+        with dataset.open(LIST) as f:
+            return read_list(f.read())
+    except FileNotFoundError:
+        raise Misconfigured(f"{dataset.where} has no {LIST}: it is not a dataset that was published here") from None
+
+
+_NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
+
+
+class Index:
+    """Where samples lie, by the tables of a dataset. A few tables are held at a time, of these only the columns that say it."""
+
+    def __init__(self, dataset: Opened, tables: Sequence[str]) -> None:
+        self._dataset = dataset
+        self._tables: dict[str, list[str]] = {}
+        self._cached = functools.lru_cache(maxsize=8)(self._read)
+        self.unreadable: dict[str, str] = {}
+        """Table → why it cannot be read, of those that were asked for so far."""
+        for path in sorted(tables):
+            for shard in self._of(path, ("shard",), self._read)["shard"].drop_nulls().unique():
+                self._tables.setdefault(shard, []).append(path)
+
+    @property
+    def shards(self) -> Mapping[str, Sequence[str]]:
+        """Shards that tables speak of → those tables."""
+        return self._tables
+
+    def rows(self, shard: str, columns: Sequence[str]) -> pl.DataFrame:
+        """What the tables say of the samples of a shard; of columns that a table does not have, nothing."""
+        found = [
+            self._of(path, ("shard", *columns), self._cached).filter(pl.col("shard") == shard)
+            for path in self._tables.get(shard, ())
+        ]
+        return pl.concat(found, how="diagonal_relaxed") if found else _NO_ROWS
+
+    def _of(
+        self, path: str, columns: tuple[str, ...], read: Callable[[str, tuple[str, ...]], pl.DataFrame]
+    ) -> pl.DataFrame:
+        """What a table says; nothing where it cannot be read, which is noted."""
+        try:
+            return read(path, columns)
+        except (OSError, ValueError) as error:
+            self.unreadable[path] = next(iter(str(error).splitlines()), type(error).__name__)
+            return _NO_ROWS
+
+    def _read(self, path: str, columns: tuple[str, ...]) -> pl.DataFrame:
+        import pyarrow.parquet as pq
+
+        with self._dataset.seekable(path) as f:
+            table = pq.ParquetFile(f)
+            wanted = [c for c in columns if c in table.schema_arrow.names]
+            if "shard" not in wanted:
+                return _NO_ROWS
+            return cast("pl.DataFrame", pl.from_arrow(table.read(columns=wanted)))

@@ -1,0 +1,235 @@
+"""Whether a published dataset is whole: every shard against its list and against the tables, byte for byte.
+
+Each shard is read once, as a stream; memory holds a block, the places of one shard's samples, and a few tables.
+"""
+
+import hashlib
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from podcast_assets.release.published import EPISODES, LIST, SEGMENTS, DamagedList, PublishedShard
+from podcast_assets.release.readers.opened import Index, Opened, listed_shards
+from podcast_assets.shards.ustar import BLOCK as BLOCK_OF_TAR
+from podcast_assets.shards.ustar import END, padded
+from podcast_assets.store.store import BLOCK
+
+KEYS = {SEGMENTS: "segment_id", EPISODES: "episode_id"}
+_PLACE = ("json_offset", "json_size", "json_sha256", "audio_offset", "audio_size", "audio_sha256")
+_SHOWN = 3
+"""Samples that are named of many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is wrong, in one line."""
+
+    path: str
+    what: str
+
+
+@dataclass
+class Verified:
+    """What was looked at, and what was found."""
+
+    shards: int = 0
+    samples: int = 0
+    bytes: int = 0
+    hours: float = 0.0
+    """Of segments; whole episodes hold the same once more."""
+    troubles: list[Trouble] = field(default_factory=list)
+
+
+def verify(
+    dataset: Opened, watch: Callable[[PublishedShard, list[Trouble]], None] = lambda shard, troubles: None
+) -> Verified:
+    """Read a dataset whole and compare it with what it says of itself.
+
+    Args:
+        dataset: in a folder or on the Hub.
+        watch: is told of each shard, with what is wrong with it.
+
+    Raises:
+        Misconfigured: it has no list of shards, or cannot be read.
+    """
+    found = Verified()
+    try:
+        shards = listed_shards(dataset)
+    except DamagedList as error:
+        found.troubles.append(Trouble(LIST, str(error)))
+        return found
+    files = dataset.files()
+    tables = Index(dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")])
+    known = {s.path for s in shards}
+    found.troubles += [
+        Trouble(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
+    ]
+    for path in sorted(set(tables.shards) - known):
+        found.troubles += [
+            Trouble(table, f"rows of {path}, which {LIST} does not list") for table in tables.shards[path]
+        ]
+    seen: set[str] = set()
+    for shard in sorted(shards, key=lambda s: s.path):
+        troubles = [Trouble(shard.path, what) for what in _shard(dataset, files, tables, shard)]
+        if shard.path in seen:
+            troubles.append(Trouble(shard.path, f"{LIST} lists it twice"))
+        seen.add(shard.path)
+        found.troubles += troubles
+        found.shards += 1
+        found.samples += shard.samples
+        found.bytes += files.get(shard.path, 0)
+        found.hours += shard.hours if shard.grain == SEGMENTS else 0.0
+        watch(shard, troubles)
+    found.troubles += [Trouble(path, f"cannot be read: {why}") for path, why in sorted(tables.unreadable.items())]
+    return found
+
+
+def _shard(dataset: Opened, files: Mapping[str, int], tables: Index, shard: PublishedShard) -> Iterator[str]:
+    """What is wrong with a shard."""
+    size = files.get(shard.path)
+    if size is None:
+        yield "missing"
+        return
+    if size != shard.bytes:
+        yield f"{'truncated' if size < shard.bytes else 'too long'}: {size:,} bytes, {LIST} says {shard.bytes:,}"
+        return
+    with dataset.open(shard.path) as f:
+        sha256, samples, broken = read_samples(f)
+    if sha256 != shard.sha256:
+        yield f"changed: its sha256 is {sha256[:12]}…, {LIST} says {shard.sha256[:12]}…"
+    if broken:
+        yield broken
+        return
+    if len(samples) != shard.samples:
+        yield f"it holds {len(samples)} samples, {LIST} says {shard.samples}"
+    yield from _against_tables(samples, tables, shard)
+
+
+def _against_tables(samples: Mapping[str, "Sample"], tables: Index, shard: PublishedShard) -> Iterator[str]:
+    key = KEYS[shard.grain]
+    rows = tables.rows(shard.path, (key, "shard_sha256", *_PLACE))
+    if rows.is_empty():
+        yield "missing rows: no table speaks of it"
+        return
+    told = {str(row[key]): row for row in rows.iter_rows(named=True)}
+    if len(told) < rows.height:
+        yield f"{rows.height - len(told)} rows more than once"
+    if lost := [s for s in samples if s not in told]:
+        yield f"missing rows: no table speaks of {_named(lost)}"
+    if lost := [s for s in told if s not in samples]:
+        yield f"missing samples: tables speak of {_named(lost)}"
+    for name in (n for n in _PLACE if n in rows.columns):
+        if wrong := [s for s, sample in samples.items() if s in told and getattr(sample, name) != told[s][name]]:
+            yield f"{name} differs from the table: {_named(wrong)}"
+    if "shard_sha256" in rows.columns and set(rows["shard_sha256"].unique()) != {shard.sha256}:
+        yield f"the tables have another sha256 for it than {LIST}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample as it really lies in a shard."""
+
+    json_offset: int
+    json_size: int
+    json_sha256: str
+    audio_offset: int
+    audio_size: int
+    audio_sha256: str
+
+
+def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
+    """SHA-256 of a shard, its samples by key as far as they can be read, and what ends the reading where something does."""
+    hashed = _Hashed(stream)
+    samples: dict[str, Sample] = {}
+    trouble: str | None = None
+    note: tuple[str, int, int, str] | None = None
+    try:
+        for member in _members(hashed):
+            key, _, suffix = member.name.rpartition(".")
+            if suffix == "json" and note is None:
+                note = key, member.offset, member.size, member.sha256
+            elif note is None or note[0] != key or suffix == "json" or key in samples:
+                start = member.offset - BLOCK_OF_TAR
+                trouble = f"{member.name} at byte {start:,} is not where it belongs: a JSON, then its audio"
+                break
+            else:
+                samples[key] = Sample(*note[1:], member.offset, member.size, member.sha256)
+                note = None
+        if note and not trouble:
+            trouble = f"{note[0]} has no audio"
+    except (tarfile.TarError, EOFError) as error:
+        trouble = f"no tar that can be read, after {len(samples)} samples: {error}"
+    hashed.rest()
+    return hashed.sha256.hexdigest(), samples, trouble
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    name: str
+    offset: int
+    """Of its data."""
+    size: int
+    sha256: str
+
+
+def _members(hashed: "_Hashed") -> Iterator[_Member]:
+    """The members of a tar from its beginning to its end. `tarfile` reads streams too, at ten times the cost where
+    members are small.
+
+    Raises:
+        TarError: something else than the header of a regular file is where one should be.
+        EOFError: it is cut off.
+    """
+    while (block := b"".join(hashed.pieces(BLOCK_OF_TAR))) != END[:BLOCK_OF_TAR]:
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        if not header.isreg():
+            raise tarfile.TarError(f"{header.name!r} is no regular file")
+        offset, digest = hashed.position, hashlib.sha256()
+        for piece in hashed.pieces(header.size):
+            digest.update(piece)
+        for _ in hashed.pieces(padded(header.size) - header.size):
+            pass
+        yield _Member(header.name, offset, header.size, digest.hexdigest())
+
+
+class _Hashed:
+    """A stream that is hashed as it is read, in large blocks, and given out in pieces that are not copied."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.sha256 = stream, hashlib.sha256()
+        self._block = memoryview(b"")
+        self.position = 0
+        """Of the next byte that is given out."""
+
+    def pieces(self, size: int) -> Iterator[memoryview]:
+        """So many bytes.
+
+        Raises:
+            EOFError: there are fewer.
+        """
+        while size:
+            if not self._block:
+                self._block = memoryview(self._next())
+            if not self._block:
+                raise EOFError(f"it ends at byte {self.position:,}")
+            piece = self._block[:size]
+            self._block = self._block[len(piece) :]
+            self.position += len(piece)
+            size -= len(piece)
+            yield piece
+
+    def rest(self) -> None:
+        """Hash what is left."""
+        while self._next():
+            pass
+
+    def _next(self) -> bytes:
+        block = self._stream.read(BLOCK)
+        self.sha256.update(block)
+        return block
+
+
+def _named(samples: list[str]) -> str:
+    rest = f" and {len(samples) - _SHOWN} more" if len(samples) > _SHOWN else ""
+    return f"{', '.join(samples[:_SHOWN])}{rest}"

@@ -1,0 +1,83 @@
+"""Which codec the samples of a release have. The shards say it: settings may have changed since they were sealed."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+
+import polars as pl
+from huggingface_hub import DatasetCard
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.release.readers.features import columns
+from podcast_assets.shards.ustar import BLOCK, BrokenTar, header_at
+from podcast_assets.store.store import Store
+
+_READERS = 16
+"""Headers read at once: over a network each takes tens of milliseconds."""
+
+
+def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
+    """Suffix of audio members, without the dot → batches that have such ones, by the first selected sample of each sealed folder.
+
+    A shard that is gone or damaged tells nothing: whether it is needed is seen where it is copied.
+
+    Args:
+        store: with the shards.
+        grains: rows of `selection.select`.
+    """
+    firsts = [
+        rows.filter("selected")
+        .with_columns(version=pl.col("shard").str.split("/").list.first())
+        .unique(["batch", "version"], keep="first", maintain_order=True)
+        .select("batch", "shard", "audio_offset")
+        for rows in grains
+    ]
+
+    def read(batch: str, shard: str, offset: int) -> tuple[str, str] | None:
+        try:
+            with store.open(f"sealed/{batch}/{shard}") as file:
+                name = header_at(file, offset - BLOCK).name
+        except (FileNotFoundError, BrokenTar):
+            return None
+        return PurePosixPath(name).suffix.removeprefix("."), batch
+
+    found: dict[str, set[str]] = {}
+    with ThreadPoolExecutor(_READERS) as readers:
+        for told in readers.map(lambda row: read(*row), pl.concat(firsts).iter_rows()):
+            if told:
+                found.setdefault(told[0], set()).add(told[1])
+    return found
+
+
+def declared_codec(card: bytes) -> str | None:
+    """The codec that the card of a dataset declares; None where it declares none, or several."""
+    info = DatasetCard(card.decode()).data.to_dict().get("dataset_info")
+    infos = info if isinstance(info, list) else [info] if info else []
+    names = {feature["name"] for one in infos for feature in one.get("features", [])} - columns("").keys()
+    return names.pop() if len(names) == 1 else None
+
+
+def one_codec(sealed: dict[str, set[str]], published: str | None, where: str) -> str | None:
+    """The one codec of a dataset; None where no sample tells.
+
+    Args:
+        sealed: of `sealed_codecs`.
+        published: of the samples that stay though the store does not have them.
+        where: the dataset, for people.
+
+    Raises:
+        BadInput: there are several: readers take the audio by one name.
+    """
+    found = sealed | ({published: sealed.get(published, set()) | {"what is published"}} if published else {})
+    if len(found) > 1:
+        named = "; ".join(f"{codec}: {_few(batches)}" for codec, batches in sorted(found.items()))
+        raise BadInput(
+            f"{where}: a dataset has samples of one codec, and these would be of several ({named}). Materialize hf_shards of the "
+            "others again under one PODCAST_SHARD_CODEC, or release them elsewhere. Nothing was published"
+        )
+    return next(iter(found), None)
+
+
+def _few(batches: Iterable[str]) -> str:
+    names = sorted(batches)
+    return f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"

@@ -1,0 +1,143 @@
+"""Which samples of the sealed shards a release takes, as parts with their digests, and where their bytes lie. Pure."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from podcast_assets.release.plan import Wanted
+from podcast_assets.release.published import Part
+from podcast_assets.shards.ustar import BLOCK
+
+Publish = Literal["all", "kept"]
+
+NOT_KEPT = "not_kept"
+"""Why a segment is not released where only those that the policy keeps are."""
+UNKNOWN = "not_known"
+"""Why a segment is not released whose episode has no clearance."""
+
+
+@dataclass(frozen=True)
+class SealedPart:
+    """The selected members of a sealed shard, as byte ranges."""
+
+    batch: str
+    shard: str
+    """Path under `sealed/<batch>/`, with the folder of its version."""
+    sha256: str
+    """Of the whole sealed shard."""
+    ranges: tuple[tuple[int, int], ...]
+    """First byte and the one after the last of each run of samples, in order."""
+    whole: bool
+    """Whether every sample of the shard is selected."""
+
+    @property
+    def key(self) -> str:
+        """Key of the sealed shard in the store."""
+        return f"sealed/{self.batch}/{self.shard}"
+
+
+def indexed(table: pl.DataFrame, batch: str) -> pl.DataFrame:
+    """The rows of a batch's table in the order of the tars, with where each sample lies: `from_byte` up to `to_byte`.
+
+    A sample is its JSON member and its audio member after it, headers and padding included.
+    `part` is the shard without the folder of its version.
+    """
+    return table.sort("shard", "audio_offset", maintain_order=True).with_columns(
+        batch=pl.lit(batch),
+        part=pl.col("shard").str.split("/").list.slice(1).list.join("/"),
+        from_byte=pl.col("json_offset") - BLOCK,
+        to_byte=pl.col("audio_offset") + (pl.col("audio_size") + BLOCK - 1) // BLOCK * BLOCK,
+    )
+
+
+def select(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.DataFrame:
+    """Rows of `indexed` batches with `selected`: whether they are released, and `reason`: why not.
+
+    Their `license` becomes that of the clearance, which knows what the publisher said last.
+
+    Args:
+        rows: of any batches.
+        clearance: batch, episode_id, cleared, reason, license.
+        publish: `kept` leaves out what the policy does not keep; rows that no policy judged (whole episodes) count as kept.
+    """
+    cleared = clearance.select("batch", "episode_id", "cleared", "reason", "license")
+    joined = (
+        rows.drop("license")
+        .join(cleared, on=["batch", "episode_id"], how="left", maintain_order="left")
+        .with_columns(pl.col("cleared").fill_null(False))
+    )
+    unwanted = ~pl.col("keep").fill_null(False) if publish == "kept" and "keep" in rows.columns else pl.lit(False)
+    return joined.with_columns(
+        selected=pl.col("cleared") & ~unwanted,
+        reason=pl.when(~pl.col("cleared"))
+        .then(pl.col("reason").fill_null(UNKNOWN))
+        .when(unwanted)
+        .then(pl.lit(NOT_KEPT)),
+    ).select(*rows.columns, "selected", "reason")
+
+
+def wanted_parts(rows: pl.DataFrame) -> list[Wanted]:
+    """The parts that selected rows make up."""
+    found = []
+    for (batch, shard), members in _by_part(rows.filter("selected")):
+        part = Part(batch, shard, digest(members.select("json_sha256", "audio_sha256").iter_rows()), members.height)
+        found.append(Wanted(part, int((members["to_byte"] - members["from_byte"]).sum())))
+    return found
+
+
+def sealed_parts(rows: pl.DataFrame) -> dict[tuple[str, str], SealedPart]:
+    """(batch, part) → where the bytes of its selected members lie, of every part with any."""
+    found = {}
+    for (batch, shard), members in _by_part(rows):
+        chosen = members.filter("selected")
+        if chosen.height:
+            ranges = tuple(_runs(chosen.select("from_byte", "to_byte").iter_rows()))
+            sealed, sha256 = members.select("shard", "shard_sha256").row(0)
+            found[batch, shard] = SealedPart(batch, sealed, sha256, ranges, chosen.height == members.height)
+    return found
+
+
+def digest(hashes: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 over the ordered (json_sha256, audio_sha256) of members."""
+    whole = hashlib.sha256()
+    for note, audio in hashes:
+        whole.update(f"{note} {audio}\n".encode())
+    return whole.hexdigest()
+
+
+def not_released(rows: pl.DataFrame, clearance: pl.DataFrame) -> pl.DataFrame:
+    """Why episodes, or some of their segments, are not released: reason, episodes, hours; the most hours first.
+
+    Args:
+        rows: of `select`.
+        clearance: of `clearance.clearance`; episodes that are not cleared count with all of their audio.
+    """
+    refused = clearance.filter(~pl.col("cleared")).select("reason", "episode_id", "hours")
+    unkept = rows.filter(pl.col("reason") == NOT_KEPT).select("reason", "episode_id", hours=pl.col("duration") / 3600)
+    return (
+        pl.concat([refused, unkept])
+        .group_by("reason")
+        .agg(episodes=pl.col("episode_id").n_unique().cast(pl.Int64), hours=pl.col("hours").sum())
+        .sort("hours", "reason", descending=[True, False])
+    )
+
+
+def _by_part(rows: pl.DataFrame) -> Iterable[tuple[tuple[str, str], pl.DataFrame]]:
+    groups = rows.partition_by("batch", "part", as_dict=True, maintain_order=True)
+    return (((str(batch), str(part)), members) for (batch, part), members in sorted(groups.items()))
+
+
+def _runs(spans: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
+    """Spans in order, those that touch as one."""
+    begin, end = -1, -1
+    for start, stop in spans:
+        if start != end:
+            if end > begin:
+                yield begin, end
+            begin = start
+        end = stop
+    if end > begin:
+        yield begin, end

@@ -1,0 +1,202 @@
+"""The tables of a dataset: where each released sample lies, what is known of each episode, and what made them. Pure."""
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.release.plan import grain_language_split
+from podcast_assets.release.published import EPISODES, SEGMENTS, PublishedShard
+from podcast_assets.shards.ustar import padded
+from podcast_assets.store.schema import HF_SHARDS, schema
+from podcast_assets.store.schema_beside import RELEASED_EPISODES
+
+PIPELINE = "pipeline.json"
+
+
+def placed(rows: pl.DataFrame, shards: Sequence[PublishedShard], others: Mapping[tuple[str, str], int]) -> pl.DataFrame:
+    """Selected rows with their place in the dataset: `shard`, `shard_sha256` and the offsets are of the published shard.
+
+    Args:
+        rows: of `selection.select`.
+        shards: of the release.
+        others: (published path, batch) → first byte after its samples, of batches that are in the dataset and not in `rows`.
+    """
+    chosen = rows.filter("selected")
+    sizes = {
+        (str(batch), str(part)): int(size)
+        for batch, part, size in chosen.group_by("batch", "part")
+        .agg((pl.col("to_byte") - pl.col("from_byte")).sum())
+        .iter_rows()
+    }
+    bases: list[tuple[str, str, str, str, int]] = []
+    for shard in shards:
+        end = 0
+        for part in shard.parts:
+            if size := sizes.get((part.batch, part.shard)):
+                bases.append((part.batch, part.shard, shard.path, shard.sha256, end))
+                end += size
+            else:
+                end = max(end, others.get((shard.path, part.batch), 0))
+    place = pl.DataFrame(
+        bases,
+        schema={"batch": pl.String, "part": pl.String, "path": pl.String, "path_sha256": pl.String, "base": pl.Int64},
+        orient="row",
+    )
+    size = pl.col("to_byte") - pl.col("from_byte")
+    before = (size.cum_sum() - size).over("batch", "part")
+    return (
+        chosen.sort("batch", "part", "from_byte")
+        .join(place, on=["batch", "part"], how="inner", maintain_order="left")
+        .with_columns(
+            shard=pl.col("path"),
+            shard_sha256=pl.col("path_sha256"),
+            **{c: pl.col("base") + before + pl.col(c) - pl.col("from_byte") for c in ("json_offset", "audio_offset")},
+        )
+        .sort("path", "audio_offset")
+        .drop("path", "path_sha256", "base")
+    )
+
+
+def ends(published: pl.DataFrame, batch: str) -> dict[tuple[str, str], int]:
+    """(published path, batch) → first byte after the batch's samples, from rows of its metadata in the dataset."""
+    found: dict[tuple[str, str], int] = {}
+    for path, offset, size in published.select("shard", "audio_offset", "audio_size").iter_rows():
+        found[path, batch] = max(found.get((path, batch), 0), offset + padded(size))
+    return found
+
+
+def metadata_tables(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """`metadata/<language>/<batch>.parquet` → columns of HF_SHARDS, of `placed` rows."""
+    tables = {}
+    with_language = rows.with_columns(folder=pl.col("shard").str.split("/").list.get(1))
+    for (language, batch), found in with_language.partition_by("folder", "batch", as_dict=True).items():
+        tables[f"metadata/{language}/{batch}.parquet"] = found.select(schema(HF_SHARDS).names())
+    return dict(sorted(tables.items()))
+
+
+def episode_tables(
+    segments: pl.DataFrame, whole: pl.DataFrame, rows: pl.DataFrame, episodes: pl.DataFrame, clearance: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """`episodes/<batch>.parquet` → one row per released episode.
+
+    Args:
+        segments: `placed` segments.
+        whole: `placed` samples of whole episodes; may have no columns where there are none.
+        rows: all sealed segments, released or not: tables of `hf_shards` with their `batch`.
+        episodes: rows of `raw_audio` with their `batch`.
+        clearance: of `clearance.clearance`.
+    """
+    key = ["batch", "episode_id"]
+    counts = segments.group_by(key).agg(segments=pl.len().cast(pl.Int64), hours=pl.col("duration").sum() / 3600)
+    turns = (
+        rows.sort("segment_index")
+        .group_by(key, maintain_order=True)
+        .agg(turns=pl.struct("start", "end", "speaker"), split=pl.col("split").first())
+    )
+    places = ("shard", "shard_sha256", "audio_offset", "audio_size", "audio_sha256")
+    if whole.is_empty():
+        types = schema(RELEASED_EPISODES)
+        whole = pl.DataFrame(schema={k: types[k] for k in (*key, *places)})
+    about = clearance.select(
+        *key, "license", "license_url", "attribution", "copyright", "explicit", source=pl.col("source_url")
+    )
+    found = (
+        episodes.filter(status="done")
+        .select(
+            *key,
+            *("title", "podcast", "podcast_id", "language", "duration", "sha256", "codec", "channels"),
+            original_sample_rate=pl.col("sample_rate"),
+        )
+        .join(about, on=key, how="left")
+        .join(counts, on=key, how="left")
+        .join(turns, on=key, how="left")
+        .join(whole.select(*key, *places), on=key, how="left")
+        .filter(pl.col("segments").is_not_null() | pl.col("shard").is_not_null())
+        .with_columns(pl.col("segments").fill_null(0), pl.col("hours").fill_null(0.0))
+        .select(schema(RELEASED_EPISODES).names())
+        .cast(schema(RELEASED_EPISODES))  # type: ignore[arg-type]
+        .sort("episode_id")
+    )
+    return {
+        f"episodes/{batch}.parquet": rows
+        for (batch,), rows in sorted(found.partition_by("batch", as_dict=True).items())
+    }
+
+
+def batch_pipeline(stages: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
+    """What made a batch: stage → engines, each with its settings and versions and the number of episodes.
+
+    Args:
+        stages: stage → its provenance.
+    """
+    made = {}
+    for stage, provenance in stages.items():
+        counts = provenance.group_by("engine", "made_with").len().sort("engine", "made_with", nulls_last=True)
+        made[stage] = [
+            {"engine": engine, "episodes": episodes, "made_with": json.loads(made_with or "null")}
+            for engine, made_with, episodes in counts.iter_rows()
+        ]
+    return made
+
+
+def pipeline(
+    batches: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    before: Mapping[str, Any],
+    kept: Iterable[str],
+) -> dict[str, Any]:
+    """`pipeline.json`: what made each batch. Engines that made several are written once.
+
+    Args:
+        batches: batch → of `batch_pipeline`.
+        settings: of this release.
+        before: the `pipeline.json` that is published.
+        kept: batches of which it goes on to hold.
+    """
+    engines: dict[str, Any] = {}
+    by_batch: dict[str, dict[str, dict[str, int]]] = {}
+    for batch, stages in batches.items():
+        by_batch[batch] = {}
+        for stage, made in stages.items():
+            counts = by_batch[batch].setdefault(stage, {})
+            for one in made:
+                about = {"stage": stage, "engine": one["engine"], "made_with": one["made_with"]}
+                name = fingerprint(**about)[:12]
+                engines[name] = about
+                counts[name] = one["episodes"]
+    for batch in kept:
+        stages = before.get("batches", {}).get(batch)
+        if stages is not None:
+            by_batch[batch] = stages
+            engines |= {n: before["engines"][n] for counts in stages.values() for n in counts}
+    return {
+        "settings": dict(settings),
+        "batches": dict(sorted(by_batch.items())),
+        "engines": dict(sorted(engines.items())),
+    }
+
+
+def as_parquet(table: pl.DataFrame) -> bytes:
+    """The same table gives the same bytes."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd", statistics=True)
+    return buffer.getvalue()
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    """JSON for people and programs."""
+    return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+
+def counted(shards: Sequence[PublishedShard]) -> dict[str, dict[str, float]]:
+    """Grain → shards, samples, hours and bytes."""
+    totals = {g: {"shards": 0, "samples": 0, "hours": 0.0, "bytes": 0} for g in (SEGMENTS, EPISODES)}
+    for shard in shards:
+        grain = totals[grain_language_split(shard.path)[0]]
+        for name, value in (("shards", 1), ("samples", shard.samples), ("hours", shard.hours), ("bytes", shard.bytes)):
+            grain[name] += value
+    return {g: t for g, t in totals.items() if t["shards"]}

@@ -1,0 +1,24 @@
+"""Which place the settings name."""
+
+from pathlib import Path
+
+from podcast_assets.config.settings import Settings
+from podcast_assets.release.targets.bucket import BucketTarget
+from podcast_assets.release.targets.folder import FolderTarget
+from podcast_assets.release.targets.protocol import Target
+from podcast_assets.store.store import Store
+
+FOLDER = "dataset"
+"""In the store, where no other place is named."""
+
+
+def target_of(settings: Settings, store: Store) -> Target:
+    """The Hub repository that is named, else the folder, else `dataset/` in the store."""
+    if settings.hub_repo:
+        from podcast_assets.release.targets.hub import HubTarget
+
+        return HubTarget(settings.hub_repo, private=settings.hub_private, gated=settings.hub_gated)
+    place = Store.at(settings.release_folder) if settings.release_folder else store
+    if place.is_local:
+        return FolderTarget(Path(str(place.root)) / ("" if settings.release_folder else FOLDER))
+    return BucketTarget(place, "" if settings.release_folder else FOLDER)

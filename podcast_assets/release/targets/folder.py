@@ -1,0 +1,237 @@
+"""A dataset in a folder of this machine. A release is a second folder, of which only what differs is written, that takes its place.
+
+Files that stay are links to the same bytes, and no file is ever written in place: whoever has one open reads on. A release that was
+broken off is a hidden folder, which the next one removes.
+"""
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.locks import held_and_removed
+from podcast_assets.release.published import LIST
+from podcast_assets.release.targets.protocol import Change, Found, Head, Stale
+from podcast_assets.store.store import Store
+
+_AT_FDCWD = -100
+_EXCHANGE = 2
+"""RENAME_EXCHANGE of renameat2(2)."""
+_SCRATCH = ".scratch"
+_SHARDS = ".tar"
+"""Files that are known by their size: to hash them would be to read the whole dataset."""
+
+
+class FolderTarget:
+    """A dataset in a folder."""
+
+    repo: str | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+
+    @property
+    def where(self) -> str:
+        """Its path."""
+        return str(self.folder)
+
+    def head(self) -> Head:
+        """What is in the folder; a swap that was broken off is ended first."""
+        if self._last.is_dir():
+            with self._alone():
+                self._settle()
+        while True:
+            revision = _revision(self.folder)
+            with _unless_swapped(self.folder, revision):
+                files = self._files()
+                if _revision(self.folder) == revision:
+                    return Head(revision, files)
+
+    def _files(self) -> dict[str, Found]:
+        if not self.folder.is_dir() or not any(self.folder.iterdir()):
+            return {}
+        if not (self.folder / LIST).is_file():
+            raise Misconfigured(
+                f"{self.folder} holds something that is no dataset: name an empty folder, or one that is not there"
+            )
+        return {p.relative_to(self.folder).as_posix(): _found(p) for p in sorted(self.folder.rglob("*")) if p.is_file()}
+
+    def history(self, head: Head) -> Iterable[Head]:
+        """A folder has none."""
+        return ()
+
+    def read(self, head: Head, path: str) -> bytes:
+        """A file of the folder.
+
+        Raises:
+            Stale: it is another dataset by now.
+        """
+        with _unless_swapped(self.folder, head.revision):
+            data = (self.folder / path).read_bytes()
+            if _revision(self.folder) == head.revision:
+                return data
+        raise self._stale()
+
+    @contextlib.contextmanager
+    def change(self, head: Head) -> Iterator[Change]:
+        """A second folder, which is gone if it is not committed. Stores that release to one folder do so one after the other."""
+        with self._alone():
+            if _revision(self.folder) != head.revision:
+                raise self._stale()
+            shutil.rmtree(self._next, ignore_errors=True)
+            (self._next / _SCRATCH).mkdir(parents=True)
+            try:
+                yield _FolderChange(self, head, self._next)
+            finally:
+                shutil.rmtree(self._next, ignore_errors=True)
+
+    def purge(self, store: Store, revision: str) -> str:
+        """There is no history."""
+        return revision
+
+    def tag(self, revision: str) -> str | None:
+        """A folder has no tags."""
+        return None
+
+    @property
+    def _next(self) -> Path:
+        return self.folder.with_name(f".{self.folder.name}.next")
+
+    @property
+    def _last(self) -> Path:
+        return self.folder.with_name(f".{self.folder.name}.last")
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        lock = self.folder.with_name(f".{self.folder.name}.lock")
+        return held_and_removed(lock, f"{self.where}: waiting for another release to it")
+
+    def _stale(self) -> Stale:
+        return Stale(f"{self.where} was published to meanwhile", wait=0.1)
+
+    def _settle(self) -> None:
+        """End a swap by two renames between which somebody pulled the plug."""
+        if self._last.is_dir() and not self.folder.exists():
+            self._last.rename(self.folder)
+
+    def take(self, fresh: Path) -> None:
+        """Put a finished folder in place of the dataset."""
+        if not self.folder.exists():
+            fresh.rename(self.folder)
+        elif not _exchange(fresh, self.folder):
+            # no file system of Linux: for a moment there is none; `_settle` knows
+            shutil.rmtree(self._last, ignore_errors=True)
+            self.folder.rename(self._last)
+            fresh.rename(self.folder)
+            shutil.rmtree(self._last)
+        _fsync(self.folder.parent)
+
+
+class _FolderChange:
+    """The second folder."""
+
+    def __init__(self, target: FolderTarget, head: Head, folder: Path) -> None:
+        self.target, self.before, self.folder = target, head, folder
+        self.gone: set[str] = set()
+
+    @property
+    def scratch(self) -> Path:
+        """In the second folder, so that a rename brings a shard to its place."""
+        return self.folder / _SCRATCH
+
+    def has(self, path: str, sha256: str) -> int | None:
+        """Nothing is left of a release that was broken off."""
+        return None
+
+    def add_file(self, path: str, file: Path, sha256: str) -> None:
+        """Move a file in."""
+        _fsync(file)
+        file.replace(self._place(path))
+
+    def add(self, path: str, data: bytes) -> None:
+        """Write a small file."""
+        with self._place(path).open("wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+
+    def remove(self, path: str) -> None:
+        """Do not take it over."""
+        self.gone.add(path)
+
+    def commit(self, message: str, sure: Callable[[], None]) -> str:
+        """Link what stays, and swap the folders."""
+        shutil.rmtree(self.scratch)
+        for path in self.before.files:
+            if path not in self.gone and not (self.folder / path).exists():
+                _link(self.target.folder / path, self._place(path))
+        for folder in {self.folder, *(p.parent for p in self.folder.rglob("*"))}:
+            _fsync(folder)
+        sure()
+        self.target.take(self.folder)
+        return str(_revision(self.target.folder))
+
+    def _place(self, path: str) -> Path:
+        place = self.folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+
+def _found(path: Path) -> Found:
+    size = path.stat().st_size
+    return Found(size, None if path.suffix == _SHARDS else hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _revision(folder: Path) -> str | None:
+    """Another one after each release: a swap brings another folder."""
+    with contextlib.suppress(FileNotFoundError):
+        facts = folder.stat()
+        return f"{facts.st_dev}-{facts.st_ino}-{facts.st_ctime_ns}"  # numbers of folders are given out again
+    return None
+
+
+@contextlib.contextmanager
+def _unless_swapped(folder: Path, revision: str | None) -> Iterator[None]:
+    """A file that is not there is an error only where the folder is still the one that was looked at."""
+    try:
+        yield
+    except FileNotFoundError:
+        if _revision(folder) == revision:
+            raise
+
+
+def _link(source: Path, place: Path) -> None:
+    try:
+        os.link(source, place)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK):
+            raise
+        shutil.copyfile(source, place)  # no links there
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step; False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "renameat2"):
+        return False
+    if libc.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,271 @@
+"""Which episodes may be released, and why the others may not; what is said of those that may.
+
+What publishers say at last goes first: the rights ledger before the metadata that came with an episode. Pure.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.intake.downloads.urls import shown
+from podcast_assets.rights.licences import Licence, LicenceRules, is_public_domain, licence_of
+from podcast_assets.store.schema import Columns, schema
+from podcast_assets.store.takedown_records import Refusals
+
+CLEARANCE: Columns = {
+    "batch": (pl.String, "the batch"),
+    "episode_id": (pl.String, "stable id of the episode"),
+    "cleared": (pl.Boolean, "whether it may be released"),
+    "reason": (pl.String, "why not, one of `Reason`; null where it may"),
+    "detail": (pl.String, "the reason for people; null where it may"),
+    "title": (pl.String, "of the episode"),
+    "podcast": (pl.String, "name of the podcast"),
+    "source_url": (
+        pl.String,
+        "page of the episode, or where its audio came from, without secrets; null where nobody says",
+    ),
+    "license": (pl.String, "SPDX id, or the words of an agreement"),
+    "license_url": (pl.String, "of the licence's text"),
+    "attribution": (pl.String, "line that names the work, its author, its source and its licence"),
+    "copyright": (pl.String, "the publisher's copyright line"),
+    "explicit": (pl.Boolean, "whether the publisher calls it explicit; null where nobody says"),
+    "locked": (pl.Boolean, "podcast:locked: no other host may import the feed; says nothing about use"),
+    "hours": (pl.Float64, "of audio, h"),
+}
+
+
+class Reason(StrEnum):
+    """Why an episode is not released."""
+
+    TAKEN_DOWN = "taken_down"
+    OPTED_OUT = "opted_out"
+    BLOCKED = "blocked"
+    LICENSE_MISSING = "license_missing"
+    LICENSE_UNKNOWN = "license_unknown"
+    LICENSE_CONFLICT = "license_conflict"
+    LICENSE_NOT_ALLOWED = "license_not_allowed"
+    DUPLICATE = "duplicate"
+
+
+OF_THE_CONTENT = (Reason.TAKEN_DOWN, Reason.OPTED_OUT, Reason.BLOCKED)
+"""What holds for the same bytes wherever they are."""
+_OPT_OUTS = ("opt_out", "optout", "opted_out", "no_ai", "noai", "tdm_reservation", "tdm-reservation")
+"""Metadata that reserve the use for training; the last is W3C's TDM Reservation Protocol."""
+_YES = ("yes", "true", "1")
+_MISSING = "no licence is declared: give one in the column `license` of the metadata, or of the list in feeds/ that names the feed"
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What is known of an episode's rights."""
+
+    license: str | None
+    license_url: str | None
+    blocked: bool
+    agreed: bool
+    opted_out: bool
+    copyright: str | None
+    explicit: bool | None
+    locked: bool | None
+
+
+def clearance(
+    episodes: pl.DataFrame,
+    ledger: pl.DataFrame,
+    takedowns: pl.DataFrame,
+    licences: LicenceRules,
+    sealed: Collection[str] | None = None,
+) -> pl.DataFrame:
+    """One row per episode that is done, in the order of batch and episode: whether it may be released, with what is said of it.
+
+    Of the same bytes in several batches the lowest (batch, episode_id) among those that may be released is; a takedown, an opt-out
+    and a block hold for all of them.
+
+    Args:
+        episodes: rows of `raw_audio` of all batches, with their `batch`.
+        ledger: what the rights ledger says at last (`rights.ledger`).
+        takedowns: columns TAKEDOWNS (`takedowns.records`).
+        licences: which may be released.
+        sealed: batches whose copy can be the one that is released; None for all.
+    """
+    refusals = Refusals(takedowns)
+    noted = {row["episode_id"]: row for row in ledger.iter_rows(named=True)}
+    rows: list[dict[str, Any]] = []
+    for episode in episodes.filter(pl.col("status") == "done").sort("batch", "episode_id").iter_rows(named=True):
+        metadata = metadata_of(episode)
+        said = _said(episode, metadata, noted.get(episode["episode_id"]), licences)
+        licence, reason, detail = _judged(said, licences)
+        why = refusals.why(
+            episode_id=episode["episode_id"],
+            sha256=[episode["sha256"], *(episode["earlier_sha256"] or ())],
+            podcast_id=episode["podcast_id"],
+            podcast=episode["podcast"],
+        )
+        if why:
+            reason, detail = Reason.TAKEN_DOWN, why
+        rows.append(_row(episode, metadata, said, licence) | {"reason": reason, "detail": detail})
+    _spread(rows, sealed)
+    for row in rows:
+        row["cleared"] = row["reason"] is None
+    return pl.DataFrame([{k: r[k] for k in CLEARANCE} for r in rows], schema=schema(CLEARANCE))
+
+
+def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
+    """What to do where episodes are there and none may be released, or the setting may be mistyped, for people; None else."""
+    unknown = licences.unknown(found["license"].drop_nulls().unique())
+    mistyped = (
+        f"PODCAST_LICENSES names {', '.join(unknown)}, which is no licence we know and none that an episode declares"
+    )
+    if found.is_empty() or found["cleared"].any():
+        return mistyped if unknown else None
+    counts = Counter(found["reason"].to_list())
+    parts = [f"all {found.height} episodes are withheld ({', '.join(f'{r}: {n}' for r, n in counts.most_common())})"]
+    if counts[Reason.LICENSE_MISSING]:
+        parts.append(
+            "for those without a licence give one in the column `license` of the metadata (of feeds: of the list in feeds/)"
+        )
+    others = found.filter(pl.col("reason").is_in([Reason.LICENSE_NOT_ALLOWED, Reason.LICENSE_UNKNOWN]))
+    if others.height:
+        names = ", ".join(others["license"].drop_nulls().unique().sort().head(5).to_list())
+        parts.append(
+            f"PODCAST_LICENSES allows {','.join(sorted(licences.allowed))}; add what you may publish of: {names} (* for any)"
+        )
+    return "; ".join([*parts, *([mistyped] if unknown else ())])
+
+
+def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata row that came with an episode of `raw_audio`; empty where none did."""
+    found = json.loads(episode["metadata"]) if episode["metadata"] else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _said(
+    episode: Mapping[str, Any], metadata: Mapping[str, Any], noted: Mapping[str, Any] | None, rules: LicenceRules
+) -> _Said:
+    declared = {k.lower(): v for k, v in metadata.items()}
+    opted_out = any(_yes(declared.get(name)) for name in _OPT_OUTS)
+    if noted is None:
+        return _Said(
+            license=episode["license"],
+            license_url=_text(declared.get("license_url")),
+            blocked=_yes(declared.get("blocked")) is True,
+            agreed=False,
+            opted_out=opted_out,
+            copyright=_text(declared.get("copyright")),
+            explicit=_yes(declared.get("explicit")),
+            locked=_yes(declared.get("locked")),
+        )
+    return _Said(
+        license=noted["license"],
+        license_url=noted["license_url"],
+        blocked=noted["blocked"] is True,
+        agreed=noted["feed"] in rules.agreed_feeds,
+        opted_out=opted_out,
+        copyright=noted["copyright"],
+        explicit=noted["explicit"],
+        locked=noted["locked"],
+    )
+
+
+def _judged(said: _Said, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
+    """The licence, and why it keeps the episode back; (licence, None, None) where nothing does."""
+    licence, trouble = _licence(said)
+    text = said.license or said.license_url
+    if said.opted_out:
+        return licence, Reason.OPTED_OUT, "its metadata reserve it from being used in datasets"
+    if said.blocked and not said.agreed:
+        return licence, Reason.BLOCKED, "its publisher blocks it"
+    if trouble:
+        return licence, Reason.LICENSE_CONFLICT, trouble
+    if text is None and licence is None:
+        return None, Reason.LICENSE_MISSING, _MISSING
+    if rules.allow(licence, text or ""):
+        return licence, None, None
+    if licence is None:
+        return None, Reason.LICENSE_UNKNOWN, f"its licence is not understood: {text!r}"
+    return licence, Reason.LICENSE_NOT_ALLOWED, f"{licence.id} is not among PODCAST_LICENSES"
+
+
+def _licence(said: _Said) -> tuple[Licence | None, str | None]:
+    """The licence that is meant, and what is wrong where name and link differ."""
+    by_name, by_link = licence_of(said.license), licence_of(said.license_url)
+    if by_name and by_link and by_name.id != by_link.id:
+        both_public = is_public_domain(by_name) and is_public_domain(by_link)
+        if both_public or by_link.id.startswith(f"{by_name.id}-"):  # the name leaves out version or country
+            return by_link, None
+        return by_name, f"its licence is called {said.license!r}, and the link beside it is that of {by_link.id}"
+    # words that nobody knows are not made good by a link beside them: they may take back what it gives
+    if said.license and by_name is None and by_link:
+        return None, None
+    return by_name or by_link, None
+
+
+def _row(
+    episode: Mapping[str, Any], metadata: Mapping[str, Any], said: _Said, licence: Licence | None
+) -> dict[str, Any]:
+    source = next((shown(u) for u in (_text(metadata.get("link")), _text(metadata.get("url"))) if u), None)
+    name = licence.id if licence else said.license
+    link = licence.url if licence else None
+    return {
+        "batch": episode["batch"],
+        "episode_id": episode["episode_id"],
+        "sha256": episode["sha256"],
+        "title": episode["title"],
+        "podcast": episode["podcast"],
+        "source_url": source,
+        "license": name,
+        "license_url": link or said.license_url,
+        "attribution": _attribution(episode, metadata, source, name, link or said.license_url),
+        "copyright": said.copyright,
+        "explicit": said.explicit,
+        "locked": said.locked,
+        "hours": (episode["duration"] or 0.0) / 3600,
+    }
+
+
+def _attribution(
+    episode: Mapping[str, Any], metadata: Mapping[str, Any], source: str | None, name: str | None, link: str | None
+) -> str:
+    """Title, author, source, licence: https://wiki.creativecommons.org/wiki/Recommended_practices_for_attribution"""
+    author = _text(metadata.get("author")) or _text(metadata.get("creator"))
+    podcast = episode["podcast"]
+    title = f"“{episode['title']}”" if episode["title"] else f"Episode {episode['episode_id']}"
+    by = " by ".join(filter(None, dict.fromkeys((podcast, author))))
+    licence = f"{name} ({link})" if name and link else name
+    return ", ".join(filter(None, (title, by, source, licence)))
+
+
+def _spread(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> None:
+    """Let what holds for some bytes hold for all their copies, and leave one copy of the others: of those that are sealed."""
+    by_content: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_content.setdefault(row["sha256"], []).append(row)
+    for copies in by_content.values():
+        bad = next((r for reason in OF_THE_CONTENT for r in copies if r["reason"] is reason), None)
+        first: dict[str, Any] | None = None
+        for row in copies:
+            if bad is not None:
+                row["reason"], row["detail"] = bad["reason"], bad["detail"]
+            elif row["reason"] is not None:
+                continue
+            elif first is None:
+                first = row if sealed is None or row["batch"] in sealed else None
+            else:
+                row["reason"] = Reason.DUPLICATE
+                row["detail"] = f"the same bytes as {first['batch']}/{first['episode_id']}, which is released"
+
+
+def _text(value: Any) -> str | None:
+    return " ".join(value.split()) or None if isinstance(value, str) else None
+
+
+def _yes(value: Any) -> bool | None:
+    """Whether it says yes; None where it says nothing."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    return str(value).strip().lower() in _YES or value == 1

@@ -1,0 +1,260 @@
+"""Remove everything of some episodes from the store. Each step can be done again: what is gone already is fine.
+
+Shards go first, and the rows that lead to them after: a run that comes in between finds the shards as it would have made them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from podcast_assets.intake.arrivals import INCOMING, Arrival
+from podcast_assets.intake.downloads.partial import Partial
+from podcast_assets.intake.downloads.urls import url_key
+from podcast_assets.intake.duplicates.exact import holders_key
+from podcast_assets.rights.takedown_target import urls_of
+from podcast_assets.shards import sealing, thinning
+from podcast_assets.shards.episode_grain import episode_content
+from podcast_assets.speech import voices
+from podcast_assets.speech.linking import LINKED
+from podcast_assets.stages.results import Committed, commit
+from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, table
+from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
+from podcast_assets.store.stage_names import TABLE_STAGES
+from podcast_assets.store.store import Store, table_key
+
+PER_EPISODE = ("diarization", "transcripts", "references")
+"""Folders with `<batch>/<episode_id>.<suffix>`."""
+PER_CONTENT = ("original", "working", "opus", "fingerprint")
+"""Folders under `audio/` with `<sha256[:2]>/<sha256>…`."""
+GRAINS = {"hf_shards": sealing.SEGMENTS, "episode_shards": sealing.EPISODES}
+"""Table that says where samples lie → what one sample is."""
+_CHECKPOINT = re.compile(r"(?P<episode>.+)-[0-9a-f]{32}\.[a-z]+")
+
+
+@dataclass
+class Purged:
+    """What was removed, or would be."""
+
+    dry: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    """What → how many: files by their top folder, rows by their table."""
+    shards: list[str] = field(default_factory=list)
+    """Keys of the shards that hold an episode: they are written anew, or go."""
+    remains: list[str] = field(default_factory=list)
+    """Keys under incoming/ that hold an episode still."""
+    damaged: list[str] = field(default_factory=list)
+
+    def remove(self, store: Store, key: str) -> None:
+        """Remove a file."""
+        self.counts[f"{key.split('/', 1)[0]}/"] += 1
+        if not self.dry:
+            store.remove(key)
+
+
+def purge_batch(store: Store, batch: str, rows: pl.DataFrame, why: str, purged: Purged, *, shard_bytes: int) -> None:
+    """Remove some episodes from a batch. Whoever calls holds its lock.
+
+    Args:
+        store: with the batch.
+        batch: the batch.
+        rows: of `raw_audio`: those that go.
+        why: what their rows say from then on.
+        purged: is told.
+        shard_bytes: as PODCAST_SHARD_BYTES.
+    """
+    episodes = set(rows["episode_id"])
+    for url in urls_of(rows):
+        part = Partial(store.storage.scratch(), url_key(f"{batch} {url}")[:32]).path
+        if part.exists():
+            purged.counts["scratch/"] += 1
+            if not purged.dry:
+                part.unlink(missing_ok=True)
+    _thin(store, batch, episodes, purged, shard_bytes)
+    for asset in TABLES:
+        _drop_rows(store, asset, batch, episodes, why, purged)
+    for key in _files(store, batch, episodes):
+        purged.remove(store, key)
+    ours = pl.col("episode_id").is_in(list(episodes))
+    _filter(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~ours, purged)
+    _filter(store, voices.KEY, LINKED, ~(ours & (pl.col("batch") == batch)), purged)
+
+
+def purge_contents(store: Store, shas: Iterable[str], purged: Purged) -> None:
+    """Remove some bytes, what was made of them, and the notes of who holds them."""
+    for sha256 in shas:
+        for kind in PER_CONTENT:
+            folder = f"audio/{kind}/{sha256[:2]}"
+            for name in sorted(n for n in store.names(folder) if n.startswith(sha256)):
+                purged.remove(store, f"{folder}/{name}")
+        for name in sorted(store.names(holders_key(sha256))):
+            purged.remove(store, f"{holders_key(sha256)}/{name}")
+        if not purged.dry:
+            store.remove(holders_key(sha256))  # the empty folder is called after the content
+
+
+def purge_downloads(store: Store, url_keys: Iterable[str], purged: Purged) -> None:
+    """Remove the notes of downloads from some URLs."""
+    for key in url_keys:
+        for name in sorted(store.names(f"downloads/{key[:2]}/{key}")):
+            purged.remove(store, f"downloads/{key[:2]}/{key}/{name}")
+
+
+def purge_near_duplicates(store: Store, places: Collection[str], purged: Purged) -> list[str]:
+    """Remove the pairs that name some episodes (`batch/episode_id`) from all batches; gives the others of these pairs."""
+    others: list[str] = []
+    for name in sorted(n for n in store.names("near_duplicates") if n.endswith(".parquet") and not n.startswith(".")):
+        key, batch = f"near_duplicates/{name}", name.removesuffix(".parquet")
+        found = store.read_table(key, NEAR_DUPLICATES)
+        if found is None:
+            continue
+        one = pl.lit(f"{batch}/") + pl.col("episode_id")
+        ours = one.is_in(list(places)) | pl.col("other").is_in(list(places))
+        pairs = found.filter(ours).select(one.alias("one"), "other")
+        others += [*pairs["one"], *pairs["other"]]
+        _filter(store, key, NEAR_DUPLICATES, ~ours, purged)
+    return sorted(set(others).difference(places))
+
+
+def purge_incoming(store: Store, arrival: Arrival | None, sources: Iterable[str], purged: Purged) -> None:
+    """Remove what lies under `incoming/` as a file of its own; what is in an archive is told, as archives are not rewritten."""
+    if arrival is None or arrival.is_list:
+        return
+    there = {file.key for file in arrival.files}
+    top = arrival.files[0].key.split("/")[0] if arrival.is_folder else None
+    for source in sources:
+        if top is None:
+            purged.remains.append(f"{INCOMING}/{arrival.files[0].key}")
+        elif f"{top}/{source}" in there:
+            purged.remove(store, f"{INCOMING}/{top}/{source}")
+        else:
+            parts = source.split("/")
+            above = (f"{top}/{'/'.join(parts[:n])}" for n in range(len(parts) - 1, 0, -1))
+            purged.remains += [f"{INCOMING}/{key}" for key in above if key in there][:1]
+
+
+def _thin(store: Store, batch: str, episodes: Collection[str], purged: Purged, shard_bytes: int) -> None:
+    contents = {} if purged.dry else _contents(store, batch, episodes, shard_bytes)
+    for asset in GRAINS:
+        committed = Committed.read(store, asset, batch)
+        if committed.table is not None:
+            rows = committed.table.filter(pl.col("episode_id").is_in(list(episodes)))
+            purged.shards += [f"{thinning.SEALED}/{batch}/{s}" for s in rows["shard"].unique(maintain_order=True)]
+            if rows.height and not purged.dry:
+                purged.counts[f"rows of {asset}"] += rows.height
+                _thin_grain(store, asset, batch, committed, episodes, purged, contents.get(asset))
+        _remove_unnamed(store, asset, batch, purged)
+
+
+def _thin_grain(
+    store: Store,
+    asset: str,
+    batch: str,
+    committed: Committed,
+    episodes: Collection[str],
+    purged: Purged,
+    contents: tuple[str, str] | None,
+) -> None:
+    grain = GRAINS[asset].folder
+    thinned = thinning.thin(store, batch, committed.rows, episodes)
+    purged.damaged += thinned.damaged
+    if contents and thinning.content_sealed(store, grain, batch, committed.rows) == contents[0]:
+        thinning.note_content(store, grain, batch, thinned.table, contents[1])
+    _commit(store, asset, batch, thinned.table, committed, episodes)
+
+
+def _remove_unnamed(store: Store, asset: str, batch: str, purged: Purged) -> None:
+    """Remove shards that no table speaks of, or that are damaged: nobody can tell what is in them."""
+    committed = Committed.read(store, asset, batch)
+    named = set() if committed.table is None else set(committed.table["shard"])
+    for entry in list(store.list(f"{thinning.SEALED}/{batch}")):
+        shard = entry.key.split("/", 2)[2]
+        own = shard.split("/")[1:2] == [GRAINS[asset].folder]
+        if own and (shard not in named or entry.key in purged.damaged) and not purged.dry:
+            store.remove(entry.key)
+
+
+def _contents(store: Store, batch: str, episodes: Collection[str], shard_bytes: int) -> dict[str, tuple[str, str]]:
+    """Table → which content is to be sealed of a batch as it is, and which without some episodes, as far as that is known."""
+    committed = {asset: Committed.read(store, asset, batch) for asset in TABLES}
+    audio, segments, texts = (committed[a].table for a in ("raw_audio", "diarized_segments", "transcripts"))
+    scores = committed["quality_scores"].table
+    if audio is None or segments is None or texts is None or scores is None:
+        return {}
+    content = sealing.sample_content(audio, segments, texts)
+    content = content.join(scores.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
+    of = {"hf_shards": content, "episode_shards": episode_content(audio, content)}
+    found = {}
+    for asset, grain in GRAINS.items():
+        fingerprints = committed[asset].fingerprints
+        left = {e: f for e, f in fingerprints.items() if e not in episodes}
+        found[asset] = (
+            sealing.content_version(fingerprints, of[asset], shard_bytes, grain),
+            sealing.content_version(left, of[asset], shard_bytes, grain),
+        )
+    return found
+
+
+def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], why: str, purged: Purged) -> None:
+    """Take the rows of some episodes out of a table, its provenance and its failures; of `raw_audio` a skipped row stays."""
+    committed = Committed.read(store, asset, batch)
+    if committed.table is None:
+        if store.exists(table_key(asset, batch)):  # damaged, or of another version: nobody can tell what is in it
+            purged.remove(store, table_key(asset, batch))
+        for folder, columns in (("provenance", PROVENANCE), ("failures", FAILURES)):
+            key = f"{folder}/{TABLE_STAGES[asset]}/{batch}.parquet"
+            _filter(store, key, columns, ~pl.col("episode_id").is_in(list(episodes)), purged)
+        return
+    rows = committed.table
+    ours = pl.col("episode_id").is_in(list(episodes))
+    if asset == "raw_audio":
+        emptied = table(
+            [
+                dict.fromkeys(RAW_AUDIO) | {"episode_id": e, "source": source, "status": "skipped", "error": why}
+                for e, source in rows.filter(ours).select("episode_id", "source").iter_rows()
+            ],
+            RAW_AUDIO,
+        )
+        left = pl.concat([rows.filter(~ours), emptied]).sort("source", maintain_order=True)
+        emptied_before = (pl.col("status") == "skipped") & pl.col("sha256").is_null() & pl.col("metadata").is_null()
+        changed = rows.filter(ours & ~emptied_before).height
+    else:
+        left, changed = rows.filter(~ours), rows.filter(ours).height
+    known = {*committed.fingerprints, *committed.failed, *committed.failures["episode_id"]}
+    if changed or known & set(episodes):
+        purged.counts[f"rows of {asset}"] += changed
+        if not purged.dry:
+            _commit(store, asset, batch, left, committed, episodes)
+
+
+def _commit(
+    store: Store, asset: str, batch: str, rows: pl.DataFrame, committed: Committed, episodes: Collection[str]
+) -> None:
+    others = ~pl.col("episode_id").is_in(list(episodes))
+    commit(store, asset, batch, rows, committed.provenance.filter(others), committed.failures.filter(others))
+
+
+def _files(store: Store, batch: str, episodes: Collection[str]) -> Iterator[str]:
+    """Keys of the files that are of one episode."""
+    for folder in PER_EPISODE:
+        for name in sorted(store.names(f"{folder}/{batch}")):
+            if name.split(".", 1)[0] in episodes:
+                yield f"{folder}/{batch}/{name}"
+    for stage in sorted(store.names("checkpoints")):
+        for name in sorted(store.names(f"checkpoints/{stage}/{batch}")):
+            match = _CHECKPOINT.fullmatch(name)
+            if match and match["episode"] in episodes:
+                yield f"checkpoints/{stage}/{batch}/{name}"
+
+
+def _filter(store: Store, key: str, columns: Columns, keep: pl.Expr, purged: Purged) -> None:
+    found = store.read_noted_table(key, columns)
+    if found is None:
+        return
+    left = found[0].filter(keep)
+    if left.height < found[0].height:
+        purged.counts[f"rows under {key.split('/', 1)[0]}/"] += found[0].height - left.height
+        if not purged.dry:
+            store.write_table(key, left, {k: v for k, v in found[1].items() if not k.startswith("ARROW")})

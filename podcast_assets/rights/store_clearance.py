@@ -1,0 +1,118 @@
+"""The clearance of a whole store: every batch, the ledger, the takedowns and the settings, as they are now."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import polars as pl
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.intake import rights_ledger as rights
+from podcast_assets.intake.feeds.subscriptions import name_of, subscriptions
+from podcast_assets.rights.clearance import OF_THE_CONTENT, Reason, clearance
+from podcast_assets.rights.licences import LicenceRules
+from podcast_assets.store.schema import RAW_AUDIO, schema
+from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.takedown_records import Refusals, records
+
+_READERS = 16
+"""Batches read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a store says of the rights of all its episodes at one moment."""
+
+    episodes: pl.DataFrame
+    """Rows of `raw_audio` with their `batch`."""
+    clearance: pl.DataFrame
+    takedowns: pl.DataFrame
+    """The records."""
+
+    def signature(self, batches: Collection[str]) -> str:
+        """Another one whenever something else of some batches may be released, or something else is to be said of it."""
+        of_batches = self.clearance.filter(pl.col("batch").is_in(list(batches)))
+        orders = self.takedowns.drop("finished_at", "remains")  # how far it is, not what it forbids
+        return hashlib.sha256(f"{of_batches.write_ndjson()}{orders.write_ndjson()}".encode()).hexdigest()
+
+    def refused(self, published: pl.DataFrame) -> pl.DataFrame:
+        """Episodes that may not be published: batch, episode_id, detail.
+
+        Args:
+            published: rows of `episodes/*.parquet` of a dataset, of batches that this store may never have had.
+        """
+        refusals = Refusals(self.takedowns)
+        forbidden = self.clearance.filter(~pl.col("cleared"), pl.col("reason") != Reason.DUPLICATE)
+        own = {(b, e): why for b, e, why in forbidden.select("batch", "episode_id", "detail").iter_rows()}
+        contents = (
+            forbidden.filter(pl.col("reason").is_in(OF_THE_CONTENT))
+            .join(self.episodes.select("batch", "episode_id", "sha256"), on=["batch", "episode_id"])
+            .select("sha256", "detail")
+        )
+        by_content = dict(contents.iter_rows())
+        found = []
+        for batch, episode_id, sha256, podcast_id, podcast in published.select(
+            "batch", "episode_id", "sha256", "podcast_id", "podcast"
+        ).iter_rows():
+            why = refusals.why(episode_id=episode_id, sha256=[sha256], podcast_id=podcast_id, podcast=podcast)
+            if why := why or own.get((batch, episode_id)) or by_content.get(sha256):
+                found.append((batch, episode_id, why))
+        columns = {"batch": pl.String, "episode_id": pl.String, "detail": pl.String}
+        return pl.DataFrame(found, schema=columns, orient="row").sort("batch", "episode_id")
+
+
+def judge(store: Store, licenses: str, sealed: Collection[str]) -> Judged:
+    """Judge every batch that was ever ingested: what one of them says of some bytes holds for their copies in the others.
+
+    Args:
+        store: with the batches, the rights ledger, the lists of feeds and the takedowns.
+        licenses: as PODCAST_LICENSES.
+        sealed: batches with samples, of which one has the copy that is released.
+
+    Raises:
+        BadInput: a table, the ledger or a record cannot be read: nothing is released on a guess.
+    """
+    names = store.names("tables/raw_audio")
+    batches = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+    takedowns, episodes = records(store), episodes_of(store, sorted({*batches, *sealed}))
+    found = clearance(episodes, rights.ledger(store), takedowns, rules_of(store, licenses), sealed)
+    return Judged(episodes, found, takedowns)
+
+
+def clearance_of(store: Store, batches: Iterable[str], licenses: str) -> pl.DataFrame:
+    """What may be released of some batches, columns CLEARANCE.
+
+    Args:
+        store: with the batches, the rights ledger, the lists of feeds and the takedowns.
+        batches: all that are considered; one is not published with another's copy in it, so give all that there are.
+        licenses: as PODCAST_LICENSES.
+
+    Raises:
+        BadInput: a table, the ledger or a record cannot be read: nothing is released on a guess.
+    """
+    return clearance(episodes_of(store, batches), rights.ledger(store), records(store), rules_of(store, licenses))
+
+
+def rules_of(store: Store, licenses: str) -> LicenceRules:
+    """Which licences may be released, with the feeds whose publishers agreed (`take_blocked` in their list)."""
+    agreed: dict[str, list[bool]] = defaultdict(list)
+    for subscription in subscriptions(store).feeds.values():
+        agreed[name_of(subscription)].append(subscription.take_blocked)
+    # without their secrets several feeds may be called the same: none of them speaks for another
+    return LicenceRules.of(licenses, (name for name, said in agreed.items() if all(said)))
+
+
+def episodes_of(store: Store, batches: Iterable[str]) -> pl.DataFrame:
+    """Rows of `raw_audio` of some batches, with their `batch`."""
+
+    def read(batch: str) -> pl.DataFrame:
+        found = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
+        if found is None:
+            raise BadInput(f"batch {batch}: raw_audio is not materialized (by this version); materialize it first")
+        return found.select(pl.lit(batch).alias("batch"), pl.all())
+
+    none = pl.DataFrame(schema={"batch": pl.String, **schema(RAW_AUDIO)})
+    with ThreadPoolExecutor(_READERS) as readers:
+        return pl.concat([none, *readers.map(read, batches)])

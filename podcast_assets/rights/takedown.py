@@ -1,0 +1,200 @@
+"""Take an episode or a podcast down: a record first, by which it is refused from then on, then everything of it out of the store.
+
+To order the same again is to resume: every step finds what the one before it left. What is published follows at the next release.
+"""
+
+import datetime
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from podcast_assets.intake import rights_ledger as rights
+from podcast_assets.intake.arrivals import list_incoming
+from podcast_assets.intake.downloads.urls import url_key
+from podcast_assets.intake.feeds import batching
+from podcast_assets.intake.feeds.subscriptions import name_of, subscriptions
+from podcast_assets.rights.purge import (
+    Purged,
+    purge_batch,
+    purge_contents,
+    purge_downloads,
+    purge_incoming,
+    purge_near_duplicates,
+)
+from podcast_assets.rights.store_clearance import episodes_of
+from podcast_assets.rights.takedown_target import PODCAST, Target, contents, copies, find_target, urls_of
+from podcast_assets.store.schema import table
+from podcast_assets.store.schema_beside import TAKEDOWNS
+from podcast_assets.store.store import Store
+from podcast_assets.store.takedown_records import (
+    Record,
+    Refusals,
+    new_record,
+    read_record,
+    records,
+    why_of,
+    write_record,
+)
+
+_ROUNDS = 3
+"""Looks for copies that came while others were removed."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What somebody asks for."""
+
+    name: str
+    """Of an episode or a podcast, as `find_target` takes it."""
+    reason: str
+    by: str | None
+    at: datetime.datetime
+
+
+@dataclass
+class Outcome:
+    """What a takedown did, or would do."""
+
+    record: Record
+    again: bool
+    """It was ordered before."""
+    purged: Purged
+    sound_the_same: list[str] = field(default_factory=list)
+    """`batch/episode_id` of other episodes that sound like one that was taken down."""
+    feeds: list[str] = field(default_factory=list)
+    """Its feeds that lists in feeds/ name."""
+
+    @property
+    def batches(self) -> list[str]:
+        """That had one of its episodes."""
+        return sorted({place.split("/", 1)[0] for place in self.record["episodes"]})
+
+
+def take_down(
+    store: Store,
+    order: Order,
+    *,
+    shard_bytes: int,
+    dry_run: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Take down what a name means, with all copies of it.
+
+    Args:
+        store: from which it goes.
+        order: what, why, who, when.
+        shard_bytes: as PODCAST_SHARD_BYTES, by which batches are sealed.
+        dry_run: only say what would go.
+        report: is told how it goes.
+
+    Raises:
+        BadInput: the name means nothing or several things, or a table or a record cannot be read: then nothing is removed.
+    """
+    episodes = episodes_of(store, _batches(store))
+    known = records(store)
+    target = find_target(order.name, episodes, rights.ledger(store), subscriptions(store), known.iter_rows(named=True))
+    before = read_record(store, target.record_id)
+    record = before or new_record(target.record_id, target.scope, target.shown, order.reason, order.by, order.at)
+    outcome = Outcome(record, before is not None, Purged(dry_run))
+    _widen(record, target, copies(episodes, target))
+    if not dry_run:
+        write_record(store, record)
+    for _ in range(1 if dry_run else _ROUNDS):
+        done = set(record["episodes"])
+        _purge(store, record, outcome, shard_bytes, report)
+        if dry_run:
+            return outcome
+        _widen(record, target, copies(episodes_of(store, _batches(store)), target))
+        if set(record["episodes"]) == done:
+            break
+        write_record(store, record)
+    record["finished_at"] = record["finished_at"] or datetime.datetime.now(datetime.UTC)
+    record["remains"] = sorted(set(outcome.purged.remains))
+    write_record(store, record)
+    return outcome
+
+
+def _batches(store: Store) -> list[str]:
+    names = store.names("tables/raw_audio")
+    return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+
+
+def _widen(record: Record, target: Target, rows: pl.DataFrame) -> None:
+    """Add to a record what is known of its episodes now; what is new is not finished."""
+    found = {
+        "episode_ids": {*target.episode_ids, *rows["episode_id"]},
+        "podcast_ids": target.podcast_ids,
+        "podcast_titles": target.podcast_titles,
+        "sha256": set(contents(rows)),
+        "url_keys": target.url_keys | {url_key(url) for url in urls_of(rows)},
+        "episodes": {f"{b}/{e}" for b, e in rows.select("batch", "episode_id").iter_rows()},
+    }
+    for name, values in found.items():
+        if not values.issubset(record[name]):
+            record["finished_at"] = None
+        record[name] = sorted(values.union(record[name]))
+
+
+def _purge(store: Store, record: Record, outcome: Outcome, shard_bytes: int, report: Callable[[str], None]) -> None:
+    """One round over all that a record names."""
+    purged = outcome.purged
+    refusals = Refusals(table([record], TAKEDOWNS))
+    for batch in outcome.batches:
+        own = {place.split("/", 1)[1] for place in record["episodes"] if place.startswith(f"{batch}/")}
+        with store.batch_lock(batch):
+            rows = episodes_of(store, [batch]).filter(pl.col("episode_id").is_in(list(own)))
+            report(f"{batch}: {rows.height} episode(s)")
+            purge_incoming(store, list_incoming(store).arrivals.get(batch), rows["source"].to_list(), purged)
+            purge_batch(
+                store,
+                batch,
+                rows,
+                why_of(record),
+                purged,
+                shard_bytes=shard_bytes,
+            )
+    purge_contents(store, record["sha256"], purged)
+    purge_downloads(store, record["url_keys"], purged)
+    outcome.sound_the_same = sorted(
+        {*outcome.sound_the_same, *purge_near_duplicates(store, record["episodes"], purged)}
+    )
+    _purge_feeds(store, record, refusals, outcome)
+
+
+def _purge_feeds(store: Store, record: Record, refusals: Refusals, outcome: Outcome) -> None:
+    """What feeds left: waiting episodes, what the ledger tells of them, and the list that names the feed, which people write."""
+    ledger = rights.ledger(store)
+    noted = pl.col("episode_id").is_in(record["episode_ids"])
+    if record["scope"] == PODCAST:
+        noted = noted | pl.col("podcast_guid").is_in(record["podcast_ids"])
+    rows = ledger.filter(noted)
+    told = rows.filter(pl.any_horizontal(pl.col(rights.DESCRIBING).is_not_null()))
+    if told.height:
+        outcome.purged.counts["rows under rights/ (emptied)"] += told.height
+    if not outcome.purged.dry:
+        rights.forget(store, set(rows["episode_id"]), why_of(record), datetime.datetime.now(datetime.UTC))
+        if dropped := batching.drop(store, refusals):
+            outcome.purged.counts["rows under feed_state/"] += dropped
+    followed = subscriptions(store).feeds
+    outcome.feeds = sorted(name_of(s) for key, s in followed.items() if key in record["url_keys"])
+
+
+def as_json(outcome: Outcome) -> str:
+    """The outcome as one JSON object."""
+    record = {k: v.isoformat() if isinstance(v, datetime.datetime) else v for k, v in outcome.record.items()}
+    return json.dumps(
+        record
+        | {
+            "dry_run": outcome.purged.dry,
+            "again": outcome.again,
+            "removed": dict(sorted(outcome.purged.counts.items())),
+            "shards": outcome.purged.shards,
+            "damaged": outcome.purged.damaged,
+            "remains": sorted(set(outcome.purged.remains)),
+            "sound_the_same": outcome.sound_the_same,
+            "feeds": outcome.feeds,
+        },
+        ensure_ascii=False,
+    )

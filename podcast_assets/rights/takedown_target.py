@@ -1,0 +1,181 @@
+"""What a takedown is of: an episode with all of its copies, or a podcast with all of its episodes. Nothing is changed here."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.intake.downloads.urls import shown, url_key
+from podcast_assets.intake.feeds.feed import guid_of
+from podcast_assets.intake.feeds.subscriptions import Subscriptions
+from podcast_assets.rights.clearance import metadata_of
+from podcast_assets.store.takedown_records import Record, record_id
+
+EPISODE, PODCAST = "episode", "podcast"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_URL = re.compile("https?://", re.IGNORECASE)
+
+
+@dataclass
+class Target:
+    """What is to go, by all the names that it is known by."""
+
+    scope: str
+    shown: str
+    """As people are shown it."""
+    episode_ids: set[str] = field(default_factory=set)
+    podcast_ids: set[str] = field(default_factory=set)
+    podcast_titles: set[str] = field(default_factory=set)
+    url_keys: set[str] = field(default_factory=set)
+    record: str | None = None
+    """Id of the record of an earlier order."""
+
+    @property
+    def record_id(self) -> str:
+        """Id of its record."""
+        names = self.episode_ids if self.scope == EPISODE else (self.podcast_ids or self.podcast_titles)
+        return self.record or record_id(self.scope, sorted(names))
+
+
+def of_record(record: Mapping[str, Any]) -> Target:
+    """The target of a record: what was ordered once, though it be gone since."""
+    ids = set(record["episode_ids"]) if record["scope"] == EPISODE else set()
+    return Target(
+        record["scope"],
+        record["target"],
+        ids,
+        set(record["podcast_ids"]),
+        set(record["podcast_titles"]),
+        set(record["url_keys"]),
+        record["takedown"],
+    )
+
+
+def find_target(
+    name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions, records: Iterable[Record]
+) -> Target:
+    """What a name means.
+
+    Args:
+        name: an episode (its id, `batch/id`, SHA-256, name of its file, or URL of its audio) or a podcast (guid, title, or URL of
+            its feed). A URL that nothing is known of is that of a feed whose episodes are not to be taken.
+        episodes: rows of `raw_audio` of all batches, with their `batch`.
+        ledger: what the rights ledger says at last.
+        feeds: that are followed.
+        records: of earlier takedowns.
+
+    Raises:
+        BadInput: it means nothing, or several things.
+    """
+    # of an episode that is gone its row still has the name of its file
+    emptied = set(episodes.filter(pl.col("source") == name, pl.col("sha256").is_null())["episode_id"])
+    for record in records:
+        by_url = _URL.match(name) and url_key(name) in record["url_keys"]
+        if name in _names(record) or by_url or (record["scope"] == EPISODE and emptied & set(record["episode_ids"])):
+            return of_record(record)
+    if found := _episodes(name, episodes, ledger):
+        if len(found) > 1:
+            raise BadInput(f"{name} is the name of {len(found)} episodes: name one of {', '.join(sorted(found))}")
+        (identity,) = found
+        return Target(EPISODE, identity, {identity})
+    if target := _podcast(name, episodes, ledger, feeds):
+        return target
+    raise BadInput(
+        f"{name!r} is neither an episode nor a podcast that the store knows; `podcast-assets episodes --limit 0` lists episodes. "
+        "A feed is named by its URL, or by its podcast:guid"
+    )
+
+
+def copies(episodes: pl.DataFrame, target: Target) -> pl.DataFrame:
+    """All rows of a target: its own, and those with the same bytes, wherever they came."""
+    own = pl.col("episode_id").is_in(list(target.episode_ids))
+    if target.scope == PODCAST:
+        nameless = pl.col("podcast_id").is_null() & pl.col("podcast").is_in(list(target.podcast_titles))
+        own = own | pl.col("podcast_id").is_in(list(target.podcast_ids)) | nameless
+    found = episodes.filter(own)
+    while True:
+        shas = contents(found)
+        more = episodes.filter(
+            pl.col("episode_id").is_in(found["episode_id"].to_list())
+            | pl.col("sha256").is_in(shas)
+            | pl.col("earlier_sha256").list.eval(pl.element().is_in(shas)).list.any().fill_null(False)
+        )
+        if more.height == found.height:
+            return found
+        found = more
+
+
+def contents(rows: pl.DataFrame) -> list[str]:
+    """SHA-256 of all bytes that episodes have, or had under the same URL."""
+    return sorted({*rows["sha256"].drop_nulls(), *rows["earlier_sha256"].explode().drop_nulls()})
+
+
+def urls_of(rows: pl.DataFrame) -> list[str]:
+    """URLs that episodes came from."""
+    found = (metadata_of(row).get("url") for row in rows.select("metadata").iter_rows(named=True))
+    return [url for url in found if isinstance(url, str) and url]
+
+
+def _names(record: Mapping[str, Any]) -> set[str]:
+    names = {record["takedown"], record["target"], *record["podcast_ids"], *record["podcast_titles"]}
+    if record["scope"] == EPISODE:
+        names |= {*record["episode_ids"], *record["episodes"], *record["sha256"]}
+    return names
+
+
+def _episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[str]:
+    """Ids of the episodes that a name can mean: one, unless several files have this name."""
+    batch, _, identity = name.partition("/")
+    exact = episodes.filter(
+        (pl.col("episode_id") == name) | ((pl.col("batch") == batch) & (pl.col("episode_id") == identity))
+    )
+    if exact.is_empty() and _SHA256.fullmatch(name):
+        exact = episodes.filter(pl.col("sha256") == name)
+        return set(exact["episode_id"].head(1))  # its copies are found by their bytes
+    if exact.is_empty() and _URL.match(name):
+        rows = episodes.filter(pl.col("metadata").is_not_null())
+        key = url_key(name)
+        return {
+            row["episode_id"]
+            for row in rows.select("episode_id", "metadata").iter_rows(named=True)
+            if isinstance(url := metadata_of(row).get("url"), str) and url_key(url) == key
+        }
+    if exact.is_empty():
+        exact = episodes.filter(pl.col("source") == name, pl.col("sha256").is_not_null())
+        exact = exact.unique("sha256", keep="first")
+    return {*exact["episode_id"], *ledger.filter(episode_id=name)["episode_id"]}
+
+
+def _podcast(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions) -> Target | None:
+    if not _URL.match(name):
+        ids = {*episodes.filter(podcast_id=name)["podcast_id"], *ledger.filter(podcast_guid=name)["podcast_guid"]}
+        if ids:
+            return _with_feed(Target(PODCAST, name, podcast_ids=ids), ledger, feeds)
+        titled = episodes.filter(podcast=name)
+        ids = set(titled["podcast_id"].drop_nulls()) | set(ledger.filter(podcast=name)["podcast_guid"])
+        if len(ids) > 1:
+            raise BadInput(
+                f"{name!r} is the title of {len(ids)} podcasts: name one by its guid: {', '.join(sorted(ids))}"
+            )
+        if ids:
+            return _with_feed(Target(PODCAST, name, podcast_ids=ids), ledger, feeds)
+        return Target(PODCAST, name, podcast_titles={name}) if titled.height else None
+    ids = set(ledger.filter(feed=shown(name))["podcast_guid"])
+    if len(ids) > 1:  # feeds whose URLs differ in what is not shown
+        raise BadInput(
+            f"{shown(name)} is the feed of {len(ids)} podcasts: name one by its guid: {', '.join(sorted(ids))}"
+        )
+    return Target(PODCAST, shown(name), podcast_ids=ids or {guid_of(name)}, url_keys={url_key(name)})
+
+
+def _with_feed(target: Target, ledger: pl.DataFrame, feeds: Subscriptions) -> Target:
+    """Add the followed feeds of a podcast, where nobody can mistake one for another."""
+    names = set(ledger.filter(pl.col("podcast_guid").is_in(list(target.podcast_ids)))["feed"].drop_nulls())
+    for name in names:
+        keys = [key for key, s in feeds.feeds.items() if shown(s.url) == name]
+        if len(keys) == 1:
+            target.url_keys.add(keys[0])
+    return target

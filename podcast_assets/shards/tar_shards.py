@@ -1,0 +1,241 @@
+"""Sealing samples into shards: deterministic WebDataset tars, two members per sample, and reading them back.
+
+`{key}.json` then `{key}.{audio suffix}`, adjacent, with nothing in a header that differs between machines or days: the same samples
+give the same bytes, and datasets, webdataset and NeMo all read them.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from podcast_assets.shards.ustar import END, BrokenTar, Member, member_around, walk
+from podcast_assets.store.store import BLOCK, Store
+
+SHUFFLE_SEED = "podcast-assets-1"
+"""Goes into the order of samples; another one is another order of every shard."""
+
+_TOGETHER = 1 << 18
+"""Bytes that go to the disk and into the hash at a time: they are still in the processor's cache for the second of the two."""
+
+Bytes = bytes | memoryview
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample as it goes into a shard."""
+
+    key: str
+    group: str
+    """Folder of its shard: `data/<language>/<split>`."""
+    suffix: str
+    """Of the audio member, without the dot."""
+    json: bytes
+    json_sha256: str
+    audio: Iterable[Bytes]
+    """The audio member in pieces, which are taken once."""
+    audio_size: int
+    """Bytes of all pieces."""
+    audio_sha256: str
+
+    @classmethod
+    def of(cls, key: str, group: str, suffix: str, json: bytes, audio: bytes) -> "Sample":
+        """A sample of two members that are at hand, hashed here."""
+        return cls(key, group, suffix, json, _sha256(json), (audio,), len(audio), _sha256(audio))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a sample lies: the data of its members, in bytes from the beginning of the tar."""
+
+    key: str
+    shard: str
+    json_offset: int
+    json_size: int
+    json_sha256: str
+    audio_offset: int
+    audio_size: int
+    audio_sha256: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A sealed shard; `path` is relative to the folder that was sealed into."""
+
+    path: str
+    sha256: str
+    bytes: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Shards and the place of every sample in them, in order."""
+
+    shards: list[Shard]
+    placed: list[Placed]
+
+
+def place_in_shuffle(key: str) -> bytes:
+    """What samples are sorted by to be shuffled: it depends on the key alone, so the order does on nothing but the content."""
+    return hashlib.sha256(f"{SHUFFLE_SEED}/{key}".encode()).digest()
+
+
+def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: int) -> Sealed:
+    """Write samples into shards under a folder of the store: `<group>/audio_<n>.tar`, a new one whenever `shard_bytes` is reached.
+
+    A shard appears whole, with all of it on the disk, or not at all. It is hashed in the pass that writes it. Memory holds one
+    sample.
+
+    Args:
+        store: where to.
+        folder: what the shards' paths begin from.
+        samples: those of a group one after the other, in the order in which they shall lie.
+        shard_bytes: a shard is closed when it has reached this size.
+
+    Raises:
+        ValueError: a group comes back after another, a key has a dot in it, a name is too long, or a sample's audio has not
+            the size that it says.
+        StoreTrouble: the store is full or read-only, or cannot be reached.
+    """
+    shards: list[Shard] = []
+    placed: list[Placed] = []
+    groups: set[str] = set()
+    for group, members in itertools.groupby(samples, key=lambda s: s.group):
+        if group in groups:
+            raise ValueError(f"the samples of {group} do not come one after the other")
+        groups.add(group)
+        for number, first in enumerate(members):  # the inner loop takes from `members` too, up to the end of a shard
+            path = f"{group}/audio_{number:06d}.tar"
+            with store.writing(f"{folder}/{path}") as file:
+                out = _Gathered(file)
+                begun = len(placed)
+                placed.append(_add(out, first, path))
+                while out.size < shard_bytes and (sample := next(members, None)) is not None:
+                    placed.append(_add(out, sample, path))
+                out.take(END)
+                out.flush()
+            shards.append(Shard(path, out.sha256.hexdigest(), out.size, len(placed) - begun))
+    return Sealed(sorted(shards, key=lambda s: s.path), placed)
+
+
+class _Gathered:
+    """An open shard: small pieces are gathered, large ones taken apart, and they go to the disk and into the hash together."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.sha256, self.size = hashlib.sha256(), 0
+        self._file, self._pieces, self._held = file, list[Bytes](), 0
+
+    def take(self, *pieces: Bytes) -> None:
+        """The next bytes."""
+        for piece in pieces:
+            self.size += len(piece)
+            if len(piece) > _TOGETHER:
+                self.flush()
+                whole = memoryview(piece)
+                for begin in range(0, len(whole), _TOGETHER):
+                    self._write(whole[begin : begin + _TOGETHER])
+                continue
+            self._pieces.append(piece)
+            self._held += len(piece)
+        if self._held >= _TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what is gathered to the file."""
+        self._write(b"".join(self._pieces))
+        self._pieces, self._held = [], 0
+
+    def _write(self, block: Bytes) -> None:
+        self._file.write(block)
+        self.sha256.update(block)
+
+
+def _add(out: _Gathered, sample: Sample, path: str) -> Placed:
+    note, audio = f"{sample.key}.json", f"{sample.key}.{sample.suffix}"
+    for name in (note, audio):
+        if name.count(".") != 1:
+            raise ValueError(f"{name!r} cannot be a member's name: a dot in the key makes readers merge samples")
+    before, after = member_around(note, len(sample.json))
+    json_offset = out.size + len(before)
+    out.take(before, sample.json, after)
+    before, after = member_around(audio, sample.audio_size)
+    audio_offset = out.size + len(before)
+    out.take(before)
+    for piece in sample.audio:
+        out.take(piece)
+    if out.size - audio_offset != sample.audio_size:
+        raise ValueError(f"{audio} has {out.size - audio_offset:,} bytes instead of {sample.audio_size:,}")
+    out.take(after)
+    return Placed(
+        sample.key,
+        path,
+        json_offset,
+        len(sample.json),
+        sample.json_sha256,
+        audio_offset,
+        sample.audio_size,
+        sample.audio_sha256,
+    )
+
+
+def read_back(shard: BinaryIO) -> tuple[str, list[Placed]]:
+    """SHA-256 of a shard's bytes and the samples that it really holds (`Placed.shard` is empty).
+
+    Raises:
+        ValueError: it is truncated or damaged, or is not made of pairs of JSON and audio.
+    """
+    members = list(walk(shard))
+    shard.seek(0)
+    whole = hashlib.sha256()
+    digests = []
+    for member in members:
+        own = hashlib.sha256()
+        _read(shard, member.data_offset - shard.tell(), whole)
+        _read(shard, member.size, whole, own)
+        digests.append(own.hexdigest())
+    while block := shard.read(BLOCK):
+        whole.update(block)
+    hashed = iter(zip(members, digests, strict=True))
+    return whole.hexdigest(), [_pair(note, next(hashed, None)) for note in hashed]
+
+
+def _read(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
+    while size:
+        block = file.read(min(size, _TOGETHER))
+        if not block:
+            raise BrokenTar(f"it ends {size:,} bytes too early: it was cut off while it was read")
+        for each in hashes:
+            each.update(block)
+        size -= len(block)
+
+
+def _pair(note: tuple[Member, str], audio: tuple[Member, str] | None) -> Placed:
+    if audio is None:
+        raise BrokenTar(f"{note[0].name} has no audio beside it")
+    (first, first_sha256), (second, second_sha256) = note, audio
+    key = first.name.removesuffix(".json")
+    if first.name == key or not second.name.startswith(f"{key}."):
+        raise BrokenTar(f"{first.name} and {second.name} are not a pair")
+    return Placed(key, "", first.data_offset, first.size, first_sha256, second.data_offset, second.size, second_sha256)
+
+
+def pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """The next bytes of a file in pieces of at most 1 MB; fewer where it ends."""
+    while size and (block := file.read(min(size, BLOCK))):
+        yield block
+        size -= len(block)
+
+
+def split_of(identity: str) -> str:
+    """Split of a podcast (or of an episode without one) by a hash of its id: 96 % train, 2 % validation, 2 % test.
+
+    Never by segment: a voice or a show must not be on both sides.
+    """
+    part = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big") % 100
+    return "test" if part < 2 else "validation" if part < 4 else "train"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,151 @@
+"""Sealed shards without some of their episodes: only those that hold one are written anew, and the batch is not sealed again after.
+
+A thinned shard lies in another folder of its batch, `sealed/<batch>/<version>/…`, so that the table that is committed speaks of
+whole shards at every moment. `thinned/<grain>/<batch>.json` says which content these shards are of: by that a later materialization
+knows that there is nothing to seal.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+import polars as pl
+
+from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.shards.ustar import END, BrokenTar, Member, walk
+from podcast_assets.store.copying import pass_on
+from podcast_assets.store.store import Store
+
+SEALED = "sealed"
+_ORDER = "row_of_the_table"
+
+
+@dataclass
+class Thinned:
+    """What became of the shards of a batch."""
+
+    table: pl.DataFrame
+    """Of the asset, without the episodes, with the new places."""
+    damaged: list[str] = field(default_factory=list)
+    """Keys of shards that held an episode and could not be read: they go, and the batch has to be sealed again."""
+
+
+def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str]) -> Thinned:
+    """Write the shards that hold some episodes again without them. The old ones still lie there when it returns.
+
+    Args:
+        store: with the shards.
+        batch: the batch.
+        table: of either grain, with a row per sample and its place.
+        episodes: ids of those that go.
+    """
+    gone = pl.col("episode_id").is_in(list(episodes))
+    touched = set(table.filter(gone)["shard"])
+    result = Thinned(table)
+    parts = [table.clear().with_row_index(_ORDER)]
+    for (shard,), rows in table.with_row_index(_ORDER).partition_by("shard", as_dict=True, maintain_order=True).items():
+        if shard not in touched:
+            parts.append(rows)
+            continue
+        kept = rows.filter(~gone)
+        if kept.is_empty():
+            continue
+        version, path = str(shard).split("/", 1)
+        without = sorted(set(rows.filter(gone)["episode_id"]))
+        place = f"{fingerprint(version=version, without=without)[:12]}/{path}"
+        try:
+            parts.append(_rewritten(store, batch, str(shard), place, kept))
+        except (BrokenTar, FileNotFoundError):
+            result.damaged.append(f"{SEALED}/{batch}/{shard}")
+            parts.append(kept)
+    result.table = pl.concat(parts).sort(_ORDER).drop(_ORDER)
+    return result
+
+
+def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFrame) -> pl.DataFrame:
+    """Copy the members of the kept samples; gives their rows with the new places.
+
+    Raises:
+        BrokenTar: the shard is not what the table says.
+        FileNotFoundError: it is gone.
+    """
+    column = "segment_id" if "segment_id" in kept.columns else "episode_id"
+    keys = set(kept[column])
+    with store.local_copy(f"{SEALED}/{batch}/{shard}") as path, path.open("rb") as source:
+        members = list(walk(source))
+        digest = hashlib.sha256()
+        source.seek(0)
+        pass_on(source, None, digest, None)
+        if digest.hexdigest() != kept["shard_sha256"][0]:
+            raise BrokenTar(f"{shard}: its bytes are not those that were sealed")
+        with store.writing(f"{SEALED}/{batch}/{place}") as target:
+            sha256, offsets = _copied(source, target, [m for m in members if _key(m) in keys])
+    moved = {
+        "shard": pl.lit(place),
+        "shard_sha256": pl.lit(sha256),
+        "audio_offset": pl.Series([offsets[k][1] for k in kept[column]], dtype=pl.Int64),
+        "json_offset": pl.Series([offsets[k][0] for k in kept[column]], dtype=pl.Int64),
+    }
+    return kept.with_columns(**{name: values for name, values in moved.items() if name in kept.columns})
+
+
+def _copied(source: BinaryIO, target: BinaryIO, members: list[Member]) -> tuple[str, dict[str, tuple[int, int]]]:
+    """Copy members as they are; gives the SHA-256 of what was written, and key → where the data of JSON and audio begin."""
+    digest, position = hashlib.sha256(), 0
+    offsets: dict[str, tuple[int, int]] = {}
+    for note, audio in zip(members[::2], members[1::2], strict=True):
+        begins = []
+        for member in (note, audio):
+            begins.append(position + member.data_offset - member.header_offset)
+            source.seek(member.header_offset)
+            position += pass_on(source, member.end - member.header_offset, digest, target)
+        offsets[_key(note)] = (begins[0], begins[1])
+    digest.update(END)
+    target.write(END)
+    return digest.hexdigest(), offsets
+
+
+def _key(member: Member) -> str:
+    return PurePosixPath(member.name).name.split(".", 1)[0]
+
+
+def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, content: str) -> None:
+    """Write down which content the shards of a table are of, though their folders are called after others.
+
+    Args:
+        store: with the shards.
+        grain: folder of its shards: data, or episode_data.
+        batch: the batch.
+        table: as it is going to be committed.
+        content: as `sealing.content_version` names it.
+    """
+    store.write(_note_key(grain, batch), json.dumps({"shards": _shards(table), "content": content}).encode())
+
+
+def content_sealed(store: Store, grain: str, batch: str, table: pl.DataFrame) -> str | None:
+    """Which content the shards of a table are of; None where they are of several, or there are none."""
+    try:
+        noted: Mapping[str, str] = json.loads(store.read(_note_key(grain, batch)))
+        if noted["shards"] == _shards(table):
+            return noted["content"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        pass  # never thinned; and what cannot be read is as good as nothing: the batch is sealed again
+    folders = folders_of(table)
+    return folders[0] if len(folders) == 1 else None
+
+
+def folders_of(table: pl.DataFrame) -> list[str]:
+    """The folders under `sealed/<batch>/` that a table speaks of."""
+    return table["shard"].str.split("/").list.first().unique().sort().to_list()
+
+
+def _note_key(grain: str, batch: str) -> str:
+    return f"thinned/{grain}/{batch}.json"
+
+
+def _shards(table: pl.DataFrame) -> str:
+    rows = table.select("shard", "shard_sha256").unique().sort("shard").rows()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

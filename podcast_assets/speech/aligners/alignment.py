@@ -1,0 +1,133 @@
+"""When each word was said: times for transcripts whose engine gives none.
+
+An aligner is told what was said in a stretch of audio, and says when. Nothing is made up: a word that cannot be placed has no
+times, and no text is ever lost.
+"""
+
+import logging
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Protocol
+
+from podcast_assets.common.errors import looks_like_device_error
+from podcast_assets.speech.text_measures import join_texts
+from podcast_assets.speech.transcribers.minibatches import in_order
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples, Transcript, Turn, Word
+
+UNALIGNED = "unaligned"
+"""Flag of a turn none of whose words could be placed in time."""
+LONGEST_SECONDS = 1800.0
+"""A longer turn is not aligned: the effort grows with the square of the length."""
+
+log = logging.getLogger(__name__)
+
+
+class Aligner(Protocol):
+    """Says when the words of a known text were said."""
+
+    def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
+        """The words of `split_words(text)`, in order and as they are written. Times in seconds from the start of the audio.
+
+        Args:
+            audio: one turn, shape (n,), float32 at 16 kHz; may be empty.
+            text: what is said in it, and nothing else.
+            language: ISO 639-1 code, if it is known.
+        """
+        ...
+
+
+def align_transcripts(
+    aligner: Aligner, audio: Audio, turns: Sequence[Turn], transcripts: Sequence[Transcript]
+) -> list[Transcript]:
+    """The transcripts, with times for the words of those that have text and no word with times; others as they are.
+
+    Times lie inside the turn and never run backwards. A turn that fails, that is longer than `LONGEST_SECONDS`, or none of whose
+    words can be placed has its words without times, and the flag `UNALIGNED`.
+
+    Args:
+        aligner: says when.
+        audio: of the episode.
+        turns: of the episode.
+        transcripts: one per turn.
+
+    Raises:
+        Exception: the device looks broken, which concerns every turn.
+    """
+    aligned: list[Transcript] = []
+    errors: list[Exception] = []
+    for turn, transcript in zip(turns, transcripts, strict=True):
+        if not _wanting(transcript):
+            aligned.append(transcript)
+            continue
+        try:
+            words = _align(aligner, audio, turn, transcript)
+        except Exception as error:
+            if looks_like_device_error(error):
+                raise
+            errors.append(error)
+            words = unplaced(split_words(transcript.text))
+        flags = transcript.flags
+        if not any(w.start is not None for w in words):
+            flags = (*(f for f in flags if f != UNALIGNED), UNALIGNED)
+        aligned.append(replace(transcript, words=words, flags=flags))
+    if errors:
+        log.warning("%d of %d turns cannot be aligned: %s", len(errors), len(turns), errors[0])
+    return aligned
+
+
+def _wanting(transcript: Transcript) -> bool:
+    return bool(transcript.text.strip()) and not any(w.start is not None for w in transcript.words)
+
+
+def _align(aligner: Aligner, audio: Audio, turn: Turn, transcript: Transcript) -> list[Word]:
+    if turn.end - turn.start > LONGEST_SECONDS:
+        raise ValueError(f"a turn of {turn.end - turn.start:.0f} s is longer than {LONGEST_SECONDS:.0f} s")
+    first, last = (max(0, round(t * SAMPLE_RATE)) for t in (turn.start, turn.end))
+    words = aligner.align(audio[first:last], transcript.text, transcript.language)
+    if [w.word for w in words] != split_words(transcript.text):
+        raise ValueError("the aligner gave other words than those of the text")
+    origin = first / SAMPLE_RATE
+    return list(in_order(turn, (_later(w, origin) for w in words)))
+
+
+def _later(word: Word, seconds: float) -> Word:
+    if word.start is None or word.end is None:
+        return replace(word, start=None, end=None)
+    return replace(word, start=word.start + seconds, end=word.end + seconds)
+
+
+def unplaced(words: Iterable[str]) -> list[Word]:
+    """Words without times."""
+    return [Word(word, None, None, None) for word in words]
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text as they are written, with their punctuation; joined, they are the text without its spaces.
+
+    In scripts that write no spaces each letter is a word, as Whisper has it.
+    """
+    return [word for written in text.split() for word in _split(written)]
+
+
+def _split(written: str) -> list[str]:
+    words = [""]
+    alone: bool | None = None  # whether the last letter of the word is of a script without spaces
+    for character in written:
+        kind = unicodedata.category(character)
+        if kind[0] in "LN":
+            own = _stands_alone(character)
+            if alone is not None and (alone or own):
+                words.append("")
+            alone = own
+        elif kind in ("Ps", "Pi") and alone:  # an opening bracket or quotation mark belongs to what follows
+            words.append("")
+            alone = None
+        words[-1] += character
+    return words
+
+
+@lru_cache(maxsize=4096)
+def _stands_alone(letter: str) -> bool:
+    return join_texts((letter, letter)) == letter * 2

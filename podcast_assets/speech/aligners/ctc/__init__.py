@@ -1,0 +1,1 @@
+"""Aligner `ctc`: word times by a CTC acoustic model in ONNX form."""

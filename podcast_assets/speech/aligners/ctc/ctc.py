@@ -1,0 +1,243 @@
+"""Alignment by connectionist temporal classification (CTC): a text spelled in a model's letters, and the likeliest way to say it.
+
+A CTC model says, for every 20 ms of audio, how likely each letter of its alphabet is, or none of them ("blank"; Graves et al.
+2006). Of all ways to spread a text over the frames the likeliest is found (Viterbi), and words begin and end with their letters.
+"""
+
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from podcast_assets.speech.aligners.alignment import split_words, unplaced
+from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
+
+FRAME = 320
+"""Samples from one frame to the next: 20 ms, in every model of wav2vec 2.0's kind (Baevski et al. 2020)."""
+SHORTEST = 400
+"""Samples that such a model needs for one frame."""
+WINDOW = 30 * SAMPLE_RATE
+"""Samples that are looked at together: the effort of attention grows with their square. A multiple of FRAME, as the next."""
+CONTEXT = 2 * SAMPLE_RATE
+"""Samples before and after a window that the model hears with it, so that no word is judged at the edge."""
+GAP_PENALTY = 0.5
+"""Nats by which a frame between words is less likely than its likeliest letter. Speech that the text lacks, or that cannot be
+spelled, falls into the gap and not to a neighbour (the star of Pratap et al. 2023, arXiv:2305.13516); the value is the one that
+github.com/scagood/stt-api measured for it."""
+
+_APOSTROPHES = str.maketrans("\u2019\u2018\u02bc\uff07", "''''")
+_MOST_CELLS = 2**26
+"""Cells of the search that are held at once, one byte each; a longer search is done again from milestones."""
+
+Logits = npt.NDArray[np.float32]
+"""Shape (frames, letters), not normalized."""
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The letters of a model."""
+
+    letters: Mapping[str, int]
+    """Letter → its column in the logits."""
+    blank: int
+
+    @property
+    def size(self) -> int:
+        """Columns that the logits have at least."""
+        return max(self.blank, *self.letters.values()) + 1
+
+    def spell(self, word: str) -> list[int]:
+        """A word in the model's letters: capitals, accents and ligatures as the model writes them, without punctuation.
+
+        Empty where a letter or a digit of the word has no way to be written, and for words without any.
+        """
+        spelled: list[int] = []
+        for character in unicodedata.normalize("NFC", word).translate(_APOSTROPHES).strip("'-"):
+            kind = unicodedata.category(character)[0]
+            if kind in "LN":
+                if not (written := self._write(character)):
+                    return []
+                spelled += written
+            elif (kind == "M" or character in "'-") and character in self.letters:
+                spelled.append(self.letters[character])
+        return spelled
+
+    def _write(self, letter: str) -> list[int]:
+        compatible = unicodedata.normalize("NFKC", letter)
+        plain = "".join(c for c in unicodedata.normalize("NFKD", letter) if unicodedata.category(c)[0] != "M")
+        for form in (letter, compatible, plain):
+            for written in (form, form.casefold(), form.upper()):
+                if written and all(c in self.letters for c in written):
+                    return [self.letters[c] for c in written]
+        return []
+
+
+class CtcAligner:
+    """A loaded model at work."""
+
+    def __init__(
+        self,
+        logits: Callable[[Samples], Logits],
+        alphabet: Alphabet,
+        romanize: Callable[[str], str] | None = None,
+    ) -> None:
+        """Say how.
+
+        Args:
+            logits: the model: one row for every FRAME samples, less the last part.
+            alphabet: what its columns mean.
+            romanize: writes a word in Latin letters; for words that cannot be spelled as they are.
+        """
+        self._logits = logits
+        self._alphabet = alphabet
+        self._romanize = romanize
+
+    def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
+        """See `Aligner`. A word's probability is the mean posterior of its letters over their frames.
+
+        Without times are words that cannot be spelled, and all words where the text has more letters than the audio frames.
+
+        Raises:
+            ValueError: the model's output does not fit the audio or the alphabet, or is not finite.
+        """
+        words = split_words(text)
+        spelled = [self._spell(word) for word in words]
+        letters = np.array([letter for word in spelled for letter in word], np.int64)
+        if not len(letters) or len(audio) < SHORTEST:
+            return unplaced(words)
+        columns, targets = np.unique(letters, return_inverse=True)
+        targets += 2
+        owners = np.repeat(np.arange(len(words)), [len(word) for word in spelled])
+        emissions = self._emissions(audio, columns)
+        path = best_path(emissions, targets, np.diff(owners, prepend=-1) > 0)
+        if path is None:
+            return unplaced(words)
+        frames = np.flatnonzero(path % 2)
+        said = path[frames] // 2
+        return place_words(words, owners[said], frames, np.exp(emissions[frames, targets[said]]))
+
+    def _spell(self, word: str) -> list[int]:
+        spelled = self._alphabet.spell(word)
+        if spelled or self._romanize is None:
+            return spelled
+        return self._alphabet.spell(self._romanize(word))
+
+    def _emissions(self, audio: Samples, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Log probabilities of blank, of a gap and of some columns, shape (frames, 2 + len(columns)), window by window."""
+        parts: list[npt.NDArray[np.float32]] = []
+        for start, end in windows(len(audio)):
+            before = min(start, CONTEXT)
+            heard = audio[start - before : end + CONTEXT]
+            logits = self._logits(heard)
+            self._check(logits, len(heard))
+            first = before // FRAME
+            last = first + (end - start) // FRAME if end < len(audio) else None
+            parts.append(_select(logits[first:last], self._alphabet.blank, columns))
+        return np.concatenate(parts)
+
+    def _check(self, logits: Logits, samples: int) -> None:
+        if logits.ndim != 2 or abs(len(logits) - samples / FRAME) > 2:
+            raise ValueError(f"the model gives {logits.shape} for {samples} samples, not a row for every {FRAME}")
+        if logits.shape[1] < self._alphabet.size:
+            raise ValueError(f"the model knows {logits.shape[1]} letters, its vocabulary has {self._alphabet.size}")
+        if not np.isfinite(logits).all():
+            raise ValueError("the model's output is not finite")
+
+
+def windows(samples: int) -> list[tuple[int, int]]:
+    """Windows that cover some audio, as samples from its start; what is left at the end, if it is short, joins the last."""
+    starts = list(range(0, max(samples - SAMPLE_RATE, 1), WINDOW))
+    return list(zip(starts, [*starts[1:], samples], strict=True))
+
+
+def _select(logits: Logits, blank: int, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    top = logits.max(axis=1, keepdims=True)
+    total = top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    none = logits[:, [blank]]
+    likeliest = np.delete(logits, blank, axis=1).max(axis=1, keepdims=True)
+    gap = np.maximum(none, likeliest - GAP_PENALTY)
+    return np.concatenate([none, gap, logits[:, columns]], axis=1) - total
+
+
+def best_path(
+    emissions: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], starts: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64] | None:
+    """The likeliest state of each frame, shape (frames,): 2i+1 is letter i, 2i the pause before it. None if it does not fit.
+
+    Two equal letters need a blank between them, as CTC has it.
+
+    Args:
+        emissions: log probabilities, shape (frames, columns): column 0 is blank, 1 a gap between words.
+        targets: columns of the letters, in order, shape (letters,).
+        starts: whether each letter is the first of a word, shape (letters,).
+    """
+    states = np.zeros(2 * len(targets) + 1, np.int64)
+    states[1::2] = targets
+    states[:-1:2] = starts
+    states[-1] = 1
+    skip = np.zeros(len(states), bool)
+    skip[3::2] = targets[1:] != targets[:-1]
+    rows = max(1, _MOST_CELLS // len(states))
+    blocks = [emissions[at : at + rows] for at in range(0, len(emissions), rows)]
+    score = np.full(len(states), -np.inf)
+    score[0] = 0.0
+    milestones: list[npt.NDArray[np.float64]] = []
+    moves = np.zeros((0, len(states)), np.int8)
+    for block in blocks:
+        milestones.append(score)
+        score, moves = _search(score, block, states, skip)
+    state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
+    if not np.isfinite(score[state]):
+        return None
+    path: list[int] = []
+    for n in reversed(range(len(blocks))):
+        if n < len(blocks) - 1:
+            _, moves = _search(milestones[n], blocks[n], states, skip)
+        for move in moves[::-1]:
+            path.append(state)
+            state -= int(move[state])
+    return np.array(path[::-1], np.int64)
+
+
+def _search(
+    score: npt.NDArray[np.float64],
+    emissions: npt.NDArray[np.float32],
+    states: npt.NDArray[np.int64],
+    skip: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int8]]:
+    """Scores after some frames, and how many states each came forward in each frame."""
+    moves = np.empty((len(emissions), len(states)), np.int8)
+    step, jump = np.full_like(score, -np.inf), np.full_like(score, -np.inf)
+    for row, frame in zip(moves, emissions, strict=True):
+        step[1:] = score[:-1]
+        jump[skip] = score[np.flatnonzero(skip) - 2]
+        row[:] = step > score
+        best = np.maximum(score, step)
+        row[jump > best] = 2
+        score = np.maximum(best, jump) + frame[states]
+    return score, moves
+
+
+def place_words(
+    words: Sequence[str],
+    said: npt.NDArray[np.int64],
+    frames: npt.NDArray[np.int64],
+    posteriors: npt.NDArray[np.float32],
+) -> list[Word]:
+    """Words with the times of their letters; those of which no letter is said have none.
+
+    Args:
+        words: all of them.
+        said: index of the word that is said in each frame in which one is, in order, shape (n,).
+        frames: those frames, shape (n,).
+        posteriors: probability of the letter that is said in each, shape (n,).
+    """
+    placed = unplaced(words)
+    for i in map(int, np.unique(said)):
+        own = slice(np.searchsorted(said, i), np.searchsorted(said, i, "right"))
+        start, end = int(frames[own][0]) * FRAME, int(frames[own][-1] + 1) * FRAME
+        probability = min(float(posteriors[own].mean()), 1.0)
+        placed[i] = Word(words[i], start / SAMPLE_RATE, end / SAMPLE_RATE, probability)
+    return placed

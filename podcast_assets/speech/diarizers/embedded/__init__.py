@@ -1,0 +1,1 @@
+"""Diarizer `embedded`: Silero's voice activity, spectral voice prints, clustering. Nothing to download."""

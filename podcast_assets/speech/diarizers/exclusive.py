@@ -1,0 +1,57 @@
+"""One speaker at a time, where a diarizer's model hears several: the likelier one is taken."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from podcast_assets.speech.diarizers.turns import with_overlap
+from podcast_assets.speech.types import Turn
+
+Activity = npt.NDArray[np.float32]
+"""Probability that a speaker speaks, per frame of the model, shape (frames,)."""
+_SLACK = 1e-6
+"""Of a frame: times at its borders are not exact in binary."""
+
+
+def exclusive(full: Sequence[Turn], activity: Mapping[str, Activity], frame: float) -> list[Turn]:
+    """Turns in order of their start, at most one speaker at a time, with the share of each in which others speak too.
+
+    A stretch in which the same people speak at once goes to one of them as a whole: to the one whose mean probability in it is
+    highest, of equals to who spoke first. Frame by frame, two people who talk at once would cut each other's words to pieces of
+    80 ms. A speaker who is interrupted has a turn before and a turn after; one who is only talked over keeps the turn.
+
+    Args:
+        full: every stretch of every speaker, named.
+        activity: speaker → probabilities; frames that it lacks count as 0.
+        frame: length of a frame in seconds.
+    """
+    pieces: list[Turn] = []
+    for start, end, speakers in _stretches(full):
+        winner = max(speakers, key=lambda s: _mean(activity[s], start / frame, end / frame))
+        if pieces and pieces[-1].end == start and pieces[-1].speaker == winner:
+            pieces[-1] = Turn(pieces[-1].start, end, winner)
+        else:
+            pieces.append(Turn(start, end, winner))
+    return with_overlap(pieces, full)
+
+
+def _stretches(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]]:
+    """Start, end and speakers of each stretch in which somebody speaks and nobody begins or ends; who began first stands first."""
+    ordered = sorted(turns, key=lambda t: (t.start, t.end))
+    waiting, speaking = 0, []
+    for start, end in pairwise(sorted({time for t in turns for time in (t.start, t.end)})):
+        speaking = [t for t in speaking if t.end > start]
+        while waiting < len(ordered) and ordered[waiting].start <= start:
+            speaking.append(ordered[waiting])
+            waiting += 1
+        if speaking:
+            yield start, end, [t.speaker for t in speaking]
+
+
+def _mean(activity: Activity, start: float, end: float) -> float:
+    """Mean probability from one time to another, in frames."""
+    first, last = math.floor(start + _SLACK), math.ceil(end - _SLACK)
+    return float(activity[first:last].sum()) / max(last - first, 1)

@@ -1,0 +1,1 @@
+"""Diarizer `pyannote`: pipelines of pyannote.audio."""

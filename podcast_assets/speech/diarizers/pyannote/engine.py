@@ -1,0 +1,252 @@
+"""Diarization by pyannote.audio: neural segmentation with overlapping speech, speaker embeddings, clustering.
+
+Needs the extra `pyannote`, and a model: community-1 by default, 33 MB, whose terms everybody who downloads it must accept. Its
+weights are pickles; `pyannote_pipeline` says what is done before they are loaded. Meant for a GPU: on one core of a CPU the
+embeddings of a minute take 9 to 16 s (`benchmarks/pyannote_embeddings.py`), and they are most of the work.
+"""
+
+import contextlib
+import logging
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from podcast_assets.common.errors import EngineUnavailable, out_of_memory
+from podcast_assets.engines import models
+from podcast_assets.engines.engine import Engine, runtime
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.diarizers.pyannote import pipeline as pyannote_pipeline
+from podcast_assets.speech.diarizers.turns import names_by_appearance, one_at_a_time, speaker_bounds, with_overlap
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer, Turn
+
+if TYPE_CHECKING:
+    from pyannote.core import Annotation
+
+log = logging.getLogger(__name__)
+
+CPU_BATCH, GPU_BATCH = 2, 32
+"""Windows computed together: more only cost a CPU memory; 32 is what the published pipeline has."""
+
+
+class Pyannote(Engine):
+    """Settings of pyannote.audio's speaker diarization. An episode's own bounds go before `min_speakers` and `max_speakers`."""
+
+    name: ClassVar[str] = "pyannote"
+    packages: ClassVar[tuple[str, ...]] = ("pyannote.audio", "torch")
+    extra: ClassVar[str | None] = "pyannote"
+
+    model: str = pyannote_pipeline.COMMUNITY.repo
+    """A pipeline of the Hugging Face hub ("owner/name"), or the folder of a copy of one."""
+    min_speakers: int = Field(default=2, ge=1)
+    """Set it to 1 where there are monologues: one voice is split to reach it."""
+    max_speakers: int = Field(default=6, ge=1)
+    segmentation_step: float | None = Field(default=None, gt=0, le=1)
+    """From one window to the next, as a share of a window (10 s); None is as the pipeline has it, 0.1. Time and memory go by
+    its inverse."""
+    clustering_threshold: float | None = Field(default=None, gt=0, le=2)
+    """Distance up to which two voices are one speaker's; None is as the pipeline has it."""
+    max_windows: int = Field(default=10_800, ge=2)
+    """Longer episodes, here of more than 3 h, are heard in larger steps: the clustering compares each window with each other, so
+    its memory goes by their square (see `diarize`)."""
+    device: Literal["auto", "cpu", "cuda"] = runtime("auto")
+    device_index: int | None = runtime(None, ge=0)
+    """One GPU of several; None takes whichever is free."""
+    batch_size: int | None = runtime(None, ge=1)
+    """Windows computed together; None is 2 on a CPU and 32 on a GPU. Memory that runs out halves it."""
+    trusted: bool = runtime(False)
+    """Load weights whatever they ask for. Pickles can run any code: only for models whose makers you trust."""
+
+    @model_validator(mode="after")
+    def _speakers_in_order(self) -> "Pyannote":
+        if self.min_speakers > self.max_speakers:
+            raise ValueError("min_speakers is more than max_speakers")
+        return self
+
+    def load(self, device: str | None = None) -> Diarizer:
+        """Load the pipeline; one of the hub is downloaded if it is not here.
+
+        Args:
+            device: the GPU that is held for it, such as "cuda:1".
+
+        Raises:
+            EngineUnavailable: pyannote.audio is not installed, or the model is missing, may run code, or does not load.
+        """
+        pyannote_pipeline.import_pyannote()
+        import torch
+        from pyannote.audio import Pipeline
+
+        from podcast_assets.speech.diarizers.pyannote.embeddings import share_trunk
+
+        found = self._source()
+        if missing := [str(file) for file in found.files if not file.is_file()]:
+            raise EngineUnavailable(f"{self.model} is not whole, it has no {' and no '.join(missing)}: copy it again")
+        if not self.trusted:
+            pyannote_pipeline.check_weights(found.weights)
+        config = pyannote_pipeline.configured(
+            found, segmentation_step=self.segmentation_step, threshold=self.clustering_threshold
+        )
+        place = device or self._device()
+        try:
+            pipeline: Any = Pipeline.from_pretrained(config)
+            pipeline.to(torch.device(place))
+        except Exception as error:  # of the library, of torch, of CUDA: they have no common base
+            reason = pyannote_pipeline.first_line(error)
+            raise EngineUnavailable(f"{self.model} cannot be loaded: {reason}") from error
+        worker = _Worker(self, pipeline, self.batch_size or (CPU_BATCH if place == "cpu" else GPU_BATCH))
+        share_trunk(pipeline._embedding.model_, worker.slots)
+        return worker
+
+    def fetch(self) -> None:
+        """See `Engine.fetch`.
+
+        Raises:
+            EngineUnavailable: the hub does not give the model, or it is not a pipeline for diarization.
+        """
+        self._source()
+
+    def devices(self) -> list[str]:
+        """The GPUs, where it computes on one: that of `device_index`, or any."""
+        if self._device() == "cpu":
+            return []
+        import torch
+
+        if self.device_index is not None:
+            return [f"cuda:{self.device_index}"]
+        return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+
+    def hub_models(self) -> list[HubModel]:
+        """The pipeline, where it is not a folder, and the models that it names besides, once it is here itself."""
+        asked: dict[HubModel, Path | None] = {}
+
+        def find(model: HubModel) -> Path | None:
+            return asked.setdefault(model, models.find(model))
+
+        with contextlib.suppress(EngineUnavailable):  # told by those who need the model
+            pyannote_pipeline.source(self.model, find)
+        return list(asked)
+
+    def model_files(self) -> list[Path]:
+        """`config.yaml`, the weights and the PLDA; none before they were downloaded."""
+        found = pyannote_pipeline.source(self.model, models.find)
+        return found.files if found else []
+
+    def _source(self) -> pyannote_pipeline.Source:
+        found = pyannote_pipeline.source(self.model, models.fetch)
+        assert found is not None
+        return found
+
+    def _device(self) -> str:
+        if self.device != "cpu":
+            with contextlib.suppress(ImportError):  # told by `load`
+                import torch
+
+                if self.device == "cuda" or torch.cuda.is_available():
+                    return f"cuda:{self.device_index or 0}"
+        return "cpu"
+
+
+class _Worker:
+    """A loaded pipeline. Not for several threads at once."""
+
+    def __init__(self, settings: Pyannote, pipeline: Any, batch_size: int) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._batch_size = batch_size
+        self.slots = len(pipeline._segmentation.model.specifications.classes)
+        """Speakers that one window can have."""
+
+    def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
+        """See `Diarizer.diarize`. A speaker of whom too little was heard alone has no embedding.
+
+        Memory for 3 h of audio and 6 speakers, measured on a CPU with the miniature pipeline of the tests: 6.4 GB at most, of which
+        1.0 GB are the audio, 0.6 GB the libraries, and more than half the clustering and what follows it.
+
+        Raises:
+            ValueError: `min_speakers` is more than `max_speakers`.
+        """
+        import torch
+
+        settings = (self._settings.min_speakers, self._settings.max_speakers)
+        low, high = speaker_bounds(settings, min_speakers, max_speakers)
+        samples = np.require(audio[:], np.float32, ["C", "W"])  # as torch wants it
+        if not len(samples):
+            return Diarization([], full=[])
+        file = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
+        while True:
+            try:
+                return to_diarization(self._run(file, low, high), len(samples) / SAMPLE_RATE)
+            except Exception as error:
+                if "n_clusters" in str(error) and low > 1:
+                    low = 1  # too short for as many speakers as there are said to be
+                elif _batch_too_large(error) and self._batch_size > 1:
+                    self._batch_size //= 2
+                    torch.cuda.empty_cache()
+                    log.warning("pyannote: out of memory; from here on %d windows at once", self._batch_size)
+                else:
+                    raise
+
+    def _run(self, file: dict[str, Any], low: int, high: int) -> Any:
+        segmentation, share = self._pipeline._segmentation, self._pipeline.segmentation_step
+        seconds = file["waveform"].shape[1] / SAMPLE_RATE
+        segmentation.step = step_seconds(seconds, segmentation.duration, share, self._settings.max_windows)
+        self._pipeline.segmentation_batch_size = self._batch_size
+        self._pipeline.embedding_batch_size = self._batch_size * self.slots
+        with warnings.catch_warnings():
+            # the result shows it: fewer speakers than asked for, or one who is never heard alone
+            warnings.filterwarnings("ignore", message=r"\s*The detected number of speakers")
+            warnings.filterwarnings("ignore", message="Mean of empty slice|invalid value encountered")
+            # of the library's search for the shortest audio that its embedding model takes
+            warnings.filterwarnings("ignore", message=r"std\(\): degrees of freedom")
+            return self._pipeline(file, min_speakers=low, max_speakers=high)
+
+
+def _batch_too_large(error: Exception) -> bool:
+    """Whether a smaller batch may help: not where the machine's memory is full, of which the clustering takes most."""
+    of_library = not isinstance(error, MemoryError) or "batch_size" in str(error)  # what it makes of a GPU's error
+    return of_library and out_of_memory(error)
+
+
+def step_seconds(seconds: float, window: float, share: float, most: int) -> float:
+    """Seconds from one window to the next: a share of the window; more, in tenths, where that made more windows than `most`."""
+    needed = math.ceil(10 * (seconds - window) / (most - 1)) / 10
+    return min(max(share * window, needed), window)
+
+
+def to_diarization(output: Any, seconds: float) -> Diarization:
+    """What a pipeline gives, in our terms.
+
+    Args:
+        output: pyannote.audio's `DiarizeOutput`.
+        seconds: length of the audio: the last window is filled up with silence, and turns can end in that.
+    """
+    full = _turns(output.speaker_diarization, seconds)
+    # one at a time but for pauses that are filled inside a speaker's turn
+    turns = one_at_a_time(_turns(output.exclusive_speaker_diarization, seconds))
+    names = names_by_appearance(turns, full)
+    rows = dict(zip(output.speaker_diarization.labels(), output.speaker_embeddings, strict=True))
+    return Diarization(
+        [_named(t, names) for t in with_overlap(turns, full)],
+        full=[_named(t, names) for t in full],
+        embeddings={
+            name: rows[label].astype(np.float32)
+            for label, name in names.items()
+            if np.isfinite(rows[label]).all() and rows[label].any()
+        },
+    )
+
+
+def _turns(annotation: "Annotation", seconds: float) -> list[Turn]:
+    turns = [
+        Turn(float(stretch.start), min(float(stretch.end), seconds), str(label))
+        for label in annotation.labels()
+        for stretch in annotation.label_timeline(label)
+    ]
+    return sorted((t for t in turns if t.end > t.start), key=lambda t: (t.start, t.end))
+
+
+def _named(turn: Turn, names: dict[str, str]) -> Turn:
+    return Turn(turn.start, turn.end, names[str(turn.speaker)], turn.overlap)

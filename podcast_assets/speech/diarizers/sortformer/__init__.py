@@ -1,0 +1,1 @@
+"""Diarizer `sortformer`: NVIDIA's streaming Sortformer, in an environment of its own."""

@@ -1,0 +1,224 @@
+"""Diarization by NVIDIA's streaming Sortformer: one network that hears up to four speakers at once, also where they overlap.
+
+It runs in NeMo, which lives in an environment of its own (`speech/diarizers/sortformer/requirements-nemo.txt`) and is called as a process. Four speakers
+are all that it can tell apart: a fifth is silently taken for one of the four. It was trained mostly on English.
+
+I. Medennikov et al., "Streaming Sortformer: Speaker Cache-Based Online Speaker Diarization with Arrival-Time Ordering",
+Interspeech 2025, arXiv:2507.18446.
+"""
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines import models
+from podcast_assets.engines.engine import Engine, runtime
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.diarizers.exclusive import exclusive
+from podcast_assets.speech.diarizers.sortformer import nemo_process
+from podcast_assets.speech.diarizers.sortformer.nemo_process import NemoError, NemoProcess
+from podcast_assets.speech.diarizers.turns import names_by_appearance
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer, Pcm, Turn
+
+log = logging.getLogger(__name__)
+
+Latency = Literal["very_high_latency", "high_latency", "low_latency", "ultra_low_latency"]
+
+PUBLISHED = HubModel(
+    "nvidia/diar_streaming_sortformer_4spk-v2.1",
+    ("diar_streaming_sortformer_4spk-v2.1.nemo",),
+    megabytes=471,
+    licence="nvidia-open-model-license",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How the model goes through an episode, in its frames of 80 ms; named as in NeMo's `SortformerModules`."""
+
+    chunk_len: int
+    """Frames decided at a time."""
+    chunk_right_context: int
+    """Frames heard beyond them: with `chunk_len`, the latency."""
+    fifo_len: int
+    """Frames before them that are heard again."""
+    spkcache_update_period: int
+    """Frames that leave the queue at a time, to refresh what is known of the speakers."""
+    spkcache_len: int
+    """Frames kept to know the speakers by."""
+
+
+PRESETS: Mapping[Latency, Preset] = MappingProxyType(
+    {
+        "very_high_latency": Preset(340, 40, 40, 300, 188),  # 30.4 s
+        "high_latency": Preset(124, 1, 124, 124, 188),  # 10.0 s
+        "low_latency": Preset(6, 7, 188, 144, 188),  # 1.04 s
+        "ultra_low_latency": Preset(3, 1, 188, 144, 188),  # 0.32 s
+    }
+)
+"""NVIDIA's four recommended configurations: the table "Setting up Streaming Configuration" of the card of
+nvidia/diar_streaming_sortformer_4spk-v2; the same four, for v2.1, in NeMo Curator's tutorials/audio/callhome_diar/README.md."""
+
+
+class Sortformer(Engine):
+    """Settings of the streaming Sortformer. The numbers of speakers that are known of an episode are not used: it takes none."""
+
+    name = "sortformer"
+    speaker_cap = 4
+
+    model: str = PUBLISHED.repo
+    """A streaming Sortformer for four speakers: of the Hugging Face hub ("owner/name"), or a `.nemo` file."""
+    latency: Latency = "high_latency"
+    """How much is heard before something is decided. More is mostly more accurate, and faster: there are fewer steps."""
+    python: str | None = runtime(None)
+    """Interpreter of NeMo's environment; None is PODCAST_NEMO_PYTHON, or `.nemo/bin/python` in the models folder."""
+    device: Literal["auto", "cpu", "cuda"] = runtime("auto")
+    device_index: int | None = runtime(None, ge=0)
+    """One GPU of several; None takes whichever is free."""
+    threads: int = runtime(0, ge=0)
+    """CPU threads; 0 leaves the number to torch."""
+
+    def load(self, device: str | None = None) -> Diarizer:
+        """Start NeMo's process and load the model in it; one of the hub is downloaded if it is not here.
+
+        Args:
+            device: the GPU that is held for it, such as "cuda:1".
+
+        Raises:
+            EngineUnavailable: NeMo's environment or the model is missing, or the model does not load or is of another kind.
+        """
+        file = self._fetched()
+        process = NemoProcess(
+            self._python(),
+            {
+                "model": str(file),
+                "device": device or next(iter(self.devices()), "cuda:0" if self.device == "cuda" else "cpu"),
+                "threads": self.threads,
+                "streaming": asdict(PRESETS[self.latency]),
+            },
+        )
+        try:
+            loaded = process.start()
+        except NemoError as error:
+            raise EngineUnavailable(f"NeMo cannot load {file}: {error}") from error
+        if loaded["speakers"] != self.speaker_cap:
+            process.close()
+            raise EngineUnavailable(
+                f"{file} tells {loaded['speakers']} speakers apart, and the presets of {self.name} are for models of "
+                f"{self.speaker_cap}: set another model"
+            )
+        log.info("%s on %s, %s: %s", file.name, loaded["device"], self.latency, loaded["streaming"])
+        return _Worker(process, loaded["frame"])
+
+    def fetch(self) -> None:
+        """See `Engine.fetch`.
+
+        Raises:
+            EngineUnavailable: the hub does not give the model, or there is no such file.
+        """
+        self._fetched()
+
+    def complaint(self) -> str | None:
+        """What is wrong with NeMo's environment, or with the file."""
+        try:
+            self.versions()
+            if self._is_file:
+                self._fetched()
+        except EngineUnavailable as error:
+            return str(error)
+        return None
+
+    def devices(self) -> list[str]:
+        """The GPUs, where it computes on one: that of `device_index`, or any. Asks NeMo's environment, which takes seconds."""
+        if self.device == "cpu":
+            return []
+        found = [f"cuda:{i}" for i in range(nemo_process.gpu_count(self._python()))]
+        return [f"cuda:{self.device_index}"] if found and self.device_index is not None else found
+
+    def hub_models(self) -> list[HubModel]:
+        """The model, where it is not a file."""
+        if self._is_file:
+            return []
+        if self.model == PUBLISHED.repo:
+            return [PUBLISHED]
+        return [HubModel(self.model, ("*.nemo",), megabytes=0, licence="see its page")]
+
+    def model_files(self) -> list[Path]:
+        """The file; none before a model of the hub was downloaded."""
+        folder = None if self._is_file else models.find(self.hub_models()[0])
+        found = [Path(self.model).expanduser()] if self._is_file else sorted(folder.glob("*.nemo")) if folder else []
+        return [file for file in found if file.is_file()]
+
+    def versions(self) -> dict[str, str]:
+        """Of NeMo and torch, in their environment.
+
+        Raises:
+            EngineUnavailable: there is no such environment.
+        """
+        return nemo_process.versions(self._python())
+
+    @property
+    def _is_file(self) -> bool:
+        return self.model.endswith(".nemo") or self.model.startswith((".", "~", "/"))
+
+    def _python(self) -> Path:
+        return nemo_process.interpreter(self.python)
+
+    def _fetched(self) -> Path:
+        """The model's file, downloaded if need be."""
+        if not self._is_file:
+            models.fetch(self.hub_models()[0])
+        files = self.model_files()
+        if not files:
+            raise EngineUnavailable(f"there is no file {self.model} to load a Sortformer from")
+        if len(files) > 1:
+            raise EngineUnavailable(
+                f"{self.model} has several .nemo files: set the path of one, {' or '.join(map(str, files))}"
+            )
+        return files[0]
+
+
+class _Worker:
+    def __init__(self, process: NemoProcess, frame: float) -> None:
+        self._process, self._frame = process, frame
+
+    def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
+        """Turns as NeMo's own thresholds (0.5) make them; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
+
+        Raises:
+            NemoError: NeMo failed, or its process died.
+        """
+        if not len(audio):
+            return Diarization([], full=[])
+        turns, probabilities = self._heard(audio)
+        seconds = len(audio) / SAMPLE_RATE
+        heard = sorted(
+            (Turn(start, min(end, seconds), str(index)) for start, end, index in turns if start < min(end, seconds)),
+            key=lambda t: (t.start, t.end),
+        )
+        names = names_by_appearance(heard)
+        full = [replace(t, speaker=names[str(t.speaker)]) for t in heard]
+        if (min_speakers or 0) > len(names) or (max_speakers is not None and len(names) > max_speakers):
+            log.warning(
+                "sortformer hears %d speakers; known of the episode: min_speakers %s, max_speakers %s",
+                len(names),
+                min_speakers,
+                max_speakers,
+            )
+        activity = {name: probabilities[:, int(index)] for index, name in names.items()}
+        return Diarization(exclusive(full, activity, self._frame), full=full)
+
+    def _heard(self, audio: Audio) -> tuple[list[tuple[float, float, int]], np.ndarray[Any, Any]]:
+        """NeMo's turns (start, end, index of the speaker), and the probabilities, shape (frames, speakers)."""
+        with tempfile.TemporaryDirectory(prefix="podcast-assets-nemo-") as folder:
+            sound, probabilities = Path(folder) / "audio.npy", Path(folder) / "probabilities.npy"
+            np.save(sound, audio.pcm if isinstance(audio, Pcm) else audio[:])
+            reply = self._process.ask({"audio": str(sound), "probabilities": str(probabilities)})
+            return reply["turns"], np.load(probabilities)

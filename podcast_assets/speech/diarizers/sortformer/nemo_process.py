@@ -1,0 +1,239 @@
+"""NeMo in a process of an environment of its own: what it pins excludes packages that this one needs.
+
+The process is `nemo_worker.py`, run by the interpreter of that environment; the protocol between the two is written down there.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from podcast_assets.common.errors import EngineUnavailable, looks_like_device_error
+from podcast_assets.engines import model_cache
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "PODCAST_NEMO_PYTHON"
+PACKAGES = ("nemo_toolkit", "torch")
+WORKER = Path(__file__).with_name("nemo_worker.py")
+REQUIREMENTS = Path(__file__).with_name("requirements-nemo.txt")
+_SURROUNDINGS = {
+    "OTEL_SDK_DISABLED": "true",  # NeMo's telemetry; it also crashed the load of models (NeMo Curator, audio tutorials)
+    "HF_HUB_OFFLINE": "1",  # models are fetched on this side
+}
+_ASK_VERSIONS = """
+import importlib.metadata as m, json, sys
+def version(name):
+    try: return m.version(name)
+    except m.PackageNotFoundError: return None
+print(json.dumps({name: version(name) for name in sys.argv[1:]}))
+"""
+_ASK_GPUS = "import torch; print(torch.cuda.device_count())"
+_END_SECONDS = 5.0
+"""Time that a process gets to end, before it is killed."""
+
+
+class NemoError(RuntimeError):
+    """What NeMo's process answered, or that it died; the message is the last line of its traceback, or of its log."""
+
+    def __init__(self, message: str, *, missing: str | None = None) -> None:
+        super().__init__(message)
+        self.missing = missing
+        """The package that is not installed there."""
+
+
+def interpreter(named: str | None = None) -> Path:
+    """The interpreter of NeMo's environment: the one that is named, else PODCAST_NEMO_PYTHON, else one in the models folder."""
+    python = named or os.environ.get(VARIABLE)
+    return Path(python).expanduser().absolute() if python else _default()
+
+
+def _default() -> Path:
+    return model_cache.models_folder() / ".nemo" / "bin" / "python"
+
+
+def missing(python: Path, what: str) -> EngineUnavailable:
+    """That NeMo is not to be had, and the command that installs it.
+
+    Args:
+        python: the interpreter of its environment, there or not.
+        what: is missing.
+    """
+    install: list[str | Path] = [python, "-m", "pip", "install", "-r", REQUIREMENTS]
+    commands = [install]
+    if not python.exists():
+        folder = python.parents[1] if python.parent.name == "bin" else _default().parents[1]
+        install[0] = folder / "bin" / "python"
+        commands = [[sys.executable, "-m", "venv", folder], install]
+    todo = " && ".join(shlex.join(map(str, command)) for command in commands)
+    return EngineUnavailable(
+        f"NeMo needs an environment of its own, and {what}: run {todo}; or set {VARIABLE} to the interpreter of one that has it"
+    )
+
+
+def versions(python: Path) -> dict[str, str]:
+    """Versions of NeMo and torch in an environment; nothing is imported there.
+
+    Raises:
+        EngineUnavailable: there is no such environment, or they are not installed in it.
+    """
+    found: dict[str, str | None] = json.loads(_ask(python, _ASK_VERSIONS, *PACKAGES))
+    if lacking := [name for name, version in found.items() if version is None]:
+        raise missing(python, f"{' and '.join(lacking)} is not installed for {python}")
+    return {name: version for name, version in found.items() if version}
+
+
+def gpu_count(python: Path) -> int:
+    """GPUs that the torch of an environment can compute on; 0 where there is no such environment. Imports torch there."""
+    try:
+        return int(_ask(python, _ASK_GPUS))
+    except (EngineUnavailable, ValueError):
+        return 0
+
+
+def _ask(python: Path, code: str, *arguments: str) -> str:
+    try:
+        run = subprocess.run(  # noqa: S603 - the interpreter is the user's setting
+            [python, "-I", "-c", code, *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise missing(python, _why_not(python, error)) from error
+    return run.stdout
+
+
+def _why_not(python: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"there is no {python}"
+    said = getattr(error, "stderr", None) or str(error)
+    return f"{python} does not run ({said.strip().splitlines()[-1]})"
+
+
+class NemoProcess:
+    """A process that holds one model: started when it is first asked, and again after it died."""
+
+    def __init__(self, python: Path, load: Mapping[str, Any]) -> None:
+        """Starts nothing yet.
+
+        Args:
+            python: interpreter of NeMo's environment.
+            load: the request that loads the model.
+        """
+        self._python, self._load = python, load
+        self._process: subprocess.Popen[bytes] | None = None
+        self._last_words: deque[str] = deque(maxlen=1)
+        self._listener: threading.Thread | None = None
+        self._end: Any = None
+
+    def start(self) -> dict[str, Any]:
+        """Start the process, load the model, and give what the process says of it.
+
+        Raises:
+            EngineUnavailable: there is no such interpreter, or packages are missing in its environment.
+            NemoError: the model does not load.
+        """
+        self.close()
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the interpreter is the user's setting
+                # isolated: neither PYTHONPATH nor the script's folder, whose modules are not for it, are on its path
+                [self._python, "-I", WORKER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=os.environ | _SURROUNDINGS,
+            )
+        except OSError as error:
+            raise missing(self._python, _why_not(self._python, error)) from error
+        self._process = process
+        self._end = weakref.finalize(self, _finish, process)
+        self._last_words.clear()
+        self._listener = threading.Thread(target=_listen, args=(process.stderr, self._last_words), daemon=True)
+        self._listener.start()
+        try:
+            return self._exchange(self._load)
+        except NemoError as error:
+            self.close()
+            if error.missing:
+                raise missing(self._python, f"{error.missing} is not installed for {self._python}") from error
+            raise
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a request answered.
+
+        Raises:
+            NemoError: it failed there, or the process died over it; the next request gets a process that is new.
+            EngineUnavailable: the process had died, and another one cannot be started.
+        """
+        if self._process is None or self._process.poll() is not None:
+            self.start()
+        try:
+            return self._exchange(request)
+        except NemoError as error:
+            if looks_like_device_error(error):  # CUDA does not recover inside a process
+                self.close()
+            raise
+
+    def close(self) -> None:
+        """End the process, whatever it is at."""
+        if self._process is not None:
+            self._end()
+            self._process = None
+
+    def _exchange(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise self._died(process) from None
+        line = process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise self._died(process)
+        reply = json.loads(line)
+        if "error" in reply:
+            log.debug("NeMo: %s", reply["traceback"])
+            raise NemoError(reply["error"], missing=reply["missing"])
+        return reply
+
+    def _died(self, process: subprocess.Popen[bytes]) -> NemoError:
+        code = process.wait()
+        if self._listener:
+            self._listener.join(_END_SECONDS)
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        said = f"; its last words: {self._last_words[0]}" if self._last_words and code != -signal.SIGKILL else ""
+        self.close()
+        return NemoError(f"the process of NeMo {how}{said}")
+
+
+def _listen(stream: Any, last_words: deque[str]) -> None:
+    """Pass on what a process logs. Of a line that is written over, as progress bars are, only the last state counts."""
+    with stream:
+        for line in stream:
+            said = line.decode(errors="replace").rstrip().rpartition("\r")[2].strip()
+            if said:
+                last_words.append(said)
+                log.debug("NeMo: %s", said)
+
+
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    """Close a process's input, which ends it; kill it where that does not."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):  # it is dead, and had not read all
+            process.stdin.close()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

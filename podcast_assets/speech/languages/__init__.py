@@ -1,0 +1,1 @@
+"""Languages of audio and text: codes and their equivalences, and identification from a text."""

@@ -1,0 +1,57 @@
+"""When two codes of languages mean the same: forms of one code, and languages that nobody can tell apart in a sentence."""
+
+import polars as pl
+
+IDENTIFIED = frozenset(
+    "ace af am an ar ary arz as az ba bcl be bg bn br bs ca crh cs cy da de dz el en eo es et eu ext fa fi fo fr fuv fy ga gcf gcr "
+    "gd gl gom grc gu gug guw ha hbo he hi hr ht hu hy id ig is it ja jv ka kab kik kk km kn ko ku ky la lb lg lij ln lo lt ltg lv "
+    "mg mk ml mn mr ms mt my ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru rw sa sdh se si sk sl sn so sq sr st sv sw ta te tg "
+    "th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu".split()
+)
+"""Codes that the identifier of texts (speech/languages/text.py) can give. A text in another language gets one of these, too."""
+ALIASES = {"jw": "jv", "nb": "no", "cmn": "zh", "iw": "he", "in": "id"}
+"""Other codes for a language: Whisper's for Javanese, and old or narrower ones."""
+_FAMILIES = (
+    "ar arz ary",
+    "be ru uk",
+    "bg mk",
+    "cs sk",
+    "el grc",
+    "en pcm",
+    "fa ps",
+    "he hbo",
+    "hi ur mr ne gom",
+    "hr sr bs sl",
+    "id ms ace",
+    "it lij vec",
+    "ku sdh",
+    "lv ltg",
+    "nl af",
+    "no nn da",
+    "pt gl es ext",
+    "tr az crh",
+    "uz uzs",
+    "zh yue wuu",
+)
+"""Languages so close that an identifier takes one for the other in a sentence."""
+_FAMILY = {code: code for code in IDENTIFIED} | {
+    code: group.split()[0] for group in _FAMILIES for code in group.split()
+}
+_FAMILY |= {alias: _FAMILY[code] for alias, code in ALIASES.items()}
+
+
+def base_code(language: pl.Expr) -> pl.Expr:
+    """The code without country or script: `pt-BR` is `pt`."""
+    return language.str.to_lowercase().str.extract("^([a-z]+)")
+
+
+def different_languages(language: pl.Expr, text_language: pl.Expr) -> pl.Expr:
+    """Whether an identified language is surely another than the declared one; null where one of them is unknown.
+
+    It is unknown too where the identifier does not know the declared one.
+    """
+    one, other = (
+        base_code(code).replace_strict(_FAMILY, default=None, return_dtype=pl.String)
+        for code in (language, text_language)
+    )
+    return one != other

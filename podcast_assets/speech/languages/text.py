@@ -1,0 +1,79 @@
+"""Language of a text by itself: by a fastText model where one is given, else by py3langid, whose package carries its model.
+
+It costs microseconds a text, so it is told whenever transcripts are committed: another model transcribes nothing again.
+"""
+
+import importlib.metadata
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.speech.languages import fasttext as fasttext_language
+from podcast_assets.store.schema import TRANSCRIPTS, schema
+
+SHORTEST_CHARACTERS = 20
+"""Shorter texts are not looked at: "hello" is Breton to py3langid."""
+CERTAIN = 0.9
+"""Less is not believed of py3langid: on sentences of everyday speech the right language mostly has more."""
+FASTTEXT_CERTAIN = 0.7
+"""The same of fastText. lid.176.ftz gives figures alone 0.6 for Romanian, and 140 of 145 half sentences more for what they are."""
+
+
+@dataclass(frozen=True)
+class TextIdentifier:
+    """Says which language a text is in."""
+
+    model: Path | None = None
+    """A fastText model; None takes py3langid (97 languages)."""
+    certain: float | None = None
+    """Probability from which a language is believed; None is the default of each."""
+
+    def check(self) -> None:
+        """Make sure that it can work, before hours are spent on what comes before it. Loads no model.
+
+        Raises:
+            Misconfigured: the package, or the model, is not there or no such model; one line says what to do.
+        """
+        if self.model:
+            fasttext_language.check(self.model)
+
+    @property
+    def label(self) -> str:
+        """What it is, for people: with the version, or the hash of the model."""
+        if self.model:
+            return f"fastText {self.model.name} (sha256 {fasttext_language.model_hash(self.model)[:12]})"
+        return f"py3langid {importlib.metadata.version('py3langid')}"
+
+    def language(self, text: str) -> str | None:
+        """ISO 639-1 code (639-3 where a language has none) of a text; None where it is too short or not clear."""
+        # a Chinese sentence says in ten characters what takes an English one thirty
+        if sum(1 if c.isascii() else 3 for c in text) < SHORTEST_CHARACTERS:
+            return None
+        if self.model:
+            language, probability = fasttext_language.classify(self.model, text)
+        else:
+            language, probability = _identifier().classify(text)
+        least = self.certain if self.certain is not None else FASTTEXT_CERTAIN if self.model else CERTAIN
+        return language if probability >= least else None
+
+
+def text_language(text: str) -> str | None:
+    """The language of a text by py3langid; None where it is too short or not clear."""
+    return TextIdentifier().language(text)
+
+
+def with_text_language(transcripts: pl.DataFrame, identifier: TextIdentifier) -> pl.DataFrame:
+    """Rows of the stage `transcribe` with the column `text_language`, as the table `transcripts` has them."""
+    languages = [identifier.language(text) for text in transcripts["text"].fill_null("")]
+    column = pl.Series("text_language", languages, dtype=TRANSCRIPTS["text_language"][0])
+    return transcripts.with_columns(column).select(schema(TRANSCRIPTS).names())
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

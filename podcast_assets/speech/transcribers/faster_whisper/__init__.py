@@ -1,0 +1,1 @@
+"""Transcriber `faster-whisper`: Whisper by CTranslate2."""

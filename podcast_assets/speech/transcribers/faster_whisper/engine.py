@@ -1,0 +1,219 @@
+"""Whisper by faster-whisper (CTranslate2): CPU or NVIDIA GPU, word times, no torch."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines import gpus, models
+from podcast_assets.engines.engine import Engine, runtime
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.transcribers.faster_whisper import compute
+
+if TYPE_CHECKING:
+    from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
+
+WINDOW_SECONDS = 30.0
+"""Whisper's window: nothing after it would be heard."""
+_SIZES = {
+    "tiny": 75, "base": 145, "small": 484, "medium": 1_530, "large-v2": 3_090, "large-v3": 3_090, "large-v3-turbo": 1_620,
+    "turbo": 1_620, "distil-large-v3": 1_510, "distil-large-v3.5": 1_510,
+}  # fmt: skip
+"""Megabytes to download, about, of the models that have a short name."""
+_REPOS = {
+    name: f"Systran/faster-whisper-{name}" for name in ("tiny", "base", "small", "medium", "large-v2", "large-v3")
+}
+_REPOS |= dict.fromkeys(("large-v3-turbo", "turbo"), "mobiuslabsgmbh/faster-whisper-large-v3-turbo")
+"""Short name → repository, as faster-whisper knows them: to ask it takes a while."""
+_REQUIRED_FILES = ("model.bin", "tokenizer.json")
+"""Without tokenizer.json faster-whisper takes that of another model from the hub."""
+_MODEL_FILES = ("config.json", "model.bin", "preprocessor_config.*", "tokenizer.json", "vocabulary.*")
+"""What faster-whisper reads, or downloads, of a model."""
+
+
+class FasterWhisper(Engine):
+    """Settings of Whisper models in CTranslate2's format."""
+
+    name: ClassVar[str] = "faster-whisper"
+    packages: ClassVar[tuple[str, ...]] = ("faster-whisper", "ctranslate2")
+
+    model: str = "small"
+    """A folder, a size ("small", "large-v3-turbo"), or a model of the Hugging Face hub ("owner/name")."""
+    beam_size: int = Field(default=5, ge=1)
+    chunk_seconds: float = Field(default=WINDOW_SECONDS, gt=1.0, le=WINDOW_SECONDS)
+    """Longest clip given to the model; longer turns are cut at pauses."""
+    pack: bool = True
+    """Turns of one speaker share a window, up to `chunk_seconds`: a window costs the same however little is said in it."""
+    mixed_languages: bool = False
+    """Identify the language of each turn, where none is given, and not once for the episode."""
+    timestamps: bool = False
+    """Decode with timestamp tokens. Models of the usual sizes need none: word times come from the cross attention."""
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    """Tried in turn while a text loops or is unlikely; give only the first where speed counts more. Above 0, samples are drawn:
+    such a text, whose `temperature` says so, can come out otherwise when it is made again."""
+    best_of: int = Field(default=5, ge=1)
+    """Samples of which the likeliest is taken, above temperature 0."""
+    initial_prompt: str | None = None
+    """Text before every window, for a style of writing; hints of an episode come in addition."""
+    compute_type: str = "auto"
+    """CTranslate2's number format. `auto` is int8 on CPUs, and on GPUs float16 where twice the model fits, else int8_float16."""
+    device: Literal["auto", "cpu", "cuda"] = runtime("auto")
+    device_index: int | None = runtime(None, ge=0)
+    """One GPU of several; None takes whichever is free."""
+    batch_size: int | None = runtime(None, ge=1)
+    """Windows decoded together, of whatever episodes; None is 4 on a CPU and goes by the memory of a GPU. Memory that runs out
+    halves it."""
+    threads: int = runtime(0, ge=0)
+    """CPU threads; 0 leaves the number to CTranslate2."""
+
+    def load(self, device: str | None = None) -> "WhisperTranscriber":
+        """Load the model; one of the hub is downloaded if it is not here.
+
+        Args:
+            device: the GPU that is held for it, such as "cuda:1".
+
+        Raises:
+            EngineUnavailable: faster-whisper is not installed, or the model is missing or does not load.
+        """
+        try:
+            import faster_whisper
+
+            from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
+        except ImportError as error:
+            raise EngineUnavailable(
+                f"faster-whisper cannot be imported ({error}): pip install faster-whisper"
+            ) from error
+        if self._device() == "cuda":
+            gpus.load_cublas()
+        folder = self._folder() or models.fetch(self.hub_models()[0])
+        if complaint := _missing_files(folder):
+            raise EngineUnavailable(complaint)
+        try:
+            model = faster_whisper.WhisperModel(
+                str(folder),
+                device=self._device(),
+                device_index=int(device.removeprefix("cuda:")) if device else self.device_index or 0,
+                compute_type=self._compute_type(),
+                cpu_threads=self.threads,
+            )
+        except Exception as error:  # CUDA and model errors have no common base
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be loaded: {reason}") from error
+        size = self.batch_size or compute.batch_size(self._device(), self._memory(), self._weights())
+        return WhisperTranscriber(self, model, size)
+
+    def hub_models(self) -> list[HubModel]:
+        """The model, where a size or a name on the hub is set.
+
+        Raises:
+            EngineUnavailable: it is neither, nor a folder; or faster-whisper, which knows the sizes, is not installed.
+        """
+        if _is_folder(self.model):
+            return []
+        repo = _REPOS.get(self.model) or self._repo()
+        return [HubModel(repo, _MODEL_FILES, _SIZES.get(self.model.removesuffix(".en"), 0), "mit")]
+
+    def _repo(self) -> str:
+        if "/" in self.model:
+            return self.model
+        try:
+            from faster_whisper.utils import _MODELS as KNOWN
+        except ImportError as error:
+            raise EngineUnavailable(
+                f"faster-whisper cannot be imported ({error}): pip install faster-whisper"
+            ) from error
+        if self.model not in KNOWN:
+            raise EngineUnavailable(
+                f"{self.model!r} is neither a folder, a model of the hub (owner/name), nor one of {', '.join(KNOWN)}"
+            )
+        return KNOWN[self.model]
+
+    def complaint(self) -> str | None:
+        """What the model's folder lacks."""
+        return _missing_files(Path(self.model)) or None if _is_folder(self.model) else None
+
+    def fetch(self) -> None:
+        """Download a model of the hub that is not here.
+
+        Raises:
+            EngineUnavailable: it cannot be had.
+        """
+        for model in self.hub_models():
+            models.fetch(model)
+
+    def devices(self) -> list[str]:
+        """The GPUs, where it computes on one: that of `device_index`, or any."""
+        if self._device() != "cuda":
+            return []
+        if self.device_index is not None:
+            return [f"cuda:{self.device_index}"]
+        import ctranslate2
+
+        return [f"cuda:{i}" for i in range(ctranslate2.get_cuda_device_count())]
+
+    def model_files(self) -> list[Path]:
+        """The files of the folder; none before a model of the hub was fetched."""
+        folder = self._folder()
+        return sorted(f for pattern in _MODEL_FILES for f in folder.glob(pattern)) if folder else []
+
+    def identity(self) -> dict[str, Any]:
+        """As for every engine, with `compute_type` as it is used here."""
+        identity = super().identity()
+        identity["settings"]["compute_type"] = self._compute_type()
+        return identity
+
+    def _device(self) -> str:
+        if self.device != "auto":
+            return self.device
+        try:
+            import ctranslate2
+        except ImportError:
+            return "cpu"
+        return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+
+    def _compute_type(self) -> str:
+        if self.compute_type != "auto":
+            return self.compute_type
+        device = self._device()
+        try:
+            import ctranslate2
+
+            supported = ctranslate2.get_supported_compute_types(device)
+        except (ImportError, ValueError, RuntimeError):
+            supported = {"int8", "float16"}  # no such device here: what it would be where there is one
+        return compute.compute_type(device, supported, self._memory(), self._weights())
+
+    def _memory(self) -> int | None:
+        """Of the GPU; of the first where any will do, as those of one machine are mostly alike."""
+        return gpus.memory(self.device_index or 0) if self._device() == "cuda" else None
+
+    def _weights(self) -> int | None:
+        """Bytes of the model in float16, as it is published."""
+        return next((f.stat().st_size for f in self.model_files() if f.name == "model.bin"), None)
+
+    def _folder(self) -> Path | None:
+        """Where the model lies; None for one of the hub that is not here."""
+        if _is_folder(self.model):
+            return Path(self.model).expanduser()
+        try:
+            return models.find(self.hub_models()[0])
+        except EngineUnavailable:
+            return None
+
+
+def _is_folder(model: str) -> bool:
+    """A folder, there or not, rather than a size or a name on the hub ("owner/name")."""
+    return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
+
+
+def _missing_files(folder: Path) -> str:
+    """What a model's folder lacks, in words; empty if nothing."""
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        return f"there is no folder {folder} to load a Whisper model from"
+    missing = [name for name in _REQUIRED_FILES if not (folder / name).is_file()]
+    if missing:
+        return f"{folder} is not a Whisper model in CTranslate2's format: it has no {' and no '.join(missing)}"
+    return ""

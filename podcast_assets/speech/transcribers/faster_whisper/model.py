@@ -1,0 +1,161 @@
+"""A loaded Whisper model at work: windows of many episodes in one batch, with word times, the language identified where it is not
+known, and hints from the episodes' metadata in the prompts.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from faster_whisper.audio import pad_or_trim
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import WhisperModel, get_suppressed_tokens
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, languages
+from podcast_assets.speech.transcribers.minibatches import Batcher, Planned, Recognition, Sound
+from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Heard, Samples, Speech
+
+if TYPE_CHECKING:
+    from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
+
+LANGUAGE_SECONDS = 90.0
+"""Speech that is looked at for the language of an episode."""
+CERTAIN_LANGUAGE = 0.5
+"""A window whose best language has more than this is believed (faster-whisper's default); others follow their episode."""
+
+
+class WhisperTranscriber:
+    """A loaded model. Not for several threads at once."""
+
+    def __init__(self, engine: "FasterWhisper", model: WhisperModel, batch_size: int) -> None:
+        self._engine = engine
+        self._model = model
+        self._tokenizers: dict[str, Tokenizer] = {}
+        self.batcher = Batcher(engine.name, self._plan, self._recognize, batch_size, self._features)
+
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        """See `Transcriber`. The language, where it is not given, is identified on the speech of the first turns.
+
+        An episode in a language that the model does not know is refused with `BadInput`.
+        """
+        return self.batcher.transcribe(work)
+
+    def identify_speech(self, speech: Speech) -> tuple[str | None, float | None]:
+        """The language of an episode and its probability; a model of one language has no probability to give."""
+        pieces = cut_turns(speech.audio, speech.turns, self._engine.chunk_seconds)
+        return self._identify(speech.audio, [Window((piece,)) for piece in pieces])
+
+    def _identify(self, audio: Audio, windows: Sequence[Window]) -> tuple[str | None, float | None]:
+        if not windows:
+            return None, None
+        if not self._model.model.is_multilingual:
+            return "en", None
+        chosen: list[Window] = []
+        seconds = 0.0
+        # a short window tells little: the longest of the first few minutes
+        for window in sorted(windows[:20], key=len, reverse=True):
+            chosen.append(window)
+            seconds += len(window) / SAMPLE_RATE
+            if seconds >= LANGUAGE_SECONDS:
+                break
+        return believed(self._languages(audio, chosen))
+
+    def _languages(self, audio: Audio, windows: Sequence[Window]) -> list[tuple[str, float]]:
+        """The likeliest language of each window and its probability."""
+        size = self.batcher.batch_size
+        found: list[tuple[str, float]] = []
+        for at in range(0, len(windows), size):
+            some = np.stack([self._features(w.samples(audio)) for w in windows[at : at + size]])
+            found += [next(iter(f.items())) for f in languages(self._model, self._model.encode(some))]
+        return found
+
+    def _plan(self, speech: Speech) -> list[Planned]:
+        engine = self._engine
+        pieces = list(cut_turns(speech.audio, speech.turns, engine.chunk_seconds))
+        if not pieces:
+            return []
+        if speech.language is None and engine.mixed_languages and self._model.model.is_multilingual:
+            # not packed: the next turn may be in another language
+            windows = [Window((p,)) for p in pieces]
+            found = self._languages(speech.audio, windows)
+            common = believed(found)
+            chosen = [own if own[1] > CERTAIN_LANGUAGE else common for own in found]
+        else:
+            windows = (
+                pack(pieces, speech.turns, engine.chunk_seconds) if engine.pack else [Window((p,)) for p in pieces]
+            )
+            if speech.language is None:
+                one = self._identify(speech.audio, windows)
+            elif speech.language in self._model.supported_languages:
+                one = (speech.language, None)
+            else:
+                raise BadInput(f"the Whisper model {engine.model!r} does not know the language {speech.language!r}")
+            chosen = [one] * len(windows)
+        prompts = {language: len(self._prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
+        return [
+            Planned(window, (language, prompts[language]), language, probability)
+            for window, (language, probability) in zip(windows, chosen, strict=True)
+        ]
+
+    def _features(self, samples: Samples) -> Features:
+        """Log-mel spectrogram, shape (mels, 3000)."""
+        return pad_or_trim(self._model.feature_extractor(samples)[..., :-1])
+
+    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        language = sounds[0].language or "en"
+        tokenizer = self._tokenizer(language)
+        decoded = decode(
+            self._model,
+            np.stack([s.content for s in sounds]),
+            [self._prompt(language, s.hints) for s in sounds],
+            tokenizer,
+            Search(
+                self._engine.beam_size,
+                self._engine.best_of,
+                self._engine.temperatures,
+                get_suppressed_tokens(tokenizer, (-1,)) or (),
+            ),
+            [s.seconds for s in sounds],
+        )
+        return [
+            Recognition(
+                # a window that the model takes for silence has no words
+                words=[] if d.silent else words,
+                avg_logprob=d.avg_logprob,
+                no_speech_prob=d.no_speech_prob,
+                temperature=d.temperature,
+                language_probability=d.languages.get(language),
+                heard_language=next(iter(d.languages.items()), None),
+            )
+            for d, words in decoded
+        ]
+
+    def _tokenizer(self, language: str) -> Tokenizer:
+        if language not in self._tokenizers:
+            model = self._model
+            self._tokenizers[language] = Tokenizer(
+                model.hf_tokenizer, model.model.is_multilingual, task="transcribe", language=language
+            )
+        return self._tokenizers[language]
+
+    def _prompt(self, language: str | None, hints: str | None) -> list[int]:
+        tokenizer = self._tokenizer(language or "en")
+        before = self._engine.initial_prompt
+        return self._model.get_prompt(
+            tokenizer,
+            tokenizer.encode(f" {before.strip()}") if before else [],
+            without_timestamps=not self._engine.timestamps,
+            hotwords=hints,
+        )
+
+
+def believed(found: Sequence[tuple[str, float]]) -> tuple[str, float]:
+    """The language that has the most probability over some windows, and its mean probability where it is the likeliest."""
+    total: Counter[str] = Counter()
+    for language, probability in found:
+        total[language] += probability  # type: ignore[assignment]  # counters add floats as well
+    best = max(total, key=lambda language: total[language])
+    own = [probability for language, probability in found if language == best]
+    return best, sum(own) / len(own)

@@ -1,0 +1,313 @@
+"""Batches of windows filled across episodes: many short episodes keep a recognizer as busy as a long one.
+
+An engine says how an episode is cut into windows, and recognizes a batch of them. What lies between is here: which windows
+wait for which batch, features made and results taken while another batch is computed, a batch halved when memory runs out, and
+the way back from windows to the turns of their episodes.
+"""
+
+import logging
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from podcast_assets.common.errors import looks_like_device_error, out_of_memory
+from podcast_assets.common.prefetch import prefetched
+from podcast_assets.speech.text_measures import compression_ratio, join_texts
+from podcast_assets.speech.transcribers.windows import Window
+from podcast_assets.speech.types import (
+    LANGUAGE_DIFFERS,
+    SAMPLE_RATE,
+    UNTRANSCRIBED,
+    WORDS_OUTSIDE,
+    Heard,
+    Samples,
+    Speech,
+    Transcript,
+    Turn,
+    Word,
+)
+
+WAITING_SECONDS = 4 * 3600.0
+"""Audio of episodes that wait for their last windows, at most: then batches go that are not full."""
+SURELY_ANOTHER = 0.8
+"""Probability from which another language than the episode's is told (Emilia's threshold, He et al. 2024)."""
+OUTSIDE_SECONDS = 0.1
+"""By which the middle of a word may pass the ends of its turn. The last word of a turn often reaches into the silence behind it."""
+OUTSIDE_SHARE = 0.2
+"""Share of the words outside of their turn from which that is told."""
+DECIMALS = 4
+"""Of figures that a model gives. What follows depends on how many windows are computed together: sums in another order."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A window, and how it is to be heard."""
+
+    window: Window
+    key: Hashable = None
+    """Only windows of one key are recognized together: of a language, with prompts of one length."""
+    language: str | None = None
+    """ISO 639-1 code, given or identified."""
+    language_probability: float | None = None
+    """From the sound; None where that is not known before it is recognized."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One window of a batch."""
+
+    content: Any
+    """Its samples, or what the engine's `prepare` makes of them."""
+    seconds: float
+    language: str | None
+    hints: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What was recognized in a window."""
+
+    words: Sequence[Word]
+    """Times from the start of the window, s. Each as it is written in running text, with a space before it where there is one:
+    the text is what they make when they are joined."""
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+    temperature: float | None = None
+    language_probability: float | None = None
+    """Of the language that it was decoded in, from the sound."""
+    heard_language: tuple[str, float] | None = None
+    """What it sounds most like, ISO 639-1, and the probability."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """An episode whose windows are on their way."""
+
+    speech: Speech
+    plan: Sequence[Planned]
+    left: int
+    heard: dict[int, Recognition | Exception] = field(default_factory=dict)
+
+
+_Batch = tuple[Hashable, Sequence[tuple[_Job, int]]]
+
+
+class Batcher:
+    """Runs an engine's `recognize` over the windows of many episodes. Not for several threads at once."""
+
+    def __init__(
+        self,
+        engine: str,
+        plan: Callable[[Speech], Sequence[Planned]],
+        recognize: Callable[[Hashable, Sequence[Sound]], Sequence[Recognition]],
+        batch_size: int,
+        prepare: Callable[[Samples], Any] = lambda samples: samples,
+    ) -> None:
+        """Say how.
+
+        Args:
+            engine: name for the transcripts and messages.
+            plan: cuts an episode; an error that it raises is the episode's.
+            recognize: gives one recognition per sound, in order; the sounds share the key. Called in a thread, always the same.
+            batch_size: windows recognized together at most. Halved for good when memory runs out.
+            prepare: makes features of a window's samples, in another thread.
+        """
+        self._engine = engine
+        self._plan = plan
+        self._recognize = recognize
+        self._prepare = prepare
+        self.batch_size = batch_size
+        self.batches: list[int] = []
+        """Sizes of the batches so far, as they were recognized."""
+
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        """See `Transcriber.transcribe`. A batch is recognized in a thread, while what came of the one before is written down."""
+        done: list[Heard] = []
+        ahead = prefetched(self._batches(work, done), self._sounds, ahead=1)
+        for ((_, some), _), recognized in prefetched(ahead, lambda b: self._try(b[0][0], b[1].result()), ahead=1):
+            for (job, i), recognition in zip(some, recognized.result(), strict=True):
+                job.heard[i] = recognition
+                job.left -= 1
+                if not job.left:
+                    done.append(self._heard(job))
+            yield from done
+            done.clear()
+        yield from done
+
+    def _batches(self, work: Iterable[Speech], done: list[Heard]) -> Iterator[_Batch]:
+        """Batches as episodes come in; episodes that need none are done at once."""
+        waiting: dict[Hashable, list[tuple[_Job, int]]] = {}
+        seconds = 0.0
+        for speech in work:
+            try:
+                plan = self._plan(speech)
+            except Exception as error:
+                if looks_like_device_error(error):
+                    raise
+                done.append(Heard(speech, error))
+                continue
+            job = _Job(speech, plan, len(plan))
+            if not plan:
+                done.append(self._heard(job))
+            for i, planned in enumerate(plan):
+                queue = waiting.setdefault(planned.key, [])
+                queue.append((job, i))
+                if len(queue) >= self.batch_size:
+                    yield planned.key, waiting.pop(planned.key)
+            seconds = seconds + len(speech.audio) / SAMPLE_RATE if waiting else 0.0
+            if seconds > WAITING_SECONDS:
+                yield from waiting.items()
+                waiting, seconds = {}, 0.0
+        yield from waiting.items()
+
+    def _sounds(self, batch: _Batch) -> list[Sound]:
+        sounds = []
+        for job, i in batch[1]:
+            planned = job.plan[i]
+            samples = planned.window.samples(job.speech.audio)
+            seconds = len(samples) / SAMPLE_RATE
+            sounds.append(Sound(self._prepare(samples), seconds, planned.language, job.speech.hints))
+        return sounds
+
+    def _try(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition | Exception]:
+        """Recognize a batch; where it fails as a whole, its windows one by one, so that a bad window is alone with its error.
+
+        Raises:
+            Exception: the device looks broken, which concerns every window.
+        """
+        if len(sounds) > self.batch_size:  # it was filled before memory ran out
+            return self._in_parts(key, sounds, self.batch_size)
+        try:
+            recognized = list(self._recognize(key, sounds))
+        except Exception as error:
+            if looks_like_device_error(error):
+                raise
+            if len(sounds) == 1:
+                return [error]
+            if not out_of_memory(error):
+                return self._in_parts(key, sounds, 1)
+            self.batch_size = (len(sounds) + 1) // 2
+            log.warning(
+                "%s: out of memory with %d windows; from here on %d", self._engine, len(sounds), self.batch_size
+            )
+            return self._in_parts(key, sounds, self.batch_size)
+        self.batches.append(len(sounds))
+        return list(recognized)
+
+    def _in_parts(self, key: Hashable, sounds: Sequence[Sound], size: int) -> list[Recognition | Exception]:
+        return [r for at in range(0, len(sounds), size) for r in self._try(key, sounds[at : at + size])]
+
+    def _heard(self, job: _Job) -> Heard:
+        heard = [job.heard[i] for i in range(len(job.plan))]
+        errors = [r for r in heard if isinstance(r, Exception)]
+        if errors and len(errors) == len(heard):
+            return Heard(job.speech, errors[0])
+        made = [replace(t, engine=self._engine) for t in to_turns(job.speech, job.plan, heard)]
+        lost = sum(UNTRANSCRIBED in t.flags for t in made)
+        trouble = f"{self._engine}: {lost} of {len(made)} segments: {_named(errors[0])}" if lost else None
+        return Heard(job.speech, made, trouble)
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+@dataclass(slots=True)
+class _Part:
+    """What one window has of one turn."""
+
+    words: list[Word]
+    seconds: float
+    recognition: Recognition
+    planned: Planned
+
+
+def to_turns(speech: Speech, plan: Sequence[Planned], heard: Sequence[Recognition | Exception]) -> list[Transcript]:
+    """One transcript per turn from what was recognized in the windows.
+
+    The figures of a window (avg_logprob, no_speech_prob) are those of each turn in it, averaged by length where a turn has
+    several. A turn of which a window failed is flagged, and has the words of the others.
+    """
+    parts: list[list[_Part]] = [[] for _ in speech.turns]
+    failed: set[int] = set()
+    for planned, recognition in zip(plan, heard, strict=True):
+        window = planned.window
+        if isinstance(recognition, Exception):
+            failed.update(p.turn for p in window.pieces)
+            continue
+        words: list[list[Word]] = [[] for _ in window.pieces]
+        at = 0  # a word without times stays with the one before it
+        for word in recognition.words:
+            start, end = word.start, word.end
+            if start is not None and end is not None:
+                at, start, end = window.place(start, end)
+            words[at].append(Word(word.word, start, end, word.probability))
+        for piece, own in zip(window.pieces, words, strict=True):
+            parts[piece.turn].append(_Part(own, (piece.end - piece.start) / SAMPLE_RATE, recognition, planned))
+    return [
+        _transcript(turn, own, speech.language, failed=i in failed)
+        for i, (turn, own) in enumerate(zip(speech.turns, parts, strict=True))
+    ]
+
+
+def _transcript(turn: Turn, parts: Sequence[_Part], language: str | None, *, failed: bool) -> Transcript:
+    text = join_texts(["".join(w.word for w in p.words).strip() for p in parts])
+    longest = max(parts, key=lambda p: p.seconds, default=None)
+    if longest is not None:
+        language = longest.planned.language
+    temperatures = [p.recognition.temperature for p in parts if p.recognition.temperature is not None]
+    probability = _mean([(p.recognition.language_probability, p.seconds) for p in parts])
+    if probability is None and longest is not None:
+        probability = _rounded(longest.planned.language_probability)
+    flags = [UNTRANSCRIBED] if failed else []
+    if longest is not None and (heard := longest.recognition.heard_language):
+        flags += [LANGUAGE_DIFFERS] if heard[0] != language and heard[1] >= SURELY_ANOTHER else []
+    words = [w for p in parts for w in p.words]
+    flags += [WORDS_OUTSIDE] if lie_outside(turn, words) else []
+    return Transcript(
+        text=text,
+        words=list(in_order(turn, words)),
+        language=language,
+        language_probability=probability,
+        avg_logprob=_mean([(p.recognition.avg_logprob, p.seconds) for p in parts]),
+        no_speech_prob=_mean([(p.recognition.no_speech_prob, p.seconds) for p in parts]),
+        compression_ratio=compression_ratio(text),
+        temperature=max(temperatures, default=None),
+        flags=tuple(flags),
+    )
+
+
+def lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
+    """Whether a fifth of the words that have times, or more, have their middle over `OUTSIDE_SECONDS` before or behind their turn.
+
+    That is in the silence around turns that are packed into one window, or behind the window. `in_order` moves such words into the
+    turn: it must be asked before.
+    """
+    first, last = turn.start - OUTSIDE_SECONDS, turn.end + OUTSIDE_SECONDS
+    outside = [not first <= (w.start + w.end) / 2 <= last for w in words if w.start is not None and w.end is not None]
+    return bool(outside) and sum(outside) >= OUTSIDE_SHARE * len(outside)
+
+
+def in_order(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
+    """Words inside their turn, none before the end of the one before: alignment can be a few frames off."""
+    before = turn.start
+    for word in words:
+        start, end = word.start, word.end
+        if start is not None and end is not None:
+            start = min(max(start, before), turn.end)
+            before = end = min(max(end, start), turn.end)
+            start, end = round(start, 3), round(end, 3)
+        if written := word.word.strip():
+            yield Word(written, start, end, _rounded(word.probability))
+
+
+def _mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
+    known = [(value, weight) for value, weight in weighted if value is not None]
+    total = sum(weight for _, weight in known)
+    return _rounded(sum(value * weight for value, weight in known) / total) if total else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)

@@ -1,0 +1,151 @@
+"""What the transcribers of ONNX models share: where their files lie, which languages they know, how an episode is cut for them."""
+
+import math
+import mmap
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.engines import models
+from podcast_assets.engines.engine import Engine, runtime
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.speech.transcribers.minibatches import Planned
+from podcast_assets.speech.transcribers.windows import Window, cut_turns
+from podcast_assets.speech.types import SAMPLE_RATE, Speech
+
+Quantization = Literal["fp32", "int8"]
+
+INSTALL = "pip install 'podcast-assets[onnx]'"
+"""What to do where a package is missing."""
+_GRAPH_BYTES = 100_000_000
+"""A graph with external weights is smaller; a larger file holds its weights itself."""
+_EXTERNAL = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
+"""Where a graph names a file of weights: key and length of an entry of `TensorProto.external_data` in onnx.proto."""
+
+
+def _sorted(languages: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(languages)))
+
+
+Languages = Annotated[tuple[str, ...], AfterValidator(_sorted)]
+"""ISO 639-1 codes, in a fixed order."""
+
+
+class OnnxTranscriber(Engine):
+    """Settings of a transcriber whose model is a folder of ONNX files. What is particular to a model is in its own engine."""
+
+    extra = "onnx"
+    published: ClassVar[Mapping[tuple[str, str], HubModel]] = {}
+    """(repository, quantization) → what is known of the models that the library names."""
+    names_language: ClassVar[bool] = True
+    """Whether an episode's language must be known; False for models that tell languages apart by themselves."""
+
+    model: str
+    """A folder, or a model of the Hugging Face hub ("owner/name")."""
+    quantization: Quantization
+    languages: Languages
+    """Languages that the model knows. Episodes in others are refused."""
+    chunk_seconds: float = Field(default=30.0, gt=1.0)
+    """Longest piece given to the model; longer turns are cut at pauses."""
+    device: Literal["auto", "cpu", "cuda"] = runtime("auto")
+    threads: int = runtime(0, ge=0)
+    """CPU threads; 0 leaves the number to the library."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the files that the library needs, weights apart from their graph not counted."""
+        raise NotImplementedError
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether `model` is a folder, there or not, rather than a name on the hub."""
+        return self.model.startswith((".", "~", "/")) or Path(self.model).is_dir()
+
+    def hub_models(self) -> list[HubModel]:
+        """The model, where it is not a folder."""
+        if self.is_folder:
+            return []
+        known = self.published.get((self.model, self.quantization))
+        weights = tuple(f"{name}*data" for name in self.parts if name.endswith(".onnx"))
+        return [known or HubModel(self.model, (*self.parts, *weights), megabytes=0, licence="see its page")]
+
+    def fetch(self) -> None:
+        """See `Engine.fetch`.
+
+        Raises:
+            EngineUnavailable: the hub does not give the model, or the folder lacks files.
+        """
+        self.folder()
+
+    def folder(self) -> Path:
+        """The folder of the model, downloaded if need be, with all of its files.
+
+        Raises:
+            EngineUnavailable: the hub does not give it, or files are missing; the message names them.
+        """
+        folder = Path(self.model).expanduser() if self.is_folder else models.fetch(self.hub_models()[0])
+        if not folder.is_dir():
+            raise EngineUnavailable(f"there is no folder {folder} to load a model from")
+        needed = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
+        if missing := [name for name in needed if not (folder / name).is_file()]:
+            raise EngineUnavailable(
+                f"{folder} is not a whole {self.quantization} model for {self.name}: it has no {' and no '.join(missing)}"
+            )
+        return folder
+
+    def model_files(self) -> list[Path]:
+        """The files of the folder or of the download; none before a model of the hub was downloaded."""
+        folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
+        if folder is None:
+            return []
+        names = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
+        return [folder / name for name in names if (folder / name).is_file()]
+
+    def plan(self, speech: Speech) -> list[Planned]:
+        """One window per piece of a turn. Nothing is packed: these models compute what they are given, not a fixed window.
+
+        Windows are batched with others of about their length, as the shorter ones are computed as long as the longest.
+
+        Raises:
+            BadInput: the model does not know the language, or must know it and does not.
+        """
+        pieces = list(cut_turns(speech.audio, speech.turns, self.chunk_seconds))
+        if pieces:
+            self._check_language(speech.language)
+        windows = [Window((p,)) for p in pieces]
+        return [Planned(w, doublings(len(w) / SAMPLE_RATE), speech.language) for w in windows]
+
+    def _check_language(self, language: str | None) -> None:
+        known = ", ".join(self.languages)
+        if language is None and (self.names_language or len(self.languages) == 1):
+            raise BadInput(
+                f"the language of the episode must be given or identified first: the model {self.model} knows only {known}"
+            )
+        if language is not None and language not in self.languages:
+            raise BadInput(f"the model {self.model} does not know the language {language}; it knows {known}")
+
+
+def doublings(seconds: float) -> int:
+    """Which doubling of a second a length falls into: up to 1 s, 2 s, 4 s, 8 s, …"""
+    return max(0, math.ceil(math.log2(seconds)))
+
+
+def external_weights(graph: Path) -> list[str]:
+    """Names of the files in which an ONNX graph keeps its weights; none where it holds them itself, or is not there."""
+    if graph.suffix != ".onnx" or not graph.is_file() or graph.stat().st_size > _GRAPH_BYTES:
+        return []
+    content = graph.read_bytes()
+    return sorted({content[m.end() : m.end() + m[1][0]].decode(errors="replace") for m in _EXTERNAL.finditer(content)})
+
+
+def contains(file: Path, name: str) -> bool:
+    """Whether a name (of an output, of metadata) is in an ONNX file; looked for from its end, where exporters write them."""
+    with file.open("rb") as f:
+        if not file.stat().st_size:
+            return False
+        with mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.rfind(name.encode()) >= 0

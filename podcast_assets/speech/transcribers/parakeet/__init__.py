@@ -1,0 +1,1 @@
+"""Transcriber `parakeet`: NVIDIA's Parakeet TDT by ONNX Runtime."""

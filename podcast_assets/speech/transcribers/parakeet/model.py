@@ -1,0 +1,81 @@
+"""A loaded Parakeet TDT: onnx-asr's features and encoder, tokens decoded for the whole batch at once."""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx_asr.models.nemo import NemoConformerTdt
+from onnx_asr.utils import pad_list
+
+from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
+from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy
+from podcast_assets.speech.transcribers.tokens import Token, mean_logprob, to_words
+from podcast_assets.speech.types import Heard, Samples, Speech
+
+if TYPE_CHECKING:
+    from podcast_assets.speech.transcribers.parakeet.engine import Parakeet
+
+
+class ParakeetModel(NemoConformerTdt):
+    """onnx-asr's model with a decoder of ours: the library decodes one window after the other and drops the durations.
+
+    Overrides and uses what subclasses of the library's models do, which it does not promise to keep: a test holds it to the
+    library's own results.
+    """
+
+    @property
+    def providers(self) -> Sequence[str]:
+        """ONNX Runtime's execution providers that the encoder got, the first one preferred."""
+        return self._encoder.get_providers()
+
+    def hear(self, windows: Sequence[Samples]) -> list[list[Token]]:
+        """The tokens of some windows, with times and log probabilities. A token lasts one frame of the encoder at least."""
+        encoded, lengths = self._encode(*self._preprocessor(*pad_list(list(windows))))
+        emitted = greedy(
+            self._step,
+            encoded,
+            lengths,
+            self._states(len(windows)),
+            tokens=self._vocab_size,
+            blank=self._blank_idx,
+            most_per_frame=self._max_tokens_per_step,
+        )
+        return [[self._token(e) for e in window] for window in emitted]
+
+    def _states(self, windows: int) -> States:
+        return [np.repeat(state, windows, axis=1) for state in self._create_state()]
+
+    def _step(self, frames: Floats, tokens: Ints, states: States) -> tuple[Floats, States]:
+        found: Any = self._decoder_joint.run(
+            ["outputs", "output_states_1", "output_states_2"],
+            {
+                "encoder_outputs": frames[:, :, None],
+                "targets": tokens[:, None].astype(np.int32),
+                "target_length": np.ones(len(tokens), np.int32),
+                "input_states_1": states[0],
+                "input_states_2": states[1],
+            },
+        )
+        logits, *after = found
+        return logits[:, 0, 0], after
+
+    def _token(self, emission: Emission) -> Token:
+        frame = self.window_step * self._subsampling_factor
+        end = emission.frame + max(emission.duration, 1)
+        return Token(self._vocab[emission.token], emission.frame * frame, end * frame, emission.logprob)
+
+
+class ParakeetTranscriber:
+    """A loaded model at work. Not for several threads at once."""
+
+    def __init__(self, engine: "Parakeet", model: ParakeetModel, batch_size: int) -> None:
+        self._model = model
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize, batch_size)
+
+    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+        """See `Transcriber`. The language stays what was given: the model does not say which it heard."""
+        return self.batcher.transcribe(work)
+
+    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        heard = self._model.hear([s.content for s in sounds])
+        return [Recognition(to_words(tokens), mean_logprob(tokens)) for tokens in heard]

@@ -1,0 +1,99 @@
+"""What the transcribers through sherpa-onnx share. Its wheels carry an ONNX Runtime of their own."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.engines import gpus
+from podcast_assets.speech.transcribers.onnx_models import INSTALL, OnnxTranscriber, contains
+from podcast_assets.speech.types import SAMPLE_RATE, Samples
+
+if TYPE_CHECKING:
+    from sherpa_onnx import OfflineRecognizer
+
+_CUDA_LIBRARY = "libonnxruntime_providers_cuda.so"
+"""Only in the wheels that compute on GPUs."""
+
+
+class SherpaTranscriber(OnnxTranscriber):
+    """Settings of a transcriber whose model runs in sherpa-onnx."""
+
+    packages = ("sherpa-onnx",)
+    metadata: ClassVar[str]
+    """A key of the metadata that sherpa-onnx reads from the model's first graph; without it, the library ends the process."""
+
+    def devices(self) -> list[str]:
+        """The first GPU, where sherpa-onnx computes on GPUs: it takes no other."""
+        return ["cuda:0"] if self._provider() == "cuda" else []
+
+    def recognizer(self, make: str, **files: str) -> "OfflineRecognizer":
+        """The library's recognizer with its model in memory.
+
+        Args:
+            make: the method of `OfflineRecognizer` that makes it.
+            files: argument → file of the model, the first of them the graph that has the metadata.
+
+        Raises:
+            EngineUnavailable: the package or the model is missing, or the model does not load.
+        """
+        try:
+            from sherpa_onnx import OfflineRecognizer
+        except ImportError as error:
+            raise EngineUnavailable(f"sherpa-onnx cannot be imported ({error}): {INSTALL}") from error
+        provider = self._provider()
+        folder = self.folder()
+        paths = {argument: str(folder / name) for argument, name in files.items()}
+        graph = folder / next(iter(files.values()))
+        if not contains(graph, self.metadata):
+            raise EngineUnavailable(
+                f"{graph} is not whole, or not made for sherpa-onnx: it has no metadata named {self.metadata}"
+            )
+        try:
+            return getattr(OfflineRecognizer, make)(
+                **paths, num_threads=self.threads or os.cpu_count() or 1, provider=provider
+            )
+        except Exception as error:  # the library's errors have no common base
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise EngineUnavailable(f"the model in {folder} cannot be loaded: {reason}") from error
+
+    def _provider(self) -> str:
+        """What it computes with, "cpu" or "cuda".
+
+        Raises:
+            EngineUnavailable: it shall compute on a GPU, and these wheels do not.
+        """
+        if self.device == "cpu":
+            return "cpu"
+        able = _computes_on_gpus()
+        if self.device == "cuda" and not able:
+            raise EngineUnavailable(
+                "this sherpa-onnx computes on CPUs only: install its CUDA wheels (k2-fsa.github.io/sherpa/onnx/cuda.html), "
+                "or set the device to cpu"
+            )
+        return "cuda" if able and (self.device == "cuda" or gpus.count()) else "cpu"
+
+
+def _computes_on_gpus() -> bool:
+    spec = find_spec("sherpa_onnx")
+    return bool(spec and spec.origin and (Path(spec.origin).parent / "lib" / _CUDA_LIBRARY).is_file())
+
+
+def decode(recognizer: "OfflineRecognizer", sounds: list[Samples], **options: str) -> list[Any]:
+    """The library's results of some windows, in one call of its batch interface.
+
+    Args:
+        recognizer: a loaded model.
+        sounds: the windows' samples.
+        options: of each stream.
+    """
+    streams = []
+    for samples in sounds:
+        stream = recognizer.create_stream()
+        for name, value in options.items():
+            stream.set_option(name, value)
+        stream.accept_waveform(SAMPLE_RATE, samples)
+        streams.append(stream)
+    recognizer.decode_streams(streams)
+    return [stream.result for stream in streams]

@@ -1,0 +1,62 @@
+"""The speakers of the store's episodes with the podcasts that they speak in, read for linking them, and the links that are kept."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import polars as pl
+
+from podcast_assets.speech.linking import LINKED
+from podcast_assets.store.schema import RAW_AUDIO, schema
+from podcast_assets.store.schema_beside import SPEAKERS
+from podcast_assets.store.store import Store, diarization_key, table_key
+
+ALL = "all podcasts"
+KEY = "voices/voices.parquet"
+"""Of the links that are kept, a table as `podcast_assets.speech.linking.LINKED`."""
+_READERS = 16
+"""Episodes read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
+
+
+def speakers_of(
+    store: Store, batches: Iterable[str], podcasts: Iterable[str] = (), *, across: bool = False
+) -> pl.DataFrame:
+    """Speakers as `SPEAKERS`, with `podcast` and `batch`: of the episodes that are diarized and whose podcast is known.
+
+    An episode that came twice is read once.
+
+    Args:
+        store: with the batches.
+        batches: to look at.
+        podcasts: ids of those that are wanted; none for all.
+        across: count all podcasts as one.
+    """
+    wanted = set(podcasts)
+    episodes: list[tuple[str, str, str]] = []
+    seen: set[str] = set()
+    for batch in batches:
+        table = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
+        if table is None:
+            continue
+        done = table.filter(pl.col("status") == "done", pl.col("podcast_id").is_not_null())
+        for episode, podcast, content in done.select("episode_id", "podcast_id", "sha256").iter_rows():
+            if content not in seen and (not wanted or podcast in wanted):
+                seen.add(content)
+                episodes.append((batch, episode, ALL if across else podcast))
+
+    def read(place: tuple[str, str, str]) -> pl.DataFrame | None:
+        batch, episode, podcast = place
+        rows = store.read_table(diarization_key(batch, episode, "parquet"), SPEAKERS)
+        return None if rows is None else rows.with_columns(podcast=pl.lit(podcast), batch=pl.lit(batch))
+
+    none = pl.DataFrame(schema=schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String})
+    with ThreadPoolExecutor(_READERS) as readers:
+        return pl.concat([none, *(rows for rows in readers.map(read, episodes) if rows is not None)])
+
+
+def keep(store: Store, linked: pl.DataFrame) -> None:
+    """Keep links in the store, in place of those of the same podcasts that were kept before."""
+    before = store.read_table(KEY, LINKED)
+    if before is not None:
+        before = before.filter(~pl.col("podcast").is_in(linked["podcast"].unique().to_list()))
+    rows = linked if before is None else pl.concat([before, linked])
+    store.write_table(KEY, rows.sort("podcast", "batch", "episode_id", "speaker"))

@@ -1,0 +1,63 @@
+"""The device that a worker computes on: held by one worker at a time."""
+
+import contextlib
+import fcntl
+import logging
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from podcast_assets.engines.gpus import physical
+
+DEVICE_ERRORS = 3
+"""Episodes in a row with device-like errors after which a worker stops, so that a broken GPU does not fail a whole batch."""
+
+log = logging.getLogger(__name__)
+
+
+class BrokenDevice(RuntimeError):
+    """Several episodes in a row failed as if the device were broken."""
+
+
+@contextlib.contextmanager
+def hold_device(devices: Sequence[str], *, share: bool = False) -> Iterator[str | None]:
+    """Hold the first of some devices ("cuda:0", "cuda:1") that nobody else holds, and give its name; None where none is needed.
+
+    A pool of Dagster only counts runs: two runs, or one outside the queue, could still share a GPU by accident. The lock is an
+    flock, so the kernel frees it when its holder dies, however it dies. While all are held, it waits. (The library filelock, which
+    the other locks are made with, has no flock that several processes share.)
+
+    Args:
+        devices: any of them will do.
+        share: with others that share it too; Ray counts how many of them a GPU takes.
+    """
+    if not devices:
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(_lock_path(device).open("a")) for device in devices]
+        waiting = False
+        while (index := _first_free(files, fcntl.LOCK_SH if share else fcntl.LOCK_EX)) is None:
+            if not waiting:
+                log.info("waiting for one of the devices %s, which other processes hold", ", ".join(devices))
+                waiting = True
+            time.sleep(1)
+        yield devices[index]
+
+
+def _first_free(files: Sequence[IO[str]], kind: int) -> int | None:
+    for index, file in enumerate(files):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return index
+    return None
+
+
+def _lock_path(device: str) -> Path:
+    """One file per physical device."""
+    kind, _, number = device.partition(":")
+    name = physical(number) if kind == "cuda" else number
+    return Path(tempfile.gettempdir()) / f"podcast-assets-{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', name)}.lock"

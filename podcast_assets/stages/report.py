@@ -1,0 +1,203 @@
+"""What became of a batch, read from its tables: for people in a terminal, and as one JSON object."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from podcast_assets.shards.sealing import shard_list
+from podcast_assets.stages.results import Committed
+from podcast_assets.store.schema import ASSETS
+from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.store import Store, table_key, transcript_key
+
+
+@dataclass(frozen=True)
+class EpisodeReport:
+    """What became of one file of a batch."""
+
+    episode_id: str
+    source: str
+    status: str
+    """done, failed or skipped."""
+    error: str | None
+    """The message, with the stage that failed."""
+    language: str | None
+    duration: float | None
+    """Seconds."""
+    speakers: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """One sealed shard."""
+
+    path: str
+    sha256: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of a batch."""
+
+    batch: str
+    episodes: list[EpisodeReport]
+    segments: int
+    hours: float
+    """Of the episodes that are done."""
+    shards: list[ShardReport]
+    tables: dict[str, str]
+    """Asset → path of its table."""
+    seconds: dict[str, float]
+    """Stage → seconds that it took in this run."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+
+def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> BatchReport:
+    """The report of a batch as far as its tables go: a run that broke off leaves the later ones away."""
+    tables = {a: store.read_table(table_key(a, batch), c) for a, c in ASSETS.items()}
+    failed = stage_failures(store, batch)
+    audio, texts, shards = tables["raw_audio"], tables["transcripts"], tables["hf_shards"]
+    spoken = _spoken(tables["diarized_segments"], texts)
+    episodes = [] if audio is None else [_episode(row, spoken, failed) for row in audio.iter_rows(named=True)]
+    return BatchReport(
+        batch=batch,
+        episodes=episodes,
+        segments=0 if shards is None else shards.height,
+        hours=round(sum(e.duration or 0.0 for e in episodes if e.status == "done") / 3600, 4),
+        shards=[]
+        if shards is None
+        else [
+            ShardReport(str(store.path(f"sealed/{batch}/{row['shard']}")), row["sha256"], row["samples"])
+            for row in shard_list(shards).iter_rows(named=True)
+        ],
+        tables={a: str(store.path(table_key(a, batch))) for a, t in tables.items() if t is not None},
+        seconds=dict(seconds),
+    )
+
+
+def stage_failures(store: Store, batch: str, tables: Iterable[str] = STAGES) -> pl.DataFrame:
+    """Failures of a batch in the stages of some tables, in their order: those that fail an episode, unless others are named."""
+    return pl.concat(Committed.read(store, table, batch).failures for table in tables)
+
+
+def _spoken(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
+    """Episode → number of speakers, language and text, as far as they are known."""
+    if segments is None:
+        return {}
+    if texts is None:
+        joined = segments.with_columns(text=pl.lit(""), language=pl.lit(None, pl.String))
+    else:
+        joined = segments.join(
+            texts.select("segment_id", "text", "language"), on="segment_id", how="left", maintain_order="left"
+        )
+    facts = joined.group_by("episode_id", maintain_order=True).agg(
+        speakers=pl.col("speaker").drop_nulls().n_unique(),
+        language=pl.col("language").drop_nulls().mode().sort().first(),
+        text=pl.col("text").fill_null("").filter(pl.col("text") != "").str.join(" "),
+    )
+    return {row["episode_id"]: row for row in facts.iter_rows(named=True)}
+
+
+def _episode(row: Mapping[str, Any], spoken: Mapping[str, dict[str, Any]], failed: pl.DataFrame) -> EpisodeReport:
+    identity = row["episode_id"]
+    facts = spoken.get(identity, {"speakers": 0, "language": None, "text": ""})
+    status, error = row["status"], row["error"]
+    later = failed.filter(episode_id=identity)
+    if later.height:
+        status, error = "failed", "; ".join(f"{s}: {m}" for s, m in later.select("stage", "message").iter_rows())
+    return EpisodeReport(
+        episode_id=identity,
+        source=row["source"],
+        status=status,
+        error=error,
+        language=facts["language"] or row["language"],
+        duration=row["duration"],
+        speakers=facts["speakers"],
+        text=facts["text"],
+    )
+
+
+def nothing_done(report: BatchReport) -> str | None:
+    """Says that no episode of a batch is done though some failed, in one line; None where it is not so."""
+    failed = [e for e in report.episodes if e.status == "failed"]
+    if not failed or any(e.status == "done" for e in report.episodes):
+        return None
+    first = f"{failed[0].source}: {failed[0].error}"
+    return f"no episode of batch {report.batch} is done: {len(failed)} failed; the first: {first}"
+
+
+# -- for people --------------------------------------------------------------------------------------------------------
+
+
+def show(report: BatchReport, store: Store, console: Console, *, segments: int = 10) -> None:
+    """Print a report: the episodes, one transcript, a few segments, what failed, and where everything lies.
+
+    Names, texts and errors are data: they go to rich as `Text`, in which it reads neither markup nor emoji codes.
+    """
+    done = [e for e in report.episodes if e.status == "done"]
+    console.print(_episodes_table(report))
+    longest = max(done, key=lambda e: len(e.text), default=None)
+    if longest is not None:
+        from rich.markdown import Markdown  # with its parser, which commands that print tables do without
+
+        key = transcript_key(report.batch, longest.episode_id, "md")
+        if store.exists(key):
+            console.rule(Text(f"transcript of {longest.source}"))
+            console.print(Markdown(store.read(key).decode()))
+    shards = store.read_table(table_key("hf_shards", report.batch), ASSETS["hf_shards"])
+    if shards is not None and longest is not None:
+        console.rule(Text(f"segments of {longest.source}"))
+        console.print(_segments_table(shards.filter(episode_id=longest.episode_id).sort("start").head(segments)))
+    console.rule("where it is")
+    for name, path in (
+        *report.tables.items(),
+        ("transcripts to read", str(store.path(f"transcripts/{report.batch}"))),
+        *((f"shard, {shard.samples} samples", shard.path) for shard in report.shards),
+    ):
+        console.print(Text(f"{name:<20} {path}"), soft_wrap=True)
+
+
+def _episodes_table(report: BatchReport) -> Table:
+    title = Text(f"batch {report.batch}: {report.segments} segments, {report.hours:.2f} h")
+    table = Table(title=title, title_justify="left")
+    for name in ("file", "status", "language", "seconds", "speakers", "words"):
+        table.add_column(name, justify="right" if name in ("seconds", "speakers", "words") else "left")
+    for e in report.episodes:
+        status = Text.assemble((e.status, {"done": "green", "failed": "red"}.get(e.status, "")), f" {e.error or ''}")
+        duration = f"{e.duration:.1f}" if e.duration else ""
+        table.add_row(
+            Text(e.source),
+            status,
+            Text(e.language or ""),
+            duration,
+            str(e.speakers or ""),
+            str(len(e.text.split()) or ""),
+        )
+    return table
+
+
+def _segments_table(rows: pl.DataFrame) -> Table:
+    table = Table()
+    for name in ("speaker", "start", "end", "text", "DNSMOS", "SNR dB", "keep"):
+        table.add_column(name, justify="right" if name in ("start", "end", "DNSMOS", "SNR dB") else "left")
+    for row in rows.iter_rows(named=True):
+        table.add_row(
+            Text(row["speaker"] or ""),
+            f"{row['start']:.2f}",
+            f"{row['end']:.2f}",
+            Text(row["text"]),
+            "" if row["dnsmos_ovrl"] is None else f"{row['dnsmos_ovrl']:.2f}",
+            "" if row["snr_db"] is None else f"{row['snr_db']:.0f}",
+            Text("yes" if row["keep"] else ", ".join(row["reject_reasons"])),
+        )
+    return table

@@ -1,0 +1,138 @@
+"""What is wrong with a store, in one line for people.
+
+The libraries' own messages run over pages, and may quote the request with its session token: they go neither into messages nor
+into tracebacks.
+"""
+
+import contextlib
+import errno
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from podcast_assets.common.errors import STORE_TROUBLES, StoreTrouble
+
+
+@contextlib.contextmanager
+def told(key: str, where: str) -> Iterator[None]:
+    """Name the place that is full or read-only: the error of the system names at most a file.
+
+    Args:
+        key: what was to be written.
+        where: the place, for people.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StoreTrouble) or error.errno not in STORE_TROUBLES:
+            raise
+        what, remedy = STORE_TROUBLES[error.errno]
+        raise StoreTrouble(
+            error.errno,
+            f"{where} {what} ({key} could not be written): {remedy} there, then materialize again. What is done is kept.",
+        ) from error
+
+
+class Place(NamedTuple):
+    """A bucket, as people know it."""
+
+    url: str
+    endpoint: str | None
+    """None for Amazon's own."""
+
+    def __str__(self) -> str:
+        return f"the store {self.url}" + (f" at {self.endpoint}" if self.endpoint else "")
+
+
+_KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_CODES: dict[str, tuple[int, str]] = {
+    "SignatureDoesNotMatch": (errno.EACCES, f"the keys are wrong: set {_KEYS}"),
+    "InvalidAccessKeyId": (errno.EACCES, f"the keys are wrong: set {_KEYS}"),
+    "InvalidToken": (errno.EACCES, "the session token is wrong: set AWS_SESSION_TOKEN with its keys, or unset it"),
+    "ExpiredToken": (errno.EACCES, "the session token has expired: get new keys"),
+    "AccessDenied": (
+        errno.EACCES,
+        "access is denied: these keys may not do that in this bucket. They need to list, read, write and delete",
+    ),
+    "AllAccessDisabled": (errno.EACCES, "access is denied: the provider has switched it off"),
+    "AccountProblem": (errno.EACCES, "access is denied: ask the provider what is wrong with the account"),
+    "RequestTimeTooSkewed": (errno.EACCES, "this machine's clock is wrong, so requests are refused: set it"),
+    "NoSuchBucket": (errno.ENOENT, "there is no such bucket: create it, or correct PODCAST_STORE"),
+    "AuthorizationHeaderMalformed": (errno.EINVAL, "the region is wrong: set AWS_REGION"),
+    "PermanentRedirect": (
+        errno.EINVAL,
+        "the bucket is in another region: set AWS_REGION, and AWS_ENDPOINT_URL_S3 if it is set",
+    ),
+    "IllegalLocationConstraintException": (errno.EINVAL, "the region is wrong: set AWS_REGION"),
+    "QuotaExceeded": (errno.EDQUOT, "it is full: its quota is used up"),
+    "XAmzContentSHA256Mismatch": (errno.EIO, "what arrived is not what was sent, time after time: look at the network"),
+    "BadDigest": (errno.EIO, "what arrived is not what was sent, time after time: look at the network"),
+}
+"""Error codes of S3 → error number and what to do.
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
+_BY_STATUS: dict[int, tuple[int, str]] = {
+    401: _CODES["SignatureDoesNotMatch"],
+    403: (errno.EACCES, f"access is denied: wrong keys ({_KEYS}), or keys that may not do that in this bucket"),
+    429: (errno.EBUSY, "it asks for patience, again and again: lower the number of runs at once"),
+    507: (errno.ENOSPC, "it is full"),
+}
+
+_UNREACHED = "it cannot be reached: check AWS_ENDPOINT_URL_S3 and the network"
+
+
+def bucket_trouble(place: Place, doing: str, message: str) -> StoreTrouble:
+    """The one line that says what is wrong with a bucket.
+
+    Args:
+        place: where.
+        doing: what was tried, as `reading tables/x`.
+        message: of the client library.
+    """
+    number, what = _cause(message)
+    return StoreTrouble(number, f"{place}: {what} ({doing}). What is done is kept: to run it again is to resume it.")
+
+
+def error_code(message: str) -> str | None:
+    """The code in an S3 server's answer."""
+    found = re.search(r"<Code>(\w+)</Code>", message)
+    return found[1] if found else None
+
+
+def status(message: str) -> int | None:
+    """The HTTP status that a client library speaks of."""
+    found = re.search(r"status code: (\d{3})", message)
+    return int(found[1]) if found else None
+
+
+def not_asked_again(message: str) -> bool:
+    """Whether obstore gave up where to do it all again may help.
+
+    So at the first try, or after fewer than it may do, over a connection that broke, where it cannot know if twice is once; and
+    where it completed an upload again that was completed, but for the answer: there is no such upload then.
+    """
+    if status(message) == 404 and "uploadId=" in message:
+        return True
+    broken = "HTTP error" in message and "builder error" not in message
+    tried = re.search(r"after (\d+) retries", message)
+    allowed = re.search(r"max_retries: ?(\d+)", message)
+    spent = tried is not None and (allowed is None or int(tried[1]) >= int(allowed[1]))
+    return broken and status(message) is None and not spent
+
+
+def _cause(message: str) -> tuple[int, str]:
+    code, answered = error_code(message), status(message)
+    if code in _CODES:
+        return _CODES[code]
+    if "169.254.169.254" in message or "169.254.170.2" in message:
+        return errno.EACCES, f"no keys were found: set {_KEYS}, or AWS_PROFILE"
+    if "incorrectly configured region" in message:
+        return _CODES["PermanentRedirect"]
+    if answered in _BY_STATUS:
+        return _BY_STATUS[answered]
+    if answered is None:
+        return errno.EHOSTUNREACH, _UNREACHED
+    told_as = f"{answered} {code}" if code else str(answered)
+    if answered >= 500:
+        return errno.EIO, f"it answered {told_as}, and again when asked again: try later"
+    return errno.EIO, f"it answered {told_as}"

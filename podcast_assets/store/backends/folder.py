@@ -1,0 +1,143 @@
+"""A store in a folder of this machine, or of a file system that it mounts: files appear by rename after fsync."""
+
+import contextlib
+import io
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from podcast_assets.store.backends.errors import told
+from podcast_assets.store.backends.pending_file import Written
+from podcast_assets.store.backends.protocol import Entry
+
+
+class Folder:
+    """Files below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """The file of a key."""
+        return self.root / key
+
+    def exists(self, key: str) -> bool:
+        """Whether a file or a folder is there."""
+        return self.path(key).exists()
+
+    def read(self, key: str) -> bytes:
+        """A whole file."""
+        return self.path(key).read_bytes()
+
+    def open(self, key: str) -> BinaryIO:
+        """The file itself."""
+        return self.path(key).open("rb")
+
+    def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
+        """The file itself."""
+        return contextlib.nullcontext(self.path(key))
+
+    def list(self, folder: str) -> Iterator[Entry]:
+        """All files below a folder; what is gone meanwhile is left out."""
+        top = self.path(folder)
+        if not top.exists():
+            return
+        for place, folders, names in os.walk(top, onerror=_raise):
+            # a link to a folder is not followed, and is told of all the same
+            for name in (*names, *(f for f in folders if Path(place, f).is_symlink())):
+                path = Path(place, name)
+                with contextlib.suppress(FileNotFoundError):
+                    facts = path.stat()
+                    yield Entry(path.relative_to(self.root).as_posix(), facts.st_size, facts.st_mtime)
+
+    def names(self, folder: str) -> set[str]:
+        """Names in a folder."""
+        top = self.path(folder)
+        return {path.name for path in top.iterdir()} if top.exists() else set()
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a small file."""
+        with self.writing(key) as f:
+            f.write(data)
+
+    @contextlib.contextmanager
+    def writing(self, key: str) -> Iterator[BinaryIO]:
+        """A hidden file beside the target, renamed when all of it is on the disk."""
+        target = self.path(key)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        with self._told(key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with Written(io.FileIO(temporary, "w+")) as f:
+                    yield cast("BinaryIO", f)
+                    f.settle()
+                    os.fsync(f.fileno())
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _fsync_folder(target.parent)
+
+    def upload(self, source: Path, key: str) -> None:
+        """Copy a file here."""
+        with source.open("rb") as f, self.writing(key) as target:
+            shutil.copyfileobj(f, target)
+
+    def move_in(self, source: Path, key: str) -> None:
+        """Rename a file of `scratch`, which is on the same file system."""
+        target = self.path(key)
+        with self._told(key):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+            _fsync_folder(target.parent)
+
+    def holds(self, source: Path, key: str) -> bool:
+        """By size and time of change."""
+        target = self.path(key)
+        if not target.exists():
+            return False
+        ours, theirs = source.stat(), target.stat()
+        return (ours.st_size, ours.st_mtime) == (theirs.st_size, theirs.st_mtime)
+
+    def remove(self, key: str) -> None:
+        """Remove a file or a folder."""
+        path = self.path(key)
+        with self._told(key):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
+        """There are none: unfinished files lie beside their targets, and the janitor knows them by name."""
+        return 0
+
+    def scratch(self) -> Path:
+        """A folder of the store, so that a rename moves a file out of it."""
+        folder = self.path("scratch")
+        with self._told("scratch"):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def lock(self, name: str) -> Path:
+        """A file of the store: whoever mounts it sees the same one."""
+        return self.path(f"scratch/{name}.lock")
+
+    def _told(self, key: str) -> contextlib.AbstractContextManager[None]:
+        return told(key, f"the store {self.root}")
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a folder that is gone since it was listed
+        raise error
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

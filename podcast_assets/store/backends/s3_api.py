@@ -1,0 +1,95 @@
+"""What obstore does not do, by boto3: keys of profiles, keys that are no paths, uploads that were never completed."""
+
+import contextlib
+import datetime
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+from podcast_assets.common.errors import Misconfigured
+from podcast_assets.store.backends.errors import Place, bucket_trouble
+from podcast_assets.store.backends.protocol import Entry
+
+if TYPE_CHECKING:
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+RETRIES = 8
+"""After a request that failed, with longer and longer pauses."""
+
+
+def credentials(place: Place) -> "Boto3CredentialProvider":
+    """Keys from wherever Amazon's tools look for them.
+
+    Raises:
+        Misconfigured: the extra `s3` is not installed.
+        StoreTrouble: there are none.
+    """
+    try:
+        from botocore.exceptions import BotoCoreError
+        from obstore.auth.boto3 import Boto3CredentialProvider
+    except ImportError as error:
+        raise Misconfigured(f"a store in a bucket needs pip install 'podcast-assets[s3]' ({error})") from None
+    try:
+        return Boto3CredentialProvider()
+    except (BotoCoreError, ValueError):
+        raise bucket_trouble(place, "looking for keys", "169.254.169.254") from None
+
+
+def list_keys(bucket: str, prefix: str, folder: str, place: Place) -> list[Entry]:
+    """All objects below a folder, those with keys that are no paths among them: they say so, and cannot be read."""
+    top = f"{prefix}/" if prefix else ""
+    entries = []
+    with _asking(place, f"listing {folder}") as client:
+        for page in client.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=f"{top}{folder}/" if folder else top
+        ):
+            for found in page.get("Contents", ()):
+                key = str(found["Key"]).removeprefix(top)
+                changed, content = found["LastModified"].timestamp(), str(found["ETag"]).strip('"')
+                entries.append(Entry(key.removesuffix("/"), found["Size"], changed, _trouble(key), content))
+    return entries
+
+
+def abort_uploads(bucket: str, prefix: str, place: Place, *, before: float, spared: Collection[str]) -> int:
+    """End uploads below a prefix that were begun before a time (POSIX seconds) and never completed; gives their number."""
+    top = f"{prefix}/" if prefix else ""
+    limit = datetime.datetime.fromtimestamp(before, datetime.UTC)
+    count = 0
+    with _asking(place, "looking for unfinished uploads") as client:
+        for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=top):
+            for found in page.get("Uploads", ()):
+                folder = str(found["Key"]).removeprefix(top).split("/")[0]
+                if found["Initiated"] < limit and folder not in spared:
+                    client.abort_multipart_upload(Bucket=bucket, Key=found["Key"], UploadId=found["UploadId"])
+                    count += 1
+    return count
+
+
+def _trouble(key: str) -> str | None:
+    """Why an object with this key cannot be read: other tools would take it for another file."""
+    parts = key.removesuffix("/").split("/")
+    if "" in parts or "." in parts or ".." in parts:
+        return "its key has empty parts, '.' or '..': rename it"
+    if not key.isprintable():
+        return "its key has characters that cannot be printed: rename it"
+    return None
+
+
+@contextlib.contextmanager
+def _asking(place: Place, doing: str) -> Iterator[Any]:
+    import boto3.session
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    style: Any = {"addressing_style": "path"} if place.endpoint else {}
+    try:
+        yield boto3.session.Session().client(
+            "s3",
+            endpoint_url=place.endpoint,
+            config=Config(retries={"mode": "standard", "max_attempts": RETRIES}, s3=style, connect_timeout=10),
+        )
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        answered = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise bucket_trouble(place, doing, f"status code: {answered} <Code>{code}</Code>") from None
+    except BotoCoreError:
+        raise bucket_trouble(place, doing, "") from None

@@ -1,0 +1,311 @@
+"""The tables' columns with their units: the one place where they are written down, beside `schema_beside`.
+
+Every table has one parquet file per batch. Times and durations are seconds from the start of the episode, float64.
+"""
+
+from typing import Any
+
+import polars as pl
+
+WORDS = pl.List(pl.Struct({"word": pl.String, "start": pl.Float64, "end": pl.Float64, "probability": pl.Float64}))
+"""Words of a segment: text, start and end in seconds (null where a word could not be placed), probability 0 to 1 or null."""
+
+MORE_SCORES = pl.List(pl.Struct({"name": pl.String, "value": pl.Float64}))
+"""Scores that have no column of their own."""
+
+Columns = dict[str, tuple[Any, str]]
+
+FLAGS = {
+    "no_speakers": "the diarizer failed: speech was found, but not who speaks",
+    "untranscribed": "no engine could transcribe it, or not all of it",
+    "fallback": "the first engine failed, and another took over",
+    "language_differs": "what is heard sounds like another language than the declared one",
+    "unaligned": "the words have no times, because the aligner could not place them",
+    "words_outside": "the recognizer placed a fifth of the words, or more, outside of it; they were moved to its ends",
+}
+"""What readers must know of a segment; provenance says more."""
+_FLAGS: Columns = {
+    "flags": (pl.List(pl.String), f"what readers must know: {', '.join(FLAGS)}; empty where nothing is odd")
+}
+
+_SEGMENT_KEY: Columns = {
+    "segment_id": (pl.String, "sample key: {episode_id}-{start ms, 9 digits}-{end ms, 9 digits}"),
+    "episode_id": (pl.String, "stable id of the episode, free of dots and slashes"),
+    "segment_index": (pl.Int32, "position in the episode, from 0"),
+}
+_MADE_BY: Columns = {
+    "engine": (pl.String, "engine that made the row"),
+    "degraded": (pl.Boolean, "made by an embedded engine or a fallback"),
+    "fingerprint": (pl.String, "hash of all that determines the row: code version, engine, model, input"),
+}
+
+RAW_AUDIO: Columns = {
+    "episode_id": (pl.String, "stable id of the episode, free of dots and slashes"),
+    "source": (pl.String, "name of the file in its batch"),
+    "status": (pl.String, "done, failed or skipped"),
+    "error": (pl.String, "why it failed or was skipped; null when done"),
+    "duplicate_of": (pl.String, "episode of this batch with the same bytes, which is kept"),
+    "also_in": (
+        pl.String,
+        "batch/episode_id: the first by name of the episodes of other batches with the same bytes; null where none is known",
+    ),
+    "title": (pl.String, "from the metadata"),
+    "podcast": (pl.String, "name of the podcast, from the metadata"),
+    "podcast_id": (pl.String, "guid of the podcast, from the metadata"),
+    "language": (pl.String, "ISO 639-1 code that the metadata declare"),
+    "license": (pl.String, "licence that the metadata declare"),
+    "sha256": (pl.String, "of the original bytes"),
+    "md5": (pl.String, "of the original bytes"),
+    "earlier_sha256": (
+        pl.List(pl.String),
+        "of other bytes that the same URL gave before, as with advertisements that are put in anew; null where there were none",
+    ),
+    "bytes": (pl.Int64, "size of the original"),
+    "container": (pl.String, "container format"),
+    "codec": (pl.String, "audio codec"),
+    "sample_rate": (pl.Int32, "of the original, Hz"),
+    "channels": (pl.Int32, "of the original"),
+    "audio_streams": (pl.Int32, "audio tracks of the original; the best one is taken"),
+    "bit_rate": (pl.Int64, "of the original, bit/s"),
+    "has_video": (pl.Boolean, "whether the original has a video track"),
+    "declared_duration": (pl.Float64, "what the header declares, s"),
+    "duration": (pl.Float64, "what was decoded, s"),
+    "original": (pl.String, "object key of the original"),
+    "working": (
+        pl.String,
+        "object key of the working audio: mono 16 kHz FLAC, of the voice alone where a separator is set",
+    ),
+    "opus": (pl.String, "object key of the copy of the working audio in Opus; null where none is wanted"),
+    "metadata": (pl.String, "the whole metadata row, JSON"),
+    "fingerprint": (pl.String, "hash of all that determines the row"),
+}
+SEGMENTS: Columns = {
+    **_SEGMENT_KEY,
+    "start": (pl.Float64, "start in the episode, s"),
+    "end": (pl.Float64, "end in the episode, s"),
+    "duration": (pl.Float64, "length, s"),
+    "speaker": (pl.String, "label, valid inside the episode; null where nobody could say"),
+    "overlap": (pl.Float64, "share of the segment in which somebody else speaks, 0 to 1"),
+    **_FLAGS,
+    **_MADE_BY,
+}
+TRANSCRIPTS: Columns = {
+    **_SEGMENT_KEY,
+    "text": (pl.String, "what was said; empty where nothing was recognized"),
+    "language": (pl.String, "ISO 639-1 code"),
+    "language_probability": (
+        pl.Float64,
+        "of that language, from the sound, 0 to 1, whether it was declared or identified; null where the engine has none",
+    ),
+    "text_language": (
+        pl.String,
+        "ISO 639-1 code (639-3 where a language has none) of the text by itself; null where it is too short to tell",
+    ),
+    "words": (WORDS, "words with times in seconds"),
+    "avg_logprob": (pl.Float64, "mean log probability of the tokens or words"),
+    "no_speech_prob": (pl.Float64, "0 to 1"),
+    "compression_ratio": (pl.Float64, "text bytes over zlib bytes"),
+    "temperature": (pl.Float64, "of the decoding that was taken; above 0 where a colder one looped or doubted"),
+    **_FLAGS,
+    **_MADE_BY,
+}
+QUALITY_SCORES: Columns = {
+    **_SEGMENT_KEY,
+    "dnsmos_sig": (pl.Float64, "DNSMOS P.835 speech quality, 1 to 5"),
+    "dnsmos_bak": (pl.Float64, "DNSMOS P.835 background quality, 1 to 5"),
+    "dnsmos_ovrl": (pl.Float64, "DNSMOS P.835 overall quality, 1 to 5"),
+    "dnsmos_p808": (pl.Float64, "DNSMOS P.808 overall quality, 1 to 5"),
+    "snr_db": (pl.Float64, "estimated signal-to-noise ratio, dB"),
+    "clipping_share": (pl.Float64, "share of samples at full scale, 0 to 1"),
+    "peak_db": (pl.Float64, "dBFS"),
+    "rms_db": (pl.Float64, "dBFS"),
+    "loudness_lufs": (pl.Float64, "integrated loudness, LUFS (ITU-R BS.1770)"),
+    "bandwidth_hz": (pl.Float64, "effective bandwidth of the working audio, Hz; at most 8,000"),
+    "source_bandwidth_hz": (pl.Float64, "effective bandwidth of the original, Hz; at most half its rate"),
+    "speech_share": (pl.Float64, "share of the segment in which a detector hears speech, 0 to 1"),
+    "music_share": (pl.Float64, "share in which there is music, 0 to 1; null where no engine says"),
+    "noise_share": (pl.Float64, "share in which there is noise, 0 to 1; null where no engine says"),
+    "more_scores": (MORE_SCORES, "by name what further scorers say; empty where there are none"),
+    "chars_per_second": (pl.Float64, "characters of the text per second"),
+    "words_per_second": (
+        pl.Float64,
+        "words of the text per second; characters in scripts without spaces (Han, kana, Thai, Lao, Khmer, Burmese), here and below",
+    ),
+    "unique_word_share": (pl.Float64, "distinct words over words, 0 to 1"),
+    "ngram_repetition": (pl.Float64, "share of repeated word 3-grams, 0 to 1"),
+    "script": (pl.String, "script of most letters: latin, cyrillic, han, …; Japanese is kana; null without letters"),
+    "rate_ratio": (pl.Float64, "chars_per_second over the usual rate of the script; about 1 for speech"),
+    "loop_words": (
+        pl.Int32,
+        "words said again in the longest stretch where one phrase comes three times or more in a row",
+    ),
+    "same_text_segments": (pl.Int32, "segments in a row with this text, this one among them; 0 without text"),
+    "known_phrase": (
+        pl.String,
+        "phrase that recognizers write where nobody speaks, without case and punctuation; else null",
+    ),
+    "digit_share": (pl.Float64, "digits over letters and digits, 0 to 1"),
+    "uppercase_share": (pl.Float64, "capital letters over letters that have case, 0 to 1; null where none has"),
+    "punctuation_share": (pl.Float64, "punctuation and symbols over characters, 0 to 1"),
+    "text_flags": (pl.List(pl.String), "what is odd about the text, by quality/text/rules.py; empty where nothing is"),
+    "hallucinated": (pl.Boolean, "whether a flag says that the text was not said"),
+    "reference_words": (
+        pl.Int32,
+        "words of the publisher's transcript at the segment; null where there is none of this recording in its language",
+    ),
+    "reference_wer": (
+        pl.Float64,
+        "word error rate against the publisher's transcript (characters in scripts without spaces), 0 or more; null without words",
+    ),
+    "reference_cer": (pl.Float64, "character error rate against the publisher's transcript; null without words"),
+    "second_wer": (
+        pl.Float64,
+        "word error rate against a second recognizer's text, 0 or more; null where there is none, or it heard nothing",
+    ),
+    "second_cer": (pl.Float64, "character error rate against a second recognizer's text; null as second_wer"),
+    "compared": (
+        pl.String,
+        "hash of the episode's texts that the rates compare, by which the next run knows them; null where nothing was compared",
+    ),
+    "text_digits": (
+        pl.String,
+        "the text with numbers in digits; null where not asked for, or not known for the language",
+    ),
+    "text_punctuated": (
+        pl.String,
+        "the text with punctuation and capitals, its words as they are; null where not asked for, or not known for the language",
+    ),
+    "pii": (
+        pl.List(pl.String),
+        "what the text seems to hold: email, phone, card; empty where nothing, null where not asked for",
+    ),
+    "keep": (pl.Boolean, "whether the policy keeps the segment"),
+    "reject_reasons": (pl.List(pl.String), "why not; empty when kept"),
+    "policy": (pl.String, "name and version of the policy"),
+    **_MADE_BY,
+}
+_PLACE: Columns = {
+    "shard": (pl.String, "path of the tar under sealed/<batch>/"),
+    "shard_sha256": (pl.String, "of the whole tar"),
+    "json_offset": (pl.Int64, "first byte of the JSON member's data in the tar"),
+    "json_size": (pl.Int64, "bytes of the JSON member's data"),
+    "json_sha256": (pl.String, "of the JSON member's data"),
+    "audio_offset": (pl.Int64, "first byte of the audio member's data in the tar"),
+    "audio_size": (pl.Int64, "bytes of the audio member's data"),
+    "audio_sha256": (pl.String, "of the audio member's data"),
+    "sample_rate": (pl.Int32, "of the audio member, Hz"),
+    "channels": (pl.Int32, "of the audio member"),
+}
+"""Where a sample lies, in both grains."""
+HF_SHARDS: Columns = {
+    **_SEGMENT_KEY,
+    "podcast_id": (pl.String, "guid of the podcast"),
+    "split": (pl.String, "train, validation or test; the same for all of a podcast"),
+    **_PLACE,
+    "start": (pl.Float64, "start in the episode, s"),
+    "end": (pl.Float64, "end in the episode, s"),
+    "duration": (pl.Float64, "length, s"),
+    "speaker": (pl.String, "label, valid inside the episode"),
+    "overlap": (pl.Float64, "share of the segment in which somebody else speaks, 0 to 1"),
+    "text": (pl.String, "what was said"),
+    "language": (pl.String, "ISO 639-1 code; und where unknown"),
+    "license": (pl.String, "licence that the metadata declare"),
+    **{k: v for k, v in QUALITY_SCORES.items() if k not in (*_SEGMENT_KEY, *_MADE_BY, "compared")},
+    "degraded": (pl.Boolean, "segmented or transcribed by an embedded engine or a fallback"),
+    "fingerprint": (pl.String, "hash of all that determines the row"),
+}
+EPISODE_SHARDS: Columns = {
+    "episode_id": (pl.String, "stable id of the episode; the sample's key"),
+    "podcast_id": (pl.String, "guid of the podcast"),
+    "split": (pl.String, "train, validation or test; the same for all of a podcast"),
+    **_PLACE,
+    "duration": (pl.Float64, "length, s"),
+    "language": (pl.String, "ISO 639-1 code in which most is spoken; und where unknown"),
+    "license": (pl.String, "licence that the metadata declare"),
+    "speakers": (pl.Int32, "how many are told apart"),
+    "segments": (pl.Int32, "with a text, in its JSON"),
+    "degraded": (pl.Boolean, "whether any of it was segmented or transcribed by an embedded engine or a fallback"),
+    "fingerprint": (pl.String, "hash of all that determines the row"),
+}
+"""The second grain, one sample per episode, where it is asked for; not an asset of its own."""
+
+SECOND_OPINIONS: Columns = {
+    **_SEGMENT_KEY,
+    "text": (pl.String, "what a second recognizer heard; empty where it recognized nothing"),
+    "language": (pl.String, "ISO 639-1 code"),
+    **_MADE_BY,
+}
+"""Beside the transcripts, where a second transcriber is set; not an asset of its own."""
+
+PUNCTUATED_TEXTS: Columns = {
+    **_SEGMENT_KEY,
+    "text_punctuated": QUALITY_SCORES["text_punctuated"],
+    **_MADE_BY,
+}
+"""Beside the scores, where PODCAST_TEXT_CARE asks for punctuation; not an asset of its own."""
+
+ASSETS: dict[str, Columns] = {
+    "raw_audio": RAW_AUDIO,
+    "diarized_segments": SEGMENTS,
+    "transcripts": TRANSCRIPTS,
+    "quality_scores": QUALITY_SCORES,
+    "hf_shards": HF_SHARDS,
+}
+
+TABLES = ASSETS | {
+    "second_opinions": SECOND_OPINIONS,
+    "punctuated_texts": PUNCTUATED_TEXTS,
+    "episode_shards": EPISODE_SHARDS,
+}
+"""All tables that stages commit: those of the assets, and optional ones beside them."""
+
+PROVENANCE: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "source": (pl.String, "name of the file in its batch"),
+    "fingerprint": (pl.String, "hash of all that determines the rows"),
+    "rows": (pl.Int64, "rows that the stage made for the episode; 0 is a result too"),
+    "engine": (pl.String, "engine; null for stages without one"),
+    "fallback": (pl.String, "what went wrong with the engine, and which took over; null where nothing did"),
+    "made_with": (pl.String, "code version, engine settings, model hash, package versions, JSON"),
+    "node": (pl.String, "machine that did it"),
+    "gpu": (pl.String, "GPU of that machine, as its driver numbers it; null on a CPU"),
+    "worker": (pl.String, "machine:process that did it"),
+    "audio_seconds": (pl.Float64, "length of the episode, s"),
+    "seconds": (pl.Float64, "processing time, s"),
+    "finished_at": (pl.Datetime("us", "UTC"), "when it was done"),
+}
+FAILURES: Columns = {
+    "episode_id": (pl.String, "stable id of the episode"),
+    "source": (pl.String, "name of the file in its batch"),
+    "stage": (pl.String, "stage that could not do it"),
+    "error_type": (pl.String, "class of the exception"),
+    "message": (pl.String, "one line for people"),
+    "traceback": (pl.String, "for developers"),
+    "permanent": (pl.Boolean, "the data are at fault: not tried again until they change"),
+    "attempts": (pl.Int32, "runs that tried it"),
+    "fingerprint": (pl.String, "hash of all that determined the attempt"),
+    "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
+}
+
+
+def schema(columns: Columns) -> pl.Schema:
+    """The polars schema of a table."""
+    return pl.Schema({name: dtype for name, (dtype, _) in columns.items()})
+
+
+def empty(columns: Columns) -> pl.DataFrame:
+    """A table with these columns and no row."""
+    return pl.DataFrame(schema=schema(columns))
+
+
+def table(rows: list[dict[str, Any]], columns: Columns) -> pl.DataFrame:
+    """Rows as a table; every column must be there, in any order.
+
+    Raises:
+        ValueError: a row lacks a column or has one too many.
+    """
+    for row in rows:
+        if row.keys() != columns.keys():
+            odd = sorted(row.keys() ^ columns.keys())
+            raise ValueError(f"row does not fit its table: {', '.join(odd)}")
+    return pl.DataFrame(rows, schema=schema(columns), orient="row")

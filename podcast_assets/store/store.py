@@ -1,0 +1,293 @@
+"""Where things lie in the store, and how tables and originals are written there.
+
+Keys are paths relative to the store's root, with forward slashes. The bytes are kept by a folder or a bucket (`storage/`), which
+never show anybody half of a file.
+"""
+
+import contextlib
+import functools
+import os
+import re
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+import polars as pl
+
+from podcast_assets.common import locks
+from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.hashing import Hashes
+from podcast_assets.store.backends.errors import told
+from podcast_assets.store.backends.folder import Folder
+from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, Storage
+from podcast_assets.store.schema import Columns, schema
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from podcast_assets.store.backends.bucket import Bucket
+
+__all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "Stored"]
+
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+
+
+class DamagedTable(BadInput):
+    """A table in the store cannot be read: it is cut off, or its bytes have changed since they were written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that was stored under its content."""
+
+    key: str
+    sha256: str
+    md5: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store in a folder, or in a bucket of an object store (`s3://bucket/prefix`)."""
+
+    root: "Path | UPath" = field(repr=False)
+
+    @classmethod
+    def at(cls, location: str | Path) -> "Store":
+        """The store at a folder or URL; a local folder is made absolute, so that runs in other folders find it.
+
+        Raises:
+            Misconfigured: it is neither.
+        """
+        place = str(location).removeprefix("file://")
+        if not _URL.match(place):
+            return cls(Path(place).absolute())
+        from upath import UPath  # with fsspec it takes longer to import than most commands take for all else
+
+        try:
+            path = UPath(place)
+        except ValueError:
+            raise Misconfigured(f"PODCAST_STORE is a folder or s3://BUCKET/PREFIX, and cannot be {location}") from None
+        return cls(path.absolute() if isinstance(path, Path) else path)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is a folder of this machine."""
+        return isinstance(self.root, Path)
+
+    @property
+    def storage(self) -> Storage:
+        """What keeps the bytes. Made anew in every process: a store travels to workers as its root alone.
+
+        Raises:
+            Misconfigured: no store can be at this URL, or the extra that it needs is not installed.
+            StoreTrouble: there are no keys to the bucket.
+        """
+        if self.is_local:
+            return Folder(Path(str(self.root)))
+        return _bucket(str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
+
+    def path(self, key: str) -> "Path | UPath":
+        """The full path of a key, as people and other tools name it. What lies there is read by the methods of the store."""
+        return self.root / key
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def exists(self, key: str) -> bool:
+        """Whether a file is there, whole."""
+        return self.storage.exists(key)
+
+    def read(self, key: str) -> bytes:
+        """A whole file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return self.storage.read(key)
+
+    def open(self, key: str) -> BinaryIO:
+        """A file to read and seek in, streamed: nothing keeps a copy of the whole.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return self.storage.open(key)
+
+    def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
+        """A path of this machine with the content of a key: the file itself in a local store, else a temporary copy."""
+        return self.storage.local_copy(key)
+
+    def list(self, folder: str) -> Iterator[Entry]:
+        """All files below a folder, in any order; none where there is no such folder.
+
+        Raises:
+            OSError: it cannot be listed; that is never taken for an empty folder.
+        """
+        return self.storage.list(folder)
+
+    def names(self, folder: str) -> set[str]:
+        """Names of the files and folders in a folder; empty where there is no such folder."""
+        return self.storage.names(folder)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write a small file: whole or not at all."""
+        self.storage.write(key, data)
+
+    def writing(self, key: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """A file to write (and seek in) that appears under `key` when the block ends well, and leaves nothing when it does not.
+
+        Raises:
+            StoreTrouble: the store, or the folder for temporary files, is full or read-only, or the store cannot be reached.
+        """
+        return self.storage.writing(key)
+
+    def upload(self, source: Path, key: str) -> None:
+        """Copy a file of this machine here: whole or not at all."""
+        self.storage.upload(source, key)
+
+    def holds(self, source: Path, key: str) -> bool:
+        """Whether a file of this machine lies under a key: told by size and time in a folder, by checksum in a bucket."""
+        return self.storage.holds(source, key)
+
+    def put_original(self, source: IO[bytes], suffix: str) -> Stored:
+        """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
+        hashes = Hashes()
+        scratch = self.storage.scratch()
+        temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
+        where = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
+        try:
+            with told("an original", where), temporary.open("wb") as f:
+                while block := source.read(BLOCK):
+                    hashes.update(block)
+                    f.write(block)
+                f.flush()
+                os.fsync(f.fileno())
+            digest = hashes.sha256
+            key = f"audio/original/{digest[:2]}/{digest}{suffix}"
+            if not self.exists(key):
+                self.storage.move_in(temporary, key)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return Stored(key, digest, hashes.md5, hashes.size)
+
+    def remove(self, key: str) -> None:
+        """Remove a file or a folder with all that is in it; nothing there is fine."""
+        self.storage.remove(key)
+
+    def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
+        """End uploads to a bucket that were begun before a time (POSIX seconds) and never completed; gives their number.
+
+        Args:
+            before: POSIX seconds.
+            spared: folders in which others upload.
+        """
+        return self.storage.remove_unfinished_uploads(before, spared)
+
+    # -- tables ----------------------------------------------------------------------------------------------------
+
+    def write_table(self, key: str, table: pl.DataFrame, notes: Mapping[str, str] | None = None) -> None:
+        """Write a table as parquet, whole or not at all, with notes that are committed together with it."""
+        buffer = BytesIO()
+        table.write_parquet(buffer, compression="zstd", statistics=True, metadata=dict(notes or {}))
+        self.write(key, buffer.getvalue())
+
+    def read_table(self, key: str, columns: Columns) -> pl.DataFrame | None:
+        """A table, or None where there is none yet or it was written with other columns."""
+        found = self.read_noted_table(key, columns)
+        return None if found is None else found[0]
+
+    def read_noted_table(self, key: str, columns: Columns) -> tuple[pl.DataFrame, dict[str, str]] | None:
+        """A table with the notes that were written with it; None as for `read_table`.
+
+        Raises:
+            DamagedTable: it is there, and cannot be read.
+        """
+        try:
+            data = self.read(key)
+        except FileNotFoundError:
+            return None
+        try:
+            table, notes = pl.read_parquet(BytesIO(data)), pl.read_parquet_metadata(BytesIO(data))
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {why})") from error
+        return (table, notes) if table.schema == schema(columns) else None
+
+    # -- locks -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def batch_lock(self, batch: str) -> Iterator[None]:
+        """Hold a batch while the block runs, so that two runs of it on this machine take turns.
+
+        An flock: the kernel frees it when its holder dies. Object stores have no locks to offer, and what they offer in place of
+        them (a PUT that fails where there is an object) is not atomic everywhere: runs on other machines are not kept out.
+        """
+        with contextlib.ExitStack() as stack:
+            with told(f"the lock of {batch}", f"the store {self.root}" if self.is_local else "the folder for locks"):
+                stack.enter_context(
+                    locks.held(self.storage.lock(batch), f"{batch}: waiting for another run of this batch")
+                )
+            yield
+
+    def batch_lock_if_free(self, batch: str) -> contextlib.AbstractContextManager[bool]:
+        """Hold a batch while the block runs, if no run of this machine does; gives whether it is held."""
+        return locks.held_if_free(self.storage.lock(batch))
+
+
+@functools.lru_cache(maxsize=32)
+def _bucket(url: str, environment: tuple[tuple[str, str], ...]) -> "Bucket":
+    """One client, with its connections, for as long as what it was made from stays the same."""
+    from podcast_assets.store.backends.bucket import Bucket
+
+    return Bucket(url)
+
+
+def table_key(asset: str, batch: str) -> str:
+    """Key of an asset's table of a batch; its presence is the commit."""
+    return f"tables/{asset}/{batch}.parquet"
+
+
+def failures_key(stage: str, batch: str) -> str:
+    """Key of a stage's failures of a batch."""
+    return f"failures/{stage}/{batch}.parquet"
+
+
+def provenance_key(stage: str, batch: str) -> str:
+    """Key of a stage's provenance of a batch."""
+    return f"provenance/{stage}/{batch}.parquet"
+
+
+def checkpoints_key(stage: str, batch: str) -> str:
+    """Key of the folder with a stage's checkpoints of a batch."""
+    return f"checkpoints/{stage}/{batch}"
+
+
+def encoded_key(stage: str, batch: str, episode_id: str, fingerprint: str) -> str:
+    """Key of what a stage encoded of an episode, beside the checkpoint that speaks of it."""
+    return f"{checkpoints_key(stage, batch)}/{episode_id}-{fingerprint}.encoded"
+
+
+def working_key(sha256: str, separated: str | None = None) -> str:
+    """Key of the working audio of an original; `separated` tells apart what different separators leave of it."""
+    return f"audio/working/{sha256[:2]}/{sha256}{f'-{separated}' if separated else ''}.flac"
+
+
+def diarization_key(batch: str, episode_id: str, suffix: str) -> str:
+    """Key of an episode's full diarization: `rttm` for who speaks when, `parquet` for the speakers."""
+    return f"diarization/{batch}/{episode_id}.{suffix}"
+
+
+def transcript_key(batch: str, episode_id: str, suffix: str) -> str:
+    """Key of an episode's transcript in one format."""
+    return f"transcripts/{batch}/{episode_id}.{suffix}"
+
+
+def sealed_key(batch: str, version: str) -> str:
+    """Key of the folder with the sealed shards of a batch; another content is another version."""
+    return f"sealed/{batch}/{version}"

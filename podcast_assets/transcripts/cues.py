@@ -1,0 +1,147 @@
+"""From segments to what a screen shows at a time: at most two lines of 42 columns, for at most seven seconds.
+
+The limits are usual for subtitles (Netflix, Timed Text Style Guide). Wide characters take two columns, so that Chinese and Japanese
+get 21 characters a line.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from podcast_assets.transcripts.spoken import Spoken
+
+COLUMNS, LINES, SECONDS = 42, 2, 7.0
+
+_SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)\]」』]*$")  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """What is shown from `start` to `end`, in milliseconds; `end` is after `start`."""
+
+    start: int
+    end: int
+    speaker: str | None
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What is never broken: a word, or a line's worth of one that is longer."""
+
+    text: str
+    glued: bool
+    """Whether no space goes before it."""
+    start: float
+    end: float
+
+
+def cues(segments: Sequence[Spoken], *, name_speakers: bool = False) -> list[Cue]:
+    """Cues in order of their start; those of segments that overlap overlap too.
+
+    Args:
+        segments: in order of their start.
+        name_speakers: put the speaker's name before the text wherever another one begins; for formats without a place for it.
+    """
+    several = len({s.speaker for s in segments if s.text}) > 1
+    found: list[Cue] = []
+    last: object = object()
+    for segment in segments:
+        if not segment.text:
+            continue
+        name = segment.speaker if name_speakers and several and segment.speaker != last else None
+        last = segment.speaker
+        found += _cues_of(segment, f"{name}: " if name else "")
+    return sorted(found, key=lambda c: c.start)
+
+
+def columns(text: str) -> int:
+    """How many columns a text takes on a screen."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
+
+
+def _cues_of(segment: Spoken, prefix: str) -> list[Cue]:
+    found: list[Cue] = []
+    lines: list[str] = []
+    start = end = segment.start
+    for piece in _pieces(segment, prefix):
+        room = _add(lines, piece)
+        full = room is None or piece.end - start > SECONDS
+        ended = len(lines) > 1 and not piece.glued and _SENTENCE_END.search(lines[-1]) is not None
+        if lines and (full or ended):
+            found.append(_cue(start, end, segment.speaker, lines))
+            lines, start = [piece.text], piece.start
+        else:
+            lines = room or [piece.text]
+        end = piece.end
+    if lines:
+        found.append(_cue(start, end, segment.speaker, lines))
+    return found
+
+
+def _add(lines: list[str], piece: _Piece) -> list[str] | None:
+    """The lines with one piece more; None where there is no room for it."""
+    if not lines:
+        return [piece.text]
+    longer = f"{lines[-1]}{'' if piece.glued else ' '}{piece.text}"
+    if columns(longer) <= COLUMNS:
+        return [*lines[:-1], longer]
+    return [*lines, piece.text] if len(lines) < LINES else None
+
+
+def _cue(start: float, end: float, speaker: str | None, lines: list[str]) -> Cue:
+    first = round(start * 1000)
+    return Cue(first, max(first + 1, round(end * 1000)), speaker, tuple(lines))
+
+
+def _pieces(segment: Spoken, prefix: str) -> list[_Piece]:
+    """A segment's text in pieces with their times: those of its words where they spell the text, else by the number of letters."""
+    where, when = _anchors(segment)
+    spans = [(a, b) for m in re.finditer(r"\S+", segment.text) for a, b in _line_long(segment.text, m.start(), m.end())]
+    starts = np.interp([a for a, _ in spans], where, when).tolist()
+    ends = np.interp([b for _, b in spans], where, when).tolist()
+    pieces = [
+        _Piece(segment.text[a:b], a > 0 and not segment.text[a - 1].isspace(), start, end)
+        for (a, b), start, end in zip(spans, starts, ends, strict=True)
+    ]
+    names = [(a, b) for m in re.finditer(r"\S+", prefix) for a, b in _line_long(prefix, m.start(), m.end())]
+    before = [
+        _Piece(prefix[a:b], a > 0 and not prefix[a - 1].isspace(), segment.start, segment.start) for a, b in names
+    ]
+    return before + pieces
+
+
+def _line_long(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """A stretch without spaces in parts of at most a line."""
+    if end - start <= COLUMNS // 2:
+        return [(start, end)]
+    parts, first, width = [], start, 0
+    for at in range(start, end):
+        own = columns(text[at])
+        if width + own > COLUMNS:
+            parts.append((first, at))
+            first, width = at, 0
+        width += own
+    return [*parts, (first, end)]
+
+
+def _anchors(segment: Spoken) -> tuple[list[int], list[float]]:
+    """Offsets in the text, and when they are spoken: rising, and within the segment."""
+    where, when = [0], [segment.start]
+    at = 0
+    for word in segment.words:
+        while at < len(segment.text) and segment.text[at].isspace():
+            at += 1
+        if not segment.text.startswith(word.word, at):
+            return [0, len(segment.text)], [segment.start, segment.end]
+        for offset, time in ((at, word.start), (at + len(word.word), word.end)):
+            if time is not None:
+                where.append(offset)
+                when.append(min(max(time, when[-1]), segment.end))
+        at += len(word.word)
+    return [*where, len(segment.text)], [*when, segment.end]
