@@ -1,7 +1,7 @@
 """Diarization by NVIDIA's streaming Sortformer: one network that hears up to four speakers at once, also where they overlap.
 
-It runs in NeMo, which lives in an environment of its own (`speech/diarizers/sortformer/requirements-nemo.txt`) and is called as a process. Four speakers
-are all that it can tell apart: a fifth is silently taken for one of the four. It was trained mostly on English.
+It runs in NeMo, which lives in an environment of its own (`requirements-nemo.txt`) and is called as a process. Four speakers are
+all that it can tell apart: a fifth is silently taken for one of the four. It was trained mostly on English.
 
 I. Medennikov et al., "Streaming Sortformer: Speaker Cache-Based Online Speaker Diarization with Arrival-Time Ordering",
 Interspeech 2025, arXiv:2507.18446.
