@@ -41,7 +41,7 @@ def ours(folder: Path, url: str, samples: int, size: int) -> Callable[[float], N
     from podcast_assets.release.options import ReleaseOptions
     from podcast_assets.release.release import release
     from podcast_assets.release.targets.hub import HubTarget
-    from podcast_assets.stages.results import Committed, commit
+    from podcast_assets.store.commits import Committed, commit
     from podcast_assets.store.schema import FAILURES, empty
     from podcast_assets.store.store import Store
     from podcast_assets_tests.doubles.hub_datasets import TOKEN

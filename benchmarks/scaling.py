@@ -22,7 +22,8 @@ from podcast_assets.common import memory
 from podcast_assets.config.settings import Settings
 from podcast_assets.speech.routing import Route, Routed
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
-from podcast_assets.stages.compute.base import Compute, computing
+from podcast_assets.stages.compute.base import Compute
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe

@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from podcast_assets.stages.results import commit
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty, table
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store

@@ -19,7 +19,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
         Image.frombytes("L", (8, 4), pixels).save(out, "png")
         return out.getvalue()
 
-    for module in ("plots", "plots_quality"):
+    for module in ("common.plots", "quality.plots"):
         patch.setattr(f"podcast_assets.{module}.draw_figure", draw_figure)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.stages.results import commit
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty, table
 from podcast_assets.store.store import Store
 

@@ -257,7 +257,7 @@ def _store(settings: "Settings") -> "Store":
 
 def _busy(settings: "Settings") -> set[str]:
     """Batches of runs, where there is an instance of Dagster to ask."""
-    from podcast_assets.cli.unfinished_runs import may_have_unfinished_runs
+    from podcast_assets.defs.unfinished_runs import may_have_unfinished_runs
 
     home = settings.dagster_home.expanduser()
     if not (home / "dagster.yaml").exists() or not may_have_unfinished_runs(home):

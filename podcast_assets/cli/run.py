@@ -56,7 +56,7 @@ def demo(store: str | None, as_json: bool) -> None:
             sample.write_sample_archive(f)
     _run_and_report(settings, sample.BATCH_NAME, as_json=as_json)
     if not as_json:
-        from podcast_assets.demo.evaluate import show_evaluation
+        from podcast_assets.cli.demo_evaluation import show_evaluation
 
         show_evaluation(room, sample.BATCH_NAME, output)
 

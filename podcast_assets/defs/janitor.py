@@ -17,6 +17,7 @@ from pathlib import Path
 import dagster as dg
 
 from podcast_assets.config.settings import Settings
+from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.partitions import busy_batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.process import sign
@@ -25,8 +26,6 @@ from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.stages.retention import remove_sources
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import SCRATCH_PREFIX, Store, table_key
-
-TIDY_UP = "tidy_up"
 
 _CHECKPOINT = re.compile(r"(?P<episode>.+)-(?P<fingerprint>[0-9a-f]{32})\.(?P<kind>parquet|encoded)")
 _UNFINISHED = re.compile(rf"\..+\.[0-9a-f]{{8}}\.part|({re.escape(SCRATCH_PREFIX)})?[0-9a-f]{{32}}\.part")

@@ -1,4 +1,4 @@
-"""The job that takes a batch all the way."""
+"""The job that takes a batch all the way, and the names of jobs that others refer to."""
 
 import dagster as dg
 
@@ -7,6 +7,7 @@ from podcast_assets.defs.dagster_internals import AssetJob
 from podcast_assets.defs.runs.tags import MAX_RUNTIME, run_tags
 
 JOB = "podcast_dataset"
+TIDY_UP = "tidy_up"
 
 
 def podcast_dataset(settings: Settings) -> AssetJob:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from podcast_assets.cli import unfinished_runs
+from podcast_assets.defs import unfinished_runs
 
 BATCHES = "batch"
 

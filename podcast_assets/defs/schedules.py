@@ -3,8 +3,7 @@
 import dagster as dg
 
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.janitor import TIDY_UP
-from podcast_assets.defs.jobs import JOB
+from podcast_assets.defs.jobs import JOB, TIDY_UP
 from podcast_assets.defs.partitions import BATCHES, busy_batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.tags import run_tags

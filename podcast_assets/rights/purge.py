@@ -19,7 +19,7 @@ from podcast_assets.shards import sealing, thinning
 from podcast_assets.shards.episode_grain import episode_content
 from podcast_assets.speech import voices
 from podcast_assets.speech.linking import LINKED
-from podcast_assets.stages.results import Committed, commit
+from podcast_assets.store.commits import Committed, commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.stage_names import TABLE_STAGES

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.shards.sealing import shard_list
-from podcast_assets.stages.results import Committed
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, table_key, transcript_key

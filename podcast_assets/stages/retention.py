@@ -11,7 +11,7 @@ import polars as pl
 
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, READY, Arrival, list_incoming
 from podcast_assets.intake.place import MANIFEST
-from podcast_assets.stages.results import Committed
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import Store, table_key
 

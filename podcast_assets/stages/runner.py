@@ -21,8 +21,9 @@ from podcast_assets.stages.compute.base import Compute, Outcome
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
 from podcast_assets.stages.compute.stream import NoProgress, outcomes
 from podcast_assets.stages.progress import Progress, Report
-from podcast_assets.stages.results import Checkpoints, Committed, StageRun
+from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.stage import Episode, Stage, engine_for, made_with, stage_fingerprint
+from podcast_assets.store.commits import Checkpoints, Committed
 from podcast_assets.store.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
 from podcast_assets.store.store import Store
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from podcast_assets.stages.results import Committed
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import ASSETS, FAILURES
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, failures_key

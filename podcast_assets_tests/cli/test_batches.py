@@ -8,7 +8,7 @@ import pytest
 from podcast_assets.cli.batches import _batches_to_retry
 from podcast_assets.common.errors import BadInput
 from podcast_assets.stages import overview
-from podcast_assets.stages.results import commit
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, empty, table
 from podcast_assets.store.store import Store
 from podcast_assets_tests.committed import commit_batch, failure

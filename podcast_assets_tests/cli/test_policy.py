@@ -11,8 +11,8 @@ from podcast_assets.cli.main import main
 from podcast_assets.quality.policies.policy import load_policy
 from podcast_assets.quality.policies.trial import try_policy
 from podcast_assets.quality.table import with_text_and_policy
-from podcast_assets.stages.results import commit
 from podcast_assets.stages.score import Score
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, QUALITY_SCORES, empty
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch

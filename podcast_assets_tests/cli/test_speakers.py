@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from podcast_assets.cli.main import main
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.speech.voices import KEY
-from podcast_assets.stages.results import commit
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty, table
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key

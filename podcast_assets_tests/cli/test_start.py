@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 
 from podcast_assets.cli.main import COMMANDS, main
-from podcast_assets.cli.unfinished_runs import UNFINISHED, may_have_unfinished_runs
 from podcast_assets.config.settings import is_cron
 from podcast_assets.defs.instance import LOCAL, POSTGRES, project_file
 from podcast_assets.defs.partitions import BATCHES, PARTITION
+from podcast_assets.defs.unfinished_runs import UNFINISHED, may_have_unfinished_runs
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.short_clip import drop_clip
 

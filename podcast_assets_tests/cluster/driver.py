@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from podcast_assets.config.settings import Settings
-from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.store.store import Store
 from podcast_assets_tests.cluster.scripted import Scripted, episodes

@@ -20,7 +20,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.hf_shards import hf_shards
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import PipelineResource, StoreResource
-from podcast_assets.stages.results import Committed, commit
+from podcast_assets.store.commits import Committed, commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, Columns, empty, table
 from podcast_assets.store.store import Store
 from podcast_assets_tests import scored

@@ -17,7 +17,7 @@ import ray
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.config.settings import Settings
 from podcast_assets.stages.compute import ray_pool
-from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.compute.device import BrokenDevice
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage

@@ -18,7 +18,7 @@ from podcast_assets.defs.jobs import podcast_dataset
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.sensors.new_batches import new_batches
 from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_success
-from podcast_assets.stages.results import commit
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty, table
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets_tests.committed import failure

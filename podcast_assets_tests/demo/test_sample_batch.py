@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from podcast_assets import transcripts as transcript
+from podcast_assets.cli.demo_evaluation import evaluate
 from podcast_assets.defs.assets.earlier import kept_earlier
-from podcast_assets.demo.evaluate import evaluate
 from podcast_assets.quality.policies.policy import load_policy
 from podcast_assets.release.readers.features import features
 from podcast_assets.store.schema import ASSETS, schema

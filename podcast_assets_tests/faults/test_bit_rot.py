@@ -9,7 +9,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.launch import run_here
 from podcast_assets.defs.partitions import BATCHES
-from podcast_assets.stages.results import Committed
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import failures_key, provenance_key, table_key
 from podcast_assets_tests.conftest import SampleRun

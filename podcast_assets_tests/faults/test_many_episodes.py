@@ -11,7 +11,7 @@ import soundfile
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.demo import BATCH
-from podcast_assets.stages.results import Committed
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import table_key
 from podcast_assets_tests.conftest import Place

@@ -20,7 +20,7 @@ from podcast_assets.shards import sealing
 from podcast_assets.shards.episode_grain import episode_content, episode_json
 from podcast_assets.shards.members import MembersWriter
 from podcast_assets.stages.package import sample_json
-from podcast_assets.stages.results import commit
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import (
     FAILURES,
     PROVENANCE,

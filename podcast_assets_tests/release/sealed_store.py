@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from podcast_assets.shards.ustar import BLOCK, END, member
-from podcast_assets.stages.results import commit
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, HF_SHARDS, PROVENANCE, RAW_AUDIO, Columns, empty, table
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import new_record, record_id, write_record

@@ -82,7 +82,7 @@ def test_a_change_of_scores_sends_tables_and_no_shard(store: Store, hub: Dataset
     rows = seal(store, "b1", audio_bytes=100_000)
     publish(store, hub)
     hub.requests.clear()
-    from podcast_assets.stages.results import Committed, commit
+    from podcast_assets.store.commits import Committed, commit
     from podcast_assets.store.schema import FAILURES, PROVENANCE, empty
 
     provenance = Committed.read(store, "hf_shards", "b1").provenance

@@ -13,7 +13,7 @@ import pytest
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from podcast_assets.demo.evaluate import COLLAR
+from podcast_assets.cli.demo_evaluation import COLLAR
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets_tests.conftest import Place
 

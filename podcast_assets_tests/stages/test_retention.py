@@ -11,8 +11,8 @@ from podcast_assets.defs.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.intake.arrivals import find_arrival, list_incoming
 from podcast_assets.intake.place import place
-from podcast_assets.stages.results import commit
 from podcast_assets.stages.retention import commit_times, remove_sources, why_kept
+from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, RAW_AUDIO, empty, table
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch, failure

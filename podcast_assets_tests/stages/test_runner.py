@@ -17,9 +17,10 @@ from podcast_assets.stages.compute.device import BrokenDevice
 from podcast_assets.stages.compute.local import Local, local_compute
 from podcast_assets.stages.compute.stream import NoProgress
 from podcast_assets.stages.progress import Progress
-from podcast_assets.stages.results import Committed, StageRun
+from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import NothingDone, run_stage
 from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import SEGMENTS, Columns
 from podcast_assets.store.store import Store, checkpoints_key, failures_key, provenance_key, table_key
 

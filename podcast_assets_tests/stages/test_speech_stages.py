@@ -16,10 +16,10 @@ from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.speech.types import Audio, Diarization, Heard, Speech, one_by_one
 from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.diarize import Diarize
-from podcast_assets.stages.results import Committed
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key, working_key
 

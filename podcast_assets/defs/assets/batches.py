@@ -24,9 +24,10 @@ from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.compute.device import BrokenDevice
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.requirements import StageWithEngine
-from podcast_assets.stages.results import Committed, StageRun
+from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode, Stage
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store
 

@@ -18,7 +18,7 @@ from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.checks.tables import below_cap, no_failures, segments_in_order, speakers_known
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.segmentation import PRESETS
-from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.diarize import Diarize
 from podcast_assets.stages.episode_overrides import speakers
 from podcast_assets.stages.speech_input import by_episode, episodes

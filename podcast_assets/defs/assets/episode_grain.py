@@ -15,9 +15,10 @@ from podcast_assets.shards import sealing
 from podcast_assets.shards.episode_grain import episode_content
 from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.package_episodes import PackageEpisodes
-from podcast_assets.stages.results import Checkpoints, Committed, StageRun, commit
+from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.speech_input import by_episode, episodes
 from podcast_assets.stages.stage import Episode, stage_fingerprint
+from podcast_assets.store.commits import Checkpoints, Committed, commit
 from podcast_assets.store.store import Store, diarization_key, encoded_key, table_key
 
 TABLE = "episode_shards"

@@ -15,11 +15,11 @@ from podcast_assets.defs.assets.quality_scores import quality_scores
 from podcast_assets.defs.checks.tables import Verdict, accounted, no_failures
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.shards import sealing
-from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.package import Package
-from podcast_assets.stages.results import Checkpoints, Committed, commit
 from podcast_assets.stages.speech_input import by_episode, episodes
 from podcast_assets.stages.stage import Episode, stage_fingerprint
+from podcast_assets.store.commits import Checkpoints, Committed, commit
 from podcast_assets.store.store import Store, sealed_key
 
 

@@ -6,12 +6,12 @@ import polars as pl
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import do_stage
 from podcast_assets.engines.engine import Engine
-from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.punctuate import TEXT_COLUMNS, Punctuate
-from podcast_assets.stages.results import Committed
 from podcast_assets.stages.runner import NothingDone
 from podcast_assets.stages.speech_input import by_episode
 from podcast_assets.stages.stage import Episode
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.store import Store
 
 

@@ -28,11 +28,11 @@ from podcast_assets.quality.policies.policy import Policy, load_policy
 from podcast_assets.quality.policies.waterfall import losses
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.quality.text.care import cares
-from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.punctuate import Punctuate
-from podcast_assets.stages.results import Committed
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import SEGMENTS, empty
 
 

@@ -20,10 +20,10 @@ from podcast_assets.intake.duplicates import near as near_duplicates
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.refusing import refuse_files
 from podcast_assets.intake.unpack import unpack
-from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.fetch import Fetched, fetch
 from podcast_assets.stages.ingest import Ingest, ingest_episode
-from podcast_assets.stages.results import Committed
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 

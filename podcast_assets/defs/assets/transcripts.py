@@ -23,14 +23,14 @@ from podcast_assets.defs.checks.tables import languages_agree, no_failures, not_
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.engines.engine import Engine
 from podcast_assets.speech.languages.text import TextIdentifier, with_text_language
-from podcast_assets.stages.compute.base import computing
+from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.episode_overrides import hints
-from podcast_assets.stages.results import Committed
 from podcast_assets.stages.runner import NothingDone
 from podcast_assets.stages.second_opinion import SecondOpinion
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import SEGMENTS, empty, schema
 from podcast_assets.store.store import Store, transcript_key
 

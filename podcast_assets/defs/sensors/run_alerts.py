@@ -8,13 +8,13 @@ from typing import Any
 import dagster as dg
 
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.janitor import TIDY_UP
+from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.partitions import BATCHES, batches_of
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.errors import one_line
 from podcast_assets.defs.runs.tags import SOURCE
 from podcast_assets.defs.webhook import Webhook, send
-from podcast_assets.stages.results import Committed
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store

@@ -1,11 +1,9 @@
 """Where a stage computes: in this process, or on the workers of a Ray cluster. The runner does not know which."""
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from podcast_assets.config.settings import Settings
 from podcast_assets.stages.stage import Done, Episode, Stage
 
 
@@ -55,22 +53,3 @@ class Compute(Protocol):
             NoProgress: the stage ended before it took any of the episodes that are left.
         """
         ...
-
-
-@contextlib.contextmanager
-def computing(stage: Stage, settings: Settings) -> Iterator[Compute]:
-    """What computes a stage in this run, as PODCAST_COMPUTE says. Models are loaded when the first episode needs them.
-
-    Raises:
-        Misconfigured: Ray is not installed, or the cluster cannot be reached.
-    """
-    if settings.compute == "ray":
-        from podcast_assets.stages.compute.ray_pool import ray_compute
-
-        with ray_compute(stage, settings) as pool:
-            yield pool
-    else:
-        from podcast_assets.stages.compute.local import local_compute
-
-        with local_compute(stage, settings.prefetch) as local:
-            yield local

@@ -1,0 +1,26 @@
+"""Which compute the settings name."""
+
+import contextlib
+from collections.abc import Iterator
+
+from podcast_assets.config.settings import Settings
+from podcast_assets.stages.compute.base import Compute
+from podcast_assets.stages.compute.local import local_compute
+from podcast_assets.stages.stage import Stage
+
+
+@contextlib.contextmanager
+def computing(stage: Stage, settings: Settings) -> Iterator[Compute]:
+    """What computes a stage in this run, as PODCAST_COMPUTE says. Models are loaded when the first episode needs them.
+
+    Raises:
+        Misconfigured: Ray is not installed, or the cluster cannot be reached.
+    """
+    if settings.compute == "ray":
+        from podcast_assets.stages.compute.ray_pool import ray_compute
+
+        with ray_compute(stage, settings) as pool:
+            yield pool
+    else:
+        with local_compute(stage, settings.prefetch) as local:
+            yield local

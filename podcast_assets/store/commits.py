@@ -1,0 +1,141 @@
+"""Where a stage's results lie: checkpoints per episode before the commit, then one table per batch.
+
+The table's file says itself which episodes it holds and which failed, with their fingerprints: one rename commits all of
+it, and the same results give the same bytes. `provenance/` and `failures/` hold what else there is to know of them: times,
+workers, tracebacks.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty, schema, table
+from podcast_assets.store.stage_names import TABLE_STAGES
+from podcast_assets.store.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
+
+log = logging.getLogger(__name__)
+
+_DONE, _FAILED, _PROVENANCE = (f"podcast_assets.{name}" for name in ("done", "failed", "provenance"))
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Finished results of single episodes of a batch, kept until the batch's table is committed."""
+
+    store: Store
+    stage: str
+    batch: str
+    columns: Columns
+
+    def key(self, episode_id: str, fingerprint: str) -> str:
+        """Key of a checkpoint: another fingerprint is another file, so that a stale one is never taken."""
+        return f"{checkpoints_key(self.stage, self.batch)}/{episode_id}-{fingerprint}.parquet"
+
+    def write(self, episode_id: str, fingerprint: str, rows: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
+        """Write rows and their provenance as one file, so that there is never one without the other."""
+        note = table([dict(provenance)], PROVENANCE).write_json()
+        self.store.write_table(self.key(episode_id, fingerprint), rows, {_PROVENANCE: note})
+
+    def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+        """Rows and provenance of an episode, or None where it is not done: a checkpoint that is damaged does not count."""
+        found, _ = _readable(self.store, self.key(episode_id, fingerprint), self.columns)
+        if found is None:
+            return None
+        rows, notes = found
+        return rows, pl.read_json(notes[_PROVENANCE].encode(), schema=schema(PROVENANCE))
+
+    def remove(self) -> None:
+        """Remove all checkpoints of the batch."""
+        self.store.remove(checkpoints_key(self.stage, self.batch))
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What an earlier run committed for a batch; empty before the first commit."""
+
+    table: pl.DataFrame | None
+    fingerprints: Mapping[str, str]
+    """Of the episodes that are done, those for which the stage made no row among them."""
+    failed: Mapping[str, str]
+    """Fingerprints of the episodes that failed."""
+    provenance: pl.DataFrame
+    failures: pl.DataFrame
+    damage: str | None = None
+    """Why the table that is there cannot be read: it counts as none then, and is made anew."""
+
+    @classmethod
+    def read(cls, store: Store, asset: str, batch: str) -> "Committed":
+        """The table of an asset, and the provenance and failures that belong to it."""
+        found, damage = _readable(store, table_key(asset, batch), TABLES[asset])
+        if found is None:
+            return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES), damage)
+        rows, notes = found
+        done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
+        provenance = _of(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
+        failures = _of(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed)
+        return cls(rows, done, failed, provenance, failures)
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The table, where it is known to be there."""
+        if self.table is None:
+            raise LookupError("nothing is committed")
+        return self.table
+
+    def entry(self, episode_id: str, fingerprint: str) -> pl.DataFrame | None:
+        """The provenance of an episode that is done with this fingerprint; None for another one."""
+        if self.fingerprints.get(episode_id) != fingerprint:
+            return None
+        found = self.provenance.filter(episode_id=episode_id)
+        return found if found.height == 1 else None
+
+    def failure(self, episode_id: str) -> dict[str, Any] | None:
+        """The failure of an episode, if the last run had one."""
+        found = self.failures.filter(episode_id=episode_id)
+        return found.row(0, named=True) if found.height else None
+
+    def failed_for_good(self, episode_id: str, fingerprint: str) -> bool:
+        """Whether an episode failed with this fingerprint because of its data: to try again cannot help."""
+        failure = self.failure(episode_id)
+        return failure is not None and failure["permanent"] and failure["fingerprint"] == fingerprint
+
+
+def commit(
+    store: Store, asset: str, batch: str, rows: pl.DataFrame, provenance: pl.DataFrame, failures: pl.DataFrame
+) -> None:
+    """Write provenance and failures, then the table: its presence is the commit."""
+    if rows.schema != schema(TABLES[asset]):
+        raise TypeError(f"{asset}: the table does not fit its schema: {rows.schema}")
+    store.write_table(provenance_key(TABLE_STAGES[asset], batch), provenance)
+    store.write_table(failures_key(TABLE_STAGES[asset], batch), failures)
+    notes = {_DONE: _fingerprints(provenance), _FAILED: _fingerprints(failures)}
+    store.write_table(table_key(asset, batch), rows, notes)
+
+
+def _fingerprints(frame: pl.DataFrame) -> str:
+    return json.dumps(dict(frame.select("episode_id", "fingerprint").iter_rows()))
+
+
+def _readable(
+    store: Store, key: str, columns: Columns
+) -> tuple[tuple[pl.DataFrame, dict[str, str]] | None, str | None]:
+    """A table with its notes where it can be read, and what is wrong with it where it is damaged: told, and then made anew."""
+    try:
+        return store.read_noted_table(key, columns), None
+    except DamagedTable as error:
+        log.warning("%s: what it held is made anew", error)
+        return None, str(error)
+
+
+def _of(store: Store, key: str, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
+    """The rows of a table beside the committed one that belong to it: a crash may have left rows of a commit that never came."""
+    found, _ = _readable(store, key, columns)
+    if found is None:
+        return empty(columns)
+    frame = found[0]
+    own = [fingerprints.get(e) == f for e, f in frame.select("episode_id", "fingerprint").iter_rows()]
+    return frame.filter(pl.Series(own, dtype=pl.Boolean))
