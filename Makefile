@@ -7,7 +7,7 @@ LOCKED := -c constraints.txt
 # modules are compiled once, and not by each of the hundreds of processes that tests start, whatever the environment says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-s3 dev docs pictures test test-ray test-faults test-pyannote test-readers check lock clean
+.PHONY: demo demo-s3 dev docs pictures wheel test test-all test-ray test-faults test-pyannote test-readers check lock clean
 
 demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 	$(BIN)/podcast-assets demo
@@ -21,6 +21,9 @@ dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
 test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not faults'
 
+test-all: $(VENV)/.all  ## every test, in one session: what continuous integration runs
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 25
+
 test-ray: $(VENV)/.ray  ## what computes on Ray
 	$(BIN)/python -m pytest podcast_assets_tests/cluster -m 'not faults'
 
@@ -29,15 +32,15 @@ test-faults: $(VENV)/.ray  ## what is killed, cut off, filled or broken on purpo
 
 test-pyannote: $(VENV)/.pyannote  ## what needs torch too
 	$(BIN)/python -m pytest podcast_assets_tests/speech/test_pyannote.py
-	$(BIN)/pyright --warnings
 
 test-readers: $(VENV)/.pyannote  ## a published dataset by every library that loads it; some of them need torch
 	$(BIN)/python -m pytest podcast_assets_tests/release/test_readers.py
 
-check: $(VENV)/.dev  ## style and types
+check: $(VENV)/.dev  ## style, layers and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pyright $(PYRIGHT)
 
 docs: $(VENV)/.docs  ## the documentation site, in build/site; fails on stale pages, broken links and missing headings
 	$(BIN)/python -m tools.docs.generate --check
@@ -46,6 +49,13 @@ docs: $(VENV)/.docs  ## the documentation site, in build/site; fails on stale pa
 
 pictures: $(VENV)/.dev demo  ## the pictures of the Dagster UI in the documentation; needs Chromium
 	PODCAST_PROFILE=demo $(BIN)/python -m tools.docs.pictures
+
+wheel: $(VENV)/bin/uv  ## the package as a wheel in an empty environment, and the sample batch by it, in a bucket (Linux)
+	rm -rf build/wheel build/wheel-venv
+	$(BIN)/uv build --quiet --wheel --out-dir build/wheel
+	$(BIN)/uv venv --quiet --python $(BIN)/python build/wheel-venv
+	$(BIN)/uv pip install --quiet --python build/wheel-venv/bin/python $(LOCKED) "$$(ls build/wheel/*.whl)[demo,s3,s3-server]"
+	cd build && wheel-venv/bin/python -I $(CURDIR)/tools/s3_server.py -- wheel-venv/bin/podcast-assets demo --store s3://podcasts/demo
 
 # uv reads the same constraints as pip and installs in seconds what takes pip minutes
 $(VENV)/bin/uv: constraints.txt
@@ -77,6 +87,10 @@ $(VENV)/.ray: $(VENV)/.dev
 $(VENV)/.pyannote: $(VENV)/.dev
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote,readers]'
+	@touch $@
+
+# everything that tests can use
+$(VENV)/.all: $(VENV)/.ray $(VENV)/.pyannote $(VENV)/.docs
 	@touch $@
 
 lock: $(VENV)/bin/uv  ## constraints.txt anew, from setup.cfg
