@@ -14,7 +14,7 @@ from podcast_assets_tests.doubles.hub_models import Hub
 CLIENT = """
 import json, os, sys
 from huggingface_hub import constants
-from podcast_assets import hub_download, model_cache, models
+from podcast_assets.engines import hub_download, model_cache, models
 hub_download.PAUSE_SECONDS = 0.01
 
 class Told:
