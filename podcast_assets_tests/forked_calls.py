@@ -4,6 +4,7 @@ They draw no pictures. A test whose promise is a picture, or how the program sta
 `Place.command` does.
 """
 
+import importlib
 import subprocess
 import sys
 import tempfile
@@ -92,5 +93,8 @@ def _run(
     folder: Path,
 ) -> None:
     enter(str(cwd), environment, str(folder / "out"), str(folder / "err"))
+    if constants := sys.modules.get("huggingface_hub.constants"):
+        # to unpickle the function may have imported the client, which read its settings then
+        importlib.reload(constants)
     quick.draw_nothing(pytest.MonkeyPatch())
     function(*arguments)
