@@ -422,6 +422,11 @@ class Settings(BaseModel):
         """Hosts that may be fetched from wherever they are."""
         return [host.strip().lower() for host in self.allow_hosts.split(",") if host.strip()]
 
+    @property
+    def whole_episodes(self) -> bool:
+        """Whether whole episodes are sealed beside the segments."""
+        return "episodes" in self.grains.split(",")
+
     @field_validator("engines", mode="before")
     @classmethod
     def _engines_are_json(cls, value: Any) -> Any:

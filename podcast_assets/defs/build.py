@@ -12,10 +12,13 @@ from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.log_lines import log_json_lines
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
+from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.hf_dataset import hf_dataset
 from podcast_assets.defs.assets.hf_shards import hf_shards
+from podcast_assets.defs.assets.punctuated_texts import punctuated_texts
 from podcast_assets.defs.assets.quality_scores import quality_scores
 from podcast_assets.defs.assets.raw_audio import raw_audio
+from podcast_assets.defs.assets.second_opinions import second_opinions
 from podcast_assets.defs.assets.transcripts import transcripts
 from podcast_assets.defs.dagster_internals import sleep_while_waiting_for_a_pool
 from podcast_assets.defs.janitor import tidy_up
@@ -30,7 +33,16 @@ from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_succ
 from podcast_assets.stages.profiles import Profile, widest
 from podcast_assets.stages.requirements import GPU_POOL, gpu_pool
 
-_BATCH_ASSETS = (raw_audio, diarized_segments, transcripts, quality_scores, hf_shards)
+_BATCH_ASSETS = (
+    raw_audio,
+    diarized_segments,
+    transcripts,
+    second_opinions,
+    punctuated_texts,
+    quality_scores,
+    hf_shards,
+    episode_shards,
+)
 
 
 def build_definitions(

@@ -44,12 +44,13 @@ def free_pool_slots(instance: dg.DagsterInstance, run_id: str) -> None:
 def add_asset_backfill(
     instance: dg.DagsterInstance,
     definitions: dg.Definitions,
+    selection: dg.AssetSelection,
     partitions: Iterable[str],
     *,
     tags: Mapping[str, str],
     title: str,
 ) -> str:
-    """Ask the daemon for a backfill of all partitioned assets over partitions; gives its id.
+    """Ask the daemon for a backfill of partitioned assets over partitions; gives its id.
 
     Otherwise only the UI and GraphQL do, which need a webserver: `dagster job backfill` starts one run per partition, whatever the
     assets' backfill policy.
@@ -63,7 +64,7 @@ def add_asset_backfill(
         backfill_id=make_new_backfill_id(),
         asset_graph=graph,
         partition_names=list(partitions),
-        asset_selection=sorted(k for k in graph.materializable_asset_keys if graph.get(k).is_partitioned),
+        asset_selection=sorted(selection.resolve(graph)),
         backfill_timestamp=time.time(),
         tags=tags,
         dynamic_partitions_store=instance,

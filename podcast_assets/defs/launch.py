@@ -11,13 +11,13 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs import dagster_internals
 from podcast_assets.defs.assets.batches import BATCHES_PER_RUN
 from podcast_assets.defs.build import build_definitions
-from podcast_assets.defs.jobs import JOB
+from podcast_assets.defs.jobs import JOB, batch_selection
 from podcast_assets.defs.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
 from podcast_assets.defs.releases import RELEASE
 from podcast_assets.defs.runs.errors import one_line
 from podcast_assets.defs.runs.process import process_tags
 from podcast_assets.defs.runs.tags import Source, run_tags
-from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.stage_names import TABLE_STAGES
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence
         raise_on_error=False,
     )
     seconds = {
-        STAGES[e.step_key]: round(e.step_success_data.duration_ms / 1000, 3)
+        TABLE_STAGES[e.step_key]: round(e.step_success_data.duration_ms / 1000, 3)
         for e in result.filter_events(lambda e: e.is_step_success)
-        if e.step_key in STAGES
+        if e.step_key in TABLE_STAGES
     }
     return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
 
@@ -123,6 +123,7 @@ def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: 
     return dagster_internals.add_asset_backfill(
         instance,
         build_definitions(settings),
+        batch_selection(settings),
         batches,
         tags=run_tags("backfill", settings),
         title=f"{len(batches)} batches",

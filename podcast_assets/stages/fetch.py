@@ -4,11 +4,9 @@ To run again is to resume: what the batch downloaded is taken, what broke off go
 not asked for again.
 """
 
-import datetime
 import logging
 import mimetypes
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput, store_trouble
+from podcast_assets.common.errors import store_trouble
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import INCOMING, Arrival
@@ -33,7 +31,9 @@ from podcast_assets.intake.names import episode_id
 from podcast_assets.intake.references import LARGEST, keep_references
 from podcast_assets.intake.refusing import refused_link
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES, SourceFile, Unpacked
+from podcast_assets.stages.resume import decide, failure_row
 from podcast_assets.stages.runner import NothingDone
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.schema import FAILURES, table
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
@@ -48,9 +48,6 @@ _SUFFIXES = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "
 """Where `mimetypes` knows none, or a rare one."""
 
 _OWN_METADATA = "a list of URLs has its metadata in itself"
-
-Committed = Mapping[str, Mapping[str, Any]]
-"""Episode id → its failure, of the failures that the last run committed."""
 
 
 @dataclass
@@ -94,7 +91,7 @@ def fetch(
         store: where it goes.
         arrival: a batch that is a list.
         settings: limits, politeness, allowed hosts.
-        committed: the failures of the last run.
+        committed: what the last run committed of `raw_audio`.
         report: is told how it goes.
 
     Raises:
@@ -119,18 +116,24 @@ def fetch(
         Joined({link.source: described(link.row) for link in links}, [], [], [], []),
         table([], FAILURES),
     )
-    failures: dict[str, dict[str, Any]] = {}
-    todo = []
-    for link in links:
-        before = committed.get(link.failed_id)
-        if before and _for_good(before, link) and not settings.retry_permanent:
-            failures[link.source] = dict(before)
-        else:
-            todo.append(link)
+    made_by = {link.failed_id: _fingerprint(link) for link in links}
+    # what is downloaded already is not asked for again, but each file's transcripts are looked for
+    before = decide(made_by, committed, takes_committed=False, retry_permanent=settings.retry_permanent)
+    failures = {
+        link.source: before.failed_for_good[i] for link in links if (i := link.failed_id) in before.failed_for_good
+    }
+    todo = [link for link in links if link.failed_id not in before.failed_for_good]
     for link, got in _all(work, todo, report):
         if isinstance(got, Exception):
             result.failed_now += 1
-            failures[link.source] = _failure(link, got, committed.get(link.failed_id))
+            failures[link.source] = failure_row(
+                committed,
+                got,
+                episode_id=link.failed_id,
+                source=link.source,
+                stage=STAGE,
+                fingerprint=made_by[link.failed_id],
+            )
             continue
         download, fresh, troubles = got
         result.downloaded += fresh
@@ -272,24 +275,3 @@ def _suffix(url: str, came_from: str | None, content_type: str | None) -> str:
 
 def _fingerprint(link: Link) -> str:
     return fingerprint(stage=STAGE, version=VERSION, engine=None, url=url_key(link.url))
-
-
-def _for_good(failure: Mapping[str, Any], link: Link) -> bool:
-    return failure["stage"] == STAGE and failure["permanent"] and failure["fingerprint"] == _fingerprint(link)
-
-
-def _failure(link: Link, error: Exception, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    made_by = _fingerprint(link)
-    attempts = before["attempts"] if before is not None and before["fingerprint"] == made_by else 0
-    return {
-        "episode_id": link.failed_id,
-        "source": link.source,
-        "stage": STAGE,
-        "error_type": type(error).__name__,
-        "message": str(error),
-        "traceback": "".join(traceback.format_exception(error)),
-        "permanent": isinstance(error, BadInput),
-        "attempts": attempts + 1,
-        "fingerprint": made_by,
-        "failed_at": datetime.datetime.now(datetime.UTC),
-    }

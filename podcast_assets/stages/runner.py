@@ -1,6 +1,6 @@
 """Run a stage over the episodes of a batch: resume, prefetch, failures, progress.
 
-To run again is to resume: an episode whose result is committed or checkpointed with the same fingerprint is taken, not made again.
+To run again is to resume: what is taken from before is decided in `resume`.
 An exception of one episode becomes its failure row and takes nothing else down.
 """
 
@@ -8,20 +8,20 @@ import contextlib
 import datetime
 import logging
 import time
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput, EngineUnavailable, looks_like_device_error, store_trouble
+from podcast_assets.common.errors import EngineUnavailable, looks_like_device_error, store_trouble
 from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.compute.base import Compute, Outcome
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
 from podcast_assets.stages.compute.stream import NoProgress, outcomes
 from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import StageRun
+from podcast_assets.stages.resume import decide, failure_row
 from podcast_assets.stages.stage import Episode, Stage, engine_for, made_with, stage_fingerprint
 from podcast_assets.store.commits import Checkpoints, Committed
 from podcast_assets.store.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
@@ -95,10 +95,23 @@ def run_stage(
         fingerprints=fingerprints,
     )
     rows = _committed_rows(work.committed, stage.columns)
-    todo = [e for e in episodes if not _take(work, e, rows, retry_permanent, retry_fallbacks)]
+    by_id = {e.episode_id: e for e in episodes}
+    before = decide(
+        fingerprints,
+        work.committed,
+        checkpoints=work.checkpoints,
+        has_outputs=lambda identity: all(store.exists(key) for key in stage.outputs(by_id[identity])),
+        takes_committed=rows is not None,
+        retry_permanent=retry_permanent,
+        retry_fallbacks=retry_fallbacks,
+    )
+    work.provenance = before.committed | before.checkpointed
+    work.failures = before.failed_for_good
+    work.taken = {e: (rows or {}).get(e, empty(stage.columns)) for e in before.committed}
+    todo = [by_id[identity] for identity in before.todo]
     if todo and len(todo) < len(episodes):
-        before = len(episodes) - len(todo)
-        log.info("%s: %s takes %d of %d episodes from before", batch, stage.name, before, len(episodes))
+        taken = len(episodes) - len(todo)
+        log.info("%s: %s takes %d of %d episodes from before", batch, stage.name, taken, len(episodes))
     if todo:
         with _named(batch, stage):
             _do(work, todo, compute, report)
@@ -138,33 +151,6 @@ def _committed_rows(committed: Committed, columns: Columns) -> dict[str, pl.Data
         return None
     own = committed.table.select(columns.keys())
     return {str(k[0]): v for k, v in own.partition_by("episode_id", as_dict=True).items()}
-
-
-def _take(
-    work: _Batch,
-    episode: Episode,
-    rows: dict[str, pl.DataFrame] | None,
-    retry_permanent: bool,
-    retry_fallbacks: bool,
-) -> bool:
-    """Take an episode's result from before, if there is one."""
-    identity = episode.episode_id
-    fingerprint = work.fingerprints[identity]
-    if all(work.store.exists(key) for key in work.stage.outputs(episode)):
-        entry = work.committed.entry(identity, fingerprint)
-        if entry is not None and retry_fallbacks and entry["fallback"][0] is not None:
-            entry = None
-        if rows is not None and entry is not None:
-            work.provenance[identity] = entry
-            work.taken[identity] = rows.get(identity, empty(work.stage.columns))
-            return True
-        if checkpoint := work.checkpoints.read(identity, fingerprint):
-            work.provenance[identity] = checkpoint[1]
-            return True
-    if work.committed.failed_for_good(identity, fingerprint) and not retry_permanent:
-        work.failures[identity] = work.committed.failure(identity) or {}
-        return True
-    return False
 
 
 def _do(work: _Batch, todo: list[Episode], compute: Compute, report: Report) -> None:
@@ -276,26 +262,24 @@ def _broken(work: _Batch, count: int, error: Exception) -> BrokenDevice:
 
 def _failure(work: _Batch, outcome: Outcome, error: Exception) -> dict[str, Any]:
     episode = outcome.done.episode
-    fingerprint = work.fingerprints[episode.episode_id]
-    before = work.committed.failure(episode.episode_id)
-    attempts = before["attempts"] if before is not None and before["fingerprint"] == fingerprint else 0
-    message = str(error).strip() or type(error).__name__
-    log.warning(
-        "%s: %s: %s failed: %s", work.name, work.stage.name, episode.source, message, extra={"episode": episode.source}
+    failure = failure_row(
+        work.committed,
+        error,
+        episode_id=episode.episode_id,
+        source=episode.source,
+        stage=work.stage.name,
+        fingerprint=work.fingerprints[episode.episode_id],
+        trace=outcome.traceback,
     )
-    return {
-        "episode_id": episode.episode_id,
-        "source": episode.source,
-        "stage": work.stage.name,
-        "error_type": type(error).__name__,
-        "message": message,
-        "traceback": outcome.traceback or "".join(traceback.format_exception(error)),
-        "permanent": isinstance(error, BadInput),
-        # without its engine an episode is not tried
-        "attempts": attempts + (not isinstance(error, EngineUnavailable)),
-        "fingerprint": fingerprint,
-        "failed_at": _now(),
-    }
+    log.warning(
+        "%s: %s: %s failed: %s",
+        work.name,
+        work.stage.name,
+        episode.source,
+        failure["message"],
+        extra={"episode": episode.source},
+    )
+    return failure
 
 
 def _now() -> datetime.datetime:

@@ -68,11 +68,16 @@ class Committed:
     """Why the table that is there cannot be read: it counts as none then, and is made anew."""
 
     @classmethod
+    def nothing(cls, damage: str | None = None) -> "Committed":
+        """Before the first commit, or where it cannot be read."""
+        return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES), damage)
+
+    @classmethod
     def read(cls, store: Store, asset: str, batch: str) -> "Committed":
         """The table of an asset, and the provenance and failures that belong to it."""
         found, damage = _readable(store, table_key(asset, batch), TABLES[asset])
         if found is None:
-            return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES), damage)
+            return cls.nothing(damage)
         rows, notes = found
         done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
         provenance = _of(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
@@ -97,11 +102,6 @@ class Committed:
         """The failure of an episode, if the last run had one."""
         found = self.failures.filter(episode_id=episode_id)
         return found.row(0, named=True) if found.height else None
-
-    def failed_for_good(self, episode_id: str, fingerprint: str) -> bool:
-        """Whether an episode failed with this fingerprint because of its data: to try again cannot help."""
-        failure = self.failure(episode_id)
-        return failure is not None and failure["permanent"] and failure["fingerprint"] == fingerprint
 
 
 def commit(

@@ -227,7 +227,7 @@ EPISODE_SHARDS: Columns = {
     "degraded": (pl.Boolean, "whether any of it was segmented or transcribed by an embedded engine or a fallback"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }
-"""The second grain, one sample per episode, where it is asked for; not an asset of its own."""
+"""The second grain, one sample per episode, where PODCAST_GRAINS asks for it."""
 
 SECOND_OPINIONS: Columns = {
     **_SEGMENT_KEY,
@@ -235,14 +235,14 @@ SECOND_OPINIONS: Columns = {
     "language": (pl.String, "ISO 639-1 code"),
     **_MADE_BY,
 }
-"""Beside the transcripts, where a second transcriber is set; not an asset of its own."""
+"""Beside the transcripts, where a second transcriber is set."""
 
 PUNCTUATED_TEXTS: Columns = {
     **_SEGMENT_KEY,
     "text_punctuated": QUALITY_SCORES["text_punctuated"],
     **_MADE_BY,
 }
-"""Beside the scores, where PODCAST_TEXT_CARE asks for punctuation; not an asset of its own."""
+"""Beside the transcripts, where PODCAST_TEXT_CARE asks for punctuation."""
 
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
@@ -257,7 +257,7 @@ TABLES = ASSETS | {
     "punctuated_texts": PUNCTUATED_TEXTS,
     "episode_shards": EPISODE_SHARDS,
 }
-"""All tables that stages commit: those of the assets, and optional ones beside them."""
+"""All tables of batches: those without which no batch is done (`ASSETS`), and those of the optional assets."""
 
 PROVENANCE: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),

@@ -7,10 +7,12 @@ STAGES = {
     "quality_scores": "score",
     "hf_shards": "package",
 }
-"""Asset → the stage that does its work."""
-TABLE_STAGES = STAGES | {
+"""Asset → the stage that does its work, of the assets without which no batch is done."""
+OPTIONAL_STAGES = {
     "second_opinions": "second",
     "punctuated_texts": "punctuate",
     "episode_shards": "package_episodes",
 }
-"""Table → the stage that does its work."""
+"""The same of the optional assets: a batch is done without them."""
+TABLE_STAGES = STAGES | OPTIONAL_STAGES
+"""The same of all assets that have a table per batch."""

@@ -17,6 +17,7 @@ import ray
 
 from podcast_assets.audio.encode import encode
 from podcast_assets.config.settings import Settings
+from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.hf_shards import hf_shards
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import PipelineResource, StoreResource
@@ -70,7 +71,7 @@ def packaged(folder: Path, **settings: Any) -> tuple[dict[str, str], set[str]]:
     with dg.instance_for_test() as instance:
         instance.add_dynamic_partitions(batches.name or "", ["b"])
         assert dg.materialize(
-            [hf_shards.definition(None)], instance=instance, resources=resources, partition_key="b"
+            [hf_shards.definition(None), episode_shards.definition(None)], instance=instance, resources=resources, partition_key="b"
         ).success
     by = [Committed.read(store, asset, "b").provenance["worker"].to_list() for asset in ("hf_shards", "episode_shards")]
     assert [len(workers) for workers in by] == [len(EPISODES)] * 2
@@ -81,7 +82,7 @@ def packaged(folder: Path, **settings: Any) -> tuple[dict[str, str], set[str]]:
 
 def test_both_grains_are_encoded_on_the_workers_that_the_settings_ask_for(tmp_path: Path) -> None:
     here, own = packaged(tmp_path / "here")
-    # every core is one worker's: a second pool would wait for ever
+    # every core is one worker's: the second grain gets them when the first has given them back
     there, workers = packaged(tmp_path / "there", compute="ray", min_workers=2, worker_cpus=1)
     assert {w.rpartition(":")[2] for w in own} == {str(os.getpid())}
     assert workers

@@ -89,7 +89,8 @@ def test_slots_of_pools(instance: dg.DagsterInstance) -> None:
 def test_backfills(instance: dg.DagsterInstance) -> None:
     instance.add_dynamic_partitions("some_batches", ["b1", "b2", "b3"])
     definitions = dg.Definitions([by_batch, whole])
-    identity = add_asset_backfill(instance, definitions, ["b1", "b3"], tags={"a": "tag"}, title="2 batches")
+    selection = dg.AssetSelection.assets(by_batch)
+    identity = add_asset_backfill(instance, definitions, selection, ["b1", "b3"], tags={"a": "tag"}, title="2 batches")
     backfill = instance.get_backfill(identity)
     assert backfill is not None
     assert backfill.asset_backfill_data is not None

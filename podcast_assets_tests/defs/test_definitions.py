@@ -15,8 +15,8 @@ from podcast_assets.defs.checks.tables import SPECS
 from podcast_assets.defs.instance import LOCAL, POSTGRES
 from podcast_assets.defs.launch import chunks
 from podcast_assets.defs.runs.tags import PRIORITIES, run_tags
-from podcast_assets.store.schema import ASSETS
-from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.schema import ASSETS, TABLES
+from podcast_assets.store.stage_names import OPTIONAL_STAGES, STAGES, TABLE_STAGES
 from podcast_assets_tests.conftest import CHECKOUT
 
 HEAVY = (
@@ -45,7 +45,7 @@ def test_definitions_load_where_no_ml_package_is_installed() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assets, engines = map(int, result.stdout.split())
-    assert assets == 6
+    assert assets == 9
     assert engines >= 4
 
 
@@ -53,7 +53,8 @@ def test_every_asset_has_its_table_stage_and_checks() -> None:
     graph = build_definitions().resolve_asset_graph()
     partitioned = [key for key in graph.materializable_asset_keys if graph.get(key).is_partitioned]
     names = {key.to_user_string() for key in partitioned}
-    assert names == set(ASSETS) == set(STAGES) == set(SPECS)
+    assert names == set(TABLES) == set(TABLE_STAGES) == set(SPECS)
+    assert set(ASSETS) == set(STAGES) == names - set(OPTIONAL_STAGES)
     for key in partitioned:
         node = graph.get(key)
         assert node.description
@@ -62,7 +63,7 @@ def test_every_asset_has_its_table_stage_and_checks() -> None:
         assert node.code_version
         assert node.group_name != "default"
         columns = node.metadata["dagster/column_schema"].columns
-        assert [c.name for c in columns] == list(ASSETS[key.to_user_string()])
+        assert [c.name for c in columns] == list(TABLES[key.to_user_string()])
         assert all(c.description for c in columns)
 
 
@@ -71,7 +72,7 @@ def test_releases_go_one_at_a_time_and_in_no_batch() -> None:
     graph = definitions.resolve_asset_graph()
     dataset = graph.get(dg.AssetKey("hf_dataset"))
     assert dataset.pools == {"release"} and not dataset.is_partitioned
-    assert dataset.parent_keys == {dg.AssetKey("hf_shards")}
+    assert dataset.parent_keys == {dg.AssetKey("hf_shards"), dg.AssetKey("episode_shards")}
     assert "hf_dataset" not in {n.name for n in definitions.resolve_job_def("podcast_dataset").nodes}
     assert {n.name for n in definitions.resolve_job_def("release_dataset").nodes} == {"hf_dataset"}
 

@@ -16,6 +16,7 @@ from podcast_assets.intake.feeds.follow import states_of
 from podcast_assets.intake.links import episode_id, write_list
 from podcast_assets.rights.takedown import Order, take_down
 from podcast_assets.stages.fetch import fetch
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import records
 from podcast_assets_tests.intake.feeds.test_follow import HOUR, NOW, feed, go, listed, subscribe
@@ -116,7 +117,7 @@ def test_a_link_of_a_list_is_not_downloaded(server: WebServer, tmp_path: Path) -
     rights.note(store, "p", _noted(gone))
     down(store, gone)
     settings = Settings(allow_hosts="127.0.0.1", download_host_delay=0)
-    found = fetch(store, find_arrival(store, "links"), settings, {})
+    found = fetch(store, find_arrival(store, "links"), settings, Committed.nothing())
     assert server.asked == {"/2.mp3": 1}
     (source,) = found.unpacked.skipped
     assert "the host asked" in found.unpacked.skipped[source]

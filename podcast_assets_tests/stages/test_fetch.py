@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.stages.fetch import Fetched, fetch
 from podcast_assets.stages.runner import NothingDone
+from podcast_assets.store.commits import Committed
 from podcast_assets.store.store import SCRATCH_PREFIX, Store
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
@@ -43,8 +45,9 @@ def settings(**changes: Any) -> Settings:
 
 def run(store: Store, rows: list[dict[str, Any]], before: Fetched | None = None, **changes: Any) -> Fetched:
     store.write("incoming/list.jsonl", "\n".join(json.dumps(row) for row in rows).encode())
-    failures = {r["episode_id"]: r for r in before.failures.iter_rows(named=True)} if before else {}
-    return fetch(store, find_arrival(store, "list"), settings(**changes), failures)
+    nothing = Committed.nothing()
+    committed = replace(nothing, failures=before.failures) if before else nothing
+    return fetch(store, find_arrival(store, "list"), settings(**changes), committed)
 
 
 def sources(fetched: Fetched) -> dict[str, bytes]:
@@ -108,9 +111,10 @@ def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer
         from podcast_assets.intake.arrivals import find_arrival
         from podcast_assets.config.settings import Settings
         from podcast_assets.stages.fetch import fetch
+        from podcast_assets.store.commits import Committed
         from podcast_assets.store.store import SCRATCH_PREFIX, Store
         store = Store.at({str(store.root)!r})
-        fetch(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"), {{}})
+        fetch(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"), Committed.nothing())
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
     part = store.storage.scratch() / f"{SCRATCH_PREFIX}{url_key(f'list {url}')[:32]}.part"
@@ -121,7 +125,7 @@ def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer
     process.wait()
     assert list(store.list("audio")) == []
     server.resources["/a.mp3"].hold = None
-    found = fetch(store, find_arrival(store, "list"), settings(), {})
+    found = fetch(store, find_arrival(store, "list"), settings(), Committed.nothing())
     assert store.read(found.unpacked.files[0].stored.key) == whole
     assert int(server.requests[-1].headers["Range"].removeprefix("bytes=").removesuffix("-")) > len(whole) // 4
 
@@ -136,7 +140,7 @@ def test_another_batch_asks_whether_it_has_changed(server: WebServer, store: Sto
     url = server.put("/a.mp3", Resource(audio(1)))
     first = run(store, [{"url": url}])
     store.write("incoming/other.csv", f"url\n{url}\n".encode())
-    other = fetch(store, find_arrival(store, "other"), settings(), {})
+    other = fetch(store, find_arrival(store, "other"), settings(), Committed.nothing())
     assert server.requests[-1].headers["If-None-Match"] == '"one"'
     assert (sources(other), other.unpacked.earlier) == (sources(first), {})
 
@@ -224,4 +228,4 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
 def test_a_list_that_cannot_be_read_is_said(store: Store) -> None:
     store.write("incoming/list.csv", b"address\nhttps://a.example\n")
     with pytest.raises(BadInput, match=r"list\.csv: a list of URLs needs a column 'url'"):
-        fetch(store, find_arrival(store, "list"), settings(), {})
+        fetch(store, find_arrival(store, "list"), settings(), Committed.nothing())

@@ -28,11 +28,14 @@ from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode, Stage
 from podcast_assets.store.commits import Committed
-from podcast_assets.store.stage_names import STAGES
+from podcast_assets.store.stage_names import OPTIONAL_STAGES, TABLE_STAGES
 from podcast_assets.store.store import Store
 
 PROGRESS_SECONDS = 2.0
 """Between two lines of progress. Each is a row in Dagster's database, 10 to 20 ms on SQLite: as long as a short episode takes."""
+
+OPTIONAL = "podcast/optional"
+"""Tag of an asset without which a batch is done; its value is the asset's name."""
 
 BATCHES_PER_RUN = 10
 """A backfill gives a run this many batches: the start of a run and the load of a model are paid once for them."""
@@ -53,7 +56,7 @@ def batch_asset(
         code_version: changes with its results.
         kinds: what it is made of, for the UI.
         deps: what it is made from.
-        stages: all that it runs, optional ones too, but for those that have no engine in any profile.
+        stages: all that it runs, but for those that have no engine in any profile.
     """
 
     def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> "BatchAsset":
@@ -83,7 +86,7 @@ def batch_asset(
                     pool=pool,
                     check_specs=list(SPECS[name].values()),
                     metadata=column_schema(name),
-                    tags={"podcast/stage": STAGES[name]},
+                    tags={"podcast/stage": TABLE_STAGES[name]} | ({OPTIONAL: name} if name in OPTIONAL_STAGES else {}),
                 )(signed)
 
         return BatchAsset(dg.AssetKey(name), stages, define)
@@ -152,7 +155,7 @@ def _each(
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
         try:
-            with about(batch=batch, stage=STAGES[asset]):
+            with about(batch=batch, stage=TABLE_STAGES[asset]):
                 results[batch] = work(batch)
         except (BrokenDevice, EngineUnavailable, Misconfigured, StoreTrouble):
             raise

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from podcast_assets.stages.results import StageRun
-from podcast_assets.store.schema import ASSETS
+from podcast_assets.store.schema import TABLES
 from podcast_assets.store.store import Store, table_key
 
 PREVIEW_ROWS = 12
@@ -17,7 +17,7 @@ _TEXT_LIMIT = 90
 
 def column_schema(asset: str) -> dict[str, dg.TableSchema]:
     """Definition metadata: the columns of an asset's table with their types and units."""
-    columns = [dg.TableColumn(n, str(t), description=d) for n, (t, d) in ASSETS[asset].items()]
+    columns = [dg.TableColumn(n, str(t), description=d) for n, (t, d) in TABLES[asset].items()]
     return {"dagster/column_schema": dg.TableSchema(columns=columns)}
 
 

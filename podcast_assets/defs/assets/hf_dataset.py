@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from podcast_assets.common import plots
+from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.facts import column_schema, picture, preview
 from podcast_assets.defs.assets.hf_shards import hf_shards
 from podcast_assets.defs.checks.tables import RELEASE_SPECS
@@ -29,7 +30,7 @@ class ReleaseConfig(dg.Config):
 
 
 @dg.asset(
-    deps=[hf_shards.key],
+    deps=[hf_shards.key, episode_shards.key],
     group_name="release",
     kinds={"huggingface", "webdataset"},
     owners=["team:podcast-assets"],

@@ -7,9 +7,7 @@ import polars as pl
 
 from podcast_assets.audio.form import AudioForm
 from podcast_assets.common import plots
-from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, upstream
-from podcast_assets.defs.assets.episode_grain import audio_form, encoded, episode_grain, read_back_differs
 from podcast_assets.defs.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.defs.assets.quality_scores import quality_scores
 from podcast_assets.defs.checks.tables import Verdict, accounted, no_failures
@@ -17,10 +15,10 @@ from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.shards import sealing
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.package import Package
+from podcast_assets.stages.seal import audio_form, seal_grain
 from podcast_assets.stages.speech_input import by_episode, episodes
-from podcast_assets.stages.stage import Episode, stage_fingerprint
-from podcast_assets.store.commits import Checkpoints, Committed, commit
-from podcast_assets.store.store import Store, sealed_key
+from podcast_assets.stages.stage import Episode
+from podcast_assets.store.store import sealed_key, table_key
 
 
 @batch_asset(
@@ -34,8 +32,7 @@ def hf_shards(
 ) -> dg.MaterializeResult:
     """One row per sample of the sealed WebDataset shards: where it lies, its hashes, its text, scores and policy.
 
-    Shards hold every scored segment; `keep` and `reject_reasons` are columns, so another policy seals nothing anew. Where it is
-    asked for, whole episodes are sealed beside them.
+    Shards hold every scored segment; `keep` and `reject_reasons` are columns, so another policy seals nothing anew.
     """
     room, settings = store.get(), pipeline.settings()
     any_batch = Package(room, "", audio_form(settings))
@@ -47,36 +44,21 @@ def hf_shards(
         content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
         content = content.join(scored.rows.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
         todo = _episodes(audio, content, list(scored.fingerprints), stage.form)
-        before = Committed.read(room, "hf_shards", batch)
-        places = _sealed_before(room, batch, stage, todo, content, before, settings)
-        if places is not None:
-            run, provenance, failures = None, before.provenance, before.failures
-            version = places["shard"][0].split("/")[0] if places.height else ""
-        else:
-            run = do_stage(context, settings, stage, batch, todo, room, compute)
-            provenance, failures = run.provenance, run.failures
-            version = sealing.content_version(_fingerprints(provenance), content, settings.shard_bytes)
-            places = sealing.seal_batch(
-                room,
-                batch,
-                version,
-                content,
-                encoded(run),
-                suffix=settings.shard_codec,
-                shard_bytes=settings.shard_bytes,
-            )
-        rows = sealing.shards_table(places, content, scored.rows)
-        checkpoints = Checkpoints(room, stage.name, batch, stage.columns)
-        wrong = sealing.wrong_shards(room, batch, rows) if run else []
-        if wrong:
-            checkpoints.remove()  # the harm may have been done to what was encoded
-            raise OSError(read_back_differs(batch, wrong))
-        whole = episode_grain(
-            context, room, settings, batch, audio, content, compute, run_episodes=list(_fingerprints(provenance))
+        if not settings.whole_episodes:
+            # nobody would keep them up to date; their shards go below, with those that no table speaks of
+            room.remove(table_key("episode_shards", batch))
+        sealed = seal_grain(
+            room,
+            batch,
+            sealing.SEGMENTS,
+            stage,
+            todo,
+            content,
+            settings,
+            run=lambda: do_stage(context, settings, stage, batch, todo, room, compute),
+            table=lambda places: sealing.shards_table(places, content, scored.rows),
         )
-        commit(room, "hf_shards", batch, rows, provenance, failures)
-        checkpoints.remove()
-        sealing.remove_other_versions(room, batch, [version, *sealing.versions(rows), *whole.versions])
+        rows, run, failures = sealed.rows, sealed.run, sealed.failures
         shards = sealing.shard_list(rows)
         kept = rows.filter("keep")
         return BatchResult(
@@ -86,8 +68,7 @@ def hf_shards(
                 "samples": rows.height,
                 "hours": round(float(rows["duration"].sum()) / 3600, 4),
                 "hours_kept": round(float(kept["duration"].sum()) / 3600, 4),
-                "folder": str(room.path(sealed_key(batch, version))),
-                **whole.facts,
+                "folder": str(room.path(sealed_key(batch, sealed.version))),
                 "shards": preview(shards, ["shard", "sha256", "samples", "hours"], rows=50),
                 "index": preview(rows, ["segment_id", "shard", "audio_offset", "audio_size", "keep"]),
                 "durations": picture(
@@ -110,11 +91,10 @@ def hf_shards(
                     ].to_list(),
                 ),
                 "no_failures": no_failures(failures),
-                "read_back_equal": Verdict(not wrong, {"shards": shards.height, "samples": rows.height}),
+                "read_back_equal": Verdict(True, {"shards": shards.height, "samples": rows.height}),
             },
         )
 
-    # both grains take the same workers: on Ray, idle ones of one grain would keep those of the other from the cores
     with computing(any_batch, settings) as compute:
         return materialize_batches(context, store, work)
 
@@ -132,27 +112,3 @@ def _episodes(audio: pl.DataFrame, content: pl.DataFrame, scored: list[str], for
             "samples": samples[row["episode_id"]],
         },
     )
-
-
-def _sealed_before(
-    room: Store,
-    batch: str,
-    stage: Package,
-    todo: list[Episode],
-    content: pl.DataFrame,
-    before: Committed,
-    settings: Settings,
-) -> pl.DataFrame | None:
-    """Places of all samples in the shards that are there, where nothing has changed and nothing is to be tried again; else None."""
-    wanted = {e.episode_id: stage_fingerprint(stage, e) for e in todo}
-    done = {e: f for e, f in wanted.items() if before.entry(e, f) is not None}
-    for_good = [e for e, f in wanted.items() if before.failed_for_good(e, f)]
-    if len(done) + len(for_good) < len(wanted) or (for_good and settings.retry_permanent):
-        return None
-    kept = content.filter(pl.col("episode_id").is_in(list(done)))
-    version = sealing.content_version(done, content, settings.shard_bytes)
-    return sealing.sealed_before(room, batch, version, kept, before.table)
-
-
-def _fingerprints(provenance: pl.DataFrame) -> dict[str, str]:
-    return dict(provenance.select("episode_id", "fingerprint").iter_rows())

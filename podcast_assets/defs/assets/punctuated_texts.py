@@ -1,41 +1,45 @@
-"""The table `punctuated_texts`, which `quality_scores` makes first where PODCAST_TEXT_CARE asks for punctuation."""
+"""Asset `punctuated_texts`, optional."""
 
 import dagster as dg
 import polars as pl
 
-from podcast_assets.config.settings import Settings
-from podcast_assets.defs.assets.batches import do_stage
-from podcast_assets.engines.engine import Engine
+from podcast_assets.defs.assets.batches import BatchResult, batch_asset, materialize_batches, upstream
+from podcast_assets.defs.assets.optional import not_asked_for, run_optional_stage
+from podcast_assets.defs.assets.transcripts import transcripts
+from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.punctuate import TEXT_COLUMNS, Punctuate
-from podcast_assets.stages.runner import NothingDone
 from podcast_assets.stages.speech_input import by_episode
 from podcast_assets.stages.stage import Episode
-from podcast_assets.store.commits import Committed
-from podcast_assets.store.store import Store
 
 
-def punctuate(context: dg.AssetExecutionContext, room: Store, settings: Settings, engine: Engine) -> None:
-    """Punctuate the texts of a run's batches, before the scorer takes the device.
+@batch_asset(
+    deps=[transcripts],
+    group="quality",
+    kinds={"parquet", "polars"},
+    stages=[Punctuate],
+    code_version=Punctuate.version,
+)
+def punctuated_texts(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per segment: its text with punctuation and capitals. Optional: made where `PODCAST_TEXT_CARE` asks for punctuation.
 
     An episode that cannot be done has no such texts, and its scores are made all the same.
     """
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    engine = Punctuate.engine_of(profile)
+    if engine is None:
+        return not_asked_for(context, store, "PODCAST_TEXT_CARE=punctuation")
     stage = Punctuate(engine)
+
+    def work(batch: str) -> BatchResult:
+        todo = to_punctuate(upstream(room, "raw_audio", batch).rows, upstream(room, "transcripts", batch).rows)
+        shown = ["segment_id", "text_punctuated"]
+        return run_optional_stage(context, settings, stage, batch, todo, room, compute, columns=shown)
+
     with computing(stage, settings) as compute:
-        for batch in sorted(context.partition_keys):
-            with room.batch_lock(batch):
-                audio, texts = (Committed.read(room, asset, batch).table for asset in ("raw_audio", "transcripts"))
-                if audio is None or texts is None:
-                    continue  # told by the asset itself, with what else is wrong there
-                try:
-                    run = do_stage(context, settings, stage, batch, to_punctuate(audio, texts), room, compute)
-                except NothingDone as error:
-                    context.log.warning(f"{batch}: no punctuation: {error}")
-                    continue
-                run.commit(room, run.table())
-                if run.failures.height:
-                    names = ", ".join(run.failures["source"].to_list()[:20])
-                    context.log.warning(f"{batch}: no punctuation of {run.failures.height} episodes: {names}")
+        return materialize_batches(context, store, work)
 
 
 def to_punctuate(raw_audio: pl.DataFrame, transcripts: pl.DataFrame) -> list[Episode]:

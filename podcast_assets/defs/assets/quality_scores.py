@@ -15,7 +15,8 @@ from podcast_assets.defs.assets.batches import (
 )
 from podcast_assets.defs.assets.earlier import kept_earlier
 from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
-from podcast_assets.defs.assets.punctuated_texts import punctuate
+from podcast_assets.defs.assets.punctuated_texts import punctuated_texts
+from podcast_assets.defs.assets.second_opinions import second_opinions
 from podcast_assets.defs.assets.transcripts import transcripts
 from podcast_assets.defs.checks import quality as quality_checks
 from podcast_assets.defs.checks.quality import Kept
@@ -29,7 +30,6 @@ from podcast_assets.quality.policies.waterfall import losses
 from podcast_assets.quality.table import with_text_and_policy
 from podcast_assets.quality.text.care import cares
 from podcast_assets.stages.compute.choose import computing
-from podcast_assets.stages.punctuate import Punctuate
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.store.commits import Committed
@@ -37,10 +37,10 @@ from podcast_assets.store.schema import SEGMENTS, empty
 
 
 @batch_asset(
-    deps=[transcripts],
+    deps=[transcripts, second_opinions, punctuated_texts],
     group="quality",
     kinds={"parquet", "polars"},
-    stages=[Score, Punctuate],
+    stages=[Score],
     code_version=Score.version,
 )
 def quality_scores(
@@ -48,17 +48,14 @@ def quality_scores(
 ) -> dg.MaterializeResult:
     """One row per segment: scores of its signal and of its text, and whether the policy keeps it and why not.
 
-    Scores delete nothing. Another policy runs no model again, and other texts none but that of their punctuation, where it is asked
-    for.
+    Scores delete nothing. Another policy runs no model again, and other texts none either. Second opinions and punctuated texts are
+    taken where they are there.
     """
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Score(room, Score.engine_of(profile))
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
     care = cares(settings.text_care)
-    punctuator = Punctuate.engine_of(profile)
-    if punctuator:
-        punctuate(context, room, settings, punctuator)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
@@ -82,7 +79,7 @@ def quality_scores(
             references=references_of(room, batch),
             second=Committed.read(room, "second_opinions", batch).table,
             before=Committed.read(room, "quality_scores", batch).table,
-            punctuated=Committed.read(room, "punctuated_texts", batch).table if punctuator else None,
+            punctuated=Committed.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
             care=care,
         )
         run.commit(room, rows)

@@ -137,14 +137,8 @@ def raw_audio(
 
 def _fetch(context: dg.AssetExecutionContext, room: Store, arrival: Arrival, settings: Settings) -> Fetched:
     """Download what a list names, with its progress as lines of Dagster's log."""
-    before = Committed.read(room, "raw_audio", arrival.batch).failures
-    return fetch(
-        room,
-        arrival,
-        settings,
-        {row["episode_id"]: row for row in before.iter_rows(named=True)},
-        spaced(context.log.info),
-    )
+    before = Committed.read(room, "raw_audio", arrival.batch)
+    return fetch(room, arrival, settings, before, spaced(context.log.info))
 
 
 def _near_duplicates(context: dg.AssetExecutionContext, room: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Asset `transcripts`."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -21,12 +20,9 @@ from podcast_assets.defs.assets.diarized_segments import diarized_segments
 from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.defs.checks.tables import languages_agree, no_failures, not_degraded, words_in_order
 from podcast_assets.defs.resources import PipelineResource, StoreResource
-from podcast_assets.engines.engine import Engine
 from podcast_assets.speech.languages.text import TextIdentifier, with_text_language
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.episode_overrides import hints
-from podcast_assets.stages.runner import NothingDone
-from podcast_assets.stages.second_opinion import SecondOpinion
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
@@ -39,7 +35,7 @@ from podcast_assets.store.store import Store, transcript_key
     deps=[diarized_segments],
     group="speech",
     kinds={"parquet", "polars"},
-    stages=[Transcribe, SecondOpinion],
+    stages=[Transcribe],
     code_version=Transcribe.version,
 )
 def transcripts(
@@ -95,10 +91,7 @@ def transcripts(
         )
 
     with computing(stage, settings) as compute:
-        result = materialize_batches(context, store, work)
-    if second := SecondOpinion.engine_of(profile):
-        second_opinions(context, room, settings, second)
-    return result
+        return materialize_batches(context, store, work)
 
 
 def to_transcribe(audio: pl.DataFrame, diarized: Committed, settings: Settings) -> list[Episode]:
@@ -113,39 +106,6 @@ def to_transcribe(audio: pl.DataFrame, diarized: Committed, settings: Settings) 
             "segments": spoken.get(row["episode_id"], nothing),
         },
     )
-
-
-def second_opinions(context: dg.AssetExecutionContext, room: Store, settings: Settings, engine: Engine) -> None:
-    """Transcribe the batches of a run with a second engine, once the first has given its device back.
-
-    An episode that it cannot do has no second opinion; the transcripts are committed, and stay as they are.
-    """
-    stage = SecondOpinion(room, engine)
-    with computing(stage, settings) as compute:
-        for batch in sorted(context.partition_keys):
-            with room.batch_lock(batch):
-                audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
-                todo = _in_known_language(
-                    to_transcribe(audio, diarized, settings), upstream(room, "transcripts", batch).rows
-                )
-                try:
-                    run = do_stage(context, settings, stage, batch, todo, room, compute)
-                except NothingDone as error:
-                    context.log.warning(f"{batch}: no second opinion: {error}")
-                    continue
-                run.commit(room, run.table())
-                if run.failures.height:
-                    names = ", ".join(run.failures["source"].to_list()[:20])
-                    context.log.warning(f"{batch}: no second opinion on {run.failures.height} episodes: {names}")
-
-
-def _in_known_language(episodes: list[Episode], transcripts: pl.DataFrame) -> list[Episode]:
-    """The episodes, those of no declared language with the one that most of their segments were transcribed in."""
-    most = transcripts.group_by("episode_id").agg(pl.col("language").drop_nulls().mode(maintain_order=True).first())
-    known = dict(most.iter_rows())
-    return [
-        replace(e, inputs={**e.inputs, "language": e.inputs["language"] or known.get(e.episode_id)}) for e in episodes
-    ]
 
 
 def write_transcripts(

@@ -1,6 +1,6 @@
 """What is asserted of each table before anything is built on it: pure functions from tables to verdicts.
 
-The assets run them right after the commit of a batch. Blocking ones stop what comes after.
+The assets run them right after the commit of a batch. Blocking ones stop what comes after; those of optional assets never do.
 """
 
 from collections import Counter
@@ -62,6 +62,14 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             ("not_degraded", "No row was made by an embedded engine or a fallback.", False),
             ("languages_agree", "What is heard, what is written and what was declared are in one language.", False),
         ],
+        "second_opinions": [
+            ("episodes_accounted", "Every episode of diarized_segments has its second opinion, or failed.", False),
+            _NO_FAILURES,
+        ],
+        "punctuated_texts": [
+            ("episodes_accounted", "Every episode with a text has been punctuated, or failed.", False),
+            _NO_FAILURES,
+        ],
         "quality_scores": [
             ("episodes_accounted", "Every episode of transcripts has its scores, or failed.", True),
             _NO_FAILURES,
@@ -80,6 +88,11 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             ("episodes_accounted", "Every scored segment is in a shard, or its episode failed.", True),
             _NO_FAILURES,
             ("read_back_equal", "The shards, read back from the store, hold what the table says.", True),
+        ],
+        "episode_shards": [
+            ("episodes_accounted", "Every episode whose segments are sealed is in a shard whole, or failed.", False),
+            _NO_FAILURES,
+            ("read_back_equal", "The shards, read back from the store, hold what the table says.", False),
         ],
     }.items()
 }

@@ -1,0 +1,124 @@
+"""Asset `episode_shards`, optional: the second grain, whole episodes."""
+
+from dataclasses import replace
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets.audio.form import AudioForm
+from podcast_assets.defs.assets.batches import (
+    BatchResult,
+    account,
+    batch_asset,
+    do_stage,
+    materialize_batches,
+    upstream,
+)
+from podcast_assets.defs.assets.facts import preview, run_facts, table_facts
+from podcast_assets.defs.assets.hf_shards import hf_shards
+from podcast_assets.defs.assets.optional import not_asked_for
+from podcast_assets.defs.checks.tables import Verdict, no_failures
+from podcast_assets.defs.resources import PipelineResource, StoreResource
+from podcast_assets.shards import sealing
+from podcast_assets.shards.episode_grain import episode_content
+from podcast_assets.stages.compute.choose import computing
+from podcast_assets.stages.package_episodes import PackageEpisodes
+from podcast_assets.stages.seal import audio_form, seal_grain
+from podcast_assets.stages.speech_input import by_episode, episodes
+from podcast_assets.stages.stage import Episode
+from podcast_assets.store.store import Store, diarization_key
+
+
+@batch_asset(
+    deps=[hf_shards],
+    group="dataset",
+    kinds={"parquet", "webdataset", "huggingface"},
+    code_version=PackageEpisodes.version,
+)
+def episode_shards(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per episode sealed whole: where it lies, and its hashes. Optional: made where `PODCAST_GRAINS` includes episodes.
+
+    It holds the episodes whose segments are sealed. One that cannot be encoded has no sample in this grain. Where the setting does
+    not ask for it any more, `hf_shards` removes the table and its shards.
+    """
+    room, settings = store.get(), pipeline.settings()
+    if not settings.whole_episodes:
+        return not_asked_for(context, store, "PODCAST_GRAINS=segments,episodes")
+    any_batch = PackageEpisodes(room, "", audio_form(settings))
+
+    def work(batch: str) -> BatchResult:
+        stage = replace(any_batch, batch=batch)
+        audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
+        scored = upstream(room, "quality_scores", batch).rows
+        in_shards = list(upstream(room, "hf_shards", batch).fingerprints)
+        content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
+        content = content.join(scored.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
+        content = content.filter(pl.col("episode_id").is_in(in_shards))
+        whole = episode_content(audio, content)
+        todo = _episodes(room, batch, audio, content, whole, stage.form)
+        sealed = seal_grain(
+            room,
+            batch,
+            sealing.EPISODES,
+            stage,
+            todo,
+            whole,
+            settings,
+            run=lambda: do_stage(context, settings, stage, batch, todo, room, compute),
+            table=lambda places: sealing.episodes_table(places, whole),
+        )
+        rows, run = sealed.rows, sealed.run
+        shards = sealing.shard_list(rows)
+        return BatchResult(
+            metadata={
+                **table_facts(room, "episode_shards", batch, rows),
+                **(run_facts(run) if run else {"sealed_before": "the same content: nothing was written anew"}),
+                "whole_episodes": rows.height,
+                "whole_episodes_failed": sealed.failures.height,
+                "hours": round(float(rows["duration"].sum()) / 3600, 4),
+                "shards": preview(shards, ["shard", "sha256", "samples", "hours"], rows=50),
+            },
+            verdicts={
+                "episodes_accounted": account(room, "episode_shards", batch, [e.episode_id for e in todo]),
+                "no_failures": no_failures(sealed.failures),
+                # else nothing would be committed
+                "read_back_equal": Verdict(True, {"shards": shards.height, "samples": rows.height}),
+            },
+        )
+
+    with computing(any_batch, settings) as compute:
+        return materialize_batches(context, store, work)
+
+
+def _episodes(
+    room: Store, batch: str, audio: pl.DataFrame, content: pl.DataFrame, whole: pl.DataFrame, form: AudioForm
+) -> list[Episode]:
+    samples = by_episode(content.drop("overlap", "degraded", "split"))
+    about = {
+        r["episode_id"]: r
+        for r in whole.select(
+            "episode_id", "podcast_id", "podcast", "title", "duration", "language", "license"
+        ).iter_rows(named=True)
+    }
+    return episodes(
+        audio.filter(pl.col("episode_id").is_in(list(samples))),
+        lambda row: {
+            **{k: row[k] for k in ("original", "sample_rate", "channels", "container")},
+            "audio_codec": row["codec"],
+            "nothing_else": row["audio_streams"] == 1 and not row["has_video"],
+            "form": form.parts(),
+            "about": about[row["episode_id"]],
+            "samples": samples[row["episode_id"]],
+            "rttm": _rttm(room, batch, row["episode_id"]),
+        },
+    )
+
+
+def _rttm(room: Store, batch: str, episode_id: str) -> str | None:
+    """The full diarization of an episode, where it is there."""
+    try:
+        return room.read(diarization_key(batch, episode_id, "rttm")).decode()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,54 @@
+"""Asset `second_opinions`, optional."""
+
+from dataclasses import replace
+
+import dagster as dg
+import polars as pl
+
+from podcast_assets.defs.assets.batches import BatchResult, batch_asset, materialize_batches, upstream
+from podcast_assets.defs.assets.optional import not_asked_for, run_optional_stage
+from podcast_assets.defs.assets.transcripts import to_transcribe, transcripts
+from podcast_assets.defs.resources import PipelineResource, StoreResource
+from podcast_assets.stages.compute.choose import computing
+from podcast_assets.stages.second_opinion import SecondOpinion
+from podcast_assets.stages.stage import Episode
+
+
+@batch_asset(
+    deps=[transcripts],
+    group="speech",
+    kinds={"parquet", "polars"},
+    stages=[SecondOpinion],
+    code_version=SecondOpinion.version,
+)
+def second_opinions(
+    context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
+) -> dg.MaterializeResult:
+    """One row per segment: what a second recognizer heard there. Optional: made where `PODCAST_SECOND_TRANSCRIBER` is set.
+
+    An episode that it cannot do has no second opinion. The transcripts stay as they are; `quality_scores` compares the two.
+    """
+    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    engine = SecondOpinion.engine_of(profile)
+    if engine is None:
+        return not_asked_for(context, store, "PODCAST_SECOND_TRANSCRIBER")
+    stage = SecondOpinion(room, engine)
+
+    def work(batch: str) -> BatchResult:
+        audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
+        texts = upstream(room, "transcripts", batch).rows
+        todo = _in_known_language(to_transcribe(audio, diarized, settings), texts)
+        shown = ["segment_id", "text", "language"]
+        return run_optional_stage(context, settings, stage, batch, todo, room, compute, columns=shown)
+
+    with computing(stage, settings) as compute:
+        return materialize_batches(context, store, work)
+
+
+def _in_known_language(episodes: list[Episode], transcripts: pl.DataFrame) -> list[Episode]:
+    """The episodes, those of no declared language with the one that most of their segments were transcribed in."""
+    most = transcripts.group_by("episode_id").agg(pl.col("language").drop_nulls().mode(maintain_order=True).first())
+    known = dict(most.iter_rows())
+    return [
+        replace(e, inputs={**e.inputs, "language": e.inputs["language"] or known.get(e.episode_id)}) for e in episodes
+    ]
