@@ -20,7 +20,7 @@ from typing import IO, Any
 from podcast_assets.audio import errors
 from podcast_assets.audio.errors import AudioError, CorruptAudio
 from podcast_assets.audio.headers import Probe
-from podcast_assets.audio.ingest import Working
+from podcast_assets.audio.ingest import WorkingAudio
 from podcast_assets.audio.opus_copy import OpusDiffers
 
 STALL_SECONDS = 120.0
@@ -43,7 +43,7 @@ class DecoderFailed(RuntimeError):
     """Something else went wrong there; the message says what."""
 
 
-_idle: "queue.LifoQueue[_Process]" = queue.LifoQueue()
+_idle: "queue.LifoQueue[_DecoderProcess]" = queue.LifoQueue()
 
 
 def make_working_apart(
@@ -54,7 +54,7 @@ def make_working_apart(
     bit_rate: int = 0,
     longest: float = math.inf,
     stall: float = STALL_SECONDS,
-) -> Working:
+) -> WorkingAudio:
     """As `make_working`, in another process. May be called from several threads at once: each has a process of its own.
 
     Args:
@@ -82,7 +82,7 @@ def make_working_apart(
     try:
         process = _idle.get_nowait()
     except queue.Empty:
-        process = _Process()
+        process = _DecoderProcess()
     try:
         reply = process.ask(request, stall)
     except BaseException:
@@ -92,10 +92,10 @@ def make_working_apart(
     if "error" in reply:
         raise _error(reply)
     made = reply["done"]
-    return Working(**made | {"probe": Probe(**made["probe"])})
+    return WorkingAudio(**made | {"probe": Probe(**made["probe"])})
 
 
-class _Process:
+class _DecoderProcess:
     """A decoding process: started when it is first asked, and again where it has ended because nobody asked."""
 
     def __init__(self) -> None:

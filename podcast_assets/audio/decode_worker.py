@@ -3,7 +3,7 @@
 It reads one JSON object per line from its standard input and writes JSON lines to its standard output. A request:
   {"source": "file", "target": "file for the working audio", "opus": "file" or null, "bit_rate": bit/s, "longest": seconds}
 → {"progress": true} now and then, and at its end
-  {"done": fields of `Working`} or {"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
+  {"done": fields of `WorkingAudio`} or {"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
 It ends when its input is closed, and by itself when nothing has been asked of it for a while.
 """
 

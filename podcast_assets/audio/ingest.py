@@ -19,7 +19,7 @@ from podcast_assets.audio.working import WORKING_RATE, write_working
 
 
 @dataclass(frozen=True, slots=True)
-class Working:
+class WorkingAudio:
     """What was found while working audio was made. Levels are those of the original, before mixing down."""
 
     probe: Probe
@@ -53,7 +53,7 @@ def make_working(
     opus: OpusCopy | None = None,
     longest: float = math.inf,
     progress: Callable[[], None] = lambda: None,
-) -> Working:
+) -> WorkingAudio:
     """Decode a media file once and write its working audio to `target`.
 
     When this raises, `target` may hold a part: write to a temporary name and rename.
@@ -74,7 +74,7 @@ def make_working(
         OSError: a path cannot be opened.
     """
     with open_audio(source) as reader, contextlib.ExitStack() as copying:
-        levels = _Levels()
+        levels = _LevelMeter()
         blocks, rate = _bounded(levels.over(reader), reader, longest, progress), reader.rate
         if separator is None:
             mono = map(to_mono, blocks)
@@ -87,7 +87,7 @@ def make_working(
         copying.close()
         if opus:
             check_opus(opus.target, samples / WORKING_RATE)
-        return Working(
+        return WorkingAudio(
             probe=reader.probe,
             duration=reader.samples / reader.rate,
             samples=samples,
@@ -107,7 +107,7 @@ def _bounded(
         yield block
 
 
-class _Levels:
+class _LevelMeter:
     """Measures blocks on their way."""
 
     def __init__(self) -> None:

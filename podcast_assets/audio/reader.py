@@ -70,7 +70,7 @@ class AudioReader:
             CorruptAudio: after the last block, where more than 3 packets and 1 % could not be decoded.
             EmptyAudio: there was no block.
         """
-        conform = _Conform(self.rate, self.channels)
+        conform = _FrameConverter(self.rate, self.channels)
         for run in _runs(self._frames()):
             yield from self._counted(conform(run))
         yield from self._counted(conform.finish())
@@ -166,7 +166,7 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
         file.seek(0)
         try:
             container = av.open(
-                _Inside(file),
+                _SeekSafeFile(file),
                 "r",
                 container_options={"format_whitelist": _FORMATS},
                 metadata_errors="replace",  # tags in Latin-1 are common
@@ -190,7 +190,7 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
             yield AudioReader(file, container, stream)
 
 
-class _Inside:
+class _SeekSafeFile:
     """A file as libavformat gets it: to seek before its beginning is a fault of the data, not of the disk."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -249,7 +249,7 @@ def _runs(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
         yield run
 
 
-class _Conform:
+class _FrameConverter:
     """Turns frames into float32 at one rate and number of channels."""
 
     def __init__(self, rate: int, channels: int) -> None:

@@ -12,7 +12,7 @@ from podcast_assets.cli.terminal import STORE, output, say, settings_of
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from podcast_assets.quality.policies.trial import Amount, Trial
+    from podcast_assets.quality.policies.trial import PolicyTrial, SpeechAmount
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
@@ -106,7 +106,7 @@ def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str
         say(f"to apply it: PODCAST_POLICY={policy_name}, then materialize quality_scores; no model runs")
 
 
-def _show(trial: "Trial") -> None:
+def _show(trial: "PolicyTrial") -> None:
     count = f"{len(trial.batches)} batches" if len(trial.batches) > 1 else f"batch {trial.batches[0]}"
     in_force = ", ".join(trial.in_force) or "none"
     output.print(
@@ -129,7 +129,7 @@ def _show(trial: "Trial") -> None:
         say((note, "yellow"))
 
 
-def _show_losses(trial: "Trial") -> None:
+def _show_losses(trial: "PolicyTrial") -> None:
     """The waterfall: each reason after those above it."""
     unit = _unit(trial)
     table = _table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
@@ -146,7 +146,7 @@ def _show_losses(trial: "Trial") -> None:
     )
 
 
-def _unit(trial: "Trial") -> str:
+def _unit(trial: "PolicyTrial") -> str:
     return "hours" if trial.everything.hours >= 1 else "minutes"
 
 
@@ -154,7 +154,7 @@ def _in(unit: str, hours: float) -> str:
     return f"{hours if unit == 'hours' else 60 * hours:,.2f}"
 
 
-def _share(part: "Amount", whole: "Amount") -> str:
+def _share(part: "SpeechAmount", whole: "SpeechAmount") -> str:
     return f"{part.hours / whole.hours:.1%}" if whole.hours else ""
 
 

@@ -45,13 +45,13 @@ def speakers(
 
     Only pyannote's embeddings tell voices apart across recordings.
     """
-    from podcast_assets.speech.linking import Linking, link
+    from podcast_assets.speech.linking import LinkingSettings, link
     from podcast_assets.speech.voices import KEY, keep, speakers_of
     from podcast_assets.stages import overview
     from podcast_assets.store.store import Store
 
     room = Store.at(settings_of(store=store).store)
-    how = Linking(min_similarity=min_similarity, min_seconds=min_seconds)
+    how = LinkingSettings(min_similarity=min_similarity, min_seconds=min_seconds)
     found = speakers_of(room, overview.batch_names(room), podcasts, across=across_podcasts)
     linked = link(found, how)
     if save:

@@ -33,7 +33,7 @@ LINKED: Columns = {
 }
 
 
-class Linking(BaseModel):
+class LinkingSettings(BaseModel):
     """How alike voices must be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,7 +46,7 @@ class Linking(BaseModel):
     """Diarizers whose embeddings tell voices apart across recordings. Those of the embedded one do not."""
 
 
-def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
+def link(speakers: pl.DataFrame, how: LinkingSettings | None = None) -> pl.DataFrame:
     """The speakers as `LINKED`, in their order. Two speakers of one episode are never one voice.
 
     Args:
@@ -56,7 +56,7 @@ def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
     Raises:
         BadInput: a podcast has more speakers than can be compared.
     """
-    how = how or Linking()
+    how = how or LinkingSettings()
     usable = pl.col("embedding").is_not_null() & (pl.col("seconds") >= how.min_seconds)
     usable &= pl.col("podcast").is_not_null() & pl.col("engine").is_in(list(how.engines))
     voices: dict[int, tuple[str, float | None]] = {}
@@ -75,7 +75,7 @@ def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
     ).select(schema(LINKED).names())
 
 
-def _voices(group: pl.DataFrame, how: Linking) -> dict[int, tuple[str, float | None]]:
+def _voices(group: pl.DataFrame, how: LinkingSettings) -> dict[int, tuple[str, float | None]]:
     """Row → voice and confidence, for speakers that may be compared."""
     given = np.asarray(group["embedding"].to_list(), dtype=np.float64)
     units = _directions(given)
@@ -92,7 +92,7 @@ def _voices(group: pl.DataFrame, how: Linking) -> dict[int, tuple[str, float | N
     return found
 
 
-def _groups(units: Floats, episodes: list[str], how: Linking) -> Iterator[list[int]]:
+def _groups(units: Floats, episodes: list[str], how: LinkingSettings) -> Iterator[list[int]]:
     """Speakers of one voice each: average linkage, from which all but the nearest speaker of an episode are taken out again."""
     labels = np.zeros(len(units), dtype=int)
     if len(units) > 1:
@@ -118,7 +118,7 @@ def _distances(units: Floats, places: npt.NDArray[np.intp]) -> Iterator[Floats]:
         yield np.where(places[row + 1 :] == places[row], 2.0, distances)
 
 
-def _confidence(unit: Floats, own: Floats, centres: Floats, number: int, how: Linking) -> float:
+def _confidence(unit: Floats, own: Floats, centres: Floats, number: int, how: LinkingSettings) -> float:
     """How far the similarity to the others of the voice lies between that to the next voice (or the limit) and 1."""
     similar = centres @ unit
     others = float(_directions(own - unit) @ unit)

@@ -18,7 +18,7 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable, looks_like
 from podcast_assets.config.routes import ANY
 from podcast_assets.engines.engine import Engine, GpuUse, most_gpu_use
 from podcast_assets.speech.aligners.alignment import Aligner, align_transcripts
-from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript
+from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, EpisodeSpeech, Transcript, TranscriptionResult
 
 FALLBACK = "fallback"
 """Flag of a turn that another engine did than the first of its route."""
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 
 @runtime_checkable
-class Identifier(Protocol):
+class LanguageIdentifier(Protocol):
     """A transcriber that can say which language is spoken."""
 
-    def identify_speech(self, speech: Speech) -> tuple[str | None, float | None]:
+    def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
         """ISO 639-1 code and its probability; None where there is no speech."""
         ...
 
@@ -47,7 +47,7 @@ class Route(Engine):
     chain: tuple[SerializeAsAny[Engine], ...]
 
 
-class Routed(Engine):
+class RoutedEngine(Engine):
     """Transcription by several engines. A fallback does not count for what a result is: it makes only what the first cannot."""
 
     name: ClassVar[str] = "routed"
@@ -97,7 +97,7 @@ class Routed(Engine):
         if inputs.get("language") is None or len(self.routes) == 1:
             return self
         try:
-            return Routed(routes=(self.route(inputs["language"]),), aligner=self.aligner)
+            return RoutedEngine(routes=(self.route(inputs["language"]),), aligner=self.aligner)
         except BadInput:
             return self
 
@@ -118,13 +118,13 @@ class Routed(Engine):
 
 
 @dataclass
-class _Partly:
+class _PartialTranscription:
     """An episode on its way along a chain."""
 
-    speech: Speech
+    speech: EpisodeSpeech
     transcripts: list[Transcript | None]
     """What is done so far."""
-    troubles: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     error: Exception | None = None
     """Why the last engine could not do it at all."""
 
@@ -138,20 +138,20 @@ class _Partly:
         self.error = None
         for i, transcript in zip(turns, made, strict=True):
             self.transcripts[i] = replace(transcript, flags=(*transcript.flags, FALLBACK), engine=engine.name)
-        self.troubles.append(f"{engine.name} did {len(turns)} of {len(self.transcripts)} segments")
+        self.failures.append(f"{engine.name} did {len(turns)} of {len(self.transcripts)} segments")
 
 
 class RoutedTranscriber:
     """Loaded engines, by route."""
 
-    def __init__(self, engine: Routed, device: str | None) -> None:
+    def __init__(self, engine: RoutedEngine, device: str | None) -> None:
         self._engine = engine
         self._device = device
         self._loaded: dict[Engine, Any] = {}
         self._unavailable: dict[Engine, Exception] = {}
         """Why an engine cannot be loaded: it is tried once."""
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`. Where no engine of an episode's route can be loaded, that is the episode's error.
 
         Raises:
@@ -162,7 +162,7 @@ class RoutedTranscriber:
         if len(self._engine.routes) == 1:
             yield from self._follow(self._engine.routes[0], work)
             return
-        gathered: dict[str, list[Speech]] = {}
+        gathered: dict[str, list[EpisodeSpeech]] = {}
         for given in work:
             try:
                 speech = self._identified(given)
@@ -171,12 +171,12 @@ class RoutedTranscriber:
             except EngineUnavailable as error:
                 if _concerns_the_machine(error) or self._nothing_loads():
                     raise
-                yield Heard(given, error)
+                yield TranscriptionResult(given, error)
                 continue
             except Exception as error:
                 if looks_like_device_error(error):
                     raise
-                yield Heard(given, error)
+                yield TranscriptionResult(given, error)
                 continue
             waiting = gathered.setdefault(route.language, [])
             waiting.append(speech)
@@ -185,31 +185,31 @@ class RoutedTranscriber:
         for language, waiting in gathered.items():
             yield from self._follow(self._engine.route(language), waiting)
 
-    def _identified(self, speech: Speech) -> Speech:
+    def _identified(self, speech: EpisodeSpeech) -> EpisodeSpeech:
         """The episode with its language, by the engine for any language, which must be able to tell."""
         if speech.language is not None:
             return speech
         worker = self._worker(self._engine.route(None).chain[0])
-        if not isinstance(worker, Identifier):
+        if not isinstance(worker, LanguageIdentifier):
             return speech
         language, _ = worker.identify_speech(speech)
         return replace(speech, language=language)
 
-    def _follow(self, route: Route, work: Iterable[Speech]) -> Iterator[Heard]:
+    def _follow(self, route: Route, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Episodes along a chain: its first engine has all of them in one stream, the others what is left of each."""
         index, before = self._first_loadable(route)
         first = route.chain[index]
         for heard in self._worker(first).transcribe(work):
-            part = _Partly(heard.speech, [None] * len(heard.speech.turns), list(before))
+            part = _PartialTranscription(heard.speech, [None] * len(heard.speech.turns), list(before))
             if isinstance(heard.transcripts, Exception):
                 if looks_like_device_error(heard.transcripts):
                     yield heard
                     continue
-                part.troubles.append(f"{first.name}: {type(heard.transcripts).__name__}: {heard.transcripts}")
+                part.failures.append(f"{first.name}: {type(heard.transcripts).__name__}: {heard.transcripts}")
                 # of an engine that cannot be loaded nobody knows whether it could have done the episode: it may pass
-                part.error = EngineUnavailable("; ".join(part.troubles)) if before else heard.transcripts
+                part.error = EngineUnavailable("; ".join(part.failures)) if before else heard.transcripts
             else:
-                part.troubles += [heard.fallback] if heard.fallback else []
+                part.failures += [heard.fallback] if heard.fallback else []
                 if before:
                     part.take(range(len(heard.transcripts)), heard.transcripts, first)
                 else:
@@ -241,7 +241,7 @@ class RoutedTranscriber:
     def _nothing_loads(self) -> bool:
         return all(engine in self._unavailable for route in self._engine.routes for engine in route.chain)
 
-    def _take_over(self, engine: Engine, part: _Partly) -> None:
+    def _take_over(self, engine: Engine, part: _PartialTranscription) -> None:
         """Do what is left of an episode with another engine, as far as it can."""
         rest = part.rest
         language = next((t.language for t in part.transcripts if t and t.language), part.speech.language)
@@ -252,24 +252,24 @@ class RoutedTranscriber:
             if isinstance(made, Exception):
                 raise made
         except EngineUnavailable as error:
-            part.troubles.append(str(error))
+            part.failures.append(str(error))
             return
         except Exception as error:
             if looks_like_device_error(error):
                 raise
-            part.troubles.append(f"{engine.name}: {type(error).__name__}: {error}")
+            part.failures.append(f"{engine.name}: {type(error).__name__}: {error}")
             return
         part.take(rest, made, engine)
 
-    def _ended(self, part: _Partly) -> Heard:
+    def _ended(self, part: _PartialTranscription) -> TranscriptionResult:
         if part.error is not None:
-            part.error.add_note("; ".join(part.troubles))
-            return Heard(part.speech, part.error)
+            part.error.add_note("; ".join(part.failures))
+            return TranscriptionResult(part.speech, part.error)
         transcripts = [t or Transcript("", flags=(UNTRANSCRIBED,)) for t in part.transcripts]
         if self._engine.aligner is not None:
             aligner: Aligner = self._worker(self._engine.aligner)
             transcripts = align_transcripts(aligner, part.speech.audio, part.speech.turns, transcripts)
-        return Heard(part.speech, transcripts, "; ".join(part.troubles) or None)
+        return TranscriptionResult(part.speech, transcripts, "; ".join(part.failures) or None)
 
     def _worker(self, engine: Engine) -> Any:
         """An engine's worker, loaded when it is first needed.

@@ -27,7 +27,7 @@ EMILIA_PAUSES = 20.0
 _MS = SAMPLE_RATE // 1000  # samples
 
 
-class Segmentation(BaseModel):
+class SegmentationSettings(BaseModel):
     """How turns become segments."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,10 +42,10 @@ class Segmentation(BaseModel):
     """Seconds of a segment, at most; None cuts nothing."""
 
 
-PRESETS: Mapping[str, Segmentation] = {
-    "asr": Segmentation(),
-    "emilia": Segmentation(rules="emilia", max_gap=2.0),
-    "none": Segmentation(max_gap=None, longest=None),
+PRESETS: Mapping[str, SegmentationSettings] = {
+    "asr": SegmentationSettings(),
+    "emilia": SegmentationSettings(rules="emilia", max_gap=2.0),
+    "none": SegmentationSettings(max_gap=None, longest=None),
 }
 """`asr` is for recognition: 30 s is Whisper's window. `emilia` is for speech synthesis, as the Emilia dataset was made. `none` is
 the diarizer's turns as they are."""
@@ -72,7 +72,9 @@ def silero(audio: Audio) -> list[tuple[float, float]]:
     return vad.speech_stretches(audio, threshold=0.5, min_speech=0.25, min_silence=0.1, pad=0.03)
 
 
-def segment(diarization: Diarization, audio: Audio, how: Segmentation, find_speech: FindSpeech = silero) -> list[Turn]:
+def segment(
+    diarization: Diarization, audio: Audio, how: SegmentationSettings, find_speech: FindSpeech = silero
+) -> list[Turn]:
     """Segments of an episode, in order of their start, all inside the audio.
 
     Where no two of the diarization's turns overlap, no two segments do. Segments that are given as turns again come out as they
@@ -90,17 +92,17 @@ def segment(diarization: Diarization, audio: Audio, how: Segmentation, find_spee
     """
     length = len(audio) // _MS
     spans = _spans(diarization.turns, length)
-    voices = _Voices(spans + _spans(diarization.full or (), length))
+    voices = _SpeakerTimeline(spans + _spans(diarization.full or (), length))
     if how.rules == "emilia":
         found = _emilia([part for span in spans for part in _cut_at_pauses(span, audio, find_speech)], voices, how)
     else:
         found = (part for span in _joined(spans, voices, how) for part in _cut_where_quiet(span, audio, how.longest))
     segments = sorted(found, key=lambda s: (s.start, s.end))
-    full = None if diarization.full is None else _Voices(_spans(diarization.full, length))
+    full = None if diarization.full is None else _SpeakerTimeline(_spans(diarization.full, length))
     return [Turn(s.start / 1000, s.end / 1000, s.speaker, 0.0 if full is None else full.overlap(s)) for s in segments]
 
 
-def _joined(spans: Sequence[_Span], voices: "_Voices", how: Segmentation) -> list[_Span]:
+def _joined(spans: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
     """One speaker's turns, joined over short pauses in which nobody else speaks."""
     joined: list[_Span] = []
     latest: dict[str | None, int] = {}
@@ -119,7 +121,7 @@ def _joined(spans: Sequence[_Span], voices: "_Voices", how: Segmentation) -> lis
     return joined
 
 
-def _emilia(parts: Sequence[_Span], voices: "_Voices", how: Segmentation) -> list[_Span]:
+def _emilia(parts: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
     """The rules of Emilia-Pipe (He et al. 2024, arXiv 2407.05361), from the second on; the first is `_cut_at_pauses`.
 
     As its source has them (open-mmlab/Amphion, `preprocessors/Emilia`, `SileroVAD.vad` and then `cut_by_speaker_label`):
@@ -187,7 +189,7 @@ def _cut_at_pauses(span: _Span, audio: Audio, find_speech: FindSpeech) -> Iterat
     if span.end - span.start <= EMILIA_PAUSES * 1000:
         yield span
         return
-    found = find_speech(_Part(audio, span.start * _MS, span.end * _MS))
+    found = find_speech(_AudioSlice(audio, span.start * _MS, span.end * _MS))
     speech = [(span.start + round(s * 1000), min(span.end, span.start + round(e * 1000))) for s, e in found]
     if not speech:
         yield span
@@ -203,7 +205,7 @@ def _cut_at_pauses(span: _Span, audio: Audio, find_speech: FindSpeech) -> Iterat
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _AudioSlice:
     """A stretch of audio, in samples, that is read only as far as it is asked for."""
 
     audio: Audio
@@ -218,7 +220,7 @@ class _Part:
         return self.audio[self.start + first : self.start + last]
 
 
-class _Voices:
+class _SpeakerTimeline:
     """Who speaks when, for questions about a stretch: an answer looks at the turns near it and not at all of them."""
 
     def __init__(self, spans: Sequence[_Span]) -> None:

@@ -100,7 +100,7 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class EpisodeSpeech:
     """What a transcriber gets of one episode."""
 
     episode: str
@@ -115,10 +115,10 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class TranscriptionResult:
     """What a transcriber made of one episode."""
 
-    speech: Speech
+    speech: EpisodeSpeech
     transcripts: Sequence[Transcript] | Exception
     """One per turn, in the same order, an empty text where nothing was recognized; or why the episode could not be done."""
     fallback: str | None = None
@@ -136,7 +136,7 @@ class Diarizer(Protocol):
 class Transcriber(Protocol):
     """Says what is said in given turns."""
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Each episode as soon as it is done, in any order.
 
         Takes as many episodes ahead as fill its batches, and no more. An error of one episode is its result and takes no
@@ -145,10 +145,12 @@ class Transcriber(Protocol):
         ...
 
 
-def one_by_one(transcribe: Callable[[Speech], Sequence[Transcript]], work: Iterable[Speech]) -> Iterator[Heard]:
+def one_by_one(
+    transcribe: Callable[[EpisodeSpeech], Sequence[Transcript]], work: Iterable[EpisodeSpeech]
+) -> Iterator[TranscriptionResult]:
     """`Transcriber.transcribe` for an engine that does one episode after the other."""
     for speech in work:
         try:
-            yield Heard(speech, transcribe(speech))
+            yield TranscriptionResult(speech, transcribe(speech))
         except Exception as error:
-            yield Heard(speech, error)
+            yield TranscriptionResult(speech, error)

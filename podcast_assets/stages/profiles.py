@@ -79,11 +79,11 @@ def engines_of(profile: Profile) -> list[Engine]:
 def parts(engine: Engine) -> list[Engine]:
     """The plain engines that one is composed of."""
     from podcast_assets.quality.scoring import Scorers
-    from podcast_assets.speech.routing import Routed
+    from podcast_assets.speech.routing import RoutedEngine
 
     if isinstance(engine, Scorers):
         return list(engine.parts)
-    if not isinstance(engine, Routed):
+    if not isinstance(engine, RoutedEngine):
         return [engine]
     chained = [e for route in engine.routes for e in route.chain]
     return chained + ([engine.aligner] if engine.aligner else [])
@@ -207,23 +207,23 @@ def _diarizer_name(settings: Settings, name: str, *, anywhere: bool = False) -> 
 
 
 def _transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:
-    from podcast_assets.speech.routing import Routed
+    from podcast_assets.speech.routing import RoutedEngine
 
     if settings.routes and name in WHISPER_MODELS:
         table = parse_routes(settings.routes)
     else:
         table = _routes(settings, name, anywhere=anywhere)
-    return Routed(
+    return RoutedEngine(
         routes=_made(table, settings, name),
         aligner=_make("aligner", settings.aligner, settings) if settings.aligner else None,
     )
 
 
 def _second(settings: Settings, name: str) -> Engine:
-    from podcast_assets.speech.routing import Routed
+    from podcast_assets.speech.routing import RoutedEngine
 
     wanted = settings.second_transcriber or ""
-    return Routed(routes=_made(parse_routes(wanted if "=" in wanted else f"{ANY}={wanted}"), settings, name))
+    return RoutedEngine(routes=_made(parse_routes(wanted if "=" in wanted else f"{ANY}={wanted}"), settings, name))
 
 
 def _made(table: dict[str, tuple[str, ...]], settings: Settings, name: str) -> "tuple[Route, ...]":

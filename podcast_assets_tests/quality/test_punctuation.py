@@ -8,7 +8,7 @@ import pytest
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.quality.punctuators.pcs import PcsPunctuator
-from podcast_assets.quality.punctuators.punctuation import Marked, has_punctuation, plain, same_words, written
+from podcast_assets.quality.punctuators.punctuation import PieceMarks, has_punctuation, plain, same_words, written
 from podcast_assets_tests.fixtures import punctuation_folder
 from podcast_assets_tests.fixtures.punctuation_folder import WORD
 
@@ -111,7 +111,9 @@ def test_places_in_a_text_stay_the_same_in_small_letters() -> None:
 
 
 def test_pieces_that_leave_something_out_lose_nothing() -> None:
-    assert written("one two three", [Marked(4, 7, after=",", capitals=[True, False, False])], "en") == "one Two, three"
+    assert (
+        written("one two three", [PieceMarks(4, 7, after=",", capitals=[True, False, False])], "en") == "one Two, three"
+    )
 
 
 def test_what_is_missing_or_wrong_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

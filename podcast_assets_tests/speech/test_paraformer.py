@@ -9,7 +9,7 @@ import pytest
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.speech.transcribers.paraformer import Paraformer, timed
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Transcript, Turn
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Transcript, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
 pytest.importorskip("sherpa_onnx", reason="needs the extra onnx")
@@ -28,7 +28,7 @@ def load(folder: Path, **settings: Any) -> Any:
 
 
 def transcripts(worker: Any, audio: Samples, turns: list[Turn]) -> list[Transcript]:
-    (heard,) = worker.transcribe([Speech("e", audio, turns, "zh")])
+    (heard,) = worker.transcribe([EpisodeSpeech("e", audio, turns, "zh")])
     if isinstance(heard.transcripts, Exception):
         raise heard.transcripts
     return list(heard.transcripts)

@@ -9,7 +9,7 @@ import pytest
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.transcribers.parakeet.engine import LANGUAGES, Parakeet
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Turn
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
 onnx_asr = pytest.importorskip("onnx_asr", reason="needs the extra onnx")
@@ -44,7 +44,7 @@ def test_the_batch_decoder_gives_what_the_library_gives_one_by_one(tmp_path: Pat
 
 def test_words_have_times_on_the_frames_of_the_encoder_and_probabilities(folder: Path) -> None:
     worker: Any = Parakeet(model=str(folder), device="cpu").load()
-    (heard,) = worker.transcribe([Speech("e", noise(9.0, 1), [Turn(1.0, 7.0, "A")], "fr")])
+    (heard,) = worker.transcribe([EpisodeSpeech("e", noise(9.0, 1), [Turn(1.0, 7.0, "A")], "fr")])
     (transcript,) = heard.transcripts
     assert len(transcript.words) > 5
     for word in transcript.words[:-1]:

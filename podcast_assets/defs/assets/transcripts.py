@@ -22,7 +22,7 @@ from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts
 from podcast_assets.defs.checks.tables import languages_agree, no_failures, not_degraded, words_in_order
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.engines.engine import Engine
-from podcast_assets.speech.languages.text import TextIdentifier, with_text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier, with_text_language
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.episode_overrides import hints
 from podcast_assets.stages.runner import NothingDone
@@ -52,7 +52,7 @@ def transcripts(
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Transcribe(room, Transcribe.engine_of(profile))
     named = settings.text_language_model
-    identifier = TextIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
+    identifier = TextLanguageIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
     identifier.check()
 
     def work(batch: str) -> BatchResult:

@@ -22,35 +22,35 @@ _READERS = 4
 
 
 @dataclass(frozen=True)
-class Amount:
+class SpeechAmount:
     """So much speech."""
 
     segments: int = 0
     hours: float = 0.0
 
-    def __add__(self, other: "Amount") -> "Amount":
-        return Amount(self.segments + other.segments, self.hours + other.hours)
+    def __add__(self, other: "SpeechAmount") -> "SpeechAmount":
+        return SpeechAmount(self.segments + other.segments, self.hours + other.hours)
 
     @classmethod
-    def of(cls, rows: pl.DataFrame) -> "Amount":
+    def of(cls, rows: pl.DataFrame) -> "SpeechAmount":
         """That of some segments."""
         return cls(rows.height, float(rows["duration"].sum()) / 3600)
 
 
 @dataclass(frozen=True)
-class Trial:
+class PolicyTrial:
     """A policy beside the one by which batches were judged last."""
 
     policy: str
     in_force: list[str]
     """Policies by which the batches were judged last."""
     batches: list[str]
-    everything: Amount
-    kept: Amount
-    kept_in_force: Amount
-    gained: Amount
+    everything: SpeechAmount
+    kept: SpeechAmount
+    kept_in_force: SpeechAmount
+    gained: SpeechAmount
     """Kept by the policy, and not by the one in force."""
-    lost: Amount
+    lost: SpeechAmount
     """Kept by the one in force, and not by the policy."""
     losses: pl.DataFrame
     """As `waterfall.LOSSES`."""
@@ -78,7 +78,7 @@ def scored_batches(store: Store) -> list[str]:
     return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
 
 
-def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = None) -> Trial:
+def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = None) -> PolicyTrial:
     """What a policy would keep.
 
     Args:
@@ -93,7 +93,7 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
     chosen = scored_batches(store) if batches is None else list(dict.fromkeys(batches))
     left_out: list[str] = []
 
-    def judge(batch: str) -> Trial | None:
+    def judge(batch: str) -> PolicyTrial | None:
         tables = {asset: _read(store, asset, batch) for asset in _TABLES}
         missing = [asset for asset, table in tables.items() if table is None]
         if missing and batches is not None:
@@ -112,13 +112,13 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
         notes.append(
             f"left out, as their tables are of another version, or damaged: {', '.join(sorted(left_out)[:10])}"
         )
-    return Trial(
+    return PolicyTrial(
         policy=policy.label,
         in_force=sorted({label for t in trials for label in t.in_force}),
         batches=[b for t in trials for b in t.batches],
         losses=waterfall.total((t.losses for t in trials), policy.reasons),
         notes=notes,
-        **{name: sum((getattr(t, name) for t in trials), Amount()) for name in AMOUNTS},
+        **{name: sum((getattr(t, name) for t in trials), SpeechAmount()) for name in AMOUNTS},
     )
 
 
@@ -131,20 +131,20 @@ def _read(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
 
 def _judged(
     batch: str, policy: Policy, scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame
-) -> Trial:
+) -> PolicyTrial:
     seen = evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)
     judged = apply(seen, policy).select(
         "duration", "keep", "reject_reasons", kept_before=scores["keep"].fill_null(value=False)
     )
-    return Trial(
+    return PolicyTrial(
         policy=policy.label,
         in_force=scores["policy"].drop_nulls().unique().to_list(),
         batches=[batch],
-        everything=Amount.of(judged),
-        kept=Amount.of(judged.filter("keep")),
-        kept_in_force=Amount.of(judged.filter("kept_before")),
-        gained=Amount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
-        lost=Amount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
+        everything=SpeechAmount.of(judged),
+        kept=SpeechAmount.of(judged.filter("keep")),
+        kept_in_force=SpeechAmount.of(judged.filter("kept_before")),
+        gained=SpeechAmount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
+        lost=SpeechAmount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
         losses=waterfall.losses(judged, policy.reasons),
         notes=policy.notes(seen.columns),
     )

@@ -17,7 +17,7 @@ from podcast_assets.engines import models, onnx_sessions
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.engines.onnx_sessions import Device
-from podcast_assets.quality.punctuators.punctuation import Marked, has_punctuation, plain, written
+from podcast_assets.quality.punctuators.punctuation import PieceMarks, has_punctuation, plain, written
 
 _FILES = ("config.yaml", "model.onnx", "sp.model")
 _REPO = "1-800-BAD-CODE/xlm-roberta_punctuation_fullstop_truecase"
@@ -106,7 +106,7 @@ class Pcs(Engine):
                 f"the punctuator {self.name} needs sentencepiece: pip install 'podcast-assets[{self.extra}]'"
             ) from error
         folder = self.folder()
-        config = Config.read(folder / "config.yaml")
+        config = PcsConfig.read(folder / "config.yaml")
         try:
             pieces = SentencePieceProcessor(model_file=str(folder / "sp.model"))
         except (OSError, RuntimeError) as error:
@@ -128,7 +128,7 @@ _OUTPUTS = ("marks before", "marks after", "capitals", "ends of sentences")
 
 
 @dataclass(frozen=True)
-class Config:
+class PcsConfig:
     """What a model says of itself in its config.yaml."""
 
     longest: int
@@ -140,7 +140,7 @@ class Config:
     """ISO 639-1 codes."""
 
     @classmethod
-    def read(cls, path: Path) -> "Config":
+    def read(cls, path: Path) -> "PcsConfig":
         """Read it.
 
         Raises:
@@ -176,7 +176,7 @@ class _Window:
 class PcsPunctuator:
     """A loaded model."""
 
-    def __init__(self, session: Any, pieces: Any, config: Config, batch_tokens: int) -> None:
+    def __init__(self, session: Any, pieces: Any, config: PcsConfig, batch_tokens: int) -> None:
         self._session = session
         self._pieces = pieces
         self._config = config
@@ -191,7 +191,7 @@ class PcsPunctuator:
         todo = [i for i, text in enumerate(written_texts) if text and text.strip() and not has_punctuation(text)]
         plain_texts = [plain(texts[i], languages[i]) for i in todo]
         encoded = self._pieces.encode(plain_texts, return_type="offset_mapping") if todo else []
-        marked: list[list[Marked]] = [[] for _ in todo]
+        marked: list[list[PieceMarks]] = [[] for _ in todo]
         for window, found in self._windows_done([e["ids"] for e in encoded]):
             tokens = encoded[window.text]
             for place in range(*window.kept.indices(window.end - window.start)):
@@ -223,13 +223,13 @@ class PcsPunctuator:
                 done.append((w, [np.asarray(part)[row, 1 : w.end - w.start + 1] for part in outputs]))
         return done
 
-    def _marked(self, token: str, start: int, end: int, found: Sequence[Any]) -> Marked:
+    def _marked(self, token: str, start: int, end: int, found: Sequence[Any]) -> PieceMarks:
         before, after, capitals, _ = found
         mark = self._config.after[int(after)]
         # the space of a word counts as its first letter
         marked = [bool(x) for x in capitals[len(_WORD) * token.startswith(_WORD) : len(token)]]
         dotted = mark == _ACRONYM
-        return Marked(start, end, self._config.before[int(before)], "" if dotted else mark, dotted, marked)
+        return PieceMarks(start, end, self._config.before[int(before)], "" if dotted else mark, dotted, marked)
 
 
 def _windows(text: int, tokens: int, room: int) -> list[_Window]:

@@ -17,7 +17,7 @@ _DOTLESS, _DOTTED = "\u0131", "\u0130"
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class PieceMarks:
     """What a model says of one piece of a text."""
 
     start: int
@@ -46,7 +46,7 @@ def plain(text: str, language: str | None) -> str:
     return small if len(small) == len(text) else "".join(x if len(x := c.lower()) == 1 else c for c in turkic)
 
 
-def written(text: str, pieces: Sequence[Marked], language: str | None) -> str:
+def written(text: str, pieces: Sequence[PieceMarks], language: str | None) -> str:
     """A text with marks and capitals put into it. Capitals that it has stay, unless it has nothing else.
 
     Args:
@@ -91,7 +91,7 @@ def _is_said(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
-def _letters(letters: str, piece: Marked, language: str | None) -> Iterator[str]:
+def _letters(letters: str, piece: PieceMarks, language: str | None) -> Iterator[str]:
     capitals = piece.capitals if len(piece.capitals) == len(letters) else [False] * len(letters)
     for character, capital in zip(letters, capitals, strict=True):
         letter = _upper(character, language) if capital else character

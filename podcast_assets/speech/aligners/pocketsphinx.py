@@ -59,7 +59,7 @@ class PocketsphinxAligner(Engine):
             from pocketsphinx import Decoder
         except ImportError as error:
             raise EngineUnavailable(_MISSING) from error
-        return _Worker(Decoder(samprate=SAMPLE_RATE, lm=None, loglevel="FATAL", **_SEARCH))
+        return _PocketsphinxAlignerWorker(Decoder(samprate=SAMPLE_RATE, lm=None, loglevel="FATAL", **_SEARCH))
 
     def model_files(self) -> list[Path]:
         """Acoustic model and dictionary inside the installed package; nothing is imported.
@@ -74,7 +74,7 @@ class PocketsphinxAligner(Engine):
         return [*sorted(f for f in (model / "en-us").iterdir() if f.is_file()), model / "cmudict-en-us.dict"]
 
 
-class _Worker:
+class _PocketsphinxAlignerWorker:
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
 

@@ -23,7 +23,7 @@ FASTTEXT_CERTAIN = 0.7
 
 
 @dataclass(frozen=True)
-class TextIdentifier:
+class TextLanguageIdentifier:
     """Says which language a text is in."""
 
     model: Path | None = None
@@ -62,10 +62,10 @@ class TextIdentifier:
 
 def text_language(text: str) -> str | None:
     """The language of a text by py3langid; None where it is too short or not clear."""
-    return TextIdentifier().language(text)
+    return TextLanguageIdentifier().language(text)
 
 
-def with_text_language(transcripts: pl.DataFrame, identifier: TextIdentifier) -> pl.DataFrame:
+def with_text_language(transcripts: pl.DataFrame, identifier: TextLanguageIdentifier) -> pl.DataFrame:
     """Rows of the stage `transcribe` with the column `text_language`, as the table `transcripts` has them."""
     languages = [identifier.language(text) for text in transcripts["text"].fill_null("")]
     column = pl.Series("text_language", languages, dtype=TRANSCRIPTS["text_language"][0])

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
 from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization
 from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
 from podcast_assets.speech.transcribers.tokens import Token, to_words
-from podcast_assets.speech.types import Heard, Speech, Transcriber
+from podcast_assets.speech.types import EpisodeSpeech, Transcriber, TranscriptionResult
 
 if TYPE_CHECKING:
     from sherpa_onnx import OfflineRecognizer
@@ -60,18 +60,20 @@ class FireRed(SherpaTranscriber):
             EngineUnavailable: the package or the model is missing, or the model does not load.
         """
         encoder, decoder, tokens = self.parts
-        return _Worker(self, self.recognizer("from_fire_red_asr", encoder=encoder, decoder=decoder, tokens=tokens))
+        return _FireRedWorker(
+            self, self.recognizer("from_fire_red_asr", encoder=encoder, decoder=decoder, tokens=tokens)
+        )
 
 
-class _Worker:
+class _FireRedWorker:
     def __init__(self, engine: FireRed, recognizer: "OfflineRecognizer") -> None:
         self._recognizer = recognizer
         self.batcher = Batcher(engine.name, engine.plan, self._recognize, batch_size=1)
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         results = decode(self._recognizer, [s.content for s in sounds], max_token_per_second=str(TOKENS_PER_SECOND))
-        return [Recognition(to_words(Token(symbol) for symbol in r.tokens)) for r in results]
+        return [WindowResult(to_words(Token(symbol) for symbol in r.tokens)) for r in results]

@@ -19,10 +19,10 @@ from podcast_assets.speech.types import (
     SAMPLE_RATE,
     UNTRANSCRIBED,
     WORDS_OUTSIDE,
-    Heard,
+    EpisodeSpeech,
     Samples,
-    Speech,
     Transcript,
+    TranscriptionResult,
     Turn,
     Word,
 )
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedWindow:
     """A window, and how it is to be heard."""
 
     window: Window
@@ -55,7 +55,7 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class WindowInput:
     """One window of a batch."""
 
     content: Any
@@ -66,7 +66,7 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
+class WindowResult:
     """What was recognized in a window."""
 
     words: Sequence[Word]
@@ -77,21 +77,21 @@ class Recognition:
     temperature: float | None = None
     language_probability: float | None = None
     """Of the language that it was decoded in, from the sound."""
-    heard_language: tuple[str, float] | None = None
+    detected_language: tuple[str, float] | None = None
     """What it sounds most like, ISO 639-1, and the probability."""
 
 
 @dataclass(slots=True)
-class _Job:
+class _PendingEpisode:
     """An episode whose windows are on their way."""
 
-    speech: Speech
-    plan: Sequence[Planned]
-    left: int
-    heard: dict[int, Recognition | Exception] = field(default_factory=dict)
+    speech: EpisodeSpeech
+    plan: Sequence[PlannedWindow]
+    pending: int
+    results: dict[int, WindowResult | Exception] = field(default_factory=dict)
 
 
-_Batch = tuple[Hashable, Sequence[tuple[_Job, int]]]
+_Batch = tuple[Hashable, Sequence[tuple[_PendingEpisode, int]]]
 
 
 class Batcher:
@@ -100,8 +100,8 @@ class Batcher:
     def __init__(
         self,
         engine: str,
-        plan: Callable[[Speech], Sequence[Planned]],
-        recognize: Callable[[Hashable, Sequence[Sound]], Sequence[Recognition]],
+        plan: Callable[[EpisodeSpeech], Sequence[PlannedWindow]],
+        recognize: Callable[[Hashable, Sequence[WindowInput]], Sequence[WindowResult]],
         batch_size: int,
         prepare: Callable[[Samples], Any] = lambda samples: samples,
     ) -> None:
@@ -122,23 +122,23 @@ class Batcher:
         self.batches: list[int] = []
         """Sizes of the batches so far, as they were recognized."""
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber.transcribe`. A batch is recognized in a thread, while what came of the one before is written down."""
-        done: list[Heard] = []
+        done: list[TranscriptionResult] = []
         ahead = prefetched(self._batches(work, done), self._sounds, ahead=1)
         for ((_, some), _), recognized in prefetched(ahead, lambda b: self._try(b[0][0], b[1].result()), ahead=1):
             for (job, i), recognition in zip(some, recognized.result(), strict=True):
-                job.heard[i] = recognition
-                job.left -= 1
-                if not job.left:
+                job.results[i] = recognition
+                job.pending -= 1
+                if not job.pending:
                     done.append(self._heard(job))
             yield from done
             done.clear()
         yield from done
 
-    def _batches(self, work: Iterable[Speech], done: list[Heard]) -> Iterator[_Batch]:
+    def _batches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Batch]:
         """Batches as episodes come in; episodes that need none are done at once."""
-        waiting: dict[Hashable, list[tuple[_Job, int]]] = {}
+        waiting: dict[Hashable, list[tuple[_PendingEpisode, int]]] = {}
         seconds = 0.0
         for speech in work:
             try:
@@ -146,9 +146,9 @@ class Batcher:
             except Exception as error:
                 if looks_like_device_error(error):
                     raise
-                done.append(Heard(speech, error))
+                done.append(TranscriptionResult(speech, error))
                 continue
-            job = _Job(speech, plan, len(plan))
+            job = _PendingEpisode(speech, plan, len(plan))
             if not plan:
                 done.append(self._heard(job))
             for i, planned in enumerate(plan):
@@ -162,16 +162,16 @@ class Batcher:
                 waiting, seconds = {}, 0.0
         yield from waiting.items()
 
-    def _sounds(self, batch: _Batch) -> list[Sound]:
+    def _sounds(self, batch: _Batch) -> list[WindowInput]:
         sounds = []
         for job, i in batch[1]:
             planned = job.plan[i]
             samples = planned.window.samples(job.speech.audio)
             seconds = len(samples) / SAMPLE_RATE
-            sounds.append(Sound(self._prepare(samples), seconds, planned.language, job.speech.hints))
+            sounds.append(WindowInput(self._prepare(samples), seconds, planned.language, job.speech.hints))
         return sounds
 
-    def _try(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition | Exception]:
+    def _try(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult | Exception]:
         """Recognize a batch; where it fails as a whole, its windows one by one, so that a bad window is alone with its error.
 
         Raises:
@@ -196,18 +196,18 @@ class Batcher:
         self.batches.append(len(sounds))
         return list(recognized)
 
-    def _in_parts(self, key: Hashable, sounds: Sequence[Sound], size: int) -> list[Recognition | Exception]:
+    def _in_parts(self, key: Hashable, sounds: Sequence[WindowInput], size: int) -> list[WindowResult | Exception]:
         return [r for at in range(0, len(sounds), size) for r in self._try(key, sounds[at : at + size])]
 
-    def _heard(self, job: _Job) -> Heard:
-        heard = [job.heard[i] for i in range(len(job.plan))]
+    def _heard(self, job: _PendingEpisode) -> TranscriptionResult:
+        heard = [job.results[i] for i in range(len(job.plan))]
         errors = [r for r in heard if isinstance(r, Exception)]
         if errors and len(errors) == len(heard):
-            return Heard(job.speech, errors[0])
+            return TranscriptionResult(job.speech, errors[0])
         made = [replace(t, engine=self._engine) for t in to_turns(job.speech, job.plan, heard)]
         lost = sum(UNTRANSCRIBED in t.flags for t in made)
         trouble = f"{self._engine}: {lost} of {len(made)} segments: {_named(errors[0])}" if lost else None
-        return Heard(job.speech, made, trouble)
+        return TranscriptionResult(job.speech, made, trouble)
 
 
 def _named(error: Exception) -> str:
@@ -215,22 +215,24 @@ def _named(error: Exception) -> str:
 
 
 @dataclass(slots=True)
-class _Part:
+class _TurnPart:
     """What one window has of one turn."""
 
     words: list[Word]
     seconds: float
-    recognition: Recognition
-    planned: Planned
+    result: WindowResult
+    planned: PlannedWindow
 
 
-def to_turns(speech: Speech, plan: Sequence[Planned], heard: Sequence[Recognition | Exception]) -> list[Transcript]:
+def to_turns(
+    speech: EpisodeSpeech, plan: Sequence[PlannedWindow], heard: Sequence[WindowResult | Exception]
+) -> list[Transcript]:
     """One transcript per turn from what was recognized in the windows.
 
     The figures of a window (avg_logprob, no_speech_prob) are those of each turn in it, averaged by length where a turn has
     several. A turn of which a window failed is flagged, and has the words of the others.
     """
-    parts: list[list[_Part]] = [[] for _ in speech.turns]
+    parts: list[list[_TurnPart]] = [[] for _ in speech.turns]
     failed: set[int] = set()
     for planned, recognition in zip(plan, heard, strict=True):
         window = planned.window
@@ -245,24 +247,24 @@ def to_turns(speech: Speech, plan: Sequence[Planned], heard: Sequence[Recognitio
                 at, start, end = window.place(start, end)
             words[at].append(Word(word.word, start, end, word.probability))
         for piece, own in zip(window.pieces, words, strict=True):
-            parts[piece.turn].append(_Part(own, (piece.end - piece.start) / SAMPLE_RATE, recognition, planned))
+            parts[piece.turn].append(_TurnPart(own, (piece.end - piece.start) / SAMPLE_RATE, recognition, planned))
     return [
         _transcript(turn, own, speech.language, failed=i in failed)
         for i, (turn, own) in enumerate(zip(speech.turns, parts, strict=True))
     ]
 
 
-def _transcript(turn: Turn, parts: Sequence[_Part], language: str | None, *, failed: bool) -> Transcript:
+def _transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *, failed: bool) -> Transcript:
     text = join_texts(["".join(w.word for w in p.words).strip() for p in parts])
     longest = max(parts, key=lambda p: p.seconds, default=None)
     if longest is not None:
         language = longest.planned.language
-    temperatures = [p.recognition.temperature for p in parts if p.recognition.temperature is not None]
-    probability = _mean([(p.recognition.language_probability, p.seconds) for p in parts])
+    temperatures = [p.result.temperature for p in parts if p.result.temperature is not None]
+    probability = _mean([(p.result.language_probability, p.seconds) for p in parts])
     if probability is None and longest is not None:
         probability = _rounded(longest.planned.language_probability)
     flags = [UNTRANSCRIBED] if failed else []
-    if longest is not None and (heard := longest.recognition.heard_language):
+    if longest is not None and (heard := longest.result.detected_language):
         flags += [LANGUAGE_DIFFERS] if heard[0] != language and heard[1] >= SURELY_ANOTHER else []
     words = [w for p in parts for w in p.words]
     flags += [WORDS_OUTSIDE] if lie_outside(turn, words) else []
@@ -271,8 +273,8 @@ def _transcript(turn: Turn, parts: Sequence[_Part], language: str | None, *, fai
         words=list(in_order(turn, words)),
         language=language,
         language_probability=probability,
-        avg_logprob=_mean([(p.recognition.avg_logprob, p.seconds) for p in parts]),
-        no_speech_prob=_mean([(p.recognition.no_speech_prob, p.seconds) for p in parts]),
+        avg_logprob=_mean([(p.result.avg_logprob, p.seconds) for p in parts]),
+        no_speech_prob=_mean([(p.result.no_speech_prob, p.seconds) for p in parts]),
         compression_ratio=compression_ratio(text),
         temperature=max(temperatures, default=None),
         flags=tuple(flags),

@@ -13,9 +13,9 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import Planned
+from podcast_assets.speech.transcribers.minibatches import PlannedWindow
 from podcast_assets.speech.transcribers.windows import Window, cut_turns
-from podcast_assets.speech.types import SAMPLE_RATE, Speech
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech
 
 Quantization = Literal["fp32", "int8"]
 
@@ -105,7 +105,7 @@ class OnnxTranscriber(Engine):
         names = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
         return [folder / name for name in names if (folder / name).is_file()]
 
-    def plan(self, speech: Speech) -> list[Planned]:
+    def plan(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
         """One window per piece of a turn. Nothing is packed: these models compute what they are given, not a fixed window.
 
         Windows are batched with others of about their length, as the shorter ones are computed as long as the longest.
@@ -117,7 +117,7 @@ class OnnxTranscriber(Engine):
         if pieces:
             self._check_language(speech.language)
         windows = [Window((p,)) for p in pieces]
-        return [Planned(w, doublings(len(w) / SAMPLE_RATE), speech.language) for w in windows]
+        return [PlannedWindow(w, doublings(len(w) / SAMPLE_RATE), speech.language) for w in windows]
 
     def _check_language(self, language: str | None) -> None:
         known = ", ".join(self.languages)

@@ -11,11 +11,11 @@ from pydantic import Field
 
 from podcast_assets.engines.engine import runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
 from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization, contains
 from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
 from podcast_assets.speech.transcribers.tokens import Token, spaced, to_words
-from podcast_assets.speech.types import Heard, Speech, Transcriber
+from podcast_assets.speech.types import EpisodeSpeech, Transcriber, TranscriptionResult
 from podcast_assets.speech.vad import speech_stretches
 
 if TYPE_CHECKING:
@@ -69,31 +69,31 @@ class Paraformer(SherpaTranscriber):
         """
         model, tokens = self.parts
         recognizer = self.recognizer("from_paraformer", paraformer=model, tokens=tokens)
-        return _Worker(self, recognizer, timed=contains(self.folder() / model, _TIMES))
+        return _ParaformerWorker(self, recognizer, timed=contains(self.folder() / model, _TIMES))
 
 
-class _Worker:
+class _ParaformerWorker:
     def __init__(self, engine: Paraformer, recognizer: "OfflineRecognizer", *, timed: bool) -> None:
         self._recognizer = recognizer
         # without times nothing would tell that a text went on into the padding
         self.batcher = Batcher(engine.name, engine.plan, self._recognize, engine.batch_size if timed else 1)
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         results = decode(self._recognizer, [s.content for s in sounds])
         if len(sounds) > 1:
             results = [r if r.timestamps else self._alone(s) for r, s in zip(results, sounds, strict=True)]
         return [_recognition(r, s) for r, s in zip(results, sounds, strict=True)]
 
-    def _alone(self, sound: Sound) -> Any:
+    def _alone(self, sound: WindowInput) -> Any:
         """The result of a window that has none in a batch: an error took it down with others, or it went on into the padding."""
         return decode(self._recognizer, [sound.content])[0]
 
 
-def _recognition(result: Any, sound: Sound) -> Recognition:
+def _recognition(result: Any, sound: WindowInput) -> WindowResult:
     """What the library made of a window.
 
     Raises:
@@ -105,7 +105,7 @@ def _recognition(result: Any, sound: Sound) -> Recognition:
             raise RuntimeError(
                 f"Paraformer gave no text for {spoken:.1f} s of speech; sherpa-onnx writes the errors of a model to standard error"
             )
-    return Recognition(to_words(timed(result.tokens, result.timestamps, sound.seconds)))
+    return WindowResult(to_words(timed(result.tokens, result.timestamps, sound.seconds)))
 
 
 def timed(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> list[Token]:

@@ -22,11 +22,11 @@ from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.types import (
     SAMPLE_RATE,
     Audio,
-    Heard,
+    EpisodeSpeech,
     Samples,
-    Speech,
     Transcriber,
     Transcript,
+    TranscriptionResult,
     Turn,
     Word,
     one_by_one,
@@ -60,7 +60,7 @@ class Pocketsphinx(Engine):
             from pocketsphinx import Decoder
         except ImportError as error:
             raise EngineUnavailable(_MISSING) from error
-        return _Worker(Decoder(samprate=SAMPLE_RATE, loglevel="FATAL"), self.max_piece)
+        return _PocketsphinxWorker(Decoder(samprate=SAMPLE_RATE, loglevel="FATAL"), self.max_piece)
 
     def model_files(self) -> list[Path]:
         """Acoustic model, dictionary and language model inside the installed package, and Silero's network; nothing is imported.
@@ -75,12 +75,12 @@ class Pocketsphinx(Engine):
         return [*sorted(f for f in model.rglob("*") if f.is_file()), model_file()]
 
 
-class _Worker:
+class _PocketsphinxWorker:
     def __init__(self, decoder: Any, max_piece: float) -> None:
         self._decoder = decoder
         self._max_piece = max_piece
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`.
 
         `avg_logprob` is the mean natural logarithm of the words' posterior probabilities (a Whisper model's is over tokens: the
@@ -89,7 +89,7 @@ class _Worker:
         """
         return one_by_one(self._episode, work)
 
-    def _episode(self, speech: Speech) -> list[Transcript]:
+    def _episode(self, speech: EpisodeSpeech) -> list[Transcript]:
         if speech.language not in (None, "en"):
             raise BadInput(f"pocketsphinx knows English only, and the language of the episode is {speech.language}")
         return [replace(self._turn(speech.audio, turn), language=speech.language) for turn in speech.turns]

@@ -28,7 +28,7 @@ class Token:
 
 
 def to_words(tokens: Iterable[Token]) -> list[Word]:
-    """Words in the convention of `Recognition.words`: joined, they are the text.
+    """Words in the convention of `WindowResult.words`: joined, they are the text.
 
     A word ends where a token begins with a space, and around every Han character, which is a word of its own: Chinese writes no
     spaces. Other marks and letters stay with what is before them. A word lasts from its first token's start to its last

@@ -23,7 +23,7 @@ _MEGABYTES = 67
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedModel:
     """What is known of a model beside its graph."""
 
     n_fft: int
@@ -32,11 +32,11 @@ class Published:
     sha256: str
 
 
-PUBLISHED: Mapping[str, Published] = {
-    "UVR-MDX-NET-Inst_HQ_3.onnx": Published(
+PUBLISHED: Mapping[str, PublishedModel] = {
+    "UVR-MDX-NET-Inst_HQ_3.onnx": PublishedModel(
         6144, 1.022, "accompaniment", "317554b07fe1ea5279a77f2b1520a41ea4b93432560c4ffd08792c30fddf9adc"
     ),
-    "UVR-MDX-NET-Voc_FT.onnx": Published(
+    "UVR-MDX-NET-Voc_FT.onnx": PublishedModel(
         7680, 1.021, "voice", "534b2070fcc7df514b13ef660dc8cbb328679c2374d04354a5c42bb14ecce111"
     ),
 }

@@ -18,7 +18,7 @@ from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.onnx_sessions import Device
 from podcast_assets.quality.scorers.dnsmos.p808 import P808
 from podcast_assets.quality.scorers.dnsmos.p835 import P835
-from podcast_assets.quality.scorers.dnsmos.windows import REFERENCE_HOP, Stretch, repeated, stretches, window_starts
+from podcast_assets.quality.scorers.dnsmos.windows import REFERENCE_HOP, WindowRun, repeated, stretches, window_starts
 from podcast_assets.speech.types import Samples
 
 # Map raw outputs to the scale of the listening tests, coefficients from the highest power down: speechmos 0.0.1.1
@@ -45,7 +45,7 @@ class Mos:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class BatchLimits:
     """How much goes to the device at once; the scores do not depend on it."""
 
     together: int
@@ -56,9 +56,9 @@ class Load:
     """Windows that what comes after the shared convolutions, and P.808, see at once: 15 MB each."""
 
 
-CPU_LOAD = Load(together=1, block=300, batch=1)
+CPU_LOAD = BatchLimits(together=1, block=300, batch=1)
 """What is in work stays near the processor's cache: larger batches are slower there."""
-GPU_LOAD = Load(together=256, block=6000, batch=64)
+GPU_LOAD = BatchLimits(together=256, block=6000, batch=64)
 """About 2 GB of the GPU's memory."""
 
 
@@ -83,7 +83,7 @@ class Dnsmos:
         device: Device = "cpu",
         held: str | None = None,
         threads: int = 2,
-        load: Load | None = None,
+        load: BatchLimits | None = None,
     ) -> None:
         """Load the models.
 
@@ -109,7 +109,7 @@ class Dnsmos:
         """Scores of segments, each of shape (n,) at 16 kHz, in their order; None where there is no sound at all."""
         counts: list[int] = []
 
-        def windows() -> Iterator[Stretch]:
+        def windows() -> Iterator[WindowRun]:
             for samples in segments:
                 if not samples.any():
                     counts.append(0)
@@ -123,14 +123,14 @@ class Dnsmos:
         each = np.split(np.concatenate(raw) if raw else np.empty((0, 4)), np.cumsum(counts)[:-1])
         return [_mos(values) if len(values) else None for values in each[: len(counts)]]
 
-    def _raw(self, group: list[Stretch]) -> npt.NDArray[np.float64]:
+    def _raw(self, group: list[WindowRun]) -> npt.NDArray[np.float64]:
         """What the networks say of each window: shape (windows, 4)."""
         return np.column_stack([self._p835(group), self._p808(group)]).astype(np.float64)
 
 
-def _groups(found: Iterable[Stretch], together: int) -> Iterator[list[Stretch]]:
+def _groups(found: Iterable[WindowRun], together: int) -> Iterator[list[WindowRun]]:
     """Stretches, so many together that they have `together` windows or more."""
-    group: list[Stretch] = []
+    group: list[WindowRun] = []
     for stretch in found:
         group.append(stretch)
         if sum(len(s.begins) for s in group) >= together:

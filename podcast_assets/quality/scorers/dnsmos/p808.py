@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.onnx_sessions import Device
-from podcast_assets.quality.scorers.dnsmos.windows import FRAME, FRAMES, Stretch
+from podcast_assets.quality.scorers.dnsmos.windows import FRAME, FRAMES, WindowRun
 from podcast_assets.speech.types import SAMPLE_RATE, Samples
 
 Matrix = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ class P808:
         self._filters = mel_filters()
         self._batch = batch
 
-    def __call__(self, stretches: Sequence[Stretch]) -> Matrix:
+    def __call__(self, stretches: Sequence[WindowRun]) -> Matrix:
         """What the network says of each window, in their order: shape (windows,)."""
         features = [window for stretch in stretches for window in log_mels(stretch, self._filters)]
         batches = [np.stack(features[i : i + self._batch]) for i in range(0, len(features), self._batch)]
@@ -58,7 +58,7 @@ def mel_filters() -> Matrix:
     return FeatureExtractor.get_mel_filters(SAMPLE_RATE, _FFT, n_mels=_MELS).T.astype(np.float32)
 
 
-def log_mels(stretch: Stretch, filters: Matrix) -> list[Matrix]:
+def log_mels(stretch: WindowRun, filters: Matrix) -> list[Matrix]:
     """What the network sees of each window, shape (900, 120): decibels below the loudest cell, at most 80, + 40, over 40.
 
     Frames are centred on every tenth millisecond, and weighted by a periodic Hann window. Those at the ends of a window reach

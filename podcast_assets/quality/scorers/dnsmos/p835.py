@@ -27,7 +27,7 @@ import numpy.typing as npt
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.onnx_sessions import Device
-from podcast_assets.quality.scorers.dnsmos.windows import FRAME, FRAMES, Stretch
+from podcast_assets.quality.scorers.dnsmos.windows import FRAME, FRAMES, WindowRun
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -47,7 +47,7 @@ _LEVELS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
+class _NetworkSection:
     """A part of the network in three forms, all of shape (n, …, time, frequency) → (n, channels, time, frequency)."""
 
     inner: Any
@@ -159,7 +159,7 @@ class P835:
             part = _part(model, nodes[first:last], before=before, after=after)
             return onnx_sessions.open_session(part, device, held=held, threads=threads, spin=False)
 
-        self._levels: list[_Level] = []
+        self._levels: list[_NetworkSection] = []
         edge, first = 0, begin
         for index, level in enumerate(_LEVELS):
             last = first + len(level) + (len(_FRONT) if index == 0 else 0)
@@ -167,12 +167,12 @@ class P835:
             ends = {"inner": (False, False), "head": (True, False), "tail": (False, True)}
             sessions = {k: session(first, last, before=b, after=a) for k, (b, a) in ends.items()}
             edge = -(-(edge + reach) // stride)
-            self._levels.append(_Level(**sessions, reach=reach, stride=stride, edge=edge))
+            self._levels.append(_NetworkSection(**sessions, reach=reach, stride=stride, edge=edge))
             first = last
         self._rest = session(first, len(nodes), before=True, after=True)
         self._block, self._batch = block, batch
 
-    def __call__(self, stretches: Sequence[Stretch]) -> npt.NDArray[np.float32]:
+    def __call__(self, stretches: Sequence[WindowRun]) -> npt.NDArray[np.float32]:
         """What the network says of each window, in their order: shape (windows, 3)."""
         frames, starts, so_far = [], [], 0
         for stretch in stretches:

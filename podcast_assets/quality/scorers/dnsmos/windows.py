@@ -21,7 +21,7 @@ REFERENCE_HOP = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class WindowRun:
     """Samples, and where windows in them begin: each overlaps the next, and they are aligned."""
 
     samples: Samples
@@ -51,7 +51,7 @@ def window_starts(samples: int, hop: float) -> list[int]:
     return [round(start * SAMPLE_RATE) for start in starts]
 
 
-def stretches(samples: Samples, starts: Iterable[int], most: int) -> Iterator[Stretch]:
+def stretches(samples: Samples, starts: Iterable[int], most: int) -> Iterator[WindowRun]:
     """The windows that begin at some samples, in that order, `most` of them in a stretch.
 
     A window that does not overlap the one before, or is not aligned with it, begins a stretch of its own.
@@ -69,5 +69,5 @@ def stretches(samples: Samples, starts: Iterable[int], most: int) -> Iterator[St
         yield _stretch(samples, first, begins)
 
 
-def _stretch(samples: Samples, first: int, begins: list[int]) -> Stretch:
-    return Stretch(samples[first : first + begins[-1] * FRAME + WINDOW], begins)
+def _stretch(samples: Samples, first: int, begins: list[int]) -> WindowRun:
+    return WindowRun(samples[first : first + begins[-1] * FRAME + WINDOW], begins)

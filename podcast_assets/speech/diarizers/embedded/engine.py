@@ -51,14 +51,14 @@ class EmbeddedDiarizer(Engine):
 
     def load(self, device: str | None = None) -> Diarizer:
         """The diarizer; its model is loaded with the first episode."""
-        return _Worker(self)
+        return _EmbeddedWorker(self)
 
     def model_files(self) -> list[Path]:
         """The LDA of the voice prints, and Silero's network."""
         return [voiceprints.WEIGHTS, vad.model_file()]
 
 
-class _Worker:
+class _EmbeddedWorker:
     def __init__(self, settings: EmbeddedDiarizer) -> None:
         self._settings = settings
 

@@ -96,7 +96,7 @@ class Pyannote(Engine):
         except Exception as error:  # of the library, of torch, of CUDA: they have no common base
             reason = pyannote_pipeline.first_line(error)
             raise EngineUnavailable(f"{self.model} cannot be loaded: {reason}") from error
-        worker = _Worker(self, pipeline, self.batch_size or (CPU_BATCH if place == "cpu" else GPU_BATCH))
+        worker = _PyannoteWorker(self, pipeline, self.batch_size or (CPU_BATCH if place == "cpu" else GPU_BATCH))
         share_trunk(pipeline._embedding.model_, worker.slots)
         return worker
 
@@ -134,7 +134,7 @@ class Pyannote(Engine):
         found = pyannote_pipeline.source(self.model, models.find)
         return found.files if found else []
 
-    def _source(self) -> pyannote_pipeline.Source:
+    def _source(self) -> pyannote_pipeline.PipelineSource:
         found = pyannote_pipeline.source(self.model, models.fetch)
         assert found is not None
         return found
@@ -149,7 +149,7 @@ class Pyannote(Engine):
         return "cpu"
 
 
-class _Worker:
+class _PyannoteWorker:
     """A loaded pipeline. Not for several threads at once."""
 
     def __init__(self, settings: Pyannote, pipeline: Any, batch_size: int) -> None:

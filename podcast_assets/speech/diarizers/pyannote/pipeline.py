@@ -70,7 +70,7 @@ def import_pyannote() -> ModuleType:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PipelineSource:
     """A pipeline on this machine."""
 
     folder: Path
@@ -90,7 +90,7 @@ class Source:
         return [file for file in self.files if file.suffix == ".bin"]
 
 
-def source(model: str, get: Callable[[HubModel], Path | None]) -> Source | None:
+def source(model: str, get: Callable[[HubModel], Path | None]) -> PipelineSource | None:
     """A pipeline with all that it names.
 
     Args:
@@ -120,7 +120,7 @@ def source(model: str, get: Callable[[HubModel], Path | None]) -> Source | None:
         if (place := get(hub_model(reference, files))) is None:
             return None
         parts[part] = place / part if reference == COMMUNITY.repo else place
-    return Source(folder, config, parts)
+    return PipelineSource(folder, config, parts)
 
 
 def is_folder(model: str) -> bool:
@@ -156,7 +156,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def configured(found: Source, *, segmentation_step: float | None, threshold: float | None) -> dict[str, Any]:
+def configured(found: PipelineSource, *, segmentation_step: float | None, threshold: float | None) -> dict[str, Any]:
     """A pipeline's configuration with the places of its parts, for `Pipeline.from_pretrained`.
 
     Args:

@@ -115,7 +115,7 @@ class Sortformer(Engine):
                 f"{self.speaker_cap}: set another model"
             )
         log.info("%s on %s, %s: %s", file.name, loaded["device"], self.latency, loaded["streaming"])
-        return _Worker(process, loaded["frame"])
+        return _SortformerWorker(process, loaded["frame"])
 
     def fetch(self) -> None:
         """See `Engine.fetch`.
@@ -185,7 +185,7 @@ class Sortformer(Engine):
         return files[0]
 
 
-class _Worker:
+class _SortformerWorker:
     def __init__(self, process: NemoProcess, frame: float) -> None:
         self._process, self._frame = process, frame
 

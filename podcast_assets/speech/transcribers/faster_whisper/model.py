@@ -13,9 +13,9 @@ from faster_whisper.transcribe import WhisperModel, get_suppressed_tokens
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, languages
-from podcast_assets.speech.transcribers.minibatches import Batcher, Planned, Recognition, Sound
+from podcast_assets.speech.transcribers.minibatches import Batcher, PlannedWindow, WindowInput, WindowResult
 from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack
-from podcast_assets.speech.types import SAMPLE_RATE, Audio, Heard, Samples, Speech
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, EpisodeSpeech, Samples, TranscriptionResult
 
 if TYPE_CHECKING:
     from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
@@ -35,14 +35,14 @@ class WhisperTranscriber:
         self._tokenizers: dict[str, Tokenizer] = {}
         self.batcher = Batcher(engine.name, self._plan, self._recognize, batch_size, self._features)
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`. The language, where it is not given, is identified on the speech of the first turns.
 
         An episode in a language that the model does not know is refused with `BadInput`.
         """
         return self.batcher.transcribe(work)
 
-    def identify_speech(self, speech: Speech) -> tuple[str | None, float | None]:
+    def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
         """The language of an episode and its probability; a model of one language has no probability to give."""
         pieces = cut_turns(speech.audio, speech.turns, self._engine.chunk_seconds)
         return self._identify(speech.audio, [Window((piece,)) for piece in pieces])
@@ -71,7 +71,7 @@ class WhisperTranscriber:
             found += [next(iter(f.items())) for f in languages(self._model, self._model.encode(some))]
         return found
 
-    def _plan(self, speech: Speech) -> list[Planned]:
+    def _plan(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
         engine = self._engine
         pieces = list(cut_turns(speech.audio, speech.turns, engine.chunk_seconds))
         if not pieces:
@@ -95,7 +95,7 @@ class WhisperTranscriber:
             chosen = [one] * len(windows)
         prompts = {language: len(self._prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
         return [
-            Planned(window, (language, prompts[language]), language, probability)
+            PlannedWindow(window, (language, prompts[language]), language, probability)
             for window, (language, probability) in zip(windows, chosen, strict=True)
         ]
 
@@ -103,7 +103,7 @@ class WhisperTranscriber:
         """Log-mel spectrogram, shape (mels, 3000)."""
         return pad_or_trim(self._model.feature_extractor(samples)[..., :-1])
 
-    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         language = sounds[0].language or "en"
         tokenizer = self._tokenizer(language)
         decoded = decode(
@@ -120,14 +120,14 @@ class WhisperTranscriber:
             [s.seconds for s in sounds],
         )
         return [
-            Recognition(
+            WindowResult(
                 # a window that the model takes for silence has no words
                 words=[] if d.silent else words,
                 avg_logprob=d.avg_logprob,
                 no_speech_prob=d.no_speech_prob,
                 temperature=d.temperature,
                 language_probability=d.languages.get(language),
-                heard_language=next(iter(d.languages.items()), None),
+                detected_language=next(iter(d.languages.items()), None),
             )
             for d, words in decoded
         ]

@@ -7,10 +7,10 @@ import numpy as np
 from onnx_asr.models.nemo import NemoConformerTdt
 from onnx_asr.utils import pad_list
 
-from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
 from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy
 from podcast_assets.speech.transcribers.tokens import Token, mean_logprob, to_words
-from podcast_assets.speech.types import Heard, Samples, Speech
+from podcast_assets.speech.types import EpisodeSpeech, Samples, TranscriptionResult
 
 if TYPE_CHECKING:
     from podcast_assets.speech.transcribers.parakeet.engine import Parakeet
@@ -72,10 +72,10 @@ class ParakeetTranscriber:
         self._model = model
         self.batcher = Batcher(engine.name, engine.plan, self._recognize, batch_size)
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`. The language stays what was given: the model does not say which it heard."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         heard = self._model.hear([s.content for s in sounds])
-        return [Recognition(to_words(tokens), mean_logprob(tokens)) for tokens in heard]
+        return [WindowResult(to_words(tokens), mean_logprob(tokens)) for tokens in heard]
