@@ -21,7 +21,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from podcast_assets import demo
-from podcast_assets.audio.ingest import make_working
+from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.speech.transcribers.faster_whisper.decoding import Decoded
@@ -59,7 +59,7 @@ def fill(store: Store, minutes: float) -> list[Episode]:
             key = working_key(Path(file).stem * 4)
             if file not in lengths:
                 with store.writing(key) as target:
-                    lengths[file] = make_working(demo.BATCH / file, target).duration
+                    lengths[file] = make_working_audio(demo.BATCH / file, target).duration
             name = f"{Path(file).stem}-{len(found):04d}"
             bare = Episode(name, name, lengths[file])
             turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference(Path(file).stem)]

@@ -46,7 +46,7 @@ class DecoderFailed(RuntimeError):
 _idle: "queue.LifoQueue[_DecoderProcess]" = queue.LifoQueue()
 
 
-def make_working_apart(
+def make_working_audio_in_subprocess(
     source: Path,
     target: Path,
     *,
@@ -55,7 +55,7 @@ def make_working_apart(
     longest: float = math.inf,
     stall: float = STALL_SECONDS,
 ) -> WorkingAudio:
-    """As `make_working`, in another process. May be called from several threads at once: each has a process of its own.
+    """As `make_working_audio`, in another process. May be called from several threads at once: each has a process of its own.
 
     Args:
         source: the media file.
@@ -66,7 +66,7 @@ def make_working_apart(
         stall: seconds without a sign of life after which the process is ended.
 
     Raises:
-        AudioError: as `make_working`; CorruptAudio too where the file crashes the decoder.
+        AudioError: as `make_working_audio`; CorruptAudio too where the file crashes the decoder.
         DecoderStuck: there was no sign of life.
         DecoderLost: the process was killed.
         OpusDiffers: the copy does not last as long as the audio.
@@ -103,7 +103,7 @@ class _DecoderProcess:
         self._end: Any = None
 
     def ask(self, request: dict[str, Any], stall: float) -> dict[str, Any]:
-        """The reply; raises as `make_working_apart` where the process ends instead."""
+        """The reply; raises as `make_working_audio_in_subprocess` where the process ends instead."""
         line = json.dumps(request).encode() + b"\n"
         process = self._running()
         try:

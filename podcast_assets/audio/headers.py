@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from podcast_assets.audio.declared import mp3_declared_duration, wav_declared_duration
-from podcast_assets.audio.source import kept_position
+from podcast_assets.audio.source import restore_position
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -35,7 +35,7 @@ class Probe:
     audio_streams: int
 
 
-def describe(file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> Probe:
+def read_probe(file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> Probe:
     """The Probe of an open container and its chosen audio track."""
     from av.stream import Disposition
 
@@ -53,7 +53,7 @@ def describe(file: BinaryIO, container: "InputContainer", stream: "AudioStream")
 
 def _declared_duration(file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> float | None:
     names = set(container.format.name.split(","))
-    with kept_position(file):
+    with restore_position(file):
         if "wav" in names:
             return wav_declared_duration(file)
         if "mp3" in names:

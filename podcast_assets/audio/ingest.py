@@ -13,9 +13,9 @@ from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.levels import clipped_count, peak
 from podcast_assets.audio.opus_copy import check_opus, opus_writer
 from podcast_assets.audio.reader import AudioReader, Planar, open_audio
-from podcast_assets.audio.separators.separation import SEPARATION_RATE, Separator, separated
+from podcast_assets.audio.separators.separation import SEPARATION_RATE, Separator, separate_voice
 from podcast_assets.audio.source import Source
-from podcast_assets.audio.working import WORKING_RATE, write_working
+from podcast_assets.audio.working import WORKING_RATE, write_working_audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class OpusCopy:
     """bit/s."""
 
 
-def make_working(
+def make_working_audio(
     source: Source,
     target: Path | str | BinaryIO,
     separator: Separator | None = None,
@@ -79,11 +79,11 @@ def make_working(
         if separator is None:
             mono = map(to_mono, blocks)
         else:
-            mono, rate = separated(separator, blocks, rate), SEPARATION_RATE
+            mono, rate = separate_voice(separator, blocks, rate), SEPARATION_RATE
         working = resample(mono, rate, WORKING_RATE)
         if opus:
             working = copying.enter_context(opus_writer(opus.target, opus.bit_rate)).over(working)
-        samples = write_working(working, target)
+        samples = write_working_audio(working, target)
         copying.close()
         if opus:
             check_opus(opus.target, samples / WORKING_RATE)

@@ -26,7 +26,7 @@ class Levels:
     peak: float
 
 
-def measure(blocks: Iterable[npt.NDArray[np.float32]]) -> Levels:
+def measure_levels(blocks: Iterable[npt.NDArray[np.float32]]) -> Levels:
     """RMS and peak over all samples of all channels, block by block."""
     energy, count, highest = 0.0, 0, 0.0
     for block in blocks:

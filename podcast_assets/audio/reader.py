@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from podcast_assets.audio.declared import is_mp4, ogg_is_finished
 from podcast_assets.audio.errors import AudioError, CorruptAudio, EmptyAudio, NoAudioTrack, NotAudio, TruncatedAudio
-from podcast_assets.audio.headers import describe
-from podcast_assets.audio.source import Source, kept_position, open_source
+from podcast_assets.audio.headers import read_probe
+from podcast_assets.audio.source import Source, open_source, restore_position
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -48,7 +48,7 @@ class AudioReader:
 
     def __init__(self, file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> None:
         self._file, self._container, self._stream = file, container, stream
-        self.probe = describe(file, container, stream)
+        self.probe = read_probe(file, container, stream)
         self.rate = self.probe.sample_rate
         self.channels = self.probe.channels
         self.samples = 0
@@ -125,7 +125,7 @@ class AudioReader:
                 f"ends after {seconds:.1f} s of the {declared:.1f} s that its header declares: the file is truncated"
             )
         if self.probe.container == "ogg":
-            with kept_position(self._file):
+            with restore_position(self._file):
                 finished = ogg_is_finished(self._file)
             if not finished:
                 raise TruncatedAudio(

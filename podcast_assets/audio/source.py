@@ -28,7 +28,7 @@ def open_source(source: Source) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def kept_position(file: BinaryIO) -> Iterator[None]:
+def restore_position(file: BinaryIO) -> Iterator[None]:
     """Read somewhere else in a file that another reader is in the middle of."""
     position = file.tell()
     try:

@@ -16,7 +16,7 @@ WORKING_RATE = 16_000
 _FULL_SCALE = 32_768
 
 
-def write_working(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str | BinaryIO) -> int:
+def write_working_audio(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str | BinaryIO) -> int:
     """Write mono blocks of shape (n,) at WORKING_RATE as FLAC; gives the number of samples.
 
     The same samples give the same bytes.
@@ -31,7 +31,7 @@ def write_working(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str 
     return samples
 
 
-def read_working(source: Source) -> npt.NDArray[np.int16]:
+def read_working_audio(source: Source) -> npt.NDArray[np.int16]:
     """Samples of working audio, shape (n,), as the 16 bits that it holds, at WORKING_RATE.
 
     Raises:
@@ -56,8 +56,8 @@ def read_working(source: Source) -> npt.NDArray[np.int16]:
     return np.asarray(samples, np.int16)
 
 
-def read_working_blocks(source: Source, seconds: float = 60.0) -> Iterator[npt.NDArray[np.int16]]:
-    """As `read_working`, in blocks of shape (n,) that last so many seconds: for what does not need all of it at once.
+def read_working_audio_blocks(source: Source, seconds: float = 60.0) -> Iterator[npt.NDArray[np.int16]]:
+    """As `read_working_audio`, in blocks of shape (n,) that last so many seconds: for what does not need all of it at once.
 
     Raises:
         NotAudio: this is not a working audio file, or cannot be read to its end.

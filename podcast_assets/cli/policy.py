@@ -71,7 +71,9 @@ def show(policy_name: str, as_json: bool) -> None:
     output.print(Text(f"{p.label}: {p.description}" if p.description else p.label), soft_wrap=True)
     table = _table("column", "must be", "else the reason is", "missing value")
     for rule in p.rules:
-        table.add_row(Text(rule.column), Text(rule.says()), Text(rule.reason), "passes" if rule.nulls_pass else "fails")
+        table.add_row(
+            Text(rule.column), Text(rule.describe()), Text(rule.reason), "passes" if rule.nulls_pass else "fails"
+        )
     output.print(table)
     for note in notes:
         say((note, "yellow"))

@@ -46,7 +46,7 @@ def error_rates(said: Sequence[str], reference: Sequence[str]) -> Rates:
     )
 
 
-def agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
+def transcript_agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
     """One row per segment of an episode: `segment_id`, `reference_words`, `reference_wer` and `reference_cer`.
 
     All null where no reference is in the language of the episode, or it is not of this recording. Where it is, and has no word at a

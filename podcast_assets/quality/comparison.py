@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from podcast_assets.quality.agreement import agreement, error_rates
+from podcast_assets.quality.agreement import error_rates, transcript_agreement
 from podcast_assets.quality.text.spoken_form import spoken_words
 from podcast_assets.store.schema import QUALITY_SCORES, schema
 
@@ -19,7 +19,7 @@ _WAY = "1"
 _COMPARED = ("segment_id", "start", "end", "text", "language")
 
 
-def comparison(
+def compare_texts(
     rows: pl.DataFrame,
     references: Mapping[str, pl.DataFrame],
     second: pl.DataFrame,
@@ -66,7 +66,7 @@ def _rates(part: pl.DataFrame, cues: pl.DataFrame | None) -> pl.DataFrame:
     if cues is None:
         nothing = {name: pl.lit(None) for name in COMPARISON_COLUMNS if name.startswith("reference_")}
         return rates.with_columns(**nothing)
-    return rates.join(agreement(part.sort("start", maintain_order=True), cues), on="segment_id", how="left")
+    return rates.join(transcript_agreement(part.sort("start", maintain_order=True), cues), on="segment_id", how="left")
 
 
 def _second(part: pl.DataFrame) -> pl.DataFrame:

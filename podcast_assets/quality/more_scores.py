@@ -3,7 +3,7 @@
 import polars as pl
 
 
-def with_more_scores(scores: pl.DataFrame) -> pl.DataFrame:
+def add_score_columns(scores: pl.DataFrame) -> pl.DataFrame:
     """Rows of `quality_scores` with one more column for each name in `more_scores`, null where a row has no such score."""
     names = scores["more_scores"].explode(empty_as_null=False).struct.field("name").unique().sort().drop_nulls()
     values = pl.col("more_scores").list.eval

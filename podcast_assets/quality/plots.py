@@ -35,7 +35,7 @@ _MOS = (
 )
 
 
-def distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
+def plot_distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
     """DNSMOS, SNR, bandwidth, durations, languages and speakers per episode, on one page.
 
     Args:
@@ -59,7 +59,7 @@ def distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
     return draw_figure(paint, height=4.8)
 
 
-def waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
+def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
     """From all hours to those that are kept: what each reason takes of what those above it leave.
 
     Args:
@@ -110,7 +110,7 @@ def waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
     return draw_figure(paint, height=1.5 + 0.27 * (min(len(rows), MOST_BARS + 1) + 2))
 
 
-def episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
+def plot_episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
     """One episode: who speaks when, and below it DNSMOS overall and SNR of each segment.
 
     Args:

@@ -18,7 +18,7 @@ def speech_shares(audio: Audio, segments: Sequence[tuple[float, float]]) -> list
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
     """
-    speech = vad.probabilities(audio) >= _SPEECH if len(audio) else np.zeros(0, np.bool_)
+    speech = vad.speech_probabilities(audio) >= _SPEECH if len(audio) else np.zeros(0, np.bool_)
     heard = np.concatenate([[0], np.cumsum(speech)])
     shares = list[float | None]()
     for start, end in segments:

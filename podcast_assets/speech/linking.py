@@ -46,7 +46,7 @@ class LinkingSettings(BaseModel):
     """Diarizers whose embeddings tell voices apart across recordings. Those of the embedded one do not."""
 
 
-def link(speakers: pl.DataFrame, how: LinkingSettings | None = None) -> pl.DataFrame:
+def link_speakers(speakers: pl.DataFrame, how: LinkingSettings | None = None) -> pl.DataFrame:
     """The speakers as `LINKED`, in their order. Two speakers of one episode are never one voice.
 
     Args:

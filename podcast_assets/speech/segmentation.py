@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from podcast_assets.speech import vad
-from podcast_assets.speech.transcribers.windows import quietest
+from podcast_assets.speech.transcribers.windows import quietest_point
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Samples, Turn
 
 EMILIA_ABSORBED = 3.0
@@ -69,7 +69,7 @@ def silero(audio: Audio) -> list[tuple[float, float]]:
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
     """
-    return vad.speech_stretches(audio, threshold=0.5, min_speech=0.25, min_silence=0.1, pad=0.03)
+    return vad.detect_speech(audio, threshold=0.5, min_speech=0.25, min_silence=0.1, pad=0.03)
 
 
 def segment(
@@ -178,7 +178,7 @@ def _cut_where_quiet(span: _Span, audio: Audio, longest_seconds: float | None) -
         longest = round(longest_seconds * 1000)
         while span.end - start > longest:
             near = audio[start * _MS : min(span.end, start + longest + 1000) * _MS]
-            cut = start + quietest(near, longest * _MS) // _MS
+            cut = start + quietest_point(near, longest * _MS) // _MS
             yield _Span(start, cut, span.speaker)
             start = cut
     yield _Span(start, span.end, span.speaker)

@@ -26,7 +26,7 @@ _BLOCK = 512  # frames at a time, 16 s: what is in work stays in the processor's
 _HYSTERESIS = 0.15  # silero-vad's: speech goes on down to this far under the threshold
 
 
-def speech_stretches(
+def detect_speech(
     audio: Audio,
     *,
     threshold: float = 0.5,
@@ -34,19 +34,24 @@ def speech_stretches(
     min_silence: float = 0.25,
     pad: float = 0.03,
 ) -> list[tuple[float, float]]:
-    """Stretches of speech as (start, end) in seconds, in order and without overlap: `stretches` of `probabilities`.
+    """Stretches of speech as (start, end) in seconds, in order and without overlap: `speech_timestamps` of `speech_probabilities`.
 
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
     """
     if not len(audio):
         return []
-    return stretches(
-        probabilities(audio), len(audio), threshold=threshold, min_speech=min_speech, min_silence=min_silence, pad=pad
+    return speech_timestamps(
+        speech_probabilities(audio),
+        len(audio),
+        threshold=threshold,
+        min_speech=min_speech,
+        min_silence=min_silence,
+        pad=pad,
     )
 
 
-def probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.float32]:
+def speech_probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.float32]:
     """How likely each frame of `FRAME` samples is speech, 0 to 1.
 
     Args:
@@ -77,7 +82,7 @@ def probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.f
     return result
 
 
-def stretches(
+def speech_timestamps(
     probabilities: npt.NDArray[np.float32],
     samples: int,
     *,

@@ -17,7 +17,7 @@ _READERS = 16
 """Episodes read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
 
 
-def speakers_of(
+def read_speakers(
     store: Store, batches: Iterable[str], podcasts: Iterable[str] = (), *, across: bool = False
 ) -> pl.DataFrame:
     """Speakers as `SPEAKERS`, with `podcast` and `batch`: of the episodes that are diarized and whose podcast is known.
@@ -53,7 +53,7 @@ def speakers_of(
         return pl.concat([none, *(rows for rows in readers.map(read, episodes) if rows is not None)])
 
 
-def keep(store: Store, linked: pl.DataFrame) -> None:
+def write_links(store: Store, linked: pl.DataFrame) -> None:
     """Keep links in the store, in place of those of the same podcasts that were kept before."""
     before = store.read_table(KEY, LINKED)
     if before is not None:

@@ -91,7 +91,7 @@ class Diarize:
 
 def without_speakers(audio: Audio) -> Diarization:
     """Stretches of speech, by nobody that is known."""
-    return Diarization([Turn(start, end, None) for start, end in vad.speech_stretches(audio)])
+    return Diarization([Turn(start, end, None) for start, end in vad.detect_speech(audio)])
 
 
 def segment_rows(episode: Episode, turns: Sequence[Turn], flags: list[str]) -> pl.DataFrame:

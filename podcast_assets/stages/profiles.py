@@ -161,12 +161,12 @@ def make_profile(settings: Settings, name: str, reason: str, *, anywhere: bool =
     """
     if name not in DESCRIPTIONS:
         raise Misconfigured(f"no profile is called {name!r}; there are: auto, {', '.join(DESCRIPTIONS)}")
-    from podcast_assets.quality.text.care import cares
+    from podcast_assets.quality.text.care import parse_text_care
 
     if name in CPU_PROFILES:
         settings = _on_cpus(settings)
     diarizer, about = _diarizer_name(settings, name, anywhere=anywhere)
-    punctuation = "punctuation" in cares(settings.text_care)
+    punctuation = "punctuation" in parse_text_care(settings.text_care)
     return Profile(
         name=name,
         reason=reason + about,

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from podcast_assets.cli.main import main
 from podcast_assets.quality.policies.policy import load_policy
 from podcast_assets.quality.policies.trial import try_policy
-from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.quality.table import add_text_and_policy
 from podcast_assets.stages.score import Score
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, QUALITY_SCORES, empty
@@ -100,7 +100,7 @@ def test_a_trial_is_what_the_table_says_once_the_policy_is_applied(tmp_path: Pat
 
 def applied(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, policy: str) -> pl.DataFrame:
     measured = scores.select(c for c in scores.columns if c in Score.columns)
-    return with_text_and_policy(measured, segments, transcripts, load_policy(policy))
+    return add_text_and_policy(measured, segments, transcripts, load_policy(policy))
 
 
 def test_reasons_can_be_read_in_a_narrow_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

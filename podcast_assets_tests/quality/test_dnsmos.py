@@ -10,7 +10,7 @@ from podcast_assets.engines.engine import make_engine
 from podcast_assets.quality.scorers.dnsmos.model import GPU_LOAD, BatchLimits, Dnsmos, model_paths
 from podcast_assets.quality.scorers.dnsmos.p808 import log_mels, mel_filters
 from podcast_assets.quality.scorers.dnsmos.p835 import P835
-from podcast_assets.quality.scorers.dnsmos.windows import WINDOW, WindowRun, repeated, stretches, window_starts
+from podcast_assets.quality.scorers.dnsmos.windows import WINDOW, WindowRun, group_windows, repeat_short, window_starts
 
 RATE = 16_000
 
@@ -117,8 +117,8 @@ def test_mel_features_equal_librosas(voice):
 def test_windows():
     assert window_starts(WINDOW, 1.0) == [0]
     assert window_starts(28 * RATE, 9.0) == [0, 9 * RATE, 18 * RATE]
-    assert len(repeated(np.ones(RATE, np.float32))) == 16 * RATE
-    assert len(repeated(np.ones(WINDOW, np.float32))) == WINDOW
+    assert len(repeat_short(np.ones(RATE, np.float32))) == 16 * RATE
+    assert len(repeat_short(np.ones(WINDOW, np.float32))) == WINDOW
 
 
 @pytest.mark.parametrize("seconds", [9.01, 10.0, 10.5, 16.9, 31.0, 130.2])
@@ -141,7 +141,7 @@ def test_windows_are_those_of_the_references_loop(seconds):
 )
 def test_windows_that_can_share_are_in_one_stretch(starts, expected):
     audio = np.arange(20 * RATE, dtype=np.float32)
-    found = list(stretches(audio, starts, 3))
+    found = list(group_windows(audio, starts, 3))
     assert [(int(s.samples[0]), list(s.begins)) for s in found] == expected
     assert all(len(s.samples) == s.begins[-1] * 160 + WINDOW for s in found)
 

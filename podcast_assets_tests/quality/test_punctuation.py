@@ -8,7 +8,13 @@ import pytest
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.quality.punctuators.pcs import PcsPunctuator
-from podcast_assets.quality.punctuators.punctuation import PieceMarks, has_punctuation, plain, same_words, written
+from podcast_assets.quality.punctuators.punctuation import (
+    PieceMarks,
+    apply_marks,
+    has_punctuation,
+    same_words,
+    to_plain_text,
+)
 from podcast_assets_tests.fixtures import punctuation_folder
 from podcast_assets_tests.fixtures.punctuation_folder import WORD
 
@@ -106,13 +112,14 @@ def test_marks_of_sentences(text: str, some: bool) -> None:
 
 def test_places_in_a_text_stay_the_same_in_small_letters() -> None:
     for text, language in (("İZMİR IŞIK", "tr"), ("İzmir", "en"), ("ΟΔΟΣ", "el"), ("STRASSE", "de")):
-        assert len(plain(text, language)) == len(text)
-    assert plain("ΟΔΟΣ", "el") == "οδος"
+        assert len(to_plain_text(text, language)) == len(text)
+    assert to_plain_text("ΟΔΟΣ", "el") == "οδος"
 
 
 def test_pieces_that_leave_something_out_lose_nothing() -> None:
     assert (
-        written("one two three", [PieceMarks(4, 7, after=",", capitals=[True, False, False])], "en") == "one Two, three"
+        apply_marks("one two three", [PieceMarks(4, 7, after=",", capitals=[True, False, False])], "en")
+        == "one Two, three"
     )
 
 

@@ -12,8 +12,8 @@ from podcast_assets.common.errors import Misconfigured
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines import engine as engines
 from podcast_assets.quality import scorers
-from podcast_assets.quality.more_scores import with_more_scores
-from podcast_assets.quality.policies.policy import apply, load_policy
+from podcast_assets.quality.more_scores import add_score_columns
+from podcast_assets.quality.policies.policy import apply_policy, load_policy
 from podcast_assets.quality.scoring import LoadedScorers
 from podcast_assets.stages import profiles
 from podcast_assets.store.schema import QUALITY_SCORES, schema
@@ -115,8 +115,8 @@ def test_policies_ask_for_further_scores_by_name(tmp_path: Path):
         'name = "mine"\nversion = 1\nscores = ["utmos"]\n[[rules]]\ncolumn = "utmos"\nminimum = 3\nreason = "sounds bad"'
     )
     policy = load_policy(path)
-    assert apply(with_more_scores(scores), policy)["keep"].to_list() == [True, False, False]
+    assert apply_policy(add_score_columns(scores), policy)["keep"].to_list() == [True, False, False]
     with pytest.raises(Misconfigured, match="asks for the scores utmos, which no scorer gave: PODCAST_SCORERS"):
-        apply(with_more_scores(scores.filter(segment_id="unscored")), policy)
-    nothing = apply(with_more_scores(scores.clear()), policy)
+        apply_policy(add_score_columns(scores.filter(segment_id="unscored")), policy)
+    nothing = apply_policy(add_score_columns(scores.clear()), policy)
     assert nothing.columns == [*names, "keep", "reject_reasons"], "a batch without segments lacks no scorer"

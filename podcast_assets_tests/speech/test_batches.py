@@ -12,7 +12,7 @@ from podcast_assets.speech.transcribers.minibatches import (
     PlannedWindow,
     WindowInput,
     WindowResult,
-    lie_outside,
+    words_lie_outside,
 )
 from podcast_assets.speech.transcribers.windows import Piece, Window, cut_turns
 from podcast_assets.speech.types import (
@@ -195,9 +195,9 @@ def test_words_that_are_placed_behind_their_turn_are_told_and_moved(outside: int
 
 def test_words_a_few_frames_off_or_without_times_are_not_outside() -> None:
     said = [Word("a", -0.05, 0.5, None), Word("b", 0.5, 1.4, None), Word("c", None, None, None)]
-    assert not lie_outside(Turn(0.0, 1.0, None), said)
-    assert not lie_outside(Turn(0.0, 1.0, None), [Word("c", None, None, None)])
-    assert lie_outside(Turn(0.0, 1.0, None), [Word("a", -0.4, 0.1, None)])
+    assert not words_lie_outside(Turn(0.0, 1.0, None), said)
+    assert not words_lie_outside(Turn(0.0, 1.0, None), [Word("c", None, None, None)])
+    assert words_lie_outside(Turn(0.0, 1.0, None), [Word("a", -0.4, 0.1, None)])
 
 
 def test_words_in_the_silence_between_packed_turns_are_told() -> None:

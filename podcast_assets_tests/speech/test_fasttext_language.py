@@ -10,7 +10,7 @@ import pytest
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.speech.languages.fasttext import language_of
-from podcast_assets.speech.languages.text import TextLanguageIdentifier, with_text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier, add_text_language
 from podcast_assets.store.schema import TRANSCRIPTS, schema
 from podcast_assets_tests.fixtures.fasttext_model import write_model
 
@@ -111,7 +111,7 @@ def test_the_column_is_added_to_what_the_stage_made(tmp_path: Path) -> None:
     others = [
         pl.lit(None, dtype=t).alias(k) for k, t in schema(TRANSCRIPTS).items() if k not in ("text", "text_language")
     ]
-    table = with_text_language(rows.with_columns(others), small(tmp_path))
+    table = add_text_language(rows.with_columns(others), small(tmp_path))
     assert table.schema == schema(TRANSCRIPTS)
     assert table["text_language"].to_list() == ["en", None, None]
 

@@ -8,7 +8,7 @@ import pytest
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.speech import linking
-from podcast_assets.speech.linking import LINKED, LinkingSettings, link
+from podcast_assets.speech.linking import LINKED, LinkingSettings, link_speakers
 from podcast_assets.store.schema import schema
 from podcast_assets.store.schema_beside import SPEAKERS
 
@@ -33,7 +33,7 @@ def speaker(voice: int, episode: str, *, noise: float = 0.4, **more: Any) -> dic
 
 
 def linked(*rows: dict[str, Any], how: LinkingSettings | None = None) -> pl.DataFrame:
-    return link(pl.DataFrame(list(rows), schema=TYPES), how)
+    return link_speakers(pl.DataFrame(list(rows), schema=TYPES), how)
 
 
 def test_the_host_is_one_voice_and_each_guest_another() -> None:

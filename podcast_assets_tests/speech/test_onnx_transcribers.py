@@ -13,7 +13,7 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.onnx_models import OnnxTranscriber, doublings
+from podcast_assets.speech.transcribers.onnx_models import OnnxTranscriber, length_bucket
 from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Transcript, TranscriptionResult, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
@@ -256,7 +256,7 @@ def test_a_model_of_the_hub_is_fetched_and_found_by_its_name(
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.05, 0), (1.0, 0), (1.1, 1), (2.0, 1), (29.0, 5), (32.0, 5)])
 def test_lengths_are_told_apart_by_doublings(seconds: float, expected: int) -> None:
-    assert doublings(seconds) == expected
+    assert length_bucket(seconds) == expected
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from podcast_assets import demo
-from podcast_assets.audio.ingest import make_working
+from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.engines.engine import Engine, make_engine
 from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.rttm import parse_rttm
@@ -33,7 +33,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, f
     lengths = {}
     for file in FILES:
         with store.writing(working_key(f"{file}0")) as target:
-            lengths[file] = make_working(demo.BATCH / file, target).duration
+            lengths[file] = make_working_audio(demo.BATCH / file, target).duration
     return store, lengths
 
 

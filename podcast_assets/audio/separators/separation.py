@@ -57,7 +57,7 @@ class Chunking:
         return self.length - 2 * self.margin
 
 
-def cut(blocks: Iterable[Stereo], how: Chunking) -> Iterator[tuple[Stereo, int]]:
+def cut_chunks(blocks: Iterable[Stereo], how: Chunking) -> Iterator[tuple[Stereo, int]]:
     """Chunks of a recording, each with how many samples after its first margin are new: `how.step`, fewer in the last.
 
     The recording is taken to lie in silence.
@@ -83,7 +83,7 @@ def cut(blocks: Iterable[Stereo], how: Chunking) -> Iterator[tuple[Stereo, int]]
         chunk, filled = shifted(), filled - how.step
 
 
-def stitched(
+def process_in_chunks(
     blocks: Iterable[Stereo],
     how: Chunking,
     model: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
@@ -97,13 +97,13 @@ def stitched(
         model: from chunks of shape (batch, length, 2) to what it makes of them, in the same shape.
         batch: chunks given to the model together, at most.
     """
-    chunks = cut(blocks, how)
+    chunks = cut_chunks(blocks, how)
     while group := list(islice(chunks, batch)):
         for made, (_, new) in zip(model(np.stack([chunk for chunk, _ in group])), group, strict=True):
             yield made[how.margin : how.margin + new]
 
 
-def separated(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iterator[npt.NDArray[np.float32]]:
+def separate_voice(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iterator[npt.NDArray[np.float32]]:
     """The voice of a recording, mono, in blocks of shape (n,) at SEPARATION_RATE.
 
     Args:
@@ -120,7 +120,7 @@ def separated(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iter
     def source() -> Iterator[Stereo]:
         nonlocal got
         try:
-            for block in stereo(blocks, rate):
+            for block in to_stereo(blocks, rate):
                 got += len(block)
                 yield block
         except Exception as error:
@@ -142,7 +142,7 @@ def separated(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iter
         raise SeparationFailed(f"the separator {separator.name} made {given} samples of {got}")
 
 
-def stereo(blocks: Iterable[Planar], rate: int) -> Iterator[Stereo]:
+def to_stereo(blocks: Iterable[Planar], rate: int) -> Iterator[Stereo]:
     """Blocks of shape (channels, n) as stereo at SEPARATION_RATE (libsoxr, high quality).
 
     Mono is given to both sides; of more than two channels, both get the mean.

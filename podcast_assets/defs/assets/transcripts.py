@@ -22,7 +22,7 @@ from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts
 from podcast_assets.defs.checks.tables import languages_agree, no_failures, not_degraded, words_in_order
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.engines.engine import Engine
-from podcast_assets.speech.languages.text import TextLanguageIdentifier, with_text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier, add_text_language
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.episode_overrides import hints
 from podcast_assets.stages.runner import NothingDone
@@ -59,7 +59,7 @@ def transcripts(
         audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
         segments = diarized.rows
         run = do_stage(context, settings, stage, batch, to_transcribe(audio, diarized, settings), room, compute)
-        rows = with_text_language(run.table(), identifier)
+        rows = add_text_language(run.table(), identifier)
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
         run.commit(room, rows)
         words = rows.select(pl.col("words").list.len().sum()).item() or 0

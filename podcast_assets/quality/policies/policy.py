@@ -27,7 +27,7 @@ from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.quality.policies.evidence import EVIDENCE, evidence_types
 from podcast_assets.quality.policies.rules import Rule
 
-__all__ = ["Policy", "Rule", "apply", "load_policy", "policy_names"]
+__all__ = ["Policy", "Rule", "apply_policy", "load_policy", "policy_names"]
 
 
 class Policy(BaseModel):
@@ -73,7 +73,7 @@ class Policy(BaseModel):
             found.setdefault(rule.column, []).extend(limit for limit in given if limit is not None)
         return {column: limits for column, limits in found.items() if limits}
 
-    def active(self, columns: Iterable[str]) -> list[Rule]:
+    def active_rules(self, columns: Iterable[str]) -> list[Rule]:
         """The rules that can be asked: all but optional ones on columns that there are not."""
         known = set(columns)
         return [rule for rule in self.rules if not rule.optional or known.issuperset(rule.columns)]
@@ -81,7 +81,7 @@ class Policy(BaseModel):
     def notes(self, columns: Iterable[str]) -> list[str]:
         """One line for each rule that is inactive, because it is optional and there is no such column."""
         known = list(columns)
-        active = self.active(known)
+        active = self.active_rules(known)
         return [
             f"inactive: {rule.reason!r}, as there is no column {_named([c for c in rule.columns if c not in known], known)}"
             for rule in self.rules
@@ -94,7 +94,7 @@ class Policy(BaseModel):
         Raises:
             Misconfigured: a rule that is not optional asks for a column that there is not, or asks what its type cannot answer.
         """
-        active = self.active(types.names())
+        active = self.active_rules(types.names())
         missing = sorted({c for rule in active for c in rule.columns}.difference(types.names()))
         if unscored := [name for name in missing if name in self.scores]:
             raise Misconfigured(
@@ -106,11 +106,11 @@ class Policy(BaseModel):
                 f"the policy {self.label} asks for columns that there are not: {_named(missing, types.names())}"
             )
         for rule in active:
-            if why := rule.misfit(types):
+            if why := rule.type_mismatch(types):
                 raise Misconfigured(f"the policy {self.label}, rule {rule.reason!r}: {why}")
 
 
-def apply(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+def apply_policy(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """The segments with `keep` (boolean) and `reject_reasons` (the reasons of all rules that failed, in their order).
 
     Raises:
@@ -125,7 +125,7 @@ def apply(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 
 def _judged(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     policy.check(segments.schema)
-    rules = policy.active(segments.columns)
+    rules = policy.active_rules(segments.columns)
     names = [f"passes rule {number}" for number in range(len(rules))]
     judged = segments
     for number, rule in enumerate(rules):

@@ -65,7 +65,7 @@ class Rule(BaseModel):
         """Names of the columns that it looks at."""
         return [self.column, *([self.same_as] if self.same_as else []), *(GROUPS[self.per] if self.per else [])]
 
-    def misfit(self, types: pl.Schema) -> str | None:
+    def type_mismatch(self, types: pl.Schema) -> str | None:
         """Why it cannot be asked of columns of these types, in a few words; None where it can."""
         dtype = types[self.column]
         for name in self._asked():
@@ -80,7 +80,7 @@ class Rule(BaseModel):
             return f"{self.column} and {self.same_as} are of different types"
         return None
 
-    def says(self) -> str:
+    def describe(self) -> str:
         """What it asks for, in words."""
         return ", ".join(_WORDS[name](self) for name in self._asked())
 

@@ -10,8 +10,8 @@ import polars.selectors as cs
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.quality.policies import waterfall
-from podcast_assets.quality.policies.evidence import evidence
-from podcast_assets.quality.policies.policy import Policy, apply
+from podcast_assets.quality.policies.evidence import collect_evidence
+from podcast_assets.quality.policies.policy import Policy, apply_policy
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import DamagedTable, Store, table_key
 
@@ -116,7 +116,7 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
         policy=policy.label,
         in_force=sorted({label for t in trials for label in t.in_force}),
         batches=[b for t in trials for b in t.batches],
-        losses=waterfall.total((t.losses for t in trials), policy.reasons),
+        losses=waterfall.sum_losses((t.losses for t in trials), policy.reasons),
         notes=notes,
         **{name: sum((getattr(t, name) for t in trials), SpeechAmount()) for name in AMOUNTS},
     )
@@ -132,8 +132,8 @@ def _read(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
 def _judged(
     batch: str, policy: Policy, scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame
 ) -> PolicyTrial:
-    seen = evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)
-    judged = apply(seen, policy).select(
+    seen = collect_evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)
+    judged = apply_policy(seen, policy).select(
         "duration", "keep", "reject_reasons", kept_before=scores["keep"].fill_null(value=False)
     )
     return PolicyTrial(
@@ -145,6 +145,6 @@ def _judged(
         kept_in_force=SpeechAmount.of(judged.filter("kept_before")),
         gained=SpeechAmount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
         lost=SpeechAmount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
-        losses=waterfall.losses(judged, policy.reasons),
+        losses=waterfall.rejection_losses(judged, policy.reasons),
         notes=policy.notes(seen.columns),
     )

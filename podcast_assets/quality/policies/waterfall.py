@@ -19,7 +19,7 @@ LOSSES = pl.Schema(
 no other, which would be kept without it."""
 
 
-def losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
+def rejection_losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
     """What each reason takes, as `LOSSES`: in the policy's order, then what the policy does not name, the largest first.
 
     Args:
@@ -46,7 +46,7 @@ def losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
     return _sorted(by_reason.select(LOSSES.names()), order)
 
 
-def total(parts: Iterable[pl.DataFrame], order: Sequence[str] = ()) -> pl.DataFrame:
+def sum_losses(parts: Iterable[pl.DataFrame], order: Sequence[str] = ()) -> pl.DataFrame:
     """The losses of several batches together."""
     frames = [pl.DataFrame(schema=LOSSES), *parts]
     return _sorted(pl.concat(frames).group_by("reason").sum().select(LOSSES.names()), order)

@@ -17,7 +17,7 @@ from podcast_assets.engines import models, onnx_sessions
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.engines.onnx_sessions import Device
-from podcast_assets.quality.punctuators.punctuation import PieceMarks, has_punctuation, plain, written
+from podcast_assets.quality.punctuators.punctuation import PieceMarks, apply_marks, has_punctuation, to_plain_text
 
 _FILES = ("config.yaml", "model.onnx", "sp.model")
 _REPO = "1-800-BAD-CODE/xlm-roberta_punctuation_fullstop_truecase"
@@ -189,7 +189,7 @@ class PcsPunctuator:
             for text, language in zip(texts, languages, strict=True)
         ]
         todo = [i for i, text in enumerate(written_texts) if text and text.strip() and not has_punctuation(text)]
-        plain_texts = [plain(texts[i], languages[i]) for i in todo]
+        plain_texts = [to_plain_text(texts[i], languages[i]) for i in todo]
         encoded = self._pieces.encode(plain_texts, return_type="offset_mapping") if todo else []
         marked: list[list[PieceMarks]] = [[] for _ in todo]
         for window, found in self._windows_done([e["ids"] for e in encoded]):
@@ -201,7 +201,7 @@ class PcsPunctuator:
                 marked[window.text].append(self._marked(tokens["pieces"][at], start, end, said))
         for i, pieces in zip(todo, marked, strict=True):
             pieces.sort(key=lambda p: p.start)
-            written_texts[i] = written(texts[i], pieces, languages[i])
+            written_texts[i] = apply_marks(texts[i], pieces, languages[i])
         return written_texts
 
     def _windows_done(self, ids: Sequence[Sequence[int]]) -> list[tuple[_Window, list[npt.NDArray[Any]]]]:

@@ -39,14 +39,14 @@ def has_punctuation(text: str) -> bool:
     return _MARK.search(text) is not None
 
 
-def plain(text: str, language: str | None) -> str:
+def to_plain_text(text: str, language: str | None) -> str:
     """A text as such models read it: in small letters, of which none becomes two, so that places stay the same."""
     turkic = text.replace("I", _DOTLESS).replace(_DOTTED, "i") if language in _TURKIC else text
     small = turkic.lower()
     return small if len(small) == len(text) else "".join(x if len(x := c.lower()) == 1 else c for c in turkic)
 
 
-def written(text: str, pieces: Sequence[PieceMarks], language: str | None) -> str:
+def apply_marks(text: str, pieces: Sequence[PieceMarks], language: str | None) -> str:
     """A text with marks and capitals put into it. Capitals that it has stay, unless it has nothing else.
 
     Args:
@@ -54,7 +54,7 @@ def written(text: str, pieces: Sequence[PieceMarks], language: str | None) -> st
         pieces: of it, in order; they do not overlap.
         language: ISO 639-1 code.
     """
-    base = plain(text, language) if text.isupper() else text
+    base = to_plain_text(text, language) if text.isupper() else text
     parts: list[str] = []
     at = 0
     for piece in pieces:

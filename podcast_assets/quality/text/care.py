@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.quality.text.emails import SUSPECT, holds_email
-from podcast_assets.quality.text.spoken_form import NUMBERS, digits
+from podcast_assets.quality.text.emails import SUSPECT, contains_email
+from podcast_assets.quality.text.spoken_form import NUMBERS, numbers_to_digits
 
 CARES = {
     "numbers": f"column text_digits: numbers in digits, by text2num ({', '.join(NUMBERS)})",
@@ -33,7 +33,7 @@ _FEWEST_DIGITS = 7
 _SUSPECT = rf"{SUSPECT}|(?:\d\D{{0,3}}){{7}}"
 
 
-def cares(wanted: str) -> frozenset[str]:
+def parse_text_care(wanted: str) -> frozenset[str]:
     """Names from a setting such as `pii,numbers`.
 
     Raises:
@@ -54,7 +54,7 @@ def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
     found: list[list[str] | None] = [None] * texts.height
     if wanted & {"numbers", "pii"}:
         rows = list(texts.select(pl.col("text").fill_null(""), "language").iter_rows())
-        in_digits = [digits(text, language) for text, language in rows]
+        in_digits = [numbers_to_digits(text, language) for text, language in rows]
         if "numbers" in wanted:
             digital = [new if language in NUMBERS else None for new, (_, language) in zip(in_digits, rows, strict=True)]
         if "pii" in wanted:
@@ -71,7 +71,7 @@ def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
 
 def personal_data(text: str, language: str | None) -> Iterator[str]:
     """Kinds of personal data that a text seems to hold: `email`, `phone`, `card`, each once."""
-    if holds_email(text):
+    if contains_email(text):
         yield "email"
     cards = [m.span() for m in _CARD.finditer(text) if _is_card(m.group())]
     if any(not any(a <= start < b for a, b in cards) for start in _phones(text, language)):

@@ -44,7 +44,7 @@ SUSPECT = rf"(?i)@|\b(?:at|{_AT_SIGN})\b.*(?:\.|dot|punkt|point|punto|ponto|punt
 """For polars: every text that holds one matches."""
 
 
-def holds_email(text: str) -> bool:
+def contains_email(text: str) -> bool:
     """Whether a text seems to hold an e-mail address.
 
     A spoken one needs a spoken "dot", or a full stop without space, and a top-level domain. Where "at" is all that tells it from a

@@ -19,12 +19,12 @@ def fold(text: pl.Expr) -> pl.Expr:
     return small.str.replace_all(_BETWEEN, " ").str.strip_chars(" ")
 
 
-def tokens(folded: pl.Expr) -> pl.Expr:
+def split_tokens(folded: pl.Expr) -> pl.Expr:
     """Words of a folded text; single characters in scripts that write no spaces."""
     return folded.str.extract_all(_TOKEN)
 
 
-def folded_list(texts: Iterable[str]) -> list[str]:
+def fold_texts(texts: Iterable[str]) -> list[str]:
     """Each text folded."""
     return (
         pl.DataFrame({"text": list(texts)}, schema={"text": pl.String})

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import polars as pl
 
-from podcast_assets.quality.text.folding import folded_list
+from podcast_assets.quality.text.folding import fold_texts
 from podcast_assets.speech.text_measures import UNSPACED
 
 _STRENGTHS = ("always", "alone", "doubtful", "again")
@@ -29,7 +29,7 @@ class Phrases:
 
 
 @lru_cache(maxsize=1)
-def phrases() -> Phrases:
+def load_phrases() -> Phrases:
     """The phrases of all languages."""
     data = tomllib.loads((files("podcast_assets.quality.text") / "phrases.toml").read_text(encoding="utf-8"))
     return Phrases(
@@ -37,9 +37,9 @@ def phrases() -> Phrases:
     )
 
 
-def known_phrases(folded: pl.Series) -> pl.DataFrame:
+def find_known_phrases(folded: pl.Series) -> pl.DataFrame:
     """Of each folded text: `phrase`, the known one that it holds, else null; and `doubtful`, whether that needs a second reason."""
-    known = phrases()
+    known = load_phrases()
     said = folded.to_frame("text").select(
         pl.col("text"),
         always=(" " + pl.col("text") + " ").str.contains_any([_whole(p) for p in known.always]),
@@ -74,4 +74,4 @@ def _whole(phrase: str) -> str:
 
 
 def _longest_first(texts: list[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(folded_list(texts)), key=lambda p: (-len(p), p)))
+    return tuple(sorted(set(fold_texts(texts)), key=lambda p: (-len(p), p)))

@@ -14,7 +14,7 @@ Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 
 
-def repetition(tokens: pl.Series) -> pl.DataFrame:
+def measure_repetition(tokens: pl.Series) -> pl.DataFrame:
     """Measures of texts, which are given as lists of tokens: `tokens`, how many, and what is null where there is none.
 
     `unique_word_share` is distinct tokens over tokens. `ngram_repetition` is the share of token 3-grams that have occurred before

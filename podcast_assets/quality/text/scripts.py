@@ -60,7 +60,7 @@ OF_LANGUAGE = {language: script for script, languages in _OTHERS.items() for lan
 """Language → its script; Latin for those that are not here, unless they have several."""
 
 
-def letters(texts: pl.Series) -> pl.DataFrame:
+def count_letters(texts: pl.Series) -> pl.DataFrame:
     """Letters of each text by script, a column for each of `SCRIPTS`; Han counts as kana where a text is Japanese."""
     counts = texts.to_frame("text").select(
         pl.col("text").str.count_matches(script.letters).alias(name) for name, script in SCRIPTS.items()
@@ -73,7 +73,7 @@ def letters(texts: pl.Series) -> pl.DataFrame:
 
 
 def main_script(counts: pl.DataFrame) -> pl.Series:
-    """Name of the script that most `letters` of each text are in; null where there are none. Latin wins a draw."""
+    """Name of the script that most letters of each text are in; null where there are none. Latin wins a draw."""
     ranked = counts.select(most=pl.max_horizontal(pl.all()), best=pl.concat_list(pl.all()).list.arg_max())
     numbered = dict(enumerate(SCRIPTS))
     return ranked.select(
@@ -82,7 +82,7 @@ def main_script(counts: pl.DataFrame) -> pl.Series:
 
 
 def own_script_share(counts: pl.DataFrame, language: pl.Series) -> pl.Series:
-    """Share of the `letters` of each text that are in the script of its language, 0 to 1; null where either is unknown.
+    """Share of the letters of each text that are in the script of its language, 0 to 1; null where either is unknown.
 
     Letters count by the time that they take to say: one of Han is worth almost three of Latin. Japanese may be all Han.
     """

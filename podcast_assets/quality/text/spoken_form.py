@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from podcast_assets.quality.text.folding import fold, tokens
+from podcast_assets.quality.text.folding import fold, split_tokens
 from podcast_assets.quality.text.scripts import OF_LANGUAGE
 
 NUMBERS = ("en", "fr", "es", "pt", "de", "nl", "it", "da")
@@ -26,13 +26,13 @@ def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[
     plain = [_normalized(text, language) for text, language in zip(texts, languages, strict=True)]
     return (
         pl.DataFrame({"text": plain}, schema={"text": pl.String})
-        .select(tokens(fold(pl.col("text"))))
+        .select(split_tokens(fold(pl.col("text"))))
         .to_series()
         .to_list()
     )
 
 
-def digits(text: str, language: str | None) -> str:
+def numbers_to_digits(text: str, language: str | None) -> str:
     """The text with numbers in digits; as it is where the language is none of `NUMBERS`.
 
     Numbers below three stay words where they stand alone: in many languages one of them is the article.
@@ -58,4 +58,4 @@ def _normalizer(language: str | None) -> Callable[[str], str]:
     if OF_LANGUAGE.get(language or "") in _WITH_MARKS:
         return lambda text: _BRACKETS.sub(" ", text)
     basic = BasicTextNormalizer()
-    return lambda text: basic(digits(text, language))
+    return lambda text: basic(numbers_to_digits(text, language))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from podcast_assets.common.errors import looks_like_device_error
 from podcast_assets.speech.text_measures import join_texts
-from podcast_assets.speech.transcribers.minibatches import in_order
+from podcast_assets.speech.transcribers.minibatches import fit_words_to_turn
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples, Transcript, Turn, Word
 
 UNALIGNED = "unaligned"
@@ -67,7 +67,7 @@ def align_transcripts(
             if looks_like_device_error(error):
                 raise
             errors.append(error)
-            words = unplaced(split_words(transcript.text))
+            words = words_without_times(split_words(transcript.text))
         flags = transcript.flags
         if not any(w.start is not None for w in words):
             flags = (*(f for f in flags if f != UNALIGNED), UNALIGNED)
@@ -89,7 +89,7 @@ def _align(aligner: Aligner, audio: Audio, turn: Turn, transcript: Transcript) -
     if [w.word for w in words] != split_words(transcript.text):
         raise ValueError("the aligner gave other words than those of the text")
     origin = first / SAMPLE_RATE
-    return list(in_order(turn, (_later(w, origin) for w in words)))
+    return list(fit_words_to_turn(turn, (_later(w, origin) for w in words)))
 
 
 def _later(word: Word, seconds: float) -> Word:
@@ -98,7 +98,7 @@ def _later(word: Word, seconds: float) -> Word:
     return replace(word, start=word.start + seconds, end=word.end + seconds)
 
 
-def unplaced(words: Iterable[str]) -> list[Word]:
+def words_without_times(words: Iterable[str]) -> list[Word]:
     """Words without times."""
     return [Word(word, None, None, None) for word in words]
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import Engine
-from podcast_assets.speech.aligners.alignment import Aligner, split_words, unplaced
+from podcast_assets.speech.aligners.alignment import Aligner, split_words, words_without_times
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
 _FRAME = 0.01  # seconds
@@ -93,10 +93,10 @@ class _PocketsphinxAlignerWorker:
         said = [self._in_dictionary(spoken_parts(word)) for word in words]
         known = [[part for part in parts if part != _SPEECH] for parts in said]
         if not any(known) or len(audio) < _SHORTEST * SAMPLE_RATE:
-            return unplaced(words)
+            return words_without_times(words)
         heard = self._hear(audio, list(chain.from_iterable(said)))
         if [word for word, _, _ in heard] != list(chain.from_iterable(known)):
-            return unplaced(words)
+            return words_without_times(words)
         times = iter(heard)
         placed = []
         for word, parts in zip(words, known, strict=True):

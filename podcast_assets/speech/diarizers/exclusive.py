@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.diarizers.turns import with_overlap
+from podcast_assets.speech.diarizers.turns import add_overlap
 from podcast_assets.speech.types import Turn
 
 Activity = npt.NDArray[np.float32]
@@ -16,7 +16,7 @@ _SLACK = 1e-6
 """Of a frame: times at its borders are not exact in binary."""
 
 
-def exclusive(full: Sequence[Turn], activity: Mapping[str, Activity], frame: float) -> list[Turn]:
+def exclusive_turns(full: Sequence[Turn], activity: Mapping[str, Activity], frame: float) -> list[Turn]:
     """Turns in order of their start, at most one speaker at a time, with the share of each in which others speak too.
 
     A stretch in which the same people speak at once goes to one of them as a whole: to the one whose mean probability in it is
@@ -35,7 +35,7 @@ def exclusive(full: Sequence[Turn], activity: Mapping[str, Activity], frame: flo
             pieces[-1] = Turn(pieces[-1].start, end, winner)
         else:
             pieces.append(Turn(start, end, winner))
-    return with_overlap(pieces, full)
+    return add_overlap(pieces, full)
 
 
 def _stretches(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]]:

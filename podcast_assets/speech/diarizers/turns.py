@@ -48,7 +48,7 @@ def one_at_a_time(turns: Iterable[Turn]) -> list[Turn]:
     return [Turn(start, end, speaker or None) for start, end, speaker in cut]
 
 
-def with_overlap(turns: Sequence[Turn], full: Sequence[Turn]) -> list[Turn]:
+def add_overlap(turns: Sequence[Turn], full: Sequence[Turn]) -> list[Turn]:
     """Turns with the share of each in which somebody else speaks too.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.engines.engine import hash_files
-from podcast_assets.speech.languages.fasttext_file import complaint
+from podcast_assets.speech.languages.fasttext_file import find_defect
 
 SETTING = "PODCAST_TEXT_LANGUAGE_MODEL"
 INSTALL = "pip install 'podcast-assets[fasttext]'"
@@ -19,7 +19,7 @@ _WITHDRAWN = {"sh": "sr"}
 """Codes that were taken out of ISO 639-1, and under which nobody declares an episode."""
 
 
-def check(model: Path) -> None:
+def check_model(model: Path) -> None:
     """Make sure that a model can be loaded, without loading it.
 
     Raises:
@@ -28,7 +28,7 @@ def check(model: Path) -> None:
     _packages()
     if not model.is_file():
         raise Misconfigured(f"{SETTING}={model}: there is no such file; fetch a model such as lid.176.ftz, or unset it")
-    if wrong := complaint(model):
+    if wrong := find_defect(model):
         raise Misconfigured(f"{SETTING}={model}: {wrong}")
 
 
@@ -41,7 +41,7 @@ def classify(model: Path, text: str) -> tuple[str | None, float]:
     """The most probable language (ISO 639-1, else 639-3) and its probability; None where the model has no word for the text.
 
     Raises:
-        Misconfigured: see `check`; or the model does not tell languages.
+        Misconfigured: see `check_model`; or the model does not tell languages.
     """
     loaded = _load(model, model.stat().st_mtime_ns if model.is_file() else None)
     line = " ".join(text.split())
@@ -82,7 +82,7 @@ def language_of(label: str) -> str | None:
 @lru_cache(maxsize=1)
 def _load(model: Path, changed: int | None) -> Any:
     """The model; `changed`, the time of the file, makes another one be loaded in its place."""
-    check(model)
+    check_model(model)
     try:
         return _packages().load_model(str(model))
     except (ValueError, RuntimeError, MemoryError) as error:

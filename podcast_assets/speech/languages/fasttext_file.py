@@ -14,7 +14,7 @@ _MAGIC = 793712314
 _CENTROIDS = 256
 
 
-def complaint(path: Path) -> str | None:
+def find_defect(path: Path) -> str | None:
     """What is wrong with a model file, for people; None where it is whole. Its words are walked over, its weights are not read."""
     with path.open("rb") as file:
         if file.read(4) != struct.pack("<i", _MAGIC):

@@ -38,7 +38,7 @@ class TextLanguageIdentifier:
             Misconfigured: the package, or the model, is not there or no such model; one line says what to do.
         """
         if self.model:
-            fasttext_language.check(self.model)
+            fasttext_language.check_model(self.model)
 
     @property
     def label(self) -> str:
@@ -65,7 +65,7 @@ def text_language(text: str) -> str | None:
     return TextLanguageIdentifier().language(text)
 
 
-def with_text_language(transcripts: pl.DataFrame, identifier: TextLanguageIdentifier) -> pl.DataFrame:
+def add_text_language(transcripts: pl.DataFrame, identifier: TextLanguageIdentifier) -> pl.DataFrame:
     """Rows of the stage `transcribe` with the column `text_language`, as the table `transcripts` has them."""
     languages = [identifier.language(text) for text in transcripts["text"].fill_null("")]
     column = pl.Series("text_language", languages, dtype=TRANSCRIPTS["text_language"][0])

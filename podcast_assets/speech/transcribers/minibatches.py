@@ -204,7 +204,7 @@ class Batcher:
         errors = [r for r in heard if isinstance(r, Exception)]
         if errors and len(errors) == len(heard):
             return TranscriptionResult(job.speech, errors[0])
-        made = [replace(t, engine=self._engine) for t in to_turns(job.speech, job.plan, heard)]
+        made = [replace(t, engine=self._engine) for t in to_transcripts(job.speech, job.plan, heard)]
         lost = sum(UNTRANSCRIBED in t.flags for t in made)
         trouble = f"{self._engine}: {lost} of {len(made)} segments: {_named(errors[0])}" if lost else None
         return TranscriptionResult(job.speech, made, trouble)
@@ -224,7 +224,7 @@ class _TurnPart:
     planned: PlannedWindow
 
 
-def to_turns(
+def to_transcripts(
     speech: EpisodeSpeech, plan: Sequence[PlannedWindow], heard: Sequence[WindowResult | Exception]
 ) -> list[Transcript]:
     """One transcript per turn from what was recognized in the windows.
@@ -267,10 +267,10 @@ def _transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *,
     if longest is not None and (heard := longest.result.detected_language):
         flags += [LANGUAGE_DIFFERS] if heard[0] != language and heard[1] >= SURELY_ANOTHER else []
     words = [w for p in parts for w in p.words]
-    flags += [WORDS_OUTSIDE] if lie_outside(turn, words) else []
+    flags += [WORDS_OUTSIDE] if words_lie_outside(turn, words) else []
     return Transcript(
         text=text,
-        words=list(in_order(turn, words)),
+        words=list(fit_words_to_turn(turn, words)),
         language=language,
         language_probability=probability,
         avg_logprob=_mean([(p.result.avg_logprob, p.seconds) for p in parts]),
@@ -281,18 +281,18 @@ def _transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *,
     )
 
 
-def lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
+def words_lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
     """Whether a fifth of the words that have times, or more, have their middle over `OUTSIDE_SECONDS` before or behind their turn.
 
-    That is in the silence around turns that are packed into one window, or behind the window. `in_order` moves such words into the
-    turn: it must be asked before.
+    Such words lie in the silence around turns that are packed into one window, or behind the window. `fit_words_to_turn` moves
+    them into the turn, so call this before it.
     """
     first, last = turn.start - OUTSIDE_SECONDS, turn.end + OUTSIDE_SECONDS
     outside = [not first <= (w.start + w.end) / 2 <= last for w in words if w.start is not None and w.end is not None]
     return bool(outside) and sum(outside) >= OUTSIDE_SHARE * len(outside)
 
 
-def in_order(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
+def fit_words_to_turn(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
     """Words inside their turn, none before the end of the one before: alignment can be a few frames off."""
     before = turn.start
     for word in words:

@@ -117,7 +117,7 @@ class OnnxTranscriber(Engine):
         if pieces:
             self._check_language(speech.language)
         windows = [Window((p,)) for p in pieces]
-        return [PlannedWindow(w, doublings(len(w) / SAMPLE_RATE), speech.language) for w in windows]
+        return [PlannedWindow(w, length_bucket(len(w) / SAMPLE_RATE), speech.language) for w in windows]
 
     def _check_language(self, language: str | None) -> None:
         known = ", ".join(self.languages)
@@ -129,7 +129,7 @@ class OnnxTranscriber(Engine):
             raise BadInput(f"the model {self.model} does not know the language {language}; it knows {known}")
 
 
-def doublings(seconds: float) -> int:
+def length_bucket(seconds: float) -> int:
     """Which doubling of a second a length falls into: up to 1 s, 2 s, 4 s, 8 s, …"""
     return max(0, math.ceil(math.log2(seconds)))
 
@@ -142,7 +142,7 @@ def external_weights(graph: Path) -> list[str]:
     return sorted({content[m.end() : m.end() + m[1][0]].decode(errors="replace") for m in _EXTERNAL.finditer(content)})
 
 
-def contains(file: Path, name: str) -> bool:
+def file_contains(file: Path, name: str) -> bool:
     """Whether a name (of an output, of metadata) is in an ONNX file; looked for from its end, where exporters write them."""
     with file.open("rb") as f:
         if not file.stat().st_size:

@@ -12,11 +12,11 @@ from pydantic import Field
 from podcast_assets.engines.engine import runtime
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
-from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization, contains
+from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization, file_contains
 from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
-from podcast_assets.speech.transcribers.tokens import Token, spaced, to_words
+from podcast_assets.speech.transcribers.tokens import Token, insert_spaces, to_words
 from podcast_assets.speech.types import EpisodeSpeech, Transcriber, TranscriptionResult
-from podcast_assets.speech.vad import speech_stretches
+from podcast_assets.speech.vad import detect_speech
 
 if TYPE_CHECKING:
     from sherpa_onnx import OfflineRecognizer
@@ -69,7 +69,7 @@ class Paraformer(SherpaTranscriber):
         """
         model, tokens = self.parts
         recognizer = self.recognizer("from_paraformer", paraformer=model, tokens=tokens)
-        return _ParaformerWorker(self, recognizer, timed=contains(self.folder() / model, _TIMES))
+        return _ParaformerWorker(self, recognizer, timed=file_contains(self.folder() / model, _TIMES))
 
 
 class _ParaformerWorker:
@@ -100,15 +100,15 @@ def _recognition(result: Any, sound: WindowInput) -> WindowResult:
         RuntimeError: nothing, of a window with speech in it.
     """
     if not result.tokens:
-        spoken = sum(end - start for start, end in speech_stretches(sound.content))
+        spoken = sum(end - start for start, end in detect_speech(sound.content))
         if spoken > SPOKEN_SECONDS:
             raise RuntimeError(
                 f"Paraformer gave no text for {spoken:.1f} s of speech; sherpa-onnx writes the errors of a model to standard error"
             )
-    return WindowResult(to_words(timed(result.tokens, result.timestamps, sound.seconds)))
+    return WindowResult(to_words(time_tokens(result.tokens, result.timestamps, sound.seconds)))
 
 
-def timed(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> list[Token]:
+def time_tokens(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> list[Token]:
     """Tokens with times: each lasts until the next one starts, `LONGEST_TOKEN` at most.
 
     Args:
@@ -116,7 +116,7 @@ def timed(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> li
         starts: of the symbols, s; empty where they are not known.
         seconds: length of the window, which no token passes.
     """
-    texts = spaced(symbols)
+    texts = insert_spaces(symbols)
     if len(starts) != len(symbols):
         return [Token(text) for text in texts]
     nexts = [*starts, seconds][1:]

@@ -31,7 +31,7 @@ from podcast_assets.speech.types import (
     Word,
     one_by_one,
 )
-from podcast_assets.speech.vad import model_file, speech_stretches
+from podcast_assets.speech.vad import detect_speech, model_file
 
 _FRAME = 0.01  # seconds
 _MISSING = "pocketsphinx is not installed here: pip install pocketsphinx"
@@ -133,7 +133,7 @@ def _pieces(audio: Audio, turn: Turn, max_piece: float) -> Iterator[tuple[float,
     """
     piece = audio[round(turn.start * SAMPLE_RATE) : round(turn.end * SAMPLE_RATE)]
     joined: list[tuple[float, float]] = []
-    for start, end in speech_stretches(piece, min_silence=0.3, pad=0.15):
+    for start, end in detect_speech(piece, min_silence=0.3, pad=0.15):
         if joined and end - joined[-1][0] <= max_piece:
             joined[-1] = (joined[-1][0], end)
         else:

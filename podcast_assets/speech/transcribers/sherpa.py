@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import gpus
-from podcast_assets.speech.transcribers.onnx_models import INSTALL, OnnxTranscriber, contains
+from podcast_assets.speech.transcribers.onnx_models import INSTALL, OnnxTranscriber, file_contains
 from podcast_assets.speech.types import SAMPLE_RATE, Samples
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class SherpaTranscriber(OnnxTranscriber):
         folder = self.folder()
         paths = {argument: str(folder / name) for argument, name in files.items()}
         graph = folder / next(iter(files.values()))
-        if not contains(graph, self.metadata):
+        if not file_contains(graph, self.metadata):
             raise EngineUnavailable(
                 f"{graph} is not whole, or not made for sherpa-onnx: it has no metadata named {self.metadata}"
             )

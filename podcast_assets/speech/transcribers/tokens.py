@@ -71,7 +71,7 @@ def mean_logprob(tokens: Iterable[Token]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(logprobs) else None
 
 
-def spaced(symbols: Iterable[str]) -> list[str]:
+def insert_spaces(symbols: Iterable[str]) -> list[str]:
     """Symbols of a vocabulary of Han characters and marked pieces of words ("he@@", "llo"), in the convention of `Token.text`.
 
     Such a vocabulary has no spaces: they are put where running text has them, between a word of letters and whatever is before

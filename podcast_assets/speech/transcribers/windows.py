@@ -73,14 +73,14 @@ def cut_turns(audio: Audio, turns: Sequence[Turn], longest_seconds: float) -> It
         start = max(0, round(turn.start * SAMPLE_RATE))
         end = min(len(audio), round(turn.end * SAMPLE_RATE))
         while end - start > longest:
-            cut = start + quietest(audio[start : min(end, start + longest + SAMPLE_RATE)], longest)
+            cut = start + quietest_point(audio[start : min(end, start + longest + SAMPLE_RATE)], longest)
             yield Piece(i, start, cut)
             start = cut
         if end - start >= shortest:
             yield Piece(i, start, end)
 
 
-def quietest(audio: Samples, longest: int) -> int:
+def quietest_point(audio: Samples, longest: int) -> int:
     """Where to cut a stretch that is longer than `longest` samples: the middle of the quietest fifth of a second.
 
     It is looked for between half of `longest` and `longest`, and not so near to the end that a scrap would be left.
@@ -96,7 +96,7 @@ def quietest(audio: Samples, longest: int) -> int:
     return longest // 2 + (int(around.argmin()) + wide // 2) * frame
 
 
-def pack(pieces: Sequence[Piece], turns: Sequence[Turn], longest_seconds: float) -> list[Window]:
+def pack_windows(pieces: Sequence[Piece], turns: Sequence[Turn], longest_seconds: float) -> list[Window]:
     """Windows of at most `longest_seconds`: each takes the next pieces of one speaker that fit, from a few minutes of speech.
 
     Pieces whose speaker nobody knows are packed as if they were one speaker's.

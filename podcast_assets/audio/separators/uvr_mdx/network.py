@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from podcast_assets.audio.separators.separation import Chunking, Stereo, stitched
+from podcast_assets.audio.separators.separation import Chunking, Stereo, process_in_chunks
 
 Float = npt.NDArray[np.float32]
 Predicts = Literal["voice", "accompaniment"]
@@ -97,7 +97,7 @@ class MdxSeparator:
 
     def voice(self, chunks: Iterable[Stereo]) -> Iterator[Stereo]:
         """See `Separator`. In memory are `batch_size` chunks and their spectrograms."""
-        return stitched(chunks, self.chunking, self._voice, self.batch_size)
+        return process_in_chunks(chunks, self.chunking, self._voice, self.batch_size)
 
     def _voice(self, waves: Float) -> Float:
         image = self.spectrogram.analyse(waves)

@@ -18,7 +18,13 @@ from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.onnx_sessions import Device
 from podcast_assets.quality.scorers.dnsmos.p808 import P808
 from podcast_assets.quality.scorers.dnsmos.p835 import P835
-from podcast_assets.quality.scorers.dnsmos.windows import REFERENCE_HOP, WindowRun, repeated, stretches, window_starts
+from podcast_assets.quality.scorers.dnsmos.windows import (
+    REFERENCE_HOP,
+    WindowRun,
+    group_windows,
+    repeat_short,
+    window_starts,
+)
 from podcast_assets.speech.types import Samples
 
 # Map raw outputs to the scale of the listening tests, coefficients from the highest power down: speechmos 0.0.1.1
@@ -114,10 +120,10 @@ class Dnsmos:
                 if not samples.any():
                     counts.append(0)
                     continue
-                enough = repeated(samples)
+                enough = repeat_short(samples)
                 starts = window_starts(len(enough), self._hop)
                 counts.append(len(starts))
-                yield from stretches(enough, starts, _MOST)
+                yield from group_windows(enough, starts, _MOST)
 
         raw = [self._raw(group) for group in _groups(windows(), self._together)]
         each = np.split(np.concatenate(raw) if raw else np.empty((0, 4)), np.cumsum(counts)[:-1])

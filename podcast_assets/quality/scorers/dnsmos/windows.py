@@ -30,7 +30,7 @@ class WindowRun:
     """In frames, from 0."""
 
 
-def repeated(samples: Samples) -> Samples:
+def repeat_short(samples: Samples) -> Samples:
     """At least WINDOW samples: those of a shorter segment are doubled until it is long enough, as the reference does."""
     times = 1
     while len(samples) * times < WINDOW:
@@ -51,7 +51,7 @@ def window_starts(samples: int, hop: float) -> list[int]:
     return [round(start * SAMPLE_RATE) for start in starts]
 
 
-def stretches(samples: Samples, starts: Iterable[int], most: int) -> Iterator[WindowRun]:
+def group_windows(samples: Samples, starts: Iterable[int], most: int) -> Iterator[WindowRun]:
     """The windows that begin at some samples, in that order, `most` of them in a stretch.
 
     A window that does not overlap the one before, or is not aligned with it, begins a stretch of its own.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.aligners.alignment import split_words, unplaced
+from podcast_assets.speech.aligners.alignment import split_words, words_without_times
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
 FRAME = 320
@@ -106,14 +106,14 @@ class CtcAligner:
         spelled = [self._spell(word) for word in words]
         letters = np.array([letter for word in spelled for letter in word], np.int64)
         if not len(letters) or len(audio) < SHORTEST:
-            return unplaced(words)
+            return words_without_times(words)
         columns, targets = np.unique(letters, return_inverse=True)
         targets += 2
         owners = np.repeat(np.arange(len(words)), [len(word) for word in spelled])
         emissions = self._emissions(audio, columns)
         path = best_path(emissions, targets, np.diff(owners, prepend=-1) > 0)
         if path is None:
-            return unplaced(words)
+            return words_without_times(words)
         frames = np.flatnonzero(path % 2)
         said = path[frames] // 2
         return place_words(words, owners[said], frames, np.exp(emissions[frames, targets[said]]))
@@ -127,7 +127,7 @@ class CtcAligner:
     def _emissions(self, audio: Samples, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Log probabilities of blank, of a gap and of some columns, shape (frames, 2 + len(columns)), window by window."""
         parts: list[npt.NDArray[np.float32]] = []
-        for start, end in windows(len(audio)):
+        for start, end in split_windows(len(audio)):
             before = min(start, CONTEXT)
             heard = audio[start - before : end + CONTEXT]
             logits = self._logits(heard)
@@ -146,7 +146,7 @@ class CtcAligner:
             raise ValueError("the model's output is not finite")
 
 
-def windows(samples: int) -> list[tuple[int, int]]:
+def split_windows(samples: int) -> list[tuple[int, int]]:
     """Windows that cover some audio, as samples from its start; what is left at the end, if it is short, joins the last."""
     starts = list(range(0, max(samples - SAMPLE_RATE, 1), WINDOW))
     return list(zip(starts, [*starts[1:], samples], strict=True))
@@ -234,7 +234,7 @@ def place_words(
         frames: those frames, shape (n,).
         posteriors: probability of the letter that is said in each, shape (n,).
     """
-    placed = unplaced(words)
+    placed = words_without_times(words)
     for i in map(int, np.unique(said)):
         own = slice(np.searchsorted(said, i), np.searchsorted(said, i, "right"))
         start, end = int(frames[own][0]) * FRAME, int(frames[own][-1] + 1) * FRAME

@@ -60,10 +60,10 @@ def cluster_speakers(
             break
         groups[i] = np.concatenate([groups[i], groups.pop(j)])
     groups = _largest(groups, min_windows * len(sample) / len(prints), min_speakers)
-    return _in_order(nearest(prints, np.stack([group.mean(axis=0) for group in groups])))
+    return _in_order(nearest_centres(prints, np.stack([group.mean(axis=0) for group in groups])))
 
 
-def nearest(prints: Floats, centres: Floats) -> Labels:
+def nearest_centres(prints: Floats, centres: Floats) -> Labels:
     """Index of the centre, shape (k, d), that is nearest to each print, shape (n, d)."""
     from scipy.spatial.distance import cdist
 

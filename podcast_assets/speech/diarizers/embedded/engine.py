@@ -73,10 +73,10 @@ class _EmbeddedWorker:
         """
         s = self._settings
         least, most = speaker_bounds((s.min_speakers, s.max_speakers), min_speakers, max_speakers)
-        stretches = vad.speech_stretches(audio, threshold=s.vad_threshold)
+        stretches = vad.detect_speech(audio, threshold=s.vad_threshold)
         if not stretches:
             return Diarization([])
-        features = voiceprints.frames(audio)
+        features = voiceprints.extract_frames(audio)
         windows = [w for stretch in stretches for w in split_windows(*stretch, s.window)]
         prints = voiceprints.voiceprints(voiceprints.window_statistics(features, windows))
         labels = cluster_speakers(
@@ -87,7 +87,7 @@ class _EmbeddedWorker:
             min_separation=s.min_separation,
             min_windows=math.ceil(s.min_speaker_speech / (s.window / 2)),
         )
-        first_pass = [(*middle, int(label)) for middle, label in zip(middles(windows), labels, strict=True)]
+        first_pass = [(*middle, int(label)) for middle, label in zip(window_middles(windows), labels, strict=True)]
         pieces = resegment(features, stretches, first_pass, switch_cost=s.switch_cost)
         names = speaker_names(pieces)
         means = {name: prints[labels == speaker].mean(axis=0) for speaker, name in names.items()}
@@ -103,7 +103,7 @@ def split_windows(start: float, end: float, length: float) -> list[tuple[float, 
     return [(start + i * hop, start + i * hop + length) for i in range(count)]
 
 
-def middles(windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def window_middles(windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """The part of each window that is nearer to its centre than to a neighbour's: overlaps are cut in half."""
     starts = [max(s, (s + windows[i - 1][1]) / 2) if i else s for i, (s, _) in enumerate(windows)]
     ends = [min(e, (e + windows[i + 1][0]) / 2) if i + 1 < len(windows) else e for i, (_, e) in enumerate(windows)]

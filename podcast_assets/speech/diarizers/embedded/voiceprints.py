@@ -44,7 +44,7 @@ class Frames:
     """Power in the mel bands, as log10, shape (n,)."""
 
 
-def frames(audio: Audio) -> Frames:
+def extract_frames(audio: Audio) -> Frames:
     """Cepstral coefficients and energy of mono audio at 16 kHz; audio of less than 10 ms gives no rows."""
     from faster_whisper.feature_extractor import FeatureExtractor
     from scipy.fft import dct, rfft

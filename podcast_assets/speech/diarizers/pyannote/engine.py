@@ -20,7 +20,7 @@ from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.speech.diarizers.pyannote import pipeline as pyannote_pipeline
-from podcast_assets.speech.diarizers.turns import names_by_appearance, one_at_a_time, speaker_bounds, with_overlap
+from podcast_assets.speech.diarizers.turns import add_overlap, names_by_appearance, one_at_a_time, speaker_bounds
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer, Turn
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Pyannote(Engine):
             raise EngineUnavailable(f"{self.model} is not whole, it has no {' and no '.join(missing)}: copy it again")
         if not self.trusted:
             pyannote_pipeline.check_weights(found.weights)
-        config = pyannote_pipeline.configured(
+        config = pyannote_pipeline.pipeline_config(
             found, segmentation_step=self.segmentation_step, threshold=self.clustering_threshold
         )
         place = device or self._device()
@@ -126,16 +126,16 @@ class Pyannote(Engine):
             return asked.setdefault(model, models.find(model))
 
         with contextlib.suppress(EngineUnavailable):  # told by those who need the model
-            pyannote_pipeline.source(self.model, find)
+            pyannote_pipeline.find_pipeline(self.model, find)
         return list(asked)
 
     def model_files(self) -> list[Path]:
         """`config.yaml`, the weights and the PLDA; none before they were downloaded."""
-        found = pyannote_pipeline.source(self.model, models.find)
+        found = pyannote_pipeline.find_pipeline(self.model, models.find)
         return found.files if found else []
 
     def _source(self) -> pyannote_pipeline.PipelineSource:
-        found = pyannote_pipeline.source(self.model, models.fetch)
+        found = pyannote_pipeline.find_pipeline(self.model, models.fetch)
         assert found is not None
         return found
 
@@ -229,7 +229,7 @@ def to_diarization(output: Any, seconds: float) -> Diarization:
     names = names_by_appearance(turns, full)
     rows = dict(zip(output.speaker_diarization.labels(), output.speaker_embeddings, strict=True))
     return Diarization(
-        [_named(t, names) for t in with_overlap(turns, full)],
+        [_named(t, names) for t in add_overlap(turns, full)],
         full=[_named(t, names) for t in full],
         embeddings={
             name: rows[label].astype(np.float32)

@@ -90,7 +90,7 @@ class PipelineSource:
         return [file for file in self.files if file.suffix == ".bin"]
 
 
-def source(model: str, get: Callable[[HubModel], Path | None]) -> PipelineSource | None:
+def find_pipeline(model: str, get: Callable[[HubModel], Path | None]) -> PipelineSource | None:
     """A pipeline with all that it names.
 
     Args:
@@ -156,7 +156,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def configured(found: PipelineSource, *, segmentation_step: float | None, threshold: float | None) -> dict[str, Any]:
+def pipeline_config(
+    found: PipelineSource, *, segmentation_step: float | None, threshold: float | None
+) -> dict[str, Any]:
     """A pipeline's configuration with the places of its parts, for `Pipeline.from_pretrained`.
 
     Args:

@@ -21,7 +21,7 @@ from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.diarizers.exclusive import exclusive
+from podcast_assets.speech.diarizers.exclusive import exclusive_turns
 from podcast_assets.speech.diarizers.sortformer import nemo_process
 from podcast_assets.speech.diarizers.sortformer.nemo_process import NemoError, NemoProcess
 from podcast_assets.speech.diarizers.turns import names_by_appearance
@@ -169,7 +169,7 @@ class Sortformer(Engine):
         return self.model.endswith(".nemo") or self.model.startswith((".", "~", "/"))
 
     def _python(self) -> Path:
-        return nemo_process.interpreter(self.python)
+        return nemo_process.find_interpreter(self.python)
 
     def _fetched(self) -> Path:
         """The model's file, downloaded if need be."""
@@ -213,7 +213,7 @@ class _SortformerWorker:
                 max_speakers,
             )
         activity = {name: probabilities[:, int(index)] for index, name in names.items()}
-        return Diarization(exclusive(full, activity, self._frame), full=full)
+        return Diarization(exclusive_turns(full, activity, self._frame), full=full)
 
     def _heard(self, audio: Audio) -> tuple[list[tuple[float, float, int]], np.ndarray[Any, Any]]:
         """NeMo's turns (start, end, index of the speaker), and the probabilities, shape (frames, speakers)."""

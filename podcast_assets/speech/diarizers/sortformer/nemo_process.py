@@ -52,7 +52,7 @@ class NemoError(RuntimeError):
         """The package that is not installed there."""
 
 
-def interpreter(named: str | None = None) -> Path:
+def find_interpreter(named: str | None = None) -> Path:
     """The interpreter of NeMo's environment: the one that is named, else PODCAST_NEMO_PYTHON, else one in the models folder."""
     python = named or os.environ.get(VARIABLE)
     return Path(python).expanduser().absolute() if python else _default()
@@ -62,7 +62,7 @@ def _default() -> Path:
     return model_cache.models_folder() / ".nemo" / "bin" / "python"
 
 
-def missing(python: Path, what: str) -> EngineUnavailable:
+def install_message(python: Path, what: str) -> EngineUnavailable:
     """That NeMo is not to be had, and the command that installs it.
 
     Args:
@@ -89,7 +89,7 @@ def versions(python: Path) -> dict[str, str]:
     """
     found: dict[str, str | None] = json.loads(_ask(python, _ASK_VERSIONS, *PACKAGES))
     if lacking := [name for name, version in found.items() if version is None]:
-        raise missing(python, f"{' and '.join(lacking)} is not installed for {python}")
+        raise install_message(python, f"{' and '.join(lacking)} is not installed for {python}")
     return {name: version for name, version in found.items() if version}
 
 
@@ -107,7 +107,7 @@ def _ask(python: Path, code: str, *arguments: str) -> str:
             [python, "-I", "-c", code, *arguments], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise missing(python, _why_not(python, error)) from error
+        raise install_message(python, _why_not(python, error)) from error
     return run.stdout
 
 
@@ -152,7 +152,7 @@ class NemoProcess:
                 env=os.environ | _SURROUNDINGS,
             )
         except OSError as error:
-            raise missing(self._python, _why_not(self._python, error)) from error
+            raise install_message(self._python, _why_not(self._python, error)) from error
         self._process = process
         self._end = weakref.finalize(self, _finish, process)
         self._last_words.clear()
@@ -163,7 +163,7 @@ class NemoProcess:
         except NemoError as error:
             self.close()
             if error.missing:
-                raise missing(self._python, f"{error.missing} is not installed for {self._python}") from error
+                raise install_message(self._python, f"{error.missing} is not installed for {self._python}") from error
             raise
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:

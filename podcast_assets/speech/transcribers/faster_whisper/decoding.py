@@ -106,11 +106,11 @@ def decode(
             tries[i].append(decoded)
     best = [t[-1] if not t[-1].doubtful else _least_bad(t) for t in tries]
     if model.model.is_multilingual:
-        best = [replace(d, languages=found) for d, found in zip(best, languages(model, encoded), strict=True)]
+        best = [replace(d, languages=found) for d, found in zip(best, detect_languages(model, encoded), strict=True)]
     return list(zip(best, _words(model, encoded, best, tokenizer, seconds), strict=True))
 
 
-def languages(model: "WhisperModel", encoded: Any) -> list[dict[str, float]]:
+def detect_languages(model: "WhisperModel", encoded: Any) -> list[dict[str, float]]:
     """What each encoded window sounds like: ISO 639-1 code → probability, the likeliest first. One step of the decoder."""
     return [
         {token.removeprefix("<|").removesuffix("|>"): float(probability) for token, probability in found}

@@ -12,9 +12,9 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import WhisperModel, get_suppressed_tokens
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, languages
+from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, detect_languages
 from podcast_assets.speech.transcribers.minibatches import Batcher, PlannedWindow, WindowInput, WindowResult
-from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack
+from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack_windows
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, EpisodeSpeech, Samples, TranscriptionResult
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class WhisperTranscriber:
             seconds += len(window) / SAMPLE_RATE
             if seconds >= LANGUAGE_SECONDS:
                 break
-        return believed(self._languages(audio, chosen))
+        return most_probable_language(self._languages(audio, chosen))
 
     def _languages(self, audio: Audio, windows: Sequence[Window]) -> list[tuple[str, float]]:
         """The likeliest language of each window and its probability."""
@@ -68,7 +68,7 @@ class WhisperTranscriber:
         found: list[tuple[str, float]] = []
         for at in range(0, len(windows), size):
             some = np.stack([self._features(w.samples(audio)) for w in windows[at : at + size]])
-            found += [next(iter(f.items())) for f in languages(self._model, self._model.encode(some))]
+            found += [next(iter(f.items())) for f in detect_languages(self._model, self._model.encode(some))]
         return found
 
     def _plan(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
@@ -80,11 +80,13 @@ class WhisperTranscriber:
             # not packed: the next turn may be in another language
             windows = [Window((p,)) for p in pieces]
             found = self._languages(speech.audio, windows)
-            common = believed(found)
+            common = most_probable_language(found)
             chosen = [own if own[1] > CERTAIN_LANGUAGE else common for own in found]
         else:
             windows = (
-                pack(pieces, speech.turns, engine.chunk_seconds) if engine.pack else [Window((p,)) for p in pieces]
+                pack_windows(pieces, speech.turns, engine.chunk_seconds)
+                if engine.pack
+                else [Window((p,)) for p in pieces]
             )
             if speech.language is None:
                 one = self._identify(speech.audio, windows)
@@ -151,7 +153,7 @@ class WhisperTranscriber:
         )
 
 
-def believed(found: Sequence[tuple[str, float]]) -> tuple[str, float]:
+def most_probable_language(found: Sequence[tuple[str, float]]) -> tuple[str, float]:
     """The language that has the most probability over some windows, and its mean probability where it is the likeliest."""
     total: Counter[str] = Counter()
     for language, probability in found:

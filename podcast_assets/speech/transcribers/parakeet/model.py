@@ -8,7 +8,7 @@ from onnx_asr.models.nemo import NemoConformerTdt
 from onnx_asr.utils import pad_list
 
 from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
-from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy
+from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy_decode
 from podcast_assets.speech.transcribers.tokens import Token, mean_logprob, to_words
 from podcast_assets.speech.types import EpisodeSpeech, Samples, TranscriptionResult
 
@@ -28,10 +28,10 @@ class ParakeetModel(NemoConformerTdt):
         """ONNX Runtime's execution providers that the encoder got, the first one preferred."""
         return self._encoder.get_providers()
 
-    def hear(self, windows: Sequence[Samples]) -> list[list[Token]]:
+    def recognize(self, windows: Sequence[Samples]) -> list[list[Token]]:
         """The tokens of some windows, with times and log probabilities. A token lasts one frame of the encoder at least."""
         encoded, lengths = self._encode(*self._preprocessor(*pad_list(list(windows))))
-        emitted = greedy(
+        emitted = greedy_decode(
             self._step,
             encoded,
             lengths,
@@ -77,5 +77,5 @@ class ParakeetTranscriber:
         return self.batcher.transcribe(work)
 
     def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
-        heard = self._model.hear([s.content for s in sounds])
+        heard = self._model.recognize([s.content for s in sounds])
         return [WindowResult(to_words(tokens), mean_logprob(tokens)) for tokens in heard]

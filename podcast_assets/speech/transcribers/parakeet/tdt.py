@@ -32,7 +32,7 @@ class Emission:
     """Natural; over the tokens, blank included."""
 
 
-def greedy(
+def greedy_decode(
     step: Step,
     encoded: Floats,
     lengths: Ints,
