@@ -90,7 +90,7 @@ def make_working_audio_in_subprocess(
         raise
     _idle.put(process)
     if "error" in reply:
-        raise _error(reply)
+        raise _rebuild_error(reply)
     made = reply["done"]
     return WorkingAudio(**made | {"probe": Probe(**made["probe"])})
 
@@ -105,19 +105,19 @@ class _DecoderProcess:
     def ask(self, request: dict[str, Any], stall: float) -> dict[str, Any]:
         """The reply; raises as `make_working_audio_in_subprocess` where the process ends instead."""
         line = json.dumps(request).encode() + b"\n"
-        process = self._running()
+        process = self._ensure_running()
         try:
-            _write(process, line)
+            _write_line(process, line)
         except BrokenPipeError:  # it was just about to end by itself
             self.close()
-            process = self._running()
-            _write(process, line)
+            process = self._ensure_running()
+            _write_line(process, line)
         assert process.stdout is not None
-        while said := _line(process.stdout, stall):
+        while said := _read_line(process.stdout, stall):
             reply = json.loads(said)
             if "progress" not in reply:
                 return reply
-        raise _died(process.wait())
+        raise _make_exit_error(process.wait())
 
     def close(self) -> None:
         """End the process, whatever it is at."""
@@ -125,7 +125,7 @@ class _DecoderProcess:
             self._end()
             self._process = None
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _ensure_running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.close()
             path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -136,17 +136,17 @@ class _DecoderProcess:
                 # each process decodes in one thread; thread pools of numpy's would only take address space
                 env=os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
-            self._end = weakref.finalize(self, _finish, self._process)
+            self._end = weakref.finalize(self, _end_process, self._process)
         return self._process
 
 
-def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
+def _write_line(process: subprocess.Popen[bytes], line: bytes) -> None:
     assert process.stdin is not None
     process.stdin.write(line)
     process.stdin.flush()
 
 
-def _line(stream: IO[bytes], stall: float) -> bytes:
+def _read_line(stream: IO[bytes], stall: float) -> bytes:
     """The next line; nothing at the end."""
     line, until = b"", time.monotonic() + stall
     with selectors.DefaultSelector() as selector:  # select() knows no file descriptors above 1,023
@@ -161,7 +161,7 @@ def _line(stream: IO[bytes], stall: float) -> bytes:
     return line.rsplit(b"\n", 2)[-2]  # of several that came at once the last: those before say only that it lives
 
 
-def _died(code: int) -> Exception:
+def _make_exit_error(code: int) -> Exception:
     if code >= 0:
         return DecoderFailed(f"its decoding process ended with exit code {code}")
     ended_by = signal.Signals(-code)
@@ -170,7 +170,7 @@ def _died(code: int) -> Exception:
     return DecoderLost(f"its decoding process was killed ({ended_by.name}); is memory short?")
 
 
-def _error(reply: dict[str, Any]) -> Exception:
+def _rebuild_error(reply: dict[str, Any]) -> Exception:
     """What was raised there, as it would have been here."""
     name, message = reply["error"], reply["message"]
     kind = getattr(errors, name, None)
@@ -185,7 +185,7 @@ def _error(reply: dict[str, Any]) -> Exception:
     return error
 
 
-def _finish(process: subprocess.Popen[bytes]) -> None:
+def _end_process(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait(_END_SECONDS)
     for stream in (process.stdin, process.stdout):

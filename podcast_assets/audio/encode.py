@@ -47,7 +47,7 @@ def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *
     if codec not in get_args(Codec):
         raise ValueError(f"no codec is called {codec!r}; there are: {', '.join(get_args(Codec))}")
     if codec in ("flac", "wav"):
-        return _lossless(samples, rate, codec)
+        return _encode_lossless(samples, rate, codec)
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     if channels > 2:
         raise ValueError(f"{codec} is written with one or two channels, not {channels}")
@@ -55,10 +55,10 @@ def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *
         import soxr
 
         samples, rate = soxr.resample(samples, rate, 48_000), 48_000
-    return _lossy(samples, rate, codec, bit_rate or channels * BIT_RATES[codec])
+    return _encode_lossy(samples, rate, codec, bit_rate or channels * BIT_RATES[codec])
 
 
-def _lossless(samples: npt.NDArray[np.float32], rate: int, codec: str) -> bytes:
+def _encode_lossless(samples: npt.NDArray[np.float32], rate: int, codec: str) -> bytes:
     import soundfile
 
     buffer = io.BytesIO()
@@ -66,7 +66,7 @@ def _lossless(samples: npt.NDArray[np.float32], rate: int, codec: str) -> bytes:
     return buffer.getvalue()
 
 
-def _lossy(samples: npt.NDArray[np.float32], rate: int, codec: str, bit_rate: int) -> bytes:
+def _encode_lossy(samples: npt.NDArray[np.float32], rate: int, codec: str, bit_rate: int) -> bytes:
     import av
 
     layout = "mono" if samples.ndim == 1 or samples.shape[1] == 1 else "stereo"

@@ -34,14 +34,14 @@ def encode_whole(blocks: Blocks, target: BinaryIO, rate: int, channels: int, cod
     Raises:
         ValueError: there are no samples, or more than a WAV file can hold.
     """
-    write = _lossless if codec in ("flac", "wav") else _lossy
+    write = _write_lossless if codec in ("flac", "wav") else _write_lossy
     samples = write(blocks, target, rate, channels, codec)
     if not samples:
         raise ValueError("there are no samples to encode")
     return samples
 
 
-def _lossless(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: str) -> int:
+def _write_lossless(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: str) -> int:
     import soundfile
 
     samples = 0
@@ -56,7 +56,7 @@ def _lossless(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec:
     return samples
 
 
-def _lossy(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: str) -> int:
+def _write_lossy(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: str) -> int:
     import av
 
     layout = "mono" if channels == 1 else "stereo"

@@ -75,14 +75,14 @@ def make_working_audio(
     """
     with open_audio(source) as reader, contextlib.ExitStack() as copying:
         levels = _LevelMeter()
-        blocks, rate = _bounded(levels.over(reader), reader, longest, progress), reader.rate
+        blocks, rate = _limit_length(levels.measure_blocks(reader), reader, longest, progress), reader.rate
         if separator is None:
             mono = map(to_mono, blocks)
         else:
             mono, rate = separate_voice(separator, blocks, rate), SEPARATION_RATE
         working = resample(mono, rate, WORKING_RATE)
         if opus:
-            working = copying.enter_context(opus_writer(opus.target, opus.bit_rate)).over(working)
+            working = copying.enter_context(opus_writer(opus.target, opus.bit_rate)).encode_blocks(working)
         samples = write_working_audio(working, target)
         copying.close()
         if opus:
@@ -97,7 +97,7 @@ def make_working_audio(
         )
 
 
-def _bounded(
+def _limit_length(
     blocks: Iterator[Planar], reader: AudioReader, longest: float, progress: Callable[[], None]
 ) -> Iterator[Planar]:
     for block in blocks:
@@ -113,7 +113,7 @@ class _LevelMeter:
     def __init__(self) -> None:
         self.peak, self.clipped = 0.0, 0
 
-    def over(self, reader: AudioReader) -> Iterator[Planar]:
+    def measure_blocks(self, reader: AudioReader) -> Iterator[Planar]:
         for block in reader.blocks():
             self.peak = max(self.peak, peak(block))
             self.clipped += clipped_count(block)

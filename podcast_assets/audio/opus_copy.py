@@ -53,7 +53,7 @@ class OpusWriter:
         self._encode = encode
         self.samples = 0
 
-    def over(self, blocks: Iterable[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+    def encode_blocks(self, blocks: Iterable[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
         """The blocks as they are, each encoded on its way."""
         from av import AudioFrame
 

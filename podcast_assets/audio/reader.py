@@ -71,18 +71,18 @@ class AudioReader:
             EmptyAudio: there was no block.
         """
         conform = _FrameConverter(self.rate, self.channels)
-        for run in _runs(self._frames()):
-            yield from self._counted(conform(run))
-        yield from self._counted(conform.finish())
+        for run in _join_frames(self._decode_frames()):
+            yield from self._count_samples(conform(run))
+        yield from self._count_samples(conform.finish())
         self._check_complete()
 
-    def _counted(self, blocks: Iterable[Planar]) -> Iterator[Planar]:
+    def _count_samples(self, blocks: Iterable[Planar]) -> Iterator[Planar]:
         for block in blocks:
             if block.shape[1]:
                 self.samples += block.shape[1]
                 yield block
 
-    def _frames(self) -> Iterator["AudioFrame"]:
+    def _decode_frames(self) -> Iterator["AudioFrame"]:
         from av.error import FFmpegError
 
         last: AudioFrame | None = None
@@ -104,7 +104,7 @@ class AudioReader:
                 for frame in packet.decode():
                     last = _check_channels(frame)
                     for samples in silences:
-                        yield _silence(last, samples)
+                        yield _make_silence(last, samples)
                     silences.clear()
                     yield last
             except FFmpegError:
@@ -120,7 +120,7 @@ class AudioReader:
                 f"{self.skipped_packets} of {self._packets} packets cannot be decoded: the file is damaged"
             )
         seconds, declared = self.samples / self.rate, self.probe.declared_duration
-        if declared is not None and seconds < declared - _tolerance(declared, self.probe.container):
+        if declared is not None and seconds < declared - _allowed_shortfall(declared, self.probe.container):
             raise TruncatedAudio(
                 f"ends after {seconds:.1f} s of the {declared:.1f} s that its header declares: the file is truncated"
             )
@@ -137,7 +137,7 @@ class AudioReader:
             raise EmptyAudio("has an audio track without any audio in it")
 
 
-def _tolerance(declared: float, container: str) -> float:
+def _allowed_shortfall(declared: float, container: str) -> float:
     """Seconds by which a whole file may be shorter than its header says."""
     long = max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared)
     least = _SHORT_MP3_SECONDS if container == "mp3" else _SHORT_SECONDS
@@ -173,7 +173,7 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
                 buffer_size=_BUFFER,
             )
         except FFmpegError as error:
-            raise _why_not_opened(file, error) from None
+            raise _opening_error(file, error) from None
         with container:
             stream = container.streams.best("audio")
             if not isinstance(stream, AudioStream):
@@ -221,13 +221,13 @@ def _check_rate(rate: int) -> None:
         raise NotAudio(f"declares {rate:,} samples a second; {lowest:,} to {highest:,} are believed")
 
 
-def _why_not_opened(file: BinaryIO, error: Exception) -> AudioError:
+def _opening_error(file: BinaryIO, error: Exception) -> AudioError:
     if is_mp4(file):
         return TruncatedAudio("is an MP4 file without its index (moov), which comes last: the file is truncated")
     return NotAudio(f"is not an audio or video file that can be read ({getattr(error, 'strerror', error)})")
 
 
-def _runs(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
+def _join_frames(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
     """Small frames joined to long ones of about _BLOCK_SECONDS, each of one kind.
 
     Each `to_ndarray` costs 25 microseconds, which for an MP3 frame of 26 ms is as much as decoding it.
@@ -266,10 +266,10 @@ class _FrameConverter:
         if run.sample_rate == self._rate:
             yield block
             return
-        resampler = self._resampler or self._start(run.sample_rate)
+        resampler = self._resampler or self._start_resampler(run.sample_rate)
         yield resampler.resample_chunk(np.ascontiguousarray(block.T)).reshape(-1, self._channels).T
 
-    def _start(self, rate: int) -> "ResampleStream":
+    def _start_resampler(self, rate: int) -> "ResampleStream":
         _check_rate(rate)
         import soxr
 
@@ -305,7 +305,7 @@ def _to_planar(run: "AudioFrame") -> Planar:
     return samples
 
 
-def _silence(like: "AudioFrame", samples: int) -> "AudioFrame":
+def _make_silence(like: "AudioFrame", samples: int) -> "AudioFrame":
     from av import AudioFrame
 
     frame = AudioFrame(format=like.format, layout=like.layout, samples=samples)

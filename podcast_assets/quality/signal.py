@@ -36,12 +36,12 @@ def signal_measures(samples: Samples, rate: int) -> Scores:
 
 def peak_db(samples: Samples) -> float | None:
     """Largest magnitude in dBFS (0 is full scale); None for silence."""
-    return _decibel(peak(samples))
+    return _to_decibel(peak(samples))
 
 
 def rms_db(samples: Samples) -> float | None:
     """Root mean square in dBFS, a square wave at full scale being 0; None for silence."""
-    return _decibel(math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))) if samples.size else None
+    return _to_decibel(math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))) if samples.size else None
 
 
 def clipping_share(samples: Samples) -> float | None:
@@ -100,5 +100,5 @@ def snr_db(samples: Samples, rate: int) -> float | None:
     return float(np.clip(10 * math.log10(max(speech, noise * 10 ** (least / 10)) / noise), least, most))
 
 
-def _decibel(magnitude: float) -> float | None:
+def _to_decibel(magnitude: float) -> float | None:
     return 20 * math.log10(magnitude) if magnitude > 0 else None

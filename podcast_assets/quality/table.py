@@ -50,14 +50,14 @@ def add_text_and_policy(
         about.hstack(text_measures(about))
         .hstack(text_care(about, care))
         .hstack(compare_texts(about, references or {}, empty(SECOND_OPINIONS) if second is None else second, before))
-        .hstack(_punctuated(about, empty(PUNCTUATED_TEXTS) if punctuated is None else punctuated))
+        .hstack(_matching_punctuation(about, empty(PUNCTUATED_TEXTS) if punctuated is None else punctuated))
     )
     judged = apply_policy(measured, policy)
     types = schema(QUALITY_SCORES)
     return judged.with_columns(policy=pl.lit(policy.label)).select(types.names())
 
 
-def _punctuated(rows: pl.DataFrame, punctuated: pl.DataFrame) -> pl.DataFrame:
+def _matching_punctuation(rows: pl.DataFrame, punctuated: pl.DataFrame) -> pl.DataFrame:
     """The texts with punctuation: none where the text was another one then."""
     both = rows.select("segment_id", "text").join(
         punctuated.select("segment_id", "text_punctuated"), on="segment_id", how="left", maintain_order="left"

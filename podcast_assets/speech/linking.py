@@ -67,7 +67,7 @@ def link_speakers(speakers: pl.DataFrame, how: LinkingSettings | None = None) ->
                 f"podcast {podcast}: {group.height:,} speakers are more than the {MOST_SPEAKERS:,} that can be compared; "
                 "leave out those who say little (--min-seconds)"
             )
-        voices |= _voices(group, how)
+        voices |= _assign_voices(group, how)
     found = [voices.get(row, (None, None)) for row in range(speakers.height)]
     return speakers.with_columns(
         voice=pl.Series([v for v, _ in found], dtype=pl.String),
@@ -75,31 +75,31 @@ def link_speakers(speakers: pl.DataFrame, how: LinkingSettings | None = None) ->
     ).select(schema(LINKED).names())
 
 
-def _voices(group: pl.DataFrame, how: LinkingSettings) -> dict[int, tuple[str, float | None]]:
+def _assign_voices(group: pl.DataFrame, how: LinkingSettings) -> dict[int, tuple[str, float | None]]:
     """Row → voice and confidence, for speakers that may be compared."""
     given = np.asarray(group["embedding"].to_list(), dtype=np.float64)
-    units = _directions(given)
+    units = _unit_vectors(given)
     episodes = [f"{batch}/{episode}" for batch, episode in group.select("batch", "episode_id").iter_rows()]
-    members = list(_groups(units, episodes, how))
-    names = [_name(group, own) for own in members]
+    members = list(_group_speakers(units, episodes, how))
+    names = [_voice_name(group, own) for own in members]
     sums = np.stack([units[own].sum(axis=0) for own in members])
-    centres = _directions(sums)
+    centres = _unit_vectors(sums)
     found: dict[int, tuple[str, float | None]] = {}
     for number, own in enumerate(members):
         for row in own:
-            confidence = _confidence(units[row], sums[number], centres, number, how) if len(own) > 1 else None
+            confidence = _voice_confidence(units[row], sums[number], centres, number, how) if len(own) > 1 else None
             found[group["row"][row]] = names[number], confidence
     return found
 
 
-def _groups(units: Floats, episodes: list[str], how: LinkingSettings) -> Iterator[list[int]]:
+def _group_speakers(units: Floats, episodes: list[str], how: LinkingSettings) -> Iterator[list[int]]:
     """Speakers of one voice each: average linkage, from which all but the nearest speaker of an episode are taken out again."""
     labels = np.zeros(len(units), dtype=int)
     if len(units) > 1:
         from scipy.cluster.hierarchy import fcluster, linkage
 
         places = np.unique(episodes, return_inverse=True)[1]
-        tree = linkage(np.concatenate(list(_distances(units, places))), method="average")
+        tree = linkage(np.concatenate(list(_cosine_distances(units, places))), method="average")
         labels = fcluster(tree, 1 - how.min_similarity, criterion="distance")
     for label in dict.fromkeys(labels.tolist()):
         own = np.flatnonzero(labels == label).tolist()
@@ -111,28 +111,28 @@ def _groups(units: Floats, episodes: list[str], how: LinkingSettings) -> Iterato
         yield from ([row] for row in own if row not in nearest.values())
 
 
-def _distances(units: Floats, places: npt.NDArray[np.intp]) -> Iterator[Floats]:
+def _cosine_distances(units: Floats, places: npt.NDArray[np.intp]) -> Iterator[Floats]:
     """Cosine distances of each to those after it, as scipy wants them; of two in one place 2, the most that there can be."""
     for row in range(len(units) - 1):
         distances = np.maximum(1 - units[row + 1 :] @ units[row], 0.0)
         yield np.where(places[row + 1 :] == places[row], 2.0, distances)
 
 
-def _confidence(unit: Floats, own: Floats, centres: Floats, number: int, how: LinkingSettings) -> float:
+def _voice_confidence(unit: Floats, own: Floats, centres: Floats, number: int, how: LinkingSettings) -> float:
     """How far the similarity to the others of the voice lies between that to the next voice (or the limit) and 1."""
     similar = centres @ unit
-    others = float(_directions(own - unit) @ unit)
+    others = float(_unit_vectors(own - unit) @ unit)
     rival = max(how.min_similarity, float(np.delete(similar, number).max(initial=-1.0)))
     return float(np.clip((others - rival) / max(1 - rival, 1e-9), 0.0, 1.0))
 
 
-def _directions(vectors: Floats) -> Floats:
+def _unit_vectors(vectors: Floats) -> Floats:
     """Scaled to a length of 1; nothing stays nothing."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)
 
 
-def _name(group: pl.DataFrame, own: list[int]) -> str:
+def _voice_name(group: pl.DataFrame, own: list[int]) -> str:
     """Named for the first who has the voice, so that later episodes do not rename it."""
     first = min(group.select("batch", "episode_id", "speaker").row(row) for row in own)
     return "voice-" + hashlib.sha256("/".join((str(group["podcast"][0]), *first)).encode()).hexdigest()[:12]

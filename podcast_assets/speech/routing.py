@@ -62,12 +62,12 @@ class RoutedEngine(Engine):
 
     def fetch(self) -> None:
         """The models of the first engine of each route, and of the aligner."""
-        for engine in self._first():
+        for engine in self._first_engines():
             engine.fetch()
 
     def devices(self) -> list[str]:
         """Those that any of its engines wants, fallbacks included; all of them then share the one that is held."""
-        wanted = [device for engine in self._first() for device in engine.devices()]
+        wanted = [device for engine in self._first_engines() for device in engine.devices()]
         for fallback in (e for r in self.routes for e in r.chain[1:]):
             with contextlib.suppress(EngineUnavailable):  # it takes over nothing here, which is told where it should
                 wanted += fallback.devices()
@@ -75,11 +75,11 @@ class RoutedEngine(Engine):
 
     def gpu_use(self) -> GpuUse:
         """That of the engine which needs a GPU most, fallbacks included."""
-        return most_gpu_use([*self._first(), *(e for r in self.routes for e in r.chain[1:])])
+        return most_gpu_use([*self._first_engines(), *(e for r in self.routes for e in r.chain[1:])])
 
     def model_files(self) -> list[Path]:
         """Of the first engine of each route, and of the aligner."""
-        return [file for engine in self._first() for file in engine.model_files()]
+        return [file for engine in self._first_engines() for file in engine.model_files()]
 
     def route(self, language: str | None) -> Route:
         """The route of a language.
@@ -111,9 +111,9 @@ class RoutedEngine(Engine):
 
     def versions(self) -> dict[str, str]:
         """Packages of the first engine of each route, and of the aligner."""
-        return {name: version for engine in self._first() for name, version in engine.versions().items()}
+        return {name: version for engine in self._first_engines() for name, version in engine.versions().items()}
 
-    def _first(self) -> list[Engine]:
+    def _first_engines(self) -> list[Engine]:
         return [r.chain[0] for r in self.routes] + ([self.aligner] if self.aligner else [])
 
 
@@ -158,18 +158,18 @@ class RoutedTranscriber:
             EngineUnavailable: no engine of any route can be loaded, or the aligner; or one cannot because of the GPU or memory.
         """
         if self._engine.aligner is not None:
-            self._worker(self._engine.aligner)  # what is missing is told before hours are transcribed
+            self._load_worker(self._engine.aligner)  # what is missing is told before hours are transcribed
         if len(self._engine.routes) == 1:
-            yield from self._follow(self._engine.routes[0], work)
+            yield from self._follow_chain(self._engine.routes[0], work)
             return
         gathered: dict[str, list[EpisodeSpeech]] = {}
         for given in work:
             try:
-                speech = self._identified(given)
+                speech = self._identify_language(given)
                 route = self._engine.route(speech.language)
                 self._first_loadable(route)
             except EngineUnavailable as error:
-                if _concerns_the_machine(error) or self._nothing_loads():
+                if _is_device_problem(error) or self._unavailable_error():
                     raise
                 yield TranscriptionResult(given, error)
                 continue
@@ -181,25 +181,25 @@ class RoutedTranscriber:
             waiting = gathered.setdefault(route.language, [])
             waiting.append(speech)
             if sum(len(s.audio) for s in waiting) > GATHERED_SECONDS * SAMPLE_RATE:
-                yield from self._follow(route, gathered.pop(route.language))
+                yield from self._follow_chain(route, gathered.pop(route.language))
         for language, waiting in gathered.items():
-            yield from self._follow(self._engine.route(language), waiting)
+            yield from self._follow_chain(self._engine.route(language), waiting)
 
-    def _identified(self, speech: EpisodeSpeech) -> EpisodeSpeech:
+    def _identify_language(self, speech: EpisodeSpeech) -> EpisodeSpeech:
         """The episode with its language, by the engine for any language, which must be able to tell."""
         if speech.language is not None:
             return speech
-        worker = self._worker(self._engine.route(None).chain[0])
+        worker = self._load_worker(self._engine.route(None).chain[0])
         if not isinstance(worker, LanguageIdentifier):
             return speech
         language, _ = worker.identify_speech(speech)
         return replace(speech, language=language)
 
-    def _follow(self, route: Route, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+    def _follow_chain(self, route: Route, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Episodes along a chain: its first engine has all of them in one stream, the others what is left of each."""
         index, before = self._first_loadable(route)
         first = route.chain[index]
-        for heard in self._worker(first).transcribe(work):
+        for heard in self._load_worker(first).transcribe(work):
             part = _PartialTranscription(heard.speech, [None] * len(heard.speech.turns), list(before))
             if isinstance(heard.transcripts, Exception):
                 if looks_like_device_error(heard.transcripts):
@@ -216,8 +216,8 @@ class RoutedTranscriber:
                     part.transcripts = list(heard.transcripts)
             for engine in route.chain[index + 1 :]:
                 if part.rest or part.error:
-                    self._take_over(engine, part)
-            yield self._ended(part)
+                    self._transcribe_rest(engine, part)
+            yield self._finish_episode(part)
 
     def _first_loadable(self, route: Route) -> tuple[int, list[str]]:
         """Place in a chain of the first engine that can be loaded, and what is wrong with those before it.
@@ -229,25 +229,25 @@ class RoutedTranscriber:
         troubles: list[str] = []
         for index, engine in enumerate(route.chain):
             try:
-                self._worker(engine)
+                self._load_worker(engine)
             except EngineUnavailable as error:
-                if _concerns_the_machine(error):
+                if _is_device_problem(error):
                     raise
                 troubles.append(str(error))
             else:
                 return index, troubles
         raise EngineUnavailable("; ".join(troubles))
 
-    def _nothing_loads(self) -> bool:
+    def _unavailable_error(self) -> bool:
         return all(engine in self._unavailable for route in self._engine.routes for engine in route.chain)
 
-    def _take_over(self, engine: Engine, part: _PartialTranscription) -> None:
+    def _transcribe_rest(self, engine: Engine, part: _PartialTranscription) -> None:
         """Do what is left of an episode with another engine, as far as it can."""
         rest = part.rest
         language = next((t.language for t in part.transcripts if t and t.language), part.speech.language)
         turns = [part.speech.turns[i] for i in rest]
         try:
-            (heard,) = self._worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
+            (heard,) = self._load_worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
             made = heard.transcripts
             if isinstance(made, Exception):
                 raise made
@@ -261,17 +261,17 @@ class RoutedTranscriber:
             return
         part.take(rest, made, engine)
 
-    def _ended(self, part: _PartialTranscription) -> TranscriptionResult:
+    def _finish_episode(self, part: _PartialTranscription) -> TranscriptionResult:
         if part.error is not None:
             part.error.add_note("; ".join(part.failures))
             return TranscriptionResult(part.speech, part.error)
         transcripts = [t or Transcript("", flags=(UNTRANSCRIBED,)) for t in part.transcripts]
         if self._engine.aligner is not None:
-            aligner: Aligner = self._worker(self._engine.aligner)
+            aligner: Aligner = self._load_worker(self._engine.aligner)
             transcripts = align_transcripts(aligner, part.speech.audio, part.speech.turns, transcripts)
         return TranscriptionResult(part.speech, transcripts, "; ".join(part.failures) or None)
 
-    def _worker(self, engine: Engine) -> Any:
+    def _load_worker(self, engine: Engine) -> Any:
         """An engine's worker, loaded when it is first needed.
 
         Raises:
@@ -292,6 +292,6 @@ class RoutedTranscriber:
         return self._loaded[engine]
 
 
-def _concerns_the_machine(error: EngineUnavailable) -> bool:
+def _is_device_problem(error: EngineUnavailable) -> bool:
     """Whether the GPU or the memory is why an engine cannot be loaded."""
     return looks_like_device_error(error) or out_of_memory(error)

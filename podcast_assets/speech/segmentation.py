@@ -34,7 +34,7 @@ class SegmentationSettings(BaseModel):
 
     rules: Literal["asr", "emilia"] = "asr"
     """`asr`: turns are joined first; what is then longer than `longest` is cut where it is quietest. `emilia`: those of
-    Emilia-Pipe, which `_emilia` lists."""
+    Emilia-Pipe, which `_apply_emilia_rules` lists."""
     max_gap: float | None = Field(default=0.5, ge=0)
     """Pause in seconds over which one speaker's turns are joined if nobody else speaks in it (`emilia`: shorter than this);
     None joins nothing."""
@@ -91,18 +91,22 @@ def segment(
         where the speaker is not known, in which two speak at once. 0 where `full` is None.
     """
     length = len(audio) // _MS
-    spans = _spans(diarization.turns, length)
-    voices = _SpeakerTimeline(spans + _spans(diarization.full or (), length))
+    spans = _to_spans(diarization.turns, length)
+    voices = _SpeakerTimeline(spans + _to_spans(diarization.full or (), length))
     if how.rules == "emilia":
-        found = _emilia([part for span in spans for part in _cut_at_pauses(span, audio, find_speech)], voices, how)
+        found = _apply_emilia_rules(
+            [part for span in spans for part in _cut_at_pauses(span, audio, find_speech)], voices, how
+        )
     else:
-        found = (part for span in _joined(spans, voices, how) for part in _cut_where_quiet(span, audio, how.longest))
+        found = (
+            part for span in _join_spans(spans, voices, how) for part in _cut_where_quiet(span, audio, how.longest)
+        )
     segments = sorted(found, key=lambda s: (s.start, s.end))
-    full = None if diarization.full is None else _SpeakerTimeline(_spans(diarization.full, length))
+    full = None if diarization.full is None else _SpeakerTimeline(_to_spans(diarization.full, length))
     return [Turn(s.start / 1000, s.end / 1000, s.speaker, 0.0 if full is None else full.overlap(s)) for s in segments]
 
 
-def _joined(spans: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
+def _join_spans(spans: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
     """One speaker's turns, joined over short pauses in which nobody else speaks."""
     joined: list[_Span] = []
     latest: dict[str | None, int] = {}
@@ -121,7 +125,7 @@ def _joined(spans: Sequence[_Span], voices: "_SpeakerTimeline", how: Segmentatio
     return joined
 
 
-def _emilia(parts: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
+def _apply_emilia_rules(parts: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
     """The rules of Emilia-Pipe (He et al. 2024, arXiv 2407.05361), from the second on; the first is `_cut_at_pauses`.
 
     As its source has them (open-mmlab/Amphion, `preprocessors/Emilia`, `SileroVAD.vad` and then `cut_by_speaker_label`):
@@ -163,7 +167,7 @@ def _emilia(parts: Sequence[_Span], voices: "_SpeakerTimeline", how: Segmentatio
     return segments
 
 
-def _spans(turns: Sequence[Turn], length: int) -> list[_Span]:
+def _to_spans(turns: Sequence[Turn], length: int) -> list[_Span]:
     """Turns inside audio of `length` milliseconds, in order."""
     spans = (
         _Span(max(0, round(turn.start * 1000)), min(length, round(turn.end * 1000)), turn.speaker) for turn in turns
@@ -233,17 +237,17 @@ class _SpeakerTimeline:
 
     def others_between(self, before: _Span, after: _Span) -> bool:
         """Whether somebody else speaks in the pause between two turns of one speaker."""
-        _, _, others = self._within(before.end, after.start, before.speaker)
+        _, _, others = self._clip_to(before.end, after.start, before.speaker)
         return bool(others.any())
 
     def overlap(self, span: _Span) -> float:
         """Share of the span in which somebody other than its speaker speaks; without one, in which two speak at once."""
-        starts, ends, others = self._within(span.start, span.end, span.speaker)
+        starts, ends, others = self._clip_to(span.start, span.end, span.speaker)
         if span.speaker is not None:
             starts, ends = starts[others], ends[others]
-        return _covered(starts, ends, 2 if span.speaker is None else 1) / (span.end - span.start)
+        return _covered_milliseconds(starts, ends, 2 if span.speaker is None else 1) / (span.end - span.start)
 
-    def _within(
+    def _clip_to(
         self, start: int, end: int, speaker: str | None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Start and end of what each turn has of a stretch, and whether it is somebody else's than the speaker's."""
@@ -254,7 +258,7 @@ class _SpeakerTimeline:
         return starts[inside], ends[inside], others[inside]
 
 
-def _covered(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], at_once: int) -> int:
+def _covered_milliseconds(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], at_once: int) -> int:
     """Milliseconds that lie in at least so many of the stretches."""
     times = np.concatenate([starts, ends])
     order = np.argsort(times)

@@ -64,7 +64,7 @@ def speech_probabilities(audio: Audio, network: Path | None = None) -> npt.NDArr
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
     """
-    session = _session(network or model_file())
+    session = _load_session(network or model_file())
     result = np.empty(-(-len(audio) // FRAME), np.float32)
     hidden, cell = np.zeros(_MEMORY, np.float32), np.zeros(_MEMORY, np.float32)
     context = np.zeros(_CONTEXT, np.float32)
@@ -116,10 +116,10 @@ def speech_timestamps(
     if start is not None:
         found.append((start * FRAME, samples))
     found = [(s, e) for s, e in found if e - s > min_speech * SAMPLE_RATE]
-    return _padded(found, samples, pad * SAMPLE_RATE)
+    return _pad_stretches(found, samples, pad * SAMPLE_RATE)
 
 
-def _padded(found: list[tuple[int, int]], samples: int, pad: float) -> list[tuple[float, float]]:
+def _pad_stretches(found: list[tuple[int, int]], samples: int, pad: float) -> list[tuple[float, float]]:
     """Stretches in samples, wider by `pad` samples on both sides where there is room, in seconds."""
     starts = [max(0, int(s - pad)) for s, _ in found]
     ends = [min(samples, int(e + pad)) for _, e in found]
@@ -131,7 +131,7 @@ def _padded(found: list[tuple[int, int]], samples: int, pad: float) -> list[tupl
 
 
 @lru_cache(maxsize=2)
-def _session(network: Path) -> Any:
+def _load_session(network: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:

@@ -117,7 +117,7 @@ def test_a_file_of_ones_own_is_tried_and_a_mistake_in_it_told(folder: Path) -> N
     found = json.loads(command("try", path, "--store", folder, "--json").stdout)
     assert (found["kept"], found["notes"]) == (
         found["everything"],
-        ["inactive: 'no studio', as there is no column utmos"],
+        ["rule 'no studio' is inactive: there is no column utmos"],
     )
     assert "inactive: 'no studio'" in command("show", path).output
     path.write_text(path.read_text().replace("utmos", "snr").replace("optional = true", ""))

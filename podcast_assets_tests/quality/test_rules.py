@@ -129,6 +129,8 @@ def test_an_optional_rule_on_a_column_that_there_is_not_is_inactive_and_noted(tm
     policy = load_policy(write(tmp_path, 'column = "durations"\nminimum = 3\nreason = "bad"\noptional = true'))
     rows = pl.DataFrame({"duration": [1.0]})
     assert apply_policy(rows, policy)["keep"].to_list() == [True]
-    assert policy.notes(rows.columns) == ["inactive: 'bad', as there is no column durations (did you mean duration?)"]
+    assert policy.notes(rows.columns) == [
+        "rule 'bad' is inactive: there is no column durations (did you mean duration?)"
+    ]
     assert not apply_policy(rows.rename({"duration": "durations"}), policy)["keep"][0]
     assert policy.notes(["durations"]) == []

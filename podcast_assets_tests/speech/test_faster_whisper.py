@@ -156,13 +156,13 @@ def test_a_loop_or_a_doubt_is_decoded_again_at_a_higher_temperature(
 ) -> None:
     noisy = night + noise(len(night) / SAMPLE_RATE + 1, 0.3)[: len(night)]
     turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference("night-science")]
-    real, tries = whisper_decoding._generate, []
+    real, tries = whisper_decoding._generate_tokens, []
 
     def watched(*given: Any) -> list[Decoded]:
         tries.append(real(*given))
         return tries[-1]
 
-    monkeypatch.setattr(whisper_decoding, "_generate", watched)
+    monkeypatch.setattr(whisper_decoding, "_generate_tokens", watched)
     warm = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, pack=False, batch_size=len(turns))
     warm = warm.model_copy(update={"temperatures": (0.0, 0.4, 0.8)}).load()
     (heard,) = warm.transcribe([EpisodeSpeech("e", noisy, turns, "en")])

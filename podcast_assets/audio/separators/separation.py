@@ -147,7 +147,7 @@ def to_stereo(blocks: Iterable[Planar], rate: int) -> Iterator[Stereo]:
 
     Mono is given to both sides; of more than two channels, both get the mean.
     """
-    pairs = map(_pair, blocks)
+    pairs = map(_make_pair, blocks)
     if rate == SEPARATION_RATE:
         yield from pairs
         return
@@ -159,6 +159,6 @@ def to_stereo(blocks: Iterable[Planar], rate: int) -> Iterator[Stereo]:
     yield stream.resample_chunk(np.empty((0, 2), np.float32), last=True)
 
 
-def _pair(block: Planar) -> Stereo:
+def _make_pair(block: Planar) -> Stereo:
     sides = block if len(block) == 2 else np.broadcast_to(block.mean(axis=0), (2, block.shape[1]))
     return np.ascontiguousarray(sides.T)

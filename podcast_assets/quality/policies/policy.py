@@ -83,7 +83,8 @@ class Policy(BaseModel):
         known = list(columns)
         active = self.active_rules(known)
         return [
-            f"inactive: {rule.reason!r}, as there is no column {_named([c for c in rule.columns if c not in known], known)}"
+            f"rule {rule.reason!r} is inactive: there is no column "
+            f"{_names_with_hints([c for c in rule.columns if c not in known], known)}"
             for rule in self.rules
             if rule not in active
         ]
@@ -103,7 +104,7 @@ class Policy(BaseModel):
             )
         if missing:
             raise Misconfigured(
-                f"the policy {self.label} asks for columns that there are not: {_named(missing, types.names())}"
+                f"the policy {self.label} asks for columns that there are not: {_names_with_hints(missing, types.names())}"
             )
         for rule in active:
             if why := rule.type_mismatch(types):
@@ -118,12 +119,12 @@ def apply_policy(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """
     if segments.is_empty():  # where nothing was scored, no scorer has given its names
         none = [pl.lit(None, pl.Float64).alias(name) for name in policy.scores if name not in segments.columns]
-        judged = _judged(segments.with_columns(none), policy)
+        judged = _apply_rules(segments.with_columns(none), policy)
         return judged.select(*segments.columns, "keep", "reject_reasons")
-    return _judged(segments, policy)
+    return _apply_rules(segments, policy)
 
 
-def _judged(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+def _apply_rules(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     policy.check(segments.schema)
     rules = policy.active_rules(segments.columns)
     names = [f"passes rule {number}" for number in range(len(rules))]
@@ -146,7 +147,7 @@ def _judged(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 
 def policy_names() -> list[str]:
     """The policies that come with the package."""
-    return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
+    return sorted(file.name.removesuffix(".toml") for file in _policy_folder().iterdir() if file.name.endswith(".toml"))
 
 
 def load_policy(name: str | Path) -> Policy:
@@ -158,10 +159,10 @@ def load_policy(name: str | Path) -> Policy:
     if str(name).endswith(".toml"):
         file = Path(name)
     elif str(name) in policy_names():
-        file = _folder() / f"{name}.toml"
+        file = _policy_folder() / f"{name}.toml"
     else:
         raise Misconfigured(
-            f"no policy is called {str(name)!r}{_hint(str(name), policy_names())}; there are: {', '.join(policy_names())}, "
+            f"no policy is called {str(name)!r}{_suggest_name(str(name), policy_names())}; there are: {', '.join(policy_names())}, "
             "and files whose names end in .toml"
         )
     try:
@@ -171,7 +172,7 @@ def load_policy(name: str | Path) -> Policy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(f"the policy {name} is not TOML: {error}") from None
     except ValidationError as error:
-        raise Misconfigured(f"the policy {name} is not one: {_told(error.errors()[0])}") from None
+        raise Misconfigured(f"the policy {name} is not one: {_describe_validation_error(error.errors()[0])}") from None
     policy.check(pl.Schema({**evidence_types(), **dict.fromkeys(policy.scores, pl.Float64())}))
     if (
         str(name).endswith(".toml")
@@ -185,13 +186,13 @@ def load_policy(name: str | Path) -> Policy:
     return policy
 
 
-def _told(error: Mapping[str, Any]) -> str:
+def _describe_validation_error(error: Mapping[str, Any]) -> str:
     """What pydantic found, with the rule counted from 1 as people do, and the nearest name for an unknown one."""
     where = [f"rule {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"] if part != "rules"]
     if error["type"] == "extra_forbidden":
         known, what = (Rule, "a rule has no") if "rules" in error["loc"] else (Policy, "a policy has no")
         place = f"{where[0]}: " if len(where) > 1 else ""
-        return f"{place}{what} {where[-1]!r}{_hint(where[-1], known.model_fields)}"
+        return f"{place}{what} {where[-1]!r}{_suggest_name(where[-1], known.model_fields)}"
     if error["type"] == "tuple_type":
         what = (
             "rules are written as [[rules]], each with its column"
@@ -202,15 +203,15 @@ def _told(error: Mapping[str, Any]) -> str:
     return f"{' '.join(where[:2]) or 'it'}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _named(names: list[str], known: Iterable[str]) -> str:
+def _names_with_hints(names: list[str], known: Iterable[str]) -> str:
     known = list(known)
-    return ", ".join(f"{name}{_hint(name, known)}" for name in names)
+    return ", ".join(f"{name}{_suggest_name(name, known)}" for name in names)
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def _suggest_name(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _folder() -> Traversable:
+def _policy_folder() -> Traversable:
     return files("podcast_assets.quality") / "policies"

@@ -94,7 +94,7 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
     left_out: list[str] = []
 
     def judge(batch: str) -> PolicyTrial | None:
-        tables = {asset: _read(store, asset, batch) for asset in _TABLES}
+        tables = {asset: _read_table(store, asset, batch) for asset in _TABLES}
         missing = [asset for asset, table in tables.items() if table is None]
         if missing and batches is not None:
             raise BadInput(
@@ -103,7 +103,7 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
         if missing:
             left_out.append(batch)
             return None
-        return _judged(batch, policy, *(t for t in tables.values() if t is not None))
+        return _try_on_batch(batch, policy, *(t for t in tables.values() if t is not None))
 
     with ThreadPoolExecutor(_READERS) as readers:
         trials = [t for t in readers.map(judge, chosen) if t is not None]
@@ -122,14 +122,14 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
     )
 
 
-def _read(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
+def _read_table(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
     try:
         return store.read_table(table_key(asset, batch), ASSETS[asset])
     except DamagedTable:  # the caller names the batch
         return None
 
 
-def _judged(
+def _try_on_batch(
     batch: str, policy: Policy, scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame
 ) -> PolicyTrial:
     seen = collect_evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)

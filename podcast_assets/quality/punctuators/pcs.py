@@ -192,22 +192,22 @@ class PcsPunctuator:
         plain_texts = [to_plain_text(texts[i], languages[i]) for i in todo]
         encoded = self._pieces.encode(plain_texts, return_type="offset_mapping") if todo else []
         marked: list[list[PieceMarks]] = [[] for _ in todo]
-        for window, found in self._windows_done([e["ids"] for e in encoded]):
+        for window, found in self._compute_windows([e["ids"] for e in encoded]):
             tokens = encoded[window.text]
             for place in range(*window.kept.indices(window.end - window.start)):
                 at = window.start + place
                 start, end = tokens["offsets"][at]
                 said = [part[place] for part in found]
-                marked[window.text].append(self._marked(tokens["pieces"][at], start, end, said))
+                marked[window.text].append(self._to_marks(tokens["pieces"][at], start, end, said))
         for i, pieces in zip(todo, marked, strict=True):
             pieces.sort(key=lambda p: p.start)
             written_texts[i] = apply_marks(texts[i], pieces, languages[i])
         return written_texts
 
-    def _windows_done(self, ids: Sequence[Sequence[int]]) -> list[tuple[_Window, list[npt.NDArray[Any]]]]:
+    def _compute_windows(self, ids: Sequence[Sequence[int]]) -> list[tuple[_Window, list[npt.NDArray[Any]]]]:
         """Every window with what the model says of its tokens; windows of about one length are computed together."""
         room = self._config.longest - 2
-        windows = [w for i, tokens in enumerate(ids) for w in _windows(i, len(tokens), room)]
+        windows = [w for i, tokens in enumerate(ids) for w in _split_windows(i, len(tokens), room)]
         windows.sort(key=lambda w: w.end - w.start)
         done: list[tuple[_Window, list[npt.NDArray[Any]]]] = []
         while windows:
@@ -223,7 +223,7 @@ class PcsPunctuator:
                 done.append((w, [np.asarray(part)[row, 1 : w.end - w.start + 1] for part in outputs]))
         return done
 
-    def _marked(self, token: str, start: int, end: int, found: Sequence[Any]) -> PieceMarks:
+    def _to_marks(self, token: str, start: int, end: int, found: Sequence[Any]) -> PieceMarks:
         before, after, capitals, _ = found
         mark = self._config.after[int(after)]
         # the space of a word counts as its first letter
@@ -232,7 +232,7 @@ class PcsPunctuator:
         return PieceMarks(start, end, self._config.before[int(before)], "" if dotted else mark, dotted, marked)
 
 
-def _windows(text: int, tokens: int, room: int) -> list[_Window]:
+def _split_windows(text: int, tokens: int, room: int) -> list[_Window]:
     """Windows of at most `room` tokens; where two overlap, each gives its half."""
     starts = range(0, max(1, tokens - OVERLAP), room - OVERLAP)
     half = OVERLAP // 2

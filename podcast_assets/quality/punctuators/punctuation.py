@@ -66,7 +66,7 @@ def apply_marks(text: str, pieces: Sequence[PieceMarks], language: str | None) -
         if letters:
             if _begins_word(base, piece.end - len(letters)):
                 parts.append(piece.before)
-            parts += _letters(letters, piece, language)
+            parts += _capitalize_letters(letters, piece, language)
             if not piece.dotted and _ends_word(base, piece.end):
                 parts.append(piece.after)
     return "".join([*parts, base[at:]])
@@ -74,15 +74,15 @@ def apply_marks(text: str, pieces: Sequence[PieceMarks], language: str | None) -
 
 def same_words(text: str, other: str) -> bool:
     """Whether two texts have the same words in the same order, but for punctuation and capitals."""
-    return _words(text) == _words(other)
+    return _split_words(text) == _split_words(other)
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     words = ("".join(c for c in word if _is_said(c)) for word in text.split())
-    return [_folded(word) for word in words if word]
+    return [_fold_word(word) for word in words if word]
 
 
-def _folded(word: str) -> str:
+def _fold_word(word: str) -> str:
     """Without case; the Turkish letters, of which only one has a dot, count as the others."""
     return word.casefold().replace(_DOTLESS, "i").replace("\u0307", "")
 
@@ -91,10 +91,10 @@ def _is_said(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
-def _letters(letters: str, piece: PieceMarks, language: str | None) -> Iterator[str]:
+def _capitalize_letters(letters: str, piece: PieceMarks, language: str | None) -> Iterator[str]:
     capitals = piece.capitals if len(piece.capitals) == len(letters) else [False] * len(letters)
     for character, capital in zip(letters, capitals, strict=True):
-        letter = _upper(character, language) if capital else character
+        letter = _to_upper(character, language) if capital else character
         yield f"{letter}." if piece.dotted and letter.isalpha() else letter
 
 
@@ -106,7 +106,7 @@ def _ends_word(text: str, at: int) -> bool:
     return at == len(text) or text[at].isspace() or _UNSPACED.match(text[at - 1]) is not None
 
 
-def _upper(character: str, language: str | None) -> str:
+def _to_upper(character: str, language: str | None) -> str:
     """As one letter: the capital of ß is two."""
     large = _DOTTED if language in _TURKIC and character == "i" else character.upper()
     return large if len(large) == 1 else character

@@ -14,12 +14,12 @@ SAYABLE_WORDS = 16
 
 def collapse_backchannels(folded: pl.Series) -> pl.Series:
     """Folded texts in which what people say over and over stands once where it comes several times in a row."""
-    spaced, unspaced = _runs()
+    spaced, unspaced = _run_patterns()
     return pl.Series(folded.name, [unspaced.sub(r"\1", spaced.sub(r"\1", text)) for text in folded], dtype=pl.String)
 
 
 @lru_cache(maxsize=1)
-def _runs() -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _run_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Runs of whole words, and of words of scripts without spaces."""
     words = load_phrases().again
     apart = "|".join(map(re.escape, (w for w in words if not re.search(f"[{UNSPACED}]", w))))

@@ -73,14 +73,14 @@ def personal_data(text: str, language: str | None) -> Iterator[str]:
     """Kinds of personal data that a text seems to hold: `email`, `phone`, `card`, each once."""
     if contains_email(text):
         yield "email"
-    cards = [m.span() for m in _CARD.finditer(text) if _is_card(m.group())]
-    if any(not any(a <= start < b for a, b in cards) for start in _phones(text, language)):
+    cards = [m.span() for m in _CARD.finditer(text) if _is_card_number(m.group())]
+    if any(not any(a <= start < b for a, b in cards) for start in _find_phones(text, language)):
         yield "phone"
     if cards:
         yield "card"
 
 
-def _phones(text: str, language: str | None) -> Iterator[int]:
+def _find_phones(text: str, language: str | None) -> Iterator[int]:
     """Where telephone numbers begin: those that are valid in the plan of their country."""
     import phonenumbers
 
@@ -89,7 +89,7 @@ def _phones(text: str, language: str | None) -> Iterator[int]:
         yield from (match.start for match in phonenumbers.PhoneNumberMatcher(text, region))
 
 
-def _is_card(number: str) -> bool:
+def _is_card_number(number: str) -> bool:
     """Whether its check digit is right (Luhn, ISO/IEC 7812-1 annex B), and it is of an issuer of payment cards (2 to 6)."""
     figures = [int(c) for c in number if c.isdigit()]
     doubled = [sum(divmod(2 * n, 10)) for n in figures[-2::-2]]

@@ -38,17 +38,17 @@ def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
     unknown = {n: pl.lit(None, dtype=t).alias(n) for n, t in _INPUTS.items() if n not in segments.columns}
     rows = segments.with_columns(**unknown).select(pl.col(n).cast(t) for n, t in _INPUTS.items())
     folded = rows.select(fold(pl.col("text").fill_null(""))).to_series().rename("folded")
-    rows = rows.with_columns(folded, _same_text(rows, folded))
-    parts = [_measured(part) for part in rows.iter_slices(_AT_ONCE)] or [_measured(rows)]
+    rows = rows.with_columns(folded, _count_same_text(rows, folded))
+    parts = [_measure_rows(part) for part in rows.iter_slices(_AT_ONCE)] or [_measure_rows(rows)]
     types = schema(QUALITY_SCORES)
     return add_text_flags(pl.concat(parts)).select(pl.col(name).cast(types[name]) for name in TEXT_COLUMNS)
 
 
-def _measured(rows: pl.DataFrame) -> pl.DataFrame:
+def _measure_rows(rows: pl.DataFrame) -> pl.DataFrame:
     counts, folded = count_letters(rows["text"]), rows["folded"]
     said = rows.with_columns(
         script=main_script(counts), own_script_share=own_script_share(counts, rows["language"])
-    ).hstack(_repetition(folded).hstack(find_known_phrases(folded).rename({"phrase": "known_phrase"})))
+    ).hstack(_measure_repetition(folded).hstack(find_known_phrases(folded).rename({"phrase": "known_phrase"})))
     text, seconds = pl.col("text"), pl.when(pl.col("duration") > 0).then("duration")
     characters = text.str.len_chars() - text.str.count_matches(r"\s")
     digits, marks = text.str.count_matches(r"\p{N}"), text.str.count_matches(r"[\p{P}\p{S}]")
@@ -63,7 +63,7 @@ def _measured(rows: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(rate_ratio=pl.col("chars_per_second") / usual_rate(pl.col("script")))
 
 
-def _repetition(folded: pl.Series) -> pl.DataFrame:
+def _measure_repetition(folded: pl.Series) -> pl.DataFrame:
     """Measures of repetition; `unspaced`, whether characters stand for words; `sayable`, whether people do repeat themselves so."""
     measures = _repeated(folded)
     suspect = measures.select(is_repetitive()).to_series().fill_null(False).arg_true()
@@ -78,7 +78,7 @@ def _repeated(folded: pl.Series) -> pl.DataFrame:
     return unspaced.hstack(measure_repetition(text.select(split_tokens(pl.col("text"))).to_series()))
 
 
-def _same_text(rows: pl.DataFrame, folded: pl.Series) -> pl.Series:
+def _count_same_text(rows: pl.DataFrame, folded: pl.Series) -> pl.Series:
     """How many segments in a row, this one among them, have the same text; 0 for one without text."""
     ordered = (
         rows.select("episode_id", "segment_index", folded)

@@ -42,9 +42,9 @@ def find_known_phrases(folded: pl.Series) -> pl.DataFrame:
     known = load_phrases()
     said = folded.to_frame("text").select(
         pl.col("text"),
-        always=(" " + pl.col("text") + " ").str.contains_any([_whole(p) for p in known.always]),
-        alone=_nothing_but([*known.always, *known.alone]),
-        doubtful=_nothing_but([*known.always, *known.alone, *known.doubtful]),
+        always=(" " + pl.col("text") + " ").str.contains_any([_with_spaces(p) for p in known.always]),
+        alone=_only_pattern([*known.always, *known.alone]),
+        doubtful=_only_pattern([*known.always, *known.alone, *known.doubtful]),
     )
     every = _longest_first([*known.always, *known.alone, *known.doubtful])
     found = said.select(
@@ -63,12 +63,12 @@ def find_known_phrases(folded: pl.Series) -> pl.DataFrame:
     return found.select(pl.Series("phrase", phrase, dtype=pl.String), "doubtful")
 
 
-def _nothing_but(patterns: list[str]) -> pl.Expr:
+def _only_pattern(patterns: list[str]) -> pl.Expr:
     rest = pl.col("text").str.replace_many(list(_longest_first(patterns)), [" "], leftmost=True).str.strip_chars(" ")
     return (pl.col("text") != "") & (rest == "")
 
 
-def _whole(phrase: str) -> str:
+def _with_spaces(phrase: str) -> str:
     """With the spaces around it, except in scripts that write none."""
     return phrase if re.search(f"[{UNSPACED}]", phrase) else f" {phrase} "
 

@@ -27,14 +27,14 @@ def measure_repetition(tokens: pl.Series) -> pl.DataFrame:
     rows = np.repeat(np.arange(len(lengths)), lengths)
     ngrams = np.maximum(lengths - _NGRAM + 1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        unique = _distinct(hashes, rows, len(lengths)) / lengths
-        repeated = np.where(ngrams > 0, 1 - _distinct(*_ngrams(hashes, rows), len(lengths)) / ngrams, 0.0)
+        unique = _count_distinct(hashes, rows, len(lengths)) / lengths
+        repeated = np.where(ngrams > 0, 1 - _count_distinct(*_hash_ngrams(hashes, rows), len(lengths)) / ngrams, 0.0)
     frame = pl.DataFrame(
         {
             "tokens": lengths,
             "unique_word_share": unique,
             "ngram_repetition": repeated,
-            "loop_words": _loops(hashes, rows, len(lengths)),
+            "loop_words": _count_loop_tokens(hashes, rows, len(lengths)),
         }
     )
     return frame.with_columns(
@@ -42,7 +42,7 @@ def measure_repetition(tokens: pl.Series) -> pl.DataFrame:
     )
 
 
-def _ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:
+def _hash_ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:
     """Hashes of the 3-grams that lie in one text."""
     first, second, third = hashes[:-2], hashes[1:-1], hashes[2:]
     mixed = ((first * _ODD + second) * _ODD + third) * _ODD if len(hashes) > 2 else hashes[:0]
@@ -50,13 +50,13 @@ def _ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:
     return mixed[inside], rows[: len(mixed)][inside]
 
 
-def _distinct(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int64]:
+def _count_distinct(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int64]:
     """How many different hashes each of `count` rows has."""
     seen = pl.DataFrame({"row": rows, "hash": hashes}).unique()["row"].to_numpy()
     return np.bincount(seen, minlength=count)
 
 
-def _loops(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int32]:
+def _count_loop_tokens(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int32]:
     """Tokens of each row's longest stretch that equals what stands a period before it, twice the period at least."""
     longest = np.zeros(count, np.int32)
     for period in range(1, LONGEST_PERIOD + 1):

@@ -50,14 +50,14 @@ HALLUCINATIONS = ("loop", "known_phrase", "wrong_language", "too_fast", "no_spee
 
 def add_text_flags(measures: pl.DataFrame) -> pl.DataFrame:
     """Add `text_flags`, the rules that found something in their order, and `hallucinated`; a measure that is null finds nothing."""
-    flags = [pl.when(found.fill_null(False)).then(pl.lit(name)) for name, found in _rules().items()]
+    flags = [pl.when(found.fill_null(False)).then(pl.lit(name)) for name, found in _build_rules().items()]
     flagged = measures.with_columns(text_flags=pl.concat_list(flags).list.drop_nulls())
     return flagged.with_columns(
         hallucinated=pl.col("text_flags").list.set_intersection(pl.lit(list(HALLUCINATIONS))).list.len() > 0
     )
 
 
-def _rules() -> dict[str, pl.Expr]:
+def _build_rules() -> dict[str, pl.Expr]:
     some = pl.col("folded") != ""
     doubt = pl.any_horizontal(
         (pl.col("rate_ratio") < DOUBT_RATE) & (pl.col("duration") >= DOUBT_SECONDS),

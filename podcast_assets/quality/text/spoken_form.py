@@ -23,7 +23,7 @@ def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[
     numbers, fillers), its basic one otherwise. It leaves out what stands in brackets, as "[laughter]". Numbers in words become
     digits where text2num knows the language.
     """
-    plain = [_normalized(text, language) for text, language in zip(texts, languages, strict=True)]
+    plain = [_normalize_text(text, language) for text, language in zip(texts, languages, strict=True)]
     return (
         pl.DataFrame({"text": plain}, schema={"text": pl.String})
         .select(split_tokens(fold(pl.col("text"))))
@@ -43,13 +43,13 @@ def numbers_to_digits(text: str, language: str | None) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def _normalized(text: str, language: str | None) -> str:
+def _normalize_text(text: str, language: str | None) -> str:
     """Remembered for an episode or two: each text of ours is compared with a reference and with a second recognizer's."""
-    return _normalizer(language)(text)
+    return _load_normalizer(language)(text)
 
 
 @lru_cache(maxsize=64)
-def _normalizer(language: str | None) -> Callable[[str], str]:
+def _load_normalizer(language: str | None) -> Callable[[str], str]:
     from whisper_normalizer.basic import BasicTextNormalizer
     from whisper_normalizer.english import EnglishTextNormalizer
 

@@ -58,11 +58,11 @@ def align_transcripts(
     aligned: list[Transcript] = []
     errors: list[Exception] = []
     for turn, transcript in zip(turns, transcripts, strict=True):
-        if not _wanting(transcript):
+        if not _needs_word_times(transcript):
             aligned.append(transcript)
             continue
         try:
-            words = _align(aligner, audio, turn, transcript)
+            words = _align_turn(aligner, audio, turn, transcript)
         except Exception as error:
             if looks_like_device_error(error):
                 raise
@@ -77,11 +77,11 @@ def align_transcripts(
     return aligned
 
 
-def _wanting(transcript: Transcript) -> bool:
+def _needs_word_times(transcript: Transcript) -> bool:
     return bool(transcript.text.strip()) and not any(w.start is not None for w in transcript.words)
 
 
-def _align(aligner: Aligner, audio: Audio, turn: Turn, transcript: Transcript) -> list[Word]:
+def _align_turn(aligner: Aligner, audio: Audio, turn: Turn, transcript: Transcript) -> list[Word]:
     if turn.end - turn.start > LONGEST_SECONDS:
         raise ValueError(f"a turn of {turn.end - turn.start:.0f} s is longer than {LONGEST_SECONDS:.0f} s")
     first, last = (max(0, round(t * SAMPLE_RATE)) for t in (turn.start, turn.end))
@@ -89,10 +89,10 @@ def _align(aligner: Aligner, audio: Audio, turn: Turn, transcript: Transcript) -
     if [w.word for w in words] != split_words(transcript.text):
         raise ValueError("the aligner gave other words than those of the text")
     origin = first / SAMPLE_RATE
-    return list(fit_words_to_turn(turn, (_later(w, origin) for w in words)))
+    return list(fit_words_to_turn(turn, (_shift_word(w, origin) for w in words)))
 
 
-def _later(word: Word, seconds: float) -> Word:
+def _shift_word(word: Word, seconds: float) -> Word:
     if word.start is None or word.end is None:
         return replace(word, start=None, end=None)
     return replace(word, start=word.start + seconds, end=word.end + seconds)
@@ -108,16 +108,16 @@ def split_words(text: str) -> list[str]:
 
     In scripts that write no spaces each letter is a word, as Whisper has it.
     """
-    return [word for written in text.split() for word in _split(written)]
+    return [word for written in text.split() for word in _split_chunk(written)]
 
 
-def _split(written: str) -> list[str]:
+def _split_chunk(written: str) -> list[str]:
     words = [""]
     alone: bool | None = None  # whether the last letter of the word is of a script without spaces
     for character in written:
         kind = unicodedata.category(character)
         if kind[0] in "LN":
-            own = _stands_alone(character)
+            own = _is_unspaced_letter(character)
             if alone is not None and (alone or own):
                 words.append("")
             alone = own
@@ -129,5 +129,5 @@ def _split(written: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _stands_alone(letter: str) -> bool:
+def _is_unspaced_letter(letter: str) -> bool:
     return join_texts((letter, letter)) == letter * 2

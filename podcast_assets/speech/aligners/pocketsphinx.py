@@ -90,11 +90,11 @@ class _PocketsphinxAlignerWorker:
         if language not in (None, "en"):
             raise ValueError(f"pocketsphinx aligns English only; the language is {language}")
         words = split_words(text)
-        said = [self._in_dictionary(spoken_parts(word)) for word in words]
+        said = [self._add_to_dictionary(spoken_parts(word)) for word in words]
         known = [[part for part in parts if part != _SPEECH] for parts in said]
         if not any(known) or len(audio) < _SHORTEST * SAMPLE_RATE:
             return words_without_times(words)
-        heard = self._hear(audio, list(chain.from_iterable(said)))
+        heard = self._align_parts(audio, list(chain.from_iterable(said)))
         if [word for word, _, _ in heard] != list(chain.from_iterable(known)):
             return words_without_times(words)
         times = iter(heard)
@@ -104,7 +104,7 @@ class _PocketsphinxAlignerWorker:
             placed.append(Word(word, own[0][1], own[-1][2], None) if own else Word(word, None, None, None))
         return placed
 
-    def _in_dictionary(self, parts: Sequence[str]) -> list[str]:
+    def _add_to_dictionary(self, parts: Sequence[str]) -> list[str]:
         """The parts as the dictionary has them; it is told those that it lacks."""
         found = []
         for part in parts:
@@ -114,7 +114,7 @@ class _PocketsphinxAlignerWorker:
             found.append(word)
         return found
 
-    def _hear(self, audio: Samples, said: Sequence[str]) -> list[tuple[str, float, float]]:
+    def _align_parts(self, audio: Samples, said: Sequence[str]) -> list[tuple[str, float, float]]:
         """Words with start and end in seconds, without pauses and noises; few or none where they do not fit."""
         decoder = self._decoder
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)

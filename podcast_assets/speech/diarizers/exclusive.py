@@ -29,8 +29,8 @@ def exclusive_turns(full: Sequence[Turn], activity: Mapping[str, Activity], fram
         frame: length of a frame in seconds.
     """
     pieces: list[Turn] = []
-    for start, end, speakers in _stretches(full):
-        winner = max(speakers, key=lambda s: _mean(activity[s], start / frame, end / frame))
+    for start, end, speakers in _split_at_changes(full):
+        winner = max(speakers, key=lambda s: _mean_probability(activity[s], start / frame, end / frame))
         if pieces and pieces[-1].end == start and pieces[-1].speaker == winner:
             pieces[-1] = Turn(pieces[-1].start, end, winner)
         else:
@@ -38,7 +38,7 @@ def exclusive_turns(full: Sequence[Turn], activity: Mapping[str, Activity], fram
     return add_overlap(pieces, full)
 
 
-def _stretches(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]]:
+def _split_at_changes(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]]:
     """Start, end and speakers of each stretch in which somebody speaks and nobody begins or ends; who began first stands first."""
     ordered = sorted(turns, key=lambda t: (t.start, t.end))
     waiting, speaking = 0, []
@@ -51,7 +51,7 @@ def _stretches(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]
             yield start, end, [t.speaker for t in speaking]
 
 
-def _mean(activity: Activity, start: float, end: float) -> float:
+def _mean_probability(activity: Activity, start: float, end: float) -> float:
     """Mean probability from one time to another, in frames."""
     first, last = math.floor(start + _SLACK), math.ceil(end - _SLACK)
     return float(activity[first:last].sum()) / max(last - first, 1)

@@ -25,7 +25,7 @@ def check_model(model: Path) -> None:
     Raises:
         Misconfigured: the package is missing, or the file is, or it is no whole fastText model.
     """
-    _packages()
+    _import_packages()
     if not model.is_file():
         raise Misconfigured(f"{SETTING}={model}: there is no such file; fetch a model such as lid.176.ftz, or unset it")
     if wrong := find_defect(model):
@@ -43,7 +43,7 @@ def classify(model: Path, text: str) -> tuple[str | None, float]:
     Raises:
         Misconfigured: see `check_model`; or the model does not tell languages.
     """
-    loaded = _load(model, model.stat().st_mtime_ns if model.is_file() else None)
+    loaded = _load_model(model, model.stat().st_mtime_ns if model.is_file() else None)
     line = " ".join(text.split())
     # models are trained on written text, in which sentences of capitals are rare
     labels, probabilities = loaded.predict(line.lower() if line.isupper() else line, k=_LABELS)
@@ -80,16 +80,16 @@ def language_of(label: str) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _load(model: Path, changed: int | None) -> Any:
+def _load_model(model: Path, changed: int | None) -> Any:
     """The model; `changed`, the time of the file, makes another one be loaded in its place."""
     check_model(model)
     try:
-        return _packages().load_model(str(model))
+        return _import_packages().load_model(str(model))
     except (ValueError, RuntimeError, MemoryError) as error:
         raise Misconfigured(f"{SETTING}={model}: fastText cannot load it: {error}") from error
 
 
-def _packages() -> Any:
+def _import_packages() -> Any:
     try:
         import fasttext
         import iso639  # noqa: F401  (both come with the extra)

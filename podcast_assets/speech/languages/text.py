@@ -55,7 +55,7 @@ class TextLanguageIdentifier:
         if self.model:
             language, probability = fasttext_language.classify(self.model, text)
         else:
-            language, probability = _identifier().classify(text)
+            language, probability = _load_identifier().classify(text)
         least = self.certain if self.certain is not None else FASTTEXT_CERTAIN if self.model else CERTAIN
         return language if probability >= least else None
 
@@ -73,7 +73,7 @@ def add_text_language(transcripts: pl.DataFrame, identifier: TextLanguageIdentif
 
 
 @lru_cache(maxsize=1)
-def _identifier() -> Any:
+def _load_identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -27,7 +27,7 @@ has 3 characters."""
 _REPO = "csukuangfj/sherpa-onnx-fire-red-asr-large-zh_en-2025-02-16"
 
 
-def _files(quantization: str) -> tuple[str, ...]:
+def _model_files(quantization: str) -> tuple[str, ...]:
     mark = "" if quantization == "fp32" else f".{quantization}"
     return f"encoder{mark}.onnx", f"decoder{mark}.onnx", "tokens.txt"
 
@@ -37,7 +37,7 @@ class FireRed(SherpaTranscriber):
 
     name = "firered"
     metadata = "cmvn_inv_stddev"
-    published: ClassVar = {(_REPO, "int8"): HubModel(_REPO, _files("int8"), 1740, "apache-2.0")}
+    published: ClassVar = {(_REPO, "int8"): HubModel(_REPO, _model_files("int8"), 1740, "apache-2.0")}
 
     model: str = _REPO
     quantization: Quantization = "int8"
@@ -48,7 +48,7 @@ class FireRed(SherpaTranscriber):
     @property
     def parts(self) -> tuple[str, ...]:
         """See `OnnxTranscriber`."""
-        return _files(self.quantization)
+        return _model_files(self.quantization)
 
     def load(self, device: str | None = None) -> Transcriber:
         """Load the model; one of the hub is downloaded if it is not there.
@@ -68,12 +68,12 @@ class FireRed(SherpaTranscriber):
 class _FireRedWorker:
     def __init__(self, engine: FireRed, recognizer: "OfflineRecognizer") -> None:
         self._recognizer = recognizer
-        self.batcher = Batcher(engine.name, engine.plan, self._recognize, batch_size=1)
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, batch_size=1)
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         results = decode(self._recognizer, [s.content for s in sounds], max_token_per_second=str(TOKENS_PER_SECOND))
         return [WindowResult(to_words(Token(symbol) for symbol in r.tokens)) for r in results]

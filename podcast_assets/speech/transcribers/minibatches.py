@@ -125,18 +125,20 @@ class Batcher:
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber.transcribe`. A batch is recognized in a thread, while what came of the one before is written down."""
         done: list[TranscriptionResult] = []
-        ahead = prefetched(self._batches(work, done), self._sounds, ahead=1)
-        for ((_, some), _), recognized in prefetched(ahead, lambda b: self._try(b[0][0], b[1].result()), ahead=1):
+        ahead = prefetched(self._fill_batches(work, done), self._prepare_inputs, ahead=1)
+        for ((_, some), _), recognized in prefetched(
+            ahead, lambda b: self._recognize_or_split(b[0][0], b[1].result()), ahead=1
+        ):
             for (job, i), recognition in zip(some, recognized.result(), strict=True):
                 job.results[i] = recognition
                 job.pending -= 1
                 if not job.pending:
-                    done.append(self._heard(job))
+                    done.append(self._finish_episode(job))
             yield from done
             done.clear()
         yield from done
 
-    def _batches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Batch]:
+    def _fill_batches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Batch]:
         """Batches as episodes come in; episodes that need none are done at once."""
         waiting: dict[Hashable, list[tuple[_PendingEpisode, int]]] = {}
         seconds = 0.0
@@ -150,7 +152,7 @@ class Batcher:
                 continue
             job = _PendingEpisode(speech, plan, len(plan))
             if not plan:
-                done.append(self._heard(job))
+                done.append(self._finish_episode(job))
             for i, planned in enumerate(plan):
                 queue = waiting.setdefault(planned.key, [])
                 queue.append((job, i))
@@ -162,7 +164,7 @@ class Batcher:
                 waiting, seconds = {}, 0.0
         yield from waiting.items()
 
-    def _sounds(self, batch: _Batch) -> list[WindowInput]:
+    def _prepare_inputs(self, batch: _Batch) -> list[WindowInput]:
         sounds = []
         for job, i in batch[1]:
             planned = job.plan[i]
@@ -171,14 +173,14 @@ class Batcher:
             sounds.append(WindowInput(self._prepare(samples), seconds, planned.language, job.speech.hints))
         return sounds
 
-    def _try(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult | Exception]:
+    def _recognize_or_split(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult | Exception]:
         """Recognize a batch; where it fails as a whole, its windows one by one, so that a bad window is alone with its error.
 
         Raises:
             Exception: the device looks broken, which concerns every window.
         """
         if len(sounds) > self.batch_size:  # it was filled before memory ran out
-            return self._in_parts(key, sounds, self.batch_size)
+            return self._recognize_in_parts(key, sounds, self.batch_size)
         try:
             recognized = list(self._recognize(key, sounds))
         except Exception as error:
@@ -187,30 +189,32 @@ class Batcher:
             if len(sounds) == 1:
                 return [error]
             if not out_of_memory(error):
-                return self._in_parts(key, sounds, 1)
+                return self._recognize_in_parts(key, sounds, 1)
             self.batch_size = (len(sounds) + 1) // 2
             log.warning(
                 "%s: out of memory with %d windows; from here on %d", self._engine, len(sounds), self.batch_size
             )
-            return self._in_parts(key, sounds, self.batch_size)
+            return self._recognize_in_parts(key, sounds, self.batch_size)
         self.batches.append(len(sounds))
         return list(recognized)
 
-    def _in_parts(self, key: Hashable, sounds: Sequence[WindowInput], size: int) -> list[WindowResult | Exception]:
-        return [r for at in range(0, len(sounds), size) for r in self._try(key, sounds[at : at + size])]
+    def _recognize_in_parts(
+        self, key: Hashable, sounds: Sequence[WindowInput], size: int
+    ) -> list[WindowResult | Exception]:
+        return [r for at in range(0, len(sounds), size) for r in self._recognize_or_split(key, sounds[at : at + size])]
 
-    def _heard(self, job: _PendingEpisode) -> TranscriptionResult:
+    def _finish_episode(self, job: _PendingEpisode) -> TranscriptionResult:
         heard = [job.results[i] for i in range(len(job.plan))]
         errors = [r for r in heard if isinstance(r, Exception)]
         if errors and len(errors) == len(heard):
             return TranscriptionResult(job.speech, errors[0])
         made = [replace(t, engine=self._engine) for t in to_transcripts(job.speech, job.plan, heard)]
         lost = sum(UNTRANSCRIBED in t.flags for t in made)
-        trouble = f"{self._engine}: {lost} of {len(made)} segments: {_named(errors[0])}" if lost else None
+        trouble = f"{self._engine}: {lost} of {len(made)} segments: {_describe_error(errors[0])}" if lost else None
         return TranscriptionResult(job.speech, made, trouble)
 
 
-def _named(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
@@ -249,20 +253,20 @@ def to_transcripts(
         for piece, own in zip(window.pieces, words, strict=True):
             parts[piece.turn].append(_TurnPart(own, (piece.end - piece.start) / SAMPLE_RATE, recognition, planned))
     return [
-        _transcript(turn, own, speech.language, failed=i in failed)
+        _build_transcript(turn, own, speech.language, failed=i in failed)
         for i, (turn, own) in enumerate(zip(speech.turns, parts, strict=True))
     ]
 
 
-def _transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *, failed: bool) -> Transcript:
+def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *, failed: bool) -> Transcript:
     text = join_texts(["".join(w.word for w in p.words).strip() for p in parts])
     longest = max(parts, key=lambda p: p.seconds, default=None)
     if longest is not None:
         language = longest.planned.language
     temperatures = [p.result.temperature for p in parts if p.result.temperature is not None]
-    probability = _mean([(p.result.language_probability, p.seconds) for p in parts])
+    probability = _weighted_mean([(p.result.language_probability, p.seconds) for p in parts])
     if probability is None and longest is not None:
-        probability = _rounded(longest.planned.language_probability)
+        probability = _round_figure(longest.planned.language_probability)
     flags = [UNTRANSCRIBED] if failed else []
     if longest is not None and (heard := longest.result.detected_language):
         flags += [LANGUAGE_DIFFERS] if heard[0] != language and heard[1] >= SURELY_ANOTHER else []
@@ -273,8 +277,8 @@ def _transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *,
         words=list(fit_words_to_turn(turn, words)),
         language=language,
         language_probability=probability,
-        avg_logprob=_mean([(p.result.avg_logprob, p.seconds) for p in parts]),
-        no_speech_prob=_mean([(p.result.no_speech_prob, p.seconds) for p in parts]),
+        avg_logprob=_weighted_mean([(p.result.avg_logprob, p.seconds) for p in parts]),
+        no_speech_prob=_weighted_mean([(p.result.no_speech_prob, p.seconds) for p in parts]),
         compression_ratio=compression_ratio(text),
         temperature=max(temperatures, default=None),
         flags=tuple(flags),
@@ -302,14 +306,14 @@ def fit_words_to_turn(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
             before = end = min(max(end, start), turn.end)
             start, end = round(start, 3), round(end, 3)
         if written := word.word.strip():
-            yield Word(written, start, end, _rounded(word.probability))
+            yield Word(written, start, end, _round_figure(word.probability))
 
 
-def _mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
+def _weighted_mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
     known = [(value, weight) for value, weight in weighted if value is not None]
     total = sum(weight for _, weight in known)
-    return _rounded(sum(value * weight for value, weight in known) / total) if total else None
+    return _round_figure(sum(value * weight for value, weight in known) / total) if total else None
 
 
-def _rounded(value: float | None) -> float | None:
+def _round_figure(value: float | None) -> float | None:
     return None if value is None else round(value, DECIMALS)

@@ -27,11 +27,11 @@ _EXTERNAL = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 """Where a graph names a file of weights: key and length of an entry of `TensorProto.external_data` in onnx.proto."""
 
 
-def _sorted(languages: tuple[str, ...]) -> tuple[str, ...]:
+def _sort_languages(languages: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(languages)))
 
 
-Languages = Annotated[tuple[str, ...], AfterValidator(_sorted)]
+Languages = Annotated[tuple[str, ...], AfterValidator(_sort_languages)]
 """ISO 639-1 codes, in a fixed order."""
 
 

@@ -32,7 +32,7 @@ _TIMES = "us_cif_peak"
 """Output of the models that say where characters begin."""
 
 
-def _files(quantization: str) -> tuple[str, ...]:
+def _model_files(quantization: str) -> tuple[str, ...]:
     return "model.onnx" if quantization == "fp32" else f"model.{quantization}.onnx", "tokens.txt"
 
 
@@ -43,7 +43,9 @@ class Paraformer(SherpaTranscriber):
     packages = ("sherpa-onnx", "faster-whisper", "onnxruntime")  # the last two for the voice activity detector
     metadata = "lfr_window_size"
     published: ClassVar = {
-        (_REPO, "int8"): HubModel(_REPO, _files("int8"), 243, "apache-2.0", "def027084691107096b5ebba69785756d63de6c5")
+        (_REPO, "int8"): HubModel(
+            _REPO, _model_files("int8"), 243, "apache-2.0", "def027084691107096b5ebba69785756d63de6c5"
+        )
     }
 
     model: str = _REPO
@@ -56,7 +58,7 @@ class Paraformer(SherpaTranscriber):
     @property
     def parts(self) -> tuple[str, ...]:
         """See `OnnxTranscriber`."""
-        return _files(self.quantization)
+        return _model_files(self.quantization)
 
     def load(self, device: str | None = None) -> Transcriber:
         """Load the model; one of the hub is downloaded if it is not there.
@@ -76,24 +78,24 @@ class _ParaformerWorker:
     def __init__(self, engine: Paraformer, recognizer: "OfflineRecognizer", *, timed: bool) -> None:
         self._recognizer = recognizer
         # without times nothing would tell that a text went on into the padding
-        self.batcher = Batcher(engine.name, engine.plan, self._recognize, engine.batch_size if timed else 1)
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, engine.batch_size if timed else 1)
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         results = decode(self._recognizer, [s.content for s in sounds])
         if len(sounds) > 1:
-            results = [r if r.timestamps else self._alone(s) for r, s in zip(results, sounds, strict=True)]
-        return [_recognition(r, s) for r, s in zip(results, sounds, strict=True)]
+            results = [r if r.timestamps else self._recognize_alone(s) for r, s in zip(results, sounds, strict=True)]
+        return [_to_window_result(r, s) for r, s in zip(results, sounds, strict=True)]
 
-    def _alone(self, sound: WindowInput) -> Any:
+    def _recognize_alone(self, sound: WindowInput) -> Any:
         """The result of a window that has none in a batch: an error took it down with others, or it went on into the padding."""
         return decode(self._recognizer, [sound.content])[0]
 
 
-def _recognition(result: Any, sound: WindowInput) -> WindowResult:
+def _to_window_result(result: Any, sound: WindowInput) -> WindowResult:
     """What the library made of a window.
 
     Raises:

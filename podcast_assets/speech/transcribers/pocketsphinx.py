@@ -87,17 +87,17 @@ class _PocketsphinxWorker:
         two do not compare). The language is what was given: nothing is identified, and an episode whose language is not known is
         heard as if it were English. One that is not English is refused with `BadInput`.
         """
-        return one_by_one(self._episode, work)
+        return one_by_one(self._transcribe_episode, work)
 
-    def _episode(self, speech: EpisodeSpeech) -> list[Transcript]:
+    def _transcribe_episode(self, speech: EpisodeSpeech) -> list[Transcript]:
         if speech.language not in (None, "en"):
             raise BadInput(f"pocketsphinx knows English only, and the language of the episode is {speech.language}")
-        return [replace(self._turn(speech.audio, turn), language=speech.language) for turn in speech.turns]
+        return [replace(self._transcribe_turn(speech.audio, turn), language=speech.language) for turn in speech.turns]
 
-    def _turn(self, audio: Audio, turn: Turn) -> Transcript:
+    def _transcribe_turn(self, audio: Audio, turn: Turn) -> Transcript:
         words: list[Word] = []
-        for start, end in _pieces(audio, turn, self._max_piece):
-            words += self._words(audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], start, end)
+        for start, end in _split_turn(audio, turn, self._max_piece):
+            words += self._recognize_words(audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], start, end)
         text = " ".join(w.word for w in words)
         logprobs = [math.log(w.probability) for w in words if w.probability]
         return Transcript(
@@ -108,7 +108,7 @@ class _PocketsphinxWorker:
             compression_ratio=compression_ratio(text),
         )
 
-    def _words(self, audio: Samples, start: float, end: float) -> Iterator[Word]:
+    def _recognize_words(self, audio: Samples, start: float, end: float) -> Iterator[Word]:
         decoder = self._decoder
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
         decoder.reinit_feat()  # forgets the noise of what came before: a turn's words do not depend on the turns before it
@@ -126,7 +126,7 @@ class _PocketsphinxWorker:
             )
 
 
-def _pieces(audio: Audio, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
+def _split_turn(audio: Audio, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
     """Speech of the turn as (start, end) in seconds: neighbouring stretches together, none longer than `max_piece`.
 
     Only what the voice activity detector calls speech is decoded: given silence, the recognizer is sure to have heard a word.

@@ -26,7 +26,7 @@ class SherpaTranscriber(OnnxTranscriber):
 
     def devices(self) -> list[str]:
         """The first GPU, where sherpa-onnx computes on GPUs: it takes no other."""
-        return ["cuda:0"] if self._provider() == "cuda" else []
+        return ["cuda:0"] if self._provider_name() == "cuda" else []
 
     def recognizer(self, make: str, **files: str) -> "OfflineRecognizer":
         """The library's recognizer with its model in memory.
@@ -42,7 +42,7 @@ class SherpaTranscriber(OnnxTranscriber):
             from sherpa_onnx import OfflineRecognizer
         except ImportError as error:
             raise EngineUnavailable(f"sherpa-onnx cannot be imported ({error}): {INSTALL}") from error
-        provider = self._provider()
+        provider = self._provider_name()
         folder = self.folder()
         paths = {argument: str(folder / name) for argument, name in files.items()}
         graph = folder / next(iter(files.values()))
@@ -58,7 +58,7 @@ class SherpaTranscriber(OnnxTranscriber):
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EngineUnavailable(f"the model in {folder} cannot be loaded: {reason}") from error
 
-    def _provider(self) -> str:
+    def _provider_name(self) -> str:
         """What it computes with, "cpu" or "cuda".
 
         Raises:

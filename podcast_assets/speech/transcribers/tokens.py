@@ -38,13 +38,13 @@ def to_words(tokens: Iterable[Token]) -> list[Word]:
     for token in tokens:
         if not token.text or _CONTROL.fullmatch(token.text):
             continue
-        if not words or _begins(token.text, words[-1][-1].text):
+        if not words or _begins_word(token.text, words[-1][-1].text):
             words.append([])
         words[-1].append(token)
-    return [_word(w) for w in words if any(t.text.strip() for t in w)]
+    return [_build_word(w) for w in words if any(t.text.strip() for t in w)]
 
 
-def _begins(text: str, before: str) -> bool:
+def _begins_word(text: str, before: str) -> bool:
     if text[0].isspace():
         return True
     if not before.strip():  # a space that is a token of its own
@@ -52,7 +52,7 @@ def _begins(text: str, before: str) -> bool:
     return bool(_HAN.match(text) or (_HAN.match(before[-1]) and text[0].isalnum()))
 
 
-def _word(tokens: Sequence[Token]) -> Word:
+def _build_word(tokens: Sequence[Token]) -> Word:
     ends = [t.end for t in tokens if t.end is not None]
     placed = len(ends) == len(tokens) and tokens[0].start is not None
     chances = [math.exp(t.logprob) for t in tokens if t.logprob is not None]

@@ -97,17 +97,17 @@ class MdxSeparator:
 
     def voice(self, chunks: Iterable[Stereo]) -> Iterator[Stereo]:
         """See `Separator`. In memory are `batch_size` chunks and their spectrograms."""
-        return process_in_chunks(chunks, self.chunking, self._voice, self.batch_size)
+        return process_in_chunks(chunks, self.chunking, self._separate_batch, self.batch_size)
 
-    def _voice(self, waves: Float) -> Float:
+    def _separate_batch(self, waves: Float) -> Float:
         image = self.spectrogram.analyse(waves)
-        predicted = self._run(image)
+        predicted = self._run_network(image)
         if self.denoise:
-            predicted = 0.5 * (predicted - self._run(-image))
+            predicted = 0.5 * (predicted - self._run_network(-image))
         source = self.spectrogram.synthesize(predicted)
         if self.predicts == "voice":
             return source
         return np.asarray(waves - self.compensate * source, np.float32)
 
-    def _run(self, image: Float) -> Float:
+    def _run_network(self, image: Float) -> Float:
         return self.session.run(None, {self.session.get_inputs()[0].name: image})[0]

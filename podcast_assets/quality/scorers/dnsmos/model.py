@@ -125,16 +125,16 @@ class Dnsmos:
                 counts.append(len(starts))
                 yield from group_windows(enough, starts, _MOST)
 
-        raw = [self._raw(group) for group in _groups(windows(), self._together)]
+        raw = [self._score_group(group) for group in _group_runs(windows(), self._together)]
         each = np.split(np.concatenate(raw) if raw else np.empty((0, 4)), np.cumsum(counts)[:-1])
-        return [_mos(values) if len(values) else None for values in each[: len(counts)]]
+        return [_to_mos(values) if len(values) else None for values in each[: len(counts)]]
 
-    def _raw(self, group: list[WindowRun]) -> npt.NDArray[np.float64]:
+    def _score_group(self, group: list[WindowRun]) -> npt.NDArray[np.float64]:
         """What the networks say of each window: shape (windows, 4)."""
         return np.column_stack([self._p835(group), self._p808(group)]).astype(np.float64)
 
 
-def _groups(found: Iterable[WindowRun], together: int) -> Iterator[list[WindowRun]]:
+def _group_runs(found: Iterable[WindowRun], together: int) -> Iterator[list[WindowRun]]:
     """Stretches, so many together that they have `together` windows or more."""
     group: list[WindowRun] = []
     for stretch in found:
@@ -146,6 +146,6 @@ def _groups(found: Iterable[WindowRun], together: int) -> Iterator[list[WindowRu
         yield group
 
 
-def _mos(raw: npt.NDArray[np.float64]) -> Mos:
+def _to_mos(raw: npt.NDArray[np.float64]) -> Mos:
     sig, bak, ovrl, p808 = raw.T
     return Mos(*(float(np.mean(v)) for v in (_SIG(sig), _BAK(bak), _OVRL(ovrl), p808)))

@@ -64,9 +64,9 @@ def log_mels(stretch: WindowRun, filters: Matrix) -> list[Matrix]:
     Frames are centred on every tenth millisecond, and weighted by a periodic Hann window. Those at the ends of a window reach
     beyond it, where zeros stand for the audio: they are the window's own, all others are the stretch's.
     """
-    power = _mel_power(_frames(stretch.samples), filters)
+    power = _mel_power(_frame_view(stretch.samples), filters)
     used = [stretch.samples[b * FRAME : (b + FRAMES) * FRAME] for b in stretch.begins]
-    ends = _mel_power(np.concatenate([_frames(window)[[0, -1]] for window in used]), filters)
+    ends = _mel_power(np.concatenate([_frame_view(window)[[0, -1]] for window in used]), filters)
     result = []
     for i, begin in enumerate(stretch.begins):
         window = power[begin : begin + FRAMES].copy()
@@ -77,7 +77,7 @@ def log_mels(stretch: WindowRun, filters: Matrix) -> list[Matrix]:
     return result
 
 
-def _frames(samples: Samples) -> Matrix:
+def _frame_view(samples: Samples) -> Matrix:
     """Every frame, shape (len(samples) / FRAME, _FFT), as a view of the samples with zeros on both sides."""
     return np.lib.stride_tricks.sliding_window_view(np.pad(samples, _FFT // 2), _FFT)[::FRAME]
 

@@ -62,7 +62,7 @@ class _NetworkSection:
     edge: int
     """Places of its output, at each end of a window, that depend on the zeros."""
 
-    def over(self, shared: Maps, block: int) -> Maps:
+    def compute_shared(self, shared: Maps, block: int) -> Maps:
         """Features of all of the audio; those that would depend on what is beyond its ends are zero, and nobody's."""
         reach, stride = self.reach, self.stride
         places = shared.shape[-2] // stride
@@ -71,18 +71,18 @@ class _NetworkSection:
         for start in range(first, last, block):
             stop = min(start + block, last)
             part = shared[..., start * stride - reach : stop * stride + reach, :]
-            made = _run(self.inner, part[None])[0]
+            made = _run_session(self.inner, part[None])[0]
             if result is None:
                 result = np.zeros((made.shape[0], places, made.shape[2]), np.float32)
             result[:, start:stop] = made
         assert result is not None, "a window is longer than the reach"
         return result
 
-    def at_ends(self, windows: "_Windows") -> tuple[Maps, Maps]:
+    def compute_ends(self, windows: "_Windows") -> tuple[Maps, Maps]:
         """Features at the beginnings and at the ends of windows, `edge` places of each."""
         some = self.stride * self.edge + self.reach
-        heads, tails = windows.parts(0, some), windows.parts(windows.length - some, windows.length)
-        return _run(self.head, heads), _run(self.tail, tails)
+        heads, tails = windows.slice_windows(0, some), windows.slice_windows(windows.length - some, windows.length)
+        return _run_session(self.head, heads), _run_session(self.tail, tails)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,11 @@ class _Windows:
     tails: Maps | None = None
     """In its last ones."""
 
-    def parts(self, first: int, last: int, some: slice = slice(None)) -> Maps:
+    def slice_windows(self, first: int, last: int, some: slice = slice(None)) -> Maps:
         """Places of each of some windows, shape (windows, …, places, frequency); they are none, or all, of its head and tail."""
-        return np.stack([self._part(w, first, last) for w in range(len(self.starts))[some]])
+        return np.stack([self._slice_window(w, first, last) for w in range(len(self.starts))[some]])
 
-    def _part(self, window: int, first: int, last: int) -> Maps:
+    def _slice_window(self, window: int, first: int, last: int) -> Maps:
         if self.heads is None or self.tails is None:
             return self.shared[..., self.starts[window] + first : self.starts[window] + last, :]
         edge = self.heads.shape[-2]
@@ -156,7 +156,7 @@ class P835:
             raise EngineUnavailable(f"{graph} is not the network of DNSMOS P.835 that is known here")
 
         def session(first: int, last: int, *, before: bool, after: bool) -> Any:
-            part = _part(model, nodes[first:last], before=before, after=after)
+            part = _extract_subgraph(model, nodes[first:last], before=before, after=after)
             return onnx_sessions.open_session(part, device, held=held, threads=threads, spin=False)
 
         self._levels: list[_NetworkSection] = []
@@ -184,22 +184,22 @@ class P835:
         block = self._block
         for level in self._levels:
             block //= level.stride
-            heads, tails = level.at_ends(windows)
-            shared = level.over(windows.shared, block)
+            heads, tails = level.compute_ends(windows)
+            shared = level.compute_shared(windows.shared, block)
             begins = [s // level.stride for s in windows.starts]
             windows = _Windows(shared, begins, windows.length // level.stride, heads, tails)
         result = []
         for first in range(0, len(starts), self._batch):
             some = slice(first, first + self._batch)
-            result.append(_run(self._rest, windows.parts(0, windows.length, some)))
+            result.append(_run_session(self._rest, windows.slice_windows(0, windows.length, some)))
         return np.concatenate(result)
 
 
-def _run(session: Any, maps: Maps) -> Maps:
+def _run_session(session: Any, maps: Maps) -> Maps:
     return session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(maps)})[0]
 
 
-def _part(model: "ModelProto", nodes: Sequence["NodeProto"], *, before: bool, after: bool) -> bytes:
+def _extract_subgraph(model: "ModelProto", nodes: Sequence["NodeProto"], *, before: bool, after: bool) -> bytes:
     """Some consecutive operators of a network as a network of its own, for any length.
 
     Args:

@@ -60,14 +60,14 @@ def group_windows(samples: Samples, starts: Iterable[int], most: int) -> Iterato
     for start in starts:
         frames, beyond = divmod(start - first, FRAME)
         if begins and (beyond or frames % ALIGNMENT or frames - begins[-1] >= FRAMES or len(begins) >= most):
-            yield _stretch(samples, first, begins)
+            yield _make_run(samples, first, begins)
             begins = []
         if not begins:
             first, frames = start, 0
         begins.append(frames)
     if begins:
-        yield _stretch(samples, first, begins)
+        yield _make_run(samples, first, begins)
 
 
-def _stretch(samples: Samples, first: int, begins: list[int]) -> WindowRun:
+def _make_run(samples: Samples, first: int, begins: list[int]) -> WindowRun:
     return WindowRun(samples[first : first + begins[-1] * FRAME + WINDOW], begins)

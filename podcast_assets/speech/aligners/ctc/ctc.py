@@ -57,14 +57,14 @@ class Alphabet:
         for character in unicodedata.normalize("NFC", word).translate(_APOSTROPHES).strip("'-"):
             kind = unicodedata.category(character)[0]
             if kind in "LN":
-                if not (written := self._write(character)):
+                if not (written := self._spell_letter(character)):
                     return []
                 spelled += written
             elif (kind == "M" or character in "'-") and character in self.letters:
                 spelled.append(self.letters[character])
         return spelled
 
-    def _write(self, letter: str) -> list[int]:
+    def _spell_letter(self, letter: str) -> list[int]:
         compatible = unicodedata.normalize("NFKC", letter)
         plain = "".join(c for c in unicodedata.normalize("NFKD", letter) if unicodedata.category(c)[0] != "M")
         for form in (letter, compatible, plain):
@@ -103,14 +103,14 @@ class CtcAligner:
             ValueError: the model's output does not fit the audio or the alphabet, or is not finite.
         """
         words = split_words(text)
-        spelled = [self._spell(word) for word in words]
+        spelled = [self._spell_word(word) for word in words]
         letters = np.array([letter for word in spelled for letter in word], np.int64)
         if not len(letters) or len(audio) < SHORTEST:
             return words_without_times(words)
         columns, targets = np.unique(letters, return_inverse=True)
         targets += 2
         owners = np.repeat(np.arange(len(words)), [len(word) for word in spelled])
-        emissions = self._emissions(audio, columns)
+        emissions = self._compute_emissions(audio, columns)
         path = best_path(emissions, targets, np.diff(owners, prepend=-1) > 0)
         if path is None:
             return words_without_times(words)
@@ -118,26 +118,26 @@ class CtcAligner:
         said = path[frames] // 2
         return place_words(words, owners[said], frames, np.exp(emissions[frames, targets[said]]))
 
-    def _spell(self, word: str) -> list[int]:
+    def _spell_word(self, word: str) -> list[int]:
         spelled = self._alphabet.spell(word)
         if spelled or self._romanize is None:
             return spelled
         return self._alphabet.spell(self._romanize(word))
 
-    def _emissions(self, audio: Samples, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def _compute_emissions(self, audio: Samples, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Log probabilities of blank, of a gap and of some columns, shape (frames, 2 + len(columns)), window by window."""
         parts: list[npt.NDArray[np.float32]] = []
         for start, end in split_windows(len(audio)):
             before = min(start, CONTEXT)
             heard = audio[start - before : end + CONTEXT]
             logits = self._logits(heard)
-            self._check(logits, len(heard))
+            self._check_logits(logits, len(heard))
             first = before // FRAME
             last = first + (end - start) // FRAME if end < len(audio) else None
-            parts.append(_select(logits[first:last], self._alphabet.blank, columns))
+            parts.append(_select_columns(logits[first:last], self._alphabet.blank, columns))
         return np.concatenate(parts)
 
-    def _check(self, logits: Logits, samples: int) -> None:
+    def _check_logits(self, logits: Logits, samples: int) -> None:
         if logits.ndim != 2 or abs(len(logits) - samples / FRAME) > 2:
             raise ValueError(f"the model gives {logits.shape} for {samples} samples, not a row for every {FRAME}")
         if logits.shape[1] < self._alphabet.size:
@@ -152,7 +152,7 @@ def split_windows(samples: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], samples], strict=True))
 
 
-def _select(logits: Logits, blank: int, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _select_columns(logits: Logits, blank: int, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     top = logits.max(axis=1, keepdims=True)
     total = top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
     none = logits[:, [blank]]
@@ -187,21 +187,21 @@ def best_path(
     moves = np.zeros((0, len(states)), np.int8)
     for block in blocks:
         milestones.append(score)
-        score, moves = _search(score, block, states, skip)
+        score, moves = _viterbi_forward(score, block, states, skip)
     state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
     if not np.isfinite(score[state]):
         return None
     path: list[int] = []
     for n in reversed(range(len(blocks))):
         if n < len(blocks) - 1:
-            _, moves = _search(milestones[n], blocks[n], states, skip)
+            _, moves = _viterbi_forward(milestones[n], blocks[n], states, skip)
         for move in moves[::-1]:
             path.append(state)
             state -= int(move[state])
     return np.array(path[::-1], np.int64)
 
 
-def _search(
+def _viterbi_forward(
     score: npt.NDArray[np.float64],
     emissions: npt.NDArray[np.float32],
     states: npt.NDArray[np.int64],

@@ -77,11 +77,11 @@ class Ctc(Engine):
         self.fetch()
         if complaint := self.complaint():
             raise EngineUnavailable(complaint)
-        graph, vocabulary = self._parts()
+        graph, vocabulary = self._find_parts()
         assert graph
         assert vocabulary
         session = onnx_sessions.open_session(graph, self.device, held=device, threads=self.threads)
-        return CtcAligner(_model(session), read_alphabet(vocabulary), _romanizer() if self.romanize else None)
+        return CtcAligner(_make_logits(session), read_alphabet(vocabulary), _romanizer() if self.romanize else None)
 
     def fetch(self) -> None:
         """See `Engine.fetch`.
@@ -102,7 +102,7 @@ class Ctc(Engine):
 
     def complaint(self) -> str | None:
         """See `Engine.complaint`."""
-        folder, (graph, vocabulary) = self._folder(), self._parts()
+        folder, (graph, vocabulary) = self._find_folder(), self._find_parts()
         if folder is None or not folder.is_dir():
             return f"{self.model} is neither a folder nor a model that ctc knows: {', '.join(PUBLISHED)}"
         missing = [
@@ -114,7 +114,7 @@ class Ctc(Engine):
 
     def model_files(self) -> list[Path]:
         """Graph, its weights where they lie beside it, and letters; none before a model of the hub was downloaded."""
-        graph, vocabulary = self._parts()
+        graph, vocabulary = self._find_parts()
         if not graph or not vocabulary:
             return []
         return [graph, *(graph.parent / name for name in external_weights(graph)), vocabulary]
@@ -124,14 +124,14 @@ class Ctc(Engine):
         versions = super().versions() | {"onnxruntime": onnx_sessions.runtime_version()}
         return versions | ({"uroman": importlib.metadata.version("uroman")} if self.romanize else {})
 
-    def _folder(self) -> Path | None:
+    def _find_folder(self) -> Path | None:
         if self.model in PUBLISHED:
             return models.find(PUBLISHED[self.model])
         return Path(self.model).expanduser()
 
-    def _parts(self) -> tuple[Path | None, Path | None]:
+    def _find_parts(self) -> tuple[Path | None, Path | None]:
         """Graph and letters, where they are there."""
-        folder = self._folder()
+        folder = self._find_folder()
         graph, vocabulary = (
             next((folder / name for name in names if (folder / name).is_file()), None) if folder else None
             for names in (_GRAPHS, _VOCABULARIES)
@@ -139,7 +139,7 @@ class Ctc(Engine):
         return graph, vocabulary
 
 
-def _model(session: Any) -> Callable[[Samples], Logits]:
+def _make_logits(session: Any) -> Callable[[Samples], Logits]:
     names = [i.name for i in session.get_inputs()]
 
     def logits(samples: Samples) -> Logits:

@@ -49,7 +49,7 @@ def resegment(
     speakers = sorted({speaker for *_, speaker in pieces})
     if len(speakers) < 2:
         return [(start, end, speakers[0]) for start, end in stretches] if speakers else []
-    models = [_model(features, [p for p in pieces if p[2] == s], components, max_frames) for s in speakers]
+    models = [_fit_mixture(features, [p for p in pieces if p[2] == s], components, max_frames) for s in speakers]
     scores = _log_likelihoods(features, models)
     out: list[Piece] = []
     for start, end in stretches:
@@ -66,7 +66,7 @@ def resegment(
     return out
 
 
-def _model(features: Frames, pieces: Sequence[Piece], components: int, max_frames: int) -> "GaussianMixture":
+def _fit_mixture(features: Frames, pieces: Sequence[Piece], components: int, max_frames: int) -> "GaussianMixture":
     from sklearn.mixture import GaussianMixture
 
     index = np.concatenate([np.arange(round(s * FRAME_RATE), round(e * FRAME_RATE)) for s, e, _ in pieces])

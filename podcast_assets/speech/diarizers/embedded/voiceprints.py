@@ -99,11 +99,11 @@ def voiceprints(statistics: Floats, weights: Path = WEIGHTS) -> Floats:
     Returns:
         Shape (n, d).
     """
-    mean, projection = _weights(weights)
+    mean, projection = _load_weights(weights)
     return ((statistics - mean) @ projection).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=4)
-def _weights(path: Path) -> tuple[Floats, Floats]:
+def _load_weights(path: Path) -> tuple[Floats, Floats]:
     with np.load(path) as file:
         return file["mean"], file["projection"]

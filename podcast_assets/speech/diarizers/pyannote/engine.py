@@ -81,7 +81,7 @@ class Pyannote(Engine):
 
         from podcast_assets.speech.diarizers.pyannote.embeddings import share_trunk
 
-        found = self._source()
+        found = self._find_pipeline()
         if missing := [str(file) for file in found.files if not file.is_file()]:
             raise EngineUnavailable(f"{self.model} is not whole, it has no {' and no '.join(missing)}: copy it again")
         if not self.trusted:
@@ -89,7 +89,7 @@ class Pyannote(Engine):
         config = pyannote_pipeline.pipeline_config(
             found, segmentation_step=self.segmentation_step, threshold=self.clustering_threshold
         )
-        place = device or self._device()
+        place = device or self._device_name()
         try:
             pipeline: Any = Pipeline.from_pretrained(config)
             pipeline.to(torch.device(place))
@@ -106,11 +106,11 @@ class Pyannote(Engine):
         Raises:
             EngineUnavailable: the hub does not give the model, or it is not a pipeline for diarization.
         """
-        self._source()
+        self._find_pipeline()
 
     def devices(self) -> list[str]:
         """The GPUs, where it computes on one: that of `device_index`, or any."""
-        if self._device() == "cpu":
+        if self._device_name() == "cpu":
             return []
         import torch
 
@@ -134,12 +134,12 @@ class Pyannote(Engine):
         found = pyannote_pipeline.find_pipeline(self.model, models.find)
         return found.files if found else []
 
-    def _source(self) -> pyannote_pipeline.PipelineSource:
+    def _find_pipeline(self) -> pyannote_pipeline.PipelineSource:
         found = pyannote_pipeline.find_pipeline(self.model, models.fetch)
         assert found is not None
         return found
 
-    def _device(self) -> str:
+    def _device_name(self) -> str:
         if self.device != "cpu":
             with contextlib.suppress(ImportError):  # told by `load`
                 import torch
@@ -178,7 +178,7 @@ class _PyannoteWorker:
         file = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
         while True:
             try:
-                return to_diarization(self._run(file, low, high), len(samples) / SAMPLE_RATE)
+                return to_diarization(self._run_pipeline(file, low, high), len(samples) / SAMPLE_RATE)
             except Exception as error:
                 if "n_clusters" in str(error) and low > 1:
                     low = 1  # too short for as many speakers as there are said to be
@@ -189,7 +189,7 @@ class _PyannoteWorker:
                 else:
                     raise
 
-    def _run(self, file: dict[str, Any], low: int, high: int) -> Any:
+    def _run_pipeline(self, file: dict[str, Any], low: int, high: int) -> Any:
         segmentation, share = self._pipeline._segmentation, self._pipeline.segmentation_step
         seconds = file["waveform"].shape[1] / SAMPLE_RATE
         segmentation.step = step_seconds(seconds, segmentation.duration, share, self._settings.max_windows)
@@ -223,14 +223,14 @@ def to_diarization(output: Any, seconds: float) -> Diarization:
         output: pyannote.audio's `DiarizeOutput`.
         seconds: length of the audio: the last window is filled up with silence, and turns can end in that.
     """
-    full = _turns(output.speaker_diarization, seconds)
+    full = _to_turns(output.speaker_diarization, seconds)
     # one at a time but for pauses that are filled inside a speaker's turn
-    turns = one_at_a_time(_turns(output.exclusive_speaker_diarization, seconds))
+    turns = one_at_a_time(_to_turns(output.exclusive_speaker_diarization, seconds))
     names = names_by_appearance(turns, full)
     rows = dict(zip(output.speaker_diarization.labels(), output.speaker_embeddings, strict=True))
     return Diarization(
-        [_named(t, names) for t in add_overlap(turns, full)],
-        full=[_named(t, names) for t in full],
+        [_rename_speaker(t, names) for t in add_overlap(turns, full)],
+        full=[_rename_speaker(t, names) for t in full],
         embeddings={
             name: rows[label].astype(np.float32)
             for label, name in names.items()
@@ -239,7 +239,7 @@ def to_diarization(output: Any, seconds: float) -> Diarization:
     )
 
 
-def _turns(annotation: "Annotation", seconds: float) -> list[Turn]:
+def _to_turns(annotation: "Annotation", seconds: float) -> list[Turn]:
     turns = [
         Turn(float(stretch.start), min(float(stretch.end), seconds), str(label))
         for label in annotation.labels()
@@ -248,5 +248,5 @@ def _turns(annotation: "Annotation", seconds: float) -> list[Turn]:
     return sorted((t for t in turns if t.end > t.start), key=lambda t: (t.start, t.end))
 
 
-def _named(turn: Turn, names: dict[str, str]) -> Turn:
+def _rename_speaker(turn: Turn, names: dict[str, str]) -> Turn:
     return Turn(turn.start, turn.end, names[str(turn.speaker)], turn.overlap)

@@ -94,9 +94,9 @@ class Sortformer(Engine):
         Raises:
             EngineUnavailable: NeMo's environment or the model is missing, or the model does not load or is of another kind.
         """
-        file = self._fetched()
+        file = self._download_model()
         process = NemoProcess(
-            self._python(),
+            self._find_python(),
             {
                 "model": str(file),
                 "device": device or next(iter(self.devices()), "cuda:0" if self.device == "cuda" else "cpu"),
@@ -123,14 +123,14 @@ class Sortformer(Engine):
         Raises:
             EngineUnavailable: the hub does not give the model, or there is no such file.
         """
-        self._fetched()
+        self._download_model()
 
     def complaint(self) -> str | None:
         """What is wrong with NeMo's environment, or with the file."""
         try:
             self.versions()
             if self._is_file:
-                self._fetched()
+                self._download_model()
         except EngineUnavailable as error:
             return str(error)
         return None
@@ -139,7 +139,7 @@ class Sortformer(Engine):
         """The GPUs, where it computes on one: that of `device_index`, or any. Asks NeMo's environment, which takes seconds."""
         if self.device == "cpu":
             return []
-        found = [f"cuda:{i}" for i in range(nemo_process.gpu_count(self._python()))]
+        found = [f"cuda:{i}" for i in range(nemo_process.gpu_count(self._find_python()))]
         return [f"cuda:{self.device_index}"] if found and self.device_index is not None else found
 
     def hub_models(self) -> list[HubModel]:
@@ -162,16 +162,16 @@ class Sortformer(Engine):
         Raises:
             EngineUnavailable: there is no such environment.
         """
-        return nemo_process.versions(self._python())
+        return nemo_process.versions(self._find_python())
 
     @property
     def _is_file(self) -> bool:
         return self.model.endswith(".nemo") or self.model.startswith((".", "~", "/"))
 
-    def _python(self) -> Path:
+    def _find_python(self) -> Path:
         return nemo_process.find_interpreter(self.python)
 
-    def _fetched(self) -> Path:
+    def _download_model(self) -> Path:
         """The model's file, downloaded if need be."""
         if not self._is_file:
             models.fetch(self.hub_models()[0])
@@ -197,7 +197,7 @@ class _SortformerWorker:
         """
         if not len(audio):
             return Diarization([], full=[])
-        turns, probabilities = self._heard(audio)
+        turns, probabilities = self._request_turns(audio)
         seconds = len(audio) / SAMPLE_RATE
         heard = sorted(
             (Turn(start, min(end, seconds), str(index)) for start, end, index in turns if start < min(end, seconds)),
@@ -215,7 +215,7 @@ class _SortformerWorker:
         activity = {name: probabilities[:, int(index)] for index, name in names.items()}
         return Diarization(exclusive_turns(full, activity, self._frame), full=full)
 
-    def _heard(self, audio: Audio) -> tuple[list[tuple[float, float, int]], np.ndarray[Any, Any]]:
+    def _request_turns(self, audio: Audio) -> tuple[list[tuple[float, float, int]], np.ndarray[Any, Any]]:
         """NeMo's turns (start, end, index of the speaker), and the probabilities, shape (frames, speakers)."""
         with tempfile.TemporaryDirectory(prefix="podcast-assets-nemo-") as folder:
             sound, probabilities = Path(folder) / "audio.npy", Path(folder) / "probabilities.npy"

@@ -93,23 +93,23 @@ def serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent too, whose end is seen
     replies = _take_stdout()
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     try:
         model, facts = load(requests.get())
     except BaseException as error:  # whatever it is, somebody waits for an answer
-        _reply(replies, _failure(error))
+        _write_reply(replies, _describe_failure(error))
         return 1
-    _reply(replies, facts)
+    _write_reply(replies, facts)
     while True:
         request = requests.get()
         try:
             reply = answer(model, request)
         except Exception as error:
-            reply = _failure(error)
-        _reply(replies, reply)
+            reply = _describe_failure(error)
+        _write_reply(replies, reply)
 
 
-def _read(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+def _read_requests(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
     for line in sys.stdin:
         requests.put(json.loads(line))
     os._exit(0)
@@ -123,12 +123,12 @@ def _take_stdout() -> TextIO:
     return ours
 
 
-def _reply(replies: TextIO, reply: dict[str, Any]) -> None:
+def _write_reply(replies: TextIO, reply: dict[str, Any]) -> None:
     replies.write(json.dumps(reply) + "\n")
     replies.flush()
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def _describe_failure(error: BaseException) -> dict[str, Any]:
     said = str(error).strip().splitlines() or [""]
     return {
         "error": f"{type(error).__name__}: {said[0]}",

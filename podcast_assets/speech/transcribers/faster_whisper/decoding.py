@@ -94,20 +94,20 @@ def decode(
         For each window its decoding, and its words with times from its start, written with the space before them.
     """
     encoded = model.encode(features)
-    tries = [[d] for d in _generate(model, encoded, prompts, tokenizer, search, search.temperatures[0])]
+    tries = [[d] for d in _generate_tokens(model, encoded, prompts, tokenizer, search, search.temperatures[0])]
     for temperature in search.temperatures[1:]:
         again = [i for i, t in enumerate(tries) if t[-1].doubtful]
         if not again:
             break
         # an encoder's output cannot be taken apart: the few windows that need it are encoded again
         some = model.encode(features[again])
-        hotter = _generate(model, some, [prompts[i] for i in again], tokenizer, search, temperature)
+        hotter = _generate_tokens(model, some, [prompts[i] for i in again], tokenizer, search, temperature)
         for i, decoded in zip(again, hotter, strict=True):
             tries[i].append(decoded)
     best = [t[-1] if not t[-1].doubtful else _least_bad(t) for t in tries]
     if model.model.is_multilingual:
         best = [replace(d, languages=found) for d, found in zip(best, detect_languages(model, encoded), strict=True)]
-    return list(zip(best, _words(model, encoded, best, tokenizer, seconds), strict=True))
+    return list(zip(best, _align_words(model, encoded, best, tokenizer, seconds), strict=True))
 
 
 def detect_languages(model: "WhisperModel", encoded: Any) -> list[dict[str, float]]:
@@ -118,7 +118,7 @@ def detect_languages(model: "WhisperModel", encoded: Any) -> list[dict[str, floa
     ]
 
 
-def _generate(
+def _generate_tokens(
     model: "WhisperModel",
     encoded: Any,
     prompts: Sequence[list[int]],
@@ -156,7 +156,7 @@ def _least_bad(tries: Sequence[Decoded]) -> Decoded:
     return max([t for t in tries if not t.loops] or tries, key=lambda t: t.avg_logprob)
 
 
-def _words(
+def _align_words(
     model: "WhisperModel", encoded: Any, windows: Sequence[Decoded], tokenizer: "Tokenizer", seconds: Sequence[float]
 ) -> list[list[Word]]:
     texts: Any = [[t for t in d.tokens if t < tokenizer.eot] for d in windows]  # annotated as those of one window

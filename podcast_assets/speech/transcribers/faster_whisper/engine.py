@@ -85,15 +85,15 @@ class FasterWhisper(Engine):
             raise EngineUnavailable(
                 f"faster-whisper cannot be imported ({error}): pip install faster-whisper"
             ) from error
-        if self._device() == "cuda":
+        if self._device_name() == "cuda":
             gpus.load_cublas()
-        folder = self._folder() or models.fetch(self.hub_models()[0])
+        folder = self._find_folder() or models.fetch(self.hub_models()[0])
         if complaint := _missing_files(folder):
             raise EngineUnavailable(complaint)
         try:
             model = faster_whisper.WhisperModel(
                 str(folder),
-                device=self._device(),
+                device=self._device_name(),
                 device_index=int(device.removeprefix("cuda:")) if device else self.device_index or 0,
                 compute_type=self._compute_type(),
                 cpu_threads=self.threads,
@@ -101,7 +101,7 @@ class FasterWhisper(Engine):
         except Exception as error:  # CUDA and model errors have no common base
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be loaded: {reason}") from error
-        size = self.batch_size or compute.batch_size(self._device(), self._memory(), self._weights())
+        size = self.batch_size or compute.batch_size(self._device_name(), self._gpu_memory(), self._weight_bytes())
         return WhisperTranscriber(self, model, size)
 
     def hub_models(self) -> list[HubModel]:
@@ -112,10 +112,10 @@ class FasterWhisper(Engine):
         """
         if _is_folder(self.model):
             return []
-        repo = _REPOS.get(self.model) or self._repo()
+        repo = _REPOS.get(self.model) or self._hub_repo()
         return [HubModel(repo, _MODEL_FILES, _SIZES.get(self.model.removesuffix(".en"), 0), "mit")]
 
-    def _repo(self) -> str:
+    def _hub_repo(self) -> str:
         if "/" in self.model:
             return self.model
         try:
@@ -145,7 +145,7 @@ class FasterWhisper(Engine):
 
     def devices(self) -> list[str]:
         """The GPUs, where it computes on one: that of `device_index`, or any."""
-        if self._device() != "cuda":
+        if self._device_name() != "cuda":
             return []
         if self.device_index is not None:
             return [f"cuda:{self.device_index}"]
@@ -155,7 +155,7 @@ class FasterWhisper(Engine):
 
     def model_files(self) -> list[Path]:
         """The files of the folder; none before a model of the hub was fetched."""
-        folder = self._folder()
+        folder = self._find_folder()
         return sorted(f for pattern in _MODEL_FILES for f in folder.glob(pattern)) if folder else []
 
     def identity(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class FasterWhisper(Engine):
         identity["settings"]["compute_type"] = self._compute_type()
         return identity
 
-    def _device(self) -> str:
+    def _device_name(self) -> str:
         if self.device != "auto":
             return self.device
         try:
@@ -176,24 +176,24 @@ class FasterWhisper(Engine):
     def _compute_type(self) -> str:
         if self.compute_type != "auto":
             return self.compute_type
-        device = self._device()
+        device = self._device_name()
         try:
             import ctranslate2
 
             supported = ctranslate2.get_supported_compute_types(device)
         except (ImportError, ValueError, RuntimeError):
             supported = {"int8", "float16"}  # no such device here: what it would be where there is one
-        return compute.compute_type(device, supported, self._memory(), self._weights())
+        return compute.compute_type(device, supported, self._gpu_memory(), self._weight_bytes())
 
-    def _memory(self) -> int | None:
+    def _gpu_memory(self) -> int | None:
         """Of the GPU; of the first where any will do, as those of one machine are mostly alike."""
-        return gpus.memory(self.device_index or 0) if self._device() == "cuda" else None
+        return gpus.memory(self.device_index or 0) if self._device_name() == "cuda" else None
 
-    def _weights(self) -> int | None:
+    def _weight_bytes(self) -> int | None:
         """Bytes of the model in float16, as it is published."""
         return next((f.stat().st_size for f in self.model_files() if f.name == "model.bin"), None)
 
-    def _folder(self) -> Path | None:
+    def _find_folder(self) -> Path | None:
         """Where the model lies; None for one of the hub that is not here."""
         if _is_folder(self.model):
             return Path(self.model).expanduser()

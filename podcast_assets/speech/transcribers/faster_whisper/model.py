@@ -33,7 +33,9 @@ class WhisperTranscriber:
         self._engine = engine
         self._model = model
         self._tokenizers: dict[str, Tokenizer] = {}
-        self.batcher = Batcher(engine.name, self._plan, self._recognize, batch_size, self._features)
+        self.batcher = Batcher(
+            engine.name, self._plan_windows, self._recognize_batch, batch_size, self._compute_features
+        )
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`. The language, where it is not given, is identified on the speech of the first turns.
@@ -45,9 +47,9 @@ class WhisperTranscriber:
     def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
         """The language of an episode and its probability; a model of one language has no probability to give."""
         pieces = cut_turns(speech.audio, speech.turns, self._engine.chunk_seconds)
-        return self._identify(speech.audio, [Window((piece,)) for piece in pieces])
+        return self._identify_language(speech.audio, [Window((piece,)) for piece in pieces])
 
-    def _identify(self, audio: Audio, windows: Sequence[Window]) -> tuple[str | None, float | None]:
+    def _identify_language(self, audio: Audio, windows: Sequence[Window]) -> tuple[str | None, float | None]:
         if not windows:
             return None, None
         if not self._model.model.is_multilingual:
@@ -60,18 +62,18 @@ class WhisperTranscriber:
             seconds += len(window) / SAMPLE_RATE
             if seconds >= LANGUAGE_SECONDS:
                 break
-        return most_probable_language(self._languages(audio, chosen))
+        return most_probable_language(self._window_languages(audio, chosen))
 
-    def _languages(self, audio: Audio, windows: Sequence[Window]) -> list[tuple[str, float]]:
+    def _window_languages(self, audio: Audio, windows: Sequence[Window]) -> list[tuple[str, float]]:
         """The likeliest language of each window and its probability."""
         size = self.batcher.batch_size
         found: list[tuple[str, float]] = []
         for at in range(0, len(windows), size):
-            some = np.stack([self._features(w.samples(audio)) for w in windows[at : at + size]])
+            some = np.stack([self._compute_features(w.samples(audio)) for w in windows[at : at + size]])
             found += [next(iter(f.items())) for f in detect_languages(self._model, self._model.encode(some))]
         return found
 
-    def _plan(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
+    def _plan_windows(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
         engine = self._engine
         pieces = list(cut_turns(speech.audio, speech.turns, engine.chunk_seconds))
         if not pieces:
@@ -79,7 +81,7 @@ class WhisperTranscriber:
         if speech.language is None and engine.mixed_languages and self._model.model.is_multilingual:
             # not packed: the next turn may be in another language
             windows = [Window((p,)) for p in pieces]
-            found = self._languages(speech.audio, windows)
+            found = self._window_languages(speech.audio, windows)
             common = most_probable_language(found)
             chosen = [own if own[1] > CERTAIN_LANGUAGE else common for own in found]
         else:
@@ -89,29 +91,29 @@ class WhisperTranscriber:
                 else [Window((p,)) for p in pieces]
             )
             if speech.language is None:
-                one = self._identify(speech.audio, windows)
+                one = self._identify_language(speech.audio, windows)
             elif speech.language in self._model.supported_languages:
                 one = (speech.language, None)
             else:
                 raise BadInput(f"the Whisper model {engine.model!r} does not know the language {speech.language!r}")
             chosen = [one] * len(windows)
-        prompts = {language: len(self._prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
+        prompts = {language: len(self._build_prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
         return [
             PlannedWindow(window, (language, prompts[language]), language, probability)
             for window, (language, probability) in zip(windows, chosen, strict=True)
         ]
 
-    def _features(self, samples: Samples) -> Features:
+    def _compute_features(self, samples: Samples) -> Features:
         """Log-mel spectrogram, shape (mels, 3000)."""
         return pad_or_trim(self._model.feature_extractor(samples)[..., :-1])
 
-    def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         language = sounds[0].language or "en"
         tokenizer = self._tokenizer(language)
         decoded = decode(
             self._model,
             np.stack([s.content for s in sounds]),
-            [self._prompt(language, s.hints) for s in sounds],
+            [self._build_prompt(language, s.hints) for s in sounds],
             tokenizer,
             Search(
                 self._engine.beam_size,
@@ -142,7 +144,7 @@ class WhisperTranscriber:
             )
         return self._tokenizers[language]
 
-    def _prompt(self, language: str | None, hints: str | None) -> list[int]:
+    def _build_prompt(self, language: str | None, hints: str | None) -> list[int]:
         tokenizer = self._tokenizer(language or "en")
         before = self._engine.initial_prompt
         return self._model.get_prompt(

@@ -32,20 +32,20 @@ class ParakeetModel(NemoConformerTdt):
         """The tokens of some windows, with times and log probabilities. A token lasts one frame of the encoder at least."""
         encoded, lengths = self._encode(*self._preprocessor(*pad_list(list(windows))))
         emitted = greedy_decode(
-            self._step,
+            self._decoder_step,
             encoded,
             lengths,
-            self._states(len(windows)),
+            self._initial_states(len(windows)),
             tokens=self._vocab_size,
             blank=self._blank_idx,
             most_per_frame=self._max_tokens_per_step,
         )
-        return [[self._token(e) for e in window] for window in emitted]
+        return [[self._to_token(e) for e in window] for window in emitted]
 
-    def _states(self, windows: int) -> States:
+    def _initial_states(self, windows: int) -> States:
         return [np.repeat(state, windows, axis=1) for state in self._create_state()]
 
-    def _step(self, frames: Floats, tokens: Ints, states: States) -> tuple[Floats, States]:
+    def _decoder_step(self, frames: Floats, tokens: Ints, states: States) -> tuple[Floats, States]:
         found: Any = self._decoder_joint.run(
             ["outputs", "output_states_1", "output_states_2"],
             {
@@ -59,7 +59,7 @@ class ParakeetModel(NemoConformerTdt):
         logits, *after = found
         return logits[:, 0, 0], after
 
-    def _token(self, emission: Emission) -> Token:
+    def _to_token(self, emission: Emission) -> Token:
         frame = self.window_step * self._subsampling_factor
         end = emission.frame + max(emission.duration, 1)
         return Token(self._vocab[emission.token], emission.frame * frame, end * frame, emission.logprob)
@@ -70,12 +70,12 @@ class ParakeetTranscriber:
 
     def __init__(self, engine: "Parakeet", model: ParakeetModel, batch_size: int) -> None:
         self._model = model
-        self.batcher = Batcher(engine.name, engine.plan, self._recognize, batch_size)
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, batch_size)
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """See `Transcriber`. The language stays what was given: the model does not say which it heard."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         heard = self._model.recognize([s.content for s in sounds])
         return [WindowResult(to_words(tokens), mean_logprob(tokens)) for tokens in heard]

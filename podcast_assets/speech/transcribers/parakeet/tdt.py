@@ -71,7 +71,7 @@ def greedy_decode(
             state[:, speaking] = new[:, spoke]
         last[speaking] = chosen[spoke]
         at_frame[speaking] += 1
-        logprobs = _logprobs(logits[spoke, :tokens], chosen[spoke])
+        logprobs = _chosen_logprobs(logits[spoke, :tokens], chosen[spoke])
         for window, token, duration, logprob in zip(speaking, chosen[spoke], durations[spoke], logprobs, strict=True):
             emitted[window].append(Emission(int(token), int(frames[window]), int(duration), float(logprob)))
         stuck = (durations == 0) & (~spoke | (at_frame[going] >= most_per_frame))
@@ -81,7 +81,7 @@ def greedy_decode(
     return emitted
 
 
-def _logprobs(logits: Floats, chosen: Ints) -> Floats:
+def _chosen_logprobs(logits: Floats, chosen: Ints) -> Floats:
     highest = logits.max(axis=1)
     total = np.log(np.exp(logits - highest[:, None]).sum(axis=1))
     return logits[np.arange(len(logits)), chosen] - highest - total
