@@ -1,4 +1,4 @@
-"""Cutting segments from an original at its own quality."""
+"""Cutting segments from an original at its full quality."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ from podcast_assets.audio.source import Source
 def cut_segments(
     source: Source, spans: Sequence[tuple[float, float]], *, rate: int | None = None, mono: bool = True
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """One array per span, in order, cut to the sample in one pass over the file.
+    """Yield one array per span, in order, cut to the sample in one pass over the file.
 
     A span `(start, end)` in seconds covers the samples from `round(start * source_rate)` up to
     `round(end * source_rate)`; an end beyond the audio is that of the audio. Memory is that of the longest span and a

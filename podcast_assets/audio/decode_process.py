@@ -1,4 +1,4 @@
-"""Working audio made in another process, so that a file that crashes a codec, or makes it hang, costs that file and no run.
+"""Working audio made in a subprocess, so that a file that crashes or hangs a codec fails alone.
 
 The process is `decode_worker.py`, which writes down the protocol. It does one recording after the other: a good one costs two
 lines through a pipe more than in this process.
@@ -32,7 +32,7 @@ _CODEC_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, 
 
 
 class DecoderStuck(RuntimeError):
-    """A decoder gave no sign of life; it was ended."""
+    """The decoder made no progress and was ended."""
 
 
 class DecoderLost(RuntimeError):
@@ -40,7 +40,7 @@ class DecoderLost(RuntimeError):
 
 
 class DecoderFailed(RuntimeError):
-    """Something else went wrong there; the message says what."""
+    """The decoding process failed; the message says why."""
 
 
 _idle: "queue.LifoQueue[_DecoderProcess]" = queue.LifoQueue()
@@ -55,7 +55,7 @@ def make_working_audio_in_subprocess(
     longest: float = math.inf,
     stall: float = STALL_SECONDS,
 ) -> WorkingAudio:
-    """As `make_working_audio`, in another process. May be called from several threads at once: each has a process of its own.
+    """Run `make_working_audio` in a subprocess. Thread-safe: each thread has a process of its own.
 
     Args:
         source: the media file.
@@ -96,14 +96,14 @@ def make_working_audio_in_subprocess(
 
 
 class _DecoderProcess:
-    """A decoding process: started when it is first asked, and again where it has ended because nobody asked."""
+    """Decoding process, started by the first request, and again after it ended for lack of requests."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._end: Any = None
 
     def ask(self, request: dict[str, Any], stall: float) -> dict[str, Any]:
-        """The reply; raises as `make_working_audio_in_subprocess` where the process ends instead."""
+        """Return the reply; raises as `make_working_audio_in_subprocess` if the process ends instead."""
         line = json.dumps(request).encode() + b"\n"
         process = self._ensure_running()
         try:
@@ -120,7 +120,7 @@ class _DecoderProcess:
         raise _make_exit_error(process.wait())
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, even in the middle of a request."""
         if self._process is not None:
             self._end()
             self._process = None
@@ -147,7 +147,7 @@ def _write_line(process: subprocess.Popen[bytes], line: bytes) -> None:
 
 
 def _read_line(stream: IO[bytes], stall: float) -> bytes:
-    """The next line; nothing at the end."""
+    """Read the next line; empty at the end."""
     line, until = b"", time.monotonic() + stall
     with selectors.DefaultSelector() as selector:  # select() knows no file descriptors above 1,023
         selector.register(stream, selectors.EVENT_READ)
@@ -171,7 +171,7 @@ def _make_exit_error(code: int) -> Exception:
 
 
 def _rebuild_error(reply: dict[str, Any]) -> Exception:
-    """What was raised there, as it would have been here."""
+    """Rebuild the exception that was raised in the subprocess."""
     name, message = reply["error"], reply["message"]
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, AudioError):

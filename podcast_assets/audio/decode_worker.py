@@ -1,4 +1,4 @@
-"""Decodes recordings in a process of its own, for `decode_process` in another one.
+"""Worker process that decodes recordings; `decode_process` starts it.
 
 It reads one JSON object per line from its standard input and writes JSON lines to its standard output. A request:
   {"source": "file", "target": "file for the working audio", "opus": "file" or null, "bit_rate": bit/s, "longest": seconds}
@@ -30,7 +30,7 @@ _PROGRESS_SECONDS = 1.0
 
 
 def handle_request(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
-    """Do one recording."""
+    """Decode one recording."""
     told = time.monotonic()
 
     def progress() -> None:

@@ -1,4 +1,4 @@
-"""Encoding segments. The same samples and settings give the same bytes, on the same versions of the libraries."""
+"""Encoding segments. The same samples and settings give the same bytes with the same library versions."""
 
 import io
 from typing import Literal, get_args
@@ -27,7 +27,7 @@ BITEXACT_ENCODER = {
 
 
 def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *, bit_rate: int | None = None) -> bytes:
-    """An audio file as bytes.
+    """Encode samples as an audio file in bytes.
 
     `flac` and `wav` hold 16 bits a sample. `opus` (in Ogg) and `mp3` know certain rates only: audio at another is
     resampled to 48 kHz. Decoders of Opus give 48 kHz, whatever went in.

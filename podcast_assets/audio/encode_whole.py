@@ -1,4 +1,4 @@
-"""Encoding whole recordings block by block, so that memory does not follow their length."""
+"""Encoding whole recordings block by block, in constant memory."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -20,7 +20,7 @@ WAV_BYTES = 2**32 - 4096
 
 
 def encode_whole(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: Codec) -> int:
-    """Write an audio file as `encode` would, in blocks; gives the number of samples per channel.
+    """Write an audio file as `encode` would, in blocks; return the number of samples per channel.
 
     The same blocks give the same bytes.
 

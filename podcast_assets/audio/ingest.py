@@ -1,4 +1,4 @@
-"""From what arrives to working audio, in one pass over the file."""
+"""Ingest: conversion of an arrived file to working audio in one pass."""
 
 import contextlib
 import math
@@ -20,7 +20,7 @@ from podcast_assets.audio.working import WORKING_RATE, write_working_audio
 
 @dataclass(frozen=True, slots=True)
 class WorkingAudio:
-    """What was found while working audio was made. Levels are those of the original, before mixing down."""
+    """Properties found while making working audio. Levels are those of the original, before downmixing."""
 
     probe: Probe
     duration: float
@@ -37,7 +37,7 @@ class WorkingAudio:
 
 @dataclass(frozen=True, slots=True)
 class OpusCopy:
-    """That an archive copy of the working audio is wanted."""
+    """Request for an archive copy of the working audio."""
 
     target: Path | str | BinaryIO
     """A path, or a file to write and read."""
@@ -108,7 +108,7 @@ def _limit_length(
 
 
 class _LevelMeter:
-    """Measures blocks on their way."""
+    """Measures the level of blocks that pass through."""
 
     def __init__(self) -> None:
         self.peak, self.clipped = 0.0, 0

@@ -44,7 +44,7 @@ _INTEGER_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-
 
 
 class AudioReader:
-    """The best audio track of an open media file. Times count samples from the first one decoded."""
+    """Reader of the best audio track of an open media file. Times count samples from the first one decoded."""
 
     def __init__(self, file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> None:
         self._file, self._container, self._stream = file, container, stream
@@ -59,7 +59,7 @@ class AudioReader:
         self._unreadable: str | None = None
 
     def blocks(self) -> Iterator[Planar]:
-        """All audio in blocks of about two seconds, at `rate` and with `channels` throughout.
+        """Yield all audio in blocks of about two seconds, at `rate` and with `channels` throughout.
 
         Where the rate or the channels change midway, as in files with advertisements spliced in, the rest is converted
         to those of the beginning.
@@ -138,7 +138,7 @@ class AudioReader:
 
 
 def _allowed_shortfall(declared: float, container: str) -> float:
-    """Seconds by which a whole file may be shorter than its header says."""
+    """Return the seconds by which a complete file may be shorter than its header says."""
     long = max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared)
     least = _SHORT_MP3_SECONDS if container == "mp3" else _SHORT_SECONDS
     return max(least, min(long, _SHORT_SHARE * declared))
@@ -191,13 +191,13 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
 
 
 class _SeekSafeFile:
-    """A file as libavformat gets it: to seek before its beginning is a fault of the data, not of the disk."""
+    """File wrapper for libavformat that reports a seek before the beginning as bad data, not as a disk error."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read, self.tell, self._seek = file.read, file.tell, file.seek
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """The new position, or what libavformat takes for an error."""
+        """Return the new position, or a libavformat error code."""
         try:
             return self._seek(offset, whence)
         except (ValueError, OverflowError):
@@ -228,7 +228,7 @@ def _opening_error(file: BinaryIO, error: Exception) -> AudioError:
 
 
 def _join_frames(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
-    """Small frames joined to long ones of about _BLOCK_SECONDS, each of one kind.
+    """Join small frames to long ones of about _BLOCK_SECONDS, each of one format.
 
     Each `to_ndarray` costs 25 microseconds, which for an MP3 frame of 26 ms is as much as decoding it.
     """
@@ -250,7 +250,7 @@ def _join_frames(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
 
 
 class _FrameConverter:
-    """Turns frames into float32 at one rate and number of channels."""
+    """Converts frames to float32 at one rate and number of channels."""
 
     def __init__(self, rate: int, channels: int) -> None:
         self._rate, self._channels = rate, channels
@@ -278,7 +278,7 @@ class _FrameConverter:
         return self._resampler
 
     def finish(self) -> Iterator[Planar]:
-        """What the resampler still holds."""
+        """Yield what the resampler still holds."""
         if self._resampler is not None:
             none = np.zeros((0, self._channels), np.float32)
             yield self._resampler.resample_chunk(none, last=True).reshape(-1, self._channels).T

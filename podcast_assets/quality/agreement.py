@@ -1,4 +1,4 @@
-"""How far two transcripts of one recording agree: word and character error rates per segment.
+"""Agreement of two transcripts of one recording: word and character error rates per segment.
 
 A publisher's transcript has other boundaries than our segments, often other times (advertisements are put in anew for each
 download), and leaves things out. So all of an episode is aligned by its words, and each word of the reference goes to the segment
@@ -33,7 +33,7 @@ _SCHEMA = {
 
 
 def error_rates(said: Sequence[str], reference: Sequence[str]) -> Rates:
-    """Word and character error rate of words against reference words; None where the reference has none.
+    """Compute word and character error rate against reference words; None if there are none.
 
     Errors over words, or characters, of the reference: above 1 where far more was written than was said. Spaces are no characters.
     """
@@ -47,7 +47,7 @@ def error_rates(said: Sequence[str], reference: Sequence[str]) -> Rates:
 
 
 def transcript_agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
-    """One row per segment of an episode: `segment_id`, `reference_words`, `reference_wer` and `reference_cer`.
+    """Compare segments with a reference; one row per segment: `segment_id`, `reference_words`, `reference_wer` and `reference_cer`.
 
     All null where no reference is in the language of the episode, or it is not of this recording. Where it is, and has no word at a
     segment, `reference_words` is 0 and the rates are null.

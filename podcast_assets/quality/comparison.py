@@ -1,4 +1,4 @@
-"""Error rates of a batch's texts against other texts of the same speech: publishers' transcripts, and a second recognizer's.
+"""Error rates of a batch's texts against publishers' transcripts and a second recognizer.
 
 To write texts as they sound costs a third of a millisecond for each, so what was compared once is taken from the table before.
 """
@@ -25,7 +25,7 @@ def compare_texts(
     second: pl.DataFrame,
     before: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """One row of `COMPARISON_COLUMNS` per segment, in the same order; null in episodes that have nothing to compare with.
+    """Compute one row of `COMPARISON_COLUMNS` per segment, in the same order; null for episodes with nothing to compare with.
 
     Args:
         rows: `segment_id`, `episode_id`, `start`, `end`, `text` and `language`.

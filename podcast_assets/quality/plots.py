@@ -1,4 +1,4 @@
-"""Pictures of quality, as PNG bytes: how scores are distributed, what a policy costs, and one episode with its scores.
+"""Plots of quality as PNG bytes: score distributions, a policy's losses, and one episode with its scores.
 
 They are drawn from tables alone, for a materialization's metadata as for the card of a dataset.
 """
@@ -36,7 +36,7 @@ _MOS = (
 
 
 def plot_distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
-    """DNSMOS, SNR, bandwidth, durations, languages and speakers per episode, on one page.
+    """Plot DNSMOS, SNR, bandwidth, durations, languages and speakers per episode on one page.
 
     Args:
         rows: segments with their scores, `duration`, `language`, `speaker`, `episode_id` and `keep`.
@@ -60,7 +60,7 @@ def plot_distributions(rows: pl.DataFrame, limits: Limits | None = None) -> byte
 
 
 def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
-    """From all hours to those that are kept: what each reason takes of what those above it leave.
+    """Plot a waterfall from all hours to those kept: what each reason removes from what the previous ones leave.
 
     Args:
         losses: as `quality.waterfall.LOSSES`.
@@ -113,7 +113,7 @@ def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
 
 
 def plot_episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
-    """One episode: who speaks when, and below it DNSMOS overall and SNR of each segment.
+    """Plot one episode: who speaks when, and below it DNSMOS overall and SNR of each segment.
 
     Args:
         name: of the episode.

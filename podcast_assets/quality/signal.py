@@ -1,4 +1,4 @@
-"""Measures of a segment's signal. Each gives None where it has no meaning (silence, too short), never NaN or an infinity."""
+"""Measures of a segment's signal. Undefined values (silence, too short) are None, never NaN or infinite."""
 
 import math
 import warnings
@@ -23,7 +23,7 @@ _LOUDNESS_BLOCK_SECONDS = 0.4
 
 
 def signal_measures(samples: Samples, rate: int) -> Scores:
-    """All measures of this module, under their column names."""
+    """Compute all measures of this module, by column name."""
     return {
         "snr_db": snr_db(samples, rate),
         "clipping_share": clipping_share(samples),
@@ -35,12 +35,12 @@ def signal_measures(samples: Samples, rate: int) -> Scores:
 
 
 def peak_db(samples: Samples) -> float | None:
-    """Largest magnitude in dBFS (0 is full scale); None for silence."""
+    """Return the largest magnitude in dBFS (0 is full scale); None for silence."""
     return _to_decibel(peak(samples))
 
 
 def rms_db(samples: Samples) -> float | None:
-    """Root mean square in dBFS, a square wave at full scale being 0; None for silence."""
+    """Compute the root mean square in dBFS, a square wave at full scale being 0; None for silence."""
     return _to_decibel(math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))) if samples.size else None
 
 

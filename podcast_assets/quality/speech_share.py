@@ -1,4 +1,4 @@
-"""How much of a segment is speech."""
+"""Share of speech in segments."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _SPEECH = 0.5  # silero-vad's own threshold
 
 
 def speech_shares(audio: Audio, segments: Sequence[tuple[float, float]]) -> list[float | None]:
-    """Share of each segment `(start, end)` in seconds, 0 to 1, in which Silero hears speech, to frames of 32 ms.
+    """Compute the share of each segment `(start, end)` in seconds, 0 to 1, in which Silero detects speech, in frames of 32 ms.
 
     The detector listens to the whole episode, because it needs what comes before. None for a segment without a sample.
 

@@ -1,4 +1,4 @@
-"""The table of `quality_scores`: scores of the signal, which a model made, with measures of the text and the policy's verdict.
+"""Table `quality_scores`: signal scores, text measures and the policy's decision.
 
 The latter cost no model, so they are made anew at every commit: other texts or another policy never score a signal twice.
 """
@@ -58,7 +58,7 @@ def add_text_and_policy(
 
 
 def _matching_punctuation(rows: pl.DataFrame, punctuated: pl.DataFrame) -> pl.DataFrame:
-    """The texts with punctuation: none where the text was another one then."""
+    """Return the punctuated texts; null where the text has changed since."""
     both = rows.select("segment_id", "text").join(
         punctuated.select("segment_id", "text_punctuated"), on="segment_id", how="left", maintain_order="left"
     )

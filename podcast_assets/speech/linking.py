@@ -1,4 +1,4 @@
-"""Speakers of several episodes who sound like one person: links by the embeddings of their voices, each with a confidence.
+"""Speaker linking across episodes by voice embeddings, with a confidence for each link.
 
 Labels such as SPEAKER_00 are valid inside an episode. Episodes of one podcast share their hosts; of strangers, the more there are
 the more sound alike. So voices are looked for inside a podcast.
@@ -34,7 +34,7 @@ LINKED: Columns = {
 
 
 class LinkingSettings(BaseModel):
-    """How alike voices must be."""
+    """Settings of speaker linking: how similar voices must be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,7 +47,7 @@ class LinkingSettings(BaseModel):
 
 
 def link_speakers(speakers: pl.DataFrame, how: LinkingSettings | None = None) -> pl.DataFrame:
-    """The speakers as `LINKED`, in their order. Two speakers of one episode are never one voice.
+    """Link speakers; returns rows of `LINKED` in the same order. Two speakers of one episode are never one voice.
 
     Args:
         speakers: rows as `SPEAKERS` with `podcast` and `batch`; rows of one engine and podcast are compared.

@@ -1,4 +1,4 @@
-"""Which engine transcribes which language, and which takes over where it fails.
+"""Routing of episodes to transcribers by language, with fallbacks when an engine fails.
 
 A route is a language and a chain of engines: the first does the work, the next does what it could not, or all of it where the
 first cannot be loaded. Only engines that an episode needs are loaded. An episode whose language nobody declared is first heard by
@@ -30,15 +30,15 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class LanguageIdentifier(Protocol):
-    """A transcriber that can say which language is spoken."""
+    """Protocol of a transcriber that can identify the spoken language."""
 
     def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
-        """ISO 639-1 code and its probability; None where there is no speech."""
+        """Return the ISO 639-1 code and its probability; None without speech."""
         ...
 
 
 class Route(Engine):
-    """A language and its chain of engines."""
+    """Language and its chain of engines."""
 
     name: ClassVar[str] = "route"
 
@@ -48,7 +48,7 @@ class Route(Engine):
 
 
 class RoutedEngine(Engine):
-    """Transcription by several engines. A fallback does not count for what a result is: it makes only what the first cannot."""
+    """Engine that routes transcription to several engines. Fallbacks are not part of its identity: they only do the rest."""
 
     name: ClassVar[str] = "routed"
 
@@ -57,16 +57,16 @@ class RoutedEngine(Engine):
     """Gives times to the words of engines that have none."""
 
     def load(self, device: str | None = None) -> "RoutedTranscriber":
-        """The worker; the engines are loaded as episodes need them."""
+        """Return the worker; engines are loaded as episodes need them."""
         return RoutedTranscriber(self, device)
 
     def fetch(self) -> None:
-        """The models of the first engine of each route, and of the aligner."""
+        """Download the models of the first engine of each route and of the aligner."""
         for engine in self._first_engines():
             engine.fetch()
 
     def devices(self) -> list[str]:
-        """Those that any of its engines wants, fallbacks included; all of them then share the one that is held."""
+        """Return the devices of all engines, fallbacks included; all share the device that is held."""
         wanted = [device for engine in self._first_engines() for device in engine.devices()]
         for fallback in (e for r in self.routes for e in r.chain[1:]):
             with contextlib.suppress(EngineUnavailable):  # it takes over nothing here, which is told where it should
@@ -74,7 +74,7 @@ class RoutedEngine(Engine):
         return list(dict.fromkeys(wanted))
 
     def gpu_use(self) -> GpuUse:
-        """That of the engine which needs a GPU most, fallbacks included."""
+        """Return the GPU use of the engine that needs one most, fallbacks included."""
         return most_gpu_use([*self._first_engines(), *(e for r in self.routes for e in r.chain[1:])])
 
     def model_files(self) -> list[Path]:
@@ -82,7 +82,7 @@ class RoutedEngine(Engine):
         return [file for engine in self._first_engines() for file in engine.model_files()]
 
     def route(self, language: str | None) -> Route:
-        """The route of a language.
+        """Return the route of a language.
 
         Raises:
             BadInput: it has none, and there is none for any language.
@@ -93,7 +93,7 @@ class RoutedEngine(Engine):
         return route
 
     def narrowed(self, inputs: Mapping[str, Any]) -> Engine:
-        """Only the route of the episode's language, where that is known: another route's engine does not concern it."""
+        """Return an engine with only the route of the episode's language, if that is known."""
         if inputs.get("language") is None or len(self.routes) == 1:
             return self
         try:
@@ -110,7 +110,7 @@ class RoutedEngine(Engine):
         }
 
     def versions(self) -> dict[str, str]:
-        """Packages of the first engine of each route, and of the aligner."""
+        """Return the package versions of the first engine of each route and of the aligner."""
         return {name: version for engine in self._first_engines() for name, version in engine.versions().items()}
 
     def _first_engines(self) -> list[Engine]:
@@ -119,7 +119,7 @@ class RoutedEngine(Engine):
 
 @dataclass
 class _PartialTranscription:
-    """An episode on its way along a chain."""
+    """Partial transcription of an episode, on its way along a chain."""
 
     speech: EpisodeSpeech
     transcripts: list[Transcript | None]
@@ -130,11 +130,11 @@ class _PartialTranscription:
 
     @property
     def rest(self) -> list[int]:
-        """Turns that are not done, or not all of them."""
+        """Return the turns that are not or not fully transcribed."""
         return [i for i, t in enumerate(self.transcripts) if t is None or UNTRANSCRIBED in t.flags]
 
     def take(self, turns: Sequence[int], made: Sequence[Transcript], engine: Engine) -> None:
-        """Take what another engine than the first of the route made of some turns."""
+        """Merge the transcripts that a fallback engine made of some turns."""
         self.error = None
         for i, transcript in zip(turns, made, strict=True):
             self.transcripts[i] = replace(transcript, flags=(*transcript.flags, FALLBACK), engine=engine.name)
@@ -142,7 +142,7 @@ class _PartialTranscription:
 
 
 class RoutedTranscriber:
-    """Loaded engines, by route."""
+    """Transcriber that holds the loaded engines of all routes."""
 
     def __init__(self, engine: RoutedEngine, device: str | None) -> None:
         self._engine = engine
@@ -152,7 +152,7 @@ class RoutedTranscriber:
         """Why an engine cannot be loaded: it is tried once."""
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """See `Transcriber`. Where no engine of an episode's route can be loaded, that is the episode's error.
+        """Implement `Transcriber.transcribe`. If no engine of a route can be loaded, its episodes get that error.
 
         Raises:
             EngineUnavailable: no engine of any route can be loaded, or the aligner; or one cannot because of the GPU or memory.
@@ -186,7 +186,7 @@ class RoutedTranscriber:
             yield from self._follow_chain(self._engine.route(language), waiting)
 
     def _identify_language(self, speech: EpisodeSpeech) -> EpisodeSpeech:
-        """The episode with its language, by the engine for any language, which must be able to tell."""
+        """Return the episode with its language, identified by the engine for any language."""
         if speech.language is not None:
             return speech
         worker = self._load_worker(self._engine.route(None).chain[0])
@@ -242,7 +242,7 @@ class RoutedTranscriber:
         return all(engine in self._unavailable for route in self._engine.routes for engine in route.chain)
 
     def _transcribe_rest(self, engine: Engine, part: _PartialTranscription) -> None:
-        """Do what is left of an episode with another engine, as far as it can."""
+        """Transcribe the rest of an episode with another engine, as far as possible."""
         rest = part.rest
         language = next((t.language for t in part.transcripts if t and t.language), part.speech.language)
         turns = [part.speech.turns[i] for i in rest]
@@ -272,7 +272,7 @@ class RoutedTranscriber:
         return TranscriptionResult(part.speech, transcripts, "; ".join(part.failures) or None)
 
     def _load_worker(self, engine: Engine) -> Any:
-        """An engine's worker, loaded when it is first needed.
+        """Return an engine's worker, loading it on first use.
 
         Raises:
             EngineUnavailable: it, or its model, cannot be loaded here; the message names it.
@@ -293,5 +293,5 @@ class RoutedTranscriber:
 
 
 def _is_device_problem(error: EngineUnavailable) -> bool:
-    """Whether the GPU or the memory is why an engine cannot be loaded."""
+    """Return whether an engine cannot be loaded because of the GPU or memory."""
     return looks_like_device_error(error) or out_of_memory(error)

@@ -1,4 +1,4 @@
-"""From who spoke when to segments: which turns are joined, and where long ones are cut.
+"""Segmentation of diarized turns: which turns are joined and where long ones are cut.
 
 A diarizer's turns follow the voices. What is transcribed, scored and published has other needs: a recognizer hears at most 30 s at
 once, and a word before a short pause belongs to the sentence after it. Nothing is dropped here, however short: a policy rejects by
@@ -28,7 +28,7 @@ _MS = SAMPLE_RATE // 1000  # samples
 
 
 class SegmentationSettings(BaseModel):
-    """How turns become segments."""
+    """Settings of segmentation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +56,7 @@ FindSpeech = Callable[[Audio], Sequence[tuple[float, float]]]
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A turn. Times in milliseconds."""
+    """Turn with times in milliseconds."""
 
     start: int
     end: int
@@ -64,7 +64,7 @@ class _Span:
 
 
 def silero(audio: Audio) -> list[tuple[float, float]]:
-    """Speech by silero-vad's default settings, which are those of Emilia-Pipe.
+    """Detect speech with silero-vad's default settings, which Emilia-Pipe uses.
 
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
@@ -75,7 +75,7 @@ def silero(audio: Audio) -> list[tuple[float, float]]:
 def segment(
     diarization: Diarization, audio: Audio, how: SegmentationSettings, find_speech: FindSpeech = silero
 ) -> list[Turn]:
-    """Segments of an episode, in order of their start, all inside the audio.
+    """Return the segments of an episode, in order of their start, all inside the audio.
 
     Where no two of the diarization's turns overlap, no two segments do. Segments that are given as turns again come out as they
     are, by the rules `asr`. Pauses of turns whose speaker nobody knows are joined by the rules `asr` too, as one speaker's.
@@ -210,7 +210,7 @@ def _cut_at_pauses(span: _Span, audio: Audio, find_speech: FindSpeech) -> Iterat
 
 @dataclass(frozen=True, slots=True)
 class _AudioSlice:
-    """A stretch of audio, in samples, that is read only as far as it is asked for."""
+    """Slice of audio, in samples, that is read lazily."""
 
     audio: Audio
     start: int
@@ -225,7 +225,7 @@ class _AudioSlice:
 
 
 class _SpeakerTimeline:
-    """Who speaks when, for questions about a stretch: an answer looks at the turns near it and not at all of them."""
+    """Index of turns for queries about a stretch: only nearby turns are examined."""
 
     def __init__(self, spans: Sequence[_Span]) -> None:
         spans = sorted(spans, key=lambda s: s.start)

@@ -1,4 +1,4 @@
-"""Where there is speech: Silero's voice activity detector, in the ONNX form that faster-whisper carries (no torch).
+"""Voice activity detection by Silero's network, in the ONNX form that faster-whisper bundles (no torch).
 
 The network (https://github.com/snakers4/silero-vad, MIT) gives one probability per 32 ms, from the frame, the 2 ms before it and
 what a recurrent layer (LSTM) remembers. Given many frames at once it does the work of silero-vad's loop over frames in one call;
@@ -34,7 +34,7 @@ def detect_speech(
     min_silence: float = 0.25,
     pad: float = 0.03,
 ) -> list[tuple[float, float]]:
-    """Stretches of speech as (start, end) in seconds, in order and without overlap: `speech_timestamps` of `speech_probabilities`.
+    """Detect speech as (start, end) in seconds, in order, without overlap: `speech_timestamps` of `speech_probabilities`.
 
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
@@ -52,7 +52,7 @@ def detect_speech(
 
 
 def speech_probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.float32]:
-    """How likely each frame of `FRAME` samples is speech, 0 to 1.
+    """Compute the probability of speech, 0 to 1, of each frame of `FRAME` samples.
 
     Args:
         audio: read in slices of 16 s; the last frame is filled up with silence.
@@ -91,7 +91,7 @@ def speech_timestamps(
     min_silence: float = 0.25,
     pad: float = 0.03,
 ) -> list[tuple[float, float]]:
-    """Stretches of speech as (start, end) in seconds, in order and without overlap: silero-vad's rules.
+    """Convert probabilities to speech as (start, end) in seconds, in order, without overlap, by silero-vad's rules.
 
     Args:
         probabilities: of frames of `FRAME` samples, shape (n,).
@@ -143,7 +143,7 @@ def _load_session(network: Path) -> Any:
 
 
 def model_file() -> Path:
-    """Silero's network inside the installed faster-whisper; found without importing it.
+    """Find Silero's network in the installed faster-whisper, without importing it.
 
     Raises:
         EngineUnavailable: faster-whisper is not installed, or carries no such file.

@@ -1,4 +1,4 @@
-"""The speakers of the store's episodes with the podcasts that they speak in, read for linking them, and the links that are kept."""
+"""Reading speakers from the store for speaker linking, and writing the links."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ _READERS = 16
 def read_speakers(
     store: Store, batches: Iterable[str], podcasts: Iterable[str] = (), *, across: bool = False
 ) -> pl.DataFrame:
-    """Speakers as `SPEAKERS`, with `podcast` and `batch`: of the episodes that are diarized and whose podcast is known.
+    """Read speakers as `SPEAKERS`, with `podcast` and `batch`: of the episodes that are diarized and whose podcast is known.
 
     An episode that came twice is read once.
 
@@ -54,7 +54,7 @@ def read_speakers(
 
 
 def write_links(store: Store, linked: pl.DataFrame) -> None:
-    """Keep links in the store, in place of those of the same podcasts that were kept before."""
+    """Write links to the store, replacing earlier ones of the same podcasts."""
     before = store.read_table(KEY, LINKED)
     if before is not None:
         before = before.filter(~pl.col("podcast").is_in(linked["podcast"].unique().to_list()))

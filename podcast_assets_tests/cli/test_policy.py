@@ -119,7 +119,7 @@ def test_a_file_of_ones_own_is_tried_and_a_mistake_in_it_told(folder: Path) -> N
         found["everything"],
         ["rule 'no studio' is inactive: there is no column utmos"],
     )
-    assert "inactive: 'no studio'" in command("show", path).output
+    assert "rule 'no studio' is inactive" in command("show", path).output
     path.write_text(path.read_text().replace("utmos", "snr").replace("optional = true", ""))
     result = command("try", path, "--store", folder)
     assert result.exit_code == 2

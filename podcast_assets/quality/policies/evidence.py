@@ -1,4 +1,4 @@
-"""What rules can look at: the tables of a batch, side by side, with a few measures that cost nothing and are not kept."""
+"""Columns that rules can name: the joined tables of a batch, with a few derived measures."""
 
 import polars as pl
 
@@ -32,7 +32,7 @@ EVIDENCE: Columns = {
 
 
 def collect_evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
-    """The scores with the columns of the other tables and the derived ones; rows and their order are those of the scores.
+    """Join the scores with the other tables and add derived columns; rows and order are those of the scores.
 
     `flags` are those of the segment and those of its transcript. Words are left out: they are most of a table, and no rule can ask
     for them.
@@ -59,5 +59,5 @@ def collect_evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: 
 
 
 def evidence_types() -> pl.Schema:
-    """The types of the columns that a rule can name."""
+    """Return the types of the columns that a rule can name."""
     return schema(EVIDENCE)

@@ -1,4 +1,4 @@
-"""Policies: which segments to keep, and why not the others. A policy is data in a TOML file; it deletes nothing.
+"""Quality policies: which segments to keep, and why others are rejected. A policy is a TOML file; it deletes nothing.
 
 A file names the policy, its version, and rules; docs/guides/policies.md says how to write one:
 
@@ -61,12 +61,12 @@ class Policy(BaseModel):
 
     @property
     def reasons(self) -> list[str]:
-        """All reasons that it can give, in its order."""
+        """All reasons that the policy can give, in its order."""
         return list(dict.fromkeys(rule.reason for rule in self.rules))
 
     @property
     def limits(self) -> dict[str, list[float]]:
-        """Column → the limits that its rules set, for pictures."""
+        """Limits that the rules set, by column, for plots."""
         found: dict[str, list[float]] = {}
         for rule in self.rules:
             given = (rule.minimum, rule.above, rule.maximum, rule.below)
@@ -74,12 +74,12 @@ class Policy(BaseModel):
         return {column: limits for column, limits in found.items() if limits}
 
     def active_rules(self, columns: Iterable[str]) -> list[Rule]:
-        """The rules that can be asked: all but optional ones on columns that there are not."""
+        """Return the rules that apply: all but optional ones on missing columns."""
         known = set(columns)
         return [rule for rule in self.rules if not rule.optional or known.issuperset(rule.columns)]
 
     def notes(self, columns: Iterable[str]) -> list[str]:
-        """One line for each rule that is inactive, because it is optional and there is no such column."""
+        """Return one line for each optional rule that is inactive because its column is missing."""
         known = list(columns)
         active = self.active_rules(known)
         return [
@@ -90,7 +90,7 @@ class Policy(BaseModel):
         ]
 
     def check(self, types: pl.Schema) -> None:
-        """Whether it can be asked of columns of these types.
+        """Check that the rules fit columns of these types.
 
         Raises:
             Misconfigured: a rule that is not optional asks for a column that there is not, or asks what its type cannot answer.
@@ -112,7 +112,7 @@ class Policy(BaseModel):
 
 
 def apply_policy(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    """The segments with `keep` (boolean) and `reject_reasons` (the reasons of all rules that failed, in their order).
+    """Add `keep` (boolean) and `reject_reasons` (the reasons of all failed rules, in order) to segments.
 
     Raises:
         Misconfigured: as of `Policy.check`.
@@ -146,12 +146,12 @@ def _apply_rules(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 
 
 def policy_names() -> list[str]:
-    """The policies that come with the package."""
+    """Return the names of the policies in the package."""
     return sorted(file.name.removesuffix(".toml") for file in _policy_folder().iterdir() if file.name.endswith(".toml"))
 
 
 def load_policy(name: str | Path) -> Policy:
-    """A policy by its name, or from a TOML file of one's own (a path that ends in `.toml`).
+    """Load a policy by name, or from a TOML file (a path that ends in `.toml`).
 
     Raises:
         Misconfigured: there is none of that name, the file cannot be read, is not a policy, or asks for what no table has.
@@ -187,7 +187,7 @@ def load_policy(name: str | Path) -> Policy:
 
 
 def _describe_validation_error(error: Mapping[str, Any]) -> str:
-    """What pydantic found, with the rule counted from 1 as people do, and the nearest name for an unknown one."""
+    """Describe a validation error, with rules counted from 1 and the closest match for an unknown name."""
     where = [f"rule {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"] if part != "rules"]
     if error["type"] == "extra_forbidden":
         known, what = (Rule, "a rule has no") if "rules" in error["loc"] else (Policy, "a policy has no")

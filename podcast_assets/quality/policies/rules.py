@@ -1,4 +1,4 @@
-"""One rule of a policy: what a column must be, and the reason that a segment gets where it is not."""
+"""Rules of a policy: a condition on a column, and the reason given to segments that fail it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -12,7 +12,7 @@ GROUPS = {"batch": [], "episode": ["episode_id"], "speaker": ["episode_id", "spe
 
 
 class Rule(BaseModel):
-    """What a column must be. The operators that are given must all hold."""
+    """Condition on a column. All given operators must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,11 +62,11 @@ class Rule(BaseModel):
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that it looks at."""
+        """Names of the columns that the rule reads."""
         return [self.column, *([self.same_as] if self.same_as else []), *(GROUPS[self.per] if self.per else [])]
 
     def type_mismatch(self, types: pl.Schema) -> str | None:
-        """Why it cannot be asked of columns of these types, in a few words; None where it can."""
+        """Describe why the rule does not fit columns of these types; None if it fits."""
         dtype = types[self.column]
         for name in self._given_operators():
             wanted, fits = _FITS[name]
@@ -81,11 +81,11 @@ class Rule(BaseModel):
         return None
 
     def describe(self) -> str:
-        """What it asks for, in words."""
+        """Describe the condition in words."""
         return ", ".join(_WORDS[name](self) for name in self._given_operators())
 
     def passes(self, types: pl.Schema, before: pl.Expr) -> pl.Expr:
-        """Boolean expression, never null.
+        """Return the condition as a boolean expression, never null.
 
         Args:
             types: of the columns of the table that is asked.

@@ -1,4 +1,4 @@
-"""What a policy would keep of batches that are scored, beside what is kept of them now. Nothing is changed, and no model runs."""
+"""Policy trial: what a policy would keep of scored batches, compared with now. Changes nothing and runs no model."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ _READERS = 4
 
 @dataclass(frozen=True)
 class SpeechAmount:
-    """So much speech."""
+    """Amount of speech."""
 
     segments: int = 0
     hours: float = 0.0
@@ -33,13 +33,13 @@ class SpeechAmount:
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> "SpeechAmount":
-        """That of some segments."""
+        """Sum the given segments."""
         return cls(rows.height, float(rows["duration"].sum()) / 3600)
 
 
 @dataclass(frozen=True)
 class PolicyTrial:
-    """A policy beside the one by which batches were judged last."""
+    """Comparison of a policy with the one in force."""
 
     policy: str
     in_force: list[str]
@@ -58,7 +58,7 @@ class PolicyTrial:
     """Rules that are inactive, and batches that are left out."""
 
     def to_json(self) -> dict[str, Any]:
-        """The trial as JSON values; hours to the second."""
+        """Return the trial as JSON values, with hours to the second."""
         return {
             "policy": self.policy,
             "in_force": self.in_force,
@@ -73,13 +73,13 @@ class PolicyTrial:
 
 
 def scored_batches(store: Store) -> list[str]:
-    """Batches that have a table of scores, in order."""
+    """Return the batches that have a table of scores, in order."""
     names = store.names("tables/quality_scores")
     return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
 
 
 def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = None) -> PolicyTrial:
-    """What a policy would keep.
+    """Compute what a policy would keep.
 
     Args:
         store: with the batches.

@@ -1,4 +1,4 @@
-"""What a policy costs: hours and segments that each reason takes, first and alone."""
+"""Losses of a policy: hours and segments that each reason rejects, first and alone."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,7 +20,7 @@ no other, which would be kept without it."""
 
 
 def rejection_losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
-    """What each reason takes, as `LOSSES`: in the policy's order, then what the policy does not name, the largest first.
+    """Compute what each reason rejects, as `LOSSES`: in the policy's order, then what the policy does not name, the largest first.
 
     Args:
         judged: segments with `duration` (s) and `reject_reasons`.
@@ -47,7 +47,7 @@ def rejection_losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.Data
 
 
 def sum_losses(parts: Iterable[pl.DataFrame], order: Sequence[str] = ()) -> pl.DataFrame:
-    """The losses of several batches together."""
+    """Sum the losses of several batches."""
     frames = [pl.DataFrame(schema=LOSSES), *parts]
     return _sort_reasons(pl.concat(frames).group_by("reason").sum().select(LOSSES.names()), order)
 

@@ -45,22 +45,22 @@ class Pcs(Engine):
 
     @property
     def is_folder(self) -> bool:
-        """Whether `model` is a folder, there or not, rather than a name on the hub."""
+        """Return whether `model` is a folder, existing or not, rather than a Hub name."""
         return self.model.startswith((".", "~", "/")) or Path(self.model).is_dir()
 
     def devices(self) -> list[str]:
-        """Every GPU, where it computes on one."""
+        """Return every GPU if the engine computes on one."""
         return onnx_sessions.devices(self.device)
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where it is not a folder."""
+        """Return the Hub model, unless the model is a folder."""
         if self.is_folder:
             return []
         known = self.model == _REPO
         return [HubModel(self.model, _FILES, 1_110 if known else 0, "apache-2.0" if known else "see its page")]
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or the folder lacks files.
@@ -68,7 +68,7 @@ class Pcs(Engine):
         self.folder()
 
     def complaint(self) -> str | None:
-        """What the folder lacks, where the model is one."""
+        """Return which files a model folder lacks."""
         if not self.is_folder:
             return None
         try:
@@ -78,7 +78,7 @@ class Pcs(Engine):
         return None
 
     def folder(self) -> Path:
-        """The folder of the model, downloaded if need be.
+        """Return the model's folder, downloading it if necessary.
 
         Raises:
             EngineUnavailable: the hub does not give it, or files are missing; the message names them.
@@ -89,12 +89,12 @@ class Pcs(Engine):
         return folder
 
     def model_files(self) -> list[Path]:
-        """The files of the folder or of the download; none before a model of the hub was downloaded."""
+        """Return the files of the folder or download; empty until a Hub model is downloaded."""
         folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
         return [folder / name for name in _FILES if (folder / name).is_file()] if folder else []
 
     def load(self, device: str | None = None) -> "PcsPunctuator":
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Raises:
             EngineUnavailable: a package or the model is missing, or the model does not load or is of another kind.
@@ -129,7 +129,7 @@ _OUTPUTS = ("marks before", "marks after", "capitals", "ends of sentences")
 
 @dataclass(frozen=True)
 class PcsConfig:
-    """What a model says of itself in its config.yaml."""
+    """Contents of a model's config.yaml."""
 
     longest: int
     """Tokens of a window, its two ends among them."""
@@ -141,7 +141,7 @@ class PcsConfig:
 
     @classmethod
     def read(cls, path: Path) -> "PcsConfig":
-        """Read it.
+        """Read a config.yaml.
 
         Raises:
             EngineUnavailable: it cannot be read, or lacks what is needed.
@@ -164,7 +164,7 @@ class PcsConfig:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A stretch of a text's tokens that the model sees at once, and the part of it that is taken from there."""
+    """Window of a text's tokens, and the part of it whose predictions are used."""
 
     text: int
     start: int
@@ -174,7 +174,7 @@ class _Window:
 
 
 class PcsPunctuator:
-    """A loaded model."""
+    """Punctuator with a loaded model."""
 
     def __init__(self, session: Any, pieces: Any, config: PcsConfig, batch_tokens: int) -> None:
         self._session = session
@@ -183,7 +183,7 @@ class PcsPunctuator:
         self._batch_tokens = batch_tokens
 
     def punctuate(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[str | None]:
-        """See `Punctuator`. A text with marks of its own stays as it is."""
+        """Implement `Punctuator.punctuate`. A text with marks of its own stays as it is."""
         written_texts: list[str | None] = [
             text if language in self._config.languages else None
             for text, language in zip(texts, languages, strict=True)
@@ -205,7 +205,7 @@ class PcsPunctuator:
         return written_texts
 
     def _compute_windows(self, ids: Sequence[Sequence[int]]) -> list[tuple[_Window, list[npt.NDArray[Any]]]]:
-        """Every window with what the model says of its tokens; windows of about one length are computed together."""
+        """Yield every window with the predictions for its tokens; windows of similar length are computed together."""
         room = self._config.longest - 2
         windows = [w for i, tokens in enumerate(ids) for w in _split_windows(i, len(tokens), room)]
         windows.sort(key=lambda w: w.end - w.start)
@@ -233,7 +233,7 @@ class PcsPunctuator:
 
 
 def _split_windows(text: int, tokens: int, room: int) -> list[_Window]:
-    """Windows of at most `room` tokens; where two overlap, each gives its half."""
+    """Split tokens into windows of at most `room`; where two overlap, each gives its half."""
     starts = range(0, max(1, tokens - OVERLAP), room - OVERLAP)
     half = OVERLAP // 2
     return [

@@ -1,4 +1,4 @@
-"""Texts with punctuation and capitals, whose words stay as they are: pure functions, whatever model says where the marks go."""
+"""Applying predicted punctuation and capitals to texts without changing their words."""
 
 import re
 import unicodedata
@@ -18,7 +18,7 @@ _DOTLESS, _DOTTED = "\u0131", "\u0130"
 
 @dataclass(frozen=True, slots=True)
 class PieceMarks:
-    """What a model says of one piece of a text."""
+    """Predicted marks and capitals of one piece of a text."""
 
     start: int
     end: int
@@ -35,19 +35,19 @@ class PieceMarks:
 
 
 def has_punctuation(text: str) -> bool:
-    """Whether a text has marks of its own: what a recognizer heard is better than what a model guesses."""
+    """Return whether a text has punctuation already, which is better than a model's prediction."""
     return _MARK.search(text) is not None
 
 
 def to_plain_text(text: str, language: str | None) -> str:
-    """A text as such models read it: in small letters, of which none becomes two, so that places stay the same."""
+    """Convert a text to lower case without changing its length, as punctuation models read it."""
     turkic = text.replace("I", _DOTLESS).replace(_DOTTED, "i") if language in _TURKIC else text
     small = turkic.lower()
     return small if len(small) == len(text) else "".join(x if len(x := c.lower()) == 1 else c for c in turkic)
 
 
 def apply_marks(text: str, pieces: Sequence[PieceMarks], language: str | None) -> str:
-    """A text with marks and capitals put into it. Capitals that it has stay, unless it has nothing else.
+    """Insert marks and capitals into a text. Existing capitals stay, unless the text is all capitals.
 
     Args:
         text: without marks.
@@ -73,7 +73,7 @@ def apply_marks(text: str, pieces: Sequence[PieceMarks], language: str | None) -
 
 
 def same_words(text: str, other: str) -> bool:
-    """Whether two texts have the same words in the same order, but for punctuation and capitals."""
+    """Return whether two texts have the same words in the same order, ignoring punctuation and capitals."""
     return _split_words(text) == _split_words(other)
 
 
@@ -83,7 +83,7 @@ def _split_words(text: str) -> list[str]:
 
 
 def _fold_word(word: str) -> str:
-    """Without case; the Turkish letters, of which only one has a dot, count as the others."""
+    """Remove case; the Turkish dotted and dotless i count as i."""
     return word.casefold().replace(_DOTLESS, "i").replace("\u0307", "")
 
 
@@ -107,6 +107,6 @@ def _ends_word(text: str, at: int) -> bool:
 
 
 def _to_upper(character: str, language: str | None) -> str:
-    """As one letter: the capital of ß is two."""
+    """Convert to upper case if that is one letter: the capital of ß is two."""
     large = _DOTTED if language in _TURKIC and character == "i" else character.upper()
     return large if len(large) == 1 else character

@@ -13,7 +13,7 @@ SAYABLE_WORDS = 16
 
 
 def collapse_backchannels(folded: pl.Series) -> pl.Series:
-    """Folded texts in which what people say over and over stands once where it comes several times in a row."""
+    """Collapse repeated backchannels in folded texts to one occurrence."""
     spaced, unspaced = _run_patterns()
     return pl.Series(folded.name, [unspaced.sub(r"\1", spaced.sub(r"\1", text)) for text in folded], dtype=pl.String)
 

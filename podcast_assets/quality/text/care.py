@@ -1,4 +1,4 @@
-"""Optional columns about texts, which stay as they are: numbers in digits, and personal data that a text seems to hold.
+"""Optional text columns: numbers in digits, and personal data that a text seems to contain.
 
 Punctuation is asked for here too. It takes a model, so a stage of its own makes it (`stages/punctuate.py`).
 """
@@ -34,7 +34,7 @@ _SUSPECT = rf"{SUSPECT}|(?:\d\D{{0,3}}){{7}}"
 
 
 def parse_text_care(wanted: str) -> frozenset[str]:
-    """Names from a setting such as `pii,numbers`.
+    """Parse the names in a setting such as `pii,numbers`.
 
     Raises:
         Misconfigured: one of them is none of `CARES`.
@@ -46,7 +46,7 @@ def parse_text_care(wanted: str) -> frozenset[str]:
 
 
 def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
-    """Columns `text_digits` and `pii` for rows with `text` and `language`; null where not wanted.
+    """Compute the columns `text_digits` and `pii` for rows with `text` and `language`; null where not requested.
 
     `text_digits` is null too where the library does not know the language. `pii` has kinds, never what was found.
     """
@@ -70,7 +70,7 @@ def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
 
 
 def personal_data(text: str, language: str | None) -> Iterator[str]:
-    """Kinds of personal data that a text seems to hold: `email`, `phone`, `card`, each once."""
+    """Yield the kinds of personal data that a text seems to contain: `email`, `phone`, `card`, each once."""
     if contains_email(text):
         yield "email"
     cards = [m.span() for m in _CARD.finditer(text) if _is_card_number(m.group())]
@@ -81,7 +81,7 @@ def personal_data(text: str, language: str | None) -> Iterator[str]:
 
 
 def _find_phones(text: str, language: str | None) -> Iterator[int]:
-    """Where telephone numbers begin: those that are valid in the plan of their country."""
+    """Yield where telephone numbers begin that are valid in their country's numbering plan."""
     import phonenumbers
 
     if sum(map(str.isdigit, text)) >= _FEWEST_DIGITS:

@@ -30,7 +30,7 @@ class Phrases:
 
 @lru_cache(maxsize=1)
 def load_phrases() -> Phrases:
-    """The phrases of all languages."""
+    """Load the phrases of all languages."""
     data = tomllib.loads((files("podcast_assets.quality.text") / "phrases.toml").read_text(encoding="utf-8"))
     return Phrases(
         *(_longest_first([p for of in data.values() for p in of.get(strength, [])]) for strength in _STRENGTHS)
@@ -69,7 +69,7 @@ def _only_pattern(patterns: list[str]) -> pl.Expr:
 
 
 def _with_spaces(phrase: str) -> str:
-    """With the spaces around it, except in scripts that write none."""
+    """Add spaces around a phrase, except in scripts that write none."""
     return phrase if re.search(f"[{UNSPACED}]", phrase) else f" {phrase} "
 
 

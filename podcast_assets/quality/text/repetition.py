@@ -1,4 +1,4 @@
-"""Texts that repeat themselves: distinct words, n-grams that come again, and loops, in which one phrase comes over and over."""
+"""Repetition measures of texts: distinct words, repeated n-grams, and loops of one phrase."""
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ def measure_repetition(tokens: pl.Series) -> pl.DataFrame:
 
 
 def _hash_ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:
-    """Hashes of the 3-grams that lie in one text."""
+    """Hash the 3-grams that lie in one text."""
     first, second, third = hashes[:-2], hashes[1:-1], hashes[2:]
     mixed = ((first * _ODD + second) * _ODD + third) * _ODD if len(hashes) > 2 else hashes[:0]
     inside = rows[:-2] == rows[2:] if len(rows) > 2 else np.zeros(0, bool)
@@ -51,7 +51,7 @@ def _hash_ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:
 
 
 def _count_distinct(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int64]:
-    """How many different hashes each of `count` rows has."""
+    """Count the distinct hashes of each of `count` rows."""
     seen = pl.DataFrame({"row": rows, "hash": hashes}).unique()["row"].to_numpy()
     return np.bincount(seen, minlength=count)
 

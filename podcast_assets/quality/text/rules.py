@@ -1,4 +1,4 @@
-"""What the measures of a text mean: named rules, each a limit and its reason. They flag; policies decide."""
+"""Named rules that turn text measures into flags. Policies decide on the flags."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""Texts as two transcripts of one recording are compared: what is the same when it is said aloud becomes the same words."""
+"""Spoken form of texts for comparison: what sounds the same becomes the same words."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
 
 
 def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[list[str]]:
-    """Words of each text, or characters of scripts without spaces, in the form in which error rates are measured.
+    """Return the words of each text, or characters of scripts without spaces, in the form used for error rates.
 
     By whisper-normalizer, which published error rates are measured with: its English form for English (spelling, contractions,
     numbers, fillers), its basic one otherwise. It leaves out what stands in brackets, as "[laughter]". Numbers in words become
@@ -33,7 +33,7 @@ def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[
 
 
 def numbers_to_digits(text: str, language: str | None) -> str:
-    """The text with numbers in digits; as it is where the language is none of `NUMBERS`.
+    """Convert numbers to digits; the text is unchanged if the language is not in `NUMBERS`.
 
     Numbers below three stay words where they stand alone: in many languages one of them is the article.
     """
@@ -44,7 +44,7 @@ def numbers_to_digits(text: str, language: str | None) -> str:
 
 @lru_cache(maxsize=10_000)
 def _normalize_text(text: str, language: str | None) -> str:
-    """Remembered for an episode or two: each text of ours is compared with a reference and with a second recognizer's."""
+    """Normalize a text. Cached, as each text is compared with a reference and with a second recognizer's."""
     return _load_normalizer(language)(text)
 
 

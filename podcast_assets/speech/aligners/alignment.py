@@ -1,4 +1,4 @@
-"""When each word was said: times for transcripts whose engine gives none.
+"""Forced alignment: word times for transcripts whose engine gives none.
 
 An aligner is told what was said in a stretch of audio, and says when. Nothing is made up: a word that cannot be placed has no
 times, and no text is ever lost.
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Aligner(Protocol):
-    """Says when the words of a known text were said."""
+    """Protocol of an aligner: finds when the words of a known text are spoken."""
 
     def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
-        """The words of `split_words(text)`, in order and as they are written. Times in seconds from the start of the audio.
+        """Return the words of `split_words(text)` in order, as written, with times in seconds from the start of the audio.
 
         Args:
             audio: one turn, shape (n,), float32 at 16 kHz; may be empty.
@@ -41,7 +41,7 @@ class Aligner(Protocol):
 def align_transcripts(
     aligner: Aligner, audio: Audio, turns: Sequence[Turn], transcripts: Sequence[Transcript]
 ) -> list[Transcript]:
-    """The transcripts, with times for the words of those that have text and no word with times; others as they are.
+    """Add word times to transcripts that have text but no word with times; return the others unchanged.
 
     Times lie inside the turn and never run backwards. A turn that fails, that is longer than `LONGEST_SECONDS`, or none of whose
     words can be placed has its words without times, and the flag `UNALIGNED`.
@@ -99,12 +99,12 @@ def _shift_word(word: Word, seconds: float) -> Word:
 
 
 def words_without_times(words: Iterable[str]) -> list[Word]:
-    """Words without times."""
+    """Return words without times."""
     return [Word(word, None, None, None) for word in words]
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text as they are written, with their punctuation; joined, they are the text without its spaces.
+    """Split a text into words with their punctuation; joined, they are the text without its spaces.
 
     In scripts that write no spaces each letter is a word, as Whisper has it.
     """

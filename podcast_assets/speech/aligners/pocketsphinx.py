@@ -44,13 +44,13 @@ _GROUP = re.compile("|".join(sorted(_SOUNDS, key=len, reverse=True)))
 
 
 class PocketsphinxAligner(Engine):
-    """Settings of PocketSphinx' aligner with the US-English model of its own package."""
+    """Settings of PocketSphinx's aligner with the US English model of its package."""
 
     name: ClassVar[str] = "pocketsphinx-align"
     packages: ClassVar[tuple[str, ...]] = ("pocketsphinx",)
 
     def load(self, device: str | None = None) -> Aligner:
-        """The aligner with its model in memory.
+        """Load the aligner's model.
 
         Raises:
             EngineUnavailable: the package is not installed.
@@ -62,7 +62,7 @@ class PocketsphinxAligner(Engine):
         return _PocketsphinxAlignerWorker(Decoder(samprate=SAMPLE_RATE, lm=None, loglevel="FATAL", **_SEARCH))
 
     def model_files(self) -> list[Path]:
-        """Acoustic model and dictionary inside the installed package; nothing is imported.
+        """Return the acoustic model and dictionary of the installed package without importing it.
 
         Raises:
             EngineUnavailable: the package is not installed.
@@ -79,7 +79,7 @@ class _PocketsphinxAlignerWorker:
         self._decoder = decoder
 
     def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
-        """See `Aligner`. Probabilities are None: the aligner has none that a word was said.
+        """Implement `Aligner.align`. Probabilities are None, because the aligner gives none.
 
         Without times are words with digits or with letters other than a to z and their accents, and all words where the text
         does not fit into the audio.
@@ -105,7 +105,7 @@ class _PocketsphinxAlignerWorker:
         return placed
 
     def _add_to_dictionary(self, parts: Sequence[str]) -> list[str]:
-        """The parts as the dictionary has them; it is told those that it lacks."""
+        """Return the parts as the dictionary spells them, adding those that it lacks."""
         found = []
         for part in parts:
             word = part if part == _SPEECH or self._decoder.lookup_word(part) else part.strip("'")
@@ -115,7 +115,7 @@ class _PocketsphinxAlignerWorker:
         return found
 
     def _align_parts(self, audio: Samples, said: Sequence[str]) -> list[tuple[str, float, float]]:
-        """Words with start and end in seconds, without pauses and noises; few or none where they do not fit."""
+        """Align words: start and end in seconds, without pauses and noises; few or none where they do not fit."""
         decoder = self._decoder
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
         decoder.set_align_text(" ".join(said))
@@ -135,7 +135,7 @@ class _PocketsphinxAlignerWorker:
 
 
 def spoken_parts(word: str) -> list[str]:
-    """What a dictionary may know of a written word: "Well-known," → well, known; U.S. → u, s. None for punctuation alone.
+    """Split a written word into parts that a dictionary may know: "Well-known," → well, known; U.S. → u, s. Empty for punctuation.
 
     One part of unknown speech for words with digits or letters of other scripts.
     """
@@ -147,7 +147,7 @@ def spoken_parts(word: str) -> list[str]:
 
 
 def guess_sounds(word: str) -> str:
-    """Phones of an English word or name that no dictionary knows, by its letters: "podcaster" → P AA D K AE S T ER."""
+    """Guess the phones of an English word or name from its letters: "podcaster" → P AA D K AE S T ER."""
     once = re.sub(r"([^aeiou'])\1", r"\1", word.replace("'", ""))
     silent = re.sub(r"(?<=...)e$", "", once)
     return " ".join(_SOUNDS[group] for group in _GROUP.findall(silent))

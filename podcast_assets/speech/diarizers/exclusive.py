@@ -1,4 +1,4 @@
-"""One speaker at a time, where a diarizer's model hears several: the likelier one is taken."""
+"""Exclusive diarization: where a model detects several speakers at once, the most likely one is kept."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _SLACK = 1e-6
 
 
 def exclusive_turns(full: Sequence[Turn], activity: Mapping[str, Activity], frame: float) -> list[Turn]:
-    """Turns in order of their start, at most one speaker at a time, with the share of each in which others speak too.
+    """Return turns in order of their start, at most one speaker at a time, with the share in which others speak too.
 
     A stretch in which the same people speak at once goes to one of them as a whole: to the one whose mean probability in it is
     highest, of equals to who spoke first. Frame by frame, two people who talk at once would cut each other's words to pieces of
@@ -52,6 +52,6 @@ def _split_at_changes(turns: Sequence[Turn]) -> Iterator[tuple[float, float, lis
 
 
 def _mean_probability(activity: Activity, start: float, end: float) -> float:
-    """Mean probability from one time to another, in frames."""
+    """Return the mean probability between two times, in frames."""
     first, last = math.floor(start + _SLACK), math.ceil(end - _SLACK)
     return float(activity[first:last].sum()) / max(last - first, 1)

@@ -1,4 +1,4 @@
-"""Language of a text by a fastText model: lid.176 (.bin, .ftz), OpenLID, GlotLID, or another whose labels are languages."""
+"""Text language identification by a fastText model: lid.176 (.bin, .ftz), OpenLID, GlotLID, or another with language labels."""
 
 from collections import Counter
 from functools import lru_cache
@@ -20,7 +20,7 @@ _WITHDRAWN = {"sh": "sr"}
 
 
 def check_model(model: Path) -> None:
-    """Make sure that a model can be loaded, without loading it.
+    """Check that a model can be loaded, without loading it.
 
     Raises:
         Misconfigured: the package is missing, or the file is, or it is no whole fastText model.
@@ -33,12 +33,12 @@ def check_model(model: Path) -> None:
 
 
 def model_hash(model: Path) -> str:
-    """SHA-256 over the model's name and content."""
+    """Return the SHA-256 of the model's name and content."""
     return hash_files([model])
 
 
 def classify(model: Path, text: str) -> tuple[str | None, float]:
-    """The most probable language (ISO 639-1, else 639-3) and its probability; None where the model has no word for the text.
+    """Return the most probable language (ISO 639-1, else 639-3) and its probability; None if the model knows no word of it.
 
     Raises:
         Misconfigured: see `check_model`; or the model does not tell languages.
@@ -59,7 +59,7 @@ def classify(model: Path, text: str) -> tuple[str | None, float]:
 
 @lru_cache(maxsize=4096)
 def language_of(label: str) -> str | None:
-    """The language of a label: ISO 639-1 of it or of its macrolanguage, else ISO 639-3; None where it names none.
+    """Return the language of a label: ISO 639-1 of it or of its macrolanguage, else ISO 639-3; None where it names none.
 
     `__label__en`, `__label__eng_Latn` and `eng` are `en`; `__label__arz_Arab` (Egyptian Arabic) is `ar`. A label with a script has
     a code of ISO 639-3; one without may have that of a Wikipedia.

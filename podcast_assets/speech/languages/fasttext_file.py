@@ -1,4 +1,4 @@
-"""Whether a file is a whole fastText model. The library (fasttext-predict 0.9.2.4) does not look.
+"""Integrity check of fastText model files, which the library (fasttext-predict 0.9.2.4) does not do.
 
 Of a file that ends inside its words it reads until memory is full; one that lacks only its last bytes it loads, with weights that
 are not there. No size or hash is known to compare with: the model is whichever file people name, and the format has no end mark.
@@ -15,7 +15,7 @@ _CENTROIDS = 256
 
 
 def find_defect(path: Path) -> str | None:
-    """What is wrong with a model file, for people; None where it is whole. Its words are walked over, its weights are not read."""
+    """Describe what is wrong with a model file; None if it is complete. Skips over its words and reads no weights."""
     with path.open("rb") as file:
         if file.read(4) != struct.pack("<i", _MAGIC):
             return "this is no fastText model (.bin or .ftz)"
@@ -30,14 +30,14 @@ def find_defect(path: Path) -> str | None:
 
 
 class _Cursor:
-    """A place in a model file, which moves over one part after the other."""
+    """Position in a model file that advances part by part."""
 
     def __init__(self, content: mmap.mmap) -> None:
         self._content = content
         self._at = 0
 
     def end(self) -> int:
-        """Where the model ends, by what it says of itself.
+        """Return where the model ends according to its own header.
 
         Raises:
             struct.error: its beginning is cut off.

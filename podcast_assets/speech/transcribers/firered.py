@@ -47,11 +47,11 @@ class FireRed(SherpaTranscriber):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """See `OnnxTranscriber`."""
+        """Implement `OnnxTranscriber.parts`."""
         return _model_files(self.quantization)
 
     def load(self, device: str | None = None) -> Transcriber:
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: ignored; the library takes the first GPU or none.
@@ -71,7 +71,7 @@ class _FireRedWorker:
         self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, batch_size=1)
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """See `Transcriber`."""
+        """Implement `Transcriber.transcribe`."""
         return self.batcher.transcribe(work)
 
     def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:

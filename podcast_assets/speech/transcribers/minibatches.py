@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PlannedWindow:
-    """A window, and how it is to be heard."""
+    """Window with its language and batch key."""
 
     window: Window
     key: Hashable = None
@@ -56,7 +56,7 @@ class PlannedWindow:
 
 @dataclass(frozen=True, slots=True)
 class WindowInput:
-    """One window of a batch."""
+    """Recognizer input for one window of a batch."""
 
     content: Any
     """Its samples, or what the engine's `prepare` makes of them."""
@@ -67,7 +67,7 @@ class WindowInput:
 
 @dataclass(frozen=True, slots=True)
 class WindowResult:
-    """What was recognized in a window."""
+    """Recognizer output for one window."""
 
     words: Sequence[Word]
     """Times from the start of the window, s. Each as it is written in running text, with a space before it where there is one:
@@ -83,7 +83,7 @@ class WindowResult:
 
 @dataclass(slots=True)
 class _PendingEpisode:
-    """An episode whose windows are on their way."""
+    """Episode some of whose windows are not recognized yet."""
 
     speech: EpisodeSpeech
     plan: Sequence[PlannedWindow]
@@ -95,7 +95,7 @@ _Batch = tuple[Hashable, Sequence[tuple[_PendingEpisode, int]]]
 
 
 class Batcher:
-    """Runs an engine's `recognize` over the windows of many episodes. Not for several threads at once."""
+    """Runs an engine's `recognize` over the windows of many episodes. Not thread-safe."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Batcher:
         batch_size: int,
         prepare: Callable[[Samples], Any] = lambda samples: samples,
     ) -> None:
-        """Say how.
+        """Create a batcher.
 
         Args:
             engine: name for the transcripts and messages.
@@ -123,7 +123,7 @@ class Batcher:
         """Sizes of the batches so far, as they were recognized."""
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """See `Transcriber.transcribe`. A batch is recognized in a thread, while what came of the one before is written down."""
+        """Implement `Transcriber.transcribe`. A batch is recognized in a thread while the previous results are written."""
         done: list[TranscriptionResult] = []
         ahead = prefetched(self._fill_batches(work, done), self._prepare_inputs, ahead=1)
         for ((_, some), _), recognized in prefetched(
@@ -139,7 +139,7 @@ class Batcher:
         yield from done
 
     def _fill_batches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Batch]:
-        """Batches as episodes come in; episodes that need none are done at once."""
+        """Fill batches as episodes come in; episodes without windows are done at once."""
         waiting: dict[Hashable, list[tuple[_PendingEpisode, int]]] = {}
         seconds = 0.0
         for speech in work:
@@ -220,7 +220,7 @@ def _describe_error(error: Exception) -> str:
 
 @dataclass(slots=True)
 class _TurnPart:
-    """What one window has of one turn."""
+    """Part of a turn that lies in one window."""
 
     words: list[Word]
     seconds: float
@@ -231,7 +231,7 @@ class _TurnPart:
 def to_transcripts(
     speech: EpisodeSpeech, plan: Sequence[PlannedWindow], heard: Sequence[WindowResult | Exception]
 ) -> list[Transcript]:
-    """One transcript per turn from what was recognized in the windows.
+    """Build one transcript per turn from the results of the windows.
 
     The figures of a window (avg_logprob, no_speech_prob) are those of each turn in it, averaged by length where a turn has
     several. A turn of which a window failed is flagged, and has the words of the others.
@@ -286,7 +286,7 @@ def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | No
 
 
 def words_lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
-    """Whether a fifth of the words that have times, or more, have their middle over `OUTSIDE_SECONDS` before or behind their turn.
+    """Return whether a fifth or more of the timed words have their middle over `OUTSIDE_SECONDS` before or after their turn.
 
     Such words lie in the silence around turns that are packed into one window, or behind the window. `fit_words_to_turn` moves
     them into the turn, so call this before it.
@@ -297,7 +297,7 @@ def words_lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
 
 
 def fit_words_to_turn(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
-    """Words inside their turn, none before the end of the one before: alignment can be a few frames off."""
+    """Move words into their turn, none before the end of the previous word: alignment can be a few frames off."""
     before = turn.start
     for word in words:
         start, end = word.start, word.end

@@ -1,4 +1,4 @@
-"""What the transcribers of ONNX models share: where their files lie, which languages they know, how an episode is cut for them."""
+"""Shared base of the transcribers of ONNX models: model files, languages and windows."""
 
 import math
 import mmap
@@ -57,16 +57,16 @@ class OnnxTranscriber(Engine):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the files that the library needs, weights apart from their graph not counted."""
+        """Return the names of the files that the library needs, without external weights."""
         raise NotImplementedError
 
     @property
     def is_folder(self) -> bool:
-        """Whether `model` is a folder, there or not, rather than a name on the hub."""
+        """Return whether `model` is a folder, existing or not, rather than a Hub name."""
         return self.model.startswith((".", "~", "/")) or Path(self.model).is_dir()
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where it is not a folder."""
+        """Return the Hub model, unless the model is a folder."""
         if self.is_folder:
             return []
         known = self.published.get((self.model, self.quantization))
@@ -74,7 +74,7 @@ class OnnxTranscriber(Engine):
         return [known or HubModel(self.model, (*self.parts, *weights), megabytes=0, licence="see its page")]
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or the folder lacks files.
@@ -82,7 +82,7 @@ class OnnxTranscriber(Engine):
         self.folder()
 
     def folder(self) -> Path:
-        """The folder of the model, downloaded if need be, with all of its files.
+        """Return the model's folder with all of its files, downloading it if necessary.
 
         Raises:
             EngineUnavailable: the hub does not give it, or files are missing; the message names them.
@@ -98,7 +98,7 @@ class OnnxTranscriber(Engine):
         return folder
 
     def model_files(self) -> list[Path]:
-        """The files of the folder or of the download; none before a model of the hub was downloaded."""
+        """Return the files of the folder or download; empty until a Hub model is downloaded."""
         folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
         if folder is None:
             return []
@@ -106,7 +106,7 @@ class OnnxTranscriber(Engine):
         return [folder / name for name in names if (folder / name).is_file()]
 
     def plan(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
-        """One window per piece of a turn. Nothing is packed: these models compute what they are given, not a fixed window.
+        """Plan one window per piece of a turn. Nothing is packed: these models compute what they are given, not a fixed window.
 
         Windows are batched with others of about their length, as the shorter ones are computed as long as the longest.
 
@@ -130,12 +130,12 @@ class OnnxTranscriber(Engine):
 
 
 def length_bucket(seconds: float) -> int:
-    """Which doubling of a second a length falls into: up to 1 s, 2 s, 4 s, 8 s, …"""
+    """Return the power-of-two bucket of a length: up to 1 s, 2 s, 4 s, 8 s, …"""
     return max(0, math.ceil(math.log2(seconds)))
 
 
 def external_weights(graph: Path) -> list[str]:
-    """Names of the files in which an ONNX graph keeps its weights; none where it holds them itself, or is not there."""
+    """Return the names of an ONNX graph's external weight files; empty if it has none or does not exist."""
     if graph.suffix != ".onnx" or not graph.is_file() or graph.stat().st_size > _GRAPH_BYTES:
         return []
     content = graph.read_bytes()
@@ -143,7 +143,7 @@ def external_weights(graph: Path) -> list[str]:
 
 
 def file_contains(file: Path, name: str) -> bool:
-    """Whether a name (of an output, of metadata) is in an ONNX file; looked for from its end, where exporters write them."""
+    """Return whether a name (of an output, of metadata) is in an ONNX file; searched from the end, where exporters write them."""
     with file.open("rb") as f:
         if not file.stat().st_size:
             return False

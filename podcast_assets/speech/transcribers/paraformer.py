@@ -57,11 +57,11 @@ class Paraformer(SherpaTranscriber):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """See `OnnxTranscriber`."""
+        """Implement `OnnxTranscriber.parts`."""
         return _model_files(self.quantization)
 
     def load(self, device: str | None = None) -> Transcriber:
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: ignored; the library takes the first GPU or none.
@@ -81,7 +81,7 @@ class _ParaformerWorker:
         self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, engine.batch_size if timed else 1)
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """See `Transcriber`."""
+        """Implement `Transcriber.transcribe`."""
         return self.batcher.transcribe(work)
 
     def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
@@ -91,12 +91,12 @@ class _ParaformerWorker:
         return [_to_window_result(r, s) for r, s in zip(results, sounds, strict=True)]
 
     def _recognize_alone(self, sound: WindowInput) -> Any:
-        """The result of a window that has none in a batch: an error took it down with others, or it went on into the padding."""
+        """Recognize a window alone that has no result in its batch: an error failed it with others, or it ran into the padding."""
         return decode(self._recognizer, [sound.content])[0]
 
 
 def _to_window_result(result: Any, sound: WindowInput) -> WindowResult:
-    """What the library made of a window.
+    """Convert the library's result of a window.
 
     Raises:
         RuntimeError: nothing, of a window with speech in it.
@@ -111,7 +111,7 @@ def _to_window_result(result: Any, sound: WindowInput) -> WindowResult:
 
 
 def time_tokens(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> list[Token]:
-    """Tokens with times: each lasts until the next one starts, `LONGEST_TOKEN` at most.
+    """Give tokens times: each lasts until the next one starts, `LONGEST_TOKEN` at most.
 
     Args:
         symbols: as the library gives them.

@@ -51,7 +51,7 @@ class Pocketsphinx(Engine):
     pauses, or evenly where there is none."""
 
     def load(self, device: str | None = None) -> Transcriber:
-        """The recognizer with its model in memory.
+        """Load the recognizer's model.
 
         Raises:
             EngineUnavailable: the package is not installed.
@@ -63,7 +63,7 @@ class Pocketsphinx(Engine):
         return _PocketsphinxWorker(Decoder(samprate=SAMPLE_RATE, loglevel="FATAL"), self.max_piece)
 
     def model_files(self) -> list[Path]:
-        """Acoustic model, dictionary and language model inside the installed package, and Silero's network; nothing is imported.
+        """Return the acoustic model, dictionary and language model of the package, and Silero's network, without importing them.
 
         Raises:
             EngineUnavailable: a package is not installed.
@@ -81,7 +81,7 @@ class _PocketsphinxWorker:
         self._max_piece = max_piece
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """See `Transcriber`.
+        """Implement `Transcriber.transcribe`.
 
         `avg_logprob` is the mean natural logarithm of the words' posterior probabilities (a Whisper model's is over tokens: the
         two do not compare). The language is what was given: nothing is identified, and an episode whose language is not known is
@@ -127,7 +127,7 @@ class _PocketsphinxWorker:
 
 
 def _split_turn(audio: Audio, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
-    """Speech of the turn as (start, end) in seconds: neighbouring stretches together, none longer than `max_piece`.
+    """Split the turn's speech into (start, end) in seconds: neighbouring stretches together, none longer than `max_piece`.
 
     Only what the voice activity detector calls speech is decoded: given silence, the recognizer is sure to have heard a word.
     """

@@ -1,4 +1,4 @@
-"""What the transcribers through sherpa-onnx share. Its wheels carry an ONNX Runtime of their own."""
+"""Shared base of the transcribers that use sherpa-onnx, whose wheels bundle an ONNX Runtime."""
 
 import os
 from importlib.util import find_spec
@@ -25,11 +25,11 @@ class SherpaTranscriber(OnnxTranscriber):
     """A key of the metadata that sherpa-onnx reads from the model's first graph; without it, the library ends the process."""
 
     def devices(self) -> list[str]:
-        """The first GPU, where sherpa-onnx computes on GPUs: it takes no other."""
+        """Return the first GPU if sherpa-onnx can compute on GPUs: it supports no other."""
         return ["cuda:0"] if self._provider_name() == "cuda" else []
 
     def recognizer(self, make: str, **files: str) -> "OfflineRecognizer":
-        """The library's recognizer with its model in memory.
+        """Create the library's recognizer with its model loaded.
 
         Args:
             make: the method of `OfflineRecognizer` that makes it.
@@ -59,7 +59,7 @@ class SherpaTranscriber(OnnxTranscriber):
             raise EngineUnavailable(f"the model in {folder} cannot be loaded: {reason}") from error
 
     def _provider_name(self) -> str:
-        """What it computes with, "cpu" or "cuda".
+        """Return the execution provider, "cpu" or "cuda".
 
         Raises:
             EngineUnavailable: it shall compute on a GPU, and these wheels do not.
@@ -81,7 +81,7 @@ def _computes_on_gpus() -> bool:
 
 
 def decode(recognizer: "OfflineRecognizer", sounds: list[Samples], **options: str) -> list[Any]:
-    """The library's results of some windows, in one call of its batch interface.
+    """Decode some windows in one call of the library's batch interface.
 
     Args:
         recognizer: a loaded model.

@@ -1,4 +1,4 @@
-"""From what a recognizer's decoder emits, pieces of words, to words with times."""
+"""Conversion of a decoder's subword tokens to words with times."""
 
 import math
 import re
@@ -16,7 +16,7 @@ _CONTINUES = "@@"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One unit of a decoder's vocabulary, as it was emitted. What the decoder does not tell is None."""
+    """Token that a decoder emitted. Values that the decoder does not give are None."""
 
     text: str
     """With a space before it where it begins a word of a script that writes spaces."""
@@ -28,7 +28,7 @@ class Token:
 
 
 def to_words(tokens: Iterable[Token]) -> list[Word]:
-    """Words in the convention of `WindowResult.words`: joined, they are the text.
+    """Convert tokens to words in the convention of `WindowResult.words`: joined, they are the text.
 
     A word ends where a token begins with a space, and around every Han character, which is a word of its own: Chinese writes no
     spaces. Other marks and letters stay with what is before them. A word lasts from its first token's start to its last
@@ -65,7 +65,7 @@ def _build_word(tokens: Sequence[Token]) -> Word:
 
 
 def mean_logprob(tokens: Iterable[Token]) -> float | None:
-    """Mean of the tokens' log probabilities; None where there are none, or one is not known."""
+    """Return the mean of the tokens' log probabilities; None if there are none or one is unknown."""
     logprobs = [t.logprob for t in tokens]
     known = [p for p in logprobs if p is not None]
     return sum(known) / len(known) if known and len(known) == len(logprobs) else None

@@ -24,7 +24,7 @@ _MEGABYTES = 67
 
 @dataclass(frozen=True, slots=True)
 class PublishedModel:
-    """What is known of a model beside its graph."""
+    """Published parameters of a model."""
 
     n_fft: int
     compensate: float
@@ -88,7 +88,7 @@ class UvrMdx(Engine):
         return [path] if path is not None and path.is_file() else []
 
     def complaint(self) -> str | None:
-        """See `Engine.complaint`."""
+        """Implement `Engine.complaint`."""
         path = self._graph_path()
         if path is not None and not path.is_file():
             return f"there is no model {path} for uvr-mdx"
@@ -103,7 +103,7 @@ class UvrMdx(Engine):
         return None
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or gives another under its name, or it is an unknown one.
@@ -111,11 +111,11 @@ class UvrMdx(Engine):
         self._download_graph()
 
     def devices(self) -> list[str]:
-        """Every GPU, where ONNX Runtime computes on GPUs."""
+        """Return every GPU if ONNX Runtime can compute on GPUs."""
         return onnx_sessions.devices(self.device)
 
     def identity(self) -> dict[str, Any]:
-        """As for every engine, with what was taken from the table of published models."""
+        """Return the identity of an engine, with the parameters taken from the table of published models."""
         identity = super().identity()
         identity["settings"] |= {name: self._resolve_setting(name) for name in ("n_fft", "compensate", "predicts")}
         if identity["model"]:
@@ -123,11 +123,11 @@ class UvrMdx(Engine):
         return identity
 
     def versions(self) -> dict[str, str]:
-        """Also that of ONNX Runtime, whichever of its distributions is installed."""
+        """Include the version of ONNX Runtime, whichever distribution is installed."""
         return super().versions() | {"onnxruntime": onnx_sessions.runtime_version()}
 
     def load(self, device: str | None = None) -> "MdxSeparator":
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -167,7 +167,7 @@ class UvrMdx(Engine):
         return getattr(self, name) or getattr(PUBLISHED.get(self._graph_file), name, None)
 
     def _graph_path(self) -> Path | None:
-        """Where the graph lies, or should; None before a model of the hub was downloaded."""
+        """Return the path where the graph is or should be; None until a Hub model is downloaded."""
         if self.is_local:
             path = Path(self.model).expanduser()
             return path if self.model.endswith(".onnx") else path / self.file

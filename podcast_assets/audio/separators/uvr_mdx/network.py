@@ -41,7 +41,7 @@ class Spectrogram:
 
     @property
     def length(self) -> int:
-        """Samples of a chunk."""
+        """Number of samples of a chunk."""
         return self.hop * (self.frames - 1)
 
     @property
@@ -82,7 +82,7 @@ class Spectrogram:
 
 @dataclass(frozen=True)
 class MdxSeparator:
-    """A network of ONNX Runtime that takes the music out of recordings."""
+    """Separator with a loaded MDX-Net in ONNX Runtime."""
 
     name: str
     session: Any

@@ -1,4 +1,4 @@
-"""DNSMOS: what listeners would say of the quality of speech, from 1 (bad) to 5 (excellent), without a clean reference.
+"""DNSMOS: predicted mean opinion scores of speech quality, 1 (bad) to 5 (excellent), without a clean reference.
 
 P.835 rates speech, background and the whole (Reddy et al., "DNSMOS P.835", ICASSP 2022); P.808 rates the whole in another listening
 test (Reddy et al., "DNSMOS", ICASSP 2021). The networks and their windows are those of the package speechmos (MIT), which is not
@@ -52,7 +52,7 @@ class Mos:
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How much goes to the device at once; the scores do not depend on it."""
+    """Batch sizes on the device; the scores do not depend on them."""
 
     together: int
     """Windows of several segments that are done together; 1 does each segment by itself."""
@@ -69,7 +69,7 @@ GPU_LOAD = BatchLimits(together=256, block=6000, batch=64)
 
 
 def model_paths() -> tuple[Path, Path] | None:
-    """The ONNX files of P.835 and P.808; None where the package speechmos is not installed."""
+    """Return the ONNX files of P.835 and P.808; None if the package speechmos is not installed."""
     spec = find_spec("speechmos")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -78,7 +78,7 @@ def model_paths() -> tuple[Path, Path] | None:
 
 
 class Dnsmos:
-    """The loaded models."""
+    """DNSMOS with loaded models."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Dnsmos:
         self._hop, self._together = hop, load.together
 
     def __call__(self, segments: Iterable[Samples]) -> list[Mos | None]:
-        """Scores of segments, each of shape (n,) at 16 kHz, in their order; None where there is no sound at all."""
+        """Score segments, each of shape (n,) at 16 kHz, in their order; None for digital silence."""
         counts: list[int] = []
 
         def windows() -> Iterator[WindowRun]:
@@ -130,7 +130,7 @@ class Dnsmos:
         return [_to_mos(values) if len(values) else None for values in each[: len(counts)]]
 
     def _score_group(self, group: list[WindowRun]) -> npt.NDArray[np.float64]:
-        """What the networks say of each window: shape (windows, 4)."""
+        """Compute the networks' outputs for each window, shape (windows, 4)."""
         return np.column_stack([self._p835(group), self._p808(group)]).astype(np.float64)
 
 

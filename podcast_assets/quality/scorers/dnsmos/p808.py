@@ -1,4 +1,4 @@
-"""The network of DNSMOS P.808, and what it sees: a spectrum in decibels below its own loudest cell.
+"""Network of DNSMOS P.808 and its input: a spectrum in decibels below its own loudest cell.
 
 Each window has a loudest cell of its own, so that windows have no features in common, only their spectrum.
 """
@@ -23,12 +23,12 @@ _RANGE_DB = 80.0
 
 
 class P808:
-    """The loaded network."""
+    """DNSMOS P.808 with a loaded network."""
 
     def __init__(
         self, graph: Path, device: Device = "cpu", *, held: str | None = None, threads: int = 1, batch: int = 1
     ) -> None:
-        """Load it.
+        """Load the network.
 
         Args:
             graph: ONNX file of P.808.
@@ -45,21 +45,21 @@ class P808:
         self._batch = batch
 
     def __call__(self, stretches: Sequence[WindowRun]) -> Matrix:
-        """What the network says of each window, in their order: shape (windows,)."""
+        """Compute the network's output for each window, in order: shape (windows,)."""
         features = [window for stretch in stretches for window in log_mels(stretch, self._filters)]
         batches = [np.stack(features[i : i + self._batch]) for i in range(0, len(features), self._batch)]
         return np.concatenate([self._session.run(None, {"input_1": batch})[0][:, 0] for batch in batches])
 
 
 def mel_filters() -> Matrix:
-    """Slaney's mel filters from 0 to 8 kHz, shape (161, 120)."""
+    """Compute Slaney's mel filters from 0 to 8 kHz, shape (161, 120)."""
     from faster_whisper.feature_extractor import FeatureExtractor
 
     return FeatureExtractor.get_mel_filters(SAMPLE_RATE, _FFT, n_mels=_MELS).T.astype(np.float32)
 
 
 def log_mels(stretch: WindowRun, filters: Matrix) -> list[Matrix]:
-    """What the network sees of each window, shape (900, 120): decibels below the loudest cell, at most 80, + 40, over 40.
+    """Compute the network's input for each window, shape (900, 120): decibels below the loudest cell, at most 80, + 40, over 40.
 
     Frames are centred on every tenth millisecond, and weighted by a periodic Hann window. Those at the ends of a window reach
     beyond it, where zeros stand for the audio: they are the window's own, all others are the stretch's.

@@ -1,4 +1,4 @@
-"""The network of DNSMOS P.835 over many overlapping windows, with the convolutions that windows have in common done once.
+"""Network of DNSMOS P.835 over many overlapping windows, with shared convolutions computed once.
 
 The network looks at 900 frames of 10 ms, and is asked again a second further on: eight of nine frames are the ones that it saw
 before. It is a stack of convolutions, each followed by nothing but a rectifier or a pooling, up to the maximum over all that is
@@ -48,7 +48,7 @@ _LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class _NetworkSection:
-    """A part of the network in three forms, all of shape (n, …, time, frequency) → (n, channels, time, frequency)."""
+    """Section of the network in three forms, all of shape (n, …, time, frequency) → (n, channels, time, frequency)."""
 
     inner: Any
     """Session without zeros beyond the ends."""
@@ -63,7 +63,7 @@ class _NetworkSection:
     """Places of its output, at each end of a window, that depend on the zeros."""
 
     def compute_shared(self, shared: Maps, block: int) -> Maps:
-        """Features of all of the audio; those that would depend on what is beyond its ends are zero, and nobody's."""
+        """Compute features of all audio; those that depend on samples beyond its ends are zero and unused."""
         reach, stride = self.reach, self.stride
         places = shared.shape[-2] // stride
         first, last = -(-reach // stride), (shared.shape[-2] - reach) // stride
@@ -79,7 +79,7 @@ class _NetworkSection:
         return result
 
     def compute_ends(self, windows: "_Windows") -> tuple[Maps, Maps]:
-        """Features at the beginnings and at the ends of windows, `edge` places of each."""
+        """Compute features at the beginnings and ends of windows, `edge` places of each."""
         some = self.stride * self.edge + self.reach
         heads, tails = windows.slice_windows(0, some), windows.slice_windows(windows.length - some, windows.length)
         return _run_session(self.head, heads), _run_session(self.tail, tails)
@@ -87,7 +87,7 @@ class _NetworkSection:
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """The input of a level, for several windows at once."""
+    """Input of a network section for several windows."""
 
     shared: Maps
     """Of all of the audio."""
@@ -120,7 +120,7 @@ class _Windows:
 
 
 class P835:
-    """The loaded network."""
+    """DNSMOS P.835 with a loaded network."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class P835:
         self._block, self._batch = block, batch
 
     def __call__(self, stretches: Sequence[WindowRun]) -> npt.NDArray[np.float32]:
-        """What the network says of each window, in their order: shape (windows, 3)."""
+        """Compute the network's output for each window, in order: shape (windows, 3)."""
         frames, starts, so_far = [], [], 0
         for stretch in stretches:
             blocks = stretch.samples.reshape(-1, FRAME)
@@ -200,7 +200,7 @@ def _run_session(session: Any, maps: Maps) -> Maps:
 
 
 def _extract_subgraph(model: "ModelProto", nodes: Sequence["NodeProto"], *, before: bool, after: bool) -> bytes:
-    """Some consecutive operators of a network as a network of its own, for any length.
+    """Extract consecutive operators of a network as a separate network for any length.
 
     Args:
         model: the network.

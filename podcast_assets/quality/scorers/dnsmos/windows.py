@@ -1,4 +1,4 @@
-"""The windows of DNSMOS: where they begin in a segment, and which of them lie so that they can share their work."""
+"""Windows of DNSMOS: where they begin in a segment, and which can share computations."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class WindowRun:
 
 
 def repeat_short(samples: Samples) -> Samples:
-    """At least WINDOW samples: those of a shorter segment are doubled until it is long enough, as the reference does."""
+    """Return at least WINDOW samples: a shorter segment is doubled until it is long enough, as in the reference."""
     times = 1
     while len(samples) * times < WINDOW:
         times *= 2
@@ -39,7 +39,7 @@ def repeat_short(samples: Samples) -> Samples:
 
 
 def window_starts(samples: int, hop: float) -> list[int]:
-    """First samples of the windows in a segment of so many (WINDOW or more) samples.
+    """Return the first samples of the windows in a segment of `samples` (WINDOW or more) samples.
 
     The reference rounds the segment down to whole seconds first, and leaves out the windows that its own arithmetic makes a sample
     too short (those at 7 to 23 s and some beyond 100 s). Published scores have both, so at its hop both are kept.
@@ -52,7 +52,7 @@ def window_starts(samples: int, hop: float) -> list[int]:
 
 
 def group_windows(samples: Samples, starts: Iterable[int], most: int) -> Iterator[WindowRun]:
-    """The windows that begin at some samples, in that order, `most` of them in a stretch.
+    """Group the windows that begin at some samples, in that order, at most `most` in a run.
 
     A window that does not overlap the one before, or is not aligned with it, begins a stretch of its own.
     """

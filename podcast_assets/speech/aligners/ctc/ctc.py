@@ -37,7 +37,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The letters of a model."""
+    """Letters of a model."""
 
     letters: Mapping[str, int]
     """Letter → its column in the logits."""
@@ -45,11 +45,11 @@ class Alphabet:
 
     @property
     def size(self) -> int:
-        """Columns that the logits have at least."""
+        """Minimum number of columns of the logits."""
         return max(self.blank, *self.letters.values()) + 1
 
     def spell(self, word: str) -> list[int]:
-        """A word in the model's letters: capitals, accents and ligatures as the model writes them, without punctuation.
+        """Spell a word in the model's letters: capitals, accents and ligatures as the model writes them, without punctuation.
 
         Empty where a letter or a digit of the word has no way to be written, and for words without any.
         """
@@ -75,7 +75,7 @@ class Alphabet:
 
 
 class CtcAligner:
-    """A loaded model at work."""
+    """Aligner with a loaded CTC model."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class CtcAligner:
         alphabet: Alphabet,
         romanize: Callable[[str], str] | None = None,
     ) -> None:
-        """Say how.
+        """Create an aligner.
 
         Args:
             logits: the model: one row for every FRAME samples, less the last part.
@@ -95,7 +95,7 @@ class CtcAligner:
         self._romanize = romanize
 
     def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
-        """See `Aligner`. A word's probability is the mean posterior of its letters over their frames.
+        """Implement `Aligner.align`. A word's probability is the mean posterior of its letters over their frames.
 
         Without times are words that cannot be spelled, and all words where the text has more letters than the audio frames.
 
@@ -147,7 +147,7 @@ class CtcAligner:
 
 
 def split_windows(samples: int) -> list[tuple[int, int]]:
-    """Windows that cover some audio, as samples from its start; what is left at the end, if it is short, joins the last."""
+    """Split audio into windows, as samples from its start; a short remainder at the end joins the last window."""
     starts = list(range(0, max(samples - SAMPLE_RATE, 1), WINDOW))
     return list(zip(starts, [*starts[1:], samples], strict=True))
 
@@ -164,7 +164,7 @@ def _select_columns(logits: Logits, blank: int, columns: npt.NDArray[np.int64]) 
 def best_path(
     emissions: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], starts: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64] | None:
-    """The likeliest state of each frame, shape (frames,): 2i+1 is letter i, 2i the pause before it. None if it does not fit.
+    """Find the likeliest state of each frame, shape (frames,): 2i+1 is letter i, 2i the pause before it. None if it does not fit.
 
     Two equal letters need a blank between them, as CTC has it.
 
@@ -226,7 +226,7 @@ def place_words(
     frames: npt.NDArray[np.int64],
     posteriors: npt.NDArray[np.float32],
 ) -> list[Word]:
-    """Words with the times of their letters; those of which no letter is said have none.
+    """Give words the times of their letters; words of which no letter is spoken have none.
 
     Args:
         words: all of them.

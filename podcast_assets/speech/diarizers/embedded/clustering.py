@@ -1,4 +1,4 @@
-"""From voice prints to speakers, without being told how many there are."""
+"""Clustering of voice prints into speakers when the number of speakers is unknown."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ def cluster_speakers(
     min_separation: float = 5.5,
     min_windows: int = 4,
 ) -> Labels:
-    """Gives every window a speaker.
+    """Assign a speaker to every window.
 
     Ward's method makes twice as many groups as there may be speakers; then the two groups that differ least become one, as long
     as they could be one voice. Two groups are two voices if their centres are apart both in absolute terms and in relation to the
@@ -64,7 +64,7 @@ def cluster_speakers(
 
 
 def nearest_centres(prints: Floats, centres: Floats) -> Labels:
-    """Index of the centre, shape (k, d), that is nearest to each print, shape (n, d)."""
+    """Return the index of the centre, shape (k, d), that is nearest to each print, shape (n, d)."""
     from scipy.spatial.distance import cdist
 
     return cdist(prints, centres).argmin(axis=1)
@@ -77,7 +77,7 @@ def _largest_groups(groups: Iterable[Floats], floor: float, at_least: int) -> li
 
 
 def _group_distance(a: Floats, b: Floats, min_distance: float, min_separation: float) -> float:
-    """How far two groups are from being one voice: from 1.0 on they are two."""
+    """Measure the distance of two groups: from 1.0 on they are two voices."""
     between = a.mean(axis=0) - b.mean(axis=0)
     distance = float(np.linalg.norm(between)) + 1e-9
     along_a, along_b = a @ between / distance, b @ between / distance
@@ -92,6 +92,6 @@ def _group_distance(a: Floats, b: Floats, min_distance: float, min_separation: f
 
 
 def _renumber_labels(labels: Labels) -> Labels:
-    """The same grouping, numbered by first appearance."""
+    """Renumber labels by first appearance."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.intp)

@@ -1,4 +1,4 @@
-"""Moves the borders between speakers to where the voice changes.
+"""Resegmentation: moves speaker boundaries to where the voice changes.
 
 The classical second pass (as in LIUM's and ICSI's systems): one Gaussian mixture per speaker, learned from the first pass, then the
 best path through a hidden Markov model whose only parameter is what a change of speaker costs.
@@ -33,7 +33,7 @@ def resegment(
     components: int = 4,
     max_frames: int = 20_000,
 ) -> list[Piece]:
-    """Draws the pieces anew inside the stretches of speech.
+    """Redraw the pieces inside the stretches of speech.
 
     Args:
         features: frames of the episode.
@@ -90,7 +90,7 @@ def _log_likelihoods(features: Frames, models: Sequence["GaussianMixture"]) -> n
 
 
 def _best_path(likelihood: npt.NDArray[np.floating], switch_cost: float) -> npt.NDArray[np.intp]:
-    """Viterbi's path through log-likelihoods, shape (steps, speakers), where every change costs the same."""
+    """Find the Viterbi path through log-likelihoods, shape (steps, speakers), where every change costs the same."""
     steps, speakers = likelihood.shape
     stay, came_from = np.arange(speakers), np.zeros((steps, speakers), np.intp)
     score = likelihood[0].copy()

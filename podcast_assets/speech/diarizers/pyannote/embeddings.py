@@ -40,7 +40,7 @@ def share_trunk(model: Any, speakers: int) -> bool:
 
 
 def _unsupported_reason(model: Any) -> str:
-    """Why the library's way is kept; empty if it need not be."""
+    """Return why the library's own computation must be kept; empty if it need not be."""
     from pyannote.audio.models.embedding.wespeaker import BaseWeSpeakerResNet
 
     if not (installed := version("pyannote.audio")).startswith(TRIED):

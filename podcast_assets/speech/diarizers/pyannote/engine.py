@@ -67,7 +67,7 @@ class Pyannote(Engine):
         return self
 
     def load(self, device: str | None = None) -> Diarizer:
-        """Load the pipeline; one of the hub is downloaded if it is not here.
+        """Load the pipeline, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -101,7 +101,7 @@ class Pyannote(Engine):
         return worker
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or it is not a pipeline for diarization.
@@ -109,7 +109,7 @@ class Pyannote(Engine):
         self._find_pipeline()
 
     def devices(self) -> list[str]:
-        """The GPUs, where it computes on one: that of `device_index`, or any."""
+        """Return the GPUs that may be used: that of `device_index`, or any."""
         if self._device_name() == "cpu":
             return []
         import torch
@@ -119,7 +119,7 @@ class Pyannote(Engine):
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
 
     def hub_models(self) -> list[HubModel]:
-        """The pipeline, where it is not a folder, and the models that it names besides, once it is here itself."""
+        """Return the pipeline, unless it is a folder, and the models that its configuration names once it is downloaded."""
         asked: dict[HubModel, Path | None] = {}
 
         def find(model: HubModel) -> Path | None:
@@ -130,7 +130,7 @@ class Pyannote(Engine):
         return list(asked)
 
     def model_files(self) -> list[Path]:
-        """`config.yaml`, the weights and the PLDA; none before they were downloaded."""
+        """Return `config.yaml`, the weights and the PLDA; empty until they are downloaded."""
         found = pyannote_pipeline.find_pipeline(self.model, models.find)
         return found.files if found else []
 
@@ -150,7 +150,7 @@ class Pyannote(Engine):
 
 
 class _PyannoteWorker:
-    """A loaded pipeline. Not for several threads at once."""
+    """Loaded pipeline. Not thread-safe."""
 
     def __init__(self, settings: Pyannote, pipeline: Any, batch_size: int) -> None:
         self._settings = settings
@@ -160,7 +160,7 @@ class _PyannoteWorker:
         """Speakers that one window can have."""
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
-        """See `Diarizer.diarize`. A speaker of whom too little was heard alone has no embedding.
+        """Implement `Diarizer.diarize`. A speaker who speaks too little alone has no embedding.
 
         Memory for 3 h of audio and 6 speakers, measured on a CPU with the miniature pipeline of the tests: 6.4 GB at most, of which
         1.0 GB are the audio, 0.6 GB the libraries, and more than half the clustering and what follows it.
@@ -211,13 +211,13 @@ def _batch_too_large(error: Exception) -> bool:
 
 
 def step_seconds(seconds: float, window: float, share: float, most: int) -> float:
-    """Seconds from one window to the next: a share of the window; more, in tenths, where that made more windows than `most`."""
+    """Return the seconds from one window to the next: a share of the window, or more, in tenths, to stay at `most` windows."""
     needed = math.ceil(10 * (seconds - window) / (most - 1)) / 10
     return min(max(share * window, needed), window)
 
 
 def to_diarization(output: Any, seconds: float) -> Diarization:
-    """What a pipeline gives, in our terms.
+    """Convert a pipeline's output to a `Diarization`.
 
     Args:
         output: pyannote.audio's `DiarizeOutput`.

@@ -1,4 +1,4 @@
-"""torchaudio where its compiled part cannot be loaded.
+"""Import of torchaudio when its compiled extension cannot be loaded.
 
 The wheels of the package index are linked to CUDA: beside a CPU build of torch `import torchaudio` raises OSError, beside a torch
 of another CUDA release RuntimeError. pyannote.audio uses only what is written in Python (resampling, Kaldi's filter banks).
@@ -15,7 +15,7 @@ _EXTENSION = "torchaudio._extension"
 
 
 def import_torchaudio() -> ModuleType:
-    """Import torchaudio, without its compiled part where that does not load.
+    """Import torchaudio, without its compiled extension if that cannot be loaded.
 
     Raises:
         ImportError: torchaudio is not installed.

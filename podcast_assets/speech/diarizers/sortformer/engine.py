@@ -1,4 +1,4 @@
-"""Diarization by NVIDIA's streaming Sortformer: one network that hears up to four speakers at once, also where they overlap.
+"""Diarization by NVIDIA's streaming Sortformer: one network that detects up to four speakers, also where they overlap.
 
 It runs in NeMo, which lives in an environment of its own (`requirements-nemo.txt`) and is called as a process. Four speakers are
 all that it can tell apart: a fifth is silently taken for one of the four. It was trained mostly on English.
@@ -86,7 +86,7 @@ class Sortformer(Engine):
     """CPU threads; 0 leaves the number to torch."""
 
     def load(self, device: str | None = None) -> Diarizer:
-        """Start NeMo's process and load the model in it; one of the hub is downloaded if it is not here.
+        """Start NeMo's process and load the model in it, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -118,7 +118,7 @@ class Sortformer(Engine):
         return _SortformerWorker(process, loaded["frame"])
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or there is no such file.
@@ -126,7 +126,7 @@ class Sortformer(Engine):
         self._download_model()
 
     def complaint(self) -> str | None:
-        """What is wrong with NeMo's environment, or with the file."""
+        """Return what is wrong with NeMo's environment or the model file."""
         try:
             self.versions()
             if self._is_file:
@@ -136,14 +136,14 @@ class Sortformer(Engine):
         return None
 
     def devices(self) -> list[str]:
-        """The GPUs, where it computes on one: that of `device_index`, or any. Asks NeMo's environment, which takes seconds."""
+        """Return the GPUs that may be used: that of `device_index`, or any. Asks NeMo's environment, which takes seconds."""
         if self.device == "cpu":
             return []
         found = [f"cuda:{i}" for i in range(nemo_process.gpu_count(self._find_python()))]
         return [f"cuda:{self.device_index}"] if found and self.device_index is not None else found
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where it is not a file."""
+        """Return the Hub model, unless the model is a file."""
         if self._is_file:
             return []
         if self.model == PUBLISHED.repo:
@@ -151,13 +151,13 @@ class Sortformer(Engine):
         return [HubModel(self.model, ("*.nemo",), megabytes=0, licence="see its page")]
 
     def model_files(self) -> list[Path]:
-        """The file; none before a model of the hub was downloaded."""
+        """Return the model file; empty until a Hub model is downloaded."""
         folder = None if self._is_file else models.find(self.hub_models()[0])
         found = [Path(self.model).expanduser()] if self._is_file else sorted(folder.glob("*.nemo")) if folder else []
         return [file for file in found if file.is_file()]
 
     def versions(self) -> dict[str, str]:
-        """Of NeMo and torch, in their environment.
+        """Return the versions of NeMo and torch in their environment.
 
         Raises:
             EngineUnavailable: there is no such environment.
@@ -172,7 +172,7 @@ class Sortformer(Engine):
         return nemo_process.find_interpreter(self.python)
 
     def _download_model(self) -> Path:
-        """The model's file, downloaded if need be."""
+        """Return the model file, downloading it if necessary."""
         if not self._is_file:
             models.fetch(self.hub_models()[0])
         files = self.model_files()
@@ -190,7 +190,7 @@ class _SortformerWorker:
         self._process, self._frame = process, frame
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
-        """Turns as NeMo's own thresholds (0.5) make them; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
+        """Return turns by NeMo's own thresholds (0.5); speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
 
         Raises:
             NemoError: NeMo failed, or its process died.
@@ -216,7 +216,7 @@ class _SortformerWorker:
         return Diarization(exclusive_turns(full, activity, self._frame), full=full)
 
     def _request_turns(self, audio: Audio) -> tuple[list[tuple[float, float, int]], np.ndarray[Any, Any]]:
-        """NeMo's turns (start, end, index of the speaker), and the probabilities, shape (frames, speakers)."""
+        """Request NeMo's turns (start, end, index of the speaker) and the probabilities, shape (frames, speakers)."""
         with tempfile.TemporaryDirectory(prefix="podcast-assets-nemo-") as folder:
             sound, probabilities = Path(folder) / "audio.npy", Path(folder) / "probabilities.npy"
             np.save(sound, audio.pcm if isinstance(audio, Pcm) else audio[:])

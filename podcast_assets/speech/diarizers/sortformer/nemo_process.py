@@ -1,4 +1,4 @@
-"""NeMo in a process of an environment of its own: what it pins excludes packages that this one needs.
+"""NeMo in a separate process and environment, because its pinned packages conflict with ours.
 
 The process is `nemo_worker.py`, run by the interpreter of that environment; the protocol between the two is written down there.
 """
@@ -44,7 +44,7 @@ _END_SECONDS = 5.0
 
 
 class NemoError(RuntimeError):
-    """What NeMo's process answered, or that it died; the message is the last line of its traceback, or of its log."""
+    """NeMo's process failed or died; the message is the last line of its traceback or log."""
 
     def __init__(self, message: str, *, missing: str | None = None) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class NemoError(RuntimeError):
 
 
 def find_interpreter(named: str | None = None) -> Path:
-    """The interpreter of NeMo's environment: the one that is named, else PODCAST_NEMO_PYTHON, else one in the models folder."""
+    """Find the interpreter of NeMo's environment: the given one, else PODCAST_NEMO_PYTHON, else one in the models folder."""
     python = named or os.environ.get(VARIABLE)
     return Path(python).expanduser().absolute() if python else _default_interpreter()
 
@@ -63,7 +63,7 @@ def _default_interpreter() -> Path:
 
 
 def install_message(python: Path, what: str) -> EngineUnavailable:
-    """That NeMo is not to be had, and the command that installs it.
+    """Return a message that NeMo is not available, with the command that installs it.
 
     Args:
         python: the interpreter of its environment, there or not.
@@ -82,7 +82,7 @@ def install_message(python: Path, what: str) -> EngineUnavailable:
 
 
 def versions(python: Path) -> dict[str, str]:
-    """Versions of NeMo and torch in an environment; nothing is imported there.
+    """Return the versions of NeMo and torch in an environment without importing them.
 
     Raises:
         EngineUnavailable: there is no such environment, or they are not installed in it.
@@ -94,7 +94,7 @@ def versions(python: Path) -> dict[str, str]:
 
 
 def gpu_count(python: Path) -> int:
-    """GPUs that the torch of an environment can compute on; 0 where there is no such environment. Imports torch there."""
+    """Count the GPUs that torch can use in an environment; 0 without an environment. Imports torch there."""
     try:
         return int(_run_code(python, _ASK_GPUS))
     except (EngineUnavailable, ValueError):
@@ -119,10 +119,10 @@ def _failure_reason(python: Path, error: Exception) -> str:
 
 
 class NemoProcess:
-    """A process that holds one model: started when it is first asked, and again after it died."""
+    """Process that holds one model: started by the first request, and again after it died."""
 
     def __init__(self, python: Path, load: Mapping[str, Any]) -> None:
-        """Starts nothing yet.
+        """Create the object; starts no process yet.
 
         Args:
             python: interpreter of NeMo's environment.
@@ -135,7 +135,7 @@ class NemoProcess:
         self._end: Any = None
 
     def start(self) -> dict[str, Any]:
-        """Start the process, load the model, and give what the process says of it.
+        """Start the process, load the model and return the process's reply.
 
         Raises:
             EngineUnavailable: there is no such interpreter, or packages are missing in its environment.
@@ -167,7 +167,7 @@ class NemoProcess:
             raise
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Have a request answered.
+        """Send a request and return the reply.
 
         Raises:
             NemoError: it failed there, or the process died over it; the next request gets a process that is new.
@@ -183,7 +183,7 @@ class NemoProcess:
             raise
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, even in the middle of a request."""
         if self._process is not None:
             self._end()
             self._process = None

@@ -1,4 +1,4 @@
-"""Runs a streaming Sortformer in NeMo's environment, for `nemo_process` in another one.
+"""Worker script that runs a streaming Sortformer in NeMo's environment; `nemo_process` starts it.
 
 A script: nothing is imported here but numpy, torch and NeMo, and Python is 3.10 or later. It reads one JSON object per line from
 its standard input and writes one per line to its standard output; audio and probabilities travel as `.npy` files.
@@ -32,7 +32,7 @@ _FULL_SCALE = 32768.0
 
 
 def load(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The model with a preset in force, and what is answered.
+    """Load the model with a preset, and return it with the reply.
 
     Raises:
         ImportError: a package is missing.
@@ -63,7 +63,7 @@ def load(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def diarize(model: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Turns and probabilities of one episode."""
+    """Compute turns and probabilities of one episode."""
     samples = np.load(request["audio"])
     if samples.dtype == np.int16:
         samples = samples.astype(np.float32) / np.float32(_FULL_SCALE)
@@ -80,7 +80,7 @@ def diarize(model: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse(line: str) -> tuple[float, float, int]:
-    """Start, end and speaker of a turn as NeMo writes it: "0.560 3.120 speaker_0"."""
+    """Parse start, end and speaker of a turn as NeMo writes it: "0.560 3.120 speaker_0"."""
     start, end, speaker = line.split()
     return float(start), float(end), int(speaker.rpartition("_")[2])
 
@@ -89,7 +89,7 @@ def serve(
     load: Callable[[dict[str, Any]], tuple[Any, dict[str, Any]]],
     answer: Callable[[Any, dict[str, Any]], dict[str, Any]],
 ) -> int:
-    """Load once, and answer until the standard input ends; gives the exit code, where the model does not load."""
+    """Load once and answer until standard input ends; return the exit code if the model does not load."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent too, whose end is seen
     replies = _take_stdout()
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()

@@ -33,7 +33,7 @@ Features = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How tokens are looked for."""
+    """Settings of the token search."""
 
     beam_size: int
     """At temperature 0."""
@@ -58,17 +58,17 @@ class Decoded:
 
     @property
     def loops(self) -> bool:
-        """Whether the text says the same again and again."""
+        """Return whether the text repeats itself in a loop."""
         return (compression_ratio(self.text) or 0.0) > COMPRESSION_RATIO
 
     @property
     def silent(self) -> bool:
-        """Whether the model itself takes the window for silence."""
+        """Return whether the model takes the window for silence."""
         return self.no_speech_prob > NO_SPEECH_PROB and self.avg_logprob < LOGPROB
 
     @property
     def doubtful(self) -> bool:
-        """Whether a hotter decoding may be better."""
+        """Return whether decoding at a higher temperature may be better."""
         return not self.silent and (self.loops or self.avg_logprob < LOGPROB)
 
 
@@ -111,7 +111,7 @@ def decode(
 
 
 def detect_languages(model: "WhisperModel", encoded: Any) -> list[dict[str, float]]:
-    """What each encoded window sounds like: ISO 639-1 code → probability, the likeliest first. One step of the decoder."""
+    """Detect the language of each encoded window: ISO 639-1 code → probability, likeliest first. One step of the decoder."""
     return [
         {token.removeprefix("<|").removesuffix("|>"): float(probability) for token, probability in found}
         for found in model.model.detect_language(encoded)
@@ -152,7 +152,7 @@ def _generate_tokens(
 
 
 def _least_bad(tries: Sequence[Decoded]) -> Decoded:
-    """The likeliest of those that do not loop, else of all."""
+    """Return the likeliest of those that do not loop, else of all."""
     return max([t for t in tries if not t.loops] or tries, key=lambda t: t.avg_logprob)
 
 

@@ -69,7 +69,7 @@ class FasterWhisper(Engine):
     """CPU threads; 0 leaves the number to CTranslate2."""
 
     def load(self, device: str | None = None) -> "WhisperTranscriber":
-        """Load the model; one of the hub is downloaded if it is not here.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -105,7 +105,7 @@ class FasterWhisper(Engine):
         return WhisperTranscriber(self, model, size)
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where a size or a name on the hub is set.
+        """Return the Hub model, if a size or Hub name is set.
 
         Raises:
             EngineUnavailable: it is neither, nor a folder; or faster-whisper, which knows the sizes, is not installed.
@@ -131,11 +131,11 @@ class FasterWhisper(Engine):
         return KNOWN[self.model]
 
     def complaint(self) -> str | None:
-        """What the model's folder lacks."""
+        """Return which files the model's folder lacks."""
         return _missing_files(Path(self.model)) or None if _is_folder(self.model) else None
 
     def fetch(self) -> None:
-        """Download a model of the hub that is not here.
+        """Download a Hub model that is not on this machine.
 
         Raises:
             EngineUnavailable: it cannot be had.
@@ -144,7 +144,7 @@ class FasterWhisper(Engine):
             models.fetch(model)
 
     def devices(self) -> list[str]:
-        """The GPUs, where it computes on one: that of `device_index`, or any."""
+        """Return the GPUs that may be used: that of `device_index`, or any."""
         if self._device_name() != "cuda":
             return []
         if self.device_index is not None:
@@ -154,12 +154,12 @@ class FasterWhisper(Engine):
         return [f"cuda:{i}" for i in range(ctranslate2.get_cuda_device_count())]
 
     def model_files(self) -> list[Path]:
-        """The files of the folder; none before a model of the hub was fetched."""
+        """Return the files of the folder; empty until a Hub model is downloaded."""
         folder = self._find_folder()
         return sorted(f for pattern in _MODEL_FILES for f in folder.glob(pattern)) if folder else []
 
     def identity(self) -> dict[str, Any]:
-        """As for every engine, with `compute_type` as it is used here."""
+        """Return the identity of an engine, with `compute_type` as resolved for this machine."""
         identity = super().identity()
         identity["settings"]["compute_type"] = self._compute_type()
         return identity
@@ -190,11 +190,11 @@ class FasterWhisper(Engine):
         return gpus.memory(self.device_index or 0) if self._device_name() == "cuda" else None
 
     def _weight_bytes(self) -> int | None:
-        """Bytes of the model in float16, as it is published."""
+        """Return the bytes of the model in float16, as published."""
         return next((f.stat().st_size for f in self.model_files() if f.name == "model.bin"), None)
 
     def _find_folder(self) -> Path | None:
-        """Where the model lies; None for one of the hub that is not here."""
+        """Return the model's folder; None for a Hub model that is not on this machine."""
         if _is_folder(self.model):
             return Path(self.model).expanduser()
         try:
@@ -209,7 +209,7 @@ def _is_folder(model: str) -> bool:
 
 
 def _missing_files(folder: Path) -> str:
-    """What a model's folder lacks, in words; empty if nothing."""
+    """Describe which files a model's folder lacks; empty if none."""
     folder = folder.expanduser()
     if not folder.is_dir():
         return f"there is no folder {folder} to load a Whisper model from"

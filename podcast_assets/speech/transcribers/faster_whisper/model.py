@@ -27,7 +27,7 @@ CERTAIN_LANGUAGE = 0.5
 
 
 class WhisperTranscriber:
-    """A loaded model. Not for several threads at once."""
+    """Transcriber with a loaded model. Not thread-safe."""
 
     def __init__(self, engine: "FasterWhisper", model: WhisperModel, batch_size: int) -> None:
         self._engine = engine
@@ -38,14 +38,14 @@ class WhisperTranscriber:
         )
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """See `Transcriber`. The language, where it is not given, is identified on the speech of the first turns.
+        """Implement `Transcriber.transcribe`. The language, where it is not given, is identified on the speech of the first turns.
 
         An episode in a language that the model does not know is refused with `BadInput`.
         """
         return self.batcher.transcribe(work)
 
     def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
-        """The language of an episode and its probability; a model of one language has no probability to give."""
+        """Identify the language of an episode and its probability; a model of one language gives no probability."""
         pieces = cut_turns(speech.audio, speech.turns, self._engine.chunk_seconds)
         return self._identify_language(speech.audio, [Window((piece,)) for piece in pieces])
 
@@ -65,7 +65,7 @@ class WhisperTranscriber:
         return most_probable_language(self._window_languages(audio, chosen))
 
     def _window_languages(self, audio: Audio, windows: Sequence[Window]) -> list[tuple[str, float]]:
-        """The likeliest language of each window and its probability."""
+        """Return the likeliest language of each window and its probability."""
         size = self.batcher.batch_size
         found: list[tuple[str, float]] = []
         for at in range(0, len(windows), size):
@@ -104,7 +104,7 @@ class WhisperTranscriber:
         ]
 
     def _compute_features(self, samples: Samples) -> Features:
-        """Log-mel spectrogram, shape (mels, 3000)."""
+        """Compute the log-mel spectrogram, shape (mels, 3000)."""
         return pad_or_trim(self._model.feature_extractor(samples)[..., :-1])
 
     def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
@@ -156,7 +156,7 @@ class WhisperTranscriber:
 
 
 def most_probable_language(found: Sequence[tuple[str, float]]) -> tuple[str, float]:
-    """The language that has the most probability over some windows, and its mean probability where it is the likeliest."""
+    """Return the language with the most probability over some windows, and its mean probability where it is the likeliest."""
     total: Counter[str] = Counter()
     for language, probability in found:
         total[language] += probability  # type: ignore[assignment]  # counters add floats as well

@@ -67,19 +67,19 @@ class Parakeet(OnnxTranscriber):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """See `OnnxTranscriber`."""
+        """Implement `OnnxTranscriber.parts`."""
         return _model_files(self.quantization)
 
     def devices(self) -> list[str]:
-        """Every GPU, where ONNX Runtime computes on GPUs."""
+        """Return every GPU if ONNX Runtime can compute on GPUs."""
         return onnx_sessions.devices(self.device)
 
     def versions(self) -> dict[str, str]:
-        """Also that of ONNX Runtime, whichever of its distributions is installed."""
+        """Include the version of ONNX Runtime, whichever distribution is installed."""
         return super().versions() | {"onnxruntime": onnx_sessions.runtime_version()}
 
     def load(self, device: str | None = None) -> "ParakeetTranscriber":
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".

@@ -25,11 +25,11 @@ class ParakeetModel(NemoConformerTdt):
 
     @property
     def providers(self) -> Sequence[str]:
-        """ONNX Runtime's execution providers that the encoder got, the first one preferred."""
+        """Execution providers of the encoder in ONNX Runtime, the preferred one first."""
         return self._encoder.get_providers()
 
     def recognize(self, windows: Sequence[Samples]) -> list[list[Token]]:
-        """The tokens of some windows, with times and log probabilities. A token lasts one frame of the encoder at least."""
+        """Return the tokens of some windows, with times and log probabilities. A token lasts at least one frame of the encoder."""
         encoded, lengths = self._encode(*self._preprocessor(*pad_list(list(windows))))
         emitted = greedy_decode(
             self._decoder_step,
@@ -66,14 +66,14 @@ class ParakeetModel(NemoConformerTdt):
 
 
 class ParakeetTranscriber:
-    """A loaded model at work. Not for several threads at once."""
+    """Transcriber with a loaded model. Not thread-safe."""
 
     def __init__(self, engine: "Parakeet", model: ParakeetModel, batch_size: int) -> None:
         self._model = model
         self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, batch_size)
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """See `Transcriber`. The language stays what was given: the model does not say which it heard."""
+        """Implement `Transcriber.transcribe`. The language stays what was given: the model does not say which it heard."""
         return self.batcher.transcribe(work)
 
     def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:

@@ -22,7 +22,7 @@ states after them. The durations are 0, 1, 2, … frames."""
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A token that was emitted."""
+    """Emitted token."""
 
     token: int
     frame: int
@@ -42,7 +42,7 @@ def greedy_decode(
     blank: int,
     most_per_frame: int,
 ) -> list[list[Emission]]:
-    """What is emitted in each window, always the likeliest token and duration.
+    """Decode each window greedily: always the likeliest token and duration.
 
     A blank, or the last of `most_per_frame` tokens, moves on by one frame at least.
 
