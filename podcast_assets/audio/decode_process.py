@@ -67,7 +67,7 @@ def make_working_audio_in_subprocess(
 
     Raises:
         AudioError: as `make_working_audio`; CorruptAudio too where the file crashes the decoder.
-        DecoderStuck: there was no sign of life.
+        DecoderStuck: the decoder made no progress.
         DecoderLost: the process was killed.
         OpusDiffers: the copy does not last as long as the audio.
         OSError: a path cannot be opened, or nothing more can be written.
@@ -153,7 +153,7 @@ def _read_line(stream: IO[bytes], stall: float) -> bytes:
         selector.register(stream, selectors.EVENT_READ)
         while not line.endswith(b"\n"):
             if not selector.select(max(0.0, until - time.monotonic())):
-                raise DecoderStuck(f"no sign of life from its decoder for {stall:g} s: the process was ended")
+                raise DecoderStuck(f"its decoder made no progress for {stall:g} s and was stopped")
             part = os.read(stream.fileno(), 1 << 16)
             if not part:
                 return b""

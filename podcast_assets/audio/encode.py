@@ -45,7 +45,7 @@ def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *
     if not len(samples):
         raise ValueError("there are no samples to encode")
     if codec not in get_args(Codec):
-        raise ValueError(f"no codec is called {codec!r}; there are: {', '.join(get_args(Codec))}")
+        raise ValueError(f"unknown codec {codec!r}; available: {', '.join(get_args(Codec))}")
     if codec in ("flac", "wav"):
         return _encode_lossless(samples, rate, codec)
     channels = 1 if samples.ndim == 1 else samples.shape[1]

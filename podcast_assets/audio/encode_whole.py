@@ -51,7 +51,7 @@ def _write_lossless(blocks: Blocks, target: BinaryIO, rate: int, channels: int, 
         for block in blocks:
             samples += len(block)
             if codec == "wav" and samples * channels * 2 > WAV_BYTES:
-                raise ValueError(f"more than {samples / rate / 3600:.1f} h do not fit into a WAV file: take flac")
+                raise ValueError(f"more than {samples / rate / 3600:.1f} h do not fit into a WAV file: use flac")
             file.write(to_int16(block))
     return samples
 

@@ -102,7 +102,7 @@ def _limit_length(
 ) -> Iterator[Planar]:
     for block in blocks:
         if reader.samples > longest * reader.rate:
-            raise TooLong(f"goes on for more than {longest / 3600:g} hours (PODCAST_MAX_HOURS)")
+            raise TooLong(f"is longer than {longest / 3600:g} hours (PODCAST_MAX_HOURS)")
         progress()
         yield block
 

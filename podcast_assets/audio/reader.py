@@ -182,7 +182,7 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
             if stream.codec_context is None:
                 raise NotAudio("has an audio track in a format that cannot be decoded")
             if not stream.codec_context.sample_rate or not stream.codec_context.channels:
-                raise NotAudio("has an audio track whose sample rate or channels cannot be found out")
+                raise NotAudio("has an audio track whose sample rate or channels cannot be determined")
             _check_rate(stream.codec_context.sample_rate)
             for other in container.streams:
                 if other is not stream:
@@ -211,14 +211,14 @@ class _SeekSafeFile:
 def _check_channels(frame: "AudioFrame") -> "AudioFrame":
     """The frame, if PyAV can give its samples: of planar ones it looks for more channels than 8 where there is no memory."""
     if frame.format.is_planar and frame.layout.nb_channels > _PLANES:
-        raise CorruptAudio(f"has {frame.layout.nb_channels} channels where {_PLANES} are the most that can be read")
+        raise CorruptAudio(f"has {frame.layout.nb_channels} channels; at most {_PLANES} can be read")
     return frame
 
 
 def _check_rate(rate: int) -> None:
     lowest, highest = SAMPLE_RATES
     if not lowest <= rate <= highest:
-        raise NotAudio(f"declares {rate:,} samples a second; {lowest:,} to {highest:,} are believed")
+        raise NotAudio(f"declares {rate:,} samples per second; only {lowest:,} to {highest:,} are accepted")
 
 
 def _opening_error(file: BinaryIO, error: Exception) -> AudioError:

@@ -74,12 +74,14 @@ class LoadedScorers:
                 raise ValueError(f"the scorer {name} scored {len(found)} of {len(segments)} segments")
             for so_far, new in zip(merged, found, strict=True):
                 if taken := sorted(new.keys() & _TAKEN):
-                    raise ValueError(f"the scorer {name} gives what is no scorer's to give: {', '.join(taken)}")
+                    raise ValueError(f"the scorer {name} returns reserved columns: {', '.join(taken)}")
                 if odd := sorted(k for k, v in new.items() if v is not None and not math.isfinite(v)):
                     raise ValueError(
-                        f"the scorer {name} gives no number for {', '.join(odd)}: None is for what has no meaning"
+                        f"the scorer {name} returned no number for {', '.join(odd)}: it must return None for undefined scores"
                     )
                 if twice := so_far.keys() & new.keys():
-                    raise ValueError(f"the scorer {name} gives what another gives: {', '.join(sorted(twice))}")
+                    raise ValueError(
+                        f"the scorer {name} returns scores that another scorer returns: {', '.join(sorted(twice))}"
+                    )
                 so_far.update(new)
         return merged

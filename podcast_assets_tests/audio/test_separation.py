@@ -273,7 +273,7 @@ def test_settings_that_do_not_fit_the_graph_are_told(tmp_path, settings, message
 
 
 def test_another_graph_is_no_model(tmp_path):
-    with pytest.raises(EngineUnavailable, match="is no MDX-Net"):
+    with pytest.raises(EngineUnavailable, match="is not a UVR MDX-Net"):
         loaded(graph(tmp_path, batch=2))
     (tmp_path / "text.onnx").write_text("nothing of the kind")
     with pytest.raises(EngineUnavailable, match="cannot be loaded"):

@@ -121,5 +121,5 @@ def test_samples_that_are_no_numbers_become_silence_and_sound(tmp_path: Path) ->
 
 
 def test_a_recording_that_goes_on_for_too_long_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match=r"goes on for more than .* hours \(PODCAST_MAX_HOURS\)"):
+    with pytest.raises(AudioError, match=r"is longer than .* hours \(PODCAST_MAX_HOURS\)"):
         make_working_audio(recording(*KINDS["flac"]), tmp_path / "out.flac", longest=1.0)

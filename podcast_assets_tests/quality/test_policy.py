@@ -90,7 +90,7 @@ def test_an_empty_table_gets_its_columns():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(Misconfigured, match="asr-v3 asks for columns that there are not: dnsmos_ovrl, text"):
+    with pytest.raises(Misconfigured, match="asr-v3 needs columns that do not exist: dnsmos_ovrl, text"):
         apply_policy(segments({}).drop("text", "dnsmos_ovrl"), load_policy("asr"))
 
 
@@ -114,7 +114,10 @@ def test_a_policy_of_ones_own(tmp_path: Path):
         ("name = ", "is not TOML"),
         ('name = "x"', "version: Field required"),
         ('name = "x"\nversion = 1\n[rules]\ncolumn = "a"\nreason = "b"', r"rules are written as \[\[rules\]\]"),
-        ('name = "tts"\nversion = 1', "calls itself 'tts', as one that comes with the package does"),
+        (
+            'name = "tts"\nversion = 1',
+            "has the name 'tts' of a policy in the package but other rules: give it another name",
+        ),
         ('name = "x"\nversion = 1\nscores = ["duration"]', "scores names columns that every table has: duration"),
         (
             'name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"',
@@ -131,7 +134,7 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content, message):
 
 
 def test_unknown_names_list_the_known_ones(tmp_path: Path):
-    with pytest.raises(Misconfigured, match="there are: all, asr"):
+    with pytest.raises(Misconfigured, match="available: all, asr"):
         load_policy("tts2")
     with pytest.raises(Misconfigured, match="cannot be read"):
         load_policy(tmp_path / "none.toml")

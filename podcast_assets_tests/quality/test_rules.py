@@ -98,13 +98,16 @@ def write(folder: Path, rule: str) -> Path:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ('column = "dnsmos_over"\nminimum = 3\nreason = "bad"', r"not: dnsmos_over \(did you mean dnsmos_ovrl\?\)"),
+        (
+            'column = "dnsmos_over"\nminimum = 3\nreason = "bad"',
+            r"do not exist: dnsmos_over \(did you mean dnsmos_ovrl\?\)",
+        ),
         (
             'column = "duration"\nminimun = 3\nreason = "bad"',
             r"rule 1: a rule has no 'minimun' \(did you mean minimum\?\)",
         ),
-        ('column = "text"\nminimum = 3\nreason = "bad"', "minimum is for numbers, and text is of the type String"),
-        ('column = "duration"\nnot_empty = true\nreason = "bad"', "not_empty is for texts"),
+        ('column = "text"\nminimum = 3\nreason = "bad"', "minimum applies to numbers, but text has the type String"),
+        ('column = "duration"\nnot_empty = true\nreason = "bad"', "not_empty applies to texts"),
         ('column = "language"\none_of = [1]\nreason = "bad"', "1 cannot be in language"),
         ('column = "language"\nsame_as = "text_langage"\nreason = "bad"', r"did you mean text_language\?"),
         ('column = "duration"\nwithin_iqr = 1.5\nreason = "bad"', "needs within_iqr and per together"),

@@ -127,5 +127,5 @@ def test_only_what_is_wanted_is_made():
 
 
 def test_a_wrong_name_is_told():
-    with pytest.raises(Misconfigured, match="'spelling' is none of numbers, punctuation, pii"):
+    with pytest.raises(Misconfigured, match="'spelling' is not one of numbers, punctuation, pii"):
         parse_text_care("pii, spelling")

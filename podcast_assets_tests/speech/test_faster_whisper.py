@@ -271,7 +271,7 @@ def test_nothing_to_hear_is_not_an_error(transcriber: WhisperTranscriber) -> Non
 
 
 def test_an_unknown_language_is_refused(transcriber: WhisperTranscriber) -> None:
-    with pytest.raises(BadInput, match="does not know the language 'xx'"):
+    with pytest.raises(BadInput, match="does not support the language 'xx'"):
         hear(transcriber, noise(1), [Turn(0, 1, "A")], "xx")
 
 

@@ -142,7 +142,7 @@ def test_an_unknown_language_is_refused_for_that_episode_alone(worker: Any, name
     assert not isinstance(heard["known"], Exception)
     refused = heard["Swahili"]
     assert isinstance(refused, BadInput)
-    assert "does not know the language sw" in str(refused)
+    assert "does not support the language sw" in str(refused)
     assert f" {KNOWN[name]}" in str(refused)
 
 

@@ -95,7 +95,7 @@ def test_silence_gives_no_words(transcriber: Transcriber, turn: Turn):
 
 
 def test_another_language_is_refused(transcriber: Transcriber):
-    with pytest.raises(BadInput, match="knows English only, and the language of the episode is de"):
+    with pytest.raises(BadInput, match="supports English only, but the language of the episode is de"):
         hear(transcriber, np.zeros(SAMPLE_RATE, np.float32), [], "de")
 
 

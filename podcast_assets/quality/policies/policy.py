@@ -99,12 +99,12 @@ class Policy(BaseModel):
         missing = sorted({c for rule in active for c in rule.columns}.difference(types.names()))
         if unscored := [name for name in missing if name in self.scores]:
             raise Misconfigured(
-                f"the policy {self.label} asks for the scores {', '.join(unscored)}, which no scorer gave: PODCAST_SCORERS names "
-                "scorers, and optional = true lets a rule wait for one"
+                f"the policy {self.label} asks for the scores {', '.join(unscored)}, which no scorer returned: "
+                "PODCAST_SCORERS names scorers, and optional = true makes a rule wait for one"
             )
         if missing:
             raise Misconfigured(
-                f"the policy {self.label} asks for columns that there are not: {_names_with_hints(missing, types.names())}"
+                f"the policy {self.label} needs columns that do not exist: {_names_with_hints(missing, types.names())}"
             )
         for rule in active:
             if why := rule.type_mismatch(types):
@@ -162,7 +162,7 @@ def load_policy(name: str | Path) -> Policy:
         file = _policy_folder() / f"{name}.toml"
     else:
         raise Misconfigured(
-            f"no policy is called {str(name)!r}{_suggest_name(str(name), policy_names())}; there are: {', '.join(policy_names())}, "
+            f"there is no policy {str(name)!r}{_suggest_name(str(name), policy_names())}; available: {', '.join(policy_names())}, "
             "and files whose names end in .toml"
         )
     try:
@@ -172,7 +172,9 @@ def load_policy(name: str | Path) -> Policy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(f"the policy {name} is not TOML: {error}") from None
     except ValidationError as error:
-        raise Misconfigured(f"the policy {name} is not one: {_describe_validation_error(error.errors()[0])}") from None
+        raise Misconfigured(
+            f"the policy {name} is not valid: {_describe_validation_error(error.errors()[0])}"
+        ) from None
     policy.check(pl.Schema({**evidence_types(), **dict.fromkeys(policy.scores, pl.Float64())}))
     if (
         str(name).endswith(".toml")
@@ -180,8 +182,7 @@ def load_policy(name: str | Path) -> Policy:
         and policy.digest != load_policy(policy.name).digest
     ):
         raise Misconfigured(
-            f"the policy {name} calls itself {policy.name!r}, as one that comes with the package does, and has other rules: "
-            "give it another name"
+            f"the policy {name} has the name {policy.name!r} of a policy in the package but other rules: give it another name"
         )
     return policy
 

@@ -71,11 +71,11 @@ class Rule(BaseModel):
         for name in self._given_operators():
             wanted, fits = _FITS[name]
             if not fits(dtype):
-                return f"{name} is for {wanted}, and {self.column} is of the type {dtype}"
+                return f"{name} applies to {wanted}, but {self.column} has the type {dtype}"
         inner = dtype.inner if isinstance(dtype, pl.List) else dtype
         for item in (*(self.one_of or ()), *(self.none_of or ())):
             if inner != pl.Null and not _value_fits_type(item, inner):
-                return f"{item!r} cannot be in {self.column}, which is of the type {dtype}"
+                return f"{item!r} cannot be in {self.column}, which has the type {dtype}"
         if self.same_as and types[self.same_as] != dtype:
             return f"{self.column} and {self.same_as} are of different types"
         return None

@@ -85,7 +85,9 @@ class Pcs(Engine):
         """
         folder = Path(self.model).expanduser() if self.is_folder else models.fetch(self.hub_models()[0])
         if missing := [name for name in _FILES if not (folder / name).is_file()]:
-            raise EngineUnavailable(f"{folder} is no whole model for {self.name}: it has no {' and no '.join(missing)}")
+            raise EngineUnavailable(
+                f"{folder} is not a complete model for {self.name}: it has no {' and no '.join(missing)}"
+            )
         return folder
 
     def model_files(self) -> list[Path]:

@@ -41,7 +41,7 @@ def parse_text_care(wanted: str) -> frozenset[str]:
     """
     names = frozenset(name.strip() for name in wanted.split(",") if name.strip())
     if unknown := sorted(names - CARES.keys()):
-        raise Misconfigured(f"PODCAST_TEXT_CARE={wanted!r}: {unknown[0]!r} is none of {', '.join(CARES)}")
+        raise Misconfigured(f"PODCAST_TEXT_CARE={wanted!r}: {unknown[0]!r} is not one of {', '.join(CARES)}")
     return names
 
 

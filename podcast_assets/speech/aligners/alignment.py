@@ -87,7 +87,7 @@ def _align_turn(aligner: Aligner, audio: Audio, turn: Turn, transcript: Transcri
     first, last = (max(0, round(t * SAMPLE_RATE)) for t in (turn.start, turn.end))
     words = aligner.align(audio[first:last], transcript.text, transcript.language)
     if [w.word for w in words] != split_words(transcript.text):
-        raise ValueError("the aligner gave other words than those of the text")
+        raise ValueError("the aligner returned words that differ from the text")
     origin = first / SAMPLE_RATE
     return list(fit_words_to_turn(turn, (_shift_word(w, origin) for w in words)))
 

@@ -192,7 +192,7 @@ class Batcher:
                 return self._recognize_in_parts(key, sounds, 1)
             self.batch_size = (len(sounds) + 1) // 2
             log.warning(
-                "%s: out of memory with %d windows; from here on %d", self._engine, len(sounds), self.batch_size
+                "%s: out of memory with %d windows; continuing with %d", self._engine, len(sounds), self.batch_size
             )
             return self._recognize_in_parts(key, sounds, self.batch_size)
         self.batches.append(len(sounds))

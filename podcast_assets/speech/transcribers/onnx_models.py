@@ -93,7 +93,7 @@ class OnnxTranscriber(Engine):
         needed = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
         if missing := [name for name in needed if not (folder / name).is_file()]:
             raise EngineUnavailable(
-                f"{folder} is not a whole {self.quantization} model for {self.name}: it has no {' and no '.join(missing)}"
+                f"{folder} is not a complete {self.quantization} model for {self.name}: it has no {' and no '.join(missing)}"
             )
         return folder
 
@@ -123,10 +123,10 @@ class OnnxTranscriber(Engine):
         known = ", ".join(self.languages)
         if language is None and (self.names_language or len(self.languages) == 1):
             raise BadInput(
-                f"the language of the episode must be given or identified first: the model {self.model} knows only {known}"
+                f"the language of the episode must be given or identified first: the model {self.model} supports only {known}"
             )
         if language is not None and language not in self.languages:
-            raise BadInput(f"the model {self.model} does not know the language {language}; it knows {known}")
+            raise BadInput(f"the model {self.model} does not support the language {language}; it supports {known}")
 
 
 def length_bucket(seconds: float) -> int:

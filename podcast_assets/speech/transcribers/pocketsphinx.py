@@ -91,7 +91,7 @@ class _PocketsphinxWorker:
 
     def _transcribe_episode(self, speech: EpisodeSpeech) -> list[Transcript]:
         if speech.language not in (None, "en"):
-            raise BadInput(f"pocketsphinx knows English only, and the language of the episode is {speech.language}")
+            raise BadInput(f"pocketsphinx supports English only, but the language of the episode is {speech.language}")
         return [replace(self._transcribe_turn(speech.audio, turn), language=speech.language) for turn in speech.turns]
 
     def _transcribe_turn(self, audio: Audio, turn: Turn) -> Transcript:

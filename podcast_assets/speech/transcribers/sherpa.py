@@ -48,7 +48,7 @@ class SherpaTranscriber(OnnxTranscriber):
         graph = folder / next(iter(files.values()))
         if not file_contains(graph, self.metadata):
             raise EngineUnavailable(
-                f"{graph} is not whole, or not made for sherpa-onnx: it has no metadata named {self.metadata}"
+                f"{graph} is incomplete or not made for sherpa-onnx: it has no metadata named {self.metadata}"
             )
         try:
             return getattr(OfflineRecognizer, make)(

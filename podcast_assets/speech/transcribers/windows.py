@@ -97,7 +97,7 @@ def quietest_point(audio: Samples, longest: int) -> int:
 
 
 def pack_windows(pieces: Sequence[Piece], turns: Sequence[Turn], longest_seconds: float) -> list[Window]:
-    """Pack pieces into windows of at most `longest_seconds`: each takes the next fitting pieces of one speaker within a few minutes.
+    """Pack pieces into windows of at most `longest_seconds`: each takes the next fitting pieces of one speaker in a few minutes.
 
     Pieces whose speaker nobody knows are packed as if they were one speaker's.
     """

@@ -198,5 +198,5 @@ def _input_shape(session: Any, path: Path) -> tuple[int | None, int, int]:
             if (bins, frames) == (out_bins, out_frames) and (batch == 1 or not isinstance(batch, int)):
                 return (batch if isinstance(batch, int) else None), bins, frames
     raise EngineUnavailable(
-        f"{path} is no MDX-Net of UVR, whose graphs go from (batch, 4, frequencies, frames) to the same: it has {shapes}"
+        f"{path} is not a UVR MDX-Net, whose input and output are (batch, 4, frequencies, frames): it has {shapes}"
     )

@@ -109,7 +109,7 @@ class Ctc(Engine):
             part for part, found in (("model.onnx", graph), (" or ".join(_VOCABULARIES), vocabulary)) if not found
         ]
         if missing:
-            return f"{folder} is not a whole CTC model: it has no {' and no '.join(missing)}"
+            return f"{folder} is not a complete CTC model: it has no {' and no '.join(missing)}"
         return None
 
     def model_files(self) -> list[Path]:

@@ -83,7 +83,7 @@ class Pyannote(Engine):
 
         found = self._find_pipeline()
         if missing := [str(file) for file in found.files if not file.is_file()]:
-            raise EngineUnavailable(f"{self.model} is not whole, it has no {' and no '.join(missing)}: copy it again")
+            raise EngineUnavailable(f"{self.model} is incomplete: it has no {' and no '.join(missing)}: copy it again")
         if not self.trusted:
             pyannote_pipeline.check_weights(found.weights)
         config = pyannote_pipeline.pipeline_config(
@@ -185,7 +185,7 @@ class _PyannoteWorker:
                 elif _batch_too_large(error) and self._batch_size > 1:
                     self._batch_size //= 2
                     torch.cuda.empty_cache()
-                    log.warning("pyannote: out of memory; from here on %d windows at once", self._batch_size)
+                    log.warning("pyannote: out of memory; continuing with %d windows at once", self._batch_size)
                 else:
                     raise
 

@@ -207,7 +207,7 @@ class _SortformerWorker:
         full = [replace(t, speaker=names[str(t.speaker)]) for t in heard]
         if (min_speakers or 0) > len(names) or (max_speakers is not None and len(names) > max_speakers):
             log.warning(
-                "sortformer hears %d speakers; known of the episode: min_speakers %s, max_speakers %s",
+                "sortformer found %d speakers; expected for the episode: min_speakers %s, max_speakers %s",
                 len(names),
                 min_speakers,
                 max_speakers,

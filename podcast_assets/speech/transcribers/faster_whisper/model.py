@@ -95,7 +95,7 @@ class WhisperTranscriber:
             elif speech.language in self._model.supported_languages:
                 one = (speech.language, None)
             else:
-                raise BadInput(f"the Whisper model {engine.model!r} does not know the language {speech.language!r}")
+                raise BadInput(f"the Whisper model {engine.model!r} does not support the language {speech.language!r}")
             chosen = [one] * len(windows)
         prompts = {language: len(self._build_prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
         return [
