@@ -27,12 +27,12 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.speech.diarizers.embedded.clustering import Labels, cluster_speakers
-from podcast_assets.speech.diarizers.embedded.engine import EmbeddedDiarizer, join_turns, middles, split_windows
+from podcast_assets.speech.diarizers.embedded.engine import EmbeddedDiarizer, join_turns, split_windows, window_middles
 from podcast_assets.speech.diarizers.embedded.resegmentation import resegment
-from podcast_assets.speech.diarizers.embedded.voiceprints import Floats, frames, voiceprints, window_statistics
+from podcast_assets.speech.diarizers.embedded.voiceprints import Floats, extract_frames, voiceprints, window_statistics
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Turn
-from podcast_assets.speech.vad import speech_stretches
+from podcast_assets.speech.vad import detect_speech
 
 SETTINGS = EmbeddedDiarizer()
 Cluster = Callable[[Floats], Labels]
@@ -103,14 +103,14 @@ CANDIDATES = [
 
 
 def diarize(candidate: Candidate, audio: Samples) -> list[Turn]:
-    stretches = speech_stretches(audio, threshold=SETTINGS.vad_threshold)
-    features = frames(audio)
+    stretches = detect_speech(audio, threshold=SETTINGS.vad_threshold)
+    features = extract_frames(audio)
     windows = [w for stretch in stretches for w in split_windows(*stretch, candidate.window)]
     if not windows:
         return []
     prints = candidate.prints(window_statistics(features, windows))
     labels = candidate.cluster(prints) if len(prints) > 1 else np.zeros(len(prints), np.intp)
-    pieces = [(*middle, int(label)) for middle, label in zip(middles(windows), labels, strict=True)]
+    pieces = [(*middle, int(label)) for middle, label in zip(window_middles(windows), labels, strict=True)]
     if candidate.resegmentation:
         pieces = resegment(features, stretches, pieces, switch_cost=SETTINGS.switch_cost)
     return join_turns(pieces, SETTINGS.max_gap)
@@ -160,8 +160,8 @@ def main() -> None:
     if args.real:
         data += recordings(args.real, args.real, str(args.real.name))
     data += [voice for recording in list(data) for voice in alone(recording)]
-    frames(data[0].audio)  # imports and model loading are not what is timed
-    speech_stretches(data[0].audio)
+    extract_frames(data[0].audio)  # imports and model loading are not what is timed
+    detect_speech(data[0].audio)
     print(
         "| candidate | set | DER | missed | false alarm | confusion | speakers right | x |\n|---|---|---|---|---|---|---|---|"
     )

@@ -29,7 +29,7 @@ from podcast_assets.audio.decode import decode
 from podcast_assets.demo import BATCH
 from podcast_assets.quality.scorers.dnsmos.model import Dnsmos, model_paths
 from podcast_assets.quality.scorers.dnsmos.p835 import P835
-from podcast_assets.quality.scorers.dnsmos.windows import repeated, stretches, window_starts
+from podcast_assets.quality.scorers.dnsmos.windows import group_windows, repeat_short, window_starts
 from podcast_assets.speech.types import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
@@ -71,7 +71,7 @@ def emilias_scorer(path: Path) -> Callable[[Samples], list[float]]:
     session = on_one_thread(path)
 
     def score(segment: Samples) -> list[float]:
-        samples = repeated(librosa.resample(segment, orig_sr=EMILIAS_RATE, target_sr=SAMPLE_RATE))
+        samples = repeat_short(librosa.resample(segment, orig_sr=EMILIAS_RATE, target_sr=SAMPLE_RATE))
         starts = window_starts(len(samples), 1.0)
         return mean([session.run(None, {"input_1": samples[None, s : s + 144_160]})[0][0] for s in starts])
 
@@ -83,8 +83,8 @@ def ours_alone(path: Path, resample: Callable[[Samples], Samples]) -> Callable[[
     network = P835(path)
 
     def score(segment: Samples) -> list[float]:
-        samples = repeated(resample(segment))
-        return mean(network(list(stretches(samples, window_starts(len(samples), 1.0), 64))))
+        samples = repeat_short(resample(segment))
+        return mean(network(list(group_windows(samples, window_starts(len(samples), 1.0), 64))))
 
     return score
 
@@ -132,7 +132,7 @@ def against_speechmos(some: list[Samples], paths: tuple[Path, Path], hops: Seque
     ours = {hop: Dnsmos(*paths, hop=hop, threads=1) for hop in (1.0, *hops)}
     expected = np.array([peer(s) for s in some])
     seconds = sum(map(len, some)) / SAMPLE_RATE
-    windows = sum(len(window_starts(len(repeated(s)), 1.0)) for s in some)
+    windows = sum(len(window_starts(len(repeat_short(s)), 1.0)) for s in some)
     print(f"## P.835 and P.808: {len(some)} segments, {seconds:.0f} s, {windows / len(some):.2f} windows a segment\n")
     for hop, scorer in ours.items():
         found = np.array([[m.sig, m.bak, m.ovrl, m.p808] for m in scorer(some) if m])
@@ -187,7 +187,7 @@ def whole_stage(hops: Sequence[float], count: int) -> None:
 def fill(store: Any) -> tuple[list[Any], float, float]:
     """Working audio and originals of the sample batch in a store; episodes, their length, and that of their segments."""
     from podcast_assets import demo
-    from podcast_assets.audio.ingest import make_working
+    from podcast_assets.audio.ingest import make_working_audio
     from podcast_assets.audio.reader import open_audio
     from podcast_assets.speech.types import Turn
     from podcast_assets.stages.diarize import segment_rows
@@ -198,7 +198,7 @@ def fill(store: Any) -> tuple[list[Any], float, float]:
     for file in WHOLE:
         key, original = working_key(file.stem * 4), f"audio/original/{file.name}"
         with store.writing(key) as target:
-            length = make_working(file, target).duration
+            length = make_working_audio(file, target).duration
         store.write(original, file.read_bytes())
         with open_audio(file) as reader:
             rate = reader.rate

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from podcast_assets.audio.decode_process import make_working_apart
+from podcast_assets.audio.decode_process import make_working_audio_in_subprocess
 from podcast_assets.audio.errors import AudioError
 from podcast_assets_tests.hostile.mutations import mutated
 from podcast_assets_tests.hostile.test_mutated_audio import KINDS, recording
@@ -37,7 +37,7 @@ def main() -> None:
             source.write_bytes(mutated(originals[suffix], seed))
             start, odd = time.perf_counter(), ""
             try:
-                made = make_working_apart(source, target)
+                made = make_working_audio_in_subprocess(source, target)
                 outcomes["decoded"] += 1
                 odd = f"{made.duration:.0f} s of audio" if made.duration > LONG_SECONDS else ""
             except AudioError as error:

@@ -20,7 +20,7 @@ import numpy as np
 
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
-from podcast_assets.audio.working import write_working
+from podcast_assets.audio.working import write_working_audio
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.checks.tables import words_in_order
 from podcast_assets.speech.segmentation import PRESETS
@@ -42,7 +42,7 @@ def make(store: Store, hours: float) -> None:
     tile = np.concatenate([decode(demo.BATCH / file) for file in WHOLE])
     count = int(np.ceil(hours * 3600 * SAMPLE_RATE / len(tile)))
     with store.writing(KEY) as target:
-        write_working((tile for _ in range(count)), target)
+        write_working_audio((tile for _ in range(count)), target)
 
 
 def stage(store: Store, name: str, hours: float) -> None:

@@ -18,7 +18,7 @@ import polars as pl
 
 from benchmarks.measured import cpu
 from podcast_assets.audio.decode import decode
-from podcast_assets.audio.working import WORKING_RATE, read_working_blocks, write_working
+from podcast_assets.audio.working import WORKING_RATE, read_working_audio_blocks, write_working_audio
 from podcast_assets.demo import BATCH
 from podcast_assets.intake.duplicates.chromaprint import ANCHOR_SHARE, ITEM_SECONDS, Items, compare, fingerprint, mix
 from podcast_assets.intake.duplicates.near import find, fingerprint_key
@@ -49,9 +49,9 @@ def told(what: str, began: tuple[float, float], more: str = "") -> None:
 def one_hour(folder: Path) -> None:
     clip = np.concatenate([decode(f) for f in sorted(BATCH.iterdir()) if f.suffix in (".mp4", ".m4a", ".opus")])
     hour = np.resize(clip, 3600 * WORKING_RATE)
-    write_working([hour], folder / "hour.flac")
+    write_working_audio([hour], folder / "hour.flac")
     began = cpu(), time.perf_counter()
-    items = fingerprint(read_working_blocks(folder / "hour.flac"), WORKING_RATE)
+    items = fingerprint(read_working_audio_blocks(folder / "hour.flac"), WORKING_RATE)
     told("the fingerprint of an hour, from its working audio", began, f"({4 * len(items):,} bytes)")
     generator = np.random.default_rng(1)
     for hours in (1, 10):

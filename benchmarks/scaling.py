@@ -20,7 +20,7 @@ from benchmarks.stage import fill
 from podcast_assets import demo
 from podcast_assets.common import memory
 from podcast_assets.config.settings import Settings
-from podcast_assets.speech.routing import Route, Routed
+from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.compute.choose import computing
@@ -40,7 +40,7 @@ def main() -> None:
         store = Store.at(folder)
         episodes = fill(store, arguments.minutes)
         engine = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1)
-        stage = Transcribe(store, Routed(routes=(Route(language="*", chain=(engine,)),)))
+        stage = Transcribe(store, RoutedEngine(routes=(Route(language="*", chain=(engine,)),)))
         places = {
             "no Ray": Settings(compute="local"),
             "Ray, 1 worker": Settings(compute="ray", min_workers=1, max_workers=1),

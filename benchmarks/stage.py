@@ -21,8 +21,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from podcast_assets import demo
-from podcast_assets.audio.ingest import make_working
-from podcast_assets.speech.routing import Route, Routed
+from podcast_assets.audio.ingest import make_working_audio
+from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.speech.transcribers.faster_whisper.decoding import Decoded
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
@@ -59,7 +59,7 @@ def fill(store: Store, minutes: float) -> list[Episode]:
             key = working_key(Path(file).stem * 4)
             if file not in lengths:
                 with store.writing(key) as target:
-                    lengths[file] = make_working(demo.BATCH / file, target).duration
+                    lengths[file] = make_working_audio(demo.BATCH / file, target).duration
             name = f"{Path(file).stem}-{len(found):04d}"
             bare = Episode(name, name, lengths[file])
             turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference(Path(file).stem)]
@@ -70,7 +70,7 @@ def fill(store: Store, minutes: float) -> list[Episode]:
     return found
 
 
-def stage(store: Store, engine: Routed, episodes: list[Episode], batch: str, loaded: Any) -> None:
+def stage(store: Store, engine: RoutedEngine, episodes: list[Episode], batch: str, loaded: Any) -> None:
     work = Transcribe(store, engine)
     result = run_stage(work, batch, episodes, store, compute=Local(work, 2, loaded=loaded))
     assert len(result.done) == len(episodes), result.failures
@@ -90,7 +90,7 @@ def main() -> None:
         print(
             f"{len(episodes)} episodes, {seconds / 60:.0f} min; schema of segments: {empty(SEGMENTS).width} columns\n"
         )
-        engine = Routed(
+        engine = RoutedEngine(
             routes=(
                 Route(
                     language="*", chain=(Counted(**demo.TRANSCRIBER, device="cpu", threads=1, batch_size=BATCH_SIZE),)
@@ -104,7 +104,7 @@ def main() -> None:
             hidden(store, engine, loaded, episodes, speed)
 
 
-def added(store: Store, engine: Routed, loaded: Any, episodes: list[Episode], rounds: int) -> None:
+def added(store: Store, engine: RoutedEngine, loaded: Any, episodes: list[Episode], rounds: int) -> None:
     transcribe = Transcribe(store, engine)
     decoded = [to_speech(e, transcribe.prepare(e)) for e in episodes]
     list(loaded.transcribe(decoded[:4]))
@@ -122,7 +122,7 @@ def added(store: Store, engine: Routed, loaded: Any, episodes: list[Episode], ro
     print(f"stage ÷ model on decoded audio: median {statistics.median(ratios):.3f}, most {max(ratios):.3f}")
 
 
-def hidden(store: Store, engine: Routed, loaded: Any, episodes: list[Episode], speed: float) -> None:
+def hidden(store: Store, engine: RoutedEngine, loaded: Any, episodes: list[Episode], speed: float) -> None:
     real = whisper.decode
     slept, pace = 0.0, float("inf")
 

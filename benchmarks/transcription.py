@@ -32,7 +32,7 @@ from podcast_assets.common import memory
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Turn
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Turn
 from tools.random_models.whisper import SIZES, make
 
 TOKENS_PER_SECOND = 3
@@ -69,7 +69,7 @@ def turns_of(minutes: float) -> tuple[Samples, list[Turn]]:
     return np.concatenate(pieces), turns
 
 
-def ours(model: WhisperModel, batch: int, *, pack: bool, seconds: float, work: Sequence[Speech]) -> list[int]:
+def ours(model: WhisperModel, batch: int, *, pack: bool, seconds: float, work: Sequence[EpisodeSpeech]) -> list[int]:
     engine = FasterWhisper(model="unused", pack=pack, temperatures=(0.0,))
     transcriber = WhisperTranscriber(engine, model, batch)
     with fixed_length(model, seconds):
@@ -117,7 +117,7 @@ def loaded(folder: str) -> WhisperModel:
     return WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1)
 
 
-def we(folder: str, batch: int, *, pack: bool, seconds: float, work: Sequence[Speech]) -> Callable[[], object]:
+def we(folder: str, batch: int, *, pack: bool, seconds: float, work: Sequence[EpisodeSpeech]) -> Callable[[], object]:
     """Ours as its commands run it."""
     memory.keep_freed()
     model = loaded(folder)
@@ -132,7 +132,7 @@ def they(folder: str, clips: Sequence[Samples], seconds: float) -> Callable[[], 
 
 def segments(folder: str, minutes: float, count: int) -> None:
     audio, turns = turns_of(minutes)
-    work = [Speech("episode", audio, turns, "en")]
+    work = [EpisodeSpeech("episode", audio, turns, "en")]
     clips = [audio[round(t.start * SAMPLE_RATE) : round(t.end * SAMPLE_RATE)] for t in turns]
     speech = sum(t.end - t.start for t in turns)
     alone, packed = speech / len(turns), 26.0
@@ -152,8 +152,8 @@ def segments(folder: str, minutes: float, count: int) -> None:
 def five_seconds(folder: str, number: int, count: int) -> None:
     audio, _ = turns_of(number * 5 / 60)
     clips = [audio[i * 5 * SAMPLE_RATE : (i + 1) * 5 * SAMPLE_RATE] for i in range(number)]
-    one = [Speech("episode", audio, [Turn(i * 5, i * 5 + 5, "AB"[i % 2]) for i in range(number)], "en")]
-    many = [Speech(f"clip {i}", clip, [Turn(0, 5, "A")], "en") for i, clip in enumerate(clips)]
+    one = [EpisodeSpeech("episode", audio, [Turn(i * 5, i * 5 + 5, "AB"[i % 2]) for i in range(number)], "en")]
+    many = [EpisodeSpeech(f"clip {i}", clip, [Turn(0, 5, "A")], "en") for i, clip in enumerate(clips)]
     print(f"\n{number} clips of 5 s\n")
     apart(
         {

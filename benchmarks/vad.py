@@ -52,7 +52,7 @@ def peer(audio: Any, model: Any, settings: dict[str, float]) -> Stretches:
 
 
 def ours(audio: Audio, network: Path, settings: dict[str, float]) -> Stretches:
-    return vad.stretches(vad.probabilities(audio, network), len(audio), **settings)
+    return vad.speech_timestamps(vad.speech_probabilities(audio, network), len(audio), **settings)
 
 
 def peers_network() -> Path:
@@ -114,7 +114,7 @@ def speed(audio: Pcm, count: int) -> None:
     candidates = {
         "peer": lambda: peer(tensor, model, SETTINGS[0]),
         "ours, its weights": lambda: ours(audio, network, SETTINGS[0]),
-        "ours, faster-whisper's weights": lambda: vad.speech_stretches(audio),
+        "ours, faster-whisper's weights": lambda: vad.detect_speech(audio),
     }
     rounds(candidates, count, seconds)
 
@@ -153,7 +153,7 @@ def alone(who: str, tile: npt.NDArray[np.int16], seconds: float) -> None:
     else:
         pcm = tiled(tile, seconds)
         size = pcm.nbytes
-        vad.speech_stretches(Pcm(pcm))
+        vad.detect_speech(Pcm(pcm))
     status = Path("/proc/self/status").read_text()
     peak = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024  # getrusage would count the parent's peak too
     print(f"| {who} | {size / 1e6:.0f} | {peak / 1e6:.0f} | {(peak - size) / 1e6:.0f} |", flush=True)

@@ -1,1 +1,1 @@
-"""Decode, probe, cut and encode audio: plain functions over files and numpy arrays."""
+"""Decoding, probing, cutting and encoding audio: functions over files and NumPy arrays."""

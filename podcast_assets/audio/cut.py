@@ -1,4 +1,4 @@
-"""Cutting segments from an original at its own quality."""
+"""Cutting segments from an original at its full quality."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ from podcast_assets.audio.source import Source
 def cut_segments(
     source: Source, spans: Sequence[tuple[float, float]], *, rate: int | None = None, mono: bool = True
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """One array per span, in order, cut to the sample in one pass over the file.
+    """Yield one array per span, in order, cut to the sample in one pass over the file.
 
     A span `(start, end)` in seconds covers the samples from `round(start * source_rate)` up to
     `round(end * source_rate)`; an end beyond the audio is that of the audio. Memory is that of the longest span and a
@@ -32,11 +32,11 @@ def cut_segments(
         AudioError: the file is not audio, has no audio track or is corrupt; see `errors`.
         OSError: the path cannot be opened.
     """
-    _check(spans)
-    return _cut(source, spans, rate, mono)
+    _check_spans(spans)
+    return _cut_spans(source, spans, rate, mono)
 
 
-def _cut(
+def _cut_spans(
     source: Source, spans: Sequence[tuple[float, float]], rate: int | None, mono: bool
 ) -> Iterator[npt.NDArray[np.float32]]:
     if not spans:
@@ -59,16 +59,16 @@ def _cut(
             if begin > last:
                 raise TruncatedAudio(f"ends after {last / reader.rate:.1f} s, before the segment at {start:.1f} s")
             segment = np.concatenate(held)[begin - first : stop - first] if held else np.zeros((0,), np.float32)
-            yield segment if rate in (None, reader.rate) else _resampled(segment, reader.rate, rate)
+            yield segment if rate in (None, reader.rate) else _resample_segment(segment, reader.rate, rate)
 
 
-def _resampled(segment: npt.NDArray[np.float32], source_rate: int, rate: int) -> npt.NDArray[np.float32]:
+def _resample_segment(segment: npt.NDArray[np.float32], source_rate: int, rate: int) -> npt.NDArray[np.float32]:
     import soxr
 
     return soxr.resample(segment, source_rate, rate)
 
 
-def _check(spans: Sequence[tuple[float, float]]) -> None:
+def _check_spans(spans: Sequence[tuple[float, float]]) -> None:
     previous = 0.0
     for start, end in spans:
         if not previous <= start <= end:

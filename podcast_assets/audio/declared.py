@@ -1,4 +1,4 @@
-"""What a file says about its own length, where libavformat does not tell it or makes an estimate of its own.
+"""Declared length of a file, where libavformat does not report it or only estimates it.
 
 libavformat shortens the duration of a cut-off WAV to what is there, takes that of Ogg from the last page that it finds,
 and estimates that of a bare MP3 from its bit rate. To notice a cut-off file, the header itself must be read.
@@ -15,7 +15,7 @@ _OGG_HEADER = 27
 
 
 def mp3_declared_frames(file: BinaryIO) -> int | None:
-    """Frames that the Xing, Info or VBRI tag in the first MP3 frame declares; None without such a tag."""
+    """Return the frames that the Xing, Info or VBRI tag in the first MP3 frame declares; None without such a tag."""
     start = 0
     while True:
         file.seek(start)
@@ -36,14 +36,14 @@ def mp3_declared_frames(file: BinaryIO) -> int | None:
 
 
 def mp3_declared_duration(file: BinaryIO, sample_rate: int) -> float | None:
-    """Seconds that the tag in the first MP3 frame declares; None without one."""
+    """Return the seconds that the tag in the first MP3 frame declares; None without one."""
     frames = mp3_declared_frames(file)
     samples_per_frame = 1152 if sample_rate >= 32_000 else 576  # layer III of MPEG-1, of MPEG-2 and 2.5
     return frames * samples_per_frame / sample_rate if frames else None
 
 
 def wav_declared_duration(file: BinaryIO) -> float | None:
-    """Seconds that a WAV or RF64 header declares; None where its writer did not know (as when writing to a pipe)."""
+    """Return the seconds that a WAV or RF64 header declares; None if its writer did not know (as when writing to a pipe)."""
     file.seek(0)
     head = file.read(12)
     if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
@@ -66,7 +66,7 @@ def wav_declared_duration(file: BinaryIO) -> float | None:
 
 
 def ogg_is_finished(file: BinaryIO) -> bool:
-    """Whether the last page of an Ogg file is whole and has the end-of-stream flag (RFC 3533, section 6)."""
+    """Return whether the last page of an Ogg file is complete and has the end-of-stream flag (RFC 3533, section 6)."""
     end = file.seek(0, 2)
     file.seek(max(0, end - 2 * _OGG_MAX_PAGE))
     tail = file.read()
@@ -80,6 +80,6 @@ def ogg_is_finished(file: BinaryIO) -> bool:
 
 
 def is_mp4(file: BinaryIO) -> bool:
-    """Whether a file begins as MP4 or QuickTime do (ISO/IEC 14496-12: an `ftyp` box)."""
+    """Return whether a file begins like MP4 or QuickTime (ISO/IEC 14496-12: an `ftyp` box)."""
     file.seek(0)
     return file.read(8)[4:] == b"ftyp"

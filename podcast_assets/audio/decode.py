@@ -1,4 +1,4 @@
-"""Decoding whole files: to mono at one rate for the speech engines, or as they are."""
+"""Decoding whole files, to mono at one rate for the speech engines or unchanged."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +13,7 @@ _LARGEST_GUESS_SECONDS = 6 * 3600.0  # a header may declare anything
 
 
 def decode(source: Source, *, rate: int = 16_000) -> npt.NDArray[np.float32]:
-    """Mono samples at a rate, shape (n,), float32; full scale is 1.0.
+    """Decode to mono samples at a rate, shape (n,), float32; full scale is 1.0.
 
     Mono is the mean of the channels. (libswresample's own float downmix of stereo is 3 dB louder and can pass full
     scale.) Memory is that of the result and a few seconds more, however long the file.
@@ -36,7 +36,7 @@ def decode(source: Source, *, rate: int = 16_000) -> npt.NDArray[np.float32]:
 
 
 def decode_stream(source: Source) -> Iterator[npt.NDArray[np.float32]]:
-    """The audio as it is, in blocks of shape (n, channels), float32, at the rate that `probe` gives.
+    """Decode the audio unchanged, in blocks of shape (n, channels), float32, at the rate that `probe` gives.
 
     Raises:
         AudioError: as `decode`; a truncated file gives its blocks first.
@@ -48,7 +48,7 @@ def decode_stream(source: Source) -> Iterator[npt.NDArray[np.float32]]:
 
 
 def to_mono(block: Planar) -> npt.NDArray[np.float32]:
-    """The mean of the channels: shape (channels, n) to (n,)."""
+    """Average the channels: shape (channels, n) to (n,)."""
     if len(block) == 2:  # three times as fast as numpy's mean
         mean = block[0] + block[1]
         mean *= 0.5
@@ -59,7 +59,7 @@ def to_mono(block: Planar) -> npt.NDArray[np.float32]:
 def resample(
     blocks: Iterable[npt.NDArray[np.float32]], source_rate: int, rate: int, channels: int = 1
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Blocks of shape (n,), or (n, channels), brought from one rate to another (libsoxr, high quality), as if they were one."""
+    """Resample blocks of shape (n,) or (n, channels) as one continuous signal (libsoxr, high quality)."""
     if source_rate == rate:
         yield from blocks
         return

@@ -1,4 +1,4 @@
-"""Working audio made in another process, so that a file that crashes a codec, or makes it hang, costs that file and no run.
+"""Working audio made in a subprocess, so that a file that crashes or hangs a codec fails alone.
 
 The process is `decode_worker.py`, which writes down the protocol. It does one recording after the other: a good one costs two
 lines through a pipe more than in this process.
@@ -20,7 +20,7 @@ from typing import IO, Any
 from podcast_assets.audio import errors
 from podcast_assets.audio.errors import AudioError, CorruptAudio
 from podcast_assets.audio.headers import Probe
-from podcast_assets.audio.ingest import Working
+from podcast_assets.audio.ingest import WorkingAudio
 from podcast_assets.audio.opus_copy import OpusDiffers
 
 STALL_SECONDS = 120.0
@@ -32,7 +32,7 @@ _CODEC_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, 
 
 
 class DecoderStuck(RuntimeError):
-    """A decoder gave no sign of life; it was ended."""
+    """The decoder made no progress and was ended."""
 
 
 class DecoderLost(RuntimeError):
@@ -40,13 +40,13 @@ class DecoderLost(RuntimeError):
 
 
 class DecoderFailed(RuntimeError):
-    """Something else went wrong there; the message says what."""
+    """The decoding process failed; the message says why."""
 
 
-_idle: "queue.LifoQueue[_Process]" = queue.LifoQueue()
+_idle: "queue.LifoQueue[_DecoderProcess]" = queue.LifoQueue()
 
 
-def make_working_apart(
+def make_working_audio_in_subprocess(
     source: Path,
     target: Path,
     *,
@@ -54,8 +54,8 @@ def make_working_apart(
     bit_rate: int = 0,
     longest: float = math.inf,
     stall: float = STALL_SECONDS,
-) -> Working:
-    """As `make_working`, in another process. May be called from several threads at once: each has a process of its own.
+) -> WorkingAudio:
+    """Run `make_working_audio` in a subprocess. Thread-safe: each thread has a process of its own.
 
     Args:
         source: the media file.
@@ -66,8 +66,8 @@ def make_working_apart(
         stall: seconds without a sign of life after which the process is ended.
 
     Raises:
-        AudioError: as `make_working`; CorruptAudio too where the file crashes the decoder.
-        DecoderStuck: there was no sign of life.
+        AudioError: as `make_working_audio`; CorruptAudio too where the file crashes the decoder.
+        DecoderStuck: the decoder made no progress.
         DecoderLost: the process was killed.
         OpusDiffers: the copy does not last as long as the audio.
         OSError: a path cannot be opened, or nothing more can be written.
@@ -82,7 +82,7 @@ def make_working_apart(
     try:
         process = _idle.get_nowait()
     except queue.Empty:
-        process = _Process()
+        process = _DecoderProcess()
     try:
         reply = process.ask(request, stall)
     except BaseException:
@@ -90,42 +90,42 @@ def make_working_apart(
         raise
     _idle.put(process)
     if "error" in reply:
-        raise _error(reply)
+        raise _rebuild_error(reply)
     made = reply["done"]
-    return Working(**made | {"probe": Probe(**made["probe"])})
+    return WorkingAudio(**made | {"probe": Probe(**made["probe"])})
 
 
-class _Process:
-    """A decoding process: started when it is first asked, and again where it has ended because nobody asked."""
+class _DecoderProcess:
+    """Decoding process, started by the first request, and again after it ended for lack of requests."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._end: Any = None
 
     def ask(self, request: dict[str, Any], stall: float) -> dict[str, Any]:
-        """The reply; raises as `make_working_apart` where the process ends instead."""
+        """Return the reply; raises as `make_working_audio_in_subprocess` if the process ends instead."""
         line = json.dumps(request).encode() + b"\n"
-        process = self._running()
+        process = self._ensure_running()
         try:
-            _write(process, line)
+            _write_line(process, line)
         except BrokenPipeError:  # it was just about to end by itself
             self.close()
-            process = self._running()
-            _write(process, line)
+            process = self._ensure_running()
+            _write_line(process, line)
         assert process.stdout is not None
-        while said := _line(process.stdout, stall):
+        while said := _read_line(process.stdout, stall):
             reply = json.loads(said)
             if "progress" not in reply:
                 return reply
-        raise _died(process.wait())
+        raise _make_exit_error(process.wait())
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, even in the middle of a request."""
         if self._process is not None:
             self._end()
             self._process = None
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _ensure_running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.close()
             path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -136,24 +136,24 @@ class _Process:
                 # each process decodes in one thread; thread pools of numpy's would only take address space
                 env=os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
-            self._end = weakref.finalize(self, _finish, self._process)
+            self._end = weakref.finalize(self, _end_process, self._process)
         return self._process
 
 
-def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
+def _write_line(process: subprocess.Popen[bytes], line: bytes) -> None:
     assert process.stdin is not None
     process.stdin.write(line)
     process.stdin.flush()
 
 
-def _line(stream: IO[bytes], stall: float) -> bytes:
-    """The next line; nothing at the end."""
+def _read_line(stream: IO[bytes], stall: float) -> bytes:
+    """Read the next line; empty at the end."""
     line, until = b"", time.monotonic() + stall
     with selectors.DefaultSelector() as selector:  # select() knows no file descriptors above 1,023
         selector.register(stream, selectors.EVENT_READ)
         while not line.endswith(b"\n"):
             if not selector.select(max(0.0, until - time.monotonic())):
-                raise DecoderStuck(f"no sign of life from its decoder for {stall:g} s: the process was ended")
+                raise DecoderStuck(f"its decoder made no progress for {stall:g} s and was stopped")
             part = os.read(stream.fileno(), 1 << 16)
             if not part:
                 return b""
@@ -161,7 +161,7 @@ def _line(stream: IO[bytes], stall: float) -> bytes:
     return line.rsplit(b"\n", 2)[-2]  # of several that came at once the last: those before say only that it lives
 
 
-def _died(code: int) -> Exception:
+def _make_exit_error(code: int) -> Exception:
     if code >= 0:
         return DecoderFailed(f"its decoding process ended with exit code {code}")
     ended_by = signal.Signals(-code)
@@ -170,8 +170,8 @@ def _died(code: int) -> Exception:
     return DecoderLost(f"its decoding process was killed ({ended_by.name}); is memory short?")
 
 
-def _error(reply: dict[str, Any]) -> Exception:
-    """What was raised there, as it would have been here."""
+def _rebuild_error(reply: dict[str, Any]) -> Exception:
+    """Rebuild the exception that was raised in the subprocess."""
     name, message = reply["error"], reply["message"]
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, AudioError):
@@ -185,7 +185,7 @@ def _error(reply: dict[str, Any]) -> Exception:
     return error
 
 
-def _finish(process: subprocess.Popen[bytes]) -> None:
+def _end_process(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait(_END_SECONDS)
     for stream in (process.stdin, process.stdout):

@@ -1,9 +1,9 @@
-"""Decodes recordings in a process of its own, for `decode_process` in another one.
+"""Worker process that decodes recordings; `decode_process` starts it.
 
 It reads one JSON object per line from its standard input and writes JSON lines to its standard output. A request:
   {"source": "file", "target": "file for the working audio", "opus": "file" or null, "bit_rate": bit/s, "longest": seconds}
 → {"progress": true} now and then, and at its end
-  {"done": fields of `Working`} or {"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
+  {"done": fields of `WorkingAudio`} or {"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
 It ends when its input is closed, and by itself when nothing has been asked of it for a while.
 """
 
@@ -20,7 +20,7 @@ import traceback
 from dataclasses import asdict
 from typing import Any, BinaryIO, TextIO, cast
 
-from podcast_assets.audio.ingest import OpusCopy, make_working
+from podcast_assets.audio.ingest import OpusCopy, make_working_audio
 from podcast_assets.store.backends.pending_file import Written
 
 MEMORY = 4 << 30
@@ -29,8 +29,8 @@ IDLE_SECONDS = 60.0
 _PROGRESS_SECONDS = 1.0
 
 
-def answer(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
-    """Do one recording."""
+def handle_request(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
+    """Decode one recording."""
     told = time.monotonic()
 
     def progress() -> None:
@@ -42,7 +42,7 @@ def answer(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
     opus = OpusCopy(request["opus"], request["bit_rate"]) if request["opus"] else None
     with Written(io.FileIO(request["target"], "w+")) as target:
         file = cast("BinaryIO", target)
-        working = make_working(request["source"], file, opus=opus, longest=request["longest"], progress=progress)
+        working = make_working_audio(request["source"], file, opus=opus, longest=request["longest"], progress=progress)
         target.settle()
     return {"done": asdict(working)}
 
@@ -58,7 +58,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while select.select([sys.stdin], [], [], IDLE_SECONDS)[0] and (line := sys.stdin.readline()):
         try:
-            reply = answer(json.loads(line), tell)
+            reply = handle_request(json.loads(line), tell)
         except MemoryError:
             limit = f"needs more than {MEMORY >> 30} GiB of memory to be decoded: the file is damaged"
             reply = {"error": "CorruptAudio", "message": limit, "errno": None, "traceback": ""}

@@ -1,4 +1,4 @@
-"""Encoding segments. The same samples and settings give the same bytes, on the same versions of the libraries."""
+"""Encoding segments. The same samples and settings give the same bytes with the same library versions."""
 
 import io
 from typing import Literal, get_args
@@ -27,7 +27,7 @@ BITEXACT_ENCODER = {
 
 
 def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *, bit_rate: int | None = None) -> bytes:
-    """An audio file as bytes.
+    """Encode samples as an audio file in bytes.
 
     `flac` and `wav` hold 16 bits a sample. `opus` (in Ogg) and `mp3` know certain rates only: audio at another is
     resampled to 48 kHz. Decoders of Opus give 48 kHz, whatever went in.
@@ -45,9 +45,9 @@ def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *
     if not len(samples):
         raise ValueError("there are no samples to encode")
     if codec not in get_args(Codec):
-        raise ValueError(f"no codec is called {codec!r}; there are: {', '.join(get_args(Codec))}")
+        raise ValueError(f"unknown codec {codec!r}; available: {', '.join(get_args(Codec))}")
     if codec in ("flac", "wav"):
-        return _lossless(samples, rate, codec)
+        return _encode_lossless(samples, rate, codec)
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     if channels > 2:
         raise ValueError(f"{codec} is written with one or two channels, not {channels}")
@@ -55,10 +55,10 @@ def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *
         import soxr
 
         samples, rate = soxr.resample(samples, rate, 48_000), 48_000
-    return _lossy(samples, rate, codec, bit_rate or channels * BIT_RATES[codec])
+    return _encode_lossy(samples, rate, codec, bit_rate or channels * BIT_RATES[codec])
 
 
-def _lossless(samples: npt.NDArray[np.float32], rate: int, codec: str) -> bytes:
+def _encode_lossless(samples: npt.NDArray[np.float32], rate: int, codec: str) -> bytes:
     import soundfile
 
     buffer = io.BytesIO()
@@ -66,7 +66,7 @@ def _lossless(samples: npt.NDArray[np.float32], rate: int, codec: str) -> bytes:
     return buffer.getvalue()
 
 
-def _lossy(samples: npt.NDArray[np.float32], rate: int, codec: str, bit_rate: int) -> bytes:
+def _encode_lossy(samples: npt.NDArray[np.float32], rate: int, codec: str, bit_rate: int) -> bytes:
     import av
 
     layout = "mono" if samples.ndim == 1 or samples.shape[1] == 1 else "stereo"

@@ -1,4 +1,4 @@
-"""Encoding whole recordings block by block, so that memory does not follow their length."""
+"""Encoding whole recordings block by block, in constant memory."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -20,7 +20,7 @@ WAV_BYTES = 2**32 - 4096
 
 
 def encode_whole(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: Codec) -> int:
-    """Write an audio file as `encode` would, in blocks; gives the number of samples per channel.
+    """Write an audio file as `encode` would, in blocks; return the number of samples per channel.
 
     The same blocks give the same bytes.
 
@@ -34,14 +34,14 @@ def encode_whole(blocks: Blocks, target: BinaryIO, rate: int, channels: int, cod
     Raises:
         ValueError: there are no samples, or more than a WAV file can hold.
     """
-    write = _lossless if codec in ("flac", "wav") else _lossy
+    write = _write_lossless if codec in ("flac", "wav") else _write_lossy
     samples = write(blocks, target, rate, channels, codec)
     if not samples:
         raise ValueError("there are no samples to encode")
     return samples
 
 
-def _lossless(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: str) -> int:
+def _write_lossless(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: str) -> int:
     import soundfile
 
     samples = 0
@@ -51,12 +51,12 @@ def _lossless(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec:
         for block in blocks:
             samples += len(block)
             if codec == "wav" and samples * channels * 2 > WAV_BYTES:
-                raise ValueError(f"more than {samples / rate / 3600:.1f} h do not fit into a WAV file: take flac")
+                raise ValueError(f"more than {samples / rate / 3600:.1f} h do not fit into a WAV file: use flac")
             file.write(to_int16(block))
     return samples
 
 
-def _lossy(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: str) -> int:
+def _write_lossy(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: str) -> int:
     import av
 
     layout = "mono" if channels == 1 else "stereo"

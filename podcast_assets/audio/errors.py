@@ -1,4 +1,4 @@
-"""What can be wrong with an audio file.
+"""Errors of audio files.
 
 Every message is one line for a person, without the file's name: the caller knows it.
 """
@@ -7,7 +7,7 @@ from podcast_assets.common.errors import BadInput
 
 
 class AudioError(BadInput):
-    """An audio file cannot be used. To try again with the same bytes does not help."""
+    """The audio file cannot be used. Retrying with the same bytes does not help."""
 
 
 class NotAudio(AudioError):
@@ -15,15 +15,15 @@ class NotAudio(AudioError):
 
 
 class NoAudioTrack(AudioError):
-    """A media file without an audio track, such as a silent video."""
+    """The media file has no audio track, such as a silent video."""
 
 
 class EmptyAudio(AudioError):
-    """There is not one sample of audio."""
+    """The file has no audio samples."""
 
 
 class TruncatedAudio(AudioError):
-    """The audio ends before it should: a download or a recording that was cut off."""
+    """The audio ends early: a download or recording was cut off."""
 
 
 class CorruptAudio(AudioError):
@@ -31,4 +31,4 @@ class CorruptAudio(AudioError):
 
 
 class TooLong(AudioError):
-    """The audio goes on for longer than is allowed."""
+    """The audio is longer than allowed."""

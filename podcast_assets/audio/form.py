@@ -1,4 +1,4 @@
-"""The form that audio has in shards: what is made of a source's rate, channels and level."""
+"""Audio format in shards: rate, channels and level that a source is converted to."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -19,7 +19,7 @@ AS_THEY_ARE: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AudioForm:
-    """How audio is written into shards."""
+    """Format of the audio in shards."""
 
     codec: Codec = "flac"
     rate: int = 24_000
@@ -28,21 +28,21 @@ class AudioForm:
     loudness: Loudness = "none"
 
     def rate_of(self, source_rate: int) -> int:
-        """Sample rate, Hz: that of the source where it may be, never more, and one that the codec knows."""
+        """Return the sample rate, Hz: the source's if allowed, never higher, and one that the codec supports."""
         limit = min(self.rate, source_rate)
         known = {"opus": OPUS_RATES, "mp3": MP3_RATES}.get(self.codec, (limit,))
         return max((r for r in known if r <= limit), default=min(known))
 
     def channels_of(self, source_channels: int) -> int:
-        """Channels: one or two. Surround sound becomes one, as lossy codecs take two at most and readers expect no more."""
+        """Return one or two channels. Surround sound becomes mono, as lossy codecs take two at most and readers expect no more."""
         return source_channels if self.channels == "source" and source_channels <= 2 else 1
 
     def takes_as_is(self, container: str, codec: str, rate: int, channels: int) -> bool:
-        """Whether a file of this kind has the form already, so that its very bytes can be taken and nothing is lost again."""
+        """Return whether a file has this format already, so that its bytes can be copied without another lossy encoding."""
         kind, form = AS_THEY_ARE.get(container, ("", ""))
         same = form == self.codec and codec.removesuffix("float") == kind
         return same and self.loudness == "none" and rate <= self.rate and channels == self.channels_of(channels)
 
     def parts(self) -> dict[str, Any]:
-        """For fingerprints."""
+        """Return the values that go into fingerprints."""
         return asdict(self)

@@ -1,11 +1,11 @@
-"""What the headers of an open media file say."""
+"""Headers of an open media file."""
 
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from podcast_assets.audio.declared import mp3_declared_duration, wav_declared_duration
-from podcast_assets.audio.source import kept_position
+from podcast_assets.audio.source import restore_position
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -17,7 +17,7 @@ _DECLARING = {"mov", "flac", "aiff", "caf", "asf", "w64", "tta", "ape", "wv"}
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a media file declares. The audio figures are those of its best audio track."""
+    """Declared properties of a media file and its best audio track."""
 
     container: str
     """libavformat's name, such as `mp3`, `ogg`, `mov,mp4,m4a,3gp,3g2,mj2`."""
@@ -35,8 +35,8 @@ class Probe:
     audio_streams: int
 
 
-def describe(file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> Probe:
-    """The Probe of an open container and its chosen audio track."""
+def read_probe(file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> Probe:
+    """Return the `Probe` of an open container and its chosen audio track."""
     from av.stream import Disposition
 
     return Probe(
@@ -53,7 +53,7 @@ def describe(file: BinaryIO, container: "InputContainer", stream: "AudioStream")
 
 def _declared_duration(file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> float | None:
     names = set(container.format.name.split(","))
-    with kept_position(file):
+    with restore_position(file):
         if "wav" in names:
             return wav_declared_duration(file)
         if "mp3" in names:
@@ -66,7 +66,7 @@ def _declared_duration(file: BinaryIO, container: "InputContainer", stream: "Aud
 
 
 def _matroska_duration(container: "InputContainer", stream: "AudioStream") -> float | None:
-    """The track's end from the DURATION tag that muxers write, else the file's, less the track's start."""
+    """Return the track's end from the DURATION tag that muxers write, else the file's, minus the track's start."""
     if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\0?", stream.metadata.get("DURATION", ""), re.ASCII):
         end = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
     elif container.duration and not container.streams.video:  # a film may well be longer than its sound

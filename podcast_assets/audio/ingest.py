@@ -1,4 +1,4 @@
-"""From what arrives to working audio, in one pass over the file."""
+"""Ingest: conversion of an arrived file to working audio in one pass."""
 
 import contextlib
 import math
@@ -13,14 +13,14 @@ from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.levels import clipped_count, peak
 from podcast_assets.audio.opus_copy import check_opus, opus_writer
 from podcast_assets.audio.reader import AudioReader, Planar, open_audio
-from podcast_assets.audio.separators.separation import SEPARATION_RATE, Separator, separated
+from podcast_assets.audio.separators.separation import SEPARATION_RATE, Separator, separate_voice
 from podcast_assets.audio.source import Source
-from podcast_assets.audio.working import WORKING_RATE, write_working
+from podcast_assets.audio.working import WORKING_RATE, write_working_audio
 
 
 @dataclass(frozen=True, slots=True)
-class Working:
-    """What was found while working audio was made. Levels are those of the original, before mixing down."""
+class WorkingAudio:
+    """Properties found while making working audio. Levels are those of the original, before downmixing."""
 
     probe: Probe
     duration: float
@@ -37,7 +37,7 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class OpusCopy:
-    """That an archive copy of the working audio is wanted."""
+    """Request for an archive copy of the working audio."""
 
     target: Path | str | BinaryIO
     """A path, or a file to write and read."""
@@ -45,7 +45,7 @@ class OpusCopy:
     """bit/s."""
 
 
-def make_working(
+def make_working_audio(
     source: Source,
     target: Path | str | BinaryIO,
     separator: Separator | None = None,
@@ -53,7 +53,7 @@ def make_working(
     opus: OpusCopy | None = None,
     longest: float = math.inf,
     progress: Callable[[], None] = lambda: None,
-) -> Working:
+) -> WorkingAudio:
     """Decode a media file once and write its working audio to `target`.
 
     When this raises, `target` may hold a part: write to a temporary name and rename.
@@ -74,20 +74,20 @@ def make_working(
         OSError: a path cannot be opened.
     """
     with open_audio(source) as reader, contextlib.ExitStack() as copying:
-        levels = _Levels()
-        blocks, rate = _bounded(levels.over(reader), reader, longest, progress), reader.rate
+        levels = _LevelMeter()
+        blocks, rate = _limit_length(levels.measure_blocks(reader), reader, longest, progress), reader.rate
         if separator is None:
             mono = map(to_mono, blocks)
         else:
-            mono, rate = separated(separator, blocks, rate), SEPARATION_RATE
+            mono, rate = separate_voice(separator, blocks, rate), SEPARATION_RATE
         working = resample(mono, rate, WORKING_RATE)
         if opus:
-            working = copying.enter_context(opus_writer(opus.target, opus.bit_rate)).over(working)
-        samples = write_working(working, target)
+            working = copying.enter_context(opus_writer(opus.target, opus.bit_rate)).encode_blocks(working)
+        samples = write_working_audio(working, target)
         copying.close()
         if opus:
             check_opus(opus.target, samples / WORKING_RATE)
-        return Working(
+        return WorkingAudio(
             probe=reader.probe,
             duration=reader.samples / reader.rate,
             samples=samples,
@@ -97,23 +97,23 @@ def make_working(
         )
 
 
-def _bounded(
+def _limit_length(
     blocks: Iterator[Planar], reader: AudioReader, longest: float, progress: Callable[[], None]
 ) -> Iterator[Planar]:
     for block in blocks:
         if reader.samples > longest * reader.rate:
-            raise TooLong(f"goes on for more than {longest / 3600:g} hours (PODCAST_MAX_HOURS)")
+            raise TooLong(f"is longer than {longest / 3600:g} hours (PODCAST_MAX_HOURS)")
         progress()
         yield block
 
 
-class _Levels:
-    """Measures blocks on their way."""
+class _LevelMeter:
+    """Measures the level of blocks that pass through."""
 
     def __init__(self) -> None:
         self.peak, self.clipped = 0.0, 0
 
-    def over(self, reader: AudioReader) -> Iterator[Planar]:
+    def measure_blocks(self, reader: AudioReader) -> Iterator[Planar]:
         for block in reader.blocks():
             self.peak = max(self.peak, peak(block))
             self.clipped += clipped_count(block)

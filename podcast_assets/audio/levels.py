@@ -9,12 +9,12 @@ resampling round the corners of clipped waves."""
 
 
 def peak(samples: npt.NDArray[np.float32]) -> float:
-    """Largest magnitude, full scale being 1.0; 0.0 for no samples. Any shape."""
+    """Return the largest magnitude, full scale being 1.0; 0.0 for no samples. Any shape."""
     return max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
 
 
 def clipped_count(samples: npt.NDArray[np.float32]) -> int:
-    """How many samples are clipped, over all channels. Any shape."""
+    """Count clipped samples over all channels. Any shape."""
     if peak(samples) < CLIP_LEVEL:  # the usual case costs no mask
         return 0
     return int(np.count_nonzero(np.abs(samples) >= CLIP_LEVEL))

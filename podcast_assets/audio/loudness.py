@@ -20,14 +20,14 @@ EMILIA_MOST = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Of a recording; full scale is 1.0."""
+    """Levels of a recording; full scale is 1.0."""
 
     rms: float
     peak: float
 
 
-def measure(blocks: Iterable[npt.NDArray[np.float32]]) -> Levels:
-    """RMS and peak over all samples of all channels, block by block."""
+def measure_levels(blocks: Iterable[npt.NDArray[np.float32]]) -> Levels:
+    """Measure RMS and peak over all samples of all channels, block by block."""
     energy, count, highest = 0.0, 0, 0.0
     for block in blocks:
         flat = block.ravel()
@@ -38,7 +38,7 @@ def measure(blocks: Iterable[npt.NDArray[np.float32]]) -> Levels:
 
 
 def emilia_gain(levels: Levels) -> float:
-    """Factor that brings a recording to the level that it would have in Emilia.
+    """Return the factor that brings a recording to the level that Emilia gives it.
 
     Emilia-Pipe (`preprocess_audio` in Amphion's preprocessors/Emilia/main.py; He et al., "Emilia", 2024, standardization) raises or
     lowers each recording towards -20 dBFS by 3 dB at most, limits it to full scale, and then divides it by its largest sample. So

@@ -1,4 +1,4 @@
-"""An archive copy in Opus: small, and decoded again before it counts as one."""
+"""Archive copy in Opus, verified by decoding it again."""
 
 import fractions
 from collections.abc import Callable, Iterable, Iterator
@@ -21,12 +21,12 @@ TOLERANCE_SECONDS = 0.1
 
 
 class OpusDiffers(RuntimeError):
-    """What was written as Opus does not last as long as what was encoded."""
+    """The Opus copy does not last as long as the audio that was encoded."""
 
 
 @contextmanager
 def opus_writer(target: Path | str | BinaryIO, bit_rate: int) -> Iterator["OpusWriter"]:
-    """A file that takes mono blocks at WORKING_RATE; it is whole when the block ends.
+    """Open an Opus file for mono blocks at WORKING_RATE; it is complete when the context ends.
 
     Args:
         target: where it goes.
@@ -47,14 +47,14 @@ def opus_writer(target: Path | str | BinaryIO, bit_rate: int) -> Iterator["OpusW
 
 
 class OpusWriter:
-    """Encodes what passes through."""
+    """Encodes blocks that pass through."""
 
     def __init__(self, encode: Callable[["AudioFrame"], object]) -> None:
         self._encode = encode
         self.samples = 0
 
-    def over(self, blocks: Iterable[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
-        """The blocks as they are, each encoded on its way."""
+    def encode_blocks(self, blocks: Iterable[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the blocks unchanged while encoding each."""
         from av import AudioFrame
 
         for block in blocks:
@@ -68,7 +68,7 @@ class OpusWriter:
 
 
 def check_opus(source: Path | str | BinaryIO, seconds: float) -> None:
-    """Decode a copy, all of it, and compare how long it lasts.
+    """Decode a whole copy and compare its duration.
 
     Args:
         source: the copy.

@@ -1,4 +1,4 @@
-"""What a media file says about itself, without decoding it."""
+"""Probing a media file without decoding it."""
 
 from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.reader import open_audio

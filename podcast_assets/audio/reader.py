@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from podcast_assets.audio.declared import is_mp4, ogg_is_finished
 from podcast_assets.audio.errors import AudioError, CorruptAudio, EmptyAudio, NoAudioTrack, NotAudio, TruncatedAudio
-from podcast_assets.audio.headers import describe
-from podcast_assets.audio.source import Source, kept_position, open_source
+from podcast_assets.audio.headers import read_probe
+from podcast_assets.audio.source import Source, open_source, restore_position
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -44,11 +44,11 @@ _INTEGER_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-
 
 
 class AudioReader:
-    """The best audio track of an open media file. Times count samples from the first one decoded."""
+    """Reader of the best audio track of an open media file. Times count samples from the first one decoded."""
 
     def __init__(self, file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> None:
         self._file, self._container, self._stream = file, container, stream
-        self.probe = describe(file, container, stream)
+        self.probe = read_probe(file, container, stream)
         self.rate = self.probe.sample_rate
         self.channels = self.probe.channels
         self.samples = 0
@@ -59,7 +59,7 @@ class AudioReader:
         self._unreadable: str | None = None
 
     def blocks(self) -> Iterator[Planar]:
-        """All audio in blocks of about two seconds, at `rate` and with `channels` throughout.
+        """Yield all audio in blocks of about two seconds, at `rate` and with `channels` throughout.
 
         Where the rate or the channels change midway, as in files with advertisements spliced in, the rest is converted
         to those of the beginning.
@@ -70,19 +70,19 @@ class AudioReader:
             CorruptAudio: after the last block, where more than 3 packets and 1 % could not be decoded.
             EmptyAudio: there was no block.
         """
-        conform = _Conform(self.rate, self.channels)
-        for run in _runs(self._frames()):
-            yield from self._counted(conform(run))
-        yield from self._counted(conform.finish())
+        conform = _FrameConverter(self.rate, self.channels)
+        for run in _join_frames(self._decode_frames()):
+            yield from self._count_samples(conform(run))
+        yield from self._count_samples(conform.finish())
         self._check_complete()
 
-    def _counted(self, blocks: Iterable[Planar]) -> Iterator[Planar]:
+    def _count_samples(self, blocks: Iterable[Planar]) -> Iterator[Planar]:
         for block in blocks:
             if block.shape[1]:
                 self.samples += block.shape[1]
                 yield block
 
-    def _frames(self) -> Iterator["AudioFrame"]:
+    def _decode_frames(self) -> Iterator["AudioFrame"]:
         from av.error import FFmpegError
 
         last: AudioFrame | None = None
@@ -104,7 +104,7 @@ class AudioReader:
                 for frame in packet.decode():
                     last = _check_channels(frame)
                     for samples in silences:
-                        yield _silence(last, samples)
+                        yield _make_silence(last, samples)
                     silences.clear()
                     yield last
             except FFmpegError:
@@ -120,12 +120,12 @@ class AudioReader:
                 f"{self.skipped_packets} of {self._packets} packets cannot be decoded: the file is damaged"
             )
         seconds, declared = self.samples / self.rate, self.probe.declared_duration
-        if declared is not None and seconds < declared - _tolerance(declared, self.probe.container):
+        if declared is not None and seconds < declared - _allowed_shortfall(declared, self.probe.container):
             raise TruncatedAudio(
                 f"ends after {seconds:.1f} s of the {declared:.1f} s that its header declares: the file is truncated"
             )
         if self.probe.container == "ogg":
-            with kept_position(self._file):
+            with restore_position(self._file):
                 finished = ogg_is_finished(self._file)
             if not finished:
                 raise TruncatedAudio(
@@ -137,8 +137,8 @@ class AudioReader:
             raise EmptyAudio("has an audio track without any audio in it")
 
 
-def _tolerance(declared: float, container: str) -> float:
-    """Seconds by which a whole file may be shorter than its header says."""
+def _allowed_shortfall(declared: float, container: str) -> float:
+    """Return the seconds by which a complete file may be shorter than its header says."""
     long = max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared)
     least = _SHORT_MP3_SECONDS if container == "mp3" else _SHORT_SECONDS
     return max(least, min(long, _SHORT_SHARE * declared))
@@ -166,14 +166,14 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
         file.seek(0)
         try:
             container = av.open(
-                _Inside(file),
+                _SeekSafeFile(file),
                 "r",
                 container_options={"format_whitelist": _FORMATS},
                 metadata_errors="replace",  # tags in Latin-1 are common
                 buffer_size=_BUFFER,
             )
         except FFmpegError as error:
-            raise _why_not_opened(file, error) from None
+            raise _opening_error(file, error) from None
         with container:
             stream = container.streams.best("audio")
             if not isinstance(stream, AudioStream):
@@ -182,7 +182,7 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
             if stream.codec_context is None:
                 raise NotAudio("has an audio track in a format that cannot be decoded")
             if not stream.codec_context.sample_rate or not stream.codec_context.channels:
-                raise NotAudio("has an audio track whose sample rate or channels cannot be found out")
+                raise NotAudio("has an audio track whose sample rate or channels cannot be determined")
             _check_rate(stream.codec_context.sample_rate)
             for other in container.streams:
                 if other is not stream:
@@ -190,14 +190,14 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
             yield AudioReader(file, container, stream)
 
 
-class _Inside:
-    """A file as libavformat gets it: to seek before its beginning is a fault of the data, not of the disk."""
+class _SeekSafeFile:
+    """File wrapper for libavformat that reports a seek before the beginning as bad data, not as a disk error."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read, self.tell, self._seek = file.read, file.tell, file.seek
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """The new position, or what libavformat takes for an error."""
+        """Return the new position, or a libavformat error code."""
         try:
             return self._seek(offset, whence)
         except (ValueError, OverflowError):
@@ -211,24 +211,24 @@ class _Inside:
 def _check_channels(frame: "AudioFrame") -> "AudioFrame":
     """The frame, if PyAV can give its samples: of planar ones it looks for more channels than 8 where there is no memory."""
     if frame.format.is_planar and frame.layout.nb_channels > _PLANES:
-        raise CorruptAudio(f"has {frame.layout.nb_channels} channels where {_PLANES} are the most that can be read")
+        raise CorruptAudio(f"has {frame.layout.nb_channels} channels; at most {_PLANES} can be read")
     return frame
 
 
 def _check_rate(rate: int) -> None:
     lowest, highest = SAMPLE_RATES
     if not lowest <= rate <= highest:
-        raise NotAudio(f"declares {rate:,} samples a second; {lowest:,} to {highest:,} are believed")
+        raise NotAudio(f"declares {rate:,} samples per second; only {lowest:,} to {highest:,} are accepted")
 
 
-def _why_not_opened(file: BinaryIO, error: Exception) -> AudioError:
+def _opening_error(file: BinaryIO, error: Exception) -> AudioError:
     if is_mp4(file):
         return TruncatedAudio("is an MP4 file without its index (moov), which comes last: the file is truncated")
     return NotAudio(f"is not an audio or video file that can be read ({getattr(error, 'strerror', error)})")
 
 
-def _runs(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
-    """Small frames joined to long ones of about _BLOCK_SECONDS, each of one kind.
+def _join_frames(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
+    """Join small frames to long ones of about _BLOCK_SECONDS, each of one format.
 
     Each `to_ndarray` costs 25 microseconds, which for an MP3 frame of 26 ms is as much as decoding it.
     """
@@ -249,8 +249,8 @@ def _runs(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
         yield run
 
 
-class _Conform:
-    """Turns frames into float32 at one rate and number of channels."""
+class _FrameConverter:
+    """Converts frames to float32 at one rate and number of channels."""
 
     def __init__(self, rate: int, channels: int) -> None:
         self._rate, self._channels = rate, channels
@@ -266,10 +266,10 @@ class _Conform:
         if run.sample_rate == self._rate:
             yield block
             return
-        resampler = self._resampler or self._start(run.sample_rate)
+        resampler = self._resampler or self._start_resampler(run.sample_rate)
         yield resampler.resample_chunk(np.ascontiguousarray(block.T)).reshape(-1, self._channels).T
 
-    def _start(self, rate: int) -> "ResampleStream":
+    def _start_resampler(self, rate: int) -> "ResampleStream":
         _check_rate(rate)
         import soxr
 
@@ -278,7 +278,7 @@ class _Conform:
         return self._resampler
 
     def finish(self) -> Iterator[Planar]:
-        """What the resampler still holds."""
+        """Yield what the resampler still holds."""
         if self._resampler is not None:
             none = np.zeros((0, self._channels), np.float32)
             yield self._resampler.resample_chunk(none, last=True).reshape(-1, self._channels).T
@@ -305,7 +305,7 @@ def _to_planar(run: "AudioFrame") -> Planar:
     return samples
 
 
-def _silence(like: "AudioFrame", samples: int) -> "AudioFrame":
+def _make_silence(like: "AudioFrame", samples: int) -> "AudioFrame":
     from av import AudioFrame
 
     frame = AudioFrame(format=like.format, layout=like.layout, samples=samples)

@@ -1,4 +1,4 @@
-"""Where audio is read from."""
+"""Audio sources: paths, bytes and binary files."""
 
 import io
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ Source = Path | str | bytes | BinaryIO
 
 @contextmanager
 def open_source(source: Source) -> Iterator[BinaryIO]:
-    """A binary file at its beginning. Files opened here are closed; those given are left open.
+    """Open a source as a binary file at its beginning. Files opened here are closed; given ones are left open.
 
     Raises:
         OSError: the path cannot be opened.
@@ -28,8 +28,8 @@ def open_source(source: Source) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def kept_position(file: BinaryIO) -> Iterator[None]:
-    """Read somewhere else in a file that another reader is in the middle of."""
+def restore_position(file: BinaryIO) -> Iterator[None]:
+    """Restore a file's position afterwards, so that another reader can continue."""
     position = file.tell()
     try:
         yield

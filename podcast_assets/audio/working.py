@@ -1,4 +1,4 @@
-"""The working audio that the speech engines read: mono, 16 kHz, FLAC of 16 bits."""
+"""Working audio, which the speech engines read: mono, 16 kHz, 16-bit FLAC."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,8 +16,8 @@ WORKING_RATE = 16_000
 _FULL_SCALE = 32_768
 
 
-def write_working(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str | BinaryIO) -> int:
-    """Write mono blocks of shape (n,) at WORKING_RATE as FLAC; gives the number of samples.
+def write_working_audio(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str | BinaryIO) -> int:
+    """Write mono blocks of shape (n,) at WORKING_RATE as FLAC; return the number of samples.
 
     The same samples give the same bytes.
     """
@@ -31,8 +31,8 @@ def write_working(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str 
     return samples
 
 
-def read_working(source: Source) -> npt.NDArray[np.int16]:
-    """Samples of working audio, shape (n,), as the 16 bits that it holds, at WORKING_RATE.
+def read_working_audio(source: Source) -> npt.NDArray[np.int16]:
+    """Read working audio as 16-bit samples, shape (n,), at WORKING_RATE.
 
     Raises:
         NotAudio: this is not a working audio file.
@@ -56,8 +56,8 @@ def read_working(source: Source) -> npt.NDArray[np.int16]:
     return np.asarray(samples, np.int16)
 
 
-def read_working_blocks(source: Source, seconds: float = 60.0) -> Iterator[npt.NDArray[np.int16]]:
-    """As `read_working`, in blocks of shape (n,) that last so many seconds: for what does not need all of it at once.
+def read_working_audio_blocks(source: Source, seconds: float = 60.0) -> Iterator[npt.NDArray[np.int16]]:
+    """Read working audio in blocks of shape (n,) of so many seconds, without holding all of it in memory.
 
     Raises:
         NotAudio: this is not a working audio file, or cannot be read to its end.
@@ -77,7 +77,7 @@ def read_working_blocks(source: Source, seconds: float = 60.0) -> Iterator[npt.N
 
 
 def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
-    """Float samples in 16 bits, rounded to the nearest and limited to full scale; NaN is silence. Any shape."""
+    """Convert float samples to 16 bits, rounded to nearest and clipped to full scale; NaN becomes silence. Any shape."""
     if not np.isfinite(samples.sum()):  # filters make NaN of the extreme values that a damaged float file may hold
         samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0).clip(-2.0, 2.0)
     return np.clip(np.rint(samples * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)

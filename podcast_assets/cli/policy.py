@@ -12,7 +12,7 @@ from podcast_assets.cli.terminal import STORE, output, say, settings_of
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from podcast_assets.quality.policies.trial import Amount, Trial
+    from podcast_assets.quality.policies.trial import PolicyTrial, SpeechAmount
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
@@ -71,7 +71,9 @@ def show(policy_name: str, as_json: bool) -> None:
     output.print(Text(f"{p.label}: {p.description}" if p.description else p.label), soft_wrap=True)
     table = _table("column", "must be", "else the reason is", "missing value")
     for rule in p.rules:
-        table.add_row(Text(rule.column), Text(rule.says()), Text(rule.reason), "passes" if rule.nulls_pass else "fails")
+        table.add_row(
+            Text(rule.column), Text(rule.describe()), Text(rule.reason), "passes" if rule.nulls_pass else "fails"
+        )
     output.print(table)
     for note in notes:
         say((note, "yellow"))
@@ -106,7 +108,7 @@ def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str
         say(f"to apply it: PODCAST_POLICY={policy_name}, then materialize quality_scores; no model runs")
 
 
-def _show(trial: "Trial") -> None:
+def _show(trial: "PolicyTrial") -> None:
     count = f"{len(trial.batches)} batches" if len(trial.batches) > 1 else f"batch {trial.batches[0]}"
     in_force = ", ".join(trial.in_force) or "none"
     output.print(
@@ -129,7 +131,7 @@ def _show(trial: "Trial") -> None:
         say((note, "yellow"))
 
 
-def _show_losses(trial: "Trial") -> None:
+def _show_losses(trial: "PolicyTrial") -> None:
     """The waterfall: each reason after those above it."""
     unit = _unit(trial)
     table = _table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
@@ -146,7 +148,7 @@ def _show_losses(trial: "Trial") -> None:
     )
 
 
-def _unit(trial: "Trial") -> str:
+def _unit(trial: "PolicyTrial") -> str:
     return "hours" if trial.everything.hours >= 1 else "minutes"
 
 
@@ -154,7 +156,7 @@ def _in(unit: str, hours: float) -> str:
     return f"{hours if unit == 'hours' else 60 * hours:,.2f}"
 
 
-def _share(part: "Amount", whole: "Amount") -> str:
+def _share(part: "SpeechAmount", whole: "SpeechAmount") -> str:
     return f"{part.hours / whole.hours:.1%}" if whole.hours else ""
 
 

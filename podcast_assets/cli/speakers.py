@@ -45,17 +45,17 @@ def speakers(
 
     Only pyannote's embeddings tell voices apart across recordings.
     """
-    from podcast_assets.speech.linking import Linking, link
-    from podcast_assets.speech.voices import KEY, keep, speakers_of
+    from podcast_assets.speech.linking import LinkingSettings, link_speakers
+    from podcast_assets.speech.voices import KEY, read_speakers, write_links
     from podcast_assets.stages import overview
     from podcast_assets.store.store import Store
 
     room = Store.at(settings_of(store=store).store)
-    how = Linking(min_similarity=min_similarity, min_seconds=min_seconds)
-    found = speakers_of(room, overview.batch_names(room), podcasts, across=across_podcasts)
-    linked = link(found, how)
+    how = LinkingSettings(min_similarity=min_similarity, min_seconds=min_seconds)
+    found = read_speakers(room, overview.batch_names(room), podcasts, across=across_podcasts)
+    linked = link_speakers(found, how)
     if save:
-        keep(room, linked)
+        write_links(room, linked)
     if as_json:
         click.echo(json.dumps(linked.to_dicts(), ensure_ascii=False))
         return

@@ -1,1 +1,1 @@
-"""How good a segment is: signal, text, policies."""
+"""Quality of segments: signal scores, text measures and policies."""

@@ -1,4 +1,4 @@
-"""How far two transcripts of one recording agree: word and character error rates per segment.
+"""Agreement of two transcripts of one recording: word and character error rates per segment.
 
 A publisher's transcript has other boundaries than our segments, often other times (advertisements are put in anew for each
 download), and leaves things out. So all of an episode is aligned by its words, and each word of the reference goes to the segment
@@ -33,7 +33,7 @@ _SCHEMA = {
 
 
 def error_rates(said: Sequence[str], reference: Sequence[str]) -> Rates:
-    """Word and character error rate of words against reference words; None where the reference has none.
+    """Compute word and character error rate against reference words; None if there are none.
 
     Errors over words, or characters, of the reference: above 1 where far more was written than was said. Spaces are no characters.
     """
@@ -46,8 +46,8 @@ def error_rates(said: Sequence[str], reference: Sequence[str]) -> Rates:
     )
 
 
-def agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
-    """One row per segment of an episode: `segment_id`, `reference_words`, `reference_wer` and `reference_cer`.
+def transcript_agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
+    """Compare segments with a reference; one row per segment: `segment_id`, `reference_words`, `reference_wer` and `reference_cer`.
 
     All null where no reference is in the language of the episode, or it is not of this recording. Where it is, and has no word at a
     segment, `reference_words` is 0 and the rates are null.
@@ -56,9 +56,9 @@ def agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
         segments: `segment_id`, `start`, `end`, `text` and `language`, in order.
         reference: rows of `podcast_assets.store.schema_beside.REFERENCES`.
     """
-    cues, language = _of_language(segments, reference)
+    cues, language = _cues_in_main_language(segments, reference)
     said = spoken_words(segments["text"].fill_null("").to_list(), segments["language"].to_list())
-    words = _heard_where(segments, said, cues, language) if cues.height else None
+    words = _assign_words(segments, said, cues, language) if cues.height else None
     if words is None:
         rows = [(segment, None, None, None) for segment in segments["segment_id"]]
     else:
@@ -69,7 +69,7 @@ def agreement(segments: pl.DataFrame, reference: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
-def _of_language(segments: pl.DataFrame, reference: pl.DataFrame) -> tuple[pl.DataFrame, str | None]:
+def _cues_in_main_language(segments: pl.DataFrame, reference: pl.DataFrame) -> tuple[pl.DataFrame, str | None]:
     """The cues in the language that most of the segments are in; of no declared language if there are none."""
     common = segments["language"].drop_nulls().mode(maintain_order=True)
     language = common[0] if len(common) else None
@@ -77,34 +77,34 @@ def _of_language(segments: pl.DataFrame, reference: pl.DataFrame) -> tuple[pl.Da
     return (same if same.height else reference.filter(pl.col("language").is_null())), language
 
 
-def _heard_where(
+def _assign_words(
     segments: pl.DataFrame, said: list[list[str]], cues: pl.DataFrame, language: str | None
 ) -> list[list[str]] | None:
     """Words of the reference that go to each segment; None if it is not of this recording."""
     spans = segments.select("start", "end").to_numpy()
     ours = [word for words in said for word in words]
     owner = np.repeat(np.arange(len(said)), [len(words) for words in said])
-    our_times = _times(said, spans)
+    our_times = _spread_times(said, spans)
     cued = spoken_words(cues["text"].fill_null("").to_list(), [language] * cues.height)
     theirs = [word for words in cued for word in words]
-    their_times = _times(cued, cues.select("start", "end").to_numpy())
-    partner, same, known = _aligned(ours, theirs)
+    their_times = _spread_times(cued, cues.select("start", "end").to_numpy())
+    partner, same, known = _align_words(ours, theirs)
     if not known or known < KNOWN_SHARE * min(len(ours), len(theirs)):
         return None
-    times = their_times + _shift(their_times, our_times, partner, same)
+    times = their_times + _estimate_shift(their_times, our_times, partner, same)
     found: list[list[str]] = [[] for _ in said]
     starts = spans[:, 0]
     for word, heard, equal, time in zip(theirs, partner, same, times, strict=True):
         segment = int(owner[heard]) if heard >= 0 else None
-        if segment is None or not (equal or _inside(time, spans[segment], _NEAR)):
+        if segment is None or not (equal or _is_inside(time, spans[segment], _NEAR)):
             segment = int(np.searchsorted(starts, time + _AT, side="right")) - 1
-            if not _inside(time, spans[segment], _AT):  # nor is it for a time that is not known
+            if not _is_inside(time, spans[segment], _AT):  # nor is it for a time that is not known
                 continue
         found[segment].append(word)
     return found
 
 
-def _aligned(ours: list[str], theirs: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], int]:
+def _align_words(ours: list[str], theirs: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], int]:
     """Of each of their words: the place of ours that stands for it, -1 if none does, and whether the two are equal.
 
     And how many words are equal in runs of `_RUN` or more.
@@ -119,7 +119,7 @@ def _aligned(ours: list[str], theirs: list[str]) -> tuple[npt.NDArray[np.int64],
     return partner, same, known
 
 
-def _times(words: list[list[str]], spans: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _spread_times(words: list[list[str]], spans: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """When each word is said, s: evenly within its stretch."""
     return np.array(
         [
@@ -130,7 +130,7 @@ def _times(words: list[list[str]], spans: npt.NDArray[np.float64]) -> npt.NDArra
     )
 
 
-def _shift(
+def _estimate_shift(
     theirs: npt.NDArray[np.float64],
     ours: npt.NDArray[np.float64],
     partner: npt.NDArray[np.int64],
@@ -148,5 +148,5 @@ def _shift(
     return np.where(np.abs(apart[after] - apart[before]) <= _NEAR, (apart[before] + apart[after]) / 2, np.nan)
 
 
-def _inside(time: float, span: npt.NDArray[np.float64], slack: float) -> bool:
+def _is_inside(time: float, span: npt.NDArray[np.float64], slack: float) -> bool:
     return bool(span[0] - slack <= time <= span[1] + slack)

@@ -1,4 +1,4 @@
-"""Error rates of a batch's texts against other texts of the same speech: publishers' transcripts, and a second recognizer's.
+"""Error rates of a batch's texts against publishers' transcripts and a second recognizer.
 
 To write texts as they sound costs a third of a millisecond for each, so what was compared once is taken from the table before.
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from podcast_assets.quality.agreement import agreement, error_rates
+from podcast_assets.quality.agreement import error_rates, transcript_agreement
 from podcast_assets.quality.text.spoken_form import spoken_words
 from podcast_assets.store.schema import QUALITY_SCORES, schema
 
@@ -19,13 +19,13 @@ _WAY = "1"
 _COMPARED = ("segment_id", "start", "end", "text", "language")
 
 
-def comparison(
+def compare_texts(
     rows: pl.DataFrame,
     references: Mapping[str, pl.DataFrame],
     second: pl.DataFrame,
     before: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """One row of `COMPARISON_COLUMNS` per segment, in the same order; null in episodes that have nothing to compare with.
+    """Compute one row of `COMPARISON_COLUMNS` per segment, in the same order; null for episodes with nothing to compare with.
 
     Args:
         rows: `segment_id`, `episode_id`, `start`, `end`, `text` and `language`.
@@ -36,40 +36,42 @@ def comparison(
     both = rows.select("episode_id", *_COMPARED).join(
         second.select("segment_id", other="text"), on="segment_id", how="left", maintain_order="left"
     )
-    done = _by("compared", before.drop_nulls("compared")) if before is not None else {}
+    done = _group_by("compared", before.drop_nulls("compared")) if before is not None else {}
     types = {name: schema(QUALITY_SCORES)[name] for name in ("segment_id", *COMPARISON_COLUMNS)}
     found = [pl.DataFrame(schema=types)]
-    for episode, part in _by("episode_id", both).items():
+    for episode, part in _group_by("episode_id", both).items():
         cues = references.get(episode)
         if cues is None and part["other"].null_count() == part.height:
             continue
-        key = _key(part, cues)
-        rates = done[key] if key in done else _rates(part, cues).with_columns(compared=pl.lit(key))
+        key = _comparison_key(part, cues)
+        rates = done[key] if key in done else _episode_rates(part, cues).with_columns(compared=pl.lit(key))
         found.append(rates.select(pl.col(name).cast(dtype) for name, dtype in types.items()))
     every = pl.concat(found)
     return rows.select("segment_id").join(every, on="segment_id", how="left", maintain_order="left").drop("segment_id")
 
 
-def _by(column: str, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def _group_by(column: str, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {str(key[0]): part for key, part in frame.partition_by(column, as_dict=True).items()}
 
 
-def _key(part: pl.DataFrame, cues: pl.DataFrame | None) -> str:
+def _comparison_key(part: pl.DataFrame, cues: pl.DataFrame | None) -> str:
     """Hash of all that the rates of an episode depend on."""
     texts = [_WAY, part.write_ndjson(), "" if cues is None else cues.write_ndjson()]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
-def _rates(part: pl.DataFrame, cues: pl.DataFrame | None) -> pl.DataFrame:
+def _episode_rates(part: pl.DataFrame, cues: pl.DataFrame | None) -> pl.DataFrame:
     """Rates of an episode's segments."""
-    rates = part.select("segment_id").join(_second(part), on="segment_id", how="left", maintain_order="left")
+    rates = part.select("segment_id").join(
+        _second_opinion_rates(part), on="segment_id", how="left", maintain_order="left"
+    )
     if cues is None:
         nothing = {name: pl.lit(None) for name in COMPARISON_COLUMNS if name.startswith("reference_")}
         return rates.with_columns(**nothing)
-    return rates.join(agreement(part.sort("start", maintain_order=True), cues), on="segment_id", how="left")
+    return rates.join(transcript_agreement(part.sort("start", maintain_order=True), cues), on="segment_id", how="left")
 
 
-def _second(part: pl.DataFrame) -> pl.DataFrame:
+def _second_opinion_rates(part: pl.DataFrame) -> pl.DataFrame:
     """Error rates against the second recognizer, whose segments are the same."""
     compared = part.drop_nulls("other")
     languages = compared["language"].to_list()

@@ -1,10 +1,10 @@
-"""Scores that have no column of their own, as columns: policies ask for them by name."""
+"""Additional scores without a column of their own, which policies name like columns."""
 
 import polars as pl
 
 
-def with_more_scores(scores: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `quality_scores` with one more column for each name in `more_scores`, null where a row has no such score."""
+def add_score_columns(scores: pl.DataFrame) -> pl.DataFrame:
+    """Add a column for each name in `more_scores` to rows of `quality_scores`, null where a row lacks the score."""
     names = scores["more_scores"].explode(empty_as_null=False).struct.field("name").unique().sort().drop_nulls()
     values = pl.col("more_scores").list.eval
     return scores.with_columns(

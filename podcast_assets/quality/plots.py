@@ -1,4 +1,4 @@
-"""Pictures of quality, as PNG bytes: how scores are distributed, what a policy costs, and one episode with its scores.
+"""Plots of quality as PNG bytes: score distributions, a policy's losses, and one episode with its scores.
 
 They are drawn from tables alone, for a materialization's metadata as for the card of a dataset.
 """
@@ -35,8 +35,8 @@ _MOS = (
 )
 
 
-def distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
-    """DNSMOS, SNR, bandwidth, durations, languages and speakers per episode, on one page.
+def plot_distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
+    """Plot DNSMOS, SNR, bandwidth, durations, languages and speakers per episode on one page.
 
     Args:
         rows: segments with their scores, `duration`, `language`, `speaker`, `episode_id` and `keep`.
@@ -46,21 +46,21 @@ def distributions(rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
 
     def paint(figure: "Figure") -> None:
         panels = figure.subplots(2, 3).flatten()
-        _mos(panels[0], rows, limits)
-        _histogram(panels[1], rows, "snr_db", "SNR, dB", limits)
-        _histogram(panels[2], rows, "source_bandwidth_hz", "bandwidth of the original, kHz", limits, scale=1e-3)
-        _histogram(panels[3], rows, "duration", "duration, s", limits)
+        _plot_mos(panels[0], rows, limits)
+        _plot_histogram(panels[1], rows, "snr_db", "SNR, dB", limits)
+        _plot_histogram(panels[2], rows, "source_bandwidth_hz", "bandwidth of the original, kHz", limits, scale=1e-3)
+        _plot_histogram(panels[3], rows, "duration", "duration, s", limits)
         panels[3].set_ylabel("segments", fontsize=9)
-        _languages(panels[4], rows)
-        _speakers(panels[5], rows)
+        _plot_languages(panels[4], rows)
+        _plot_speakers(panels[5], rows)
         handles, names = panels[3].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
 
     return draw_figure(paint, height=4.8)
 
 
-def waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
-    """From all hours to those that are kept: what each reason takes of what those above it leave.
+def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
+    """Plot a waterfall from all hours to those kept: what each reason removes from what the previous ones leave.
 
     Args:
         losses: as `quality.waterfall.LOSSES`.
@@ -75,7 +75,7 @@ def waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
         axes = figure.add_subplot()
         left, names = hours * factor, ["all"]
         axes.barh(0, left, color="#868E96", height=0.7)
-        _note(axes, left, 0, _time(hours))
+        _write_note(axes, left, 0, _format_hours(hours))
         steps = [(readable(r["reason"]), r["first_hours"], r["own_hours"]) for r in shown]
         if rest:
             steps.append((f"{len(rest)} more", sum(r["first_hours"] for r in rest), sum(r["own_hours"] for r in rest)))
@@ -84,12 +84,14 @@ def waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
             axes.barh(row, taken * factor, left=left - taken * factor, color=REJECTED, height=0.7)
             # own is part of first: a segment's only reason is its first
             axes.barh(row, alone * factor, left=left - taken * factor, color=ALONE, height=0.7)
-            _note(axes, left, row, f"\u2212 {_time(taken)}, {_percent(taken, hours)}")
+            _write_note(axes, left, row, f"\u2212 {_format_hours(taken)}, {_format_percent(taken, hours)}")
             left -= taken * factor
         names.append("kept")
         axes.barh(len(names) - 1, left, color=KEPT, height=0.7)
         left = max(left, 0.0)  # sums of floats may end a little below
-        _note(axes, left, len(names) - 1, f"{_time(left / factor)}, {_percent(left / factor, hours)}")
+        _write_note(
+            axes, left, len(names) - 1, f"{_format_hours(left / factor)}, {_format_percent(left / factor, hours)}"
+        )
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlim(0, hours * factor * 1.22 or 1)
@@ -97,9 +99,9 @@ def waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
         axes.set_title(f"what {readable(policy)} keeps", fontsize=10, loc="left")
         figure.legend(
             handles=[
-                _patch(ALONE, "rejected for this reason alone"),
-                _patch(REJECTED, "for others below it too"),
-                _patch(KEPT, "kept"),
+                _legend_patch(ALONE, "rejected for this reason alone"),
+                _legend_patch(REJECTED, "for others below it too"),
+                _legend_patch(KEPT, "kept"),
             ],
             fontsize=8,
             frameon=False,
@@ -110,8 +112,8 @@ def waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
     return draw_figure(paint, height=1.5 + 0.27 * (min(len(rows), MOST_BARS + 1) + 2))
 
 
-def episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
-    """One episode: who speaks when, and below it DNSMOS overall and SNR of each segment.
+def plot_episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> bytes:
+    """Plot one episode: who speaks when, and below it DNSMOS overall and SNR of each segment.
 
     Args:
         name: of the episode.
@@ -134,10 +136,10 @@ def episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> byte
         talk.set_yticks(range(len(lanes)), [readable(lane or "not known") for lane in lanes])
         talk.invert_yaxis()
         talk.set_title(f"{readable(name)}   (pale: not kept)", fontsize=10, loc="left")
-        _scores(mos, rows, "dnsmos_ovrl", factor, limits or {})
+        _plot_scores(mos, rows, "dnsmos_ovrl", factor, limits or {})
         mos.set_ylabel("DNSMOS\noverall", fontsize=9)
         mos.set_ylim(1, 5)
-        _scores(snr, rows, "snr_db", factor, limits or {})
+        _plot_scores(snr, rows, "snr_db", factor, limits or {})
         snr.set_ylabel("SNR, dB", fontsize=9)
         snr.set_xlabel(unit, fontsize=9)
         snr.set_xlim(0, longest / factor)
@@ -145,30 +147,30 @@ def episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> byte
     return draw_figure(paint, height=3.2 + 0.25 * max(len(lanes), 1))
 
 
-def _mos(axes: "Axes", rows: pl.DataFrame, limits: Limits) -> None:
+def _plot_mos(axes: "Axes", rows: pl.DataFrame, limits: Limits) -> None:
     edges = np.linspace(1, 5, 41)
     for column, name, colour in _MOS:
-        values = _values(rows, column)
+        values = _column_values(rows, column)
         if len(values):
             axes.hist(values, bins=edges.tolist(), histtype="step", linewidth=1.3, color=colour, label=name)
-        _limits(axes, limits.get(column, ()))
+        _draw_limits(axes, limits.get(column, ()))
     axes.set_xlim(1, 5)
     axes.set_xlabel("DNSMOS, 1 to 5", fontsize=9)
     axes.set_ylabel("segments", fontsize=9)
     if axes.get_legend_handles_labels()[0]:
         axes.set_ylim(top=axes.get_ylim()[1] * 1.3)  # room for the legend
         axes.legend(fontsize=7, frameon=False, loc="upper center", ncols=2, handlelength=1.2)
-    _whole_numbers(axes)
+    _use_whole_numbers(axes)
 
 
-def _histogram(
+def _plot_histogram(
     axes: "Axes", rows: pl.DataFrame, column: str, label: str, limits: Limits, *, scale: float = 1.0
 ) -> None:
     """Kept and rejected segments, one on the other."""
-    parts = [_values(rows.filter(keep), column) * scale for keep in (pl.col("keep"), ~pl.col("keep"))]
+    parts = [_column_values(rows.filter(keep), column) * scale for keep in (pl.col("keep"), ~pl.col("keep"))]
     everything = np.concatenate(parts)
     axes.set_xlabel(label, fontsize=9)
-    _whole_numbers(axes)
+    _use_whole_numbers(axes)
     if not len(everything):
         axes.set_yticks([])
         axes.text(
@@ -180,14 +182,14 @@ def _histogram(
         else np.array([0.0, 1.0])
     )
     axes.hist(parts, bins=edges.tolist(), stacked=True, color=[KEPT, REJECTED], label=["kept", "rejected"])
-    _limits(axes, [limit * scale for limit in limits.get(column, ())])
+    _draw_limits(axes, [limit * scale for limit in limits.get(column, ())])
     if column == "duration" and any(limits.values()):
         axes.plot([], [], color=LIMIT, linestyle="--", linewidth=1, label="limit of the policy")
     if column == "source_bandwidth_hz":
         axes.set_xlim(left=0)
 
 
-def _languages(axes: "Axes", rows: pl.DataFrame) -> None:
+def _plot_languages(axes: "Axes", rows: pl.DataFrame) -> None:
     hours = (
         rows.group_by(pl.col("language").fill_null("?"))
         .agg(
@@ -217,7 +219,7 @@ def _languages(axes: "Axes", rows: pl.DataFrame) -> None:
     axes.set_xlabel(f"languages, {unit}", fontsize=9)
 
 
-def _speakers(axes: "Axes", rows: pl.DataFrame) -> None:
+def _plot_speakers(axes: "Axes", rows: pl.DataFrame) -> None:
     found = rows.group_by("episode_id").agg(speakers=pl.col("speaker").drop_nulls().n_unique())["speakers"].to_list()
     most = 10
     counts = [sum(min(n, most) == k for n in found) for k in range(most + 1)]
@@ -226,51 +228,51 @@ def _speakers(axes: "Axes", rows: pl.DataFrame) -> None:
     axes.set_xticks(range(last + 1), [f"{k}+" if k == most else str(k) for k in range(last + 1)])
     axes.set_xlabel("speakers of an episode", fontsize=9)
     axes.set_ylabel("episodes", fontsize=9)
-    _whole_numbers(axes)
+    _use_whole_numbers(axes)
 
 
-def _scores(axes: "Axes", rows: pl.DataFrame, column: str, factor: float, limits: Limits) -> None:
+def _plot_scores(axes: "Axes", rows: pl.DataFrame, column: str, factor: float, limits: Limits) -> None:
     """A line over each segment at the height of its score."""
     scored = rows.filter(pl.col(column).is_not_null())
     for keep, colour in ((pl.col("keep"), KEPT), (~pl.col("keep"), "#ADB5BD")):
         part = scored.filter(keep)
         axes.hlines(part[column], part["start"] / factor, part["end"] / factor, color=colour, linewidth=2)
     axes.grid(axis="y", linewidth=0.4, color="#E9ECEF")
-    _limits(axes, limits.get(column, ()), horizontal=True)
+    _draw_limits(axes, limits.get(column, ()), horizontal=True)
 
 
-def _limits(axes: "Axes", limits: Sequence[float], *, horizontal: bool = False) -> None:
+def _draw_limits(axes: "Axes", limits: Sequence[float], *, horizontal: bool = False) -> None:
     line: Callable[..., object] = axes.axhline if horizontal else axes.axvline
     for limit in limits:
         line(limit, color=LIMIT, linestyle="--", linewidth=1)
 
 
-def _values(rows: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
+def _column_values(rows: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
     return rows[column].cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
 
 
-def _whole_numbers(axes: "Axes") -> None:
+def _use_whole_numbers(axes: "Axes") -> None:
     """Counts have no halves."""
     from matplotlib.ticker import MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
 
 
-def _note(axes: "Axes", x: float, y: float, text: str) -> None:
+def _write_note(axes: "Axes", x: float, y: float, text: str) -> None:
     axes.annotate(text, (x, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
 
 
-def _patch(colour: str, name: str) -> "object":
+def _legend_patch(colour: str, name: str) -> "object":
     from matplotlib.patches import Patch
 
     return Patch(color=colour, label=name)
 
 
-def _percent(part: float, whole: float) -> str:
+def _format_percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "0 %"
 
 
-def _time(hours: float) -> str:
+def _format_hours(hours: float) -> str:
     if hours >= 1:
         return f"{hours:,.1f} h"
     return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.0f} s"

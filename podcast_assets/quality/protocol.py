@@ -1,4 +1,4 @@
-"""What a scorer does, and a punctuator."""
+"""Protocols of scorers and punctuators."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -20,24 +20,24 @@ SIGNAL_SCORES = (
 
 
 class Scorer(Protocol):
-    """Says how good segments sound.
+    """Protocol of a scorer: scores how good segments sound.
 
     To add one: a file in `quality/scorers` with a subclass of `Engine`, whose `load()` gives an object like this one, and its name
     in PODCAST_SCORERS. Nothing else changes.
     """
 
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
-        """Scores of each segment `(start, end)` in seconds, in the same order, with the same keys for all."""
+        """Score each segment `(start, end)` in seconds, in the same order, with the same keys for all."""
         ...
 
 
 class Punctuator(Protocol):
-    """Writes texts with punctuation and capitals.
+    """Protocol of a punctuator: restores punctuation and capitals.
 
     To add one: a file in `quality/punctuators` with a subclass of `Engine`, whose `load()` gives an object like this one, and its
     name in PODCAST_PUNCTUATOR. Nothing else changes.
     """
 
     def punctuate(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[str | None]:
-        """Each text written anew, its words as they are; None where the language (ISO 639-1) is unknown to it."""
+        """Punctuate each text without changing its words; None if the language (ISO 639-1) is not supported."""
         ...

@@ -1,4 +1,4 @@
-"""Several scorers as one: each says what it knows of the same segments."""
+"""Combination of several scorers over the same segments."""
 
 import math
 from collections.abc import Sequence
@@ -18,27 +18,27 @@ _TAKEN = frozenset({**RAW_AUDIO, **EVIDENCE}).difference(SIGNAL_SCORES)
 
 
 class Scorers(Engine):
-    """Scorers that all of them score."""
+    """Engine that combines several scorers."""
 
     name: ClassVar[str] = "scorers"
 
     parts: tuple[SerializeAsAny[Engine], ...]
 
     def load(self, device: str | None = None) -> "LoadedScorers":
-        """Load all of them; those that compute on a GPU share the one that is held."""
+        """Load all scorers; those that compute on a GPU share the one that is held."""
         return LoadedScorers([(e.name, e.load(device if e.devices() else None)) for e in self.parts])
 
     def fetch(self) -> None:
-        """Models of all of them."""
+        """Download the models of all scorers."""
         for engine in self.parts:
             engine.fetch()
 
     def devices(self) -> list[str]:
-        """Those that any of them wants."""
+        """Return the devices of all scorers."""
         return list(dict.fromkeys(device for engine in self.parts for device in engine.devices()))
 
     def gpu_use(self) -> GpuUse:
-        """That of the one which needs a GPU most."""
+        """Return the GPU use of the scorer that needs one most."""
         return most_gpu_use(self.parts)
 
     def model_files(self) -> list[Path]:
@@ -46,11 +46,11 @@ class Scorers(Engine):
         return [file for engine in self.parts for file in engine.model_files()]
 
     def identity(self) -> dict[str, Any]:
-        """Of all of them, in any order."""
+        """Return the identity of all scorers, independent of their order."""
         return {"engine": self.name, "parts": {e.name: e.identity() for e in self.parts}}
 
     def versions(self) -> dict[str, str]:
-        """Packages of all of them."""
+        """Return the package versions of all scorers."""
         return {name: version for engine in self.parts for name, version in engine.versions().items()}
 
 
@@ -61,7 +61,7 @@ class LoadedScorers:
         self._scorers = scorers
 
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
-        """See `Scorer`.
+        """Implement `Scorer.score`.
 
         Raises:
             ValueError: two of them give a score of the same name, one gives what another stage measures, a NaN or an infinity, or
@@ -74,12 +74,14 @@ class LoadedScorers:
                 raise ValueError(f"the scorer {name} scored {len(found)} of {len(segments)} segments")
             for so_far, new in zip(merged, found, strict=True):
                 if taken := sorted(new.keys() & _TAKEN):
-                    raise ValueError(f"the scorer {name} gives what is no scorer's to give: {', '.join(taken)}")
+                    raise ValueError(f"the scorer {name} returns reserved columns: {', '.join(taken)}")
                 if odd := sorted(k for k, v in new.items() if v is not None and not math.isfinite(v)):
                     raise ValueError(
-                        f"the scorer {name} gives no number for {', '.join(odd)}: None is for what has no meaning"
+                        f"the scorer {name} returned no number for {', '.join(odd)}: it must return None for undefined scores"
                     )
                 if twice := so_far.keys() & new.keys():
-                    raise ValueError(f"the scorer {name} gives what another gives: {', '.join(sorted(twice))}")
+                    raise ValueError(
+                        f"the scorer {name} returns scores that another scorer returns: {', '.join(sorted(twice))}"
+                    )
                 so_far.update(new)
         return merged

@@ -1,4 +1,4 @@
-"""Measures of a segment's signal. Each gives None where it has no meaning (silence, too short), never NaN or an infinity."""
+"""Measures of a segment's signal. Undefined values (silence, too short) are None, never NaN or infinite."""
 
 import math
 import warnings
@@ -23,7 +23,7 @@ _LOUDNESS_BLOCK_SECONDS = 0.4
 
 
 def signal_measures(samples: Samples, rate: int) -> Scores:
-    """All measures of this module, under their column names."""
+    """Compute all measures of this module, by column name."""
     return {
         "snr_db": snr_db(samples, rate),
         "clipping_share": clipping_share(samples),
@@ -35,13 +35,13 @@ def signal_measures(samples: Samples, rate: int) -> Scores:
 
 
 def peak_db(samples: Samples) -> float | None:
-    """Largest magnitude in dBFS (0 is full scale); None for silence."""
-    return _decibel(peak(samples))
+    """Return the largest magnitude in dBFS (0 is full scale); None for silence."""
+    return _to_decibel(peak(samples))
 
 
 def rms_db(samples: Samples) -> float | None:
-    """Root mean square in dBFS, a square wave at full scale being 0; None for silence."""
-    return _decibel(math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))) if samples.size else None
+    """Compute the root mean square in dBFS, a square wave at full scale being 0; None for silence."""
+    return _to_decibel(math.sqrt(float(np.mean(np.square(samples, dtype=np.float64))))) if samples.size else None
 
 
 def clipping_share(samples: Samples) -> float | None:
@@ -100,5 +100,5 @@ def snr_db(samples: Samples, rate: int) -> float | None:
     return float(np.clip(10 * math.log10(max(speech, noise * 10 ** (least / 10)) / noise), least, most))
 
 
-def _decibel(magnitude: float) -> float | None:
+def _to_decibel(magnitude: float) -> float | None:
     return 20 * math.log10(magnitude) if magnitude > 0 else None

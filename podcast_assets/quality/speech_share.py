@@ -1,4 +1,4 @@
-"""How much of a segment is speech."""
+"""Share of speech in segments."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ _SPEECH = 0.5  # silero-vad's own threshold
 
 
 def speech_shares(audio: Audio, segments: Sequence[tuple[float, float]]) -> list[float | None]:
-    """Share of each segment `(start, end)` in seconds, 0 to 1, in which Silero hears speech, to frames of 32 ms.
+    """Compute the share of each segment `(start, end)` in seconds, 0 to 1, in which Silero detects speech, in frames of 32 ms.
 
     The detector listens to the whole episode, because it needs what comes before. None for a segment without a sample.
 
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
     """
-    speech = vad.probabilities(audio) >= _SPEECH if len(audio) else np.zeros(0, np.bool_)
+    speech = vad.speech_probabilities(audio) >= _SPEECH if len(audio) else np.zeros(0, np.bool_)
     heard = np.concatenate([[0], np.cumsum(speech)])
     shares = list[float | None]()
     for start, end in segments:

@@ -1,4 +1,4 @@
-"""The table of `quality_scores`: scores of the signal, which a model made, with measures of the text and the policy's verdict.
+"""Table `quality_scores`: signal scores, text measures and the policy's decision.
 
 The latter cost no model, so they are made anew at every commit: other texts or another policy never score a signal twice.
 """
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from podcast_assets.quality.comparison import comparison
-from podcast_assets.quality.policies.evidence import evidence
-from podcast_assets.quality.policies.policy import Policy, apply
+from podcast_assets.quality.comparison import compare_texts
+from podcast_assets.quality.policies.evidence import collect_evidence
+from podcast_assets.quality.policies.policy import Policy, apply_policy
 from podcast_assets.quality.punctuators.punctuation import same_words
 from podcast_assets.quality.text.care import text_care
 from podcast_assets.quality.text.measures import text_measures
 from podcast_assets.store.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, empty, schema
 
 
-def with_text_and_policy(
+def add_text_and_policy(
     scores: pl.DataFrame,
     segments: pl.DataFrame,
     transcripts: pl.DataFrame,
@@ -45,20 +45,20 @@ def with_text_and_policy(
     Raises:
         Misconfigured: the policy asks for a column that no table has.
     """
-    about = evidence(scores, segments, transcripts)
+    about = collect_evidence(scores, segments, transcripts)
     measured = (
         about.hstack(text_measures(about))
         .hstack(text_care(about, care))
-        .hstack(comparison(about, references or {}, empty(SECOND_OPINIONS) if second is None else second, before))
-        .hstack(_punctuated(about, empty(PUNCTUATED_TEXTS) if punctuated is None else punctuated))
+        .hstack(compare_texts(about, references or {}, empty(SECOND_OPINIONS) if second is None else second, before))
+        .hstack(_matching_punctuation(about, empty(PUNCTUATED_TEXTS) if punctuated is None else punctuated))
     )
-    judged = apply(measured, policy)
+    judged = apply_policy(measured, policy)
     types = schema(QUALITY_SCORES)
     return judged.with_columns(policy=pl.lit(policy.label)).select(types.names())
 
 
-def _punctuated(rows: pl.DataFrame, punctuated: pl.DataFrame) -> pl.DataFrame:
-    """The texts with punctuation: none where the text was another one then."""
+def _matching_punctuation(rows: pl.DataFrame, punctuated: pl.DataFrame) -> pl.DataFrame:
+    """Return the punctuated texts; null where the text has changed since."""
     both = rows.select("segment_id", "text").join(
         punctuated.select("segment_id", "text_punctuated"), on="segment_id", how="left", maintain_order="left"
     )

@@ -1,1 +1,1 @@
-"""Who speaks when, and what is said."""
+"""Speech engines: diarization, transcription, alignment and language identification."""

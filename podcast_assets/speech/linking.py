@@ -1,4 +1,4 @@
-"""Speakers of several episodes who sound like one person: links by the embeddings of their voices, each with a confidence.
+"""Speaker linking across episodes by voice embeddings, with a confidence for each link.
 
 Labels such as SPEAKER_00 are valid inside an episode. Episodes of one podcast share their hosts; of strangers, the more there are
 the more sound alike. So voices are looked for inside a podcast.
@@ -33,8 +33,8 @@ LINKED: Columns = {
 }
 
 
-class Linking(BaseModel):
-    """How alike voices must be."""
+class LinkingSettings(BaseModel):
+    """Settings of speaker linking: how similar voices must be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,8 +46,8 @@ class Linking(BaseModel):
     """Diarizers whose embeddings tell voices apart across recordings. Those of the embedded one do not."""
 
 
-def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
-    """The speakers as `LINKED`, in their order. Two speakers of one episode are never one voice.
+def link_speakers(speakers: pl.DataFrame, how: LinkingSettings | None = None) -> pl.DataFrame:
+    """Link speakers; returns rows of `LINKED` in the same order. Two speakers of one episode are never one voice.
 
     Args:
         speakers: rows as `SPEAKERS` with `podcast` and `batch`; rows of one engine and podcast are compared.
@@ -56,7 +56,7 @@ def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
     Raises:
         BadInput: a podcast has more speakers than can be compared.
     """
-    how = how or Linking()
+    how = how or LinkingSettings()
     usable = pl.col("embedding").is_not_null() & (pl.col("seconds") >= how.min_seconds)
     usable &= pl.col("podcast").is_not_null() & pl.col("engine").is_in(list(how.engines))
     voices: dict[int, tuple[str, float | None]] = {}
@@ -67,7 +67,7 @@ def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
                 f"podcast {podcast}: {group.height:,} speakers are more than the {MOST_SPEAKERS:,} that can be compared; "
                 "leave out those who say little (--min-seconds)"
             )
-        voices |= _voices(group, how)
+        voices |= _assign_voices(group, how)
     found = [voices.get(row, (None, None)) for row in range(speakers.height)]
     return speakers.with_columns(
         voice=pl.Series([v for v, _ in found], dtype=pl.String),
@@ -75,31 +75,31 @@ def link(speakers: pl.DataFrame, how: Linking | None = None) -> pl.DataFrame:
     ).select(schema(LINKED).names())
 
 
-def _voices(group: pl.DataFrame, how: Linking) -> dict[int, tuple[str, float | None]]:
+def _assign_voices(group: pl.DataFrame, how: LinkingSettings) -> dict[int, tuple[str, float | None]]:
     """Row → voice and confidence, for speakers that may be compared."""
     given = np.asarray(group["embedding"].to_list(), dtype=np.float64)
-    units = _directions(given)
+    units = _unit_vectors(given)
     episodes = [f"{batch}/{episode}" for batch, episode in group.select("batch", "episode_id").iter_rows()]
-    members = list(_groups(units, episodes, how))
-    names = [_name(group, own) for own in members]
+    members = list(_group_speakers(units, episodes, how))
+    names = [_voice_name(group, own) for own in members]
     sums = np.stack([units[own].sum(axis=0) for own in members])
-    centres = _directions(sums)
+    centres = _unit_vectors(sums)
     found: dict[int, tuple[str, float | None]] = {}
     for number, own in enumerate(members):
         for row in own:
-            confidence = _confidence(units[row], sums[number], centres, number, how) if len(own) > 1 else None
+            confidence = _voice_confidence(units[row], sums[number], centres, number, how) if len(own) > 1 else None
             found[group["row"][row]] = names[number], confidence
     return found
 
 
-def _groups(units: Floats, episodes: list[str], how: Linking) -> Iterator[list[int]]:
+def _group_speakers(units: Floats, episodes: list[str], how: LinkingSettings) -> Iterator[list[int]]:
     """Speakers of one voice each: average linkage, from which all but the nearest speaker of an episode are taken out again."""
     labels = np.zeros(len(units), dtype=int)
     if len(units) > 1:
         from scipy.cluster.hierarchy import fcluster, linkage
 
         places = np.unique(episodes, return_inverse=True)[1]
-        tree = linkage(np.concatenate(list(_distances(units, places))), method="average")
+        tree = linkage(np.concatenate(list(_cosine_distances(units, places))), method="average")
         labels = fcluster(tree, 1 - how.min_similarity, criterion="distance")
     for label in dict.fromkeys(labels.tolist()):
         own = np.flatnonzero(labels == label).tolist()
@@ -111,28 +111,28 @@ def _groups(units: Floats, episodes: list[str], how: Linking) -> Iterator[list[i
         yield from ([row] for row in own if row not in nearest.values())
 
 
-def _distances(units: Floats, places: npt.NDArray[np.intp]) -> Iterator[Floats]:
+def _cosine_distances(units: Floats, places: npt.NDArray[np.intp]) -> Iterator[Floats]:
     """Cosine distances of each to those after it, as scipy wants them; of two in one place 2, the most that there can be."""
     for row in range(len(units) - 1):
         distances = np.maximum(1 - units[row + 1 :] @ units[row], 0.0)
         yield np.where(places[row + 1 :] == places[row], 2.0, distances)
 
 
-def _confidence(unit: Floats, own: Floats, centres: Floats, number: int, how: Linking) -> float:
+def _voice_confidence(unit: Floats, own: Floats, centres: Floats, number: int, how: LinkingSettings) -> float:
     """How far the similarity to the others of the voice lies between that to the next voice (or the limit) and 1."""
     similar = centres @ unit
-    others = float(_directions(own - unit) @ unit)
+    others = float(_unit_vectors(own - unit) @ unit)
     rival = max(how.min_similarity, float(np.delete(similar, number).max(initial=-1.0)))
     return float(np.clip((others - rival) / max(1 - rival, 1e-9), 0.0, 1.0))
 
 
-def _directions(vectors: Floats) -> Floats:
+def _unit_vectors(vectors: Floats) -> Floats:
     """Scaled to a length of 1; nothing stays nothing."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)
 
 
-def _name(group: pl.DataFrame, own: list[int]) -> str:
+def _voice_name(group: pl.DataFrame, own: list[int]) -> str:
     """Named for the first who has the voice, so that later episodes do not rename it."""
     first = min(group.select("batch", "episode_id", "speaker").row(row) for row in own)
     return "voice-" + hashlib.sha256("/".join((str(group["podcast"][0]), *first)).encode()).hexdigest()[:12]

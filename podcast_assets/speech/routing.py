@@ -1,4 +1,4 @@
-"""Which engine transcribes which language, and which takes over where it fails.
+"""Routing of episodes to transcribers by language, with fallbacks when an engine fails.
 
 A route is a language and a chain of engines: the first does the work, the next does what it could not, or all of it where the
 first cannot be loaded. Only engines that an episode needs are loaded. An episode whose language nobody declared is first heard by
@@ -18,7 +18,7 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable, looks_like
 from podcast_assets.config.routes import ANY
 from podcast_assets.engines.engine import Engine, GpuUse, most_gpu_use
 from podcast_assets.speech.aligners.alignment import Aligner, align_transcripts
-from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript
+from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, EpisodeSpeech, Transcript, TranscriptionResult
 
 FALLBACK = "fallback"
 """Flag of a turn that another engine did than the first of its route."""
@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 
 
 @runtime_checkable
-class Identifier(Protocol):
-    """A transcriber that can say which language is spoken."""
+class LanguageIdentifier(Protocol):
+    """Protocol of a transcriber that can identify the spoken language."""
 
-    def identify_speech(self, speech: Speech) -> tuple[str | None, float | None]:
-        """ISO 639-1 code and its probability; None where there is no speech."""
+    def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
+        """Return the ISO 639-1 code and its probability; None without speech."""
         ...
 
 
 class Route(Engine):
-    """A language and its chain of engines."""
+    """Language and its chain of engines."""
 
     name: ClassVar[str] = "route"
 
@@ -47,8 +47,8 @@ class Route(Engine):
     chain: tuple[SerializeAsAny[Engine], ...]
 
 
-class Routed(Engine):
-    """Transcription by several engines. A fallback does not count for what a result is: it makes only what the first cannot."""
+class RoutedEngine(Engine):
+    """Engine that routes transcription to several engines. Fallbacks are not part of its identity: they only do the rest."""
 
     name: ClassVar[str] = "routed"
 
@@ -57,32 +57,32 @@ class Routed(Engine):
     """Gives times to the words of engines that have none."""
 
     def load(self, device: str | None = None) -> "RoutedTranscriber":
-        """The worker; the engines are loaded as episodes need them."""
+        """Return the worker; engines are loaded as episodes need them."""
         return RoutedTranscriber(self, device)
 
     def fetch(self) -> None:
-        """The models of the first engine of each route, and of the aligner."""
-        for engine in self._first():
+        """Download the models of the first engine of each route and of the aligner."""
+        for engine in self._first_engines():
             engine.fetch()
 
     def devices(self) -> list[str]:
-        """Those that any of its engines wants, fallbacks included; all of them then share the one that is held."""
-        wanted = [device for engine in self._first() for device in engine.devices()]
+        """Return the devices of all engines, fallbacks included; all share the device that is held."""
+        wanted = [device for engine in self._first_engines() for device in engine.devices()]
         for fallback in (e for r in self.routes for e in r.chain[1:]):
             with contextlib.suppress(EngineUnavailable):  # it takes over nothing here, which is told where it should
                 wanted += fallback.devices()
         return list(dict.fromkeys(wanted))
 
     def gpu_use(self) -> GpuUse:
-        """That of the engine which needs a GPU most, fallbacks included."""
-        return most_gpu_use([*self._first(), *(e for r in self.routes for e in r.chain[1:])])
+        """Return the GPU use of the engine that needs one most, fallbacks included."""
+        return most_gpu_use([*self._first_engines(), *(e for r in self.routes for e in r.chain[1:])])
 
     def model_files(self) -> list[Path]:
         """Of the first engine of each route, and of the aligner."""
-        return [file for engine in self._first() for file in engine.model_files()]
+        return [file for engine in self._first_engines() for file in engine.model_files()]
 
     def route(self, language: str | None) -> Route:
-        """The route of a language.
+        """Return the route of a language.
 
         Raises:
             BadInput: it has none, and there is none for any language.
@@ -93,11 +93,11 @@ class Routed(Engine):
         return route
 
     def narrowed(self, inputs: Mapping[str, Any]) -> Engine:
-        """Only the route of the episode's language, where that is known: another route's engine does not concern it."""
+        """Return an engine with only the route of the episode's language, if that is known."""
         if inputs.get("language") is None or len(self.routes) == 1:
             return self
         try:
-            return Routed(routes=(self.route(inputs["language"]),), aligner=self.aligner)
+            return RoutedEngine(routes=(self.route(inputs["language"]),), aligner=self.aligner)
         except BadInput:
             return self
 
@@ -110,114 +110,114 @@ class Routed(Engine):
         }
 
     def versions(self) -> dict[str, str]:
-        """Packages of the first engine of each route, and of the aligner."""
-        return {name: version for engine in self._first() for name, version in engine.versions().items()}
+        """Return the package versions of the first engine of each route and of the aligner."""
+        return {name: version for engine in self._first_engines() for name, version in engine.versions().items()}
 
-    def _first(self) -> list[Engine]:
+    def _first_engines(self) -> list[Engine]:
         return [r.chain[0] for r in self.routes] + ([self.aligner] if self.aligner else [])
 
 
 @dataclass
-class _Partly:
-    """An episode on its way along a chain."""
+class _PartialTranscription:
+    """Partial transcription of an episode, on its way along a chain."""
 
-    speech: Speech
+    speech: EpisodeSpeech
     transcripts: list[Transcript | None]
     """What is done so far."""
-    troubles: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     error: Exception | None = None
     """Why the last engine could not do it at all."""
 
     @property
     def rest(self) -> list[int]:
-        """Turns that are not done, or not all of them."""
+        """Return the turns that are not or not fully transcribed."""
         return [i for i, t in enumerate(self.transcripts) if t is None or UNTRANSCRIBED in t.flags]
 
     def take(self, turns: Sequence[int], made: Sequence[Transcript], engine: Engine) -> None:
-        """Take what another engine than the first of the route made of some turns."""
+        """Merge the transcripts that a fallback engine made of some turns."""
         self.error = None
         for i, transcript in zip(turns, made, strict=True):
             self.transcripts[i] = replace(transcript, flags=(*transcript.flags, FALLBACK), engine=engine.name)
-        self.troubles.append(f"{engine.name} did {len(turns)} of {len(self.transcripts)} segments")
+        self.failures.append(f"{engine.name} did {len(turns)} of {len(self.transcripts)} segments")
 
 
 class RoutedTranscriber:
-    """Loaded engines, by route."""
+    """Transcriber that holds the loaded engines of all routes."""
 
-    def __init__(self, engine: Routed, device: str | None) -> None:
+    def __init__(self, engine: RoutedEngine, device: str | None) -> None:
         self._engine = engine
         self._device = device
         self._loaded: dict[Engine, Any] = {}
         self._unavailable: dict[Engine, Exception] = {}
         """Why an engine cannot be loaded: it is tried once."""
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber`. Where no engine of an episode's route can be loaded, that is the episode's error.
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Implement `Transcriber.transcribe`. If no engine of a route can be loaded, its episodes get that error.
 
         Raises:
             EngineUnavailable: no engine of any route can be loaded, or the aligner; or one cannot because of the GPU or memory.
         """
         if self._engine.aligner is not None:
-            self._worker(self._engine.aligner)  # what is missing is told before hours are transcribed
+            self._load_worker(self._engine.aligner)  # what is missing is told before hours are transcribed
         if len(self._engine.routes) == 1:
-            yield from self._follow(self._engine.routes[0], work)
+            yield from self._follow_chain(self._engine.routes[0], work)
             return
-        gathered: dict[str, list[Speech]] = {}
+        gathered: dict[str, list[EpisodeSpeech]] = {}
         for given in work:
             try:
-                speech = self._identified(given)
+                speech = self._identify_language(given)
                 route = self._engine.route(speech.language)
                 self._first_loadable(route)
             except EngineUnavailable as error:
-                if _concerns_the_machine(error) or self._nothing_loads():
+                if _is_device_problem(error) or self._unavailable_error():
                     raise
-                yield Heard(given, error)
+                yield TranscriptionResult(given, error)
                 continue
             except Exception as error:
                 if looks_like_device_error(error):
                     raise
-                yield Heard(given, error)
+                yield TranscriptionResult(given, error)
                 continue
             waiting = gathered.setdefault(route.language, [])
             waiting.append(speech)
             if sum(len(s.audio) for s in waiting) > GATHERED_SECONDS * SAMPLE_RATE:
-                yield from self._follow(route, gathered.pop(route.language))
+                yield from self._follow_chain(route, gathered.pop(route.language))
         for language, waiting in gathered.items():
-            yield from self._follow(self._engine.route(language), waiting)
+            yield from self._follow_chain(self._engine.route(language), waiting)
 
-    def _identified(self, speech: Speech) -> Speech:
-        """The episode with its language, by the engine for any language, which must be able to tell."""
+    def _identify_language(self, speech: EpisodeSpeech) -> EpisodeSpeech:
+        """Return the episode with its language, identified by the engine for any language."""
         if speech.language is not None:
             return speech
-        worker = self._worker(self._engine.route(None).chain[0])
-        if not isinstance(worker, Identifier):
+        worker = self._load_worker(self._engine.route(None).chain[0])
+        if not isinstance(worker, LanguageIdentifier):
             return speech
         language, _ = worker.identify_speech(speech)
         return replace(speech, language=language)
 
-    def _follow(self, route: Route, work: Iterable[Speech]) -> Iterator[Heard]:
+    def _follow_chain(self, route: Route, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Episodes along a chain: its first engine has all of them in one stream, the others what is left of each."""
         index, before = self._first_loadable(route)
         first = route.chain[index]
-        for heard in self._worker(first).transcribe(work):
-            part = _Partly(heard.speech, [None] * len(heard.speech.turns), list(before))
+        for heard in self._load_worker(first).transcribe(work):
+            part = _PartialTranscription(heard.speech, [None] * len(heard.speech.turns), list(before))
             if isinstance(heard.transcripts, Exception):
                 if looks_like_device_error(heard.transcripts):
                     yield heard
                     continue
-                part.troubles.append(f"{first.name}: {type(heard.transcripts).__name__}: {heard.transcripts}")
+                part.failures.append(f"{first.name}: {type(heard.transcripts).__name__}: {heard.transcripts}")
                 # of an engine that cannot be loaded nobody knows whether it could have done the episode: it may pass
-                part.error = EngineUnavailable("; ".join(part.troubles)) if before else heard.transcripts
+                part.error = EngineUnavailable("; ".join(part.failures)) if before else heard.transcripts
             else:
-                part.troubles += [heard.fallback] if heard.fallback else []
+                part.failures += [heard.fallback] if heard.fallback else []
                 if before:
                     part.take(range(len(heard.transcripts)), heard.transcripts, first)
                 else:
                     part.transcripts = list(heard.transcripts)
             for engine in route.chain[index + 1 :]:
                 if part.rest or part.error:
-                    self._take_over(engine, part)
-            yield self._ended(part)
+                    self._transcribe_rest(engine, part)
+            yield self._finish_episode(part)
 
     def _first_loadable(self, route: Route) -> tuple[int, list[str]]:
         """Place in a chain of the first engine that can be loaded, and what is wrong with those before it.
@@ -229,50 +229,50 @@ class RoutedTranscriber:
         troubles: list[str] = []
         for index, engine in enumerate(route.chain):
             try:
-                self._worker(engine)
+                self._load_worker(engine)
             except EngineUnavailable as error:
-                if _concerns_the_machine(error):
+                if _is_device_problem(error):
                     raise
                 troubles.append(str(error))
             else:
                 return index, troubles
         raise EngineUnavailable("; ".join(troubles))
 
-    def _nothing_loads(self) -> bool:
+    def _unavailable_error(self) -> bool:
         return all(engine in self._unavailable for route in self._engine.routes for engine in route.chain)
 
-    def _take_over(self, engine: Engine, part: _Partly) -> None:
-        """Do what is left of an episode with another engine, as far as it can."""
+    def _transcribe_rest(self, engine: Engine, part: _PartialTranscription) -> None:
+        """Transcribe the rest of an episode with another engine, as far as possible."""
         rest = part.rest
         language = next((t.language for t in part.transcripts if t and t.language), part.speech.language)
         turns = [part.speech.turns[i] for i in rest]
         try:
-            (heard,) = self._worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
+            (heard,) = self._load_worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
             made = heard.transcripts
             if isinstance(made, Exception):
                 raise made
         except EngineUnavailable as error:
-            part.troubles.append(str(error))
+            part.failures.append(str(error))
             return
         except Exception as error:
             if looks_like_device_error(error):
                 raise
-            part.troubles.append(f"{engine.name}: {type(error).__name__}: {error}")
+            part.failures.append(f"{engine.name}: {type(error).__name__}: {error}")
             return
         part.take(rest, made, engine)
 
-    def _ended(self, part: _Partly) -> Heard:
+    def _finish_episode(self, part: _PartialTranscription) -> TranscriptionResult:
         if part.error is not None:
-            part.error.add_note("; ".join(part.troubles))
-            return Heard(part.speech, part.error)
+            part.error.add_note("; ".join(part.failures))
+            return TranscriptionResult(part.speech, part.error)
         transcripts = [t or Transcript("", flags=(UNTRANSCRIBED,)) for t in part.transcripts]
         if self._engine.aligner is not None:
-            aligner: Aligner = self._worker(self._engine.aligner)
+            aligner: Aligner = self._load_worker(self._engine.aligner)
             transcripts = align_transcripts(aligner, part.speech.audio, part.speech.turns, transcripts)
-        return Heard(part.speech, transcripts, "; ".join(part.troubles) or None)
+        return TranscriptionResult(part.speech, transcripts, "; ".join(part.failures) or None)
 
-    def _worker(self, engine: Engine) -> Any:
-        """An engine's worker, loaded when it is first needed.
+    def _load_worker(self, engine: Engine) -> Any:
+        """Return an engine's worker, loading it on first use.
 
         Raises:
             EngineUnavailable: it, or its model, cannot be loaded here; the message names it.
@@ -292,6 +292,6 @@ class RoutedTranscriber:
         return self._loaded[engine]
 
 
-def _concerns_the_machine(error: EngineUnavailable) -> bool:
-    """Whether the GPU or the memory is why an engine cannot be loaded."""
+def _is_device_problem(error: EngineUnavailable) -> bool:
+    """Return whether an engine cannot be loaded because of the GPU or memory."""
     return looks_like_device_error(error) or out_of_memory(error)

@@ -1,4 +1,4 @@
-"""Who spoke when as text: Rich Transcription Time Marked, the format that diarization is exchanged and scored in.
+"""RTTM (Rich Transcription Time Marked), the text format in which diarization is exchanged and scored.
 
 One line per turn, ten fields between spaces (NIST, RT-09 evaluation plan, appendix A):
 `SPEAKER <file> <channel> <start> <duration> <NA> <NA> <speaker> <NA> <NA>`, times in seconds.
@@ -13,7 +13,7 @@ NOBODY = "<NA>"
 
 
 def parse_rttm(text: str) -> dict[str, list[Turn]]:
-    """Turns of each file that the text names, in order of their start. Lines of other types and comments are passed over.
+    """Parse the turns of each file, in order of their start. Lines of other types and comments are skipped.
 
     Raises:
         ValueError: a SPEAKER line has too few fields, or times that are not numbers; the message names the line.
@@ -35,7 +35,7 @@ def parse_rttm(text: str) -> dict[str, list[Turn]]:
 
 
 def format_rttm(file: str, turns: Iterable[Turn]) -> str:
-    """Turns of one file as RTTM, times to the millisecond.
+    """Format turns of one file as RTTM, with times to the millisecond.
 
     Raises:
         ValueError: the file's or a speaker's name is empty or has white space in it, which the format cannot hold.

@@ -1,4 +1,4 @@
-"""From who spoke when to segments: which turns are joined, and where long ones are cut.
+"""Segmentation of diarized turns: which turns are joined and where long ones are cut.
 
 A diarizer's turns follow the voices. What is transcribed, scored and published has other needs: a recognizer hears at most 30 s at
 once, and a word before a short pause belongs to the sentence after it. Nothing is dropped here, however short: a policy rejects by
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from podcast_assets.speech import vad
-from podcast_assets.speech.transcribers.windows import quietest
+from podcast_assets.speech.transcribers.windows import quietest_point
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Samples, Turn
 
 EMILIA_ABSORBED = 3.0
@@ -27,14 +27,14 @@ EMILIA_PAUSES = 20.0
 _MS = SAMPLE_RATE // 1000  # samples
 
 
-class Segmentation(BaseModel):
-    """How turns become segments."""
+class SegmentationSettings(BaseModel):
+    """Settings of segmentation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rules: Literal["asr", "emilia"] = "asr"
     """`asr`: turns are joined first; what is then longer than `longest` is cut where it is quietest. `emilia`: those of
-    Emilia-Pipe, which `_emilia` lists."""
+    Emilia-Pipe, which `_apply_emilia_rules` lists."""
     max_gap: float | None = Field(default=0.5, ge=0)
     """Pause in seconds over which one speaker's turns are joined if nobody else speaks in it (`emilia`: shorter than this);
     None joins nothing."""
@@ -42,10 +42,10 @@ class Segmentation(BaseModel):
     """Seconds of a segment, at most; None cuts nothing."""
 
 
-PRESETS: Mapping[str, Segmentation] = {
-    "asr": Segmentation(),
-    "emilia": Segmentation(rules="emilia", max_gap=2.0),
-    "none": Segmentation(max_gap=None, longest=None),
+PRESETS: Mapping[str, SegmentationSettings] = {
+    "asr": SegmentationSettings(),
+    "emilia": SegmentationSettings(rules="emilia", max_gap=2.0),
+    "none": SegmentationSettings(max_gap=None, longest=None),
 }
 """`asr` is for recognition: 30 s is Whisper's window. `emilia` is for speech synthesis, as the Emilia dataset was made. `none` is
 the diarizer's turns as they are."""
@@ -56,7 +56,7 @@ FindSpeech = Callable[[Audio], Sequence[tuple[float, float]]]
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A turn. Times in milliseconds."""
+    """Turn with times in milliseconds."""
 
     start: int
     end: int
@@ -64,16 +64,18 @@ class _Span:
 
 
 def silero(audio: Audio) -> list[tuple[float, float]]:
-    """Speech by silero-vad's default settings, which are those of Emilia-Pipe.
+    """Detect speech with silero-vad's default settings, which Emilia-Pipe uses.
 
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
     """
-    return vad.speech_stretches(audio, threshold=0.5, min_speech=0.25, min_silence=0.1, pad=0.03)
+    return vad.detect_speech(audio, threshold=0.5, min_speech=0.25, min_silence=0.1, pad=0.03)
 
 
-def segment(diarization: Diarization, audio: Audio, how: Segmentation, find_speech: FindSpeech = silero) -> list[Turn]:
-    """Segments of an episode, in order of their start, all inside the audio.
+def segment(
+    diarization: Diarization, audio: Audio, how: SegmentationSettings, find_speech: FindSpeech = silero
+) -> list[Turn]:
+    """Return the segments of an episode, in order of their start, all inside the audio.
 
     Where no two of the diarization's turns overlap, no two segments do. Segments that are given as turns again come out as they
     are, by the rules `asr`. Pauses of turns whose speaker nobody knows are joined by the rules `asr` too, as one speaker's.
@@ -89,18 +91,22 @@ def segment(diarization: Diarization, audio: Audio, how: Segmentation, find_spee
         where the speaker is not known, in which two speak at once. 0 where `full` is None.
     """
     length = len(audio) // _MS
-    spans = _spans(diarization.turns, length)
-    voices = _Voices(spans + _spans(diarization.full or (), length))
+    spans = _to_spans(diarization.turns, length)
+    voices = _SpeakerTimeline(spans + _to_spans(diarization.full or (), length))
     if how.rules == "emilia":
-        found = _emilia([part for span in spans for part in _cut_at_pauses(span, audio, find_speech)], voices, how)
+        found = _apply_emilia_rules(
+            [part for span in spans for part in _cut_at_pauses(span, audio, find_speech)], voices, how
+        )
     else:
-        found = (part for span in _joined(spans, voices, how) for part in _cut_where_quiet(span, audio, how.longest))
+        found = (
+            part for span in _join_spans(spans, voices, how) for part in _cut_where_quiet(span, audio, how.longest)
+        )
     segments = sorted(found, key=lambda s: (s.start, s.end))
-    full = None if diarization.full is None else _Voices(_spans(diarization.full, length))
+    full = None if diarization.full is None else _SpeakerTimeline(_to_spans(diarization.full, length))
     return [Turn(s.start / 1000, s.end / 1000, s.speaker, 0.0 if full is None else full.overlap(s)) for s in segments]
 
 
-def _joined(spans: Sequence[_Span], voices: "_Voices", how: Segmentation) -> list[_Span]:
+def _join_spans(spans: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
     """One speaker's turns, joined over short pauses in which nobody else speaks."""
     joined: list[_Span] = []
     latest: dict[str | None, int] = {}
@@ -119,7 +125,7 @@ def _joined(spans: Sequence[_Span], voices: "_Voices", how: Segmentation) -> lis
     return joined
 
 
-def _emilia(parts: Sequence[_Span], voices: "_Voices", how: Segmentation) -> list[_Span]:
+def _apply_emilia_rules(parts: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
     """The rules of Emilia-Pipe (He et al. 2024, arXiv 2407.05361), from the second on; the first is `_cut_at_pauses`.
 
     As its source has them (open-mmlab/Amphion, `preprocessors/Emilia`, `SileroVAD.vad` and then `cut_by_speaker_label`):
@@ -161,7 +167,7 @@ def _emilia(parts: Sequence[_Span], voices: "_Voices", how: Segmentation) -> lis
     return segments
 
 
-def _spans(turns: Sequence[Turn], length: int) -> list[_Span]:
+def _to_spans(turns: Sequence[Turn], length: int) -> list[_Span]:
     """Turns inside audio of `length` milliseconds, in order."""
     spans = (
         _Span(max(0, round(turn.start * 1000)), min(length, round(turn.end * 1000)), turn.speaker) for turn in turns
@@ -176,7 +182,7 @@ def _cut_where_quiet(span: _Span, audio: Audio, longest_seconds: float | None) -
         longest = round(longest_seconds * 1000)
         while span.end - start > longest:
             near = audio[start * _MS : min(span.end, start + longest + 1000) * _MS]
-            cut = start + quietest(near, longest * _MS) // _MS
+            cut = start + quietest_point(near, longest * _MS) // _MS
             yield _Span(start, cut, span.speaker)
             start = cut
     yield _Span(start, span.end, span.speaker)
@@ -187,7 +193,7 @@ def _cut_at_pauses(span: _Span, audio: Audio, find_speech: FindSpeech) -> Iterat
     if span.end - span.start <= EMILIA_PAUSES * 1000:
         yield span
         return
-    found = find_speech(_Part(audio, span.start * _MS, span.end * _MS))
+    found = find_speech(_AudioSlice(audio, span.start * _MS, span.end * _MS))
     speech = [(span.start + round(s * 1000), min(span.end, span.start + round(e * 1000))) for s, e in found]
     if not speech:
         yield span
@@ -203,8 +209,8 @@ def _cut_at_pauses(span: _Span, audio: Audio, find_speech: FindSpeech) -> Iterat
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A stretch of audio, in samples, that is read only as far as it is asked for."""
+class _AudioSlice:
+    """Slice of audio, in samples, that is read lazily."""
 
     audio: Audio
     start: int
@@ -218,8 +224,8 @@ class _Part:
         return self.audio[self.start + first : self.start + last]
 
 
-class _Voices:
-    """Who speaks when, for questions about a stretch: an answer looks at the turns near it and not at all of them."""
+class _SpeakerTimeline:
+    """Index of turns for queries about a stretch: only nearby turns are examined."""
 
     def __init__(self, spans: Sequence[_Span]) -> None:
         spans = sorted(spans, key=lambda s: s.start)
@@ -231,17 +237,17 @@ class _Voices:
 
     def others_between(self, before: _Span, after: _Span) -> bool:
         """Whether somebody else speaks in the pause between two turns of one speaker."""
-        _, _, others = self._within(before.end, after.start, before.speaker)
+        _, _, others = self._clip_to(before.end, after.start, before.speaker)
         return bool(others.any())
 
     def overlap(self, span: _Span) -> float:
         """Share of the span in which somebody other than its speaker speaks; without one, in which two speak at once."""
-        starts, ends, others = self._within(span.start, span.end, span.speaker)
+        starts, ends, others = self._clip_to(span.start, span.end, span.speaker)
         if span.speaker is not None:
             starts, ends = starts[others], ends[others]
-        return _covered(starts, ends, 2 if span.speaker is None else 1) / (span.end - span.start)
+        return _covered_milliseconds(starts, ends, 2 if span.speaker is None else 1) / (span.end - span.start)
 
-    def _within(
+    def _clip_to(
         self, start: int, end: int, speaker: str | None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         """Start and end of what each turn has of a stretch, and whether it is somebody else's than the speaker's."""
@@ -252,7 +258,7 @@ class _Voices:
         return starts[inside], ends[inside], others[inside]
 
 
-def _covered(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], at_once: int) -> int:
+def _covered_milliseconds(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], at_once: int) -> int:
     """Milliseconds that lie in at least so many of the stretches."""
     times = np.concatenate([starts, ends])
     order = np.argsort(times)

@@ -1,4 +1,4 @@
-"""Measures of a transcript's text alone."""
+"""Measures of a transcript's text."""
 
 import re
 import zlib
@@ -14,7 +14,7 @@ _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 def compression_ratio(text: str) -> float | None:
-    """Length of the UTF-8 text over its zlib length, as Whisper computes it; None for an empty text.
+    """Compute the length of the UTF-8 text over its zlib length, as Whisper does; None for an empty text.
 
     Natural speech stays under about 2.4; a recognizer that loops goes above (Radford et al., 2022, section 4.5).
     """
@@ -23,7 +23,7 @@ def compression_ratio(text: str) -> float | None:
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Texts one after the other, with a space between them except after and before letters of scripts that write none."""
+    """Join texts with spaces, except next to letters of scripts that write none."""
     joined = ""
     for text in filter(None, texts):
         close = joined and _UNSPACED.match(joined[-1]) and _UNSPACED.match(text[0])

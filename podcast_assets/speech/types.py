@@ -1,4 +1,4 @@
-"""What travels between the speech engines and the stages: small values with units, no behaviour."""
+"""Data types that the speech engines and the stages exchange."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One stretch of one speaker. Times in seconds from the start of the episode."""
+    """Turn of one speaker. Times in seconds from the start of the episode."""
 
     start: float
     end: float
@@ -57,7 +57,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Diarization:
-    """Who speaks when."""
+    """Result of diarization: who speaks when."""
 
     turns: Sequence[Turn]
     """In order of their start, at most one speaker at a time: what is transcribed."""
@@ -79,7 +79,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said in one turn. Figures that an engine does not give are None, never invented."""
+    """Transcript of one turn. Values that an engine does not give are None."""
 
     text: str
     words: Sequence[Word] = ()
@@ -100,8 +100,8 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """What a transcriber gets of one episode."""
+class EpisodeSpeech:
+    """Input of a transcriber: the audio and turns of one episode."""
 
     episode: str
     """The name that people know it by."""
@@ -115,10 +115,10 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a transcriber made of one episode."""
+class TranscriptionResult:
+    """Result of transcribing one episode."""
 
-    speech: Speech
+    speech: EpisodeSpeech
     transcripts: Sequence[Transcript] | Exception
     """One per turn, in the same order, an empty text where nothing was recognized; or why the episode could not be done."""
     fallback: str | None = None
@@ -126,18 +126,18 @@ class Heard:
 
 
 class Diarizer(Protocol):
-    """Says who speaks when."""
+    """Protocol of a diarizer: finds who speaks when."""
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
-        """An episode without speech has no turns. What is None is left to the engine's settings."""
+        """Diarize an episode. One without speech has no turns; bounds that are None are left to the engine's settings."""
         ...
 
 
 class Transcriber(Protocol):
-    """Says what is said in given turns."""
+    """Protocol of a transcriber: transcribes given turns."""
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """Each episode as soon as it is done, in any order.
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Transcribe episodes, yielding each as soon as it is done, in any order.
 
         Takes as many episodes ahead as fill its batches, and no more. An error of one episode is its result and takes no
         other down; an error that is raised concerns every episode that was taken and not given back.
@@ -145,10 +145,12 @@ class Transcriber(Protocol):
         ...
 
 
-def one_by_one(transcribe: Callable[[Speech], Sequence[Transcript]], work: Iterable[Speech]) -> Iterator[Heard]:
-    """`Transcriber.transcribe` for an engine that does one episode after the other."""
+def one_by_one(
+    transcribe: Callable[[EpisodeSpeech], Sequence[Transcript]], work: Iterable[EpisodeSpeech]
+) -> Iterator[TranscriptionResult]:
+    """Implement `Transcriber.transcribe` for an engine that transcribes one episode at a time."""
     for speech in work:
         try:
-            yield Heard(speech, transcribe(speech))
+            yield TranscriptionResult(speech, transcribe(speech))
         except Exception as error:
-            yield Heard(speech, error)
+            yield TranscriptionResult(speech, error)

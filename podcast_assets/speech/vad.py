@@ -1,4 +1,4 @@
-"""Where there is speech: Silero's voice activity detector, in the ONNX form that faster-whisper carries (no torch).
+"""Voice activity detection by Silero's network, in the ONNX form that faster-whisper bundles (no torch).
 
 The network (https://github.com/snakers4/silero-vad, MIT) gives one probability per 32 ms, from the frame, the 2 ms before it and
 what a recurrent layer (LSTM) remembers. Given many frames at once it does the work of silero-vad's loop over frames in one call;
@@ -26,7 +26,7 @@ _BLOCK = 512  # frames at a time, 16 s: what is in work stays in the processor's
 _HYSTERESIS = 0.15  # silero-vad's: speech goes on down to this far under the threshold
 
 
-def speech_stretches(
+def detect_speech(
     audio: Audio,
     *,
     threshold: float = 0.5,
@@ -34,20 +34,25 @@ def speech_stretches(
     min_silence: float = 0.25,
     pad: float = 0.03,
 ) -> list[tuple[float, float]]:
-    """Stretches of speech as (start, end) in seconds, in order and without overlap: `stretches` of `probabilities`.
+    """Detect speech as (start, end) in seconds, in order, without overlap: `speech_timestamps` of `speech_probabilities`.
 
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
     """
     if not len(audio):
         return []
-    return stretches(
-        probabilities(audio), len(audio), threshold=threshold, min_speech=min_speech, min_silence=min_silence, pad=pad
+    return speech_timestamps(
+        speech_probabilities(audio),
+        len(audio),
+        threshold=threshold,
+        min_speech=min_speech,
+        min_silence=min_silence,
+        pad=pad,
     )
 
 
-def probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.float32]:
-    """How likely each frame of `FRAME` samples is speech, 0 to 1.
+def speech_probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.float32]:
+    """Compute the probability of speech, 0 to 1, of each frame of `FRAME` samples.
 
     Args:
         audio: read in slices of 16 s; the last frame is filled up with silence.
@@ -59,7 +64,7 @@ def probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.f
     Raises:
         EngineUnavailable: onnxruntime or faster-whisper is not installed.
     """
-    session = _session(network or model_file())
+    session = _load_session(network or model_file())
     result = np.empty(-(-len(audio) // FRAME), np.float32)
     hidden, cell = np.zeros(_MEMORY, np.float32), np.zeros(_MEMORY, np.float32)
     context = np.zeros(_CONTEXT, np.float32)
@@ -77,7 +82,7 @@ def probabilities(audio: Audio, network: Path | None = None) -> npt.NDArray[np.f
     return result
 
 
-def stretches(
+def speech_timestamps(
     probabilities: npt.NDArray[np.float32],
     samples: int,
     *,
@@ -86,7 +91,7 @@ def stretches(
     min_silence: float = 0.25,
     pad: float = 0.03,
 ) -> list[tuple[float, float]]:
-    """Stretches of speech as (start, end) in seconds, in order and without overlap: silero-vad's rules.
+    """Convert probabilities to speech as (start, end) in seconds, in order, without overlap, by silero-vad's rules.
 
     Args:
         probabilities: of frames of `FRAME` samples, shape (n,).
@@ -111,10 +116,10 @@ def stretches(
     if start is not None:
         found.append((start * FRAME, samples))
     found = [(s, e) for s, e in found if e - s > min_speech * SAMPLE_RATE]
-    return _padded(found, samples, pad * SAMPLE_RATE)
+    return _pad_stretches(found, samples, pad * SAMPLE_RATE)
 
 
-def _padded(found: list[tuple[int, int]], samples: int, pad: float) -> list[tuple[float, float]]:
+def _pad_stretches(found: list[tuple[int, int]], samples: int, pad: float) -> list[tuple[float, float]]:
     """Stretches in samples, wider by `pad` samples on both sides where there is room, in seconds."""
     starts = [max(0, int(s - pad)) for s, _ in found]
     ends = [min(samples, int(e + pad)) for _, e in found]
@@ -126,7 +131,7 @@ def _padded(found: list[tuple[int, int]], samples: int, pad: float) -> list[tupl
 
 
 @lru_cache(maxsize=2)
-def _session(network: Path) -> Any:
+def _load_session(network: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -138,7 +143,7 @@ def _session(network: Path) -> Any:
 
 
 def model_file() -> Path:
-    """Silero's network inside the installed faster-whisper; found without importing it.
+    """Find Silero's network in the installed faster-whisper, without importing it.
 
     Raises:
         EngineUnavailable: faster-whisper is not installed, or carries no such file.

@@ -1,4 +1,4 @@
-"""The speakers of the store's episodes with the podcasts that they speak in, read for linking them, and the links that are kept."""
+"""Reading speakers from the store for speaker linking, and writing the links."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +17,10 @@ _READERS = 16
 """Episodes read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
 
 
-def speakers_of(
+def read_speakers(
     store: Store, batches: Iterable[str], podcasts: Iterable[str] = (), *, across: bool = False
 ) -> pl.DataFrame:
-    """Speakers as `SPEAKERS`, with `podcast` and `batch`: of the episodes that are diarized and whose podcast is known.
+    """Read speakers as `SPEAKERS`, with `podcast` and `batch`: of the episodes that are diarized and whose podcast is known.
 
     An episode that came twice is read once.
 
@@ -53,8 +53,8 @@ def speakers_of(
         return pl.concat([none, *(rows for rows in readers.map(read, episodes) if rows is not None)])
 
 
-def keep(store: Store, linked: pl.DataFrame) -> None:
-    """Keep links in the store, in place of those of the same podcasts that were kept before."""
+def write_links(store: Store, linked: pl.DataFrame) -> None:
+    """Write links to the store, replacing earlier ones of the same podcasts."""
     before = store.read_table(KEY, LINKED)
     if before is not None:
         before = before.filter(~pl.col("podcast").is_in(linked["podcast"].unique().to_list()))

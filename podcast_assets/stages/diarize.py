@@ -9,7 +9,7 @@ import polars as pl
 from podcast_assets.common.errors import BadInput, looks_like_device_error
 from podcast_assets.engines.engine import Engine
 from podcast_assets.speech import rttm, vad
-from podcast_assets.speech.segmentation import Segmentation, segment
+from podcast_assets.speech.segmentation import SegmentationSettings, segment
 from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
@@ -30,7 +30,7 @@ class Diarize:
 
     store: Store
     engine: Engine
-    segmentation: Segmentation
+    segmentation: SegmentationSettings
     batch: str = ""
     name: ClassVar[str] = "diarize"
     version: ClassVar[str] = "2"
@@ -91,7 +91,7 @@ class Diarize:
 
 def without_speakers(audio: Audio) -> Diarization:
     """Stretches of speech, by nobody that is known."""
-    return Diarization([Turn(start, end, None) for start, end in vad.speech_stretches(audio)])
+    return Diarization([Turn(start, end, None) for start, end in vad.detect_speech(audio)])
 
 
 def segment_rows(episode: Episode, turns: Sequence[Turn], flags: list[str]) -> pl.DataFrame:

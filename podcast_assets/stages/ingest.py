@@ -71,8 +71,8 @@ class Ingest(OneByOne):
 
     def _make(self, episode: Episode, separator: "Separator | None") -> dict[str, Any]:
         """Probe, decode, and write the working audio."""
-        from podcast_assets.audio.decode_process import make_working_apart
-        from podcast_assets.audio.ingest import OpusCopy, make_working
+        from podcast_assets.audio.decode_process import make_working_audio_in_subprocess
+        from podcast_assets.audio.ingest import OpusCopy, make_working_audio
 
         key, opus_key = self._working(episode), self._opus(episode)
         bit_rate = int(episode.inputs.get("opus", 0))
@@ -81,7 +81,7 @@ class Ingest(OneByOne):
             target = files.enter_context(self.store.writing(key))
             opus = files.enter_context(self.store.writing(opus_key)) if opus_key else None
             if separator is None:
-                working = make_working_apart(
+                working = make_working_audio_in_subprocess(
                     original,
                     Path(target.name),
                     opus=Path(opus.name) if opus else None,
@@ -90,7 +90,7 @@ class Ingest(OneByOne):
                 )
             else:
                 copy = OpusCopy(opus, bit_rate) if opus else None
-                working = make_working(original, target, separator, opus=copy, longest=self.longest)
+                working = make_working_audio(original, target, separator, opus=copy, longest=self.longest)
         found = working.probe
         return {
             "episode_id": episode.episode_id,

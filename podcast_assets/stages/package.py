@@ -78,11 +78,11 @@ def gain_of(original: Path, form: "AudioForm", channels: int) -> float:
     if form.loudness == "none":
         return 1.0
     from podcast_assets.audio.decode import to_mono
-    from podcast_assets.audio.loudness import emilia_gain, measure
+    from podcast_assets.audio.loudness import emilia_gain, measure_levels
     from podcast_assets.audio.reader import open_audio
 
     with open_audio(original) as reader:
-        return emilia_gain(measure(to_mono(b) if channels == 1 else b for b in reader.blocks()))
+        return emilia_gain(measure_levels(to_mono(b) if channels == 1 else b for b in reader.blocks()))
 
 
 def sample_json(sample: dict[str, Any], rate: int) -> bytes:

@@ -79,11 +79,11 @@ def engines_of(profile: Profile) -> list[Engine]:
 def parts(engine: Engine) -> list[Engine]:
     """The plain engines that one is composed of."""
     from podcast_assets.quality.scoring import Scorers
-    from podcast_assets.speech.routing import Routed
+    from podcast_assets.speech.routing import RoutedEngine
 
     if isinstance(engine, Scorers):
         return list(engine.parts)
-    if not isinstance(engine, Routed):
+    if not isinstance(engine, RoutedEngine):
         return [engine]
     chained = [e for route in engine.routes for e in route.chain]
     return chained + ([engine.aligner] if engine.aligner else [])
@@ -161,12 +161,12 @@ def make_profile(settings: Settings, name: str, reason: str, *, anywhere: bool =
     """
     if name not in DESCRIPTIONS:
         raise Misconfigured(f"no profile is called {name!r}; there are: auto, {', '.join(DESCRIPTIONS)}")
-    from podcast_assets.quality.text.care import cares
+    from podcast_assets.quality.text.care import parse_text_care
 
     if name in CPU_PROFILES:
         settings = _on_cpus(settings)
     diarizer, about = _diarizer_name(settings, name, anywhere=anywhere)
-    punctuation = "punctuation" in cares(settings.text_care)
+    punctuation = "punctuation" in parse_text_care(settings.text_care)
     return Profile(
         name=name,
         reason=reason + about,
@@ -207,23 +207,23 @@ def _diarizer_name(settings: Settings, name: str, *, anywhere: bool = False) -> 
 
 
 def _transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:
-    from podcast_assets.speech.routing import Routed
+    from podcast_assets.speech.routing import RoutedEngine
 
     if settings.routes and name in WHISPER_MODELS:
         table = parse_routes(settings.routes)
     else:
         table = _routes(settings, name, anywhere=anywhere)
-    return Routed(
+    return RoutedEngine(
         routes=_made(table, settings, name),
         aligner=_make("aligner", settings.aligner, settings) if settings.aligner else None,
     )
 
 
 def _second(settings: Settings, name: str) -> Engine:
-    from podcast_assets.speech.routing import Routed
+    from podcast_assets.speech.routing import RoutedEngine
 
     wanted = settings.second_transcriber or ""
-    return Routed(routes=_made(parse_routes(wanted if "=" in wanted else f"{ANY}={wanted}"), settings, name))
+    return RoutedEngine(routes=_made(parse_routes(wanted if "=" in wanted else f"{ANY}={wanted}"), settings, name))
 
 
 def _made(table: dict[str, tuple[str, ...]], settings: Settings, name: str) -> "tuple[Route, ...]":

@@ -47,12 +47,12 @@ def read_audio(store: Store, episode: Episode) -> Pcm:
         WorkingAudioLost: it is gone, or was damaged and is removed now, so that ingest sees that it has to make it again.
     """
     from podcast_assets.audio.errors import AudioError
-    from podcast_assets.audio.working import read_working
+    from podcast_assets.audio.working import read_working_audio
 
     key = str(episode.inputs["working"])
     try:
         with store.local_copy(key) as path:
-            return Pcm(read_working(path))
+            return Pcm(read_working_audio(path))
     except (AudioError, FileNotFoundError) as error:
         why = str(error) if isinstance(error, AudioError) else "is gone"
         if isinstance(error, AudioError):

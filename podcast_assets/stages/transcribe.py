@@ -8,7 +8,7 @@ import polars as pl
 
 from podcast_assets.engines.engine import Engine, is_embedded
 from podcast_assets.speech.routing import FALLBACK
-from podcast_assets.speech.types import UNTRANSCRIBED, Pcm, Speech, Transcriber, Transcript, Turn
+from podcast_assets.speech.types import UNTRANSCRIBED, EpisodeSpeech, Pcm, Transcriber, Transcript, Turn
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
@@ -52,7 +52,7 @@ class Transcribe:
 
     def smoke_test(self, worker: Transcriber) -> None:
         """Transcribe noise."""
-        for heard in worker.transcribe([Speech("smoke test", noise(), [Turn(0.0, 2.0, None)], "en")]):
+        for heard in worker.transcribe([EpisodeSpeech("smoke test", noise(), [Turn(0.0, 2.0, None)], "en")]):
             if isinstance(heard.transcripts, Exception):
                 raise heard.transcripts
 
@@ -60,7 +60,7 @@ class Transcribe:
         """One row per segment. The worker fills its batches across the episodes."""
         episodes: dict[str, Episode] = {}
 
-        def speech() -> Iterator[Speech]:
+        def speech() -> Iterator[EpisodeSpeech]:
             for ready in work:
                 episodes[ready.episode.episode_id] = ready.episode
                 yield to_speech(ready.episode, ready.prepared)
@@ -73,11 +73,11 @@ class Transcribe:
                 yield Done(episode, transcript_rows(episode, heard.transcripts), heard.fallback)
 
 
-def to_speech(episode: Episode, audio: Pcm) -> Speech:
+def to_speech(episode: Episode, audio: Pcm) -> EpisodeSpeech:
     """What the engine gets of an episode."""
     segments: pl.DataFrame = episode.inputs["segments"]
     turns = [Turn(s, e, p) for s, e, p in segments.select("start", "end", "speaker").iter_rows()]
-    return Speech(episode.episode_id, audio, turns, episode.inputs["language"], episode.inputs["hints"])
+    return EpisodeSpeech(episode.episode_id, audio, turns, episode.inputs["language"], episode.inputs["hints"])
 
 
 def transcript_rows(episode: Episode, transcripts: Sequence[Transcript]) -> pl.DataFrame:

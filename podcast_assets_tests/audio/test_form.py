@@ -13,7 +13,7 @@ from podcast_assets.audio.decode import decode, resample
 from podcast_assets.audio.encode import Codec, encode
 from podcast_assets.audio.encode_whole import encode_whole
 from podcast_assets.audio.form import AudioForm
-from podcast_assets.audio.loudness import Levels, emilia_gain, measure
+from podcast_assets.audio.loudness import Levels, emilia_gain, measure_levels
 from podcast_assets.audio.probe import probe
 from podcast_assets_tests.audio.conftest import RATE
 
@@ -114,7 +114,7 @@ def by_emilia(samples: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("level", [0.01, 0.3, 0.9, 2.4])
 def test_the_emilia_preset_does_what_emilia_does(stereo: np.ndarray, level: float) -> None:
     samples = np.clip(stereo[:, 0] * np.float32(level / np.abs(stereo[:, 0]).max()), -1, 1)
-    gain = emilia_gain(measure(np.array_split(samples, 9)))
+    gain = emilia_gain(measure_levels(np.array_split(samples, 9)))
     np.testing.assert_allclose(np.clip(samples * gain, -1, 1), by_emilia(samples), atol=1e-6)
 
 
@@ -122,11 +122,11 @@ def test_quiet_speech_with_a_loud_click_is_limited_as_emilia_does(stereo: np.nda
     """The one case in which the 3 dB matter: RMS far below the target, peak close to full scale."""
     samples = stereo[:, 1] * np.float32(0.1)
     samples[1000:1010] = 0.95
-    gain = emilia_gain(measure([samples]))
+    gain = emilia_gain(measure_levels([samples]))
     assert gain == pytest.approx(10 ** (3 / 20))
     np.testing.assert_allclose(np.clip(samples * gain, -1, 1), by_emilia(samples), atol=1e-6)
 
 
 def test_silence_stays_silence() -> None:
-    assert measure([]) == Levels(0.0, 0.0)
-    assert emilia_gain(measure([np.zeros(100, np.float32)])) == 1.0
+    assert measure_levels([]) == Levels(0.0, 0.0)
+    assert emilia_gain(measure_levels([np.zeros(100, np.float32)])) == 1.0

@@ -12,19 +12,19 @@ import polars as pl
 import pytest
 
 from podcast_assets.audio.encode import encode
-from podcast_assets.audio.ingest import make_working
+from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.audio.separators.separation import (
     SEPARATION_RATE,
     Chunking,
     SeparationFailed,
     Stereo,
-    separated,
-    stereo,
-    stitched,
+    process_in_chunks,
+    separate_voice,
+    to_stereo,
 )
 from podcast_assets.audio.separators.uvr_mdx.engine import UvrMdx
 from podcast_assets.audio.separators.uvr_mdx.network import MdxSeparator, Spectrogram
-from podcast_assets.audio.working import read_working
+from podcast_assets.audio.working import read_working_audio
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, make_engine
@@ -92,7 +92,9 @@ def test_a_model_that_changes_nothing_gives_the_recording_itself(margin, chunks)
     how = Chunking(100, margin)
     for more, size, batch in product((-1, 0, 1, 41), (3, 100, 10_000), (1, 3)):
         sound = noise(max(chunks * how.step + more, 0))
-        np.testing.assert_array_equal(joined(stitched(blocks(sound, size), how, lambda waves: waves, batch)), sound)
+        np.testing.assert_array_equal(
+            joined(process_in_chunks(blocks(sound, size), how, lambda waves: waves, batch)), sound
+        )
 
 
 def test_every_sample_but_those_at_the_ends_is_computed_with_a_margin_of_real_sound_around_it():
@@ -104,7 +106,7 @@ def test_every_sample_but_those_at_the_ends_is_computed_with_a_margin_of_real_so
         seen.extend(waves.copy())
         return waves
 
-    joined(stitched([sound], how, model))
+    joined(process_in_chunks([sound], how, model))
     assert [len(s) for s in seen] == [100] * 25
     assert all((s == 1).all() for s in seen[1:-1])
     assert not seen[0][:30].any(), "before the recording there is silence"
@@ -120,7 +122,7 @@ def test_what_is_thrown_away_does_not_reach_the_recording():
         waves[:, :30], waves[:, 70:] = np.nan, np.nan
         return waves
 
-    np.testing.assert_array_equal(joined(stitched([sound], how, bad_at_its_ends)), sound)
+    np.testing.assert_array_equal(joined(process_in_chunks([sound], how, bad_at_its_ends)), sound)
 
 
 def test_margins_that_leave_nothing_are_refused():
@@ -134,7 +136,7 @@ def test_memory_does_not_grow_with_the_recording():
     block = noise(2 * SEPARATION_RATE)
     given = 0
     tracemalloc.start()
-    for part in stitched((block for _ in range(600)), how, lambda waves: waves):
+    for part in process_in_chunks((block for _ in range(600)), how, lambda waves: waves):
         given += len(part)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -271,7 +273,7 @@ def test_settings_that_do_not_fit_the_graph_are_told(tmp_path, settings, message
 
 
 def test_another_graph_is_no_model(tmp_path):
-    with pytest.raises(EngineUnavailable, match="is no MDX-Net"):
+    with pytest.raises(EngineUnavailable, match="is not a UVR MDX-Net"):
         loaded(graph(tmp_path, batch=2))
     (tmp_path / "text.onnx").write_text("nothing of the kind")
     with pytest.raises(EngineUnavailable, match="cannot be loaded"):
@@ -315,7 +317,7 @@ def test_only_what_changes_the_voice_changes_the_identity(tmp_path):
 def test_separators_get_stereo_at_their_rate(channels, rate):
     t = np.arange(2 * rate) / rate
     planar = np.stack([0.1 * (c + 1) * np.sin(2 * np.pi * 300 * t) for c in range(channels)]).astype(np.float32)
-    got = joined(stereo([planar[:, :3000], planar[:, 3000:]], rate))
+    got = joined(to_stereo([planar[:, :3000], planar[:, 3000:]], rate))
     assert abs(len(got) - 2 * SEPARATION_RATE) <= 1
     left, right = (1, 2) if channels == 2 else (np.arange(1, channels + 1).mean(),) * 2
     tone = 0.1 * np.sin(2 * np.pi * 300 * np.arange(len(got)) / SEPARATION_RATE)
@@ -327,11 +329,13 @@ def test_separators_get_stereo_at_their_rate(channels, rate):
 def test_a_separator_that_takes_nothing_out_leaves_the_working_audio(stereo, tmp_path, channels, rate):
     sound = stereo[:, :channels]
     original = encode(sound if rate == RATE else sound[::2], rate)
-    plain = make_working(original, tmp_path / "plain.flac")
-    through = make_working(original, tmp_path / "through.flac", PassThrough())
+    plain = make_working_audio(original, tmp_path / "plain.flac")
+    through = make_working_audio(original, tmp_path / "through.flac", PassThrough())
     assert (through.duration, through.probe) == (plain.duration, plain.probe)
     assert abs(through.samples - plain.samples) <= 1
-    samples = [read_working(tmp_path / f"{name}.flac")[: plain.samples - 1] / 32768 for name in ("plain", "through")]
+    samples = [
+        read_working_audio(tmp_path / f"{name}.flac")[: plain.samples - 1] / 32768 for name in ("plain", "through")
+    ]
     np.testing.assert_allclose(samples[1], samples[0], atol=2e-4 if rate == RATE else 5e-3)
 
 
@@ -340,9 +344,9 @@ def test_levels_are_those_of_the_original(stereo, tmp_path):
         def voice(self, chunks: Iterable[Stereo]) -> Iterator[Stereo]:
             return (0 * c for c in chunks)
 
-    working = make_working(encode(stereo, RATE), tmp_path / "w.flac", Silence())
+    working = make_working_audio(encode(stereo, RATE), tmp_path / "w.flac", Silence())
     assert working.peak == pytest.approx(np.abs(stereo).max(), abs=1e-3)
-    assert not read_working(tmp_path / "w.flac").any()
+    assert not read_working_audio(tmp_path / "w.flac").any()
 
 
 def test_a_separator_that_loses_samples_is_found_out():
@@ -352,7 +356,7 @@ def test_a_separator_that_loses_samples_is_found_out():
 
     planar = noise(10).T
     with pytest.raises(SeparationFailed, match="pass-through made 9 samples of 10"):
-        list(separated(Short(), [planar], SEPARATION_RATE))
+        list(separate_voice(Short(), [planar], SEPARATION_RATE))
 
 
 # -- ingest ----------------------------------------------------------------------------------------------------------
@@ -417,8 +421,8 @@ def test_separated_working_audio_has_a_key_of_its_own_and_the_old_one_comes_back
     voice = ingest(store, original, silencer)
     assert voice.key != plain.key
     assert voice.key.startswith(f"audio/working/{sha[:2]}/{sha}-")
-    left = read_working(store.path(voice.key).read_bytes())
-    assert len(left) == len(read_working(heard))
+    left = read_working_audio(store.path(voice.key).read_bytes())
+    assert len(left) == len(read_working_audio(heard))
     assert np.abs(left).max() <= 1
     assert voice.run.provenance["engine"].item() == "uvr-mdx"
     assert voice.rows.drop("working", "fingerprint").equals(plain.rows.drop("working", "fingerprint"))

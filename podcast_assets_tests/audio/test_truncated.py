@@ -8,7 +8,7 @@ import soundfile
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.errors import TruncatedAudio
-from podcast_assets.audio.ingest import make_working
+from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets_tests.audio.conftest import RATE, Muxer
 
 DECLARING = {
@@ -28,9 +28,9 @@ DECLARING = {
 def test_cut_off(mux: Muxer, kind):
     container, codec, rate, options = DECLARING[kind]
     whole = mux(container, codec, rate=rate, **options)
-    assert make_working(whole, io.BytesIO()).duration == pytest.approx(12.3, abs=0.1)
+    assert make_working_audio(whole, io.BytesIO()).duration == pytest.approx(12.3, abs=0.1)
     with pytest.raises(TruncatedAudio, match=r"ends after [67]\.\d s .*truncated"):
-        make_working(whole[: len(whole) * 55 // 100], io.BytesIO())
+        make_working_audio(whole[: len(whole) * 55 // 100], io.BytesIO())
 
 
 def test_a_second_without_its_last_quarter(tmp_path):
@@ -38,13 +38,13 @@ def test_a_second_without_its_last_quarter(tmp_path):
     path = tmp_path / "short.flac"
     soundfile.write(path, np.random.default_rng(7).normal(0, 0.1, 16_000), 16_000)
     with pytest.raises(TruncatedAudio, match=r"ends after 0\.8 s of the 1\.0 s"):
-        make_working(path.read_bytes()[:-4000], io.BytesIO())
+        make_working_audio(path.read_bytes()[:-4000], io.BytesIO())
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100])
 def test_a_short_mp3_is_whole_without_its_encoders_delay(mux: Muxer, rate):
     whole = mux("mp3", "libmp3lame", rate=rate, seconds=0.3)
-    assert make_working(whole, io.BytesIO()).duration == pytest.approx(0.3, abs=0.1)
+    assert make_working_audio(whole, io.BytesIO()).duration == pytest.approx(0.3, abs=0.1)
 
 
 def test_message_says_how_much_is_there(mux: Muxer):
@@ -91,7 +91,7 @@ def test_ogg_cut_between_two_pages(mux: Muxer):
 
 def test_mp3_without_a_tag_declares_nothing(mux: Muxer):
     data = mux("mp3", "libmp3lame", write_xing="0")
-    assert make_working(data[: len(data) // 2], io.BytesIO()).duration == pytest.approx(6.1, abs=0.1)
+    assert make_working_audio(data[: len(data) // 2], io.BytesIO()).duration == pytest.approx(6.1, abs=0.1)
 
 
 def test_wav_written_to_a_pipe_declares_nothing(mux: Muxer):

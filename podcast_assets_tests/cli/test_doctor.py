@@ -18,7 +18,7 @@ from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.types import Heard, Speech, Transcript, Turn
+from podcast_assets.speech.types import EpisodeSpeech, Transcript, TranscriptionResult, Turn
 from podcast_assets.stages.profiles import make_profile
 from podcast_assets.store.store import Store
 from podcast_assets_tests.conftest import Place
@@ -191,9 +191,9 @@ class Says:
     def __init__(self, *texts: str, error: Exception | None = None) -> None:
         self._said = error or [Transcript(text) for text in texts]
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         for speech in work:
-            yield Heard(speech, self._said)
+            yield TranscriptionResult(speech, self._said)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from podcast_assets.cli.main import main
 from podcast_assets.quality.policies.policy import load_policy
 from podcast_assets.quality.policies.trial import try_policy
-from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.quality.table import add_text_and_policy
 from podcast_assets.stages.score import Score
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, QUALITY_SCORES, empty
@@ -100,7 +100,7 @@ def test_a_trial_is_what_the_table_says_once_the_policy_is_applied(tmp_path: Pat
 
 def applied(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, policy: str) -> pl.DataFrame:
     measured = scores.select(c for c in scores.columns if c in Score.columns)
-    return with_text_and_policy(measured, segments, transcripts, load_policy(policy))
+    return add_text_and_policy(measured, segments, transcripts, load_policy(policy))
 
 
 def test_reasons_can_be_read_in_a_narrow_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,9 +117,9 @@ def test_a_file_of_ones_own_is_tried_and_a_mistake_in_it_told(folder: Path) -> N
     found = json.loads(command("try", path, "--store", folder, "--json").stdout)
     assert (found["kept"], found["notes"]) == (
         found["everything"],
-        ["inactive: 'no studio', as there is no column utmos"],
+        ["rule 'no studio' is inactive: there is no column utmos"],
     )
-    assert "inactive: 'no studio'" in command("show", path).output
+    assert "rule 'no studio' is inactive" in command("show", path).output
     path.write_text(path.read_text().replace("utmos", "snr").replace("optional = true", ""))
     result = command("try", path, "--store", folder)
     assert result.exit_code == 2

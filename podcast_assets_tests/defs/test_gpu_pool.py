@@ -19,7 +19,7 @@ from podcast_assets.engines import engine as engines
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.engine import Engine
 from podcast_assets.speech.diarizers.sortformer import nemo_process
-from podcast_assets.speech.routing import Route, Routed
+from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.transcribers import sherpa
 from podcast_assets.stages import profiles
 from podcast_assets.stages.profiles import parts
@@ -149,11 +149,11 @@ class OnCpu(Engine):
 
 
 def test_a_fallback_on_a_gpu_holds_it_and_one_that_cannot_be_had_stops_nobody() -> None:
-    routed = Routed(routes=(Route(language="*", chain=(OnCpu(), OnGpu(), Broken())),))
+    routed = RoutedEngine(routes=(Route(language="*", chain=(OnCpu(), OnGpu(), Broken())),))
     assert routed.gpu_use() == "optional"
     assert routed.devices() == ["cuda:0"]
     with pytest.raises(EngineUnavailable):
-        Routed(routes=(Route(language="*", chain=(Broken(),)),)).devices()
+        RoutedEngine(routes=(Route(language="*", chain=(Broken(),)),)).devices()
 
 
 def test_the_documentation_names_the_stages_that_have_engines() -> None:

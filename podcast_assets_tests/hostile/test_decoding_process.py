@@ -13,9 +13,9 @@ import soundfile
 
 from podcast_assets import demo
 from podcast_assets.audio import decode_process
-from podcast_assets.audio.decode_process import DecoderLost, DecoderStuck, make_working_apart
+from podcast_assets.audio.decode_process import DecoderLost, DecoderStuck, make_working_audio_in_subprocess
 from podcast_assets.audio.errors import CorruptAudio, EmptyAudio, NotAudio
-from podcast_assets.audio.ingest import make_working
+from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.ingest import Ingest, ingest_episode
 from podcast_assets.stages.runner import run_stage
@@ -64,7 +64,7 @@ def to_decoders(send: Callable[[psutil.Process], None]) -> threading.Thread:
 def test_it_gives_what_decoding_here_gives(tmp_path: Path) -> None:
     source = TALK
     here, apart = tmp_path / "here.flac", tmp_path / "apart.flac"
-    assert make_working_apart(source, apart) == make_working(source, here)
+    assert make_working_audio_in_subprocess(source, apart) == make_working_audio(source, here)
     assert here.read_bytes() == apart.read_bytes()
 
 
@@ -72,15 +72,15 @@ def test_one_process_does_many_and_errors_are_those_of_here(tmp_path: Path) -> N
     source, target = TALK, tmp_path / "out.flac"
     (tmp_path / "empty.mp3").write_bytes(b"")
     (tmp_path / "text.mp3").write_bytes(b"no audio " * 100)
-    make_working_apart(source, target)
+    make_working_audio_in_subprocess(source, target)
     process = decode_process._idle.queue[0]._process
     with pytest.raises(EmptyAudio, match="0 bytes"):
-        make_working_apart(tmp_path / "empty.mp3", target)
+        make_working_audio_in_subprocess(tmp_path / "empty.mp3", target)
     with pytest.raises(NotAudio):
-        make_working_apart(tmp_path / "text.mp3", target)
+        make_working_audio_in_subprocess(tmp_path / "text.mp3", target)
     with pytest.raises(FileNotFoundError):
-        make_working_apart(tmp_path / "nowhere.mp3", target)
-    make_working_apart(source, target)
+        make_working_audio_in_subprocess(tmp_path / "nowhere.mp3", target)
+    make_working_audio_in_subprocess(source, target)
     assert decode_process._idle.queue[0]._process is process
 
 
@@ -93,9 +93,9 @@ def test_a_process_that_ends_is_told_apart(
 ) -> None:
     thread = to_decoders(lambda child: child.send_signal(ended_by))
     with pytest.raises(error, match=match):
-        make_working_apart(long, tmp_path / "out.flac")
+        make_working_audio_in_subprocess(long, tmp_path / "out.flac")
     thread.join()
-    make_working_apart(TALK, tmp_path / "next.flac")
+    make_working_audio_in_subprocess(TALK, tmp_path / "next.flac")
 
 
 def test_a_decoder_that_hangs_is_ended(tmp_path: Path, long: Path) -> None:
@@ -106,8 +106,8 @@ def test_a_decoder_that_hangs_is_ended(tmp_path: Path, long: Path) -> None:
         child.suspend()
 
     thread = to_decoders(stop)
-    with pytest.raises(DecoderStuck, match="no sign of life from its decoder for 5 s"):
-        make_working_apart(long, tmp_path / "out.flac", stall=5)
+    with pytest.raises(DecoderStuck, match="its decoder made no progress for 5 s"):
+        make_working_audio_in_subprocess(long, tmp_path / "out.flac", stall=5)
     thread.join()
     assert not psutil.pid_exists(stopped[0])
 
@@ -136,7 +136,7 @@ def test_a_crash_is_the_failure_of_one_episode(tmp_path: Path, long: Path) -> No
 
 
 def test_ten_hours_take_no_more_memory_than_the_process_may(tmp_path: Path, long: Path) -> None:
-    found = make_working_apart(long, tmp_path / "out.flac")
+    found = make_working_audio_in_subprocess(long, tmp_path / "out.flac")
     assert found.duration == 36_000
     child = decode_process._idle.queue[0]._process
     assert child is not None

@@ -10,7 +10,7 @@ import pytest
 from av.audio.stream import AudioStream
 
 from podcast_assets.audio.errors import AudioError
-from podcast_assets.audio.ingest import make_working
+from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import recordings
 from podcast_assets.intake.unpack import unpack
@@ -111,15 +111,15 @@ def header(rate: int, channels: int, bits: int = 16, size: int = 200_000, form: 
 def test_headers_that_would_blow_a_small_file_up_are_refused(tmp_path: Path, rate: int, channels: int) -> None:
     target = tmp_path / "out.flac"
     with pytest.raises(AudioError):
-        make_working(header(rate, channels), target)
+        make_working_audio(header(rate, channels), target)
     assert not target.exists() or target.stat().st_size < 10_000
 
 
 def test_samples_that_are_no_numbers_become_silence_and_sound(tmp_path: Path) -> None:
-    found = make_working(header(RATE, 1, bits=64, form=3), tmp_path / "out.flac")
+    found = make_working_audio(header(RATE, 1, bits=64, form=3), tmp_path / "out.flac")
     assert found.duration == pytest.approx(25_000 / RATE, abs=0.01)
 
 
 def test_a_recording_that_goes_on_for_too_long_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match=r"goes on for more than .* hours \(PODCAST_MAX_HOURS\)"):
-        make_working(recording(*KINDS["flac"]), tmp_path / "out.flac", longest=1.0)
+    with pytest.raises(AudioError, match=r"is longer than .* hours \(PODCAST_MAX_HOURS\)"):
+        make_working_audio(recording(*KINDS["flac"]), tmp_path / "out.flac", longest=1.0)

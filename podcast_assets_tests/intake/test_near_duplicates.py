@@ -12,7 +12,7 @@ import pytest
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import encode
-from podcast_assets.audio.working import WORKING_RATE, write_working
+from podcast_assets.audio.working import WORKING_RATE, write_working_audio
 from podcast_assets.cli.doctor import near_duplicates
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import raw_audio
@@ -41,7 +41,7 @@ def kept(store: Store, name: str, samples: Samples) -> str:
     """Key of working audio that holds some samples."""
     key = f"audio/working/{name[:2]}/{name}.flac"
     with store.writing(key) as file:
-        write_working([samples], file)
+        write_working_audio([samples], file)
     return key
 
 

@@ -20,7 +20,7 @@ from podcast_assets.quality.text.measures import text_measures
 from podcast_assets.quality.text.rules import TEXT_FLAGS
 from podcast_assets.speech.languages.text import text_language
 from podcast_assets.speech.text_measures import compression_ratio
-from podcast_assets.speech.transcribers.minibatches import lie_outside
+from podcast_assets.speech.transcribers.minibatches import words_lie_outside
 from podcast_assets.speech.types import WORDS_OUTSIDE, Turn, Word
 
 CHARACTERS_PER_MINUTE = {
@@ -217,7 +217,9 @@ def flags(segments: list[Segment]) -> list[set[str]]:
             "compression_ratio": [compression_ratio(s.text) for s in segments],
             "no_speech_prob": [s.no_speech_prob for s in segments],
             "avg_logprob": [s.avg_logprob for s in segments],
-            "flags": [[WORDS_OUTSIDE] if lie_outside(Turn(0.0, s.seconds, None), _words(s)) else [] for s in segments],
+            "flags": [
+                [WORDS_OUTSIDE] if words_lie_outside(Turn(0.0, s.seconds, None), _words(s)) else [] for s in segments
+            ],
             "episode_id": [str(n) for n in range(len(segments))],
         }
     )

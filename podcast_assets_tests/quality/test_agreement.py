@@ -7,7 +7,7 @@ import jiwer
 import polars as pl
 import pytest
 
-from podcast_assets.quality.agreement import agreement, error_rates
+from podcast_assets.quality.agreement import error_rates, transcript_agreement
 from podcast_assets.quality.text.spoken_form import spoken_words
 
 SAID = [
@@ -48,12 +48,12 @@ def published(texts: list[str], shift: float = 0.0, seconds: float = 5.0, langua
 
 
 def rates(segments: pl.DataFrame, reference: pl.DataFrame) -> list[float | None]:
-    return agreement(segments, reference)["reference_wer"].to_list()
+    return transcript_agreement(segments, reference)["reference_wer"].to_list()
 
 
 def test_the_same_words_agree_whatever_their_spelling():
     theirs = [t.replace("twenty-one", "21").upper() + " [laughter]" for t in SAID]
-    found = agreement(heard(SAID), published(theirs))
+    found = transcript_agreement(heard(SAID), published(theirs))
     assert found["reference_wer"].to_list() == [0.0] * 6
     assert found["reference_cer"].to_list() == [0.0] * 6
     assert found["reference_words"][0] == 10
@@ -76,7 +76,7 @@ def test_cues_of_other_lengths_at_other_times(shift: float):
 
 def test_what_nobody_heard_counts_where_it_was_said():
     partly = [SAID[0], "Thank you for having me", *SAID[2:4], "", SAID[5]]
-    found = agreement(heard(partly), published(SAID))
+    found = transcript_agreement(heard(partly), published(SAID))
     assert found["reference_wer"][1] == pytest.approx(6 / 11)
     assert found["reference_wer"][4] == 1.0
     assert found["reference_words"][4] == 10
@@ -84,7 +84,7 @@ def test_what_nobody_heard_counts_where_it_was_said():
 
 
 def test_what_the_publisher_left_out_has_no_rate():
-    found = agreement(heard(SAID), published(SAID[:2]).vstack(published(SAID[3:], 15.0)))
+    found = transcript_agreement(heard(SAID), published(SAID[:2]).vstack(published(SAID[3:], 15.0)))
     assert found["reference_words"][2] == 0
     assert found["reference_wer"][2] is None
     assert found["reference_wer"][3] == 0.0
@@ -151,4 +151,4 @@ def test_what_sounds_the_same_is_the_same(one: str, other: str, language: str):
 
 
 def test_no_segments():
-    assert agreement(heard(SAID).clear(), published(SAID)).height == 0
+    assert transcript_agreement(heard(SAID).clear(), published(SAID)).height == 0

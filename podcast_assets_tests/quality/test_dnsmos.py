@@ -7,10 +7,10 @@ import pytest
 
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import make_engine
-from podcast_assets.quality.scorers.dnsmos.model import GPU_LOAD, Dnsmos, Load, model_paths
+from podcast_assets.quality.scorers.dnsmos.model import GPU_LOAD, BatchLimits, Dnsmos, model_paths
 from podcast_assets.quality.scorers.dnsmos.p808 import log_mels, mel_filters
 from podcast_assets.quality.scorers.dnsmos.p835 import P835
-from podcast_assets.quality.scorers.dnsmos.windows import WINDOW, Stretch, repeated, stretches, window_starts
+from podcast_assets.quality.scorers.dnsmos.windows import WINDOW, WindowRun, group_windows, repeat_short, window_starts
 
 RATE = 16_000
 
@@ -76,7 +76,7 @@ def test_every_window_is_told_what_it_would_be_told_alone(paths: tuple[Path, Pat
     samples = voice[: 500 * 160 + WINDOW]
     cut = [samples[b * 160 : b * 160 + WINDOW] for b in begins]
     expected = [np.asarray(session.run(None, {"input_1": w[None]})[0])[0] for w in [*cut, cut[2]]]
-    together = [Stretch(samples, begins), Stretch(cut[2], [0])]
+    together = [WindowRun(samples, begins), WindowRun(cut[2], [0])]
     for block, batch in ((36, 4), (300, 1), (6000, 64)):
         found = P835(paths[0], block=block, batch=batch)(together)
         np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=f"blocks of {block} frames")
@@ -85,7 +85,7 @@ def test_every_window_is_told_what_it_would_be_told_alone(paths: tuple[Path, Pat
 @pytest.mark.parametrize("hop", [0.48, 0.5, 1.0, 4.5, 9.0])
 def test_how_much_is_done_at_once_does_not_change_the_scores(paths: tuple[Path, Path], dnsmos: Dnsmos, voice, hop):
     segments = [voice[: 11 * RATE], np.zeros(RATE, np.float32), voice[RATE : 4 * RATE], np.zeros(0, np.float32)]
-    one_by_one, together = (Dnsmos(*paths, hop=hop, load=load)(segments) for load in (Load(1, 100, 1), GPU_LOAD))
+    one_by_one, together = (Dnsmos(*paths, hop=hop, load=load)(segments) for load in (BatchLimits(1, 100, 1), GPU_LOAD))
     assert [m is None for m in one_by_one] == [False, True, False, True]
     for a, b in zip(one_by_one, together, strict=True):
         if a and b:
@@ -107,7 +107,7 @@ def test_another_network_is_not_taken_for_this_one(paths: tuple[Path, Path]):
 def test_mel_features_equal_librosas(voice):
     librosa = pytest.importorskip("librosa")
     begins = [0, 100, 404]
-    stretch = Stretch(voice[: 404 * 160 + WINDOW], begins)
+    stretch = WindowRun(voice[: 404 * 160 + WINDOW], begins)
     for begin, found in zip(begins, log_mels(stretch, mel_filters()), strict=True):
         samples = voice[begin * 160 : begin * 160 + 144_000]
         power = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=321, hop_length=160, n_mels=120)
@@ -117,8 +117,8 @@ def test_mel_features_equal_librosas(voice):
 def test_windows():
     assert window_starts(WINDOW, 1.0) == [0]
     assert window_starts(28 * RATE, 9.0) == [0, 9 * RATE, 18 * RATE]
-    assert len(repeated(np.ones(RATE, np.float32))) == 16 * RATE
-    assert len(repeated(np.ones(WINDOW, np.float32))) == WINDOW
+    assert len(repeat_short(np.ones(RATE, np.float32))) == 16 * RATE
+    assert len(repeat_short(np.ones(WINDOW, np.float32))) == WINDOW
 
 
 @pytest.mark.parametrize("seconds", [9.01, 10.0, 10.5, 16.9, 31.0, 130.2])
@@ -141,7 +141,7 @@ def test_windows_are_those_of_the_references_loop(seconds):
 )
 def test_windows_that_can_share_are_in_one_stretch(starts, expected):
     audio = np.arange(20 * RATE, dtype=np.float32)
-    found = list(stretches(audio, starts, 3))
+    found = list(group_windows(audio, starts, 3))
     assert [(int(s.samples[0]), list(s.begins)) for s in found] == expected
     assert all(len(s.samples) == s.begins[-1] * 160 + WINDOW for s in found)
 

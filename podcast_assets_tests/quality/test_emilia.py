@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from podcast_assets.quality.policies.evidence import evidence
-from podcast_assets.quality.policies.policy import apply, load_policy
+from podcast_assets.quality.policies.evidence import collect_evidence
+from podcast_assets.quality.policies.policy import apply_policy, load_policy
 from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, table
 
 UNUSUAL = "unusual average character duration"
@@ -24,11 +24,11 @@ def made(*rows: dict[str, Any]) -> pl.DataFrame:
         table([{column: row.get(column) for column in columns} for row in whole], columns)
         for columns in (QUALITY_SCORES, SEGMENTS, TRANSCRIPTS)
     )
-    return evidence(scores, segments, texts)
+    return collect_evidence(scores, segments, texts)
 
 
 def reasons(*rows: dict[str, Any]) -> list[list[str]]:
-    return apply(made(*rows), load_policy("emilia"))["reject_reasons"].to_list()
+    return apply_policy(made(*rows), load_policy("emilia"))["reject_reasons"].to_list()
 
 
 def paced(seconds_per_character: float, characters: int = 100, **more: Any) -> dict[str, Any]:
@@ -128,6 +128,6 @@ def test_all_that_emilia_pipe_keeps_and_nothing_else() -> None:
         and len(r["text"]) >= 2
         and low <= r["duration"] / len(r["text"]) <= high
     ]
-    judged = apply(made(*rows), load_policy("emilia"))
+    judged = apply_policy(made(*rows), load_policy("emilia"))
     assert 0 < len(kept) < len(heard) < 500
     assert judged.filter("keep")["segment_id"].to_list() == [f"s{n}" for n, r in enumerate(rows) if r in kept]

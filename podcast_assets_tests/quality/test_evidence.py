@@ -1,4 +1,4 @@
-from podcast_assets.quality.policies.evidence import DERIVED, EVIDENCE, evidence
+from podcast_assets.quality.policies.evidence import DERIVED, EVIDENCE, collect_evidence
 from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, Columns, schema, table
 
 
@@ -17,7 +17,7 @@ TEXTS = table(
 
 
 def test_each_score_finds_its_segment_and_text_in_the_order_of_the_scores() -> None:
-    found = evidence(SCORES, SPOKEN, TEXTS)
+    found = collect_evidence(SCORES, SPOKEN, TEXTS)
     assert found["segment_id"].to_list() == ["b", "a", "c"]
     assert found["speaker"].to_list() == [None, "A", None]
     assert found["flags"].to_list() == [[], ["no_speakers", "fallback"], []]
@@ -25,6 +25,6 @@ def test_each_score_finds_its_segment_and_text_in_the_order_of_the_scores() -> N
 
 
 def test_its_columns_are_those_that_rules_are_checked_against() -> None:
-    found = evidence(SCORES.drop("keep", "reject_reasons", "policy"), SPOKEN, TEXTS)
+    found = collect_evidence(SCORES.drop("keep", "reject_reasons", "policy"), SPOKEN, TEXTS)
     assert dict(found.schema) == dict(schema(EVIDENCE))
     assert set(DERIVED) < set(EVIDENCE)

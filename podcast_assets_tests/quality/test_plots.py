@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from podcast_assets.quality import plots as plots_quality
-from podcast_assets.quality.policies.evidence import evidence
-from podcast_assets.quality.policies.policy import Policy, apply, load_policy
-from podcast_assets.quality.policies.waterfall import losses
+from podcast_assets.quality.policies.evidence import collect_evidence
+from podcast_assets.quality.policies.policy import Policy, apply_policy, load_policy
+from podcast_assets.quality.policies.waterfall import rejection_losses
 from podcast_assets_tests.scored import tables
 
 EMILIA = load_policy("emilia")
@@ -30,7 +30,7 @@ def no_warnings() -> Iterator[None]:
 def judged(*changes: dict, policy: Policy = EMILIA) -> pl.DataFrame:
     made = tables(*changes)
     scores = made["quality_scores"].drop("keep", "reject_reasons", "policy")
-    return apply(evidence(scores, made["diarized_segments"], made["transcripts"]), policy)
+    return apply_policy(collect_evidence(scores, made["diarized_segments"], made["transcripts"]), policy)
 
 
 USUAL = judged(
@@ -53,20 +53,23 @@ def shape(png: bytes) -> tuple[int, int]:
 @pytest.mark.parametrize("rows", [USUAL, ODD, NOTHING], ids=["usual", "odd", "nothing"])
 def test_pictures_of_any_batch(rows: pl.DataFrame) -> None:
     hours = float(rows["duration"].sum()) / 3600
-    assert shape(plots_quality.distributions(rows, EMILIA.limits))[0] == 880
-    assert shape(plots_quality.waterfall(losses(rows, EMILIA.reasons), hours, policy=EMILIA.label))[0] == 880
-    assert shape(plots_quality.episode("$x_1 und 王", rows, EMILIA.limits))[0] == 880
+    assert shape(plots_quality.plot_distributions(rows, EMILIA.limits))[0] == 880
+    assert (
+        shape(plots_quality.plot_waterfall(rejection_losses(rows, EMILIA.reasons), hours, policy=EMILIA.label))[0]
+        == 880
+    )
+    assert shape(plots_quality.plot_episode("$x_1 und 王", rows, EMILIA.limits))[0] == 880
 
 
 def test_what_is_kept_and_rejected_is_there_to_be_seen() -> None:
     hours = float(USUAL["duration"].sum()) / 3600
     for picture in (
-        plots_quality.distributions(USUAL, EMILIA.limits),
-        plots_quality.waterfall(losses(USUAL, EMILIA.reasons), hours, policy=EMILIA.label),
+        plots_quality.plot_distributions(USUAL, EMILIA.limits),
+        plots_quality.plot_waterfall(rejection_losses(USUAL, EMILIA.reasons), hours, policy=EMILIA.label),
     ):
         assert covers(picture, plots_quality.KEPT) > 0.005
         assert covers(picture, plots_quality.REJECTED) > 0.0005 or covers(picture, plots_quality.ALONE) > 0.0005
-    with_limits, without = (plots_quality.distributions(USUAL, limits) for limits in (EMILIA.limits, None))
+    with_limits, without = (plots_quality.plot_distributions(USUAL, limits) for limits in (EMILIA.limits, None))
     lines = [pixels(picture, plots_quality.LIMIT, near=0.3).sum() for picture in (with_limits, without)]
     assert lines[0] > lines[1] + 100
 
@@ -74,8 +77,8 @@ def test_what_is_kept_and_rejected_is_there_to_be_seen() -> None:
 def test_the_waterfall_is_to_scale() -> None:
     """A quarter lost alone: a third as wide as what is kept."""
     rows = pl.DataFrame({"duration": [900.0] * 4, "reject_reasons": [["odd"], [], [], []]})
-    picture = plots_quality.waterfall(losses(rows), 1.0, policy="mine-v1")
-    legend = plots_quality.waterfall(losses(rows.clear()), 1.0, policy="mine-v1")
+    picture = plots_quality.plot_waterfall(rejection_losses(rows), 1.0, policy="mine-v1")
+    legend = plots_quality.plot_waterfall(rejection_losses(rows.clear()), 1.0, policy="mine-v1")
     alone, kept = (widest(picture, c) for c in (plots_quality.ALONE, plots_quality.KEPT))
     assert alone / kept == pytest.approx(1 / 3, rel=0.05)
     assert widest(legend, plots_quality.ALONE) < alone / 2
@@ -99,12 +102,14 @@ def widest(png: bytes, colour: str) -> int:
 def test_many_reasons_are_told_as_one() -> None:
     many = pl.DataFrame({"duration": [60.0] * 40, "reject_reasons": [[f"reason {n}"] for n in range(40)]})
     few = many.head(plots_quality.MOST_BARS + 1)
-    heights = {shape(plots_quality.waterfall(losses(rows), 1.0, policy="mine-v1"))[1] for rows in (many, few)}
+    heights = {
+        shape(plots_quality.plot_waterfall(rejection_losses(rows), 1.0, policy="mine-v1"))[1] for rows in (many, few)
+    }
     assert len(heights) == 1
 
 
 def test_the_same_tables_give_the_same_bytes() -> None:
-    assert plots_quality.distributions(USUAL) == plots_quality.distributions(USUAL)
+    assert plots_quality.plot_distributions(USUAL) == plots_quality.plot_distributions(USUAL)
 
 
 def test_limits_are_those_of_the_policy() -> None:

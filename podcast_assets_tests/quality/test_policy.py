@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.quality.policies.policy import Policy, Rule, apply, load_policy, policy_names
+from podcast_assets.quality.policies.policy import Policy, Rule, apply_policy, load_policy, policy_names
 
 GOOD = {
     "duration": 5.0,
@@ -23,11 +23,11 @@ def segments(*changes: dict) -> pl.DataFrame:
 
 
 def reasons(policy: Policy, **change) -> list[str]:
-    return apply(segments({}, change), policy)["reject_reasons"].to_list()[1]
+    return apply_policy(segments({}, change), policy)["reject_reasons"].to_list()[1]
 
 
 def test_all_keeps_everything():
-    judged = apply(segments({}, {"duration": 0.0, "text": ""}), load_policy("all"))
+    judged = apply_policy(segments({}, {"duration": 0.0, "text": ""}), load_policy("all"))
     assert judged["keep"].to_list() == [True, True]
     assert judged["reject_reasons"].to_list() == [[], []]
     assert judged.schema["reject_reasons"] == pl.List(pl.String)
@@ -81,17 +81,17 @@ def test_not_a_number_is_a_missing_value():
 
 def test_a_column_of_nulls_only():
     frame = segments({}).with_columns(avg_logprob=None, dnsmos_ovrl=None)
-    assert apply(frame, load_policy("asr"))["reject_reasons"].to_list() == [["sounds too bad"]]
+    assert apply_policy(frame, load_policy("asr"))["reject_reasons"].to_list() == [["sounds too bad"]]
 
 
 def test_an_empty_table_gets_its_columns():
-    judged = apply(segments({}).clear(), load_policy("asr"))
+    judged = apply_policy(segments({}).clear(), load_policy("asr"))
     assert (judged.schema["keep"], judged.schema["reject_reasons"]) == (pl.Boolean, pl.List(pl.String))
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(Misconfigured, match="asr-v3 asks for columns that there are not: dnsmos_ovrl, text"):
-        apply(segments({}).drop("text", "dnsmos_ovrl"), load_policy("asr"))
+    with pytest.raises(Misconfigured, match="asr-v3 needs columns that do not exist: dnsmos_ovrl, text"):
+        apply_policy(segments({}).drop("text", "dnsmos_ovrl"), load_policy("asr"))
 
 
 def test_a_policy_of_ones_own(tmp_path: Path):
@@ -114,7 +114,10 @@ def test_a_policy_of_ones_own(tmp_path: Path):
         ("name = ", "is not TOML"),
         ('name = "x"', "version: Field required"),
         ('name = "x"\nversion = 1\n[rules]\ncolumn = "a"\nreason = "b"', r"rules are written as \[\[rules\]\]"),
-        ('name = "tts"\nversion = 1', "calls itself 'tts', as one that comes with the package does"),
+        (
+            'name = "tts"\nversion = 1',
+            "has the name 'tts' of a policy in the package but other rules: give it another name",
+        ),
         ('name = "x"\nversion = 1\nscores = ["duration"]', "scores names columns that every table has: duration"),
         (
             'name = "x"\nversion = 1\n[[rules]]\ncolumn = "a"\nreason = "b"',
@@ -131,7 +134,7 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content, message):
 
 
 def test_unknown_names_list_the_known_ones(tmp_path: Path):
-    with pytest.raises(Misconfigured, match="there are: all, asr"):
+    with pytest.raises(Misconfigured, match="available: all, asr"):
         load_policy("tts2")
     with pytest.raises(Misconfigured, match="cannot be read"):
         load_policy(tmp_path / "none.toml")

@@ -8,7 +8,13 @@ import pytest
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.quality.punctuators.pcs import PcsPunctuator
-from podcast_assets.quality.punctuators.punctuation import Marked, has_punctuation, plain, same_words, written
+from podcast_assets.quality.punctuators.punctuation import (
+    PieceMarks,
+    apply_marks,
+    has_punctuation,
+    same_words,
+    to_plain_text,
+)
 from podcast_assets_tests.fixtures import punctuation_folder
 from podcast_assets_tests.fixtures.punctuation_folder import WORD
 
@@ -106,19 +112,22 @@ def test_marks_of_sentences(text: str, some: bool) -> None:
 
 def test_places_in_a_text_stay_the_same_in_small_letters() -> None:
     for text, language in (("İZMİR IŞIK", "tr"), ("İzmir", "en"), ("ΟΔΟΣ", "el"), ("STRASSE", "de")):
-        assert len(plain(text, language)) == len(text)
-    assert plain("ΟΔΟΣ", "el") == "οδος"
+        assert len(to_plain_text(text, language)) == len(text)
+    assert to_plain_text("ΟΔΟΣ", "el") == "οδος"
 
 
 def test_pieces_that_leave_something_out_lose_nothing() -> None:
-    assert written("one two three", [Marked(4, 7, after=",", capitals=[True, False, False])], "en") == "one Two, three"
+    assert (
+        apply_marks("one two three", [PieceMarks(4, 7, after=",", capitals=[True, False, False])], "en")
+        == "one Two, three"
+    )
 
 
 def test_what_is_missing_or_wrong_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make_engine("punctuator", "pcs", model=str(tmp_path))
     with pytest.raises(EngineUnavailable, match=r"it has no config.yaml and no model.onnx and no sp.model"):
         engine.load()
-    assert "no whole model for pcs" in (engine.complaint() or "")
+    assert "not a complete model for pcs" in (engine.complaint() or "")
     other = punctuation_folder.make(tmp_path / "other", after={}, outputs=2)
     with pytest.raises(EngineUnavailable, match="takes input_ids and gives pre_preds, post_preds"):
         loaded(other)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.quality.policies.policy import Policy, Rule, apply, load_policy
+from podcast_assets.quality.policies.policy import Policy, Rule, apply_policy, load_policy
 
 ROWS = pl.DataFrame(
     {
@@ -22,7 +22,7 @@ ROWS = pl.DataFrame(
 
 def passes(**rule: Any) -> list[bool]:
     policy = Policy(name="p", version=1, rules=(Rule.model_validate({"reason": "r", **rule}),))
-    judged = apply(ROWS, policy)
+    judged = apply_policy(ROWS, policy)
     assert judged["reject_reasons"].to_list() == [[] if keep else ["r"] for keep in judged["keep"]]
     return judged["keep"].to_list()
 
@@ -52,7 +52,7 @@ def test_operators(rule: dict[str, Any], expected: list[bool]) -> None:
 
 def outliers(rows: pl.DataFrame, *rules: dict[str, Any]) -> list[bool]:
     made = tuple(Rule.model_validate({"reason": f"r{n}", **rule}) for n, rule in enumerate(rules))
-    return apply(rows, Policy(name="p", version=1, rules=made))["keep"].to_list()
+    return apply_policy(rows, Policy(name="p", version=1, rules=made))["keep"].to_list()
 
 
 def test_outliers_of_a_batch_an_episode_and_a_speaker() -> None:
@@ -85,7 +85,7 @@ def test_quartiles_are_of_what_passes_the_rules_before() -> None:
 def test_a_reason_that_two_rules_share_is_given_once() -> None:
     rule: dict[str, Any] = {"column": "number", "reason": "odd"}
     policy = Policy(name="p", version=1, rules=(Rule(**rule, minimum=2), Rule(**rule, above=1)))
-    assert apply(ROWS, policy)["reject_reasons"].to_list()[0] == ["odd"]
+    assert apply_policy(ROWS, policy)["reject_reasons"].to_list()[0] == ["odd"]
     assert policy.reasons == ["odd"]
 
 
@@ -98,13 +98,16 @@ def write(folder: Path, rule: str) -> Path:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ('column = "dnsmos_over"\nminimum = 3\nreason = "bad"', r"not: dnsmos_over \(did you mean dnsmos_ovrl\?\)"),
+        (
+            'column = "dnsmos_over"\nminimum = 3\nreason = "bad"',
+            r"do not exist: dnsmos_over \(did you mean dnsmos_ovrl\?\)",
+        ),
         (
             'column = "duration"\nminimun = 3\nreason = "bad"',
             r"rule 1: a rule has no 'minimun' \(did you mean minimum\?\)",
         ),
-        ('column = "text"\nminimum = 3\nreason = "bad"', "minimum is for numbers, and text is of the type String"),
-        ('column = "duration"\nnot_empty = true\nreason = "bad"', "not_empty is for texts"),
+        ('column = "text"\nminimum = 3\nreason = "bad"', "minimum applies to numbers, but text has the type String"),
+        ('column = "duration"\nnot_empty = true\nreason = "bad"', "not_empty applies to texts"),
         ('column = "language"\none_of = [1]\nreason = "bad"', "1 cannot be in language"),
         ('column = "language"\nsame_as = "text_langage"\nreason = "bad"', r"did you mean text_language\?"),
         ('column = "duration"\nwithin_iqr = 1.5\nreason = "bad"', "needs within_iqr and per together"),
@@ -128,7 +131,9 @@ def test_mistakes_are_told_when_the_policy_is_loaded(tmp_path: Path, rule: str, 
 def test_an_optional_rule_on_a_column_that_there_is_not_is_inactive_and_noted(tmp_path: Path) -> None:
     policy = load_policy(write(tmp_path, 'column = "durations"\nminimum = 3\nreason = "bad"\noptional = true'))
     rows = pl.DataFrame({"duration": [1.0]})
-    assert apply(rows, policy)["keep"].to_list() == [True]
-    assert policy.notes(rows.columns) == ["inactive: 'bad', as there is no column durations (did you mean duration?)"]
-    assert not apply(rows.rename({"duration": "durations"}), policy)["keep"][0]
+    assert apply_policy(rows, policy)["keep"].to_list() == [True]
+    assert policy.notes(rows.columns) == [
+        "rule 'bad' is inactive: there is no column durations (did you mean duration?)"
+    ]
+    assert not apply_policy(rows.rename({"duration": "durations"}), policy)["keep"][0]
     assert policy.notes(["durations"]) == []

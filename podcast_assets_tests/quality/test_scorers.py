@@ -12,8 +12,8 @@ from podcast_assets.common.errors import Misconfigured
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines import engine as engines
 from podcast_assets.quality import scorers
-from podcast_assets.quality.more_scores import with_more_scores
-from podcast_assets.quality.policies.policy import apply, load_policy
+from podcast_assets.quality.more_scores import add_score_columns
+from podcast_assets.quality.policies.policy import apply_policy, load_policy
 from podcast_assets.quality.scoring import LoadedScorers
 from podcast_assets.stages import profiles
 from podcast_assets.store.schema import QUALITY_SCORES, schema
@@ -82,7 +82,7 @@ class Fixed:
 
 def test_scorers_that_contradict_each_other_or_miss_a_segment_are_named():
     audio = np.zeros(10, np.float32)
-    with pytest.raises(ValueError, match="the scorer b gives what another gives: utmos"):
+    with pytest.raises(ValueError, match="the scorer b returns scores that another scorer returns: utmos"):
         LoadedScorers([("a", Fixed({"utmos": 1.0})), ("b", Fixed({"utmos": 2.0}))]).score(audio, [(0, 1)])
     with pytest.raises(ValueError, match="the scorer a scored 1 of 2 segments"):
         LoadedScorers([("a", Fixed({"utmos": 1.0}))]).score(audio, [(0, 1), (1, 2)])
@@ -90,13 +90,13 @@ def test_scorers_that_contradict_each_other_or_miss_a_segment_are_named():
 
 @pytest.mark.parametrize("name", ["duration", "words_per_second", "text", "characters", "podcast_id"])
 def test_what_other_stages_say_is_no_scorers_to_give(name: str):
-    with pytest.raises(ValueError, match=f"the scorer a gives what is no scorer's to give: {name}"):
+    with pytest.raises(ValueError, match=f"the scorer a returns reserved columns: {name}"):
         LoadedScorers([("a", Fixed({name: 1.0}))]).score(np.zeros(10, np.float32), [(0, 1)])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_has_no_meaning_is_none_and_not_nan(value: float):
-    with pytest.raises(ValueError, match="the scorer a gives no number for utmos"):
+    with pytest.raises(ValueError, match="the scorer a returned no number for utmos"):
         LoadedScorers([("a", Fixed({"utmos": value}))]).score(np.zeros(10, np.float32), [(0, 1)])
     assert LoadedScorers([("a", Fixed({"utmos": None}))]).score(np.zeros(10, np.float32), [(0, 1)]) == [{"utmos": None}]
 
@@ -115,8 +115,8 @@ def test_policies_ask_for_further_scores_by_name(tmp_path: Path):
         'name = "mine"\nversion = 1\nscores = ["utmos"]\n[[rules]]\ncolumn = "utmos"\nminimum = 3\nreason = "sounds bad"'
     )
     policy = load_policy(path)
-    assert apply(with_more_scores(scores), policy)["keep"].to_list() == [True, False, False]
-    with pytest.raises(Misconfigured, match="asks for the scores utmos, which no scorer gave: PODCAST_SCORERS"):
-        apply(with_more_scores(scores.filter(segment_id="unscored")), policy)
-    nothing = apply(with_more_scores(scores.clear()), policy)
+    assert apply_policy(add_score_columns(scores), policy)["keep"].to_list() == [True, False, False]
+    with pytest.raises(Misconfigured, match="asks for the scores utmos, which no scorer returned: PODCAST_SCORERS"):
+        apply_policy(add_score_columns(scores.filter(segment_id="unscored")), policy)
+    nothing = apply_policy(add_score_columns(scores.clear()), policy)
     assert nothing.columns == [*names, "keep", "reject_reasons"], "a batch without segments lacks no scorer"

@@ -5,7 +5,7 @@ import pytest
 
 from podcast_assets.quality import agreement, comparison
 from podcast_assets.quality.policies.policy import Policy, Rule, load_policy
-from podcast_assets.quality.table import with_text_and_policy
+from podcast_assets.quality.table import add_text_and_policy
 from podcast_assets.stages.score import Score
 from podcast_assets.store.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, SEGMENTS, TRANSCRIPTS, schema
 from podcast_assets.store.schema_beside import REFERENCES
@@ -34,7 +34,7 @@ def tables() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
 
 def test_texts_are_measured_and_policies_see_it():
     policy = Policy(name="mine", version=1, rules=(Rule(column="hallucinated", maximum=0, reason="not said"),))
-    table = with_text_and_policy(*tables(), policy)
+    table = add_text_and_policy(*tables(), policy)
     assert table.schema == schema(QUALITY_SCORES)
     assert table["reject_reasons"].to_list() == [["not said"], [], []]
     assert table["text_flags"].to_list() == [["known_phrase"], [], []]
@@ -43,7 +43,7 @@ def test_texts_are_measured_and_policies_see_it():
 
 def test_references_and_care_are_added_where_there_are_any():
     cues = rows(REFERENCES, language=["en"], start=[40.0], end=[42.0], text=["today we talk about bridge"])
-    table = with_text_and_policy(
+    table = add_text_and_policy(
         *tables(), load_policy("all"), references={"f": cues}, care=frozenset({"pii", "numbers"})
     )
     assert table["reference_wer"].to_list() == [None, None, 0.2]
@@ -54,7 +54,7 @@ def test_references_and_care_are_added_where_there_are_any():
 def test_a_second_recognizer_is_compared():
     key = {"segment_id": ["c", "a"], "episode_id": ["f", "e"], "segment_index": [0, 0]}
     second = rows(SECOND_OPINIONS, **key, text=["today they talk about bridges", ""])
-    table = with_text_and_policy(*tables(), load_policy("all"), second=second)
+    table = add_text_and_policy(*tables(), load_policy("all"), second=second)
     assert table["second_wer"].to_list() == [None, None, 0.2]
     assert table["second_cer"][2] == pytest.approx(3 / 25)
 
@@ -67,7 +67,7 @@ def test_what_was_compared_is_not_compared_again(monkeypatch: pytest.MonkeyPatch
 
     def made(texts: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
         policy = load_policy("all" if before is None else "asr")
-        return with_text_and_policy(scores, segments, texts, policy, references=cues, second=second, before=before)
+        return add_text_and_policy(scores, segments, texts, policy, references=cues, second=second, before=before)
 
     first = made(transcripts, None)
     normalized: list[str] = []
@@ -91,11 +91,11 @@ def test_what_was_compared_is_not_compared_again(monkeypatch: pytest.MonkeyPatch
 def test_punctuation_is_shown_where_it_is_of_the_same_text():
     key = {"segment_id": ["c", "a"], "episode_id": ["f", "e"], "segment_index": [0, 0]}
     made = rows(PUNCTUATED_TEXTS, **key, text_punctuated=["Today, we talk about bridges?", "Thank you for watching!"])
-    table = with_text_and_policy(*tables(), load_policy("all"), punctuated=made)
+    table = add_text_and_policy(*tables(), load_policy("all"), punctuated=made)
     assert table["text_punctuated"].to_list() == [None, None, "Today, we talk about bridges?"]
 
 
 def test_no_rows():
     scores, segments, transcripts = (t.clear() for t in tables())
-    table = with_text_and_policy(scores, segments, transcripts, load_policy("all"), care=frozenset({"pii"}))
+    table = add_text_and_policy(scores, segments, transcripts, load_policy("all"), care=frozenset({"pii"}))
     assert table.schema == schema(QUALITY_SCORES)

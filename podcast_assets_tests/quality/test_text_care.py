@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.quality.text.care import cares, text_care
+from podcast_assets.quality.text.care import parse_text_care, text_care
 
 
 def care(text: str, language: str | None = "en", wanted: str = "pii,numbers") -> dict[str, object]:
     rows = pl.DataFrame({"text": [text], "language": [language]}, schema={"text": pl.String, "language": pl.String})
-    return text_care(rows, cares(wanted)).row(0, named=True)
+    return text_care(rows, parse_text_care(wanted)).row(0, named=True)
 
 
 @pytest.mark.parametrize(
@@ -127,5 +127,5 @@ def test_only_what_is_wanted_is_made():
 
 
 def test_a_wrong_name_is_told():
-    with pytest.raises(Misconfigured, match="'spelling' is none of numbers, punctuation, pii"):
-        cares("pii, spelling")
+    with pytest.raises(Misconfigured, match="'spelling' is not one of numbers, punctuation, pii"):
+        parse_text_care("pii, spelling")

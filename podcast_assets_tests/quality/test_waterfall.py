@@ -1,6 +1,6 @@
 import polars as pl
 
-from podcast_assets.quality.policies.waterfall import losses, total
+from podcast_assets.quality.policies.waterfall import rejection_losses, sum_losses
 
 
 def judged(*rows: tuple[float, list[str]]) -> pl.DataFrame:
@@ -12,7 +12,7 @@ BATCH = judged((2 * HOUR, ["a", "b"]), (HOUR, ["b"]), (HOUR, ["b", "c"]), (4 * H
 
 
 def test_what_each_reason_takes_first_and_alone() -> None:
-    found = losses(BATCH, ["c", "b", "a"])
+    found = rejection_losses(BATCH, ["c", "b", "a"])
     assert found["reason"].to_list() == ["c", "b", "a"]
     assert found.select("hours", "first_hours", "own_hours").rows() == [
         (2.0, 1.0, 1.0),
@@ -23,15 +23,17 @@ def test_what_each_reason_takes_first_and_alone() -> None:
 
 
 def test_first_shares_add_up_to_all_that_is_rejected() -> None:
-    assert losses(BATCH)["first_hours"].sum() == 5.0
+    assert rejection_losses(BATCH)["first_hours"].sum() == 5.0
 
 
 def test_batches_add_up() -> None:
-    both = total([losses(BATCH), losses(judged((HOUR, ["d"]))), losses(BATCH)], ["a"])
+    both = sum_losses(
+        [rejection_losses(BATCH), rejection_losses(judged((HOUR, ["d"]))), rejection_losses(BATCH)], ["a"]
+    )
     assert both["reason"].to_list() == ["a", "b", "c", "d"]
     assert both["hours"].to_list() == [4.0, 8.0, 4.0, 1.0]
 
 
 def test_nothing_is_lost_of_nothing() -> None:
-    assert losses(BATCH.clear()).is_empty()
-    assert total([]).schema == losses(BATCH).schema
+    assert rejection_losses(BATCH.clear()).is_empty()
+    assert sum_losses([]).schema == rejection_losses(BATCH).schema

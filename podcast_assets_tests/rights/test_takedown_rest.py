@@ -98,7 +98,7 @@ def test_what_sounds_the_same_is_told_and_left(store: Store) -> None:
     )
     heard = {"podcast": "p", "speaker": "S", "voice": "voice-1", "confidence": 0.9}
     spoken = [heard | {"batch": b, "episode_id": e} for b, e in (("one", "e1"), ("two", "e2"), ("two", "e3"))]
-    voices.keep(store, table([dict.fromkeys(LINKED) | one for one in spoken], LINKED))
+    voices.write_links(store, table([dict.fromkeys(LINKED) | one for one in spoken], LINKED))
     assert down(store, "e1", dry_run=True).sound_the_same == ["two/e2"]
     assert down(store, "e1").sound_the_same == ["two/e2"]
     left = store.read_table("near_duplicates/two.parquet", NEAR_DUPLICATES)

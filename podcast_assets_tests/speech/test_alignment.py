@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from podcast_assets.speech.aligners.alignment import UNALIGNED, align_transcripts, split_words, unplaced
+from podcast_assets.speech.aligners.alignment import UNALIGNED, align_transcripts, split_words, words_without_times
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm, Samples, Transcript, Turn, Word
 
 AUDIO = np.zeros(20 * SAMPLE_RATE, np.float32)
@@ -70,7 +70,7 @@ def test_what_has_times_or_no_text_is_left_as_it_is(transcript: Transcript):
 
 
 def test_words_without_any_time_are_aligned_anew():
-    untimed = Transcript("a b", words=unplaced(["a", "b"]))
+    untimed = Transcript("a b", words=words_without_times(["a", "b"]))
     assert times(align_transcripts(Evenly(), AUDIO, [Turn(0.0, 1.0, "A")], [untimed])[0]) == [(0.0, 0.5), (0.5, 1.0)]
 
 
@@ -100,8 +100,10 @@ def test_a_broken_device_is_no_turns_error():
 
 def test_a_turn_none_of_whose_words_can_be_placed_is_flagged_once():
     transcript = Transcript("42 43", flags=("other", UNALIGNED))
-    aligned = align_transcripts(Saying(unplaced(["42", "43"])), AUDIO, [Turn(0.0, 1.0, "A")], [transcript])[0]
-    assert aligned.words == unplaced(["42", "43"])
+    aligned = align_transcripts(Saying(words_without_times(["42", "43"])), AUDIO, [Turn(0.0, 1.0, "A")], [transcript])[
+        0
+    ]
+    assert aligned.words == words_without_times(["42", "43"])
     assert aligned.flags == ("other", UNALIGNED)
 
 
@@ -114,7 +116,7 @@ def test_one_word_that_cannot_be_placed_is_no_flag():
 
 def test_an_aligner_that_changes_the_words_is_not_believed():
     aligned = align_transcripts(Saying([Word("two", 0, 1, 1)]), AUDIO, [Turn(0.0, 1.0, "A")], [Transcript("one")])[0]
-    assert aligned.words == unplaced(["one"])
+    assert aligned.words == words_without_times(["one"])
     assert aligned.flags == (UNALIGNED,)
 
 
@@ -125,7 +127,7 @@ def test_times_stay_in_the_turn_and_in_order():
 
 
 def test_a_turn_outside_the_audio_is_given_nothing():
-    aligner = Saying(unplaced(["one"]))
+    aligner = Saying(words_without_times(["one"]))
     assert align_transcripts(aligner, AUDIO, [Turn(30.0, 31.0, "A")], [Transcript("one")])[0].flags == (UNALIGNED,)
 
 

@@ -7,47 +7,53 @@ import numpy as np
 import pytest
 
 from podcast_assets.speech.transcribers import minibatches as batches
-from podcast_assets.speech.transcribers.minibatches import Batcher, Planned, Recognition, Sound, lie_outside
+from podcast_assets.speech.transcribers.minibatches import (
+    Batcher,
+    PlannedWindow,
+    WindowInput,
+    WindowResult,
+    words_lie_outside,
+)
 from podcast_assets.speech.transcribers.windows import Piece, Window, cut_turns
 from podcast_assets.speech.types import (
     LANGUAGE_DIFFERS,
     SAMPLE_RATE,
     UNTRANSCRIBED,
     WORDS_OUTSIDE,
-    Heard,
-    Speech,
+    EpisodeSpeech,
     Transcript,
+    TranscriptionResult,
     Turn,
     Word,
 )
 
 
-def speech(name: str, turns: int, language: str = "en", value: float = 0.1) -> Speech:
+def speech(name: str, turns: int, language: str = "en", value: float = 0.1) -> EpisodeSpeech:
     audio = np.full(turns * SAMPLE_RATE, value, np.float32)
-    return Speech(name, audio, [Turn(i, i + 1, "A") for i in range(turns)], language)
+    return EpisodeSpeech(name, audio, [Turn(i, i + 1, "A") for i in range(turns)], language)
 
 
-def plan(item: Speech) -> list[Planned]:
-    return [Planned(Window((p,)), item.language, item.language) for p in cut_turns(item.audio, item.turns, 30)]
+def plan(item: EpisodeSpeech) -> list[PlannedWindow]:
+    return [PlannedWindow(Window((p,)), item.language, item.language) for p in cut_turns(item.audio, item.turns, 30)]
 
 
 class Listener:
     """Hears how loud a window is, as a word; an error where `wrong` says so."""
 
-    def __init__(self, wrong: Callable[[Sequence[Sound]], Exception | None] = lambda sounds: None) -> None:
+    def __init__(self, wrong: Callable[[Sequence[WindowInput]], Exception | None] = lambda sounds: None) -> None:
         self.sizes: list[int] = []
         self.keys: list[Hashable] = []
         self.wrong = wrong
 
-    def __call__(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def __call__(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         if error := self.wrong(sounds):
             raise error
         self.sizes.append(len(sounds))
         self.keys.append(key)
-        return [Recognition([Word(f" {s.content[0]:.1f}", 0.0, s.seconds, 1.0)], -0.5) for s in sounds]
+        return [WindowResult([Word(f" {s.content[0]:.1f}", 0.0, s.seconds, 1.0)], -0.5) for s in sounds]
 
 
-def transcripts(heard: Heard) -> Sequence[Transcript]:
+def transcripts(heard: TranscriptionResult) -> Sequence[Transcript]:
     assert not isinstance(heard.transcripts, Exception), heard.transcripts
     return heard.transcripts
 
@@ -81,7 +87,7 @@ def test_what_is_done_is_written_down_while_the_next_batch_is_heard() -> None:
     second = threading.Event()
 
     class Watched(Listener):
-        def __call__(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+        def __call__(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
             if self.sizes:
                 second.set()
             return super().__call__(key, sounds)
@@ -101,7 +107,7 @@ def test_only_windows_of_one_key_share_a_batch() -> None:
 
 
 def test_out_of_memory_halves_the_batch_for_good_and_loses_nothing() -> None:
-    def wrong(sounds: Sequence[Sound]) -> Exception | None:
+    def wrong(sounds: Sequence[WindowInput]) -> Exception | None:
         return RuntimeError("CUDA failed with error out of memory") if len(sounds) > 3 else None
 
     listener = Listener(wrong)
@@ -113,7 +119,7 @@ def test_out_of_memory_halves_the_batch_for_good_and_loses_nothing() -> None:
 
 
 def test_one_window_that_cannot_be_done_is_flagged_and_takes_no_other_down() -> None:
-    def wrong(sounds: Sequence[Sound]) -> Exception | None:
+    def wrong(sounds: Sequence[WindowInput]) -> Exception | None:
         return ValueError("no such mel") if any(s.content[0] > 0.8 for s in sounds) else None
 
     bad = speech("bad", 3)
@@ -145,15 +151,15 @@ def test_episodes_do_not_wait_for_ever_in_a_rare_language(monkeypatch: pytest.Mo
 
 
 def test_an_episode_without_speech_is_done_at_once() -> None:
-    nothing = Speech("none", np.zeros(0, np.float32), [Turn(0, 1, "A")], "en")
+    nothing = EpisodeSpeech("none", np.zeros(0, np.float32), [Turn(0, 1, "A")], "en")
     (heard,) = Batcher("tool", plan, Listener(), 8).transcribe([nothing])
     assert [t.text for t in transcripts(heard)] == [""]
 
 
 def test_a_turn_of_several_windows_is_one_text_in_order() -> None:
     audio = np.concatenate([np.full(SAMPLE_RATE, v, np.float32) for v in (0.1, 0.2, 0.3)])
-    item = Speech("long", audio, [Turn(0, 3, "A")], "en")
-    seconds = [Planned(Window((Piece(0, i * SAMPLE_RATE, (i + 1) * SAMPLE_RATE),)), "en", "en") for i in range(3)]
+    item = EpisodeSpeech("long", audio, [Turn(0, 3, "A")], "en")
+    seconds = [PlannedWindow(Window((Piece(0, i * SAMPLE_RATE, (i + 1) * SAMPLE_RATE),)), "en", "en") for i in range(3)]
     (heard,) = Batcher("tool", lambda s: seconds, Listener(), 2).transcribe([item])
     (transcript,) = transcripts(heard)
     assert transcript.text == "0.1 0.2 0.3"
@@ -164,8 +170,8 @@ def test_a_turn_of_several_windows_is_one_text_in_order() -> None:
 
 
 def test_what_sounds_like_another_language_is_flagged() -> None:
-    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
-        return [Recognition([], language_probability=0.1, heard_language=("de", 0.85)) for _ in sounds]
+    def recognize(key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+        return [WindowResult([], language_probability=0.1, detected_language=("de", 0.85)) for _ in sounds]
 
     (heard,) = Batcher("tool", plan, recognize, 2).transcribe([speech("a", 1, "en")])
     (transcript,) = transcripts(heard)
@@ -176,10 +182,10 @@ def test_what_sounds_like_another_language_is_flagged() -> None:
 def test_words_that_are_placed_behind_their_turn_are_told_and_moved(outside: int, told: bool) -> None:
     """A recognizer that computes 30 s may write of the silence behind a turn of one second."""
 
-    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def recognize(key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         inside = [Word(f" {n}", 0.09 * n, 0.09 * n + 0.09, 0.9) for n in range(10 - outside)]
         behind = [Word(" there", 1.5 + n, 1.9 + n, 0.9) for n in range(outside)]
-        return [Recognition([*inside, *behind]) for _ in sounds]
+        return [WindowResult([*inside, *behind]) for _ in sounds]
 
     (heard,) = Batcher("tool", plan, recognize, 1).transcribe([speech("a", 1)])
     (transcript,) = transcripts(heard)
@@ -189,18 +195,18 @@ def test_words_that_are_placed_behind_their_turn_are_told_and_moved(outside: int
 
 def test_words_a_few_frames_off_or_without_times_are_not_outside() -> None:
     said = [Word("a", -0.05, 0.5, None), Word("b", 0.5, 1.4, None), Word("c", None, None, None)]
-    assert not lie_outside(Turn(0.0, 1.0, None), said)
-    assert not lie_outside(Turn(0.0, 1.0, None), [Word("c", None, None, None)])
-    assert lie_outside(Turn(0.0, 1.0, None), [Word("a", -0.4, 0.1, None)])
+    assert not words_lie_outside(Turn(0.0, 1.0, None), said)
+    assert not words_lie_outside(Turn(0.0, 1.0, None), [Word("c", None, None, None)])
+    assert words_lie_outside(Turn(0.0, 1.0, None), [Word("a", -0.4, 0.1, None)])
 
 
 def test_words_in_the_silence_between_packed_turns_are_told() -> None:
     window = Window((Piece(0, 0, SAMPLE_RATE), Piece(2, 2 * SAMPLE_RATE, 3 * SAMPLE_RATE)))
 
-    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
-        return [Recognition([Word(" one", 0.1, 0.5, 0.9), Word(" made", 1.1, 1.3, 0.9), Word(" two", 1.6, 1.9, 0.9)])]
+    def recognize(key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+        return [WindowResult([Word(" one", 0.1, 0.5, 0.9), Word(" made", 1.1, 1.3, 0.9), Word(" two", 1.6, 1.9, 0.9)])]
 
-    (heard,) = Batcher("tool", lambda s: [Planned(window, "en", "en")], recognize, 1).transcribe([speech("a", 3)])
+    (heard,) = Batcher("tool", lambda s: [PlannedWindow(window, "en", "en")], recognize, 1).transcribe([speech("a", 3)])
     assert [(t.text, t.flags) for t in transcripts(heard)] == [("one made", (WORDS_OUTSIDE,)), ("", ()), ("two", ())]
 
 
@@ -208,11 +214,11 @@ def test_words_of_a_packed_window_go_to_their_turns() -> None:
     window = Window((Piece(0, 0, SAMPLE_RATE), Piece(2, 2 * SAMPLE_RATE, 3 * SAMPLE_RATE)))
     turns = [Turn(0, 1, "A"), Turn(1, 2, "B"), Turn(2, 3, "A")]
 
-    def recognize(key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
-        return [Recognition([Word(" one", 0.1, 0.9, 0.5), Word(" three", 1.6, 2.2, 0.5), Word(".", None, None, None)])]
+    def recognize(key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+        return [WindowResult([Word(" one", 0.1, 0.9, 0.5), Word(" three", 1.6, 2.2, 0.5), Word(".", None, None, None)])]
 
-    (heard,) = Batcher("tool", lambda s: [Planned(window)], recognize, 2).transcribe(
-        [Speech("e", np.zeros(3 * SAMPLE_RATE, np.float32), turns)]
+    (heard,) = Batcher("tool", lambda s: [PlannedWindow(window)], recognize, 2).transcribe(
+        [EpisodeSpeech("e", np.zeros(3 * SAMPLE_RATE, np.float32), turns)]
     )
     one, two, three = transcripts(heard)
     assert (one.text, two.text, three.text) == ("one", "", "three.")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from podcast_assets.speech.aligners.alignment import unplaced
+from podcast_assets.speech.aligners.alignment import words_without_times
 from podcast_assets.speech.aligners.ctc import ctc
 from podcast_assets.speech.aligners.ctc.ctc import (
     CONTEXT,
@@ -18,7 +18,7 @@ from podcast_assets.speech.aligners.ctc.ctc import (
     CtcAligner,
     Logits,
     best_path,
-    windows,
+    split_windows,
 )
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
@@ -138,25 +138,25 @@ def test_other_scripts_are_romanized_where_that_is_asked_for():
 def test_a_text_longer_than_its_audio_is_left_without_times(aligner: CtcAligner):
     audio, _ = say([("hello", 0.0)])
     text = "far more letters than this has frames"
-    assert aligner.align(audio, text, "en") == unplaced(text.split())
+    assert aligner.align(audio, text, "en") == words_without_times(text.split())
 
 
 @pytest.mark.parametrize("samples", [0, 1, SHORTEST - 1])
 def test_audio_of_less_than_a_frame_has_no_times(aligner: CtcAligner, samples: int):
-    assert aligner.align(np.zeros(samples, np.float32), "hello", "en") == unplaced(["hello"])
+    assert aligner.align(np.zeros(samples, np.float32), "hello", "en") == words_without_times(["hello"])
 
 
 def test_audio_of_one_frame_holds_one_letter(aligner: CtcAligner):
     audio = say([("a", 0.0)])[0][:SHORTEST]
     assert aligner.align(audio, "a", None)[0].start == 0.0
-    assert aligner.align(audio, "ab", None) == unplaced(["ab"])
+    assert aligner.align(audio, "ab", None) == words_without_times(["ab"])
 
 
 def test_a_text_without_letters_is_not_looked_for():
     def never(samples: Samples) -> Logits:
         raise AssertionError("the model was asked")
 
-    assert CtcAligner(never, ALPHABET).align(np.ones(SAMPLE_RATE, np.float32), "42 — 7", None) == unplaced(
+    assert CtcAligner(never, ALPHABET).align(np.ones(SAMPLE_RATE, np.float32), "42 — 7", None) == words_without_times(
         ["42", "—", "7"]
     )
 
@@ -214,7 +214,7 @@ def test_equal_letters_need_a_frame_between_them():
 
 @pytest.mark.parametrize("samples", [1, WINDOW, WINDOW + 1, WINDOW + SAMPLE_RATE, WINDOW + SAMPLE_RATE + 1, 5 * WINDOW])
 def test_windows_cover_the_audio_and_are_bounded(samples: int):
-    made = windows(samples)
+    made = split_windows(samples)
     assert made[0][0] == 0
     assert made[-1][1] == samples
     assert all(a[1] == b[0] for a, b in itertools.pairwise(made))

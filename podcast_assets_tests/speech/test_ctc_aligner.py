@@ -11,7 +11,7 @@ from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.aligners.alignment import align_transcripts, split_words, unplaced
+from podcast_assets.speech.aligners.alignment import align_transcripts, split_words, words_without_times
 from podcast_assets.speech.aligners.ctc.engine import MMS, OMNILINGUAL, PUBLISHED, Ctc, normalize, read_alphabet
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Transcript, Turn
 
@@ -84,7 +84,7 @@ def test_transcripts_without_words_get_them(folder: Path):
     first, second, third = align_transcripts(engine(folder).load(), noise(5.0), turns, transcripts)
     assert all(w.start is not None and w.end is not None and 1.0 <= w.start < w.end <= 3.0 for w in first.words)
     assert second is transcripts[1]
-    assert third.words == unplaced(["too", "short"])
+    assert third.words == words_without_times(["too", "short"])
     assert third.flags == ("unaligned",)
 
 

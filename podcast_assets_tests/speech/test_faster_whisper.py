@@ -19,7 +19,15 @@ from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.speech.transcribers.faster_whisper.decoding import Decoded
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
-from podcast_assets.speech.types import LANGUAGE_DIFFERS, SAMPLE_RATE, Heard, Samples, Speech, Transcript, Turn
+from podcast_assets.speech.types import (
+    LANGUAGE_DIFFERS,
+    SAMPLE_RATE,
+    EpisodeSpeech,
+    Samples,
+    Transcript,
+    TranscriptionResult,
+    Turn,
+)
 
 WHOLE_EPISODES = ["night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus"]
 
@@ -35,23 +43,23 @@ def night() -> Samples:
 
 
 @pytest.fixture(scope="module")
-def episodes() -> dict[str, Speech]:
+def episodes() -> dict[str, EpisodeSpeech]:
     """The four whole episodes of the sample batch with the turns of their references."""
     found = {}
     for file in WHOLE_EPISODES:
         turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference(Path(file).stem)]
-        found[file] = Speech(file, decode(demo.BATCH / file), turns, "en")
+        found[file] = EpisodeSpeech(file, decode(demo.BATCH / file), turns, "en")
     return found
 
 
 def hear(
     transcriber: WhisperTranscriber, audio: Samples, turns: Sequence[Turn], language: str | None = None
 ) -> Sequence[Transcript]:
-    (heard,) = transcriber.transcribe([Speech("episode", audio, turns, language)])
+    (heard,) = transcriber.transcribe([EpisodeSpeech("episode", audio, turns, language)])
     return done(heard)
 
 
-def done(heard: Heard) -> Sequence[Transcript]:
+def done(heard: TranscriptionResult) -> Sequence[Transcript]:
     if isinstance(heard.transcripts, Exception):
         raise heard.transcripts
     return heard.transcripts
@@ -66,7 +74,7 @@ def noise(seconds: float, level: float = 0.001) -> Samples:
 
 
 @pytest.fixture(scope="module")
-def together(transcriber: WhisperTranscriber, episodes: dict[str, Speech]) -> dict[str, Sequence[Transcript]]:
+def together(transcriber: WhisperTranscriber, episodes: dict[str, EpisodeSpeech]) -> dict[str, Sequence[Transcript]]:
     """Transcripts of all episodes, heard in one stream."""
     return {h.speech.episode: done(h) for h in transcriber.transcribe(episodes.values())}
 
@@ -87,7 +95,7 @@ def test_words_and_their_times_are_those_of_the_reference(together: dict[str, Se
 
 
 def test_batches_across_episodes_give_what_one_by_one_gives(
-    transcriber: WhisperTranscriber, episodes: dict[str, Speech], together: dict[str, Sequence[Transcript]]
+    transcriber: WhisperTranscriber, episodes: dict[str, EpisodeSpeech], together: dict[str, Sequence[Transcript]]
 ) -> None:
     assert all(size == 8 for size in transcriber.batcher.batches[:3]), "full batches, whatever the episodes"
     for size in (1, 3):
@@ -97,7 +105,7 @@ def test_batches_across_episodes_give_what_one_by_one_gives(
 
 
 def test_a_window_is_heard_the_same_at_every_place_of_a_batch(
-    transcriber: WhisperTranscriber, episodes: dict[str, Speech]
+    transcriber: WhisperTranscriber, episodes: dict[str, EpisodeSpeech]
 ) -> None:
     speech = episodes["night-science.mp3"]
     turns = [
@@ -109,7 +117,7 @@ def test_a_window_is_heard_the_same_at_every_place_of_a_batch(
 
 
 def test_packed_turns_give_the_same_words_as_turns_alone(
-    episodes: dict[str, Speech], together: dict[str, Sequence[Transcript]]
+    episodes: dict[str, EpisodeSpeech], together: dict[str, Sequence[Transcript]]
 ) -> None:
     unpacked = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, pack=False).load()
     said, packed, alone = [], [], []
@@ -124,7 +132,7 @@ def test_packed_turns_give_the_same_words_as_turns_alone(
 
 def test_out_of_memory_costs_no_word(
     transcriber: WhisperTranscriber,
-    episodes: dict[str, Speech],
+    episodes: dict[str, EpisodeSpeech],
     together: dict[str, Sequence[Transcript]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -148,16 +156,16 @@ def test_a_loop_or_a_doubt_is_decoded_again_at_a_higher_temperature(
 ) -> None:
     noisy = night + noise(len(night) / SAMPLE_RATE + 1, 0.3)[: len(night)]
     turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference("night-science")]
-    real, tries = whisper_decoding._generate, []
+    real, tries = whisper_decoding._generate_tokens, []
 
     def watched(*given: Any) -> list[Decoded]:
         tries.append(real(*given))
         return tries[-1]
 
-    monkeypatch.setattr(whisper_decoding, "_generate", watched)
+    monkeypatch.setattr(whisper_decoding, "_generate_tokens", watched)
     warm = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, pack=False, batch_size=len(turns))
     warm = warm.model_copy(update={"temperatures": (0.0, 0.4, 0.8)}).load()
-    (heard,) = warm.transcribe([Speech("e", noisy, turns, "en")])
+    (heard,) = warm.transcribe([EpisodeSpeech("e", noisy, turns, "en")])
     first = tries[0]
     doubtful = [i for i, d in enumerate(first) if d.avg_logprob < -1 and d.no_speech_prob <= 0.6]
     assert doubtful, "the noise makes the model doubt"
@@ -168,7 +176,7 @@ def test_a_loop_or_a_doubt_is_decoded_again_at_a_higher_temperature(
 
 
 def test_hints_are_part_of_the_prompt_and_of_the_batch(
-    transcriber: WhisperTranscriber, episodes: dict[str, Speech], monkeypatch: pytest.MonkeyPatch
+    transcriber: WhisperTranscriber, episodes: dict[str, EpisodeSpeech], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompts: list[list[list[int]]] = []
     real = whisper.decode
@@ -263,7 +271,7 @@ def test_nothing_to_hear_is_not_an_error(transcriber: WhisperTranscriber) -> Non
 
 
 def test_an_unknown_language_is_refused(transcriber: WhisperTranscriber) -> None:
-    with pytest.raises(BadInput, match="does not know the language 'xx'"):
+    with pytest.raises(BadInput, match="does not support the language 'xx'"):
         hear(transcriber, noise(1), [Turn(0, 1, "A")], "xx")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.speech.languages.fasttext import language_of
-from podcast_assets.speech.languages.text import TextIdentifier, with_text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier, add_text_language
 from podcast_assets.store.schema import TRANSCRIPTS, schema
 from podcast_assets_tests.fixtures.fasttext_model import write_model
 
@@ -26,12 +26,14 @@ def lid176() -> Path:
     )
 
 
-def small(folder: Path, english: str = "eng_Latn", german: str = "deu_Latn", name: str = "small.bin") -> TextIdentifier:
-    return TextIdentifier(write_model(folder / name, {english: ENGLISH.split(), german: GERMAN.split()}))
+def small(
+    folder: Path, english: str = "eng_Latn", german: str = "deu_Latn", name: str = "small.bin"
+) -> TextLanguageIdentifier:
+    return TextLanguageIdentifier(write_model(folder / name, {english: ENGLISH.split(), german: GERMAN.split()}))
 
 
 def test_sentences_of_fourteen_languages(lid176: Path) -> None:
-    identifier = TextIdentifier(lid176)
+    identifier = TextLanguageIdentifier(lid176)
     sentences = [(k, text) for k, texts in tomllib.loads(SENTENCES.read_text()).items() for text in texts]
     assert len({language for language, _ in sentences}) == 14
     assert [(identifier.language(text), text) for _, text in sentences] == sentences
@@ -49,14 +51,14 @@ def test_sentences_of_fourteen_languages(lid176: Path) -> None:
     ],
 )
 def test_scraps_and_capitals(lid176: Path, text: str, language: str | None) -> None:
-    assert TextIdentifier(lid176).language(text) == language
+    assert TextLanguageIdentifier(lid176).language(text) == language
 
 
 def test_less_than_certain_is_not_believed(tmp_path: Path) -> None:
     both = f"{ENGLISH} {GERMAN}"
     identifier = small(tmp_path)
     assert identifier.language(both) is None
-    assert TextIdentifier(identifier.model, certain=0.4).language(both) in ("en", "de")
+    assert TextLanguageIdentifier(identifier.model, certain=0.4).language(both) in ("en", "de")
     assert identifier.language("qwx zzt xyzzy plugh grault garply") is None, "no word of it is known"
 
 
@@ -89,7 +91,7 @@ def test_languages_of_labels(label: str, language: str | None) -> None:
 
 def test_members_of_a_macrolanguage_are_one(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.bin", {"arb_Arab": ["marhaban"], "arz_Arab": ["ahlan"], "eng_Latn": ["hello"]})
-    assert TextIdentifier(model).language("marhaban ahlan marhaban ahlan") == "ar"
+    assert TextLanguageIdentifier(model).language("marhaban ahlan marhaban ahlan") == "ar"
 
 
 def test_another_model_at_the_same_place_is_loaded(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_the_column_is_added_to_what_the_stage_made(tmp_path: Path) -> None:
     others = [
         pl.lit(None, dtype=t).alias(k) for k, t in schema(TRANSCRIPTS).items() if k not in ("text", "text_language")
     ]
-    table = with_text_language(rows.with_columns(others), small(tmp_path))
+    table = add_text_language(rows.with_columns(others), small(tmp_path))
     assert table.schema == schema(TRANSCRIPTS)
     assert table["text_language"].to_list() == ["en", None, None]
 
@@ -117,15 +119,15 @@ def test_the_column_is_added_to_what_the_stage_made(tmp_path: Path) -> None:
 def test_what_is_missing_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = tmp_path / "lid.176.bin"
     with pytest.raises(Misconfigured, match=r"PODCAST_TEXT_LANGUAGE_MODEL=.*/lid.176.bin: there is no such file"):
-        TextIdentifier(missing).check()
+        TextLanguageIdentifier(missing).check()
     missing.write_text("<html>moved</html>")
     with pytest.raises(Misconfigured, match="this is no fastText model"):
-        TextIdentifier(missing).check()
+        TextLanguageIdentifier(missing).check()
     whole = small(tmp_path).model
     assert whole
     monkeypatch.setitem(sys.modules, "fasttext", None)
     with pytest.raises(Misconfigured, match=r"fasttext is not installed: pip install 'podcast-assets\[fasttext\]'"):
-        TextIdentifier(whole).check()
+        TextLanguageIdentifier(whole).check()
 
 
 @pytest.mark.parametrize("kept", [3, 50, 100, 0.3, 0.99, -1])
@@ -138,14 +140,14 @@ def test_a_model_that_is_cut_off_is_never_given_to_the_library(
     cut = tmp_path / "cut.ftz"
     cut.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
     with pytest.raises(Misconfigured, match=r"cut\.ftz: (the file is cut off|this is no fastText model)"):
-        TextIdentifier(cut).language(ENGLISH)
+        TextLanguageIdentifier(cut).language(ENGLISH)
     cut.write_bytes(content)
-    TextIdentifier(cut).check()
+    TextLanguageIdentifier(cut).check()
 
 
 def test_without_a_model_nothing_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fasttext", None)
-    identifier = TextIdentifier()
+    identifier = TextLanguageIdentifier()
     identifier.check()
     assert identifier.language(ENGLISH) == "en"
     assert identifier.label.startswith("py3langid 0.")

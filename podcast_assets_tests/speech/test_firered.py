@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from podcast_assets.speech.transcribers.firered import FireRed
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Turn
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
 pytest.importorskip("sherpa_onnx", reason="needs the extra onnx")
@@ -22,7 +22,7 @@ def noise(seconds: float) -> Samples:
 
 def heard(folder: Path, turns: list[Turn], seconds: float) -> Any:
     worker: Any = FireRed(model=str(folder), device="cpu", threads=1).load()
-    (result,) = worker.transcribe([Speech("e", noise(seconds), turns, "zh")])
+    (result,) = worker.transcribe([EpisodeSpeech("e", noise(seconds), turns, "zh")])
     return result.transcripts
 
 

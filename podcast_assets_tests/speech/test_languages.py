@@ -6,7 +6,7 @@ from faster_whisper.tokenizer import _LANGUAGE_CODES
 
 from podcast_assets.quality.text.scripts import _SEVERAL, OF_LANGUAGE, script_of_language
 from podcast_assets.speech.languages.codes import ALIASES, IDENTIFIED, different_languages
-from podcast_assets.speech.languages.text import _identifier
+from podcast_assets.speech.languages.text import _load_identifier
 
 UNKNOWN_TO_IDENTIFIER = {"bo", "haw", "mi", "sd", "su", "yi"}
 
@@ -17,7 +17,7 @@ def different(language: str | None, text_language: str | None) -> bool | None:
 
 
 def test_the_codes_are_those_of_the_identifier():
-    assert set(_identifier().labels) - {"zxx"} == IDENTIFIED
+    assert set(_load_identifier().labels) - {"zxx"} == IDENTIFIED
 
 
 @pytest.mark.parametrize("language", _LANGUAGE_CODES)

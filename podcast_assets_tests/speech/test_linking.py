@@ -8,7 +8,7 @@ import pytest
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.speech import linking
-from podcast_assets.speech.linking import LINKED, Linking, link
+from podcast_assets.speech.linking import LINKED, LinkingSettings, link_speakers
 from podcast_assets.store.schema import schema
 from podcast_assets.store.schema_beside import SPEAKERS
 
@@ -32,8 +32,8 @@ def speaker(voice: int, episode: str, *, noise: float = 0.4, **more: Any) -> dic
     }
 
 
-def linked(*rows: dict[str, Any], how: Linking | None = None) -> pl.DataFrame:
-    return link(pl.DataFrame(list(rows), schema=TYPES), how)
+def linked(*rows: dict[str, Any], how: LinkingSettings | None = None) -> pl.DataFrame:
+    return link_speakers(pl.DataFrame(list(rows), schema=TYPES), how)
 
 
 def test_the_host_is_one_voice_and_each_guest_another() -> None:
@@ -78,7 +78,7 @@ def test_who_cannot_be_compared_is_not_linked(change: dict[str, Any]) -> None:
 def test_what_is_less_alike_is_less_sure() -> None:
     near, far = (linked(*[speaker(0, f"e{n}", noise=noise) for n in range(6)]) for noise in (0.2, 0.5))
     assert near["confidence"].mean() > far["confidence"].mean() + 0.2  # type: ignore[operator]
-    strict = linked(*[speaker(0, f"e{n}", noise=0.5) for n in range(6)], how=Linking(min_similarity=0.95))
+    strict = linked(*[speaker(0, f"e{n}", noise=0.5) for n in range(6)], how=LinkingSettings(min_similarity=0.95))
     assert strict["voice"].n_unique() == 6
 
 

@@ -13,7 +13,7 @@ from podcast_assets.audio.decode import decode
 from podcast_assets.defs.checks.tables import languages_agree
 from podcast_assets.speech.languages.text import text_language
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
-from podcast_assets.speech.types import LANGUAGE_DIFFERS, Speech, Transcript, Turn
+from podcast_assets.speech.types import LANGUAGE_DIFFERS, EpisodeSpeech, Transcript, Turn
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 REFERENCE: list[dict[str, Any]] = json.loads((FIXTURES / "mixed_languages" / "mixed.json").read_text())["turns"]
@@ -30,7 +30,7 @@ def hear(language: str | None = None, *, mixed: bool = False) -> Sequence[Transc
     )
     turns = [Turn(t["start"], t["end"], t["speaker"]) for t in REFERENCE]
     audio = decode(FIXTURES / "mixed_languages" / "mixed.opus")
-    (heard,) = engine.load().transcribe([Speech("mixed", audio, turns, language)])
+    (heard,) = engine.load().transcribe([EpisodeSpeech("mixed", audio, turns, language)])
     assert not isinstance(heard.transcripts, Exception), heard.transcripts
     return heard.transcripts
 

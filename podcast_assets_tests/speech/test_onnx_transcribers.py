@@ -13,8 +13,8 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.onnx_models import OnnxTranscriber, doublings
-from podcast_assets.speech.types import SAMPLE_RATE, Heard, Samples, Speech, Transcript, Turn
+from podcast_assets.speech.transcribers.onnx_models import OnnxTranscriber, length_bucket
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Transcript, TranscriptionResult, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
 pytest.importorskip("onnx_asr", reason="needs the extra onnx")
@@ -61,18 +61,18 @@ def noise(seconds: float, seed: int = 0) -> Samples:
     return np.random.default_rng(seed).normal(0, 0.1, int(seconds * SAMPLE_RATE)).astype(np.float32)
 
 
-def speech(name: str, episode: str = "one", *, seed: int = 0, seconds: float = 12.0) -> Speech:
+def speech(name: str, episode: str = "one", *, seed: int = 0, seconds: float = 12.0) -> EpisodeSpeech:
     turns = [Turn(0.25, 3.5, "A"), Turn(3.5, 7.25, "B"), Turn(8.0, 11.5, "A")]
-    return Speech(episode, noise(seconds, seed), turns, KNOWN[name])
+    return EpisodeSpeech(episode, noise(seconds, seed), turns, KNOWN[name])
 
 
-def transcripts(heard: Heard) -> list[Transcript]:
+def transcripts(heard: TranscriptionResult) -> list[Transcript]:
     if isinstance(heard.transcripts, Exception):
         raise heard.transcripts
     return list(heard.transcripts)
 
 
-def by_episode(work: list[Heard]) -> dict[str, list[Transcript]]:
+def by_episode(work: list[TranscriptionResult]) -> dict[str, list[Transcript]]:
     return {h.speech.episode: transcripts(h) for h in work}
 
 
@@ -116,7 +116,7 @@ def test_episodes_in_one_batch_are_heard_as_each_alone(worker: Any, name: str) -
 
 def test_a_long_turn_is_cut_and_put_together_again(engine: EngineMaker, name: str) -> None:
     worker: Any = engine(chunk_seconds=2.0).load()
-    (heard,) = worker.transcribe([Speech("long", noise(9.0), [Turn(0.0, 9.0, "A")], KNOWN[name])])
+    (heard,) = worker.transcribe([EpisodeSpeech("long", noise(9.0), [Turn(0.0, 9.0, "A")], KNOWN[name])])
     (transcript,) = transcripts(heard)
     assert sum(worker.batcher.batches) >= 5
     starts = [w.start for w in transcript.words if w.start is not None]
@@ -125,14 +125,14 @@ def test_a_long_turn_is_cut_and_put_together_again(engine: EngineMaker, name: st
 
 def test_a_turn_too_short_for_a_word_has_an_empty_transcript(worker: Any, name: str) -> None:
     turns = [Turn(0.0, 0.02, "A"), Turn(0.5, 0.56, "A"), Turn(1.0, 3.0, "B"), Turn(50.0, 51.0, "A")]
-    (heard,) = worker.transcribe([Speech("short", noise(4.0), turns, KNOWN[name])])
+    (heard,) = worker.transcribe([EpisodeSpeech("short", noise(4.0), turns, KNOWN[name])])
     made = transcripts(heard)
     assert [bool(t.text) for t in made][::2] == [False, True]
     assert len(made) == 4
 
 
 def test_an_episode_without_turns_is_done_whatever_its_language(worker: Any) -> None:
-    (heard,) = worker.transcribe([Speech("silent", noise(1.0), [], None)])
+    (heard,) = worker.transcribe([EpisodeSpeech("silent", noise(1.0), [], None)])
     assert transcripts(heard) == []
 
 
@@ -142,7 +142,7 @@ def test_an_unknown_language_is_refused_for_that_episode_alone(worker: Any, name
     assert not isinstance(heard["known"], Exception)
     refused = heard["Swahili"]
     assert isinstance(refused, BadInput)
-    assert "does not know the language sw" in str(refused)
+    assert "does not support the language sw" in str(refused)
     assert f" {KNOWN[name]}" in str(refused)
 
 
@@ -256,7 +256,7 @@ def test_a_model_of_the_hub_is_fetched_and_found_by_its_name(
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.05, 0), (1.0, 0), (1.1, 1), (2.0, 1), (29.0, 5), (32.0, 5)])
 def test_lengths_are_told_apart_by_doublings(seconds: float, expected: int) -> None:
-    assert doublings(seconds) == expected
+    assert length_bucket(seconds) == expected
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])

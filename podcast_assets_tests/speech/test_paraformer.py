@@ -8,8 +8,8 @@ import pytest
 
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
-from podcast_assets.speech.transcribers.paraformer import Paraformer, timed
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Transcript, Turn
+from podcast_assets.speech.transcribers.paraformer import Paraformer, time_tokens
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Transcript, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
 pytest.importorskip("sherpa_onnx", reason="needs the extra onnx")
@@ -28,7 +28,7 @@ def load(folder: Path, **settings: Any) -> Any:
 
 
 def transcripts(worker: Any, audio: Samples, turns: list[Turn]) -> list[Transcript]:
-    (heard,) = worker.transcribe([Speech("e", audio, turns, "zh")])
+    (heard,) = worker.transcribe([EpisodeSpeech("e", audio, turns, "zh")])
     if isinstance(heard.transcripts, Exception):
         raise heard.transcripts
     return list(heard.transcripts)
@@ -90,7 +90,7 @@ def test_no_text_for_a_window_without_speech_is_no_error(tmp_path: Path) -> None
 def test_a_token_lasts_until_the_next_one_and_not_for_long(
     starts: list[float], seconds: float, times: list[tuple[float, float]]
 ) -> None:
-    tokens = timed(["你", "好", "he@@"], starts, seconds)
+    tokens = time_tokens(["你", "好", "he@@"], starts, seconds)
     assert [t.text for t in tokens] == ["你", "好", " he"]
     for token, (start, end) in zip(tokens, times, strict=True):
         assert token.start == (start if start is None else pytest.approx(start))

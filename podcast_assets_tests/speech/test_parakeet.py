@@ -9,7 +9,7 @@ import pytest
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.transcribers.parakeet.engine import LANGUAGES, Parakeet
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Turn
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Turn
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
 onnx_asr = pytest.importorskip("onnx_asr", reason="needs the extra onnx")
@@ -35,7 +35,7 @@ def test_the_batch_decoder_gives_what_the_library_gives_one_by_one(tmp_path: Pat
     library = onnx_asr.load_model("nemo-conformer-tdt", folder, providers=["CPUExecutionProvider"]).with_timestamps()
     worker: Any = Parakeet(model=str(folder), device="cpu").load()
     model: ParakeetModel = worker._model
-    for tokens, expected in zip(model.hear(windows), library.recognize(windows), strict=True):
+    for tokens, expected in zip(model.recognize(windows), library.recognize(windows), strict=True):
         assert [t.text for t in tokens] == expected.tokens
         assert [t.start for t in tokens] == pytest.approx(expected.timestamps)
         assert all((t.end or 0) - (t.start or 0) > 0.0799 for t in tokens)
@@ -44,7 +44,7 @@ def test_the_batch_decoder_gives_what_the_library_gives_one_by_one(tmp_path: Pat
 
 def test_words_have_times_on_the_frames_of_the_encoder_and_probabilities(folder: Path) -> None:
     worker: Any = Parakeet(model=str(folder), device="cpu").load()
-    (heard,) = worker.transcribe([Speech("e", noise(9.0, 1), [Turn(1.0, 7.0, "A")], "fr")])
+    (heard,) = worker.transcribe([EpisodeSpeech("e", noise(9.0, 1), [Turn(1.0, 7.0, "A")], "fr")])
     (transcript,) = heard.transcripts
     assert len(transcript.words) > 5
     for word in transcript.words[:-1]:

@@ -10,7 +10,7 @@ import soxr
 from podcast_assets.common.errors import BadInput
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.text_measures import compression_ratio
-from podcast_assets.speech.types import SAMPLE_RATE, Samples, Speech, Transcriber, Transcript, Turn
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Transcriber, Transcript, Turn
 
 SENTENCES = {
     "jfk.flac": (7.9, "ask what you can do for your country"),
@@ -28,7 +28,7 @@ def transcriber() -> Transcriber:
 def hear(
     transcriber: Transcriber, audio: Samples, turns: Sequence[Turn], language: str | None = None
 ) -> Sequence[Transcript]:
-    (heard,) = transcriber.transcribe([Speech("episode", audio, turns, language)])
+    (heard,) = transcriber.transcribe([EpisodeSpeech("episode", audio, turns, language)])
     if isinstance(heard.transcripts, Exception):
         raise heard.transcripts
     return heard.transcripts
@@ -95,7 +95,7 @@ def test_silence_gives_no_words(transcriber: Transcriber, turn: Turn):
 
 
 def test_another_language_is_refused(transcriber: Transcriber):
-    with pytest.raises(BadInput, match="knows English only, and the language of the episode is de"):
+    with pytest.raises(BadInput, match="supports English only, but the language of the episode is de"):
         hear(transcriber, np.zeros(SAMPLE_RATE, np.float32), [], "de")
 
 

@@ -299,7 +299,7 @@ def test_memory_that_runs_out_halves_the_batch(error: Exception, batches: list[i
                 raise error
             return output(annotation([]), annotation([]), [])
 
-    worker = engine_module._Worker(Pyannote(), Pipeline(), 8)
+    worker = engine_module._PyannoteWorker(Pyannote(), Pipeline(), 8)
     audio = np.zeros(100, np.float32)
     if batches[-1] == 2:
         assert worker.diarize(audio).turns == []

@@ -9,8 +9,17 @@ import pytest
 from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.config.routes import parse_routes
 from podcast_assets.engines.engine import Engine
-from podcast_assets.speech.routing import FALLBACK, Route, Routed
-from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, Heard, Speech, Transcript, Turn, Word, one_by_one
+from podcast_assets.speech.routing import FALLBACK, Route, RoutedEngine
+from podcast_assets.speech.types import (
+    SAMPLE_RATE,
+    UNTRANSCRIBED,
+    EpisodeSpeech,
+    Transcript,
+    TranscriptionResult,
+    Turn,
+    Word,
+    one_by_one,
+)
 
 LOADED: list[str] = []
 
@@ -50,10 +59,10 @@ class Worker:
     def __init__(self, engine: Voice) -> None:
         self.engine = engine
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         return one_by_one(self.one, work)
 
-    def one(self, speech: Speech) -> Sequence[Transcript]:
+    def one(self, speech: EpisodeSpeech) -> Sequence[Transcript]:
         if self.engine.broken:
             raise RuntimeError("CUDA error: unspecified launch failure")
         if speech.episode in self.engine.refuses:
@@ -70,18 +79,18 @@ class Worker:
 
 
 class IdentifyingWorker(Worker):
-    def identify_speech(self, speech: Speech) -> tuple[str | None, float | None]:
+    def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
         return self.engine.identifies, 0.9
 
 
-def speech(name: str, language: str | None = "en", turns: int = 2) -> Speech:
-    return Speech(
+def speech(name: str, language: str | None = "en", turns: int = 2) -> EpisodeSpeech:
+    return EpisodeSpeech(
         name, np.zeros(turns * SAMPLE_RATE, np.float32), [Turn(i, i + 1, "A") for i in range(turns)], language
     )
 
 
-def routed(**routes: Voice | tuple[Voice, ...]) -> Routed:
-    return Routed(
+def routed(**routes: Voice | tuple[Voice, ...]) -> RoutedEngine:
+    return RoutedEngine(
         routes=tuple(
             Route(language="*" if name == "any" else name, chain=chain if isinstance(chain, tuple) else (chain,))
             for name, chain in routes.items()
@@ -89,11 +98,11 @@ def routed(**routes: Voice | tuple[Voice, ...]) -> Routed:
     )
 
 
-def hear(engine: Routed, *work: Speech) -> dict[str, Heard]:
+def hear(engine: RoutedEngine, *work: EpisodeSpeech) -> dict[str, TranscriptionResult]:
     return {h.speech.episode: h for h in engine.load().transcribe(work)}
 
 
-def texts(heard: Heard) -> list[str]:
+def texts(heard: TranscriptionResult) -> list[str]:
     assert not isinstance(heard.transcripts, Exception), heard.transcripts
     return [t.text for t in heard.transcripts]
 
@@ -178,7 +187,7 @@ def test_where_an_engine_cannot_be_loaded_the_next_does_all_of_it_and_says_so() 
 def test_where_no_engine_of_a_chain_can_be_loaded_no_episode_is_taken() -> None:
     taken: list[str] = []
 
-    def work() -> Iterator[Speech]:
+    def work() -> Iterator[EpisodeSpeech]:
         taken.append("a")
         yield speech("a")
 
@@ -227,7 +236,7 @@ def test_a_gpu_that_cannot_be_used_is_not_answered_with_a_worse_engine(why: str)
 
 
 def test_an_aligner_that_cannot_be_loaded_stops_the_run_before_anything_is_transcribed() -> None:
-    table = Routed(routes=routed(any=Voice(says="any")).routes, aligner=MISSING)
+    table = RoutedEngine(routes=routed(any=Voice(says="any")).routes, aligner=MISSING)
     with pytest.raises(EngineUnavailable, match="missing is not installed"):
         hear(table, speech("a"))
     assert LOADED == ["missing"]

@@ -7,7 +7,7 @@ from faster_whisper.audio import decode_audio
 from pydantic import ValidationError
 
 from podcast_assets.demo import BATCH
-from podcast_assets.speech.segmentation import PRESETS, Segmentation, segment, silero
+from podcast_assets.speech.segmentation import PRESETS, SegmentationSettings, segment, silero
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Pcm, Samples, Turn
 
 Stretch = tuple[float, float]
@@ -48,7 +48,7 @@ def labelled(found: Sequence[Turn]) -> list[Labelled]:
     return [(t.start, t.end, t.speaker) for t in found]
 
 
-def cut(how: Segmentation | str, given: Sequence[Labelled], audio: Audio | None = None) -> list[Labelled]:
+def cut(how: SegmentationSettings | str, given: Sequence[Labelled], audio: Audio | None = None) -> list[Labelled]:
     how = PRESETS[how] if isinstance(how, str) else how
     return labelled(segment(Diarization(turns(*given)), silence(200) if audio is None else audio, how, lambda part: []))
 
@@ -77,7 +77,7 @@ def test_times_are_whole_milliseconds():
 def test_settings_that_make_no_sense_are_refused():
     for wrong in ({"longest": 0.5}, {"max_gap": -1}, {"rules": "whisper"}, {"max_gab": 1}):
         with pytest.raises(ValidationError):
-            Segmentation.model_validate(wrong)
+            SegmentationSettings.model_validate(wrong)
 
 
 def test_pieces_of_a_long_turn_take_their_place_among_the_others():
@@ -107,8 +107,8 @@ def test_asr_joins_one_speakers_turns(given: list[Labelled], expected: list[Labe
 
 def test_the_pause_to_join_over_is_a_setting():
     given: list[Labelled] = [(0, 2, "A"), (3, 4, "A")]
-    assert cut(Segmentation(max_gap=1.0), given) == [(0, 4, "A")]
-    assert cut(Segmentation(max_gap=None), [(0, 2, "A"), (2, 4, "A")]) == [(0, 2, "A"), (2, 4, "A")]
+    assert cut(SegmentationSettings(max_gap=1.0), given) == [(0, 4, "A")]
+    assert cut(SegmentationSettings(max_gap=None), [(0, 2, "A"), (2, 4, "A")]) == [(0, 2, "A"), (2, 4, "A")]
 
 
 def test_what_only_the_full_diarization_knows_stands_between_two_turns_too():
@@ -256,9 +256,9 @@ def covered(found: Sequence[Turn], milliseconds: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "how", [PRESETS["asr"], PRESETS["none"], Segmentation(max_gap=None), Segmentation(longest=5.0)]
+    "how", [PRESETS["asr"], PRESETS["none"], SegmentationSettings(max_gap=None), SegmentationSettings(longest=5.0)]
 )
-def test_nothing_is_lost_and_nothing_is_twice(how: Segmentation):
+def test_nothing_is_lost_and_nothing_is_twice(how: SegmentationSettings):
     for audio, given in episodes():
         found = segment(given, audio, how)
         length = len(audio) // 16

@@ -170,7 +170,7 @@ def test_a_process_that_dies_between_episodes_costs_none(nemo_script: NemoScript
 def test_the_process_ends_with_its_parent_even_in_the_middle_of_an_episode(nemo_script: NemoScript):
     script = nemo_script("takes long")
     code = (
-        "import sys, numpy; from pathlib import Path; from podcast_assets.speech import nemo_process\n"
+        "import sys, numpy; from pathlib import Path; from podcast_assets.speech.diarizers.sortformer import nemo_process\n"
         "from podcast_assets.speech.diarizers.sortformer.engine import Sortformer\n"
         "nemo_process.WORKER = Path(sys.argv[1])\n"
         "worker = Sortformer(model=sys.argv[2], python=sys.executable, device='cpu').load()\n"
@@ -207,7 +207,7 @@ def test_known_numbers_of_speakers_that_are_not_met_are_told(nemo_script: NemoSc
     worker.diarize(ONE_SECOND, min_speakers=1, max_speakers=4)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
     worker.diarize(ONE_SECOND, min_speakers=2)
-    assert "sortformer hears 1 speakers; known of the episode: min_speakers 2, max_speakers None" in caplog.text
+    assert "sortformer found 1 speakers; expected for the episode: min_speakers 2, max_speakers None" in caplog.text
 
 
 def test_a_package_that_nemos_environment_lacks_is_told_with_the_command(nemo_script: NemoScript):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy
+from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy_decode
 
 BLANK, TOKENS, DURATIONS = 2, 3, 5
 NOTHING: States = ()
@@ -23,7 +23,7 @@ def decode(lengths: list[int], script: dict[tuple[int, int], tuple[int, int]], m
     def step(at: Floats, tokens: Ints, states: States) -> tuple[Floats, States]:
         return logits(*(script[int(w), int(t)] for w, t in at)), states
 
-    return greedy(step, frames, np.array(lengths), NOTHING, tokens=TOKENS, blank=BLANK, most_per_frame=most)
+    return greedy_decode(step, frames, np.array(lengths), NOTHING, tokens=TOKENS, blank=BLANK, most_per_frame=most)
 
 
 def placed(window: list[Emission]) -> list[tuple[int, int, int]]:
@@ -70,6 +70,6 @@ def test_states_and_last_token_change_with_tokens_only_and_only_where_they_were_
 
     before = np.zeros((1, 2, 1), np.float32)
     frames = np.zeros((2, 3, 1), np.float32)
-    greedy(step, frames, np.array([3, 3]), [before], tokens=TOKENS, blank=BLANK, most_per_frame=10)
+    greedy_decode(step, frames, np.array([3, 3]), [before], tokens=TOKENS, blank=BLANK, most_per_frame=10)
     assert seen == [([0, 0], [BLANK, BLANK]), ([1, 0], [0, BLANK]), ([1, 1], [0, 1])]
     assert not before.any()

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from podcast_assets.speech.transcribers.tokens import Token, mean_logprob, spaced, to_words
+from podcast_assets.speech.transcribers.tokens import Token, insert_spaces, mean_logprob, to_words
 
 
 def tokens(*texts: str) -> list[Token]:
@@ -65,5 +65,5 @@ def test_mean_of_the_log_probabilities_is_known_only_if_all_are() -> None:
     ],
 )
 def test_a_vocabulary_without_spaces_gets_those_of_running_text(symbols: list[str], text: str) -> None:
-    words = to_words(Token(t) for t in spaced(symbols))
+    words = to_words(Token(t) for t in insert_spaces(symbols))
     assert "".join(w.word for w in words) == text

@@ -1,6 +1,6 @@
 import pytest
 
-from podcast_assets.speech.diarizers.turns import names_by_appearance, one_at_a_time, speaker_bounds, with_overlap
+from podcast_assets.speech.diarizers.turns import add_overlap, names_by_appearance, one_at_a_time, speaker_bounds
 from podcast_assets.speech.types import Turn
 
 
@@ -41,7 +41,7 @@ def test_turns_that_do_not_meet_stay_as_they_are():
 def test_overlap_is_the_share_in_which_anybody_else_speaks():
     full = [Turn(0, 10, "a"), Turn(2, 4, "b"), Turn(3, 5, "c"), Turn(8, 12, "b"), Turn(12, 14, "a")]
     turns = [Turn(0, 10, "a"), Turn(10, 12, "b"), Turn(12, 14, "a")]
-    assert [t.overlap for t in with_overlap(turns, full)] == [pytest.approx(0.5), 0, 0]
+    assert [t.overlap for t in add_overlap(turns, full)] == [pytest.approx(0.5), 0, 0]
 
 
 def test_speakers_are_named_as_they_appear():

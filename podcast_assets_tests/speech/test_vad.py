@@ -7,7 +7,7 @@ from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.speech import vad
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm, Samples
-from podcast_assets.speech.vad import FRAME, probabilities, speech_stretches, stretches
+from podcast_assets.speech.vad import FRAME, detect_speech, speech_probabilities, speech_timestamps
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +17,11 @@ def episode() -> Samples:
 
 @pytest.mark.parametrize("seconds", [0, 0.001, 0.2, 5])
 def test_silence_has_no_speech(seconds: float):
-    assert speech_stretches(np.zeros(int(seconds * SAMPLE_RATE), np.float32)) == []
+    assert detect_speech(np.zeros(int(seconds * SAMPLE_RATE), np.float32)) == []
 
 
 def test_stretches_are_in_order_and_cover_what_is_spoken(episode: Samples):
-    stretches = speech_stretches(episode)
+    stretches = detect_speech(episode)
     borders = [t for stretch in stretches for t in stretch]
     assert borders == sorted(borders)
     assert borders[0] >= 0
@@ -35,7 +35,7 @@ def test_stretches_are_in_order_and_cover_what_is_spoken(episode: Samples):
 
 def test_times_count_from_the_start_of_the_audio(episode: Samples):
     late = np.concatenate([np.zeros(3 * SAMPLE_RATE, np.float32), episode])
-    assert speech_stretches(late)[0][0] == pytest.approx(speech_stretches(episode)[0][0] + 3, abs=0.1)
+    assert detect_speech(late)[0][0] == pytest.approx(detect_speech(episode)[0][0] + 3, abs=0.1)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5])
@@ -51,7 +51,7 @@ def test_the_same_timestamps_as_all_audio_in_one_go(
             speech_pad_ms=round(pad * 1000),
         )
         expected = get_speech_timestamps(episode[:length].copy(), options)
-        found = speech_stretches(
+        found = detect_speech(
             episode[:length], threshold=threshold, min_speech=min_speech, min_silence=min_silence, pad=pad
         )
         assert found == [(s["start"] / SAMPLE_RATE, min(s["end"], length) / SAMPLE_RATE) for s in expected]
@@ -60,10 +60,10 @@ def test_the_same_timestamps_as_all_audio_in_one_go(
 @pytest.mark.parametrize("block", [1, 7, 100_000])
 def test_blocks_do_not_show(episode: Samples, monkeypatch: pytest.MonkeyPatch, block: int):
     some = episode[: 20 * SAMPLE_RATE + 5]
-    expected = probabilities(some)
+    expected = speech_probabilities(some)
     assert expected.shape == (-(-len(some) // FRAME),)
     monkeypatch.setattr(vad, "_BLOCK", block)
-    np.testing.assert_allclose(probabilities(some), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(speech_probabilities(some), expected, rtol=0, atol=1e-5)
 
 
 def test_long_audio_is_read_in_short_slices(episode: Samples):
@@ -73,7 +73,7 @@ def test_long_audio_is_read_in_short_slices(episode: Samples):
             return super().__getitem__(part)
 
     pcm = np.round(np.tile(episode, 3) * 32767).astype(np.int16)
-    assert speech_stretches(Careful(pcm)) == speech_stretches(pcm.astype(np.float32) / np.float32(32768))
+    assert detect_speech(Careful(pcm)) == detect_speech(pcm.astype(np.float32) / np.float32(32768))
 
 
 LOUD, FAINT, NOTHING = 0.9, 0.4, 0.1
@@ -96,7 +96,7 @@ LOUD, FAINT, NOTHING = 0.9, 0.4, 0.1
     ],
 )
 def test_stretches_by_hand(frames: list[float], expected: list[tuple[int, int]]):
-    found = stretches(np.array(frames, np.float32), len(frames) * FRAME, pad=0)
+    found = speech_timestamps(np.array(frames, np.float32), len(frames) * FRAME, pad=0)
     assert found == [(s * FRAME / SAMPLE_RATE, e * FRAME / SAMPLE_RATE) for s, e in expected]
 
 
@@ -105,4 +105,4 @@ def test_padding_ends_in_the_middle_of_a_pause_and_with_the_audio():
     frame = FRAME / SAMPLE_RATE
     length = len(frames) * FRAME
     for pad, expected in ((2, [(0, 8), (14, 22)]), (7, [(0, 11), (11, 22)])):
-        np.testing.assert_allclose(stretches(frames, length, pad=pad * frame), np.array(expected) * frame)
+        np.testing.assert_allclose(speech_timestamps(frames, length, pad=pad * frame), np.array(expected) * frame)

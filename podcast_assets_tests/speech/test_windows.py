@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from podcast_assets.speech.transcribers.windows import PAUSE_SECONDS, Piece, Window, cut_turns, pack
+from podcast_assets.speech.transcribers.windows import PAUSE_SECONDS, Piece, Window, cut_turns, pack_windows
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Turn
 
 
@@ -37,7 +37,7 @@ def test_pieces_are_never_too_long_and_leave_nothing_out(seconds: float) -> None
 def test_windows_hold_one_speaker_and_every_piece_once() -> None:
     turns = [Turn(2 * i, 2 * i + 1.5, "AB"[i % 2]) for i in range(40)]
     pieces = list(cut_turns(noise(80), turns, 30.0))
-    windows = pack(pieces, turns, 30.0)
+    windows = pack_windows(pieces, turns, 30.0)
     assert sorted(p.turn for w in windows for p in w.pieces) == list(range(40))
     for window in windows:
         assert len({turns[p.turn].speaker for p in window.pieces}) == 1
@@ -49,7 +49,7 @@ def test_windows_hold_one_speaker_and_every_piece_once() -> None:
 def test_a_window_does_not_reach_over_the_whole_episode() -> None:
     """Two short turns of a rare speaker, far apart, are not heard together: the first would wait for the second."""
     turns = [Turn(0, 1, "rare"), *(Turn(i, i + 1, "often") for i in range(1, 60)), Turn(60, 61, "rare")]
-    windows = pack(list(cut_turns(noise(61), turns, 30.0)), turns, 30.0)
+    windows = pack_windows(list(cut_turns(noise(61), turns, 30.0)), turns, 30.0)
     assert [len(w.pieces) for w in windows if turns[w.pieces[0].turn].speaker == "rare"] == [1, 1]
 
 

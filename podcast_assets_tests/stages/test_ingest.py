@@ -67,5 +67,5 @@ def test_what_is_too_long_leaves_nothing(store: Store) -> None:
     run = ingested(store, Ingest(store, longest=0.5))
     assert not run.done
     messages = run.failures.filter(source="right.mp3")["message"].to_list()
-    assert messages == ["goes on for more than 0.000138889 hours (PODCAST_MAX_HOURS)"]
+    assert messages == ["is longer than 0.000138889 hours (PODCAST_MAX_HOURS)"]
     assert not list(Path(str(store.root)).glob("audio/working/*/*"))

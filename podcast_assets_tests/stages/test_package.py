@@ -12,7 +12,7 @@ import pytest
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.form import AudioForm
-from podcast_assets.audio.loudness import emilia_gain, measure
+from podcast_assets.audio.loudness import emilia_gain, measure_levels
 from podcast_assets.stages.package import Package
 from podcast_assets.stages.package_episodes import PackageEpisodes
 from podcast_assets.stages.stage import Episode
@@ -96,7 +96,7 @@ def test_segments_are_the_samples_of_the_original_in_the_form_that_is_asked_for(
     (key,) = stage.outputs(given)
     data = store.read(key)
     assert sum(rows["json_size"]) + sum(rows["audio_size"]) == len(data)
-    gain = emilia_gain(measure([stereo.mean(axis=1)])) if form.loudness == "emilia" else 1.0
+    gain = emilia_gain(measure_levels([stereo.mean(axis=1)])) if form.loudness == "emilia" else 1.0
     for (start, end), row in zip(SPANS, rows.iter_rows(named=True), strict=True):
         note = data[row["members_offset"] :][: row["json_size"]]
         audio = data[row["members_offset"] + row["json_size"] :][: row["audio_size"]]

@@ -126,7 +126,7 @@ def test_wrong_input_gets_one_line(place: Place) -> None:
     policy = place.command("run", __file__, PODCAST_POLICY="no-such-policy")
     assert policy.returncode == 2
     assert policy.stderr == (
-        "podcast-assets: no policy is called 'no-such-policy'; there are: all, asr, emilia, tts, and files whose names end in "
+        "podcast-assets: there is no policy 'no-such-policy'; available: all, asr, emilia, tts, and files whose names end in "
         ".toml\n"
     )
 

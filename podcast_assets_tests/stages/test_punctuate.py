@@ -66,5 +66,7 @@ def test_only_changed_texts_are_asked_for_and_words_are_never_changed(tmp_path: 
 
 def test_a_model_that_is_not_there_is_told_before_anything_is_done(tmp_path: Path) -> None:
     stage = Punctuate(Pcs(model=str(tmp_path / "none"), device="cpu"))
-    with pytest.raises(EngineUnavailable, match=r"is no whole model for pcs: it has no config.yaml and no model.onnx"):
+    with pytest.raises(
+        EngineUnavailable, match=r"is not a complete model for pcs: it has no config.yaml and no model.onnx"
+    ):
         run_stage(stage, "one", [episode("a", s1=("hello there", "en"))], Store.at(tmp_path), Local(stage, 2))

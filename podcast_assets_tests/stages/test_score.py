@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import soxr
 
-from podcast_assets.audio.ingest import make_working
+from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.runner import run_stage
@@ -38,7 +38,7 @@ def arrived(store: Store, name: str, samples: np.ndarray, rate: int, spans: list
     with store.writing(original) as target:
         soundfile.write(target, samples, rate, format="FLAC")
     with store.writing(working) as target:
-        length = make_working(Path(str(store.path(original))), target).duration
+        length = make_working_audio(Path(str(store.path(original))), target).duration
     segments = pl.DataFrame(
         [{"segment_id": f"{name}-{i}", "start": s, "end": e, "speaker": "A"} for i, (s, e) in enumerate(spans)]
     )

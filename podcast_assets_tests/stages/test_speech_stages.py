@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 
 from podcast_assets import demo
-from podcast_assets.audio.ingest import make_working
+from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.engines.engine import Engine, make_engine
-from podcast_assets.speech.routing import Route, Routed
+from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.segmentation import PRESETS
-from podcast_assets.speech.types import Audio, Diarization, Heard, Speech, one_by_one
+from podcast_assets.speech.types import Audio, Diarization, EpisodeSpeech, TranscriptionResult, one_by_one
 from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.diarize import Diarize
 from podcast_assets.stages.runner import run_stage
@@ -33,7 +33,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, f
     lengths = {}
     for file in FILES:
         with store.writing(working_key(f"{file}0")) as target:
-            lengths[file] = make_working(demo.BATCH / file, target).duration
+            lengths[file] = make_working_audio(demo.BATCH / file, target).duration
     return store, lengths
 
 
@@ -66,10 +66,10 @@ class Mute(Engine):
     def load(self, device: str | None = None) -> Any:
         return self
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         return one_by_one(self._fail, work)
 
-    def _fail(self, speech: Speech) -> Any:
+    def _fail(self, speech: EpisodeSpeech) -> Any:
         raise RuntimeError("no voice")
 
 
@@ -122,7 +122,7 @@ def test_a_transcriber_that_fails_leaves_it_to_the_next_and_the_provenance_tells
     store, lengths = filled
     segments = diarize(filled, make_engine("diarizer", "embedded"), "fallback")
     chain = (Mute(), make_engine("transcriber", "faster-whisper", **demo.TRANSCRIBER, device="cpu", threads=1))
-    stage = Transcribe(store, Routed(routes=(Route(language="*", chain=chain),)))
+    stage = Transcribe(store, RoutedEngine(routes=(Route(language="*", chain=chain),)))
     todo = [
         Episode(
             e.episode_id,

@@ -22,7 +22,13 @@ import soxr
 from scipy.signal import lfilter
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from podcast_assets.speech.diarizers.embedded.voiceprints import FRAME_RATE, WEIGHTS, Frames, frames, window_statistics
+from podcast_assets.speech.diarizers.embedded.voiceprints import (
+    FRAME_RATE,
+    WEIGHTS,
+    Frames,
+    extract_frames,
+    window_statistics,
+)
 from podcast_assets.speech.types import SAMPLE_RATE, Samples
 
 VARIANTS = """
@@ -45,7 +51,7 @@ def main() -> None:
     statistics, speakers = [], []
     rng = np.random.default_rng(0)
     for speaker, audio in readings(random.Random(5)):
-        features = frames(room(audio, rng))
+        features = extract_frames(room(audio, rng))
         pieces = list(crops(features, rng))
         statistics.append(window_statistics(features, pieces))
         speakers += [speaker] * len(pieces)

@@ -1,1 +1,1 @@
-"""Separators of voice and music: one engine a file."""
+"""Separators of voice and music, one engine per file or folder."""

@@ -1,4 +1,4 @@
-"""Separating the voice from the music: what a separator is, and how a recording of any length goes through a model in chunks."""
+"""Voice separation: the separator protocol, and processing of recordings of any length in chunks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ Stereo = npt.NDArray[np.float32]
 
 
 class SeparationFailed(RuntimeError):
-    """A separator could not do a recording; the message names it and says why."""
+    """A separator failed on a recording; the message names it and says why."""
 
 
 class Separator(Protocol):
-    """Takes the music out."""
+    """Protocol of a separator: removes music from speech."""
 
     @property
     def name(self) -> str:
-        """Of its engine, for messages."""
+        """Name of its engine, for messages."""
         ...
 
     def voice(self, chunks: Iterable[Stereo]) -> Iterator[Stereo]:
-        """The voice in a recording, as it comes: as many samples as went in, none of them shifted.
+        """Yield the voice in a recording as a stream: as many samples as went in, none of them shifted.
 
         Takes `chunks`, of any lengths, only as far as it needs them for what it gives, so that memory does not grow with the
         recording.
@@ -40,7 +40,7 @@ class Separator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """How a recording is cut for a model that takes so many samples at once, neither more nor fewer."""
+    """Chunking of a recording for a model that takes a fixed number of samples."""
 
     length: int
     """Samples of a chunk."""
@@ -53,12 +53,12 @@ class Chunking:
 
     @property
     def step(self) -> int:
-        """Samples of a chunk that are kept."""
+        """Number of samples of a chunk that are kept."""
         return self.length - 2 * self.margin
 
 
-def cut(blocks: Iterable[Stereo], how: Chunking) -> Iterator[tuple[Stereo, int]]:
-    """Chunks of a recording, each with how many samples after its first margin are new: `how.step`, fewer in the last.
+def cut_chunks(blocks: Iterable[Stereo], how: Chunking) -> Iterator[tuple[Stereo, int]]:
+    """Cut a recording into chunks, each with how many samples after its first margin are new: `how.step`, fewer in the last.
 
     The recording is taken to lie in silence.
     """
@@ -83,13 +83,13 @@ def cut(blocks: Iterable[Stereo], how: Chunking) -> Iterator[tuple[Stereo, int]]
         chunk, filled = shifted(), filled - how.step
 
 
-def stitched(
+def process_in_chunks(
     blocks: Iterable[Stereo],
     how: Chunking,
     model: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
     batch: int = 1,
 ) -> Iterator[Stereo]:
-    """A recording through a model, chunk by chunk: with a model that changes nothing, the recording itself, sample for sample.
+    """Run a recording through a model chunk by chunk; an identity model gives the recording itself, sample for sample.
 
     Args:
         blocks: the recording, in blocks of any lengths.
@@ -97,14 +97,14 @@ def stitched(
         model: from chunks of shape (batch, length, 2) to what it makes of them, in the same shape.
         batch: chunks given to the model together, at most.
     """
-    chunks = cut(blocks, how)
+    chunks = cut_chunks(blocks, how)
     while group := list(islice(chunks, batch)):
         for made, (_, new) in zip(model(np.stack([chunk for chunk, _ in group])), group, strict=True):
             yield made[how.margin : how.margin + new]
 
 
-def separated(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iterator[npt.NDArray[np.float32]]:
-    """The voice of a recording, mono, in blocks of shape (n,) at SEPARATION_RATE.
+def separate_voice(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield the voice of a recording, mono, in blocks of shape (n,) at SEPARATION_RATE.
 
     Args:
         separator: takes the music out.
@@ -120,7 +120,7 @@ def separated(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iter
     def source() -> Iterator[Stereo]:
         nonlocal got
         try:
-            for block in stereo(blocks, rate):
+            for block in to_stereo(blocks, rate):
                 got += len(block)
                 yield block
         except Exception as error:
@@ -142,12 +142,12 @@ def separated(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iter
         raise SeparationFailed(f"the separator {separator.name} made {given} samples of {got}")
 
 
-def stereo(blocks: Iterable[Planar], rate: int) -> Iterator[Stereo]:
-    """Blocks of shape (channels, n) as stereo at SEPARATION_RATE (libsoxr, high quality).
+def to_stereo(blocks: Iterable[Planar], rate: int) -> Iterator[Stereo]:
+    """Convert blocks of shape (channels, n) to stereo at SEPARATION_RATE (libsoxr, high quality).
 
     Mono is given to both sides; of more than two channels, both get the mean.
     """
-    pairs = map(_pair, blocks)
+    pairs = map(_make_pair, blocks)
     if rate == SEPARATION_RATE:
         yield from pairs
         return
@@ -159,6 +159,6 @@ def stereo(blocks: Iterable[Planar], rate: int) -> Iterator[Stereo]:
     yield stream.resample_chunk(np.empty((0, 2), np.float32), last=True)
 
 
-def _pair(block: Planar) -> Stereo:
+def _make_pair(block: Planar) -> Stereo:
     sides = block if len(block) == 2 else np.broadcast_to(block.mean(axis=0), (2, block.shape[1]))
     return np.ascontiguousarray(sides.T)

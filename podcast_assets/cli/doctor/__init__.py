@@ -20,7 +20,7 @@ from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.hub_offline import silence
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
-from podcast_assets.speech.routing import Routed
+from podcast_assets.speech.routing import RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.stages.profiles import Profile, choose
 from podcast_assets.store.store import Store
@@ -151,7 +151,7 @@ def demonstration(members: Sequence[Member], known: clip.Clip) -> list[Finding]:
 
 def english(profile: Profile) -> Engine | None:
     """The engine that transcribes English episodes; None where the routes have none."""
-    if not isinstance(profile.transcriber, Routed):
+    if not isinstance(profile.transcriber, RoutedEngine):
         return profile.transcriber
     found = {route.language: route.chain[0] for route in profile.transcriber.routes}
     return found.get("en") or found.get("*")

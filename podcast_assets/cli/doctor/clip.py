@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from podcast_assets import demo
 from podcast_assets.cli.doctor.finding import Finding, first_line
 from podcast_assets.common.errors import out_of_memory
-from podcast_assets.speech.types import Samples, Speech, Transcriber, Turn
+from podcast_assets.speech.types import EpisodeSpeech, Samples, Transcriber, Turn
 
 AREA = "a known clip"
 EPISODE, TURNS = "night-science.mp3", 3
@@ -64,7 +64,7 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
 
 def transcribed(transcriber: Transcriber, clip: Clip) -> str:
     """What a transcriber makes of a clip. Raises what the transcriber does."""
-    speech = Speech("known clip", clip.audio, clip.turns, language="en")
+    speech = EpisodeSpeech("known clip", clip.audio, clip.turns, language="en")
     (heard,) = transcriber.transcribe([speech])
     if isinstance(heard.transcripts, Exception):
         raise heard.transcripts

@@ -12,7 +12,7 @@ from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.engines.models import find
-from podcast_assets.speech.routing import Routed
+from podcast_assets.speech.routing import RoutedEngine
 from podcast_assets.stages.profiles import Profile, engines_of
 
 AREA = "engines"
@@ -46,7 +46,7 @@ def members(profile: Profile) -> list[Member]:
 
 def fallbacks(profile: Profile) -> list[Engine]:
     """Engines that only take over where another one fails: a run can do without them."""
-    if not isinstance(profile.transcriber, Routed):
+    if not isinstance(profile.transcriber, RoutedEngine):
         return []
     routes = profile.transcriber.routes
     first = [r.chain[0] for r in routes]

@@ -24,11 +24,11 @@ from podcast_assets.defs.checks.tables import Verdict, no_failures, scores_in_ra
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake.references import references_of
 from podcast_assets.quality import plots as plots_quality
-from podcast_assets.quality.policies.evidence import evidence
+from podcast_assets.quality.policies.evidence import collect_evidence
 from podcast_assets.quality.policies.policy import Policy, load_policy
-from podcast_assets.quality.policies.waterfall import losses
-from podcast_assets.quality.table import with_text_and_policy
-from podcast_assets.quality.text.care import cares
+from podcast_assets.quality.policies.waterfall import rejection_losses
+from podcast_assets.quality.table import add_text_and_policy
+from podcast_assets.quality.text.care import parse_text_care
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
@@ -55,7 +55,7 @@ def quality_scores(
     stage = Score(room, Score.engine_of(profile))
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
-    care = cares(settings.text_care)
+    care = parse_text_care(settings.text_care)
 
     def work(batch: str) -> BatchResult:
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
@@ -71,7 +71,7 @@ def quality_scores(
             },
         )
         run = do_stage(context, settings, stage, batch, todo, room, compute)
-        rows = with_text_and_policy(
+        rows = add_text_and_policy(
             run.table(),
             segments,
             transcribed.rows,
@@ -83,7 +83,7 @@ def quality_scores(
             care=care,
         )
         run.commit(room, rows)
-        seen = evidence(rows, segments, transcribed.rows)
+        seen = collect_evidence(rows, segments, transcribed.rows)
         hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
         verdicts = _verdicts(seen, segments, transcribed.rows, Kept(batch, hours, hours_kept), earlier)
         earlier.insert(0, Kept(batch, hours, hours_kept))
@@ -139,12 +139,13 @@ def _pictures(seen: pl.DataFrame, audio: pl.DataFrame, policy: Policy, hours: fl
     chosen = costly.sort("rejected", "spoken", "episode_id", descending=[True, True, False])["episode_id"][0]
     name = audio.filter(episode_id=chosen)["source"][0]
     return {
-        "distributions": picture(plots_quality.distributions(seen, policy.limits), "distributions of the scores"),
+        "distributions": picture(plots_quality.plot_distributions(seen, policy.limits), "distributions of the scores"),
         "what_is_kept": picture(
-            plots_quality.waterfall(losses(seen, policy.reasons), hours, policy=policy.label),
+            plots_quality.plot_waterfall(rejection_losses(seen, policy.reasons), hours, policy=policy.label),
             "what is kept, and why not",
         ),
         "episode_with_most_rejected": picture(
-            plots_quality.episode(name, seen.filter(episode_id=chosen), policy.limits), "one episode with its scores"
+            plots_quality.plot_episode(name, seen.filter(episode_id=chosen), policy.limits),
+            "one episode with its scores",
         ),
     }

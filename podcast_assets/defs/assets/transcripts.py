@@ -20,7 +20,7 @@ from podcast_assets.defs.assets.diarized_segments import diarized_segments
 from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.defs.checks.tables import languages_agree, no_failures, not_degraded, words_in_order
 from podcast_assets.defs.resources import PipelineResource, StoreResource
-from podcast_assets.speech.languages.text import TextIdentifier, with_text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier, add_text_language
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.episode_overrides import hints
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
@@ -48,14 +48,14 @@ def transcripts(
     room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     stage = Transcribe(room, Transcribe.engine_of(profile))
     named = settings.text_language_model
-    identifier = TextIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
+    identifier = TextLanguageIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
     identifier.check()
 
     def work(batch: str) -> BatchResult:
         audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
         segments = diarized.rows
         run = do_stage(context, settings, stage, batch, to_transcribe(audio, diarized, settings), room, compute)
-        rows = with_text_language(run.table(), identifier)
+        rows = add_text_language(run.table(), identifier)
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
         run.commit(room, rows)
         words = rows.select(pl.col("words").list.len().sum()).item() or 0

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from podcast_assets.audio.errors import AudioError
-from podcast_assets.audio.working import WORKING_RATE, read_working_blocks
+from podcast_assets.audio.working import WORKING_RATE, read_working_audio_blocks
 from podcast_assets.intake.duplicates.chromaprint import Items, anchors, compare, fingerprint
 from podcast_assets.store.schema import Columns, schema, table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
@@ -136,7 +136,7 @@ def _printed(store: Store, working: str) -> Items | str:
         return items
     try:
         with store.open(working) as file:
-            items = fingerprint(read_working_blocks(file), WORKING_RATE)
+            items = fingerprint(read_working_audio_blocks(file), WORKING_RATE)
     except AudioError as error:
         return f"its working audio {error}"
     except FileNotFoundError:

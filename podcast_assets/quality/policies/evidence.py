@@ -1,8 +1,8 @@
-"""What rules can look at: the tables of a batch, side by side, with a few measures that cost nothing and are not kept."""
+"""Columns that rules can name: the joined tables of a batch, with a few derived measures."""
 
 import polars as pl
 
-from podcast_assets.quality.more_scores import with_more_scores
+from podcast_assets.quality.more_scores import add_score_columns
 from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, Columns, schema
 
 _FROM_SEGMENTS = ("start", "end", "duration", "speaker", "overlap", "flags")
@@ -31,8 +31,8 @@ EVIDENCE: Columns = {
 """All columns that a rule can name."""
 
 
-def evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
-    """The scores with the columns of the other tables and the derived ones; rows and their order are those of the scores.
+def collect_evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
+    """Join the scores with the other tables and add derived columns; rows and order are those of the scores.
 
     `flags` are those of the segment and those of its transcript. Words are left out: they are most of a table, and no rule can ask
     for them.
@@ -42,7 +42,7 @@ def evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataF
         segments: the table of `diarized_segments`.
         transcripts: the table of `transcripts`.
     """
-    about = with_more_scores(scores)
+    about = add_score_columns(scores)
     said = transcripts.rename({"flags": _MORE_FLAGS})
     for table, columns in (
         (segments, _FROM_SEGMENTS),
@@ -59,5 +59,5 @@ def evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataF
 
 
 def evidence_types() -> pl.Schema:
-    """The types of the columns that a rule can name."""
+    """Return the types of the columns that a rule can name."""
     return schema(EVIDENCE)

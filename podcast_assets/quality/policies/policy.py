@@ -1,4 +1,4 @@
-"""Policies: which segments to keep, and why not the others. A policy is data in a TOML file; it deletes nothing.
+"""Quality policies: which segments to keep, and why others are rejected. A policy is a TOML file; it deletes nothing.
 
 A file names the policy, its version, and rules; docs/guides/policies.md says how to write one:
 
@@ -27,7 +27,7 @@ from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.quality.policies.evidence import EVIDENCE, evidence_types
 from podcast_assets.quality.policies.rules import Rule
 
-__all__ = ["Policy", "Rule", "apply", "load_policy", "policy_names"]
+__all__ = ["Policy", "Rule", "apply_policy", "load_policy", "policy_names"]
 
 
 class Policy(BaseModel):
@@ -61,71 +61,72 @@ class Policy(BaseModel):
 
     @property
     def reasons(self) -> list[str]:
-        """All reasons that it can give, in its order."""
+        """All reasons that the policy can give, in its order."""
         return list(dict.fromkeys(rule.reason for rule in self.rules))
 
     @property
     def limits(self) -> dict[str, list[float]]:
-        """Column → the limits that its rules set, for pictures."""
+        """Limits that the rules set, by column, for plots."""
         found: dict[str, list[float]] = {}
         for rule in self.rules:
             given = (rule.minimum, rule.above, rule.maximum, rule.below)
             found.setdefault(rule.column, []).extend(limit for limit in given if limit is not None)
         return {column: limits for column, limits in found.items() if limits}
 
-    def active(self, columns: Iterable[str]) -> list[Rule]:
-        """The rules that can be asked: all but optional ones on columns that there are not."""
+    def active_rules(self, columns: Iterable[str]) -> list[Rule]:
+        """Return the rules that apply: all but optional ones on missing columns."""
         known = set(columns)
         return [rule for rule in self.rules if not rule.optional or known.issuperset(rule.columns)]
 
     def notes(self, columns: Iterable[str]) -> list[str]:
-        """One line for each rule that is inactive, because it is optional and there is no such column."""
+        """Return one line for each optional rule that is inactive because its column is missing."""
         known = list(columns)
-        active = self.active(known)
+        active = self.active_rules(known)
         return [
-            f"inactive: {rule.reason!r}, as there is no column {_named([c for c in rule.columns if c not in known], known)}"
+            f"rule {rule.reason!r} is inactive: there is no column "
+            f"{_names_with_hints([c for c in rule.columns if c not in known], known)}"
             for rule in self.rules
             if rule not in active
         ]
 
     def check(self, types: pl.Schema) -> None:
-        """Whether it can be asked of columns of these types.
+        """Check that the rules fit columns of these types.
 
         Raises:
             Misconfigured: a rule that is not optional asks for a column that there is not, or asks what its type cannot answer.
         """
-        active = self.active(types.names())
+        active = self.active_rules(types.names())
         missing = sorted({c for rule in active for c in rule.columns}.difference(types.names()))
         if unscored := [name for name in missing if name in self.scores]:
             raise Misconfigured(
-                f"the policy {self.label} asks for the scores {', '.join(unscored)}, which no scorer gave: PODCAST_SCORERS names "
-                "scorers, and optional = true lets a rule wait for one"
+                f"the policy {self.label} asks for the scores {', '.join(unscored)}, which no scorer returned: "
+                "PODCAST_SCORERS names scorers, and optional = true makes a rule wait for one"
             )
         if missing:
             raise Misconfigured(
-                f"the policy {self.label} asks for columns that there are not: {_named(missing, types.names())}"
+                f"the policy {self.label} needs columns that do not exist: {_names_with_hints(missing, types.names())}"
             )
         for rule in active:
-            if why := rule.misfit(types):
+            if why := rule.type_mismatch(types):
                 raise Misconfigured(f"the policy {self.label}, rule {rule.reason!r}: {why}")
 
 
-def apply(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    """The segments with `keep` (boolean) and `reject_reasons` (the reasons of all rules that failed, in their order).
+def apply_policy(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """Add `keep` (boolean) and `reject_reasons` (the reasons of all failed rules, in order) to segments.
 
     Raises:
         Misconfigured: as of `Policy.check`.
     """
     if segments.is_empty():  # where nothing was scored, no scorer has given its names
         none = [pl.lit(None, pl.Float64).alias(name) for name in policy.scores if name not in segments.columns]
-        judged = _judged(segments.with_columns(none), policy)
+        judged = _apply_rules(segments.with_columns(none), policy)
         return judged.select(*segments.columns, "keep", "reject_reasons")
-    return _judged(segments, policy)
+    return _apply_rules(segments, policy)
 
 
-def _judged(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+def _apply_rules(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     policy.check(segments.schema)
-    rules = policy.active(segments.columns)
+    rules = policy.active_rules(segments.columns)
     names = [f"passes rule {number}" for number in range(len(rules))]
     judged = segments
     for number, rule in enumerate(rules):
@@ -145,12 +146,12 @@ def _judged(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 
 
 def policy_names() -> list[str]:
-    """The policies that come with the package."""
-    return sorted(file.name.removesuffix(".toml") for file in _folder().iterdir() if file.name.endswith(".toml"))
+    """Return the names of the policies in the package."""
+    return sorted(file.name.removesuffix(".toml") for file in _policy_folder().iterdir() if file.name.endswith(".toml"))
 
 
 def load_policy(name: str | Path) -> Policy:
-    """A policy by its name, or from a TOML file of one's own (a path that ends in `.toml`).
+    """Load a policy by name, or from a TOML file (a path that ends in `.toml`).
 
     Raises:
         Misconfigured: there is none of that name, the file cannot be read, is not a policy, or asks for what no table has.
@@ -158,10 +159,10 @@ def load_policy(name: str | Path) -> Policy:
     if str(name).endswith(".toml"):
         file = Path(name)
     elif str(name) in policy_names():
-        file = _folder() / f"{name}.toml"
+        file = _policy_folder() / f"{name}.toml"
     else:
         raise Misconfigured(
-            f"no policy is called {str(name)!r}{_hint(str(name), policy_names())}; there are: {', '.join(policy_names())}, "
+            f"there is no policy {str(name)!r}{_suggest_name(str(name), policy_names())}; available: {', '.join(policy_names())}, "
             "and files whose names end in .toml"
         )
     try:
@@ -171,7 +172,9 @@ def load_policy(name: str | Path) -> Policy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(f"the policy {name} is not TOML: {error}") from None
     except ValidationError as error:
-        raise Misconfigured(f"the policy {name} is not one: {_told(error.errors()[0])}") from None
+        raise Misconfigured(
+            f"the policy {name} is not valid: {_describe_validation_error(error.errors()[0])}"
+        ) from None
     policy.check(pl.Schema({**evidence_types(), **dict.fromkeys(policy.scores, pl.Float64())}))
     if (
         str(name).endswith(".toml")
@@ -179,19 +182,18 @@ def load_policy(name: str | Path) -> Policy:
         and policy.digest != load_policy(policy.name).digest
     ):
         raise Misconfigured(
-            f"the policy {name} calls itself {policy.name!r}, as one that comes with the package does, and has other rules: "
-            "give it another name"
+            f"the policy {name} has the name {policy.name!r} of a policy in the package but other rules: give it another name"
         )
     return policy
 
 
-def _told(error: Mapping[str, Any]) -> str:
-    """What pydantic found, with the rule counted from 1 as people do, and the nearest name for an unknown one."""
+def _describe_validation_error(error: Mapping[str, Any]) -> str:
+    """Describe a validation error, with rules counted from 1 and the closest match for an unknown name."""
     where = [f"rule {part + 1}" if isinstance(part, int) else str(part) for part in error["loc"] if part != "rules"]
     if error["type"] == "extra_forbidden":
         known, what = (Rule, "a rule has no") if "rules" in error["loc"] else (Policy, "a policy has no")
         place = f"{where[0]}: " if len(where) > 1 else ""
-        return f"{place}{what} {where[-1]!r}{_hint(where[-1], known.model_fields)}"
+        return f"{place}{what} {where[-1]!r}{_suggest_name(where[-1], known.model_fields)}"
     if error["type"] == "tuple_type":
         what = (
             "rules are written as [[rules]], each with its column"
@@ -202,15 +204,15 @@ def _told(error: Mapping[str, Any]) -> str:
     return f"{' '.join(where[:2]) or 'it'}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def _named(names: list[str], known: Iterable[str]) -> str:
+def _names_with_hints(names: list[str], known: Iterable[str]) -> str:
     known = list(known)
-    return ", ".join(f"{name}{_hint(name, known)}" for name in names)
+    return ", ".join(f"{name}{_suggest_name(name, known)}" for name in names)
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def _suggest_name(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _folder() -> Traversable:
+def _policy_folder() -> Traversable:
     return files("podcast_assets.quality") / "policies"

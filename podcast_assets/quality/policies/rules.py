@@ -1,4 +1,4 @@
-"""One rule of a policy: what a column must be, and the reason that a segment gets where it is not."""
+"""Rules of a policy: a condition on a column, and the reason given to segments that fail it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -12,7 +12,7 @@ GROUPS = {"batch": [], "episode": ["episode_id"], "speaker": ["episode_id", "spe
 
 
 class Rule(BaseModel):
-    """What a column must be. The operators that are given must all hold."""
+    """Condition on a column. All given operators must hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,8 +45,8 @@ class Rule(BaseModel):
     """Where the tables have no such column, the rule is inactive, and a note says so, in place of an error."""
 
     @model_validator(mode="after")
-    def _asks_for_something(self) -> "Rule":
-        if not list(self._asked()):
+    def _check_operators(self) -> "Rule":
+        if not list(self._given_operators()):
             raise ValueError(f"the rule on {self.column!r} needs one of {', '.join(OPERATORS)}")
         if (self.within_iqr is None) != (self.per is None):
             raise ValueError(f"the rule on {self.column!r} needs within_iqr and per together")
@@ -56,36 +56,36 @@ class Rule(BaseModel):
             raise ValueError(f"the rule on {self.column!r} lets nothing pass: at least {least:g} and at most {most:g}")
         return self
 
-    def _asked(self) -> Iterator[str]:
+    def _given_operators(self) -> Iterator[str]:
         given = ((name, getattr(self, name)) for name in OPERATORS)
         return (name for name, value in given if value is not None and value is not False)  # 0.0 is a limit too
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that it looks at."""
+        """Names of the columns that the rule reads."""
         return [self.column, *([self.same_as] if self.same_as else []), *(GROUPS[self.per] if self.per else [])]
 
-    def misfit(self, types: pl.Schema) -> str | None:
-        """Why it cannot be asked of columns of these types, in a few words; None where it can."""
+    def type_mismatch(self, types: pl.Schema) -> str | None:
+        """Describe why the rule does not fit columns of these types; None if it fits."""
         dtype = types[self.column]
-        for name in self._asked():
+        for name in self._given_operators():
             wanted, fits = _FITS[name]
             if not fits(dtype):
-                return f"{name} is for {wanted}, and {self.column} is of the type {dtype}"
+                return f"{name} applies to {wanted}, but {self.column} has the type {dtype}"
         inner = dtype.inner if isinstance(dtype, pl.List) else dtype
         for item in (*(self.one_of or ()), *(self.none_of or ())):
-            if inner != pl.Null and not _is_of(item, inner):
-                return f"{item!r} cannot be in {self.column}, which is of the type {dtype}"
+            if inner != pl.Null and not _value_fits_type(item, inner):
+                return f"{item!r} cannot be in {self.column}, which has the type {dtype}"
         if self.same_as and types[self.same_as] != dtype:
             return f"{self.column} and {self.same_as} are of different types"
         return None
 
-    def says(self) -> str:
-        """What it asks for, in words."""
-        return ", ".join(_WORDS[name](self) for name in self._asked())
+    def describe(self) -> str:
+        """Describe the condition in words."""
+        return ", ".join(_WORDS[name](self) for name in self._given_operators())
 
     def passes(self, types: pl.Schema, before: pl.Expr) -> pl.Expr:
-        """Boolean expression, never null.
+        """Return the condition as a boolean expression, never null.
 
         Args:
             types: of the columns of the table that is asked.
@@ -93,17 +93,17 @@ class Rule(BaseModel):
         """
         column = pl.col(self.column)
         number = column.cast(pl.Float64).fill_nan(None) if _is_number(types[self.column]) else column
-        conditions = [_CONDITIONS[name](self, number) for name in self._asked() if name in _CONDITIONS]
+        conditions = [_CONDITIONS[name](self, number) for name in self._given_operators() if name in _CONDITIONS]
         if self.none_of is not None:
             lists = isinstance(types[self.column], pl.List)
             conditions += [~column.list.contains(i) if lists else column != i for i in self.none_of]
         if self.same_as is not None:
             conditions.append(column == pl.col(self.same_as))
         if self.within_iqr is not None:
-            conditions.append(self._inside(number, before))
+            conditions.append(self._is_within_iqr(number, before))
         return pl.all_horizontal(conditions).fill_null(self.nulls_pass)
 
-    def _inside(self, value: pl.Expr, before: pl.Expr) -> pl.Expr:
+    def _is_within_iqr(self, value: pl.Expr, before: pl.Expr) -> pl.Expr:
         keys = GROUPS[self.per or "batch"]
         counted = pl.when(before).then(value)
 
@@ -130,15 +130,15 @@ def _is_text(dtype: pl.DataType) -> bool:
     return dtype == pl.String or dtype == pl.Null
 
 
-def _is_value(dtype: pl.DataType) -> bool:
+def _is_scalar(dtype: pl.DataType) -> bool:
     return not dtype.is_nested()
 
 
-def _is_any(dtype: pl.DataType) -> bool:
+def _is_scalar_or_list(dtype: pl.DataType) -> bool:
     return not dtype.is_nested() or isinstance(dtype, pl.List)
 
 
-def _is_of(item: Value, dtype: Any) -> bool:
+def _value_fits_type(item: Value, dtype: Any) -> bool:
     if isinstance(item, bool):
         return dtype == pl.Boolean
     return dtype == pl.String if isinstance(item, str) else dtype.is_numeric()
@@ -146,9 +146,9 @@ def _is_of(item: Value, dtype: Any) -> bool:
 
 _FITS: dict[str, tuple[str, Callable[[pl.DataType], bool]]] = {
     **dict.fromkeys(("minimum", "maximum", "above", "below", "within_iqr"), ("numbers", _is_number)),
-    "one_of": ("single values", _is_value),
-    "none_of": ("single values and lists", _is_any),
-    "same_as": ("single values", _is_value),
+    "one_of": ("single values", _is_scalar),
+    "none_of": ("single values and lists", _is_scalar_or_list),
+    "same_as": ("single values", _is_scalar),
     "not_empty": ("texts", _is_text),
 }
 """Operator → what it is for, and whether a type is that."""
@@ -165,7 +165,7 @@ _CONDITIONS: dict[str, Callable[[Rule, pl.Expr], Any]] = {
 """Operators that look at one value of one column."""
 
 
-def _list(values: tuple[Value, ...] | None) -> str:
+def _format_values(values: tuple[Value, ...] | None) -> str:
     return ", ".join(map(str, values or ()))
 
 
@@ -174,8 +174,8 @@ _WORDS: dict[str, Callable[[Rule], Any]] = {
     "maximum": lambda rule: f"at most {rule.maximum:g}",
     "above": lambda rule: f"above {rule.above:g}",
     "below": lambda rule: f"below {rule.below:g}",
-    "one_of": lambda rule: f"one of {_list(rule.one_of)}",
-    "none_of": lambda rule: f"none of {_list(rule.none_of)}",
+    "one_of": lambda rule: f"one of {_format_values(rule.one_of)}",
+    "none_of": lambda rule: f"none of {_format_values(rule.none_of)}",
     "same_as": lambda rule: f"the same as {rule.same_as}",
     "not_empty": lambda rule: "not empty",
     "within_iqr": lambda rule: (

@@ -1,4 +1,4 @@
-"""What a policy would keep of batches that are scored, beside what is kept of them now. Nothing is changed, and no model runs."""
+"""Policy trial: what a policy would keep of scored batches, compared with now. Changes nothing and runs no model."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,8 @@ import polars.selectors as cs
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.quality.policies import waterfall
-from podcast_assets.quality.policies.evidence import evidence
-from podcast_assets.quality.policies.policy import Policy, apply
+from podcast_assets.quality.policies.evidence import collect_evidence
+from podcast_assets.quality.policies.policy import Policy, apply_policy
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import DamagedTable, Store, table_key
 
@@ -22,35 +22,35 @@ _READERS = 4
 
 
 @dataclass(frozen=True)
-class Amount:
-    """So much speech."""
+class SpeechAmount:
+    """Amount of speech."""
 
     segments: int = 0
     hours: float = 0.0
 
-    def __add__(self, other: "Amount") -> "Amount":
-        return Amount(self.segments + other.segments, self.hours + other.hours)
+    def __add__(self, other: "SpeechAmount") -> "SpeechAmount":
+        return SpeechAmount(self.segments + other.segments, self.hours + other.hours)
 
     @classmethod
-    def of(cls, rows: pl.DataFrame) -> "Amount":
-        """That of some segments."""
+    def of(cls, rows: pl.DataFrame) -> "SpeechAmount":
+        """Sum the given segments."""
         return cls(rows.height, float(rows["duration"].sum()) / 3600)
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A policy beside the one by which batches were judged last."""
+class PolicyTrial:
+    """Comparison of a policy with the one in force."""
 
     policy: str
     in_force: list[str]
     """Policies by which the batches were judged last."""
     batches: list[str]
-    everything: Amount
-    kept: Amount
-    kept_in_force: Amount
-    gained: Amount
+    everything: SpeechAmount
+    kept: SpeechAmount
+    kept_in_force: SpeechAmount
+    gained: SpeechAmount
     """Kept by the policy, and not by the one in force."""
-    lost: Amount
+    lost: SpeechAmount
     """Kept by the one in force, and not by the policy."""
     losses: pl.DataFrame
     """As `waterfall.LOSSES`."""
@@ -58,7 +58,7 @@ class Trial:
     """Rules that are inactive, and batches that are left out."""
 
     def to_json(self) -> dict[str, Any]:
-        """The trial as JSON values; hours to the second."""
+        """Return the trial as JSON values, with hours to the second."""
         return {
             "policy": self.policy,
             "in_force": self.in_force,
@@ -73,13 +73,13 @@ class Trial:
 
 
 def scored_batches(store: Store) -> list[str]:
-    """Batches that have a table of scores, in order."""
+    """Return the batches that have a table of scores, in order."""
     names = store.names("tables/quality_scores")
     return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
 
 
-def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = None) -> Trial:
-    """What a policy would keep.
+def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = None) -> PolicyTrial:
+    """Compute what a policy would keep.
 
     Args:
         store: with the batches.
@@ -93,8 +93,8 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
     chosen = scored_batches(store) if batches is None else list(dict.fromkeys(batches))
     left_out: list[str] = []
 
-    def judge(batch: str) -> Trial | None:
-        tables = {asset: _read(store, asset, batch) for asset in _TABLES}
+    def judge(batch: str) -> PolicyTrial | None:
+        tables = {asset: _read_table(store, asset, batch) for asset in _TABLES}
         missing = [asset for asset, table in tables.items() if table is None]
         if missing and batches is not None:
             raise BadInput(
@@ -103,7 +103,7 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
         if missing:
             left_out.append(batch)
             return None
-        return _judged(batch, policy, *(t for t in tables.values() if t is not None))
+        return _try_on_batch(batch, policy, *(t for t in tables.values() if t is not None))
 
     with ThreadPoolExecutor(_READERS) as readers:
         trials = [t for t in readers.map(judge, chosen) if t is not None]
@@ -112,39 +112,39 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
         notes.append(
             f"left out, as their tables are of another version, or damaged: {', '.join(sorted(left_out)[:10])}"
         )
-    return Trial(
+    return PolicyTrial(
         policy=policy.label,
         in_force=sorted({label for t in trials for label in t.in_force}),
         batches=[b for t in trials for b in t.batches],
-        losses=waterfall.total((t.losses for t in trials), policy.reasons),
+        losses=waterfall.sum_losses((t.losses for t in trials), policy.reasons),
         notes=notes,
-        **{name: sum((getattr(t, name) for t in trials), Amount()) for name in AMOUNTS},
+        **{name: sum((getattr(t, name) for t in trials), SpeechAmount()) for name in AMOUNTS},
     )
 
 
-def _read(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
+def _read_table(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
     try:
         return store.read_table(table_key(asset, batch), ASSETS[asset])
     except DamagedTable:  # the caller names the batch
         return None
 
 
-def _judged(
+def _try_on_batch(
     batch: str, policy: Policy, scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame
-) -> Trial:
-    seen = evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)
-    judged = apply(seen, policy).select(
+) -> PolicyTrial:
+    seen = collect_evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)
+    judged = apply_policy(seen, policy).select(
         "duration", "keep", "reject_reasons", kept_before=scores["keep"].fill_null(value=False)
     )
-    return Trial(
+    return PolicyTrial(
         policy=policy.label,
         in_force=scores["policy"].drop_nulls().unique().to_list(),
         batches=[batch],
-        everything=Amount.of(judged),
-        kept=Amount.of(judged.filter("keep")),
-        kept_in_force=Amount.of(judged.filter("kept_before")),
-        gained=Amount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
-        lost=Amount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
-        losses=waterfall.losses(judged, policy.reasons),
+        everything=SpeechAmount.of(judged),
+        kept=SpeechAmount.of(judged.filter("keep")),
+        kept_in_force=SpeechAmount.of(judged.filter("kept_before")),
+        gained=SpeechAmount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
+        lost=SpeechAmount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
+        losses=waterfall.rejection_losses(judged, policy.reasons),
         notes=policy.notes(seen.columns),
     )

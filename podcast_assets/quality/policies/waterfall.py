@@ -1,4 +1,4 @@
-"""What a policy costs: hours and segments that each reason takes, first and alone."""
+"""Losses of a policy: hours and segments that each reason rejects, first and alone."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,8 +19,8 @@ LOSSES = pl.Schema(
 no other, which would be kept without it."""
 
 
-def losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
-    """What each reason takes, as `LOSSES`: in the policy's order, then what the policy does not name, the largest first.
+def rejection_losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
+    """Compute what each reason rejects, as `LOSSES`: in the policy's order, then what the policy does not name, the largest first.
 
     Args:
         judged: segments with `duration` (s) and `reject_reasons`.
@@ -35,29 +35,29 @@ def losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
         .group_by("reason")
         .agg(
             segments=pl.len(),
-            hours=_hours(),
+            hours=_sum_hours(),
             first_segments=pl.col("first").sum(),
-            first_hours=_hours("first"),
+            first_hours=_sum_hours("first"),
             own_segments=pl.col("own").sum(),
-            own_hours=_hours("own"),
+            own_hours=_sum_hours("own"),
         )
         .cast(LOSSES)  # type: ignore[arg-type]
     )
-    return _sorted(by_reason.select(LOSSES.names()), order)
+    return _sort_reasons(by_reason.select(LOSSES.names()), order)
 
 
-def total(parts: Iterable[pl.DataFrame], order: Sequence[str] = ()) -> pl.DataFrame:
-    """The losses of several batches together."""
+def sum_losses(parts: Iterable[pl.DataFrame], order: Sequence[str] = ()) -> pl.DataFrame:
+    """Sum the losses of several batches."""
     frames = [pl.DataFrame(schema=LOSSES), *parts]
-    return _sorted(pl.concat(frames).group_by("reason").sum().select(LOSSES.names()), order)
+    return _sort_reasons(pl.concat(frames).group_by("reason").sum().select(LOSSES.names()), order)
 
 
-def _hours(flag: str | None = None) -> pl.Expr:
+def _sum_hours(flag: str | None = None) -> pl.Expr:
     duration = pl.col("duration").fill_null(0.0)
     return (duration.filter(pl.col(flag)) if flag else duration).sum() / 3600
 
 
-def _sorted(frame: pl.DataFrame, order: Sequence[str]) -> pl.DataFrame:
+def _sort_reasons(frame: pl.DataFrame, order: Sequence[str]) -> pl.DataFrame:
     place = {reason: number for number, reason in enumerate(order)}
     return (
         frame.with_columns(place=pl.col("reason").replace_strict(place, default=len(place), return_dtype=pl.Int64))

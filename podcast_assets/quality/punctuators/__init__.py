@@ -1,1 +1,1 @@
-"""Punctuators: one engine a file."""
+"""Punctuators, one engine per file or folder."""

@@ -17,7 +17,7 @@ from podcast_assets.engines import models, onnx_sessions
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.engines.onnx_sessions import Device
-from podcast_assets.quality.punctuators.punctuation import Marked, has_punctuation, plain, written
+from podcast_assets.quality.punctuators.punctuation import PieceMarks, apply_marks, has_punctuation, to_plain_text
 
 _FILES = ("config.yaml", "model.onnx", "sp.model")
 _REPO = "1-800-BAD-CODE/xlm-roberta_punctuation_fullstop_truecase"
@@ -45,22 +45,22 @@ class Pcs(Engine):
 
     @property
     def is_folder(self) -> bool:
-        """Whether `model` is a folder, there or not, rather than a name on the hub."""
+        """Return whether `model` is a folder, existing or not, rather than a Hub name."""
         return self.model.startswith((".", "~", "/")) or Path(self.model).is_dir()
 
     def devices(self) -> list[str]:
-        """Every GPU, where it computes on one."""
+        """Return every GPU if the engine computes on one."""
         return onnx_sessions.devices(self.device)
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where it is not a folder."""
+        """Return the Hub model, unless the model is a folder."""
         if self.is_folder:
             return []
         known = self.model == _REPO
         return [HubModel(self.model, _FILES, 1_110 if known else 0, "apache-2.0" if known else "see its page")]
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or the folder lacks files.
@@ -68,7 +68,7 @@ class Pcs(Engine):
         self.folder()
 
     def complaint(self) -> str | None:
-        """What the folder lacks, where the model is one."""
+        """Return which files a model folder lacks."""
         if not self.is_folder:
             return None
         try:
@@ -78,23 +78,25 @@ class Pcs(Engine):
         return None
 
     def folder(self) -> Path:
-        """The folder of the model, downloaded if need be.
+        """Return the model's folder, downloading it if necessary.
 
         Raises:
             EngineUnavailable: the hub does not give it, or files are missing; the message names them.
         """
         folder = Path(self.model).expanduser() if self.is_folder else models.fetch(self.hub_models()[0])
         if missing := [name for name in _FILES if not (folder / name).is_file()]:
-            raise EngineUnavailable(f"{folder} is no whole model for {self.name}: it has no {' and no '.join(missing)}")
+            raise EngineUnavailable(
+                f"{folder} is not a complete model for {self.name}: it has no {' and no '.join(missing)}"
+            )
         return folder
 
     def model_files(self) -> list[Path]:
-        """The files of the folder or of the download; none before a model of the hub was downloaded."""
+        """Return the files of the folder or download; empty until a Hub model is downloaded."""
         folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
         return [folder / name for name in _FILES if (folder / name).is_file()] if folder else []
 
     def load(self, device: str | None = None) -> "PcsPunctuator":
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Raises:
             EngineUnavailable: a package or the model is missing, or the model does not load or is of another kind.
@@ -106,7 +108,7 @@ class Pcs(Engine):
                 f"the punctuator {self.name} needs sentencepiece: pip install 'podcast-assets[{self.extra}]'"
             ) from error
         folder = self.folder()
-        config = Config.read(folder / "config.yaml")
+        config = PcsConfig.read(folder / "config.yaml")
         try:
             pieces = SentencePieceProcessor(model_file=str(folder / "sp.model"))
         except (OSError, RuntimeError) as error:
@@ -128,8 +130,8 @@ _OUTPUTS = ("marks before", "marks after", "capitals", "ends of sentences")
 
 
 @dataclass(frozen=True)
-class Config:
-    """What a model says of itself in its config.yaml."""
+class PcsConfig:
+    """Contents of a model's config.yaml."""
 
     longest: int
     """Tokens of a window, its two ends among them."""
@@ -140,8 +142,8 @@ class Config:
     """ISO 639-1 codes."""
 
     @classmethod
-    def read(cls, path: Path) -> "Config":
-        """Read it.
+    def read(cls, path: Path) -> "PcsConfig":
+        """Read a config.yaml.
 
         Raises:
             EngineUnavailable: it cannot be read, or lacks what is needed.
@@ -164,7 +166,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A stretch of a text's tokens that the model sees at once, and the part of it that is taken from there."""
+    """Window of a text's tokens, and the part of it whose predictions are used."""
 
     text: int
     start: int
@@ -174,40 +176,40 @@ class _Window:
 
 
 class PcsPunctuator:
-    """A loaded model."""
+    """Punctuator with a loaded model."""
 
-    def __init__(self, session: Any, pieces: Any, config: Config, batch_tokens: int) -> None:
+    def __init__(self, session: Any, pieces: Any, config: PcsConfig, batch_tokens: int) -> None:
         self._session = session
         self._pieces = pieces
         self._config = config
         self._batch_tokens = batch_tokens
 
     def punctuate(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[str | None]:
-        """See `Punctuator`. A text with marks of its own stays as it is."""
+        """Implement `Punctuator.punctuate`. A text with marks of its own stays as it is."""
         written_texts: list[str | None] = [
             text if language in self._config.languages else None
             for text, language in zip(texts, languages, strict=True)
         ]
         todo = [i for i, text in enumerate(written_texts) if text and text.strip() and not has_punctuation(text)]
-        plain_texts = [plain(texts[i], languages[i]) for i in todo]
+        plain_texts = [to_plain_text(texts[i], languages[i]) for i in todo]
         encoded = self._pieces.encode(plain_texts, return_type="offset_mapping") if todo else []
-        marked: list[list[Marked]] = [[] for _ in todo]
-        for window, found in self._windows_done([e["ids"] for e in encoded]):
+        marked: list[list[PieceMarks]] = [[] for _ in todo]
+        for window, found in self._compute_windows([e["ids"] for e in encoded]):
             tokens = encoded[window.text]
             for place in range(*window.kept.indices(window.end - window.start)):
                 at = window.start + place
                 start, end = tokens["offsets"][at]
                 said = [part[place] for part in found]
-                marked[window.text].append(self._marked(tokens["pieces"][at], start, end, said))
+                marked[window.text].append(self._to_marks(tokens["pieces"][at], start, end, said))
         for i, pieces in zip(todo, marked, strict=True):
             pieces.sort(key=lambda p: p.start)
-            written_texts[i] = written(texts[i], pieces, languages[i])
+            written_texts[i] = apply_marks(texts[i], pieces, languages[i])
         return written_texts
 
-    def _windows_done(self, ids: Sequence[Sequence[int]]) -> list[tuple[_Window, list[npt.NDArray[Any]]]]:
-        """Every window with what the model says of its tokens; windows of about one length are computed together."""
+    def _compute_windows(self, ids: Sequence[Sequence[int]]) -> list[tuple[_Window, list[npt.NDArray[Any]]]]:
+        """Yield every window with the predictions for its tokens; windows of similar length are computed together."""
         room = self._config.longest - 2
-        windows = [w for i, tokens in enumerate(ids) for w in _windows(i, len(tokens), room)]
+        windows = [w for i, tokens in enumerate(ids) for w in _split_windows(i, len(tokens), room)]
         windows.sort(key=lambda w: w.end - w.start)
         done: list[tuple[_Window, list[npt.NDArray[Any]]]] = []
         while windows:
@@ -223,17 +225,17 @@ class PcsPunctuator:
                 done.append((w, [np.asarray(part)[row, 1 : w.end - w.start + 1] for part in outputs]))
         return done
 
-    def _marked(self, token: str, start: int, end: int, found: Sequence[Any]) -> Marked:
+    def _to_marks(self, token: str, start: int, end: int, found: Sequence[Any]) -> PieceMarks:
         before, after, capitals, _ = found
         mark = self._config.after[int(after)]
         # the space of a word counts as its first letter
         marked = [bool(x) for x in capitals[len(_WORD) * token.startswith(_WORD) : len(token)]]
         dotted = mark == _ACRONYM
-        return Marked(start, end, self._config.before[int(before)], "" if dotted else mark, dotted, marked)
+        return PieceMarks(start, end, self._config.before[int(before)], "" if dotted else mark, dotted, marked)
 
 
-def _windows(text: int, tokens: int, room: int) -> list[_Window]:
-    """Windows of at most `room` tokens; where two overlap, each gives its half."""
+def _split_windows(text: int, tokens: int, room: int) -> list[_Window]:
+    """Split tokens into windows of at most `room`; where two overlap, each gives its half."""
     starts = range(0, max(1, tokens - OVERLAP), room - OVERLAP)
     half = OVERLAP // 2
     return [

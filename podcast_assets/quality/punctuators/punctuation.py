@@ -1,4 +1,4 @@
-"""Texts with punctuation and capitals, whose words stay as they are: pure functions, whatever model says where the marks go."""
+"""Applying predicted punctuation and capitals to texts without changing their words."""
 
 import re
 import unicodedata
@@ -17,8 +17,8 @@ _DOTLESS, _DOTTED = "\u0131", "\u0130"
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """What a model says of one piece of a text."""
+class PieceMarks:
+    """Predicted marks and capitals of one piece of a text."""
 
     start: int
     end: int
@@ -35,26 +35,26 @@ class Marked:
 
 
 def has_punctuation(text: str) -> bool:
-    """Whether a text has marks of its own: what a recognizer heard is better than what a model guesses."""
+    """Return whether a text has punctuation already, which is better than a model's prediction."""
     return _MARK.search(text) is not None
 
 
-def plain(text: str, language: str | None) -> str:
-    """A text as such models read it: in small letters, of which none becomes two, so that places stay the same."""
+def to_plain_text(text: str, language: str | None) -> str:
+    """Convert a text to lower case without changing its length, as punctuation models read it."""
     turkic = text.replace("I", _DOTLESS).replace(_DOTTED, "i") if language in _TURKIC else text
     small = turkic.lower()
     return small if len(small) == len(text) else "".join(x if len(x := c.lower()) == 1 else c for c in turkic)
 
 
-def written(text: str, pieces: Sequence[Marked], language: str | None) -> str:
-    """A text with marks and capitals put into it. Capitals that it has stay, unless it has nothing else.
+def apply_marks(text: str, pieces: Sequence[PieceMarks], language: str | None) -> str:
+    """Insert marks and capitals into a text. Existing capitals stay, unless the text is all capitals.
 
     Args:
         text: without marks.
         pieces: of it, in order; they do not overlap.
         language: ISO 639-1 code.
     """
-    base = plain(text, language) if text.isupper() else text
+    base = to_plain_text(text, language) if text.isupper() else text
     parts: list[str] = []
     at = 0
     for piece in pieces:
@@ -66,24 +66,24 @@ def written(text: str, pieces: Sequence[Marked], language: str | None) -> str:
         if letters:
             if _begins_word(base, piece.end - len(letters)):
                 parts.append(piece.before)
-            parts += _letters(letters, piece, language)
+            parts += _capitalize_letters(letters, piece, language)
             if not piece.dotted and _ends_word(base, piece.end):
                 parts.append(piece.after)
     return "".join([*parts, base[at:]])
 
 
 def same_words(text: str, other: str) -> bool:
-    """Whether two texts have the same words in the same order, but for punctuation and capitals."""
-    return _words(text) == _words(other)
+    """Return whether two texts have the same words in the same order, ignoring punctuation and capitals."""
+    return _split_words(text) == _split_words(other)
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     words = ("".join(c for c in word if _is_said(c)) for word in text.split())
-    return [_folded(word) for word in words if word]
+    return [_fold_word(word) for word in words if word]
 
 
-def _folded(word: str) -> str:
-    """Without case; the Turkish letters, of which only one has a dot, count as the others."""
+def _fold_word(word: str) -> str:
+    """Remove case; the Turkish dotted and dotless i count as i."""
     return word.casefold().replace(_DOTLESS, "i").replace("\u0307", "")
 
 
@@ -91,10 +91,10 @@ def _is_said(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN"
 
 
-def _letters(letters: str, piece: Marked, language: str | None) -> Iterator[str]:
+def _capitalize_letters(letters: str, piece: PieceMarks, language: str | None) -> Iterator[str]:
     capitals = piece.capitals if len(piece.capitals) == len(letters) else [False] * len(letters)
     for character, capital in zip(letters, capitals, strict=True):
-        letter = _upper(character, language) if capital else character
+        letter = _to_upper(character, language) if capital else character
         yield f"{letter}." if piece.dotted and letter.isalpha() else letter
 
 
@@ -106,7 +106,7 @@ def _ends_word(text: str, at: int) -> bool:
     return at == len(text) or text[at].isspace() or _UNSPACED.match(text[at - 1]) is not None
 
 
-def _upper(character: str, language: str | None) -> str:
-    """As one letter: the capital of ß is two."""
+def _to_upper(character: str, language: str | None) -> str:
+    """Convert to upper case if that is one letter: the capital of ß is two."""
     large = _DOTTED if language in _TURKIC and character == "i" else character.upper()
     return large if len(large) == 1 else character

@@ -1,1 +1,1 @@
-"""Scorers: one engine a file."""
+"""Scorers, one engine per file or folder."""

@@ -1,1 +1,1 @@
-"""Measures of texts, which find what recognizers do when they fail, and optional columns about texts."""
+"""Text measures that detect recognition failures, and optional text columns."""

@@ -5,23 +5,23 @@ from functools import lru_cache
 
 import polars as pl
 
-from podcast_assets.quality.text.phrases import phrases
+from podcast_assets.quality.text.phrases import load_phrases
 from podcast_assets.speech.text_measures import UNSPACED
 
 SAYABLE_WORDS = 16
 """Words, or characters of scripts without spaces, said again, from which nobody goes on: that is a loop whatever it says."""
 
 
-def said_once(folded: pl.Series) -> pl.Series:
-    """Folded texts in which what people say over and over stands once where it comes several times in a row."""
-    spaced, unspaced = _runs()
+def collapse_backchannels(folded: pl.Series) -> pl.Series:
+    """Collapse repeated backchannels in folded texts to one occurrence."""
+    spaced, unspaced = _run_patterns()
     return pl.Series(folded.name, [unspaced.sub(r"\1", spaced.sub(r"\1", text)) for text in folded], dtype=pl.String)
 
 
 @lru_cache(maxsize=1)
-def _runs() -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _run_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Runs of whole words, and of words of scripts without spaces."""
-    words = phrases().again
+    words = load_phrases().again
     apart = "|".join(map(re.escape, (w for w in words if not re.search(f"[{UNSPACED}]", w))))
     together = "|".join(map(re.escape, (w for w in words if re.search(f"[{UNSPACED}]", w))))
     return re.compile(rf"(?<!\S)({apart})(?: \1)+(?!\S)"), re.compile(rf"({together})(?: ?\1)+")

@@ -1,4 +1,4 @@
-"""Optional columns about texts, which stay as they are: numbers in digits, and personal data that a text seems to hold.
+"""Optional text columns: numbers in digits, and personal data that a text seems to contain.
 
 Punctuation is asked for here too. It takes a model, so a stage of its own makes it (`stages/punctuate.py`).
 """
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import polars as pl
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.quality.text.emails import SUSPECT, holds_email
-from podcast_assets.quality.text.spoken_form import NUMBERS, digits
+from podcast_assets.quality.text.emails import SUSPECT, contains_email
+from podcast_assets.quality.text.spoken_form import NUMBERS, numbers_to_digits
 
 CARES = {
     "numbers": f"column text_digits: numbers in digits, by text2num ({', '.join(NUMBERS)})",
@@ -33,20 +33,20 @@ _FEWEST_DIGITS = 7
 _SUSPECT = rf"{SUSPECT}|(?:\d\D{{0,3}}){{7}}"
 
 
-def cares(wanted: str) -> frozenset[str]:
-    """Names from a setting such as `pii,numbers`.
+def parse_text_care(wanted: str) -> frozenset[str]:
+    """Parse the names in a setting such as `pii,numbers`.
 
     Raises:
         Misconfigured: one of them is none of `CARES`.
     """
     names = frozenset(name.strip() for name in wanted.split(",") if name.strip())
     if unknown := sorted(names - CARES.keys()):
-        raise Misconfigured(f"PODCAST_TEXT_CARE={wanted!r}: {unknown[0]!r} is none of {', '.join(CARES)}")
+        raise Misconfigured(f"PODCAST_TEXT_CARE={wanted!r}: {unknown[0]!r} is not one of {', '.join(CARES)}")
     return names
 
 
 def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
-    """Columns `text_digits` and `pii` for rows with `text` and `language`; null where not wanted.
+    """Compute the columns `text_digits` and `pii` for rows with `text` and `language`; null where not requested.
 
     `text_digits` is null too where the library does not know the language. `pii` has kinds, never what was found.
     """
@@ -54,7 +54,7 @@ def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
     found: list[list[str] | None] = [None] * texts.height
     if wanted & {"numbers", "pii"}:
         rows = list(texts.select(pl.col("text").fill_null(""), "language").iter_rows())
-        in_digits = [digits(text, language) for text, language in rows]
+        in_digits = [numbers_to_digits(text, language) for text, language in rows]
         if "numbers" in wanted:
             digital = [new if language in NUMBERS else None for new, (_, language) in zip(in_digits, rows, strict=True)]
         if "pii" in wanted:
@@ -70,18 +70,18 @@ def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
 
 
 def personal_data(text: str, language: str | None) -> Iterator[str]:
-    """Kinds of personal data that a text seems to hold: `email`, `phone`, `card`, each once."""
-    if holds_email(text):
+    """Yield the kinds of personal data that a text seems to contain: `email`, `phone`, `card`, each once."""
+    if contains_email(text):
         yield "email"
-    cards = [m.span() for m in _CARD.finditer(text) if _is_card(m.group())]
-    if any(not any(a <= start < b for a, b in cards) for start in _phones(text, language)):
+    cards = [m.span() for m in _CARD.finditer(text) if _is_card_number(m.group())]
+    if any(not any(a <= start < b for a, b in cards) for start in _find_phones(text, language)):
         yield "phone"
     if cards:
         yield "card"
 
 
-def _phones(text: str, language: str | None) -> Iterator[int]:
-    """Where telephone numbers begin: those that are valid in the plan of their country."""
+def _find_phones(text: str, language: str | None) -> Iterator[int]:
+    """Yield where telephone numbers begin that are valid in their country's numbering plan."""
     import phonenumbers
 
     if sum(map(str.isdigit, text)) >= _FEWEST_DIGITS:
@@ -89,7 +89,7 @@ def _phones(text: str, language: str | None) -> Iterator[int]:
         yield from (match.start for match in phonenumbers.PhoneNumberMatcher(text, region))
 
 
-def _is_card(number: str) -> bool:
+def _is_card_number(number: str) -> bool:
     """Whether its check digit is right (Luhn, ISO/IEC 7812-1 annex B), and it is of an issuer of payment cards (2 to 6)."""
     figures = [int(c) for c in number if c.isdigit()]
     doubled = [sum(divmod(2 * n, 10)) for n in figures[-2::-2]]

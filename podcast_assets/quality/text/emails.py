@@ -44,8 +44,8 @@ SUSPECT = rf"(?i)@|\b(?:at|{_AT_SIGN})\b.*(?:\.|dot|punkt|point|punto|ponto|punt
 """For polars: every text that holds one matches."""
 
 
-def holds_email(text: str) -> bool:
-    """Whether a text seems to hold an e-mail address.
+def contains_email(text: str) -> bool:
+    """Return whether a text seems to contain an e-mail address.
 
     A spoken one needs a spoken "dot", or a full stop without space, and a top-level domain. Where "at" is all that tells it from a
     website, its name must be one ("info"), or its host one of mailboxes ("gmail"), or something before it speak of mail.

@@ -1,4 +1,4 @@
-"""Texts as they are compared: without case, punctuation and forms of writing that sound the same."""
+"""Folding of texts for comparison: without case, punctuation and equivalent spellings."""
 
 from collections.abc import Iterable
 
@@ -14,18 +14,18 @@ _TOKEN = rf"[{UNSPACED}]\p{{M}}*|[^ {UNSPACED}]+"
 
 
 def fold(text: pl.Expr) -> pl.Expr:
-    """The words of a text in small letters with one space between them; full-width forms are the same (NFKC)."""
+    """Fold a text to lower-case words with one space between them; full-width forms are normalized (NFKC)."""
     small = text.str.normalize("NFKC").str.to_lowercase().str.replace_all(_INSIDE, "")
     return small.str.replace_all(_BETWEEN, " ").str.strip_chars(" ")
 
 
-def tokens(folded: pl.Expr) -> pl.Expr:
-    """Words of a folded text; single characters in scripts that write no spaces."""
+def split_tokens(folded: pl.Expr) -> pl.Expr:
+    """Split a folded text into words; single characters in scripts that write no spaces."""
     return folded.str.extract_all(_TOKEN)
 
 
-def folded_list(texts: Iterable[str]) -> list[str]:
-    """Each text folded."""
+def fold_texts(texts: Iterable[str]) -> list[str]:
+    """Fold each text."""
     return (
         pl.DataFrame({"text": list(texts)}, schema={"text": pl.String})
         .select(fold(pl.col("text")))

@@ -3,12 +3,12 @@ little text. All segments of a batch at once; what the measures mean together, t
 
 import polars as pl
 
-from podcast_assets.quality.text.backchannels import SAYABLE_WORDS, said_once
-from podcast_assets.quality.text.folding import fold, tokens
-from podcast_assets.quality.text.phrases import known_phrases
-from podcast_assets.quality.text.repetition import repetition
-from podcast_assets.quality.text.rules import judged, repeats_itself
-from podcast_assets.quality.text.scripts import letters, main_script, own_script_share, usual_rate
+from podcast_assets.quality.text.backchannels import SAYABLE_WORDS, collapse_backchannels
+from podcast_assets.quality.text.folding import fold, split_tokens
+from podcast_assets.quality.text.phrases import find_known_phrases
+from podcast_assets.quality.text.repetition import measure_repetition
+from podcast_assets.quality.text.rules import add_text_flags, is_repetitive
+from podcast_assets.quality.text.scripts import count_letters, main_script, own_script_share, usual_rate
 from podcast_assets.speech.text_measures import UNSPACED
 from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, schema
 
@@ -38,17 +38,17 @@ def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
     unknown = {n: pl.lit(None, dtype=t).alias(n) for n, t in _INPUTS.items() if n not in segments.columns}
     rows = segments.with_columns(**unknown).select(pl.col(n).cast(t) for n, t in _INPUTS.items())
     folded = rows.select(fold(pl.col("text").fill_null(""))).to_series().rename("folded")
-    rows = rows.with_columns(folded, _same_text(rows, folded))
-    parts = [_measured(part) for part in rows.iter_slices(_AT_ONCE)] or [_measured(rows)]
+    rows = rows.with_columns(folded, _count_same_text(rows, folded))
+    parts = [_measure_rows(part) for part in rows.iter_slices(_AT_ONCE)] or [_measure_rows(rows)]
     types = schema(QUALITY_SCORES)
-    return judged(pl.concat(parts)).select(pl.col(name).cast(types[name]) for name in TEXT_COLUMNS)
+    return add_text_flags(pl.concat(parts)).select(pl.col(name).cast(types[name]) for name in TEXT_COLUMNS)
 
 
-def _measured(rows: pl.DataFrame) -> pl.DataFrame:
-    counts, folded = letters(rows["text"]), rows["folded"]
+def _measure_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    counts, folded = count_letters(rows["text"]), rows["folded"]
     said = rows.with_columns(
         script=main_script(counts), own_script_share=own_script_share(counts, rows["language"])
-    ).hstack(_repetition(folded).hstack(known_phrases(folded).rename({"phrase": "known_phrase"})))
+    ).hstack(_measure_repetition(folded).hstack(find_known_phrases(folded).rename({"phrase": "known_phrase"})))
     text, seconds = pl.col("text"), pl.when(pl.col("duration") > 0).then("duration")
     characters = text.str.len_chars() - text.str.count_matches(r"\s")
     digits, marks = text.str.count_matches(r"\p{N}"), text.str.count_matches(r"[\p{P}\p{S}]")
@@ -63,22 +63,22 @@ def _measured(rows: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(rate_ratio=pl.col("chars_per_second") / usual_rate(pl.col("script")))
 
 
-def _repetition(folded: pl.Series) -> pl.DataFrame:
+def _measure_repetition(folded: pl.Series) -> pl.DataFrame:
     """Measures of repetition; `unspaced`, whether characters stand for words; `sayable`, whether people do repeat themselves so."""
     measures = _repeated(folded)
-    suspect = measures.select(repeats_itself()).to_series().fill_null(False).arg_true()
-    once = _repeated(said_once(folded.gather(suspect)))
-    said = (measures["loop_words"].gather(suspect) < SAYABLE_WORDS) & ~once.select(repeats_itself()).to_series()
+    suspect = measures.select(is_repetitive()).to_series().fill_null(False).arg_true()
+    once = _repeated(collapse_backchannels(folded.gather(suspect)))
+    said = (measures["loop_words"].gather(suspect) < SAYABLE_WORDS) & ~once.select(is_repetitive()).to_series()
     return measures.with_columns(sayable=pl.int_range(pl.len(), dtype=pl.UInt32).is_in(suspect.filter(said).implode()))
 
 
 def _repeated(folded: pl.Series) -> pl.DataFrame:
     text = folded.to_frame("text")
     unspaced = text.select(unspaced=pl.col("text").str.contains(f"[{UNSPACED}]"))
-    return unspaced.hstack(repetition(text.select(tokens(pl.col("text"))).to_series()))
+    return unspaced.hstack(measure_repetition(text.select(split_tokens(pl.col("text"))).to_series()))
 
 
-def _same_text(rows: pl.DataFrame, folded: pl.Series) -> pl.Series:
+def _count_same_text(rows: pl.DataFrame, folded: pl.Series) -> pl.Series:
     """How many segments in a row, this one among them, have the same text; 0 for one without text."""
     ordered = (
         rows.select("episode_id", "segment_index", folded)

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import polars as pl
 
-from podcast_assets.quality.text.folding import folded_list
+from podcast_assets.quality.text.folding import fold_texts
 from podcast_assets.speech.text_measures import UNSPACED
 
 _STRENGTHS = ("always", "alone", "doubtful", "again")
@@ -29,22 +29,22 @@ class Phrases:
 
 
 @lru_cache(maxsize=1)
-def phrases() -> Phrases:
-    """The phrases of all languages."""
+def load_phrases() -> Phrases:
+    """Load the phrases of all languages."""
     data = tomllib.loads((files("podcast_assets.quality.text") / "phrases.toml").read_text(encoding="utf-8"))
     return Phrases(
         *(_longest_first([p for of in data.values() for p in of.get(strength, [])]) for strength in _STRENGTHS)
     )
 
 
-def known_phrases(folded: pl.Series) -> pl.DataFrame:
+def find_known_phrases(folded: pl.Series) -> pl.DataFrame:
     """Of each folded text: `phrase`, the known one that it holds, else null; and `doubtful`, whether that needs a second reason."""
-    known = phrases()
+    known = load_phrases()
     said = folded.to_frame("text").select(
         pl.col("text"),
-        always=(" " + pl.col("text") + " ").str.contains_any([_whole(p) for p in known.always]),
-        alone=_nothing_but([*known.always, *known.alone]),
-        doubtful=_nothing_but([*known.always, *known.alone, *known.doubtful]),
+        always=(" " + pl.col("text") + " ").str.contains_any([_with_spaces(p) for p in known.always]),
+        alone=_only_pattern([*known.always, *known.alone]),
+        doubtful=_only_pattern([*known.always, *known.alone, *known.doubtful]),
     )
     every = _longest_first([*known.always, *known.alone, *known.doubtful])
     found = said.select(
@@ -63,15 +63,15 @@ def known_phrases(folded: pl.Series) -> pl.DataFrame:
     return found.select(pl.Series("phrase", phrase, dtype=pl.String), "doubtful")
 
 
-def _nothing_but(patterns: list[str]) -> pl.Expr:
+def _only_pattern(patterns: list[str]) -> pl.Expr:
     rest = pl.col("text").str.replace_many(list(_longest_first(patterns)), [" "], leftmost=True).str.strip_chars(" ")
     return (pl.col("text") != "") & (rest == "")
 
 
-def _whole(phrase: str) -> str:
-    """With the spaces around it, except in scripts that write none."""
+def _with_spaces(phrase: str) -> str:
+    """Add spaces around a phrase, except in scripts that write none."""
     return phrase if re.search(f"[{UNSPACED}]", phrase) else f" {phrase} "
 
 
 def _longest_first(texts: list[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(folded_list(texts)), key=lambda p: (-len(p), p)))
+    return tuple(sorted(set(fold_texts(texts)), key=lambda p: (-len(p), p)))

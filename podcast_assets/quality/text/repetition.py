@@ -1,4 +1,4 @@
-"""Texts that repeat themselves: distinct words, n-grams that come again, and loops, in which one phrase comes over and over."""
+"""Repetition measures of texts: distinct words, repeated n-grams, and loops of one phrase."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 
 
-def repetition(tokens: pl.Series) -> pl.DataFrame:
+def measure_repetition(tokens: pl.Series) -> pl.DataFrame:
     """Measures of texts, which are given as lists of tokens: `tokens`, how many, and what is null where there is none.
 
     `unique_word_share` is distinct tokens over tokens. `ngram_repetition` is the share of token 3-grams that have occurred before
@@ -27,14 +27,14 @@ def repetition(tokens: pl.Series) -> pl.DataFrame:
     rows = np.repeat(np.arange(len(lengths)), lengths)
     ngrams = np.maximum(lengths - _NGRAM + 1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        unique = _distinct(hashes, rows, len(lengths)) / lengths
-        repeated = np.where(ngrams > 0, 1 - _distinct(*_ngrams(hashes, rows), len(lengths)) / ngrams, 0.0)
+        unique = _count_distinct(hashes, rows, len(lengths)) / lengths
+        repeated = np.where(ngrams > 0, 1 - _count_distinct(*_hash_ngrams(hashes, rows), len(lengths)) / ngrams, 0.0)
     frame = pl.DataFrame(
         {
             "tokens": lengths,
             "unique_word_share": unique,
             "ngram_repetition": repeated,
-            "loop_words": _loops(hashes, rows, len(lengths)),
+            "loop_words": _count_loop_tokens(hashes, rows, len(lengths)),
         }
     )
     return frame.with_columns(
@@ -42,21 +42,21 @@ def repetition(tokens: pl.Series) -> pl.DataFrame:
     )
 
 
-def _ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:
-    """Hashes of the 3-grams that lie in one text."""
+def _hash_ngrams(hashes: Hashes, rows: Rows) -> tuple[Hashes, Rows]:
+    """Hash the 3-grams that lie in one text."""
     first, second, third = hashes[:-2], hashes[1:-1], hashes[2:]
     mixed = ((first * _ODD + second) * _ODD + third) * _ODD if len(hashes) > 2 else hashes[:0]
     inside = rows[:-2] == rows[2:] if len(rows) > 2 else np.zeros(0, bool)
     return mixed[inside], rows[: len(mixed)][inside]
 
 
-def _distinct(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int64]:
-    """How many different hashes each of `count` rows has."""
+def _count_distinct(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int64]:
+    """Count the distinct hashes of each of `count` rows."""
     seen = pl.DataFrame({"row": rows, "hash": hashes}).unique()["row"].to_numpy()
     return np.bincount(seen, minlength=count)
 
 
-def _loops(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int32]:
+def _count_loop_tokens(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int32]:
     """Tokens of each row's longest stretch that equals what stands a period before it, twice the period at least."""
     longest = np.zeros(count, np.int32)
     for period in range(1, LONGEST_PERIOD + 1):

@@ -1,4 +1,4 @@
-"""What the measures of a text mean: named rules, each a limit and its reason. They flag; policies decide."""
+"""Named rules that turn text measures into flags. Policies decide on the flags."""
 
 import polars as pl
 
@@ -48,16 +48,16 @@ HALLUCINATIONS = ("loop", "known_phrase", "wrong_language", "too_fast", "no_spee
 """Rules that say that the text was not said."""
 
 
-def judged(measures: pl.DataFrame) -> pl.DataFrame:
+def add_text_flags(measures: pl.DataFrame) -> pl.DataFrame:
     """Add `text_flags`, the rules that found something in their order, and `hallucinated`; a measure that is null finds nothing."""
-    flags = [pl.when(found.fill_null(False)).then(pl.lit(name)) for name, found in _rules().items()]
+    flags = [pl.when(found.fill_null(False)).then(pl.lit(name)) for name, found in _build_rules().items()]
     flagged = measures.with_columns(text_flags=pl.concat_list(flags).list.drop_nulls())
     return flagged.with_columns(
         hallucinated=pl.col("text_flags").list.set_intersection(pl.lit(list(HALLUCINATIONS))).list.len() > 0
     )
 
 
-def _rules() -> dict[str, pl.Expr]:
+def _build_rules() -> dict[str, pl.Expr]:
     some = pl.col("folded") != ""
     doubt = pl.any_horizontal(
         (pl.col("rate_ratio") < DOUBT_RATE) & (pl.col("duration") >= DOUBT_SECONDS),
@@ -66,7 +66,7 @@ def _rules() -> dict[str, pl.Expr]:
     )
     return {
         "empty": ~some,
-        "loop": (repeats_itself() & ~pl.col("sayable"))
+        "loop": (is_repetitive() & ~pl.col("sayable"))
         | (some & (pl.col("compression_ratio") > COMPRESSION))
         | ((pl.col("same_text_segments") >= SAME_TEXT) & pl.col("folded").str.contains(" ", literal=True)),
         "known_phrase": pl.col("known_phrase").is_not_null() & (~pl.col("doubtful") | doubt),
@@ -78,7 +78,7 @@ def _rules() -> dict[str, pl.Expr]:
     }
 
 
-def repeats_itself() -> pl.Expr:
+def is_repetitive() -> pl.Expr:
     """Whether the measures of repetition are those of a loop. Needs `unspaced`, too: whether characters stand for words."""
     limit = pl.when(pl.col("unspaced")).then(LOOP_CHARACTERS).otherwise(LOOP_WORDS)
     return (pl.col("loop_words") >= limit) | (

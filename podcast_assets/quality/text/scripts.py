@@ -1,4 +1,4 @@
-"""Scripts that texts are written in: how they are told, how fast they are spoken, and which languages use which."""
+"""Writing systems: detection, usual speaking rates, and the languages that use them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from podcast_assets.speech.languages.codes import base_code
 
 @dataclass(frozen=True)
 class Script:
-    """A script, as far as speech goes."""
+    """Script with its letters and usual speaking rate."""
 
     letters: str
     """Character class of its letters."""
@@ -60,8 +60,8 @@ OF_LANGUAGE = {language: script for script, languages in _OTHERS.items() for lan
 """Language → its script; Latin for those that are not here, unless they have several."""
 
 
-def letters(texts: pl.Series) -> pl.DataFrame:
-    """Letters of each text by script, a column for each of `SCRIPTS`; Han counts as kana where a text is Japanese."""
+def count_letters(texts: pl.Series) -> pl.DataFrame:
+    """Count the letters of each text by script, a column for each of `SCRIPTS`; Han counts as kana where a text is Japanese."""
     counts = texts.to_frame("text").select(
         pl.col("text").str.count_matches(script.letters).alias(name) for name, script in SCRIPTS.items()
     )
@@ -73,7 +73,7 @@ def letters(texts: pl.Series) -> pl.DataFrame:
 
 
 def main_script(counts: pl.DataFrame) -> pl.Series:
-    """Name of the script that most `letters` of each text are in; null where there are none. Latin wins a draw."""
+    """Return the name of the script of most letters of each text; null if there are none. Latin wins a draw."""
     ranked = counts.select(most=pl.max_horizontal(pl.all()), best=pl.concat_list(pl.all()).list.arg_max())
     numbered = dict(enumerate(SCRIPTS))
     return ranked.select(
@@ -82,7 +82,7 @@ def main_script(counts: pl.DataFrame) -> pl.Series:
 
 
 def own_script_share(counts: pl.DataFrame, language: pl.Series) -> pl.Series:
-    """Share of the `letters` of each text that are in the script of its language, 0 to 1; null where either is unknown.
+    """Return the share of letters of each text that are in the script of its language, 0 to 1; null where either is unknown.
 
     Letters count by the time that they take to say: one of Han is worth almost three of Latin. Japanese may be all Han.
     """
@@ -98,12 +98,12 @@ def own_script_share(counts: pl.DataFrame, language: pl.Series) -> pl.Series:
 
 
 def usual_rate(script: pl.Expr) -> pl.Expr:
-    """Characters of usual speech per second, by the name of the script."""
+    """Return the usual speaking rate of a script in characters per second."""
     return script.replace_strict({name: s.rate for name, s in SCRIPTS.items()}, default=None, return_dtype=pl.Float64)
 
 
 def script_of_language(language: pl.Expr) -> pl.Expr:
-    """Name of the script that a language is written in; null where several are usual, or the language is unknown."""
+    """Return the name of the script that a language is written in; null if several are usual or the language is unknown."""
     code = base_code(language)
     latin = pl.when(code.is_not_null() & ~code.is_in(_SEVERAL)).then(pl.lit("latin"))
     return code.replace_strict(OF_LANGUAGE, default=latin, return_dtype=pl.String)

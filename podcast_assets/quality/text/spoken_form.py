@@ -1,4 +1,4 @@
-"""Texts as two transcripts of one recording are compared: what is the same when it is said aloud becomes the same words."""
+"""Spoken form of texts for comparison: what sounds the same becomes the same words."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from podcast_assets.quality.text.folding import fold, tokens
+from podcast_assets.quality.text.folding import fold, split_tokens
 from podcast_assets.quality.text.scripts import OF_LANGUAGE
 
 NUMBERS = ("en", "fr", "es", "pt", "de", "nl", "it", "da")
@@ -17,23 +17,23 @@ _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
 
 
 def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[list[str]]:
-    """Words of each text, or characters of scripts without spaces, in the form in which error rates are measured.
+    """Return the words of each text, or characters of scripts without spaces, in the form used for error rates.
 
     By whisper-normalizer, which published error rates are measured with: its English form for English (spelling, contractions,
     numbers, fillers), its basic one otherwise. It leaves out what stands in brackets, as "[laughter]". Numbers in words become
     digits where text2num knows the language.
     """
-    plain = [_normalized(text, language) for text, language in zip(texts, languages, strict=True)]
+    plain = [_normalize_text(text, language) for text, language in zip(texts, languages, strict=True)]
     return (
         pl.DataFrame({"text": plain}, schema={"text": pl.String})
-        .select(tokens(fold(pl.col("text"))))
+        .select(split_tokens(fold(pl.col("text"))))
         .to_series()
         .to_list()
     )
 
 
-def digits(text: str, language: str | None) -> str:
-    """The text with numbers in digits; as it is where the language is none of `NUMBERS`.
+def numbers_to_digits(text: str, language: str | None) -> str:
+    """Convert numbers to digits; the text is unchanged if the language is not in `NUMBERS`.
 
     Numbers below three stay words where they stand alone: in many languages one of them is the article.
     """
@@ -43,13 +43,13 @@ def digits(text: str, language: str | None) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def _normalized(text: str, language: str | None) -> str:
-    """Remembered for an episode or two: each text of ours is compared with a reference and with a second recognizer's."""
-    return _normalizer(language)(text)
+def _normalize_text(text: str, language: str | None) -> str:
+    """Normalize a text. Cached, as each text is compared with a reference and with a second recognizer's."""
+    return _load_normalizer(language)(text)
 
 
 @lru_cache(maxsize=64)
-def _normalizer(language: str | None) -> Callable[[str], str]:
+def _load_normalizer(language: str | None) -> Callable[[str], str]:
     from whisper_normalizer.basic import BasicTextNormalizer
     from whisper_normalizer.english import EnglishTextNormalizer
 
@@ -58,4 +58,4 @@ def _normalizer(language: str | None) -> Callable[[str], str]:
     if OF_LANGUAGE.get(language or "") in _WITH_MARKS:
         return lambda text: _BRACKETS.sub(" ", text)
     basic = BasicTextNormalizer()
-    return lambda text: basic(digits(text, language))
+    return lambda text: basic(numbers_to_digits(text, language))

@@ -3,7 +3,7 @@
 import polars as pl
 
 from podcast_assets.quality import plots as plots_quality
-from podcast_assets.quality.policies.waterfall import losses
+from podcast_assets.quality.policies.waterfall import rejection_losses
 from podcast_assets.release.card.facts import DatasetFacts
 
 
@@ -17,13 +17,13 @@ def pictures(about: DatasetFacts) -> dict[str, tuple[str, bytes]]:
     found = {
         "assets/quality.png": (
             "DNSMOS, signal-to-noise ratio, bandwidth, durations, languages, and speakers per episode",
-            plots_quality.distributions(rows),
+            plots_quality.plot_distributions(rows),
         )
     }
     if not rows["keep"].all():
         hours = float(rows["duration"].sum()) / 3600
         found["assets/policy.png"] = (
             "from all hours to those that the policy keeps, by reason",
-            plots_quality.waterfall(losses(rows), hours, policy=about.policy),
+            plots_quality.plot_waterfall(rejection_losses(rows), hours, policy=about.policy),
         )
     return found

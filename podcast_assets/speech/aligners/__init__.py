@@ -1,1 +1,1 @@
-"""Word aligners: one engine a file."""
+"""Word aligners, one engine per file or folder."""

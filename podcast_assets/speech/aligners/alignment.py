@@ -1,4 +1,4 @@
-"""When each word was said: times for transcripts whose engine gives none.
+"""Forced alignment: word times for transcripts whose engine gives none.
 
 An aligner is told what was said in a stretch of audio, and says when. Nothing is made up: a word that cannot be placed has no
 times, and no text is ever lost.
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from podcast_assets.common.errors import looks_like_device_error
 from podcast_assets.speech.text_measures import join_texts
-from podcast_assets.speech.transcribers.minibatches import in_order
+from podcast_assets.speech.transcribers.minibatches import fit_words_to_turn
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples, Transcript, Turn, Word
 
 UNALIGNED = "unaligned"
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Aligner(Protocol):
-    """Says when the words of a known text were said."""
+    """Protocol of an aligner: finds when the words of a known text are spoken."""
 
     def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
-        """The words of `split_words(text)`, in order and as they are written. Times in seconds from the start of the audio.
+        """Return the words of `split_words(text)` in order, as written, with times in seconds from the start of the audio.
 
         Args:
             audio: one turn, shape (n,), float32 at 16 kHz; may be empty.
@@ -41,7 +41,7 @@ class Aligner(Protocol):
 def align_transcripts(
     aligner: Aligner, audio: Audio, turns: Sequence[Turn], transcripts: Sequence[Transcript]
 ) -> list[Transcript]:
-    """The transcripts, with times for the words of those that have text and no word with times; others as they are.
+    """Add word times to transcripts that have text but no word with times; return the others unchanged.
 
     Times lie inside the turn and never run backwards. A turn that fails, that is longer than `LONGEST_SECONDS`, or none of whose
     words can be placed has its words without times, and the flag `UNALIGNED`.
@@ -58,16 +58,16 @@ def align_transcripts(
     aligned: list[Transcript] = []
     errors: list[Exception] = []
     for turn, transcript in zip(turns, transcripts, strict=True):
-        if not _wanting(transcript):
+        if not _needs_word_times(transcript):
             aligned.append(transcript)
             continue
         try:
-            words = _align(aligner, audio, turn, transcript)
+            words = _align_turn(aligner, audio, turn, transcript)
         except Exception as error:
             if looks_like_device_error(error):
                 raise
             errors.append(error)
-            words = unplaced(split_words(transcript.text))
+            words = words_without_times(split_words(transcript.text))
         flags = transcript.flags
         if not any(w.start is not None for w in words):
             flags = (*(f for f in flags if f != UNALIGNED), UNALIGNED)
@@ -77,47 +77,47 @@ def align_transcripts(
     return aligned
 
 
-def _wanting(transcript: Transcript) -> bool:
+def _needs_word_times(transcript: Transcript) -> bool:
     return bool(transcript.text.strip()) and not any(w.start is not None for w in transcript.words)
 
 
-def _align(aligner: Aligner, audio: Audio, turn: Turn, transcript: Transcript) -> list[Word]:
+def _align_turn(aligner: Aligner, audio: Audio, turn: Turn, transcript: Transcript) -> list[Word]:
     if turn.end - turn.start > LONGEST_SECONDS:
         raise ValueError(f"a turn of {turn.end - turn.start:.0f} s is longer than {LONGEST_SECONDS:.0f} s")
     first, last = (max(0, round(t * SAMPLE_RATE)) for t in (turn.start, turn.end))
     words = aligner.align(audio[first:last], transcript.text, transcript.language)
     if [w.word for w in words] != split_words(transcript.text):
-        raise ValueError("the aligner gave other words than those of the text")
+        raise ValueError("the aligner returned words that differ from the text")
     origin = first / SAMPLE_RATE
-    return list(in_order(turn, (_later(w, origin) for w in words)))
+    return list(fit_words_to_turn(turn, (_shift_word(w, origin) for w in words)))
 
 
-def _later(word: Word, seconds: float) -> Word:
+def _shift_word(word: Word, seconds: float) -> Word:
     if word.start is None or word.end is None:
         return replace(word, start=None, end=None)
     return replace(word, start=word.start + seconds, end=word.end + seconds)
 
 
-def unplaced(words: Iterable[str]) -> list[Word]:
-    """Words without times."""
+def words_without_times(words: Iterable[str]) -> list[Word]:
+    """Return words without times."""
     return [Word(word, None, None, None) for word in words]
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text as they are written, with their punctuation; joined, they are the text without its spaces.
+    """Split a text into words with their punctuation; joined, they are the text without its spaces.
 
     In scripts that write no spaces each letter is a word, as Whisper has it.
     """
-    return [word for written in text.split() for word in _split(written)]
+    return [word for written in text.split() for word in _split_chunk(written)]
 
 
-def _split(written: str) -> list[str]:
+def _split_chunk(written: str) -> list[str]:
     words = [""]
     alone: bool | None = None  # whether the last letter of the word is of a script without spaces
     for character in written:
         kind = unicodedata.category(character)
         if kind[0] in "LN":
-            own = _stands_alone(character)
+            own = _is_unspaced_letter(character)
             if alone is not None and (alone or own):
                 words.append("")
             alone = own
@@ -129,5 +129,5 @@ def _split(written: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _stands_alone(letter: str) -> bool:
+def _is_unspaced_letter(letter: str) -> bool:
     return join_texts((letter, letter)) == letter * 2

@@ -17,7 +17,7 @@ import numpy as np
 
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines.engine import Engine
-from podcast_assets.speech.aligners.alignment import Aligner, split_words, unplaced
+from podcast_assets.speech.aligners.alignment import Aligner, split_words, words_without_times
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
 _FRAME = 0.01  # seconds
@@ -44,13 +44,13 @@ _GROUP = re.compile("|".join(sorted(_SOUNDS, key=len, reverse=True)))
 
 
 class PocketsphinxAligner(Engine):
-    """Settings of PocketSphinx' aligner with the US-English model of its own package."""
+    """Settings of PocketSphinx's aligner with the US English model of its package."""
 
     name: ClassVar[str] = "pocketsphinx-align"
     packages: ClassVar[tuple[str, ...]] = ("pocketsphinx",)
 
     def load(self, device: str | None = None) -> Aligner:
-        """The aligner with its model in memory.
+        """Load the aligner's model.
 
         Raises:
             EngineUnavailable: the package is not installed.
@@ -59,10 +59,10 @@ class PocketsphinxAligner(Engine):
             from pocketsphinx import Decoder
         except ImportError as error:
             raise EngineUnavailable(_MISSING) from error
-        return _Worker(Decoder(samprate=SAMPLE_RATE, lm=None, loglevel="FATAL", **_SEARCH))
+        return _PocketsphinxAlignerWorker(Decoder(samprate=SAMPLE_RATE, lm=None, loglevel="FATAL", **_SEARCH))
 
     def model_files(self) -> list[Path]:
-        """Acoustic model and dictionary inside the installed package; nothing is imported.
+        """Return the acoustic model and dictionary of the installed package without importing it.
 
         Raises:
             EngineUnavailable: the package is not installed.
@@ -74,12 +74,12 @@ class PocketsphinxAligner(Engine):
         return [*sorted(f for f in (model / "en-us").iterdir() if f.is_file()), model / "cmudict-en-us.dict"]
 
 
-class _Worker:
+class _PocketsphinxAlignerWorker:
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
 
     def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
-        """See `Aligner`. Probabilities are None: the aligner has none that a word was said.
+        """Implement `Aligner.align`. Probabilities are None, because the aligner gives none.
 
         Without times are words with digits or with letters other than a to z and their accents, and all words where the text
         does not fit into the audio.
@@ -90,13 +90,13 @@ class _Worker:
         if language not in (None, "en"):
             raise ValueError(f"pocketsphinx aligns English only; the language is {language}")
         words = split_words(text)
-        said = [self._in_dictionary(spoken_parts(word)) for word in words]
+        said = [self._add_to_dictionary(spoken_parts(word)) for word in words]
         known = [[part for part in parts if part != _SPEECH] for parts in said]
         if not any(known) or len(audio) < _SHORTEST * SAMPLE_RATE:
-            return unplaced(words)
-        heard = self._hear(audio, list(chain.from_iterable(said)))
+            return words_without_times(words)
+        heard = self._align_parts(audio, list(chain.from_iterable(said)))
         if [word for word, _, _ in heard] != list(chain.from_iterable(known)):
-            return unplaced(words)
+            return words_without_times(words)
         times = iter(heard)
         placed = []
         for word, parts in zip(words, known, strict=True):
@@ -104,8 +104,8 @@ class _Worker:
             placed.append(Word(word, own[0][1], own[-1][2], None) if own else Word(word, None, None, None))
         return placed
 
-    def _in_dictionary(self, parts: Sequence[str]) -> list[str]:
-        """The parts as the dictionary has them; it is told those that it lacks."""
+    def _add_to_dictionary(self, parts: Sequence[str]) -> list[str]:
+        """Return the parts as the dictionary spells them, adding those that it lacks."""
         found = []
         for part in parts:
             word = part if part == _SPEECH or self._decoder.lookup_word(part) else part.strip("'")
@@ -114,8 +114,8 @@ class _Worker:
             found.append(word)
         return found
 
-    def _hear(self, audio: Samples, said: Sequence[str]) -> list[tuple[str, float, float]]:
-        """Words with start and end in seconds, without pauses and noises; few or none where they do not fit."""
+    def _align_parts(self, audio: Samples, said: Sequence[str]) -> list[tuple[str, float, float]]:
+        """Align words: start and end in seconds, without pauses and noises; few or none where they do not fit."""
         decoder = self._decoder
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
         decoder.set_align_text(" ".join(said))
@@ -135,7 +135,7 @@ class _Worker:
 
 
 def spoken_parts(word: str) -> list[str]:
-    """What a dictionary may know of a written word: "Well-known," → well, known; U.S. → u, s. None for punctuation alone.
+    """Split a written word into parts that a dictionary may know: "Well-known," → well, known; U.S. → u, s. Empty for punctuation.
 
     One part of unknown speech for words with digits or letters of other scripts.
     """
@@ -147,7 +147,7 @@ def spoken_parts(word: str) -> list[str]:
 
 
 def guess_sounds(word: str) -> str:
-    """Phones of an English word or name that no dictionary knows, by its letters: "podcaster" → P AA D K AE S T ER."""
+    """Guess the phones of an English word or name from its letters: "podcaster" → P AA D K AE S T ER."""
     once = re.sub(r"([^aeiou'])\1", r"\1", word.replace("'", ""))
     silent = re.sub(r"(?<=...)e$", "", once)
     return " ".join(_SOUNDS[group] for group in _GROUP.findall(silent))

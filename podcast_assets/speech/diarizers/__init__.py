@@ -1,1 +1,1 @@
-"""Diarizers: one engine a file."""
+"""Diarizers, one engine per file or folder."""

@@ -1,4 +1,4 @@
-"""One speaker at a time, where a diarizer's model hears several: the likelier one is taken."""
+"""Exclusive diarization: where a model detects several speakers at once, the most likely one is kept."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.diarizers.turns import with_overlap
+from podcast_assets.speech.diarizers.turns import add_overlap
 from podcast_assets.speech.types import Turn
 
 Activity = npt.NDArray[np.float32]
@@ -16,8 +16,8 @@ _SLACK = 1e-6
 """Of a frame: times at its borders are not exact in binary."""
 
 
-def exclusive(full: Sequence[Turn], activity: Mapping[str, Activity], frame: float) -> list[Turn]:
-    """Turns in order of their start, at most one speaker at a time, with the share of each in which others speak too.
+def exclusive_turns(full: Sequence[Turn], activity: Mapping[str, Activity], frame: float) -> list[Turn]:
+    """Return turns in order of their start, at most one speaker at a time, with the share in which others speak too.
 
     A stretch in which the same people speak at once goes to one of them as a whole: to the one whose mean probability in it is
     highest, of equals to who spoke first. Frame by frame, two people who talk at once would cut each other's words to pieces of
@@ -29,16 +29,16 @@ def exclusive(full: Sequence[Turn], activity: Mapping[str, Activity], frame: flo
         frame: length of a frame in seconds.
     """
     pieces: list[Turn] = []
-    for start, end, speakers in _stretches(full):
-        winner = max(speakers, key=lambda s: _mean(activity[s], start / frame, end / frame))
+    for start, end, speakers in _split_at_changes(full):
+        winner = max(speakers, key=lambda s: _mean_probability(activity[s], start / frame, end / frame))
         if pieces and pieces[-1].end == start and pieces[-1].speaker == winner:
             pieces[-1] = Turn(pieces[-1].start, end, winner)
         else:
             pieces.append(Turn(start, end, winner))
-    return with_overlap(pieces, full)
+    return add_overlap(pieces, full)
 
 
-def _stretches(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]]:
+def _split_at_changes(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]]:
     """Start, end and speakers of each stretch in which somebody speaks and nobody begins or ends; who began first stands first."""
     ordered = sorted(turns, key=lambda t: (t.start, t.end))
     waiting, speaking = 0, []
@@ -51,7 +51,7 @@ def _stretches(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]
             yield start, end, [t.speaker for t in speaking]
 
 
-def _mean(activity: Activity, start: float, end: float) -> float:
-    """Mean probability from one time to another, in frames."""
+def _mean_probability(activity: Activity, start: float, end: float) -> float:
+    """Return the mean probability between two times, in frames."""
     first, last = math.floor(start + _SLACK), math.ceil(end - _SLACK)
     return float(activity[first:last].sum()) / max(last - first, 1)

@@ -1,4 +1,4 @@
-"""What diarizers share once their models have spoken: how many speakers, one at a time, overlap, names."""
+"""Shared post-processing of diarizers: speaker bounds, exclusive turns, overlap and names."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from podcast_assets.speech.types import Turn
 
 
 def speaker_bounds(settings: tuple[int, int], least: int | None, most: int | None) -> tuple[int, int]:
-    """Numbers of speakers for one episode: what is known of it goes before the settings.
+    """Return the bounds on an episode's number of speakers; values known for the episode override the settings.
 
     Args:
         settings: at least, at most, in the engine's settings.
@@ -32,7 +32,7 @@ def speaker_bounds(settings: tuple[int, int], least: int | None, most: int | Non
 
 
 def one_at_a_time(turns: Iterable[Turn]) -> list[Turn]:
-    """Turns in order of their start, cut where another begins; what is left of the longer one goes on after it."""
+    """Cut overlapping turns where another begins, in order of start; the rest of the longer one continues after it."""
     waiting = [(t.start, t.end, t.speaker or "") for t in turns]
     heapq.heapify(waiting)
     cut: list[tuple[float, float, str]] = []
@@ -48,8 +48,8 @@ def one_at_a_time(turns: Iterable[Turn]) -> list[Turn]:
     return [Turn(start, end, speaker or None) for start, end, speaker in cut]
 
 
-def with_overlap(turns: Sequence[Turn], full: Sequence[Turn]) -> list[Turn]:
-    """Turns with the share of each in which somebody else speaks too.
+def add_overlap(turns: Sequence[Turn], full: Sequence[Turn]) -> list[Turn]:
+    """Add to each turn the share in which somebody else speaks too.
 
     Args:
         turns: at most one speaker at a time.
@@ -69,7 +69,7 @@ def with_overlap(turns: Sequence[Turn], full: Sequence[Turn]) -> list[Turn]:
 
 
 def names_by_appearance(*turns: Sequence[Turn]) -> dict[str, str]:
-    """Label → SPEAKER_00, SPEAKER_01, … in the order in which they first speak; those of a later list after the others."""
+    """Map labels to SPEAKER_00, SPEAKER_01, … in the order in which they first speak; those of a later list after the others."""
     names: dict[str, str] = {}
     for some in turns:
         for turn in sorted(some, key=lambda t: t.start):

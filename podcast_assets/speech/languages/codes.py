@@ -1,4 +1,4 @@
-"""When two codes of languages mean the same: forms of one code, and languages that nobody can tell apart in a sentence."""
+"""Equivalence of language codes: forms of one code, and languages that cannot be told apart in a sentence."""
 
 import polars as pl
 
@@ -41,7 +41,7 @@ _FAMILY |= {alias: _FAMILY[code] for alias, code in ALIASES.items()}
 
 
 def base_code(language: pl.Expr) -> pl.Expr:
-    """The code without country or script: `pt-BR` is `pt`."""
+    """Return the code without country or script: `pt-BR` becomes `pt`."""
     return language.str.to_lowercase().str.extract("^([a-z]+)")
 
 

@@ -1,4 +1,4 @@
-"""Language of a text by a fastText model: lid.176 (.bin, .ftz), OpenLID, GlotLID, or another whose labels are languages."""
+"""Text language identification by a fastText model: lid.176 (.bin, .ftz), OpenLID, GlotLID, or another with language labels."""
 
 from collections import Counter
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import Any
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.engines.engine import hash_files
-from podcast_assets.speech.languages.fasttext_file import complaint
+from podcast_assets.speech.languages.fasttext_file import find_defect
 
 SETTING = "PODCAST_TEXT_LANGUAGE_MODEL"
 INSTALL = "pip install 'podcast-assets[fasttext]'"
@@ -19,31 +19,31 @@ _WITHDRAWN = {"sh": "sr"}
 """Codes that were taken out of ISO 639-1, and under which nobody declares an episode."""
 
 
-def check(model: Path) -> None:
-    """Make sure that a model can be loaded, without loading it.
+def check_model(model: Path) -> None:
+    """Check that a model can be loaded, without loading it.
 
     Raises:
         Misconfigured: the package is missing, or the file is, or it is no whole fastText model.
     """
-    _packages()
+    _import_packages()
     if not model.is_file():
         raise Misconfigured(f"{SETTING}={model}: there is no such file; fetch a model such as lid.176.ftz, or unset it")
-    if wrong := complaint(model):
+    if wrong := find_defect(model):
         raise Misconfigured(f"{SETTING}={model}: {wrong}")
 
 
 def model_hash(model: Path) -> str:
-    """SHA-256 over the model's name and content."""
+    """Return the SHA-256 of the model's name and content."""
     return hash_files([model])
 
 
 def classify(model: Path, text: str) -> tuple[str | None, float]:
-    """The most probable language (ISO 639-1, else 639-3) and its probability; None where the model has no word for the text.
+    """Return the most probable language (ISO 639-1, else 639-3) and its probability; None if the model knows no word of it.
 
     Raises:
-        Misconfigured: see `check`; or the model does not tell languages.
+        Misconfigured: see `check_model`; or the model does not tell languages.
     """
-    loaded = _load(model, model.stat().st_mtime_ns if model.is_file() else None)
+    loaded = _load_model(model, model.stat().st_mtime_ns if model.is_file() else None)
     line = " ".join(text.split())
     # models are trained on written text, in which sentences of capitals are rare
     labels, probabilities = loaded.predict(line.lower() if line.isupper() else line, k=_LABELS)
@@ -59,7 +59,7 @@ def classify(model: Path, text: str) -> tuple[str | None, float]:
 
 @lru_cache(maxsize=4096)
 def language_of(label: str) -> str | None:
-    """The language of a label: ISO 639-1 of it or of its macrolanguage, else ISO 639-3; None where it names none.
+    """Return the language of a label: ISO 639-1 of it or of its macrolanguage, else ISO 639-3; None where it names none.
 
     `__label__en`, `__label__eng_Latn` and `eng` are `en`; `__label__arz_Arab` (Egyptian Arabic) is `ar`. A label with a script has
     a code of ISO 639-3; one without may have that of a Wikipedia.
@@ -80,16 +80,16 @@ def language_of(label: str) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _load(model: Path, changed: int | None) -> Any:
+def _load_model(model: Path, changed: int | None) -> Any:
     """The model; `changed`, the time of the file, makes another one be loaded in its place."""
-    check(model)
+    check_model(model)
     try:
-        return _packages().load_model(str(model))
+        return _import_packages().load_model(str(model))
     except (ValueError, RuntimeError, MemoryError) as error:
         raise Misconfigured(f"{SETTING}={model}: fastText cannot load it: {error}") from error
 
 
-def _packages() -> Any:
+def _import_packages() -> Any:
     try:
         import fasttext
         import iso639  # noqa: F401  (both come with the extra)

@@ -1,4 +1,4 @@
-"""Whether a file is a whole fastText model. The library (fasttext-predict 0.9.2.4) does not look.
+"""Integrity check of fastText model files, which the library (fasttext-predict 0.9.2.4) does not do.
 
 Of a file that ends inside its words it reads until memory is full; one that lacks only its last bytes it loads, with weights that
 are not there. No size or hash is known to compare with: the model is whichever file people name, and the format has no end mark.
@@ -14,8 +14,8 @@ _MAGIC = 793712314
 _CENTROIDS = 256
 
 
-def complaint(path: Path) -> str | None:
-    """What is wrong with a model file, for people; None where it is whole. Its words are walked over, its weights are not read."""
+def find_defect(path: Path) -> str | None:
+    """Describe what is wrong with a model file; None if it is complete. Skips over its words and reads no weights."""
     with path.open("rb") as file:
         if file.read(4) != struct.pack("<i", _MAGIC):
             return "this is no fastText model (.bin or .ftz)"
@@ -30,48 +30,48 @@ def complaint(path: Path) -> str | None:
 
 
 class _Cursor:
-    """A place in a model file, which moves over one part after the other."""
+    """Position in a model file that advances part by part."""
 
     def __init__(self, content: mmap.mmap) -> None:
         self._content = content
         self._at = 0
 
     def end(self) -> int:
-        """Where the model ends, by what it says of itself.
+        """Return where the model ends according to its own header.
 
         Raises:
             struct.error: its beginning is cut off.
             ValueError: it is cut off inside its words.
         """
-        self._take("<2i12id")  # magic, version, arguments
-        words, _, _, _, pruned = self._take("<3i2q")
+        self._read_fields("<2i12id")  # magic, version, arguments
+        words, _, _, _, pruned = self._read_fields("<3i2q")
         for _ in range(words):
             if (after := self._content.find(b"\0", self._at)) < 0:
                 raise ValueError("the end of a word is not there")
             self._at = after + 1 + struct.calcsize("<qb")
         self._at += 8 * max(0, pruned)
         for _ in range(2):
-            quantized = self._take("<?")[0]
-            self._quantized() if quantized else self._matrix()
+            quantized = self._read_fields("<?")[0]
+            self._skip_quantized() if quantized else self._skip_matrix()
         return self._at
 
-    def _matrix(self) -> None:
-        rows, columns = self._take("<2q")
+    def _skip_matrix(self) -> None:
+        rows, columns = self._read_fields("<2q")
         self._at += 4 * rows * columns
 
-    def _quantized(self) -> None:
-        with_norms, rows, _, codes = self._take("<?2qi")
+    def _skip_quantized(self) -> None:
+        with_norms, rows, _, codes = self._read_fields("<?2qi")
         self._at += codes
-        self._quantizer()
+        self._skip_quantizer()
         if with_norms:
             self._at += rows
-            self._quantizer()
+            self._skip_quantizer()
 
-    def _quantizer(self) -> None:
-        dimensions, *_ = self._take("<4i")
+    def _skip_quantizer(self) -> None:
+        dimensions, *_ = self._read_fields("<4i")
         self._at += 4 * dimensions * _CENTROIDS
 
-    def _take(self, form: str) -> tuple[int, ...]:
+    def _read_fields(self, form: str) -> tuple[int, ...]:
         found = struct.unpack_from(form, self._content, self._at)
         self._at += struct.calcsize(form)
         return found

@@ -1,4 +1,4 @@
-"""Language of a text by itself: by a fastText model where one is given, else by py3langid, whose package carries its model.
+"""Text language identification: by a fastText model if one is configured, else by py3langid with its packaged model.
 
 It costs microseconds a text, so it is told whenever transcripts are committed: another model transcribes nothing again.
 """
@@ -23,8 +23,8 @@ FASTTEXT_CERTAIN = 0.7
 
 
 @dataclass(frozen=True)
-class TextIdentifier:
-    """Says which language a text is in."""
+class TextLanguageIdentifier:
+    """Identifies the language of a text."""
 
     model: Path | None = None
     """A fastText model; None takes py3langid (97 languages)."""
@@ -32,48 +32,48 @@ class TextIdentifier:
     """Probability from which a language is believed; None is the default of each."""
 
     def check(self) -> None:
-        """Make sure that it can work, before hours are spent on what comes before it. Loads no model.
+        """Check that the identifier can work before hours are spent on earlier stages. Loads no model.
 
         Raises:
             Misconfigured: the package, or the model, is not there or no such model; one line says what to do.
         """
         if self.model:
-            fasttext_language.check(self.model)
+            fasttext_language.check_model(self.model)
 
     @property
     def label(self) -> str:
-        """What it is, for people: with the version, or the hash of the model."""
+        """Label with the version of the library or the hash of the model."""
         if self.model:
             return f"fastText {self.model.name} (sha256 {fasttext_language.model_hash(self.model)[:12]})"
         return f"py3langid {importlib.metadata.version('py3langid')}"
 
     def language(self, text: str) -> str | None:
-        """ISO 639-1 code (639-3 where a language has none) of a text; None where it is too short or not clear."""
+        """Return the ISO 639-1 code (639-3 if there is none) of a text; None if it is too short or unclear."""
         # a Chinese sentence says in ten characters what takes an English one thirty
         if sum(1 if c.isascii() else 3 for c in text) < SHORTEST_CHARACTERS:
             return None
         if self.model:
             language, probability = fasttext_language.classify(self.model, text)
         else:
-            language, probability = _identifier().classify(text)
+            language, probability = _load_identifier().classify(text)
         least = self.certain if self.certain is not None else FASTTEXT_CERTAIN if self.model else CERTAIN
         return language if probability >= least else None
 
 
 def text_language(text: str) -> str | None:
-    """The language of a text by py3langid; None where it is too short or not clear."""
-    return TextIdentifier().language(text)
+    """Identify the language of a text by py3langid; None if it is too short or unclear."""
+    return TextLanguageIdentifier().language(text)
 
 
-def with_text_language(transcripts: pl.DataFrame, identifier: TextIdentifier) -> pl.DataFrame:
-    """Rows of the stage `transcribe` with the column `text_language`, as the table `transcripts` has them."""
+def add_text_language(transcripts: pl.DataFrame, identifier: TextLanguageIdentifier) -> pl.DataFrame:
+    """Add the column `text_language` to rows of the stage `transcribe`, as in the table `transcripts`."""
     languages = [identifier.language(text) for text in transcripts["text"].fill_null("")]
     column = pl.Series("text_language", languages, dtype=TRANSCRIPTS["text_language"][0])
     return transcripts.with_columns(column).select(schema(TRANSCRIPTS).names())
 
 
 @lru_cache(maxsize=1)
-def _identifier() -> Any:
+def _load_identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -1,1 +1,1 @@
-"""Transcribers: one engine a file."""
+"""Transcribers, one engine per file or folder."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
 from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization
 from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
 from podcast_assets.speech.transcribers.tokens import Token, to_words
-from podcast_assets.speech.types import Heard, Speech, Transcriber
+from podcast_assets.speech.types import EpisodeSpeech, Transcriber, TranscriptionResult
 
 if TYPE_CHECKING:
     from sherpa_onnx import OfflineRecognizer
@@ -27,7 +27,7 @@ has 3 characters."""
 _REPO = "csukuangfj/sherpa-onnx-fire-red-asr-large-zh_en-2025-02-16"
 
 
-def _files(quantization: str) -> tuple[str, ...]:
+def _model_files(quantization: str) -> tuple[str, ...]:
     mark = "" if quantization == "fp32" else f".{quantization}"
     return f"encoder{mark}.onnx", f"decoder{mark}.onnx", "tokens.txt"
 
@@ -37,7 +37,7 @@ class FireRed(SherpaTranscriber):
 
     name = "firered"
     metadata = "cmvn_inv_stddev"
-    published: ClassVar = {(_REPO, "int8"): HubModel(_REPO, _files("int8"), 1740, "apache-2.0")}
+    published: ClassVar = {(_REPO, "int8"): HubModel(_REPO, _model_files("int8"), 1740, "apache-2.0")}
 
     model: str = _REPO
     quantization: Quantization = "int8"
@@ -47,11 +47,11 @@ class FireRed(SherpaTranscriber):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """See `OnnxTranscriber`."""
-        return _files(self.quantization)
+        """Implement `OnnxTranscriber.parts`."""
+        return _model_files(self.quantization)
 
     def load(self, device: str | None = None) -> Transcriber:
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: ignored; the library takes the first GPU or none.
@@ -60,18 +60,20 @@ class FireRed(SherpaTranscriber):
             EngineUnavailable: the package or the model is missing, or the model does not load.
         """
         encoder, decoder, tokens = self.parts
-        return _Worker(self, self.recognizer("from_fire_red_asr", encoder=encoder, decoder=decoder, tokens=tokens))
+        return _FireRedWorker(
+            self, self.recognizer("from_fire_red_asr", encoder=encoder, decoder=decoder, tokens=tokens)
+        )
 
 
-class _Worker:
+class _FireRedWorker:
     def __init__(self, engine: FireRed, recognizer: "OfflineRecognizer") -> None:
         self._recognizer = recognizer
-        self.batcher = Batcher(engine.name, engine.plan, self._recognize, batch_size=1)
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, batch_size=1)
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber`."""
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Implement `Transcriber.transcribe`."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         results = decode(self._recognizer, [s.content for s in sounds], max_token_per_second=str(TOKENS_PER_SECOND))
-        return [Recognition(to_words(Token(symbol) for symbol in r.tokens)) for r in results]
+        return [WindowResult(to_words(Token(symbol) for symbol in r.tokens)) for r in results]

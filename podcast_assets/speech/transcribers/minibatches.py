@@ -19,10 +19,10 @@ from podcast_assets.speech.types import (
     SAMPLE_RATE,
     UNTRANSCRIBED,
     WORDS_OUTSIDE,
-    Heard,
+    EpisodeSpeech,
     Samples,
-    Speech,
     Transcript,
+    TranscriptionResult,
     Turn,
     Word,
 )
@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """A window, and how it is to be heard."""
+class PlannedWindow:
+    """Window with its language and batch key."""
 
     window: Window
     key: Hashable = None
@@ -55,8 +55,8 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """One window of a batch."""
+class WindowInput:
+    """Recognizer input for one window of a batch."""
 
     content: Any
     """Its samples, or what the engine's `prepare` makes of them."""
@@ -66,8 +66,8 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
-    """What was recognized in a window."""
+class WindowResult:
+    """Recognizer output for one window."""
 
     words: Sequence[Word]
     """Times from the start of the window, s. Each as it is written in running text, with a space before it where there is one:
@@ -77,35 +77,35 @@ class Recognition:
     temperature: float | None = None
     language_probability: float | None = None
     """Of the language that it was decoded in, from the sound."""
-    heard_language: tuple[str, float] | None = None
+    detected_language: tuple[str, float] | None = None
     """What it sounds most like, ISO 639-1, and the probability."""
 
 
 @dataclass(slots=True)
-class _Job:
-    """An episode whose windows are on their way."""
+class _PendingEpisode:
+    """Episode some of whose windows are not recognized yet."""
 
-    speech: Speech
-    plan: Sequence[Planned]
-    left: int
-    heard: dict[int, Recognition | Exception] = field(default_factory=dict)
+    speech: EpisodeSpeech
+    plan: Sequence[PlannedWindow]
+    pending: int
+    results: dict[int, WindowResult | Exception] = field(default_factory=dict)
 
 
-_Batch = tuple[Hashable, Sequence[tuple[_Job, int]]]
+_Batch = tuple[Hashable, Sequence[tuple[_PendingEpisode, int]]]
 
 
 class Batcher:
-    """Runs an engine's `recognize` over the windows of many episodes. Not for several threads at once."""
+    """Runs an engine's `recognize` over the windows of many episodes. Not thread-safe."""
 
     def __init__(
         self,
         engine: str,
-        plan: Callable[[Speech], Sequence[Planned]],
-        recognize: Callable[[Hashable, Sequence[Sound]], Sequence[Recognition]],
+        plan: Callable[[EpisodeSpeech], Sequence[PlannedWindow]],
+        recognize: Callable[[Hashable, Sequence[WindowInput]], Sequence[WindowResult]],
         batch_size: int,
         prepare: Callable[[Samples], Any] = lambda samples: samples,
     ) -> None:
-        """Say how.
+        """Create a batcher.
 
         Args:
             engine: name for the transcripts and messages.
@@ -122,23 +122,25 @@ class Batcher:
         self.batches: list[int] = []
         """Sizes of the batches so far, as they were recognized."""
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber.transcribe`. A batch is recognized in a thread, while what came of the one before is written down."""
-        done: list[Heard] = []
-        ahead = prefetched(self._batches(work, done), self._sounds, ahead=1)
-        for ((_, some), _), recognized in prefetched(ahead, lambda b: self._try(b[0][0], b[1].result()), ahead=1):
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Implement `Transcriber.transcribe`. A batch is recognized in a thread while the previous results are written."""
+        done: list[TranscriptionResult] = []
+        ahead = prefetched(self._fill_batches(work, done), self._prepare_inputs, ahead=1)
+        for ((_, some), _), recognized in prefetched(
+            ahead, lambda b: self._recognize_or_split(b[0][0], b[1].result()), ahead=1
+        ):
             for (job, i), recognition in zip(some, recognized.result(), strict=True):
-                job.heard[i] = recognition
-                job.left -= 1
-                if not job.left:
-                    done.append(self._heard(job))
+                job.results[i] = recognition
+                job.pending -= 1
+                if not job.pending:
+                    done.append(self._finish_episode(job))
             yield from done
             done.clear()
         yield from done
 
-    def _batches(self, work: Iterable[Speech], done: list[Heard]) -> Iterator[_Batch]:
-        """Batches as episodes come in; episodes that need none are done at once."""
-        waiting: dict[Hashable, list[tuple[_Job, int]]] = {}
+    def _fill_batches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Batch]:
+        """Fill batches as episodes come in; episodes without windows are done at once."""
+        waiting: dict[Hashable, list[tuple[_PendingEpisode, int]]] = {}
         seconds = 0.0
         for speech in work:
             try:
@@ -146,11 +148,11 @@ class Batcher:
             except Exception as error:
                 if looks_like_device_error(error):
                     raise
-                done.append(Heard(speech, error))
+                done.append(TranscriptionResult(speech, error))
                 continue
-            job = _Job(speech, plan, len(plan))
+            job = _PendingEpisode(speech, plan, len(plan))
             if not plan:
-                done.append(self._heard(job))
+                done.append(self._finish_episode(job))
             for i, planned in enumerate(plan):
                 queue = waiting.setdefault(planned.key, [])
                 queue.append((job, i))
@@ -162,23 +164,23 @@ class Batcher:
                 waiting, seconds = {}, 0.0
         yield from waiting.items()
 
-    def _sounds(self, batch: _Batch) -> list[Sound]:
+    def _prepare_inputs(self, batch: _Batch) -> list[WindowInput]:
         sounds = []
         for job, i in batch[1]:
             planned = job.plan[i]
             samples = planned.window.samples(job.speech.audio)
             seconds = len(samples) / SAMPLE_RATE
-            sounds.append(Sound(self._prepare(samples), seconds, planned.language, job.speech.hints))
+            sounds.append(WindowInput(self._prepare(samples), seconds, planned.language, job.speech.hints))
         return sounds
 
-    def _try(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition | Exception]:
+    def _recognize_or_split(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult | Exception]:
         """Recognize a batch; where it fails as a whole, its windows one by one, so that a bad window is alone with its error.
 
         Raises:
             Exception: the device looks broken, which concerns every window.
         """
         if len(sounds) > self.batch_size:  # it was filled before memory ran out
-            return self._in_parts(key, sounds, self.batch_size)
+            return self._recognize_in_parts(key, sounds, self.batch_size)
         try:
             recognized = list(self._recognize(key, sounds))
         except Exception as error:
@@ -187,50 +189,54 @@ class Batcher:
             if len(sounds) == 1:
                 return [error]
             if not out_of_memory(error):
-                return self._in_parts(key, sounds, 1)
+                return self._recognize_in_parts(key, sounds, 1)
             self.batch_size = (len(sounds) + 1) // 2
             log.warning(
-                "%s: out of memory with %d windows; from here on %d", self._engine, len(sounds), self.batch_size
+                "%s: out of memory with %d windows; continuing with %d", self._engine, len(sounds), self.batch_size
             )
-            return self._in_parts(key, sounds, self.batch_size)
+            return self._recognize_in_parts(key, sounds, self.batch_size)
         self.batches.append(len(sounds))
         return list(recognized)
 
-    def _in_parts(self, key: Hashable, sounds: Sequence[Sound], size: int) -> list[Recognition | Exception]:
-        return [r for at in range(0, len(sounds), size) for r in self._try(key, sounds[at : at + size])]
+    def _recognize_in_parts(
+        self, key: Hashable, sounds: Sequence[WindowInput], size: int
+    ) -> list[WindowResult | Exception]:
+        return [r for at in range(0, len(sounds), size) for r in self._recognize_or_split(key, sounds[at : at + size])]
 
-    def _heard(self, job: _Job) -> Heard:
-        heard = [job.heard[i] for i in range(len(job.plan))]
+    def _finish_episode(self, job: _PendingEpisode) -> TranscriptionResult:
+        heard = [job.results[i] for i in range(len(job.plan))]
         errors = [r for r in heard if isinstance(r, Exception)]
         if errors and len(errors) == len(heard):
-            return Heard(job.speech, errors[0])
-        made = [replace(t, engine=self._engine) for t in to_turns(job.speech, job.plan, heard)]
+            return TranscriptionResult(job.speech, errors[0])
+        made = [replace(t, engine=self._engine) for t in to_transcripts(job.speech, job.plan, heard)]
         lost = sum(UNTRANSCRIBED in t.flags for t in made)
-        trouble = f"{self._engine}: {lost} of {len(made)} segments: {_named(errors[0])}" if lost else None
-        return Heard(job.speech, made, trouble)
+        trouble = f"{self._engine}: {lost} of {len(made)} segments: {_describe_error(errors[0])}" if lost else None
+        return TranscriptionResult(job.speech, made, trouble)
 
 
-def _named(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
 @dataclass(slots=True)
-class _Part:
-    """What one window has of one turn."""
+class _TurnPart:
+    """Part of a turn that lies in one window."""
 
     words: list[Word]
     seconds: float
-    recognition: Recognition
-    planned: Planned
+    result: WindowResult
+    planned: PlannedWindow
 
 
-def to_turns(speech: Speech, plan: Sequence[Planned], heard: Sequence[Recognition | Exception]) -> list[Transcript]:
-    """One transcript per turn from what was recognized in the windows.
+def to_transcripts(
+    speech: EpisodeSpeech, plan: Sequence[PlannedWindow], heard: Sequence[WindowResult | Exception]
+) -> list[Transcript]:
+    """Build one transcript per turn from the results of the windows.
 
     The figures of a window (avg_logprob, no_speech_prob) are those of each turn in it, averaged by length where a turn has
     several. A turn of which a window failed is flagged, and has the words of the others.
     """
-    parts: list[list[_Part]] = [[] for _ in speech.turns]
+    parts: list[list[_TurnPart]] = [[] for _ in speech.turns]
     failed: set[int] = set()
     for planned, recognition in zip(plan, heard, strict=True):
         window = planned.window
@@ -245,53 +251,53 @@ def to_turns(speech: Speech, plan: Sequence[Planned], heard: Sequence[Recognitio
                 at, start, end = window.place(start, end)
             words[at].append(Word(word.word, start, end, word.probability))
         for piece, own in zip(window.pieces, words, strict=True):
-            parts[piece.turn].append(_Part(own, (piece.end - piece.start) / SAMPLE_RATE, recognition, planned))
+            parts[piece.turn].append(_TurnPart(own, (piece.end - piece.start) / SAMPLE_RATE, recognition, planned))
     return [
-        _transcript(turn, own, speech.language, failed=i in failed)
+        _build_transcript(turn, own, speech.language, failed=i in failed)
         for i, (turn, own) in enumerate(zip(speech.turns, parts, strict=True))
     ]
 
 
-def _transcript(turn: Turn, parts: Sequence[_Part], language: str | None, *, failed: bool) -> Transcript:
+def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *, failed: bool) -> Transcript:
     text = join_texts(["".join(w.word for w in p.words).strip() for p in parts])
     longest = max(parts, key=lambda p: p.seconds, default=None)
     if longest is not None:
         language = longest.planned.language
-    temperatures = [p.recognition.temperature for p in parts if p.recognition.temperature is not None]
-    probability = _mean([(p.recognition.language_probability, p.seconds) for p in parts])
+    temperatures = [p.result.temperature for p in parts if p.result.temperature is not None]
+    probability = _weighted_mean([(p.result.language_probability, p.seconds) for p in parts])
     if probability is None and longest is not None:
-        probability = _rounded(longest.planned.language_probability)
+        probability = _round_figure(longest.planned.language_probability)
     flags = [UNTRANSCRIBED] if failed else []
-    if longest is not None and (heard := longest.recognition.heard_language):
+    if longest is not None and (heard := longest.result.detected_language):
         flags += [LANGUAGE_DIFFERS] if heard[0] != language and heard[1] >= SURELY_ANOTHER else []
     words = [w for p in parts for w in p.words]
-    flags += [WORDS_OUTSIDE] if lie_outside(turn, words) else []
+    flags += [WORDS_OUTSIDE] if words_lie_outside(turn, words) else []
     return Transcript(
         text=text,
-        words=list(in_order(turn, words)),
+        words=list(fit_words_to_turn(turn, words)),
         language=language,
         language_probability=probability,
-        avg_logprob=_mean([(p.recognition.avg_logprob, p.seconds) for p in parts]),
-        no_speech_prob=_mean([(p.recognition.no_speech_prob, p.seconds) for p in parts]),
+        avg_logprob=_weighted_mean([(p.result.avg_logprob, p.seconds) for p in parts]),
+        no_speech_prob=_weighted_mean([(p.result.no_speech_prob, p.seconds) for p in parts]),
         compression_ratio=compression_ratio(text),
         temperature=max(temperatures, default=None),
         flags=tuple(flags),
     )
 
 
-def lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
-    """Whether a fifth of the words that have times, or more, have their middle over `OUTSIDE_SECONDS` before or behind their turn.
+def words_lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
+    """Return whether a fifth or more of the timed words have their middle over `OUTSIDE_SECONDS` before or after their turn.
 
-    That is in the silence around turns that are packed into one window, or behind the window. `in_order` moves such words into the
-    turn: it must be asked before.
+    Such words lie in the silence around turns that are packed into one window, or behind the window. `fit_words_to_turn` moves
+    them into the turn, so call this before it.
     """
     first, last = turn.start - OUTSIDE_SECONDS, turn.end + OUTSIDE_SECONDS
     outside = [not first <= (w.start + w.end) / 2 <= last for w in words if w.start is not None and w.end is not None]
     return bool(outside) and sum(outside) >= OUTSIDE_SHARE * len(outside)
 
 
-def in_order(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
-    """Words inside their turn, none before the end of the one before: alignment can be a few frames off."""
+def fit_words_to_turn(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
+    """Move words into their turn, none before the end of the previous word: alignment can be a few frames off."""
     before = turn.start
     for word in words:
         start, end = word.start, word.end
@@ -300,14 +306,14 @@ def in_order(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
             before = end = min(max(end, start), turn.end)
             start, end = round(start, 3), round(end, 3)
         if written := word.word.strip():
-            yield Word(written, start, end, _rounded(word.probability))
+            yield Word(written, start, end, _round_figure(word.probability))
 
 
-def _mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
+def _weighted_mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
     known = [(value, weight) for value, weight in weighted if value is not None]
     total = sum(weight for _, weight in known)
-    return _rounded(sum(value * weight for value, weight in known) / total) if total else None
+    return _round_figure(sum(value * weight for value, weight in known) / total) if total else None
 
 
-def _rounded(value: float | None) -> float | None:
+def _round_figure(value: float | None) -> float | None:
     return None if value is None else round(value, DECIMALS)

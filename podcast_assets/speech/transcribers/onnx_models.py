@@ -1,4 +1,4 @@
-"""What the transcribers of ONNX models share: where their files lie, which languages they know, how an episode is cut for them."""
+"""Shared base of the transcribers of ONNX models: model files, languages and windows."""
 
 import math
 import mmap
@@ -13,9 +13,9 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import Planned
+from podcast_assets.speech.transcribers.minibatches import PlannedWindow
 from podcast_assets.speech.transcribers.windows import Window, cut_turns
-from podcast_assets.speech.types import SAMPLE_RATE, Speech
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech
 
 Quantization = Literal["fp32", "int8"]
 
@@ -27,11 +27,11 @@ _EXTERNAL = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 """Where a graph names a file of weights: key and length of an entry of `TensorProto.external_data` in onnx.proto."""
 
 
-def _sorted(languages: tuple[str, ...]) -> tuple[str, ...]:
+def _sort_languages(languages: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(languages)))
 
 
-Languages = Annotated[tuple[str, ...], AfterValidator(_sorted)]
+Languages = Annotated[tuple[str, ...], AfterValidator(_sort_languages)]
 """ISO 639-1 codes, in a fixed order."""
 
 
@@ -57,16 +57,16 @@ class OnnxTranscriber(Engine):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the files that the library needs, weights apart from their graph not counted."""
+        """Return the names of the files that the library needs, without external weights."""
         raise NotImplementedError
 
     @property
     def is_folder(self) -> bool:
-        """Whether `model` is a folder, there or not, rather than a name on the hub."""
+        """Return whether `model` is a folder, existing or not, rather than a Hub name."""
         return self.model.startswith((".", "~", "/")) or Path(self.model).is_dir()
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where it is not a folder."""
+        """Return the Hub model, unless the model is a folder."""
         if self.is_folder:
             return []
         known = self.published.get((self.model, self.quantization))
@@ -74,7 +74,7 @@ class OnnxTranscriber(Engine):
         return [known or HubModel(self.model, (*self.parts, *weights), megabytes=0, licence="see its page")]
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or the folder lacks files.
@@ -82,7 +82,7 @@ class OnnxTranscriber(Engine):
         self.folder()
 
     def folder(self) -> Path:
-        """The folder of the model, downloaded if need be, with all of its files.
+        """Return the model's folder with all of its files, downloading it if necessary.
 
         Raises:
             EngineUnavailable: the hub does not give it, or files are missing; the message names them.
@@ -93,20 +93,20 @@ class OnnxTranscriber(Engine):
         needed = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
         if missing := [name for name in needed if not (folder / name).is_file()]:
             raise EngineUnavailable(
-                f"{folder} is not a whole {self.quantization} model for {self.name}: it has no {' and no '.join(missing)}"
+                f"{folder} is not a complete {self.quantization} model for {self.name}: it has no {' and no '.join(missing)}"
             )
         return folder
 
     def model_files(self) -> list[Path]:
-        """The files of the folder or of the download; none before a model of the hub was downloaded."""
+        """Return the files of the folder or download; empty until a Hub model is downloaded."""
         folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
         if folder is None:
             return []
         names = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
         return [folder / name for name in names if (folder / name).is_file()]
 
-    def plan(self, speech: Speech) -> list[Planned]:
-        """One window per piece of a turn. Nothing is packed: these models compute what they are given, not a fixed window.
+    def plan(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
+        """Plan one window per piece of a turn. Nothing is packed: these models compute what they are given, not a fixed window.
 
         Windows are batched with others of about their length, as the shorter ones are computed as long as the longest.
 
@@ -117,33 +117,33 @@ class OnnxTranscriber(Engine):
         if pieces:
             self._check_language(speech.language)
         windows = [Window((p,)) for p in pieces]
-        return [Planned(w, doublings(len(w) / SAMPLE_RATE), speech.language) for w in windows]
+        return [PlannedWindow(w, length_bucket(len(w) / SAMPLE_RATE), speech.language) for w in windows]
 
     def _check_language(self, language: str | None) -> None:
         known = ", ".join(self.languages)
         if language is None and (self.names_language or len(self.languages) == 1):
             raise BadInput(
-                f"the language of the episode must be given or identified first: the model {self.model} knows only {known}"
+                f"the language of the episode must be given or identified first: the model {self.model} supports only {known}"
             )
         if language is not None and language not in self.languages:
-            raise BadInput(f"the model {self.model} does not know the language {language}; it knows {known}")
+            raise BadInput(f"the model {self.model} does not support the language {language}; it supports {known}")
 
 
-def doublings(seconds: float) -> int:
-    """Which doubling of a second a length falls into: up to 1 s, 2 s, 4 s, 8 s, …"""
+def length_bucket(seconds: float) -> int:
+    """Return the power-of-two bucket of a length: up to 1 s, 2 s, 4 s, 8 s, …"""
     return max(0, math.ceil(math.log2(seconds)))
 
 
 def external_weights(graph: Path) -> list[str]:
-    """Names of the files in which an ONNX graph keeps its weights; none where it holds them itself, or is not there."""
+    """Return the names of an ONNX graph's external weight files; empty if it has none or does not exist."""
     if graph.suffix != ".onnx" or not graph.is_file() or graph.stat().st_size > _GRAPH_BYTES:
         return []
     content = graph.read_bytes()
     return sorted({content[m.end() : m.end() + m[1][0]].decode(errors="replace") for m in _EXTERNAL.finditer(content)})
 
 
-def contains(file: Path, name: str) -> bool:
-    """Whether a name (of an output, of metadata) is in an ONNX file; looked for from its end, where exporters write them."""
+def file_contains(file: Path, name: str) -> bool:
+    """Return whether a name (of an output, of metadata) is in an ONNX file; searched from the end, where exporters write them."""
     with file.open("rb") as f:
         if not file.stat().st_size:
             return False

@@ -11,12 +11,12 @@ from pydantic import Field
 
 from podcast_assets.engines.engine import runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
-from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization, contains
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
+from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization, file_contains
 from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
-from podcast_assets.speech.transcribers.tokens import Token, spaced, to_words
-from podcast_assets.speech.types import Heard, Speech, Transcriber
-from podcast_assets.speech.vad import speech_stretches
+from podcast_assets.speech.transcribers.tokens import Token, insert_spaces, to_words
+from podcast_assets.speech.types import EpisodeSpeech, Transcriber, TranscriptionResult
+from podcast_assets.speech.vad import detect_speech
 
 if TYPE_CHECKING:
     from sherpa_onnx import OfflineRecognizer
@@ -32,7 +32,7 @@ _TIMES = "us_cif_peak"
 """Output of the models that say where characters begin."""
 
 
-def _files(quantization: str) -> tuple[str, ...]:
+def _model_files(quantization: str) -> tuple[str, ...]:
     return "model.onnx" if quantization == "fp32" else f"model.{quantization}.onnx", "tokens.txt"
 
 
@@ -43,7 +43,9 @@ class Paraformer(SherpaTranscriber):
     packages = ("sherpa-onnx", "faster-whisper", "onnxruntime")  # the last two for the voice activity detector
     metadata = "lfr_window_size"
     published: ClassVar = {
-        (_REPO, "int8"): HubModel(_REPO, _files("int8"), 243, "apache-2.0", "def027084691107096b5ebba69785756d63de6c5")
+        (_REPO, "int8"): HubModel(
+            _REPO, _model_files("int8"), 243, "apache-2.0", "def027084691107096b5ebba69785756d63de6c5"
+        )
     }
 
     model: str = _REPO
@@ -55,11 +57,11 @@ class Paraformer(SherpaTranscriber):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """See `OnnxTranscriber`."""
-        return _files(self.quantization)
+        """Implement `OnnxTranscriber.parts`."""
+        return _model_files(self.quantization)
 
     def load(self, device: str | None = None) -> Transcriber:
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: ignored; the library takes the first GPU or none.
@@ -69,54 +71,54 @@ class Paraformer(SherpaTranscriber):
         """
         model, tokens = self.parts
         recognizer = self.recognizer("from_paraformer", paraformer=model, tokens=tokens)
-        return _Worker(self, recognizer, timed=contains(self.folder() / model, _TIMES))
+        return _ParaformerWorker(self, recognizer, timed=file_contains(self.folder() / model, _TIMES))
 
 
-class _Worker:
+class _ParaformerWorker:
     def __init__(self, engine: Paraformer, recognizer: "OfflineRecognizer", *, timed: bool) -> None:
         self._recognizer = recognizer
         # without times nothing would tell that a text went on into the padding
-        self.batcher = Batcher(engine.name, engine.plan, self._recognize, engine.batch_size if timed else 1)
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, engine.batch_size if timed else 1)
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber`."""
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Implement `Transcriber.transcribe`."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         results = decode(self._recognizer, [s.content for s in sounds])
         if len(sounds) > 1:
-            results = [r if r.timestamps else self._alone(s) for r, s in zip(results, sounds, strict=True)]
-        return [_recognition(r, s) for r, s in zip(results, sounds, strict=True)]
+            results = [r if r.timestamps else self._recognize_alone(s) for r, s in zip(results, sounds, strict=True)]
+        return [_to_window_result(r, s) for r, s in zip(results, sounds, strict=True)]
 
-    def _alone(self, sound: Sound) -> Any:
-        """The result of a window that has none in a batch: an error took it down with others, or it went on into the padding."""
+    def _recognize_alone(self, sound: WindowInput) -> Any:
+        """Recognize a window alone that has no result in its batch: an error failed it with others, or it ran into the padding."""
         return decode(self._recognizer, [sound.content])[0]
 
 
-def _recognition(result: Any, sound: Sound) -> Recognition:
-    """What the library made of a window.
+def _to_window_result(result: Any, sound: WindowInput) -> WindowResult:
+    """Convert the library's result of a window.
 
     Raises:
         RuntimeError: nothing, of a window with speech in it.
     """
     if not result.tokens:
-        spoken = sum(end - start for start, end in speech_stretches(sound.content))
+        spoken = sum(end - start for start, end in detect_speech(sound.content))
         if spoken > SPOKEN_SECONDS:
             raise RuntimeError(
                 f"Paraformer gave no text for {spoken:.1f} s of speech; sherpa-onnx writes the errors of a model to standard error"
             )
-    return Recognition(to_words(timed(result.tokens, result.timestamps, sound.seconds)))
+    return WindowResult(to_words(time_tokens(result.tokens, result.timestamps, sound.seconds)))
 
 
-def timed(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> list[Token]:
-    """Tokens with times: each lasts until the next one starts, `LONGEST_TOKEN` at most.
+def time_tokens(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> list[Token]:
+    """Give tokens times: each lasts until the next one starts, `LONGEST_TOKEN` at most.
 
     Args:
         symbols: as the library gives them.
         starts: of the symbols, s; empty where they are not known.
         seconds: length of the window, which no token passes.
     """
-    texts = spaced(symbols)
+    texts = insert_spaces(symbols)
     if len(starts) != len(symbols):
         return [Token(text) for text in texts]
     nexts = [*starts, seconds][1:]

@@ -22,16 +22,16 @@ from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.types import (
     SAMPLE_RATE,
     Audio,
-    Heard,
+    EpisodeSpeech,
     Samples,
-    Speech,
     Transcriber,
     Transcript,
+    TranscriptionResult,
     Turn,
     Word,
     one_by_one,
 )
-from podcast_assets.speech.vad import model_file, speech_stretches
+from podcast_assets.speech.vad import detect_speech, model_file
 
 _FRAME = 0.01  # seconds
 _MISSING = "pocketsphinx is not installed here: pip install pocketsphinx"
@@ -51,7 +51,7 @@ class Pocketsphinx(Engine):
     pauses, or evenly where there is none."""
 
     def load(self, device: str | None = None) -> Transcriber:
-        """The recognizer with its model in memory.
+        """Load the recognizer's model.
 
         Raises:
             EngineUnavailable: the package is not installed.
@@ -60,10 +60,10 @@ class Pocketsphinx(Engine):
             from pocketsphinx import Decoder
         except ImportError as error:
             raise EngineUnavailable(_MISSING) from error
-        return _Worker(Decoder(samprate=SAMPLE_RATE, loglevel="FATAL"), self.max_piece)
+        return _PocketsphinxWorker(Decoder(samprate=SAMPLE_RATE, loglevel="FATAL"), self.max_piece)
 
     def model_files(self) -> list[Path]:
-        """Acoustic model, dictionary and language model inside the installed package, and Silero's network; nothing is imported.
+        """Return the acoustic model, dictionary and language model of the package, and Silero's network, without importing them.
 
         Raises:
             EngineUnavailable: a package is not installed.
@@ -75,29 +75,29 @@ class Pocketsphinx(Engine):
         return [*sorted(f for f in model.rglob("*") if f.is_file()), model_file()]
 
 
-class _Worker:
+class _PocketsphinxWorker:
     def __init__(self, decoder: Any, max_piece: float) -> None:
         self._decoder = decoder
         self._max_piece = max_piece
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber`.
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Implement `Transcriber.transcribe`.
 
         `avg_logprob` is the mean natural logarithm of the words' posterior probabilities (a Whisper model's is over tokens: the
         two do not compare). The language is what was given: nothing is identified, and an episode whose language is not known is
         heard as if it were English. One that is not English is refused with `BadInput`.
         """
-        return one_by_one(self._episode, work)
+        return one_by_one(self._transcribe_episode, work)
 
-    def _episode(self, speech: Speech) -> list[Transcript]:
+    def _transcribe_episode(self, speech: EpisodeSpeech) -> list[Transcript]:
         if speech.language not in (None, "en"):
-            raise BadInput(f"pocketsphinx knows English only, and the language of the episode is {speech.language}")
-        return [replace(self._turn(speech.audio, turn), language=speech.language) for turn in speech.turns]
+            raise BadInput(f"pocketsphinx supports English only, but the language of the episode is {speech.language}")
+        return [replace(self._transcribe_turn(speech.audio, turn), language=speech.language) for turn in speech.turns]
 
-    def _turn(self, audio: Audio, turn: Turn) -> Transcript:
+    def _transcribe_turn(self, audio: Audio, turn: Turn) -> Transcript:
         words: list[Word] = []
-        for start, end in _pieces(audio, turn, self._max_piece):
-            words += self._words(audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], start, end)
+        for start, end in _split_turn(audio, turn, self._max_piece):
+            words += self._recognize_words(audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], start, end)
         text = " ".join(w.word for w in words)
         logprobs = [math.log(w.probability) for w in words if w.probability]
         return Transcript(
@@ -108,7 +108,7 @@ class _Worker:
             compression_ratio=compression_ratio(text),
         )
 
-    def _words(self, audio: Samples, start: float, end: float) -> Iterator[Word]:
+    def _recognize_words(self, audio: Samples, start: float, end: float) -> Iterator[Word]:
         decoder = self._decoder
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
         decoder.reinit_feat()  # forgets the noise of what came before: a turn's words do not depend on the turns before it
@@ -126,14 +126,14 @@ class _Worker:
             )
 
 
-def _pieces(audio: Audio, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
-    """Speech of the turn as (start, end) in seconds: neighbouring stretches together, none longer than `max_piece`.
+def _split_turn(audio: Audio, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
+    """Split the turn's speech into (start, end) in seconds: neighbouring stretches together, none longer than `max_piece`.
 
     Only what the voice activity detector calls speech is decoded: given silence, the recognizer is sure to have heard a word.
     """
     piece = audio[round(turn.start * SAMPLE_RATE) : round(turn.end * SAMPLE_RATE)]
     joined: list[tuple[float, float]] = []
-    for start, end in speech_stretches(piece, min_silence=0.3, pad=0.15):
+    for start, end in detect_speech(piece, min_silence=0.3, pad=0.15):
         if joined and end - joined[-1][0] <= max_piece:
             joined[-1] = (joined[-1][0], end)
         else:

@@ -1,4 +1,4 @@
-"""What the transcribers through sherpa-onnx share. Its wheels carry an ONNX Runtime of their own."""
+"""Shared base of the transcribers that use sherpa-onnx, whose wheels bundle an ONNX Runtime."""
 
 import os
 from importlib.util import find_spec
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import gpus
-from podcast_assets.speech.transcribers.onnx_models import INSTALL, OnnxTranscriber, contains
+from podcast_assets.speech.transcribers.onnx_models import INSTALL, OnnxTranscriber, file_contains
 from podcast_assets.speech.types import SAMPLE_RATE, Samples
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ class SherpaTranscriber(OnnxTranscriber):
     """A key of the metadata that sherpa-onnx reads from the model's first graph; without it, the library ends the process."""
 
     def devices(self) -> list[str]:
-        """The first GPU, where sherpa-onnx computes on GPUs: it takes no other."""
-        return ["cuda:0"] if self._provider() == "cuda" else []
+        """Return the first GPU if sherpa-onnx can compute on GPUs: it supports no other."""
+        return ["cuda:0"] if self._provider_name() == "cuda" else []
 
     def recognizer(self, make: str, **files: str) -> "OfflineRecognizer":
-        """The library's recognizer with its model in memory.
+        """Create the library's recognizer with its model loaded.
 
         Args:
             make: the method of `OfflineRecognizer` that makes it.
@@ -42,13 +42,13 @@ class SherpaTranscriber(OnnxTranscriber):
             from sherpa_onnx import OfflineRecognizer
         except ImportError as error:
             raise EngineUnavailable(f"sherpa-onnx cannot be imported ({error}): {INSTALL}") from error
-        provider = self._provider()
+        provider = self._provider_name()
         folder = self.folder()
         paths = {argument: str(folder / name) for argument, name in files.items()}
         graph = folder / next(iter(files.values()))
-        if not contains(graph, self.metadata):
+        if not file_contains(graph, self.metadata):
             raise EngineUnavailable(
-                f"{graph} is not whole, or not made for sherpa-onnx: it has no metadata named {self.metadata}"
+                f"{graph} is incomplete or not made for sherpa-onnx: it has no metadata named {self.metadata}"
             )
         try:
             return getattr(OfflineRecognizer, make)(
@@ -58,8 +58,8 @@ class SherpaTranscriber(OnnxTranscriber):
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EngineUnavailable(f"the model in {folder} cannot be loaded: {reason}") from error
 
-    def _provider(self) -> str:
-        """What it computes with, "cpu" or "cuda".
+    def _provider_name(self) -> str:
+        """Return the execution provider, "cpu" or "cuda".
 
         Raises:
             EngineUnavailable: it shall compute on a GPU, and these wheels do not.
@@ -81,7 +81,7 @@ def _computes_on_gpus() -> bool:
 
 
 def decode(recognizer: "OfflineRecognizer", sounds: list[Samples], **options: str) -> list[Any]:
-    """The library's results of some windows, in one call of its batch interface.
+    """Decode some windows in one call of the library's batch interface.
 
     Args:
         recognizer: a loaded model.

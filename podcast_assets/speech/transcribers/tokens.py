@@ -1,4 +1,4 @@
-"""From what a recognizer's decoder emits, pieces of words, to words with times."""
+"""Conversion of a decoder's subword tokens to words with times."""
 
 import math
 import re
@@ -16,7 +16,7 @@ _CONTINUES = "@@"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One unit of a decoder's vocabulary, as it was emitted. What the decoder does not tell is None."""
+    """Token that a decoder emitted. Values that the decoder does not give are None."""
 
     text: str
     """With a space before it where it begins a word of a script that writes spaces."""
@@ -28,7 +28,7 @@ class Token:
 
 
 def to_words(tokens: Iterable[Token]) -> list[Word]:
-    """Words in the convention of `Recognition.words`: joined, they are the text.
+    """Convert tokens to words in the convention of `WindowResult.words`: joined, they are the text.
 
     A word ends where a token begins with a space, and around every Han character, which is a word of its own: Chinese writes no
     spaces. Other marks and letters stay with what is before them. A word lasts from its first token's start to its last
@@ -38,13 +38,13 @@ def to_words(tokens: Iterable[Token]) -> list[Word]:
     for token in tokens:
         if not token.text or _CONTROL.fullmatch(token.text):
             continue
-        if not words or _begins(token.text, words[-1][-1].text):
+        if not words or _begins_word(token.text, words[-1][-1].text):
             words.append([])
         words[-1].append(token)
-    return [_word(w) for w in words if any(t.text.strip() for t in w)]
+    return [_build_word(w) for w in words if any(t.text.strip() for t in w)]
 
 
-def _begins(text: str, before: str) -> bool:
+def _begins_word(text: str, before: str) -> bool:
     if text[0].isspace():
         return True
     if not before.strip():  # a space that is a token of its own
@@ -52,7 +52,7 @@ def _begins(text: str, before: str) -> bool:
     return bool(_HAN.match(text) or (_HAN.match(before[-1]) and text[0].isalnum()))
 
 
-def _word(tokens: Sequence[Token]) -> Word:
+def _build_word(tokens: Sequence[Token]) -> Word:
     ends = [t.end for t in tokens if t.end is not None]
     placed = len(ends) == len(tokens) and tokens[0].start is not None
     chances = [math.exp(t.logprob) for t in tokens if t.logprob is not None]
@@ -65,13 +65,13 @@ def _word(tokens: Sequence[Token]) -> Word:
 
 
 def mean_logprob(tokens: Iterable[Token]) -> float | None:
-    """Mean of the tokens' log probabilities; None where there are none, or one is not known."""
+    """Return the mean of the tokens' log probabilities; None if there are none or one is unknown."""
     logprobs = [t.logprob for t in tokens]
     known = [p for p in logprobs if p is not None]
     return sum(known) / len(known) if known and len(known) == len(logprobs) else None
 
 
-def spaced(symbols: Iterable[str]) -> list[str]:
+def insert_spaces(symbols: Iterable[str]) -> list[str]:
     """Symbols of a vocabulary of Han characters and marked pieces of words ("he@@", "llo"), in the convention of `Token.text`.
 
     Such a vocabulary has no spaces: they are put where running text has them, between a word of letters and whatever is before

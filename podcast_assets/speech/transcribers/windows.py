@@ -1,4 +1,4 @@
-"""What a recognizer hears at once: turns cut into pieces, and short pieces of one speaker packed into windows.
+"""Windows for recognizers: turns cut into pieces, and short pieces of one speaker packed together.
 
 A recognizer that always computes a whole window (Whisper: 30 s) spends most of its time on silence when it is given one short
 turn at a time; packed windows took 2.4 times less on speech of short turns.
@@ -21,7 +21,7 @@ REACH = 40
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a turn. Samples from the start of the episode."""
+    """Part of a turn, in samples from the start of the episode."""
 
     turn: int
     """Index of the turn that it belongs to."""
@@ -31,13 +31,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Pieces of one speaker, in order, that are heard at once, with `PAUSE_SECONDS` of silence between them."""
+    """Pieces of one speaker, in order, recognized together with `PAUSE_SECONDS` of silence between them."""
 
     pieces: tuple[Piece, ...]
 
     @property
     def offsets(self) -> list[int]:
-        """Where each piece starts in the window, in samples."""
+        """Start of each piece in the window, in samples."""
         pause = round(PAUSE_SECONDS * SAMPLE_RATE)
         lengths = [p.end - p.start + pause for p in self.pieces]
         return [0, *np.cumsum(lengths[:-1]).tolist()]
@@ -47,7 +47,7 @@ class Window:
         return self.offsets[-1] + last.end - last.start
 
     def samples(self, audio: Audio) -> Samples:
-        """The window's sound, shape (len(self),)."""
+        """Return the window's samples, shape (len(self),)."""
         if len(self.pieces) == 1:
             return audio[self.pieces[0].start : self.pieces[0].end]
         sound = np.zeros(len(self), np.float32)
@@ -56,7 +56,7 @@ class Window:
         return sound
 
     def place(self, start: float, end: float) -> tuple[int, float, float]:
-        """Index of the piece that a stretch of the window belongs to, by its middle, and its times in the episode, s."""
+        """Return the index of the piece that contains the middle of a stretch of the window, and its times in the episode, s."""
         middle = (start + end) / 2 * SAMPLE_RATE
         pause = PAUSE_SECONDS / 2 * SAMPLE_RATE
         offsets = self.offsets
@@ -66,22 +66,22 @@ class Window:
 
 
 def cut_turns(audio: Audio, turns: Sequence[Turn], longest_seconds: float) -> Iterator[Piece]:
-    """Pieces of at most `longest_seconds` that cover the turns. Turns outside the audio or without length have none."""
+    """Cut turns into pieces of at most `longest_seconds`. Turns outside the audio or without length have none."""
     longest = int(longest_seconds * SAMPLE_RATE)
     shortest = int(SHORTEST_SECONDS * SAMPLE_RATE)
     for i, turn in enumerate(turns):
         start = max(0, round(turn.start * SAMPLE_RATE))
         end = min(len(audio), round(turn.end * SAMPLE_RATE))
         while end - start > longest:
-            cut = start + quietest(audio[start : min(end, start + longest + SAMPLE_RATE)], longest)
+            cut = start + quietest_point(audio[start : min(end, start + longest + SAMPLE_RATE)], longest)
             yield Piece(i, start, cut)
             start = cut
         if end - start >= shortest:
             yield Piece(i, start, end)
 
 
-def quietest(audio: Samples, longest: int) -> int:
-    """Where to cut a stretch that is longer than `longest` samples: the middle of the quietest fifth of a second.
+def quietest_point(audio: Samples, longest: int) -> int:
+    """Find where to cut a stretch longer than `longest` samples: the middle of the quietest fifth of a second.
 
     It is looked for between half of `longest` and `longest`, and not so near to the end that a scrap would be left.
     """
@@ -96,8 +96,8 @@ def quietest(audio: Samples, longest: int) -> int:
     return longest // 2 + (int(around.argmin()) + wide // 2) * frame
 
 
-def pack(pieces: Sequence[Piece], turns: Sequence[Turn], longest_seconds: float) -> list[Window]:
-    """Windows of at most `longest_seconds`: each takes the next pieces of one speaker that fit, from a few minutes of speech.
+def pack_windows(pieces: Sequence[Piece], turns: Sequence[Turn], longest_seconds: float) -> list[Window]:
+    """Pack pieces into windows of at most `longest_seconds`: each takes the next fitting pieces of one speaker in a few minutes.
 
     Pieces whose speaker nobody knows are packed as if they were one speaker's.
     """

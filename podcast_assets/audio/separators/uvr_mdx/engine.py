@@ -23,8 +23,8 @@ _MEGABYTES = 67
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What is known of a model beside its graph."""
+class PublishedModel:
+    """Published parameters of a model."""
 
     n_fft: int
     compensate: float
@@ -32,11 +32,11 @@ class Published:
     sha256: str
 
 
-PUBLISHED: Mapping[str, Published] = {
-    "UVR-MDX-NET-Inst_HQ_3.onnx": Published(
+PUBLISHED: Mapping[str, PublishedModel] = {
+    "UVR-MDX-NET-Inst_HQ_3.onnx": PublishedModel(
         6144, 1.022, "accompaniment", "317554b07fe1ea5279a77f2b1520a41ea4b93432560c4ffd08792c30fddf9adc"
     ),
-    "UVR-MDX-NET-Voc_FT.onnx": Published(
+    "UVR-MDX-NET-Voc_FT.onnx": PublishedModel(
         7680, 1.021, "voice", "534b2070fcc7df514b13ef660dc8cbb328679c2374d04354a5c42bb14ecce111"
     ),
 }
@@ -84,46 +84,50 @@ class UvrMdx(Engine):
 
     def model_files(self) -> list[Path]:
         """The graph; none before a model of the hub was downloaded."""
-        path = self._path()
+        path = self._graph_path()
         return [path] if path is not None and path.is_file() else []
 
     def complaint(self) -> str | None:
-        """See `Engine.complaint`."""
-        path = self._path()
+        """Implement `Engine.complaint`."""
+        path = self._graph_path()
         if path is not None and not path.is_file():
             return f"there is no model {path} for uvr-mdx"
-        wanted = ["n_fft", "predicts"] if self._known("predicts") == "voice" else ["n_fft", "predicts", "compensate"]
-        missing = [name for name in wanted if self._known(name) is None]
+        wanted = (
+            ["n_fft", "predicts"]
+            if self._resolve_setting("predicts") == "voice"
+            else ["n_fft", "predicts", "compensate"]
+        )
+        missing = [name for name in wanted if self._resolve_setting(name) is None]
         if missing:
-            return f"{self._file} is no model that uvr-mdx knows: set its {', '.join(missing)}"
+            return f"{self._graph_file} is no model that uvr-mdx knows: set its {', '.join(missing)}"
         return None
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or gives another under its name, or it is an unknown one.
         """
-        self._graph()
+        self._download_graph()
 
     def devices(self) -> list[str]:
-        """Every GPU, where ONNX Runtime computes on GPUs."""
+        """Return every GPU if ONNX Runtime can compute on GPUs."""
         return onnx_sessions.devices(self.device)
 
     def identity(self) -> dict[str, Any]:
-        """As for every engine, with what was taken from the table of published models."""
+        """Return the identity of an engine, with the parameters taken from the table of published models."""
         identity = super().identity()
-        identity["settings"] |= {name: self._known(name) for name in ("n_fft", "compensate", "predicts")}
+        identity["settings"] |= {name: self._resolve_setting(name) for name in ("n_fft", "compensate", "predicts")}
         if identity["model"]:
             identity["settings"].pop("file")
         return identity
 
     def versions(self) -> dict[str, str]:
-        """Also that of ONNX Runtime, whichever of its distributions is installed."""
+        """Include the version of ONNX Runtime, whichever distribution is installed."""
         return super().versions() | {"onnxruntime": onnx_sessions.runtime_version()}
 
     def load(self, device: str | None = None) -> "MdxSeparator":
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -134,11 +138,11 @@ class UvrMdx(Engine):
         from podcast_assets.audio.separators.separation import SEPARATION_RATE, Chunking
         from podcast_assets.audio.separators.uvr_mdx.network import MdxSeparator, Spectrogram
 
-        path = self._graph()
+        path = self._download_graph()
         session = onnx_sessions.open_session(path, self.device, held=device, threads=self.threads)
-        batch, bins, frames = _signature(session, path)
+        batch, bins, frames = _input_shape(session, path)
         try:
-            spectrogram = Spectrogram(self._known("n_fft"), self.hop, bins, frames)
+            spectrogram = Spectrogram(self._resolve_setting("n_fft"), self.hop, bins, frames)
             margin = max(round(self.margin * SEPARATION_RATE), spectrogram.n_fft // 2)
             chunking = Chunking(spectrogram.length, margin)
         except ValueError as error:
@@ -148,41 +152,41 @@ class UvrMdx(Engine):
             session=session,
             spectrogram=spectrogram,
             chunking=chunking,
-            predicts=self._known("predicts"),
-            compensate=self._known("compensate") or 1.0,
+            predicts=self._resolve_setting("predicts"),
+            compensate=self._resolve_setting("compensate") or 1.0,
             denoise=self.denoise,
             batch_size=batch or self.batch_size or (4 if self.devices() else 1),
         )
 
     @property
-    def _file(self) -> str:
+    def _graph_file(self) -> str:
         return Path(self.model if self.model.endswith(".onnx") else self.file).name
 
-    def _known(self, name: str) -> Any:
+    def _resolve_setting(self, name: str) -> Any:
         """A setting, or what is published."""
-        return getattr(self, name) or getattr(PUBLISHED.get(self._file), name, None)
+        return getattr(self, name) or getattr(PUBLISHED.get(self._graph_file), name, None)
 
-    def _path(self) -> Path | None:
-        """Where the graph lies, or should; None before a model of the hub was downloaded."""
+    def _graph_path(self) -> Path | None:
+        """Return the path where the graph is or should be; None until a Hub model is downloaded."""
         if self.is_local:
             path = Path(self.model).expanduser()
             return path if self.model.endswith(".onnx") else path / self.file
         folder = models.find(self.hub_models()[0])
         return folder and folder / self.file
 
-    def _graph(self) -> Path:
+    def _download_graph(self) -> Path:
         for model in self.hub_models():
             path = models.fetch(model) / self.file
-            known = PUBLISHED.get(self._file)
+            known = PUBLISHED.get(self._graph_file)
             if known and model_lock.sha256(path) != known.sha256:  # anybody may upload a file of that name
                 raise EngineUnavailable(f"{self.file} of {self.model} is not the file that UVR published: take another")
-        complaint, path = self.complaint(), self._path()
+        complaint, path = self.complaint(), self._graph_path()
         if complaint or path is None:
             raise EngineUnavailable(complaint or f"{self.file} of {self.model} is not here")
         return path
 
 
-def _signature(session: Any, path: Path) -> tuple[int | None, int, int]:
+def _input_shape(session: Any, path: Path) -> tuple[int | None, int, int]:
     """Chunks that a graph takes together (None: any number), and the frequencies and frames of each.
 
     Raises:
@@ -194,5 +198,5 @@ def _signature(session: Any, path: Path) -> tuple[int | None, int, int]:
             if (bins, frames) == (out_bins, out_frames) and (batch == 1 or not isinstance(batch, int)):
                 return (batch if isinstance(batch, int) else None), bins, frames
     raise EngineUnavailable(
-        f"{path} is no MDX-Net of UVR, whose graphs go from (batch, 4, frequencies, frames) to the same: it has {shapes}"
+        f"{path} is not a UVR MDX-Net, whose input and output are (batch, 4, frequencies, frames): it has {shapes}"
     )

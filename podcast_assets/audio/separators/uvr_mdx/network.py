@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from podcast_assets.audio.separators.separation import Chunking, Stereo, stitched
+from podcast_assets.audio.separators.separation import Chunking, Stereo, process_in_chunks
 
 Float = npt.NDArray[np.float32]
 Predicts = Literal["voice", "accompaniment"]
@@ -41,7 +41,7 @@ class Spectrogram:
 
     @property
     def length(self) -> int:
-        """Samples of a chunk."""
+        """Number of samples of a chunk."""
         return self.hop * (self.frames - 1)
 
     @property
@@ -82,7 +82,7 @@ class Spectrogram:
 
 @dataclass(frozen=True)
 class MdxSeparator:
-    """A network of ONNX Runtime that takes the music out of recordings."""
+    """Separator with a loaded MDX-Net in ONNX Runtime."""
 
     name: str
     session: Any
@@ -97,17 +97,17 @@ class MdxSeparator:
 
     def voice(self, chunks: Iterable[Stereo]) -> Iterator[Stereo]:
         """See `Separator`. In memory are `batch_size` chunks and their spectrograms."""
-        return stitched(chunks, self.chunking, self._voice, self.batch_size)
+        return process_in_chunks(chunks, self.chunking, self._separate_batch, self.batch_size)
 
-    def _voice(self, waves: Float) -> Float:
+    def _separate_batch(self, waves: Float) -> Float:
         image = self.spectrogram.analyse(waves)
-        predicted = self._run(image)
+        predicted = self._run_network(image)
         if self.denoise:
-            predicted = 0.5 * (predicted - self._run(-image))
+            predicted = 0.5 * (predicted - self._run_network(-image))
         source = self.spectrogram.synthesize(predicted)
         if self.predicts == "voice":
             return source
         return np.asarray(waves - self.compensate * source, np.float32)
 
-    def _run(self, image: Float) -> Float:
+    def _run_network(self, image: Float) -> Float:
         return self.session.run(None, {self.session.get_inputs()[0].name: image})[0]

@@ -1,4 +1,4 @@
-"""Scorer `dnsmos`: what listeners would say, by DNSMOS."""
+"""Scorer `dnsmos`: predicted mean opinion scores by DNSMOS."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from podcast_assets.speech.types import SAMPLE_RATE, Audio
 
 
 class DnsmosEngine(Engine):
-    """Settings of the scorer."""
+    """Settings of the scorer `dnsmos`."""
 
     name: ClassVar[str] = "dnsmos"
     packages: ClassVar[tuple[str, ...]] = ("speechmos", "onnxruntime", "onnx")
@@ -30,11 +30,11 @@ class DnsmosEngine(Engine):
     """Of the CPU."""
 
     def devices(self) -> list[str]:
-        """Every GPU, where it computes on one."""
+        """Return every GPU if the engine computes on one."""
         return onnx_sessions.devices(self.device)
 
     def model_files(self) -> list[Path]:
-        """The ONNX files inside the package speechmos.
+        """Return the ONNX files of the package speechmos.
 
         Raises:
             EngineUnavailable: the package is missing.
@@ -65,7 +65,7 @@ class DnsmosScorer:
         self._dnsmos = dnsmos
 
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
-        """See `Scorer`; None where there is no sound at all."""
+        """Implement `Scorer.score`; None for digital silence."""
         cut = (audio[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] for start, end in segments)
         return [
             {

@@ -1,4 +1,4 @@
-"""DNSMOS: what listeners would say of the quality of speech, from 1 (bad) to 5 (excellent), without a clean reference.
+"""DNSMOS: predicted mean opinion scores of speech quality, 1 (bad) to 5 (excellent), without a clean reference.
 
 P.835 rates speech, background and the whole (Reddy et al., "DNSMOS P.835", ICASSP 2022); P.808 rates the whole in another listening
 test (Reddy et al., "DNSMOS", ICASSP 2021). The networks and their windows are those of the package speechmos (MIT), which is not
@@ -18,7 +18,13 @@ from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.onnx_sessions import Device
 from podcast_assets.quality.scorers.dnsmos.p808 import P808
 from podcast_assets.quality.scorers.dnsmos.p835 import P835
-from podcast_assets.quality.scorers.dnsmos.windows import REFERENCE_HOP, Stretch, repeated, stretches, window_starts
+from podcast_assets.quality.scorers.dnsmos.windows import (
+    REFERENCE_HOP,
+    WindowRun,
+    group_windows,
+    repeat_short,
+    window_starts,
+)
 from podcast_assets.speech.types import Samples
 
 # Map raw outputs to the scale of the listening tests, coefficients from the highest power down: speechmos 0.0.1.1
@@ -45,8 +51,8 @@ class Mos:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How much goes to the device at once; the scores do not depend on it."""
+class BatchLimits:
+    """Batch sizes on the device; the scores do not depend on them."""
 
     together: int
     """Windows of several segments that are done together; 1 does each segment by itself."""
@@ -56,14 +62,14 @@ class Load:
     """Windows that what comes after the shared convolutions, and P.808, see at once: 15 MB each."""
 
 
-CPU_LOAD = Load(together=1, block=300, batch=1)
+CPU_LOAD = BatchLimits(together=1, block=300, batch=1)
 """What is in work stays near the processor's cache: larger batches are slower there."""
-GPU_LOAD = Load(together=256, block=6000, batch=64)
+GPU_LOAD = BatchLimits(together=256, block=6000, batch=64)
 """About 2 GB of the GPU's memory."""
 
 
 def model_paths() -> tuple[Path, Path] | None:
-    """The ONNX files of P.835 and P.808; None where the package speechmos is not installed."""
+    """Return the ONNX files of P.835 and P.808; None if the package speechmos is not installed."""
     spec = find_spec("speechmos")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -72,7 +78,7 @@ def model_paths() -> tuple[Path, Path] | None:
 
 
 class Dnsmos:
-    """The loaded models."""
+    """DNSMOS with loaded models."""
 
     def __init__(
         self,
@@ -83,7 +89,7 @@ class Dnsmos:
         device: Device = "cpu",
         held: str | None = None,
         threads: int = 2,
-        load: Load | None = None,
+        load: BatchLimits | None = None,
     ) -> None:
         """Load the models.
 
@@ -106,31 +112,31 @@ class Dnsmos:
         self._hop, self._together = hop, load.together
 
     def __call__(self, segments: Iterable[Samples]) -> list[Mos | None]:
-        """Scores of segments, each of shape (n,) at 16 kHz, in their order; None where there is no sound at all."""
+        """Score segments, each of shape (n,) at 16 kHz, in their order; None for digital silence."""
         counts: list[int] = []
 
-        def windows() -> Iterator[Stretch]:
+        def windows() -> Iterator[WindowRun]:
             for samples in segments:
                 if not samples.any():
                     counts.append(0)
                     continue
-                enough = repeated(samples)
+                enough = repeat_short(samples)
                 starts = window_starts(len(enough), self._hop)
                 counts.append(len(starts))
-                yield from stretches(enough, starts, _MOST)
+                yield from group_windows(enough, starts, _MOST)
 
-        raw = [self._raw(group) for group in _groups(windows(), self._together)]
+        raw = [self._score_group(group) for group in _group_runs(windows(), self._together)]
         each = np.split(np.concatenate(raw) if raw else np.empty((0, 4)), np.cumsum(counts)[:-1])
-        return [_mos(values) if len(values) else None for values in each[: len(counts)]]
+        return [_to_mos(values) if len(values) else None for values in each[: len(counts)]]
 
-    def _raw(self, group: list[Stretch]) -> npt.NDArray[np.float64]:
-        """What the networks say of each window: shape (windows, 4)."""
+    def _score_group(self, group: list[WindowRun]) -> npt.NDArray[np.float64]:
+        """Compute the networks' outputs for each window, shape (windows, 4)."""
         return np.column_stack([self._p835(group), self._p808(group)]).astype(np.float64)
 
 
-def _groups(found: Iterable[Stretch], together: int) -> Iterator[list[Stretch]]:
+def _group_runs(found: Iterable[WindowRun], together: int) -> Iterator[list[WindowRun]]:
     """Stretches, so many together that they have `together` windows or more."""
-    group: list[Stretch] = []
+    group: list[WindowRun] = []
     for stretch in found:
         group.append(stretch)
         if sum(len(s.begins) for s in group) >= together:
@@ -140,6 +146,6 @@ def _groups(found: Iterable[Stretch], together: int) -> Iterator[list[Stretch]]:
         yield group
 
 
-def _mos(raw: npt.NDArray[np.float64]) -> Mos:
+def _to_mos(raw: npt.NDArray[np.float64]) -> Mos:
     sig, bak, ovrl, p808 = raw.T
     return Mos(*(float(np.mean(v)) for v in (_SIG(sig), _BAK(bak), _OVRL(ovrl), p808)))

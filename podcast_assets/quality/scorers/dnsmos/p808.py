@@ -1,4 +1,4 @@
-"""The network of DNSMOS P.808, and what it sees: a spectrum in decibels below its own loudest cell.
+"""Network of DNSMOS P.808 and its input: a spectrum in decibels below its own loudest cell.
 
 Each window has a loudest cell of its own, so that windows have no features in common, only their spectrum.
 """
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.onnx_sessions import Device
-from podcast_assets.quality.scorers.dnsmos.windows import FRAME, FRAMES, Stretch
+from podcast_assets.quality.scorers.dnsmos.windows import FRAME, FRAMES, WindowRun
 from podcast_assets.speech.types import SAMPLE_RATE, Samples
 
 Matrix = npt.NDArray[np.float32]
@@ -23,12 +23,12 @@ _RANGE_DB = 80.0
 
 
 class P808:
-    """The loaded network."""
+    """DNSMOS P.808 with a loaded network."""
 
     def __init__(
         self, graph: Path, device: Device = "cpu", *, held: str | None = None, threads: int = 1, batch: int = 1
     ) -> None:
-        """Load it.
+        """Load the network.
 
         Args:
             graph: ONNX file of P.808.
@@ -44,29 +44,29 @@ class P808:
         self._filters = mel_filters()
         self._batch = batch
 
-    def __call__(self, stretches: Sequence[Stretch]) -> Matrix:
-        """What the network says of each window, in their order: shape (windows,)."""
+    def __call__(self, stretches: Sequence[WindowRun]) -> Matrix:
+        """Compute the network's output for each window, in order: shape (windows,)."""
         features = [window for stretch in stretches for window in log_mels(stretch, self._filters)]
         batches = [np.stack(features[i : i + self._batch]) for i in range(0, len(features), self._batch)]
         return np.concatenate([self._session.run(None, {"input_1": batch})[0][:, 0] for batch in batches])
 
 
 def mel_filters() -> Matrix:
-    """Slaney's mel filters from 0 to 8 kHz, shape (161, 120)."""
+    """Compute Slaney's mel filters from 0 to 8 kHz, shape (161, 120)."""
     from faster_whisper.feature_extractor import FeatureExtractor
 
     return FeatureExtractor.get_mel_filters(SAMPLE_RATE, _FFT, n_mels=_MELS).T.astype(np.float32)
 
 
-def log_mels(stretch: Stretch, filters: Matrix) -> list[Matrix]:
-    """What the network sees of each window, shape (900, 120): decibels below the loudest cell, at most 80, + 40, over 40.
+def log_mels(stretch: WindowRun, filters: Matrix) -> list[Matrix]:
+    """Compute the network's input for each window, shape (900, 120): decibels below the loudest cell, at most 80, + 40, over 40.
 
     Frames are centred on every tenth millisecond, and weighted by a periodic Hann window. Those at the ends of a window reach
     beyond it, where zeros stand for the audio: they are the window's own, all others are the stretch's.
     """
-    power = _mel_power(_frames(stretch.samples), filters)
+    power = _mel_power(_frame_view(stretch.samples), filters)
     used = [stretch.samples[b * FRAME : (b + FRAMES) * FRAME] for b in stretch.begins]
-    ends = _mel_power(np.concatenate([_frames(window)[[0, -1]] for window in used]), filters)
+    ends = _mel_power(np.concatenate([_frame_view(window)[[0, -1]] for window in used]), filters)
     result = []
     for i, begin in enumerate(stretch.begins):
         window = power[begin : begin + FRAMES].copy()
@@ -77,7 +77,7 @@ def log_mels(stretch: Stretch, filters: Matrix) -> list[Matrix]:
     return result
 
 
-def _frames(samples: Samples) -> Matrix:
+def _frame_view(samples: Samples) -> Matrix:
     """Every frame, shape (len(samples) / FRAME, _FFT), as a view of the samples with zeros on both sides."""
     return np.lib.stride_tricks.sliding_window_view(np.pad(samples, _FFT // 2), _FFT)[::FRAME]
 

@@ -1,4 +1,4 @@
-"""The network of DNSMOS P.835 over many overlapping windows, with the convolutions that windows have in common done once.
+"""Network of DNSMOS P.835 over many overlapping windows, with shared convolutions computed once.
 
 The network looks at 900 frames of 10 ms, and is asked again a second further on: eight of nine frames are the ones that it saw
 before. It is a stack of convolutions, each followed by nothing but a rectifier or a pooling, up to the maximum over all that is
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.onnx_sessions import Device
-from podcast_assets.quality.scorers.dnsmos.windows import FRAME, FRAMES, Stretch
+from podcast_assets.quality.scorers.dnsmos.windows import FRAME, FRAMES, WindowRun
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -47,8 +47,8 @@ _LEVELS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
-    """A part of the network in three forms, all of shape (n, …, time, frequency) → (n, channels, time, frequency)."""
+class _NetworkSection:
+    """Section of the network in three forms, all of shape (n, …, time, frequency) → (n, channels, time, frequency)."""
 
     inner: Any
     """Session without zeros beyond the ends."""
@@ -62,8 +62,8 @@ class _Level:
     edge: int
     """Places of its output, at each end of a window, that depend on the zeros."""
 
-    def over(self, shared: Maps, block: int) -> Maps:
-        """Features of all of the audio; those that would depend on what is beyond its ends are zero, and nobody's."""
+    def compute_shared(self, shared: Maps, block: int) -> Maps:
+        """Compute features of all audio; those that depend on samples beyond its ends are zero and unused."""
         reach, stride = self.reach, self.stride
         places = shared.shape[-2] // stride
         first, last = -(-reach // stride), (shared.shape[-2] - reach) // stride
@@ -71,23 +71,23 @@ class _Level:
         for start in range(first, last, block):
             stop = min(start + block, last)
             part = shared[..., start * stride - reach : stop * stride + reach, :]
-            made = _run(self.inner, part[None])[0]
+            made = _run_session(self.inner, part[None])[0]
             if result is None:
                 result = np.zeros((made.shape[0], places, made.shape[2]), np.float32)
             result[:, start:stop] = made
         assert result is not None, "a window is longer than the reach"
         return result
 
-    def at_ends(self, windows: "_Windows") -> tuple[Maps, Maps]:
-        """Features at the beginnings and at the ends of windows, `edge` places of each."""
+    def compute_ends(self, windows: "_Windows") -> tuple[Maps, Maps]:
+        """Compute features at the beginnings and ends of windows, `edge` places of each."""
         some = self.stride * self.edge + self.reach
-        heads, tails = windows.parts(0, some), windows.parts(windows.length - some, windows.length)
-        return _run(self.head, heads), _run(self.tail, tails)
+        heads, tails = windows.slice_windows(0, some), windows.slice_windows(windows.length - some, windows.length)
+        return _run_session(self.head, heads), _run_session(self.tail, tails)
 
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """The input of a level, for several windows at once."""
+    """Input of a network section for several windows."""
 
     shared: Maps
     """Of all of the audio."""
@@ -100,11 +100,11 @@ class _Windows:
     tails: Maps | None = None
     """In its last ones."""
 
-    def parts(self, first: int, last: int, some: slice = slice(None)) -> Maps:
+    def slice_windows(self, first: int, last: int, some: slice = slice(None)) -> Maps:
         """Places of each of some windows, shape (windows, …, places, frequency); they are none, or all, of its head and tail."""
-        return np.stack([self._part(w, first, last) for w in range(len(self.starts))[some]])
+        return np.stack([self._slice_window(w, first, last) for w in range(len(self.starts))[some]])
 
-    def _part(self, window: int, first: int, last: int) -> Maps:
+    def _slice_window(self, window: int, first: int, last: int) -> Maps:
         if self.heads is None or self.tails is None:
             return self.shared[..., self.starts[window] + first : self.starts[window] + last, :]
         edge = self.heads.shape[-2]
@@ -120,7 +120,7 @@ class _Windows:
 
 
 class P835:
-    """The loaded network."""
+    """DNSMOS P.835 with a loaded network."""
 
     def __init__(
         self,
@@ -156,10 +156,10 @@ class P835:
             raise EngineUnavailable(f"{graph} is not the network of DNSMOS P.835 that is known here")
 
         def session(first: int, last: int, *, before: bool, after: bool) -> Any:
-            part = _part(model, nodes[first:last], before=before, after=after)
+            part = _extract_subgraph(model, nodes[first:last], before=before, after=after)
             return onnx_sessions.open_session(part, device, held=held, threads=threads, spin=False)
 
-        self._levels: list[_Level] = []
+        self._levels: list[_NetworkSection] = []
         edge, first = 0, begin
         for index, level in enumerate(_LEVELS):
             last = first + len(level) + (len(_FRONT) if index == 0 else 0)
@@ -167,13 +167,13 @@ class P835:
             ends = {"inner": (False, False), "head": (True, False), "tail": (False, True)}
             sessions = {k: session(first, last, before=b, after=a) for k, (b, a) in ends.items()}
             edge = -(-(edge + reach) // stride)
-            self._levels.append(_Level(**sessions, reach=reach, stride=stride, edge=edge))
+            self._levels.append(_NetworkSection(**sessions, reach=reach, stride=stride, edge=edge))
             first = last
         self._rest = session(first, len(nodes), before=True, after=True)
         self._block, self._batch = block, batch
 
-    def __call__(self, stretches: Sequence[Stretch]) -> npt.NDArray[np.float32]:
-        """What the network says of each window, in their order: shape (windows, 3)."""
+    def __call__(self, stretches: Sequence[WindowRun]) -> npt.NDArray[np.float32]:
+        """Compute the network's output for each window, in order: shape (windows, 3)."""
         frames, starts, so_far = [], [], 0
         for stretch in stretches:
             blocks = stretch.samples.reshape(-1, FRAME)
@@ -184,23 +184,23 @@ class P835:
         block = self._block
         for level in self._levels:
             block //= level.stride
-            heads, tails = level.at_ends(windows)
-            shared = level.over(windows.shared, block)
+            heads, tails = level.compute_ends(windows)
+            shared = level.compute_shared(windows.shared, block)
             begins = [s // level.stride for s in windows.starts]
             windows = _Windows(shared, begins, windows.length // level.stride, heads, tails)
         result = []
         for first in range(0, len(starts), self._batch):
             some = slice(first, first + self._batch)
-            result.append(_run(self._rest, windows.parts(0, windows.length, some)))
+            result.append(_run_session(self._rest, windows.slice_windows(0, windows.length, some)))
         return np.concatenate(result)
 
 
-def _run(session: Any, maps: Maps) -> Maps:
+def _run_session(session: Any, maps: Maps) -> Maps:
     return session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(maps)})[0]
 
 
-def _part(model: "ModelProto", nodes: Sequence["NodeProto"], *, before: bool, after: bool) -> bytes:
-    """Some consecutive operators of a network as a network of its own, for any length.
+def _extract_subgraph(model: "ModelProto", nodes: Sequence["NodeProto"], *, before: bool, after: bool) -> bytes:
+    """Extract consecutive operators of a network as a separate network for any length.
 
     Args:
         model: the network.

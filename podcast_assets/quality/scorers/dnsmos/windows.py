@@ -1,4 +1,4 @@
-"""The windows of DNSMOS: where they begin in a segment, and which of them lie so that they can share their work."""
+"""Windows of DNSMOS: where they begin in a segment, and which can share computations."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ REFERENCE_HOP = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class WindowRun:
     """Samples, and where windows in them begin: each overlaps the next, and they are aligned."""
 
     samples: Samples
@@ -30,8 +30,8 @@ class Stretch:
     """In frames, from 0."""
 
 
-def repeated(samples: Samples) -> Samples:
-    """At least WINDOW samples: those of a shorter segment are doubled until it is long enough, as the reference does."""
+def repeat_short(samples: Samples) -> Samples:
+    """Return at least WINDOW samples: a shorter segment is doubled until it is long enough, as in the reference."""
     times = 1
     while len(samples) * times < WINDOW:
         times *= 2
@@ -39,7 +39,7 @@ def repeated(samples: Samples) -> Samples:
 
 
 def window_starts(samples: int, hop: float) -> list[int]:
-    """First samples of the windows in a segment of so many (WINDOW or more) samples.
+    """Return the first samples of the windows in a segment of `samples` (WINDOW or more) samples.
 
     The reference rounds the segment down to whole seconds first, and leaves out the windows that its own arithmetic makes a sample
     too short (those at 7 to 23 s and some beyond 100 s). Published scores have both, so at its hop both are kept.
@@ -51,8 +51,8 @@ def window_starts(samples: int, hop: float) -> list[int]:
     return [round(start * SAMPLE_RATE) for start in starts]
 
 
-def stretches(samples: Samples, starts: Iterable[int], most: int) -> Iterator[Stretch]:
-    """The windows that begin at some samples, in that order, `most` of them in a stretch.
+def group_windows(samples: Samples, starts: Iterable[int], most: int) -> Iterator[WindowRun]:
+    """Group the windows that begin at some samples, in that order, at most `most` in a run.
 
     A window that does not overlap the one before, or is not aligned with it, begins a stretch of its own.
     """
@@ -60,14 +60,14 @@ def stretches(samples: Samples, starts: Iterable[int], most: int) -> Iterator[St
     for start in starts:
         frames, beyond = divmod(start - first, FRAME)
         if begins and (beyond or frames % ALIGNMENT or frames - begins[-1] >= FRAMES or len(begins) >= most):
-            yield _stretch(samples, first, begins)
+            yield _make_run(samples, first, begins)
             begins = []
         if not begins:
             first, frames = start, 0
         begins.append(frames)
     if begins:
-        yield _stretch(samples, first, begins)
+        yield _make_run(samples, first, begins)
 
 
-def _stretch(samples: Samples, first: int, begins: list[int]) -> Stretch:
-    return Stretch(samples[first : first + begins[-1] * FRAME + WINDOW], begins)
+def _make_run(samples: Samples, first: int, begins: list[int]) -> WindowRun:
+    return WindowRun(samples[first : first + begins[-1] * FRAME + WINDOW], begins)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.aligners.alignment import split_words, unplaced
+from podcast_assets.speech.aligners.alignment import split_words, words_without_times
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
 FRAME = 320
@@ -37,7 +37,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The letters of a model."""
+    """Letters of a model."""
 
     letters: Mapping[str, int]
     """Letter → its column in the logits."""
@@ -45,11 +45,11 @@ class Alphabet:
 
     @property
     def size(self) -> int:
-        """Columns that the logits have at least."""
+        """Minimum number of columns of the logits."""
         return max(self.blank, *self.letters.values()) + 1
 
     def spell(self, word: str) -> list[int]:
-        """A word in the model's letters: capitals, accents and ligatures as the model writes them, without punctuation.
+        """Spell a word in the model's letters: capitals, accents and ligatures as the model writes them, without punctuation.
 
         Empty where a letter or a digit of the word has no way to be written, and for words without any.
         """
@@ -57,14 +57,14 @@ class Alphabet:
         for character in unicodedata.normalize("NFC", word).translate(_APOSTROPHES).strip("'-"):
             kind = unicodedata.category(character)[0]
             if kind in "LN":
-                if not (written := self._write(character)):
+                if not (written := self._spell_letter(character)):
                     return []
                 spelled += written
             elif (kind == "M" or character in "'-") and character in self.letters:
                 spelled.append(self.letters[character])
         return spelled
 
-    def _write(self, letter: str) -> list[int]:
+    def _spell_letter(self, letter: str) -> list[int]:
         compatible = unicodedata.normalize("NFKC", letter)
         plain = "".join(c for c in unicodedata.normalize("NFKD", letter) if unicodedata.category(c)[0] != "M")
         for form in (letter, compatible, plain):
@@ -75,7 +75,7 @@ class Alphabet:
 
 
 class CtcAligner:
-    """A loaded model at work."""
+    """Aligner with a loaded CTC model."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class CtcAligner:
         alphabet: Alphabet,
         romanize: Callable[[str], str] | None = None,
     ) -> None:
-        """Say how.
+        """Create an aligner.
 
         Args:
             logits: the model: one row for every FRAME samples, less the last part.
@@ -95,7 +95,7 @@ class CtcAligner:
         self._romanize = romanize
 
     def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
-        """See `Aligner`. A word's probability is the mean posterior of its letters over their frames.
+        """Implement `Aligner.align`. A word's probability is the mean posterior of its letters over their frames.
 
         Without times are words that cannot be spelled, and all words where the text has more letters than the audio frames.
 
@@ -103,41 +103,41 @@ class CtcAligner:
             ValueError: the model's output does not fit the audio or the alphabet, or is not finite.
         """
         words = split_words(text)
-        spelled = [self._spell(word) for word in words]
+        spelled = [self._spell_word(word) for word in words]
         letters = np.array([letter for word in spelled for letter in word], np.int64)
         if not len(letters) or len(audio) < SHORTEST:
-            return unplaced(words)
+            return words_without_times(words)
         columns, targets = np.unique(letters, return_inverse=True)
         targets += 2
         owners = np.repeat(np.arange(len(words)), [len(word) for word in spelled])
-        emissions = self._emissions(audio, columns)
+        emissions = self._compute_emissions(audio, columns)
         path = best_path(emissions, targets, np.diff(owners, prepend=-1) > 0)
         if path is None:
-            return unplaced(words)
+            return words_without_times(words)
         frames = np.flatnonzero(path % 2)
         said = path[frames] // 2
         return place_words(words, owners[said], frames, np.exp(emissions[frames, targets[said]]))
 
-    def _spell(self, word: str) -> list[int]:
+    def _spell_word(self, word: str) -> list[int]:
         spelled = self._alphabet.spell(word)
         if spelled or self._romanize is None:
             return spelled
         return self._alphabet.spell(self._romanize(word))
 
-    def _emissions(self, audio: Samples, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def _compute_emissions(self, audio: Samples, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Log probabilities of blank, of a gap and of some columns, shape (frames, 2 + len(columns)), window by window."""
         parts: list[npt.NDArray[np.float32]] = []
-        for start, end in windows(len(audio)):
+        for start, end in split_windows(len(audio)):
             before = min(start, CONTEXT)
             heard = audio[start - before : end + CONTEXT]
             logits = self._logits(heard)
-            self._check(logits, len(heard))
+            self._check_logits(logits, len(heard))
             first = before // FRAME
             last = first + (end - start) // FRAME if end < len(audio) else None
-            parts.append(_select(logits[first:last], self._alphabet.blank, columns))
+            parts.append(_select_columns(logits[first:last], self._alphabet.blank, columns))
         return np.concatenate(parts)
 
-    def _check(self, logits: Logits, samples: int) -> None:
+    def _check_logits(self, logits: Logits, samples: int) -> None:
         if logits.ndim != 2 or abs(len(logits) - samples / FRAME) > 2:
             raise ValueError(f"the model gives {logits.shape} for {samples} samples, not a row for every {FRAME}")
         if logits.shape[1] < self._alphabet.size:
@@ -146,13 +146,13 @@ class CtcAligner:
             raise ValueError("the model's output is not finite")
 
 
-def windows(samples: int) -> list[tuple[int, int]]:
-    """Windows that cover some audio, as samples from its start; what is left at the end, if it is short, joins the last."""
+def split_windows(samples: int) -> list[tuple[int, int]]:
+    """Split audio into windows, as samples from its start; a short remainder at the end joins the last window."""
     starts = list(range(0, max(samples - SAMPLE_RATE, 1), WINDOW))
     return list(zip(starts, [*starts[1:], samples], strict=True))
 
 
-def _select(logits: Logits, blank: int, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _select_columns(logits: Logits, blank: int, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     top = logits.max(axis=1, keepdims=True)
     total = top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
     none = logits[:, [blank]]
@@ -164,7 +164,7 @@ def _select(logits: Logits, blank: int, columns: npt.NDArray[np.int64]) -> npt.N
 def best_path(
     emissions: npt.NDArray[np.float32], targets: npt.NDArray[np.int64], starts: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64] | None:
-    """The likeliest state of each frame, shape (frames,): 2i+1 is letter i, 2i the pause before it. None if it does not fit.
+    """Find the likeliest state of each frame, shape (frames,): 2i+1 is letter i, 2i the pause before it. None if it does not fit.
 
     Two equal letters need a blank between them, as CTC has it.
 
@@ -187,21 +187,21 @@ def best_path(
     moves = np.zeros((0, len(states)), np.int8)
     for block in blocks:
         milestones.append(score)
-        score, moves = _search(score, block, states, skip)
+        score, moves = _viterbi_forward(score, block, states, skip)
     state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
     if not np.isfinite(score[state]):
         return None
     path: list[int] = []
     for n in reversed(range(len(blocks))):
         if n < len(blocks) - 1:
-            _, moves = _search(milestones[n], blocks[n], states, skip)
+            _, moves = _viterbi_forward(milestones[n], blocks[n], states, skip)
         for move in moves[::-1]:
             path.append(state)
             state -= int(move[state])
     return np.array(path[::-1], np.int64)
 
 
-def _search(
+def _viterbi_forward(
     score: npt.NDArray[np.float64],
     emissions: npt.NDArray[np.float32],
     states: npt.NDArray[np.int64],
@@ -226,7 +226,7 @@ def place_words(
     frames: npt.NDArray[np.int64],
     posteriors: npt.NDArray[np.float32],
 ) -> list[Word]:
-    """Words with the times of their letters; those of which no letter is said have none.
+    """Give words the times of their letters; words of which no letter is spoken have none.
 
     Args:
         words: all of them.
@@ -234,7 +234,7 @@ def place_words(
         frames: those frames, shape (n,).
         posteriors: probability of the letter that is said in each, shape (n,).
     """
-    placed = unplaced(words)
+    placed = words_without_times(words)
     for i in map(int, np.unique(said)):
         own = slice(np.searchsorted(said, i), np.searchsorted(said, i, "right"))
         start, end = int(frames[own][0]) * FRAME, int(frames[own][-1] + 1) * FRAME

@@ -51,7 +51,7 @@ _INSTALL = "romanize needs uroman: pip install 'podcast-assets[align]'"
 
 
 class Ctc(Engine):
-    """Settings of alignment by a CTC model."""
+    """Settings of the CTC aligner."""
 
     name: ClassVar[str] = "ctc"
     extra: ClassVar[str | None] = "align"
@@ -66,7 +66,7 @@ class Ctc(Engine):
     """CPU threads; 0 leaves the number to ONNX Runtime."""
 
     def load(self, device: str | None = None) -> CtcAligner:
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -77,14 +77,14 @@ class Ctc(Engine):
         self.fetch()
         if complaint := self.complaint():
             raise EngineUnavailable(complaint)
-        graph, vocabulary = self._parts()
+        graph, vocabulary = self._find_parts()
         assert graph
         assert vocabulary
         session = onnx_sessions.open_session(graph, self.device, held=device, threads=self.threads)
-        return CtcAligner(_model(session), read_alphabet(vocabulary), _romanizer() if self.romanize else None)
+        return CtcAligner(_make_logits(session), read_alphabet(vocabulary), _romanizer() if self.romanize else None)
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model.
@@ -93,45 +93,45 @@ class Ctc(Engine):
             models.fetch(model)
 
     def devices(self) -> list[str]:
-        """Every GPU, where ONNX Runtime computes on GPUs."""
+        """Return every GPU if ONNX Runtime can compute on GPUs."""
         return onnx_sessions.devices(self.device)
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where it is not a folder."""
+        """Return the Hub model, unless the model is a folder."""
         return [PUBLISHED[self.model]] if self.model in PUBLISHED else []
 
     def complaint(self) -> str | None:
-        """See `Engine.complaint`."""
-        folder, (graph, vocabulary) = self._folder(), self._parts()
+        """Implement `Engine.complaint`."""
+        folder, (graph, vocabulary) = self._find_folder(), self._find_parts()
         if folder is None or not folder.is_dir():
             return f"{self.model} is neither a folder nor a model that ctc knows: {', '.join(PUBLISHED)}"
         missing = [
             part for part, found in (("model.onnx", graph), (" or ".join(_VOCABULARIES), vocabulary)) if not found
         ]
         if missing:
-            return f"{folder} is not a whole CTC model: it has no {' and no '.join(missing)}"
+            return f"{folder} is not a complete CTC model: it has no {' and no '.join(missing)}"
         return None
 
     def model_files(self) -> list[Path]:
-        """Graph, its weights where they lie beside it, and letters; none before a model of the hub was downloaded."""
-        graph, vocabulary = self._parts()
+        """Return the graph, external weights and vocabulary; empty until a Hub model is downloaded."""
+        graph, vocabulary = self._find_parts()
         if not graph or not vocabulary:
             return []
         return [graph, *(graph.parent / name for name in external_weights(graph)), vocabulary]
 
     def versions(self) -> dict[str, str]:
-        """That of ONNX Runtime, whichever of its distributions is installed, and of uroman where it takes part."""
+        """Return the versions of ONNX Runtime, whichever distribution is installed, and of uroman if it is used."""
         versions = super().versions() | {"onnxruntime": onnx_sessions.runtime_version()}
         return versions | ({"uroman": importlib.metadata.version("uroman")} if self.romanize else {})
 
-    def _folder(self) -> Path | None:
+    def _find_folder(self) -> Path | None:
         if self.model in PUBLISHED:
             return models.find(PUBLISHED[self.model])
         return Path(self.model).expanduser()
 
-    def _parts(self) -> tuple[Path | None, Path | None]:
-        """Graph and letters, where they are there."""
-        folder = self._folder()
+    def _find_parts(self) -> tuple[Path | None, Path | None]:
+        """Return the graph and vocabulary files that exist."""
+        folder = self._find_folder()
         graph, vocabulary = (
             next((folder / name for name in names if (folder / name).is_file()), None) if folder else None
             for names in (_GRAPHS, _VOCABULARIES)
@@ -139,7 +139,7 @@ class Ctc(Engine):
         return graph, vocabulary
 
 
-def _model(session: Any) -> Callable[[Samples], Logits]:
+def _make_logits(session: Any) -> Callable[[Samples], Logits]:
     names = [i.name for i in session.get_inputs()]
 
     def logits(samples: Samples) -> Logits:
@@ -152,12 +152,12 @@ def _model(session: Any) -> Callable[[Samples], Logits]:
 
 
 def normalize(samples: Samples) -> Samples:
-    """Zero mean and unit variance, as wav2vec 2.0 models are trained (`do_normalize` of their feature extractor)."""
+    """Normalize to zero mean and unit variance, as wav2vec 2.0 models are trained (`do_normalize` of their feature extractor)."""
     return (samples - samples.mean()) / np.sqrt(samples.var() + np.float32(1e-7))
 
 
 def read_alphabet(file: Path) -> Alphabet:
-    """A model's letters from `vocab.json` (letter → column) or `tokens.txt` (in each line a letter, or a space, and its column).
+    """Read a model's letters from `vocab.json` (letter → column) or `tokens.txt` (one letter or space and its column per line).
 
     Raises:
         EngineUnavailable: the file is neither, or does not say which column is blank.

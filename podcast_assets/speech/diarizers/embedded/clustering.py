@@ -1,4 +1,4 @@
-"""From voice prints to speakers, without being told how many there are."""
+"""Clustering of voice prints into speakers when the number of speakers is unknown."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ def cluster_speakers(
     min_separation: float = 5.5,
     min_windows: int = 4,
 ) -> Labels:
-    """Gives every window a speaker.
+    """Assign a speaker to every window.
 
     Ward's method makes twice as many groups as there may be speakers; then the two groups that differ least become one, as long
     as they could be one voice. Two groups are two voices if their centres are apart both in absolute terms and in relation to the
@@ -49,35 +49,35 @@ def cluster_speakers(
         return np.zeros(len(prints), np.intp)
     sample = prints[np.linspace(0, len(prints) - 1, min(len(prints), MAX_WINDOWS)).astype(np.intp)]
     first = fcluster(linkage(sample, method="ward"), min(2 * max_speakers, len(sample)), criterion="maxclust")
-    groups = _largest((sample[first == label] for label in np.unique(first)), _SEED, min_speakers)
+    groups = _largest_groups((sample[first == label] for label in np.unique(first)), _SEED, min_speakers)
     while len(groups) > min_speakers:
         difference, i, j = min(
-            (_difference(groups[i], groups[j], min_distance, min_separation), i, j)
+            (_group_distance(groups[i], groups[j], min_distance, min_separation), i, j)
             for i in range(len(groups))
             for j in range(i + 1, len(groups))
         )
         if difference >= 1.0 and len(groups) <= max_speakers:
             break
         groups[i] = np.concatenate([groups[i], groups.pop(j)])
-    groups = _largest(groups, min_windows * len(sample) / len(prints), min_speakers)
-    return _in_order(nearest(prints, np.stack([group.mean(axis=0) for group in groups])))
+    groups = _largest_groups(groups, min_windows * len(sample) / len(prints), min_speakers)
+    return _renumber_labels(nearest_centres(prints, np.stack([group.mean(axis=0) for group in groups])))
 
 
-def nearest(prints: Floats, centres: Floats) -> Labels:
-    """Index of the centre, shape (k, d), that is nearest to each print, shape (n, d)."""
+def nearest_centres(prints: Floats, centres: Floats) -> Labels:
+    """Return the index of the centre, shape (k, d), that is nearest to each print, shape (n, d)."""
     from scipy.spatial.distance import cdist
 
     return cdist(prints, centres).argmin(axis=1)
 
 
-def _largest(groups: Iterable[Floats], floor: float, at_least: int) -> list[Floats]:
+def _largest_groups(groups: Iterable[Floats], floor: float, at_least: int) -> list[Floats]:
     """Groups of `floor` windows or more, largest first; smaller ones too until there are `at_least`."""
     ordered = sorted(groups, key=len, reverse=True)
     return ordered[: max(at_least, sum(len(group) >= floor for group in ordered))]
 
 
-def _difference(a: Floats, b: Floats, min_distance: float, min_separation: float) -> float:
-    """How far two groups are from being one voice: from 1.0 on they are two."""
+def _group_distance(a: Floats, b: Floats, min_distance: float, min_separation: float) -> float:
+    """Measure the distance of two groups: from 1.0 on they are two voices."""
     between = a.mean(axis=0) - b.mean(axis=0)
     distance = float(np.linalg.norm(between)) + 1e-9
     along_a, along_b = a @ between / distance, b @ between / distance
@@ -91,7 +91,7 @@ def _difference(a: Floats, b: Floats, min_distance: float, min_separation: float
     return min(distance / min_distance, separation / min_separation)
 
 
-def _in_order(labels: Labels) -> Labels:
-    """The same grouping, numbered by first appearance."""
+def _renumber_labels(labels: Labels) -> Labels:
+    """Renumber labels by first appearance."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.intp)

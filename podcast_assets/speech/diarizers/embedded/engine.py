@@ -50,20 +50,20 @@ class EmbeddedDiarizer(Engine):
         return self
 
     def load(self, device: str | None = None) -> Diarizer:
-        """The diarizer; its model is loaded with the first episode."""
-        return _Worker(self)
+        """Return the diarizer; its model is loaded with the first episode."""
+        return _EmbeddedWorker(self)
 
     def model_files(self) -> list[Path]:
-        """The LDA of the voice prints, and Silero's network."""
+        """Return the LDA of the voice prints and Silero's network."""
         return [voiceprints.WEIGHTS, vad.model_file()]
 
 
-class _Worker:
+class _EmbeddedWorker:
     def __init__(self, settings: EmbeddedDiarizer) -> None:
         self._settings = settings
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
-        """Turns in order of their start, never overlapping; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
+        """Return turns in order of their start, never overlapping; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
 
         A speaker's embedding is the mean voice print of what the clustering gave to it. Its length is kept: in this space it is
         the distance that compares voices, not the angle (see `voiceprints`).
@@ -73,10 +73,10 @@ class _Worker:
         """
         s = self._settings
         least, most = speaker_bounds((s.min_speakers, s.max_speakers), min_speakers, max_speakers)
-        stretches = vad.speech_stretches(audio, threshold=s.vad_threshold)
+        stretches = vad.detect_speech(audio, threshold=s.vad_threshold)
         if not stretches:
             return Diarization([])
-        features = voiceprints.frames(audio)
+        features = voiceprints.extract_frames(audio)
         windows = [w for stretch in stretches for w in split_windows(*stretch, s.window)]
         prints = voiceprints.voiceprints(voiceprints.window_statistics(features, windows))
         labels = cluster_speakers(
@@ -87,7 +87,7 @@ class _Worker:
             min_separation=s.min_separation,
             min_windows=math.ceil(s.min_speaker_speech / (s.window / 2)),
         )
-        first_pass = [(*middle, int(label)) for middle, label in zip(middles(windows), labels, strict=True)]
+        first_pass = [(*middle, int(label)) for middle, label in zip(window_middles(windows), labels, strict=True)]
         pieces = resegment(features, stretches, first_pass, switch_cost=s.switch_cost)
         names = speaker_names(pieces)
         means = {name: prints[labels == speaker].mean(axis=0) for speaker, name in names.items()}
@@ -95,7 +95,7 @@ class _Worker:
 
 
 def split_windows(start: float, end: float, length: float) -> list[tuple[float, float]]:
-    """Windows that cover a stretch, each overlapping the next by about half; a short stretch is one window."""
+    """Split a stretch into windows that overlap by about half; a short stretch is one window."""
     if end - start <= 1.2 * length:
         return [(start, end)]
     count = math.ceil((end - start - length) / (length / 2)) + 1
@@ -103,20 +103,20 @@ def split_windows(start: float, end: float, length: float) -> list[tuple[float, 
     return [(start + i * hop, start + i * hop + length) for i in range(count)]
 
 
-def middles(windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The part of each window that is nearer to its centre than to a neighbour's: overlaps are cut in half."""
+def window_middles(windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the part of each window that is nearer to its centre than to a neighbour's: overlaps are cut in half."""
     starts = [max(s, (s + windows[i - 1][1]) / 2) if i else s for i, (s, _) in enumerate(windows)]
     ends = [min(e, (e + windows[i + 1][0]) / 2) if i + 1 < len(windows) else e for i, (_, e) in enumerate(windows)]
     return list(zip(starts, ends, strict=True))
 
 
 def speaker_names(pieces: Sequence[Piece]) -> dict[int, str]:
-    """SPEAKER_00, SPEAKER_01, ... by first appearance."""
+    """Name speakers SPEAKER_00, SPEAKER_01, ... by first appearance."""
     return {speaker: f"SPEAKER_{n:02d}" for n, speaker in enumerate(dict.fromkeys(speaker for *_, speaker in pieces))}
 
 
 def join_turns(pieces: Sequence[Piece], max_gap: float) -> list[Turn]:
-    """Pieces as turns of named speakers: one speaker's neighbours become one turn."""
+    """Join neighbouring pieces of one speaker into turns of named speakers."""
     names = speaker_names(pieces)
     turns: list[Turn] = []
     for start, end, speaker in pieces:

@@ -1,4 +1,4 @@
-"""Moves the borders between speakers to where the voice changes.
+"""Resegmentation: moves speaker boundaries to where the voice changes.
 
 The classical second pass (as in LIUM's and ICSI's systems): one Gaussian mixture per speaker, learned from the first pass, then the
 best path through a hidden Markov model whose only parameter is what a change of speaker costs.
@@ -33,7 +33,7 @@ def resegment(
     components: int = 4,
     max_frames: int = 20_000,
 ) -> list[Piece]:
-    """Draws the pieces anew inside the stretches of speech.
+    """Redraw the pieces inside the stretches of speech.
 
     Args:
         features: frames of the episode.
@@ -49,7 +49,7 @@ def resegment(
     speakers = sorted({speaker for *_, speaker in pieces})
     if len(speakers) < 2:
         return [(start, end, speakers[0]) for start, end in stretches] if speakers else []
-    models = [_model(features, [p for p in pieces if p[2] == s], components, max_frames) for s in speakers]
+    models = [_fit_mixture(features, [p for p in pieces if p[2] == s], components, max_frames) for s in speakers]
     scores = _log_likelihoods(features, models)
     out: list[Piece] = []
     for start, end in stretches:
@@ -66,7 +66,7 @@ def resegment(
     return out
 
 
-def _model(features: Frames, pieces: Sequence[Piece], components: int, max_frames: int) -> "GaussianMixture":
+def _fit_mixture(features: Frames, pieces: Sequence[Piece], components: int, max_frames: int) -> "GaussianMixture":
     from sklearn.mixture import GaussianMixture
 
     index = np.concatenate([np.arange(round(s * FRAME_RATE), round(e * FRAME_RATE)) for s, e, _ in pieces])
@@ -90,7 +90,7 @@ def _log_likelihoods(features: Frames, models: Sequence["GaussianMixture"]) -> n
 
 
 def _best_path(likelihood: npt.NDArray[np.floating], switch_cost: float) -> npt.NDArray[np.intp]:
-    """Viterbi's path through log-likelihoods, shape (steps, speakers), where every change costs the same."""
+    """Find the Viterbi path through log-likelihoods, shape (steps, speakers), where every change costs the same."""
     steps, speakers = likelihood.shape
     stay, came_from = np.arange(speakers), np.zeros((steps, speakers), np.intp)
     score = likelihood[0].copy()

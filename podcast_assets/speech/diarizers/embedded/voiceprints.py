@@ -1,4 +1,4 @@
-"""Voice prints from spectral statistics: what a machine without model downloads can know of a speaker's voice.
+"""Voice prints from spectral statistics, which need no model download.
 
 The print of a window is the mean and standard deviation of its mel-frequency cepstral coefficients (MFCC; Davis and Mermelstein,
 1980) over its loud frames, put through a linear discriminant analysis (LDA) that keeps what tells speakers apart and shrinks what
@@ -44,8 +44,8 @@ class Frames:
     """Power in the mel bands, as log10, shape (n,)."""
 
 
-def frames(audio: Audio) -> Frames:
-    """Cepstral coefficients and energy of mono audio at 16 kHz; audio of less than 10 ms gives no rows."""
+def extract_frames(audio: Audio) -> Frames:
+    """Compute cepstral coefficients and energy of mono audio at 16 kHz; audio of less than 10 ms gives no rows."""
     from faster_whisper.feature_extractor import FeatureExtractor
     from scipy.fft import dct, rfft
 
@@ -67,7 +67,7 @@ def frames(audio: Audio) -> Frames:
 
 
 def window_statistics(features: Frames, windows: Sequence[tuple[float, float]]) -> Floats:
-    """Mean and standard deviation of the cepstra over the loud frames of each window.
+    """Compute mean and standard deviation of the cepstra over the loud frames of each window.
 
     Args:
         features: frames of the episode.
@@ -90,7 +90,7 @@ def window_statistics(features: Frames, windows: Sequence[tuple[float, float]]) 
 
 
 def voiceprints(statistics: Floats, weights: Path = WEIGHTS) -> Floats:
-    """Voice prints of windows; Euclidean distances between them compare voices.
+    """Compute voice prints of windows; Euclidean distances between them compare voices.
 
     Args:
         statistics: from `window_statistics`, shape (n, 48).
@@ -99,11 +99,11 @@ def voiceprints(statistics: Floats, weights: Path = WEIGHTS) -> Floats:
     Returns:
         Shape (n, d).
     """
-    mean, projection = _weights(weights)
+    mean, projection = _load_weights(weights)
     return ((statistics - mean) @ projection).astype(np.float32, copy=False)
 
 
 @lru_cache(maxsize=4)
-def _weights(path: Path) -> tuple[Floats, Floats]:
+def _load_weights(path: Path) -> tuple[Floats, Floats]:
     with np.load(path) as file:
         return file["mean"], file["projection"]

@@ -32,15 +32,15 @@ def share_trunk(model: Any, speakers: int) -> bool:
     Returns:
         Whether it does so now.
     """
-    if reason := _unknown(model):
+    if reason := _unsupported_reason(model):
         log.info("speaker embeddings are computed as pyannote.audio does it, window by window and speaker: %s", reason)
         return False
-    model.forward = partial(_forward, model, speakers)
+    model.forward = partial(_forward_shared, model, speakers)
     return True
 
 
-def _unknown(model: Any) -> str:
-    """Why the library's way is kept; empty if it need not be."""
+def _unsupported_reason(model: Any) -> str:
+    """Return why the library's own computation must be kept; empty if it need not be."""
     from pyannote.audio.models.embedding.wespeaker import BaseWeSpeakerResNet
 
     if not (installed := version("pyannote.audio")).startswith(TRIED):
@@ -55,7 +55,7 @@ def _unknown(model: Any) -> str:
     return ""
 
 
-def _forward(
+def _forward_shared(
     model: Any, speakers: int, waveforms: "torch.Tensor", weights: "torch.Tensor | None" = None
 ) -> "torch.Tensor":
     """`BaseWeSpeakerResNet.forward`; rows that are not windows `speakers` times over are computed by it.

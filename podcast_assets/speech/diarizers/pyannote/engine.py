@@ -20,7 +20,7 @@ from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.speech.diarizers.pyannote import pipeline as pyannote_pipeline
-from podcast_assets.speech.diarizers.turns import names_by_appearance, one_at_a_time, speaker_bounds, with_overlap
+from podcast_assets.speech.diarizers.turns import add_overlap, names_by_appearance, one_at_a_time, speaker_bounds
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer, Turn
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Pyannote(Engine):
         return self
 
     def load(self, device: str | None = None) -> Diarizer:
-        """Load the pipeline; one of the hub is downloaded if it is not here.
+        """Load the pipeline, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -81,36 +81,36 @@ class Pyannote(Engine):
 
         from podcast_assets.speech.diarizers.pyannote.embeddings import share_trunk
 
-        found = self._source()
+        found = self._find_pipeline()
         if missing := [str(file) for file in found.files if not file.is_file()]:
-            raise EngineUnavailable(f"{self.model} is not whole, it has no {' and no '.join(missing)}: copy it again")
+            raise EngineUnavailable(f"{self.model} is incomplete: it has no {' and no '.join(missing)}: copy it again")
         if not self.trusted:
             pyannote_pipeline.check_weights(found.weights)
-        config = pyannote_pipeline.configured(
+        config = pyannote_pipeline.pipeline_config(
             found, segmentation_step=self.segmentation_step, threshold=self.clustering_threshold
         )
-        place = device or self._device()
+        place = device or self._device_name()
         try:
             pipeline: Any = Pipeline.from_pretrained(config)
             pipeline.to(torch.device(place))
         except Exception as error:  # of the library, of torch, of CUDA: they have no common base
             reason = pyannote_pipeline.first_line(error)
             raise EngineUnavailable(f"{self.model} cannot be loaded: {reason}") from error
-        worker = _Worker(self, pipeline, self.batch_size or (CPU_BATCH if place == "cpu" else GPU_BATCH))
+        worker = _PyannoteWorker(self, pipeline, self.batch_size or (CPU_BATCH if place == "cpu" else GPU_BATCH))
         share_trunk(pipeline._embedding.model_, worker.slots)
         return worker
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or it is not a pipeline for diarization.
         """
-        self._source()
+        self._find_pipeline()
 
     def devices(self) -> list[str]:
-        """The GPUs, where it computes on one: that of `device_index`, or any."""
-        if self._device() == "cpu":
+        """Return the GPUs that may be used: that of `device_index`, or any."""
+        if self._device_name() == "cpu":
             return []
         import torch
 
@@ -119,27 +119,27 @@ class Pyannote(Engine):
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
 
     def hub_models(self) -> list[HubModel]:
-        """The pipeline, where it is not a folder, and the models that it names besides, once it is here itself."""
+        """Return the pipeline, unless it is a folder, and the models that its configuration names once it is downloaded."""
         asked: dict[HubModel, Path | None] = {}
 
         def find(model: HubModel) -> Path | None:
             return asked.setdefault(model, models.find(model))
 
         with contextlib.suppress(EngineUnavailable):  # told by those who need the model
-            pyannote_pipeline.source(self.model, find)
+            pyannote_pipeline.find_pipeline(self.model, find)
         return list(asked)
 
     def model_files(self) -> list[Path]:
-        """`config.yaml`, the weights and the PLDA; none before they were downloaded."""
-        found = pyannote_pipeline.source(self.model, models.find)
+        """Return `config.yaml`, the weights and the PLDA; empty until they are downloaded."""
+        found = pyannote_pipeline.find_pipeline(self.model, models.find)
         return found.files if found else []
 
-    def _source(self) -> pyannote_pipeline.Source:
-        found = pyannote_pipeline.source(self.model, models.fetch)
+    def _find_pipeline(self) -> pyannote_pipeline.PipelineSource:
+        found = pyannote_pipeline.find_pipeline(self.model, models.fetch)
         assert found is not None
         return found
 
-    def _device(self) -> str:
+    def _device_name(self) -> str:
         if self.device != "cpu":
             with contextlib.suppress(ImportError):  # told by `load`
                 import torch
@@ -149,8 +149,8 @@ class Pyannote(Engine):
         return "cpu"
 
 
-class _Worker:
-    """A loaded pipeline. Not for several threads at once."""
+class _PyannoteWorker:
+    """Loaded pipeline. Not thread-safe."""
 
     def __init__(self, settings: Pyannote, pipeline: Any, batch_size: int) -> None:
         self._settings = settings
@@ -160,7 +160,7 @@ class _Worker:
         """Speakers that one window can have."""
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
-        """See `Diarizer.diarize`. A speaker of whom too little was heard alone has no embedding.
+        """Implement `Diarizer.diarize`. A speaker who speaks too little alone has no embedding.
 
         Memory for 3 h of audio and 6 speakers, measured on a CPU with the miniature pipeline of the tests: 6.4 GB at most, of which
         1.0 GB are the audio, 0.6 GB the libraries, and more than half the clustering and what follows it.
@@ -178,18 +178,18 @@ class _Worker:
         file = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
         while True:
             try:
-                return to_diarization(self._run(file, low, high), len(samples) / SAMPLE_RATE)
+                return to_diarization(self._run_pipeline(file, low, high), len(samples) / SAMPLE_RATE)
             except Exception as error:
                 if "n_clusters" in str(error) and low > 1:
                     low = 1  # too short for as many speakers as there are said to be
                 elif _batch_too_large(error) and self._batch_size > 1:
                     self._batch_size //= 2
                     torch.cuda.empty_cache()
-                    log.warning("pyannote: out of memory; from here on %d windows at once", self._batch_size)
+                    log.warning("pyannote: out of memory; continuing with %d windows at once", self._batch_size)
                 else:
                     raise
 
-    def _run(self, file: dict[str, Any], low: int, high: int) -> Any:
+    def _run_pipeline(self, file: dict[str, Any], low: int, high: int) -> Any:
         segmentation, share = self._pipeline._segmentation, self._pipeline.segmentation_step
         seconds = file["waveform"].shape[1] / SAMPLE_RATE
         segmentation.step = step_seconds(seconds, segmentation.duration, share, self._settings.max_windows)
@@ -211,26 +211,26 @@ def _batch_too_large(error: Exception) -> bool:
 
 
 def step_seconds(seconds: float, window: float, share: float, most: int) -> float:
-    """Seconds from one window to the next: a share of the window; more, in tenths, where that made more windows than `most`."""
+    """Return the seconds from one window to the next: a share of the window, or more, in tenths, to stay at `most` windows."""
     needed = math.ceil(10 * (seconds - window) / (most - 1)) / 10
     return min(max(share * window, needed), window)
 
 
 def to_diarization(output: Any, seconds: float) -> Diarization:
-    """What a pipeline gives, in our terms.
+    """Convert a pipeline's output to a `Diarization`.
 
     Args:
         output: pyannote.audio's `DiarizeOutput`.
         seconds: length of the audio: the last window is filled up with silence, and turns can end in that.
     """
-    full = _turns(output.speaker_diarization, seconds)
+    full = _to_turns(output.speaker_diarization, seconds)
     # one at a time but for pauses that are filled inside a speaker's turn
-    turns = one_at_a_time(_turns(output.exclusive_speaker_diarization, seconds))
+    turns = one_at_a_time(_to_turns(output.exclusive_speaker_diarization, seconds))
     names = names_by_appearance(turns, full)
     rows = dict(zip(output.speaker_diarization.labels(), output.speaker_embeddings, strict=True))
     return Diarization(
-        [_named(t, names) for t in with_overlap(turns, full)],
-        full=[_named(t, names) for t in full],
+        [_rename_speaker(t, names) for t in add_overlap(turns, full)],
+        full=[_rename_speaker(t, names) for t in full],
         embeddings={
             name: rows[label].astype(np.float32)
             for label, name in names.items()
@@ -239,7 +239,7 @@ def to_diarization(output: Any, seconds: float) -> Diarization:
     )
 
 
-def _turns(annotation: "Annotation", seconds: float) -> list[Turn]:
+def _to_turns(annotation: "Annotation", seconds: float) -> list[Turn]:
     turns = [
         Turn(float(stretch.start), min(float(stretch.end), seconds), str(label))
         for label in annotation.labels()
@@ -248,5 +248,5 @@ def _turns(annotation: "Annotation", seconds: float) -> list[Turn]:
     return sorted((t for t in turns if t.end > t.start), key=lambda t: (t.start, t.end))
 
 
-def _named(turn: Turn, names: dict[str, str]) -> Turn:
+def _rename_speaker(turn: Turn, names: dict[str, str]) -> Turn:
     return Turn(turn.start, turn.end, names[str(turn.speaker)], turn.overlap)

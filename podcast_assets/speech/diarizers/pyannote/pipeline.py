@@ -1,4 +1,4 @@
-"""pyannote.audio and its pipelines, taken in with care: nothing is told to anybody, and nothing is run that is not the library's.
+"""Safe import of pyannote.audio and its pipelines: without telemetry, and without running code that is not the library's.
 
 A pipeline is a folder with `config.yaml`, which names a class and its arguments, and weights, which are pickles. Both can make a
 program run any code: so of the first only speaker diarization is taken, and the second must pass `torch.load` with nothing allowed
@@ -50,7 +50,7 @@ _ASKED = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def import_pyannote() -> ModuleType:
-    """Import pyannote.audio without its telemetry, and without a warning that does not concern us.
+    """Import pyannote.audio without its telemetry and without an irrelevant warning.
 
     Raises:
         EngineUnavailable: it is not installed, or does not load.
@@ -70,8 +70,8 @@ def import_pyannote() -> ModuleType:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A pipeline on this machine."""
+class PipelineSource:
+    """Files of a pipeline on this machine."""
 
     folder: Path
     config: Mapping[str, Any]
@@ -81,17 +81,17 @@ class Source:
 
     @property
     def files(self) -> list[Path]:
-        """All files, there or not."""
+        """All files, whether they exist or not."""
         return [self.folder / "config.yaml", *(self.parts[part] / name for part in _FILES for name in _FILES[part])]
 
     @property
     def weights(self) -> list[Path]:
-        """The files that are pickles."""
+        """Files that are pickles."""
         return [file for file in self.files if file.suffix == ".bin"]
 
 
-def source(model: str, get: Callable[[HubModel], Path | None]) -> Source | None:
-    """A pipeline with all that it names.
+def find_pipeline(model: str, get: Callable[[HubModel], Path | None]) -> PipelineSource | None:
+    """Find a pipeline and all the models that it names.
 
     Args:
         model: a folder, or a repository of the hub ("owner/name").
@@ -120,16 +120,16 @@ def source(model: str, get: Callable[[HubModel], Path | None]) -> Source | None:
         if (place := get(hub_model(reference, files))) is None:
             return None
         parts[part] = place / part if reference == COMMUNITY.repo else place
-    return Source(folder, config, parts)
+    return PipelineSource(folder, config, parts)
 
 
 def is_folder(model: str) -> bool:
-    """Whether a model is a folder, there or not, rather than a name on the hub."""
+    """Return whether a model is a folder, existing or not, rather than a Hub name."""
     return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
 
 
 def hub_model(repo: str, files: tuple[str, ...]) -> HubModel:
-    """What is known of a repository, of which some files are needed."""
+    """Describe a Hub repository of which some files are needed."""
     if repo == COMMUNITY.repo:
         return COMMUNITY
     return HubModel(repo, files, megabytes=0, licence="see its page", gated=repo.startswith("pyannote/"))
@@ -156,8 +156,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def configured(found: Source, *, segmentation_step: float | None, threshold: float | None) -> dict[str, Any]:
-    """A pipeline's configuration with the places of its parts, for `Pipeline.from_pretrained`.
+def pipeline_config(
+    found: PipelineSource, *, segmentation_step: float | None, threshold: float | None
+) -> dict[str, Any]:
+    """Return a pipeline's configuration with the paths of its parts, for `Pipeline.from_pretrained`.
 
     Args:
         found: the pipeline.
@@ -202,5 +204,5 @@ def check_weights(files: Iterable[Path]) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """Return the first line of an error's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

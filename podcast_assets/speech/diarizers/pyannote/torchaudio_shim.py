@@ -1,4 +1,4 @@
-"""torchaudio where its compiled part cannot be loaded.
+"""Import of torchaudio when its compiled extension cannot be loaded.
 
 The wheels of the package index are linked to CUDA: beside a CPU build of torch `import torchaudio` raises OSError, beside a torch
 of another CUDA release RuntimeError. pyannote.audio uses only what is written in Python (resampling, Kaldi's filter banks).
@@ -15,7 +15,7 @@ _EXTENSION = "torchaudio._extension"
 
 
 def import_torchaudio() -> ModuleType:
-    """Import torchaudio, without its compiled part where that does not load.
+    """Import torchaudio, without its compiled extension if that cannot be loaded.
 
     Raises:
         ImportError: torchaudio is not installed.
@@ -26,11 +26,11 @@ def import_torchaudio() -> ModuleType:
         log.debug("torchaudio without its compiled part: %s", error)
     for name in [n for n in sys.modules if n == "torchaudio" or n.startswith("torchaudio.")]:
         del sys.modules[name]
-    sys.modules[_EXTENSION] = _without_extension()
+    sys.modules[_EXTENSION] = _make_stub()
     return importlib.import_module("torchaudio")
 
 
-def _without_extension() -> ModuleType:
+def _make_stub() -> ModuleType:
     """What stands in for `torchaudio._extension`: the same names as where torchaudio was built without its compiled part."""
     module = ModuleType(_EXTENSION)
     module.__path__ = []  # a package, as others import from inside it
@@ -38,12 +38,12 @@ def _without_extension() -> ModuleType:
         _IS_TORCHAUDIO_EXT_AVAILABLE=False,
         _IS_ALIGN_AVAILABLE=False,
         _check_cuda_version=lambda: None,
-        fail_if_no_align=_refused,
+        fail_if_no_align=_make_refusal,
     )
     return module
 
 
-def _refused(function: object) -> object:
+def _make_refusal(function: object) -> object:
     def refuse(*_: object, **__: object) -> object:
         raise RuntimeError("torchaudio's alignment needs its compiled part, which does not load here")
 

@@ -1,4 +1,4 @@
-"""Diarization by NVIDIA's streaming Sortformer: one network that hears up to four speakers at once, also where they overlap.
+"""Diarization by NVIDIA's streaming Sortformer: one network that detects up to four speakers, also where they overlap.
 
 It runs in NeMo, which lives in an environment of its own (`requirements-nemo.txt`) and is called as a process. Four speakers are
 all that it can tell apart: a fifth is silently taken for one of the four. It was trained mostly on English.
@@ -21,7 +21,7 @@ from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.diarizers.exclusive import exclusive
+from podcast_assets.speech.diarizers.exclusive import exclusive_turns
 from podcast_assets.speech.diarizers.sortformer import nemo_process
 from podcast_assets.speech.diarizers.sortformer.nemo_process import NemoError, NemoProcess
 from podcast_assets.speech.diarizers.turns import names_by_appearance
@@ -86,7 +86,7 @@ class Sortformer(Engine):
     """CPU threads; 0 leaves the number to torch."""
 
     def load(self, device: str | None = None) -> Diarizer:
-        """Start NeMo's process and load the model in it; one of the hub is downloaded if it is not here.
+        """Start NeMo's process and load the model in it, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -94,9 +94,9 @@ class Sortformer(Engine):
         Raises:
             EngineUnavailable: NeMo's environment or the model is missing, or the model does not load or is of another kind.
         """
-        file = self._fetched()
+        file = self._download_model()
         process = NemoProcess(
-            self._python(),
+            self._find_python(),
             {
                 "model": str(file),
                 "device": device or next(iter(self.devices()), "cuda:0" if self.device == "cuda" else "cpu"),
@@ -115,35 +115,35 @@ class Sortformer(Engine):
                 f"{self.speaker_cap}: set another model"
             )
         log.info("%s on %s, %s: %s", file.name, loaded["device"], self.latency, loaded["streaming"])
-        return _Worker(process, loaded["frame"])
+        return _SortformerWorker(process, loaded["frame"])
 
     def fetch(self) -> None:
-        """See `Engine.fetch`.
+        """Implement `Engine.fetch`.
 
         Raises:
             EngineUnavailable: the hub does not give the model, or there is no such file.
         """
-        self._fetched()
+        self._download_model()
 
     def complaint(self) -> str | None:
-        """What is wrong with NeMo's environment, or with the file."""
+        """Return what is wrong with NeMo's environment or the model file."""
         try:
             self.versions()
             if self._is_file:
-                self._fetched()
+                self._download_model()
         except EngineUnavailable as error:
             return str(error)
         return None
 
     def devices(self) -> list[str]:
-        """The GPUs, where it computes on one: that of `device_index`, or any. Asks NeMo's environment, which takes seconds."""
+        """Return the GPUs that may be used: that of `device_index`, or any. Asks NeMo's environment, which takes seconds."""
         if self.device == "cpu":
             return []
-        found = [f"cuda:{i}" for i in range(nemo_process.gpu_count(self._python()))]
+        found = [f"cuda:{i}" for i in range(nemo_process.gpu_count(self._find_python()))]
         return [f"cuda:{self.device_index}"] if found and self.device_index is not None else found
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where it is not a file."""
+        """Return the Hub model, unless the model is a file."""
         if self._is_file:
             return []
         if self.model == PUBLISHED.repo:
@@ -151,28 +151,28 @@ class Sortformer(Engine):
         return [HubModel(self.model, ("*.nemo",), megabytes=0, licence="see its page")]
 
     def model_files(self) -> list[Path]:
-        """The file; none before a model of the hub was downloaded."""
+        """Return the model file; empty until a Hub model is downloaded."""
         folder = None if self._is_file else models.find(self.hub_models()[0])
         found = [Path(self.model).expanduser()] if self._is_file else sorted(folder.glob("*.nemo")) if folder else []
         return [file for file in found if file.is_file()]
 
     def versions(self) -> dict[str, str]:
-        """Of NeMo and torch, in their environment.
+        """Return the versions of NeMo and torch in their environment.
 
         Raises:
             EngineUnavailable: there is no such environment.
         """
-        return nemo_process.versions(self._python())
+        return nemo_process.versions(self._find_python())
 
     @property
     def _is_file(self) -> bool:
         return self.model.endswith(".nemo") or self.model.startswith((".", "~", "/"))
 
-    def _python(self) -> Path:
-        return nemo_process.interpreter(self.python)
+    def _find_python(self) -> Path:
+        return nemo_process.find_interpreter(self.python)
 
-    def _fetched(self) -> Path:
-        """The model's file, downloaded if need be."""
+    def _download_model(self) -> Path:
+        """Return the model file, downloading it if necessary."""
         if not self._is_file:
             models.fetch(self.hub_models()[0])
         files = self.model_files()
@@ -185,19 +185,19 @@ class Sortformer(Engine):
         return files[0]
 
 
-class _Worker:
+class _SortformerWorker:
     def __init__(self, process: NemoProcess, frame: float) -> None:
         self._process, self._frame = process, frame
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
-        """Turns as NeMo's own thresholds (0.5) make them; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
+        """Return turns by NeMo's own thresholds (0.5); speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
 
         Raises:
             NemoError: NeMo failed, or its process died.
         """
         if not len(audio):
             return Diarization([], full=[])
-        turns, probabilities = self._heard(audio)
+        turns, probabilities = self._request_turns(audio)
         seconds = len(audio) / SAMPLE_RATE
         heard = sorted(
             (Turn(start, min(end, seconds), str(index)) for start, end, index in turns if start < min(end, seconds)),
@@ -207,16 +207,16 @@ class _Worker:
         full = [replace(t, speaker=names[str(t.speaker)]) for t in heard]
         if (min_speakers or 0) > len(names) or (max_speakers is not None and len(names) > max_speakers):
             log.warning(
-                "sortformer hears %d speakers; known of the episode: min_speakers %s, max_speakers %s",
+                "sortformer found %d speakers; expected for the episode: min_speakers %s, max_speakers %s",
                 len(names),
                 min_speakers,
                 max_speakers,
             )
         activity = {name: probabilities[:, int(index)] for index, name in names.items()}
-        return Diarization(exclusive(full, activity, self._frame), full=full)
+        return Diarization(exclusive_turns(full, activity, self._frame), full=full)
 
-    def _heard(self, audio: Audio) -> tuple[list[tuple[float, float, int]], np.ndarray[Any, Any]]:
-        """NeMo's turns (start, end, index of the speaker), and the probabilities, shape (frames, speakers)."""
+    def _request_turns(self, audio: Audio) -> tuple[list[tuple[float, float, int]], np.ndarray[Any, Any]]:
+        """Request NeMo's turns (start, end, index of the speaker) and the probabilities, shape (frames, speakers)."""
         with tempfile.TemporaryDirectory(prefix="podcast-assets-nemo-") as folder:
             sound, probabilities = Path(folder) / "audio.npy", Path(folder) / "probabilities.npy"
             np.save(sound, audio.pcm if isinstance(audio, Pcm) else audio[:])

@@ -1,4 +1,4 @@
-"""NeMo in a process of an environment of its own: what it pins excludes packages that this one needs.
+"""NeMo in a separate process and environment, because its pinned packages conflict with ours.
 
 The process is `nemo_worker.py`, run by the interpreter of that environment; the protocol between the two is written down there.
 """
@@ -44,7 +44,7 @@ _END_SECONDS = 5.0
 
 
 class NemoError(RuntimeError):
-    """What NeMo's process answered, or that it died; the message is the last line of its traceback, or of its log."""
+    """NeMo's process failed or died; the message is the last line of its traceback or log."""
 
     def __init__(self, message: str, *, missing: str | None = None) -> None:
         super().__init__(message)
@@ -52,18 +52,18 @@ class NemoError(RuntimeError):
         """The package that is not installed there."""
 
 
-def interpreter(named: str | None = None) -> Path:
-    """The interpreter of NeMo's environment: the one that is named, else PODCAST_NEMO_PYTHON, else one in the models folder."""
+def find_interpreter(named: str | None = None) -> Path:
+    """Find the interpreter of NeMo's environment: the given one, else PODCAST_NEMO_PYTHON, else one in the models folder."""
     python = named or os.environ.get(VARIABLE)
-    return Path(python).expanduser().absolute() if python else _default()
+    return Path(python).expanduser().absolute() if python else _default_interpreter()
 
 
-def _default() -> Path:
+def _default_interpreter() -> Path:
     return model_cache.models_folder() / ".nemo" / "bin" / "python"
 
 
-def missing(python: Path, what: str) -> EngineUnavailable:
-    """That NeMo is not to be had, and the command that installs it.
+def install_message(python: Path, what: str) -> EngineUnavailable:
+    """Return a message that NeMo is not available, with the command that installs it.
 
     Args:
         python: the interpreter of its environment, there or not.
@@ -72,7 +72,7 @@ def missing(python: Path, what: str) -> EngineUnavailable:
     install: list[str | Path] = [python, "-m", "pip", "install", "-r", REQUIREMENTS]
     commands = [install]
     if not python.exists():
-        folder = python.parents[1] if python.parent.name == "bin" else _default().parents[1]
+        folder = python.parents[1] if python.parent.name == "bin" else _default_interpreter().parents[1]
         install[0] = folder / "bin" / "python"
         commands = [[sys.executable, "-m", "venv", folder], install]
     todo = " && ".join(shlex.join(map(str, command)) for command in commands)
@@ -82,36 +82,36 @@ def missing(python: Path, what: str) -> EngineUnavailable:
 
 
 def versions(python: Path) -> dict[str, str]:
-    """Versions of NeMo and torch in an environment; nothing is imported there.
+    """Return the versions of NeMo and torch in an environment without importing them.
 
     Raises:
         EngineUnavailable: there is no such environment, or they are not installed in it.
     """
-    found: dict[str, str | None] = json.loads(_ask(python, _ASK_VERSIONS, *PACKAGES))
+    found: dict[str, str | None] = json.loads(_run_code(python, _ASK_VERSIONS, *PACKAGES))
     if lacking := [name for name, version in found.items() if version is None]:
-        raise missing(python, f"{' and '.join(lacking)} is not installed for {python}")
+        raise install_message(python, f"{' and '.join(lacking)} is not installed for {python}")
     return {name: version for name, version in found.items() if version}
 
 
 def gpu_count(python: Path) -> int:
-    """GPUs that the torch of an environment can compute on; 0 where there is no such environment. Imports torch there."""
+    """Count the GPUs that torch can use in an environment; 0 without an environment. Imports torch there."""
     try:
-        return int(_ask(python, _ASK_GPUS))
+        return int(_run_code(python, _ASK_GPUS))
     except (EngineUnavailable, ValueError):
         return 0
 
 
-def _ask(python: Path, code: str, *arguments: str) -> str:
+def _run_code(python: Path, code: str, *arguments: str) -> str:
     try:
         run = subprocess.run(  # noqa: S603 - the interpreter is the user's setting
             [python, "-I", "-c", code, *arguments], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise missing(python, _why_not(python, error)) from error
+        raise install_message(python, _failure_reason(python, error)) from error
     return run.stdout
 
 
-def _why_not(python: Path, error: Exception) -> str:
+def _failure_reason(python: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"there is no {python}"
     said = getattr(error, "stderr", None) or str(error)
@@ -119,10 +119,10 @@ def _why_not(python: Path, error: Exception) -> str:
 
 
 class NemoProcess:
-    """A process that holds one model: started when it is first asked, and again after it died."""
+    """Process that holds one model: started by the first request, and again after it died."""
 
     def __init__(self, python: Path, load: Mapping[str, Any]) -> None:
-        """Starts nothing yet.
+        """Create the object; starts no process yet.
 
         Args:
             python: interpreter of NeMo's environment.
@@ -135,7 +135,7 @@ class NemoProcess:
         self._end: Any = None
 
     def start(self) -> dict[str, Any]:
-        """Start the process, load the model, and give what the process says of it.
+        """Start the process, load the model and return the process's reply.
 
         Raises:
             EngineUnavailable: there is no such interpreter, or packages are missing in its environment.
@@ -152,22 +152,22 @@ class NemoProcess:
                 env=os.environ | _SURROUNDINGS,
             )
         except OSError as error:
-            raise missing(self._python, _why_not(self._python, error)) from error
+            raise install_message(self._python, _failure_reason(self._python, error)) from error
         self._process = process
-        self._end = weakref.finalize(self, _finish, process)
+        self._end = weakref.finalize(self, _end_process, process)
         self._last_words.clear()
-        self._listener = threading.Thread(target=_listen, args=(process.stderr, self._last_words), daemon=True)
+        self._listener = threading.Thread(target=_forward_log, args=(process.stderr, self._last_words), daemon=True)
         self._listener.start()
         try:
-            return self._exchange(self._load)
+            return self._exchange_lines(self._load)
         except NemoError as error:
             self.close()
             if error.missing:
-                raise missing(self._python, f"{error.missing} is not installed for {self._python}") from error
+                raise install_message(self._python, f"{error.missing} is not installed for {self._python}") from error
             raise
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Have a request answered.
+        """Send a request and return the reply.
 
         Raises:
             NemoError: it failed there, or the process died over it; the next request gets a process that is new.
@@ -176,36 +176,36 @@ class NemoProcess:
         if self._process is None or self._process.poll() is not None:
             self.start()
         try:
-            return self._exchange(request)
+            return self._exchange_lines(request)
         except NemoError as error:
             if looks_like_device_error(error):  # CUDA does not recover inside a process
                 self.close()
             raise
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, even in the middle of a request."""
         if self._process is not None:
             self._end()
             self._process = None
 
-    def _exchange(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _exchange_lines(self, request: Mapping[str, Any]) -> dict[str, Any]:
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
         except BrokenPipeError:
-            raise self._died(process) from None
+            raise self._make_death_error(process) from None
         line = process.stdout.readline()
         if not line.endswith(b"\n"):
-            raise self._died(process)
+            raise self._make_death_error(process)
         reply = json.loads(line)
         if "error" in reply:
             log.debug("NeMo: %s", reply["traceback"])
             raise NemoError(reply["error"], missing=reply["missing"])
         return reply
 
-    def _died(self, process: subprocess.Popen[bytes]) -> NemoError:
+    def _make_death_error(self, process: subprocess.Popen[bytes]) -> NemoError:
         code = process.wait()
         if self._listener:
             self._listener.join(_END_SECONDS)
@@ -215,7 +215,7 @@ class NemoProcess:
         return NemoError(f"the process of NeMo {how}{said}")
 
 
-def _listen(stream: Any, last_words: deque[str]) -> None:
+def _forward_log(stream: Any, last_words: deque[str]) -> None:
     """Pass on what a process logs. Of a line that is written over, as progress bars are, only the last state counts."""
     with stream:
         for line in stream:
@@ -225,7 +225,7 @@ def _listen(stream: Any, last_words: deque[str]) -> None:
                 log.debug("NeMo: %s", said)
 
 
-def _finish(process: subprocess.Popen[bytes]) -> None:
+def _end_process(process: subprocess.Popen[bytes]) -> None:
     """Close a process's input, which ends it; kill it where that does not."""
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):  # it is dead, and had not read all

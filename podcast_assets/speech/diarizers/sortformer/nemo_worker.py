@@ -1,4 +1,4 @@
-"""Runs a streaming Sortformer in NeMo's environment, for `nemo_process` in another one.
+"""Worker script that runs a streaming Sortformer in NeMo's environment; `nemo_process` starts it.
 
 A script: nothing is imported here but numpy, torch and NeMo, and Python is 3.10 or later. It reads one JSON object per line from
 its standard input and writes one per line to its standard output; audio and probabilities travel as `.npy` files.
@@ -32,7 +32,7 @@ _FULL_SCALE = 32768.0
 
 
 def load(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The model with a preset in force, and what is answered.
+    """Load the model with a preset, and return it with the reply.
 
     Raises:
         ImportError: a package is missing.
@@ -63,7 +63,7 @@ def load(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def diarize(model: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Turns and probabilities of one episode."""
+    """Compute turns and probabilities of one episode."""
     samples = np.load(request["audio"])
     if samples.dtype == np.int16:
         samples = samples.astype(np.float32) / np.float32(_FULL_SCALE)
@@ -80,7 +80,7 @@ def diarize(model: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse(line: str) -> tuple[float, float, int]:
-    """Start, end and speaker of a turn as NeMo writes it: "0.560 3.120 speaker_0"."""
+    """Parse start, end and speaker of a turn as NeMo writes it: "0.560 3.120 speaker_0"."""
     start, end, speaker = line.split()
     return float(start), float(end), int(speaker.rpartition("_")[2])
 
@@ -89,27 +89,27 @@ def serve(
     load: Callable[[dict[str, Any]], tuple[Any, dict[str, Any]]],
     answer: Callable[[Any, dict[str, Any]], dict[str, Any]],
 ) -> int:
-    """Load once, and answer until the standard input ends; gives the exit code, where the model does not load."""
+    """Load once and answer until standard input ends; return the exit code if the model does not load."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent too, whose end is seen
     replies = _take_stdout()
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     try:
         model, facts = load(requests.get())
     except BaseException as error:  # whatever it is, somebody waits for an answer
-        _reply(replies, _failure(error))
+        _write_reply(replies, _describe_failure(error))
         return 1
-    _reply(replies, facts)
+    _write_reply(replies, facts)
     while True:
         request = requests.get()
         try:
             reply = answer(model, request)
         except Exception as error:
-            reply = _failure(error)
-        _reply(replies, reply)
+            reply = _describe_failure(error)
+        _write_reply(replies, reply)
 
 
-def _read(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
+def _read_requests(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
     for line in sys.stdin:
         requests.put(json.loads(line))
     os._exit(0)
@@ -123,12 +123,12 @@ def _take_stdout() -> TextIO:
     return ours
 
 
-def _reply(replies: TextIO, reply: dict[str, Any]) -> None:
+def _write_reply(replies: TextIO, reply: dict[str, Any]) -> None:
     replies.write(json.dumps(reply) + "\n")
     replies.flush()
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def _describe_failure(error: BaseException) -> dict[str, Any]:
     said = str(error).strip().splitlines() or [""]
     return {
         "error": f"{type(error).__name__}: {said[0]}",

@@ -33,7 +33,7 @@ Features = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How tokens are looked for."""
+    """Settings of the token search."""
 
     beam_size: int
     """At temperature 0."""
@@ -58,17 +58,17 @@ class Decoded:
 
     @property
     def loops(self) -> bool:
-        """Whether the text says the same again and again."""
+        """Return whether the text repeats itself in a loop."""
         return (compression_ratio(self.text) or 0.0) > COMPRESSION_RATIO
 
     @property
     def silent(self) -> bool:
-        """Whether the model itself takes the window for silence."""
+        """Return whether the model takes the window for silence."""
         return self.no_speech_prob > NO_SPEECH_PROB and self.avg_logprob < LOGPROB
 
     @property
     def doubtful(self) -> bool:
-        """Whether a hotter decoding may be better."""
+        """Return whether decoding at a higher temperature may be better."""
         return not self.silent and (self.loops or self.avg_logprob < LOGPROB)
 
 
@@ -94,31 +94,31 @@ def decode(
         For each window its decoding, and its words with times from its start, written with the space before them.
     """
     encoded = model.encode(features)
-    tries = [[d] for d in _generate(model, encoded, prompts, tokenizer, search, search.temperatures[0])]
+    tries = [[d] for d in _generate_tokens(model, encoded, prompts, tokenizer, search, search.temperatures[0])]
     for temperature in search.temperatures[1:]:
         again = [i for i, t in enumerate(tries) if t[-1].doubtful]
         if not again:
             break
         # an encoder's output cannot be taken apart: the few windows that need it are encoded again
         some = model.encode(features[again])
-        hotter = _generate(model, some, [prompts[i] for i in again], tokenizer, search, temperature)
+        hotter = _generate_tokens(model, some, [prompts[i] for i in again], tokenizer, search, temperature)
         for i, decoded in zip(again, hotter, strict=True):
             tries[i].append(decoded)
     best = [t[-1] if not t[-1].doubtful else _least_bad(t) for t in tries]
     if model.model.is_multilingual:
-        best = [replace(d, languages=found) for d, found in zip(best, languages(model, encoded), strict=True)]
-    return list(zip(best, _words(model, encoded, best, tokenizer, seconds), strict=True))
+        best = [replace(d, languages=found) for d, found in zip(best, detect_languages(model, encoded), strict=True)]
+    return list(zip(best, _align_words(model, encoded, best, tokenizer, seconds), strict=True))
 
 
-def languages(model: "WhisperModel", encoded: Any) -> list[dict[str, float]]:
-    """What each encoded window sounds like: ISO 639-1 code → probability, the likeliest first. One step of the decoder."""
+def detect_languages(model: "WhisperModel", encoded: Any) -> list[dict[str, float]]:
+    """Detect the language of each encoded window: ISO 639-1 code → probability, likeliest first. One step of the decoder."""
     return [
         {token.removeprefix("<|").removesuffix("|>"): float(probability) for token, probability in found}
         for found in model.model.detect_language(encoded)
     ]
 
 
-def _generate(
+def _generate_tokens(
     model: "WhisperModel",
     encoded: Any,
     prompts: Sequence[list[int]],
@@ -152,11 +152,11 @@ def _generate(
 
 
 def _least_bad(tries: Sequence[Decoded]) -> Decoded:
-    """The likeliest of those that do not loop, else of all."""
+    """Return the likeliest of those that do not loop, else of all."""
     return max([t for t in tries if not t.loops] or tries, key=lambda t: t.avg_logprob)
 
 
-def _words(
+def _align_words(
     model: "WhisperModel", encoded: Any, windows: Sequence[Decoded], tokenizer: "Tokenizer", seconds: Sequence[float]
 ) -> list[list[Word]]:
     texts: Any = [[t for t in d.tokens if t < tokenizer.eot] for d in windows]  # annotated as those of one window

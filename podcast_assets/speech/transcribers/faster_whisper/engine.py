@@ -69,7 +69,7 @@ class FasterWhisper(Engine):
     """CPU threads; 0 leaves the number to CTranslate2."""
 
     def load(self, device: str | None = None) -> "WhisperTranscriber":
-        """Load the model; one of the hub is downloaded if it is not here.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -85,15 +85,15 @@ class FasterWhisper(Engine):
             raise EngineUnavailable(
                 f"faster-whisper cannot be imported ({error}): pip install faster-whisper"
             ) from error
-        if self._device() == "cuda":
+        if self._device_name() == "cuda":
             gpus.load_cublas()
-        folder = self._folder() or models.fetch(self.hub_models()[0])
+        folder = self._find_folder() or models.fetch(self.hub_models()[0])
         if complaint := _missing_files(folder):
             raise EngineUnavailable(complaint)
         try:
             model = faster_whisper.WhisperModel(
                 str(folder),
-                device=self._device(),
+                device=self._device_name(),
                 device_index=int(device.removeprefix("cuda:")) if device else self.device_index or 0,
                 compute_type=self._compute_type(),
                 cpu_threads=self.threads,
@@ -101,21 +101,21 @@ class FasterWhisper(Engine):
         except Exception as error:  # CUDA and model errors have no common base
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be loaded: {reason}") from error
-        size = self.batch_size or compute.batch_size(self._device(), self._memory(), self._weights())
+        size = self.batch_size or compute.batch_size(self._device_name(), self._gpu_memory(), self._weight_bytes())
         return WhisperTranscriber(self, model, size)
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where a size or a name on the hub is set.
+        """Return the Hub model, if a size or Hub name is set.
 
         Raises:
             EngineUnavailable: it is neither, nor a folder; or faster-whisper, which knows the sizes, is not installed.
         """
         if _is_folder(self.model):
             return []
-        repo = _REPOS.get(self.model) or self._repo()
+        repo = _REPOS.get(self.model) or self._hub_repo()
         return [HubModel(repo, _MODEL_FILES, _SIZES.get(self.model.removesuffix(".en"), 0), "mit")]
 
-    def _repo(self) -> str:
+    def _hub_repo(self) -> str:
         if "/" in self.model:
             return self.model
         try:
@@ -131,11 +131,11 @@ class FasterWhisper(Engine):
         return KNOWN[self.model]
 
     def complaint(self) -> str | None:
-        """What the model's folder lacks."""
+        """Return which files the model's folder lacks."""
         return _missing_files(Path(self.model)) or None if _is_folder(self.model) else None
 
     def fetch(self) -> None:
-        """Download a model of the hub that is not here.
+        """Download a Hub model that is not on this machine.
 
         Raises:
             EngineUnavailable: it cannot be had.
@@ -144,8 +144,8 @@ class FasterWhisper(Engine):
             models.fetch(model)
 
     def devices(self) -> list[str]:
-        """The GPUs, where it computes on one: that of `device_index`, or any."""
-        if self._device() != "cuda":
+        """Return the GPUs that may be used: that of `device_index`, or any."""
+        if self._device_name() != "cuda":
             return []
         if self.device_index is not None:
             return [f"cuda:{self.device_index}"]
@@ -154,17 +154,17 @@ class FasterWhisper(Engine):
         return [f"cuda:{i}" for i in range(ctranslate2.get_cuda_device_count())]
 
     def model_files(self) -> list[Path]:
-        """The files of the folder; none before a model of the hub was fetched."""
-        folder = self._folder()
+        """Return the files of the folder; empty until a Hub model is downloaded."""
+        folder = self._find_folder()
         return sorted(f for pattern in _MODEL_FILES for f in folder.glob(pattern)) if folder else []
 
     def identity(self) -> dict[str, Any]:
-        """As for every engine, with `compute_type` as it is used here."""
+        """Return the identity of an engine, with `compute_type` as resolved for this machine."""
         identity = super().identity()
         identity["settings"]["compute_type"] = self._compute_type()
         return identity
 
-    def _device(self) -> str:
+    def _device_name(self) -> str:
         if self.device != "auto":
             return self.device
         try:
@@ -176,25 +176,25 @@ class FasterWhisper(Engine):
     def _compute_type(self) -> str:
         if self.compute_type != "auto":
             return self.compute_type
-        device = self._device()
+        device = self._device_name()
         try:
             import ctranslate2
 
             supported = ctranslate2.get_supported_compute_types(device)
         except (ImportError, ValueError, RuntimeError):
             supported = {"int8", "float16"}  # no such device here: what it would be where there is one
-        return compute.compute_type(device, supported, self._memory(), self._weights())
+        return compute.compute_type(device, supported, self._gpu_memory(), self._weight_bytes())
 
-    def _memory(self) -> int | None:
+    def _gpu_memory(self) -> int | None:
         """Of the GPU; of the first where any will do, as those of one machine are mostly alike."""
-        return gpus.memory(self.device_index or 0) if self._device() == "cuda" else None
+        return gpus.memory(self.device_index or 0) if self._device_name() == "cuda" else None
 
-    def _weights(self) -> int | None:
-        """Bytes of the model in float16, as it is published."""
+    def _weight_bytes(self) -> int | None:
+        """Return the bytes of the model in float16, as published."""
         return next((f.stat().st_size for f in self.model_files() if f.name == "model.bin"), None)
 
-    def _folder(self) -> Path | None:
-        """Where the model lies; None for one of the hub that is not here."""
+    def _find_folder(self) -> Path | None:
+        """Return the model's folder; None for a Hub model that is not on this machine."""
         if _is_folder(self.model):
             return Path(self.model).expanduser()
         try:
@@ -209,7 +209,7 @@ def _is_folder(model: str) -> bool:
 
 
 def _missing_files(folder: Path) -> str:
-    """What a model's folder lacks, in words; empty if nothing."""
+    """Describe which files a model's folder lacks; empty if none."""
     folder = folder.expanduser()
     if not folder.is_dir():
         return f"there is no folder {folder} to load a Whisper model from"

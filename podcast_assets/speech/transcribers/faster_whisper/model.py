@@ -12,10 +12,10 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import WhisperModel, get_suppressed_tokens
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, languages
-from podcast_assets.speech.transcribers.minibatches import Batcher, Planned, Recognition, Sound
-from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack
-from podcast_assets.speech.types import SAMPLE_RATE, Audio, Heard, Samples, Speech
+from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, detect_languages
+from podcast_assets.speech.transcribers.minibatches import Batcher, PlannedWindow, WindowInput, WindowResult
+from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack_windows
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, EpisodeSpeech, Samples, TranscriptionResult
 
 if TYPE_CHECKING:
     from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
@@ -27,27 +27,29 @@ CERTAIN_LANGUAGE = 0.5
 
 
 class WhisperTranscriber:
-    """A loaded model. Not for several threads at once."""
+    """Transcriber with a loaded model. Not thread-safe."""
 
     def __init__(self, engine: "FasterWhisper", model: WhisperModel, batch_size: int) -> None:
         self._engine = engine
         self._model = model
         self._tokenizers: dict[str, Tokenizer] = {}
-        self.batcher = Batcher(engine.name, self._plan, self._recognize, batch_size, self._features)
+        self.batcher = Batcher(
+            engine.name, self._plan_windows, self._recognize_batch, batch_size, self._compute_features
+        )
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber`. The language, where it is not given, is identified on the speech of the first turns.
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Implement `Transcriber.transcribe`. The language, where it is not given, is identified on the speech of the first turns.
 
         An episode in a language that the model does not know is refused with `BadInput`.
         """
         return self.batcher.transcribe(work)
 
-    def identify_speech(self, speech: Speech) -> tuple[str | None, float | None]:
-        """The language of an episode and its probability; a model of one language has no probability to give."""
+    def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
+        """Identify the language of an episode and its probability; a model of one language gives no probability."""
         pieces = cut_turns(speech.audio, speech.turns, self._engine.chunk_seconds)
-        return self._identify(speech.audio, [Window((piece,)) for piece in pieces])
+        return self._identify_language(speech.audio, [Window((piece,)) for piece in pieces])
 
-    def _identify(self, audio: Audio, windows: Sequence[Window]) -> tuple[str | None, float | None]:
+    def _identify_language(self, audio: Audio, windows: Sequence[Window]) -> tuple[str | None, float | None]:
         if not windows:
             return None, None
         if not self._model.model.is_multilingual:
@@ -60,18 +62,18 @@ class WhisperTranscriber:
             seconds += len(window) / SAMPLE_RATE
             if seconds >= LANGUAGE_SECONDS:
                 break
-        return believed(self._languages(audio, chosen))
+        return most_probable_language(self._window_languages(audio, chosen))
 
-    def _languages(self, audio: Audio, windows: Sequence[Window]) -> list[tuple[str, float]]:
-        """The likeliest language of each window and its probability."""
+    def _window_languages(self, audio: Audio, windows: Sequence[Window]) -> list[tuple[str, float]]:
+        """Return the likeliest language of each window and its probability."""
         size = self.batcher.batch_size
         found: list[tuple[str, float]] = []
         for at in range(0, len(windows), size):
-            some = np.stack([self._features(w.samples(audio)) for w in windows[at : at + size]])
-            found += [next(iter(f.items())) for f in languages(self._model, self._model.encode(some))]
+            some = np.stack([self._compute_features(w.samples(audio)) for w in windows[at : at + size]])
+            found += [next(iter(f.items())) for f in detect_languages(self._model, self._model.encode(some))]
         return found
 
-    def _plan(self, speech: Speech) -> list[Planned]:
+    def _plan_windows(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
         engine = self._engine
         pieces = list(cut_turns(speech.audio, speech.turns, engine.chunk_seconds))
         if not pieces:
@@ -79,37 +81,39 @@ class WhisperTranscriber:
         if speech.language is None and engine.mixed_languages and self._model.model.is_multilingual:
             # not packed: the next turn may be in another language
             windows = [Window((p,)) for p in pieces]
-            found = self._languages(speech.audio, windows)
-            common = believed(found)
+            found = self._window_languages(speech.audio, windows)
+            common = most_probable_language(found)
             chosen = [own if own[1] > CERTAIN_LANGUAGE else common for own in found]
         else:
             windows = (
-                pack(pieces, speech.turns, engine.chunk_seconds) if engine.pack else [Window((p,)) for p in pieces]
+                pack_windows(pieces, speech.turns, engine.chunk_seconds)
+                if engine.pack
+                else [Window((p,)) for p in pieces]
             )
             if speech.language is None:
-                one = self._identify(speech.audio, windows)
+                one = self._identify_language(speech.audio, windows)
             elif speech.language in self._model.supported_languages:
                 one = (speech.language, None)
             else:
-                raise BadInput(f"the Whisper model {engine.model!r} does not know the language {speech.language!r}")
+                raise BadInput(f"the Whisper model {engine.model!r} does not support the language {speech.language!r}")
             chosen = [one] * len(windows)
-        prompts = {language: len(self._prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
+        prompts = {language: len(self._build_prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
         return [
-            Planned(window, (language, prompts[language]), language, probability)
+            PlannedWindow(window, (language, prompts[language]), language, probability)
             for window, (language, probability) in zip(windows, chosen, strict=True)
         ]
 
-    def _features(self, samples: Samples) -> Features:
-        """Log-mel spectrogram, shape (mels, 3000)."""
+    def _compute_features(self, samples: Samples) -> Features:
+        """Compute the log-mel spectrogram, shape (mels, 3000)."""
         return pad_or_trim(self._model.feature_extractor(samples)[..., :-1])
 
-    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
+    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
         language = sounds[0].language or "en"
         tokenizer = self._tokenizer(language)
         decoded = decode(
             self._model,
             np.stack([s.content for s in sounds]),
-            [self._prompt(language, s.hints) for s in sounds],
+            [self._build_prompt(language, s.hints) for s in sounds],
             tokenizer,
             Search(
                 self._engine.beam_size,
@@ -120,14 +124,14 @@ class WhisperTranscriber:
             [s.seconds for s in sounds],
         )
         return [
-            Recognition(
+            WindowResult(
                 # a window that the model takes for silence has no words
                 words=[] if d.silent else words,
                 avg_logprob=d.avg_logprob,
                 no_speech_prob=d.no_speech_prob,
                 temperature=d.temperature,
                 language_probability=d.languages.get(language),
-                heard_language=next(iter(d.languages.items()), None),
+                detected_language=next(iter(d.languages.items()), None),
             )
             for d, words in decoded
         ]
@@ -140,7 +144,7 @@ class WhisperTranscriber:
             )
         return self._tokenizers[language]
 
-    def _prompt(self, language: str | None, hints: str | None) -> list[int]:
+    def _build_prompt(self, language: str | None, hints: str | None) -> list[int]:
         tokenizer = self._tokenizer(language or "en")
         before = self._engine.initial_prompt
         return self._model.get_prompt(
@@ -151,8 +155,8 @@ class WhisperTranscriber:
         )
 
 
-def believed(found: Sequence[tuple[str, float]]) -> tuple[str, float]:
-    """The language that has the most probability over some windows, and its mean probability where it is the likeliest."""
+def most_probable_language(found: Sequence[tuple[str, float]]) -> tuple[str, float]:
+    """Return the language with the most probability over some windows, and its mean probability where it is the likeliest."""
     total: Counter[str] = Counter()
     for language, probability in found:
         total[language] += probability  # type: ignore[assignment]  # counters add floats as well

@@ -28,13 +28,13 @@ _V2, _V3 = "istupakov/parakeet-tdt-0.6b-v2-onnx", "istupakov/parakeet-tdt-0.6b-v
 _V3_REVISION = "8f23f0c03c8761650bdb5b40aaf3e40d2c15f1ce"
 
 
-def _files(quantization: str) -> tuple[str, ...]:
+def _model_files(quantization: str) -> tuple[str, ...]:
     mark = "" if quantization == "fp32" else f".{quantization}"
     return "config.json", "vocab.txt", f"encoder-model{mark}.onnx", f"decoder_joint-model{mark}.onnx"
 
 
-def _published(repo: str, revision: str | None) -> dict[tuple[str, str], HubModel]:
-    sizes = {"fp32": ((*_files("fp32"), "encoder-model.onnx.data"), 2550), "int8": (_files("int8"), 670)}
+def _published_model(repo: str, revision: str | None) -> dict[tuple[str, str], HubModel]:
+    sizes = {"fp32": ((*_model_files("fp32"), "encoder-model.onnx.data"), 2550), "int8": (_model_files("int8"), 670)}
     return {
         (repo, quantization): HubModel(repo, files, megabytes, "cc-by-4.0", revision)
         for quantization, (files, megabytes) in sizes.items()
@@ -46,7 +46,7 @@ class Parakeet(OnnxTranscriber):
 
     name = "parakeet"
     packages = ("onnx-asr",)
-    published: ClassVar = {**_published(_V2, None), **_published(_V3, _V3_REVISION)}
+    published: ClassVar = {**_published_model(_V2, None), **_published_model(_V3, _V3_REVISION)}
     names_language = False
 
     model: str = _V3
@@ -67,19 +67,19 @@ class Parakeet(OnnxTranscriber):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """See `OnnxTranscriber`."""
-        return _files(self.quantization)
+        """Implement `OnnxTranscriber.parts`."""
+        return _model_files(self.quantization)
 
     def devices(self) -> list[str]:
-        """Every GPU, where ONNX Runtime computes on GPUs."""
+        """Return every GPU if ONNX Runtime can compute on GPUs."""
         return onnx_sessions.devices(self.device)
 
     def versions(self) -> dict[str, str]:
-        """Also that of ONNX Runtime, whichever of its distributions is installed."""
+        """Include the version of ONNX Runtime, whichever distribution is installed."""
         return super().versions() | {"onnxruntime": onnx_sessions.runtime_version()}
 
     def load(self, device: str | None = None) -> "ParakeetTranscriber":
-        """Load the model; one of the hub is downloaded if it is not there.
+        """Load the model, downloading it from the Hub if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".

@@ -7,10 +7,10 @@ import numpy as np
 from onnx_asr.models.nemo import NemoConformerTdt
 from onnx_asr.utils import pad_list
 
-from podcast_assets.speech.transcribers.minibatches import Batcher, Recognition, Sound
-from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
+from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy_decode
 from podcast_assets.speech.transcribers.tokens import Token, mean_logprob, to_words
-from podcast_assets.speech.types import Heard, Samples, Speech
+from podcast_assets.speech.types import EpisodeSpeech, Samples, TranscriptionResult
 
 if TYPE_CHECKING:
     from podcast_assets.speech.transcribers.parakeet.engine import Parakeet
@@ -25,27 +25,27 @@ class ParakeetModel(NemoConformerTdt):
 
     @property
     def providers(self) -> Sequence[str]:
-        """ONNX Runtime's execution providers that the encoder got, the first one preferred."""
+        """Execution providers of the encoder in ONNX Runtime, the preferred one first."""
         return self._encoder.get_providers()
 
-    def hear(self, windows: Sequence[Samples]) -> list[list[Token]]:
-        """The tokens of some windows, with times and log probabilities. A token lasts one frame of the encoder at least."""
+    def recognize(self, windows: Sequence[Samples]) -> list[list[Token]]:
+        """Return the tokens of some windows, with times and log probabilities. A token lasts at least one frame of the encoder."""
         encoded, lengths = self._encode(*self._preprocessor(*pad_list(list(windows))))
-        emitted = greedy(
-            self._step,
+        emitted = greedy_decode(
+            self._decoder_step,
             encoded,
             lengths,
-            self._states(len(windows)),
+            self._initial_states(len(windows)),
             tokens=self._vocab_size,
             blank=self._blank_idx,
             most_per_frame=self._max_tokens_per_step,
         )
-        return [[self._token(e) for e in window] for window in emitted]
+        return [[self._to_token(e) for e in window] for window in emitted]
 
-    def _states(self, windows: int) -> States:
+    def _initial_states(self, windows: int) -> States:
         return [np.repeat(state, windows, axis=1) for state in self._create_state()]
 
-    def _step(self, frames: Floats, tokens: Ints, states: States) -> tuple[Floats, States]:
+    def _decoder_step(self, frames: Floats, tokens: Ints, states: States) -> tuple[Floats, States]:
         found: Any = self._decoder_joint.run(
             ["outputs", "output_states_1", "output_states_2"],
             {
@@ -59,23 +59,23 @@ class ParakeetModel(NemoConformerTdt):
         logits, *after = found
         return logits[:, 0, 0], after
 
-    def _token(self, emission: Emission) -> Token:
+    def _to_token(self, emission: Emission) -> Token:
         frame = self.window_step * self._subsampling_factor
         end = emission.frame + max(emission.duration, 1)
         return Token(self._vocab[emission.token], emission.frame * frame, end * frame, emission.logprob)
 
 
 class ParakeetTranscriber:
-    """A loaded model at work. Not for several threads at once."""
+    """Transcriber with a loaded model. Not thread-safe."""
 
     def __init__(self, engine: "Parakeet", model: ParakeetModel, batch_size: int) -> None:
         self._model = model
-        self.batcher = Batcher(engine.name, engine.plan, self._recognize, batch_size)
+        self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, batch_size)
 
-    def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
-        """See `Transcriber`. The language stays what was given: the model does not say which it heard."""
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Implement `Transcriber.transcribe`. The language stays what was given: the model does not say which it heard."""
         return self.batcher.transcribe(work)
 
-    def _recognize(self, key: Hashable, sounds: Sequence[Sound]) -> list[Recognition]:
-        heard = self._model.hear([s.content for s in sounds])
-        return [Recognition(to_words(tokens), mean_logprob(tokens)) for tokens in heard]
+    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+        heard = self._model.recognize([s.content for s in sounds])
+        return [WindowResult(to_words(tokens), mean_logprob(tokens)) for tokens in heard]

@@ -22,7 +22,7 @@ states after them. The durations are 0, 1, 2, … frames."""
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A token that was emitted."""
+    """Emitted token."""
 
     token: int
     frame: int
@@ -32,7 +32,7 @@ class Emission:
     """Natural; over the tokens, blank included."""
 
 
-def greedy(
+def greedy_decode(
     step: Step,
     encoded: Floats,
     lengths: Ints,
@@ -42,7 +42,7 @@ def greedy(
     blank: int,
     most_per_frame: int,
 ) -> list[list[Emission]]:
-    """What is emitted in each window, always the likeliest token and duration.
+    """Decode each window greedily: always the likeliest token and duration.
 
     A blank, or the last of `most_per_frame` tokens, moves on by one frame at least.
 
@@ -71,7 +71,7 @@ def greedy(
             state[:, speaking] = new[:, spoke]
         last[speaking] = chosen[spoke]
         at_frame[speaking] += 1
-        logprobs = _logprobs(logits[spoke, :tokens], chosen[spoke])
+        logprobs = _chosen_logprobs(logits[spoke, :tokens], chosen[spoke])
         for window, token, duration, logprob in zip(speaking, chosen[spoke], durations[spoke], logprobs, strict=True):
             emitted[window].append(Emission(int(token), int(frames[window]), int(duration), float(logprob)))
         stuck = (durations == 0) & (~spoke | (at_frame[going] >= most_per_frame))
@@ -81,7 +81,7 @@ def greedy(
     return emitted
 
 
-def _logprobs(logits: Floats, chosen: Ints) -> Floats:
+def _chosen_logprobs(logits: Floats, chosen: Ints) -> Floats:
     highest = logits.max(axis=1)
     total = np.log(np.exp(logits - highest[:, None]).sum(axis=1))
     return logits[np.arange(len(logits)), chosen] - highest - total
