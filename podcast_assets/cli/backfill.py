@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podcast_assets.cli.terminal import PROFILE, STORE, say, settings_of
+from podcast_assets.cli.terminal import PROFILE, STORE, load_settings, print_line
 from podcast_assets.common.errors import BadInput, Misconfigured
 
 if TYPE_CHECKING:
@@ -51,22 +51,24 @@ def backfill(
     from podcast_assets.defs.instance import prepare_home
     from podcast_assets.defs.launch import cancel_backfill, request_backfill
 
-    settings = settings_of(profile=profile, store=store)
+    settings = load_settings(profile=profile, store=store)
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         if cancel:
             cancel_backfill(instance, cancel)
-            say(f"backfill {cancel} is being cancelled; `podcast-assets backfill --missing` takes up what it leaves")
+            print_line(
+                f"backfill {cancel} is being cancelled; `podcast-assets backfill --missing` takes up what it leaves"
+            )
             return
         chosen = _there(instance, settings, batches, everything=everything or ((missing or failed) and not batches))
         if missing or failed:
             chosen = _to_do(instance, settings, chosen, failed=failed, missing=missing)
         if not chosen:
-            say("nothing is to be done")
+            print_line("nothing is to be done")
             return
         if not here:
             identity = request_backfill(instance, settings, chosen)
-            say(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
+            print_line(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
             return
         if not run_batches_here(instance, settings, chosen):
             sys.exit(1)
@@ -91,7 +93,9 @@ def _there(
         raise BadInput(f"nothing under incoming/ is called {', '.join(unknown[:_NAMED])}")
     if gone := [b for b in chosen if b not in there]:
         more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
-        say((f"skipped, as their source is no longer under incoming/: {', '.join(gone[:_NAMED])}{more}", "yellow"))
+        print_line(
+            (f"skipped, as their source is no longer under incoming/: {', '.join(gone[:_NAMED])}{more}", "yellow")
+        )
         chosen = [b for b in chosen if b in there]
     if not chosen:
         raise BadInput("no batch lies under incoming/") if everything else Misconfigured("name batches, or say --all")
@@ -112,7 +116,7 @@ def _to_do(
         *(unfinished.with_passing_failures(store, batches) if failed else ()),
     }
     if busy := wanted & busy_batches(instance):
-        say(f"{len(busy)} batches are left to the runs that have them")
+        print_line(f"{len(busy)} batches are left to the runs that have them")
     return [b for b in batches if b in wanted - busy]
 
 
@@ -129,7 +133,7 @@ def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batch
     while parts:
         part = parts.pop(0)
         outcome = run_here(instance, settings, part, source="backfill")
-        say(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
+        print_line(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
         if not outcome.succeeded and len(part) > 1:
             parts[:0] = [[batch] for batch in part]  # so that one bad batch does not keep the others from their end
         elif not outcome.succeeded:

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, output, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 
@@ -59,7 +59,7 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
 
     from podcast_assets.stages import overview
 
-    settings = settings_of(store=store)
+    settings = load_settings(store=store)
     room = _store(settings)
     known = set(overview.batch_names(room))
     _all_known(names, known)
@@ -81,7 +81,7 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
         )
     output.print(table)
     if not names and len(known) > len(rows):
-        say(f"{len(rows)} of {len(known)} batches; --limit 0 shows all")
+        print_line(f"{len(rows)} of {len(known)} batches; --limit 0 shows all")
 
 
 @click.command()
@@ -94,7 +94,7 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
     """Print the episodes of BATCHES, or of all: what each is, and what became of it."""
     from podcast_assets.stages import overview
 
-    room = _store(settings_of(store=store))
+    room = _store(load_settings(store=store))
     rows = overview.episode_rows(room, _chosen(room, names), status=status)
     shown = rows[: limit or None]
     if as_json:
@@ -128,9 +128,9 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
     """
     from podcast_assets.intake.duplicates import near as near_duplicates
 
-    settings = settings_of(store=store)
+    settings = load_settings(store=store)
     room = _store(settings)
-    rows = near_duplicates.pairs(room, _chosen(room, names) if names else None)
+    rows = near_duplicates.read_pairs(room, _chosen(room, names) if names else None)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
@@ -144,7 +144,7 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
     output.print(table)
     _say_rest("pairs", shown, rows)
     if not rows and not settings.near_duplicates:
-        say("PODCAST_NEAR_DUPLICATES=true has raw_audio look for them, when a batch is materialized")
+        print_line("PODCAST_NEAR_DUPLICATES=true has raw_audio look for them, when a batch is materialized")
 
 
 @click.command()
@@ -162,7 +162,7 @@ def failures(
     """Print what failed in BATCHES, or in all: the stage, the reason, and whether another attempt can help."""
     from podcast_assets.stages import overview
 
-    room = _store(settings_of(store=store))
+    room = _store(load_settings(store=store))
     rows = overview.failure_rows(room, _chosen(room, names), stage=stage)
     shown = rows[: limit or None]
     if as_json:
@@ -202,23 +202,23 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
 
     if permanent and not here:
         raise Misconfigured("--permanent is for one run of this process: say --here too")
-    settings = settings_of(store=store).model_copy(update={"retry_permanent": permanent})
+    settings = load_settings(store=store).model_copy(update={"retry_permanent": permanent})
     room = _store(settings)
     failed = overview.failure_rows(room, overview.batch_names(room))
     chosen = _batches_to_retry(names, set(overview.batch_names(room)), failed, permanent=permanent)
     if not chosen:
-        say("nothing is to be tried again: what failed there failed because of its data, or nothing did")
+        print_line("nothing is to be tried again: what failed there failed because of its data, or nothing did")
         return
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         if busy := set(chosen) & busy_batches(instance):
-            say(f"left to the runs that have them: {', '.join(sorted(busy))}")
+            print_line(f"left to the runs that have them: {', '.join(sorted(busy))}")
         chosen = [b for b in chosen if b not in busy]
         if chosen and here and not run_batches_here(instance, settings, chosen):
             sys.exit(1)
         if chosen and not here:
             identity = request_backfill(instance, settings, chosen)
-            say(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
+            print_line(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
 
 
 def _batches_to_retry(
@@ -291,4 +291,4 @@ def _print_json(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _say_rest(what: str, shown: Sequence[object], rows: Sequence[object]) -> None:
     if len(rows) > len(shown):
-        say(f"{len(shown)} of {len(rows)} {what}; --limit 0 shows all")
+        print_line(f"{len(shown)} of {len(rows)} {what}; --limit 0 shows all")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli.terminal import counted, output, say
+from podcast_assets.cli.terminal import count_noun, output, print_line
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
     from podcast_assets.release.published import PublishedShard
-    from podcast_assets.release.readers.sample import Heard
-    from podcast_assets.release.readers.verify import Trouble
+    from podcast_assets.release.readers.sample import AudioSample
+    from podcast_assets.release.readers.verify import Problem
 
 _SCORES = (
     ("dnsmos_ovrl", "DNSMOS {:.2f}"),
@@ -35,24 +35,25 @@ def dataset() -> None:
 def verify_dataset(where: str, as_json: bool) -> None:
     """Read the dataset at WHERE whole, and compare each shard with shards.jsonl and the tables. Ends with 1 where they differ."""
     from podcast_assets.release.readers.opened import open_dataset
-    from podcast_assets.release.readers.verify import verify
+    from podcast_assets.release.readers.verify import verify_dataset
 
-    def watch(shard: "PublishedShard", troubles: "list[Trouble]") -> None:
+    def watch(shard: "PublishedShard", troubles: "list[Problem]") -> None:
         if not as_json:
-            said = ("not well", "red") if troubles else (f"{counted(shard.samples, 'sample')}, well", "green")
-            say(f"{shard.path}: ", said)
+            said = ("not well", "red") if troubles else (f"{count_noun(shard.samples, 'sample')}, well", "green")
+            print_line(f"{shard.path}: ", said)
 
     opened = open_dataset(where)
-    found = verify(opened, watch)
+    found = verify_dataset(opened, watch)
     if as_json:
         click.echo(json.dumps({"dataset": opened.where, **asdict(found)}, ensure_ascii=False))
     else:
         for trouble in found.troubles:
             output.print(Text.assemble((trouble.path, "red"), f": {trouble.what}"), soft_wrap=True)
-        size = f"{counted(found.shards, 'shard')}, {counted(found.samples, 'sample')}, {found.hours:.2f} h, {found.bytes:,} bytes"
+        counts = f"{count_noun(found.shards, 'shard')}, {count_noun(found.samples, 'sample')}"
+        size = f"{counts}, {found.hours:.2f} h, {found.bytes:,} bytes"
         output.print(Text(opened.where), soft_wrap=True)
         if found.troubles:
-            output.print(Text(f"listed: {size}; {counted(len(found.troubles), 'trouble')}", "red"))
+            output.print(Text(f"listed: {size}; {count_noun(len(found.troubles), 'trouble')}", "red"))
             output.print("Download these files again; where they were published, release again.")
         else:
             output.print(Text(f"{size}; all is well"))
@@ -83,9 +84,9 @@ def sample(
 ) -> None:
     """Print a few samples of the dataset at WHERE: text, speaker and scores; only their own bytes are read."""
     from podcast_assets.release.readers.opened import open_dataset
-    from podcast_assets.release.readers.sample import samples
+    from podcast_assets.release.readers.sample import draw_samples
 
-    for heard in samples(open_dataset(where), count, language=language, split=split, seed=seed):
+    for heard in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
         if as_json:
             click.echo(json.dumps(heard.row, ensure_ascii=False))
         else:
@@ -108,14 +109,14 @@ def _show(row: dict[str, Any]) -> None:
         output.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def _save(heard: "Heard", folder: Path) -> None:
+def _save(heard: "AudioSample", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(heard.row["segment_id"]).name
     (folder / f"{name}.{heard.suffix}").write_bytes(heard.audio)
     (folder / f"{name}.json").write_text(json.dumps(heard.row, ensure_ascii=False, indent=1) + "\n")
 
 
-def _play(heard: "Heard") -> None:
+def _play(heard: "AudioSample") -> None:
     import io
 
     import soundfile

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from podcast_assets.cli.terminal import STORE, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, print_line
 from podcast_assets.common.errors import Misconfigured
 
 
@@ -22,7 +22,7 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     from podcast_assets.intake.arrivals import find_arrival, list_incoming
     from podcast_assets.store.store import Store
 
-    settings = settings_of(store=store)
+    settings = load_settings(store=store)
     room = Store.at(settings.store)
     chosen = list(list_incoming(room).arrivals) if everything else [find_arrival(room, b).batch for b in batches]
     if not chosen:
@@ -30,7 +30,7 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         add_batches(instance, chosen)
-    say(f"{len(chosen)} batch(es) are partitions now")
+    print_line(f"{len(chosen)} batch(es) are partitions now")
 
 
 @click.command()
@@ -44,10 +44,10 @@ def init(gpus: int, postgres: bool) -> None:
 
     from podcast_assets.defs.instance import POSTGRES, prepare_home, set_gpu_slots
 
-    home = prepare_home(settings_of(), POSTGRES if postgres else None)
+    home = prepare_home(load_settings(), POSTGRES if postgres else None)
     with dg.DagsterInstance.get() as instance:
         set_gpu_slots(instance, gpus)
-    say(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
+    print_line(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
 
 
 @click.command()
@@ -59,7 +59,7 @@ def dev(port: int) -> None:
 
     prepare_home(Settings())
     workspace = str(project_file("workspace.yaml"))
-    say(f"the Dagster UI comes up at http://127.0.0.1:{port} (Ctrl+C ends it)")
+    print_line(f"the Dagster UI comes up at http://127.0.0.1:{port} (Ctrl+C ends it)")
     # `dg dev` takes no workspace.yaml
     os.execvp(  # noqa: S606
         sys.executable,

@@ -11,7 +11,7 @@ import click
 
 from podcast_assets.cli.lazy import LazyGroup
 from podcast_assets.common import memory
-from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, store_trouble
+from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, is_store_trouble
 
 COMMANDS = {
     "add": (
@@ -106,7 +106,7 @@ COMMANDS = {
 """Command → where it is, and the first paragraph of its docstring, which a test compares."""
 
 
-class _Clean(LazyGroup):
+class _CleanErrorsGroup(LazyGroup):
     """A group whose commands end with one line where the user can do something about an error."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -115,7 +115,7 @@ class _Clean(LazyGroup):
         except (BadInput, Misconfigured, EngineUnavailable) as error:
             _end(str(error))
         except OSError as error:
-            if not store_trouble(error):
+            if not is_store_trouble(error):
                 raise
             _end(str(error))
         except ValueError as error:
@@ -126,10 +126,10 @@ class _Clean(LazyGroup):
 
 
 def _end(*lines: str) -> None:
-    from podcast_assets.cli.terminal import say
+    from podcast_assets.cli.terminal import print_line
 
     for line in lines:
-        say((f"podcast-assets: {line}", "red"))
+        print_line((f"podcast-assets: {line}", "red"))
     sys.exit(2)
 
 
@@ -137,16 +137,16 @@ def _wrong_settings(error: ValueError) -> list[str]:
     """A line for each setting that an error is about; none where it is about something else."""
     from pydantic import ValidationError
 
-    from podcast_assets.config.settings import Settings, explain
+    from podcast_assets.config.settings import Settings, explain_error
 
-    return explain(error) if isinstance(error, ValidationError) and error.title == Settings.__name__ else []
+    return explain_error(error) if isinstance(error, ValidationError) and error.title == Settings.__name__ else []
 
 
-@click.group(cls=_Clean, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_CleanErrorsGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
     """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""
-    memory.keep_freed()
+    memory.keep_freed_memory()
     os.environ.update({k: v for k, v in memory.ENVIRONMENT.items() if k not in os.environ})
 
 

@@ -20,10 +20,10 @@ from podcast_assets.config.settings import ProfileName, Settings
 from podcast_assets.engines import model_lock
 from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.model_cache import HubModel, models_folder
-from podcast_assets.engines.models import fetch, find, locked, verify
+from podcast_assets.engines.models import fetch_model, find_model, locked_model, verify_files
 
 if TYPE_CHECKING:
-    from podcast_assets.cli.doctor import Report
+    from podcast_assets.cli.doctor import DoctorReport
     from podcast_assets.stages.profiles import Profile
 
 messages = Console(stderr=True, highlight=False, emoji=False)
@@ -46,7 +46,9 @@ def list_models(profile: str | None, as_json: bool) -> None:
     chosen, needed = _needed(profile)
     rows = [_row(engine, model) for engine, model in needed]
     shown = {row.key for row in rows}
-    rows += [_fetched(key, entry) for key, entry in model_lock.read(models_folder()).items() if key not in shown]
+    rows += [
+        _fetched(key, entry) for key, entry in model_lock.read_lock_file(models_folder()).items() if key not in shown
+    ]
     if as_json:
         click.echo(
             json.dumps({"profile": chosen.name, "folder": str(models_folder()), "models": [r.to_json() for r in rows]})
@@ -75,8 +77,8 @@ def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> N
     failed = False
     for model in dict.fromkeys(wanted):
         try:
-            with _Bar() as bar:
-                found = fetch(model, update=update, watch=bar)
+            with _DownloadBar() as bar:
+                found = fetch_model(model, update=update, watch=bar)
         except EngineUnavailable as error:
             failed = True
             messages.print(f"podcast-assets: {error}", style="red", markup=False, soft_wrap=True)
@@ -90,14 +92,14 @@ def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> N
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
 def verify_models(repos: tuple[str, ...]) -> None:
     """Hash the fetched models again and name each file that differs; ends with 1 if there is one."""
-    entries = model_lock.read(models_folder())
+    entries = model_lock.read_lock_file(models_folder())
     if unknown := set(repos) - {entry.repo for entry in entries.values()}:
         raise BadInput(f"never fetched to {models_folder()}: {', '.join(sorted(unknown))}")
     if not entries:
         messages.print(f"nothing was fetched to {models_folder()} yet", markup=False, soft_wrap=True)
         return
     checked, differences = 0, 0
-    for _, file, difference in verify((k, e) for k, e in entries.items() if not repos or e.repo in repos):
+    for _, file, difference in verify_files((k, e) for k, e in entries.items() if not repos or e.repo in repos):
         checked += 1
         if difference:
             differences += 1
@@ -132,7 +134,7 @@ def doctor(profile: str | None, store: str | None, quick: bool, with_settings: b
 
 
 @dataclass(frozen=True)
-class _Row:
+class _ModelRow:
     """A line of `models list`."""
 
     key: str
@@ -163,9 +165,9 @@ class _Row:
         ]
 
 
-def _row(engine: str, model: HubModel) -> _Row:
-    entry = locked(model)
-    return _Row(
+def _row(engine: str, model: HubModel) -> _ModelRow:
+    entry = locked_model(model)
+    return _ModelRow(
         key=model.lock_key,
         engine=engine,
         repo=model.repo,
@@ -175,16 +177,16 @@ def _row(engine: str, model: HubModel) -> _Row:
         megabytes=model.megabytes,
         licence=model.licence,
         gated=model.gated,
-        where=find(model),
+        where=find_model(model),
     )
 
 
-def _fetched(key: str, entry: model_lock.Locked) -> _Row:
+def _fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
     """The line of a model that was fetched and that the profile does not need."""
     size = sum(f.bytes for f in entry.files.values())
-    where = find(HubModel(entry.repo, entry.patterns, 0, entry.licence, key.partition("@")[2] or None))
+    where = find_model(HubModel(entry.repo, entry.patterns, 0, entry.licence, key.partition("@")[2] or None))
     chosen = "pinned" if "@" in key else "locked"
-    return _Row(key, None, entry.repo, entry.commit, chosen, size, None, entry.licence, None, where)
+    return _ModelRow(key, None, entry.repo, entry.commit, chosen, size, None, entry.licence, None, where)
 
 
 def _needed(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
@@ -216,16 +218,16 @@ def _models_of(some: Iterable[Engine]) -> list[tuple[str, HubModel]]:
 
 def _named(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
     """The models of some repositories: those that the profile needs, else those of any engine as it comes."""
-    from podcast_assets.cli.doctor.engines import as_they_come, wanted_models
+    from podcast_assets.cli.doctor.engines import as_they_come, needed_models
 
-    known = {model.repo: model for model in wanted_models(engine for _, engine in as_they_come())}
+    known = {model.repo: model for model in needed_models(engine for _, engine in as_they_come())}
     known |= {model.repo: model for _, model in needed}
     if unknown := [repo for repo in repos if repo not in known]:
         raise BadInput(f"no engine needs {', '.join(unknown)}; there are: {', '.join(sorted(known)) or 'none'}")
     return [known[repo] for repo in repos]
 
 
-class _Bar:
+class _DownloadBar:
     """A progress bar on standard error; where that is no terminal, one line that says how much comes."""
 
     def __init__(self) -> None:
@@ -240,7 +242,7 @@ class _Bar:
             transient=True,
         )
 
-    def __enter__(self) -> "_Bar":
+    def __enter__(self) -> "_DownloadBar":
         self._progress.start()
         return self
 
@@ -257,7 +259,7 @@ class _Bar:
             self._progress.advance(self._task, size)
 
 
-def _show(report: "Report", *, with_settings: bool) -> None:
+def _show(report: "DoctorReport", *, with_settings: bool) -> None:
     styles = {"ok": "green", "warning": "yellow", "missing": "yellow"}
     for area, findings in report.by_area().items():
         output.rule(area, align="left", style="dim")

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, output, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def list_policies(as_json: bool) -> None:
     """Print the policies that come with the package, and the one that PODCAST_POLICY names."""
     from podcast_assets.quality.policies.policy import load_policy, policy_names
 
-    chosen = settings_of().policy
+    chosen = load_settings().policy
     found = {name: load_policy(name) for name in policy_names()}
     if chosen not in found:
         found[chosen] = load_policy(chosen)
@@ -74,7 +74,7 @@ def show(policy_name: str, as_json: bool) -> None:
         table.add_row(Text(rule.column), Text(rule.says()), Text(rule.reason), "passes" if rule.nulls_pass else "fails")
     output.print(table)
     for note in notes:
-        say((note, "yellow"))
+        print_line((note, "yellow"))
 
 
 @policy.command("try")
@@ -90,7 +90,7 @@ def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str
     from podcast_assets.quality.policies.trial import try_policy
     from podcast_assets.store.store import Store
 
-    settings = settings_of(store=store)
+    settings = load_settings(store=store)
     p = load_policy(policy_name)
     trial = try_policy(Store.at(settings.store), p, batches or None)
     if not trial.batches:
@@ -103,7 +103,7 @@ def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str
         return
     _show(trial)
     if settings.policy != policy_name:
-        say(f"to apply it: PODCAST_POLICY={policy_name}, then materialize quality_scores; no model runs")
+        print_line(f"to apply it: PODCAST_POLICY={policy_name}, then materialize quality_scores; no model runs")
 
 
 def _show(trial: "Trial") -> None:
@@ -126,7 +126,7 @@ def _show(trial: "Trial") -> None:
     if trial.losses.height:
         _show_losses(trial)
     for note in trial.notes:
-        say((note, "yellow"))
+        print_line((note, "yellow"))
 
 
 def _show_losses(trial: "Trial") -> None:

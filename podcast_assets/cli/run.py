@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podcast_assets.cli.terminal import PROFILE, STORE, output, say, settings_of
+from podcast_assets.cli.terminal import PROFILE, STORE, load_settings, output, print_line
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
@@ -30,12 +30,12 @@ def run(
     as_json: bool,
 ) -> None:
     """Turn FOLDERS, ARCHIVES or files into a dataset, here and now. To run it again is to resume it."""
-    from podcast_assets.intake.place import batch_of, place
+    from podcast_assets.intake.place import batch_name_for, place_inputs
     from podcast_assets.store.store import Store
 
-    settings = settings_of(profile=profile, store=store, language=language)
-    name = batch or batch_of(inputs)
-    place(Store.at(settings.store), inputs, name)
+    settings = load_settings(profile=profile, store=store, language=language)
+    name = batch or batch_name_for(inputs)
+    place_inputs(Store.at(settings.store), inputs, name)
     _run_and_report(settings, name, as_json=as_json)
 
 
@@ -48,7 +48,7 @@ def demo(store: str | None, as_json: bool) -> None:
     from podcast_assets.intake.arrivals import INCOMING
     from podcast_assets.store.store import Store
 
-    settings = settings_of(profile="demo", store=store)
+    settings = load_settings(profile="demo", store=store)
     room = Store.at(settings.store)
     archive = f"{INCOMING}/{sample.BATCH_NAME}.tar"
     if not room.exists(archive):
@@ -74,16 +74,16 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
 
     load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
     profile = choose(settings)
-    say("profile ", (profile.name, "bold"), f": {profile.reason}")
+    print_line("profile ", (profile.name, "bold"), f": {profile.reason}")
     for engine in filter(None, (profile.separator, profile.diarizer, profile.transcriber, profile.scorer)):
         engine.fetch()
     if profile.note:
-        say((profile.note, "yellow"))
+        print_line((profile.note, "yellow"))
     prepare_home(settings)
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         for run_id in end_dead_runs(instance):
-            say(f"run {run_id[:8]} had died; this one takes up what it left")
+            print_line(f"run {run_id[:8]} had died; this one takes up what it left")
         outcome = run_here(instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command")
     room = Store.at(settings.store)
     report = batch_report(room, batch, outcome.seconds)
@@ -92,9 +92,9 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
     else:
         show(report, room, output)
     if not outcome.succeeded:
-        say((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
+        print_line((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
         sys.exit(1)
     if why := nothing_done(report):
-        say((why, "red"))
+        print_line((why, "red"))
         sys.exit(1)
-    say(f"done in {time.monotonic() - began:.0f} s")
+    print_line(f"done in {time.monotonic() - began:.0f} s")

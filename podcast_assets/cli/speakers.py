@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, output, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
 
 
 @click.command()
@@ -50,7 +50,7 @@ def speakers(
     from podcast_assets.stages import overview
     from podcast_assets.store.store import Store
 
-    room = Store.at(settings_of(store=store).store)
+    room = Store.at(load_settings(store=store).store)
     how = Linking(min_similarity=min_similarity, min_seconds=min_seconds)
     found = speakers_of(room, overview.batch_names(room), podcasts, across=across_podcasts)
     linked = link(found, how)
@@ -72,8 +72,12 @@ def speakers(
             f"{row['confidence']:.2f}",
         )
     output.print(table)
-    say(f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}")
+    print_line(
+        f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}"
+    )
     if other := sorted(set(found["engine"].unique()) - set(how.engines)):
-        say((f"the embeddings of {', '.join(other)} do not tell voices apart across recordings: left out", "yellow"))
+        print_line(
+            (f"the embeddings of {', '.join(other)} do not tell voices apart across recordings: left out", "yellow")
+        )
     if save:
-        say(f"kept: {room.path(KEY)}")
+        print_line(f"kept: {room.path(KEY)}")

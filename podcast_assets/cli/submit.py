@@ -4,7 +4,7 @@ import json
 
 import click
 
-from podcast_assets.cli.terminal import STORE, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, print_line
 from podcast_assets.common.errors import Misconfigured
 
 
@@ -33,7 +33,7 @@ def submit(
     from podcast_assets.intake.submit import FEEDS, sort_inputs, submit_feeds, submit_files, submit_opml, submit_urls
     from podcast_assets.store.store import Store
 
-    room = Store.at(settings_of(store=store).store)
+    room = Store.at(load_settings(store=store).store)
     found = sort_inputs(inputs, feeds=feeds)
     if batch and found.places and found.urls:
         raise Misconfigured(
@@ -43,15 +43,15 @@ def submit(
     batches: list[str] = []
     if found.places:
         batches.append(submit_files(room, found.places, batch, language))
-        say(f"batch {batches[-1]} lies under incoming/, complete")
+        print_line(f"batch {batches[-1]} lies under incoming/, complete")
     if found.urls:
         batches.append(submit_urls(room, found.urls, batch, language))
-        say(f"batch {batches[-1]}: a list of {len(found.urls)} URL(s) of episodes (are they feeds? say --feed)")
+        print_line(f"batch {batches[-1]}: a list of {len(found.urls)} URL(s) of episodes (are they feeds? say --feed)")
     if found.feeds:
         told["feeds_added"] = submit_feeds(room, found.feeds, language)
-        say(f"{told['feeds_added']} new feed(s) in {FEEDS} (are they episodes? say --episode)")
+        print_line(f"{told['feeds_added']} new feed(s) in {FEEDS} (are they episodes? say --episode)")
     keys = [submit_opml(room, file) for file in found.lists_of_feeds]
     for key in keys:
-        say(f"{key} is followed from now on")
+        print_line(f"{key} is followed from now on")
     if as_json:
         click.echo(json.dumps(told | {"batches": batches, "lists_of_feeds": keys}))

@@ -23,7 +23,7 @@ _LEVELS = {"red": logging.ERROR, "yellow": logging.WARNING}
 log = logging.getLogger(__name__)
 
 
-def say(*parts: str | tuple[str, str]) -> None:
+def print_line(*parts: str | tuple[str, str]) -> None:
     """One line on standard error, of texts and (text, style). Names and errors are data: no markup is read in them.
 
     Where the settings ask for JSON, it is a JSON line, and red and yellow are its level.
@@ -36,7 +36,7 @@ def say(*parts: str | tuple[str, str]) -> None:
         messages.print(line, soft_wrap=True)
 
 
-def counted(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
     """A number with its noun in words.
 
     >>> counted(1, "shard"), counted(2000, "shard")
@@ -45,7 +45,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def settings_of(**given: Any) -> "Settings":
+def load_settings(**given: Any) -> "Settings":
     """The settings of the environment, with what was given on the command line; from then on lines look as they say."""
     from podcast_assets.config.settings import Settings
 

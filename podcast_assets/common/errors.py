@@ -33,14 +33,14 @@ _DEVICE_ERROR = re.compile(
 _OUT_OF_MEMORY = re.compile(r"out of memory|failed to allocate memory|can't allocate memory|bad_alloc", re.IGNORECASE)
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory, of a GPU or the machine, ran out: a smaller batch may help."""
     return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}") is not None
 
 
-def looks_like_device_error(error: BaseException) -> bool:
+def is_device_error(error: BaseException) -> bool:
     """Whether an error speaks of the device and not of the episode. Out of memory is the episode's: it says nothing of the next."""
-    return _DEVICE_ERROR.search(f"{type(error).__name__}: {error}") is not None and not out_of_memory(error)
+    return _DEVICE_ERROR.search(f"{type(error).__name__}: {error}") is not None and not is_out_of_memory(error)
 
 
 STORE_TROUBLES = {
@@ -51,6 +51,6 @@ STORE_TROUBLES = {
 """Error number → what is wrong with the store, and what to do about it."""
 
 
-def store_trouble(error: BaseException) -> bool:
+def is_store_trouble(error: BaseException) -> bool:
     """Whether an error says that the store is full or read-only: nothing else can be done then either."""
     return isinstance(error, StoreTrouble) or (isinstance(error, OSError) and error.errno in STORE_TROUBLES)

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def held(path: Path, waiting: str) -> Iterator[None]:
+def file_lock(path: Path, waiting: str) -> Iterator[None]:
     """Hold a lock file while the block runs; others wait.
 
     Args:
@@ -35,8 +35,8 @@ def held(path: Path, waiting: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held_and_removed(path: Path, waiting: str) -> Iterator[None]:
-    """As `held`, of a lock file that is removed after the block, unless its holder is killed.
+def temporary_file_lock(path: Path, waiting: str) -> Iterator[None]:
+    """As `file_lock`, of a lock file that is removed after the block, unless its holder is killed.
 
     Args:
         path: made where it is not there, with its folder.
@@ -46,7 +46,7 @@ def held_and_removed(path: Path, waiting: str) -> Iterator[None]:
         OSError: the file cannot be made or locked.
         RuntimeError: this thread holds it already, and would wait for itself.
     """
-    with held(path, waiting):
+    with file_lock(path, waiting):
         try:
             yield
         finally:
@@ -55,7 +55,7 @@ def held_and_removed(path: Path, waiting: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held_if_free(path: Path) -> Iterator[bool]:
+def try_file_lock(path: Path) -> Iterator[bool]:
     """Hold a lock file while the block runs, if nobody else does; gives whether it is held.
 
     Args:

@@ -9,7 +9,7 @@ ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(_ALL), "MALLOC_MMAP_THRESHOLD_": st
 """The same for processes that are started."""
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """Let malloc keep what was freed, in one arena, for the rest of this process. Nothing happens without glibc.
 
     A Whisper encoder on a CPU takes and frees hundreds of megabytes for each layer. By default each of them is mapped and

@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
 
-def prefetched(
+def prefetch(
     items: Iterable[Item],
     prepare: Callable[[Item], Prepared],
     ahead: int,

@@ -453,18 +453,18 @@ def is_cron(line: str) -> bool:
     return len(fields) == 5 and not (months == [2] and days in ([30], [31]))
 
 
-class _Given(Settings):
+class _ExplicitSettings(Settings):
     def __init__(self, **given: Any) -> None:
         BaseModel.__init__(self, **given)
 
 
-def given(values: Mapping[str, Any]) -> Settings:
+def make_settings(values: Mapping[str, Any]) -> Settings:
     """The settings with these values by field, and defaults for the others: the environment is not read.
 
     Raises:
         ValidationError: a value is wrong.
     """
-    return _Given(**values)
+    return _ExplicitSettings(**values)
 
 
 def environment_name(field: str) -> str:
@@ -478,7 +478,7 @@ def _environment() -> dict[str, str]:
     return {field: there[name] for field in Settings.model_fields if (name := environment_name(field)) in there}
 
 
-def explain(error: ValidationError) -> list[str]:
+def explain_error(error: ValidationError) -> list[str]:
     """One line for people per wrong setting: its environment variable, its value and what is expected."""
     lines = []
     for detail in error.errors():

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from podcast_assets.config.settings import Settings, given
+from podcast_assets.config.settings import Settings, make_settings
 from podcast_assets.stages.profiles import Profile, choose
 from podcast_assets.store.store import Store
 
@@ -85,7 +85,7 @@ class PipelineResource(dg.ConfigurableResource):
 
     def settings(self) -> Settings:
         """The settings of this run."""
-        return given({name: getattr(self, name) for name in type(self).model_fields})
+        return make_settings({name: getattr(self, name) for name in type(self).model_fields})
 
     def chosen(self) -> Profile:
         """The engines of this run."""
@@ -112,4 +112,4 @@ class ReleaseResource(dg.ConfigurableResource):
 
     def settings(self) -> Settings:
         """The settings of this run."""
-        return given({name: getattr(self, name) for name in type(self).model_fields})
+        return make_settings({name: getattr(self, name) for name in type(self).model_fields})

@@ -36,9 +36,9 @@ from huggingface_hub.utils import (
 )
 
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured
-from podcast_assets.engines.hub_offline import offline
-from podcast_assets.engines.model_cache import HubModel, models_folder, snapshot, storage, wanted
-from podcast_assets.engines.model_lock import LockedFile, sha256
+from podcast_assets.engines.hub_offline import offline_reason
+from podcast_assets.engines.model_cache import HubModel, matches_patterns, model_folder, models_folder, snapshot_folder
+from podcast_assets.engines.model_lock import LockedFile, file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +54,14 @@ class RemoteFile:
 
     name: str
     bytes: int
-    sha256: str | None
+    file_sha256: str | None
     """Of its content; only large files, which git keeps elsewhere, have it."""
     blob: str | None
     """Git's identifier of the content of all others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class RepositoryListing:
     """A repository at one commit."""
 
     commit: str
@@ -69,7 +69,7 @@ class Listing:
     files: tuple[RemoteFile, ...]
 
 
-class Watch(Protocol):
+class DownloadWatcher(Protocol):
     """Is told how a download goes."""
 
     def begin(self, model: HubModel, commit: str, missing: int) -> None:
@@ -81,7 +81,7 @@ class Watch(Protocol):
         ...
 
 
-class _Log:
+class _LogWatcher:
     """Says in the log how much is downloaded, and where to."""
 
     def begin(self, model: HubModel, commit: str, missing: int) -> None:
@@ -92,13 +92,13 @@ class _Log:
         pass
 
 
-def look_up(repo: str, revision: str, seconds: float | None = None) -> Listing:
+def fetch_listing(repo: str, revision: str, seconds: float | None = None) -> RepositoryListing:
     """A model at a revision, with its files. Raises whatever `huggingface_hub` does."""
     seconds = seconds or constants.HF_HUB_ETAG_TIMEOUT
     info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=seconds)
     card = info.card_data or {}
     licence = card.get("license_name") if card.get("license") == "other" else card.get("license")
-    return Listing(
+    return RepositoryListing(
         commit=info.sha or revision,
         licence=licence if isinstance(licence, str) else None,
         files=tuple(
@@ -111,17 +111,17 @@ def look_up(repo: str, revision: str, seconds: float | None = None) -> Listing:
     )
 
 
-def look_at(model: HubModel, revision: str, seconds: float) -> None:
+def check_access(model: HubModel, revision: str, seconds: float) -> None:
     """Ask for the header of one of a model's files, as a download would. Raises whatever `huggingface_hub` does."""
     named = next((name for name in model.files if not set(name) & set("*?[")), None)
     if named is None:  # the listing says nothing of terms: it is free to all
-        listed = look_up(model.repo, revision, seconds).files
-        named = next((f.name for f in listed if wanted(f.name, model.files)), model.files[0])
+        listed = fetch_listing(model.repo, revision, seconds).files
+        named = next((f.name for f in listed if matches_patterns(f.name, model.files)), model.files[0])
     get_hf_file_metadata(hf_hub_url(model.repo, named, revision=revision), timeout=seconds)
 
 
 def download(
-    model: HubModel, listing: Listing, folder: Path, watch: Watch | None = None
+    model: HubModel, listing: RepositoryListing, folder: Path, watch: DownloadWatcher | None = None
 ) -> tuple[Path, dict[str, LockedFile]]:
     """Bring the files of a listing to a folder, going on where it broke off, and hash each of them.
 
@@ -136,9 +136,9 @@ def download(
         raise EngineUnavailable(
             f"{model.repo} has none of the files {', '.join(model.files)} (commit {listing.commit})"
         )
-    watch = watch or _Log()
-    found = snapshot(folder, model.repo, listing.commit)
-    blobs = storage(folder, model.repo) / "blobs"
+    watch = watch or _LogWatcher()
+    found = snapshot_folder(folder, model.repo, listing.commit)
+    blobs = model_folder(folder, model.repo) / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     for file in listing.files:
         if (path := found / file.name).is_file() and path.stat().st_size != file.bytes:
@@ -166,20 +166,20 @@ def download(
 
 
 @contextlib.contextmanager
-def cannot_be_had(model: HubModel) -> Iterator[None]:
+def translate_errors(model: HubModel) -> Iterator[None]:
     """Make of every error that the block raises an `EngineUnavailable` that says what to do."""
     try:
         yield
     except (EngineUnavailable, Misconfigured):
         raise
     except Exception as error:  # those of the hub, the network and the disk have no common base
-        raise EngineUnavailable(explain(error, model)) from error
+        raise EngineUnavailable(explain_error(error, model)) from error
 
 
-def explain(error: BaseException, model: HubModel) -> str:
+def explain_error(error: BaseException, model: HubModel) -> str:
     """What keeps a model from being had, and what to do about it, in one line."""
     if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
-        return explain(error.__cause__, model)  # it only says that nothing was found here either
+        return explain_error(error.__cause__, model)  # it only says that nothing was found here either
     page = f"{constants.ENDPOINT}/{model.repo}"
     if isinstance(error, GatedRepoError):
         token = "the token in use may not read it yet: accept" if get_token() else "set HF_TOKEN, and accept"
@@ -196,7 +196,7 @@ def explain(error: BaseException, model: HubModel) -> str:
     if isinstance(error, HfHubHTTPError):
         return _refused(error, model)
     if isinstance(error, OfflineModeIsEnabled):
-        return f"{model.repo} is not on this machine, and {offline()}"
+        return f"{model.repo} is not on this machine, and {offline_reason()}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {models_folder()} is full: make room, or set PODCAST_MODELS to another folder"
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
@@ -223,7 +223,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _download(url: str, target: Path, size: int, watch: Watch) -> None:
+def _download(url: str, target: Path, size: int, watch: DownloadWatcher) -> None:
     """Download a file, from where it broke off before. A connection that breaks is made again."""
     tries = TRIES
     while (have := _size(target)) != size:
@@ -245,7 +245,7 @@ def _download(url: str, target: Path, size: int, watch: Watch) -> None:
                 raise OSError(f"the hub sent {have} bytes where it had promised {size}")
 
 
-def _take_up(url: str, target: Path, have: int, watch: Watch) -> None:
+def _take_up(url: str, target: Path, have: int, watch: DownloadWatcher) -> None:
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with http_stream_backoff(
         "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, retry_on_exceptions=()
@@ -259,7 +259,7 @@ def _take_up(url: str, target: Path, have: int, watch: Watch) -> None:
 
 def _checked(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
     """What a downloaded file is; one that is damaged is removed, so that it is downloaded again."""
-    size, digest = path.stat().st_size, sha256(path)
+    size, digest = path.stat().st_size, file_sha256(path)
     damaged = digest != file.sha256 if file.sha256 else file.blob not in (None, _git_blob(path))
     if damaged or size != file.bytes:
         _remove(path)
@@ -304,7 +304,7 @@ def _size(path: Path) -> int:
 
 @contextlib.contextmanager
 def _no_bars() -> Iterator[None]:
-    """Without the progress bars of `huggingface_hub`: `Watch` tells."""
+    """Without the progress bars of `huggingface_hub`: `DownloadWatcher` tells."""
     if are_progress_bars_disabled():
         yield
         return

@@ -9,14 +9,14 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _silenced: str | None = None
 
 
-def offline() -> str | None:
+def offline_reason() -> str | None:
     """Why nobody is asked, for people; None where the hub may be."""
     from huggingface_hub import constants
 
     return _silenced or ("HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else None)
 
 
-def silence(why: str) -> None:
+def go_offline(why: str) -> None:
     """Ask nobody from now on in this process, as with HF_HUB_OFFLINE.
 
     Args:
@@ -29,7 +29,7 @@ def silence(why: str) -> None:
     constants.HF_HUB_OFFLINE = True
 
 
-def unreachable(seconds: float) -> str | None:
+def unreachable_reason(seconds: float) -> str | None:
     """Why no connection to the hub can be made, for people; None where one can, or where a proxy makes it.
 
     Args:

@@ -26,11 +26,11 @@ class LockedFile:
     """A file of a model, as it was when it was fetched."""
 
     bytes: int
-    sha256: str
+    file_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
+class LockedModel:
     """A model as it was fetched."""
 
     repo: str
@@ -45,12 +45,12 @@ class Locked:
     """Path inside the repository → what it was."""
 
 
-def key(repo: str, revision: str | None) -> str:
+def lock_key(repo: str, revision: str | None) -> str:
     """Name of an entry: what was asked for, not what came of it. A revision that is pinned has an entry of its own."""
     return f"{repo}@{revision}" if revision else repo
 
 
-def read(folder: Path) -> dict[str, Locked]:
+def read_lock_file(folder: Path) -> dict[str, LockedModel]:
     """The entries of a models folder; none where nothing was fetched yet.
 
     Raises:
@@ -72,10 +72,10 @@ def read(folder: Path) -> dict[str, Locked]:
         raise Misconfigured(f"{path} cannot be read ({error}): delete it, and fetch the models again") from error
 
 
-def write(folder: Path, name: str, entry: Locked) -> None:
+def write_entry(folder: Path, name: str, entry: LockedModel) -> None:
     """Write down an entry, beside those that other processes write: the file is whole at every moment."""
-    with held(folder, "lock-file"):
-        entries = read(folder) | {name: entry}
+    with lock_folder(folder, "lock-file"):
+        entries = read_lock_file(folder) | {name: entry}
         content = {
             "format": _FORMAT,
             "models": {k: dataclasses.asdict(v) for k, v in sorted(entries.items())},
@@ -89,19 +89,19 @@ def write(folder: Path, name: str, entry: Locked) -> None:
 
 
 @contextlib.contextmanager
-def held(folder: Path, name: str) -> Iterator[None]:
+def lock_folder(folder: Path, name: str) -> Iterator[None]:
     """Hold something of a models folder while the block runs; others wait. The kernel frees it when its holder dies."""
     path = folder / ".locks" / f"{name.replace('/', '--')}.podcast-assets.lock"
-    with locks.held(path, f"waiting for another process that fetches {name}"):
+    with locks.file_lock(path, f"waiting for another process that fetches {name}"):
         yield
 
 
-def sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with file.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def _entry(value: dict[str, Any]) -> Locked:
+def _entry(value: dict[str, Any]) -> LockedModel:
     files = {name: LockedFile(int(f["bytes"]), str(f["sha256"])) for name, f in value["files"].items()}
-    return Locked(**(value | {"patterns": tuple(value["patterns"]), "files": files}))
+    return LockedModel(**(value | {"patterns": tuple(value["patterns"]), "files": files}))

@@ -22,12 +22,12 @@ def devices(device: Device) -> list[str]:
     """Every GPU, where the setting means GPUs; none for CPUs.
 
     Raises:
-        EngineUnavailable: see `on_gpu`.
+        EngineUnavailable: see `uses_gpu`.
     """
-    return [f"cuda:{i}" for i in range(gpus.count())] if on_gpu(device) else []
+    return [f"cuda:{i}" for i in range(gpus.gpu_count())] if uses_gpu(device) else []
 
 
-def on_gpu(device: Device) -> bool:
+def uses_gpu(device: Device) -> bool:
     """Whether the setting means a GPU here.
 
     Raises:
@@ -40,7 +40,7 @@ def on_gpu(device: Device) -> bool:
         raise EngineUnavailable(
             "this ONNX Runtime computes on CPUs only: pip install onnxruntime-gpu in its place, or set the device to cpu"
         )
-    return able and (device == "cuda" or gpus.count() > 0)
+    return able and (device == "cuda" or gpus.gpu_count() > 0)
 
 
 def open_session(
@@ -80,7 +80,7 @@ def session_arguments(
     if not spin:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = ["CPUExecutionProvider"]
-    if on_gpu(device):
+    if uses_gpu(device):
         providers.insert(0, (_CUDA, {"device_id": int(held.removeprefix("cuda:")) if held else 0}))
     return {"sess_options": options, "providers": providers}
 
@@ -91,7 +91,7 @@ def check_providers(got: Sequence[str], device: Device) -> None:
     Raises:
         EngineUnavailable: it computes on the CPU where a GPU is meant.
     """
-    if on_gpu(device) and _CUDA not in got:
+    if uses_gpu(device) and _CUDA not in got:
         raise EngineUnavailable(
             "ONNX Runtime does not find the CUDA libraries that it needs: install those of its CUDA version, "
             "or set the device to cpu"

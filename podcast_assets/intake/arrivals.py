@@ -108,12 +108,12 @@ def list_incoming(store: Store) -> Incoming:
     """
     found = list(store.list(INCOMING))
     own = len(INCOMING) + 1
-    incoming = group(IncomingFile(e.key[own:], e.bytes, e.modified, e.content) for e in found if not e.trouble)
+    incoming = group_by_batch(IncomingFile(e.key[own:], e.bytes, e.modified, e.content) for e in found if not e.trouble)
     incoming.refused.update({e.key[own:]: e.trouble for e in found if e.trouble})
     return incoming
 
 
-def group(files: Iterable[IncomingFile]) -> Incoming:
+def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
     """Group files (keys relative to `incoming/`) into batches; pure, so that its rules can be tested on lists."""
     sources: dict[tuple[str, str], list[IncomingFile]] = {}
     beside: dict[str, list[IncomingFile]] = {}
@@ -163,7 +163,7 @@ def find_arrival(store: Store, batch: str) -> Arrival:
     return arrival
 
 
-class Seen(NamedTuple):
+class BatchSighting(NamedTuple):
     """What a batch looked like, and since when, in POSIX seconds by the clock of the one who looks."""
 
     signature: str
@@ -171,18 +171,23 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settling:
+class SettlingBatches:
     """Which batches are ready, told from looks apart in time."""
 
-    ready: dict[str, Seen]
+    ready: dict[str, BatchSighting]
     """Those that stopped growing."""
-    waiting: dict[str, Seen]
+    waiting: dict[str, BatchSighting]
     """Those to look at again."""
 
 
-def settled(
-    incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum_age: float, require_ready: bool = False
-) -> Settling:
+def find_settled(
+    incoming: Incoming,
+    seen: Mapping[str, BatchSighting],
+    *,
+    now: float,
+    minimum_age: float,
+    require_ready: bool = False,
+) -> SettlingBatches:
     """Batches that look as they did at an earlier look (`seen`), and have done so for a minimum of seconds.
 
     A folder whose marker is younger than all of its files is ready at once. Where markers are required, others are not ready.
@@ -193,10 +198,10 @@ def settled(
     for batch, arrival in incoming.arrivals.items():
         before = seen.get(batch)
         if before is None or before.signature != arrival.signature:
-            before = Seen(arrival.signature, now)
+            before = BatchSighting(arrival.signature, now)
             unchanged = False
         else:
             unchanged = now - before.since >= minimum_age
         undeclared = require_ready and arrival.is_folder and arrival.ready is None
         (ready if arrival.is_declared or (unchanged and not undeclared) else waiting)[batch] = before
-    return Settling(ready, waiting)
+    return SettlingBatches(ready, waiting)

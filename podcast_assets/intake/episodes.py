@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.language_codes import language_code
-from podcast_assets.intake.metadata import Joined, as_json, text
+from podcast_assets.intake.metadata import JoinedMetadata, first_text, to_json
 from podcast_assets.intake.names import episode_id, slug
-from podcast_assets.intake.unpack import SourceFile, Unpacked
-from podcast_assets.store.schema import RAW_AUDIO, table
+from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
+from podcast_assets.store.schema import RAW_AUDIO, make_table
 
 Row = dict[str, Any]
 
@@ -34,10 +34,10 @@ def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None
     """
     known = identities or {}
     kept: dict[str, str] = {}
-    taken = Taken()
+    taken = TakenNames()
     result = []
     for file in sorted(files, key=lambda f: f.name):
-        identity = unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
+        identity = make_unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
         result.append(Recording(identity, file, kept.get(file.stored.sha256)))
         if file.stored.bytes:  # files without any are lost one by one, and each is told
             kept.setdefault(file.stored.sha256, identity)
@@ -45,9 +45,9 @@ def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None
 
 
 def batch_rows(
-    unpacked: Unpacked,
+    unpacked: UnpackedBatch,
     found: Sequence[Recording],
-    metadata: Joined,
+    metadata: JoinedMetadata,
     ingested: pl.DataFrame,
     failures: pl.DataFrame,
     also_in: Mapping[str, str] | None = None,
@@ -70,16 +70,16 @@ def batch_rows(
         | {"also_in": elsewhere.get(r.file.stored.sha256), "earlier_sha256": unpacked.earlier.get(r.file.name)}
         for r in found
     ]
-    taken = Taken(r.episode_id for r in found)
+    taken = TakenNames(r.episode_id for r in found)
     for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
         for name, reason in others.items():
-            identity = unique(unpacked.identities.get(name) or f"{slug(name)}-{status}", taken)
+            identity = make_unique(unpacked.identities.get(name) or f"{slug(name)}-{status}", taken)
             about = _about(metadata.of(name))
             rows.append(_row(episode_id=identity, source=name, status=status, error=reason, **about))
-    return table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
+    return make_table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
 
 
-def _recording(recording: Recording, metadata: Joined, facts: Row | None, error: str | None) -> Row:
+def _recording(recording: Recording, metadata: JoinedMetadata, facts: Row | None, error: str | None) -> Row:
     file = recording.file
     row = _row(
         episode_id=recording.episode_id,
@@ -103,12 +103,12 @@ def _recording(recording: Recording, metadata: Joined, facts: Row | None, error:
 def _about(row: Row) -> Row:
     """What a metadata row says of an episode."""
     return {
-        "title": text(row, "title", "episode_title"),
-        "podcast": text(row, "podcast", "podcast_title"),
-        "podcast_id": text(row, "podcast_guid", "podcast_id"),
-        "language": language_code(text(row, "language", "lang")),
-        "license": text(row, "license", "licence"),
-        "metadata": as_json(row),
+        "title": first_text(row, "title", "episode_title"),
+        "podcast": first_text(row, "podcast", "podcast_title"),
+        "podcast_id": first_text(row, "podcast_guid", "podcast_id"),
+        "language": language_code(first_text(row, "language", "lang")),
+        "license": first_text(row, "license", "licence"),
+        "metadata": to_json(row),
     }
 
 
@@ -116,7 +116,7 @@ def _row(**values: Any) -> Row:
     return dict.fromkeys(RAW_AUDIO) | values
 
 
-class Taken(set[str]):
+class TakenNames(set[str]):
     """Names that are taken, and how often each was asked for: a hundred thousand files of one name are no trouble."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -124,7 +124,7 @@ class Taken(set[str]):
         self.times: Counter[str] = Counter()
 
 
-def unique(name: str, taken: Taken) -> str:
+def make_unique(name: str, taken: TakenNames) -> str:
     """A name that is not taken yet, which it then is: the same name again gets a number."""
     result = name
     while result in taken:

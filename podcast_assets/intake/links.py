@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.urls import shown_apart, url_key
-from podcast_assets.intake.metadata import text
+from podcast_assets.intake.downloads.urls import redact_url_distinctly, url_key
+from podcast_assets.intake.metadata import first_text
 from podcast_assets.intake.names import slug
 
 URL = "url"
@@ -47,7 +47,7 @@ class LinkList:
     """Name → what is wrong with the row."""
 
 
-def read_list(name: str, data: bytes) -> LinkList:
+def parse_link_list(name: str, data: bytes) -> LinkList:
     """The links of a list. A row that is no good is named, and the others are taken.
 
     Raises:
@@ -65,7 +65,7 @@ def read_list(name: str, data: bytes) -> LinkList:
         if not isinstance(url, str) or not url.strip():
             result.broken[f"{name}, row {number}"] = "it has no url"
             continue
-        source = shown_apart(url)
+        source = redact_url_distinctly(url)
         if first := seen.get(url_key(url)):
             result.skipped[f"{source}, row {number}"] = f"the same URL as {first}"
             continue
@@ -81,13 +81,13 @@ def episode_id(podcast_guid: str, guid: str) -> str:
     return hashlib.sha256(f"{podcast_guid}\0{guid}".encode()).hexdigest()[:20]
 
 
-def write_list(rows: Iterable[dict[str, Any]]) -> bytes:
+def format_link_list(rows: Iterable[dict[str, Any]]) -> bytes:
     """A list, as JSON lines; the same rows give the same bytes."""
     return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
 
 
 def _identity(row: dict[str, Any]) -> str | None:
-    podcast, guid = text(row, "podcast_guid"), text(row, "guid", "item_guid")
+    podcast, guid = first_text(row, "podcast_guid"), first_text(row, "guid", "item_guid")
     return episode_id(podcast, guid) if podcast and guid else None
 
 

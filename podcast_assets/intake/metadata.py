@@ -111,7 +111,7 @@ _AT = "position of the row"
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedMetadata:
     """Metadata by file, and all that did not fit."""
 
     rows: dict[str, dict[str, Any]]
@@ -219,7 +219,7 @@ def _unreadable(name: str, error: BaseException) -> BadInput:
     return BadInput(f"metadata {name} cannot be read as {PurePosixPath(name).suffix.lower()[1:]}: {why}")
 
 
-def join(sources: Sequence[str], files: Sequence[MetadataFile]) -> Joined:
+def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> JoinedMetadata:
     """Join files (by stem) to the rows (by their ids) of the metadata files in their folder or above; the nearest wins.
 
     Metadata in a folder without recordings (`metadata/` beside `audio/`) are for the folder above it.
@@ -248,7 +248,7 @@ def join(sources: Sequence[str], files: Sequence[MetadataFile]) -> Joined:
     known = rows.keys() | set().union(*shared.values())
     without_file, repeated = _unfit(placed, below)
     repeated = pl.concat([repeated, pl.Series(sorted(shared), dtype=pl.String)]).unique().sort()
-    return Joined(
+    return JoinedMetadata(
         rows=rows,
         files_without_metadata=sorted(set(sources).difference(known)),
         metadata_without_file=without_file.head(NAMED).to_list(),
@@ -291,13 +291,13 @@ def _beside_recordings(folder: PurePosixPath, folders: Collection[PurePosixPath]
     return folder
 
 
-def text(row: dict[str, Any], *names: str) -> str | None:
+def first_text(row: dict[str, Any], *names: str) -> str | None:
     """The first of some columns that has a value, as text; NaN is none."""
     values = (_plain(row.get(n)) for n in names)
     return next((str(v) for v in values if v not in (None, "")), None)
 
 
-def as_json(row: dict[str, Any]) -> str | None:
+def to_json(row: dict[str, Any]) -> str | None:
     """A whole metadata row as JSON with sorted keys; None where there is none.
 
     NaN and infinity become null, times ISO 8601, and bytes text, or base64 where they are not UTF-8.

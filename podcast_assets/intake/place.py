@@ -18,14 +18,14 @@ MANIFEST = ".placed.json"
 _INSTEAD = "give another --batch, or run that one as it lies there: podcast-assets backfill --here BATCH"
 
 
-def batch_of(inputs: Sequence[Path]) -> str:
+def batch_name_for(inputs: Sequence[Path]) -> str:
     """A batch's name from where its files come from: the same places are the same batch, so that to run them again is to resume."""
     places = sorted(str(path.resolve()) for path in inputs)
     name = slug(inputs[0].resolve().name.split(".")[0], length=40)
     return f"{name}-{hashlib.sha256(os.fsencode(chr(0).join(places))).hexdigest()[:8]}"
 
 
-def place(store: Store, inputs: Sequence[Path], batch: str) -> None:
+def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
     """Lay files, folders and archives under `incoming/<batch>/`, as links where the file system can.
 
     A file that is gone from the inputs since the last time goes from there too. Nothing that somebody else laid there is

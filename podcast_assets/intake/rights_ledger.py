@@ -10,7 +10,7 @@ from collections.abc import Collection
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.store.schema import empty
+from podcast_assets.store.schema import empty_table
 from podcast_assets.store.schema_beside import RIGHTS
 from podcast_assets.store.store import Store
 
@@ -26,7 +26,7 @@ def podcast_key(podcast_guid: str) -> str:
     return hashlib.sha256(podcast_guid.encode()).hexdigest()[:32]
 
 
-def note(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
+def add_to_ledger(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
     """Add to the ledger what is new or different of a podcast's episodes; gives how many rows that is.
 
     Args:
@@ -34,7 +34,7 @@ def note(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
         podcast_guid: by which its rows lie together.
         rows: of the ledger, one per episode.
     """
-    fresh = changed(latest(store, podcast_guid), rows)
+    fresh = changed_rows(latest_statements(store, podcast_guid), rows)
     if fresh.is_empty():
         return 0
     digest = hashlib.sha256(fresh.write_ndjson().encode()).hexdigest()[:8]
@@ -43,28 +43,28 @@ def note(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
     return fresh.height
 
 
-def changed(before: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def changed_rows(before: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of which the ledger says something else, or nothing; pure."""
     return rows.join(before, on=_SAID, how="anti", nulls_equal=True, maintain_order="left")
 
 
-def latest(store: Store, podcast_guid: str) -> pl.DataFrame:
+def latest_statements(store: Store, podcast_guid: str) -> pl.DataFrame:
     """What the ledger says at last of each episode of a podcast."""
-    return _latest(history(store, podcast_guid))
+    return _latest(read_history(store, podcast_guid))
 
 
-def ledger(store: Store) -> pl.DataFrame:
+def read_ledger(store: Store) -> pl.DataFrame:
     """What the ledger says at last of each episode of every podcast."""
     podcasts = sorted(store.names(FOLDER))
-    return _latest(pl.concat([empty(RIGHTS), *(_read(store, f"{FOLDER}/{podcast}") for podcast in podcasts)]))
+    return _latest(pl.concat([empty_table(RIGHTS), *(_read(store, f"{FOLDER}/{podcast}") for podcast in podcasts)]))
 
 
-def history(store: Store, podcast_guid: str) -> pl.DataFrame:
+def read_history(store: Store, podcast_guid: str) -> pl.DataFrame:
     """All that was ever noted of a podcast's episodes, in order of time."""
     return _read(store, f"{FOLDER}/{podcast_key(podcast_guid)}")
 
 
-def forget(store: Store, episodes: Collection[str], reason: str, at: datetime.datetime) -> int:
+def redact_episodes(store: Store, episodes: Collection[str], reason: str, at: datetime.datetime) -> int:
     """Empty what describes some episodes, in every row, and note that they were taken down; gives how many are in the ledger.
 
     Args:
@@ -91,7 +91,7 @@ def forget(store: Store, episodes: Collection[str], reason: str, at: datetime.da
             observed_at=pl.lit(at).cast(pl.Datetime("us", "UTC")),
             **{c: pl.lit(None, pl.String) for c in DESCRIBING},
         )
-        note(store, rows["podcast_guid"][0], last.select(RIGHTS.keys()))
+        add_to_ledger(store, rows["podcast_guid"][0], last.select(RIGHTS.keys()))
         forgotten += last.height
     return forgotten
 
@@ -103,7 +103,7 @@ def _read(store: Store, folder: str) -> pl.DataFrame:
         raise BadInput(
             f"{store.path(folder)}/{other} was written by another version: what it says must not be passed over"
         )
-    return pl.concat([empty(RIGHTS), *(table for table in found.values() if table is not None)])
+    return pl.concat([empty_table(RIGHTS), *(table for table in found.values() if table is not None)])
 
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, list_incoming
 from podcast_assets.intake.names import BATCH_NAME, slug
-from podcast_assets.intake.place import batch_of, place
+from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.store.store import Store
 
 FEEDS = "feeds/feeds.csv"
@@ -70,11 +70,11 @@ def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, langua
     """Lay files, folders and archives under `incoming/`, with the marker that they are complete; gives the batch.
 
     Raises:
-        BadInput: as `place`, or the language is not known.
+        BadInput: as `place_inputs`, or the language is not known.
     """
-    name = batch or batch_of(inputs)
+    name = batch or batch_name_for(inputs)
     code = _language(language)
-    place(store, inputs, name)
+    place_inputs(store, inputs, name)
     defaults = f"{INCOMING}/{name}/{DEFAULTS}"
     if code is not None:
         text = json.dumps({"language": code}).encode()

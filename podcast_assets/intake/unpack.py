@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.archives.limits import GENEROUS, Bomb, Limits, Meter
-from podcast_assets.intake.archives.members import Damaged, Member, Refused, archive_format, members
+from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Meter
+from podcast_assets.intake.archives.members import ArchiveMember, Damaged, RefusedMember, archive_format, read_members
 from podcast_assets.intake.arrivals import INCOMING, Arrival
 from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, MetadataFile, NotMetadata, open_metadata
 from podcast_assets.intake.names import is_hidden
-from podcast_assets.store.store import BLOCK, SCRATCH_PREFIX, Store, Stored
+from podcast_assets.store.store import BLOCK, SCRATCH_PREFIX, Store, StoredOriginal
 
 MEDIA_SUFFIXES = frozenset(
     (
@@ -36,11 +36,11 @@ class SourceFile:
     """A recording of a batch: its name there and where its bytes are kept."""
 
     name: str
-    stored: Stored
+    stored: StoredOriginal
 
 
 @dataclass
-class Unpacked:
+class UnpackedBatch:
     """What a batch holds."""
 
     files: list[SourceFile] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Unpacked:
     """Name → SHA-256 of other bytes that its URL gave before."""
 
 
-def unpack(store: Store, arrival: Arrival, *, limits: Limits = GENEROUS, key: str = KEY) -> Unpacked:
+def unpack(store: Store, arrival: Arrival, *, limits: ArchiveLimits = GENEROUS, key: str = KEY) -> UnpackedBatch:
     """Store every recording of a batch under its content and read its metadata; nothing that is wrong with one file stops it.
 
     Args:
@@ -64,7 +64,7 @@ def unpack(store: Store, arrival: Arrival, *, limits: Limits = GENEROUS, key: st
         limits: what each archive may unpack to.
         key: column of the metadata that names files.
     """
-    taking = _Taking(store, limits, key, Unpacked())
+    taking = _Unpacker(store, limits, key, UnpackedBatch())
     for file in (*arrival.files, *arrival.metadata):
         with store.open(f"{INCOMING}/{file.key}") as stream:
             taking.file(file.key, stream)
@@ -72,13 +72,13 @@ def unpack(store: Store, arrival: Arrival, *, limits: Limits = GENEROUS, key: st
 
 
 @dataclass(frozen=True)
-class _Taking:
+class _Unpacker:
     """Takes files, one by one."""
 
     store: Store
-    limits: Limits
+    limits: ArchiveLimits
     key: str
-    result: Unpacked
+    result: UnpackedBatch
     _taken: set[str] = field(default_factory=set)
     """Names of recordings and metadata."""
     _noted: set[str] = field(default_factory=set)
@@ -93,21 +93,21 @@ class _Taking:
             if archive_format(head) is not None or "/" not in key:
                 self._archive(name, f"{name}/" if "/" in key else "", stream)
                 return
-        self._member(Member(name, stream))
+        self._member(ArchiveMember(name, stream))
 
     def _archive(self, name: str, prefix: str, archive: BinaryIO, meter: Meter | None = None, depth: int = 1) -> None:
         meter = meter or Meter(self.limits, _size(archive))
         try:
-            for item in members(archive, self.limits, meter):
+            for item in read_members(archive, self.limits, meter):
                 member = f"{prefix}{item.name}"
-                if isinstance(item, Refused):
+                if isinstance(item, RefusedMember):
                     self._note(self.result.skipped, member, item.reason)
                     continue
                 try:
                     if _INNER_ARCHIVE.fullmatch(member) and not is_hidden(member):
-                        self._inner(Member(member, item.stream), meter, depth + 1)
+                        self._inner(ArchiveMember(member, item.stream), meter, depth + 1)
                     else:
-                        self._member(Member(member, item.stream))
+                        self._member(ArchiveMember(member, item.stream))
                 except Bomb:
                     raise
                 except Damaged as error:
@@ -121,7 +121,7 @@ class _Taking:
                 self.result.broken, name, f"the archive is truncated or broken ({error}): what came before was taken"
             )
 
-    def _inner(self, member: Member, meter: Meter, depth: int) -> None:
+    def _inner(self, member: ArchiveMember, meter: Meter, depth: int) -> None:
         """An archive inside an archive."""
         if depth > self.limits.depth:
             self._note(
@@ -135,7 +135,7 @@ class _Taking:
             copy.seek(0)
             self._archive(member.name, f"{member.name}/", cast("BinaryIO", copy), meter, depth)
 
-    def _member(self, member: Member) -> None:
+    def _member(self, member: ArchiveMember) -> None:
         suffix = PurePosixPath(member.name).suffix.lower()
         if is_hidden(member.name):
             self._note(self.result.skipped, member.name, "a hidden file")
@@ -149,7 +149,7 @@ class _Taking:
         else:
             self._metadata(member)
 
-    def _metadata(self, member: Member) -> None:
+    def _metadata(self, member: ArchiveMember) -> None:
         data, held = _spooled(member.stream)
         try:
             self.result.metadata.append(open_metadata(member.name, data, self.key, held=held))

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from podcast_assets.common.errors import BadInput
 from podcast_assets.release.selection import SealedPart
 from podcast_assets.shards.ustar import END
-from podcast_assets.store.copying import pass_on
+from podcast_assets.store.copying import copy_and_hash
 from podcast_assets.store.store import Store
 
 
@@ -20,14 +20,14 @@ class DamagedShard(BadInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Assembled:
+class AssembledShard:
     """What was written."""
 
     sha256: str
     bytes: int
 
 
-class _Hashed:
+class _HashingWriter:
     """A file that is written and hashed."""
 
     def __init__(self, out: BinaryIO) -> None:
@@ -39,31 +39,31 @@ class _Hashed:
         self.out.write(data)
 
 
-def assemble(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> Assembled:
+def assemble_shard(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> AssembledShard:
     """Write a shard of parts, in their order. Memory holds one block.
 
     Raises:
         DamagedShard: a sealed shard is gone, cut off or changed; what was written is then worth nothing.
     """
-    hashed = _Hashed(out)
+    hashed = _HashingWriter(out)
     single = len(parts) == 1 and parts[0].whole
     for part in parts:
         _copy(store, part, hashed, everything=single)
     if not single:
         hashed.write(END)
-    return Assembled(hashed.sha256.hexdigest(), hashed.size)
+    return AssembledShard(hashed.sha256.hexdigest(), hashed.size)
 
 
-def _copy(store: Store, part: SealedPart, out: _Hashed, *, everything: bool) -> None:
+def _copy(store: Store, part: SealedPart, out: _HashingWriter, *, everything: bool) -> None:
     """Read a sealed shard once, from its first byte to its last, and write what is wanted of it."""
     proof = hashlib.sha256()
     try:
         with store.local_copy(part.key) as path, path.open("rb") as file:
             position = 0
             for start, stop in () if everything else part.ranges:
-                pass_on(file, start - position, proof, None)
-                position = start + pass_on(file, stop - start, proof, out)
-            size = position + pass_on(file, None, proof, out if everything else None)
+                copy_and_hash(file, start - position, proof, None)
+                position = start + copy_and_hash(file, stop - start, proof, out)
+            size = position + copy_and_hash(file, None, proof, out if everything else None)
     except FileNotFoundError:
         raise DamagedShard(f"{_named(part)} is gone: {_REMEDY}") from None
     if proof.hexdigest() != part.sha256:

@@ -8,12 +8,19 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.release.plan import Wanted
+from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import EPISODES, SEGMENTS
-from podcast_assets.release.selection import Publish, SealedPart, indexed, sealed_parts, select, wanted_parts
+from podcast_assets.release.selection import (
+    Publish,
+    SealedPart,
+    index_samples,
+    sealed_parts,
+    select_samples,
+    wanted_parts,
+)
 from podcast_assets.release.tables import batch_pipeline
-from podcast_assets.rights.store_clearance import Judged, judge
-from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty
+from podcast_assets.rights.store_clearance import StoreClearance, judge_store
+from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty_table
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import Store, provenance_key, table_key
 
@@ -28,7 +35,7 @@ class Holdings:
     """The sealed samples of a store, with what is selected of them."""
 
     segments: pl.DataFrame
-    """Rows of HF_SHARDS of all batches, as `selection.select` gives them."""
+    """Rows of HF_SHARDS of all batches, as `selection.select_samples` gives them."""
     whole: pl.DataFrame
     """Rows of EPISODE_SHARDS alike."""
     episodes: pl.DataFrame
@@ -39,12 +46,12 @@ class Holdings:
     """Those of whose segments this tells all."""
     known: frozenset[tuple[str, str]]
     """Grain and batch of all of which this tells all: a table that cannot be read takes nothing out of a dataset."""
-    judged: Judged
+    judged: StoreClearance
     """Of every batch, sealed or not."""
     signature: str
     """Of what was judged of the batches."""
 
-    def wanted(self) -> list[Wanted]:
+    def wanted(self) -> list[WantedPart]:
         """The parts that are to be published."""
         return wanted_parts(self.segments) + wanted_parts(self.whole)
 
@@ -61,7 +68,7 @@ class Holdings:
         return sealed_parts(self.segments) | sealed_parts(self.whole)
 
 
-def holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
+def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     """What is sealed in a store, and what of it may be released.
 
     Raises:
@@ -70,12 +77,12 @@ def holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     segments = _tables(store, "hf_shards", HF_SHARDS)
     batches = [b for b, table in segments.items() if table is not None]
     whole = _tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
-    judged = judge(store, licenses, batches)
+    judged = judge_store(store, licenses, batches)
     ours = pl.col("batch").is_in(batches)
     clearance = judged.clearance.filter(ours)
     return Holdings(
-        select(_rows(segments, HF_SHARDS), clearance, publish),
-        select(_rows(whole, EPISODE_SHARDS), clearance, publish),
+        select_samples(_rows(segments, HF_SHARDS), clearance, publish),
+        select_samples(_rows(whole, EPISODE_SHARDS), clearance, publish),
         judged.episodes.filter(ours),
         clearance,
         frozenset(batches),
@@ -87,12 +94,12 @@ def holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     )
 
 
-def judged_now(store: Store, licenses: str, held: Holdings) -> str:
+def current_clearance_signature(store: Store, licenses: str, held: Holdings) -> str:
     """The signature of what was judged, as it is now: another one where rights have changed meanwhile."""
-    return judge(store, licenses, held.batches).signature(held.batches)
+    return judge_store(store, licenses, held.batches).signature(held.batches)
 
 
-def sealed_now(store: Store, batch: str, shard: str, sha256: str) -> bool:
+def is_still_sealed(store: Store, batch: str, shard: str, sha256: str) -> bool:
     """Whether a batch's tables still speak of a sealed shard: another run may have sealed it anew meanwhile."""
     for asset, columns in (("hf_shards", HF_SHARDS), ("episode_shards", EPISODE_SHARDS)):
         table = store.read_table(table_key(asset, batch), columns)
@@ -101,7 +108,7 @@ def sealed_now(store: Store, batch: str, shard: str, sha256: str) -> bool:
     return False
 
 
-def pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]:
+def read_pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Batch → what made it, by stage."""
 
     def read(batch: str) -> dict[str, Any]:
@@ -128,6 +135,6 @@ def _tables(
 
 
 def _rows(tables: Mapping[str, pl.DataFrame | None], columns: Columns) -> pl.DataFrame:
-    """The rows of all batches, as `indexed` gives them."""
-    rows = [indexed(table, batch) for batch, table in tables.items() if table is not None]
-    return pl.concat([indexed(empty(columns), ""), *rows])
+    """The rows of all batches, as `index_samples` gives them."""
+    rows = [index_samples(table, batch) for batch, table in tables.items() if table is not None]
+    return pl.concat([index_samples(empty_table(columns), ""), *rows])

@@ -13,7 +13,7 @@ _PLACE = ("batch", "episode_id", "shard", "shard_sha256", "audio_offset", "audio
 
 
 @dataclass(frozen=True)
-class Kept:
+class ForeignTables:
     """Tables of a dataset, by their path."""
 
     metadata: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -36,13 +36,15 @@ class Kept:
         """(published path, batch) → first byte after its samples, of all of them."""
         found: dict[tuple[str, str], int] = {}
         for path, table in self.metadata.items():
-            found |= tables.ends(table, batch_of(path))
+            found |= tables.sample_ends(table, batch_of_table(path))
         for path, table in (self.episodes | self.beside).items():
-            found |= tables.ends(table.drop_nulls("shard"), batch_of(path))
+            found |= tables.sample_ends(table.drop_nulls("shard"), batch_of_table(path))
         return found
 
 
-def kept(files: Iterable[str], read: Callable[[str], bytes], segments: Collection[str], whole: Collection[str]) -> Kept:
+def read_foreign_tables(
+    files: Iterable[str], read: Callable[[str], bytes], segments: Collection[str], whole: Collection[str]
+) -> ForeignTables:
     """Read the tables of what stays.
 
     Args:
@@ -53,13 +55,13 @@ def kept(files: Iterable[str], read: Callable[[str], bytes], segments: Collectio
     """
 
     def of(folder: str, batches: Collection[str]) -> dict[str, pl.DataFrame]:
-        paths = [p for p in sorted(files) if p.startswith(f"{folder}/") and batch_of(p) in batches]
+        paths = [p for p in sorted(files) if p.startswith(f"{folder}/") and batch_of_table(p) in batches]
         return {p: pl.read_parquet(io.BytesIO(read(p))) for p in paths}
 
-    return Kept(of("metadata", segments), of("episodes", segments), of("episodes", set(whole) - set(segments)))
+    return ForeignTables(of("metadata", segments), of("episodes", segments), of("episodes", set(whole) - set(segments)))
 
 
-def batch_of(path: str) -> str:
+def batch_of_table(path: str) -> str:
     """Batch of a table of a dataset."""
     return PurePosixPath(path).stem
 

@@ -23,7 +23,7 @@ class ReleaseOptions:
     """Batches to take out although the store does not have them."""
 
 
-def options_of(settings: Settings, dropped: frozenset[str] = frozenset()) -> ReleaseOptions:
+def release_options(settings: Settings, dropped: frozenset[str] = frozenset()) -> ReleaseOptions:
     """What a release is to hold."""
     return ReleaseOptions(
         publish=settings.publish,

@@ -15,7 +15,7 @@ _GRAINS = {folder: grain for grain, folder in FOLDERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedPart:
     """A part that is to be published."""
 
     part: Part
@@ -24,7 +24,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedShard:
     """A shard as it is to be."""
 
     path: str
@@ -39,21 +39,21 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReleasePlan:
     """All shards of a release, in the order of their paths, and those that are to go."""
 
-    shards: list[Planned]
+    shards: list[PlannedShard]
     removed: list[str] = field(default_factory=list)
 
 
-def plan(
+def plan_release(
     published: Sequence[PublishedShard],
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedPart],
     *,
     known: Collection[tuple[str, str]],
     shard_bytes: int,
     dropped: Collection[str] = (),
-) -> Plan:
+) -> ReleasePlan:
     """What to do so that a dataset holds what is wanted.
 
     Args:
@@ -68,7 +68,7 @@ def plan(
     """
     now = {(w.part.batch, w.part.shard): w.part for w in wanted}
     placed: set[tuple[str, str]] = set()
-    shards: list[Planned] = []
+    shards: list[PlannedShard] = []
     removed: list[str] = []
     for shard in sorted(published, key=lambda s: s.path):
         parts: list[Part] = []
@@ -76,11 +76,11 @@ def plan(
             place = part.batch, part.shard
             if place in placed or part.batch in dropped:
                 continue
-            current = now.get(place) if home_of(part) in known else part
+            current = now.get(place) if grain_and_batch_of(part) in known else part
             if current is not None:
                 placed.add(place)
                 parts.append(current)
-        planned = Planned(shard.path, tuple(parts), shard)
+        planned = PlannedShard(shard.path, tuple(parts), shard)
         if not parts:
             removed.append(shard.path)
             continue
@@ -89,7 +89,7 @@ def plan(
         shards.append(planned)
     fresh = [w for w in wanted if (w.part.batch, w.part.shard) not in placed and w.part.batch not in dropped]
     shards += _packed(fresh, [s.path for s in published], shard_bytes)
-    return Plan(sorted(shards, key=lambda s: s.path), removed)
+    return ReleasePlan(sorted(shards, key=lambda s: s.path), removed)
 
 
 def group_of(path: str) -> str:
@@ -103,13 +103,13 @@ def grain_language_split(path: str) -> tuple[str, str, str]:
     return _GRAINS[top], language, split
 
 
-def home_of(part: Part) -> tuple[str, str]:
+def grain_and_batch_of(part: Part) -> tuple[str, str]:
     """Grain and batch of a part."""
     return grain_language_split(part.shard)[0], part.batch
 
 
-def _all_at_hand(planned: Planned, known: Collection[tuple[str, str]]) -> None:
-    if absent := sorted({p.batch for p in planned.parts if home_of(p) not in known}):
+def _all_at_hand(planned: PlannedShard, known: Collection[tuple[str, str]]) -> None:
+    if absent := sorted({p.batch for p in planned.parts if grain_and_batch_of(p) not in known}):
         raise BadInput(
             f"{planned.path} has to be made anew, and part of it is from {', '.join(absent)}, which this store does not have (by "
             "this version): release from the store that has it, materialize it here again, "
@@ -117,13 +117,13 @@ def _all_at_hand(planned: Planned, known: Collection[tuple[str, str]]) -> None:
         )
 
 
-def _packed(parts: Iterable[Wanted], taken: Iterable[str], shard_bytes: int) -> list[Planned]:
+def _packed(parts: Iterable[WantedPart], taken: Iterable[str], shard_bytes: int) -> list[PlannedShard]:
     """New shards of parts, in order. One that fills a shard has it for itself; small ones, the tails of batches, share."""
     numbers: dict[str, int] = {}
     for path in taken:
         numbers[group_of(path)] = max(numbers.get(group_of(path), -1), _number(path))
-    packs: list[list[Wanted]] = []
-    open_packs: dict[str, list[Wanted]] = {}
+    packs: list[list[WantedPart]] = []
+    open_packs: dict[str, list[WantedPart]] = {}
     for wanted in sorted(parts, key=lambda w: (w.part.batch, w.part.shard)):
         group = group_of(wanted.part.shard)
         pack = open_packs.get(group)
@@ -137,11 +137,11 @@ def _packed(parts: Iterable[Wanted], taken: Iterable[str], shard_bytes: int) -> 
     for pack in packs:
         group = group_of(pack[0].part.shard)
         numbers[group] = numbers.get(group, -1) + 1
-        planned.append(Planned(f"{group}/audio_{numbers[group]:06d}.tar", tuple(w.part for w in pack), None))
+        planned.append(PlannedShard(f"{group}/audio_{numbers[group]:06d}.tar", tuple(w.part for w in pack), None))
     return planned
 
 
-def _size(pack: Sequence[Wanted]) -> int:
+def _size(pack: Sequence[WantedPart]) -> int:
     return sum(w.bytes for w in pack)
 
 

@@ -50,7 +50,7 @@ class PublishedShard:
     parts: tuple[Part, ...]
 
 
-def write_list(shards: Iterable[PublishedShard]) -> bytes:
+def format_shard_list(shards: Iterable[PublishedShard]) -> bytes:
     """A `shards.jsonl`: one line per shard, in the order of their paths."""
     lines = [
         json.dumps(asdict(s), ensure_ascii=False, separators=(",", ":")) for s in sorted(shards, key=lambda s: s.path)
@@ -58,7 +58,7 @@ def write_list(shards: Iterable[PublishedShard]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def read_list(data: bytes) -> list[PublishedShard]:
+def parse_shard_list(data: bytes) -> list[PublishedShard]:
     """The shards of a `shards.jsonl`.
 
     Raises:

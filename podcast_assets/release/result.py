@@ -10,7 +10,7 @@ from podcast_assets.release.published import SEGMENTS, PublishedShard
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleaseResult:
     """What a release did; of a dry run, what it would do."""
 
     where: str
@@ -45,7 +45,7 @@ class Released:
     """Episodes that may not be published, and are, in batches that this store cannot make anew: batch, episode_id, detail."""
 
 
-def summary(done: Released) -> dict[str, Any]:
+def result_to_json(done: ReleaseResult) -> dict[str, Any]:
     """A release as JSON."""
     return {
         **{
@@ -61,7 +61,7 @@ def summary(done: Released) -> dict[str, Any]:
     }
 
 
-def still(done: Released) -> str:
+def describe_still_published(done: ReleaseResult) -> str:
     """Which episodes may not be published and are, and what to do."""
     rows = done.still_published
     named = ", ".join(f"{b}/{e} ({why})" for b, e, why in rows.head(5).iter_rows())
@@ -74,7 +74,7 @@ def still(done: Released) -> str:
     )
 
 
-def message(told: Released) -> str:
+def commit_message(told: ReleaseResult) -> str:
     """Message of the commit."""
     totals = told.totals.get(SEGMENTS, {})
     return (

@@ -9,7 +9,7 @@ from huggingface_hub import DatasetCard
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.release.readers.features import columns
-from podcast_assets.shards.ustar import BLOCK, BrokenTar, header_at
+from podcast_assets.shards.ustar import BLOCK, BrokenTar, read_header
 from podcast_assets.store.store import Store
 
 _READERS = 16
@@ -23,7 +23,7 @@ def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
 
     Args:
         store: with the shards.
-        grains: rows of `selection.select`.
+        grains: rows of `selection.select_samples`.
     """
     firsts = [
         rows.filter("selected")
@@ -36,7 +36,7 @@ def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
     def read(batch: str, shard: str, offset: int) -> tuple[str, str] | None:
         try:
             with store.open(f"sealed/{batch}/{shard}") as file:
-                name = header_at(file, offset - BLOCK).name
+                name = read_header(file, offset - BLOCK).name
         except (FileNotFoundError, BrokenTar):
             return None
         return PurePosixPath(name).suffix.removeprefix("."), batch
@@ -57,7 +57,7 @@ def declared_codec(card: bytes) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
-def one_codec(sealed: dict[str, set[str]], published: str | None, where: str) -> str | None:
+def require_one_codec(sealed: dict[str, set[str]], published: str | None, where: str) -> str | None:
     """The one codec of a dataset; None where no sample tells.
 
     Args:

@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.intake.downloads.urls import shown
-from podcast_assets.rights.licences import Licence, LicenceRules, is_public_domain, licence_of
+from podcast_assets.intake.downloads.urls import redact_url
+from podcast_assets.rights.licences import Licence, LicenceRules, is_public_domain, parse_licence
 from podcast_assets.store.schema import Columns, schema
 from podcast_assets.store.takedown_records import Refusals
 
@@ -61,7 +61,7 @@ _MISSING = "no licence is declared: give one in the column `license` of the meta
 
 
 @dataclass(frozen=True)
-class _Said:
+class _RightsStatements:
     """What is known of an episode's rights."""
 
     license: str | None
@@ -74,7 +74,7 @@ class _Said:
     locked: bool | None
 
 
-def clearance(
+def decide_clearance(
     episodes: pl.DataFrame,
     ledger: pl.DataFrame,
     takedowns: pl.DataFrame,
@@ -115,7 +115,7 @@ def clearance(
     return pl.DataFrame([{k: r[k] for k in CLEARANCE} for r in rows], schema=schema(CLEARANCE))
 
 
-def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
+def clearance_advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
     """What to do where episodes are there and none may be released, or the setting may be mistyped, for people; None else."""
     unknown = licences.unknown(found["license"].drop_nulls().unique())
     mistyped = (
@@ -146,11 +146,11 @@ def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(
     episode: Mapping[str, Any], metadata: Mapping[str, Any], noted: Mapping[str, Any] | None, rules: LicenceRules
-) -> _Said:
+) -> _RightsStatements:
     declared = {k.lower(): v for k, v in metadata.items()}
     opted_out = any(_yes(declared.get(name)) for name in _OPT_OUTS)
     if noted is None:
-        return _Said(
+        return _RightsStatements(
             license=episode["license"],
             license_url=_text(declared.get("license_url")),
             blocked=_yes(declared.get("blocked")) is True,
@@ -160,7 +160,7 @@ def _said(
             explicit=_yes(declared.get("explicit")),
             locked=_yes(declared.get("locked")),
         )
-    return _Said(
+    return _RightsStatements(
         license=noted["license"],
         license_url=noted["license_url"],
         blocked=noted["blocked"] is True,
@@ -172,7 +172,7 @@ def _said(
     )
 
 
-def _judged(said: _Said, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
+def _judged(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
     """The licence, and why it keeps the episode back; (licence, None, None) where nothing does."""
     licence, trouble = _licence(said)
     text = said.license or said.license_url
@@ -191,9 +191,9 @@ def _judged(said: _Said, rules: LicenceRules) -> tuple[Licence | None, Reason | 
     return licence, Reason.LICENSE_NOT_ALLOWED, f"{licence.id} is not among PODCAST_LICENSES"
 
 
-def _licence(said: _Said) -> tuple[Licence | None, str | None]:
+def _licence(said: _RightsStatements) -> tuple[Licence | None, str | None]:
     """The licence that is meant, and what is wrong where name and link differ."""
-    by_name, by_link = licence_of(said.license), licence_of(said.license_url)
+    by_name, by_link = parse_licence(said.license), parse_licence(said.license_url)
     if by_name and by_link and by_name.id != by_link.id:
         both_public = is_public_domain(by_name) and is_public_domain(by_link)
         if both_public or by_link.id.startswith(f"{by_name.id}-"):  # the name leaves out version or country
@@ -206,9 +206,9 @@ def _licence(said: _Said) -> tuple[Licence | None, str | None]:
 
 
 def _row(
-    episode: Mapping[str, Any], metadata: Mapping[str, Any], said: _Said, licence: Licence | None
+    episode: Mapping[str, Any], metadata: Mapping[str, Any], said: _RightsStatements, licence: Licence | None
 ) -> dict[str, Any]:
-    source = next((shown(u) for u in (_text(metadata.get("link")), _text(metadata.get("url"))) if u), None)
+    source = next((redact_url(u) for u in (_text(metadata.get("link")), _text(metadata.get("url"))) if u), None)
     name = licence.id if licence else said.license
     link = licence.url if licence else None
     return {

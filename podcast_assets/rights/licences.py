@@ -51,7 +51,7 @@ _PDM = Licence("CC-PDM-1.0", "https://creativecommons.org/publicdomain/mark/1.0/
 
 
 @functools.lru_cache(maxsize=4096)
-def licence_of(text: str | None) -> Licence | None:
+def parse_licence(text: str | None) -> Licence | None:
     """The licence that an id, a link or words name; None where nobody can tell.
 
     >>> licence_of("http://creativecommons.org/licenses/by-sa/3.0/de/deed.de").id
@@ -125,14 +125,14 @@ def _spdx(words: str) -> Licence | None:
     return Licence(identity, f"https://spdx.org/licenses/{identity}.html" if single else None)
 
 
-def family(identity: str) -> str:
+def licence_family(identity: str) -> str:
     """A licence without version and country: `cc-by-sa` of `CC-BY-SA-3.0-DE`."""
     return _VERSION_AND_PORT.sub("", identity.lower())
 
 
 def is_public_domain(licence: Licence) -> bool:
     """Whether it gives up all rights, or says that there are none."""
-    return family(licence.id) in _PUBLIC_DOMAIN_IDS
+    return licence_family(licence.id) in _PUBLIC_DOMAIN_IDS
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class LicenceRules:
             declared: licences of episodes, as they are declared.
         """
         said = {" ".join(text.split()).casefold() for text in declared}
-        return sorted(e for e in self.allowed - said if e != "*" and licence_of(e) is None)
+        return sorted(e for e in self.allowed - said if e != "*" and parse_licence(e) is None)
 
     def allow(self, licence: Licence | None, text: str) -> bool:
         """Whether what is under this licence may be released.
@@ -172,4 +172,4 @@ class LicenceRules:
             return False
         if PUBLIC_DOMAIN in self.allowed and is_public_domain(licence):
             return True
-        return bool({licence.id.lower(), family(licence.id)} & self.allowed)
+        return bool({licence.id.lower(), licence_family(licence.id)} & self.allowed)

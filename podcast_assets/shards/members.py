@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 import polars as pl
 
 from podcast_assets.shards.tar_shards import Bytes
-from podcast_assets.store.schema import Columns, table
+from podcast_assets.store.schema import Columns, make_table
 
 MEMBERS: Columns = {
     "segment_id": (pl.String, "sample key"),
@@ -61,10 +61,10 @@ class MembersWriter:
 
     def rows(self) -> pl.DataFrame:
         """Where each sample lies: columns of MEMBERS."""
-        return table(self._rows, MEMBERS)
+        return make_table(self._rows, MEMBERS)
 
 
-class MemberFiles:
+class MembersReader:
     """Files of members of many episodes, read in any order."""
 
     def __init__(self, paths: Sequence[Path]) -> None:

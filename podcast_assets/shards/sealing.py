@@ -7,9 +7,18 @@ from dataclasses import dataclass
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.shards.members import MemberFiles
-from podcast_assets.shards.tar_shards import Placed, Sample, Sealed, pieces, place_in_shuffle, read_back, seal, split_of
-from podcast_assets.shards.thinning import content_sealed
+from podcast_assets.shards.members import MembersReader
+from podcast_assets.shards.tar_shards import (
+    Sample,
+    SamplePlacement,
+    SealedShards,
+    read_pieces,
+    read_shard,
+    shuffle_key,
+    split_of,
+    write_shards,
+)
+from podcast_assets.shards.thinning import sealed_content
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, Columns, schema
 from podcast_assets.store.store import Store, sealed_key
 
@@ -82,7 +91,7 @@ def sample_content(raw_audio: pl.DataFrame, segments: pl.DataFrame, transcripts:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedEpisode:
     """What a stage encoded of an episode."""
 
     rows: pl.DataFrame
@@ -97,7 +106,7 @@ def seal_batch(
     batch: str,
     version: str,
     content: pl.DataFrame,
-    encoded: Sequence[Encoded],
+    encoded: Sequence[EncodedEpisode],
     *,
     suffix: str,
     shard_bytes: int,
@@ -126,7 +135,7 @@ def seal_batch(
     )
     with contextlib.ExitStack() as stack:
         paths = [stack.enter_context(store.local_copy(e.file)) for e in encoded]
-        files = stack.enter_context(MemberFiles(paths))
+        files = stack.enter_context(MembersReader(paths))
 
         def sample(row: dict) -> Sample:
             note, audio = files.pair(row["file"], row["members_offset"], row["json_size"], row["audio_size"])
@@ -142,7 +151,7 @@ def seal_batch(
             )
 
         samples = (sample(row) for row in members.iter_rows(named=True))
-        sealed = seal(store, sealed_key(batch, version), samples, shard_bytes=shard_bytes)
+        sealed = write_shards(store, sealed_key(batch, version), samples, shard_bytes=shard_bytes)
     return _places(SEGMENTS, sealed, version, members)
 
 
@@ -151,7 +160,7 @@ def seal_episodes(
     batch: str,
     version: str,
     content: pl.DataFrame,
-    encoded: Sequence[Encoded],
+    encoded: Sequence[EncodedEpisode],
     *,
     suffix: str,
     shard_bytes: int,
@@ -171,12 +180,12 @@ def seal_episodes(
                     suffix,
                     row["json"],
                     row["json_sha256"],
-                    pieces(audio, row["audio_size"]),
+                    read_pieces(audio, row["audio_size"]),
                     row["audio_size"],
                     row["audio_sha256"],
                 )
 
-    sealed = seal(store, sealed_key(batch, version), samples(), shard_bytes=shard_bytes)
+    sealed = write_shards(store, sealed_key(batch, version), samples(), shard_bytes=shard_bytes)
     return _places(EPISODES, sealed, version, members)
 
 
@@ -195,14 +204,14 @@ def _in_order(grain: Grain, content: pl.DataFrame, rows: Sequence[pl.DataFrame])
     return (
         every.with_columns(
             group=pl.Series([groups[k] for k in keys], dtype=pl.String),
-            place=pl.Series([place_in_shuffle(k) for k in keys], dtype=pl.Binary),
+            place=pl.Series([shuffle_key(k) for k in keys], dtype=pl.Binary),
         )
         .sort("group", "place")
         .drop("place")
     )
 
 
-def _places(grain: Grain, sealed: Sealed, version: str, members: pl.DataFrame) -> pl.DataFrame:
+def _places(grain: Grain, sealed: SealedShards, version: str, members: pl.DataFrame) -> pl.DataFrame:
     hashes = {s.path: s.sha256 for s in sealed.shards}
     rows = [
         (
@@ -251,7 +260,7 @@ def content_version(
     return fingerprint(grain=grain.folder, episodes=fingerprints, groups=groups, shard_bytes=shard_bytes)[:12]
 
 
-def sealed_before(
+def find_sealed(
     store: Store,
     batch: str,
     version: str,
@@ -262,12 +271,12 @@ def sealed_before(
     """Places of a batch that was sealed with this very content and still lies there unharmed; else None."""
     if table is None or set(table[grain.key]) != set(content[grain.key]):
         return None
-    if content_sealed(store, grain.folder, batch, table) != version or wrong_shards(store, batch, table, grain):
+    if sealed_content(store, grain.folder, batch, table) != version or find_damaged_shards(store, batch, table, grain):
         return None
     return table.select(grain.key, *_PLACE, *_FORM)
 
 
-def wrong_shards(store: Store, batch: str, table: pl.DataFrame, grain: Grain = SEGMENTS) -> list[str]:
+def find_damaged_shards(store: Store, batch: str, table: pl.DataFrame, grain: Grain = SEGMENTS) -> list[str]:
     """What is wrong with the shards in the store, read back whole, by the table that speaks of them; empty when all is well."""
     troubles = []
     for (path,), rows in table.partition_by("shard", as_dict=True).items():
@@ -282,10 +291,10 @@ def _wrong_shard(store: Store, key: str, rows: pl.DataFrame) -> str | None:
         return "it is gone"
     try:
         with store.local_copy(key) as path, path.open("rb") as f:
-            digest, found = read_back(f)
+            digest, found = read_shard(f)
     except ValueError as error:
         return str(error)
-    expected = [Placed(k, "", *rest) for k, *rest in rows.drop("shard", "shard_sha256").iter_rows()]
+    expected = [SamplePlacement(k, "", *rest) for k, *rest in rows.drop("shard", "shard_sha256").iter_rows()]
     if digest != rows["shard_sha256"][0]:
         return f"its sha256 is {digest[:12]}…, the table says {rows['shard_sha256'][0][:12]}…"
     if found != expected:
@@ -306,6 +315,6 @@ def shard_list(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def versions(table: pl.DataFrame) -> set[str]:
+def sealed_versions(table: pl.DataFrame) -> set[str]:
     """Folders of a batch that a table speaks of."""
     return {str(shard).split("/", 1)[0] for shard in table["shard"]}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from podcast_assets.shards.ustar import END, BrokenTar, Member, member_around, walk
+from podcast_assets.shards.ustar import END, BrokenTar, TarMember, member_around, read_members
 from podcast_assets.store.store import BLOCK, Store
 
 SHUFFLE_SEED = "podcast-assets-1"
@@ -46,7 +46,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Placed:
+class SamplePlacement:
     """Where a sample lies: the data of its members, in bytes from the beginning of the tar."""
 
     key: str
@@ -70,19 +70,19 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Sealed:
+class SealedShards:
     """Shards and the place of every sample in them, in order."""
 
     shards: list[Shard]
-    placed: list[Placed]
+    placed: list[SamplePlacement]
 
 
-def place_in_shuffle(key: str) -> bytes:
+def shuffle_key(key: str) -> bytes:
     """What samples are sorted by to be shuffled: it depends on the key alone, so the order does on nothing but the content."""
     return hashlib.sha256(f"{SHUFFLE_SEED}/{key}".encode()).digest()
 
 
-def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: int) -> Sealed:
+def write_shards(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: int) -> SealedShards:
     """Write samples into shards under a folder of the store: `<group>/audio_<n>.tar`, a new one whenever `shard_bytes` is reached.
 
     A shard appears whole, with all of it on the disk, or not at all. It is hashed in the pass that writes it. Memory holds one
@@ -100,7 +100,7 @@ def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: i
         StoreTrouble: the store is full or read-only, or cannot be reached.
     """
     shards: list[Shard] = []
-    placed: list[Placed] = []
+    placed: list[SamplePlacement] = []
     groups: set[str] = set()
     for group, members in itertools.groupby(samples, key=lambda s: s.group):
         if group in groups:
@@ -109,7 +109,7 @@ def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: i
         for number, first in enumerate(members):  # the inner loop takes from `members` too, up to the end of a shard
             path = f"{group}/audio_{number:06d}.tar"
             with store.writing(f"{folder}/{path}") as file:
-                out = _Gathered(file)
+                out = _ShardWriter(file)
                 begun = len(placed)
                 placed.append(_add(out, first, path))
                 while out.size < shard_bytes and (sample := next(members, None)) is not None:
@@ -117,10 +117,10 @@ def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: i
                 out.take(END)
                 out.flush()
             shards.append(Shard(path, out.sha256.hexdigest(), out.size, len(placed) - begun))
-    return Sealed(sorted(shards, key=lambda s: s.path), placed)
+    return SealedShards(sorted(shards, key=lambda s: s.path), placed)
 
 
-class _Gathered:
+class _ShardWriter:
     """An open shard: small pieces are gathered, large ones taken apart, and they go to the disk and into the hash together."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -152,7 +152,7 @@ class _Gathered:
         self.sha256.update(block)
 
 
-def _add(out: _Gathered, sample: Sample, path: str) -> Placed:
+def _add(out: _ShardWriter, sample: Sample, path: str) -> SamplePlacement:
     note, audio = f"{sample.key}.json", f"{sample.key}.{sample.suffix}"
     for name in (note, audio):
         if name.count(".") != 1:
@@ -168,7 +168,7 @@ def _add(out: _Gathered, sample: Sample, path: str) -> Placed:
     if out.size - audio_offset != sample.audio_size:
         raise ValueError(f"{audio} has {out.size - audio_offset:,} bytes instead of {sample.audio_size:,}")
     out.take(after)
-    return Placed(
+    return SamplePlacement(
         sample.key,
         path,
         json_offset,
@@ -180,13 +180,13 @@ def _add(out: _Gathered, sample: Sample, path: str) -> Placed:
     )
 
 
-def read_back(shard: BinaryIO) -> tuple[str, list[Placed]]:
+def read_shard(shard: BinaryIO) -> tuple[str, list[SamplePlacement]]:
     """SHA-256 of a shard's bytes and the samples that it really holds (`Placed.shard` is empty).
 
     Raises:
         ValueError: it is truncated or damaged, or is not made of pairs of JSON and audio.
     """
-    members = list(walk(shard))
+    members = list(read_members(shard))
     shard.seek(0)
     whole = hashlib.sha256()
     digests = []
@@ -211,17 +211,19 @@ def _read(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
         size -= len(block)
 
 
-def _pair(note: tuple[Member, str], audio: tuple[Member, str] | None) -> Placed:
+def _pair(note: tuple[TarMember, str], audio: tuple[TarMember, str] | None) -> SamplePlacement:
     if audio is None:
         raise BrokenTar(f"{note[0].name} has no audio beside it")
     (first, first_sha256), (second, second_sha256) = note, audio
     key = first.name.removesuffix(".json")
     if first.name == key or not second.name.startswith(f"{key}."):
         raise BrokenTar(f"{first.name} and {second.name} are not a pair")
-    return Placed(key, "", first.data_offset, first.size, first_sha256, second.data_offset, second.size, second_sha256)
+    return SamplePlacement(
+        key, "", first.data_offset, first.size, first_sha256, second.data_offset, second.size, second_sha256
+    )
 
 
-def pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
+def read_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
     """The next bytes of a file in pieces of at most 1 MB; fewer where it ends."""
     while size and (block := file.read(min(size, BLOCK))):
         yield block

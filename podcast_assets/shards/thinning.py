@@ -15,8 +15,8 @@ from typing import BinaryIO
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.shards.ustar import END, BrokenTar, Member, walk
-from podcast_assets.store.copying import pass_on
+from podcast_assets.shards.ustar import END, BrokenTar, TarMember, read_members
+from podcast_assets.store.copying import copy_and_hash
 from podcast_assets.store.store import Store
 
 SEALED = "sealed"
@@ -24,7 +24,7 @@ _ORDER = "row_of_the_table"
 
 
 @dataclass
-class Thinned:
+class ThinnedShards:
     """What became of the shards of a batch."""
 
     table: pl.DataFrame
@@ -33,7 +33,7 @@ class Thinned:
     """Keys of shards that held an episode and could not be read: they go, and the batch has to be sealed again."""
 
 
-def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str]) -> Thinned:
+def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str]) -> ThinnedShards:
     """Write the shards that hold some episodes again without them. The old ones still lie there when it returns.
 
     Args:
@@ -44,7 +44,7 @@ def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str
     """
     gone = pl.col("episode_id").is_in(list(episodes))
     touched = set(table.filter(gone)["shard"])
-    result = Thinned(table)
+    result = ThinnedShards(table)
     parts = [table.clear().with_row_index(_ORDER)]
     for (shard,), rows in table.with_row_index(_ORDER).partition_by("shard", as_dict=True, maintain_order=True).items():
         if shard not in touched:
@@ -75,10 +75,10 @@ def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFr
     column = "segment_id" if "segment_id" in kept.columns else "episode_id"
     keys = set(kept[column])
     with store.local_copy(f"{SEALED}/{batch}/{shard}") as path, path.open("rb") as source:
-        members = list(walk(source))
+        members = list(read_members(source))
         digest = hashlib.sha256()
         source.seek(0)
-        pass_on(source, None, digest, None)
+        copy_and_hash(source, None, digest, None)
         if digest.hexdigest() != kept["shard_sha256"][0]:
             raise BrokenTar(f"{shard}: its bytes are not those that were sealed")
         with store.writing(f"{SEALED}/{batch}/{place}") as target:
@@ -92,7 +92,7 @@ def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFr
     return kept.with_columns(**{name: values for name, values in moved.items() if name in kept.columns})
 
 
-def _copied(source: BinaryIO, target: BinaryIO, members: list[Member]) -> tuple[str, dict[str, tuple[int, int]]]:
+def _copied(source: BinaryIO, target: BinaryIO, members: list[TarMember]) -> tuple[str, dict[str, tuple[int, int]]]:
     """Copy members as they are; gives the SHA-256 of what was written, and key → where the data of JSON and audio begin."""
     digest, position = hashlib.sha256(), 0
     offsets: dict[str, tuple[int, int]] = {}
@@ -101,14 +101,14 @@ def _copied(source: BinaryIO, target: BinaryIO, members: list[Member]) -> tuple[
         for member in (note, audio):
             begins.append(position + member.data_offset - member.header_offset)
             source.seek(member.header_offset)
-            position += pass_on(source, member.end - member.header_offset, digest, target)
+            position += copy_and_hash(source, member.end - member.header_offset, digest, target)
         offsets[_key(note)] = (begins[0], begins[1])
     digest.update(END)
     target.write(END)
     return digest.hexdigest(), offsets
 
 
-def _key(member: Member) -> str:
+def _key(member: TarMember) -> str:
     return PurePosixPath(member.name).name.split(".", 1)[0]
 
 
@@ -125,7 +125,7 @@ def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, cont
     store.write(_note_key(grain, batch), json.dumps({"shards": _shards(table), "content": content}).encode())
 
 
-def content_sealed(store: Store, grain: str, batch: str, table: pl.DataFrame) -> str | None:
+def sealed_content(store: Store, grain: str, batch: str, table: pl.DataFrame) -> str | None:
     """Which content the shards of a table are of; None where they are of several, or there are none."""
     try:
         noted: Mapping[str, str] = json.loads(store.read(_note_key(grain, batch)))

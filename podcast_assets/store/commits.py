@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty, schema, table
+from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty_table, make_table, schema
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
 
@@ -37,7 +37,7 @@ class Checkpoints:
 
     def write(self, episode_id: str, fingerprint: str, rows: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
         """Write rows and their provenance as one file, so that there is never one without the other."""
-        note = table([dict(provenance)], PROVENANCE).write_json()
+        note = make_table([dict(provenance)], PROVENANCE).write_json()
         self.store.write_table(self.key(episode_id, fingerprint), rows, {_PROVENANCE: note})
 
     def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
@@ -54,10 +54,10 @@ class Checkpoints:
 
 
 @dataclass(frozen=True)
-class Committed:
+class CommittedTable:
     """What an earlier run committed for a batch; empty before the first commit."""
 
-    table: pl.DataFrame | None
+    make_table: pl.DataFrame | None
     fingerprints: Mapping[str, str]
     """Of the episodes that are done, those for which the stage made no row among them."""
     failed: Mapping[str, str]
@@ -68,11 +68,11 @@ class Committed:
     """Why the table that is there cannot be read: it counts as none then, and is made anew."""
 
     @classmethod
-    def read(cls, store: Store, asset: str, batch: str) -> "Committed":
+    def read(cls, store: Store, asset: str, batch: str) -> "CommittedTable":
         """The table of an asset, and the provenance and failures that belong to it."""
         found, damage = _readable(store, table_key(asset, batch), TABLES[asset])
         if found is None:
-            return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES), damage)
+            return cls(None, {}, {}, empty_table(PROVENANCE), empty_table(FAILURES), damage)
         rows, notes = found
         done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
         provenance = _of(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
@@ -135,7 +135,7 @@ def _of(store: Store, key: str, columns: Columns, fingerprints: Mapping[str, str
     """The rows of a table beside the committed one that belong to it: a crash may have left rows of a commit that never came."""
     found, _ = _readable(store, key, columns)
     if found is None:
-        return empty(columns)
+        return empty_table(columns)
     frame = found[0]
     own = [fingerprints.get(e) == f for e, f in frame.select("episode_id", "fingerprint").iter_rows()]
     return frame.filter(pl.Series(own, dtype=pl.Boolean))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import hashlib
 
 
-class Out(Protocol):
+class ByteSink(Protocol):
     """What takes bytes."""
 
     def write(self, data: bytes, /) -> object:
@@ -16,7 +16,7 @@ class Out(Protocol):
         ...
 
 
-def pass_on(source: BinaryIO, size: int | None, digest: "hashlib._Hash", target: Out | None) -> int:
+def copy_and_hash(source: BinaryIO, size: int | None, digest: "hashlib._Hash", target: ByteSink | None) -> int:
     """Read so many bytes (None: all that are left), hash them, and write them if there is where to; gives how many there were."""
     done = 0
     while block := source.read(BLOCK if size is None else min(BLOCK, size - done)):

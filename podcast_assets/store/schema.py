@@ -293,12 +293,12 @@ def schema(columns: Columns) -> pl.Schema:
     return pl.Schema({name: dtype for name, (dtype, _) in columns.items()})
 
 
-def empty(columns: Columns) -> pl.DataFrame:
+def empty_table(columns: Columns) -> pl.DataFrame:
     """A table with these columns and no row."""
     return pl.DataFrame(schema=schema(columns))
 
 
-def table(rows: list[dict[str, Any]], columns: Columns) -> pl.DataFrame:
+def make_table(rows: list[dict[str, Any]], columns: Columns) -> pl.DataFrame:
     """Rows as a table; every column must be there, in any order.
 
     Raises:

@@ -20,7 +20,7 @@ import polars as pl
 from podcast_assets.common import locks
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.common.hashing import Hashes
-from podcast_assets.store.backends.errors import told
+from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, Storage
 from podcast_assets.store.schema import Columns, schema
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from podcast_assets.store.backends.bucket import Bucket
 
-__all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "Stored"]
+__all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "StoredOriginal"]
 
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -41,7 +41,7 @@ class DamagedTable(BadInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredOriginal:
     """A file that was stored under its content."""
 
     key: str
@@ -155,14 +155,14 @@ class Store:
         """Whether a file of this machine lies under a key: told by size and time in a folder, by checksum in a bucket."""
         return self.storage.holds(source, key)
 
-    def put_original(self, source: IO[bytes], suffix: str) -> Stored:
+    def put_original(self, source: IO[bytes], suffix: str) -> StoredOriginal:
         """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
         hashes = Hashes()
         scratch = self.storage.scratch()
         temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
         where = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
         try:
-            with told("an original", where), temporary.open("wb") as f:
+            with translate_errors("an original", where), temporary.open("wb") as f:
                 while block := source.read(BLOCK):
                     hashes.update(block)
                     f.write(block)
@@ -174,7 +174,7 @@ class Store:
                 self.storage.move_in(temporary, key)
         finally:
             temporary.unlink(missing_ok=True)
-        return Stored(key, digest, hashes.md5, hashes.size)
+        return StoredOriginal(key, digest, hashes.md5, hashes.size)
 
     def remove(self, key: str) -> None:
         """Remove a file or a folder with all that is in it; nothing there is fine."""
@@ -229,15 +229,17 @@ class Store:
         them (a PUT that fails where there is an object) is not atomic everywhere: runs on other machines are not kept out.
         """
         with contextlib.ExitStack() as stack:
-            with told(f"the lock of {batch}", f"the store {self.root}" if self.is_local else "the folder for locks"):
+            with translate_errors(
+                f"the lock of {batch}", f"the store {self.root}" if self.is_local else "the folder for locks"
+            ):
                 stack.enter_context(
-                    locks.held(self.storage.lock(batch), f"{batch}: waiting for another run of this batch")
+                    locks.file_lock(self.storage.lock(batch), f"{batch}: waiting for another run of this batch")
                 )
             yield
 
     def batch_lock_if_free(self, batch: str) -> contextlib.AbstractContextManager[bool]:
         """Hold a batch while the block runs, if no run of this machine does; gives whether it is held."""
-        return locks.held_if_free(self.storage.lock(batch))
+        return locks.try_file_lock(self.storage.lock(batch))
 
 
 @functools.lru_cache(maxsize=32)

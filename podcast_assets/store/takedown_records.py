@@ -12,7 +12,7 @@ import polars as pl
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.store.schema import table
+from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import TAKEDOWNS
 from podcast_assets.store.store import Store
 
@@ -80,7 +80,7 @@ def read_record(store: Store, identity: str) -> Record | None:
     return record | times
 
 
-def records(store: Store) -> pl.DataFrame:
+def read_records(store: Store) -> pl.DataFrame:
     """All records, columns TAKEDOWNS, in order of time.
 
     Raises:
@@ -88,10 +88,10 @@ def records(store: Store) -> pl.DataFrame:
     """
     names = sorted(n for n in store.names(FOLDER) if n.endswith(".json") and not n.startswith("."))
     found = [read_record(store, name.removesuffix(".json")) for name in names]
-    return table([r for r in found if r is not None], TAKEDOWNS).sort("at", "takedown")
+    return make_table([r for r in found if r is not None], TAKEDOWNS).sort("at", "takedown")
 
 
-def why_of(record: Mapping[str, Any]) -> str:
+def refusal_reason(record: Mapping[str, Any]) -> str:
     """What people are told of an episode that was taken down."""
     return f"taken down on {record['at']:%Y-%m-%d}: {record['reason']}"
 
@@ -103,7 +103,7 @@ class Refusals:
         """Refusals of records, columns TAKEDOWNS."""
         self._of: dict[tuple[str, str], str] = {}
         for row in found.iter_rows(named=True):
-            why = why_of(row)
+            why = refusal_reason(row)
             for name in NAMES[:-1]:
                 self._of |= {(name, value): why for value in row[name] or ()}
 
@@ -114,7 +114,7 @@ class Refusals:
         Raises:
             BadInput: one of them cannot be read.
         """
-        return cls(records(store))
+        return cls(read_records(store))
 
     def __bool__(self) -> bool:
         """Whether anything is taken down."""

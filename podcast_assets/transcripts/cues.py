@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from podcast_assets.transcripts.spoken import Spoken
+from podcast_assets.transcripts.spoken import TranscriptSegment
 
 COLUMNS, LINES, SECONDS = 42, 2, 7.0
 
@@ -39,7 +39,7 @@ class _Piece:
     end: float
 
 
-def cues(segments: Sequence[Spoken], *, name_speakers: bool = False) -> list[Cue]:
+def make_cues(segments: Sequence[TranscriptSegment], *, name_speakers: bool = False) -> list[Cue]:
     """Cues in order of their start; those of segments that overlap overlap too.
 
     Args:
@@ -58,14 +58,14 @@ def cues(segments: Sequence[Spoken], *, name_speakers: bool = False) -> list[Cue
     return sorted(found, key=lambda c: c.start)
 
 
-def columns(text: str) -> int:
+def display_width(text: str) -> int:
     """How many columns a text takes on a screen."""
     if text.isascii():
         return len(text)
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
 
 
-def _cues_of(segment: Spoken, prefix: str) -> list[Cue]:
+def _cues_of(segment: TranscriptSegment, prefix: str) -> list[Cue]:
     found: list[Cue] = []
     lines: list[str] = []
     start = end = segment.start
@@ -89,7 +89,7 @@ def _add(lines: list[str], piece: _Piece) -> list[str] | None:
     if not lines:
         return [piece.text]
     longer = f"{lines[-1]}{'' if piece.glued else ' '}{piece.text}"
-    if columns(longer) <= COLUMNS:
+    if display_width(longer) <= COLUMNS:
         return [*lines[:-1], longer]
     return [*lines, piece.text] if len(lines) < LINES else None
 
@@ -99,7 +99,7 @@ def _cue(start: float, end: float, speaker: str | None, lines: list[str]) -> Cue
     return Cue(first, max(first + 1, round(end * 1000)), speaker, tuple(lines))
 
 
-def _pieces(segment: Spoken, prefix: str) -> list[_Piece]:
+def _pieces(segment: TranscriptSegment, prefix: str) -> list[_Piece]:
     """A segment's text in pieces with their times: those of its words where they spell the text, else by the number of letters."""
     where, when = _anchors(segment)
     spans = [(a, b) for m in re.finditer(r"\S+", segment.text) for a, b in _line_long(segment.text, m.start(), m.end())]
@@ -122,7 +122,7 @@ def _line_long(text: str, start: int, end: int) -> list[tuple[int, int]]:
         return [(start, end)]
     parts, first, width = [], start, 0
     for at in range(start, end):
-        own = columns(text[at])
+        own = display_width(text[at])
         if width + own > COLUMNS:
             parts.append((first, at))
             first, width = at, 0
@@ -130,7 +130,7 @@ def _line_long(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return [*parts, (first, end)]
 
 
-def _anchors(segment: Spoken) -> tuple[list[int], list[float]]:
+def _anchors(segment: TranscriptSegment) -> tuple[list[int], list[float]]:
     """Offsets in the text, and when they are spoken: rising, and within the segment."""
     where, when = [0], [segment.start]
     at = 0

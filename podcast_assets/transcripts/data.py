@@ -7,7 +7,7 @@ from typing import Any
 
 from podcast_assets.speech.rttm import format_rttm
 from podcast_assets.speech.types import Turn
-from podcast_assets.transcripts.spoken import Row, Speech
+from podcast_assets.transcripts.spoken import Row, TranscriptSegments
 
 _KEYS = (
     "segment_id start end speaker text language language_probability words avg_logprob no_speech_prob "
@@ -15,9 +15,9 @@ _KEYS = (
 ).split()
 
 
-def as_json(episode: Row, segments: Sequence[Row] | Speech) -> str:
+def to_json(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
     """An episode's transcript as JSON: what it is, and all its segments with words, a line each. Times in seconds."""
-    rows = Speech.of(segments).rows
+    rows = TranscriptSegments.of(segments).rows
     about = {
         "episode_id": episode["episode_id"],
         "source": episode.get("source"),
@@ -32,11 +32,11 @@ def as_json(episode: Row, segments: Sequence[Row] | Speech) -> str:
     return f'{{\n{head} "segments": [\n{lines}\n ]\n}}\n'
 
 
-def as_rttm(episode: Row, segments: Sequence[Row] | Speech) -> str:
+def to_rttm(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
     """Who speaks when, by the segments: those with a speaker and a length. White space in names becomes underscores."""
     turns = [
         Turn(s.start, s.end, "_".join(s.speaker.split()))
-        for s in Speech.of(segments).spoken
+        for s in TranscriptSegments.of(segments).spoken
         if s.speaker and s.end > s.start
     ]
     return format_rttm("_".join(str(episode["episode_id"]).split()), turns)

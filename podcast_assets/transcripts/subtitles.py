@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from podcast_assets.transcripts.cues import Cue, cues
-from podcast_assets.transcripts.spoken import Row, Speech
+from podcast_assets.transcripts.cues import Cue, make_cues
+from podcast_assets.transcripts.spoken import Row, TranscriptSegments
 
 _TAKEN_FOR_SRT = re.compile(
     r"(?<=<)(?=[\s/!a-zA-Z])|(?<=\{)(?=\\)|(?<=--)(?=>)|(?<=\d)(?=:\d+:\d+\s*[.,])|(?<=\\)(?=[Nnh])|^(?=[ \d]+$)"
@@ -15,21 +15,21 @@ _JOINER = "\u2060"
 """WORD JOINER: has no width, and is shown as nothing."""
 
 
-def srt(segments: Sequence[Row] | Speech) -> str:
+def to_srt(segments: Sequence[Row] | TranscriptSegments) -> str:
     """Subtitles as SubRip. Speakers are named in the text, where several speak.
 
     The format has no escapes: what would be taken for a tag or a time has an invisible character in it.
     """
     blocks = [
         "\n".join([str(number), f"{_time(cue.start, ',')} --> {_time(cue.end, ',')}", *map(_harmless, cue.lines)])
-        for number, cue in enumerate(cues(Speech.of(segments).spoken, name_speakers=True), start=1)
+        for number, cue in enumerate(make_cues(TranscriptSegments.of(segments).spoken, name_speakers=True), start=1)
     ]
     return "\n\n".join([*blocks, ""])
 
 
-def vtt(segments: Sequence[Row] | Speech) -> str:
+def to_vtt(segments: Sequence[Row] | TranscriptSegments) -> str:
     """Subtitles as WebVTT, speakers as voices (https://www.w3.org/TR/webvtt1/)."""
-    blocks = [_vtt_block(cue) for cue in cues(Speech.of(segments).spoken)]
+    blocks = [_vtt_block(cue) for cue in make_cues(TranscriptSegments.of(segments).spoken)]
     return "\n\n".join(["WEBVTT", *blocks, ""])
 
 

@@ -20,8 +20,8 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.hf_shards import hf_shards
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import PipelineResource, StoreResource
-from podcast_assets.store.commits import Committed, commit
-from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, Columns, empty, table
+from podcast_assets.store.commits import CommittedTable, commit
+from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, Columns, empty_table, make_table
 from podcast_assets.store.store import Store
 from podcast_assets_tests import scored
 
@@ -36,7 +36,7 @@ def ended_cluster() -> Iterator[None]:
 
 
 def full(columns: Columns, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return table([dict.fromkeys(columns) | row for row in rows], columns)
+    return make_table([dict.fromkeys(columns) | row for row in rows], columns)
 
 
 def arrived(store: Store) -> None:
@@ -58,7 +58,7 @@ def arrived(store: Store) -> None:
         ]  # fmt: skip
     done = full(PROVENANCE, [{"episode_id": name, "fingerprint": "f" * 32} for name in EPISODES])
     for asset, rows in {"raw_audio": full(RAW_AUDIO, audio), **scored.tables(*segments)}.items():
-        commit(store, asset, "b", rows, done, empty(FAILURES))
+        commit(store, asset, "b", rows, done, empty_table(FAILURES))
 
 
 def packaged(folder: Path, **settings: Any) -> tuple[dict[str, str], set[str]]:
@@ -72,7 +72,10 @@ def packaged(folder: Path, **settings: Any) -> tuple[dict[str, str], set[str]]:
         assert dg.materialize(
             [hf_shards.definition(None)], instance=instance, resources=resources, partition_key="b"
         ).success
-    by = [Committed.read(store, asset, "b").provenance["worker"].to_list() for asset in ("hf_shards", "episode_shards")]
+    by = [
+        CommittedTable.read(store, asset, "b").provenance["worker"].to_list()
+        for asset in ("hf_shards", "episode_shards")
+    ]
     assert [len(workers) for workers in by] == [len(EPISODES)] * 2
     sealed = folder / "sealed"
     files = {p.relative_to(sealed).as_posix(): p for p in sealed.rglob("*.tar")}

@@ -202,10 +202,10 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
     broken = {"url": server.url("/none.vtt"), "type": "text/vtt"}
     other = {"url": server.put("/b.mp3", Resource(audio(2))), "transcripts": [broken]}
     found = run(store, [row, other])
-    from podcast_assets.intake.references import reference_rows
+    from podcast_assets.intake.references import read_reference_rows
 
     one, two = (found.unpacked.identities[r["url"]] for r in (row, other))
-    rows = reference_rows(store, "list", one)
+    rows = read_reference_rows(store, "list", one)
     assert rows is not None
     assert rows.select("language", "format", "start", "end", "speaker", "text").rows() == [
         ("en", "vtt", 1.0, 2.5, "Ada", "Hello & welcome."),
@@ -218,7 +218,7 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
     server.requests.clear()
     run(store, [row, other])
     assert server.requests == []
-    assert reference_rows(store, "list", two) is not None
+    assert read_reference_rows(store, "list", two) is not None
 
 
 def test_a_list_that_cannot_be_read_is_said(store: Store) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 from podcast_assets import demo
 from podcast_assets.cli.doctor import clip, engines, gpu, hub, machine, places
-from podcast_assets.cli.doctor.engines import Member
+from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding, first_line
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import Engine
-from podcast_assets.engines.hub_offline import silence
+from podcast_assets.engines.hub_offline import go_offline
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.speech.routing import Routed
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
@@ -29,7 +29,7 @@ PROFILE = "profile"
 
 
 @dataclass(frozen=True)
-class Report:
+class DoctorReport:
     """What an examination of this machine found."""
 
     profile: str | None
@@ -69,20 +69,20 @@ class Report:
         }
 
 
-def examine(settings: Settings, *, load: bool = True) -> Report:
+def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
     """Examine this machine. The hub is asked for three seconds at most, and nothing is downloaded.
 
     Args:
         settings: what is to run.
         load: also load the engines whose models are here, and transcribe a clip; takes up to a minute.
     """
-    clock = hub.Clock()
+    clock = hub.TimeLimit()
     answers = hub.reachable(clock, hub.ping)
     if answers.state != "ok":
-        silence("the hub cannot be reached")
-    models = hub.at_hand(clock, engines.wanted_models(engine for _, engine in engines.as_they_come()))
+        go_offline("the hub cannot be reached")
+    models = hub.check_available(clock, engines.needed_models(engine for _, engine in engines.as_they_come()))
     if answers.state == "ok" and clock.late:  # whoever asks again is not to wait again
-        silence("the hub does not answer in time")
+        go_offline("the hub does not answer in time")
     surroundings = [
         *machine.examine(place := Store.at(settings.store)),
         places.store(place),
@@ -92,18 +92,18 @@ def examine(settings: Settings, *, load: bool = True) -> Report:
     ]
     try:
         chosen = choose(settings)
-        found = engines.members(chosen)
-        others = [m for m in engines.wanted_models(m.engine for m in found) if m not in models]
-        models |= hub.at_hand(clock, others)
+        found = engines.profile_engines(chosen)
+        others = [m for m in engines.needed_models(m.engine for m in found) if m not in models]
+        models |= hub.check_available(clock, others)
     except (Misconfigured, EngineUnavailable) as error:
-        return Report(None, [Finding(PROFILE, "missing", first_line(error), None, blocks=True), *surroundings])
+        return DoctorReport(None, [Finding(PROFILE, "missing", first_line(error), None, blocks=True), *surroundings])
     cards = gpu.cards()
     usable = gpu.usable()
     told = [engines.examine(m, models, usable or 0) for m in found]
     heard: list[Finding] = []
     if load:
         told, heard = loaded(chosen, found, told)
-    return Report(
+    return DoctorReport(
         chosen.name,
         [
             *_profile(settings, chosen),
@@ -118,7 +118,9 @@ def examine(settings: Settings, *, load: bool = True) -> Report:
     )
 
 
-def loaded(profile: Profile, members: Sequence[Member], told: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
+def loaded(
+    profile: Profile, members: Sequence[ProfileEngine], told: Sequence[Finding]
+) -> tuple[list[Finding], list[Finding]]:
     """Load the engines of a profile that are here, one after the other, and let one that knows English hear the known clip.
 
     Returns:
@@ -138,13 +140,15 @@ def loaded(profile: Profile, members: Sequence[Member], told: Sequence[Finding])
     return findings, heard
 
 
-def demonstration(members: Sequence[Member], known: clip.Clip) -> list[Finding]:
+def demonstration(members: Sequence[ProfileEngine], known: clip.Clip) -> list[Finding]:
     """What the demonstration model makes of the known clip, on a GPU where there is one: it is always at hand, and made for it."""
     whisper = next((m for m in members if isinstance(m.engine, FasterWhisper)), None)
     if whisper is None or missing_packages(whisper.engine):
         return []
     needed = whisper.role == "needed"
-    member = Member("the demonstration model of", FasterWhisper(**demo.TRANSCRIBER), "needed" if needed else "other")
+    member = ProfileEngine(
+        "the demonstration model of", FasterWhisper(**demo.TRANSCRIBER), "needed" if needed else "other"
+    )
     worker, trouble = engines.load(member)
     return [trouble or clip.examine(f"the demonstration model of {whisper.engine.name}", worker, known, needed=needed)]
 
@@ -174,7 +178,7 @@ def near_duplicates(settings: Settings) -> list[Finding]:
         return []
     area = "near-duplicates"
     try:
-        fingerprints.library()
+        fingerprints.load_chromaprint()
     except Misconfigured as error:
         return [Finding(area, "missing", *str(error).split(": ", 1), blocks=True)]
     return [Finding(area, "ok", "Chromaprint can be loaded")]

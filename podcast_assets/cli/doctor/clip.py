@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from podcast_assets import demo
 from podcast_assets.cli.doctor.finding import Finding, first_line
-from podcast_assets.common.errors import out_of_memory
+from podcast_assets.common.errors import is_out_of_memory
 from podcast_assets.speech.types import Samples, Speech, Transcriber, Turn
 
 AREA = "a known clip"
@@ -45,7 +45,7 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
     try:
         heard = transcribed(transcriber, clip)
     except Exception as error:  # of the device, the driver, the model: no common base
-        todo = "another process may use the memory: try again when it has ended" if out_of_memory(error) else None
+        todo = "another process may use the memory: try again when it has ended" if is_out_of_memory(error) else None
         what = f"{title} fails at it: {type(error).__name__}: {first_line(error)}"
         return Finding(AREA, "missing", what, todo, needed)
     wrong = word_error_rate(clip.text, heard)

@@ -21,7 +21,7 @@ SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GpuCard:
     """A GPU, as its driver tells of it."""
 
     name: str
@@ -32,7 +32,7 @@ class Card:
     """Compute capability; None from drivers that do not tell."""
 
 
-def examine(cards: Sequence[Card] | str, usable: int | None, cublas: str | None, *, needed: bool) -> list[Finding]:
+def examine(cards: Sequence[GpuCard] | str, usable: int | None, cublas: str | None, *, needed: bool) -> list[Finding]:
     """What stands of the GPUs.
 
     Args:
@@ -61,7 +61,7 @@ def examine(cards: Sequence[Card] | str, usable: int | None, cublas: str | None,
     return findings
 
 
-def _card(card: Card, *, needed: bool) -> Finding:
+def _card(card: GpuCard, *, needed: bool) -> Finding:
     capability = "unknown" if card.capability is None else f"{card.capability:.1f}"
     what = f"{card.name}: {card.memory / 1e9:.0f} GB, compute capability {capability}, driver {card.driver}"
     if card.capability is not None and card.capability < OLDEST_CAPABILITY:
@@ -74,7 +74,7 @@ def _card(card: Card, *, needed: bool) -> Finding:
     return Finding(AREA, "ok", what)
 
 
-def cards() -> list[Card] | str:
+def cards() -> list[GpuCard] | str:
     """The GPUs of this machine; where the driver cannot tell, why."""
     command = [
         "nvidia-smi",
@@ -92,13 +92,13 @@ def cards() -> list[Card] | str:
     return [card for line in told.stdout.splitlines() if (card := parse(line))]
 
 
-def parse(line: str) -> Card | None:
+def parse(line: str) -> GpuCard | None:
     """A line of nvidia-smi's table: name, driver, memory in MiB, compute capability."""
     parts = [part.strip() for part in line.split(",")]
     if len(parts) != 4:
         return None
     name, driver, memory, capability = parts
-    return Card(name, driver, int(_number(memory) or 0) * 2**20, _number(capability))
+    return GpuCard(name, driver, int(_number(memory) or 0) * 2**20, _number(capability))
 
 
 def usable() -> int | None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from podcast_assets.cli.doctor.finding import Finding, first_line
 from podcast_assets.engines import models as hub
-from podcast_assets.engines.hub_offline import offline
+from podcast_assets.engines.hub_offline import offline_reason
 from podcast_assets.engines.model_cache import HubModel
 
 AREA = "model hub"
@@ -18,7 +18,7 @@ SECONDS = 3.0
 T = TypeVar("T")
 
 
-class Clock:
+class TimeLimit:
     """The time that is left for asking."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
@@ -51,7 +51,7 @@ class Clock:
         return told
 
 
-def reachable(clock: Clock, ping: Callable[[], bool]) -> Finding:
+def reachable(clock: TimeLimit, ping: Callable[[], bool]) -> Finding:
     """Whether the hub answers.
 
     Args:
@@ -82,11 +82,11 @@ def ping() -> bool:
     return True
 
 
-def at_hand(clock: Clock, models: Sequence[HubModel]) -> dict[HubModel, tuple[bool, str]]:
+def check_available(clock: TimeLimit, models: Sequence[HubModel]) -> dict[HubModel, tuple[bool, str]]:
     """Whether each of some models is here or would be given, and why (or why not), for people."""
-    if offline():
-        return {model: hub.at_hand(model) for model in models}
-    answers = clock.ask([partial(hub.at_hand, model, seconds=SECONDS) for model in models])
+    if offline_reason():
+        return {model: hub.check_available(model) for model in models}
+    answers = clock.ask([partial(hub.check_available, model, seconds=SECONDS) for model in models])
     told = {}
     for model, answer in zip(models, answers, strict=True):
         if answer is None:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from podcast_assets.cli.doctor.finding import Finding
-from podcast_assets.common.cores import cores
+from podcast_assets.common.cores import available_cores
 from podcast_assets.engines.model_cache import models_folder
 from podcast_assets.store.store import Store
 
@@ -50,7 +50,7 @@ def examine(store: Store) -> list[Finding]:
     if store.is_local:
         folders = {"store": Path(str(store.root))} | folders
     rooms = [room(name, folder, shutil.disk_usage(nearest(folder)).free) for name, folder in folders.items()]
-    return [memory_and_cores(memory(), cores()), *rooms]
+    return [memory_and_cores(memory(), available_cores()), *rooms]
 
 
 def nearest(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from podcast_assets.stages.package_episodes import PackageEpisodes
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.speech_input import by_episode, episodes
 from podcast_assets.stages.stage import Episode, stage_fingerprint
-from podcast_assets.store.commits import Checkpoints, Committed, commit
+from podcast_assets.store.commits import Checkpoints, CommittedTable, commit
 from podcast_assets.store.store import Store, diarization_key, encoded_key, table_key
 
 TABLE = "episode_shards"
@@ -66,14 +66,14 @@ def episode_grain(
     own = content.filter(pl.col("episode_id").is_in(list(run_episodes)))
     whole = episode_content(audio, own)
     todo = _episodes(room, batch, audio, own, whole, stage.form)
-    before = Committed.read(room, TABLE, batch)
+    before = CommittedTable.read(room, TABLE, batch)
     wanted = {e.episode_id: stage_fingerprint(stage, e) for e in todo}
     done = {e: f for e, f in wanted.items() if before.entry(e, f) is not None}
     version = sealing.content_version(done, whole, settings.shard_bytes, sealing.EPISODES)
     kept = whole.filter(pl.col("episode_id").is_in(list(done)))
     gone = [e for e, f in wanted.items() if e not in done and not before.failed_for_good(e, f)]
     if not gone and not (settings.retry_permanent and len(done) < len(wanted)):
-        places = sealing.sealed_before(room, batch, version, kept, before.table, sealing.EPISODES)
+        places = sealing.find_sealed(room, batch, version, kept, before.table, sealing.EPISODES)
         if places is not None:
             return _told(sealing.episodes_table(places, kept), before.failures.height)
     run = do_stage(context, settings, stage, batch, todo, room, compute)
@@ -90,7 +90,7 @@ def episode_grain(
     )
     rows = sealing.episodes_table(places, whole)
     checkpoints = Checkpoints(room, stage.name, batch, stage.columns)
-    if wrong := sealing.wrong_shards(room, batch, rows, sealing.EPISODES):
+    if wrong := sealing.find_damaged_shards(room, batch, rows, sealing.EPISODES):
         checkpoints.remove()
         raise OSError(read_back_differs(batch, wrong))
     commit(room, TABLE, batch, rows, run.provenance, run.failures)
@@ -132,7 +132,7 @@ def _rttm(room: Store, batch: str, episode_id: str) -> str | None:
 
 def _told(rows: pl.DataFrame, failed: int) -> EpisodeGrain:
     return EpisodeGrain(
-        sorted(sealing.versions(rows)),
+        sorted(sealing.sealed_versions(rows)),
         {
             "whole_episodes": rows.height,
             "whole_episodes_failed": failed,
@@ -146,10 +146,10 @@ def audio_form(settings: Settings) -> AudioForm:
     return AudioForm(settings.shard_codec, settings.shard_rate, settings.shard_channels, settings.loudness)
 
 
-def encoded(run: StageRun) -> list[sealing.Encoded]:
+def encoded(run: StageRun) -> list[sealing.EncodedEpisode]:
     """What a stage encoded of each episode that is done."""
     return [
-        sealing.Encoded(
+        sealing.EncodedEpisode(
             run.rows(episode),
             fingerprint,
             encoded_key(run.stage.name, run.batch, episode, fingerprint),

@@ -19,7 +19,7 @@ from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.package import Package
 from podcast_assets.stages.speech_input import by_episode, episodes
 from podcast_assets.stages.stage import Episode, stage_fingerprint
-from podcast_assets.store.commits import Checkpoints, Committed, commit
+from podcast_assets.store.commits import Checkpoints, CommittedTable, commit
 from podcast_assets.store.store import Store, sealed_key
 
 
@@ -47,7 +47,7 @@ def hf_shards(
         content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
         content = content.join(scored.rows.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
         todo = _episodes(audio, content, list(scored.fingerprints), stage.form)
-        before = Committed.read(room, "hf_shards", batch)
+        before = CommittedTable.read(room, "hf_shards", batch)
         places = _sealed_before(room, batch, stage, todo, content, before, settings)
         if places is not None:
             run, provenance, failures = None, before.provenance, before.failures
@@ -67,7 +67,7 @@ def hf_shards(
             )
         rows = sealing.shards_table(places, content, scored.rows)
         checkpoints = Checkpoints(room, stage.name, batch, stage.columns)
-        wrong = sealing.wrong_shards(room, batch, rows) if run else []
+        wrong = sealing.find_damaged_shards(room, batch, rows) if run else []
         if wrong:
             checkpoints.remove()  # the harm may have been done to what was encoded
             raise OSError(read_back_differs(batch, wrong))
@@ -76,7 +76,7 @@ def hf_shards(
         )
         commit(room, "hf_shards", batch, rows, provenance, failures)
         checkpoints.remove()
-        sealing.remove_other_versions(room, batch, [version, *sealing.versions(rows), *whole.versions])
+        sealing.remove_other_versions(room, batch, [version, *sealing.sealed_versions(rows), *whole.versions])
         shards = sealing.shard_list(rows)
         kept = rows.filter("keep")
         return BatchResult(
@@ -91,7 +91,7 @@ def hf_shards(
                 "shards": preview(shards, ["shard", "sha256", "samples", "hours"], rows=50),
                 "index": preview(rows, ["segment_id", "shard", "audio_offset", "audio_size", "keep"]),
                 "durations": picture(
-                    plots.histograms(
+                    plots.draw_histograms(
                         [
                             ("kept", kept["duration"].to_list()),
                             ("not kept", rows.filter(~pl.col("keep"))["duration"].to_list()),
@@ -140,7 +140,7 @@ def _sealed_before(
     stage: Package,
     todo: list[Episode],
     content: pl.DataFrame,
-    before: Committed,
+    before: CommittedTable,
     settings: Settings,
 ) -> pl.DataFrame | None:
     """Places of all samples in the shards that are there, where nothing has changed and nothing is to be tried again; else None."""
@@ -151,7 +151,7 @@ def _sealed_before(
         return None
     kept = content.filter(pl.col("episode_id").is_in(list(done)))
     version = sealing.content_version(done, content, settings.shard_bytes)
-    return sealing.sealed_before(room, batch, version, kept, before.table)
+    return sealing.find_sealed(room, batch, version, kept, before.table)
 
 
 def _fingerprints(provenance: pl.DataFrame) -> dict[str, str]:

@@ -11,7 +11,7 @@ from podcast_assets.stages.punctuate import TEXT_COLUMNS, Punctuate
 from podcast_assets.stages.runner import NothingDone
 from podcast_assets.stages.speech_input import by_episode
 from podcast_assets.stages.stage import Episode
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.store import Store
 
 
@@ -24,7 +24,7 @@ def punctuate(context: dg.AssetExecutionContext, room: Store, settings: Settings
     with computing(stage, settings) as compute:
         for batch in sorted(context.partition_keys):
             with room.batch_lock(batch):
-                audio, texts = (Committed.read(room, asset, batch).table for asset in ("raw_audio", "transcripts"))
+                audio, texts = (CommittedTable.read(room, asset, batch).table for asset in ("raw_audio", "transcripts"))
                 if audio is None or texts is None:
                     continue  # told by the asset itself, with what else is wrong there
                 try:

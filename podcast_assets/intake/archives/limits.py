@@ -22,7 +22,7 @@ class Bomb(Damaged):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ArchiveLimits:
     """What an archive may unpack to. An archive inside an archive counts to the one that it is in."""
 
     files: int = 100_000
@@ -33,14 +33,14 @@ class Limits:
     """Archives inside one another, itself included."""
 
 
-GENEROUS = Limits()
+GENEROUS = ArchiveLimits()
 """What no archive of recordings comes near."""
 
 
 class Meter:
     """Counts what an archive unpacks to."""
 
-    def __init__(self, limits: Limits, size: int) -> None:
+    def __init__(self, limits: ArchiveLimits, size: int) -> None:
         """Nothing is counted yet.
 
         Args:

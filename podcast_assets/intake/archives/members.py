@@ -23,9 +23,9 @@ from typing import IO, BinaryIO, Self, cast
 import zstandard
 from zlib_ng import gzip_ng, zlib_ng
 
-from podcast_assets.intake.archives.limits import GENEROUS, Bomb, Damaged, Limits, Meter, Metered
+from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Damaged, Meter, Metered
 from podcast_assets.intake.archives.zips import zip_entries
-from podcast_assets.intake.names import safe_member
+from podcast_assets.intake.names import safe_member_name
 from podcast_assets.store.store import BLOCK
 
 ERRORS: tuple[type[Exception], ...] = (
@@ -45,7 +45,7 @@ MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file in an archive. `stream` can be read until the next member is asked for."""
 
     name: str
@@ -53,7 +53,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedMember:
     """A member that is not taken, with the reason."""
 
     name: str
@@ -67,7 +67,9 @@ def archive_format(head: bytes) -> str | None:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
-def members(archive: BinaryIO, limits: Limits = GENEROUS, meter: Meter | None = None) -> Iterator[Member | Refused]:
+def read_members(
+    archive: BinaryIO, limits: ArchiveLimits = GENEROUS, meter: Meter | None = None
+) -> Iterator[ArchiveMember | RefusedMember]:
     """Members of an archive in their order; what is hostile (links, devices, names that lead out) is refused one by one.
 
     A stream raises `Damaged` for a member that cannot be read; the next member may still be asked for.
@@ -185,7 +187,7 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise ReadError(f"at byte {stream.tell()}: {error}, and no end mark before") from error
 
 
-def _tar_members(plain: Metered, meter: Meter) -> Iterator[Member | Refused]:
+def _tar_members(plain: Metered, meter: Meter) -> Iterator[ArchiveMember | RefusedMember]:
     stream = cast("BinaryIO", plain)
     with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape", tarinfo=_StrictTarInfo) as tar:
         while True:
@@ -205,24 +207,24 @@ def _tar_members(plain: Metered, meter: Meter) -> Iterator[Member | Refused]:
             elif reason is None and info.issparse():
                 reason = "a sparse file: its holes could be of any size"
             if reason:
-                yield Refused(_printable(info.name), reason)
+                yield RefusedMember(_printable(info.name), reason)
                 continue
             content = _Content(functools.partial(tar.extractfile, info))
-            yield Member(safe_member(info.name) or "", cast("IO[bytes]", content))
+            yield ArchiveMember(safe_member_name(info.name) or "", cast("IO[bytes]", content))
             if content.damage:  # whatever comes next in a stream that is broken is not to be trusted
                 raise content.damage
 
 
-def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[Member | Refused]:
+def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[ArchiveMember | RefusedMember]:
     for entry in zip_entries(archive, meter):
         meter.entry()
         if entry.is_folder:
             continue
         if reason := entry.refusal or _refusal(entry.name):
-            yield Refused(_printable(entry.name), reason)
+            yield RefusedMember(_printable(entry.name), reason)
             continue
         with _Content(entry.opened, meter) as content:
-            yield Member(safe_member(entry.name) or "", cast("IO[bytes]", content))
+            yield ArchiveMember(safe_member_name(entry.name) or "", cast("IO[bytes]", content))
         if isinstance(content.damage, Bomb):
             raise content.damage
 
@@ -235,7 +237,7 @@ def _refusal(name: str) -> str | None:
         return "its name is not UTF-8: pack it again under a name that is"
     if len(name) > _NAME_CHARACTERS:
         return f"its name has {len(name):,} characters"
-    return None if safe_member(name) else "its name leads out of the archive"
+    return None if safe_member_name(name) else "its name leads out of the archive"
 
 
 _NAME_CHARACTERS = 4_096

@@ -7,17 +7,17 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from podcast_assets.intake.downloads.partial import Version
+from podcast_assets.intake.downloads.partial import FileVersion
 from podcast_assets.intake.downloads.urls import url_key
-from podcast_assets.store.store import Store, Stored
+from podcast_assets.store.store import Store, StoredOriginal
 
 
 @dataclass(frozen=True)
-class Download:
+class DownloadRecord:
     """A download that is whole, and in the store."""
 
-    stored: Stored
-    version: Version
+    stored: StoredOriginal
+    version: FileVersion
     at: float
     """When, POSIX seconds."""
     earlier: tuple[str, ...] = field(default=())
@@ -25,30 +25,30 @@ class Download:
 
 
 @dataclass(frozen=True)
-class Downloads:
+class DownloadRecords:
     """All downloads of a store."""
 
     store: Store
 
-    def of(self, url: str, batch: str) -> Download | None:
+    def of(self, url: str, batch: str) -> DownloadRecord | None:
         """What a batch downloaded from a URL, if it is still there."""
         return self._read(f"{_folder(url)}/{batch}.json")
 
-    def latest(self, url: str) -> Download | None:
+    def latest(self, url: str) -> DownloadRecord | None:
         """What was downloaded last from a URL, by any batch, if it is still there."""
         keys = [f"{_folder(url)}/{name}" for name in sorted(self.store.names(_folder(url))) if name.endswith(".json")]
         found = [download for key in keys if (download := self._read(key))]
         return max(found, key=lambda d: d.at, default=None)
 
-    def note(self, url: str, batch: str, download: Download) -> None:
+    def note(self, url: str, batch: str, download: DownloadRecord) -> None:
         """Remember a download."""
         self.store.write(f"{_folder(url)}/{batch}.json", json.dumps(asdict(download), sort_keys=True).encode())
 
-    def _read(self, key: str) -> Download | None:
+    def _read(self, key: str) -> DownloadRecord | None:
         try:
             data: dict[str, Any] = json.loads(self.store.read(key))
-            download = Download(
-                Stored(**data["stored"]), Version(**data["version"]), data["at"], tuple(data["earlier"])
+            download = DownloadRecord(
+                StoredOriginal(**data["stored"]), FileVersion(**data["version"]), data["at"], tuple(data["earlier"])
             )
         except FileNotFoundError:
             return None

@@ -24,8 +24,8 @@ from urllib3.util.connection import create_connection
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.downloads.addresses import Resolve, public_addresses, resolve
-from podcast_assets.intake.downloads.politeness import Hosts, Stopped
-from podcast_assets.intake.downloads.urls import Target, redirected, shown, target
+from podcast_assets.intake.downloads.politeness import HostTurns, Stopped
+from podcast_assets.intake.downloads.urls import ParsedUrl, parse_url, redact_url, resolve_redirect
 from podcast_assets.store.store import BLOCK
 
 REDIRECTS = 12
@@ -36,7 +36,7 @@ _MOVED = {301, 302, 303, 307, 308}
 _MOVED_FOR_GOOD = {301, 308}
 
 
-def verifying() -> ssl.SSLContext:
+def verifying_context() -> ssl.SSLContext:
     """Certificates are verified by the system's authorities, or those of SSL_CERT_FILE, and certifi's where the system has none."""
     context = ssl.create_default_context()
     if not os.environ.get("SSL_CERT_FILE") and not context.get_ca_certs():
@@ -93,7 +93,7 @@ class Deadline:
 
 
 @dataclass
-class Budget:
+class TimeBudget:
     """Time that requests may take together. Waiting for a turn at a host is not counted."""
 
     left: float
@@ -111,7 +111,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class _Way:
+class _GuardedConnector:
     """How a connection comes about: to addresses that were judged, and only for a time."""
 
     addresses: tuple[str, ...]
@@ -135,7 +135,7 @@ class _Way:
 
 
 class _GuardedHTTP(HTTPConnection):
-    def __init__(self, *args: Any, way: _Way, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, way: _GuardedConnector, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._way = way
 
@@ -144,7 +144,7 @@ class _GuardedHTTP(HTTPConnection):
 
 
 class _GuardedHTTPS(HTTPSConnection):
-    def __init__(self, *args: Any, way: _Way, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, way: _GuardedConnector, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._way = way
 
@@ -161,7 +161,7 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """What a server answered, after all redirects."""
 
     url: str
@@ -172,7 +172,7 @@ class Answer:
     headers: Mapping[str, str]
     _response: urllib3.BaseHTTPResponse = field(repr=False)
     _deadline: Deadline = field(repr=False)
-    _hosts: Hosts = field(repr=False)
+    _hosts: HostTurns = field(repr=False)
 
     @property
     def encoded(self) -> bool:
@@ -192,23 +192,23 @@ class Answer:
                 if self._hosts.stopped:
                     raise Stopped
         if self._deadline.over:
-            raise OutOfTime(f"{shown(self.url)}: it took too long")
+            raise OutOfTime(f"{redact_url(self.url)}: it took too long")
 
 
 @dataclass(frozen=True)
-class Web:
+class HttpClient:
     """The public network, and the hosts that somebody named."""
 
-    hosts: Hosts
+    hosts: HostTurns
     user_agent: str
     allowed: frozenset[str] = frozenset()
     """Hosts that may be fetched from wherever they are."""
     resolver: Resolve = resolve
-    tls: ssl.SSLContext = field(default_factory=verifying, repr=False)
+    tls: ssl.SSLContext = field(default_factory=verifying_context, repr=False)
     silence: float = SILENCE_SECONDS
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str], budget: Budget) -> Iterator[Answer]:
+    def get(self, url: str, headers: Mapping[str, str], budget: TimeBudget) -> Iterator[HttpResponse]:
         """Ask for a URL, and go where it leads.
 
         Args:
@@ -220,7 +220,7 @@ class Web:
             BadInput: it is no URL, leads to an address that is not public, or redirects without end.
             Transient: nobody answers, or too late.
         """
-        here, moved, for_good = target(url), None, True
+        here, moved, for_good = parse_url(url), None, True
         login = here.login
         for _ in range(REDIRECTS + 1):
             with self.hosts.visit(here.host), budget.spending() as deadline:
@@ -229,24 +229,26 @@ class Web:
                 try:
                     location = response.headers.get("Location")
                     if response.status not in _MOVED or not location:
-                        yield Answer(here.url, moved, response.status, response.headers, response, deadline, self.hosts)
+                        yield HttpResponse(
+                            here.url, moved, response.status, response.headers, response, deadline, self.hosts
+                        )
                         return
                 finally:
                     response.close()
                     pool.close()
-            after = target(redirected(here.url, location))
+            after = parse_url(resolve_redirect(here.url, location))
             for_good = for_good and response.status in _MOVED_FOR_GOOD
             moved = after.url if for_good else moved
             login = after.login or (login if after.origin == here.origin else None)
             here = after
-        raise BadInput(f"{shown(url)}: more than {REDIRECTS} redirects")
+        raise BadInput(f"{redact_url(url)}: more than {REDIRECTS} redirects")
 
     def _ask(
-        self, here: Target, login: str | None, headers: Mapping[str, str], deadline: Deadline
+        self, here: ParsedUrl, login: str | None, headers: Mapping[str, str], deadline: Deadline
     ) -> tuple[HTTPConnectionPool, urllib3.BaseHTTPResponse]:
         resolver = self.resolver
         addresses = (resolver if here.host in self.allowed else _public(resolver))(here.host, here.port)
-        way = _Way(tuple(addresses), deadline)
+        way = _GuardedConnector(tuple(addresses), deadline)
         if here.scheme == "https":
             pool = _HTTPSPool(here.host, here.port, ssl_context=self.tls, way=way)
         else:
@@ -279,8 +281,8 @@ def _told(url: str, deadline: Deadline) -> Iterator[None]:
         raise
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if deadline.over:
-            raise OutOfTime(f"{shown(url)}: it took too long") from None
-        raise Transient(f"{shown(url)}: {_words(error)}") from None
+            raise OutOfTime(f"{redact_url(url)}: it took too long") from None
+        raise Transient(f"{redact_url(url)}: {_words(error)}") from None
 
 
 def _words(error: Exception) -> str:

@@ -13,7 +13,7 @@ from podcast_assets.store.store import SCRATCH_PREFIX
 
 
 @dataclass(frozen=True)
-class Version:
+class FileVersion:
     """Which version of a file the bytes are of."""
 
     etag: str | None = None
@@ -32,13 +32,13 @@ class Version:
         return self.last_modified
 
 
-class Partial:
+class PartialDownload:
     """One file: a line of JSON that tells the version, then the bytes that have come. Whoever has it open has it alone."""
 
     def __init__(self, folder: Path, key: str) -> None:
         """The partial download of a key (32 hexadecimal digits, as the janitor knows files by); made where there is none."""
         self.path = folder / f"{SCRATCH_PREFIX}{key}.part"
-        self.version = Version()
+        self.version = FileVersion()
         self._start = 0
 
     def __enter__(self) -> Self:
@@ -48,12 +48,12 @@ class Partial:
         self._file.seek(0)
         try:
             line = self._file.readline()
-            self.version = Version(**json.loads(line)) if line.endswith(b"\n") else Version()
+            self.version = FileVersion(**json.loads(line)) if line.endswith(b"\n") else FileVersion()
             self._start = len(line) if line.endswith(b"\n") else 0
         except (ValueError, TypeError):
             self._start = 0
         if not self._start:
-            self.begin(Version())
+            self.begin(FileVersion())
         self._file.seek(0, 2)
         return self
 
@@ -69,7 +69,7 @@ class Partial:
         """Bytes that have come."""
         return self._file.seek(0, 2) - self._start
 
-    def begin(self, version: Version) -> None:
+    def begin(self, version: FileVersion) -> None:
         """Begin anew, with a version."""
         self._file.truncate(0)
         self._file.seek(0)

@@ -18,7 +18,7 @@ class Stopped(Exception):
     """Nobody wants the answer any more."""
 
 
-class Hosts:
+class HostTurns:
     """Takes turns. Threads that wait for one host keep nobody from another."""
 
     def __init__(self, *, overall: int, per_host: int, delay: float) -> None:

@@ -22,7 +22,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """Bytes that no text has (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
 
 
-def not_media(head: bytes, content_type: str | None) -> str | None:
+def describe_non_media(head: bytes, content_type: str | None) -> str | None:
     """What was sent in place of audio or video, for people; None where it may be some.
 
     The bytes decide: many servers send audio as text, and pages as audio.

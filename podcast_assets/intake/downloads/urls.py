@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urljoin
 
 from urllib3.exceptions import LocationParseError
-from urllib3.util import Url, parse_url
+from urllib3.util import Url
+from urllib3.util import parse_url as split_url
 
 from podcast_assets.common.errors import BadInput
 
@@ -19,7 +20,7 @@ class BadUrl(BadInput):
 
 
 @dataclass(frozen=True)
-class Target:
+class ParsedUrl:
     """A URL, taken apart for a request."""
 
     url: str
@@ -34,7 +35,7 @@ class Target:
 
     def __repr__(self) -> str:
         """What people are shown."""
-        return shown(self.url)
+        return redact_url(self.url)
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -42,7 +43,7 @@ class Target:
         return self.scheme, self.host, self.port
 
 
-def target(url: str) -> Target:
+def parse_url(url: str) -> ParsedUrl:
     """Take a URL apart.
 
     Raises:
@@ -51,7 +52,7 @@ def target(url: str) -> Target:
     parts = _parse(url)
     if parts.scheme not in PORTS or not parts.host:
         raise BadUrl(f"{_named(parts)}: neither http nor https, so it cannot be downloaded")
-    return Target(
+    return ParsedUrl(
         url=parts._replace(auth=None, fragment=None).url,
         scheme=parts.scheme,
         host=parts.host.strip("[]").lower(),
@@ -61,7 +62,7 @@ def target(url: str) -> Target:
     )
 
 
-def redirected(base: str, location: str) -> str:
+def resolve_redirect(base: str, location: str) -> str:
     """Where a redirect, or a relative link, leads.
 
     Raises:
@@ -70,10 +71,10 @@ def redirected(base: str, location: str) -> str:
     try:
         return urljoin(base, location.strip())
     except ValueError:
-        raise BadUrl(f"{shown(base)} leads to a URL that cannot be read") from None
+        raise BadUrl(f"{redact_url(base)} leads to a URL that cannot be read") from None
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """A URL for people and tables: scheme, host, port and path, without user, password, query and fragment."""
     try:
         parts = _parse(url)
@@ -82,10 +83,10 @@ def shown(url: str) -> str:
     return _named(parts)
 
 
-def shown_apart(url: str) -> str:
-    """As `shown`, with the start of a hash where something is left out, so that different URLs stay different."""
+def redact_url_distinctly(url: str) -> str:
+    """As `redact_url`, with the start of a hash where something is left out, so that different URLs stay different."""
     parts = url.strip()
-    name = shown(parts)
+    name = redact_url(parts)
     hidden = any(mark in parts for mark in "?#@") or name == "an unreadable URL"
     return f"{name}#{url_key(parts)[:8]}" if hidden else name
 
@@ -100,7 +101,7 @@ def _parse(url: str) -> Url:
     if len(text) > _LONGEST:
         raise BadUrl(f"a URL of {len(text):,} characters")
     try:
-        return parse_url(text)
+        return split_url(text)
     except (LocationParseError, UnicodeError, ValueError):
         raise BadUrl("a URL that cannot be read") from None  # the error's words hold all of it
 

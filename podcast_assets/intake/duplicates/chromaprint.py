@@ -63,7 +63,7 @@ class Overlap:
 NOTHING = Overlap(0.0, 0.0, 0.0, 0.0)
 
 
-def library() -> ModuleType:
+def load_chromaprint() -> ModuleType:
     """Chromaprint, by way of pyacoustid.
 
     Raises:
@@ -93,7 +93,7 @@ def fingerprint(blocks: Iterable[npt.NDArray[np.int16]], rate: int) -> Items:
     Raises:
         Misconfigured: Chromaprint is not installed.
     """
-    chromaprint = library()
+    chromaprint = load_chromaprint()
     printer = chromaprint.Fingerprinter(ALGORITHM)
     printer.start(rate, 1)
     for block in blocks:
@@ -102,33 +102,33 @@ def fingerprint(blocks: Iterable[npt.NDArray[np.int16]], rate: int) -> Items:
     return np.array(items, np.uint32)
 
 
-def anchors(items: Items) -> npt.NDArray[np.intp]:
+def anchor_positions(items: Items) -> npt.NDArray[np.intp]:
     """Positions of the items by which recordings are found that may be the same; in order, each value once."""
     _, first = np.unique(items, return_index=True)
-    first = first[distinct(items)[first]]
-    mixed = mix(items[first])
+    first = first[distinctive_items(items)[first]]
+    mixed = mix_items(items[first])
     chosen = np.argsort(mixed, kind="stable")
     count = max(LEAST_ANCHORS, int(np.count_nonzero(mixed < 2**32 // ANCHOR_SHARE)))
     return np.sort(first[chosen[:count]])
 
 
-def mix(items: Items) -> Items:
+def mix_items(items: Items) -> Items:
     """A hash of each item, by which it is an anchor or not, so that no kind of sound is preferred: Knuth's multiplicative one."""
     return items * np.uint32(2_654_435_761)
 
 
-def distinct(items: Items) -> npt.NDArray[np.bool_]:
+def distinctive_items(items: Items) -> npt.NDArray[np.bool_]:
     """Which items a recording can be known by: not those of silence, hum and steady noise."""
     change = np.bitwise_count(items[1:] ^ items[:-1])
     return _smooth(np.append(change, change[-1:])) >= _LEAST_CHANGE
 
 
-def compare(one: Items, other: Items) -> Overlap:
+def compare_fingerprints(one: Items, other: Items) -> Overlap:
     """How much of two recordings is the same, wherever in them it is: parts may have been put in, left out or moved.
 
     Takes memory and time in proportion to the lengths, but for 64 looks at most: half a second for twice 10 h.
     """
-    heard, heard_other = distinct(one), distinct(other)
+    heard, heard_other = distinctive_items(one), distinctive_items(other)
     found, found_other = np.zeros(len(one), np.bool_), np.zeros(len(other), np.bool_)
     at, offsets = _votes(one, other, heard, heard_other)
     longest, offset = 0, 0

@@ -21,7 +21,7 @@ def holders_key(sha256: str) -> str:
     return f"audio/holders/{sha256[:2]}/{sha256}"
 
 
-def mark(store: Store, batch: str, episodes: Mapping[str, str]) -> dict[str, str]:
+def register_content(store: Store, batch: str, episodes: Mapping[str, str]) -> dict[str, str]:
     """Write down that a batch holds some bytes, and look who else does.
 
     Args:
@@ -45,7 +45,7 @@ def mark(store: Store, batch: str, episodes: Mapping[str, str]) -> dict[str, str
         return {sha256: other for sha256, other in askers.map(look, episodes) if other}
 
 
-def unmark(store: Store, batch: str, episodes: Iterable[tuple[str, str]]) -> None:
-    """Take back what `mark` wrote, for pairs of SHA-256 and episode_id that a batch no longer has."""
+def unregister_content(store: Store, batch: str, episodes: Iterable[tuple[str, str]]) -> None:
+    """Take back what `register_content` wrote, for pairs of SHA-256 and episode_id that a batch no longer has."""
     for sha256, episode in episodes:
         store.remove(f"{holders_key(sha256)}/{batch}+{episode}")

@@ -19,8 +19,8 @@ import polars as pl
 
 from podcast_assets.audio.errors import AudioError
 from podcast_assets.audio.working import WORKING_RATE, read_working_blocks
-from podcast_assets.intake.duplicates.chromaprint import Items, anchors, compare, fingerprint
-from podcast_assets.store.schema import Columns, schema, table
+from podcast_assets.intake.duplicates.chromaprint import Items, anchor_positions, compare_fingerprints, fingerprint
+from podcast_assets.store.schema import Columns, make_table, schema
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.store import DamagedTable, Store
 
@@ -54,7 +54,7 @@ class _Candidate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
+class NearDuplicates:
     """What a look brought."""
 
     rows: pl.DataFrame
@@ -63,7 +63,7 @@ class Found:
     """What could not be read, a line each; everything else was compared."""
 
 
-def find(store: Store, batch: str, episodes: Mapping[str, str]) -> Found:
+def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) -> NearDuplicates:
     """Make a batch's fingerprints, write them down, and look for the same recordings in it and in all other batches.
 
     Args:
@@ -88,15 +88,15 @@ def find(store: Store, batch: str, episodes: Mapping[str, str]) -> Found:
         if items is None:
             troubles.append(f"{other}: its fingerprint is gone; materialize raw_audio of its batch again")
             continue
-        overlap = compare(own[episode], items)
+        overlap = compare_fingerprints(own[episode], items)
         if max(overlap.share, overlap.share_of_other) >= LEAST_SHARE:
             rows.append({"episode_id": episode, "other": other} | asdict(overlap))
-    found = table(rows, NEAR_DUPLICATES).sort("episode_id", "share", "other", descending=[False, True, False])
+    found = make_table(rows, NEAR_DUPLICATES).sort("episode_id", "share", "other", descending=[False, True, False])
     store.write_table(_key(_FOUND, batch), found)
-    return Found(found, troubles)
+    return NearDuplicates(found, troubles)
 
 
-def pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, Any]]:
+def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """What was found so far, each pair once, those that have the most in common first.
 
     Args:
@@ -155,7 +155,7 @@ def _read(store: Store, working: str) -> Items | None:
 
 def _anchored(own: Mapping[str, Items], episodes: Mapping[str, str]) -> pl.DataFrame:
     """A row per episode."""
-    at: dict[str, npt.NDArray[np.intp]] = {episode: anchors(items) for episode, items in own.items()}
+    at: dict[str, npt.NDArray[np.intp]] = {episode: anchor_positions(items) for episode, items in own.items()}
     return pl.DataFrame(
         {
             "episode_id": list(own),

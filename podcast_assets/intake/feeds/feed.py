@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podcast_assets.common.language_codes import language_code
-from podcast_assets.intake.downloads.urls import BadUrl, redirected, shown, url_key
-from podcast_assets.intake.feeds.podcasting import parsed
+from podcast_assets.intake.downloads.urls import BadUrl, redact_url, resolve_redirect, url_key
+from podcast_assets.intake.feeds.podcasting import parse_feed
 from podcast_assets.intake.links import episode_id
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES
 
@@ -22,7 +22,7 @@ _LONGEST = 4_000
 
 
 @dataclass(frozen=True)
-class Rights:
+class FeedRights:
     """What a feed says of the use of an episode."""
 
     license: str | None = None
@@ -38,12 +38,12 @@ class Rights:
 
 
 @dataclass(frozen=True)
-class Item:
+class FeedItem:
     """An episode of a feed."""
 
     guid: str
     url: str = field(repr=False)
-    rights: Rights
+    rights: FeedRights
     bytes: int | None = None
     """As the feed says, which is often wrong."""
     seconds: float | None = None
@@ -59,12 +59,12 @@ class Feed:
     guid: str
     title: str | None
     language: str | None
-    items: tuple[Item, ...]
+    items: tuple[FeedItem, ...]
     complete: bool = False
     """The publisher says that nothing will follow."""
     moved_to: str | None = field(default=None, repr=False)
 
-    def row(self, item: Item, feed_url: str) -> dict[str, Any]:
+    def row(self, item: FeedItem, feed_url: str) -> dict[str, Any]:
         """An episode as a row of a list of URLs."""
         about = {
             "url": item.url,
@@ -79,12 +79,12 @@ class Feed:
             "explicit": item.rights.explicit,
             "published": item.published.isoformat() if item.published else None,
             "declared_seconds": item.seconds,
-            "feed": shown(feed_url),
+            "feed": redact_url(feed_url),
             **item.about,
         }
         return {name: value for name, value in about.items() if value not in (None, [], "")}
 
-    def episode_id(self, item: Item) -> str:
+    def episode_id(self, item: FeedItem) -> str:
         """The id of an episode wherever it lies."""
         return episode_id(self.guid, item.guid)
 
@@ -100,11 +100,11 @@ def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:
     Raises:
         NotAFeed: it is none.
     """
-    found = parsed(data, content_type)
+    found = parse_feed(data, content_type)
     channel = found["feed"]
-    general = _rights(channel, Rights())
+    general = _rights(channel, FeedRights())
     people = _people(channel)
-    items: dict[str, Item] = {}
+    items: dict[str, FeedItem] = {}
     for entry in found["entries"]:
         item = None if entry.get("podcast_live") else _item(entry, url, general, people)
         if item is None:
@@ -115,7 +115,7 @@ def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:
         items.setdefault(item.guid, item)
     moved = channel.get("itunes_new-feed-url")
     return Feed(
-        guid=_text(channel.get("podcast_guid")) or guid_of(url),
+        guid=_text(channel.get("podcast_guid")) or guid_from_url(url),
         title=_text(channel.get("title")),
         language=language_code(_text(channel.get("language"))),
         items=tuple(items.values()),
@@ -124,12 +124,12 @@ def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:
     )
 
 
-def guid_of(url: str) -> str:
+def guid_from_url(url: str) -> str:
     """The guid that a podcast has by the URL of its feed, without scheme and trailing slashes."""
     return str(uuid.uuid5(_GUIDS, url.strip().partition("://")[2].rstrip("/")))
 
 
-def seconds_of(text: str | None) -> float | None:
+def parse_duration(text: str | None) -> float | None:
     """Seconds of an itunes:duration: 3600, 60:00 or 1:00:00; None for anything else."""
     if text is None or not re.fullmatch(r"[0-9]{1,7}(:[0-9]{1,2}){0,2}(\.[0-9]{1,9})?", text.strip()):
         return None
@@ -139,7 +139,7 @@ def seconds_of(text: str | None) -> float | None:
     return total or None
 
 
-def _item(entry: dict[str, Any], base: str, general: Rights, people: list[dict[str, str]]) -> Item | None:
+def _item(entry: dict[str, Any], base: str, general: FeedRights, people: list[dict[str, str]]) -> FeedItem | None:
     media = [e for e in entry.get("enclosures", ()) if e.get("href") and _is_media(e)]
     if not media:
         return None
@@ -148,12 +148,12 @@ def _item(entry: dict[str, Any], base: str, general: Rights, people: list[dict[s
         return None
     length = str(media[0].get("length") or "").strip()
     published = entry.get("published_parsed") or dict.get(entry, "updated_parsed")  # feedparser's own get warns
-    return Item(
+    return FeedItem(
         guid=_text(entry.get("id")) or url,
         url=url,
         rights=_rights(entry, general),
         bytes=int(length) if re.fullmatch(r"0*[1-9][0-9]{0,14}", length) else None,
-        seconds=seconds_of(_text(entry.get("itunes_duration"))),
+        seconds=parse_duration(_text(entry.get("itunes_duration"))),
         published=_when(published),
         about={
             "title": _text(entry.get("title")),
@@ -176,18 +176,18 @@ def _linked(entry: dict[str, Any], tag: str, base: str) -> list[dict[str, str]]:
 
 def _joined(base: str, url: str) -> str | None:
     try:
-        return redirected(base, url)
+        return resolve_redirect(base, url)
     except BadUrl:
         return None
 
 
 def _is_media(enclosure: Mapping[str, Any]) -> bool:
     kind = str(enclosure.get("type") or "").lower()
-    path = shown(enclosure["href"]).lower()
+    path = redact_url(enclosure["href"]).lower()
     return kind.startswith(("audio/", "video/")) or any(path.endswith(s) for s in MEDIA_SUFFIXES)
 
 
-def _rights(found: Mapping[str, Any], general: Rights) -> Rights:
+def _rights(found: Mapping[str, Any], general: FeedRights) -> FeedRights:
     """What a channel or an episode says itself, and else what was said before it."""
     licences = found.get("podcast_license_all") or [{}]
     linked = next((link["href"] for link in found.get("links", ()) if link.get("rel") == "license"), None)
@@ -195,7 +195,7 @@ def _rights(found: Mapping[str, Any], general: Rights) -> Rights:
     # a block with an id is one service's; without one it is everybody's
     blocked = any(not b.get("id") and _yes(b.get("text")) for b in blocks) or _yes(found.get("block_text"))
     locked = found.get("podcast_locked_all") or [{}]
-    return Rights(
+    return FeedRights(
         license=_text(licences[0].get("text")) or general.license,
         license_url=_text(licences[0].get("url")) or linked or general.license_url,
         copyright=_text(found.get("rights")) or general.copyright,

@@ -12,13 +12,13 @@ import polars as pl
 
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake import rights_ledger as rights
-from podcast_assets.intake.downloads.http import Web
-from podcast_assets.intake.downloads.urls import shown, url_key
+from podcast_assets.intake.downloads.http import HttpClient
+from podcast_assets.intake.downloads.urls import redact_url, url_key
 from podcast_assets.intake.feeds import batching
-from podcast_assets.intake.feeds.feed import Feed, Item
-from podcast_assets.intake.feeds.poll import Look, look
-from podcast_assets.intake.feeds.subscriptions import Subscription, Subscriptions, name_of
-from podcast_assets.store.schema import empty, table
+from podcast_assets.intake.feeds.feed import Feed, FeedItem
+from podcast_assets.intake.feeds.poll import FeedPoll, poll_feed
+from podcast_assets.intake.feeds.subscriptions import Subscription, Subscriptions, display_name
+from podcast_assets.store.schema import empty_table, make_table
 from podcast_assets.store.schema_beside import FEED_STATE, PENDING, RIGHTS
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
@@ -28,7 +28,7 @@ _BLOCKED = "its publisher blocks it"
 
 
 @dataclass
-class Followed:
+class FollowResult:
     """What a round did."""
 
     looked: int = 0
@@ -42,7 +42,7 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class Following:
+class FollowOptions:
     """How feeds are followed."""
 
     hours: float
@@ -55,7 +55,9 @@ class Following:
     """After which a round begins to look at no further feed."""
 
 
-def follow(store: Store, web: Web, feeds: Subscriptions, how: Following, *, now: datetime.datetime) -> Followed:
+def follow_feeds(
+    store: Store, web: HttpClient, feeds: Subscriptions, how: FollowOptions, *, now: datetime.datetime
+) -> FollowResult:
     """One round over the feeds that are due, the longest due first.
 
     What a feed has is noted before it is noted that it was looked at: after a crash it is looked at again.
@@ -65,47 +67,51 @@ def follow(store: Store, web: Web, feeds: Subscriptions, how: Following, *, now:
     """
     refusals = Refusals.of(store)
     feeds = _followed(feeds, refusals)
-    states = states_of(store)
+    states = read_states(store)
     known = {row["feed"]: row for row in states.iter_rows(named=True)}
     due = sorted(
         (s for s in feeds.feeds.values() if _due(known.get(s.key), now)), key=lambda s: _since(known.get(s.key), now)
     )
-    result = Followed()
+    result = FollowResult()
     waiting: list[dict[str, Any]] = []
     noted: list[tuple[str, pl.DataFrame]] = []
     for subscription, found in _looks(web, due, known, how, now):
         result.looked += 1
         known[subscription.key] = found.state
         if found.state["message"]:
-            result.failed[name_of(subscription)] = found.state["message"]
+            result.failed[display_name(subscription)] = found.state["message"]
         if found.feed is not None:
             result.changed += 1
             rows, new = _judge(store, subscription, found.feed, how, now, refusals)
             noted.append((found.feed.guid, rows))
             waiting += new
     if waiting:
-        batching.add(store, table(waiting, PENDING))
+        batching.add_pending(store, make_table(waiting, PENDING))
         result.new_episodes = len(waiting)
     for guid, rows in noted:
-        rights.note(store, guid, rows)
+        rights.add_to_ledger(store, guid, rows)
     if result.looked:
         kept = [row for key, row in known.items() if key in feeds.feeds]
-        store.write_table(_KEY, table(kept, FEED_STATE))
-    batching.drop(store, refusals)
-    result.batches = batching.seal(store, now=now, wait=how.wait)
+        store.write_table(_KEY, make_table(kept, FEED_STATE))
+    batching.drop_refused(store, refusals)
+    result.batches = batching.write_ready_batches(store, now=now, wait=how.wait)
     result.next_due = _next(store, feeds, known, how)
     return result
 
 
-def states_of(store: Store) -> pl.DataFrame:
+def read_states(store: Store) -> pl.DataFrame:
     """What is remembered of each feed."""
     found = store.read_table(_KEY, FEED_STATE)
-    return empty(FEED_STATE) if found is None else found
+    return empty_table(FEED_STATE) if found is None else found
 
 
 def _looks(
-    web: Web, due: list[Subscription], known: dict[str, dict[str, Any]], how: Following, now: datetime.datetime
-) -> Iterable[tuple[Subscription, Look]]:
+    web: HttpClient,
+    due: list[Subscription],
+    known: dict[str, dict[str, Any]],
+    how: FollowOptions,
+    now: datetime.datetime,
+) -> Iterable[tuple[Subscription, FeedPoll]]:
     """Looks at feeds, several at once, until the time of a round is over; the others are the next round's.
 
     So are those at a host that says that it has too much to do: thousands of feeds may lie there.
@@ -113,11 +119,11 @@ def _looks(
     until = time.monotonic() + how.seconds
     busy: set[str] = set()
 
-    def one(subscription: Subscription) -> Look | None:
-        host = name_of(subscription).split("/")[2:3]
+    def one(subscription: Subscription) -> FeedPoll | None:
+        host = display_name(subscription).split("/")[2:3]
         if time.monotonic() >= until or busy.intersection(host):
             return None
-        found = look(web, subscription, known.get(subscription.key), now=now, hours=how.hours)
+        found = poll_feed(web, subscription, known.get(subscription.key), now=now, hours=how.hours)
         if found.busy:
             busy.update(host)
         return found
@@ -135,10 +141,10 @@ def _followed(feeds: Subscriptions, refusals: Refusals) -> Subscriptions:
 
 
 def _judge(
-    store: Store, subscription: Subscription, feed: Feed, how: Following, now: datetime.datetime, refusals: Refusals
+    store: Store, subscription: Subscription, feed: Feed, how: FollowOptions, now: datetime.datetime, refusals: Refusals
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The ledger's rows of a feed's episodes, and those of them that are to be taken now."""
-    taken = set(rights.latest(store, feed.guid).filter("taken")["episode_id"])
+    taken = set(rights.latest_statements(store, feed.guid).filter("taken")["episode_id"])
     ledger, new = [], []
     newest = subscription.newest or how.newest
     for item in sorted(feed.items, key=_age, reverse=True)[:newest]:
@@ -153,14 +159,14 @@ def _judge(
             new.append(_waiting(subscription, feed, item, now))
         why_not = None if identity in taken or not blocked else _BLOCKED
         ledger.append(_noted(subscription, feed, item, now, why_not=why_not))
-    return table(ledger, RIGHTS), new
+    return make_table(ledger, RIGHTS), new
 
 
-def _age(item: Item) -> datetime.datetime:
+def _age(item: FeedItem) -> datetime.datetime:
     return item.published or datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
-def _waiting(subscription: Subscription, feed: Feed, item: Item, now: datetime.datetime) -> dict[str, Any]:
+def _waiting(subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime) -> dict[str, Any]:
     row = feed.row(item, subscription.url)
     given = {"language": language_code(subscription.language), "license": subscription.license}
     row |= {name: value for name, value in given.items() if value}
@@ -174,7 +180,7 @@ def _waiting(subscription: Subscription, feed: Feed, item: Item, now: datetime.d
 
 
 def _noted(
-    subscription: Subscription, feed: Feed, item: Item, now: datetime.datetime, *, why_not: str | None
+    subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime, *, why_not: str | None
 ) -> dict[str, Any]:
     said = item.rights
     return {
@@ -183,8 +189,8 @@ def _noted(
         "guid": item.guid,
         "podcast": feed.title,
         "title": item.about.get("title"),
-        "feed": name_of(subscription),
-        "source": shown(item.url),
+        "feed": display_name(subscription),
+        "source": redact_url(item.url),
         "license": subscription.license or said.license,
         "license_url": said.license_url,
         "copyright": said.copyright,
@@ -208,12 +214,12 @@ def _since(state: dict[str, Any] | None, now: datetime.datetime) -> datetime.dat
 
 
 def _next(
-    store: Store, feeds: Subscriptions, known: dict[str, dict[str, Any]], how: Following
+    store: Store, feeds: Subscriptions, known: dict[str, dict[str, Any]], how: FollowOptions
 ) -> datetime.datetime | None:
     if feeds.feeds.keys() - known.keys():
         return None
     dues = [known[key]["due_at"] for key in feeds.feeds]
-    open_since = batching.pending(store).filter(pl.col("batch").is_null())["found_at"].min()
+    open_since = batching.read_pending(store).filter(pl.col("batch").is_null())["found_at"].min()
     if isinstance(open_since, datetime.datetime):
         dues.append(open_since + how.wait)
     return min(dues, default=datetime.datetime.max.replace(tzinfo=datetime.UTC))

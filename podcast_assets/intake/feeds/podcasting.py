@@ -32,7 +32,7 @@ class NotAFeed(BadInput):
     """It is no feed, or none that anybody would read."""
 
 
-class _Podcasting:
+class _PodcastingTags:
     """Handlers of tags, as feedparser finds them by name."""
 
     _live = 0
@@ -69,19 +69,19 @@ def _end(tag: str, self: Any) -> None:
 
 
 for _tag in (*_WITH_TEXT, *_EMPTY):
-    setattr(_Podcasting, f"_start_podcast_{_tag}", lambda self, attrs, tag=_tag: _start(tag, self, attrs))
-    setattr(_Podcasting, f"_end_podcast_{_tag}", lambda self, tag=_tag: _end(tag, self))
+    setattr(_PodcastingTags, f"_start_podcast_{_tag}", lambda self, attrs, tag=_tag: _start(tag, self, attrs))
+    setattr(_PodcastingTags, f"_end_podcast_{_tag}", lambda self, tag=_tag: _end(tag, self))
 
 _NAMESPACES = feedparser.api.StrictFeedParser.namespaces | dict.fromkeys(_URIS, "podcast")
 _STRICT, _LOOSE = (
-    type(f"Podcasting{base.__name__}", (_Podcasting, base), {"namespaces": _NAMESPACES, "_matchnamespaces": {}})
+    type(f"Podcasting{base.__name__}", (_PodcastingTags, base), {"namespaces": _NAMESPACES, "_matchnamespaces": {}})
     for base in (feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser)
 )
 # feedparser composes its parsers when it is imported, and has no other place to add a namespace
 feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser = _STRICT, _LOOSE
 
 
-def parsed(data: bytes, content_type: str | None) -> dict[str, Any]:
+def parse_feed(data: bytes, content_type: str | None) -> dict[str, Any]:
     """A feed as feedparser gives it, with the Podcasting 2.0 tags.
 
     Nothing outside the data is read: feedparser takes declarations of entities out, and expat refuses what would grow.

@@ -10,10 +10,10 @@ from typing import Any
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.downloads.download import named, retry_after
-from podcast_assets.intake.downloads.http import Answer, Budget, Transient, Web
-from podcast_assets.intake.downloads.urls import shown
+from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, TimeBudget, Transient
+from podcast_assets.intake.downloads.urls import redact_url
 from podcast_assets.intake.feeds.feed import Feed, read_feed
-from podcast_assets.intake.feeds.subscriptions import Subscription, name_of
+from podcast_assets.intake.feeds.subscriptions import Subscription, display_name
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class _Busy(Transient):
 
 
 @dataclass(frozen=True)
-class Look:
+class FeedPoll:
     """What a look at a feed gave: its new state, and its content where it has changed."""
 
     state: dict[str, Any]
@@ -42,9 +42,14 @@ class Look:
     """Its host wants to be left alone."""
 
 
-def look(
-    web: Web, subscription: Subscription, before: Mapping[str, Any] | None, *, now: datetime.datetime, hours: float
-) -> Look:
+def poll_feed(
+    web: HttpClient,
+    subscription: Subscription,
+    before: Mapping[str, Any] | None,
+    *,
+    now: datetime.datetime,
+    hours: float,
+) -> FeedPoll:
     """Ask for a feed, unless it is as it was.
 
     Args:
@@ -58,35 +63,35 @@ def look(
     state |= {"checked_at": now}
     every = subscription.hours or hours
     try:
-        with web.get(subscription.url, _conditions(state), Budget(SECONDS)) as answer:
+        with web.get(subscription.url, _conditions(state), TimeBudget(SECONDS)) as answer:
             if answer.status == HTTPStatus.NOT_MODIFIED:
-                return Look(state | _fine(subscription, now, every))
+                return FeedPoll(state | _fine(subscription, now, every))
             if answer.status != HTTPStatus.OK:
                 raise _refusal(answer, now)
             data = _body(answer)
             feed = read_feed(data, subscription.url, answer.headers.get("Content-Type"))
     except _Busy as error:
-        return Look(state | _failed(state, error, now, every), busy=True)
+        return FeedPoll(state | _failed(state, error, now, every), busy=True)
     except (Transient, BadInput) as error:
-        return Look(state | _failed(state, error, now, every))
+        return FeedPoll(state | _failed(state, error, now, every))
     except Exception as error:  # one feed that nobody had thought of keeps no other from being followed
-        log.exception("feed %s", name_of(subscription))
-        return Look(state | _failed(state, error, now, every))
+        log.exception("feed %s", display_name(subscription))
+        return FeedPoll(state | _failed(state, error, now, every))
     found = {
         "title": feed.title,
-        "moved_to": shown(moved) if (moved := feed.moved_to or answer.moved_to) else None,
+        "moved_to": redact_url(moved) if (moved := feed.moved_to or answer.moved_to) else None,
         "etag": answer.headers.get("ETag"),
         "last_modified": answer.headers.get("Last-Modified"),
         "episodes": len(feed.items),
     }
     every = LONGEST_DAYS * 24 if feed.complete else every
-    return Look(state | found | _fine(subscription, now, every), feed)
+    return FeedPoll(state | found | _fine(subscription, now, every), feed)
 
 
 def _unknown(subscription: Subscription) -> dict[str, Any]:
     return {
         "feed": subscription.key,
-        "shown": name_of(subscription),
+        "shown": display_name(subscription),
         "title": None,
         "moved_to": None,
         "etag": None,
@@ -104,7 +109,7 @@ def _conditions(state: Mapping[str, Any]) -> dict[str, str]:
     return {"Accept-Encoding": "gzip", **{name: value for name, value in headers.items() if value}}
 
 
-def _body(answer: Answer) -> bytes:
+def _body(answer: HttpResponse) -> bytes:
     parts, size = [], 0
     for block in answer.blocks():
         parts.append(block)
@@ -114,7 +119,7 @@ def _body(answer: Answer) -> bytes:
     return b"".join(parts)
 
 
-def _refusal(answer: Answer, now: datetime.datetime) -> Exception:
+def _refusal(answer: HttpResponse, now: datetime.datetime) -> Exception:
     words = f"it answers {named(answer.status)}"
     wait = retry_after(answer.headers.get("Retry-After"), now=now.timestamp())
     return (_Busy if answer.status in _BUSY else Transient)(words, wait)

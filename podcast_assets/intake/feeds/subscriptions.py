@@ -14,8 +14,8 @@ from xml.parsers import expat
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.urls import shown, url_key
-from podcast_assets.intake.metadata import text
+from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.metadata import first_text
 from podcast_assets.store.backends.protocol import Entry
 from podcast_assets.store.store import Store
 
@@ -53,23 +53,23 @@ class Subscriptions:
     """By key."""
     troubles: dict[str, str] = field(default_factory=dict)
     """Name of a list → what is wrong with it."""
-    signature: str = ""
+    lists_signature: str = ""
     """Changes when a list changes."""
 
 
-def signature(store: Store) -> str:
+def lists_signature(store: Store) -> str:
     """Of the lists, by name, size, time, and content where the store tells."""
     lines = [f"{e.key} {e.bytes} {e.modified} {e.content}" for e in _lists(store)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def subscriptions(store: Store) -> Subscriptions:
+def read_subscriptions(store: Store) -> Subscriptions:
     """All feeds that the lists name; the first list that names one counts.
 
     Raises:
         OSError: the store cannot be listed.
     """
-    return _read(store, signature(store))
+    return _read(store, lists_signature(store))
 
 
 @functools.lru_cache(maxsize=1)
@@ -85,7 +85,7 @@ def _read(store: Store, version: str) -> Subscriptions:
             continue
         for row in rows:
             lowered = {str(k).lower(): v for k, v in row.items()}
-            url = text(lowered, *_URL)
+            url = first_text(lowered, *_URL)
             if url and str(lowered.get("dead") or 0) in ("0", "False", "false"):
                 found = _subscription(url.strip(), lowered)
                 result.feeds.setdefault(found.key, found)
@@ -105,7 +105,7 @@ def _name(entry: Entry) -> str:
 
 def _subscription(url: str, row: dict[str, Any]) -> Subscription:
     def number(name: str) -> float | None:
-        value = text(row, name)
+        value = first_text(row, name)
         try:
             return float(value) if value is not None and float(value) > 0 else None
         except ValueError:
@@ -114,8 +114,8 @@ def _subscription(url: str, row: dict[str, Any]) -> Subscription:
     newest = number("newest")
     return Subscription(
         url=url,
-        language=text(row, "language"),
-        license=text(row, "license"),
+        language=first_text(row, "language"),
+        license=first_text(row, "license"),
         hours=number("hours"),
         newest=int(newest) if newest else None,
         take_blocked=str(row.get("take_blocked") or "").lower() in ("true", "yes", "1"),
@@ -168,6 +168,6 @@ def _podcastindex(path: str) -> list[dict[str, Any]]:
 _READERS = {".opml": _opml, ".csv": _csv, ".parquet": _parquet, ".db": _podcastindex}
 
 
-def name_of(subscription: Subscription) -> str:
+def display_name(subscription: Subscription) -> str:
     """A feed for people."""
-    return shown(subscription.url)
+    return redact_url(subscription.url)

@@ -83,14 +83,14 @@ class Pcs(Engine):
         Raises:
             EngineUnavailable: the hub does not give it, or files are missing; the message names them.
         """
-        folder = Path(self.model).expanduser() if self.is_folder else models.fetch(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if self.is_folder else models.fetch_model(self.hub_models()[0])
         if missing := [name for name in _FILES if not (folder / name).is_file()]:
             raise EngineUnavailable(f"{folder} is no whole model for {self.name}: it has no {' and no '.join(missing)}")
         return folder
 
     def model_files(self) -> list[Path]:
         """The files of the folder or of the download; none before a model of the hub was downloaded."""
-        folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if self.is_folder else models.find_model(self.hub_models()[0])
         return [folder / name for name in _FILES if (folder / name).is_file()] if folder else []
 
     def load(self, device: str | None = None) -> "PcsPunctuator":

@@ -30,10 +30,10 @@ _HUB_LICENCES = frozenset(
 """Ids that the Hub knows, https://huggingface.co/docs/hub/repositories-licenses; of others it is told `other`."""
 
 
-def header(about: DatasetFacts) -> DatasetCardData:
+def render_header(about: DatasetFacts) -> DatasetCardData:
     """Everything above the card's text."""
-    languages = [x for x in named(about.metadata["language"]) if x != UNKNOWN_LANGUAGE]
-    licences = hub_licences(named(about.episodes["license"]) if "license" in about.episodes.columns else [])
+    languages = [x for x in unique_in_order(about.metadata["language"]) if x != UNKNOWN_LANGUAGE]
+    licences = hub_licences(unique_in_order(about.episodes["license"]) if "license" in about.episodes.columns else [])
     configs = [c for grain in about.grains for c in _configs(about, grain)]
     gating: dict[str, Any] = {}
     if about.gated:
@@ -95,21 +95,21 @@ def hub_licences(licences: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda x: (x == "other", x)) or ["unknown"]
 
 
-def named(values: Iterable[str | None]) -> list[str]:
+def unique_in_order(values: Iterable[str | None]) -> list[str]:
     """Those that are there, once each, in order."""
     return sorted({v for v in values if v})
 
 
 def _configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
     shards = [s for s in about.shards if s.grain == grain]
-    languages = named(s.language for s in shards)
+    languages = unique_in_order(s.language for s in shards)
     groups = [(ALL, shards), *((x, [s for s in shards if s.language == x]) for x in languages)]
     return [
         {
             "config_name": config_name(grain, name),
             "data_files": [
                 {"split": split, "path": f"{FOLDERS[grain]}/{'*' if name == ALL else name}/{split}/audio_*.tar"}
-                for split in splits(own)
+                for split in splits_of(own)
             ],
             **({"default": True} if (grain, name) == (about.grains[0], ALL) else {}),
             "grain": grain,
@@ -119,7 +119,7 @@ def _configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
     ]
 
 
-def splits(shards: Sequence[PublishedShard]) -> list[str]:
+def splits_of(shards: Sequence[PublishedShard]) -> list[str]:
     """The splits that have shards, in the usual order."""
     present = {s.split for s in shards}
     return [s for s in SPLITS if s in present]
@@ -127,7 +127,7 @@ def splits(shards: Sequence[PublishedShard]) -> list[str]:
 
 def _info(about: DatasetFacts, config: dict[str, Any]) -> dict[str, Any]:
     """Features, and how many samples there are: `datasets` compares it with what it reads."""
-    by_split = {x: [s for s in config["shards"] if s.split == x] for x in splits(config["shards"])}
+    by_split = {x: [s for s in config["shards"] if s.split == x] for x in splits_of(config["shards"])}
     size = sum(s.bytes for s in config["shards"])
     return {
         "config_name": config["config_name"],

@@ -7,7 +7,7 @@ from podcast_assets.quality.policies.waterfall import losses
 from podcast_assets.release.card.facts import DatasetFacts
 
 
-def pictures(about: DatasetFacts) -> dict[str, tuple[str, bytes]]:
+def draw_pictures(about: DatasetFacts) -> dict[str, tuple[str, bytes]]:
     """Path in the dataset → what it shows, and PNG; none where there are no segments."""
     rows = about.metadata.with_columns(
         pl.col("keep").fill_null(False), bandwidth_hz=pl.coalesce("source_bandwidth_hz", "bandwidth_hz")

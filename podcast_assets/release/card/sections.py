@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.release.card.facts import DatasetFacts
-from podcast_assets.release.card.header import SPLITS, named
+from podcast_assets.release.card.header import SPLITS, unique_in_order
 from podcast_assets.release.published import EPISODES, SEGMENTS
 from podcast_assets.store.schema import HF_SHARDS
-from podcast_assets.transcripts.pages import plain
+from podcast_assets.transcripts.pages import escape_markdown
 
 MOST = 40
 """Rows of a table; the rest is told in one line."""
@@ -19,7 +19,7 @@ MOST = 40
 def summary(about: DatasetFacts) -> str:
     """The dataset in two sentences."""
     rows = about.metadata
-    languages = named(rows["language"])
+    languages = unique_in_order(rows["language"])
     parts = [
         f"{_hours(rows)} of speech from podcasts in {rows.height:,} segments",
         f"of {about.episodes.height:,} episodes in {', '.join(languages) or 'no language'}",
@@ -235,4 +235,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> 
 
 def _cell(value: str) -> str:
     """What stands in a cell: names from feeds are data, and show as they are."""
-    return value if isinstance(value, Code) else plain(value)
+    return value if isinstance(value, Code) else escape_markdown(value)

@@ -6,20 +6,20 @@ from huggingface_hub import DatasetCard
 
 from podcast_assets.release.card import loading, sections
 from podcast_assets.release.card.facts import DatasetFacts
-from podcast_assets.release.card.header import header, title
-from podcast_assets.release.card.pictures import pictures
+from podcast_assets.release.card.header import render_header, title
+from podcast_assets.release.card.pictures import draw_pictures
 
 CARD = "README.md"
 
 
-def card(about: DatasetFacts) -> dict[str, bytes]:
+def render_card(about: DatasetFacts) -> dict[str, bytes]:
     """Path in the dataset → content: README.md and the pictures that it shows. The same facts give the same bytes."""
-    shown = pictures(about)
-    text = readme(about, {path: what for path, (what, _) in shown.items()})
+    shown = draw_pictures(about)
+    text = render_readme(about, {path: what for path, (what, _) in shown.items()})
     return {CARD: text.encode(), **{path: png for path, (_, png) in shown.items()}}
 
 
-def readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
+def render_readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
     """The text of README.md.
 
     Args:
@@ -30,8 +30,8 @@ def readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
     chapters = [
         (title(about), sections.summary(about)),
         ("What is in it", f"{sections.contents(about)}\n{sections.scores(about)}\n{images}\n"),
-        ("How to load it", loading.how_to_load(about)),
-        ("What to know before", loading.traps(about)),
+        ("How to load it", loading.loading_examples(about)),
+        ("What to know before", loading.loading_caveats(about)),
         ("Columns of the metadata", sections.columns()),
         ("How it was made", _made(about)),
         ("What is not in it", sections.not_released(about)),
@@ -39,7 +39,7 @@ def readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
     ]
     parts = [f"{'#' if n == 0 else '##'} {name}\n\n{text}" for n, (name, text) in enumerate(chapters) if text.strip()]
     body = "\n".join(parts)
-    return str(DatasetCard(f"---\n{header(about).to_yaml()}\n---\n\n{body}"))
+    return str(DatasetCard(f"---\n{render_header(about).to_yaml()}\n---\n\n{body}"))
 
 
 def _made(about: DatasetFacts) -> str:

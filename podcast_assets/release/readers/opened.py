@@ -10,13 +10,13 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 import polars as pl
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.release.published import LIST, PublishedShard, read_list
+from podcast_assets.release.published import LIST, PublishedShard, parse_shard_list
 from podcast_assets.store.store import Store
 
 _HUB = re.compile(r"(?:hf://datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
-class Opened(Protocol):
+class PublishedDataset(Protocol):
     """A dataset at one moment."""
 
     @property
@@ -45,18 +45,18 @@ class Opened(Protocol):
         ...
 
 
-def open_dataset(where: str) -> Opened:
+def open_dataset(where: str) -> PublishedDataset:
     """The dataset in a folder, at s3://…, or in a repository `owner/name[@revision]` of the Hub (of HF_ENDPOINT, if that is set).
 
     Raises:
         Misconfigured: it is none of these, or cannot be had.
     """
     if "://" in where and not where.startswith("hf://"):
-        return Placed(Store.at(where))
+        return StoredDataset(Store.at(where))
     if Path(where).is_dir():
-        return Placed(Store.at(Path(where)))
+        return StoredDataset(Store.at(Path(where)))
     if (match := _HUB.fullmatch(where)) and _may_be_repository(match["repo"]):
-        return Hub(match["repo"], match["revision"])
+        return HubDataset(match["repo"], match["revision"])
     raise Misconfigured(f"{where} is neither a folder nor a dataset of the Hub (owner/name)")
 
 
@@ -71,7 +71,7 @@ def _may_be_repository(name: str) -> bool:
     return True
 
 
-class Placed:
+class StoredDataset:
     """A dataset in a folder or a bucket."""
 
     def __init__(self, place: Store) -> None:
@@ -95,7 +95,7 @@ class Placed:
         return self._place.open(path)
 
 
-class Hub:
+class HubDataset:
     """A dataset of the Hub at one commit: what is published meanwhile changes nothing here."""
 
     def __init__(self, repo: str, revision: str | None = None) -> None:
@@ -167,7 +167,7 @@ def _explained(repo: str) -> Iterator[None]:
         raise Misconfigured(f"the dataset {repo} cannot be read from {constants.ENDPOINT}: {why}") from error
 
 
-def listed_shards(dataset: Opened) -> list[PublishedShard]:
+def read_shard_list(dataset: PublishedDataset) -> list[PublishedShard]:
     """The shards of its `shards.jsonl`.
 
     Raises:
@@ -176,7 +176,7 @@ def listed_shards(dataset: Opened) -> list[PublishedShard]:
     """
     try:
         with dataset.open(LIST) as f:
-            return read_list(f.read())
+            return parse_shard_list(f.read())
     except FileNotFoundError:
         raise Misconfigured(f"{dataset.where} has no {LIST}: it is not a dataset that was published here") from None
 
@@ -184,10 +184,10 @@ def listed_shards(dataset: Opened) -> list[PublishedShard]:
 _NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
 
 
-class Index:
+class SampleIndex:
     """Where samples lie, by the tables of a dataset. A few tables are held at a time, of these only the columns that say it."""
 
-    def __init__(self, dataset: Opened, tables: Sequence[str]) -> None:
+    def __init__(self, dataset: PublishedDataset, tables: Sequence[str]) -> None:
         self._dataset = dataset
         self._tables: dict[str, list[str]] = {}
         self._cached = functools.lru_cache(maxsize=8)(self._read)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from podcast_assets.release.published import EPISODES, LIST, SEGMENTS, DamagedList, PublishedShard
-from podcast_assets.release.readers.opened import Index, Opened, listed_shards
+from podcast_assets.release.readers.opened import PublishedDataset, SampleIndex, read_shard_list
 from podcast_assets.shards.ustar import BLOCK as BLOCK_OF_TAR
-from podcast_assets.shards.ustar import END, padded
+from podcast_assets.shards.ustar import END, padded_size
 from podcast_assets.store.store import BLOCK
 
 KEYS = {SEGMENTS: "segment_id", EPISODES: "episode_id"}
@@ -22,7 +22,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Problem:
     """Something that is wrong, in one line."""
 
     path: str
@@ -30,7 +30,7 @@ class Trouble:
 
 
 @dataclass
-class Verified:
+class VerificationResult:
     """What was looked at, and what was found."""
 
     shards: int = 0
@@ -38,12 +38,12 @@ class Verified:
     bytes: int = 0
     hours: float = 0.0
     """Of segments; whole episodes hold the same once more."""
-    troubles: list[Trouble] = field(default_factory=list)
+    troubles: list[Problem] = field(default_factory=list)
 
 
-def verify(
-    dataset: Opened, watch: Callable[[PublishedShard, list[Trouble]], None] = lambda shard, troubles: None
-) -> Verified:
+def verify_dataset(
+    dataset: PublishedDataset, watch: Callable[[PublishedShard, list[Problem]], None] = lambda shard, troubles: None
+) -> VerificationResult:
     """Read a dataset whole and compare it with what it says of itself.
 
     Args:
@@ -53,27 +53,29 @@ def verify(
     Raises:
         Misconfigured: it has no list of shards, or cannot be read.
     """
-    found = Verified()
+    found = VerificationResult()
     try:
-        shards = listed_shards(dataset)
+        shards = read_shard_list(dataset)
     except DamagedList as error:
-        found.troubles.append(Trouble(LIST, str(error)))
+        found.troubles.append(Problem(LIST, str(error)))
         return found
     files = dataset.files()
-    tables = Index(dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")])
+    tables = SampleIndex(
+        dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")]
+    )
     known = {s.path for s in shards}
     found.troubles += [
-        Trouble(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
+        Problem(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
     ]
     for path in sorted(set(tables.shards) - known):
         found.troubles += [
-            Trouble(table, f"rows of {path}, which {LIST} does not list") for table in tables.shards[path]
+            Problem(table, f"rows of {path}, which {LIST} does not list") for table in tables.shards[path]
         ]
     seen: set[str] = set()
     for shard in sorted(shards, key=lambda s: s.path):
-        troubles = [Trouble(shard.path, what) for what in _shard(dataset, files, tables, shard)]
+        troubles = [Problem(shard.path, what) for what in _shard(dataset, files, tables, shard)]
         if shard.path in seen:
-            troubles.append(Trouble(shard.path, f"{LIST} lists it twice"))
+            troubles.append(Problem(shard.path, f"{LIST} lists it twice"))
         seen.add(shard.path)
         found.troubles += troubles
         found.shards += 1
@@ -81,11 +83,13 @@ def verify(
         found.bytes += files.get(shard.path, 0)
         found.hours += shard.hours if shard.grain == SEGMENTS else 0.0
         watch(shard, troubles)
-    found.troubles += [Trouble(path, f"cannot be read: {why}") for path, why in sorted(tables.unreadable.items())]
+    found.troubles += [Problem(path, f"cannot be read: {why}") for path, why in sorted(tables.unreadable.items())]
     return found
 
 
-def _shard(dataset: Opened, files: Mapping[str, int], tables: Index, shard: PublishedShard) -> Iterator[str]:
+def _shard(
+    dataset: PublishedDataset, files: Mapping[str, int], tables: SampleIndex, shard: PublishedShard
+) -> Iterator[str]:
     """What is wrong with a shard."""
     size = files.get(shard.path)
     if size is None:
@@ -106,7 +110,7 @@ def _shard(dataset: Opened, files: Mapping[str, int], tables: Index, shard: Publ
     yield from _against_tables(samples, tables, shard)
 
 
-def _against_tables(samples: Mapping[str, "Sample"], tables: Index, shard: PublishedShard) -> Iterator[str]:
+def _against_tables(samples: Mapping[str, "SampleHashes"], tables: SampleIndex, shard: PublishedShard) -> Iterator[str]:
     key = KEYS[shard.grain]
     rows = tables.rows(shard.path, (key, "shard_sha256", *_PLACE))
     if rows.is_empty():
@@ -127,7 +131,7 @@ def _against_tables(samples: Mapping[str, "Sample"], tables: Index, shard: Publi
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleHashes:
     """A sample as it really lies in a shard."""
 
     json_offset: int
@@ -138,10 +142,10 @@ class Sample:
     audio_sha256: str
 
 
-def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
+def read_samples(stream: BinaryIO) -> tuple[str, dict[str, SampleHashes], str | None]:
     """SHA-256 of a shard, its samples by key as far as they can be read, and what ends the reading where something does."""
-    hashed = _Hashed(stream)
-    samples: dict[str, Sample] = {}
+    hashed = _HashingReader(stream)
+    samples: dict[str, SampleHashes] = {}
     trouble: str | None = None
     note: tuple[str, int, int, str] | None = None
     try:
@@ -154,7 +158,7 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
                 trouble = f"{member.name} at byte {start:,} is not where it belongs: a JSON, then its audio"
                 break
             else:
-                samples[key] = Sample(*note[1:], member.offset, member.size, member.sha256)
+                samples[key] = SampleHashes(*note[1:], member.offset, member.size, member.sha256)
                 note = None
         if note and not trouble:
             trouble = f"{note[0]} has no audio"
@@ -165,7 +169,7 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _HashedMember:
     name: str
     offset: int
     """Of its data."""
@@ -173,7 +177,7 @@ class _Member:
     sha256: str
 
 
-def _members(hashed: "_Hashed") -> Iterator[_Member]:
+def _members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
     """The members of a tar from its beginning to its end. `tarfile` reads streams too, at ten times the cost where
     members are small.
 
@@ -188,12 +192,12 @@ def _members(hashed: "_Hashed") -> Iterator[_Member]:
         offset, digest = hashed.position, hashlib.sha256()
         for piece in hashed.pieces(header.size):
             digest.update(piece)
-        for _ in hashed.pieces(padded(header.size) - header.size):
+        for _ in hashed.pieces(padded_size(header.size) - header.size):
             pass
-        yield _Member(header.name, offset, header.size, digest.hexdigest())
+        yield _HashedMember(header.name, offset, header.size, digest.hexdigest())
 
 
-class _Hashed:
+class _HashingReader:
     """A stream that is hashed as it is read, in large blocks, and given out in pieces that are not copied."""
 
     def __init__(self, stream: BinaryIO) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 from podcast_assets.config.settings import Settings
 from podcast_assets.release.targets.bucket import BucketTarget
 from podcast_assets.release.targets.folder import FolderTarget
-from podcast_assets.release.targets.protocol import Target
+from podcast_assets.release.targets.protocol import ReleaseTarget
 from podcast_assets.store.store import Store
 
 FOLDER = "dataset"
 """In the store, where no other place is named."""
 
 
-def target_of(settings: Settings, store: Store) -> Target:
+def choose_target(settings: Settings, store: Store) -> ReleaseTarget:
     """The Hub repository that is named, else the folder, else `dataset/` in the store."""
     if settings.hub_repo:
         from podcast_assets.release.targets.hub import HubTarget

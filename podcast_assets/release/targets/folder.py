@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.common.locks import held_and_removed
+from podcast_assets.common.locks import temporary_file_lock
 from podcast_assets.release.published import LIST
-from podcast_assets.release.targets.protocol import Change, Found, Head, Stale
+from podcast_assets.release.targets.protocol import PublishedHead, ReleaseChange, Stale, TargetFile
 from podcast_assets.store.store import Store
 
 _AT_FDCWD = -100
@@ -41,7 +41,7 @@ class FolderTarget:
         """Its path."""
         return str(self.folder)
 
-    def head(self) -> Head:
+    def head(self) -> PublishedHead:
         """What is in the folder; a swap that was broken off is ended first."""
         if self._last.is_dir():
             with self._alone():
@@ -51,9 +51,9 @@ class FolderTarget:
             with _unless_swapped(self.folder, revision):
                 files = self._files()
                 if _revision(self.folder) == revision:
-                    return Head(revision, files)
+                    return PublishedHead(revision, files)
 
-    def _files(self) -> dict[str, Found]:
+    def _files(self) -> dict[str, TargetFile]:
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
             return {}
         if not (self.folder / LIST).is_file():
@@ -62,11 +62,11 @@ class FolderTarget:
             )
         return {p.relative_to(self.folder).as_posix(): _found(p) for p in sorted(self.folder.rglob("*")) if p.is_file()}
 
-    def history(self, head: Head) -> Iterable[Head]:
+    def history(self, head: PublishedHead) -> Iterable[PublishedHead]:
         """A folder has none."""
         return ()
 
-    def read(self, head: Head, path: str) -> bytes:
+    def read(self, head: PublishedHead, path: str) -> bytes:
         """A file of the folder.
 
         Raises:
@@ -79,7 +79,7 @@ class FolderTarget:
         raise self._stale()
 
     @contextlib.contextmanager
-    def change(self, head: Head) -> Iterator[Change]:
+    def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
         """A second folder, which is gone if it is not committed. Stores that release to one folder do so one after the other."""
         with self._alone():
             if _revision(self.folder) != head.revision:
@@ -109,7 +109,7 @@ class FolderTarget:
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         lock = self.folder.with_name(f".{self.folder.name}.lock")
-        return held_and_removed(lock, f"{self.where}: waiting for another release to it")
+        return temporary_file_lock(lock, f"{self.where}: waiting for another release to it")
 
     def _stale(self) -> Stale:
         return Stale(f"{self.where} was published to meanwhile", wait=0.1)
@@ -135,7 +135,7 @@ class FolderTarget:
 class _FolderChange:
     """The second folder."""
 
-    def __init__(self, target: FolderTarget, head: Head, folder: Path) -> None:
+    def __init__(self, target: FolderTarget, head: PublishedHead, folder: Path) -> None:
         self.target, self.before, self.folder = target, head, folder
         self.gone: set[str] = set()
 
@@ -182,9 +182,9 @@ class _FolderChange:
         return place
 
 
-def _found(path: Path) -> Found:
+def _found(path: Path) -> TargetFile:
     size = path.stat().st_size
-    return Found(size, None if path.suffix == _SHARDS else hashlib.sha256(path.read_bytes()).hexdigest())
+    return TargetFile(size, None if path.suffix == _SHARDS else hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _revision(folder: Path) -> str | None:

@@ -24,7 +24,7 @@ _GONE_SINCE = 400
 Result = TypeVar("Result")
 
 
-def ask(call: Callable[[], Result]) -> Result:
+def call_with_retries(call: Callable[[], Result]) -> Result:
     """Make a call that may be made twice, and again where it may help.
 
     Raises:
@@ -34,12 +34,12 @@ def ask(call: Callable[[], Result]) -> Result:
     tries = Retrying(
         retry=retry_if_exception(_may_pass), stop=stop_after_attempt(TRIES), wait=_wait, reraise=True, before_sleep=None
     )
-    with told():
+    with translate_errors():
         return tries(call)
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """What is wrong, in words of our own."""
     try:
         yield

@@ -16,7 +16,7 @@ import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.release.published import PublishedShard
-from podcast_assets.release.targets.protocol import Found
+from podcast_assets.release.targets.protocol import TargetFile
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import FOLDER, NAMES
 
@@ -31,7 +31,7 @@ _TABLES = ("metadata", "episodes")
 
 
 @dataclass(frozen=True)
-class HistoryPurged:
+class HistoryPurge:
     """What a purge did."""
 
     removed: int
@@ -68,8 +68,8 @@ def note_followed(store: Store, repo: str, takedowns: pl.DataFrame) -> None:
         store.write(f"{_followed(repo)}/{state}", b"")
 
 
-def superseded(
-    before: Iterable[PublishedShard], head: Mapping[str, Found], after: Mapping[str, str], batches: Iterable[str]
+def superseded_objects(
+    before: Iterable[PublishedShard], head: Mapping[str, TargetFile], after: Mapping[str, str], batches: Iterable[str]
 ) -> set[str]:
     """SHA-256 of a commit's files of some batches that a release does not have; pure. Those that are not in LFS have none.
 
@@ -98,12 +98,12 @@ def note_superseded(store: Store, repo: str, objects: Iterable[str]) -> None:
         store.write(f"{_folder(repo)}/{sha256}", b"")
 
 
-def unpurged(store: Store, repo: str) -> set[str]:
+def unpurged_objects(store: Store, repo: str) -> set[str]:
     """SHA-256 of objects that were written down, and are not known to be gone from the history of a repository."""
     return {name for name in store.names(_folder(repo)) if not name.startswith(".")}
 
 
-def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
+def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurge:
     """Delete what was written down from all commits of a repository, and strike off what is gone.
 
     What the head still has is never deleted: then the commit that takes it out has not come.
@@ -116,9 +116,9 @@ def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
     Raises:
         HfHubHTTPError: the Hub refuses it; what is left is tried again by the next call.
     """
-    waiting = unpurged(store, repo)
+    waiting = unpurged_objects(store, repo)
     if not waiting:
-        return HistoryPurged(0, 0)
+        return HistoryPurge(0, 0)
     head = {
         lfs.sha256
         for entry in api.list_repo_tree(repo, recursive=True, repo_type=_KIND)
@@ -135,7 +135,7 @@ def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
     gone = doomed - listed
     for sha256 in gone:
         store.remove(f"{_folder(repo)}/{sha256}")
-    return HistoryPurged(len(gone), len(waiting) - len(gone))
+    return HistoryPurge(len(gone), len(waiting) - len(gone))
 
 
 def _state(record: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from podcast_assets.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TargetFile:
     """A file of a dataset, as its place tells of it without giving it out. Which hash it knows is its own affair."""
 
     size: int
@@ -34,12 +34,12 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Head:
+class PublishedHead:
     """What is published now."""
 
     revision: str | None = None
     """What the next release must follow; None where there is no dataset yet."""
-    files: Mapping[str, Found] = field(default_factory=dict)
+    files: Mapping[str, TargetFile] = field(default_factory=dict)
 
 
 class Stale(Exception):
@@ -53,7 +53,7 @@ class Stale(Exception):
         """Seconds until it is worth while to look again."""
 
 
-class Change(Protocol):
+class ReleaseChange(Protocol):
     """A release under way: nothing of it is visible until `commit`."""
 
     @property
@@ -90,7 +90,7 @@ class Change(Protocol):
         ...
 
 
-class Target(Protocol):
+class ReleaseTarget(Protocol):
     """A place for one dataset."""
 
     @property
@@ -103,19 +103,19 @@ class Target(Protocol):
         """`owner/name` on the Hub; None elsewhere."""
         ...
 
-    def head(self) -> Head:
+    def head(self) -> PublishedHead:
         """What is published now; nothing is made where there is no dataset yet."""
         ...
 
-    def history(self, head: Head) -> Iterable[Head]:
+    def history(self, head: PublishedHead) -> Iterable[PublishedHead]:
         """What was published before, the newest first; nothing where a place remembers none."""
         ...
 
-    def read(self, head: Head, path: str) -> bytes:
+    def read(self, head: PublishedHead, path: str) -> bytes:
         """A small file of a head."""
         ...
 
-    def change(self, head: Head) -> AbstractContextManager[Change]:
+    def change(self, head: PublishedHead) -> AbstractContextManager[ReleaseChange]:
         """Begin a release that follows a head. What is left of one that was broken off goes."""
         ...
 

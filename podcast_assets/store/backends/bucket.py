@@ -22,8 +22,8 @@ import tenacity
 
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.backends import s3_api
-from podcast_assets.store.backends.errors import Place, bucket_trouble, not_asked_again, told
-from podcast_assets.store.backends.pending_file import Written
+from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble, not_asked_again, translate_errors
+from podcast_assets.store.backends.pending_file import PendingFile
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Bucket:
         self.bucket, self.prefix = parts.netloc, parts.path.strip("/")
         environment = {k: v for k, v in os.environ.items() if k.startswith(_ENVIRONMENT) and v}
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-        self.place = Place(url.rstrip("/"), endpoint)
+        self.place = BucketLocation(url.rstrip("/"), endpoint)
         self.store = self._client(environment, endpoint)
 
     def _client(self, environment: Mapping[str, str], endpoint: str | None) -> "ObjectStore":
@@ -144,7 +144,7 @@ class Bucket:
         """A temporary copy."""
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             target = Path(folder) / key.rsplit("/", 1)[-1]
-            with told(key, _temporary()), target.open("wb") as f, self.open(key) as source:
+            with translate_errors(key, _temporary()), target.open("wb") as f, self.open(key) as source:
                 while block := source.read(BLOCK):
                     f.write(block)
             yield target
@@ -182,7 +182,7 @@ class Bucket:
     def writing(self, key: str) -> Iterator[BinaryIO]:
         """A temporary file, uploaded when the block ends well."""
         with tempfile.NamedTemporaryFile(prefix=SCRATCH_PREFIX) as temporary:
-            with told(key, _temporary()), Written(io.FileIO(temporary.name, "w+")) as f:
+            with translate_errors(key, _temporary()), PendingFile(io.FileIO(temporary.name, "w+")) as f:
                 yield cast("BinaryIO", f)
                 f.settle()
             self.upload(Path(temporary.name), key)

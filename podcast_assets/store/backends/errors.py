@@ -14,7 +14,7 @@ from podcast_assets.common.errors import STORE_TROUBLES, StoreTrouble
 
 
 @contextlib.contextmanager
-def told(key: str, where: str) -> Iterator[None]:
+def translate_errors(key: str, where: str) -> Iterator[None]:
     """Name the place that is full or read-only: the error of the system names at most a file.
 
     Args:
@@ -33,7 +33,7 @@ def told(key: str, where: str) -> Iterator[None]:
         ) from error
 
 
-class Place(NamedTuple):
+class BucketLocation(NamedTuple):
     """A bucket, as people know it."""
 
     url: str
@@ -81,7 +81,7 @@ _BY_STATUS: dict[int, tuple[int, str]] = {
 _UNREACHED = "it cannot be reached: check AWS_ENDPOINT_URL_S3 and the network"
 
 
-def bucket_trouble(place: Place, doing: str, message: str) -> StoreTrouble:
+def bucket_trouble(place: BucketLocation, doing: str, message: str) -> StoreTrouble:
     """The one line that says what is wrong with a bucket.
 
     Args:
@@ -99,7 +99,7 @@ def error_code(message: str) -> str | None:
     return found[1] if found else None
 
 
-def status(message: str) -> int | None:
+def http_status(message: str) -> int | None:
     """The HTTP status that a client library speaks of."""
     found = re.search(r"status code: (\d{3})", message)
     return int(found[1]) if found else None
@@ -111,17 +111,17 @@ def not_asked_again(message: str) -> bool:
     So at the first try, or after fewer than it may do, over a connection that broke, where it cannot know if twice is once; and
     where it completed an upload again that was completed, but for the answer: there is no such upload then.
     """
-    if status(message) == 404 and "uploadId=" in message:
+    if http_status(message) == 404 and "uploadId=" in message:
         return True
     broken = "HTTP error" in message and "builder error" not in message
     tried = re.search(r"after (\d+) retries", message)
     allowed = re.search(r"max_retries: ?(\d+)", message)
     spent = tried is not None and (allowed is None or int(tried[1]) >= int(allowed[1]))
-    return broken and status(message) is None and not spent
+    return broken and http_status(message) is None and not spent
 
 
 def _cause(message: str) -> tuple[int, str]:
-    code, answered = error_code(message), status(message)
+    code, answered = error_code(message), http_status(message)
     if code in _CODES:
         return _CODES[code]
     if "169.254.169.254" in message or "169.254.170.2" in message:

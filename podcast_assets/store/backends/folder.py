@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from podcast_assets.store.backends.errors import told
-from podcast_assets.store.backends.pending_file import Written
+from podcast_assets.store.backends.errors import translate_errors
+from podcast_assets.store.backends.pending_file import PendingFile
 from podcast_assets.store.backends.protocol import Entry
 
 
@@ -71,7 +71,7 @@ class Folder:
         with self._told(key):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with Written(io.FileIO(temporary, "w+")) as f:
+                with PendingFile(io.FileIO(temporary, "w+")) as f:
                     yield cast("BinaryIO", f)
                     f.settle()
                     os.fsync(f.fileno())
@@ -126,7 +126,7 @@ class Folder:
         return self.path(f"scratch/{name}.lock")
 
     def _told(self, key: str) -> contextlib.AbstractContextManager[None]:
-        return told(key, f"the store {self.root}")
+        return translate_errors(key, f"the store {self.root}")
 
 
 def _raise(error: OSError) -> None:

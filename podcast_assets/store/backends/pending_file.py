@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 
-class Written(io.BufferedRandom):
+class PendingFile(io.BufferedRandom):
     """A file that remembers that a write failed: libsndfile, whose callback it is, goes on as if nothing had been."""
 
     trouble: OSError | None = None

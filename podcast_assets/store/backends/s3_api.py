@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.store.backends.errors import Place, bucket_trouble
+from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble
 from podcast_assets.store.backends.protocol import Entry
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ RETRIES = 8
 """After a request that failed, with longer and longer pauses."""
 
 
-def credentials(place: Place) -> "Boto3CredentialProvider":
+def credentials(place: BucketLocation) -> "Boto3CredentialProvider":
     """Keys from wherever Amazon's tools look for them.
 
     Raises:
@@ -34,7 +34,7 @@ def credentials(place: Place) -> "Boto3CredentialProvider":
         raise bucket_trouble(place, "looking for keys", "169.254.169.254") from None
 
 
-def list_keys(bucket: str, prefix: str, folder: str, place: Place) -> list[Entry]:
+def list_keys(bucket: str, prefix: str, folder: str, place: BucketLocation) -> list[Entry]:
     """All objects below a folder, those with keys that are no paths among them: they say so, and cannot be read."""
     top = f"{prefix}/" if prefix else ""
     entries = []
@@ -49,7 +49,7 @@ def list_keys(bucket: str, prefix: str, folder: str, place: Place) -> list[Entry
     return entries
 
 
-def abort_uploads(bucket: str, prefix: str, place: Place, *, before: float, spared: Collection[str]) -> int:
+def abort_uploads(bucket: str, prefix: str, place: BucketLocation, *, before: float, spared: Collection[str]) -> int:
     """End uploads below a prefix that were begun before a time (POSIX seconds) and never completed; gives their number."""
     top = f"{prefix}/" if prefix else ""
     limit = datetime.datetime.fromtimestamp(before, datetime.UTC)
@@ -75,7 +75,7 @@ def _trouble(key: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _asking(place: Place, doing: str) -> Iterator[Any]:
+def _asking(place: BucketLocation, doing: str) -> Iterator[Any]:
     import boto3.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
