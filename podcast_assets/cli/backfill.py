@@ -20,19 +20,21 @@ _NAMED = 10
 
 @click.command()
 @click.argument("batches", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All batches that are partitions or lie under incoming/.")
+@click.option("--all", "everything", is_flag=True, help="All batches that are partitions or are under incoming/.")
 @click.option(
-    "--missing", is_flag=True, help="Of them only those that are not done and that no run has; alone: of all."
+    "--missing",
+    is_flag=True,
+    help="Only batches that are unfinished and in no active run; of all batches if none is named.",
 )
 @click.option(
     "--failed",
     is_flag=True,
-    help="Of them only those with failures that may pass (not because of the data) and that no run has; alone: of all.",
+    help="Only batches with retryable failures (not caused by the data) and in no active run; of all if none is named.",
 )
-@click.option("--here", is_flag=True, help="Run in this process instead of handing the backfill to Dagster's daemon.")
 @click.option(
-    "--cancel", metavar="ID", help="End a backfill: nothing of it stays in the queue, and what is done stays done."
+    "--here", is_flag=True, help="Run in this process instead of submitting a backfill to the Dagster daemon."
 )
+@click.option("--cancel", metavar="ID", help="Cancel a backfill and its queued runs; finished work is kept.")
 @PROFILE
 @STORE
 def backfill(
@@ -45,7 +47,7 @@ def backfill(
     profile: str | None,
     store: str | None,
 ) -> None:
-    """Materialize many BATCHES in few runs, keeping to the assets' backfill policy. To do so again is to resume."""
+    """Materialize BATCHES in as few runs as the assets' backfill policies allow. Run it again to resume."""
     import dagster as dg
 
     from podcast_assets.defs.instance import prepare_home

@@ -26,7 +26,11 @@ _COLORS = {"done": "green", "failed": "red", "skipped": "dim", "busy": "yellow",
 
 def _limit(what: str, count: int) -> Callable[[Any], Any]:
     return click.option(
-        "--limit", type=click.IntRange(0), default=count, show_default=True, help=f"Most {what} to show; 0: all."
+        "--limit",
+        type=click.IntRange(0),
+        default=count,
+        show_default=True,
+        help=f"Maximum number of {what} to show; 0 shows all.",
     )
 
 
@@ -54,7 +58,7 @@ def _by_batch(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Map
 @JSON
 @STORE
 def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
-    """Print the batches, those that arrived last first: how far they are, and how many episodes failed."""
+    """List batches, newest first, with their progress and the number of failed episodes."""
     from dataclasses import asdict
 
     from podcast_assets.stages import overview
@@ -86,12 +90,12 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
-@click.option("--status", type=click.Choice(["done", "failed", "skipped"]), help="Only these.")
+@click.option("--status", type=click.Choice(["done", "failed", "skipped"]), help="Only episodes with this status.")
 @_limit("episodes", 100)
 @JSON
 @STORE
 def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bool, store: str | None) -> None:
-    """Print the episodes of BATCHES, or of all: what each is, and what became of it."""
+    """List the episodes of BATCHES, or of all batches, with their status."""
     from podcast_assets.stages import overview
 
     room = _store(load_settings(store=store))
@@ -122,7 +126,7 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
 @JSON
 @STORE
 def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
-    """Print pairs of episodes, of BATCHES or all, that sound the same though their bytes differ (PODCAST_NEAR_DUPLICATES).
+    """List pairs of episodes that are the same recording in different files, in BATCHES or in all (PODCAST_NEAR_DUPLICATES).
 
     Those with the same bytes are told by `episodes`.
     """
@@ -150,16 +154,16 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
 @click.option(
-    "--stage", type=click.Choice(["unpack", "download", *TABLE_STAGES.values()]), help="Only those of this stage."
+    "--stage", type=click.Choice(["unpack", "download", *TABLE_STAGES.values()]), help="Only failures of this stage."
 )
-@click.option("--traceback", is_flag=True, help="Print tracebacks too.")
+@click.option("--traceback", is_flag=True, help="Also print tracebacks.")
 @_limit("failures", 100)
 @JSON
 @STORE
 def failures(
     names: tuple[str, ...], stage: str | None, traceback: bool, limit: int, as_json: bool, store: str | None
 ) -> None:
-    """Print what failed in BATCHES, or in all: the stage, the reason, and whether another attempt can help."""
+    """List failures in BATCHES, or in all batches: the stage, the reason, and whether a retry can help."""
     from podcast_assets.stages import overview
 
     room = _store(load_settings(store=store))
@@ -187,11 +191,11 @@ def failures(
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="BATCH|EPISODE...")
-@click.option("--permanent", is_flag=True, help="With --here: try again even what failed because of its data.")
-@click.option("--here", is_flag=True, help="Run in this process instead of handing it to Dagster's daemon.")
+@click.option("--permanent", is_flag=True, help="With --here: also retry failures caused by the data.")
+@click.option("--here", is_flag=True, help="Run in this process instead of submitting it to the Dagster daemon.")
 @STORE
 def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None) -> None:
-    """Try again what failed in BATCHES, or the batches of EPISODES, named by id or file. What is done is not done again."""
+    """Retry what failed in BATCHES, or in the batches of EPISODES (id or file name). Finished work is not repeated."""
     import dagster as dg
 
     from podcast_assets.cli.backfill import run_batches_here

@@ -26,14 +26,14 @@ _SCORES = (
 
 @click.group()
 def dataset() -> None:
-    """Look into a published dataset: a folder, s3://…, or owner/name on the Hub (HF_ENDPOINT, HF_TOKEN)."""
+    """Verify or sample a published dataset: a folder, s3://…, or owner/name on the Hub (HF_ENDPOINT, HF_TOKEN)."""
 
 
 @dataset.command("verify")
 @click.argument("where")
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 def verify_dataset(where: str, as_json: bool) -> None:
-    """Read the dataset at WHERE whole, and compare each shard with shards.jsonl and the tables. Ends with 1 where they differ."""
+    """Compare every shard of the dataset at WHERE with shards.jsonl and the tables. Exits with 1 if they differ."""
     from podcast_assets.release.readers.opened import open_dataset
     from podcast_assets.release.readers.verify import verify_dataset
 
@@ -63,13 +63,15 @@ def verify_dataset(where: str, as_json: bool) -> None:
 
 @dataset.command("sample")
 @click.argument("where")
-@click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="How many.")
-@click.option("--language", help="Only of this one, ISO 639-1.")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Only of this one.")
-@click.option("--seed", type=int, help="The same gives the same samples.")
-@click.option("--play", is_flag=True, help="Play each one.")
+@click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="Number of samples.")
+@click.option("--language", help="Only samples in this language (ISO 639-1).")
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Only samples of this split.")
+@click.option("--seed", type=int, help="Seed of the random choice.")
+@click.option("--play", is_flag=True, help="Play each sample.")
 @click.option(
-    "--save", type=click.Path(path_type=Path, file_okay=False), help="Write audio and row of each into this folder."
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the audio and the row of each sample to this folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per sample on standard output.")
 def sample(
@@ -82,7 +84,7 @@ def sample(
     save: Path | None,
     as_json: bool,
 ) -> None:
-    """Print a few samples of the dataset at WHERE: text, speaker and scores; only their own bytes are read."""
+    """Print random samples of the dataset at WHERE: text, speaker and scores. Only their own bytes are read."""
     from podcast_assets.release.readers.opened import open_dataset
     from podcast_assets.release.readers.sample import draw_samples
 

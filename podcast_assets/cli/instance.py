@@ -11,10 +11,10 @@ from podcast_assets.common.errors import Misconfigured
 
 @click.command()
 @click.argument("batches", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All batches that lie under incoming/.")
+@click.option("--all", "everything", is_flag=True, help="All batches under incoming/.")
 @STORE
 def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
-    """Make BATCHES under incoming/ partitions, without waiting for the sensor; then any way of Dagster's can start them."""
+    """Register BATCHES under incoming/ as Dagster partitions, without waiting for the sensor."""
     import dagster as dg
 
     from podcast_assets.defs.instance import prepare_home
@@ -34,12 +34,12 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
 
 
 @click.command()
-@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Slots of the pool gpu.")
+@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Slots of the gpu pool.")
 @click.option(
-    "--postgres", is_flag=True, help="Keep the instance in PostgreSQL, which DAGSTER_POSTGRES_HOST and its like name."
+    "--postgres", is_flag=True, help="Keep the instance in PostgreSQL (DAGSTER_POSTGRES_HOST and related variables)."
 )
 def init(gpus: int, postgres: bool) -> None:
-    """Set up Dagster's instance: DAGSTER_HOME, its dagster.yaml, and the slots of the pool gpu."""
+    """Set up the Dagster instance: DAGSTER_HOME, its dagster.yaml, and the slots of the gpu pool."""
     import dagster as dg
 
     from podcast_assets.defs.instance import POSTGRES, prepare_home, set_gpu_slots
@@ -53,7 +53,7 @@ def init(gpus: int, postgres: bool) -> None:
 @click.command()
 @click.option("--port", default=3000, show_default=True)
 def dev(port: int) -> None:
-    """Open the Dagster UI on this machine: webserver and daemon, with everything that was materialized."""
+    """Start the Dagster UI on this machine: the webserver and the daemon."""
     from podcast_assets.config.settings import Settings
     from podcast_assets.defs.instance import prepare_home, project_file
 

@@ -29,20 +29,22 @@ if TYPE_CHECKING:
 messages = Console(stderr=True, highlight=False, emoji=False)
 output = Console(highlight=False, emoji=False)
 
-_PROFILE = click.option("--profile", type=click.Choice(get_args(ProfileName)), help="Set of engines (PODCAST_PROFILE).")
+_PROFILE = click.option(
+    "--profile", type=click.Choice(get_args(ProfileName)), help="Profile: the set of engines to use (PODCAST_PROFILE)."
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 
 
 @click.group()
 def models() -> None:
-    """The models of the chosen profile's engines: what they are, where they lie, to fetch and to check them."""
+    """List, download and verify the models that the profile's engines need."""
 
 
 @models.command("list")
 @_PROFILE
 @_JSON
 def list_models(profile: str | None, as_json: bool) -> None:
-    """Print the models that the profile needs, and the others that were fetched. Asks nobody but for the profile `auto`."""
+    """List the models that the profile needs, and other downloaded models. Works offline unless the profile is `auto`."""
     chosen, needed = _needed(profile)
     rows = [_row(engine, model) for engine, model in needed]
     shown = {row.key for row in rows}
@@ -66,9 +68,9 @@ def list_models(profile: str | None, as_json: bool) -> None:
 @models.command("fetch")
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
 @_PROFILE
-@click.option("--update", is_flag=True, help="Take the newest commits and keep to them from now on; pinned ones stay.")
+@click.option("--update", is_flag=True, help="Update to the newest commits and record them; pinned models stay.")
 def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> None:
-    """Download the models that the profile needs, or those named; what broke off goes on where it was."""
+    """Download the models that the profile needs, or the named ones. Interrupted downloads are resumed."""
     logging.getLogger("podcast_assets").setLevel(logging.WARNING)  # the bar tells
     chosen, needed = _needed(profile)
     wanted = _named(repos, needed) if repos else [model for _, model in needed]
@@ -91,7 +93,7 @@ def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> N
 @models.command("verify")
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
 def verify_models(repos: tuple[str, ...]) -> None:
-    """Hash the fetched models again and name each file that differs; ends with 1 if there is one."""
+    """Check the downloaded models against their checksums and list files that differ. Exits with 1 if any does."""
     entries = model_lock.read_lock_file(models_folder())
     if unknown := set(repos) - {entry.repo for entry in entries.values()}:
         raise BadInput(f"never fetched to {models_folder()}: {', '.join(sorted(unknown))}")
@@ -116,12 +118,12 @@ def verify_models(repos: tuple[str, ...]) -> None:
 
 @click.command()
 @_PROFILE
-@click.option("--store", help="Where everything lies: a folder or URL (PODCAST_STORE).")
-@click.option("--quick", is_flag=True, help="Load no engine, and transcribe nothing.")
-@click.option("--settings", "with_settings", is_flag=True, help="Also print the settings of engines (PODCAST_ENGINES).")
+@click.option("--store", help="Folder or URL of the store (PODCAST_STORE).")
+@click.option("--quick", is_flag=True, help="Do not load engines or transcribe the test clip.")
+@click.option("--settings", "with_settings", is_flag=True, help="Also print the engines' settings (PODCAST_ENGINES).")
 @_JSON
 def doctor(profile: str | None, store: str | None, quick: bool, with_settings: bool, as_json: bool) -> None:
-    """Say what works on this machine and what to do about the rest; ends with 0 when the profile can run here."""
+    """Check whether the profile can run on this machine and say how to fix what is missing. Exits with 0 if it can."""
     from podcast_assets.cli.doctor import examine
 
     with messages.status("looking around"):

@@ -22,13 +22,13 @@ _NUMBERS = ("rules", "segments", "of all", "hours", "minutes", "takes", "leaves"
 
 @click.group()
 def policy() -> None:
-    """Policies decide which segments are kept. They delete nothing, and another one runs no model again."""
+    """List, show and try quality policies, which decide which segments are kept. Changing the policy reruns no model."""
 
 
 @policy.command("list")
 @JSON
 def list_policies(as_json: bool) -> None:
-    """Print the policies that come with the package, and the one that PODCAST_POLICY names."""
+    """List the policies of the package, and the one set by PODCAST_POLICY."""
     from podcast_assets.quality.policies.policy import load_policy, policy_names
 
     chosen = load_settings().policy
@@ -59,7 +59,7 @@ def list_policies(as_json: bool) -> None:
 @click.argument("policy_name", metavar="FILE_OR_NAME")
 @JSON
 def show(policy_name: str, as_json: bool) -> None:
-    """Print the rules of a policy in their order."""
+    """Print the rules of a policy in order."""
     from podcast_assets.quality.policies.evidence import evidence_types
     from podcast_assets.quality.policies.policy import load_policy
 
@@ -80,12 +80,12 @@ def show(policy_name: str, as_json: bool) -> None:
 @policy.command("try")
 @click.argument("policy_name", metavar="FILE_OR_NAME")
 @click.option(
-    "--batch", "batches", multiple=True, help="Batch to try it on, as often as wanted; by default all that are scored."
+    "--batch", "batches", multiple=True, help="Batch to try it on; may be repeated. Default: all scored batches."
 )
 @JSON
 @STORE
 def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str | None) -> None:
-    """Print what a policy would keep of batches that are scored, in hours, beside what is kept now. Nothing is changed."""
+    """Compare, in hours, what a policy would keep of scored batches with what is kept now. Nothing is changed."""
     from podcast_assets.quality.policies.policy import load_policy
     from podcast_assets.quality.policies.trial import try_policy
     from podcast_assets.store.store import Store

@@ -14,17 +14,17 @@ _NAMED = 10
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Say what a release would do, and change nothing anywhere.")
+@click.option("--dry-run", is_flag=True, help="Show what a release would do, without changing anything.")
 @click.option(
     "--drop",
     multiple=True,
     metavar="BATCH",
-    help="Take a batch out of the dataset though this store does not have it; may be given several times.",
+    help="Remove a batch from the dataset although this store does not have it; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 @STORE
 def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | None) -> None:
-    """Publish all that is sealed and may be published, in one commit. To do so again is to resume, or does nothing."""
+    """Publish all sealed samples that may be released, in one commit. Run it again to resume."""
     import dagster as dg
 
     from podcast_assets.defs.instance import end_dead_runs, prepare_home

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--batch", help="Name of the batch; by default made from where the inputs lie.")
+@click.option("--batch", help="Name of the batch. Default: derived from the paths of the inputs.")
 @PROFILE
 @STORE
-@click.option("--language", help="ISO 639-1 code of the episodes whose metadata name none.")
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@click.option("--language", help="Language (ISO 639-1) of episodes whose metadata give none.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 def run(
     inputs: tuple[Path, ...],
     batch: str | None,
@@ -29,7 +29,7 @@ def run(
     language: str | None,
     as_json: bool,
 ) -> None:
-    """Turn FOLDERS, ARCHIVES or files into a dataset, here and now. To run it again is to resume it."""
+    """Turn folders, archives or files into a dataset, in this process. Run it again to resume."""
     from podcast_assets.intake.place import batch_name_for, place_inputs
     from podcast_assets.store.store import Store
 
@@ -41,9 +41,9 @@ def run(
 
 @click.command()
 @STORE
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 def demo(store: str | None, as_json: bool) -> None:
-    """Take the sample batch all the way, and measure it against its references."""
+    """Process the sample batch and measure the result against its reference transcripts."""
     from podcast_assets import demo as sample
     from podcast_assets.intake.arrivals import INCOMING
     from podcast_assets.store.store import Store

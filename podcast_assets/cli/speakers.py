@@ -17,17 +17,17 @@ from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
     type=click.FloatRange(-1, 1),
     default=0.6,
     show_default=True,
-    help="Cosine of two voices' embeddings from which on they are one person's.",
+    help="Cosine similarity of two voice embeddings from which they count as one speaker.",
 )
 @click.option(
     "--min-seconds",
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Leave out speakers who say less in their episode.",
+    help="Ignore speakers with less speech than this in their episode.",
 )
-@click.option("--save", is_flag=True, help="Keep the links in the store, voices/voices.parquet.")
-@click.option("--across-podcasts", is_flag=True, help="Look for a voice in all podcasts, not in each by itself.")
+@click.option("--save", is_flag=True, help="Write the links to voices/voices.parquet in the store.")
+@click.option("--across-podcasts", is_flag=True, help="Match voices across podcasts, not only within each one.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON array on standard output: all speakers, linked or not."
 )
@@ -41,7 +41,7 @@ def speakers(
     as_json: bool,
     store: str | None,
 ) -> None:
-    """Print the voices that several episodes of a podcast share, by the embeddings of the diarizer, with a confidence.
+    """List speakers who appear in several episodes of a podcast, matched by the diarizer's voice embeddings.
 
     Only pyannote's embeddings tell voices apart across recordings.
     """

@@ -11,10 +11,15 @@ from podcast_assets.common.errors import Misconfigured
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="URL|FILE|FOLDER|FEED...")
 @click.option(
-    "--batch", help="Name of the batch; by default made from what it holds, so that the same again is the same."
+    "--batch", help="Name of the batch. Default: derived from its inputs, so the same inputs give the same name."
 )
-@click.option("--language", help="ISO 639-1 code of what names no language itself.")
-@click.option("--feed/--episode", "feeds", default=None, help="What the URLs are; by default told by their paths.")
+@click.option("--language", help="Language (ISO 639-1) of episodes and feeds that give none.")
+@click.option(
+    "--feed/--episode",
+    "feeds",
+    default=None,
+    help="Treat the URLs as feeds or as episodes. Default: judged by their paths.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @STORE
 def submit(
@@ -25,7 +30,7 @@ def submit(
     as_json: bool,
     store: str | None,
 ) -> None:
-    """Bring files, folders, archives, URLs of episodes, feeds or OPML lists to the store. The sensors (make dev) do the rest.
+    """Add files, folders, archives, episode URLs, feeds or OPML lists to the store. The sensors (make dev) process them.
 
     Files, folders and archives become one batch, URLs of episodes a list of URLs that is another. Feeds and OPML lists are followed
     from then on.

@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="EPISODE|FEED")
-@click.option("--reason", required=True, help="Why; it is kept, and shown wherever the episode comes again.")
-@click.option("--by", help="Who asked for it, or did it; it is kept.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
-@click.option("--keep-runs", is_flag=True, help="Keep Dagster's runs of the batches: their events show parts of texts.")
+@click.option("--reason", required=True, help="Reason, recorded and shown wherever the episode is refused later.")
+@click.option("--by", help="Who requested or carried out the takedown; recorded.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+@click.option(
+    "--keep-runs", is_flag=True, help="Keep the Dagster runs of the batches, whose events show parts of texts."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @STORE
 def takedown(
     name: str, reason: str, by: str | None, dry_run: bool, keep_runs: bool, as_json: bool, store: str | None
 ) -> None:
-    """Take an EPISODE (id, batch/id, file, SHA-256 or URL) or a podcast (FEED's URL, guid or title) down, for good.
+    """Permanently remove an EPISODE (id, batch/id, file, SHA-256 or URL) or a podcast (FEED URL, guid or title).
 
     All of it goes: audio, texts, rows, samples in shards, copies of the same bytes in other batches. A record stays, and what comes
     again is refused. The published dataset follows at the next release. The same command again finishes what was broken off.
@@ -80,7 +82,7 @@ def _forget_runs(settings: "Settings", outcome: "TakedownResult", *, dry_run: bo
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array on standard output.")
 @STORE
 def takedowns(as_json: bool, store: str | None) -> None:
-    """Print what was taken down, when, why, and whether all of it is gone from the store."""
+    """List takedowns: what, when, why, and whether everything has been removed from the store."""
     from podcast_assets.store.store import Store
     from podcast_assets.store.takedown_records import read_records
 

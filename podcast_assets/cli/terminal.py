@@ -14,9 +14,11 @@ messages = Console(stderr=True, highlight=False, emoji=False)
 output = Console(highlight=False, emoji=False)
 
 PROFILE = click.option(
-    "--profile", type=click.Choice(["auto", "demo", "embedded", "cpu", "gpu"]), help="Set of engines (PODCAST_PROFILE)."
+    "--profile",
+    type=click.Choice(["auto", "demo", "embedded", "cpu", "gpu"]),
+    help="Profile: the set of engines to use (PODCAST_PROFILE).",
 )
-STORE = click.option("--store", help="Where everything lies: a folder or URL (PODCAST_STORE).")
+STORE = click.option("--store", help="Folder or URL of the store (PODCAST_STORE).")
 
 _LEVELS = {"red": logging.ERROR, "yellow": logging.WARNING}
 
