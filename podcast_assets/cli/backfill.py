@@ -62,7 +62,9 @@ def backfill(
                 f"backfill {cancel} is being cancelled; `podcast-assets backfill --missing` takes up what it leaves"
             )
             return
-        chosen = _there(instance, settings, batches, everything=everything or ((missing or failed) and not batches))
+        chosen = _available_batches(
+            instance, settings, batches, everything=everything or ((missing or failed) and not batches)
+        )
         if missing or failed:
             chosen = _to_do(instance, settings, chosen, failed=failed, missing=missing)
         if not chosen:
@@ -76,7 +78,7 @@ def backfill(
             sys.exit(1)
 
 
-def _there(
+def _available_batches(
     instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, everything: bool
 ) -> list[str]:
     """The batches that were asked for, as far as their source is there.

@@ -34,7 +34,7 @@ def _limit(what: str, count: int) -> Callable[[Any], Any]:
     )
 
 
-def _table(*texts: str, numbers: Sequence[str]) -> Table:
+def _make_table(*texts: str, numbers: Sequence[str]) -> Table:
     """A table for a terminal of 80 characters: the first column gives way, the others are whole."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for at, name in enumerate((*texts, *numbers)):
@@ -64,14 +64,14 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
     from podcast_assets.stages import overview
 
     settings = load_settings(store=store)
-    room = _store(settings)
+    room = _open_store(settings)
     known = set(overview.batch_names(room))
-    _all_known(names, known)
-    rows = overview.batch_rows(room, names or None, busy=_busy(settings), limit=limit or None)
+    _check_known(names, known)
+    rows = overview.batch_rows(room, names or None, busy=_batches_in_runs(settings), limit=limit or None)
     if as_json:
         _print_json([asdict(row) for row in rows])
         return
-    table = _table("batch", "state", "arrived", numbers=("done", "failed", "skipped", "hours"))
+    table = _make_table("batch", "state", "arrived", numbers=("done", "failed", "skipped", "hours"))
     for row in rows:
         stages = f" {len(row.stages)} of {len(STAGES)}" if row.state != "done" else ""
         table.add_row(
@@ -98,15 +98,15 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
     """List the episodes of BATCHES, or of all batches, with their status."""
     from podcast_assets.stages import overview
 
-    room = _store(load_settings(store=store))
-    rows = overview.episode_rows(room, _chosen(room, names), status=status)
+    room = _open_store(load_settings(store=store))
+    rows = overview.episode_rows(room, _resolve_batch_names(room, names), status=status)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
         return
     for batch, rows_of_batch in _by_batch(shown):
         output.rule(Text(batch), align="left")
-        table = _table("file", "episode", "status", "lang", numbers=("seconds",))
+        table = _make_table("file", "episode", "status", "lang", numbers=("seconds",))
         for row in rows_of_batch:
             note = row["error"] or (f"also in {row['also_in']}" if row["also_in"] else "")
             table.add_row(
@@ -117,7 +117,7 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
                 "" if row["duration"] is None else f"{row['duration']:.1f}",
             )
         output.print(table)
-    _say_rest("episodes", shown, rows)
+    _print_remainder("episodes", shown, rows)
 
 
 @click.command()
@@ -133,8 +133,8 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
     from podcast_assets.intake.duplicates import near as near_duplicates
 
     settings = load_settings(store=store)
-    room = _store(settings)
-    rows = near_duplicates.read_pairs(room, _chosen(room, names) if names else None)
+    room = _open_store(settings)
+    rows = near_duplicates.read_pairs(room, _resolve_batch_names(room, names) if names else None)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
@@ -146,7 +146,7 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
         shares = (f"{row['share']:.0%}", f"{row['share_of_other']:.0%}")
         table.add_row(Text(row["episode"]), Text(row["other"]), *shares, f"{row['offset']:.1f} s")
     output.print(table)
-    _say_rest("pairs", shown, rows)
+    _print_remainder("pairs", shown, rows)
     if not rows and not settings.near_duplicates:
         print_line("PODCAST_NEAR_DUPLICATES=true has raw_audio look for them, when a batch is materialized")
 
@@ -166,15 +166,15 @@ def failures(
     """List failures in BATCHES, or in all batches: the stage, the reason, and whether a retry can help."""
     from podcast_assets.stages import overview
 
-    room = _store(load_settings(store=store))
-    rows = overview.failure_rows(room, _chosen(room, names), stage=stage)
+    room = _open_store(load_settings(store=store))
+    rows = overview.failure_rows(room, _resolve_batch_names(room, names), stage=stage)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
         return
     for batch, rows_of_batch in _by_batch(shown):
         output.rule(Text(batch), align="left")
-        table = _table("file, and the reason", "stage", "may pass", numbers=("attempts",))
+        table = _make_table("file, and the reason", "stage", "may pass", numbers=("attempts",))
         for row in rows_of_batch:
             table.add_row(
                 _with_note(row["source"], row["message"] or row["error_type"]),
@@ -186,7 +186,7 @@ def failures(
     for row in shown if traceback else ():
         output.rule(Text(f"{row['batch']}: {row['source']}: {row['stage']}"))
         output.print(Text(row["traceback"] or "none"), soft_wrap=True)
-    _say_rest("failures", shown, rows)
+    _print_remainder("failures", shown, rows)
 
 
 @click.command()
@@ -207,7 +207,7 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
     if permanent and not here:
         raise Misconfigured("--permanent is for one run of this process: say --here too")
     settings = load_settings(store=store).model_copy(update={"retry_permanent": permanent})
-    room = _store(settings)
+    room = _open_store(settings)
     failed = overview.failure_rows(room, overview.batch_names(room))
     chosen = _batches_to_retry(names, set(overview.batch_names(room)), failed, permanent=permanent)
     if not chosen:
@@ -253,13 +253,13 @@ def _batches_to_retry(
     return list(dict.fromkeys(chosen))
 
 
-def _store(settings: "Settings") -> "Store":
+def _open_store(settings: "Settings") -> "Store":
     from podcast_assets.store.store import Store
 
     return Store.at(settings.store)
 
 
-def _busy(settings: "Settings") -> set[str]:
+def _batches_in_runs(settings: "Settings") -> set[str]:
     """Batches of runs, where there is an instance of Dagster to ask."""
     from podcast_assets.defs.unfinished_runs import may_have_unfinished_runs
 
@@ -276,15 +276,15 @@ def _busy(settings: "Settings") -> set[str]:
         return busy_batches(instance)
 
 
-def _chosen(room: "Store", names: Sequence[str]) -> list[str]:
+def _resolve_batch_names(room: "Store", names: Sequence[str]) -> list[str]:
     from podcast_assets.stages import overview
 
     known = overview.batch_names(room)
-    _all_known(names, set(known))
+    _check_known(names, set(known))
     return list(dict.fromkeys(names)) or known
 
 
-def _all_known(names: Sequence[str], known: set[str]) -> None:
+def _check_known(names: Sequence[str], known: set[str]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise BadInput(f"there is no batch {', '.join(unknown[:10])}; `podcast-assets batches` lists them")
 
@@ -293,6 +293,6 @@ def _print_json(rows: Sequence[Mapping[str, Any]]) -> None:
     click.echo(json.dumps(rows, ensure_ascii=False, default=str))
 
 
-def _say_rest(what: str, shown: Sequence[object], rows: Sequence[object]) -> None:
+def _print_remainder(what: str, shown: Sequence[object], rows: Sequence[object]) -> None:
     if len(rows) > len(shown):
         print_line(f"{len(shown)} of {len(rows)} {what}; --limit 0 shows all")

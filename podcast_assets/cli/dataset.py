@@ -92,14 +92,14 @@ def sample(
         if as_json:
             click.echo(json.dumps(heard.row, ensure_ascii=False))
         else:
-            _show(heard.row)
+            _print_sample(heard.row)
         if save:
-            _save(heard, save)
+            _save_sample(heard, save)
         if play:
-            _play(heard)
+            _play_sample(heard)
 
 
-def _show(row: dict[str, Any]) -> None:
+def _print_sample(row: dict[str, Any]) -> None:
     figures = ", ".join(form.format(row[column]) for column, form in _SCORES if row.get(column) is not None)
     judged = (
         "kept" if row.get("keep") else f"not kept: {', '.join(row.get('reject_reasons') or []) or 'no reason given'}"
@@ -111,14 +111,14 @@ def _show(row: dict[str, Any]) -> None:
         output.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def _save(heard: "AudioSample", folder: Path) -> None:
+def _save_sample(heard: "AudioSample", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(heard.row["segment_id"]).name
     (folder / f"{name}.{heard.suffix}").write_bytes(heard.audio)
     (folder / f"{name}.json").write_text(json.dumps(heard.row, ensure_ascii=False, indent=1) + "\n")
 
 
-def _play(heard: "AudioSample") -> None:
+def _play_sample(heard: "AudioSample") -> None:
     import io
 
     import soundfile

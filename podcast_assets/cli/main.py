@@ -113,19 +113,19 @@ class _CleanErrorsGroup(LazyGroup):
         try:
             return super().invoke(ctx)
         except (BadInput, Misconfigured, EngineUnavailable) as error:
-            _end(str(error))
+            _exit(str(error))
         except OSError as error:
             if not is_store_trouble(error):
                 raise
-            _end(str(error))
+            _exit(str(error))
         except ValueError as error:
             lines = _wrong_settings(error)
             if not lines:
                 raise
-            _end(*lines)
+            _exit(*lines)
 
 
-def _end(*lines: str) -> None:
+def _exit(*lines: str) -> None:
     from podcast_assets.cli.terminal import print_line
 
     for line in lines:

@@ -45,11 +45,13 @@ def models() -> None:
 @_JSON
 def list_models(profile: str | None, as_json: bool) -> None:
     """List the models that the profile needs, and other downloaded models. Works offline unless the profile is `auto`."""
-    chosen, needed = _needed(profile)
-    rows = [_row(engine, model) for engine, model in needed]
+    chosen, needed = _profile_models(profile)
+    rows = [_row_of_needed(engine, model) for engine, model in needed]
     shown = {row.key for row in rows}
     rows += [
-        _fetched(key, entry) for key, entry in model_lock.read_lock_file(models_folder()).items() if key not in shown
+        _row_of_fetched(key, entry)
+        for key, entry in model_lock.read_lock_file(models_folder()).items()
+        if key not in shown
     ]
     if as_json:
         click.echo(
@@ -62,7 +64,7 @@ def list_models(profile: str | None, as_json: bool) -> None:
     if rows:
         output.print(table)
     if not needed:
-        output.print(_none(chosen), markup=False, soft_wrap=True)
+        output.print(_no_models_message(chosen), markup=False, soft_wrap=True)
 
 
 @models.command("fetch")
@@ -72,10 +74,10 @@ def list_models(profile: str | None, as_json: bool) -> None:
 def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> None:
     """Download the models that the profile needs, or the named ones. Interrupted downloads are resumed."""
     logging.getLogger("podcast_assets").setLevel(logging.WARNING)  # the bar tells
-    chosen, needed = _needed(profile)
-    wanted = _named(repos, needed) if repos else [model for _, model in needed]
+    chosen, needed = _profile_models(profile)
+    wanted = _models_named(repos, needed) if repos else [model for _, model in needed]
     if not wanted:
-        messages.print(_none(chosen), markup=False, soft_wrap=True)
+        messages.print(_no_models_message(chosen), markup=False, soft_wrap=True)
     failed = False
     for model in dict.fromkeys(wanted):
         try:
@@ -127,11 +129,11 @@ def doctor(profile: str | None, store: str | None, quick: bool, with_settings: b
     from podcast_assets.cli.doctor import examine
 
     with messages.status("looking around"):
-        report = examine(_settings(profile=profile, store=store), load=not quick)
+        report = examine(_load_settings(profile=profile, store=store), load=not quick)
     if as_json:
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
     else:
-        _show(report, with_settings=with_settings)
+        _print_report(report, with_settings=with_settings)
     sys.exit(0 if report.can_run else 1)
 
 
@@ -167,7 +169,7 @@ class _ModelRow:
         ]
 
 
-def _row(engine: str, model: HubModel) -> _ModelRow:
+def _row_of_needed(engine: str, model: HubModel) -> _ModelRow:
     entry = locked_model(model)
     return _ModelRow(
         key=model.lock_key,
@@ -183,7 +185,7 @@ def _row(engine: str, model: HubModel) -> _ModelRow:
     )
 
 
-def _fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
+def _row_of_fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
     """The line of a model that was fetched and that the profile does not need."""
     size = sum(f.bytes for f in entry.files.values())
     where = find_model(HubModel(entry.repo, entry.patterns, 0, entry.licence, key.partition("@")[2] or None))
@@ -191,19 +193,19 @@ def _fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
     return _ModelRow(key, None, entry.repo, entry.commit, chosen, size, None, entry.licence, None, where)
 
 
-def _needed(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
+def _profile_models(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
     """The profile that is chosen, and the models of its engines with the names of these."""
     from podcast_assets.stages.profiles import choose, engines_of
 
-    chosen = choose(_settings(profile=profile))
+    chosen = choose(_load_settings(profile=profile))
     return chosen, _models_of(engines_of(chosen))
 
 
-def _none(chosen: "Profile") -> str:
+def _no_models_message(chosen: "Profile") -> str:
     return f"the profile {chosen.name} needs no models of the hub; it is taken because {chosen.reason}"
 
 
-def _settings(**given: Any) -> Settings:
+def _load_settings(**given: Any) -> Settings:
     """The settings of the environment, with what was given on the command line."""
     return Settings(**{k: v for k, v in given.items() if v is not None})
 
@@ -218,7 +220,7 @@ def _models_of(some: Iterable[Engine]) -> list[tuple[str, HubModel]]:
     return [(", ".join(names), model) for model, names in users.items()]
 
 
-def _named(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
+def _models_named(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
     """The models of some repositories: those that the profile needs, else those of any engine as it comes."""
     from podcast_assets.cli.doctor.engines import as_they_come, needed_models
 
@@ -261,7 +263,7 @@ class _DownloadBar:
             self._progress.advance(self._task, size)
 
 
-def _show(report: "DoctorReport", *, with_settings: bool) -> None:
+def _print_report(report: "DoctorReport", *, with_settings: bool) -> None:
     styles = {"ok": "green", "warning": "yellow", "missing": "yellow"}
     for area, findings in report.by_area().items():
         output.rule(area, align="left", style="dim")

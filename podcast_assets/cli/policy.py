@@ -48,7 +48,7 @@ def list_policies(as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = _table("policy", "rules", "what it is")
+    table = _make_table("policy", "rules", "what it is")
     for name, p in found.items():
         mark = Text.assemble(p.label, (" chosen", "green") if name == chosen else "")
         table.add_row(mark, str(len(p.rules)), Text(p.description))
@@ -69,7 +69,7 @@ def show(policy_name: str, as_json: bool) -> None:
         click.echo(json.dumps(p.model_dump(exclude_defaults=True) | {"notes": notes}, ensure_ascii=False))
         return
     output.print(Text(f"{p.label}: {p.description}" if p.description else p.label), soft_wrap=True)
-    table = _table("column", "must be", "else the reason is", "missing value")
+    table = _make_table("column", "must be", "else the reason is", "missing value")
     for rule in p.rules:
         table.add_row(Text(rule.column), Text(rule.says()), Text(rule.reason), "passes" if rule.nulls_pass else "fails")
     output.print(table)
@@ -101,19 +101,19 @@ def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str
     if as_json:
         click.echo(json.dumps(trial.to_json(), ensure_ascii=False))
         return
-    _show(trial)
+    _print_trial(trial)
     if settings.policy != policy_name:
         print_line(f"to apply it: PODCAST_POLICY={policy_name}, then materialize quality_scores; no model runs")
 
 
-def _show(trial: "Trial") -> None:
+def _print_trial(trial: "Trial") -> None:
     count = f"{len(trial.batches)} batches" if len(trial.batches) > 1 else f"batch {trial.batches[0]}"
     in_force = ", ".join(trial.in_force) or "none"
     output.print(
         Text(f"{trial.policy} tried on {count}, judged by {in_force} now. Nothing is changed."), soft_wrap=True
     )
     unit = _unit(trial)
-    table = _table("", "segments", unit, "of all")
+    table = _make_table("", "segments", unit, "of all")
     for name, amount in (
         ("all", trial.everything),
         (f"kept by {trial.policy}", trial.kept),
@@ -121,23 +121,28 @@ def _show(trial: "Trial") -> None:
         ("  would be kept anew", trial.gained),
         ("  would no longer be kept", trial.lost),
     ):
-        table.add_row(Text(name), f"{amount.segments:,}", _in(unit, amount.hours), _share(amount, trial.everything))
+        table.add_row(
+            Text(name),
+            f"{amount.segments:,}",
+            _format_hours(unit, amount.hours),
+            _format_share(amount, trial.everything),
+        )
     output.print(table)
     if trial.losses.height:
-        _show_losses(trial)
+        _print_losses(trial)
     for note in trial.notes:
         print_line((note, "yellow"))
 
 
-def _show_losses(trial: "Trial") -> None:
+def _print_losses(trial: "Trial") -> None:
     """The waterfall: each reason after those above it."""
     unit = _unit(trial)
-    table = _table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
+    table = _make_table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
     left = trial.everything.hours
     for row in trial.losses.iter_rows(named=True):
         left -= row["first_hours"]
         hours = (row["first_hours"], max(left, 0.0), row["own_hours"], row["hours"])
-        table.add_row(Text(row["reason"]), *(_in(unit, h) for h in hours), f"{row['segments']:,}")
+        table.add_row(Text(row["reason"]), *(_format_hours(unit, h) for h in hours), f"{row['segments']:,}")
     output.print(table)
     output.print(
         "takes: of what the reasons above leave. alone: no other reason, kept if the rule were not there. "
@@ -150,15 +155,15 @@ def _unit(trial: "Trial") -> str:
     return "hours" if trial.everything.hours >= 1 else "minutes"
 
 
-def _in(unit: str, hours: float) -> str:
+def _format_hours(unit: str, hours: float) -> str:
     return f"{hours if unit == 'hours' else 60 * hours:,.2f}"
 
 
-def _share(part: "Amount", whole: "Amount") -> str:
+def _format_share(part: "Amount", whole: "Amount") -> str:
     return f"{part.hours / whole.hours:.1%}" if whole.hours else ""
 
 
-def _table(*columns: str) -> Table:
+def _make_table(*columns: str) -> Table:
     """A table in which names give way to numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:

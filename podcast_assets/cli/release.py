@@ -51,10 +51,10 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
             print_line((f"not released: {why}", "red"))
             sys.exit(1)
     if told is not None:
-        click.echo(json.dumps(told, ensure_ascii=False)) if as_json else _show(told, dry_run=dry_run)
+        click.echo(json.dumps(told, ensure_ascii=False)) if as_json else _print_result(told, dry_run=dry_run)
 
 
-def _show(told: dict[str, Any], *, dry_run: bool) -> None:
+def _print_result(told: dict[str, Any], *, dry_run: bool) -> None:
     print_line(told["where"])
     would = "would be " if dry_run else ""
     for name, words in (("new", "new"), ("anew", "made anew"), ("removed", "removed")):

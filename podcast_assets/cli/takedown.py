@@ -51,7 +51,7 @@ def takedown(
     if as_json:
         click.echo(told(outcome))
     else:
-        _show(outcome)
+        _print_result(outcome)
 
 
 def _forget_runs(settings: "Settings", outcome: "TakedownResult", *, dry_run: bool) -> None:
@@ -110,7 +110,7 @@ def takedowns(as_json: bool, store: str | None) -> None:
     output.print(table)
 
 
-def _show(outcome: "TakedownResult") -> None:
+def _print_result(outcome: "TakedownResult") -> None:
     record, purged = outcome.record, outcome.purged
     would = "would go" if purged.dry else "gone"
     count = len(record["episodes"])

@@ -18,7 +18,7 @@ class Hashes:
 
     def update(self, block: bytes) -> None:
         """The next bytes. They must not change until the next call."""
-        self._settle()
+        self._wait()
         self._running = _beside.submit(self._md5.update, block)
         self._sha.update(block)
         self.size += len(block)
@@ -31,10 +31,10 @@ class Hashes:
     @property
     def md5(self) -> str:
         """Of all blocks, in hexadecimal digits."""
-        self._settle()
+        self._wait()
         return self._md5.hexdigest()
 
-    def _settle(self) -> None:
+    def _wait(self) -> None:
         if self._running is not None:
             self._running.result()
             self._running = None

@@ -22,7 +22,7 @@ def file_lock(path: Path, waiting: str) -> Iterator[None]:
         OSError: the file cannot be made or locked.
         RuntimeError: this thread holds it already, and would wait for itself.
     """
-    lock = _lock(path)
+    lock = _make_lock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -64,7 +64,7 @@ def try_file_lock(path: Path) -> Iterator[bool]:
     Raises:
         OSError: the file cannot be made or locked.
     """
-    lock = _lock(path)
+    lock = _make_lock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -76,7 +76,7 @@ def try_file_lock(path: Path) -> Iterator[bool]:
             lock.release()
 
 
-def _lock(path: Path) -> FileLock:
+def _make_lock(path: Path) -> FileLock:
     return FileLock(
         path,
         # who acquires it may not be who releases it: a context manager may be left in another thread

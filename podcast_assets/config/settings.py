@@ -368,7 +368,7 @@ class Settings(BaseModel):
 
     def __init__(self, **given: Any) -> None:
         # pydantic-settings does the same and much more; its import would be a fifth of what `podcast-assets settings` takes
-        super().__init__(**(_environment() | given))
+        super().__init__(**(_read_environment() | given))
 
     @property
     def allowed_hosts(self) -> list[str]:
@@ -472,7 +472,7 @@ def environment_name(field: str) -> str:
     return "DAGSTER_HOME" if field == "dagster_home" else f"PODCAST_{field.upper()}"
 
 
-def _environment() -> dict[str, str]:
+def _read_environment() -> dict[str, str]:
     """Field → value of its environment variable, whose case does not matter; an empty one is an unset one."""
     there = {name.upper(): value for name, value in os.environ.items() if value}
     return {field: there[name] for field in Settings.model_fields if (name := environment_name(field)) in there}

@@ -117,7 +117,7 @@ class Engine(BaseModel):
 
     def versions(self) -> dict[str, str]:
         """Installed versions of the packages that the engine uses."""
-        return {p: _version(p) for p in self.packages}
+        return {p: _installed_version(p) for p in self.packages}
 
 
 _GPU_USE: Mapping[str, GpuUse] = {"cpu": "never", "auto": "optional", "cuda": "required"}
@@ -131,7 +131,7 @@ def most_gpu_use(engines: Iterable[Engine]) -> GpuUse:
 
 
 @cache
-def _version(package: str) -> str:
+def _installed_version(package: str) -> str:
     return importlib.metadata.version(package)
 
 
@@ -153,11 +153,11 @@ def _sha256(file: Path, size: int, mtime_ns: int) -> str:
 @cache
 def engines(kind: str) -> tuple[type[Engine], ...]:
     """Every engine of a kind ("diarizer", "transcriber", "scorer"), found by looking into its folder."""
-    return tuple(found for module in _modules(kind).values() for found in _engines_in(module))
+    return tuple(found for module in _list_modules(kind).values() for found in _engines_in(module))
 
 
 @cache
-def _modules(kind: str) -> dict[str, str]:
+def _list_modules(kind: str) -> dict[str, str]:
     """The modules of a kind's folder, by name; of an engine that has a folder of its own, its module `engine`."""
     package = importlib.import_module(FOLDERS[kind])
     return {
@@ -190,7 +190,7 @@ def make_engine(kind: str, name: str, **settings: Any) -> Engine:
 @cache
 def _engine_class(kind: str, name: str) -> type[Engine]:
     """The engine of that name: of the module that has its name, if there is one, else of any."""
-    if module := _modules(kind).get(name.replace("-", "_")):
+    if module := _list_modules(kind).get(name.replace("-", "_")):
         for found in _engines_in(module):
             if found.name == name:
                 return found

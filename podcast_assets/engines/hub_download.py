@@ -142,19 +142,19 @@ def download(
     blobs.mkdir(parents=True, exist_ok=True)
     for file in listing.files:
         if (path := found / file.name).is_file() and path.stat().st_size != file.bytes:
-            _remove(path)
+            _remove_file(path)
     large = [
         f for f in listing.files if f.sha256 and not (found / f.name).is_file() and not (blobs / f.sha256).exists()
     ]
     small = [f for f in listing.files if not f.sha256 and not (found / f.name).is_file()]
-    missing = sum(f.bytes - _size(_partial(blobs, f)) for f in large) + sum(f.bytes for f in small)
+    missing = sum(f.bytes - _file_size(_partial_path(blobs, f)) for f in large) + sum(f.bytes for f in small)
     _check_room(model, folder, missing)
     watch.begin(model, listing.commit, missing)
     for file in large:
         url = hf_hub_url(model.repo, file.name, revision=listing.commit)
-        _download(url, _partial(blobs, file), file.bytes, watch)
-        _partial(blobs, file).replace(blobs / str(file.sha256))
-    with _no_bars():
+        _download_file(url, _partial_path(blobs, file), file.bytes, watch)
+        _partial_path(blobs, file).replace(blobs / str(file.sha256))
+    with _hide_progress_bars():
         snapshot_download(
             model.repo,
             revision=listing.commit,
@@ -162,7 +162,7 @@ def download(
             allow_patterns=[glob.escape(f.name) for f in listing.files],
         )
     watch.advance(sum(f.bytes for f in small))
-    return found, {file.name: _checked(model, file, found / file.name) for file in listing.files}
+    return found, {file.name: _check_file(model, file, found / file.name) for file in listing.files}
 
 
 @contextlib.contextmanager
@@ -194,7 +194,7 @@ def explain_error(error: BaseException, model: HubModel) -> str:
     if isinstance(error, RepositoryNotFoundError):
         return f"the hub has no model {model.repo}, or it is private: check the name, or set HF_TOKEN ({page})"
     if isinstance(error, HfHubHTTPError):
-        return _refused(error, model)
+        return _explain_refusal(error, model)
     if isinstance(error, OfflineModeIsEnabled):
         return f"{model.repo} is not on this machine, and {offline_reason()}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -208,7 +208,7 @@ def explain_error(error: BaseException, model: HubModel) -> str:
     )
 
 
-def _refused(error: HfHubHTTPError, model: HubModel) -> str:
+def _explain_refusal(error: HfHubHTTPError, model: HubModel) -> str:
     status = error.response.status_code
     if status == 401:
         return f"the hub refuses the token for {model.repo}: set HF_TOKEN to one that is valid, or unset it"
@@ -223,29 +223,29 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _download(url: str, target: Path, size: int, watch: DownloadWatcher) -> None:
+def _download_file(url: str, target: Path, size: int, watch: DownloadWatcher) -> None:
     """Download a file, from where it broke off before. A connection that breaks is made again."""
     tries = TRIES
-    while (have := _size(target)) != size:
+    while (have := _file_size(target)) != size:
         if have > size:  # not of this file
             target.unlink()
             continue
         try:
-            _take_up(url, target, have, watch)
+            _resume_download(url, target, have, watch)
         except OSError:  # of the disk, or an answer of the hub: trying again cannot help
             raise
         except Exception as error:  # the connection; its errors are those of whichever client the hub's library uses
-            tries = TRIES if _size(target) > have else tries - 1
+            tries = TRIES if _file_size(target) > have else tries - 1
             if not tries:
                 raise
-            log.info("%s: taken up again at byte %d (%s)", target.name, _size(target), _first_line(error))
+            log.info("%s: taken up again at byte %d (%s)", target.name, _file_size(target), _first_line(error))
             time.sleep(PAUSE_SECONDS)
         else:
-            if _size(target) == have:
+            if _file_size(target) == have:
                 raise OSError(f"the hub sent {have} bytes where it had promised {size}")
 
 
-def _take_up(url: str, target: Path, have: int, watch: DownloadWatcher) -> None:
+def _resume_download(url: str, target: Path, have: int, watch: DownloadWatcher) -> None:
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with http_stream_backoff(
         "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, retry_on_exceptions=()
@@ -257,19 +257,19 @@ def _take_up(url: str, target: Path, have: int, watch: DownloadWatcher) -> None:
                 watch.advance(len(block))
 
 
-def _checked(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
+def _check_file(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
     """What a downloaded file is; one that is damaged is removed, so that it is downloaded again."""
     size, digest = path.stat().st_size, file_sha256(path)
     damaged = digest != file.sha256 if file.sha256 else file.blob not in (None, _git_blob(path))
     if damaged or size != file.bytes:
-        _remove(path)
+        _remove_file(path)
         raise EngineUnavailable(
             f"{file.name} of {model.repo} came damaged (its checksum is wrong) and was removed: fetch it again"
         )
     return LockedFile(size, digest)
 
 
-def _remove(path: Path) -> None:
+def _remove_file(path: Path) -> None:
     """Remove a file of a snapshot, and the content that it links to."""
     path.resolve().unlink()
     path.unlink(missing_ok=True)
@@ -294,16 +294,16 @@ def _stays_inside(name: str) -> bool:
     return not (PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts)
 
 
-def _partial(blobs: Path, file: RemoteFile) -> Path:
+def _partial_path(blobs: Path, file: RemoteFile) -> Path:
     return blobs / f"{file.sha256}.incomplete"
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
 @contextlib.contextmanager
-def _no_bars() -> Iterator[None]:
+def _hide_progress_bars() -> Iterator[None]:
     """Without the progress bars of `huggingface_hub`: `DownloadWatcher` tells."""
     if are_progress_bars_disabled():
         yield

@@ -61,7 +61,7 @@ def read_lock_file(folder: Path) -> dict[str, LockedModel]:
         content = json.loads(path.read_text())
         if content["format"] != _FORMAT:
             raise Misconfigured(f"{path} was written by another release of podcast-assets (format {content['format']})")
-        return {name: _entry(value) for name, value in content["models"].items()}
+        return {name: _parse_entry(value) for name, value in content["models"].items()}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -102,6 +102,6 @@ def file_sha256(file: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def _entry(value: dict[str, Any]) -> LockedModel:
+def _parse_entry(value: dict[str, Any]) -> LockedModel:
     files = {name: LockedFile(int(f["bytes"]), str(f["sha256"])) for name, f in value["files"].items()}
     return LockedModel(**(value | {"patterns": tuple(value["patterns"]), "files": files}))

@@ -54,9 +54,9 @@ def find_model(model: HubModel) -> Path | None:
     places = (models_folder(), Path(constants.HF_HUB_CACHE))
     if entry and set(model.files) <= set(entry.patterns):
         sizes = {name: file.bytes for name, file in entry.files.items() if matches_patterns(name, model.files)}
-        whole = (f for place in places if _has(f := snapshot_folder(place, model.repo, entry.commit), sizes))
+        whole = (f for place in places if _has_files(f := snapshot_folder(place, model.repo, entry.commit), sizes))
         return next(whole, None)
-    return _cached(places[1], model, entry.commit if entry else model.revision or _NEWEST)
+    return _find_in_cache(places[1], model, entry.commit if entry else model.revision or _NEWEST)
 
 
 def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatcher | None" = None) -> Path:
@@ -72,7 +72,7 @@ def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatche
         Misconfigured: the lock file cannot be read.
     """
     if not update and (found := find_model(model)):
-        _keep(model, found)
+        _record_commit(model, found)
         return found
     from huggingface_hub import constants
 
@@ -98,7 +98,7 @@ def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatche
         model_lock.write_entry(
             folder,
             model.lock_key,
-            LockedModel(model.repo, listing.commit, patterns, listing.licence or model.licence, _now(), files),
+            LockedModel(model.repo, listing.commit, patterns, listing.licence or model.licence, _timestamp(), files),
         )
     if listing.licence and listing.licence.lower() != model.licence.lower():
         log.warning("%s: the hub gives its licence as %s, not %s", model.repo, listing.licence, model.licence)
@@ -143,17 +143,17 @@ def verify_files(entries: Iterable[tuple[str, LockedModel]]) -> Iterator[tuple[s
         folders = [snapshot_folder(place, entry.repo, entry.commit) for place in places]
         folder = next((f for f in folders if f.is_dir()), folders[0])
         for file, expected in entry.files.items():
-            problem = _problem(folder / file, expected)
+            problem = _find_difference(folder / file, expected)
             yield name, file, Difference(name, file, (folder / file).resolve(), problem) if problem else None
 
 
-def _has(folder: Path, sizes: dict[str, int]) -> bool:
+def _has_files(folder: Path, sizes: dict[str, int]) -> bool:
     return bool(sizes) and all(
         (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes.items()
     )
 
 
-def _cached(cache: Path, model: HubModel, revision: str) -> Path | None:
+def _find_in_cache(cache: Path, model: HubModel, revision: str) -> Path | None:
     """Folder of a model that another program left in a cache; None if it is not there, or not whole."""
     if not _COMMIT.fullmatch(revision):
         try:
@@ -176,10 +176,12 @@ def _cached(cache: Path, model: HubModel, revision: str) -> Path | None:
             if f.is_file() and matches_patterns(f.relative_to(folder).as_posix(), model.files)
         ]
         return folder if there and all((folder / name).is_file() for name in named) else None
-    return folder if _has(folder, {f.path: f.size for f in tree if matches_patterns(f.path, model.files)}) else None
+    return (
+        folder if _has_files(folder, {f.path: f.size for f in tree if matches_patterns(f.path, model.files)}) else None
+    )
 
 
-def _keep(model: HubModel, folder: Path) -> None:
+def _record_commit(model: HubModel, folder: Path) -> None:
     """Write down the commit of a model that another program brought here: it is kept when that program takes a newer one."""
     if locked_model(model):
         return
@@ -188,14 +190,14 @@ def _keep(model: HubModel, folder: Path) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and matches_patterns(path.relative_to(folder).as_posix(), model.files)
     }
-    entry = LockedModel(model.repo, folder.name, model.files, model.licence, _now(), files)
+    entry = LockedModel(model.repo, folder.name, model.files, model.licence, _timestamp(), files)
     try:
         model_lock.write_entry(models_folder(), model.lock_key, entry)
     except OSError as error:  # it can be used all the same
         log.warning("the commit of %s cannot be written down: %s", model.repo, error)
 
 
-def _problem(path: Path, expected: LockedFile) -> str | None:
+def _find_difference(path: Path, expected: LockedFile) -> str | None:
     if not path.is_file():
         return "is missing"
     if (size := path.stat().st_size) != expected.bytes:
@@ -205,5 +207,5 @@ def _problem(path: Path, expected: LockedFile) -> str | None:
     return None
 
 
-def _now() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -15,7 +15,7 @@ _CUDA = "CUDAExecutionProvider"
 
 def runtime_version() -> str:
     """Of ONNX Runtime, whichever of its distributions is installed."""
-    return _onnxruntime().__version__
+    return _import_onnxruntime().__version__
 
 
 def devices(device: Device) -> list[str]:
@@ -35,7 +35,7 @@ def uses_gpu(device: Device) -> bool:
     """
     if device == "cpu":
         return False
-    able = _CUDA in _onnxruntime().get_available_providers()
+    able = _CUDA in _import_onnxruntime().get_available_providers()
     if device == "cuda" and not able:
         raise EngineUnavailable(
             "this ONNX Runtime computes on CPUs only: pip install onnxruntime-gpu in its place, or set the device to cpu"
@@ -60,7 +60,7 @@ def open_session(
     """
     try:
         source = graph if isinstance(graph, bytes) else str(graph)
-        session = _onnxruntime().InferenceSession(
+        session = _import_onnxruntime().InferenceSession(
             source, **session_arguments(device, held=held, threads=threads, spin=spin)
         )
     except Exception as error:  # errors of ONNX Runtime have no common base
@@ -75,7 +75,7 @@ def session_arguments(
     device: Device, *, held: str | None = None, threads: int = 0, spin: bool = True
 ) -> dict[str, Any]:
     """Options and providers of an `InferenceSession`, for libraries that make it themselves; arguments as of `open_session`."""
-    options = _onnxruntime().SessionOptions()
+    options = _import_onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     if not spin:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -98,7 +98,7 @@ def check_providers(got: Sequence[str], device: Device) -> None:
         )
 
 
-def _onnxruntime() -> Any:
+def _import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:

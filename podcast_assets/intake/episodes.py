@@ -66,7 +66,7 @@ def batch_rows(
     errors = dict(failures.select("episode_id", "message").iter_rows())
     elsewhere = also_in or {}
     rows = [
-        _recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id))
+        _recording_row(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id))
         | {"also_in": elsewhere.get(r.file.stored.sha256), "earlier_sha256": unpacked.earlier.get(r.file.name)}
         for r in found
     ]
@@ -74,14 +74,14 @@ def batch_rows(
     for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
         for name, reason in others.items():
             identity = make_unique(unpacked.identities.get(name) or f"{slug(name)}-{status}", taken)
-            about = _about(metadata.of(name))
-            rows.append(_row(episode_id=identity, source=name, status=status, error=reason, **about))
+            about = _metadata_columns(metadata.of(name))
+            rows.append(_make_row(episode_id=identity, source=name, status=status, error=reason, **about))
     return make_table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
 
 
-def _recording(recording: Recording, metadata: JoinedMetadata, facts: Row | None, error: str | None) -> Row:
+def _recording_row(recording: Recording, metadata: JoinedMetadata, facts: Row | None, error: str | None) -> Row:
     file = recording.file
-    row = _row(
+    row = _make_row(
         episode_id=recording.episode_id,
         source=file.name,
         status="done",
@@ -91,7 +91,7 @@ def _recording(recording: Recording, metadata: JoinedMetadata, facts: Row | None
         md5=file.stored.md5,
         bytes=file.stored.bytes,
         original=file.stored.key,
-        **_about(metadata.of(file.name)),
+        **_metadata_columns(metadata.of(file.name)),
     )
     if recording.duplicate_of is not None:
         return row | {"status": "skipped", "error": f"the same bytes as {recording.duplicate_of}"}
@@ -100,7 +100,7 @@ def _recording(recording: Recording, metadata: JoinedMetadata, facts: Row | None
     return row | facts
 
 
-def _about(row: Row) -> Row:
+def _metadata_columns(row: Row) -> Row:
     """What a metadata row says of an episode."""
     return {
         "title": first_text(row, "title", "episode_title"),
@@ -112,7 +112,7 @@ def _about(row: Row) -> Row:
     }
 
 
-def _row(**values: Any) -> Row:
+def _make_row(**values: Any) -> Row:
     return dict.fromkeys(RAW_AUDIO) | values
 
 

@@ -56,7 +56,7 @@ def parse_link_list(name: str, data: bytes) -> LinkList:
     result = LinkList()
     seen: dict[str, str] = {}
     any_url = False
-    for number, row in enumerate(_rows(name, data), start=1):
+    for number, row in enumerate(_read_rows(name, data), start=1):
         if isinstance(row, str):
             result.broken[f"{name}, row {number}"] = row
             continue
@@ -70,7 +70,7 @@ def parse_link_list(name: str, data: bytes) -> LinkList:
             result.skipped[f"{source}, row {number}"] = f"the same URL as {first}"
             continue
         seen[url_key(url)] = source
-        result.links.append(Link(url.strip(), source, row, _identity(row)))
+        result.links.append(Link(url.strip(), source, row, _identity_of(row)))
     if not any_url:
         raise BadInput(f"{name}: a list of URLs needs a column {URL!r}. Metadata of a batch are called <batch>.meta.…")
     return result
@@ -86,12 +86,12 @@ def format_link_list(rows: Iterable[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
 
 
-def _identity(row: dict[str, Any]) -> str | None:
+def _identity_of(row: dict[str, Any]) -> str | None:
     podcast, guid = first_text(row, "podcast_guid"), first_text(row, "guid", "item_guid")
     return episode_id(podcast, guid) if podcast and guid else None
 
 
-def _rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
+def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
     """Rows as they come; in place of one that cannot be read, what is wrong with it."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix == ".jsonl":

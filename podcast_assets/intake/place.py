@@ -38,7 +38,7 @@ def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
         raise BadInput(
             f"{batch!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'"
         )
-    wanted = _named(inputs)
+    wanted = _name_files(inputs)
     before = _placed_before(store, batch)
     folder = f"{INCOMING}/{batch}"
     if foreign := next((n for n in wanted if n not in before and store.exists(f"{folder}/{n}")), None):
@@ -46,13 +46,13 @@ def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
     # what is about to be laid is listed before, so that a next call can go on after this one was cut short
     store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(before | wanted.keys())).encode())
     for name, file in wanted.items():
-        _copy(store, file, f"{folder}/{name}")
+        _copy_file(store, file, f"{folder}/{name}")
     for name in before.difference(wanted):
         store.remove(f"{folder}/{name}")
     store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(wanted)).encode())
 
 
-def _named(inputs: Sequence[Path]) -> dict[str, Path]:
+def _name_files(inputs: Sequence[Path]) -> dict[str, Path]:
     """Name in the batch → file, of all files of the inputs that are not hidden."""
     for path in inputs:
         if not path.exists():
@@ -84,7 +84,7 @@ def _placed_before(store: Store, batch: str) -> set[str]:
     return set(json.loads(store.read(manifest))) if placed else set()
 
 
-def _copy(store: Store, file: Path, key: str) -> None:
+def _copy_file(store: Store, file: Path, key: str) -> None:
     if store.holds(file, key):
         return
     if store.is_local:

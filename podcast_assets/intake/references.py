@@ -150,11 +150,11 @@ def _json_cues(content: str) -> Iterator[dict[str, Any]]:
 def _subtitle_cues(content: str, form: str) -> Iterator[dict[str, Any]]:
     # tags are kept, because one of them, WebVTT's <v …>, names the speaker
     for event in pysubs2.SSAFile.from_string(content, format_=form, keep_html_tags=True):
-        speaker, words = _spoken(event.text.replace("\\N", " "))
+        speaker, words = _split_speaker(event.text.replace("\\N", " "))
         yield {"start": event.start / 1000, "end": event.end / 1000, "speaker": speaker, "text": words}
 
 
-def _spoken(text: str) -> tuple[str | None, str]:
+def _split_speaker(text: str) -> tuple[str | None, str]:
     """Speaker and words of a cue."""
     speaker, words, rest = None, "", text
     while rest:

@@ -50,18 +50,20 @@ def changed_rows(before: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 def latest_statements(store: Store, podcast_guid: str) -> pl.DataFrame:
     """What the ledger says at last of each episode of a podcast."""
-    return _latest(read_history(store, podcast_guid))
+    return _latest_rows(read_history(store, podcast_guid))
 
 
 def read_ledger(store: Store) -> pl.DataFrame:
     """What the ledger says at last of each episode of every podcast."""
     podcasts = sorted(store.names(FOLDER))
-    return _latest(pl.concat([empty_table(RIGHTS), *(_read(store, f"{FOLDER}/{podcast}") for podcast in podcasts)]))
+    return _latest_rows(
+        pl.concat([empty_table(RIGHTS), *(_read_rows(store, f"{FOLDER}/{podcast}") for podcast in podcasts)])
+    )
 
 
 def read_history(store: Store, podcast_guid: str) -> pl.DataFrame:
     """All that was ever noted of a podcast's episodes, in order of time."""
-    return _read(store, f"{FOLDER}/{podcast_key(podcast_guid)}")
+    return _read_rows(store, f"{FOLDER}/{podcast_key(podcast_guid)}")
 
 
 def redact_episodes(store: Store, episodes: Collection[str], reason: str, at: datetime.datetime) -> int:
@@ -77,7 +79,7 @@ def redact_episodes(store: Store, episodes: Collection[str], reason: str, at: da
     forgotten = 0
     for podcast in sorted(store.names(FOLDER)):
         folder = f"{FOLDER}/{podcast}"
-        rows = _read(store, folder).filter(ours)
+        rows = _read_rows(store, folder).filter(ours)
         if rows.is_empty():
             continue
         for name in sorted(n for n in store.names(folder) if n.endswith(".parquet")):
@@ -85,7 +87,7 @@ def redact_episodes(store: Store, episodes: Collection[str], reason: str, at: da
             if table is not None and table.filter(ours, pl.any_horizontal(pl.col(DESCRIBING).is_not_null())).height:
                 emptied = [pl.when(~ours).then(pl.col(c)).alias(c) for c in DESCRIBING]
                 store.write_table(f"{folder}/{name}", table.with_columns(emptied))
-        last = _latest(rows).with_columns(
+        last = _latest_rows(rows).with_columns(
             taken=pl.lit(False),
             reason=pl.lit(reason),
             observed_at=pl.lit(at).cast(pl.Datetime("us", "UTC")),
@@ -96,7 +98,7 @@ def redact_episodes(store: Store, episodes: Collection[str], reason: str, at: da
     return forgotten
 
 
-def _read(store: Store, folder: str) -> pl.DataFrame:
+def _read_rows(store: Store, folder: str) -> pl.DataFrame:
     names = sorted(name for name in store.names(folder) if name.endswith(".parquet"))
     found = {name: store.read_table(f"{folder}/{name}", RIGHTS) for name in names}
     if other := next((name for name, table in found.items() if table is None), None):
@@ -106,5 +108,5 @@ def _read(store: Store, folder: str) -> pl.DataFrame:
     return pl.concat([empty_table(RIGHTS), *(table for table in found.values() if table is not None)])
 
 
-def _latest(rows: pl.DataFrame) -> pl.DataFrame:
+def _latest_rows(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("observed_at", maintain_order=True).unique("episode_id", keep="last", maintain_order=True)

@@ -73,7 +73,7 @@ def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, langua
         BadInput: as `place_inputs`, or the language is not known.
     """
     name = batch or batch_name_for(inputs)
-    code = _language(language)
+    code = _check_language(language)
     place_inputs(store, inputs, name)
     defaults = f"{INCOMING}/{name}/{DEFAULTS}"
     if code is not None:
@@ -93,7 +93,7 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
     name = batch or _batch_of_urls(urls)
     if not BATCH_NAME.fullmatch(name):
         raise BadInput(f"{name!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'")
-    code, key = _language(language), f"{INCOMING}/{name}.jsonl"
+    code, key = _check_language(language), f"{INCOMING}/{name}.jsonl"
     before = store.read(key) if store.exists(key) else b""
     if not before and (there := list_incoming(store).arrivals.get(name)):
         raise BadInput(f"batch {name}: {there.files[0].key} has that name; give another --batch")
@@ -119,7 +119,7 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
         raise BadInput(f"{store.path(FEEDS)} has no column url: write the feeds into it yourself")
     known = {row["url"] for row in rows}
     new = [feed for feed in dict.fromkeys(feeds) if feed not in known]
-    code = _language(language)
+    code = _check_language(language)
     if new:
         out = io.StringIO()
         writer = csv.DictWriter(out, [*columns, *({"language"} - set(columns))], restval="", lineterminator="\n")
@@ -139,7 +139,7 @@ def submit_opml(store: Store, file: Path) -> str:
     return key
 
 
-def _language(language: str | None) -> str | None:
+def _check_language(language: str | None) -> str | None:
     code = language_code(language)
     if language and code is None:
         raise BadInput(f"{language!r} is no language: give an ISO 639-1 code, such as en or de")

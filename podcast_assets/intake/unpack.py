@@ -91,40 +91,44 @@ class _Unpacker:
             head = stream.read(512)
             stream.seek(0)
             if archive_format(head) is not None or "/" not in key:
-                self._archive(name, f"{name}/" if "/" in key else "", stream)
+                self._take_archive(name, f"{name}/" if "/" in key else "", stream)
                 return
-        self._member(ArchiveMember(name, stream))
+        self._take_member(ArchiveMember(name, stream))
 
-    def _archive(self, name: str, prefix: str, archive: BinaryIO, meter: Meter | None = None, depth: int = 1) -> None:
-        meter = meter or Meter(self.limits, _size(archive))
+    def _take_archive(
+        self, name: str, prefix: str, archive: BinaryIO, meter: Meter | None = None, depth: int = 1
+    ) -> None:
+        meter = meter or Meter(self.limits, _file_size(archive))
         try:
             for item in read_members(archive, self.limits, meter):
                 member = f"{prefix}{item.name}"
                 if isinstance(item, RefusedMember):
-                    self._note(self.result.skipped, member, item.reason)
+                    self._note_skipped(self.result.skipped, member, item.reason)
                     continue
                 try:
                     if _INNER_ARCHIVE.fullmatch(member) and not is_hidden(member):
-                        self._inner(ArchiveMember(member, item.stream), meter, depth + 1)
+                        self._take_inner_archive(ArchiveMember(member, item.stream), meter, depth + 1)
                     else:
-                        self._member(ArchiveMember(member, item.stream))
+                        self._take_member(ArchiveMember(member, item.stream))
                 except Bomb:
                     raise
                 except Damaged as error:
-                    self._note(self.result.broken, member, f"cut off or broken in its archive {name} ({error})")
+                    self._note_skipped(self.result.broken, member, f"cut off or broken in its archive {name} ({error})")
         except Bomb as error:
             if depth > 1:
                 raise
-            self._note(self.result.broken, name, f"the archive was opened in part: {error}. What came before was taken")
+            self._note_skipped(
+                self.result.broken, name, f"the archive was opened in part: {error}. What came before was taken"
+            )
         except Damaged as error:
-            self._note(
+            self._note_skipped(
                 self.result.broken, name, f"the archive is truncated or broken ({error}): what came before was taken"
             )
 
-    def _inner(self, member: ArchiveMember, meter: Meter, depth: int) -> None:
+    def _take_inner_archive(self, member: ArchiveMember, meter: Meter, depth: int) -> None:
         """An archive inside an archive."""
         if depth > self.limits.depth:
-            self._note(
+            self._note_skipped(
                 self.result.skipped,
                 member.name,
                 f"{depth - 1} archives around an archive: it is not opened; unpack one",
@@ -133,34 +137,34 @@ class _Unpacker:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY, prefix=SCRATCH_PREFIX) as copy:
             shutil.copyfileobj(member.stream, copy, BLOCK)
             copy.seek(0)
-            self._archive(member.name, f"{member.name}/", cast("BinaryIO", copy), meter, depth)
+            self._take_archive(member.name, f"{member.name}/", cast("BinaryIO", copy), meter, depth)
 
-    def _member(self, member: ArchiveMember) -> None:
+    def _take_member(self, member: ArchiveMember) -> None:
         suffix = PurePosixPath(member.name).suffix.lower()
         if is_hidden(member.name):
-            self._note(self.result.skipped, member.name, "a hidden file")
+            self._note_skipped(self.result.skipped, member.name, "a hidden file")
         elif suffix not in METADATA_SUFFIXES | MEDIA_SUFFIXES:
-            self._note(self.result.skipped, member.name, "neither audio, video nor metadata by its name")
+            self._note_skipped(self.result.skipped, member.name, "neither audio, video nor metadata by its name")
         elif member.name in self._taken:
-            self._note(self.result.skipped, member.name, "a second file of this name: the first one was taken")
+            self._note_skipped(self.result.skipped, member.name, "a second file of this name: the first one was taken")
         elif suffix in MEDIA_SUFFIXES:
             self.result.files.append(SourceFile(member.name, self.store.put_original(member.stream, suffix)))
             self._taken.add(member.name)
         else:
-            self._metadata(member)
+            self._take_metadata(member)
 
-    def _metadata(self, member: ArchiveMember) -> None:
-        data, held = _spooled(member.stream)
+    def _take_metadata(self, member: ArchiveMember) -> None:
+        data, held = _spool(member.stream)
         try:
             self.result.metadata.append(open_metadata(member.name, data, self.key, held=held))
         except NotMetadata as error:
-            self._note(self.result.skipped, member.name, str(error))
+            self._note_skipped(self.result.skipped, member.name, str(error))
         except BadInput as error:
-            self._note(self.result.broken, member.name, str(error))
+            self._note_skipped(self.result.broken, member.name, str(error))
         else:
             self._taken.add(member.name)
 
-    def _note(self, where: dict[str, str], name: str, reason: str) -> None:
+    def _note_skipped(self, where: dict[str, str], name: str, reason: str) -> None:
         """Write down what became of a file; each of several of one name has its own line."""
         line = name
         while line in self._noted:
@@ -170,7 +174,7 @@ class _Unpacker:
         where[line] = reason
 
 
-def _spooled(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
+def _spool(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
     """The bytes of a stream, or a file with them that goes away with the object beside it."""
     data = stream.read(_IN_MEMORY)
     while len(data) < _IN_MEMORY and (more := stream.read(_IN_MEMORY - len(data))):
@@ -184,7 +188,7 @@ def _spooled(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
     return Path(file.name), cast("IO[bytes]", file)
 
 
-def _size(file: BinaryIO) -> int:
+def _file_size(file: BinaryIO) -> int:
     size = file.seek(0, 2)
     file.seek(0)
     return size

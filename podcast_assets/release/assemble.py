@@ -48,13 +48,13 @@ def assemble_shard(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> 
     hashed = _HashingWriter(out)
     single = len(parts) == 1 and parts[0].whole
     for part in parts:
-        _copy(store, part, hashed, everything=single)
+        _copy_part(store, part, hashed, everything=single)
     if not single:
         hashed.write(END)
     return AssembledShard(hashed.sha256.hexdigest(), hashed.size)
 
 
-def _copy(store: Store, part: SealedPart, out: _HashingWriter, *, everything: bool) -> None:
+def _copy_part(store: Store, part: SealedPart, out: _HashingWriter, *, everything: bool) -> None:
     """Read a sealed shard once, from its first byte to its last, and write what is wanted of it."""
     proof = hashlib.sha256()
     try:
@@ -65,10 +65,10 @@ def _copy(store: Store, part: SealedPart, out: _HashingWriter, *, everything: bo
                 position = start + copy_and_hash(file, stop - start, proof, out)
             size = position + copy_and_hash(file, None, proof, out if everything else None)
     except FileNotFoundError:
-        raise DamagedShard(f"{_named(part)} is gone: {_REMEDY}") from None
+        raise DamagedShard(f"{_describe_part(part)} is gone: {_REMEDY}") from None
     if proof.hexdigest() != part.sha256:
         raise DamagedShard(
-            f"{_named(part)} is damaged: its {size:,} bytes have the sha256 {proof.hexdigest()[:12]}…, and "
+            f"{_describe_part(part)} is damaged: its {size:,} bytes have the sha256 {proof.hexdigest()[:12]}…, and "
             f"{part.sha256[:12]}… was sealed. Nothing was published. {_REMEDY[0].upper()}{_REMEDY[1:]}"
         )
 
@@ -76,5 +76,5 @@ def _copy(store: Store, part: SealedPart, out: _HashingWriter, *, everything: bo
 _REMEDY = "materialize hf_shards of this batch again, then release again"
 
 
-def _named(part: SealedPart) -> str:
+def _describe_part(part: SealedPart) -> str:
     return f"batch {part.batch}: sealed shard {part.shard}"

@@ -74,15 +74,15 @@ def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     Raises:
         BadInput: a table cannot be read: nothing is released, and nothing is taken out, on a guess.
     """
-    segments = _tables(store, "hf_shards", HF_SHARDS)
+    segments = _read_tables(store, "hf_shards", HF_SHARDS)
     batches = [b for b, table in segments.items() if table is not None]
-    whole = _tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
+    whole = _read_tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
     judged = judge_store(store, licenses, batches)
     ours = pl.col("batch").is_in(batches)
     clearance = judged.clearance.filter(ours)
     return Holdings(
-        select_samples(_rows(segments, HF_SHARDS), clearance, publish),
-        select_samples(_rows(whole, EPISODE_SHARDS), clearance, publish),
+        select_samples(_index_rows(segments, HF_SHARDS), clearance, publish),
+        select_samples(_index_rows(whole, EPISODE_SHARDS), clearance, publish),
         judged.episodes.filter(ours),
         clearance,
         frozenset(batches),
@@ -119,7 +119,7 @@ def read_pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, 
         return dict(zip(batches, readers.map(read, batches), strict=True))
 
 
-def _tables(
+def _read_tables(
     store: Store, asset: str, columns: Columns, only: Sequence[str] | None = None
 ) -> dict[str, pl.DataFrame | None]:
     """Batch with a table of an asset → the table; None where it was written by another version."""
@@ -134,7 +134,7 @@ def _tables(
     return found
 
 
-def _rows(tables: Mapping[str, pl.DataFrame | None], columns: Columns) -> pl.DataFrame:
+def _index_rows(tables: Mapping[str, pl.DataFrame | None], columns: Columns) -> pl.DataFrame:
     """The rows of all batches, as `index_samples` gives them."""
     rows = [index_samples(table, batch) for batch, table in tables.items() if table is not None]
     return pl.concat([index_samples(empty_table(columns), ""), *rows])

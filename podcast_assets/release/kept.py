@@ -25,11 +25,11 @@ class ForeignTables:
 
     def published(self) -> pl.DataFrame | None:
         """Rows of all their episodes; None where there are none."""
-        return _all(self.episodes.values())
+        return _concat(self.episodes.values())
 
     def whole(self) -> pl.DataFrame | None:
         """Where the whole episodes of `beside` lie; None where there are none."""
-        found = _all(self.beside.values())
+        found = _concat(self.beside.values())
         return None if found is None else found.drop_nulls("shard").select(_PLACE)
 
     def ends(self) -> dict[tuple[str, str], int]:
@@ -66,6 +66,6 @@ def batch_of_table(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def _all(found: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
+def _concat(found: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
     tables_of = list(found)
     return pl.concat(tables_of, how="diagonal_relaxed") if tables_of else None

@@ -88,7 +88,7 @@ def plan_release(
             _all_at_hand(planned, known)
         shards.append(planned)
     fresh = [w for w in wanted if (w.part.batch, w.part.shard) not in placed and w.part.batch not in dropped]
-    shards += _packed(fresh, [s.path for s in published], shard_bytes)
+    shards += _pack_parts(fresh, [s.path for s in published], shard_bytes)
     return ReleasePlan(sorted(shards, key=lambda s: s.path), removed)
 
 
@@ -117,21 +117,21 @@ def _all_at_hand(planned: PlannedShard, known: Collection[tuple[str, str]]) -> N
         )
 
 
-def _packed(parts: Iterable[WantedPart], taken: Iterable[str], shard_bytes: int) -> list[PlannedShard]:
+def _pack_parts(parts: Iterable[WantedPart], taken: Iterable[str], shard_bytes: int) -> list[PlannedShard]:
     """New shards of parts, in order. One that fills a shard has it for itself; small ones, the tails of batches, share."""
     numbers: dict[str, int] = {}
     for path in taken:
-        numbers[group_of(path)] = max(numbers.get(group_of(path), -1), _number(path))
+        numbers[group_of(path)] = max(numbers.get(group_of(path), -1), _shard_number(path))
     packs: list[list[WantedPart]] = []
     open_packs: dict[str, list[WantedPart]] = {}
     for wanted in sorted(parts, key=lambda w: (w.part.batch, w.part.shard)):
         group = group_of(wanted.part.shard)
         pack = open_packs.get(group)
-        if pack is not None and _size(pack) + wanted.bytes <= shard_bytes:
+        if pack is not None and _pack_size(pack) + wanted.bytes <= shard_bytes:
             pack.append(wanted)
             continue
         packs.append([wanted])
-        if pack is None or wanted.bytes < _size(pack):
+        if pack is None or wanted.bytes < _pack_size(pack):
             open_packs[group] = packs[-1]
     planned = []
     for pack in packs:
@@ -141,9 +141,9 @@ def _packed(parts: Iterable[WantedPart], taken: Iterable[str], shard_bytes: int)
     return planned
 
 
-def _size(pack: Sequence[WantedPart]) -> int:
+def _pack_size(pack: Sequence[WantedPart]) -> int:
     return sum(w.bytes for w in pack)
 
 
-def _number(path: str) -> int:
+def _shard_number(path: str) -> int:
     return int(PurePosixPath(path).stem.rpartition("_")[2])

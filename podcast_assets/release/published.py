@@ -69,11 +69,11 @@ def parse_shard_list(data: bytes) -> list[PublishedShard]:
         if not line.strip():
             continue
         try:
-            shards.append(_shard(json.loads(line)))
+            shards.append(_parse_shard(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedList(f"line {number} of {LIST} is not a shard: {error}") from None
     return shards
 
 
-def _shard(row: dict[str, Any]) -> PublishedShard:
+def _parse_shard(row: dict[str, Any]) -> PublishedShard:
     return PublishedShard(**{**row, "parts": tuple(Part(**p) for p in row["parts"])})

@@ -78,7 +78,7 @@ def release(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> Rel
         Contended: others publish to the same place all the time, or it never answers.
         StillPublished: all else is published, and what must go could not be taken out.
     """
-    done = _released(store, target, options)
+    done = _release_once(store, target, options)
     if done.podcasts_in_several_splits:
         log.warning(
             "%s: %d podcasts have episodes in several splits, because not every batch knows their guid; the card names them",
@@ -90,7 +90,7 @@ def release(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> Rel
     return done
 
 
-def _released(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
+def _release_once(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
     made: dict[tuple[Part, ...], AssembledShard] = {}
     with store.batch_lock(LOCK):
         for attempt in range(1, TRIES):
@@ -125,11 +125,11 @@ class _Release:
         self.before = parse_shard_list(target.read(self.head, LIST)) if LIST in self.head.files else []
         self.wanted = self.held.wanted()
         self.hours = self.held.hours()
-        self.kept = self._kept()
+        self.kept = self._read_foreign_tables()
         known, self.kept = self._without_refused(self.kept)
         published = self.kept.published()
         self.still_published = self.held.judged.refused(published) if published is not None else pl.DataFrame()
-        self.codec = self._codec()
+        self.codec = self._choose_codec()
         self.in_several = 0
         self.plan: ReleasePlan = plan_release(
             self.before,
@@ -142,25 +142,25 @@ class _Release:
     def run(self) -> ReleaseResult:
         # an empty list is a dataset still: what was to go with its last shard may be there, or in the history
         if not self.plan.shards and not any(p == LIST or p.startswith(_OURS) for p in self.head.files):
-            return self._told([], changed=False)
+            return self._make_result([], changed=False)
         with self.target.change(self.head) as change:
-            shards, brought = self._shards(change)
+            shards, brought = self._make_shards(change)
             small = self._small_files(shards)
-            differing = self._differing(small)
-            gone = self._gone([s.path for s in shards], small)
+            differing = self._differing_files(small)
+            gone = self._removed_files([s.path for s in shards], small)
             self._note_superseded(shards, small)  # what went for another reason may have been taken down since
             if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
                 # fonts of another machine are no reason for a release
-                return self._ended(self._told(shards, changed=False), str(self.head.revision))
+                return self._finish(self._make_result(shards, changed=False), str(self.head.revision))
             for path, data in differing.items():
                 change.add(path, data)
             for path in gone:
                 change.remove(path)
-            told = self._told(shards, changed=True, files=differing, brought=brought)
-            revision = change.commit(commit_message(told), self._sure)
-        return self._ended(told, revision)
+            told = self._make_result(shards, changed=True, files=differing, brought=brought)
+            revision = change.commit(commit_message(told), self._check_cleared)
+        return self._finish(told, revision)
 
-    def _sure(self) -> None:
+    def _check_cleared(self) -> None:
         """Whether what was judged still holds, hours of uploads later."""
         if current_clearance_signature(self.store, self.options.licenses, self.held) != self.held.signature:
             raise Stale("what may be released has changed meanwhile", wait=0.1)
@@ -170,35 +170,35 @@ class _Release:
         shards = [
             p.before
             if p.stays and p.before
-            else self._published(p, AssembledShard("", sum(sizes.get(part, 0) for part in p.parts)))
+            else self._published_shard(p, AssembledShard("", sum(sizes.get(part, 0) for part in p.parts)))
             for p in self.plan.shards
         ]
         brought = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_there(p)]
-        differing = self._differing(self._small_files(shards)) if LIST in self.head.files else {}
+        differing = self._differing_files(self._small_files(shards)) if LIST in self.head.files else {}
         retold = _tables_of(differing, self.head.files, {p.batch for s in brought for p in s.parts})
         changed = bool(brought or self.plan.removed or any(not p.startswith(_PICTURES) for p in differing))
-        return replace(self._told(shards, changed=changed, brought=brought), tables=retold)
+        return replace(self._make_result(shards, changed=changed, brought=brought), tables=retold)
 
-    def _differing(self, small: Mapping[str, bytes]) -> dict[str, bytes]:
+    def _differing_files(self, small: Mapping[str, bytes]) -> dict[str, bytes]:
         """Files that are not published as they are to be."""
         head = self.head.files
         return {path: data for path, data in small.items() if path not in head or not head[path].is_content(data)}
 
     # -- what this store does not have ------------------------------------------------------------------------------
 
-    def _others(self) -> set[str]:
+    def _foreign_batches(self) -> set[str]:
         """Published batches whose segments this store does not know."""
         return {p.batch for s in self.before for p in s.parts} - self.held.batches - self.options.dropped
 
-    def _kept(self) -> ForeignTables:
+    def _read_foreign_tables(self) -> ForeignTables:
         """Tables of the dataset that this store cannot make."""
         parts = [p for s in self.before for p in s.parts if s.grain == EPISODES and p.batch in self.held.batches]
         whole = {p.batch for p in parts if grain_and_batch_of(p) not in self.held.known} - self.options.dropped
         return read_foreign_tables(
-            self.head.files, lambda path: self.target.read(self.head, path), self._others(), whole
+            self.head.files, lambda path: self.target.read(self.head, path), self._foreign_batches(), whole
         )
 
-    def _codec(self) -> str:
+    def _choose_codec(self) -> str:
         stays = self.kept.metadata or self.kept.episodes or self.kept.beside
         published = declared_codec(self.target.read(self.head, CARD)) if stays and CARD in self.head.files else None
         sealed = sealed_codecs(self.store, self.held.segments, self.held.whole)
@@ -211,7 +211,7 @@ class _Release:
 
     def _without_refused(self, found: ForeignTables) -> tuple[frozenset[tuple[str, str]], ForeignTables]:
         """What is known, and what stays, once the whole episodes of a batch are out of which one may not be published."""
-        whole = _all([t.drop_nulls("shard") for t in found.beside.values()], None)
+        whole = _concat([t.drop_nulls("shard") for t in found.beside.values()], None)
         if whole.is_empty():
             return self.held.known, found
         refused = set(self.held.judged.refused(whole)["batch"])
@@ -226,7 +226,7 @@ class _Release:
 
     # -- shards --------------------------------------------------------------------------------------------------
 
-    def _shards(self, change: ReleaseChange) -> tuple[list[PublishedShard], list[PublishedShard]]:
+    def _make_shards(self, change: ReleaseChange) -> tuple[list[PublishedShard], list[PublishedShard]]:
         """All shards of the release, and those of them that were brought for it."""
         parts = self.held.parts()
         shards: list[PublishedShard] = []
@@ -235,8 +235,8 @@ class _Release:
             if self._is_there(planned) and planned.before:
                 shards.append(planned.before)
                 continue
-            made = self._brought(change, planned, [self._source(parts, planned, p) for p in planned.parts])
-            shards.append(self._published(planned, made))
+            made = self._bring_shard(change, planned, [self._find_source(parts, planned, p) for p in planned.parts])
+            shards.append(self._published_shard(planned, made))
             brought.append(shards[-1])
         return shards, brought
 
@@ -246,7 +246,9 @@ class _Release:
         before = planned.before
         return planned.stays and found is not None and before is not None and found.is_file(before.sha256, before.bytes)
 
-    def _source(self, parts: Mapping[tuple[str, str], SealedPart], planned: PlannedShard, part: Part) -> SealedPart:
+    def _find_source(
+        self, parts: Mapping[tuple[str, str], SealedPart], planned: PlannedShard, part: Part
+    ) -> SealedPart:
         found = parts.get((part.batch, part.shard))
         if found is None:
             raise DamagedShard(
@@ -255,7 +257,7 @@ class _Release:
             )
         return found
 
-    def _brought(self, change: ReleaseChange, planned: PlannedShard, sources: list[SealedPart]) -> AssembledShard:
+    def _bring_shard(self, change: ReleaseChange, planned: PlannedShard, sources: list[SealedPart]) -> AssembledShard:
         """Make a shard and bring it, unless the place has its bytes from a release that was broken off."""
         known = self.made.get(planned.parts)
         sha256 = known.sha256 if known else sources[0].sha256 if len(sources) == 1 and sources[0].whole else None
@@ -275,7 +277,7 @@ class _Release:
         log.info("%s: brought %s, %s bytes", self.target.where, planned.path, f"{made.bytes:,}")
         return made
 
-    def _published(self, planned: PlannedShard, made: AssembledShard) -> PublishedShard:
+    def _published_shard(self, planned: PlannedShard, made: AssembledShard) -> PublishedShard:
         grain, language, split = grain_language_split(planned.path)
         hours = sum(self.hours.get((p.batch, p.shard), 0.0) for p in planned.parts)
         samples = sum(p.samples for p in planned.parts)
@@ -287,7 +289,7 @@ class _Release:
 
     def _small_files(self, shards: list[PublishedShard]) -> dict[str, bytes]:
         """Path → content of everything that is no shard. What belongs to batches of other stores stays and is not in it."""
-        others = sorted(self._others())
+        others = sorted(self._foreign_batches())
         other_metadata, other_episodes, ends = self.kept.metadata, self.kept.episodes, self.kept.ends()
         segments = tables.place_samples(self.held.segments, shards, ends)
         whole = tables.place_samples(self.held.whole, shards, ends)
@@ -295,11 +297,11 @@ class _Release:
             whole = pl.concat([whole.select(beside.columns), beside], how="vertical_relaxed")
         metadata = tables.metadata_tables(segments)
         episodes = tables.episode_tables(segments, whole, self.held.segments, self.held.episodes, self.held.clearance)
-        pipeline = self._pipeline(sorted({p.batch for s in shards for p in s.parts} & self.held.batches), others)
+        pipeline = self._merge_pipeline(sorted({p.batch for s in shards for p in s.parts} & self.held.batches), others)
         facts = DatasetFacts(
             repo=self.target.repo,
-            metadata=_all([*metadata.values(), *other_metadata.values()], segments),
-            episodes=_all([*episodes.values(), *other_episodes.values()], None),
+            metadata=_concat([*metadata.values(), *other_metadata.values()], segments),
+            episodes=_concat([*episodes.values(), *other_episodes.values()], None),
             shards=shards,
             pipeline=pipeline,
             codec=self.codec,
@@ -316,15 +318,15 @@ class _Release:
             **render_card(facts),
         }
 
-    def _pipeline(self, batches: list[str], others: list[str]) -> dict[str, Any]:
+    def _merge_pipeline(self, batches: list[str], others: list[str]) -> dict[str, Any]:
         before = json.loads(self.target.read(self.head, tables.PIPELINE)) if tables.PIPELINE in self.head.files else {}
         settings = {"publish": self.options.publish, "licenses": self.options.licenses}
         return tables.merge_pipelines(read_pipelines(self.store, batches), settings, before, others)
 
-    def _gone(self, shards: Iterable[str], small: Mapping[str, bytes]) -> list[str]:
+    def _removed_files(self, shards: Iterable[str], small: Mapping[str, bytes]) -> list[str]:
         """Files of the dataset that are not to be there any more."""
         wanted = {*shards, *small}
-        others = self._others()
+        others = self._foreign_batches()
         return [
             path
             for path in self.head.files
@@ -349,10 +351,10 @@ class _Release:
             gone |= superseded_objects(listed, earlier.files, after, batches)
         note_superseded(self.store, self.target.repo, gone)
 
-    def _ended(self, told: ReleaseResult, revision: str) -> ReleaseResult:
+    def _finish(self, told: ReleaseResult, revision: str) -> ReleaseResult:
         """What is published has a tag, whatever becomes of the history."""
         try:
-            revision = self._purged(revision)
+            revision = self._purge_history(revision)
         except Misconfigured as refused:
             tag = self.target.tag(revision)
             raise Misconfigured(
@@ -361,7 +363,7 @@ class _Release:
             ) from refused
         return replace(told, revision=revision, tag=self.target.tag(revision))
 
-    def _purged(self, revision: str) -> str:
+    def _purge_history(self, revision: str) -> str:
         if not self.options.purge_history:
             return revision
         if self.target.repo and self.still_published.is_empty():
@@ -370,7 +372,7 @@ class _Release:
 
     # -- what is told --------------------------------------------------------------------------------------------
 
-    def _told(
+    def _make_result(
         self,
         shards: list[PublishedShard],
         *,
@@ -411,5 +413,5 @@ def _tables_of(differing: Iterable[str], published: Collection[str], brought: Co
     )
 
 
-def _all(found: list[pl.DataFrame], like: pl.DataFrame | None) -> pl.DataFrame:
+def _concat(found: list[pl.DataFrame], like: pl.DataFrame | None) -> pl.DataFrame:
     return pl.concat(found, how="diagonal_relaxed") if found else (like.clear() if like is not None else pl.DataFrame())

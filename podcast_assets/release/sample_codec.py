@@ -70,7 +70,7 @@ def require_one_codec(sealed: dict[str, set[str]], published: str | None, where:
     """
     found = sealed | ({published: sealed.get(published, set()) | {"what is published"}} if published else {})
     if len(found) > 1:
-        named = "; ".join(f"{codec}: {_few(batches)}" for codec, batches in sorted(found.items()))
+        named = "; ".join(f"{codec}: {_list_batches(batches)}" for codec, batches in sorted(found.items()))
         raise BadInput(
             f"{where}: a dataset has samples of one codec, and these would be of several ({named}). Materialize hf_shards of the "
             "others again under one PODCAST_SHARD_CODEC, or release them elsewhere. Nothing was published"
@@ -78,6 +78,6 @@ def require_one_codec(sealed: dict[str, set[str]], published: str | None, where:
     return next(iter(found), None)
 
 
-def _few(batches: Iterable[str]) -> str:
+def _list_batches(batches: Iterable[str]) -> str:
     names = sorted(batches)
     return f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"

@@ -96,7 +96,7 @@ def sealed_parts(rows: pl.DataFrame) -> dict[tuple[str, str], SealedPart]:
     for (batch, shard), members in _by_part(rows):
         chosen = members.filter("selected")
         if chosen.height:
-            ranges = tuple(_runs(chosen.select("from_byte", "to_byte").iter_rows()))
+            ranges = tuple(_merge_spans(chosen.select("from_byte", "to_byte").iter_rows()))
             sealed, sha256 = members.select("shard", "shard_sha256").row(0)
             found[batch, shard] = SealedPart(batch, sealed, sha256, ranges, chosen.height == members.height)
     return found
@@ -132,7 +132,7 @@ def _by_part(rows: pl.DataFrame) -> Iterable[tuple[tuple[str, str], pl.DataFrame
     return (((str(batch), str(part)), members) for (batch, part), members in sorted(groups.items()))
 
 
-def _runs(spans: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
+def _merge_spans(spans: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
     """Spans in order, those that touch as one."""
     begin, end = -1, -1
     for start, stop in spans:

@@ -98,8 +98,8 @@ def decide_clearance(
     rows: list[dict[str, Any]] = []
     for episode in episodes.filter(pl.col("status") == "done").sort("batch", "episode_id").iter_rows(named=True):
         metadata = metadata_of(episode)
-        said = _said(episode, metadata, noted.get(episode["episode_id"]), licences)
-        licence, reason, detail = _judged(said, licences)
+        said = _collect_statements(episode, metadata, noted.get(episode["episode_id"]), licences)
+        licence, reason, detail = _apply_rules(said, licences)
         why = refusals.why(
             episode_id=episode["episode_id"],
             sha256=[episode["sha256"], *(episode["earlier_sha256"] or ())],
@@ -108,8 +108,8 @@ def decide_clearance(
         )
         if why:
             reason, detail = Reason.TAKEN_DOWN, why
-        rows.append(_row(episode, metadata, said, licence) | {"reason": reason, "detail": detail})
-    _spread(rows, sealed)
+        rows.append(_clearance_row(episode, metadata, said, licence) | {"reason": reason, "detail": detail})
+    _spread_to_copies(rows, sealed)
     for row in rows:
         row["cleared"] = row["reason"] is None
     return pl.DataFrame([{k: r[k] for k in CLEARANCE} for r in rows], schema=schema(CLEARANCE))
@@ -144,21 +144,21 @@ def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _said(
+def _collect_statements(
     episode: Mapping[str, Any], metadata: Mapping[str, Any], noted: Mapping[str, Any] | None, rules: LicenceRules
 ) -> _RightsStatements:
     declared = {k.lower(): v for k, v in metadata.items()}
-    opted_out = any(_yes(declared.get(name)) for name in _OPT_OUTS)
+    opted_out = any(_parse_yes(declared.get(name)) for name in _OPT_OUTS)
     if noted is None:
         return _RightsStatements(
             license=episode["license"],
-            license_url=_text(declared.get("license_url")),
-            blocked=_yes(declared.get("blocked")) is True,
+            license_url=_as_text(declared.get("license_url")),
+            blocked=_parse_yes(declared.get("blocked")) is True,
             agreed=False,
             opted_out=opted_out,
-            copyright=_text(declared.get("copyright")),
-            explicit=_yes(declared.get("explicit")),
-            locked=_yes(declared.get("locked")),
+            copyright=_as_text(declared.get("copyright")),
+            explicit=_parse_yes(declared.get("explicit")),
+            locked=_parse_yes(declared.get("locked")),
         )
     return _RightsStatements(
         license=noted["license"],
@@ -172,9 +172,9 @@ def _said(
     )
 
 
-def _judged(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
+def _apply_rules(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
     """The licence, and why it keeps the episode back; (licence, None, None) where nothing does."""
-    licence, trouble = _licence(said)
+    licence, trouble = _declared_licence(said)
     text = said.license or said.license_url
     if said.opted_out:
         return licence, Reason.OPTED_OUT, "its metadata reserve it from being used in datasets"
@@ -191,7 +191,7 @@ def _judged(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence | Non
     return licence, Reason.LICENSE_NOT_ALLOWED, f"{licence.id} is not among PODCAST_LICENSES"
 
 
-def _licence(said: _RightsStatements) -> tuple[Licence | None, str | None]:
+def _declared_licence(said: _RightsStatements) -> tuple[Licence | None, str | None]:
     """The licence that is meant, and what is wrong where name and link differ."""
     by_name, by_link = parse_licence(said.license), parse_licence(said.license_url)
     if by_name and by_link and by_name.id != by_link.id:
@@ -205,10 +205,10 @@ def _licence(said: _RightsStatements) -> tuple[Licence | None, str | None]:
     return by_name or by_link, None
 
 
-def _row(
+def _clearance_row(
     episode: Mapping[str, Any], metadata: Mapping[str, Any], said: _RightsStatements, licence: Licence | None
 ) -> dict[str, Any]:
-    source = next((redact_url(u) for u in (_text(metadata.get("link")), _text(metadata.get("url"))) if u), None)
+    source = next((redact_url(u) for u in (_as_text(metadata.get("link")), _as_text(metadata.get("url"))) if u), None)
     name = licence.id if licence else said.license
     link = licence.url if licence else None
     return {
@@ -232,7 +232,7 @@ def _attribution(
     episode: Mapping[str, Any], metadata: Mapping[str, Any], source: str | None, name: str | None, link: str | None
 ) -> str:
     """Title, author, source, licence: https://wiki.creativecommons.org/wiki/Recommended_practices_for_attribution"""
-    author = _text(metadata.get("author")) or _text(metadata.get("creator"))
+    author = _as_text(metadata.get("author")) or _as_text(metadata.get("creator"))
     podcast = episode["podcast"]
     title = f"“{episode['title']}”" if episode["title"] else f"Episode {episode['episode_id']}"
     by = " by ".join(filter(None, dict.fromkeys((podcast, author))))
@@ -240,7 +240,7 @@ def _attribution(
     return ", ".join(filter(None, (title, by, source, licence)))
 
 
-def _spread(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> None:
+def _spread_to_copies(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> None:
     """Let what holds for some bytes hold for all their copies, and leave one copy of the others: of those that are sealed."""
     by_content: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -260,11 +260,11 @@ def _spread(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> N
                 row["detail"] = f"the same bytes as {first['batch']}/{first['episode_id']}, which is released"
 
 
-def _text(value: Any) -> str | None:
+def _as_text(value: Any) -> str | None:
     return " ".join(value.split()) or None if isinstance(value, str) else None
 
 
-def _yes(value: Any) -> bool | None:
+def _parse_yes(value: Any) -> bool | None:
     """Whether it says yes; None where it says nothing."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None

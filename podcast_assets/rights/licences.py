@@ -63,24 +63,24 @@ def parse_licence(text: str | None) -> Licence | None:
     if not words:
         return None
     if "://" in words:
-        return _linked(words.partition("#")[0].partition("?")[0])
-    return _named(words) or _spdx(words)
+        return _licence_by_link(words.partition("#")[0].partition("?")[0])
+    return _licence_by_name(words) or _licence_by_spdx(words)
 
 
-def _linked(url: str) -> Licence | None:
+def _licence_by_link(url: str) -> Licence | None:
     if match := _SPDX_URL.fullmatch(url):
-        return _named(match["id"]) or _spdx(match["id"])
+        return _licence_by_name(match["id"]) or _licence_by_spdx(match["id"])
     match = _CC_URL.fullmatch(url)
     if match is None:
         return None
     if match["tool"]:
         return _CC0 if match["tool"] == "zero" else _PDM
     if match["elements"] == "publicdomain":
-        return _spdx("CC-PDDC")
+        return _licence_by_spdx("CC-PDDC")
     return _creative_commons(match["elements"].split("-"), match["version"], match["port"])
 
 
-def _named(words: str) -> Licence | None:
+def _licence_by_name(words: str) -> Licence | None:
     """Words, or an id of Creative Commons; nothing of them may be left over."""
     if words in ("public domain", "publicdomain", "public-domain"):
         return Licence("LicenseRef-Public-Domain", None)
@@ -116,7 +116,7 @@ def _creative_commons(elements: list[str], version: str | None, port: str | None
     return Licence(identity, link if version else None)
 
 
-def _spdx(words: str) -> Licence | None:
+def _licence_by_spdx(words: str) -> Licence | None:
     try:
         identity = canonicalize_license_expression(words)
     except InvalidLicenseExpression:

@@ -74,14 +74,14 @@ def purge_batch(
             purged.counts["scratch/"] += 1
             if not purged.dry:
                 part.unlink(missing_ok=True)
-    _thin(store, batch, episodes, purged, shard_bytes)
+    _remove_from_shards(store, batch, episodes, purged, shard_bytes)
     for asset in TABLES:
         _drop_rows(store, asset, batch, episodes, why, purged)
-    for key in _files(store, batch, episodes):
+    for key in _episode_files(store, batch, episodes):
         purged.remove(store, key)
     ours = pl.col("episode_id").is_in(list(episodes))
-    _filter(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~ours, purged)
-    _filter(store, voices.KEY, LINKED, ~(ours & (pl.col("batch") == batch)), purged)
+    _filter_table(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~ours, purged)
+    _filter_table(store, voices.KEY, LINKED, ~(ours & (pl.col("batch") == batch)), purged)
 
 
 def purge_contents(store: Store, shas: Iterable[str], purged: PurgeResult) -> None:
@@ -116,7 +116,7 @@ def purge_near_duplicates(store: Store, places: Collection[str], purged: PurgeRe
         ours = one.is_in(list(places)) | pl.col("other").is_in(list(places))
         pairs = found.filter(ours).select(one.alias("one"), "other")
         others += [*pairs["one"], *pairs["other"]]
-        _filter(store, key, NEAR_DUPLICATES, ~ours, purged)
+        _filter_table(store, key, NEAR_DUPLICATES, ~ours, purged)
     return sorted(set(others).difference(places))
 
 
@@ -137,8 +137,10 @@ def purge_incoming(store: Store, arrival: Arrival | None, sources: Iterable[str]
             purged.remains += [f"{INCOMING}/{key}" for key in above if key in there][:1]
 
 
-def _thin(store: Store, batch: str, episodes: Collection[str], purged: PurgeResult, shard_bytes: int) -> None:
-    contents = {} if purged.dry else _contents(store, batch, episodes, shard_bytes)
+def _remove_from_shards(
+    store: Store, batch: str, episodes: Collection[str], purged: PurgeResult, shard_bytes: int
+) -> None:
+    contents = {} if purged.dry else _content_versions(store, batch, episodes, shard_bytes)
     for asset in GRAINS:
         committed = CommittedTable.read(store, asset, batch)
         if committed.table is not None:
@@ -146,11 +148,11 @@ def _thin(store: Store, batch: str, episodes: Collection[str], purged: PurgeResu
             purged.shards += [f"{thinning.SEALED}/{batch}/{s}" for s in rows["shard"].unique(maintain_order=True)]
             if rows.height and not purged.dry:
                 purged.counts[f"rows of {asset}"] += rows.height
-                _thin_grain(store, asset, batch, committed, episodes, purged, contents.get(asset))
+                _remove_from_grain(store, asset, batch, committed, episodes, purged, contents.get(asset))
         _remove_unnamed(store, asset, batch, purged)
 
 
-def _thin_grain(
+def _remove_from_grain(
     store: Store,
     asset: str,
     batch: str,
@@ -164,7 +166,7 @@ def _thin_grain(
     purged.damaged += thinned.damaged
     if contents and thinning.sealed_content(store, grain, batch, committed.rows) == contents[0]:
         thinning.note_content(store, grain, batch, thinned.table, contents[1])
-    _commit(store, asset, batch, thinned.table, committed, episodes)
+    _commit_rows(store, asset, batch, thinned.table, committed, episodes)
 
 
 def _remove_unnamed(store: Store, asset: str, batch: str, purged: PurgeResult) -> None:
@@ -178,7 +180,9 @@ def _remove_unnamed(store: Store, asset: str, batch: str, purged: PurgeResult) -
             store.remove(entry.key)
 
 
-def _contents(store: Store, batch: str, episodes: Collection[str], shard_bytes: int) -> dict[str, tuple[str, str]]:
+def _content_versions(
+    store: Store, batch: str, episodes: Collection[str], shard_bytes: int
+) -> dict[str, tuple[str, str]]:
     """Table → which content is to be sealed of a batch as it is, and which without some episodes, as far as that is known."""
     committed = {asset: CommittedTable.read(store, asset, batch) for asset in TABLES}
     audio, segments, texts = (committed[a].table for a in ("raw_audio", "diarized_segments", "transcripts"))
@@ -207,7 +211,7 @@ def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], 
             purged.remove(store, table_key(asset, batch))
         for folder, columns in (("provenance", PROVENANCE), ("failures", FAILURES)):
             key = f"{folder}/{TABLE_STAGES[asset]}/{batch}.parquet"
-            _filter(store, key, columns, ~pl.col("episode_id").is_in(list(episodes)), purged)
+            _filter_table(store, key, columns, ~pl.col("episode_id").is_in(list(episodes)), purged)
         return
     rows = committed.table
     ours = pl.col("episode_id").is_in(list(episodes))
@@ -228,17 +232,17 @@ def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], 
     if changed or known & set(episodes):
         purged.counts[f"rows of {asset}"] += changed
         if not purged.dry:
-            _commit(store, asset, batch, left, committed, episodes)
+            _commit_rows(store, asset, batch, left, committed, episodes)
 
 
-def _commit(
+def _commit_rows(
     store: Store, asset: str, batch: str, rows: pl.DataFrame, committed: CommittedTable, episodes: Collection[str]
 ) -> None:
     others = ~pl.col("episode_id").is_in(list(episodes))
     commit(store, asset, batch, rows, committed.provenance.filter(others), committed.failures.filter(others))
 
 
-def _files(store: Store, batch: str, episodes: Collection[str]) -> Iterator[str]:
+def _episode_files(store: Store, batch: str, episodes: Collection[str]) -> Iterator[str]:
     """Keys of the files that are of one episode."""
     for folder in PER_EPISODE:
         for name in sorted(store.names(f"{folder}/{batch}")):
@@ -251,7 +255,7 @@ def _files(store: Store, batch: str, episodes: Collection[str]) -> Iterator[str]
                 yield f"checkpoints/{stage}/{batch}/{name}"
 
 
-def _filter(store: Store, key: str, columns: Columns, keep: pl.Expr, purged: PurgeResult) -> None:
+def _filter_table(store: Store, key: str, columns: Columns, keep: pl.Expr, purged: PurgeResult) -> None:
     found = store.read_noted_table(key, columns)
     if found is None:
         return

@@ -99,7 +99,7 @@ def take_down(
     Raises:
         BadInput: the name means nothing or several things, or a table or a record cannot be read: then nothing is removed.
     """
-    episodes = read_episodes(store, _batches(store))
+    episodes = read_episodes(store, _list_batches(store))
     known = read_records(store)
     target = find_target(
         order.name, episodes, rights.read_ledger(store), read_subscriptions(store), known.iter_rows(named=True)
@@ -107,15 +107,15 @@ def take_down(
     before = read_record(store, target.record_id)
     record = before or new_record(target.record_id, target.scope, target.shown, order.reason, order.by, order.at)
     outcome = TakedownResult(record, before is not None, PurgeResult(dry_run))
-    _widen(record, target, copies_of(episodes, target))
+    _extend_record(record, target, copies_of(episodes, target))
     if not dry_run:
         write_record(store, record)
     for _ in range(1 if dry_run else _ROUNDS):
         done = set(record["episodes"])
-        _purge(store, record, outcome, shard_bytes, report)
+        _purge_store(store, record, outcome, shard_bytes, report)
         if dry_run:
             return outcome
-        _widen(record, target, copies_of(read_episodes(store, _batches(store)), target))
+        _extend_record(record, target, copies_of(read_episodes(store, _list_batches(store)), target))
         if set(record["episodes"]) == done:
             break
         write_record(store, record)
@@ -125,12 +125,12 @@ def take_down(
     return outcome
 
 
-def _batches(store: Store) -> list[str]:
+def _list_batches(store: Store) -> list[str]:
     names = store.names("tables/raw_audio")
     return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
 
 
-def _widen(record: Record, target: TakedownTarget, rows: pl.DataFrame) -> None:
+def _extend_record(record: Record, target: TakedownTarget, rows: pl.DataFrame) -> None:
     """Add to a record what is known of its episodes now; what is new is not finished."""
     found = {
         "episode_ids": {*target.episode_ids, *rows["episode_id"]},
@@ -146,7 +146,7 @@ def _widen(record: Record, target: TakedownTarget, rows: pl.DataFrame) -> None:
         record[name] = sorted(values.union(record[name]))
 
 
-def _purge(
+def _purge_store(
     store: Store, record: Record, outcome: TakedownResult, shard_bytes: int, report: Callable[[str], None]
 ) -> None:
     """One round over all that a record names."""

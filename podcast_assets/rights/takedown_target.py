@@ -74,14 +74,18 @@ def find_target(
     emptied = set(episodes.filter(pl.col("source") == name, pl.col("sha256").is_null())["episode_id"])
     for record in records:
         by_url = _URL.match(name) and url_key(name) in record["url_keys"]
-        if name in _names(record) or by_url or (record["scope"] == EPISODE and emptied & set(record["episode_ids"])):
+        if (
+            name in _record_names(record)
+            or by_url
+            or (record["scope"] == EPISODE and emptied & set(record["episode_ids"]))
+        ):
             return target_of_record(record)
-    if found := _episodes(name, episodes, ledger):
+    if found := _find_episodes(name, episodes, ledger):
         if len(found) > 1:
             raise BadInput(f"{name} is the name of {len(found)} episodes: name one of {', '.join(sorted(found))}")
         (identity,) = found
         return TakedownTarget(EPISODE, identity, {identity})
-    if target := _podcast(name, episodes, ledger, feeds):
+    if target := _find_podcast(name, episodes, ledger, feeds):
         return target
     raise BadInput(
         f"{name!r} is neither an episode nor a podcast that the store knows; `podcast-assets episodes --limit 0` lists episodes. "
@@ -119,14 +123,14 @@ def urls_of(rows: pl.DataFrame) -> list[str]:
     return [url for url in found if isinstance(url, str) and url]
 
 
-def _names(record: Mapping[str, Any]) -> set[str]:
+def _record_names(record: Mapping[str, Any]) -> set[str]:
     names = {record["takedown"], record["target"], *record["podcast_ids"], *record["podcast_titles"]}
     if record["scope"] == EPISODE:
         names |= {*record["episode_ids"], *record["episodes"], *record["sha256"]}
     return names
 
 
-def _episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[str]:
+def _find_episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[str]:
     """Ids of the episodes that a name can mean: one, unless several files have this name."""
     batch, _, identity = name.partition("/")
     exact = episodes.filter(
@@ -149,7 +153,9 @@ def _episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[st
     return {*exact["episode_id"], *ledger.filter(episode_id=name)["episode_id"]}
 
 
-def _podcast(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions) -> TakedownTarget | None:
+def _find_podcast(
+    name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions
+) -> TakedownTarget | None:
     if not _URL.match(name):
         ids = {*episodes.filter(podcast_id=name)["podcast_id"], *ledger.filter(podcast_guid=name)["podcast_guid"]}
         if ids:

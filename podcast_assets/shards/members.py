@@ -84,19 +84,19 @@ class MembersReader:
             EOFError: the file ends before.
         """
         if audio_size <= _AT_ONCE:
-            both = self._read(file, offset, json_size + audio_size)
+            both = self._read_at(file, offset, json_size + audio_size)
             return both[:json_size], (memoryview(both)[json_size:],)
         begin, end = offset + json_size, offset + json_size + audio_size
-        audio = (self._read(file, at, min(_AT_ONCE, end - at)) for at in range(begin, end, _AT_ONCE))
-        return self._read(file, offset, json_size), audio
+        audio = (self._read_at(file, at, min(_AT_ONCE, end - at)) for at in range(begin, end, _AT_ONCE))
+        return self._read_at(file, offset, json_size), audio
 
-    def _read(self, file: int, offset: int, size: int) -> bytes:
-        data = os.pread(self._handle(file), size, offset)
+    def _read_at(self, file: int, offset: int, size: int) -> bytes:
+        data = os.pread(self._open_handle(file), size, offset)
         if len(data) != size:
             raise EOFError(f"{self._paths[file].name} is cut off: {len(data):,} of {size:,} bytes at {offset:,}")
         return data
 
-    def _handle(self, file: int) -> int:
+    def _open_handle(self, file: int) -> int:
         if file not in self._open:
             if len(self._open) >= _OPEN:
                 os.close(self._open.popitem(last=False)[1])

@@ -152,7 +152,7 @@ def seal_batch(
 
         samples = (sample(row) for row in members.iter_rows(named=True))
         sealed = write_shards(store, sealed_key(batch, version), samples, shard_bytes=shard_bytes)
-    return _places(SEGMENTS, sealed, version, members)
+    return _placement_table(SEGMENTS, sealed, version, members)
 
 
 def seal_episodes(
@@ -186,7 +186,7 @@ def seal_episodes(
                 )
 
     sealed = write_shards(store, sealed_key(batch, version), samples(), shard_bytes=shard_bytes)
-    return _places(EPISODES, sealed, version, members)
+    return _placement_table(EPISODES, sealed, version, members)
 
 
 def _in_order(grain: Grain, content: pl.DataFrame, rows: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -211,7 +211,7 @@ def _in_order(grain: Grain, content: pl.DataFrame, rows: Sequence[pl.DataFrame])
     )
 
 
-def _places(grain: Grain, sealed: SealedShards, version: str, members: pl.DataFrame) -> pl.DataFrame:
+def _placement_table(grain: Grain, sealed: SealedShards, version: str, members: pl.DataFrame) -> pl.DataFrame:
     hashes = {s.path: s.sha256 for s in sealed.shards}
     rows = [
         (

@@ -111,9 +111,9 @@ def write_shards(store: Store, folder: str, samples: Iterable[Sample], *, shard_
             with store.writing(f"{folder}/{path}") as file:
                 out = _ShardWriter(file)
                 begun = len(placed)
-                placed.append(_add(out, first, path))
+                placed.append(_add_sample(out, first, path))
                 while out.size < shard_bytes and (sample := next(members, None)) is not None:
-                    placed.append(_add(out, sample, path))
+                    placed.append(_add_sample(out, sample, path))
                 out.take(END)
                 out.flush()
             shards.append(Shard(path, out.sha256.hexdigest(), out.size, len(placed) - begun))
@@ -135,7 +135,7 @@ class _ShardWriter:
                 self.flush()
                 whole = memoryview(piece)
                 for begin in range(0, len(whole), _TOGETHER):
-                    self._write(whole[begin : begin + _TOGETHER])
+                    self._write_block(whole[begin : begin + _TOGETHER])
                 continue
             self._pieces.append(piece)
             self._held += len(piece)
@@ -144,15 +144,15 @@ class _ShardWriter:
 
     def flush(self) -> None:
         """Hand what is gathered to the file."""
-        self._write(b"".join(self._pieces))
+        self._write_block(b"".join(self._pieces))
         self._pieces, self._held = [], 0
 
-    def _write(self, block: Bytes) -> None:
+    def _write_block(self, block: Bytes) -> None:
         self._file.write(block)
         self.sha256.update(block)
 
 
-def _add(out: _ShardWriter, sample: Sample, path: str) -> SamplePlacement:
+def _add_sample(out: _ShardWriter, sample: Sample, path: str) -> SamplePlacement:
     note, audio = f"{sample.key}.json", f"{sample.key}.{sample.suffix}"
     for name in (note, audio):
         if name.count(".") != 1:
@@ -192,16 +192,16 @@ def read_shard(shard: BinaryIO) -> tuple[str, list[SamplePlacement]]:
     digests = []
     for member in members:
         own = hashlib.sha256()
-        _read(shard, member.data_offset - shard.tell(), whole)
-        _read(shard, member.size, whole, own)
+        _read_exactly(shard, member.data_offset - shard.tell(), whole)
+        _read_exactly(shard, member.size, whole, own)
         digests.append(own.hexdigest())
     while block := shard.read(BLOCK):
         whole.update(block)
     hashed = iter(zip(members, digests, strict=True))
-    return whole.hexdigest(), [_pair(note, next(hashed, None)) for note in hashed]
+    return whole.hexdigest(), [_read_pair(note, next(hashed, None)) for note in hashed]
 
 
-def _read(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
+def _read_exactly(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
     while size:
         block = file.read(min(size, _TOGETHER))
         if not block:
@@ -211,7 +211,7 @@ def _read(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
         size -= len(block)
 
 
-def _pair(note: tuple[TarMember, str], audio: tuple[TarMember, str] | None) -> SamplePlacement:
+def _read_pair(note: tuple[TarMember, str], audio: tuple[TarMember, str] | None) -> SamplePlacement:
     if audio is None:
         raise BrokenTar(f"{note[0].name} has no audio beside it")
     (first, first_sha256), (second, second_sha256) = note, audio

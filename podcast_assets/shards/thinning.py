@@ -57,7 +57,7 @@ def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Col
         without = sorted(set(rows.filter(gone)["episode_id"]))
         place = f"{fingerprint(version=version, without=without)[:12]}/{path}"
         try:
-            parts.append(_rewritten(store, batch, str(shard), place, kept))
+            parts.append(_rewrite_shard(store, batch, str(shard), place, kept))
         except (BrokenTar, FileNotFoundError):
             result.damaged.append(f"{SEALED}/{batch}/{shard}")
             parts.append(kept)
@@ -65,7 +65,7 @@ def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Col
     return result
 
 
-def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFrame) -> pl.DataFrame:
+def _rewrite_shard(store: Store, batch: str, shard: str, place: str, kept: pl.DataFrame) -> pl.DataFrame:
     """Copy the members of the kept samples; gives their rows with the new places.
 
     Raises:
@@ -82,7 +82,7 @@ def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFr
         if digest.hexdigest() != kept["shard_sha256"][0]:
             raise BrokenTar(f"{shard}: its bytes are not those that were sealed")
         with store.writing(f"{SEALED}/{batch}/{place}") as target:
-            sha256, offsets = _copied(source, target, [m for m in members if _key(m) in keys])
+            sha256, offsets = _copy_members(source, target, [m for m in members if _sample_key(m) in keys])
     moved = {
         "shard": pl.lit(place),
         "shard_sha256": pl.lit(sha256),
@@ -92,7 +92,9 @@ def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFr
     return kept.with_columns(**{name: values for name, values in moved.items() if name in kept.columns})
 
 
-def _copied(source: BinaryIO, target: BinaryIO, members: list[TarMember]) -> tuple[str, dict[str, tuple[int, int]]]:
+def _copy_members(
+    source: BinaryIO, target: BinaryIO, members: list[TarMember]
+) -> tuple[str, dict[str, tuple[int, int]]]:
     """Copy members as they are; gives the SHA-256 of what was written, and key → where the data of JSON and audio begin."""
     digest, position = hashlib.sha256(), 0
     offsets: dict[str, tuple[int, int]] = {}
@@ -102,13 +104,13 @@ def _copied(source: BinaryIO, target: BinaryIO, members: list[TarMember]) -> tup
             begins.append(position + member.data_offset - member.header_offset)
             source.seek(member.header_offset)
             position += copy_and_hash(source, member.end - member.header_offset, digest, target)
-        offsets[_key(note)] = (begins[0], begins[1])
+        offsets[_sample_key(note)] = (begins[0], begins[1])
     digest.update(END)
     target.write(END)
     return digest.hexdigest(), offsets
 
 
-def _key(member: TarMember) -> str:
+def _sample_key(member: TarMember) -> str:
     return PurePosixPath(member.name).name.split(".", 1)[0]
 
 
@@ -122,14 +124,14 @@ def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, cont
         table: as it is going to be committed.
         content: as `sealing.content_version` names it.
     """
-    store.write(_note_key(grain, batch), json.dumps({"shards": _shards(table), "content": content}).encode())
+    store.write(_note_key(grain, batch), json.dumps({"shards": _shards_of(table), "content": content}).encode())
 
 
 def sealed_content(store: Store, grain: str, batch: str, table: pl.DataFrame) -> str | None:
     """Which content the shards of a table are of; None where they are of several, or there are none."""
     try:
         noted: Mapping[str, str] = json.loads(store.read(_note_key(grain, batch)))
-        if noted["shards"] == _shards(table):
+        if noted["shards"] == _shards_of(table):
             return noted["content"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass  # never thinned; and what cannot be read is as good as nothing: the batch is sealed again
@@ -146,6 +148,6 @@ def _note_key(grain: str, batch: str) -> str:
     return f"thinned/{grain}/{batch}.json"
 
 
-def _shards(table: pl.DataFrame) -> str:
+def _shards_of(table: pl.DataFrame) -> str:
     rows = table.select("shard", "shard_sha256").unique().sort("shard").rows()
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -103,7 +103,7 @@ def read_members(file: BinaryIO) -> Iterator[TarMember]:
         if block == END[:BLOCK]:
             _check_end(file, position)
             return
-        found = _parsed(block, position)
+        found = _parse_header(block, position)
         if found.end > size:
             raise BrokenTar(
                 f"{found.name} is cut off: it would end at byte {found.end:,}, and the file does at {size:,}"
@@ -119,10 +119,10 @@ def read_header(file: BinaryIO, position: int) -> TarMember:
         BrokenTar: there is no such header.
     """
     file.seek(position)
-    return _parsed(file.read(BLOCK), position)
+    return _parse_header(file.read(BLOCK), position)
 
 
-def _parsed(block: bytes, position: int) -> TarMember:
+def _parse_header(block: bytes, position: int) -> TarMember:
     if len(block) < BLOCK:
         raise BrokenTar(f"truncated: it ends at byte {position + len(block):,} without the blocks that end a tar")
     try:

@@ -42,7 +42,7 @@ class Checkpoints:
 
     def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
         """Rows and provenance of an episode, or None where it is not done: a checkpoint that is damaged does not count."""
-        found, _ = _readable(self.store, self.key(episode_id, fingerprint), self.columns)
+        found, _ = _read_if_undamaged(self.store, self.key(episode_id, fingerprint), self.columns)
         if found is None:
             return None
         rows, notes = found
@@ -70,13 +70,13 @@ class CommittedTable:
     @classmethod
     def read(cls, store: Store, asset: str, batch: str) -> "CommittedTable":
         """The table of an asset, and the provenance and failures that belong to it."""
-        found, damage = _readable(store, table_key(asset, batch), TABLES[asset])
+        found, damage = _read_if_undamaged(store, table_key(asset, batch), TABLES[asset])
         if found is None:
             return cls(None, {}, {}, empty_table(PROVENANCE), empty_table(FAILURES), damage)
         rows, notes = found
         done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
-        provenance = _of(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
-        failures = _of(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed)
+        provenance = _rows_with_fingerprints(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
+        failures = _rows_with_fingerprints(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed)
         return cls(rows, done, failed, provenance, failures)
 
     @property
@@ -112,15 +112,15 @@ def commit(
         raise TypeError(f"{asset}: the table does not fit its schema: {rows.schema}")
     store.write_table(provenance_key(TABLE_STAGES[asset], batch), provenance)
     store.write_table(failures_key(TABLE_STAGES[asset], batch), failures)
-    notes = {_DONE: _fingerprints(provenance), _FAILED: _fingerprints(failures)}
+    notes = {_DONE: _fingerprints_of(provenance), _FAILED: _fingerprints_of(failures)}
     store.write_table(table_key(asset, batch), rows, notes)
 
 
-def _fingerprints(frame: pl.DataFrame) -> str:
+def _fingerprints_of(frame: pl.DataFrame) -> str:
     return json.dumps(dict(frame.select("episode_id", "fingerprint").iter_rows()))
 
 
-def _readable(
+def _read_if_undamaged(
     store: Store, key: str, columns: Columns
 ) -> tuple[tuple[pl.DataFrame, dict[str, str]] | None, str | None]:
     """A table with its notes where it can be read, and what is wrong with it where it is damaged: told, and then made anew."""
@@ -131,9 +131,9 @@ def _readable(
         return None, str(error)
 
 
-def _of(store: Store, key: str, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
+def _rows_with_fingerprints(store: Store, key: str, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
     """The rows of a table beside the committed one that belong to it: a crash may have left rows of a commit that never came."""
-    found, _ = _readable(store, key, columns)
+    found, _ = _read_if_undamaged(store, key, columns)
     if found is None:
         return empty_table(columns)
     frame = found[0]

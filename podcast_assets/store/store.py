@@ -89,7 +89,9 @@ class Store:
         """
         if self.is_local:
             return Folder(Path(str(self.root)))
-        return _bucket(str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
+        return _bucket_client(
+            str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
+        )
 
     def path(self, key: str) -> "Path | UPath":
         """The full path of a key, as people and other tools name it. What lies there is read by the methods of the store."""
@@ -243,7 +245,7 @@ class Store:
 
 
 @functools.lru_cache(maxsize=32)
-def _bucket(url: str, environment: tuple[tuple[str, str], ...]) -> "Bucket":
+def _bucket_client(url: str, environment: tuple[tuple[str, str], ...]) -> "Bucket":
     """One client, with its connections, for as long as what it was made from stays the same."""
     from podcast_assets.store.backends.bucket import Bucket
 

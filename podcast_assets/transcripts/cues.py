@@ -69,22 +69,22 @@ def _cues_of(segment: TranscriptSegment, prefix: str) -> list[Cue]:
     found: list[Cue] = []
     lines: list[str] = []
     start = end = segment.start
-    for piece in _pieces(segment, prefix):
-        room = _add(lines, piece)
+    for piece in _split_pieces(segment, prefix):
+        room = _add_piece(lines, piece)
         full = room is None or piece.end - start > SECONDS
         ended = len(lines) > 1 and not piece.glued and _SENTENCE_END.search(lines[-1]) is not None
         if lines and (full or ended):
-            found.append(_cue(start, end, segment.speaker, lines))
+            found.append(_make_cue(start, end, segment.speaker, lines))
             lines, start = [piece.text], piece.start
         else:
             lines = room or [piece.text]
         end = piece.end
     if lines:
-        found.append(_cue(start, end, segment.speaker, lines))
+        found.append(_make_cue(start, end, segment.speaker, lines))
     return found
 
 
-def _add(lines: list[str], piece: _Piece) -> list[str] | None:
+def _add_piece(lines: list[str], piece: _Piece) -> list[str] | None:
     """The lines with one piece more; None where there is no room for it."""
     if not lines:
         return [piece.text]
@@ -94,14 +94,14 @@ def _add(lines: list[str], piece: _Piece) -> list[str] | None:
     return [*lines, piece.text] if len(lines) < LINES else None
 
 
-def _cue(start: float, end: float, speaker: str | None, lines: list[str]) -> Cue:
+def _make_cue(start: float, end: float, speaker: str | None, lines: list[str]) -> Cue:
     first = round(start * 1000)
     return Cue(first, max(first + 1, round(end * 1000)), speaker, tuple(lines))
 
 
-def _pieces(segment: TranscriptSegment, prefix: str) -> list[_Piece]:
+def _split_pieces(segment: TranscriptSegment, prefix: str) -> list[_Piece]:
     """A segment's text in pieces with their times: those of its words where they spell the text, else by the number of letters."""
-    where, when = _anchors(segment)
+    where, when = _time_anchors(segment)
     spans = [(a, b) for m in re.finditer(r"\S+", segment.text) for a, b in _line_long(segment.text, m.start(), m.end())]
     starts = np.interp([a for a, _ in spans], where, when).tolist()
     ends = np.interp([b for _, b in spans], where, when).tolist()
@@ -130,7 +130,7 @@ def _line_long(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return [*parts, (first, end)]
 
 
-def _anchors(segment: TranscriptSegment) -> tuple[list[int], list[float]]:
+def _time_anchors(segment: TranscriptSegment) -> tuple[list[int], list[float]]:
     """Offsets in the text, and when they are spoken: rising, and within the segment."""
     where, when = [0], [segment.start]
     at = 0

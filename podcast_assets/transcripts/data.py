@@ -27,8 +27,8 @@ def to_json(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
         "duration": episode.get("duration"),
         "speakers": sorted({s["speaker"] for s in rows if s.get("speaker") is not None}),
     }
-    head = "".join(f" {json.dumps(k)}: {_dumped(v)},\n" for k, v in about.items())
-    lines = ",\n".join(f"  {_dumped({k: s.get(k) for k in _KEYS})}" for s in rows)
+    head = "".join(f" {json.dumps(k)}: {_dump_json(v)},\n" for k, v in about.items())
+    lines = ",\n".join(f"  {_dump_json({k: s.get(k) for k in _KEYS})}" for s in rows)
     return f'{{\n{head} "segments": [\n{lines}\n ]\n}}\n'
 
 
@@ -42,17 +42,17 @@ def to_rttm(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
     return format_rttm("_".join(str(episode["episode_id"]).split()), turns)
 
 
-def _dumped(value: Any) -> str:
+def _dump_json(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False)
+        return json.dumps(_finite_or_none(value), ensure_ascii=False)
 
 
-def _finite(value: Any) -> Any:
+def _finite_or_none(value: Any) -> Any:
     """JSON has no words for infinity and what is no number."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: _finite_or_none(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [_finite_or_none(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -29,11 +29,11 @@ def to_markdown(episode: Row, segments: Sequence[Row] | TranscriptSegments, *, n
         note: what readers should know of how it was made.
     """
     speech = TranscriptSegments.of(segments)
-    lines = _head(episode, speech.rows, note)
+    lines = _render_head(episode, speech.rows, note)
     for speaker, group in groupby(speech.spoken, key=lambda s: s.speaker):
         turns = list(group)
         said = escape_markdown(" ".join(t.text for t in turns if t.text))
-        lines += [f"**{_name(speaker)}** [{format_clock(turns[0].start)}] {said or _NOTHING}", ""]
+        lines += [f"**{_speaker(speaker)}** [{format_clock(turns[0].start)}] {said or _NOTHING}", ""]
     return "\n".join(lines)
 
 
@@ -42,9 +42,9 @@ def to_timestamped_markdown(
 ) -> str:
     """An episode's transcript as Markdown: one line per segment, with when it begins and ends."""
     speech = TranscriptSegments.of(segments)
-    lines = _head(episode, speech.rows, note)
+    lines = _render_head(episode, speech.rows, note)
     lines += [
-        f"- [{format_clock(s.start)}\u2013{format_clock(s.end)}] **{_name(s.speaker)}:** {escape_markdown(s.text) or _NOTHING}"
+        f"- [{format_clock(s.start)}\u2013{format_clock(s.end)}] **{_speaker(s.speaker)}:** {escape_markdown(s.text) or _NOTHING}"
         for s in speech.spoken
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -58,13 +58,13 @@ def to_word_level_markdown(
     A segment without words has its text as one.
     """
     speech = TranscriptSegments.of(segments)
-    lines = _head(episode, speech.rows, note)
+    lines = _render_head(episode, speech.rows, note)
     for s in speech.spoken:
-        lines += [f"## {s.start:.2f}\u2013{s.end:.2f} s, {_name(s.speaker)}", ""]
+        lines += [f"## {s.start:.2f}\u2013{s.end:.2f} s, {_speaker(s.speaker)}", ""]
         words = s.words or ((TranscriptWord(s.text, None, None, None),) if s.text else ())
         lines += ["| start | end | word | probability |", "|--:|--:|---|--:|"] if words else [_NOTHING]
         lines += [
-            f"| {_figure(w.start)} | {_figure(w.end)} | {escape_markdown(w.word)} | {_figure(w.probability)} |"
+            f"| {_format_figure(w.start)} | {_format_figure(w.end)} | {escape_markdown(w.word)} | {_format_figure(w.probability)} |"
             for w in words
         ]
         lines.append("")
@@ -82,7 +82,7 @@ def to_text(segments: Sequence[Row] | TranscriptSegments) -> str:
     return "".join(lines)
 
 
-def _head(episode: Row, segments: Sequence[Row], note: str | None) -> list[str]:
+def _render_head(episode: Row, segments: Sequence[Row], note: str | None) -> list[str]:
     languages = sorted({one_line(s["language"]) for s in segments if s.get("language")})
     speakers = len({s["speaker"] for s in segments if s.get("speaker") is not None})
     facts = [
@@ -100,11 +100,11 @@ def _head(episode: Row, segments: Sequence[Row], note: str | None) -> list[str]:
     return lines
 
 
-def _name(speaker: str | None) -> str:
+def _speaker(speaker: str | None) -> str:
     return escape_markdown(speaker or UNKNOWN)
 
 
-def _figure(value: float | None) -> str:
+def _format_figure(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 

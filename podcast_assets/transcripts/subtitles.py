@@ -21,7 +21,13 @@ def to_srt(segments: Sequence[Row] | TranscriptSegments) -> str:
     The format has no escapes: what would be taken for a tag or a time has an invisible character in it.
     """
     blocks = [
-        "\n".join([str(number), f"{_time(cue.start, ',')} --> {_time(cue.end, ',')}", *map(_harmless, cue.lines)])
+        "\n".join(
+            [
+                str(number),
+                f"{_format_time(cue.start, ',')} --> {_format_time(cue.end, ',')}",
+                *map(_escape_line, cue.lines),
+            ]
+        )
         for number, cue in enumerate(make_cues(TranscriptSegments.of(segments).spoken, name_speakers=True), start=1)
     ]
     return "\n\n".join([*blocks, ""])
@@ -36,14 +42,14 @@ def to_vtt(segments: Sequence[Row] | TranscriptSegments) -> str:
 def _vtt_block(cue: Cue) -> str:
     said = "\n".join(escape(line, quote=False) for line in cue.lines)
     voice = f"<v {escape(cue.speaker, quote=False)}>" if cue.speaker else ""
-    return f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n{voice}{said}"
+    return f"{_format_time(cue.start, '.')} --> {_format_time(cue.end, '.')}\n{voice}{said}"
 
 
-def _harmless(line: str) -> str:
+def _escape_line(line: str) -> str:
     return _TAKEN_FOR_SRT.sub(_JOINER, line)
 
 
-def _time(milliseconds: int, point: str) -> str:
+def _format_time(milliseconds: int, point: str) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     minutes, seconds = divmod(seconds, 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{point}{rest:03d}"

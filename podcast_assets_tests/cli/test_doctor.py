@@ -230,7 +230,7 @@ def test_the_shipped_clip_has_speech_where_its_turns_are() -> None:
 
 
 def gpus(line: str, usable: int | None = 1, cublas: str | None = None) -> dict[str, Finding]:
-    card = gpu.parse(line)
+    card = gpu.parse_card(line)
     assert card
     return {f.what: f for f in gpu.examine([card], usable, cublas, needed=True)}
 
@@ -264,13 +264,13 @@ def test_no_gpu_is_fine_unless_the_profile_needs_one() -> None:
 
 
 def test_a_library_that_only_lies_in_its_wheel_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if gpu.cublas() is None:
+    if gpu.cublas_problem() is None:
         pytest.skip("libcublas.so.12 can be opened here")
     library = tmp_path / "nvidia/cublas/lib" / gpu.CUBLAS
     library.parent.mkdir(parents=True)
     library.write_bytes(b"")
     monkeypatch.syspath_prepend(tmp_path)
-    assert f"put {library.parent} into LD_LIBRARY_PATH" in str(gpu.cublas())
+    assert f"put {library.parent} into LD_LIBRARY_PATH" in str(gpu.cublas_problem())
 
 
 # -- the hub ------------------------------------------------------------------------------------------------------------
@@ -353,7 +353,7 @@ def test_stores_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert places.shown("sftp://me:secret@host/store: refused") == "sftp://…@host/store: refused"
+    assert places.redact_passwords("sftp://me:secret@host/store: refused") == "sftp://…@host/store: refused"
 
 
 def test_dagster_home_and_its_telemetry(tmp_path: Path) -> None:

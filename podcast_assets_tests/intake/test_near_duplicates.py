@@ -13,7 +13,7 @@ import pytest
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.working import WORKING_RATE, write_working
-from podcast_assets.cli.doctor import near_duplicates
+from podcast_assets.cli.doctor import examine_near_duplicates
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.build import build_definitions
@@ -191,7 +191,7 @@ def test_where_they_are_not_wanted_nothing_is_looked_for(place: Place) -> None:
 
 def test_the_doctor_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "chromaprint", None)
-    assert near_duplicates(Settings()) == []
-    (finding,) = near_duplicates(Settings(near_duplicates=True))
+    assert examine_near_duplicates(Settings()) == []
+    (finding,) = examine_near_duplicates(Settings(near_duplicates=True))
     assert finding.blocks
     assert finding.todo == "pip install 'podcast-assets[near-duplicates]'"

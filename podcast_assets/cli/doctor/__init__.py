@@ -98,19 +98,19 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
     except (Misconfigured, EngineUnavailable) as error:
         return DoctorReport(None, [Finding(PROFILE, "missing", first_line(error), None, blocks=True), *surroundings])
     cards = gpu.cards()
-    usable = gpu.usable()
+    usable = gpu.count_usable()
     told = [engines.examine(m, models, usable or 0) for m in found]
     heard: list[Finding] = []
     if load:
-        told, heard = loaded(chosen, found, told)
+        told, heard = load_engines(chosen, found, told)
     return DoctorReport(
         chosen.name,
         [
-            *_profile(settings, chosen),
-            _python(),
-            *near_duplicates(settings),
+            *_profile_findings(settings, chosen),
+            _python_finding(),
+            *examine_near_duplicates(settings),
             *told,
-            *gpu.examine(cards, usable, gpu.cublas(), needed=chosen.name == "gpu"),
+            *gpu.examine(cards, usable, gpu.cublas_problem(), needed=chosen.name == "gpu"),
             *heard,
             *surroundings,
         ],
@@ -118,7 +118,7 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
     )
 
 
-def loaded(
+def load_engines(
     profile: Profile, members: Sequence[ProfileEngine], told: Sequence[Finding]
 ) -> tuple[list[Finding], list[Finding]]:
     """Load the engines of a profile that are here, one after the other, and let one that knows English hear the known clip.
@@ -126,9 +126,9 @@ def loaded(
     Returns:
         What was told of each engine, with what loading it added; and what was heard.
     """
-    listener = english(profile)
+    listener = english_transcriber(profile)
     known = clip.known_clip()
-    findings, heard = [], demonstration(members, known)
+    findings, heard = [], examine_demo_model(members, known)
     for member, finding in zip(members, told, strict=True):
         worker, trouble = None, None
         if member.role == "needed" and finding.state == "ok":
@@ -140,7 +140,7 @@ def loaded(
     return findings, heard
 
 
-def demonstration(members: Sequence[ProfileEngine], known: clip.Clip) -> list[Finding]:
+def examine_demo_model(members: Sequence[ProfileEngine], known: clip.Clip) -> list[Finding]:
     """What the demonstration model makes of the known clip, on a GPU where there is one: it is always at hand, and made for it."""
     whisper = next((m for m in members if isinstance(m.engine, FasterWhisper)), None)
     if whisper is None or missing_packages(whisper.engine):
@@ -153,7 +153,7 @@ def demonstration(members: Sequence[ProfileEngine], known: clip.Clip) -> list[Fi
     return [trouble or clip.examine(f"the demonstration model of {whisper.engine.name}", worker, known, needed=needed)]
 
 
-def english(profile: Profile) -> Engine | None:
+def english_transcriber(profile: Profile) -> Engine | None:
     """The engine that transcribes English episodes; None where the routes have none."""
     if not isinstance(profile.transcriber, Routed):
         return profile.transcriber
@@ -161,7 +161,7 @@ def english(profile: Profile) -> Engine | None:
     return found.get("en") or found.get("*")
 
 
-def _profile(settings: Settings, chosen: Profile) -> list[Finding]:
+def _profile_findings(settings: Settings, chosen: Profile) -> list[Finding]:
     findings = [Finding(PROFILE, "ok", f"{chosen.name}, because {chosen.reason}")]
     if settings.profile != "auto":
         try:
@@ -172,7 +172,7 @@ def _profile(settings: Settings, chosen: Profile) -> list[Finding]:
     return findings
 
 
-def near_duplicates(settings: Settings) -> list[Finding]:
+def examine_near_duplicates(settings: Settings) -> list[Finding]:
     """Whether what near-duplicates need is installed, where they are wanted."""
     if not settings.near_duplicates:
         return []
@@ -184,6 +184,6 @@ def near_duplicates(settings: Settings) -> list[Finding]:
     return [Finding(area, "ok", "Chromaprint can be loaded")]
 
 
-def _python() -> Finding:
+def _python_finding() -> Finding:
     version = importlib.metadata.version("podcast-assets")
     return Finding("Python", "ok", f"Python {platform.python_version()}, podcast-assets {version}")

@@ -43,7 +43,7 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
         needed: whether a run depends on it.
     """
     try:
-        heard = transcribed(transcriber, clip)
+        heard = transcribe_clip(transcriber, clip)
     except Exception as error:  # of the device, the driver, the model: no common base
         todo = "another process may use the memory: try again when it has ended" if is_out_of_memory(error) else None
         what = f"{title} fails at it: {type(error).__name__}: {first_line(error)}"
@@ -62,7 +62,7 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
     return Finding(AREA, "missing", what, todo, needed)
 
 
-def transcribed(transcriber: Transcriber, clip: Clip) -> str:
+def transcribe_clip(transcriber: Transcriber, clip: Clip) -> str:
     """What a transcriber makes of a clip. Raises what the transcriber does."""
     speech = Speech("known clip", clip.audio, clip.turns, language="en")
     (heard,) = transcriber.transcribe([speech])
@@ -73,7 +73,7 @@ def transcribed(transcriber: Transcriber, clip: Clip) -> str:
 
 def word_error_rate(said: str, heard: str) -> float:
     """Words that must be changed, put in or left out, over the words that were said (Levenshtein's distance of words)."""
-    expected, found = _words(said), _words(heard)
+    expected, found = _split_words(said), _split_words(heard)
     row = list(range(len(found) + 1))
     for i, word in enumerate(expected, 1):
         before, row[0] = row[0], i
@@ -82,5 +82,5 @@ def word_error_rate(said: str, heard: str) -> float:
     return row[-1] / len(expected)
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return "".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split()

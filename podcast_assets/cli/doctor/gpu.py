@@ -46,7 +46,7 @@ def examine(cards: Sequence[GpuCard] | str, usable: int | None, cublas: str | No
         if needed:
             return [Finding(AREA, "missing", f"{what}; the profile computes on one", "choose the profile cpu", True)]
         return [Finding(AREA, "ok", f"{what}: engines compute on the CPU")]
-    findings = [_card(card, needed=needed) for card in cards]
+    findings = [_examine_card(card, needed=needed) for card in cards]
     if usable is not None and usable < len(cards):
         todo = "see CUDA_VISIBLE_DEVICES; else update the driver"
         what = f"CTranslate2 can use {usable} of {len(cards)} GPUs"
@@ -61,7 +61,7 @@ def examine(cards: Sequence[GpuCard] | str, usable: int | None, cublas: str | No
     return findings
 
 
-def _card(card: GpuCard, *, needed: bool) -> Finding:
+def _examine_card(card: GpuCard, *, needed: bool) -> Finding:
     capability = "unknown" if card.capability is None else f"{card.capability:.1f}"
     what = f"{card.name}: {card.memory / 1e9:.0f} GB, compute capability {capability}, driver {card.driver}"
     if card.capability is not None and card.capability < OLDEST_CAPABILITY:
@@ -89,19 +89,19 @@ def cards() -> list[GpuCard] | str:
         return f"nvidia-smi does not work: {first_line(error)}"
     if told.returncode:
         return f"nvidia-smi does not work: {(told.stdout or told.stderr).strip().splitlines()[:1] or told.returncode}"
-    return [card for line in told.stdout.splitlines() if (card := parse(line))]
+    return [card for line in told.stdout.splitlines() if (card := parse_card(line))]
 
 
-def parse(line: str) -> GpuCard | None:
+def parse_card(line: str) -> GpuCard | None:
     """A line of nvidia-smi's table: name, driver, memory in MiB, compute capability."""
     parts = [part.strip() for part in line.split(",")]
     if len(parts) != 4:
         return None
     name, driver, memory, capability = parts
-    return GpuCard(name, driver, int(_number(memory) or 0) * 2**20, _number(capability))
+    return GpuCard(name, driver, int(_parse_number(memory) or 0) * 2**20, _parse_number(capability))
 
 
-def usable() -> int | None:
+def count_usable() -> int | None:
     """GPUs that CTranslate2 sees; None if it is not installed."""
     try:
         import ctranslate2
@@ -110,7 +110,7 @@ def usable() -> int | None:
     return ctranslate2.get_cuda_device_count()
 
 
-def cublas() -> str | None:
+def cublas_problem() -> str | None:
     """Why cuBLAS cannot be opened; None if it can, by name or in its wheel."""
     try:
         ctypes.CDLL(CUBLAS)
@@ -122,7 +122,7 @@ def cublas() -> str | None:
     return None
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:

@@ -90,16 +90,16 @@ def read_members(
     form = archive_format(head)
     if form is None:
         raise Damaged("not an archive: neither tar (plain, gz, xz, bz2, zst) nor zip by its first bytes")
-    with _reading():
+    with _translate_errors():
         if form == "zip":
             yield from _zip_members(archive, meter)
         else:
-            with _decompressed(archive, form) as plain:
+            with _decompress(archive, form) as plain:
                 yield from _tar_members(Metered(plain, meter), meter)
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Turn what broken data raise into `Damaged`. What the system or the network raises keeps its type."""
     try:
         yield
@@ -133,7 +133,7 @@ class _Content(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
-            with _reading():
+            with _translate_errors():
                 self._stream = self._stream or self._opener()
                 block = self._stream.read(len(buffer)) if self._stream else b""
                 if self._meter:
@@ -201,13 +201,13 @@ def _tar_members(plain: Metered, meter: Meter) -> Iterator[ArchiveMember | Refus
             meter.entry()
             if info.isdir():
                 continue
-            reason = _refusal(info.name)
+            reason = _why_refused(info.name)
             if reason is None and not info.isreg():
                 reason = "a link or a device, not a file"
             elif reason is None and info.issparse():
                 reason = "a sparse file: its holes could be of any size"
             if reason:
-                yield RefusedMember(_printable(info.name), reason)
+                yield RefusedMember(_printable_name(info.name), reason)
                 continue
             content = _Content(functools.partial(tar.extractfile, info))
             yield ArchiveMember(safe_member_name(info.name) or "", cast("IO[bytes]", content))
@@ -220,8 +220,8 @@ def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[ArchiveMember | Re
         meter.entry()
         if entry.is_folder:
             continue
-        if reason := entry.refusal or _refusal(entry.name):
-            yield RefusedMember(_printable(entry.name), reason)
+        if reason := entry.refusal or _why_refused(entry.name):
+            yield RefusedMember(_printable_name(entry.name), reason)
             continue
         with _Content(entry.opened, meter) as content:
             yield ArchiveMember(safe_member_name(entry.name) or "", cast("IO[bytes]", content))
@@ -229,7 +229,7 @@ def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[ArchiveMember | Re
             raise content.damage
 
 
-def _refusal(name: str) -> str | None:
+def _why_refused(name: str) -> str | None:
     """Why a member of this name is not taken; None where nothing is odd about it."""
     try:
         name.encode()
@@ -244,7 +244,7 @@ _NAME_CHARACTERS = 4_096
 
 
 @contextlib.contextmanager
-def _decompressed(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
+def _decompress(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
     if form == "tar":
         yield archive
     elif form == "zstd":
@@ -259,6 +259,6 @@ def _decompressed(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
 _SHOWN = 300
 
 
-def _printable(name: str) -> str:
+def _printable_name(name: str) -> str:
     """The name as text of a bearable length, bytes that are not UTF-8 written out."""
     return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_SHOWN]

@@ -81,15 +81,15 @@ def download(
     going = _DownloadProgress(TimeBudget(limits.seconds), partial.size)
     tries = Retrying(
         retry=retry_if_exception_type(Transient),
-        wait=lambda state: _wait(state, going, limits.first_wait),
+        wait=lambda state: _retry_wait(state, going, limits.first_wait),
         stop=lambda state: _give_up(state, going, limits.tries),
         sleep=web.hosts.sleep,
         reraise=True,
     )
-    return tries(_try, web, url, partial, limits, going, known, check)
+    return tries(_attempt, web, url, partial, limits, going, known, check)
 
 
-def _try(
+def _attempt(
     web: HttpClient,
     url: str,
     partial: PartialDownload,
@@ -99,21 +99,21 @@ def _try(
     check: Callable[[bytes, str | None], str | None],
 ) -> bool:
     try:
-        with web.get(url, _conditions(partial, known), going.budget) as answer:
+        with web.get(url, _request_headers(partial, known), going.budget) as answer:
             if answer.status == HTTPStatus.NOT_MODIFIED and known is not None:
                 return False
-            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _all_there(answer, partial):
+            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _is_complete(answer, partial):
                 return True
-            _judge(answer, web)
-            _begin(answer, partial, limits.bytes)
-            _take(answer, partial, limits.bytes, check)
+            _check_status(answer, web)
+            _begin_body(answer, partial, limits.bytes)
+            _write_body(answer, partial, limits.bytes, check)
     finally:
         more = partial.size > going.best
         going.best, going.in_vain = max(partial.size, going.best), 0 if more else going.in_vain + 1
     return True
 
 
-def _conditions(partial: PartialDownload, known: FileVersion | None) -> dict[str, str]:
+def _request_headers(partial: PartialDownload, known: FileVersion | None) -> dict[str, str]:
     """Go on with what is there; else, only if it is another version."""
     condition = partial.version.condition
     if partial.size and condition:
@@ -126,12 +126,12 @@ def _conditions(partial: PartialDownload, known: FileVersion | None) -> dict[str
     return headers
 
 
-def _judge(answer: HttpResponse, web: HttpClient) -> None:
+def _check_status(answer: HttpResponse, web: HttpClient) -> None:
     """Whether there is a body to take."""
     status = answer.status
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
-    words = f"{redact_url(answer.url)} answers {named(status)}"
+    words = f"{redact_url(answer.url)} answers {status_with_name(status)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or status in _ABOUT_THE_MOMENT:
         pass
     elif status < 500 or status in _FOR_GOOD:
@@ -142,10 +142,10 @@ def _judge(answer: HttpResponse, web: HttpClient) -> None:
     raise Transient(words, wait)
 
 
-def _begin(answer: HttpResponse, partial: PartialDownload, most: int) -> None:
+def _begin_body(answer: HttpResponse, partial: PartialDownload, most: int) -> None:
     """Go on after what is there, or begin anew where another version comes, or all of it."""
     size = partial.size
-    version = _version(answer)
+    version = _file_version(answer)
     if answer.status == HTTPStatus.PARTIAL_CONTENT:
         found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         same = version.condition in (None, partial.version.condition) and version.total == partial.version.total
@@ -160,7 +160,7 @@ def _begin(answer: HttpResponse, partial: PartialDownload, most: int) -> None:
         )
 
 
-def _take(
+def _write_body(
     answer: HttpResponse, partial: PartialDownload, most: int, check: Callable[[bytes, str | None], str | None]
 ) -> None:
     """Write the body, and look whether that is all of it."""
@@ -172,7 +172,7 @@ def _take(
             partial.begin(FileVersion())
             raise NotFetched(f"{where} has more than PODCAST_DOWNLOAD_BYTES={most:,} bytes")
         if unchecked and partial.size >= HEAD:
-            _check(partial, where, check)
+            _check_content(partial, where, check)
             unchecked = False
     size, total = partial.size, partial.version.total
     if total is not None and size != total:
@@ -182,16 +182,16 @@ def _take(
     if size == 0:
         raise NotFetched(f"{where} is empty")
     if unchecked:
-        _check(partial, where, check)
+        _check_content(partial, where, check)
 
 
-def _check(partial: PartialDownload, where: str, check: Callable[[bytes, str | None], str | None]) -> None:
+def _check_content(partial: PartialDownload, where: str, check: Callable[[bytes, str | None], str | None]) -> None:
     if wrong := check(partial.head(HEAD), partial.version.content_type):
         partial.begin(FileVersion())
         raise NotFetched(f"{where} is {wrong}, neither audio nor video")
 
 
-def _all_there(answer: HttpResponse, partial: PartialDownload) -> bool:
+def _is_complete(answer: HttpResponse, partial: PartialDownload) -> bool:
     """Whether nothing is left to come; where that is not so either, begin anew."""
     found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if partial.size and found and found["total"] == str(partial.size) == str(partial.version.total):
@@ -200,7 +200,7 @@ def _all_there(answer: HttpResponse, partial: PartialDownload) -> bool:
     return False
 
 
-def _version(answer: HttpResponse) -> FileVersion:
+def _file_version(answer: HttpResponse) -> FileVersion:
     length = answer.headers.get("Content-Length", "")
     total = int(length) if re.fullmatch(_NUMBER, length) and not answer.encoded else None
     if answer.status == HTTPStatus.PARTIAL_CONTENT:
@@ -216,7 +216,7 @@ def _version(answer: HttpResponse) -> FileVersion:
     )
 
 
-def named(status: int) -> str:
+def status_with_name(status: int) -> str:
     """A status with its name."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
@@ -241,23 +241,23 @@ def retry_after(value: str | None, *, now: float) -> float | None:
         return None
 
 
-def _wait(state: RetryCallState, going: _DownloadProgress, first: float) -> float:
+def _retry_wait(state: RetryCallState, going: _DownloadProgress, first: float) -> float:
     """At random below a bound that doubles, so that many do not come back together; never less than what was asked for.
 
     "Full jitter" of https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, counted from the last progress.
     """
     bound = min(first * 2 ** min(going.in_vain, 16), _LONGEST_BACKOFF)
     jitter = random.uniform(0.0, bound)  # noqa: S311
-    asked = _asked(state)
+    asked = _requested_wait(state)
     return jitter if asked is None else asked + min(jitter, first)
 
 
 def _give_up(state: RetryCallState, going: _DownloadProgress, tries: int) -> bool:
     error = state.outcome.exception() if state.outcome else None
     late = going.budget.left <= 0 or isinstance(error, OutOfTime)
-    return late or going.in_vain >= tries or (_asked(state) or 0.0) > LONGEST_WAIT
+    return late or going.in_vain >= tries or (_requested_wait(state) or 0.0) > LONGEST_WAIT
 
 
-def _asked(state: RetryCallState) -> float | None:
+def _requested_wait(state: RetryCallState) -> float | None:
     error = state.outcome.exception() if state.outcome else None
     return error.retry_after if isinstance(error, Transient) else None

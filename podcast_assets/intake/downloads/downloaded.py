@@ -32,19 +32,23 @@ class DownloadRecords:
 
     def of(self, url: str, batch: str) -> DownloadRecord | None:
         """What a batch downloaded from a URL, if it is still there."""
-        return self._read(f"{_folder(url)}/{batch}.json")
+        return self._read_record(f"{_records_folder(url)}/{batch}.json")
 
     def latest(self, url: str) -> DownloadRecord | None:
         """What was downloaded last from a URL, by any batch, if it is still there."""
-        keys = [f"{_folder(url)}/{name}" for name in sorted(self.store.names(_folder(url))) if name.endswith(".json")]
-        found = [download for key in keys if (download := self._read(key))]
+        keys = [
+            f"{_records_folder(url)}/{name}"
+            for name in sorted(self.store.names(_records_folder(url)))
+            if name.endswith(".json")
+        ]
+        found = [download for key in keys if (download := self._read_record(key))]
         return max(found, key=lambda d: d.at, default=None)
 
     def note(self, url: str, batch: str, download: DownloadRecord) -> None:
         """Remember a download."""
-        self.store.write(f"{_folder(url)}/{batch}.json", json.dumps(asdict(download), sort_keys=True).encode())
+        self.store.write(f"{_records_folder(url)}/{batch}.json", json.dumps(asdict(download), sort_keys=True).encode())
 
-    def _read(self, key: str) -> DownloadRecord | None:
+    def _read_record(self, key: str) -> DownloadRecord | None:
         try:
             data: dict[str, Any] = json.loads(self.store.read(key))
             download = DownloadRecord(
@@ -57,6 +61,6 @@ class DownloadRecords:
         return download if self.store.exists(download.stored.key) else None
 
 
-def _folder(url: str) -> str:
+def _records_folder(url: str) -> str:
     key = url_key(url)
     return f"downloads/{key[:2]}/{key}"

@@ -63,7 +63,7 @@ class Deadline:
         self.over = False
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = threading.Timer(max(seconds, 0.0), self._end)
+        self._timer = threading.Timer(max(seconds, 0.0), self._end_connections)
         self._timer.daemon = True
 
     def __enter__(self) -> "Deadline":
@@ -82,9 +82,9 @@ class Deadline:
         with self._lock:
             self._sockets.append(sock.dup())
         if self.over:
-            self._end()
+            self._end_connections()
 
-    def _end(self) -> None:
+    def _end_connections(self) -> None:
         self.over = True
         with self._lock:
             for sock in self._sockets:
@@ -186,7 +186,7 @@ class HttpResponse:
             Transient: it broke off before its end, as far as the server said where that is.
             Stopped: nobody wants it any more.
         """
-        with _told(self.url, self._deadline):
+        with _translate_errors(self.url, self._deadline):
             while block := self._response.read1(BLOCK, decode_content=self.encoded):
                 yield block
                 if self._hosts.stopped:
@@ -224,8 +224,8 @@ class HttpClient:
         login = here.login
         for _ in range(REDIRECTS + 1):
             with self.hosts.visit(here.host), budget.spending() as deadline:
-                with _told(here.url, deadline):
-                    pool, response = self._ask(here, login, headers, deadline)
+                with _translate_errors(here.url, deadline):
+                    pool, response = self._request(here, login, headers, deadline)
                 try:
                     location = response.headers.get("Location")
                     if response.status not in _MOVED or not location:
@@ -243,11 +243,11 @@ class HttpClient:
             here = after
         raise BadInput(f"{redact_url(url)}: more than {REDIRECTS} redirects")
 
-    def _ask(
+    def _request(
         self, here: ParsedUrl, login: str | None, headers: Mapping[str, str], deadline: Deadline
     ) -> tuple[HTTPConnectionPool, urllib3.BaseHTTPResponse]:
         resolver = self.resolver
-        addresses = (resolver if here.host in self.allowed else _public(resolver))(here.host, here.port)
+        addresses = (resolver if here.host in self.allowed else _public_resolver(resolver))(here.host, here.port)
         way = _GuardedConnector(tuple(addresses), deadline)
         if here.scheme == "https":
             pool = _HTTPSPool(here.host, here.port, ssl_context=self.tls, way=way)
@@ -268,12 +268,12 @@ class HttpClient:
         return pool, response
 
 
-def _public(resolver: Resolve) -> Resolve:
+def _public_resolver(resolver: Resolve) -> Resolve:
     return lambda host, port: public_addresses(host, port, resolver)
 
 
 @contextmanager
-def _told(url: str, deadline: Deadline) -> Iterator[None]:
+def _translate_errors(url: str, deadline: Deadline) -> Iterator[None]:
     """Errors of the network in words for people, without the secrets that a URL may hold."""
     try:
         yield
@@ -282,10 +282,10 @@ def _told(url: str, deadline: Deadline) -> Iterator[None]:
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if deadline.over:
             raise OutOfTime(f"{redact_url(url)}: it took too long") from None
-        raise Transient(f"{redact_url(url)}: {_words(error)}") from None
+        raise Transient(f"{redact_url(url)}: {_describe_error(error)}") from None
 
 
-def _words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     cause = error.args[-1] if error.args and isinstance(error.args[-1], Exception) else error.__cause__
     match error:
         case socket.gaierror():

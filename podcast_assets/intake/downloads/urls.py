@@ -49,9 +49,9 @@ def parse_url(url: str) -> ParsedUrl:
     Raises:
         BadUrl: it is none of http or https, or cannot be read.
     """
-    parts = _parse(url)
+    parts = _split_url(url)
     if parts.scheme not in PORTS or not parts.host:
-        raise BadUrl(f"{_named(parts)}: neither http nor https, so it cannot be downloaded")
+        raise BadUrl(f"{_displayed(parts)}: neither http nor https, so it cannot be downloaded")
     return ParsedUrl(
         url=parts._replace(auth=None, fragment=None).url,
         scheme=parts.scheme,
@@ -77,10 +77,10 @@ def resolve_redirect(base: str, location: str) -> str:
 def redact_url(url: str) -> str:
     """A URL for people and tables: scheme, host, port and path, without user, password, query and fragment."""
     try:
-        parts = _parse(url)
+        parts = _split_url(url)
     except BadUrl:
         return "an unreadable URL"
-    return _named(parts)
+    return _displayed(parts)
 
 
 def redact_url_distinctly(url: str) -> str:
@@ -96,7 +96,7 @@ def url_key(url: str) -> str:
     return hashlib.sha256(url.strip().partition("#")[0].encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _parse(url: str) -> Url:
+def _split_url(url: str) -> Url:
     text = url.strip()
     if len(text) > _LONGEST:
         raise BadUrl(f"a URL of {len(text):,} characters")
@@ -106,7 +106,7 @@ def _parse(url: str) -> Url:
         raise BadUrl("a URL that cannot be read") from None  # the error's words hold all of it
 
 
-def _named(parts: Url) -> str:
+def _displayed(parts: Url) -> str:
     scheme = f"{parts.scheme}:" if parts.scheme else ""
     host = f"//{parts.netloc}" if parts.host else ""
     return f"{scheme}{host}{parts.path or ''}"

@@ -120,7 +120,7 @@ def mix_items(items: Items) -> Items:
 def distinctive_items(items: Items) -> npt.NDArray[np.bool_]:
     """Which items a recording can be known by: not those of silence, hum and steady noise."""
     change = np.bitwise_count(items[1:] ^ items[:-1])
-    return _smooth(np.append(change, change[-1:])) >= _LEAST_CHANGE
+    return _moving_mean(np.append(change, change[-1:])) >= _LEAST_CHANGE
 
 
 def compare_fingerprints(one: Items, other: Items) -> Overlap:
@@ -130,7 +130,7 @@ def compare_fingerprints(one: Items, other: Items) -> Overlap:
     """
     heard, heard_other = distinctive_items(one), distinctive_items(other)
     found, found_other = np.zeros(len(one), np.bool_), np.zeros(len(other), np.bool_)
-    at, offsets = _votes(one, other, heard, heard_other)
+    at, offsets = _matching_positions(one, other, heard, heard_other)
     longest, offset = 0, 0
     for _ in range(_MOST_OFFSETS):
         if not len(offsets):
@@ -148,7 +148,7 @@ def compare_fingerprints(one: Items, other: Items) -> Overlap:
                 continue
             begin, end = max(0, -shift), min(len(one), len(other) - shift)
             errors = np.bitwise_count(one[begin:end] ^ other[begin + shift : end + shift])
-            same = _long(_smooth(errors) <= MAX_BIT_ERRORS)
+            same = _drop_short_runs(_moving_mean(errors) <= MAX_BIT_ERRORS)
             new = np.count_nonzero(same & ~found[begin:end])
             found[begin:end] |= same
             found_other[begin + shift : end + shift] |= same
@@ -167,7 +167,7 @@ def compare_fingerprints(one: Items, other: Items) -> Overlap:
     )
 
 
-def _votes(
+def _matching_positions(
     one: Items, other: Items, heard: npt.NDArray[np.bool_], heard_other: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Positions in the one of items that the other has too, and how much later the other has them; a row per pair."""
@@ -184,7 +184,7 @@ def _votes(
     return at, there_other[np.repeat(first, count) + within] - at
 
 
-def _smooth(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _moving_mean(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """The mean over `_WINDOW` around each value, over what there is of it at the ends."""
     total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
     middle = np.arange(len(values))
@@ -192,7 +192,7 @@ def _smooth(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return (total[end] - total[begin]) / np.maximum(end - begin, 1)
 
 
-def _long(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _drop_short_runs(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The mask without its runs below `_WINDOW`."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.view(np.int8), [0]])))
     begin, end = edges[::2], edges[1::2]

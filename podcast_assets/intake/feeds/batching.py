@@ -49,13 +49,13 @@ def add_pending(store: Store, rows: pl.DataFrame) -> None:
 def drop_refused(store: Store, refusals: Refusals) -> int:
     """Let go of waiting episodes that were taken down; gives how many."""
     waiting = read_pending(store) if refusals else empty_table(PENDING)
-    refused = [_refused(refusals, *row) for row in waiting.select("episode_id", "row").iter_rows()]
+    refused = [_is_refused(refusals, *row) for row in waiting.select("episode_id", "row").iter_rows()]
     if any(refused):
         store.write_table(_KEY, waiting.filter(~pl.Series(refused, dtype=pl.Boolean)))
     return sum(refused)
 
 
-def _refused(refusals: Refusals, identity: str, row: str) -> bool:
+def _is_refused(refusals: Refusals, identity: str, row: str) -> bool:
     about = json.loads(row)
     why = refusals.why(
         episode_id=identity,
@@ -96,14 +96,14 @@ def assign_batches(waiting: pl.DataFrame, *, now: datetime.datetime, wait: datet
         group.append(index)
         seconds += length or _UNKNOWN_SECONDS
         if len(group) >= EPISODES or seconds >= HOURS * 3600:
-            _close(rows, group, batches)
+            _close_batch(rows, group, batches)
             group, seconds = [], 0.0
     if group and now - rows["found_at"][group[0]] >= wait:
-        _close(rows, group, batches)
+        _close_batch(rows, group, batches)
     return rows.with_columns(pl.Series("batch", batches, dtype=pl.String))
 
 
-def _close(rows: pl.DataFrame, group: Sequence[int], batches: list[str | None]) -> None:
+def _close_batch(rows: pl.DataFrame, group: Sequence[int], batches: list[str | None]) -> None:
     found_at = rows["found_at"][group[0]]
     digest = hashlib.sha256("\n".join(rows["episode_id"][i] for i in group).encode()).hexdigest()[:8]
     for index in group:

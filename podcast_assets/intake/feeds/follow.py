@@ -66,23 +66,24 @@ def follow_feeds(
         OSError: the store is full or read-only.
     """
     refusals = Refusals.of(store)
-    feeds = _followed(feeds, refusals)
+    feeds = _without_refused(feeds, refusals)
     states = read_states(store)
     known = {row["feed"]: row for row in states.iter_rows(named=True)}
     due = sorted(
-        (s for s in feeds.feeds.values() if _due(known.get(s.key), now)), key=lambda s: _since(known.get(s.key), now)
+        (s for s in feeds.feeds.values() if _is_due(known.get(s.key), now)),
+        key=lambda s: _due_since(known.get(s.key), now),
     )
     result = FollowResult()
     waiting: list[dict[str, Any]] = []
     noted: list[tuple[str, pl.DataFrame]] = []
-    for subscription, found in _looks(web, due, known, how, now):
+    for subscription, found in _poll_feeds(web, due, known, how, now):
         result.looked += 1
         known[subscription.key] = found.state
         if found.state["message"]:
             result.failed[display_name(subscription)] = found.state["message"]
         if found.feed is not None:
             result.changed += 1
-            rows, new = _judge(store, subscription, found.feed, how, now, refusals)
+            rows, new = _select_items(store, subscription, found.feed, how, now, refusals)
             noted.append((found.feed.guid, rows))
             waiting += new
     if waiting:
@@ -95,7 +96,7 @@ def follow_feeds(
         store.write_table(_KEY, make_table(kept, FEED_STATE))
     batching.drop_refused(store, refusals)
     result.batches = batching.write_ready_batches(store, now=now, wait=how.wait)
-    result.next_due = _next(store, feeds, known, how)
+    result.next_due = _next_due(store, feeds, known, how)
     return result
 
 
@@ -105,7 +106,7 @@ def read_states(store: Store) -> pl.DataFrame:
     return empty_table(FEED_STATE) if found is None else found
 
 
-def _looks(
+def _poll_feeds(
     web: HttpClient,
     due: list[Subscription],
     known: dict[str, dict[str, Any]],
@@ -134,39 +135,41 @@ def _looks(
                 yield subscription, found
 
 
-def _followed(feeds: Subscriptions, refusals: Refusals) -> Subscriptions:
+def _without_refused(feeds: Subscriptions, refusals: Refusals) -> Subscriptions:
     """The feeds without those that were taken down: nobody asks for them again."""
     kept = {key: s for key, s in feeds.feeds.items() if not refusals.why(url_key=key)}
     return Subscriptions(kept, feeds.troubles, feeds.signature)
 
 
-def _judge(
+def _select_items(
     store: Store, subscription: Subscription, feed: Feed, how: FollowOptions, now: datetime.datetime, refusals: Refusals
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The ledger's rows of a feed's episodes, and those of them that are to be taken now."""
     taken = set(rights.latest_statements(store, feed.guid).filter("taken")["episode_id"])
     ledger, new = [], []
     newest = subscription.newest or how.newest
-    for item in sorted(feed.items, key=_age, reverse=True)[:newest]:
+    for item in sorted(feed.items, key=_published_or_oldest, reverse=True)[:newest]:
         identity = feed.episode_id(item)
         blocked = item.rights.blocked and not subscription.take_blocked
         refused = refusals.why(episode_id=identity, podcast_id=feed.guid, podcast=feed.title, url_key=url_key(item.url))
         if refused:
             # what was taken down is known by its ids alone
-            ledger.append(_noted(subscription, feed, item, now, why_not=refused) | dict.fromkeys(rights.DESCRIBING))
+            ledger.append(
+                _ledger_row(subscription, feed, item, now, why_not=refused) | dict.fromkeys(rights.DESCRIBING)
+            )
             continue
         if identity not in taken and not blocked:
-            new.append(_waiting(subscription, feed, item, now))
+            new.append(_pending_row(subscription, feed, item, now))
         why_not = None if identity in taken or not blocked else _BLOCKED
-        ledger.append(_noted(subscription, feed, item, now, why_not=why_not))
+        ledger.append(_ledger_row(subscription, feed, item, now, why_not=why_not))
     return make_table(ledger, RIGHTS), new
 
 
-def _age(item: FeedItem) -> datetime.datetime:
+def _published_or_oldest(item: FeedItem) -> datetime.datetime:
     return item.published or datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
-def _waiting(subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime) -> dict[str, Any]:
+def _pending_row(subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime) -> dict[str, Any]:
     row = feed.row(item, subscription.url)
     given = {"language": language_code(subscription.language), "license": subscription.license}
     row |= {name: value for name, value in given.items() if value}
@@ -179,7 +182,7 @@ def _waiting(subscription: Subscription, feed: Feed, item: FeedItem, now: dateti
     }
 
 
-def _noted(
+def _ledger_row(
     subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime, *, why_not: str | None
 ) -> dict[str, Any]:
     said = item.rights
@@ -204,16 +207,16 @@ def _noted(
     }
 
 
-def _due(state: dict[str, Any] | None, now: datetime.datetime) -> bool:
+def _is_due(state: dict[str, Any] | None, now: datetime.datetime) -> bool:
     return state is None or state["due_at"] <= now
 
 
-def _since(state: dict[str, Any] | None, now: datetime.datetime) -> datetime.datetime:
+def _due_since(state: dict[str, Any] | None, now: datetime.datetime) -> datetime.datetime:
     """Since when it is due; a feed that nobody has looked at comes after those that are overdue."""
     return now if state is None else state["due_at"]
 
 
-def _next(
+def _next_due(
     store: Store, feeds: Subscriptions, known: dict[str, dict[str, Any]], how: FollowOptions
 ) -> datetime.datetime | None:
     if feeds.feeds.keys() - known.keys():

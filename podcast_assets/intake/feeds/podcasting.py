@@ -55,13 +55,13 @@ class _PodcastingTags:
         self._get_context()["block_text"] = self.pop("itunes_block")
 
 
-def _start(tag: str, self: Any, attrs: dict[str, str]) -> None:
+def _start_handler(tag: str, self: Any, attrs: dict[str, str]) -> None:
     self._get_context().setdefault(f"podcast_{tag}_all", []).append({k: v for k, v in attrs.items() if ":" not in k})
     if tag in _WITH_TEXT:
         self.push(f"podcast_{tag}", 1)
 
 
-def _end(tag: str, self: Any) -> None:
+def _end_handler(tag: str, self: Any) -> None:
     text = self.pop(f"podcast_{tag}") if tag in _WITH_TEXT else None
     found = self._get_context().get(f"podcast_{tag}_all")
     if found and text:
@@ -69,8 +69,8 @@ def _end(tag: str, self: Any) -> None:
 
 
 for _tag in (*_WITH_TEXT, *_EMPTY):
-    setattr(_PodcastingTags, f"_start_podcast_{_tag}", lambda self, attrs, tag=_tag: _start(tag, self, attrs))
-    setattr(_PodcastingTags, f"_end_podcast_{_tag}", lambda self, tag=_tag: _end(tag, self))
+    setattr(_PodcastingTags, f"_start_podcast_{_tag}", lambda self, attrs, tag=_tag: _start_handler(tag, self, attrs))
+    setattr(_PodcastingTags, f"_end_podcast_{_tag}", lambda self, tag=_tag: _end_handler(tag, self))
 
 _NAMESPACES = feedparser.api.StrictFeedParser.namespaces | dict.fromkeys(_URIS, "podcast")
 _STRICT, _LOOSE = (
@@ -93,7 +93,7 @@ def parse_feed(data: bytes, content_type: str | None) -> dict[str, Any]:
     Raises:
         NotAFeed: it is none.
     """
-    _refuse_monsters(data)
+    _refuse_oversized(data)
     # no address is given: feedparser would join it with guids too
     headers = {"content-type": content_type} if content_type else {}
     try:
@@ -107,7 +107,7 @@ def parse_feed(data: bytes, content_type: str | None) -> dict[str, Any]:
     return found
 
 
-def _refuse_monsters(data: bytes) -> None:
+def _refuse_oversized(data: bytes) -> None:
     """Refuse what takes a parser hours. What comes after the first error in the XML only the length of its tags bounds."""
     if _LONGEST_TAG.search(data):
         raise NotAFeed("it has a tag of more than 100,000 bytes")

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.download import named, retry_after
+from podcast_assets.intake.downloads.download import retry_after, status_with_name
 from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, TimeBudget, Transient
 from podcast_assets.intake.downloads.urls import redact_url
 from podcast_assets.intake.feeds.feed import Feed, read_feed
@@ -59,24 +59,24 @@ def poll_feed(
         now: the time.
         hours: between two looks, where its list says nothing else.
     """
-    state: dict[str, Any] = dict(before) if before else _unknown(subscription)
+    state: dict[str, Any] = dict(before) if before else _initial_state(subscription)
     state |= {"checked_at": now}
     every = subscription.hours or hours
     try:
-        with web.get(subscription.url, _conditions(state), TimeBudget(SECONDS)) as answer:
+        with web.get(subscription.url, _request_headers(state), TimeBudget(SECONDS)) as answer:
             if answer.status == HTTPStatus.NOT_MODIFIED:
-                return FeedPoll(state | _fine(subscription, now, every))
+                return FeedPoll(state | _state_after_success(subscription, now, every))
             if answer.status != HTTPStatus.OK:
-                raise _refusal(answer, now)
-            data = _body(answer)
+                raise _error_for_status(answer, now)
+            data = _read_body(answer)
             feed = read_feed(data, subscription.url, answer.headers.get("Content-Type"))
     except _Busy as error:
-        return FeedPoll(state | _failed(state, error, now, every), busy=True)
+        return FeedPoll(state | _state_after_failure(state, error, now, every), busy=True)
     except (Transient, BadInput) as error:
-        return FeedPoll(state | _failed(state, error, now, every))
+        return FeedPoll(state | _state_after_failure(state, error, now, every))
     except Exception as error:  # one feed that nobody had thought of keeps no other from being followed
         log.exception("feed %s", display_name(subscription))
-        return FeedPoll(state | _failed(state, error, now, every))
+        return FeedPoll(state | _state_after_failure(state, error, now, every))
     found = {
         "title": feed.title,
         "moved_to": redact_url(moved) if (moved := feed.moved_to or answer.moved_to) else None,
@@ -85,10 +85,10 @@ def poll_feed(
         "episodes": len(feed.items),
     }
     every = LONGEST_DAYS * 24 if feed.complete else every
-    return FeedPoll(state | found | _fine(subscription, now, every), feed)
+    return FeedPoll(state | found | _state_after_success(subscription, now, every), feed)
 
 
-def _unknown(subscription: Subscription) -> dict[str, Any]:
+def _initial_state(subscription: Subscription) -> dict[str, Any]:
     return {
         "feed": subscription.key,
         "shown": display_name(subscription),
@@ -104,12 +104,12 @@ def _unknown(subscription: Subscription) -> dict[str, Any]:
     }
 
 
-def _conditions(state: Mapping[str, Any]) -> dict[str, str]:
+def _request_headers(state: Mapping[str, Any]) -> dict[str, str]:
     headers = {"If-None-Match": state["etag"], "If-Modified-Since": state["last_modified"]}
     return {"Accept-Encoding": "gzip", **{name: value for name, value in headers.items() if value}}
 
 
-def _body(answer: HttpResponse) -> bytes:
+def _read_body(answer: HttpResponse) -> bytes:
     parts, size = [], 0
     for block in answer.blocks():
         parts.append(block)
@@ -119,18 +119,20 @@ def _body(answer: HttpResponse) -> bytes:
     return b"".join(parts)
 
 
-def _refusal(answer: HttpResponse, now: datetime.datetime) -> Exception:
-    words = f"it answers {named(answer.status)}"
+def _error_for_status(answer: HttpResponse, now: datetime.datetime) -> Exception:
+    words = f"it answers {status_with_name(answer.status)}"
     wait = retry_after(answer.headers.get("Retry-After"), now=now.timestamp())
     return (_Busy if answer.status in _BUSY else Transient)(words, wait)
 
 
-def _fine(subscription: Subscription, now: datetime.datetime, hours: float) -> dict[str, Any]:
+def _state_after_success(subscription: Subscription, now: datetime.datetime, hours: float) -> dict[str, Any]:
     early = int(hashlib.sha256(subscription.key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF * _SPREAD
     return {"due_at": now + datetime.timedelta(hours=hours * (1 - early)), "failures": 0, "message": None}
 
 
-def _failed(state: Mapping[str, Any], error: Exception, now: datetime.datetime, hours: float) -> dict[str, Any]:
+def _state_after_failure(
+    state: Mapping[str, Any], error: Exception, now: datetime.datetime, hours: float
+) -> dict[str, Any]:
     """Later and later while it fails; a feed that is gone may come back, and is looked for once a week."""
     failures = state["failures"] + 1
     wait = datetime.timedelta(hours=min(hours * 2 ** min(failures - 1, 16), LONGEST_DAYS * 24))

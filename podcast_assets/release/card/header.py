@@ -34,7 +34,7 @@ def render_header(about: DatasetFacts) -> DatasetCardData:
     """Everything above the card's text."""
     languages = [x for x in unique_in_order(about.metadata["language"]) if x != UNKNOWN_LANGUAGE]
     licences = hub_licences(unique_in_order(about.episodes["license"]) if "license" in about.episodes.columns else [])
-    configs = [c for grain in about.grains for c in _configs(about, grain)]
+    configs = [c for grain in about.grains for c in _render_configs(about, grain)]
     gating: dict[str, Any] = {}
     if about.gated:
         gating = {
@@ -69,7 +69,7 @@ def render_header(about: DatasetFacts) -> DatasetCardData:
             *(["speaker-diarization"] if EPISODES in about.grains else []),
         ],
         configs=[{k: v for k, v in c.items() if k not in ("grain", "shards")} for c in configs],
-        dataset_info=[_info(about, c) for c in configs],
+        dataset_info=[_dataset_info(about, c) for c in configs],
         **gating,
     )
 
@@ -100,7 +100,7 @@ def unique_in_order(values: Iterable[str | None]) -> list[str]:
     return sorted({v for v in values if v})
 
 
-def _configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
+def _render_configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
     shards = [s for s in about.shards if s.grain == grain]
     languages = unique_in_order(s.language for s in shards)
     groups = [(ALL, shards), *((x, [s for s in shards if s.language == x]) for x in languages)]
@@ -125,7 +125,7 @@ def splits_of(shards: Sequence[PublishedShard]) -> list[str]:
     return [s for s in SPLITS if s in present]
 
 
-def _info(about: DatasetFacts, config: dict[str, Any]) -> dict[str, Any]:
+def _dataset_info(about: DatasetFacts, config: dict[str, Any]) -> dict[str, Any]:
     """Features, and how many samples there are: `datasets` compares it with what it reads."""
     by_split = {x: [s for s in config["shards"] if s.split == x] for x in splits_of(config["shards"])}
     size = sum(s.bytes for s in config["shards"])

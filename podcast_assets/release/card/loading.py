@@ -197,10 +197,10 @@ def loading_examples(about: DatasetFacts) -> str:
 
 def loading_caveats(about: DatasetFacts) -> str:
     """What readers fall into."""
-    return TRAPS.format(place=about.repo or "FOLDER", splits=_apart(about))
+    return TRAPS.format(place=about.repo or "FOLDER", splits=_split_caveat(about))
 
 
-def _apart(about: DatasetFacts) -> str:
+def _split_caveat(about: DatasetFacts) -> str:
     found = podcasts_in_several_splits(about.episodes)
     if not found:
         return "No show that is known is on both sides."

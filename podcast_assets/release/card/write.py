@@ -33,7 +33,7 @@ def render_readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
         ("How to load it", loading.loading_examples(about)),
         ("What to know before", loading.loading_caveats(about)),
         ("Columns of the metadata", sections.columns()),
-        ("How it was made", _made(about)),
+        ("How it was made", _render_provenance(about)),
         ("What is not in it", sections.not_released(about)),
         ("Licences and attribution", sections.attribution(about)),
     ]
@@ -42,7 +42,7 @@ def render_readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
     return str(DatasetCard(f"---\n{render_header(about).to_yaml()}\n---\n\n{body}"))
 
 
-def _made(about: DatasetFacts) -> str:
+def _render_provenance(about: DatasetFacts) -> str:
     return (
         "By podcast-assets: recordings were diarized, transcribed, scored, cut from the original at its own quality, and sealed. "
         "Texts, speakers and scores are the work of machines and have their mistakes; each row says what the engines themselves "

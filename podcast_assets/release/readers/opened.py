@@ -99,7 +99,7 @@ class HubDataset:
     """A dataset of the Hub at one commit: what is published meanwhile changes nothing here."""
 
     def __init__(self, repo: str, revision: str | None = None) -> None:
-        with _explained(repo):
+        with _translate_errors(repo):
             from huggingface_hub import HfApi, HfFileSystem
 
             self.repo, self.commit = repo, HfApi().dataset_info(repo, revision=revision).sha
@@ -113,20 +113,20 @@ class HubDataset:
 
     def files(self) -> Mapping[str, int]:
         """By a listing."""
-        with _explained(self.repo):
+        with _translate_errors(self.repo):
             found = cast("dict[str, dict[str, Any]]", self._system.find(self._root, detail=True))
         return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in found.items()}
 
     def open(self, path: str) -> BinaryIO:
         """One request, read as it comes."""
-        return self._opened(path, 0)
+        return self._open_file(path, 0)
 
     def seekable(self, path: str) -> BinaryIO:
         """By ranges."""
-        return self._opened(path, 1 << 18)
+        return self._open_file(path, 1 << 18)
 
-    def _opened(self, path: str, block: int) -> BinaryIO:
-        with _explained(self.repo):
+    def _open_file(self, path: str, block: int) -> BinaryIO:
+        with _translate_errors(self.repo):
             file = self._system.open(f"{self._root}/{path}", "rb", block_size=block)
         return cast("BinaryIO", _Remote(file, self.repo))
 
@@ -138,7 +138,7 @@ class _Remote:
         self._file, self._repo = file, repo
 
     def read(self, size: int = -1) -> bytes:
-        with _explained(self._repo):
+        with _translate_errors(self._repo):
             return self._file.read(size)
 
     def __getattr__(self, name: str) -> Any:
@@ -152,7 +152,7 @@ class _Remote:
 
 
 @contextlib.contextmanager
-def _explained(repo: str) -> Iterator[None]:
+def _translate_errors(repo: str) -> Iterator[None]:
     """Errors of the Hub's client in one line."""
     from httpx2 import HTTPError
     from huggingface_hub import constants
@@ -190,11 +190,11 @@ class SampleIndex:
     def __init__(self, dataset: PublishedDataset, tables: Sequence[str]) -> None:
         self._dataset = dataset
         self._tables: dict[str, list[str]] = {}
-        self._cached = functools.lru_cache(maxsize=8)(self._read)
+        self._cached = functools.lru_cache(maxsize=8)(self._read_table)
         self.unreadable: dict[str, str] = {}
         """Table → why it cannot be read, of those that were asked for so far."""
         for path in sorted(tables):
-            for shard in self._of(path, ("shard",), self._read)["shard"].drop_nulls().unique():
+            for shard in self._read_or_note(path, ("shard",), self._read_table)["shard"].drop_nulls().unique():
                 self._tables.setdefault(shard, []).append(path)
 
     @property
@@ -205,12 +205,12 @@ class SampleIndex:
     def rows(self, shard: str, columns: Sequence[str]) -> pl.DataFrame:
         """What the tables say of the samples of a shard; of columns that a table does not have, nothing."""
         found = [
-            self._of(path, ("shard", *columns), self._cached).filter(pl.col("shard") == shard)
+            self._read_or_note(path, ("shard", *columns), self._cached).filter(pl.col("shard") == shard)
             for path in self._tables.get(shard, ())
         ]
         return pl.concat(found, how="diagonal_relaxed") if found else _NO_ROWS
 
-    def _of(
+    def _read_or_note(
         self, path: str, columns: tuple[str, ...], read: Callable[[str, tuple[str, ...]], pl.DataFrame]
     ) -> pl.DataFrame:
         """What a table says; nothing where it cannot be read, which is noted."""
@@ -220,7 +220,7 @@ class SampleIndex:
             self.unreadable[path] = next(iter(str(error).splitlines()), type(error).__name__)
             return _NO_ROWS
 
-    def _read(self, path: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    def _read_table(self, path: str, columns: tuple[str, ...]) -> pl.DataFrame:
         import pyarrow.parquet as pq
 
         with self._dataset.seekable(path) as f:

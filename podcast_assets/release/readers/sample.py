@@ -75,10 +75,10 @@ def draw_samples(
         rows = rows.sort("audio_offset")
         with dataset.seekable(shard.path) as file:
             for row in rows[[p for p in places if p < rows.height]].iter_rows(named=True):
-                yield _heard(file, row, shard.path)
+                yield _read_sample(file, row, shard.path)
 
 
-def _heard(file: Any, row: dict[str, Any], shard: str) -> AudioSample:
+def _read_sample(file: Any, row: dict[str, Any], shard: str) -> AudioSample:
     file.seek(row["audio_offset"] - 512)
     data = file.read(512 + row["audio_size"])
     name, audio = data[:100].rstrip(b"\0").decode(errors="replace"), data[512:]

@@ -73,7 +73,7 @@ def verify_dataset(
         ]
     seen: set[str] = set()
     for shard in sorted(shards, key=lambda s: s.path):
-        troubles = [Problem(shard.path, what) for what in _shard(dataset, files, tables, shard)]
+        troubles = [Problem(shard.path, what) for what in _verify_shard(dataset, files, tables, shard)]
         if shard.path in seen:
             troubles.append(Problem(shard.path, f"{LIST} lists it twice"))
         seen.add(shard.path)
@@ -87,7 +87,7 @@ def verify_dataset(
     return found
 
 
-def _shard(
+def _verify_shard(
     dataset: PublishedDataset, files: Mapping[str, int], tables: SampleIndex, shard: PublishedShard
 ) -> Iterator[str]:
     """What is wrong with a shard."""
@@ -107,10 +107,12 @@ def _shard(
         return
     if len(samples) != shard.samples:
         yield f"it holds {len(samples)} samples, {LIST} says {shard.samples}"
-    yield from _against_tables(samples, tables, shard)
+    yield from _compare_with_tables(samples, tables, shard)
 
 
-def _against_tables(samples: Mapping[str, "SampleHashes"], tables: SampleIndex, shard: PublishedShard) -> Iterator[str]:
+def _compare_with_tables(
+    samples: Mapping[str, "SampleHashes"], tables: SampleIndex, shard: PublishedShard
+) -> Iterator[str]:
     key = KEYS[shard.grain]
     rows = tables.rows(shard.path, (key, "shard_sha256", *_PLACE))
     if rows.is_empty():
@@ -120,12 +122,12 @@ def _against_tables(samples: Mapping[str, "SampleHashes"], tables: SampleIndex, 
     if len(told) < rows.height:
         yield f"{rows.height - len(told)} rows more than once"
     if lost := [s for s in samples if s not in told]:
-        yield f"missing rows: no table speaks of {_named(lost)}"
+        yield f"missing rows: no table speaks of {_name_samples(lost)}"
     if lost := [s for s in told if s not in samples]:
-        yield f"missing samples: tables speak of {_named(lost)}"
+        yield f"missing samples: tables speak of {_name_samples(lost)}"
     for name in (n for n in _PLACE if n in rows.columns):
         if wrong := [s for s, sample in samples.items() if s in told and getattr(sample, name) != told[s][name]]:
-            yield f"{name} differs from the table: {_named(wrong)}"
+            yield f"{name} differs from the table: {_name_samples(wrong)}"
     if "shard_sha256" in rows.columns and set(rows["shard_sha256"].unique()) != {shard.sha256}:
         yield f"the tables have another sha256 for it than {LIST}"
 
@@ -149,7 +151,7 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, SampleHashes], str | 
     trouble: str | None = None
     note: tuple[str, int, int, str] | None = None
     try:
-        for member in _members(hashed):
+        for member in _read_members(hashed):
             key, _, suffix = member.name.rpartition(".")
             if suffix == "json" and note is None:
                 note = key, member.offset, member.size, member.sha256
@@ -177,7 +179,7 @@ class _HashedMember:
     sha256: str
 
 
-def _members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
+def _read_members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
     """The members of a tar from its beginning to its end. `tarfile` reads streams too, at ten times the cost where
     members are small.
 
@@ -214,7 +216,7 @@ class _HashingReader:
         """
         while size:
             if not self._block:
-                self._block = memoryview(self._next())
+                self._block = memoryview(self._read_block())
             if not self._block:
                 raise EOFError(f"it ends at byte {self.position:,}")
             piece = self._block[:size]
@@ -225,15 +227,15 @@ class _HashingReader:
 
     def rest(self) -> None:
         """Hash what is left."""
-        while self._next():
+        while self._read_block():
             pass
 
-    def _next(self) -> bytes:
+    def _read_block(self) -> bytes:
         block = self._stream.read(BLOCK)
         self.sha256.update(block)
         return block
 
 
-def _named(samples: list[str]) -> str:
+def _name_samples(samples: list[str]) -> str:
     rest = f" and {len(samples) - _SHOWN} more" if len(samples) > _SHOWN else ""
     return f"{', '.join(samples[:_SHOWN])}{rest}"

@@ -143,12 +143,12 @@ class HubTarget:
     def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
         """A release that follows a head; the repository is made where there is none."""
         if head.revision is None:
-            made = self._made()
+            made = self._create_repository()
             head = PublishedHead(made, self.files(made))
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             yield _HubChange(self, head, Path(folder))
 
-    def _made(self) -> str:
+    def _create_repository(self) -> str:
         call_with_retries(lambda: self.api.create_repo(self.name, repo_type=KIND, private=self.private, exist_ok=True))
         if self.gated:
             call_with_retries(lambda: self.api.update_repo_settings(self.name, repo_type=KIND, gated="auto"))
@@ -174,10 +174,10 @@ class HubTarget:
             if own := [name for name in numbers if tags[name] == revision]:
                 return min(own)
             name = f"r{max(numbers.values(), default=0) + 1:04d}"
-            if self._tagged(name, revision):
+            if self._create_tag(name, revision):
                 return name
 
-    def _tagged(self, name: str, revision: str) -> bool:
+    def _create_tag(self, name: str, revision: str) -> bool:
         """Whether a tag was free; it may be our own, of a request whose answer was lost."""
 
         def make() -> bool:
@@ -244,13 +244,13 @@ class _HubChange:
     def commit(self, message: str, sure: Callable[[], None]) -> str:
         """One commit; by way of a pull request where there are many files, or one was begun."""
         try:
-            return self._commit(message, sure)
+            return self._commit_at_once(message, sure)
         except Stale as stale:
             if stale.forgotten:
                 self.target.uploaded.clear()
             raise
 
-    def _commit(self, message: str, sure: Callable[[], None]) -> str:
+    def _commit_at_once(self, message: str, sure: Callable[[], None]) -> str:
         target = self.target
         if len(self.operations) <= target.commit_files and self.request is None:
             sure()

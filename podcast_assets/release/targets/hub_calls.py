@@ -32,7 +32,11 @@ def call_with_retries(call: Callable[[], Result]) -> Result:
         Misconfigured: it does not let us.
     """
     tries = Retrying(
-        retry=retry_if_exception(_may_pass), stop=stop_after_attempt(TRIES), wait=_wait, reraise=True, before_sleep=None
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_attempt(TRIES),
+        wait=_retry_wait,
+        reraise=True,
+        before_sleep=None,
     )
     with translate_errors():
         return tries(call)
@@ -48,16 +52,16 @@ def translate_errors() -> Iterator[None]:
     except LocalTokenNotFoundError:
         raise Misconfigured(_NO_TOKEN) from None
     except (HfHubHTTPError, httpx2.HTTPError, RuntimeError) as error:
-        answer = _answer(error)
+        answer = _response_of(error)
         if answer is None and not _is_network(error):
             raise
-        raise _meaning(error, answer) from error
+        raise _translate(error, answer) from error
 
 
 _NO_TOKEN = "set HF_TOKEN to a token that may write to the repository (or run hf auth login)"  # noqa: S105 - no token is in it
 
 
-def _meaning(error: BaseException, answer: httpx2.Response | None) -> Exception:
+def _translate(error: BaseException, answer: httpx2.Response | None) -> Exception:
     if answer is None:
         return Stale(f"the Hub cannot be reached ({type(error).__name__})")
     status = answer.status_code
@@ -76,15 +80,15 @@ def _meaning(error: BaseException, answer: httpx2.Response | None) -> Exception:
 
 
 def _may_pass(error: BaseException) -> bool:
-    answer = _answer(error)
+    answer = _response_of(error)
     if answer is None:
         return _is_network(error)
     return answer.status_code in (408, 429) or answer.status_code >= 500
 
 
-def _wait(state: RetryCallState) -> float:
+def _retry_wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    answer = _answer(error) if error else None
+    answer = _response_of(error) if error else None
     return (_asked_for(answer) if answer is not None else 0.0) or min(2.0**state.attempt_number, 30.0)
 
 
@@ -98,7 +102,7 @@ def _asked_for(answer: httpx2.Response) -> float:
     return min(seconds, LONGEST_WAIT)
 
 
-def _answer(error: BaseException) -> httpx2.Response | None:
+def _response_of(error: BaseException) -> httpx2.Response | None:
     """The answer that an error, or one that it was made of, speaks of: uploads wrap theirs."""
     at: BaseException | None = error
     while at is not None:

@@ -127,7 +127,7 @@ class PullRequest:
             with translate_errors():  # not twice: whether it was applied shows at the next look
                 self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=KIND)
         except (Misconfigured, HfHubHTTPError) as refused:
-            if _status(self.target, self.number) == "open":
+            if _get_status(self.target, self.number) == "open":
                 raise
             raise Stale(f"pull request {self.number} was closed meanwhile", wait=0.5) from refused
         revision = self.target.newest()
@@ -171,9 +171,9 @@ def _head_of(target: "HubTarget", ref: str) -> str:
 
 
 def _set_status(target: "HubTarget", number: int, status: Literal["open", "closed"]) -> None:
-    if _status(target, number) not in (status, "merged"):
+    if _get_status(target, number) not in (status, "merged"):
         call_with_retries(lambda: target.api.change_discussion_status(target.name, number, status, repo_type=KIND))
 
 
-def _status(target: "HubTarget", number: int) -> str:
+def _get_status(target: "HubTarget", number: int) -> str:
     return call_with_retries(lambda: target.api.get_discussion_details(target.name, number, repo_type=KIND)).status

@@ -89,7 +89,7 @@ def bucket_trouble(place: BucketLocation, doing: str, message: str) -> StoreTrou
         doing: what was tried, as `reading tables/x`.
         message: of the client library.
     """
-    number, what = _cause(message)
+    number, what = _error_cause(message)
     return StoreTrouble(number, f"{place}: {what} ({doing}). What is done is kept: to run it again is to resume it.")
 
 
@@ -120,7 +120,7 @@ def not_asked_again(message: str) -> bool:
     return broken and http_status(message) is None and not spent
 
 
-def _cause(message: str) -> tuple[int, str]:
+def _error_cause(message: str) -> tuple[int, str]:
     code, answered = error_code(message), http_status(message)
     if code in _CODES:
         return _CODES[code]

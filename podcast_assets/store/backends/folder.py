@@ -45,7 +45,7 @@ class Folder:
         top = self.path(folder)
         if not top.exists():
             return
-        for place, folders, names in os.walk(top, onerror=_raise):
+        for place, folders, names in os.walk(top, onerror=_raise_error):
             # a link to a folder is not followed, and is told of all the same
             for name in (*names, *(f for f in folders if Path(place, f).is_symlink())):
                 path = Path(place, name)
@@ -68,7 +68,7 @@ class Folder:
         """A hidden file beside the target, renamed when all of it is on the disk."""
         target = self.path(key)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-        with self._told(key):
+        with self._translate_errors(key):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with PendingFile(io.FileIO(temporary, "w+")) as f:
@@ -88,7 +88,7 @@ class Folder:
     def move_in(self, source: Path, key: str) -> None:
         """Rename a file of `scratch`, which is on the same file system."""
         target = self.path(key)
-        with self._told(key):
+        with self._translate_errors(key):
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
             _fsync_folder(target.parent)
@@ -104,7 +104,7 @@ class Folder:
     def remove(self, key: str) -> None:
         """Remove a file or a folder."""
         path = self.path(key)
-        with self._told(key):
+        with self._translate_errors(key):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -117,7 +117,7 @@ class Folder:
     def scratch(self) -> Path:
         """A folder of the store, so that a rename moves a file out of it."""
         folder = self.path("scratch")
-        with self._told("scratch"):
+        with self._translate_errors("scratch"):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -125,11 +125,11 @@ class Folder:
         """A file of the store: whoever mounts it sees the same one."""
         return self.path(f"scratch/{name}.lock")
 
-    def _told(self, key: str) -> contextlib.AbstractContextManager[None]:
+    def _translate_errors(self, key: str) -> contextlib.AbstractContextManager[None]:
         return translate_errors(key, f"the store {self.root}")
 
 
-def _raise(error: OSError) -> None:
+def _raise_error(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):  # a folder that is gone since it was listed
         raise error
 

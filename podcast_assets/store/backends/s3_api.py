@@ -38,14 +38,16 @@ def list_keys(bucket: str, prefix: str, folder: str, place: BucketLocation) -> l
     """All objects below a folder, those with keys that are no paths among them: they say so, and cannot be read."""
     top = f"{prefix}/" if prefix else ""
     entries = []
-    with _asking(place, f"listing {folder}") as client:
+    with _translate_errors(place, f"listing {folder}") as client:
         for page in client.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=f"{top}{folder}/" if folder else top
         ):
             for found in page.get("Contents", ()):
                 key = str(found["Key"]).removeprefix(top)
                 changed, content = found["LastModified"].timestamp(), str(found["ETag"]).strip('"')
-                entries.append(Entry(key.removesuffix("/"), found["Size"], changed, _trouble(key), content))
+                entries.append(
+                    Entry(key.removesuffix("/"), found["Size"], changed, _unreadable_key_reason(key), content)
+                )
     return entries
 
 
@@ -54,7 +56,7 @@ def abort_uploads(bucket: str, prefix: str, place: BucketLocation, *, before: fl
     top = f"{prefix}/" if prefix else ""
     limit = datetime.datetime.fromtimestamp(before, datetime.UTC)
     count = 0
-    with _asking(place, "looking for unfinished uploads") as client:
+    with _translate_errors(place, "looking for unfinished uploads") as client:
         for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=top):
             for found in page.get("Uploads", ()):
                 folder = str(found["Key"]).removeprefix(top).split("/")[0]
@@ -64,7 +66,7 @@ def abort_uploads(bucket: str, prefix: str, place: BucketLocation, *, before: fl
     return count
 
 
-def _trouble(key: str) -> str | None:
+def _unreadable_key_reason(key: str) -> str | None:
     """Why an object with this key cannot be read: other tools would take it for another file."""
     parts = key.removesuffix("/").split("/")
     if "" in parts or "." in parts or ".." in parts:
@@ -75,7 +77,7 @@ def _trouble(key: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _asking(place: BucketLocation, doing: str) -> Iterator[Any]:
+def _translate_errors(place: BucketLocation, doing: str) -> Iterator[Any]:
     import boto3.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
