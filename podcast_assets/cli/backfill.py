@@ -1,4 +1,4 @@
-"""`podcast-assets backfill`: many batches in few runs, what is missing of them, what failed of them, and to cancel it."""
+"""`podcast-assets backfill`: materialize many batches in few runs, and cancel a backfill."""
 
 import sys
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def backfill(
 def _available_batches(
     instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, everything: bool
 ) -> list[str]:
-    """The batches that were asked for, as far as their source is there.
+    """Return the requested batches whose sources still exist.
 
     Raises:
         BadInput: nothing lies under `incoming/`, or not what was named.
@@ -109,7 +109,7 @@ def _available_batches(
 def _to_do(
     instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, failed: bool, missing: bool
 ) -> list[str]:
-    """Those of the batches that are not done, or have failures that may pass, and are in no run that waits or goes on."""
+    """Batches that are unfinished or have retryable failures, and are in no queued or active run."""
     from podcast_assets.defs.partitions import busy_batches
     from podcast_assets.stages import unfinished
     from podcast_assets.store.store import Store
@@ -125,7 +125,7 @@ def _to_do(
 
 
 def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
-    """Run batches in this process; gives whether all of them are done."""
+    """Run batches in this process and return whether all of them finished."""
     from podcast_assets.defs.instance import end_dead_runs
     from podcast_assets.defs.launch import add_batches, chunks, run_here
     from podcast_assets.defs.partitions import BATCHES

@@ -1,4 +1,4 @@
-"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: what there is, what became of it, another attempt."""
+"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: list the store's contents and retry failures."""
 
 import itertools
 import json
@@ -35,7 +35,7 @@ def _limit(what: str, count: int) -> Callable[[Any], Any]:
 
 
 def _make_table(*texts: str, numbers: Sequence[str]) -> Table:
-    """A table for a terminal of 80 characters: the first column gives way, the others are whole."""
+    """Make a table for a terminal of 80 characters, in which only the first column is shortened."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for at, name in enumerate((*texts, *numbers)):
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold", no_wrap=at > 0)
@@ -47,7 +47,7 @@ def _with_note(name: str, note: str) -> Text:
 
 
 def _by_batch(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
-    """Rows in groups that stand beside one another."""
+    """Group adjacent rows by batch."""
     for batch, group in itertools.groupby(rows, key=operator.itemgetter("batch")):
         yield batch, list(group)
 
@@ -64,10 +64,10 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
     from podcast_assets.stages import overview
 
     settings = load_settings(store=store)
-    room = _open_store(settings)
-    known = set(overview.batch_names(room))
+    opened_store = _open_store(settings)
+    known = set(overview.batch_names(opened_store))
     _check_known(names, known)
-    rows = overview.batch_rows(room, names or None, busy=_batches_in_runs(settings), limit=limit or None)
+    rows = overview.batch_rows(opened_store, names or None, busy=_batches_in_runs(settings), limit=limit or None)
     if as_json:
         _print_json([asdict(row) for row in rows])
         return
@@ -98,8 +98,8 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
     """List the episodes of BATCHES, or of all batches, with their status."""
     from podcast_assets.stages import overview
 
-    room = _open_store(load_settings(store=store))
-    rows = overview.episode_rows(room, _resolve_batch_names(room, names), status=status)
+    opened_store = _open_store(load_settings(store=store))
+    rows = overview.episode_rows(opened_store, _resolve_batch_names(opened_store, names), status=status)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
@@ -133,8 +133,8 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
     from podcast_assets.intake.duplicates import near as near_duplicates
 
     settings = load_settings(store=store)
-    room = _open_store(settings)
-    rows = near_duplicates.read_pairs(room, _resolve_batch_names(room, names) if names else None)
+    opened_store = _open_store(settings)
+    rows = near_duplicates.read_pairs(opened_store, _resolve_batch_names(opened_store, names) if names else None)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
@@ -166,8 +166,8 @@ def failures(
     """List failures in BATCHES, or in all batches: the stage, the reason, and whether a retry can help."""
     from podcast_assets.stages import overview
 
-    room = _open_store(load_settings(store=store))
-    rows = overview.failure_rows(room, _resolve_batch_names(room, names), stage=stage)
+    opened_store = _open_store(load_settings(store=store))
+    rows = overview.failure_rows(opened_store, _resolve_batch_names(opened_store, names), stage=stage)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
@@ -207,9 +207,9 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
     if permanent and not here:
         raise Misconfigured("--permanent is for one run of this process: say --here too")
     settings = load_settings(store=store).model_copy(update={"retry_permanent": permanent})
-    room = _open_store(settings)
-    failed = overview.failure_rows(room, overview.batch_names(room))
-    chosen = _batches_to_retry(names, set(overview.batch_names(room)), failed, permanent=permanent)
+    opened_store = _open_store(settings)
+    failed = overview.failure_rows(opened_store, overview.batch_names(opened_store))
+    chosen = _batches_to_retry(names, set(overview.batch_names(opened_store)), failed, permanent=permanent)
     if not chosen:
         print_line("nothing is to be tried again: what failed there failed because of its data, or nothing did")
         return
@@ -228,7 +228,7 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
 def _batches_to_retry(
     names: Sequence[str], known: set[str], failed: Sequence[Mapping[str, Any]], *, permanent: bool
 ) -> list[str]:
-    """Batches that hold what is named and has failed; pure.
+    """Select the batches that contain the named failures.
 
     Args:
         names: batches, ids or files of episodes.
@@ -260,7 +260,7 @@ def _open_store(settings: "Settings") -> "Store":
 
 
 def _batches_in_runs(settings: "Settings") -> set[str]:
-    """Batches of runs, where there is an instance of Dagster to ask."""
+    """Batches in queued or active runs; empty without a Dagster instance."""
     from podcast_assets.defs.unfinished_runs import may_have_unfinished_runs
 
     home = settings.dagster_home.expanduser()
@@ -276,10 +276,10 @@ def _batches_in_runs(settings: "Settings") -> set[str]:
         return busy_batches(instance)
 
 
-def _resolve_batch_names(room: "Store", names: Sequence[str]) -> list[str]:
+def _resolve_batch_names(store: "Store", names: Sequence[str]) -> list[str]:
     from podcast_assets.stages import overview
 
-    known = overview.batch_names(room)
+    known = overview.batch_names(store)
     _check_known(names, set(known))
     return list(dict.fromkeys(names)) or known
 

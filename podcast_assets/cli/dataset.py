@@ -1,4 +1,4 @@
-"""`podcast-assets dataset …`: a published dataset, checked and listened to."""
+"""`podcast-assets dataset …`: verify and sample a published dataset."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""How well the sample batch came out, against its exact references: WER by jiwer, DER by pyannote.metrics, shards by datasets."""
+"""Accuracy of the sample batch against its references: WER by jiwer, DER by pyannote.metrics, shards by datasets."""
 
 import re
 import tempfile
@@ -112,7 +112,7 @@ def show_evaluation(store: Store, batch: str, console: Console) -> None:
 
 
 def load(pattern: str) -> tuple[dict[str, dict[str, object]], int]:
-    """The first sample and the number of samples, as `datasets` gives them."""
+    """Load the first sample and count the samples with `datasets`."""
     import datasets
 
     from podcast_assets.release.readers.features import features

@@ -23,8 +23,12 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     from podcast_assets.store.store import Store
 
     settings = load_settings(store=store)
-    room = Store.at(settings.store)
-    chosen = list(list_incoming(room).arrivals) if everything else [find_arrival(room, b).batch for b in batches]
+    opened_store = Store.at(settings.store)
+    chosen = (
+        list(list_incoming(opened_store).arrivals)
+        if everything
+        else [find_arrival(opened_store, b).batch for b in batches]
+    )
     if not chosen:
         raise Misconfigured("name batches, or say --all")
     prepare_home(settings)

@@ -8,7 +8,7 @@ import click
 
 
 class LazyCommand(click.Command):
-    """What stands for a command in its group's help, completion and suggestions until it is called."""
+    """Placeholder of a command in help, completion and suggestions until the command is called."""
 
     def __init__(self, name: str, location: str, help: str) -> None:  # noqa: A002 - click's own word
         super().__init__(name, help=help)

@@ -1,4 +1,4 @@
-"""`podcast-assets …`: what people type. Each command is a few lines; the rooms below do the work.
+"""The command `podcast-assets`. Each command is a few lines; the other packages do the work.
 
 Nothing is imported here but what the help of the whole needs: a command starts as fast as its own imports are.
 """

@@ -1,4 +1,4 @@
-"""`podcast-assets models …` and `podcast-assets doctor`: what this machine needs before it can work."""
+"""`podcast-assets models …` and `podcast-assets doctor`: models and requirements of this machine."""
 
 import dataclasses
 import json
@@ -139,7 +139,7 @@ def doctor(profile: str | None, store: str | None, quick: bool, with_settings: b
 
 @dataclass(frozen=True)
 class _ModelRow:
-    """A line of `models list`."""
+    """A row of `models list`."""
 
     key: str
     engine: str | None
@@ -186,7 +186,7 @@ def _row_of_needed(engine: str, model: HubModel) -> _ModelRow:
 
 
 def _row_of_fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
-    """The line of a model that was fetched and that the profile does not need."""
+    """Row of a downloaded model that the profile does not need."""
     size = sum(f.bytes for f in entry.files.values())
     where = find_model(HubModel(entry.repo, entry.patterns, 0, entry.licence, key.partition("@")[2] or None))
     chosen = "pinned" if "@" in key else "locked"
@@ -206,7 +206,7 @@ def _no_models_message(chosen: "Profile") -> str:
 
 
 def _load_settings(**given: Any) -> Settings:
-    """The settings of the environment, with what was given on the command line."""
+    """Settings of the environment, overridden by the command line."""
     return Settings(**{k: v for k, v in given.items() if v is not None})
 
 

@@ -1,4 +1,4 @@
-"""`podcast-assets policy list`, `show`, `try`: which segments are kept, and what another policy would keep."""
+"""`podcast-assets policy list`, `show`, `try`: list quality policies and try them on scored batches."""
 
 import json
 from typing import TYPE_CHECKING
@@ -135,7 +135,7 @@ def _print_trial(trial: "Trial") -> None:
 
 
 def _print_losses(trial: "Trial") -> None:
-    """The waterfall: each reason after those above it."""
+    """Print the waterfall of losses: each reason after those above it."""
     unit = _unit(trial)
     table = _make_table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
     left = trial.everything.hours
@@ -164,7 +164,7 @@ def _format_share(part: "Amount", whole: "Amount") -> str:
 
 
 def _make_table(*columns: str) -> Table:
-    """A table in which names give way to numbers."""
+    """Make a table in which names are shortened before numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
         numbers = name in _NUMBERS

@@ -1,4 +1,4 @@
-"""`podcast-assets release`: what is sealed and may be published becomes a release."""
+"""`podcast-assets release`: publish the sealed samples that may be released."""
 
 import json
 import sys
@@ -38,9 +38,9 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
         from podcast_assets.release.targets.choose import choose_target
         from podcast_assets.store.store import Store
 
-        room = Store.at(settings.store)
+        opened_store = Store.at(settings.store)
         told: dict[str, Any] | None = result_to_json(
-            preview(room, choose_target(settings, room), release_options(settings, frozenset(drop)))
+            preview(opened_store, choose_target(settings, opened_store), release_options(settings, frozenset(drop)))
         )
     else:
         prepare_home(settings)

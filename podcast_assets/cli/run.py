@@ -1,4 +1,4 @@
-"""`podcast-assets run` and `demo`: a batch all the way, in this process."""
+"""`podcast-assets run` and `demo`: process a batch from source to shards, in this process."""
 
 import json
 import sys
@@ -49,16 +49,16 @@ def demo(store: str | None, as_json: bool) -> None:
     from podcast_assets.store.store import Store
 
     settings = load_settings(profile="demo", store=store)
-    room = Store.at(settings.store)
+    opened_store = Store.at(settings.store)
     archive = f"{INCOMING}/{sample.BATCH_NAME}.tar"
-    if not room.exists(archive):
-        with room.writing(archive) as f:
+    if not opened_store.exists(archive):
+        with opened_store.writing(archive) as f:
             sample.write_sample_archive(f)
     _run_and_report(settings, sample.BATCH_NAME, as_json=as_json)
     if not as_json:
         from podcast_assets.cli.demo_evaluation import show_evaluation
 
-        show_evaluation(room, sample.BATCH_NAME, output)
+        show_evaluation(opened_store, sample.BATCH_NAME, output)
 
 
 def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
@@ -85,12 +85,12 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
         for run_id in end_dead_runs(instance):
             print_line(f"run {run_id[:8]} had died; this one takes up what it left")
         outcome = run_here(instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command")
-    room = Store.at(settings.store)
-    report = batch_report(room, batch, outcome.seconds)
+    opened_store = Store.at(settings.store)
+    report = batch_report(opened_store, batch, outcome.seconds)
     if as_json:
         click.echo(json.dumps(report.to_json() | {"profile": profile.name, "error": outcome.error}, ensure_ascii=False))
     else:
-        show(report, room, output)
+        show(report, opened_store, output)
     if not outcome.succeeded:
         print_line((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
         sys.exit(1)

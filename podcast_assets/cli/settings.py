@@ -1,4 +1,4 @@
-"""`podcast-assets settings` and `profiles`: what is set, and what comes of it here."""
+"""`podcast-assets settings` and `profiles`: show the settings and the profile that they select."""
 
 import json
 

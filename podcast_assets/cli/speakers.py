@@ -1,4 +1,4 @@
-"""`podcast-assets speakers`: who speaks in several episodes of a podcast."""
+"""`podcast-assets speakers`: find speakers who appear in several episodes."""
 
 import json
 
@@ -50,12 +50,12 @@ def speakers(
     from podcast_assets.stages import overview
     from podcast_assets.store.store import Store
 
-    room = Store.at(load_settings(store=store).store)
+    opened_store = Store.at(load_settings(store=store).store)
     how = Linking(min_similarity=min_similarity, min_seconds=min_seconds)
-    found = speakers_of(room, overview.batch_names(room), podcasts, across=across_podcasts)
+    found = speakers_of(opened_store, overview.batch_names(opened_store), podcasts, across=across_podcasts)
     linked = link(found, how)
     if save:
-        keep(room, linked)
+        keep(opened_store, linked)
     if as_json:
         click.echo(json.dumps(linked.to_dicts(), ensure_ascii=False))
         return
@@ -80,4 +80,4 @@ def speakers(
             (f"the embeddings of {', '.join(other)} do not tell voices apart across recordings: left out", "yellow")
         )
     if save:
-        print_line(f"kept: {room.path(KEY)}")
+        print_line(f"kept: {opened_store.path(KEY)}")

@@ -1,4 +1,4 @@
-"""`podcast-assets submit`: what people have, brought to where the sensors find it."""
+"""`podcast-assets submit`: add files, URLs and feeds to the store."""
 
 import json
 
@@ -38,7 +38,7 @@ def submit(
     from podcast_assets.intake.submit import FEEDS, sort_inputs, submit_feeds, submit_files, submit_opml, submit_urls
     from podcast_assets.store.store import Store
 
-    room = Store.at(load_settings(store=store).store)
+    opened_store = Store.at(load_settings(store=store).store)
     found = sort_inputs(inputs, feeds=feeds)
     if batch and found.places and found.urls:
         raise Misconfigured(
@@ -47,15 +47,15 @@ def submit(
     told: dict[str, object] = {"batches": [], "feeds_added": 0, "lists_of_feeds": []}
     batches: list[str] = []
     if found.places:
-        batches.append(submit_files(room, found.places, batch, language))
+        batches.append(submit_files(opened_store, found.places, batch, language))
         print_line(f"batch {batches[-1]} lies under incoming/, complete")
     if found.urls:
-        batches.append(submit_urls(room, found.urls, batch, language))
+        batches.append(submit_urls(opened_store, found.urls, batch, language))
         print_line(f"batch {batches[-1]}: a list of {len(found.urls)} URL(s) of episodes (are they feeds? say --feed)")
     if found.feeds:
-        told["feeds_added"] = submit_feeds(room, found.feeds, language)
+        told["feeds_added"] = submit_feeds(opened_store, found.feeds, language)
         print_line(f"{told['feeds_added']} new feed(s) in {FEEDS} (are they episodes? say --episode)")
-    keys = [submit_opml(room, file) for file in found.lists_of_feeds]
+    keys = [submit_opml(opened_store, file) for file in found.lists_of_feeds]
     for key in keys:
         print_line(f"{key} is followed from now on")
     if as_json:

@@ -1,4 +1,4 @@
-"""`podcast-assets takedown`: take an episode or a podcast out of everything; `takedowns`: what was taken down."""
+"""`podcast-assets takedown` and `takedowns`: remove an episode or a podcast permanently, and list what was removed."""
 
 import datetime
 import json
@@ -55,7 +55,7 @@ def takedown(
 
 
 def _forget_runs(settings: "Settings", outcome: "TakedownResult", *, dry_run: bool) -> None:
-    """Delete what Dagster remembers of the batches, where there is an instance."""
+    """Delete the Dagster runs of the batches, if there is an instance."""
     if not (settings.dagster_home / "dagster.yaml").exists():
         return
     import dagster as dg

@@ -1,4 +1,4 @@
-"""What the commands share: the terminal, and options that go before the environment's settings."""
+"""Terminal output and options shared by the commands."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ def print_line(*parts: str | tuple[str, str]) -> None:
 
 
 def count_noun(number: int, noun: str) -> str:
-    """A number with its noun in words.
+    """Format a number with its noun.
 
     >>> counted(1, "shard"), counted(2000, "shard")
     ('1 shard', '2,000 shards')
@@ -48,7 +48,7 @@ def count_noun(number: int, noun: str) -> str:
 
 
 def load_settings(**given: Any) -> "Settings":
-    """The settings of the environment, with what was given on the command line; from then on lines look as they say."""
+    """Load the settings of the environment, overridden by the command line, and set up logging as they say."""
     from podcast_assets.config.settings import Settings
 
     settings = Settings(**{k: v for k, v in given.items() if v is not None})

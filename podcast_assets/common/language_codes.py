@@ -1,4 +1,4 @@
-"""Codes of languages: what feeds write, as ISO 639-1."""
+"""Language codes: normalize language tags and names to ISO 639-1."""
 
 import re
 

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def file_lock(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock file while the block runs; others wait.
+    """Hold a lock file while the block runs; other processes wait.
 
     Args:
         path: made where it is not there, with its folder. It stays afterwards.
@@ -36,7 +36,7 @@ def file_lock(path: Path, waiting: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def temporary_file_lock(path: Path, waiting: str) -> Iterator[None]:
-    """As `file_lock`, of a lock file that is removed after the block, unless its holder is killed.
+    """Like `file_lock`, but remove the lock file after the block (it stays if the process is killed).
 
     Args:
         path: made where it is not there, with its folder.
@@ -56,7 +56,7 @@ def temporary_file_lock(path: Path, waiting: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def try_file_lock(path: Path) -> Iterator[bool]:
-    """Hold a lock file while the block runs, if nobody else does; gives whether it is held.
+    """Try to hold a lock file while the block runs; yields whether it is held.
 
     Args:
         path: made where it is not there, with its folder.

@@ -1,4 +1,4 @@
-"""How log lines look: our own lines for people in a terminal, or one JSON object per line for programs.
+"""Format of log lines: plain text for a terminal, or one JSON object per line.
 
 What a record is about, its batch, stage and episode, travels beside its text: `log_context` binds it for a block (and for all
 that is logged in it), `extra={"episode": …}` gives it to one record.
@@ -20,7 +20,7 @@ ABOUT = ("batch", "stage", "episode")
 
 @contextmanager
 def log_context(**fields: str) -> Iterator[None]:
-    """Everything that this thread logs in the block is about this `batch`, `stage` or `episode`."""
+    """Attach a `batch`, `stage` or `episode` to everything that this thread logs in the block."""
     with bound_contextvars(**fields):
         yield
 
@@ -96,7 +96,7 @@ def log_json_lines() -> None:
 
 
 def stderr_handler(formatter: logging.Formatter) -> logging.Handler:
-    """A handler that writes to standard error."""
+    """Make a logging handler that writes to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     return handler

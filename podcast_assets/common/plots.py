@@ -1,4 +1,4 @@
-"""Pictures for people, as PNG bytes. Drawn with matplotlib's object API: no global state, so any thread may draw."""
+"""Plots as PNG bytes. Drawn with matplotlib's object API: no global state, so any thread may draw."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ def draw_figure(paint: Callable[["Figure"], None], *, width: float = 8.0, height
 
 
 def label_text(name: str) -> str:
-    """A name as a label: at most 40 characters, with a box for each that the font lacks (matplotlib would warn of it)."""
+    """Shorten a name to a label: at most 40 characters, with a box for each that the font lacks (matplotlib would warn of it)."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font = get_font(findfont(FontProperties()))

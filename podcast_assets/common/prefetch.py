@@ -17,7 +17,7 @@ def prefetch(
     size: Callable[[Item], float] = lambda item: 0.0,
     limit: float = 1.0,
 ) -> Iterator[tuple[Item, Future[Prepared]]]:
-    """Each item with the future of what `prepare` makes of it.
+    """Yield each item with the future of its prepared value.
 
     Args:
         items: what to prepare; taken one by one, in order.

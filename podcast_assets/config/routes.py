@@ -1,4 +1,4 @@
-"""How a routing table is written: which engines transcribe which language."""
+"""Parser of the routing table: which engines transcribe which language."""
 
 from podcast_assets.common.language_codes import language_code
 

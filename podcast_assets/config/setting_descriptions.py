@@ -1,4 +1,4 @@
-"""What people are told of the settings, taken from the model `Settings` alone.
+"""Descriptions of the settings, derived from the model `Settings`.
 
 `podcast-assets settings` and the reference page of the documentation print the same descriptions.
 """
@@ -34,7 +34,7 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class SettingDescription:
-    """One setting, in the words of its field."""
+    """Description of one setting."""
 
     field: str
     variable: str

@@ -1,4 +1,4 @@
-"""Everything that people set, in one place. Each setting is an environment variable with a default that works.
+"""All settings of the project. Each setting is an environment variable with a default that works.
 
 `podcast-assets settings` prints them with their values.
 """
@@ -34,7 +34,7 @@ SECRETS = ("webhook_secret",)
 
 
 class Settings(BaseModel):
-    """Settings of the project: those that are given, else read from `PODCAST_…` variables, else their defaults."""
+    """Settings of the project, from arguments, `PODCAST_…` variables or defaults, in this order."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -445,7 +445,7 @@ class Settings(BaseModel):
 
 
 def is_cron(line: str) -> bool:
-    """Whether Dagster takes a text as a schedule: five fields that some minute fits, or an alias as @daily."""
+    """Whether a text is a valid cron schedule for Dagster: five fields that some minute fits, or an alias as @daily."""
     if not croniter.is_valid(line):
         return False
     fields, *_ = croniter.expand(line)
@@ -459,7 +459,7 @@ class _ExplicitSettings(Settings):
 
 
 def make_settings(values: Mapping[str, Any]) -> Settings:
-    """The settings with these values by field, and defaults for the others: the environment is not read.
+    """Make settings from values by field and defaults, without reading the environment.
 
     Raises:
         ValidationError: a value is wrong.
@@ -479,7 +479,7 @@ def _read_environment() -> dict[str, str]:
 
 
 def explain_error(error: ValidationError) -> list[str]:
-    """One line for people per wrong setting: its environment variable, its value and what is expected."""
+    """Describe each invalid setting in one line: its environment variable, its value and what is expected."""
     lines = []
     for detail in error.errors():
         # a validator of this module has its own words, before which pydantic puts "Value error, "

@@ -1,4 +1,4 @@
-"""Whether an engine can be had here, and why not."""
+"""Availability of an engine on this machine."""
 
 import importlib.metadata
 
@@ -8,7 +8,7 @@ from podcast_assets.engines.engine import Engine
 
 
 def check_available(engine: Engine) -> tuple[bool, str]:
-    """Whether an engine can be loaded here, and why (or why not), for people. Downloads nothing; may ask the hub.
+    """Check whether an engine can be loaded here, with the reason for people. Downloads nothing; may ask the hub.
 
     Args:
         engine: with its settings.

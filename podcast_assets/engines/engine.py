@@ -1,4 +1,4 @@
-"""What an engine is, and how one is found by name.
+"""The base class of engines, and the lookup of an engine by name.
 
 An engine is one module in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …); one that
 needs more than a module has a folder there, with a module `engine`. It defines one subclass of `Engine`: the settings, cheap to
@@ -54,7 +54,7 @@ class Engine(BaseModel):
     """True for the small engines that run anywhere: rows that they make say so."""
 
     def load(self, device: str | None = None) -> Any:
-        """Import what is needed, load the model, and give the worker. Called once per worker.
+        """Load the model and return the worker. Called once per worker.
 
         Args:
             device: the one of `devices()` that is held for the worker; None for engines that hold none.
@@ -125,7 +125,7 @@ _GPU_USE: Mapping[str, GpuUse] = {"cpu": "never", "auto": "optional", "cuda": "r
 
 
 def most_gpu_use(engines: Iterable[Engine]) -> GpuUse:
-    """What the engine among them that needs a GPU most says."""
+    """GPU use of the most demanding of several engines."""
     found = {engine.gpu_use() for engine in engines}
     return "required" if "required" in found else "optional" if "optional" in found else "never"
 

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs of this machine, as their driver tells of them."""
+"""NVIDIA GPUs of this machine."""
 
 import contextlib
 import ctypes
@@ -46,7 +46,7 @@ def physical_index(index: str) -> str:
 
 @lru_cache
 def gpu_memory(index: int) -> int | None:
-    """Memory of a GPU in all, bytes; None where the driver does not say. Asked once: every fingerprint needs it.
+    """Total memory of a GPU in bytes; None if the driver does not report it. Asked once: every fingerprint needs it.
 
     Args:
         index: as CUDA numbers it.

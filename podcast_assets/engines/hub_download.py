@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub, brought to this machine by downloads that go on where they broke off; errors for people.
+"""Resumable downloads of models from the Hugging Face hub, with clear errors.
 
 Large files are downloaded here, by ranges: `huggingface_hub` takes up a file again only as long as its process lives. It does the
 rest, so that the folder is laid out as its cache.
@@ -50,7 +50,7 @@ SPARE = 1.05
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file of a repository at one commit."""
+    """A file of a Hub repository at one commit."""
 
     name: str
     bytes: int
@@ -62,7 +62,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryListing:
-    """A repository at one commit."""
+    """The files of a Hub repository at one commit."""
 
     commit: str
     licence: str | None
@@ -70,14 +70,14 @@ class RepositoryListing:
 
 
 class DownloadWatcher(Protocol):
-    """Is told how a download goes."""
+    """Observer of a model download."""
 
     def begin(self, model: HubModel, commit: str, missing: int) -> None:
-        """So many bytes are to be downloaded; 0 where all is here."""
+        """Start of a download of `missing` bytes; 0 if everything is there."""
         ...
 
     def advance(self, size: int) -> None:
-        """So many bytes have come."""
+        """Another `size` bytes have been downloaded."""
         ...
 
 
@@ -123,7 +123,7 @@ def check_access(model: HubModel, revision: str, seconds: float) -> None:
 def download(
     model: HubModel, listing: RepositoryListing, folder: Path, watch: DownloadWatcher | None = None
 ) -> tuple[Path, dict[str, LockedFile]]:
-    """Bring the files of a listing to a folder, going on where it broke off, and hash each of them.
+    """Download the files of a listing to a folder, resuming partial files, and verify each of them.
 
     Returns:
         The folder of the commit, and what was brought.
@@ -167,7 +167,7 @@ def download(
 
 @contextlib.contextmanager
 def translate_errors(model: HubModel) -> Iterator[None]:
-    """Make of every error that the block raises an `EngineUnavailable` that says what to do."""
+    """Turn errors of the block into an `EngineUnavailable` that says what to do."""
     try:
         yield
     except (EngineUnavailable, Misconfigured):
@@ -177,7 +177,7 @@ def translate_errors(model: HubModel) -> Iterator[None]:
 
 
 def explain_error(error: BaseException, model: HubModel) -> str:
-    """What keeps a model from being had, and what to do about it, in one line."""
+    """Explain in one line why a model is not available, and what to do about it."""
     if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         return explain_error(error.__cause__, model)  # it only says that nothing was found here either
     page = f"{constants.ENDPOINT}/{model.repo}"

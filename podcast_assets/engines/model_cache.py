@@ -32,7 +32,7 @@ class HubModel:
 
 
 def models_folder() -> Path:
-    """The folder that models are fetched to: PODCAST_MODELS, else one in the user's cache."""
+    """Folder of the downloaded models: PODCAST_MODELS, else one in the user's cache."""
     if named := os.environ.get("PODCAST_MODELS"):
         return Path(named).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME")  # as the XDG Base Directory Specification has it: absolute, or not meant
@@ -40,7 +40,7 @@ def models_folder() -> Path:
 
 
 def matches_patterns(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a file is one of those that some patterns name."""
+    """Whether a file name matches any of the patterns."""
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 

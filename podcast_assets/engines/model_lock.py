@@ -23,7 +23,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class LockedFile:
-    """A file of a model, as it was when it was fetched."""
+    """A downloaded file of a model, with its recorded size and SHA-256."""
 
     bytes: int
     file_sha256: str
@@ -31,7 +31,7 @@ class LockedFile:
 
 @dataclass(frozen=True, slots=True)
 class LockedModel:
-    """A model as it was fetched."""
+    """A downloaded model, as recorded in the lock file."""
 
     repo: str
     commit: str
@@ -51,7 +51,7 @@ def lock_key(repo: str, revision: str | None) -> str:
 
 
 def read_lock_file(folder: Path) -> dict[str, LockedModel]:
-    """The entries of a models folder; none where nothing was fetched yet.
+    """Read the lock file of a models folder; empty if nothing has been downloaded.
 
     Raises:
         Misconfigured: the lock file is not one.
@@ -73,7 +73,7 @@ def read_lock_file(folder: Path) -> dict[str, LockedModel]:
 
 
 def write_entry(folder: Path, name: str, entry: LockedModel) -> None:
-    """Write down an entry, beside those that other processes write: the file is whole at every moment."""
+    """Write an entry to the lock file, keeping those of other processes: the file is whole at every moment."""
     with lock_folder(folder, "lock-file"):
         entries = read_lock_file(folder) | {name: entry}
         content = {
@@ -90,7 +90,7 @@ def write_entry(folder: Path, name: str, entry: LockedModel) -> None:
 
 @contextlib.contextmanager
 def lock_folder(folder: Path, name: str) -> Iterator[None]:
-    """Hold something of a models folder while the block runs; others wait. The kernel frees it when its holder dies."""
+    """Lock an entry of a models folder while the block runs; others wait. The kernel frees it when its holder dies."""
     path = folder / ".locks" / f"{name.replace('/', '--')}.podcast-assets.lock"
     with locks.file_lock(path, f"waiting for another process that fetches {name}"):
         yield

@@ -29,7 +29,7 @@ _NEWEST = "main"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A file of a fetched model that is not what it was."""
+    """A file of a downloaded model that differs from the lock file."""
 
     model: str
     """Name in the lock file."""
@@ -106,7 +106,7 @@ def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatche
 
 
 def check_available(model: HubModel, *, seconds: float = 2.0) -> tuple[bool, str]:
-    """Whether a model can be loaded here, and why (or why not), for people. Downloads nothing; may ask the hub.
+    """Check whether a model can be loaded here, with the reason for people. Downloads nothing; may ask the hub.
 
     Args:
         model: the model.
@@ -130,7 +130,7 @@ def check_available(model: HubModel, *, seconds: float = 2.0) -> tuple[bool, str
 
 
 def locked_model(model: HubModel) -> LockedModel | None:
-    """What the lock file says of a model."""
+    """Entry of a model in the lock file."""
     return model_lock.read_lock_file(models_folder()).get(model.lock_key)
 
 

@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime on the device that a setting names, and what to do where it cannot be."""
+"""ONNX Runtime sessions on a configured device, with clear errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _CUDA = "CUDAExecutionProvider"
 
 
 def runtime_version() -> str:
-    """Of ONNX Runtime, whichever of its distributions is installed."""
+    """Version of ONNX Runtime, whichever distribution is installed."""
     return _import_onnxruntime().__version__
 
 
@@ -28,7 +28,7 @@ def devices(device: Device) -> list[str]:
 
 
 def uses_gpu(device: Device) -> bool:
-    """Whether the setting means a GPU here.
+    """Whether the device setting selects a GPU on this machine.
 
     Raises:
         EngineUnavailable: it does, and ONNX Runtime cannot compute on one, or is not there.
@@ -46,7 +46,7 @@ def uses_gpu(device: Device) -> bool:
 def open_session(
     graph: Path | bytes, device: Device, *, held: str | None = None, threads: int = 0, spin: bool = True
 ) -> Any:
-    """An `onnxruntime.InferenceSession`.
+    """Open an `onnxruntime.InferenceSession`.
 
     Args:
         graph: an .onnx file, or its content.

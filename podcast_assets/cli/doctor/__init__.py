@@ -1,4 +1,4 @@
-"""`podcast-assets doctor`: whether the chosen profile can run on this machine, and what to do where it cannot.
+"""`podcast-assets doctor`: check whether the profile can run on this machine, and how to fix what is missing.
 
 Each module examines one area. What decides is pure, and gets what was measured; what measures stands beside it.
 """
@@ -30,7 +30,7 @@ PROFILE = "profile"
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What an examination of this machine found."""
+    """Findings of `podcast-assets doctor`."""
 
     profile: str | None
     """Name of the profile that was examined; None where none could be made."""
@@ -40,7 +40,7 @@ class DoctorReport:
 
     @property
     def can_run(self) -> bool:
-        """Whether nothing was found that keeps the profile from running."""
+        """Whether the profile can run on this machine."""
         return self.profile is not None and not any(f.blocks for f in self.findings)
 
     @property
@@ -60,7 +60,7 @@ class DoctorReport:
         return areas
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Findings as JSON values."""
         return {
             "profile": self.profile,
             "can_run": self.can_run,
@@ -121,7 +121,7 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
 def load_engines(
     profile: Profile, members: Sequence[ProfileEngine], told: Sequence[Finding]
 ) -> tuple[list[Finding], list[Finding]]:
-    """Load the engines of a profile that are here, one after the other, and let one that knows English hear the known clip.
+    """Load a profile's available engines one by one, and transcribe the test clip with one that knows English.
 
     Returns:
         What was told of each engine, with what loading it added; and what was heard.
@@ -141,7 +141,7 @@ def load_engines(
 
 
 def examine_demo_model(members: Sequence[ProfileEngine], known: clip.Clip) -> list[Finding]:
-    """What the demonstration model makes of the known clip, on a GPU where there is one: it is always at hand, and made for it."""
+    """Transcribe the test clip with the demo model, which is always available, on a GPU if there is one."""
     whisper = next((m for m in members if isinstance(m.engine, FasterWhisper)), None)
     if whisper is None or missing_packages(whisper.engine):
         return []
@@ -173,7 +173,7 @@ def _profile_findings(settings: Settings, chosen: Profile) -> list[Finding]:
 
 
 def examine_near_duplicates(settings: Settings) -> list[Finding]:
-    """Whether what near-duplicates need is installed, where they are wanted."""
+    """Check the packages for near-duplicate detection, if it is switched on."""
     if not settings.near_duplicates:
         return []
     area = "near-duplicates"

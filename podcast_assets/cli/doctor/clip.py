@@ -1,4 +1,4 @@
-"""A clip whose words are known, transcribed: engines can load well and hear nothing."""
+"""Transcription of a test clip with known text: an engine can load well and still return nothing."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ next to nothing of the clip was heard."""
 
 @dataclass(frozen=True)
 class Clip:
-    """Audio, who speaks when in it, and what is said."""
+    """A test clip: audio, speaker turns and text."""
 
     audio: Samples
     turns: tuple[Turn, ...]
@@ -25,7 +25,7 @@ class Clip:
 
 
 def known_clip() -> Clip:
-    """The clip that is shipped."""
+    """Load the test clip of the package."""
     from podcast_assets.audio.decode import decode
 
     reference = demo.load_reference(EPISODE.split(".")[0])[:TURNS]
@@ -34,7 +34,7 @@ def known_clip() -> Clip:
 
 
 def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -> Finding:
-    """Whether a loaded transcriber hears what is said in a clip.
+    """Check that a loaded transcriber transcribes a clip correctly.
 
     Args:
         title: of the transcriber, for people.
@@ -63,7 +63,7 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
 
 
 def transcribe_clip(transcriber: Transcriber, clip: Clip) -> str:
-    """What a transcriber makes of a clip. Raises what the transcriber does."""
+    """Transcribe a clip. Raises whatever the transcriber raises."""
     speech = Speech("known clip", clip.audio, clip.turns, language="en")
     (heard,) = transcriber.transcribe([speech])
     if isinstance(heard.transcripts, Exception):
@@ -72,7 +72,7 @@ def transcribe_clip(transcriber: Transcriber, clip: Clip) -> str:
 
 
 def word_error_rate(said: str, heard: str) -> float:
-    """Words that must be changed, put in or left out, over the words that were said (Levenshtein's distance of words)."""
+    """Word error rate: substitutions, insertions and deletions over the number of reference words."""
     expected, found = _split_words(said), _split_words(heard)
     row = list(range(len(found) + 1))
     for i, word in enumerate(expected, 1):

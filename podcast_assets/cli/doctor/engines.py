@@ -1,4 +1,4 @@
-"""Which engines can work here, and why the others cannot."""
+"""Availability of the engines on this machine."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Role = Literal["needed", "fallback", "other"]
 
 @dataclass(frozen=True)
 class ProfileEngine:
-    """An engine, and what it is to the chosen profile."""
+    """An engine and its role in the chosen profile."""
 
     kind: str
     """`diarizer`, `transcriber`, …"""
@@ -32,7 +32,7 @@ class ProfileEngine:
 
     @property
     def title(self) -> str:
-        """How it is called in findings."""
+        """Name of the engine in findings."""
         role = {"needed": "", "fallback": ", a fallback", "other": ", not in this profile"}[self.role]
         return f"{self.kind} {self.engine.name}{role}"
 
@@ -56,7 +56,7 @@ def fallbacks(profile: Profile) -> list[Engine]:
 
 
 def as_they_come() -> Iterator[tuple[str, Engine]]:
-    """Every engine that there is, with the settings that it has by default, and its kind."""
+    """All engines with their default settings and kinds."""
     for kind in FOLDERS:
         for engine in engines(kind):
             try:
@@ -72,7 +72,7 @@ def kind_of(engine: Engine) -> str:
 
 
 def needed_models(some: Iterable[Engine]) -> list[HubModel]:
-    """Models of the hub that some engines need, each once."""
+    """Hub models that some engines need, without duplicates."""
     return list(dict.fromkeys(model for engine in some for model in _hub_models(engine)))
 
 

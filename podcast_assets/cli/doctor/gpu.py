@@ -22,7 +22,7 @@ SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class GpuCard:
-    """A GPU, as its driver tells of it."""
+    """A GPU as reported by the driver."""
 
     name: str
     driver: str
@@ -33,7 +33,7 @@ class GpuCard:
 
 
 def examine(cards: Sequence[GpuCard] | str, usable: int | None, cublas: str | None, *, needed: bool) -> list[Finding]:
-    """What stands of the GPUs.
+    """Check the GPUs, the driver and cuBLAS.
 
     Args:
         cards: as `cards` gives them.
@@ -102,7 +102,7 @@ def parse_card(line: str) -> GpuCard | None:
 
 
 def count_usable() -> int | None:
-    """GPUs that CTranslate2 sees; None if it is not installed."""
+    """Number of GPUs that CTranslate2 sees; None if it is not installed."""
     try:
         import ctranslate2
     except ImportError:

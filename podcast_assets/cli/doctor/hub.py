@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class TimeLimit:
-    """The time that is left for asking."""
+    """Time limit shared by several requests."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._left = seconds
@@ -83,7 +83,7 @@ def ping() -> bool:
 
 
 def check_available(clock: TimeLimit, models: Sequence[HubModel]) -> dict[HubModel, tuple[bool, str]]:
-    """Whether each of some models is here or would be given, and why (or why not), for people."""
+    """Check whether each model is on this machine or can be downloaded, with the reason."""
     if offline_reason():
         return {model: hub.check_available(model) for model in models}
     answers = clock.ask([partial(hub.check_available, model, seconds=SECONDS) for model in models])

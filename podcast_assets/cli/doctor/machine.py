@@ -18,7 +18,7 @@ LITTLE_ROOM, NO_ROOM = 10e9, 0.5e9
 
 
 def memory_and_cores(memory: int | None, cores: int) -> Finding:
-    """What there is to compute with.
+    """Check memory and CPU cores.
 
     Args:
         memory: that processes may use in all, bytes; None where it is not known.
@@ -31,7 +31,7 @@ def memory_and_cores(memory: int | None, cores: int) -> Finding:
 
 
 def room(name: str, folder: Path, free: int) -> Finding:
-    """Whether there is room on the disk that a folder is on, or will be.
+    """Check the free space on the disk of a folder, which may not exist yet.
 
     Args:
         name: what the folder is for, for people.
@@ -45,7 +45,7 @@ def room(name: str, folder: Path, free: int) -> Finding:
 
 
 def examine(store: Store) -> list[Finding]:
-    """This machine; the disks that the store, the models and temporary files are on."""
+    """Check memory, cores and the disks of the store, the models and temporary files."""
     folders = {"models": models_folder(), "temporary files": Path(tempfile.gettempdir())}
     if store.is_local:
         folders = {"store": Path(str(store.root))} | folders

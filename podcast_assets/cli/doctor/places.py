@@ -69,7 +69,7 @@ def telemetry(settings: Settings, environment: Mapping[str, str]) -> list[Findin
 
 
 def redact_passwords(text: str) -> str:
-    """A text without the passwords of the URLs in it."""
+    """Remove the passwords from URLs in a text."""
     return re.sub(r"//[^/@\s]+@", "//…@", text)
 
 
