@@ -1,4 +1,4 @@
-"""What lies under `incoming/` of the store, as batches.
+"""Batches under `incoming/` of the store.
 
 `incoming/<batch>.tar[.gz|.xz|.bz2|.zst]`, `incoming/<batch>.zip` and `incoming/<batch>/…` are batches, and so are lists of URLs,
 `incoming/<batch>.jsonl|csv|parquet`;
@@ -39,7 +39,7 @@ class IncomingFile:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A batch that lies under `incoming/`."""
+    """A batch under `incoming/`."""
 
     batch: str
     files: tuple[IncomingFile, ...]
@@ -66,12 +66,12 @@ class Arrival:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder, and no archive or list."""
+        """Whether the batch is a folder, rather than an archive or a list."""
         return "/" in self.files[0].key
 
     @property
     def is_declared(self) -> bool:
-        """Whether somebody said that it is complete, after the last change."""
+        """Whether a marker newer than the last change declares the batch complete."""
         return self.ready is not None and all(f.modified <= self.ready.modified for f in self.files)
 
     @property
@@ -93,7 +93,7 @@ def default_language(store: Store, arrival: Arrival) -> str | None:
 
 @dataclass
 class Incoming:
-    """All that lies under `incoming/`."""
+    """All arrivals under `incoming/`."""
 
     arrivals: dict[str, Arrival] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Incoming:
 
 
 def list_incoming(store: Store) -> Incoming:
-    """Look at what has arrived. A listing that fails raises: it is never taken for an empty one.
+    """List the arrived batches. A listing that fails raises: it is never taken for an empty one.
 
     Raises:
         OSError: the store cannot be listed.
@@ -164,7 +164,7 @@ def find_arrival(store: Store, batch: str) -> Arrival:
 
 
 class BatchSighting(NamedTuple):
-    """What a batch looked like, and since when, in POSIX seconds by the clock of the one who looks."""
+    """Signature of a batch and the POSIX time since when it has been unchanged."""
 
     signature: str
     since: float
@@ -172,7 +172,7 @@ class BatchSighting(NamedTuple):
 
 @dataclass(frozen=True)
 class SettlingBatches:
-    """Which batches are ready, told from looks apart in time."""
+    """Batches that are ready, judged by repeated listings."""
 
     ready: dict[str, BatchSighting]
     """Those that stopped growing."""

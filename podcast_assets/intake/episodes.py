@@ -1,4 +1,4 @@
-"""From what a batch holds to one row per file: ids, duplicates, metadata, and what became of each."""
+"""Rows of `raw_audio`: ids, duplicates, metadata and status of each file of a batch."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -101,7 +101,7 @@ def _recording_row(recording: Recording, metadata: JoinedMetadata, facts: Row | 
 
 
 def _metadata_columns(row: Row) -> Row:
-    """What a metadata row says of an episode."""
+    """Columns of an episode from its metadata row."""
     return {
         "title": first_text(row, "title", "episode_title"),
         "podcast": first_text(row, "podcast", "podcast_title"),
@@ -117,7 +117,7 @@ def _make_row(**values: Any) -> Row:
 
 
 class TakenNames(set[str]):
-    """Names that are taken, and how often each was asked for: a hundred thousand files of one name are no trouble."""
+    """Names in use, with a counter per name so that many equal names stay fast."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         super().__init__(names)
@@ -125,7 +125,7 @@ class TakenNames(set[str]):
 
 
 def make_unique(name: str, taken: TakenNames) -> str:
-    """A name that is not taken yet, which it then is: the same name again gets a number."""
+    """Return a name that is not in use, by adding a number if necessary, and mark it as used."""
     result = name
     while result in taken:
         taken.times[name] += 1

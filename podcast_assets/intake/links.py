@@ -20,7 +20,7 @@ URL = "url"
 
 @dataclass(frozen=True)
 class Link:
-    """An episode that is to be downloaded."""
+    """An episode to download."""
 
     url: str = field(repr=False)
     source: str
@@ -32,13 +32,13 @@ class Link:
 
     @property
     def failed_id(self) -> str:
-        """The episode id that it has as long as it could not be downloaded."""
+        """Episode id while the episode has not been downloaded."""
         return self.identity or f"{slug(PurePosixPath(self.source).stem)}-{url_key(self.url)[:12]}"
 
 
 @dataclass
 class LinkList:
-    """What a list holds."""
+    """Parsed list of URLs."""
 
     links: list[Link] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class LinkList:
 
 
 def parse_link_list(name: str, data: bytes) -> LinkList:
-    """The links of a list. A row that is no good is named, and the others are taken.
+    """Parse the links of a list. A row that is no good is named, and the others are taken.
 
     Raises:
         BadInput: the list cannot be read at all, or has no column `url`.
@@ -82,7 +82,7 @@ def episode_id(podcast_guid: str, guid: str) -> str:
 
 
 def format_link_list(rows: Iterable[dict[str, Any]]) -> bytes:
-    """A list, as JSON lines; the same rows give the same bytes."""
+    """Format a list as JSON lines; the same rows give the same bytes."""
     return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
 
 

@@ -1,4 +1,4 @@
-"""Metadata of a batch: looked through as they come, joined to its recordings by a column that holds their names.
+"""Metadata of a batch, joined to its recordings by a column with file names.
 
 Only the ids of a file are read, and the rows that are wanted: a table of a million rows beside a batch of sixty episodes costs
 seconds, and memory for its ids.
@@ -38,7 +38,7 @@ _ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, Val
 
 
 class NotMetadata(BadInput):
-    """A table without the column of ids: something else that lies in the batch."""
+    """A table without the id column, which is not metadata."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class MetadataFile:
 
     @property
     def folder(self) -> PurePosixPath:
-        """The folder that it lies in; it is about the files in there and below."""
+        """Folder of the file; its rows apply to files in it and below."""
         return PurePosixPath(self.name).parent
 
     def rows(self, ids: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -112,7 +112,7 @@ _AT = "position of the row"
 
 @dataclass(frozen=True)
 class JoinedMetadata:
-    """Metadata by file, and all that did not fit."""
+    """Metadata rows by file, and the unmatched ids."""
 
     rows: dict[str, dict[str, Any]]
     """Name of a file → its metadata row."""
@@ -137,7 +137,7 @@ class JoinedMetadata:
 
 
 def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, held: Any = None) -> MetadataFile:
-    """Look through a metadata file: its ids are read, and that it is what its name says.
+    """Open a metadata file: its ids are read, and that it is what its name says.
 
     Nothing is made of the values: CSV is text, and rows of JSON stay as they are written.
 

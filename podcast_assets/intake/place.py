@@ -1,4 +1,4 @@
-"""Put somebody's files under `incoming/` of a store, as one batch."""
+"""Placement of local files under `incoming/` of a store, as one batch."""
 
 import hashlib
 import json
@@ -19,14 +19,14 @@ _INSTEAD = "give another --batch, or run that one as it lies there: podcast-asse
 
 
 def batch_name_for(inputs: Sequence[Path]) -> str:
-    """A batch's name from where its files come from: the same places are the same batch, so that to run them again is to resume."""
+    """Derive a batch name from the paths of its inputs, so that running them again resumes the batch."""
     places = sorted(str(path.resolve()) for path in inputs)
     name = slug(inputs[0].resolve().name.split(".")[0], length=40)
     return f"{name}-{hashlib.sha256(os.fsencode(chr(0).join(places))).hexdigest()[:8]}"
 
 
 def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
-    """Lay files, folders and archives under `incoming/<batch>/`, as links where the file system can.
+    """Place files, folders and archives under `incoming/<batch>/`, as links if the file system allows it.
 
     A file that is gone from the inputs since the last time goes from there too. Nothing that somebody else laid there is
     touched: the folder's `.placed.json` lists what came from here.
@@ -74,7 +74,7 @@ def _name_files(inputs: Sequence[Path]) -> dict[str, Path]:
 
 
 def _placed_before(store: Store, batch: str) -> set[str]:
-    """Names of the files that were laid into the batch's folder from here; none where the batch is new."""
+    """Names of the files placed in the batch's folder earlier; empty for a new batch."""
     arrival = list_incoming(store).arrivals.get(batch)
     manifest = f"{INCOMING}/{batch}/{MANIFEST}"
     placed = store.exists(manifest)

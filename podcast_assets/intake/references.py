@@ -1,4 +1,4 @@
-"""Transcripts that the publisher made (SRT, WebVTT, JSON), kept beside the episode as references: as they came, and as rows."""
+"""Publishers' transcripts (SRT, WebVTT, JSON), stored beside the episode as references."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ _BEST_FIRST = ("json", "vtt", "srt")
 
 
 class NoTranscript(BadInput):
-    """It cannot be read as the transcript that it is said to be."""
+    """The transcript cannot be parsed in its declared format."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class PublisherTranscript:
 
 
 def select_references(row: Mapping[str, Any]) -> list[PublisherTranscript]:
-    """Those that a row names in `transcripts` ({url, type, language}, …) or `transcript_url`: the best of each language."""
+    """Select the transcripts that a row names in `transcripts` ({url, type, language}, …) or `transcript_url`, the best of each
+    language.
+    """
     declared = row.get("transcripts")
     if isinstance(declared, str):
         try:
@@ -93,7 +95,7 @@ def fetch_references(
     limits: DownloadLimits,
     folder: Path,
 ) -> list[str]:
-    """Fetch the transcripts that a row names, and keep them beside the episode; gives what was wrong with any.
+    """Fetch the transcripts that a row names, store them beside the episode, and return any errors.
 
     One that cannot be had is none the less done with: a reference is worth no second try every night.
     """
@@ -121,7 +123,7 @@ def fetch_references(
 
 
 def parse_cues(data: bytes, form: str) -> list[dict[str, Any]]:
-    """Stretches of a transcript in order of their start: start and end in seconds, speaker, text.
+    """Parse a transcript to cues in order of their start: start and end in seconds, speaker, text.
 
     Raises:
         NoTranscript: it is none of this format.

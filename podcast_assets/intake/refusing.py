@@ -1,4 +1,4 @@
-"""Refuse at ingest what was taken down: a file of a batch, or a link of a list, becomes a skipped row without anything else."""
+"""Refusal of taken-down content at ingest: a file of a batch, or a link of a list, becomes a skipped row without anything else."""
 
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.duplicates.exact import holders_key
@@ -48,7 +48,7 @@ def refuse_files(store: Store, refusals: Refusals, unpacked: UnpackedBatch, join
 
 
 def link_refusal(refusals: Refusals, link: Link) -> str | None:
-    """Why a link is not downloaded; None where it may be."""
+    """Reason why a link is refused; None if it may be downloaded."""
     return refusals.why(
         episode_id=link.identity,
         podcast_id=first_text(link.row, "podcast_guid", "podcast_id"),

@@ -1,4 +1,6 @@
-"""The rights ledger: what publishers said of each episode, and when. Files are only added: nothing that was noted is lost.
+"""The rights ledger: publishers' statements about each episode, with their times.
+
+Files are only added: nothing that was recorded is lost.
 
 But for a takedown: then what describes the episode goes, and what was said of its rights stays, as it is what we took it by.
 """
@@ -27,7 +29,7 @@ def podcast_key(podcast_guid: str) -> str:
 
 
 def add_to_ledger(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
-    """Add to the ledger what is new or different of a podcast's episodes; gives how many rows that is.
+    """Add new or changed statements about a podcast's episodes to the ledger and return their number.
 
     Args:
         store: with the ledger.
@@ -44,17 +46,17 @@ def add_to_ledger(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
 
 
 def changed_rows(before: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of which the ledger says something else, or nothing; pure."""
+    """Select rows that are new or differ from the ledger."""
     return rows.join(before, on=_SAID, how="anti", nulls_equal=True, maintain_order="left")
 
 
 def latest_statements(store: Store, podcast_guid: str) -> pl.DataFrame:
-    """What the ledger says at last of each episode of a podcast."""
+    """Latest ledger row of each episode of a podcast."""
     return _latest_rows(read_history(store, podcast_guid))
 
 
 def read_ledger(store: Store) -> pl.DataFrame:
-    """What the ledger says at last of each episode of every podcast."""
+    """Latest ledger row of each episode of every podcast."""
     podcasts = sorted(store.names(FOLDER))
     return _latest_rows(
         pl.concat([empty_table(RIGHTS), *(_read_rows(store, f"{FOLDER}/{podcast}") for podcast in podcasts)])
@@ -62,12 +64,12 @@ def read_ledger(store: Store) -> pl.DataFrame:
 
 
 def read_history(store: Store, podcast_guid: str) -> pl.DataFrame:
-    """All that was ever noted of a podcast's episodes, in order of time."""
+    """All ledger rows of a podcast's episodes, in order of time."""
     return _read_rows(store, f"{FOLDER}/{podcast_key(podcast_guid)}")
 
 
 def redact_episodes(store: Store, episodes: Collection[str], reason: str, at: datetime.datetime) -> int:
-    """Empty what describes some episodes, in every row, and note that they were taken down; gives how many are in the ledger.
+    """Blank the descriptions of taken-down episodes in every row and return how many are in the ledger.
 
     Args:
         store: with the ledger.

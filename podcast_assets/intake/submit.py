@@ -1,4 +1,4 @@
-"""Put under `incoming/` and `feeds/` what people name: files and folders, URLs of episodes, feeds and lists of feeds."""
+"""Submission of files, folders, episode URLs, feeds and feed lists to `incoming/` and `feeds/`."""
 
 import csv
 import hashlib
@@ -24,7 +24,7 @@ _FEED_PARTS = {"feed", "feeds", "rss", "podcast.xml"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was named, by kind."""
+    """Submitted inputs by kind."""
 
     places: list[Path]
     urls: list[str]
@@ -35,7 +35,7 @@ class Inputs:
 
 
 def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
-    """Tell inputs apart by how they look; nothing is asked of the network.
+    """Sort inputs by kind, without network access.
 
     Args:
         inputs: paths and http(s) URLs.
@@ -67,7 +67,7 @@ def looks_like_feed(url: str) -> bool:
 
 
 def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, language: str | None) -> str:
-    """Lay files, folders and archives under `incoming/`, with the marker that they are complete; gives the batch.
+    """Place files, folders and archives under `incoming/` with the ready marker, and return the batch.
 
     Raises:
         BadInput: as `place_inputs`, or the language is not known.
@@ -85,7 +85,7 @@ def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, langua
 
 
 def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: str | None) -> str:
-    """Write a list of URLs under `incoming/`, or add to the one that is there; gives the batch.
+    """Write a list of URLs under `incoming/`, or extend the existing one, and return the batch.
 
     Raises:
         BadInput: another kind of batch has that name, the name cannot be one, or the language is not known.
@@ -107,7 +107,7 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
 
 
 def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> int:
-    """Add feeds to `feeds/feeds.csv`; gives how many were not in it.
+    """Add feeds to `feeds/feeds.csv` and return the number of new ones.
 
     Raises:
         BadInput: the file that is there cannot be added to, or the language is not known.
@@ -131,7 +131,7 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
 
 
 def submit_opml(store: Store, file: Path) -> str:
-    """Lay a list of feeds into `feeds/`; gives its key. The same list again is the same file."""
+    """Store a list of feeds in `feeds/` and return its key. The same list again is the same file."""
     data = file.read_bytes()
     key = f"feeds/{slug(file.stem)}-{hashlib.sha256(data).hexdigest()[:8]}.opml"
     if not store.exists(key):

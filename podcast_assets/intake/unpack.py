@@ -1,4 +1,4 @@
-"""Take a batch apart: recordings into the store under their content, metadata read, everything else named."""
+"""Unpacking of a batch: store recordings by content, read metadata and list everything else."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ _IN_MEMORY = 32 << 20
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A recording of a batch: its name there and where its bytes are kept."""
+    """A recording of a batch: its name and the key of its bytes."""
 
     name: str
     stored: StoredOriginal
@@ -41,7 +41,7 @@ class SourceFile:
 
 @dataclass
 class UnpackedBatch:
-    """What a batch holds."""
+    """Contents of a batch."""
 
     files: list[SourceFile] = field(default_factory=list)
     metadata: list[MetadataFile] = field(default_factory=list)
@@ -73,7 +73,7 @@ def unpack(store: Store, arrival: Arrival, *, limits: ArchiveLimits = GENEROUS, 
 
 @dataclass(frozen=True)
 class _Unpacker:
-    """Takes files, one by one."""
+    """Unpacks the files of a batch one by one."""
 
     store: Store
     limits: ArchiveLimits
@@ -165,7 +165,7 @@ class _Unpacker:
             self._taken.add(member.name)
 
     def _note_skipped(self, where: dict[str, str], name: str, reason: str) -> None:
-        """Write down what became of a file; each of several of one name has its own line."""
+        """Record the status of a file; each of several of one name has its own line."""
         line = name
         while line in self._noted:
             self._times[name] += 1

@@ -265,7 +265,7 @@ def _as_text(value: Any) -> str | None:
 
 
 def _parse_yes(value: Any) -> bool | None:
-    """Whether it says yes; None where it says nothing."""
+    """Whether a value means yes; None if there is no value."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     return str(value).strip().lower() in _YES or value == 1

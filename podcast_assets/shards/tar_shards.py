@@ -128,7 +128,7 @@ class _ShardWriter:
         self._file, self._pieces, self._held = file, list[Bytes](), 0
 
     def take(self, *pieces: Bytes) -> None:
-        """The next bytes."""
+        """Return the next bytes."""
         for piece in pieces:
             self.size += len(piece)
             if len(piece) > _TOGETHER:

@@ -17,8 +17,8 @@ WAITING = "waiting for another release"
 HOLD = """
 import sys, time
 from pathlib import Path
-from podcast_assets.common.locks import held_and_removed
-with held_and_removed(Path(sys.argv[1]), "waiting"):
+from podcast_assets.common.locks import temporary_file_lock
+with temporary_file_lock(Path(sys.argv[1]), "waiting"):
     print("held", flush=True)
     time.sleep(600)
 """

@@ -54,7 +54,7 @@ class ArchiveMember:
 
 @dataclass(frozen=True)
 class RefusedMember:
-    """A member that is not taken, with the reason."""
+    """An archive member that is skipped, with the reason."""
 
     name: str
     reason: str
@@ -100,7 +100,7 @@ def read_members(
 
 @contextlib.contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Turn what broken data raise into `Damaged`. What the system or the network raises keeps its type."""
+    """Translate the errors of broken data to `Damaged`. What the system or the network raises keeps its type."""
     try:
         yield
     except Damaged:
@@ -230,7 +230,7 @@ def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[ArchiveMember | Re
 
 
 def _why_refused(name: str) -> str | None:
-    """Why a member of this name is not taken; None where nothing is odd about it."""
+    """Reason why a member of this name is skipped; None if the name is safe."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Entries of a zip: by its directory, which comes last, or without one in their order."""
+"""Entries of a zip, by its central directory or, without one, in order."""
 
 import functools
 import io

@@ -1,4 +1,4 @@
-"""One download: resumed where it broke off, tried again while that may help, and whole or not there at all."""
+"""Download of one file: resumed, retried, and stored whole or not at all."""
 
 import random
 import re
@@ -32,7 +32,7 @@ class NotFetched(BadInput):
 
 @dataclass(frozen=True)
 class DownloadLimits:
-    """What a download may cost."""
+    """Limits on the size, time and retries of a download."""
 
     bytes: int
     """Size, at most."""
@@ -46,7 +46,7 @@ class DownloadLimits:
 
 @dataclass
 class _DownloadProgress:
-    """How a download goes."""
+    """State of a download across its attempts."""
 
     budget: TimeBudget
     best: int = 0
@@ -127,7 +127,7 @@ def _request_headers(partial: PartialDownload, known: FileVersion | None) -> dic
 
 
 def _check_status(answer: HttpResponse, web: HttpClient) -> None:
-    """Whether there is a body to take."""
+    """Raise an error unless the response has a body to download."""
     status = answer.status
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
@@ -217,7 +217,7 @@ def _file_version(answer: HttpResponse) -> FileVersion:
 
 
 def status_with_name(status: int) -> str:
-    """A status with its name."""
+    """Format an HTTP status with its name."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

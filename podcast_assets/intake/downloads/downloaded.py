@@ -1,4 +1,4 @@
-"""What was downloaded from where: so that nothing is downloaded twice, and other bytes under the same URL are noticed.
+"""Records of downloads, to avoid repeated downloads and to notice changed content under a URL.
 
 One small file per URL and batch: two runs never write the same one. It names the URL by its hash, as a URL may hold a secret.
 """
@@ -14,7 +14,7 @@ from podcast_assets.store.store import Store, StoredOriginal
 
 @dataclass(frozen=True)
 class DownloadRecord:
-    """A download that is whole, and in the store."""
+    """Record of a completed download in the store."""
 
     stored: StoredOriginal
     version: FileVersion
@@ -26,16 +26,16 @@ class DownloadRecord:
 
 @dataclass(frozen=True)
 class DownloadRecords:
-    """All downloads of a store."""
+    """Records of all downloads of a store."""
 
     store: Store
 
     def of(self, url: str, batch: str) -> DownloadRecord | None:
-        """What a batch downloaded from a URL, if it is still there."""
+        """Download of a batch from a URL, if it is still stored."""
         return self._read_record(f"{_records_folder(url)}/{batch}.json")
 
     def latest(self, url: str) -> DownloadRecord | None:
-        """What was downloaded last from a URL, by any batch, if it is still there."""
+        """Latest download from a URL by any batch, if it is still stored."""
         keys = [
             f"{_records_folder(url)}/{name}"
             for name in sorted(self.store.names(_records_folder(url)))
@@ -45,7 +45,7 @@ class DownloadRecords:
         return max(found, key=lambda d: d.at, default=None)
 
     def note(self, url: str, batch: str, download: DownloadRecord) -> None:
-        """Remember a download."""
+        """Write the record of a download."""
         self.store.write(f"{_records_folder(url)}/{batch}.json", json.dumps(asdict(download), sort_keys=True).encode())
 
     def _read_record(self, key: str) -> DownloadRecord | None:

@@ -1,4 +1,4 @@
-"""One GET of something that a stranger named: checked addresses, verified certificates, followed redirects, bounded time.
+"""HTTP GET of untrusted URLs: checked addresses, verified certificates, followed redirects, bounded time.
 
 urllib3 without its pool manager: a connection class of its own is the one place where the address that was judged is the address
 that is connected to, with the host's name kept for the certificate. No proxy of the environment is used: it would connect instead.
@@ -45,7 +45,7 @@ def verifying_context() -> ssl.SSLContext:
 
 
 class Transient(Exception):
-    """It could not be fetched now, and may be later. `retry_after` is what the server asked for, s."""
+    """A download failed, and may succeed later. `retry_after` is what the server asked for, s."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -53,11 +53,11 @@ class Transient(Exception):
 
 
 class OutOfTime(Transient):
-    """It took too long."""
+    """A request exceeded its time limit."""
 
 
 class Deadline:
-    """Ends connections when time is up, wherever they are: in the handshake, the headers, or a body that trickles."""
+    """Deadline that ends connections in any phase: in the handshake, the headers, or a body that trickles."""
 
     def __init__(self, seconds: float) -> None:
         self.over = False
@@ -78,7 +78,7 @@ class Deadline:
             self._sockets.clear()
 
     def watch(self, sock: socket.socket) -> None:
-        """End this connection too. Its double stays good when TLS takes the socket over."""
+        """Watch another connection. Its double stays good when TLS takes the socket over."""
         with self._lock:
             self._sockets.append(sock.dup())
         if self.over:
@@ -94,14 +94,14 @@ class Deadline:
 
 @dataclass
 class TimeBudget:
-    """Time that requests may take together. Waiting for a turn at a host is not counted."""
+    """Time limit shared by several requests. Waiting for a turn at a host is not counted."""
 
     left: float
     """Seconds."""
 
     @contextmanager
     def spending(self) -> Iterator[Deadline]:
-        """Spend of it while the block runs, until it is gone."""
+        """Spend the time of the block from the budget."""
         began = time.monotonic()
         try:
             with Deadline(self.left) as deadline:
@@ -112,7 +112,7 @@ class TimeBudget:
 
 @dataclass(frozen=True)
 class _GuardedConnector:
-    """How a connection comes about: to addresses that were judged, and only for a time."""
+    """Opens connections to checked addresses, within a deadline."""
 
     addresses: tuple[str, ...]
     deadline: Deadline
@@ -162,7 +162,7 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What a server answered, after all redirects."""
+    """Response of a server, after all redirects."""
 
     url: str
     """Where it came from at last."""
@@ -176,11 +176,11 @@ class HttpResponse:
 
     @property
     def encoded(self) -> bool:
-        """Whether the body is packed, against what was asked for."""
+        """Whether the body is compressed although that was not requested."""
         return self.headers.get("Content-Encoding", "identity").lower() not in ("", "identity")
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it comes, unpacked where it is packed.
+        """Iterate over the body, decompressed if necessary.
 
         Raises:
             Transient: it broke off before its end, as far as the server said where that is.
@@ -197,7 +197,7 @@ class HttpResponse:
 
 @dataclass(frozen=True)
 class HttpClient:
-    """The public network, and the hosts that somebody named."""
+    """HTTP client for the public network and explicitly allowed hosts."""
 
     hosts: HostTurns
     user_agent: str
@@ -209,7 +209,7 @@ class HttpClient:
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str], budget: TimeBudget) -> Iterator[HttpResponse]:
-        """Ask for a URL, and go where it leads.
+        """Request a URL and follow its redirects.
 
         Args:
             url: of http or https; user and password in it go to its own host only.
@@ -274,7 +274,7 @@ def _public_resolver(resolver: Resolve) -> Resolve:
 
 @contextmanager
 def _translate_errors(url: str, deadline: Deadline) -> Iterator[None]:
-    """Errors of the network in words for people, without the secrets that a URL may hold."""
+    """Translate network errors to messages for people, without the secrets of URLs."""
     try:
         yield
     except (Transient, BadInput):

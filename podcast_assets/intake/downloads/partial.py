@@ -1,4 +1,4 @@
-"""A download that is not whole: kept between runs, so that the next one goes on where this one broke off."""
+"""Partial downloads, kept between runs so that the next run resumes them."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from podcast_assets.store.store import SCRATCH_PREFIX
 
 @dataclass(frozen=True)
 class FileVersion:
-    """Which version of a file the bytes are of."""
+    """Version of the remote file (ETag and Last-Modified)."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -33,7 +33,7 @@ class FileVersion:
 
 
 class PartialDownload:
-    """One file: a line of JSON that tells the version, then the bytes that have come. Whoever has it open has it alone."""
+    """A partial download in one file: a JSON line with the version, then the bytes. Whoever has it open has it alone."""
 
     def __init__(self, folder: Path, key: str) -> None:
         """The partial download of a key (32 hexadecimal digits, as the janitor knows files by); made where there is none."""
@@ -66,11 +66,11 @@ class PartialDownload:
 
     @property
     def size(self) -> int:
-        """Bytes that have come."""
+        """Number of bytes downloaded so far."""
         return self._file.seek(0, 2) - self._start
 
     def begin(self, version: FileVersion) -> None:
-        """Begin anew, with a version."""
+        """Start over with a version."""
         self._file.truncate(0)
         self._file.seek(0)
         self._file.write(json.dumps(asdict(version)).encode() + b"\n")
@@ -78,7 +78,7 @@ class PartialDownload:
         self.version, self._start = version, self._file.tell()
 
     def write(self, block: bytes) -> None:
-        """More bytes."""  # the file is in append mode: they go to its end, wherever was read
+        """Append bytes."""  # the file is in append mode: they go to its end, wherever was read
         self._file.write(block)
 
     def head(self, size: int) -> bytes:
@@ -94,5 +94,5 @@ class PartialDownload:
         return self._file  # type: ignore[return-value]  # a BufferedRandom reads and writes
 
     def remove(self) -> None:
-        """It is not needed any more."""
+        """Remove the partial file."""
         self.path.unlink(missing_ok=True)

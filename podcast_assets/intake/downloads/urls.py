@@ -1,4 +1,4 @@
-"""URLs of audio and feeds: what of them people are shown, and what identifies them. Logins and queries are secrets."""
+"""Parsing, redaction and identity of URLs of audio and feeds. Logins and queries are secrets."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ _LONGEST = 8_192
 
 
 class BadUrl(BadInput):
-    """It is no URL of something that can be downloaded."""
+    """The URL cannot be downloaded."""
 
 
 @dataclass(frozen=True)
 class ParsedUrl:
-    """A URL, taken apart for a request."""
+    """A URL parsed for a request."""
 
     url: str
     """Without user and password."""
@@ -34,17 +34,17 @@ class ParsedUrl:
     """`user:password`."""
 
     def __repr__(self) -> str:
-        """What people are shown."""
+        """Redacted form of the URL."""
         return redact_url(self.url)
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Who answers: what is for one is not for another."""
+        """Origin of the URL: scheme, host and port."""
         return self.scheme, self.host, self.port
 
 
 def parse_url(url: str) -> ParsedUrl:
-    """Take a URL apart.
+    """Parse a URL for a request.
 
     Raises:
         BadUrl: it is none of http or https, or cannot be read.
@@ -63,7 +63,7 @@ def parse_url(url: str) -> ParsedUrl:
 
 
 def resolve_redirect(base: str, location: str) -> str:
-    """Where a redirect, or a relative link, leads.
+    """Resolve a redirect or a relative link.
 
     Raises:
         BadUrl: nobody can tell.
@@ -75,7 +75,7 @@ def resolve_redirect(base: str, location: str) -> str:
 
 
 def redact_url(url: str) -> str:
-    """A URL for people and tables: scheme, host, port and path, without user, password, query and fragment."""
+    """Redact a URL for people and tables to scheme, host, port and path, without user, password, query and fragment."""
     try:
         parts = _split_url(url)
     except BadUrl:

@@ -1,4 +1,4 @@
-"""What recordings sound like, as Chromaprint fingerprints, and how much of one is found in another.
+"""Chromaprint fingerprints of recordings and their comparison.
 
 A fingerprint has about eight items a second, of 32 bits each; each is of the 2.6 s of sound that follow. The same sound encoded
 again differs in up to four bits of an item, other sound in about half of them. Pure: what is kept where is in `near_duplicates`.
@@ -49,7 +49,7 @@ ANCHOR_SHARE, LEAST_ANCHORS = 64, 256
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How much two recordings have in common. Only sound that a recording can be known by counts: no silence, no steady noise."""
+    """Overlap of two recordings. Only sound that a recording can be known by counts: no silence, no steady noise."""
 
     share: float
     """Of the first one, 0 to 1."""
@@ -64,7 +64,7 @@ NOTHING = Overlap(0.0, 0.0, 0.0, 0.0)
 
 
 def load_chromaprint() -> ModuleType:
-    """Chromaprint, by way of pyacoustid.
+    """Load Chromaprint through pyacoustid.
 
     Raises:
         Misconfigured: one of the two is not installed.

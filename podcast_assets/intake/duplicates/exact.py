@@ -1,4 +1,4 @@
-"""Which other batches hold the same bytes.
+"""Exact duplicates: other batches with the same bytes.
 
 Under `audio/holders/<sha256[:2]>/<sha256>/` lies an empty file per batch and episode that has these bytes. To ask for an
 episode's duplicates is to list one folder: as cheap among a hundred thousand batches as among two, without an index that all
@@ -22,7 +22,7 @@ def holders_key(sha256: str) -> str:
 
 
 def register_content(store: Store, batch: str, episodes: Mapping[str, str]) -> dict[str, str]:
-    """Write down that a batch holds some bytes, and look who else does.
+    """Register the content of a batch's episodes and return other batches that have it.
 
     Args:
         store: where it is written down.
@@ -46,6 +46,6 @@ def register_content(store: Store, batch: str, episodes: Mapping[str, str]) -> d
 
 
 def unregister_content(store: Store, batch: str, episodes: Iterable[tuple[str, str]]) -> None:
-    """Take back what `register_content` wrote, for pairs of SHA-256 and episode_id that a batch no longer has."""
+    """Undo `register_content` for pairs of SHA-256 and episode_id that a batch no longer has."""
     for sha256, episode in episodes:
         store.remove(f"{holders_key(sha256)}/{batch}+{episode}")

@@ -1,4 +1,4 @@
-"""Which episodes are the same recording as another's, though not the same bytes: encoded again, or with other advertisements.
+"""Near duplicates: the same recording in different bytes, re-encoded or with other advertisements.
 
 What lies where: `audio/fingerprint/…` a fingerprint per working audio, under its content, so that none is made twice;
 `fingerprints/<batch>.parquet` a batch's anchors, the few items by which others find it; `near_duplicates/<batch>.parquet` what was
@@ -55,7 +55,7 @@ class _Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """What a look brought."""
+    """Result of a search for near duplicates."""
 
     rows: pl.DataFrame
     """Columns NEAR_DUPLICATES."""
@@ -64,7 +64,7 @@ class NearDuplicates:
 
 
 def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) -> NearDuplicates:
-    """Make a batch's fingerprints, write them down, and look for the same recordings in it and in all other batches.
+    """Fingerprint a batch and find the same recordings in it and in all other batches.
 
     Args:
         store: where everything lies.
@@ -97,7 +97,7 @@ def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) 
 
 
 def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """What was found so far, each pair once, those that have the most in common first.
+    """Read all pairs found so far, each once, by decreasing overlap.
 
     Args:
         store: with the batches.

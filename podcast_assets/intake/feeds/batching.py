@@ -1,4 +1,4 @@
-"""New episodes become batches: lists of URLs under `incoming/`, as soon as there are enough, or some have waited long enough.
+"""Batching of new episodes into URL lists under `incoming/`, by number and waiting time.
 
 Which episode goes into which batch is written down before any list is, so that a crash in between gives the same lists again.
 """
@@ -27,7 +27,7 @@ _KEY = "feed_state/pending.parquet"
 
 
 def read_pending(store: Store) -> pl.DataFrame:
-    """Episodes that wait.
+    """Read the episodes that wait for a batch.
 
     Raises:
         BadInput: they were written by another version: they would be lost, were they taken for none.
@@ -39,7 +39,7 @@ def read_pending(store: Store) -> pl.DataFrame:
 
 
 def add_pending(store: Store, rows: pl.DataFrame) -> None:
-    """Let episodes wait, those that do not yet."""
+    """Add episodes to those that wait for a batch."""
     before = read_pending(store)
     fresh = rows.unique("episode_id", keep="first", maintain_order=True).join(before, on="episode_id", how="anti")
     if not fresh.is_empty():
@@ -47,7 +47,7 @@ def add_pending(store: Store, rows: pl.DataFrame) -> None:
 
 
 def drop_refused(store: Store, refusals: Refusals) -> int:
-    """Let go of waiting episodes that were taken down; gives how many."""
+    """Drop waiting episodes that were taken down and return their number."""
     waiting = read_pending(store) if refusals else empty_table(PENDING)
     refused = [_is_refused(refusals, *row) for row in waiting.select("episode_id", "row").iter_rows()]
     if any(refused):
@@ -67,7 +67,7 @@ def _is_refused(refusals: Refusals, identity: str, row: str) -> bool:
 
 
 def write_ready_batches(store: Store, *, now: datetime.datetime, wait: datetime.timedelta) -> list[str]:
-    """Write the lists of all batches that are ready; gives their names."""
+    """Write the URL lists of all ready batches and return their names."""
     waiting = read_pending(store)
     assigned = assign_batches(waiting, now=now, wait=wait)
     if assigned["batch"].null_count() < assigned.height and not assigned.equals(waiting):

@@ -1,4 +1,4 @@
-"""A feed as values: the podcast, its episodes, and what the publisher allows."""
+"""Parsed feeds: the podcast, its episodes and the publisher's rights statements."""
 
 import calendar
 import datetime
@@ -23,7 +23,7 @@ _LONGEST = 4_000
 
 @dataclass(frozen=True)
 class FeedRights:
-    """What a feed says of the use of an episode."""
+    """Rights statements of a feed about an episode."""
 
     license: str | None = None
     license_url: str | None = None
@@ -130,7 +130,7 @@ def guid_from_url(url: str) -> str:
 
 
 def parse_duration(text: str | None) -> float | None:
-    """Seconds of an itunes:duration: 3600, 60:00 or 1:00:00; None for anything else."""
+    """Parse an itunes:duration to seconds: 3600, 60:00 or 1:00:00; None for anything else."""
     if text is None or not re.fullmatch(r"[0-9]{1,7}(:[0-9]{1,2}){0,2}(\.[0-9]{1,9})?", text.strip()):
         return None
     total = 0.0
@@ -222,7 +222,7 @@ def _parse_date(parts: Any) -> datetime.datetime | None:
 
 
 def _parse_yes(value: Any) -> bool | None:
-    """Whether it says yes; None where it says nothing."""
+    """Whether a value means yes; None if there is no value."""
     text = _clean_text(value)
     return None if text is None else text.lower() in _YES
 

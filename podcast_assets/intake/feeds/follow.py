@@ -1,4 +1,4 @@
-"""Follow all feeds: look at those that are due, note what their publishers allow, and let new episodes wait for a batch."""
+"""Polling of all due feeds: record rights statements and queue new episodes for batches."""
 
 import datetime
 import json
@@ -29,7 +29,7 @@ _BLOCKED = "its publisher blocks it"
 
 @dataclass
 class FollowResult:
-    """What a round did."""
+    """Result of a polling round."""
 
     looked: int = 0
     changed: int = 0
@@ -43,7 +43,7 @@ class FollowResult:
 
 @dataclass(frozen=True)
 class FollowOptions:
-    """How feeds are followed."""
+    """Options of the polling of feeds."""
 
     hours: float
     """Between two looks at a feed whose list says nothing else."""
@@ -58,7 +58,7 @@ class FollowOptions:
 def follow_feeds(
     store: Store, web: HttpClient, feeds: Subscriptions, how: FollowOptions, *, now: datetime.datetime
 ) -> FollowResult:
-    """One round over the feeds that are due, the longest due first.
+    """Poll the feeds that are due, the longest overdue first.
 
     What a feed has is noted before it is noted that it was looked at: after a crash it is looked at again.
 
@@ -101,7 +101,7 @@ def follow_feeds(
 
 
 def read_states(store: Store) -> pl.DataFrame:
-    """What is remembered of each feed."""
+    """Read the polling state of each feed."""
     found = store.read_table(_KEY, FEED_STATE)
     return empty_table(FEED_STATE) if found is None else found
 
@@ -113,7 +113,7 @@ def _poll_feeds(
     how: FollowOptions,
     now: datetime.datetime,
 ) -> Iterable[tuple[Subscription, FeedPoll]]:
-    """Looks at feeds, several at once, until the time of a round is over; the others are the next round's.
+    """Poll several feeds at once until the time of the round is over; the rest waits for the next round.
 
     So are those at a host that says that it has too much to do: thousands of feeds may lie there.
     """

@@ -29,7 +29,7 @@ _LONGEST_TAG = re.compile(rb"<[^<>]{100000}")
 
 
 class NotAFeed(BadInput):
-    """It is no feed, or none that anybody would read."""
+    """The document is not a usable feed."""
 
 
 class _PodcastingTags:
@@ -82,7 +82,7 @@ feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser = _STRICT, _LOOS
 
 
 def parse_feed(data: bytes, content_type: str | None) -> dict[str, Any]:
-    """A feed as feedparser gives it, with the Podcasting 2.0 tags.
+    """Parse a feed with feedparser, including the Podcasting 2.0 tags.
 
     Nothing outside the data is read: feedparser takes declarations of entities out, and expat refuses what would grow.
 
@@ -108,7 +108,10 @@ def parse_feed(data: bytes, content_type: str | None) -> dict[str, Any]:
 
 
 def _refuse_oversized(data: bytes) -> None:
-    """Refuse what takes a parser hours. What comes after the first error in the XML only the length of its tags bounds."""
+    """Refuse documents that would take a parser hours.
+
+    What comes after the first error in the XML only the length of its tags bounds.
+    """
     if _LONGEST_TAG.search(data):
         raise NotAFeed("it has a tag of more than 100,000 bytes")
     depth = 0

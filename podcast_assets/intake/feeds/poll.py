@@ -1,4 +1,4 @@
-"""One look at one feed: whether it has changed, what is in it, and when to look again."""
+"""Polling of one feed: conditional request, content and time of the next poll."""
 
 import datetime
 import hashlib
@@ -29,12 +29,12 @@ _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class _Busy(Transient):
-    """A host has too much to do."""
+    """A host is overloaded."""
 
 
 @dataclass(frozen=True)
 class FeedPoll:
-    """What a look at a feed gave: its new state, and its content where it has changed."""
+    """Result of polling a feed: its new state, and its content if it has changed."""
 
     state: dict[str, Any]
     feed: Feed | None = None
@@ -50,7 +50,7 @@ def poll_feed(
     now: datetime.datetime,
     hours: float,
 ) -> FeedPoll:
-    """Ask for a feed, unless it is as it was.
+    """Request a feed if it has changed.
 
     Args:
         web: to ask.

@@ -1,4 +1,4 @@
-"""Which feeds there are: `feeds/*.opml`, `*.csv`, `*.parquet`, and PodcastIndex's dump, `*.db`, in the store."""
+"""Subscribed feeds: `feeds/*.opml`, `*.csv`, `*.parquet`, and PodcastIndex's dump, `*.db`, in the store."""
 
 import contextlib
 import functools
@@ -26,7 +26,7 @@ _URL = ("url", "feed_url", "feed", "rss", "xmlurl")
 
 @dataclass(frozen=True)
 class Subscription:
-    """A feed that is followed, with what its list says of it."""
+    """A subscribed feed, with the columns of its list."""
 
     url: str = field(repr=False)
     language: str | None = None
@@ -47,7 +47,7 @@ class Subscription:
 
 @dataclass
 class Subscriptions:
-    """All feeds of all lists, and what is wrong with a list."""
+    """All subscribed feeds, and errors in their lists."""
 
     feeds: dict[str, Subscription] = field(default_factory=dict)
     """By key."""
@@ -58,7 +58,7 @@ class Subscriptions:
 
 
 def lists_signature(store: Store) -> str:
-    """Of the lists, by name, size, time, and content where the store tells."""
+    """Signature of the lists, by name, size, time and, if the store reports it, content."""
     lines = [f"{e.key} {e.bytes} {e.modified} {e.content}" for e in _find_lists(store)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -169,5 +169,5 @@ _READERS = {".opml": _read_opml, ".csv": _read_csv, ".parquet": _read_parquet, "
 
 
 def display_name(subscription: Subscription) -> str:
-    """A feed for people."""
+    """Name of a feed for people."""
     return redact_url(subscription.url)
