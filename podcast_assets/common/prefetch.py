@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
 
-def prefetch(
+def prefetch_items(
     items: Iterable[Item],
     prepare: Callable[[Item], Prepared],
     ahead: int,

@@ -54,7 +54,7 @@ class RemoteFile:
 
     name: str
     bytes: int
-    file_sha256: str | None
+    sha256: str | None
     """Of its content; only large files, which git keeps elsewhere, have it."""
     blob: str | None
     """Git's identifier of the content of all others."""

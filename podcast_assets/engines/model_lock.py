@@ -26,7 +26,7 @@ class LockedFile:
     """A downloaded file of a model, with its recorded size and SHA-256."""
 
     bytes: int
-    file_sha256: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

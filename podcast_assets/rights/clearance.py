@@ -1,4 +1,4 @@
-"""Which episodes may be released, and why the others may not; what is said of those that may.
+"""Clearance of episodes for release: decision, reason, licence and attribution.
 
 What publishers say at last goes first: the rights ledger before the metadata that came with an episode. Pure.
 """
@@ -62,7 +62,7 @@ _MISSING = "no licence is declared: give one in the column `license` of the meta
 
 @dataclass(frozen=True)
 class _RightsStatements:
-    """What is known of an episode's rights."""
+    """Rights statements about an episode."""
 
     license: str | None
     license_url: str | None
@@ -81,7 +81,7 @@ def decide_clearance(
     licences: LicenceRules,
     sealed: Collection[str] | None = None,
 ) -> pl.DataFrame:
-    """One row per episode that is done, in the order of batch and episode: whether it may be released, with what is said of it.
+    """Decide for each finished episode whether it may be released; one row per episode, ordered by batch and episode.
 
     Of the same bytes in several batches the lowest (batch, episode_id) among those that may be released is; a takedown, an opt-out
     and a block hold for all of them.
@@ -116,7 +116,7 @@ def decide_clearance(
 
 
 def clearance_advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
-    """What to do where episodes are there and none may be released, or the setting may be mistyped, for people; None else."""
+    """Advice for people if no episode may be released or the setting may be mistyped; else None."""
     unknown = licences.unknown(found["license"].drop_nulls().unique())
     mistyped = (
         f"PODCAST_LICENSES names {', '.join(unknown)}, which is no licence we know and none that an episode declares"
@@ -139,7 +139,7 @@ def clearance_advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
 
 
 def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata row that came with an episode of `raw_audio`; empty where none did."""
+    """Metadata row of an episode of `raw_audio`; empty if it has none."""
     found = json.loads(episode["metadata"]) if episode["metadata"] else {}
     return found if isinstance(found, dict) else {}
 
@@ -173,7 +173,7 @@ def _collect_statements(
 
 
 def _apply_rules(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
-    """The licence, and why it keeps the episode back; (licence, None, None) where nothing does."""
+    """Apply the licence rules; return the licence and why it withholds the episode; (licence, None, None) where nothing does."""
     licence, trouble = _declared_licence(said)
     text = said.license or said.license_url
     if said.opted_out:
@@ -192,7 +192,7 @@ def _apply_rules(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence 
 
 
 def _declared_licence(said: _RightsStatements) -> tuple[Licence | None, str | None]:
-    """The licence that is meant, and what is wrong where name and link differ."""
+    """Declared licence of an episode, and the error if name and link differ."""
     by_name, by_link = parse_licence(said.license), parse_licence(said.license_url)
     if by_name and by_link and by_name.id != by_link.id:
         both_public = is_public_domain(by_name) and is_public_domain(by_link)
@@ -241,7 +241,7 @@ def _attribution(
 
 
 def _spread_to_copies(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> None:
-    """Let what holds for some bytes hold for all their copies, and leave one copy of the others: of those that are sealed."""
+    """Apply decisions to all copies of the same bytes, and release only one copy, preferably a sealed one."""
     by_content: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_content.setdefault(row["sha256"], []).append(row)

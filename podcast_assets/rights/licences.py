@@ -1,4 +1,4 @@
-"""What licences are called, and which of them may be released.
+"""Names of licences, and the rules for their release.
 
 Feeds and metadata name a licence by its SPDX id, by a link, or in words. The ids are those of https://spdx.org/licenses, which
 podcast:license uses too (in small letters); `packaging` knows them. Creative Commons' links and names have a grammar of their own,
@@ -38,7 +38,7 @@ _PORTS = {"": "", "international": "", "unported": "", "generic": "", "universal
 
 @dataclass(frozen=True)
 class Licence:
-    """A licence that is known."""
+    """A known licence."""
 
     id: str
     """Of SPDX, or made alike where SPDX has none."""
@@ -52,7 +52,7 @@ _PDM = Licence("CC-PDM-1.0", "https://creativecommons.org/publicdomain/mark/1.0/
 
 @functools.lru_cache(maxsize=4096)
 def parse_licence(text: str | None) -> Licence | None:
-    """The licence that an id, a link or words name; None where nobody can tell.
+    """Parse an id, a link or words to a licence; None if unknown.
 
     >>> licence_of("http://creativecommons.org/licenses/by-sa/3.0/de/deed.de").id
     'CC-BY-SA-3.0-DE'
@@ -131,13 +131,13 @@ def licence_family(identity: str) -> str:
 
 
 def is_public_domain(licence: Licence) -> bool:
-    """Whether it gives up all rights, or says that there are none."""
+    """Whether the licence waives all rights or states that there are none."""
     return licence_family(licence.id) in _PUBLIC_DOMAIN_IDS
 
 
 @dataclass(frozen=True)
 class LicenceRules:
-    """What a release may hold."""
+    """Licences that a release may contain."""
 
     allowed: frozenset[str]
     """In small letters: ids, families (`cc-by`), `public-domain`, `*`, or the words of an agreement as a feed's list has them."""

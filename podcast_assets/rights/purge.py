@@ -1,4 +1,4 @@
-"""Remove everything of some episodes from the store. Each step can be done again: what is gone already is fine.
+"""Removal of episodes from the store. Each step can be done again: what is gone already is fine.
 
 Shards go first, and the rows that lead to them after: a run that comes in between finds the shards as it would have made them.
 """
@@ -36,7 +36,7 @@ _CHECKPOINT = re.compile(r"(?P<episode>.+)-[0-9a-f]{32}\.[a-z]+")
 
 @dataclass
 class PurgeResult:
-    """What was removed, or would be."""
+    """Result of a purge: what was removed, or would be."""
 
     dry: bool = False
     counts: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""The clearance of a whole store: every batch, the ledger, the takedowns and the settings, as they are now."""
+"""Clearance of a whole store, by its current batches, ledger, takedowns and settings."""
 
 import hashlib
 from collections import defaultdict
@@ -23,16 +23,16 @@ _READERS = 16
 
 @dataclass(frozen=True)
 class StoreClearance:
-    """What a store says of the rights of all its episodes at one moment."""
+    """Clearance of all episodes of a store at one moment."""
 
     episodes: pl.DataFrame
     """Rows of `raw_audio` with their `batch`."""
-    decide_clearance: pl.DataFrame
+    clearance: pl.DataFrame
     takedowns: pl.DataFrame
     """The records."""
 
     def signature(self, batches: Collection[str]) -> str:
-        """Another one whenever something else of some batches may be released, or something else is to be said of it."""
+        """Digest of all rights decisions about some batches; changes when any decision changes."""
         of_batches = self.clearance.filter(pl.col("batch").is_in(list(batches)))
         orders = self.takedowns.drop("finished_at", "remains")  # how far it is, not what it forbids
         return hashlib.sha256(f"{of_batches.write_ndjson()}{orders.write_ndjson()}".encode()).hexdigest()
@@ -64,7 +64,7 @@ class StoreClearance:
 
 
 def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreClearance:
-    """Judge every batch that was ever ingested: what one of them says of some bytes holds for their copies in the others.
+    """Decide the clearance of every ingested batch: what one of them says of some bytes holds for their copies in the others.
 
     Args:
         store: with the batches, the rights ledger, the lists of feeds and the takedowns.
@@ -82,7 +82,7 @@ def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreCl
 
 
 def clearance_of(store: Store, batches: Iterable[str], licenses: str) -> pl.DataFrame:
-    """What may be released of some batches, columns CLEARANCE.
+    """Clearance of some batches, columns CLEARANCE.
 
     Args:
         store: with the batches, the rights ledger, the lists of feeds and the takedowns.
@@ -98,7 +98,7 @@ def clearance_of(store: Store, batches: Iterable[str], licenses: str) -> pl.Data
 
 
 def licence_rules(store: Store, licenses: str) -> LicenceRules:
-    """Which licences may be released, with the feeds whose publishers agreed (`take_blocked` in their list)."""
+    """Licences that may be released, with the feeds whose publishers agreed (`take_blocked` in their list)."""
     agreed: dict[str, list[bool]] = defaultdict(list)
     for subscription in read_subscriptions(store).feeds.values():
         agreed[display_name(subscription)].append(subscription.take_blocked)

@@ -1,4 +1,4 @@
-"""Take an episode or a podcast down: a record first, by which it is refused from then on, then everything of it out of the store.
+"""Takedown of an episode or a podcast: a record first, by which it is refused from then on, then everything of it out of the store.
 
 To order the same again is to resume: every step finds what the one before it left. What is published follows at the next release.
 """
@@ -51,7 +51,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class TakedownRequest:
-    """What somebody asks for."""
+    """A requested takedown."""
 
     name: str
     """Of an episode or a podcast, as `find_target` takes it."""
@@ -62,7 +62,7 @@ class TakedownRequest:
 
 @dataclass
 class TakedownResult:
-    """What a takedown did, or would do."""
+    """Result of a takedown, or of its dry run."""
 
     record: Record
     again: bool
@@ -75,7 +75,7 @@ class TakedownResult:
 
     @property
     def batches(self) -> list[str]:
-        """That had one of its episodes."""
+        """Batches that contained its episodes."""
         return sorted({place.split("/", 1)[0] for place in self.record["episodes"]})
 
 
@@ -87,7 +87,7 @@ def take_down(
     dry_run: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> TakedownResult:
-    """Take down what a name means, with all copies of it.
+    """Take down the episode or podcast with this name, and all copies.
 
     Args:
         store: from which it goes.
@@ -131,7 +131,7 @@ def _list_batches(store: Store) -> list[str]:
 
 
 def _extend_record(record: Record, target: TakedownTarget, rows: pl.DataFrame) -> None:
-    """Add to a record what is known of its episodes now; what is new is not finished."""
+    """Add currently known episodes to a record; new ones make it unfinished."""
     found = {
         "episode_ids": {*target.episode_ids, *rows["episode_id"]},
         "podcast_ids": target.podcast_ids,
@@ -149,7 +149,7 @@ def _extend_record(record: Record, target: TakedownTarget, rows: pl.DataFrame) -
 def _purge_store(
     store: Store, record: Record, outcome: TakedownResult, shard_bytes: int, report: Callable[[str], None]
 ) -> None:
-    """One round over all that a record names."""
+    """Purge everything that a record names, once."""
     purged = outcome.purged
     refusals = Refusals(make_table([record], TAKEDOWNS))
     for batch in outcome.batches:
@@ -195,7 +195,7 @@ def _purge_feeds(store: Store, record: Record, refusals: Refusals, outcome: Take
 
 
 def result_to_json(outcome: TakedownResult) -> str:
-    """The outcome as one JSON object."""
+    """Convert the result to one JSON object."""
     record = {k: v.isoformat() if isinstance(v, datetime.datetime) else v for k, v in outcome.record.items()}
     return json.dumps(
         record

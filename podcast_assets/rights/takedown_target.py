@@ -1,4 +1,4 @@
-"""What a takedown is of: an episode with all of its copies, or a podcast with all of its episodes. Nothing is changed here."""
+"""Target of a takedown: an episode with all of its copies, or a podcast with all of its episodes. Nothing is changed here."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -21,10 +21,10 @@ _URL = re.compile("https?://", re.IGNORECASE)
 
 @dataclass
 class TakedownTarget:
-    """What is to go, by all the names that it is known by."""
+    """Target of a takedown, with all its names."""
 
     scope: str
-    redact_url: str
+    shown: str
     """As people are shown it."""
     episode_ids: set[str] = field(default_factory=set)
     podcast_ids: set[str] = field(default_factory=set)
@@ -35,13 +35,13 @@ class TakedownTarget:
 
     @property
     def record_id(self) -> str:
-        """Id of its record."""
+        """Id of the target's takedown record."""
         names = self.episode_ids if self.scope == EPISODE else (self.podcast_ids or self.podcast_titles)
         return self.record or record_id(self.scope, sorted(names))
 
 
 def target_of_record(record: Mapping[str, Any]) -> TakedownTarget:
-    """The target of a record: what was ordered once, though it be gone since."""
+    """Target of a record, even if its episodes are gone."""
     ids = set(record["episode_ids"]) if record["scope"] == EPISODE else set()
     return TakedownTarget(
         record["scope"],
@@ -57,7 +57,7 @@ def target_of_record(record: Mapping[str, Any]) -> TakedownTarget:
 def find_target(
     name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions, records: Iterable[Record]
 ) -> TakedownTarget:
-    """What a name means.
+    """Find the target of a name.
 
     Args:
         name: an episode (its id, `batch/id`, SHA-256, name of its file, or URL of its audio) or a podcast (guid, title, or URL of
@@ -94,7 +94,7 @@ def find_target(
 
 
 def copies_of(episodes: pl.DataFrame, target: TakedownTarget) -> pl.DataFrame:
-    """All rows of a target: its own, and those with the same bytes, wherever they came."""
+    """All rows of a target, including copies with the same bytes."""
     own = pl.col("episode_id").is_in(list(target.episode_ids))
     if target.scope == PODCAST:
         nameless = pl.col("podcast_id").is_null() & pl.col("podcast").is_in(list(target.podcast_titles))

@@ -1,4 +1,4 @@
-"""The encoded members of an episode's samples in one file: a stage writes them in the episode's order, sealing reads in its own.
+"""Files of encoded members, written by a stage in episode order and read by sealing in shard order.
 
 JSON and audio of a sample lie side by side. The hashes are made where the bytes are, right after encoding; shards that are read
 back are compared with them, so that whatever happens to a byte on its way is seen.
@@ -35,14 +35,14 @@ _OPEN = 64
 
 
 class MembersWriter:
-    """Writes samples one after the other and notes where they lie."""
+    """Writer of members that records their positions."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._size = file, 0
         self._rows: list[dict[str, Any]] = []
 
     def add(self, segment_id: str, json: bytes, audio: bytes, *, rate: int, channels: int) -> None:
-        """One more sample."""
+        """Add a sample."""
         self._file.write(json)
         self._file.write(audio)
         self._rows.append(
@@ -60,12 +60,12 @@ class MembersWriter:
         self._size += len(json) + len(audio)
 
     def rows(self) -> pl.DataFrame:
-        """Where each sample lies: columns of MEMBERS."""
+        """Positions of the samples: columns of MEMBERS."""
         return make_table(self._rows, MEMBERS)
 
 
 class MembersReader:
-    """Files of members of many episodes, read in any order."""
+    """Random-access reader of the member files of many episodes."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths

@@ -1,4 +1,4 @@
-"""From the tables of a batch to its sealed shards and back: what goes into a sample, and where every sample lies."""
+"""Sealing of a batch: content of the samples, their shards, and their positions."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ _FORM = ("sample_rate", "channels", "fingerprint")
 
 @dataclass(frozen=True)
 class Grain:
-    """What one sample is: a segment, or a whole episode."""
+    """Kind of sample: a segment or a whole episode."""
 
     key: str
     """Column that holds the sample's key."""
@@ -92,7 +92,7 @@ def sample_content(raw_audio: pl.DataFrame, segments: pl.DataFrame, transcripts:
 
 @dataclass(frozen=True)
 class EncodedEpisode:
-    """What a stage encoded of an episode."""
+    """Encoded members of an episode."""
 
     rows: pl.DataFrame
     """Of the stage: MEMBERS for segments, one row for a whole episode."""
@@ -111,7 +111,7 @@ def seal_batch(
     suffix: str,
     shard_bytes: int,
 ) -> pl.DataFrame:
-    """Seal a batch's segments, shuffled, under `sealed/<batch>/<version>/`; gives the place, form and fingerprint of each.
+    """Seal a batch's segments, shuffled, under `sealed/<batch>/<version>/`; return place, form and fingerprint of each.
 
     The order depends on the samples' keys alone. Memory holds one sample and an index of all, whatever the order: the
     episodes' files are read where they lie in a local store, and are copied to this machine from a bucket.
@@ -165,7 +165,10 @@ def seal_episodes(
     suffix: str,
     shard_bytes: int,
 ) -> pl.DataFrame:
-    """As `seal_batch`, of whole episodes; `content` is that of `episode_content`. Audio goes through memory in small pieces."""
+    """Seal whole episodes, as `seal_batch` does segments; `content` is that of `episode_content`.
+
+    Audio goes through memory in small pieces.
+    """
     files = {str(e.rows["episode_id"][0]): e.file for e in encoded}
     members = _in_order(
         EPISODES, content, [e.rows.select(pl.all(), fingerprint=pl.lit(e.fingerprint)) for e in encoded]
@@ -268,7 +271,7 @@ def find_sealed(
     table: pl.DataFrame | None,
     grain: Grain = SEGMENTS,
 ) -> pl.DataFrame | None:
-    """Places of a batch that was sealed with this very content and still lies there unharmed; else None."""
+    """Placements of a batch already sealed with this content, if its shards are undamaged; else None."""
     if table is None or set(table[grain.key]) != set(content[grain.key]):
         return None
     if sealed_content(store, grain.folder, batch, table) != version or find_damaged_shards(store, batch, table, grain):
@@ -277,7 +280,7 @@ def find_sealed(
 
 
 def find_damaged_shards(store: Store, batch: str, table: pl.DataFrame, grain: Grain = SEGMENTS) -> list[str]:
-    """What is wrong with the shards in the store, read back whole, by the table that speaks of them; empty when all is well."""
+    """Verify all shards of a table by reading them; return the errors, empty if there are none."""
     troubles = []
     for (path,), rows in table.partition_by("shard", as_dict=True).items():
         trouble = _wrong_shard(store, f"sealed/{batch}/{path}", rows.select(grain.key, *_PLACE))
@@ -316,5 +319,5 @@ def shard_list(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def sealed_versions(table: pl.DataFrame) -> set[str]:
-    """Folders of a batch that a table speaks of."""
+    """Sealed folders of a batch that a table refers to."""
     return {str(shard).split("/", 1)[0] for shard in table["shard"]}

@@ -1,4 +1,4 @@
-"""Sealing samples into shards: deterministic WebDataset tars, two members per sample, and reading them back.
+"""Writing and reading shards: deterministic WebDataset tars, two members per sample, and reading them back.
 
 `{key}.json` then `{key}.{audio suffix}`, adjacent, with nothing in a header that differs between machines or days: the same samples
 give the same bytes, and datasets, webdataset and NeMo all read them.
@@ -47,7 +47,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class SamplePlacement:
-    """Where a sample lies: the data of its members, in bytes from the beginning of the tar."""
+    """Position of a sample in a shard: the data of its members, in bytes from the start of the tar."""
 
     key: str
     shard: str
@@ -71,14 +71,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class SealedShards:
-    """Shards and the place of every sample in them, in order."""
+    """Sealed shards and the placement of every sample, in order."""
 
     shards: list[Shard]
     placed: list[SamplePlacement]
 
 
 def shuffle_key(key: str) -> bytes:
-    """What samples are sorted by to be shuffled: it depends on the key alone, so the order does on nothing but the content."""
+    """Sort key that shuffles samples: it depends on the key alone, so the order does on nothing but the content."""
     return hashlib.sha256(f"{SHUFFLE_SEED}/{key}".encode()).digest()
 
 
@@ -121,7 +121,7 @@ def write_shards(store: Store, folder: str, samples: Iterable[Sample], *, shard_
 
 
 class _ShardWriter:
-    """An open shard: small pieces are gathered, large ones taken apart, and they go to the disk and into the hash together."""
+    """Writer of a shard that buffers small pieces, splits large ones, and writes and hashes them together."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.sha256, self.size = hashlib.sha256(), 0
@@ -143,7 +143,7 @@ class _ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what is gathered to the file."""
+        """Write the buffer to the file."""
         self._write_block(b"".join(self._pieces))
         self._pieces, self._held = [], 0
 
@@ -181,7 +181,7 @@ def _add_sample(out: _ShardWriter, sample: Sample, path: str) -> SamplePlacement
 
 
 def read_shard(shard: BinaryIO) -> tuple[str, list[SamplePlacement]]:
-    """SHA-256 of a shard's bytes and the samples that it really holds (`Placed.shard` is empty).
+    """Read a shard: SHA-256 of its bytes and the samples that it contains (`Placed.shard` is empty).
 
     Raises:
         ValueError: it is truncated or damaged, or is not made of pairs of JSON and audio.
@@ -224,7 +224,7 @@ def _read_pair(note: tuple[TarMember, str], audio: tuple[TarMember, str] | None)
 
 
 def read_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """The next bytes of a file in pieces of at most 1 MB; fewer where it ends."""
+    """Read the next bytes of a file in pieces of at most 1 MB."""
     while size and (block := file.read(min(size, BLOCK))):
         yield block
         size -= len(block)

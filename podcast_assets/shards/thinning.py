@@ -1,4 +1,4 @@
-"""Sealed shards without some of their episodes: only those that hold one are written anew, and the batch is not sealed again after.
+"""Removal of episodes from sealed shards: only those that hold one are written anew, and the batch is not sealed again after.
 
 A thinned shard lies in another folder of its batch, `sealed/<batch>/<version>/…`, so that the table that is committed speaks of
 whole shards at every moment. `thinned/<grain>/<batch>.json` says which content these shards are of: by that a later materialization
@@ -25,7 +25,7 @@ _ORDER = "row_of_the_table"
 
 @dataclass
 class ThinnedShards:
-    """What became of the shards of a batch."""
+    """Result of removing episodes from a batch's shards."""
 
     table: pl.DataFrame
     """Of the asset, without the episodes, with the new places."""
@@ -34,7 +34,7 @@ class ThinnedShards:
 
 
 def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str]) -> ThinnedShards:
-    """Write the shards that hold some episodes again without them. The old ones still lie there when it returns.
+    """Rewrite the shards that contain some episodes without them. The old ones still lie there when it returns.
 
     Args:
         store: with the shards.
@@ -115,7 +115,7 @@ def _sample_key(member: TarMember) -> str:
 
 
 def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, content: str) -> None:
-    """Write down which content the shards of a table are of, though their folders are called after others.
+    """Record which content the shards of a table have, though their folders are called after others.
 
     Args:
         store: with the shards.

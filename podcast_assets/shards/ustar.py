@@ -1,4 +1,4 @@
-"""Tar as shards need it: regular files with headers in which nothing tells of a machine or a day, and where each member lies.
+"""Tar files of shards: regular files with headers in which nothing tells of a machine or a day, and where each member lies.
 
 The format is ustar of POSIX.1-1988 (IEEE Std 1003.1, pax, "ustar Interchange Format"), which every reader of tars knows. `tarfile`
 can write it too; a header of 512 bytes made from a template costs a tenth of its time, which counts where members are small.
@@ -34,7 +34,7 @@ class BrokenTar(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """Where a member lies, in bytes from the beginning of the tar."""
+    """Position of a member, in bytes from the start of the tar."""
 
     name: str
     header_offset: int
@@ -49,7 +49,7 @@ class TarMember:
 
 
 def padded_size(size: int) -> int:
-    """Bytes that data of a size take up."""
+    """Size of data including the padding."""
     return -(-size // BLOCK) * BLOCK
 
 
@@ -64,7 +64,7 @@ def member_bytes(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def member_around(name: str, size: int) -> tuple[bytes, bytes]:
-    """What comes before and after the data of a member: header and padding.
+    """Header and padding of a member.
 
     Raises:
         ValueError: as `member_bytes`.
@@ -89,7 +89,7 @@ def member_header(name: str, size: int) -> bytes:
 
 
 def read_members(file: BinaryIO) -> Iterator[TarMember]:
-    """Every member of a tar, in order, by its headers alone; data are passed over.
+    """Iterate over the members of a tar by their headers, skipping the data.
 
     Raises:
         BrokenTar: it is cut off anywhere, the blocks at its end included, a header is damaged, something follows the end, or a

@@ -1,4 +1,4 @@
-"""Where a stage's results lie: checkpoints per episode before the commit, then one table per batch.
+"""Committed results of a stage: checkpoints per episode before the commit, then one table per batch.
 
 The table's file says itself which episodes it holds and which failed, with their fingerprints: one rename commits all of
 it, and the same results give the same bytes. `provenance/` and `failures/` hold what else there is to know of them: times,
@@ -55,9 +55,9 @@ class Checkpoints:
 
 @dataclass(frozen=True)
 class CommittedTable:
-    """What an earlier run committed for a batch; empty before the first commit."""
+    """A batch's committed table with its provenance and failures; empty before the first commit."""
 
-    make_table: pl.DataFrame | None
+    table: pl.DataFrame | None
     fingerprints: Mapping[str, str]
     """Of the episodes that are done, those for which the stage made no row among them."""
     failed: Mapping[str, str]
@@ -81,7 +81,7 @@ class CommittedTable:
 
     @property
     def rows(self) -> pl.DataFrame:
-        """The table, where it is known to be there."""
+        """Rows of the table, which must exist."""
         if self.table is None:
             raise LookupError("nothing is committed")
         return self.table

@@ -1,4 +1,4 @@
-"""Where things lie in the store, and how tables and originals are written there.
+"""The store: its keys, and the writing of tables and originals.
 
 Keys are paths relative to the store's root, with forward slashes. The bytes are kept by a folder or a bucket (`storage/`), which
 never show anybody half of a file.
@@ -42,7 +42,7 @@ class DamagedTable(BadInput):
 
 @dataclass(frozen=True, slots=True)
 class StoredOriginal:
-    """A file that was stored under its content."""
+    """An original stored under its content hash."""
 
     key: str
     sha256: str
@@ -81,7 +81,7 @@ class Store:
 
     @property
     def storage(self) -> Storage:
-        """What keeps the bytes. Made anew in every process: a store travels to workers as its root alone.
+        """Storage backend of the store. Made anew in every process: a store travels to workers as its root alone.
 
         Raises:
             Misconfigured: no store can be at this URL, or the extra that it needs is not installed.
@@ -100,11 +100,11 @@ class Store:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def exists(self, key: str) -> bool:
-        """Whether a file is there, whole."""
+        """Whether a complete file exists."""
         return self.storage.exists(key)
 
     def read(self, key: str) -> bytes:
-        """A whole file.
+        """Read a whole file.
 
         Raises:
             FileNotFoundError: there is none.
@@ -183,7 +183,7 @@ class Store:
         self.storage.remove(key)
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
-        """End uploads to a bucket that were begun before a time (POSIX seconds) and never completed; gives their number.
+        """Abort incomplete uploads to a bucket started before a time (POSIX seconds) and return their number.
 
         Args:
             before: POSIX seconds.
@@ -225,7 +225,7 @@ class Store:
 
     @contextlib.contextmanager
     def batch_lock(self, batch: str) -> Iterator[None]:
-        """Hold a batch while the block runs, so that two runs of it on this machine take turns.
+        """Lock a batch while the block runs, so that two runs of it on this machine take turns.
 
         An flock: the kernel frees it when its holder dies. Object stores have no locks to offer, and what they offer in place of
         them (a PUT that fails where there is an object) is not atomic everywhere: runs on other machines are not kept out.
@@ -240,7 +240,7 @@ class Store:
             yield
 
     def batch_lock_if_free(self, batch: str) -> contextlib.AbstractContextManager[bool]:
-        """Hold a batch while the block runs, if no run of this machine does; gives whether it is held."""
+        """Try to lock a batch while the block runs; yields whether it is locked."""
         return locks.try_file_lock(self.storage.lock(batch))
 
 

@@ -1,4 +1,4 @@
-"""Records of what was taken down: `takedowns/<id>.json` in the store. Who, when, why and which; never what it held.
+"""Takedown records: `takedowns/<id>.json` in the store. Who, when, why and which; never what it held.
 
 They are what a later ingest is refused by, and what a release leaves out: by episode, by content, by podcast and by URL.
 """
@@ -32,7 +32,7 @@ def record_id(scope: str, names: Sequence[str]) -> str:
 
 
 def new_record(identity: str, scope: str, target: str, reason: str, by: str | None, at: datetime.datetime) -> Record:
-    """A record of which nothing is done yet.
+    """Make a record of a takedown that has not been carried out yet.
 
     Args:
         identity: of `record_id`.
@@ -61,7 +61,7 @@ def write_record(store: Store, record: Record) -> None:
 
 
 def read_record(store: Store, identity: str) -> Record | None:
-    """A record; None where there is none.
+    """Read a record; None if there is none.
 
     Raises:
         BadInput: it cannot be read: what it forbids must not be passed over.
@@ -81,7 +81,7 @@ def read_record(store: Store, identity: str) -> Record | None:
 
 
 def read_records(store: Store) -> pl.DataFrame:
-    """All records, columns TAKEDOWNS, in order of time.
+    """Read all records, columns TAKEDOWNS, in order of time.
 
     Raises:
         BadInput: one of them cannot be read.
@@ -92,12 +92,12 @@ def read_records(store: Store) -> pl.DataFrame:
 
 
 def refusal_reason(record: Mapping[str, Any]) -> str:
-    """What people are told of an episode that was taken down."""
+    """Reason shown to people for an episode that was taken down."""
     return f"taken down on {record['at']:%Y-%m-%d}: {record['reason']}"
 
 
 class Refusals:
-    """What is taken down, to ask for each episode."""
+    """Lookup of taken-down episodes."""
 
     def __init__(self, found: pl.DataFrame) -> None:
         """Refusals of records, columns TAKEDOWNS."""
@@ -109,7 +109,7 @@ class Refusals:
 
     @classmethod
     def of(cls, store: Store) -> "Refusals":
-        """Those of all records of a store.
+        """Refusals of all records of a store.
 
         Raises:
             BadInput: one of them cannot be read.

@@ -1,4 +1,4 @@
-"""From segments to what a screen shows at a time: at most two lines of 42 columns, for at most seven seconds.
+"""Subtitle cues from segments: at most two lines of 42 columns, for at most seven seconds.
 
 The limits are usual for subtitles (Netflix, Timed Text Style Guide). Wide characters take two columns, so that Chinese and Japanese
 get 21 characters a line.
@@ -20,7 +20,7 @@ _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)\]」』]*$")  # noqa
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What is shown from `start` to `end`, in milliseconds; `end` is after `start`."""
+    """A cue shown from `start` to `end`, in milliseconds; `end` is after `start`."""
 
     start: int
     end: int
@@ -59,7 +59,7 @@ def make_cues(segments: Sequence[TranscriptSegment], *, name_speakers: bool = Fa
 
 
 def display_width(text: str) -> int:
-    """How many columns a text takes on a screen."""
+    """Width of a text on a screen, in columns."""
     if text.isascii():
         return len(text)
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)

@@ -1,4 +1,4 @@
-"""What was said, as every renderer takes it: in order of time, with times that are there, and texts in one line."""
+"""Normalized segments for all renderers: in order of time, with times that are there, and texts in one line."""
 
 import math
 import re
@@ -38,19 +38,19 @@ class TranscriptSegment:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptSegments:
-    """The segments of an episode, as they came and in order of their start: made once for all formats."""
+    """Segments of an episode, original and normalized, shared by all formats."""
 
     rows: Sequence[Row]
-    normalize_segments: Sequence[TranscriptSegment]
+    spoken: Sequence[TranscriptSegment]
 
     @classmethod
     def of(cls, segments: "Sequence[Row] | TranscriptSegments") -> "TranscriptSegments":
-        """Of rows; what is one already stays as it is."""
+        """Normalize rows; return an instance unchanged."""
         return segments if isinstance(segments, TranscriptSegments) else cls(segments, normalize_segments(segments))
 
 
 def normalize_segments(segments: Sequence[Row]) -> list[TranscriptSegment]:
-    """Segments in order of their start. One without a start begins where the one before it in the list ends."""
+    """Normalize segments and sort them by start. One without a start begins where the one before it in the list ends."""
     found: list[TranscriptSegment] = []
     for segment in segments:
         start, end = finite_time(segment.get("start")), finite_time(segment.get("end"))
@@ -88,7 +88,7 @@ def one_line(value: object) -> str:
 
 
 def finite_time(value: object) -> float | None:
-    """A time that every format can hold, in seconds, or None."""
+    """Return a time that every format can represent, in seconds, or None."""
     found = finite_number(value)
     return None if found is None else min(max(found, 0.0), LONGEST)
 

@@ -53,7 +53,7 @@ class Subscriptions:
     """By key."""
     troubles: dict[str, str] = field(default_factory=dict)
     """Name of a list → what is wrong with it."""
-    lists_signature: str = ""
+    signature: str = ""
     """Changes when a list changes."""
 
 

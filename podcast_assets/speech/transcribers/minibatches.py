@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podcast_assets.common.errors import is_device_error, is_out_of_memory
-from podcast_assets.common.prefetch import prefetch
+from podcast_assets.common.prefetch import prefetch_items
 from podcast_assets.speech.text_measures import compression_ratio, join_texts
 from podcast_assets.speech.transcribers.windows import Window
 from podcast_assets.speech.types import (
@@ -125,8 +125,8 @@ class Batcher:
     def transcribe(self, work: Iterable[Speech]) -> Iterator[Heard]:
         """See `Transcriber.transcribe`. A batch is recognized in a thread, while what came of the one before is written down."""
         done: list[Heard] = []
-        ahead = prefetch(self._batches(work, done), self._sounds, ahead=1)
-        for ((_, some), _), recognized in prefetch(ahead, lambda b: self._try(b[0][0], b[1].result()), ahead=1):
+        ahead = prefetch_items(self._batches(work, done), self._sounds, ahead=1)
+        for ((_, some), _), recognized in prefetch_items(ahead, lambda b: self._try(b[0][0], b[1].result()), ahead=1):
             for (job, i), recognition in zip(some, recognized.result(), strict=True):
                 job.heard[i] = recognition
                 job.left -= 1

@@ -1,4 +1,4 @@
-"""A store in a bucket of an object store that speaks S3, by obstore.
+"""The S3 backend: a store in a bucket, accessed with obstore.
 
 obstore and not s3fs: a sixth of the CPU time for small files, less than a tenth for listings, and a third of the memory for large
 files (docs/operations/store.md has the figures); and no cached listings, which hide what another machine has just written. A PUT
@@ -69,7 +69,7 @@ _OWN_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNA
 
 
 class Bucket:
-    """Objects below a prefix of a bucket.
+    """Backend for objects below a prefix of a bucket.
 
     Args:
         url: `s3://bucket/prefix`.
@@ -123,15 +123,15 @@ class Bucket:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def exists(self, key: str) -> bool:
-        """Whether an object is there."""
+        """Whether an object exists."""
         return self._head_object(key) is not None
 
     def read(self, key: str) -> bytes:
-        """A whole object."""
+        """Read a whole object."""
         return self._call(key, lambda: self.store.get(key).bytes().to_bytes())
 
     def open(self, key: str) -> BinaryIO:
-        """A stream over ranges of the object, which must stay the same while it is read."""
+        """Open a stream over ranges of the object, which must stay the same while it is read."""
         facts = self._head_object(key)
         if facts is None:
             self.names("")  # the answer to a HEAD does not say whether it is the bucket that is not there
@@ -141,7 +141,7 @@ class Bucket:
 
     @contextlib.contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:
-        """A temporary copy."""
+        """Download a temporary copy."""
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             target = Path(folder) / key.rsplit("/", 1)[-1]
             with translate_errors(key, _temporary_file()), target.open("wb") as f, self.open(key) as source:
@@ -174,7 +174,7 @@ class Bucket:
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, key: str, data: bytes) -> None:
-        """One PUT."""
+        """Write an object with one PUT."""
         answer = self._call(key, lambda: self.store.put(key, data, use_multipart=False), "writing")
         self._verify_upload(
             key, answer["e_tag"], hashlib.md5(data, usedforsecurity=False).hexdigest(), io.BytesIO(data)
@@ -190,7 +190,7 @@ class Bucket:
             self.upload(Path(temporary.name), key)
 
     def upload(self, source: Path, key: str) -> None:
-        """In parts where it is large; what the server has is then compared with what is here."""
+        """Upload a file, in parts if it is large, and verify its entity tag."""
         size = source.stat().st_size
         part = part_bytes(size)
         options: dict[str, Any] = {"use_multipart": size > part, "chunk_size": part, "max_concurrency": PARTS_AT_ONCE}
@@ -199,11 +199,11 @@ class Bucket:
             self._verify_upload(key, answer["e_tag"], entity_tag(source), f)
 
     def move_in(self, source: Path, key: str) -> None:
-        """As `upload`."""
+        """Upload a file, as `upload` does."""
         self.upload(source, key)
 
     def _verify_upload(self, key: str, answered: str | None, expected: str, content: BinaryIO) -> None:
-        """Compare the server's entity tag with ours; where it differs, as it does of objects that the server encrypts, the content.
+        """Verify an upload by its entity tag; where it differs, as it does of objects that the server encrypts, the content.
 
         Raises:
             StoreTrouble: another content than was sent lies there. It is removed.
@@ -247,7 +247,7 @@ class Bucket:
         return Path(tempfile.gettempdir()) / f"podcast-assets-locks-{os.getuid()}" / whose / f"{name}.lock"
 
     def _head_object(self, key: str) -> "ObjectMeta | None":
-        """What the server knows of an object; None where there is none."""
+        """Metadata of an object; None if it does not exist."""
 
         def head() -> "ObjectMeta | None":
             try:
@@ -258,7 +258,7 @@ class Bucket:
         return self._call(key, head)
 
     def _call(self, key: str, call: Callable[[], T], doing: str = "reading") -> T:
-        """Do something that may be done twice, and say what is wrong in one line.
+        """Make an idempotent call and translate its errors to one line.
 
         What obstore says may hold the session token, and stays out of every traceback.
 
@@ -286,7 +286,7 @@ class Bucket:
             raise bucket_trouble(self.place, f"{doing} {key}", self._explain(str(error))) from None
 
     def _explain(self, message: str) -> str:
-        """A message with the reason: the answer to a HEAD has none, so a listing is asked for."""
+        """Add the reason to a message: the answer to a HEAD has none, so a listing is asked for."""
         from obstore.exceptions import BaseError
 
         if "performing HEAD" in message:
@@ -354,7 +354,7 @@ def part_bytes(size: int) -> int:
 
 
 def entity_tag(file: Path) -> str:
-    """What S3 says of a file that `Bucket.upload` brought there: its MD5, or the MD5 of those of its parts and their number.
+    """Entity tag that S3 gives a file uploaded by `Bucket.upload`: its MD5, or the MD5 of those of its parts and their number.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     """

@@ -1,4 +1,4 @@
-"""What is wrong with a store, in one line for people.
+"""One-line error messages for problems with a store.
 
 The libraries' own messages run over pages, and may quote the request with its session token: they go neither into messages nor
 into tracebacks.
@@ -15,7 +15,7 @@ from podcast_assets.common.errors import STORE_TROUBLES, StoreTrouble
 
 @contextlib.contextmanager
 def translate_errors(key: str, where: str) -> Iterator[None]:
-    """Name the place that is full or read-only: the error of the system names at most a file.
+    """Translate errors of a full or read-only file system to messages that name the store.
 
     Args:
         key: what was to be written.
@@ -34,7 +34,7 @@ def translate_errors(key: str, where: str) -> Iterator[None]:
 
 
 class BucketLocation(NamedTuple):
-    """A bucket, as people know it."""
+    """A bucket with its URL and endpoint, as shown in messages."""
 
     url: str
     endpoint: str | None
@@ -82,7 +82,7 @@ _UNREACHED = "it cannot be reached: check AWS_ENDPOINT_URL_S3 and the network"
 
 
 def bucket_trouble(place: BucketLocation, doing: str, message: str) -> StoreTrouble:
-    """The one line that says what is wrong with a bucket.
+    """Make the one-line error for a problem with a bucket.
 
     Args:
         place: where.
@@ -94,19 +94,19 @@ def bucket_trouble(place: BucketLocation, doing: str, message: str) -> StoreTrou
 
 
 def error_code(message: str) -> str | None:
-    """The code in an S3 server's answer."""
+    """Error code in an S3 server's response."""
     found = re.search(r"<Code>(\w+)</Code>", message)
     return found[1] if found else None
 
 
 def http_status(message: str) -> int | None:
-    """The HTTP status that a client library speaks of."""
+    """HTTP status in a client library's message."""
     found = re.search(r"status code: (\d{3})", message)
     return int(found[1]) if found else None
 
 
 def not_asked_again(message: str) -> bool:
-    """Whether obstore gave up where to do it all again may help.
+    """Whether obstore failed without a retry although one may help.
 
     So at the first try, or after fewer than it may do, over a connection that broke, where it cannot know if twice is once; and
     where it completed an upload again that was completed, but for the answer: there is no such upload then.

@@ -1,4 +1,4 @@
-"""A store in a folder of this machine, or of a file system that it mounts: files appear by rename after fsync."""
+"""The folder backend, also for mounted file systems: files appear by rename after fsync."""
 
 import contextlib
 import io
@@ -15,29 +15,29 @@ from podcast_assets.store.backends.protocol import Entry
 
 
 class Folder:
-    """Files below a folder."""
+    """Backend for files below a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, key: str) -> Path:
-        """The file of a key."""
+        """Path of a key's file."""
         return self.root / key
 
     def exists(self, key: str) -> bool:
-        """Whether a file or a folder is there."""
+        """Whether a file or a folder exists."""
         return self.path(key).exists()
 
     def read(self, key: str) -> bytes:
-        """A whole file."""
+        """Read a whole file."""
         return self.path(key).read_bytes()
 
     def open(self, key: str) -> BinaryIO:
-        """The file itself."""
+        """Return the file itself."""
         return self.path(key).open("rb")
 
     def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
-        """The file itself."""
+        """Return the file itself."""
         return contextlib.nullcontext(self.path(key))
 
     def list(self, folder: str) -> Iterator[Entry]:
@@ -135,7 +135,7 @@ def _raise_error(error: OSError) -> None:
 
 
 def _fsync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut."""
+    """Sync a folder so that a rename survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""What obstore does not do, by boto3: keys of profiles, keys that are no paths, uploads that were never completed."""
+"""S3 calls that obstore does not support, with boto3: credentials of profiles, keys that are not paths, incomplete uploads."""
 
 import contextlib
 import datetime
@@ -17,7 +17,7 @@ RETRIES = 8
 
 
 def credentials(place: BucketLocation) -> "Boto3CredentialProvider":
-    """Keys from wherever Amazon's tools look for them.
+    """Credentials from wherever AWS tools look for them.
 
     Raises:
         Misconfigured: the extra `s3` is not installed.
@@ -52,7 +52,7 @@ def list_keys(bucket: str, prefix: str, folder: str, place: BucketLocation) -> l
 
 
 def abort_uploads(bucket: str, prefix: str, place: BucketLocation, *, before: float, spared: Collection[str]) -> int:
-    """End uploads below a prefix that were begun before a time (POSIX seconds) and never completed; gives their number."""
+    """Abort incomplete uploads below a prefix started before a time (POSIX seconds) and return their number."""
     top = f"{prefix}/" if prefix else ""
     limit = datetime.datetime.fromtimestamp(before, datetime.UTC)
     count = 0
