@@ -23,8 +23,10 @@ from podcast_assets.demo import BATCH
 EPISODE = "water-history.opus"
 EVERYTHING = """
 import sys
-from podcast_assets import cli, cli_terminal, launch, overview, profiles
-from podcast_assets.intake import near_duplicates
+from podcast_assets.cli import main as cli, terminal
+from podcast_assets.defs import launch
+from podcast_assets.intake.duplicates import near
+from podcast_assets.stages import overview, profiles
 cli.main.load_commands()
 cli.main(sys.argv[1:])
 """

@@ -17,11 +17,13 @@ from pydantic import (
     ConfigDict,
     Field,
     HttpUrl,
+    JsonValue,
     SecretStr,
     ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from podcast_assets.config.routes import parse_routes
 
@@ -31,6 +33,12 @@ SECRET_LENGTH = 16
 """Characters that a secret must have at least: 64 bits where they are hexadecimal digits."""
 SECRETS = ("webhook_secret",)
 """Settings whose values nobody is shown."""
+
+
+DEPLOYMENT: dict[str, JsonValue] = {"scope": "deployment"}
+"""Marks settings of a whole deployment: no run can have others."""
+RELEASE: dict[str, JsonValue] = {"scope": "release"}
+"""Marks settings of releases alone. Unmarked ones are of the runs that process batches."""
 
 
 class Settings(BaseModel):
@@ -44,6 +52,7 @@ class Settings(BaseModel):
     )
 
     store: str = Field(
+        json_schema_extra=DEPLOYMENT,
         default="store",
         description="Where everything is kept: a folder, or s3://BUCKET/PREFIX (docs/operations/store.md).",
     )
@@ -126,6 +135,7 @@ class Settings(BaseModel):
         "--settings` lists them.",
     )
     models: Path | None = Field(
+        json_schema_extra=DEPLOYMENT,
         default=None,
         description="Folder that models are fetched to. Unset: podcast-assets/models in the user's cache folder.",
     )
@@ -174,32 +184,43 @@ class Settings(BaseModel):
         description="What is sealed: segments, or also whole episodes (docs/reference/shards.md).",
     )
     publish: Literal["all", "kept"] = Field(
-        default="all", description="Which segments are released: all, or only those that the policy keeps."
+        json_schema_extra=RELEASE,
+        default="all",
+        description="Which segments are released: all, or only those that the policy keeps.",
     )
     hub_repo: str | None = Field(
+        json_schema_extra=RELEASE,
         default=None,
         pattern=r"^[\w.-]+/[\w.-]+$",
         description="Dataset repository on the Hugging Face Hub, owner/name. HF_TOKEN (or hf auth login) authenticates, "
         "HF_ENDPOINT selects the server. Unset: releases go to PODCAST_RELEASE_FOLDER (docs/guides/release.md).",
     )
-    hub_private: bool = Field(default=True, description="Whether a repository created by a release is private.")
+    hub_private: bool = Field(
+        json_schema_extra=RELEASE, default=True, description="Whether a repository created by a release is private."
+    )
     hub_gated: bool = Field(
-        default=False, description="Whether readers must request access to a repository created by a release."
+        json_schema_extra=RELEASE,
+        default=False,
+        description="Whether readers must request access to a repository created by a release.",
     )
     release_folder: str | None = Field(
+        json_schema_extra=RELEASE,
         default=None,
         description="Folder or s3://BUCKET/PREFIX for releases when no repository is set. Unset: dataset/ in the store.",
     )
     release_bytes: int | None = Field(
+        json_schema_extra=DEPLOYMENT,
         default=None,
         ge=1,
         description="The sensor enough_sealed releases once this many bytes are sealed and not yet released. Unset: never.",
     )
     release_cron: str = Field(
+        json_schema_extra=DEPLOYMENT,
         default="0 4 * * *",
         description="When the schedule nightly_release runs, once it is switched on: a cron expression in UTC.",
     )
     licenses: str = Field(
+        json_schema_extra=RELEASE,
         default="public-domain,cc-by,cc-by-sa",
         min_length=1,
         description="Licences under which episodes are released, separated by commas: SPDX ids (cc-by-4.0), ids without a "
@@ -207,15 +228,18 @@ class Settings(BaseModel):
         "(docs/guides/takedown.md).",
     )
     purge_history: bool = Field(
+        json_schema_extra=RELEASE,
         default=True,
         description="After a takedown, also delete what was published from all commits of the Hub repository, permanently.",
     )
     settle_seconds: float = Field(
+        json_schema_extra=DEPLOYMENT,
         default=30.0,
         ge=0,
         description="Seconds for which the sensor must see a batch unchanged before it counts as arrived.",
     )
     require_ready: bool = Field(
+        json_schema_extra=DEPLOYMENT,
         default=False,
         description="Folders count as arrived only once they contain a file called _READY, .ready or _SUCCESS.",
     )
@@ -248,6 +272,7 @@ class Settings(BaseModel):
         description="Look for episodes that sound the same though their bytes differ (docs/guides/near-duplicates.md).",
     )
     keep_sources_days: float | None = Field(
+        json_schema_extra=DEPLOYMENT,
         default=None,
         gt=0,
         description="Days after which the janitor removes the source of a batch under incoming/, counted from when all its "
@@ -319,51 +344,73 @@ class Settings(BaseModel):
         default=False, description="For one run: ask whether downloaded files have changed."
     )
     feed_hours: float = Field(
-        default=6.0, gt=0, description="Hours between two polls of a feed whose list sets no other interval."
+        json_schema_extra=DEPLOYMENT,
+        default=6.0,
+        gt=0,
+        description="Hours between two polls of a feed whose list sets no other interval.",
     )
     feed_wait_hours: float = Field(
-        default=1.0, ge=0, description="Longest time, in hours, that new episodes wait for others to fill their batch."
+        json_schema_extra=DEPLOYMENT,
+        default=1.0,
+        ge=0,
+        description="Longest time, in hours, that new episodes wait for others to fill their batch.",
     )
     feed_newest: int | None = Field(
-        default=None, ge=1, description="Take only this many of the newest episodes of each feed. Unset: all."
+        json_schema_extra=DEPLOYMENT,
+        default=None,
+        ge=1,
+        description="Take only this many of the newest episodes of each feed. Unset: all.",
     )
     dagster_home: Path = Field(
+        json_schema_extra=DEPLOYMENT,
         default=Path("dagster_home"),
         description="Dagster's instance folder.",
     )
     max_runtime_hours: float = Field(
+        json_schema_extra=DEPLOYMENT,
         default=24.0,
         gt=0,
         description="Hours after which a run is terminated. Keep it far above what a batch needs, so that it only ends runs "
         "that hang.",
     )
     retry_cron: str = Field(
+        json_schema_extra=DEPLOYMENT,
         default="0 2 * * *",
         description="When the nightly retry runs: a cron expression in UTC.",
     )
     retry_attempts: int = Field(
-        default=5, ge=1, description="Attempts after which the nightly retry leaves an episode alone."
+        json_schema_extra=DEPLOYMENT,
+        default=5,
+        ge=1,
+        description="Attempts after which the nightly retry leaves an episode alone.",
     )
     janitor_cron: str = Field(
-        default="30 * * * *", description="When the janitor removes what crashes left behind: a cron expression in UTC."
+        json_schema_extra=DEPLOYMENT,
+        default="30 * * * *",
+        description="When the janitor removes what crashes left behind: a cron expression in UTC.",
     )
     scratch_hours: float = Field(
+        json_schema_extra=DEPLOYMENT,
         default=48.0,
         gt=0,
         description="Age in hours before unfinished files and stale checkpoints are removed; at least "
         "PODCAST_MAX_RUNTIME_HOURS, because a run may still write to them.",
     )
     webhook_url: HttpUrl | None = Field(
+        json_schema_extra=DEPLOYMENT,
         default=None,
         description="URL that is called at the end of every run. Unset: none. Its path and query are not logged.",
     )
     webhook_secret: SecretStr | None = Field(
+        json_schema_extra=DEPLOYMENT,
         default=None,
         description="Signs webhook requests (Standard Webhooks, HMAC-SHA256): whsec_ and base64, or any text of at least 16 "
         "characters. Never shown or logged.",
     )
     log_format: Literal["text", "json"] = Field(
-        default="text", description="Format of log lines: text, or one JSON object per line."
+        json_schema_extra=DEPLOYMENT,
+        default="text",
+        description="Format of log lines: text, or one JSON object per line.",
     )
 
     def __init__(self, **given: Any) -> None:
@@ -465,6 +512,13 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
         ValidationError: a value is wrong.
     """
     return _ExplicitSettings(**values)
+
+
+def fields_of(scope: Literal["run", "release", "deployment"]) -> dict[str, FieldInfo]:
+    """The settings of a scope: of runs that process batches, of releases, or of a whole deployment."""
+    extras = {name: field.json_schema_extra for name, field in Settings.model_fields.items()}
+    marks = {name: extra["scope"] if isinstance(extra, dict) else "run" for name, extra in extras.items()}
+    return {name: field for name, field in Settings.model_fields.items() if marks[name] == scope}
 
 
 def environment_name(field: str) -> str:

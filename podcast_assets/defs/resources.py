@@ -1,11 +1,13 @@
 """What the assets are given: the store, and the engines of the profile."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_origin
 
 import dagster as dg
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
-from podcast_assets.config.settings import Settings, make_settings
+from podcast_assets.config.settings import Settings, fields_of, make_settings
 from podcast_assets.stages.profiles import Profile, choose
 from podcast_assets.store.store import Store
 
@@ -20,96 +22,45 @@ class StoreResource(dg.ConfigurableResource):
         return Store.at(self.root)
 
 
-class PipelineResource(dg.ConfigurableResource):
-    """How the stages work: every field is a setting (`podcast-assets settings` explains them), and can be set for one run."""
-
-    profile: str
-    whisper_model: str | None
-    language: str | None
-    mixed_languages: bool
-    diarizer: str
-    min_speakers: int | None
-    max_speakers: int | None
-    segmentation: str
-    routes: str | None
-    second_transcriber: str | None
-    text_language_model: str | None
-    text_language_certain: float | None
-    aligner: str | None
-    separator: str | None
-    hints: str
-    engines: dict[str, Any]
-    policy: str
-    dnsmos_hop: float
-    scorers: str
-    text_care: str
-    punctuator: str
-    shard_codec: str
-    shard_rate: int
-    shard_bytes: int
-    shard_channels: str
-    loudness: str
-    grains: str
-    meta_key: str
-    archive_files: int
-    archive_ratio: float
-    max_hours: float
-    opus_copy: int | None
-    near_duplicates: bool
-    retry_permanent: bool
-    retry_fallbacks: bool
-    prefetch: int
-    compute: str
-    ray_address: str | None
-    min_workers: int
-    max_workers: int | None
-    workers_per_gpu: int
-    worker_cpus: float
-    gpus: str | None
-    timeout: float
-    downloads: int
-    downloads_per_host: int
-    download_host_delay: float
-    download_bytes: int
-    download_seconds: float
-    download_tries: int
-    download_backoff: float
-    allow_hosts: str
-    user_agent: str
-    refresh_downloads: bool
+class _SettingsResource(dg.ConfigurableResource):
+    """A resource whose fields are settings, which one run may have otherwise."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "PipelineResource":
+    def of(cls, settings: Settings) -> Self:
         """The resource with these settings."""
         return cls(**settings.model_dump(include=set(cls.model_fields)))
 
     def settings(self) -> Settings:
         """The settings of this run."""
         return make_settings({name: getattr(self, name) for name in type(self).model_fields})
+
+
+def _with_fields(fields: Mapping[str, FieldInfo]) -> type[_SettingsResource]:
+    """A resource with the fields of `Settings` that are named, in types that Dagster's configuration knows."""
+    annotations = {name: _config_type(field.annotation) for name, field in fields.items()}
+    described = {name: Field(description=field.description) for name, field in fields.items()}
+    namespace = {"__module__": __name__, "__annotations__": annotations, **described}
+    return type(_SettingsResource)("_SettingsFields", (_SettingsResource,), namespace)
+
+
+def _config_type(annotation: Any) -> Any:
+    """The type of a setting as Dagster's configuration has it: texts for choices, and any mapping for mappings."""
+    if get_origin(annotation) is Literal:
+        return str
+    return dict[str, Any] if get_origin(annotation) is dict else annotation
+
+
+class PipelineResource(_with_fields(fields_of("run"))):
+    """How the stages work: every field is a setting (`podcast-assets settings` explains them), and can be set for one run."""
 
     def chosen(self) -> Profile:
         """The engines of this run."""
         return choose(self.settings())
 
 
-class ReleaseResource(dg.ConfigurableResource):
+_SHARDS = ("shard_bytes", "shard_codec")
+"""Settings of runs that a release has a say in too: it merges small shards."""
+
+
+class ReleaseResource(_with_fields(fields_of("release") | {name: fields_of("run")[name] for name in _SHARDS})):
     """What is released, and where to: every field is a setting, and can be set for one run."""
-
-    publish: str
-    licenses: str
-    shard_bytes: int
-    shard_codec: str
-    hub_repo: str | None
-    hub_private: bool
-    hub_gated: bool
-    purge_history: bool
-    release_folder: str | None
-
-    @classmethod
-    def of(cls, settings: Settings) -> "ReleaseResource":
-        """The resource with these settings."""
-        return cls(**settings.model_dump(include=set(cls.model_fields)))
-
-    def settings(self) -> Settings:
-        """The settings of this run."""
-        return make_settings({name: getattr(self, name) for name in type(self).model_fields})

@@ -156,7 +156,6 @@ def engines(kind: str) -> tuple[type[Engine], ...]:
     return tuple(found for module in _list_modules(kind).values() for found in _engines_in(module))
 
 
-@cache
 def _list_modules(kind: str) -> dict[str, str]:
     """The modules of a kind's folder, by name; of an engine that has a folder of its own, its module `engine`."""
     package = importlib.import_module(FOLDERS[kind])

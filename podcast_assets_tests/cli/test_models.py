@@ -31,8 +31,9 @@ class Toy(Engine):
 
 COMMAND = """
 import json, sys
-from podcast_assets import cli, profiles
-from podcast_assets.engines.models import HubModel
+from podcast_assets.cli import main as cli
+from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.stages import profiles
 from podcast_assets_tests.cli.test_models import Toy
 
 repo, *arguments = sys.argv[1:]

@@ -19,7 +19,7 @@ from podcast_assets_tests.short_clip import drop_clip
 
 MODULES = """
 import json, sys
-from podcast_assets.cli import main
+from podcast_assets.cli.main import main
 try:
     main(sys.argv[1:])
 finally:

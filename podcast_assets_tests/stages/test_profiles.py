@@ -107,7 +107,7 @@ def test_every_setting_is_documented_and_read_from_its_variable(monkeypatch: pyt
     monkeypatch.setenv("PODCAST_STORE", "elsewhere")
     monkeypatch.setenv("DAGSTER_HOME", "/home/of/dagster")
     assert (Settings().store, str(Settings().dagster_home)) == ("elsewhere", "/home/of/dagster")
-    page = (Path(__file__).parents[1] / "docs" / "reference" / "settings.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
     missing = [v for v in map(environment_name, Settings.model_fields) if f"### `{v}`" not in page]
     assert missing == []
 

@@ -67,8 +67,8 @@ def as_they_come() -> Iterator[tuple[str, Engine]]:
 
 def kind_of(engine: Engine) -> str:
     """The kind of an engine, by the folder that it is in."""
-    folder = type(engine).__module__.rpartition(".")[0]
-    return next((kind for kind, package in FOLDERS.items() if package == folder), "engine")
+    module = type(engine).__module__
+    return next((kind for kind, folder in FOLDERS.items() if module.startswith(f"{folder}.")), "engine")
 
 
 def needed_models(some: Iterable[Engine]) -> list[HubModel]:

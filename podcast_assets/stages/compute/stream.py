@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable, is_device_error, is_store_trouble
+from podcast_assets.common.prefetch import prefetch_items
 from podcast_assets.stages.compute.base import Compute, Outcome, Place
 from podcast_assets.stages.stage import Done, Episode, Ready, Stage
 
@@ -65,7 +66,7 @@ def through(stage: Stage, worker: Any, episodes: Iterable[Episode], prefetch: in
         EngineUnavailable: an engine cannot be loaded; that is no episode's error.
         NoProgress: the stage ended before it took any of the episodes that are left.
     """
-    ahead = prefetch(
+    ahead = prefetch_items(
         episodes, lambda e: _timed(stage, e), prefetch, size=lambda episode: episode.seconds, limit=PREFETCH_SECONDS
     )
     in_hand: dict[str, tuple[Episode, float]] = {}
