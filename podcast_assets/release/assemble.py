@@ -1,4 +1,4 @@
-"""A published shard made of sealed ones: byte ranges of whole members, copied, while every byte of the sealed shard is proved.
+"""Assembly of published shards from sealed ones: copied byte ranges, with the sealed shard's checksum verified.
 
 A shard of one part with all members is the sealed shard itself, byte for byte.
 """
@@ -16,19 +16,19 @@ from podcast_assets.store.store import Store
 
 
 class DamagedShard(BadInput):
-    """A sealed shard is gone, or its bytes are not those that were sealed. It is not published."""
+    """A sealed shard is missing or damaged. It is not published."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssembledShard:
-    """What was written."""
+    """Hash and size of an assembled shard."""
 
     sha256: str
     bytes: int
 
 
 class _HashingWriter:
-    """A file that is written and hashed."""
+    """A file whose content is hashed while it is written."""
 
     def __init__(self, out: BinaryIO) -> None:
         self.out, self.sha256, self.size = out, hashlib.sha256(), 0
@@ -40,7 +40,7 @@ class _HashingWriter:
 
 
 def assemble_shard(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> AssembledShard:
-    """Write a shard of parts, in their order. Memory holds one block.
+    """Assemble a shard of parts, in order. Memory holds one block.
 
     Raises:
         DamagedShard: a sealed shard is gone, cut off or changed; what was written is then worth nothing.
@@ -55,7 +55,7 @@ def assemble_shard(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> 
 
 
 def _copy_part(store: Store, part: SealedPart, out: _HashingWriter, *, everything: bool) -> None:
-    """Read a sealed shard once, from its first byte to its last, and write what is wanted of it."""
+    """Read a whole sealed shard once and write the selected byte ranges."""
     proof = hashlib.sha256()
     try:
         with store.local_copy(part.key) as path, path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a store has sealed, and what of it may be released: read once for a release."""
+"""Sealed samples of a store and the selection for release, read once per release."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ _READERS = 16
 
 @dataclass(frozen=True)
 class Holdings:
-    """The sealed samples of a store, with what is selected of them."""
+    """Sealed samples of a store and their selection."""
 
     segments: pl.DataFrame
     """Rows of HF_SHARDS of all batches, as `selection.select_samples` gives them."""
@@ -52,7 +52,7 @@ class Holdings:
     """Of what was judged of the batches."""
 
     def wanted(self) -> list[WantedPart]:
-        """The parts that are to be published."""
+        """Parts to publish."""
         return wanted_parts(self.segments) + wanted_parts(self.whole)
 
     def hours(self) -> dict[tuple[str, str], float]:
@@ -64,12 +64,12 @@ class Holdings:
         return found
 
     def parts(self) -> dict[tuple[str, str], SealedPart]:
-        """(batch, part) → where its bytes lie."""
+        """(batch, part) → position of its bytes."""
         return sealed_parts(self.segments) | sealed_parts(self.whole)
 
 
 def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
-    """What is sealed in a store, and what of it may be released.
+    """Read the sealed samples of a store and select those that may be released.
 
     Raises:
         BadInput: a table cannot be read: nothing is released, and nothing is taken out, on a guess.
@@ -95,12 +95,12 @@ def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
 
 
 def current_clearance_signature(store: Store, licenses: str, held: Holdings) -> str:
-    """The signature of what was judged, as it is now: another one where rights have changed meanwhile."""
+    """Current signature of the clearance; it differs if rights have changed since."""
     return judge_store(store, licenses, held.batches).signature(held.batches)
 
 
 def is_still_sealed(store: Store, batch: str, shard: str, sha256: str) -> bool:
-    """Whether a batch's tables still speak of a sealed shard: another run may have sealed it anew meanwhile."""
+    """Whether a batch's tables still refer to a sealed shard; another run may have resealed the batch."""
     for asset, columns in (("hf_shards", HF_SHARDS), ("episode_shards", EPISODE_SHARDS)):
         table = store.read_table(table_key(asset, batch), columns)
         if table is not None and table.filter(shard=shard, shard_sha256=sha256).height:
@@ -109,7 +109,7 @@ def is_still_sealed(store: Store, batch: str, shard: str, sha256: str) -> bool:
 
 
 def read_pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Batch → what made it, by stage."""
+    """Read the pipelines: batch → engines and settings by stage."""
 
     def read(batch: str) -> dict[str, Any]:
         found = {stage: store.read_table(provenance_key(stage, batch), PROVENANCE) for stage in TABLE_STAGES.values()}

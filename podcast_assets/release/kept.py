@@ -1,4 +1,4 @@
-"""What a dataset holds that this store cannot make: batches of other stores, or of tables of another version. It stays."""
+"""Tables of a dataset from batches of other stores or other versions. It stays."""
 
 import io
 from collections.abc import Callable, Collection, Iterable
@@ -14,7 +14,7 @@ _PLACE = ("batch", "episode_id", "shard", "shard_sha256", "audio_offset", "audio
 
 @dataclass(frozen=True)
 class ForeignTables:
-    """Tables of a dataset, by their path."""
+    """Tables that this store cannot make, by path."""
 
     metadata: dict[str, pl.DataFrame] = field(default_factory=dict)
     """Of batches whose segments the store does not know."""
@@ -24,11 +24,11 @@ class ForeignTables:
     """Tables of episodes of batches whose segments the store knows, and whose whole episodes it does not."""
 
     def published(self) -> pl.DataFrame | None:
-        """Rows of all their episodes; None where there are none."""
+        """Rows of all episodes; None if there are none."""
         return _concat(self.episodes.values())
 
     def whole(self) -> pl.DataFrame | None:
-        """Where the whole episodes of `beside` lie; None where there are none."""
+        """Positions of the whole episodes of `beside`; None if there are none."""
         found = _concat(self.beside.values())
         return None if found is None else found.drop_nulls("shard").select(_PLACE)
 
@@ -45,7 +45,7 @@ class ForeignTables:
 def read_foreign_tables(
     files: Iterable[str], read: Callable[[str], bytes], segments: Collection[str], whole: Collection[str]
 ) -> ForeignTables:
-    """Read the tables of what stays.
+    """Read the tables of foreign batches, which stay published.
 
     Args:
         files: paths of the dataset.

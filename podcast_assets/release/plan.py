@@ -1,4 +1,4 @@
-"""What a release does to the shards of a dataset: which stay, which are made anew, which are new, which go. Pure.
+"""Plan of a release: which shards stay, are rebuilt, are new or are removed. Pure.
 
 A published shard stays as long as all of its parts are wanted as they are in it. So a dataset only grows: a part that changes or is
 taken out has its own shard made anew, and new parts go into new shards.
@@ -16,7 +16,7 @@ _GRAINS = {folder: grain for grain, folder in FOLDERS.items()}
 
 @dataclass(frozen=True, slots=True)
 class WantedPart:
-    """A part that is to be published."""
+    """A part to publish."""
 
     part: Part
     bytes: int
@@ -25,7 +25,7 @@ class WantedPart:
 
 @dataclass(frozen=True, slots=True)
 class PlannedShard:
-    """A shard as it is to be."""
+    """A shard planned for the release."""
 
     path: str
     parts: tuple[Part, ...]
@@ -34,13 +34,13 @@ class PlannedShard:
 
     @property
     def stays(self) -> bool:
-        """Whether it is published just so."""
+        """Whether the shard is already published like this."""
         return self.before is not None and self.before.parts == self.parts
 
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """All shards of a release, in the order of their paths, and those that are to go."""
+    """Shards of a release, ordered by path, and the shards to remove."""
 
     shards: list[PlannedShard]
     removed: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ def plan_release(
     shard_bytes: int,
     dropped: Collection[str] = (),
 ) -> ReleasePlan:
-    """What to do so that a dataset holds what is wanted.
+    """Plan the shards so that the dataset contains the wanted parts.
 
     Args:
         published: its shards now.
@@ -98,7 +98,7 @@ def group_of(path: str) -> str:
 
 
 def grain_language_split(path: str) -> tuple[str, str, str]:
-    """What the path of a shard tells of it."""
+    """Grain, language and split from the path of a shard."""
     top, language, split, _ = path.split("/")
     return _GRAINS[top], language, split
 

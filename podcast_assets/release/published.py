@@ -1,4 +1,4 @@
-"""What is published: the shards of a dataset as its `shards.jsonl` lists them, and the sealed parts that each is made of.
+"""Published shards as listed in `shards.jsonl`, with the sealed parts of each.
 
 The list lies in the dataset itself, and is the only memory of what was published.
 """
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PublishedShard:
-    """One shard of a dataset."""
+    """A published shard of a dataset."""
 
     path: str
     """In the dataset."""
@@ -51,7 +51,7 @@ class PublishedShard:
 
 
 def format_shard_list(shards: Iterable[PublishedShard]) -> bytes:
-    """A `shards.jsonl`: one line per shard, in the order of their paths."""
+    """Format a `shards.jsonl`: one line per shard, ordered by path."""
     lines = [
         json.dumps(asdict(s), ensure_ascii=False, separators=(",", ":")) for s in sorted(shards, key=lambda s: s.path)
     ]
@@ -59,7 +59,7 @@ def format_shard_list(shards: Iterable[PublishedShard]) -> bytes:
 
 
 def parse_shard_list(data: bytes) -> list[PublishedShard]:
-    """The shards of a `shards.jsonl`.
+    """Parse the shards of a `shards.jsonl`.
 
     Raises:
         DamagedList: a line is not one of a shard.

@@ -1,4 +1,4 @@
-"""A release: what is sealed and may be published becomes the next state of a dataset, at once or not at all.
+"""Release of sealed samples as the next state of a dataset, atomically.
 
 The dataset itself is the only memory of what was published: each release looks at its head, plans what differs, and brings only
 that. To run it again after whatever went wrong is to resume it.
@@ -63,15 +63,15 @@ _PICTURES = "assets/"
 
 
 class Contended(RuntimeError):
-    """A release could not be committed, time after time."""
+    """A release could not be committed after several attempts."""
 
 
 class StillPublished(BadInput):
-    """Something may not be published, and is in a part of the dataset that this store cannot make anew."""
+    """A part of the dataset that this store cannot rebuild contains something that must not be published."""
 
 
 def release(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
-    """Publish what is sealed and may be published. One at a time on this machine; a Hub keeps others apart by their commits.
+    """Publish all sealed samples that may be released. One at a time on this machine; a Hub keeps others apart by their commits.
 
     Raises:
         BadInput: a sealed shard or a table is damaged; it is named, and nothing was published.
@@ -109,12 +109,12 @@ def _release_once(store: Store, target: ReleaseTarget, options: ReleaseOptions) 
 
 
 def preview(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
-    """What a release would do; nothing is written anywhere. Sizes of shards are estimates without their tar headers' end."""
+    """Preview a release; nothing is written anywhere. Sizes of shards are estimates without their tar headers' end."""
     return _Release(store, target, options, {}).preview()
 
 
 class _Release:
-    """One look at the head, and what follows from it."""
+    """One attempt of a release onto a head."""
 
     def __init__(
         self, store: Store, target: ReleaseTarget, options: ReleaseOptions, made: dict[tuple[Part, ...], AssembledShard]
@@ -161,7 +161,7 @@ class _Release:
         return self._finish(told, revision)
 
     def _check_cleared(self) -> None:
-        """Whether what was judged still holds, hours of uploads later."""
+        """Check that the clearance has not changed during the uploads."""
         if current_clearance_signature(self.store, self.options.licenses, self.held) != self.held.signature:
             raise Stale("what may be released has changed meanwhile", wait=0.1)
 
@@ -180,18 +180,18 @@ class _Release:
         return replace(self._make_result(shards, changed=changed, brought=brought), tables=retold)
 
     def _differing_files(self, small: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Files that are not published as they are to be."""
+        """Files that differ from the published ones."""
         head = self.head.files
         return {path: data for path, data in small.items() if path not in head or not head[path].is_content(data)}
 
     # -- what this store does not have ------------------------------------------------------------------------------
 
     def _foreign_batches(self) -> set[str]:
-        """Published batches whose segments this store does not know."""
+        """Published batches of which this store has no segments."""
         return {p.batch for s in self.before for p in s.parts} - self.held.batches - self.options.dropped
 
     def _read_foreign_tables(self) -> ForeignTables:
-        """Tables of the dataset that this store cannot make."""
+        """Read the tables of the dataset that this store cannot make."""
         parts = [p for s in self.before for p in s.parts if s.grain == EPISODES and p.batch in self.held.batches]
         whole = {p.batch for p in parts if grain_and_batch_of(p) not in self.held.known} - self.options.dropped
         return read_foreign_tables(
@@ -258,7 +258,7 @@ class _Release:
         return found
 
     def _bring_shard(self, change: ReleaseChange, planned: PlannedShard, sources: list[SealedPart]) -> AssembledShard:
-        """Make a shard and bring it, unless the place has its bytes from a release that was broken off."""
+        """Assemble and upload a shard, unless an interrupted release has uploaded it."""
         known = self.made.get(planned.parts)
         sha256 = known.sha256 if known else sources[0].sha256 if len(sources) == 1 and sources[0].whole else None
         if sha256 and (size := change.has(planned.path, sha256)) is not None:
@@ -324,7 +324,7 @@ class _Release:
         return tables.merge_pipelines(read_pipelines(self.store, batches), settings, before, others)
 
     def _removed_files(self, shards: Iterable[str], small: Mapping[str, bytes]) -> list[str]:
-        """Files of the dataset that are not to be there any more."""
+        """Files to remove from the dataset."""
         wanted = {*shards, *small}
         others = self._foreign_batches()
         return [
@@ -338,7 +338,7 @@ class _Release:
     # -- history -------------------------------------------------------------------------------------------------
 
     def _note_superseded(self, shards: Iterable[PublishedShard], small: Mapping[str, bytes]) -> None:
-        """Before the commit write down what must go from the history after it."""
+        """Record before the commit which objects must be purged from the history after it."""
         if not (self.target.repo and self.options.purge_history):
             return
         batches = batches_to_purge(self.store, self.target.repo, self.held.judged.takedowns)
@@ -352,7 +352,7 @@ class _Release:
         note_superseded(self.store, self.target.repo, gone)
 
     def _finish(self, told: ReleaseResult, revision: str) -> ReleaseResult:
-        """What is published has a tag, whatever becomes of the history."""
+        """Tag the release, then purge the history."""
         try:
             revision = self._purge_history(revision)
         except Misconfigured as refused:

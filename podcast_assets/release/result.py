@@ -1,4 +1,4 @@
-"""What a release did, or would do, as people and programs are told it."""
+"""Result of a release, for people and programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from podcast_assets.release.published import SEGMENTS, PublishedShard
 
 @dataclass(frozen=True)
 class ReleaseResult:
-    """What a release did; of a dry run, what it would do."""
+    """Result of a release, or of its dry run."""
 
     where: str
     revision: str | None
@@ -46,7 +46,7 @@ class ReleaseResult:
 
 
 def result_to_json(done: ReleaseResult) -> dict[str, Any]:
-    """A release as JSON."""
+    """Convert the result of a release to JSON values."""
     return {
         **{
             k: getattr(done, k)
@@ -62,7 +62,7 @@ def result_to_json(done: ReleaseResult) -> dict[str, Any]:
 
 
 def describe_still_published(done: ReleaseResult) -> str:
-    """Which episodes may not be published and are, and what to do."""
+    """Describe episodes that are published although they must not be, and what to do."""
     rows = done.still_published
     named = ", ".join(f"{b}/{e} ({why})" for b, e, why in rows.head(5).iter_rows())
     more = f" and {rows.height - 5} more" if rows.height > 5 else ""
@@ -75,7 +75,7 @@ def describe_still_published(done: ReleaseResult) -> str:
 
 
 def commit_message(told: ReleaseResult) -> str:
-    """Message of the commit."""
+    """Make the commit message."""
     totals = told.totals.get(SEGMENTS, {})
     return (
         f"Release of {totals.get('samples', 0):,} segments, {totals.get('hours', 0.0):,.1f} h: {len(told.new)} new shards, "

@@ -1,4 +1,4 @@
-"""Which codec the samples of a release have. The shards say it: settings may have changed since they were sealed."""
+"""Codec of the samples of a release. The shards say it: settings may have changed since they were sealed."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +58,7 @@ def declared_codec(card: bytes) -> str | None:
 
 
 def require_one_codec(sealed: dict[str, set[str]], published: str | None, where: str) -> str | None:
-    """The one codec of a dataset; None where no sample tells.
+    """The only codec of a dataset; None without samples.
 
     Args:
         sealed: of `sealed_codecs`.

@@ -1,4 +1,4 @@
-"""Which samples of the sealed shards a release takes, as parts with their digests, and where their bytes lie. Pure."""
+"""Selection of sealed samples for a release, as parts with digests and byte ranges. Pure."""
 
 import hashlib
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ class SealedPart:
 
 
 def index_samples(table: pl.DataFrame, batch: str) -> pl.DataFrame:
-    """The rows of a batch's table in the order of the tars, with where each sample lies: `from_byte` up to `to_byte`.
+    """Sort the rows of a batch's table in tar order and add each sample's position: `from_byte` up to `to_byte`.
 
     A sample is its JSON member and its audio member after it, headers and padding included.
     `part` is the shard without the folder of its version.
@@ -80,7 +80,7 @@ def select_samples(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish
 
 
 def wanted_parts(rows: pl.DataFrame) -> list[WantedPart]:
-    """The parts that selected rows make up."""
+    """Group selected rows into parts."""
     found = []
     for (batch, shard), members in _by_part(rows.filter("selected")):
         part = Part(

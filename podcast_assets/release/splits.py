@@ -1,4 +1,4 @@
-"""Whether splits keep podcasts apart. Pure."""
+"""Check for podcasts in several splits. Pure."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""The tables of a dataset: where each released sample lies, what is known of each episode, and what made them. Pure."""
+"""Tables of a dataset: sample positions, episodes and pipelines. Pure."""
 
 import io
 import json
@@ -183,19 +183,19 @@ def merge_pipelines(
 
 
 def to_parquet(table: pl.DataFrame) -> bytes:
-    """The same table gives the same bytes."""
+    """Serialize a table as parquet, deterministically."""
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd", statistics=True)
     return buffer.getvalue()
 
 
 def to_json(value: Mapping[str, Any]) -> bytes:
-    """JSON for people and programs."""
+    """Serialize a value as indented JSON."""
     return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
 
 def count_by_grain(shards: Sequence[PublishedShard]) -> dict[str, dict[str, float]]:
-    """Grain → shards, samples, hours and bytes."""
+    """Count shards, samples, hours and bytes by grain."""
     totals = {g: {"shards": 0, "samples": 0, "hours": 0.0, "bytes": 0} for g in (SEGMENTS, EPISODES)}
     for shard in shards:
         grain = totals[grain_language_split(shard.path)[0]]

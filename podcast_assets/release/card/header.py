@@ -1,4 +1,4 @@
-"""The head of a card: what the Hub, its viewer and `datasets` read.
+"""YAML header of a card, read by the Hub, its viewer and `datasets`.
 
 The keys: https://github.com/huggingface/hub-docs/blob/main/datasetcard.md; of `configs` and `dataset_info`: the documentation of
 `datasets`, "Structure your repository" and "Create a dataset card".
@@ -31,7 +31,7 @@ _HUB_LICENCES = frozenset(
 
 
 def render_header(about: DatasetFacts) -> DatasetCardData:
-    """Everything above the card's text."""
+    """Render the YAML header."""
     languages = [x for x in unique_in_order(about.metadata["language"]) if x != UNKNOWN_LANGUAGE]
     licences = hub_licences(unique_in_order(about.episodes["license"]) if "license" in about.episodes.columns else [])
     configs = [c for grain in about.grains for c in _render_configs(about, grain)]
@@ -75,7 +75,7 @@ def render_header(about: DatasetFacts) -> DatasetCardData:
 
 
 def title(about: DatasetFacts) -> str:
-    """What the dataset is called."""
+    """Title of the dataset."""
     return about.repo.partition("/")[2].replace("_", " ").replace("-", " ") if about.repo else "Speech from podcasts"
 
 
@@ -85,18 +85,18 @@ def config_name(grain: str, language: str = ALL) -> str:
 
 
 def size_category(samples: int) -> str:
-    """As the Hub names sizes."""
+    """Size category in the Hub's terms."""
     return next((name for limit, name in _SIZES if samples < limit), "10B<n<100B")
 
 
 def hub_licences(licences: Iterable[str]) -> list[str]:
-    """Licences as the Hub names them; `other` for those that it does not know, `unknown` where there are none."""
+    """Licences in the Hub's terms; `other` for those that it does not know, `unknown` where there are none."""
     found = {x.lower() if x.lower() in _HUB_LICENCES else "other" for x in licences}
     return sorted(found, key=lambda x: (x == "other", x)) or ["unknown"]
 
 
 def unique_in_order(values: Iterable[str | None]) -> list[str]:
-    """Those that are there, once each, in order."""
+    """Values that are set, without duplicates, in order."""
     return sorted({v for v in values if v})
 
 

@@ -1,4 +1,4 @@
-"""How a dataset is loaded, as the card shows it: each piece of code runs as it stands, one after the other."""
+"""Loading examples of a card; each snippet runs as shown, in order."""
 
 from podcast_assets.release.card.facts import DatasetFacts
 from podcast_assets.release.card.header import config_name, splits_of, unique_in_order
@@ -166,7 +166,7 @@ TRAPS = """\
 
 
 def loading_examples(about: DatasetFacts) -> str:
-    """The pieces of code, for the language and split with the most samples."""
+    """Loading snippets for the language and split with the most samples."""
     own = [s for s in about.shards if s.grain == SEGMENTS]
     if not own:
         return ""
@@ -196,7 +196,7 @@ def loading_examples(about: DatasetFacts) -> str:
 
 
 def loading_caveats(about: DatasetFacts) -> str:
-    """What readers fall into."""
+    """Caveats for readers of the dataset."""
     return TRAPS.format(place=about.repo or "FOLDER", splits=_split_caveat(about))
 
 

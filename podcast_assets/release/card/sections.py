@@ -1,4 +1,4 @@
-"""The text of a card: what is in the dataset, how it was made, what is not in it."""
+"""Sections of a card: contents, creation, exclusions and attribution."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ MOST = 40
 
 
 def summary(about: DatasetFacts) -> str:
-    """The dataset in two sentences."""
+    """Summary of the dataset in two sentences."""
     rows = about.metadata
     languages = unique_in_order(rows["language"])
     parts = [
@@ -36,7 +36,7 @@ def summary(about: DatasetFacts) -> str:
 
 
 def contents(about: DatasetFacts) -> str:
-    """Samples and hours by language and split, and what lies where."""
+    """Section on samples and hours by language and split, and on the files."""
     found = (
         about.metadata.group_by("language", "split")
         .agg(
@@ -87,7 +87,7 @@ def contents(about: DatasetFacts) -> str:
 
 
 def scores(about: DatasetFacts) -> str:
-    """What the usual scores are like."""
+    """Section on the distribution of the scores."""
     wanted = "duration dnsmos_ovrl dnsmos_sig dnsmos_bak dnsmos_p808 snr_db source_bandwidth_hz loudness_lufs".split()
     rows = []
     for column in wanted:
@@ -101,14 +101,14 @@ def scores(about: DatasetFacts) -> str:
 
 
 def columns() -> str:
-    """The columns of the metadata."""
+    """Section on the metadata columns."""
     here = {"shard": "path of the tar in this dataset", "license": "of the episode; the table of episodes has it too"}
     rows = [(code(name), here.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
     return _render_table(("column", "what it is"), rows, left=2)
 
 
 def made_with(pipeline: Mapping[str, Any]) -> str:
-    """Engines and settings, in the words of `pipeline.json`."""
+    """Section on engines and settings, from `pipeline.json`."""
     engines = sorted(
         {
             (
@@ -143,7 +143,7 @@ def _in_brief(made_with: object) -> "tuple[str, Code, str]":
 
 
 def not_released(about: DatasetFacts) -> str:
-    """What was left out, and why."""
+    """Section on what was not released, and why."""
     if about.not_released.is_empty():
         return "Everything that was processed is here.\n"
     rows = [
@@ -154,7 +154,7 @@ def not_released(about: DatasetFacts) -> str:
 
 
 def attribution(about: DatasetFacts) -> str:
-    """Licences, and whom to name. No episode is named: a card cannot be taken out of a repository's history."""
+    """Section on licences and attribution. No episode is named: a card cannot be taken out of a repository's history."""
     episodes = _with_columns(about.episodes, "license", "podcast", "duration")
     licences = (
         episodes.group_by(pl.col("license").fill_null("none declared"))
@@ -193,7 +193,7 @@ def attribution(about: DatasetFacts) -> str:
 
 
 def _with_columns(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
-    """The frame with all these columns; null where it had none."""
+    """Add missing columns to a frame, as null."""
     kinds = {"duration": pl.Float64}
     return frame.with_columns(pl.lit(None, kinds.get(n, pl.String)).alias(n) for n in names if n not in frame.columns)
 
@@ -221,13 +221,13 @@ def _format_two_digits(value: float | None) -> str:
 
 
 class Code(str):
-    """Markdown that is code, and stands as it is."""
+    """Markdown code, which is not escaped."""
 
     __slots__ = ()
 
 
 def code(value: Any) -> Code:
-    """A value as code; a table's cell cannot hold a bar or a line break, nor code a backtick."""
+    """Format a value as code; a table's cell cannot hold a bar or a line break, nor code a backtick."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
     text = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
     return Code(f"`{text[:400]}{'…' if len(text) > 400 else ''}`" if text else "")
@@ -241,5 +241,5 @@ def _render_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: i
 
 
 def _render_cell(value: str) -> str:
-    """What stands in a cell: names from feeds are data, and show as they are."""
+    """Format a cell: names from feeds are data, and show as they are."""
     return value if isinstance(value, Code) else escape_markdown(value)

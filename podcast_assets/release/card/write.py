@@ -1,4 +1,4 @@
-"""The card's files."""
+"""Rendering of the card's files."""
 
 from collections.abc import Mapping
 
@@ -13,14 +13,14 @@ CARD = "README.md"
 
 
 def render_card(about: DatasetFacts) -> dict[str, bytes]:
-    """Path in the dataset → content: README.md and the pictures that it shows. The same facts give the same bytes."""
+    """Render the card: path in the dataset → content, for README.md and its pictures. The same facts give the same bytes."""
     shown = draw_pictures(about)
     text = render_readme(about, {path: what for path, (what, _) in shown.items()})
     return {CARD: text.encode(), **{path: png for path, (_, png) in shown.items()}}
 
 
 def render_readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
-    """The text of README.md.
+    """Render the text of README.md.
 
     Args:
         about: the release.

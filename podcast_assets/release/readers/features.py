@@ -1,4 +1,4 @@
-"""The features of the shards, as the card declares them and as `datasets` takes them.
+"""Features of the shards for the card and for `datasets`.
 
 They are declared because inference looks at the first samples only: it drops keys that come later, makes 6.0 an integer, or raises
 where a null is followed by a value.
@@ -91,7 +91,7 @@ def features(codec: str = "flac", *, decode: bool = False, grain: str = SEGMENTS
 
 
 def episode_features(codec: str = "flac", *, decode: bool = False) -> "Features":
-    """As `features`, of the shards of whole episodes."""
+    """Features of the shards of whole episodes, as `features`."""
     return features(codec, decode=decode, grain=EPISODES)
 
 

@@ -1,4 +1,4 @@
-"""A published dataset to read: in a folder, in a bucket, or on the Hub. Nothing is downloaded but what is read."""
+"""Access to a published dataset in a folder, in a bucket, or on the Hub. Nothing is downloaded but what is read."""
 
 import contextlib
 import functools
@@ -17,19 +17,19 @@ _HUB = re.compile(r"(?:hf://datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision
 
 
 class PublishedDataset(Protocol):
-    """A dataset at one moment."""
+    """A published dataset at one moment."""
 
     @property
     def where(self) -> str:
-        """For people."""
+        """Location of the dataset, for people."""
         ...
 
     def files(self) -> Mapping[str, int]:
-        """Path → bytes, of every file."""
+        """Map each file's path to its size in bytes."""
         ...
 
     def open(self, path: str) -> BinaryIO:
-        """A file to read from its beginning to its end, as a stream.
+        """Open a file as a stream.
 
         Raises:
             FileNotFoundError: there is none.
@@ -37,7 +37,7 @@ class PublishedDataset(Protocol):
         ...
 
     def seekable(self, path: str) -> BinaryIO:
-        """A file to seek and read in.
+        """Open a seekable file.
 
         Raises:
             FileNotFoundError: there is none.
@@ -46,7 +46,7 @@ class PublishedDataset(Protocol):
 
 
 def open_dataset(where: str) -> PublishedDataset:
-    """The dataset in a folder, at s3://…, or in a repository `owner/name[@revision]` of the Hub (of HF_ENDPOINT, if that is set).
+    """Open the dataset in a folder, at s3://…, or in a repository `owner/name[@revision]` of the Hub (HF_ENDPOINT).
 
     Raises:
         Misconfigured: it is none of these, or cannot be had.
@@ -79,24 +79,24 @@ class StoredDataset:
 
     @property
     def where(self) -> str:
-        """Its path or URL."""
+        """Path or URL of the dataset."""
         return str(self._place.root)
 
     def files(self) -> Mapping[str, int]:
-        """By a listing."""
+        """List the files."""
         return {entry.key: entry.bytes for entry in self._place.list("")}
 
     def open(self, path: str) -> BinaryIO:
-        """Streamed."""
+        """Open a file as a stream."""
         return self._place.open(path)
 
     def seekable(self, path: str) -> BinaryIO:
-        """The same."""
+        """Open a seekable file."""
         return self._place.open(path)
 
 
 class HubDataset:
-    """A dataset of the Hub at one commit: what is published meanwhile changes nothing here."""
+    """A dataset on the Hub at one commit, unaffected by later releases."""
 
     def __init__(self, repo: str, revision: str | None = None) -> None:
         with _translate_errors(repo):
@@ -108,21 +108,21 @@ class HubDataset:
 
     @property
     def where(self) -> str:
-        """Repository and commit."""
+        """Repository and commit of the dataset."""
         return f"{self.repo}@{str(self.commit)[:12]}"
 
     def files(self) -> Mapping[str, int]:
-        """By a listing."""
+        """List the files."""
         with _translate_errors(self.repo):
             found = cast("dict[str, dict[str, Any]]", self._system.find(self._root, detail=True))
         return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in found.items()}
 
     def open(self, path: str) -> BinaryIO:
-        """One request, read as it comes."""
+        """Stream a file with one request."""
         return self._open_file(path, 0)
 
     def seekable(self, path: str) -> BinaryIO:
-        """By ranges."""
+        """Open a file that is read by ranges."""
         return self._open_file(path, 1 << 18)
 
     def _open_file(self, path: str, block: int) -> BinaryIO:
@@ -132,7 +132,7 @@ class HubDataset:
 
 
 class _Remote:
-    """A file of the Hub whose errors are told in one line, while it is read too."""
+    """A file on the Hub whose read errors are translated to one line."""
 
     def __init__(self, file: Any, repo: str) -> None:
         self._file, self._repo = file, repo
@@ -153,7 +153,7 @@ class _Remote:
 
 @contextlib.contextmanager
 def _translate_errors(repo: str) -> Iterator[None]:
-    """Errors of the Hub's client in one line."""
+    """Translate errors of the Hub's client to one line."""
     from httpx2 import HTTPError
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -168,7 +168,7 @@ def _translate_errors(repo: str) -> Iterator[None]:
 
 
 def read_shard_list(dataset: PublishedDataset) -> list[PublishedShard]:
-    """The shards of its `shards.jsonl`.
+    """Read the shards of a dataset's `shards.jsonl`.
 
     Raises:
         Misconfigured: there is no such list: it is no dataset of this kind.
@@ -185,7 +185,7 @@ _NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
 
 
 class SampleIndex:
-    """Where samples lie, by the tables of a dataset. A few tables are held at a time, of these only the columns that say it."""
+    """Index of sample positions, from a dataset's tables. A few tables are held at a time, and only the needed columns."""
 
     def __init__(self, dataset: PublishedDataset, tables: Sequence[str]) -> None:
         self._dataset = dataset
@@ -199,11 +199,11 @@ class SampleIndex:
 
     @property
     def shards(self) -> Mapping[str, Sequence[str]]:
-        """Shards that tables speak of → those tables."""
+        """Map shards to the tables that refer to them."""
         return self._tables
 
     def rows(self, shard: str, columns: Sequence[str]) -> pl.DataFrame:
-        """What the tables say of the samples of a shard; of columns that a table does not have, nothing."""
+        """Rows of the samples of a shard; columns that a table lacks are omitted."""
         found = [
             self._read_or_note(path, ("shard", *columns), self._cached).filter(pl.col("shard") == shard)
             for path in self._tables.get(shard, ())

@@ -1,4 +1,4 @@
-"""A few samples of a published dataset, without its shards: rows of the tables, and their audio by ranges of bytes."""
+"""Random samples of a published dataset, read by byte ranges instead of whole shards."""
 
 import hashlib
 import random
@@ -19,7 +19,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class AudioSample:
-    """A sample: its row, and the bytes of its audio file."""
+    """A sample with its row and the bytes of its audio file."""
 
     row: dict[str, Any]
     audio: bytes
@@ -35,7 +35,7 @@ def draw_samples(
     split: str | None = None,
     seed: int | None = None,
 ) -> Iterator[AudioSample]:
-    """Samples chosen at random, each as likely as any other.
+    """Draw samples uniformly at random.
 
     Args:
         dataset: in a folder or on the Hub.

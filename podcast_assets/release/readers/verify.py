@@ -1,4 +1,4 @@
-"""Whether a published dataset is whole: every shard against its list and against the tables, byte for byte.
+"""Verification of a published dataset: every shard against `shards.jsonl` and the tables.
 
 Each shard is read once, as a stream; memory holds a block, the places of one shard's samples, and a few tables.
 """
@@ -23,7 +23,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is wrong, in one line."""
+    """A problem of a dataset, in one line."""
 
     path: str
     what: str
@@ -31,7 +31,7 @@ class Problem:
 
 @dataclass
 class VerificationResult:
-    """What was looked at, and what was found."""
+    """Result of a verification: what was checked, and the problems found."""
 
     shards: int = 0
     samples: int = 0
@@ -44,7 +44,7 @@ class VerificationResult:
 def verify_dataset(
     dataset: PublishedDataset, watch: Callable[[PublishedShard, list[Problem]], None] = lambda shard, troubles: None
 ) -> VerificationResult:
-    """Read a dataset whole and compare it with what it says of itself.
+    """Verify a whole dataset against its list and tables.
 
     Args:
         dataset: in a folder or on the Hub.
@@ -90,7 +90,7 @@ def verify_dataset(
 def _verify_shard(
     dataset: PublishedDataset, files: Mapping[str, int], tables: SampleIndex, shard: PublishedShard
 ) -> Iterator[str]:
-    """What is wrong with a shard."""
+    """Problems of a shard."""
     size = files.get(shard.path)
     if size is None:
         yield "missing"
@@ -134,7 +134,7 @@ def _compare_with_tables(
 
 @dataclass(frozen=True, slots=True)
 class SampleHashes:
-    """A sample as it really lies in a shard."""
+    """Position and hashes of a sample as read from a shard."""
 
     json_offset: int
     json_size: int
@@ -200,7 +200,7 @@ def _read_members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
 
 
 class _HashingReader:
-    """A stream that is hashed as it is read, in large blocks, and given out in pieces that are not copied."""
+    """A stream that is hashed while it is read in large blocks, and given out in pieces that are not copied."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self.sha256 = stream, hashlib.sha256()
@@ -209,7 +209,7 @@ class _HashingReader:
         """Of the next byte that is given out."""
 
     def pieces(self, size: int) -> Iterator[memoryview]:
-        """So many bytes.
+        """Read `size` bytes in pieces.
 
         Raises:
             EOFError: there are fewer.

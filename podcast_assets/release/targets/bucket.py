@@ -30,7 +30,7 @@ class BucketTarget:
 
     @property
     def where(self) -> str:
-        """Its URL."""
+        """URL of the dataset."""
         return str(self.store.path(self.folder)) if self.folder else str(self.store.root)
 
     def head(self) -> PublishedHead:

@@ -1,4 +1,4 @@
-"""Which place the settings name."""
+"""Choice of the release target by the settings."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ FOLDER = "dataset"
 
 
 def choose_target(settings: Settings, store: Store) -> ReleaseTarget:
-    """The Hub repository that is named, else the folder, else `dataset/` in the store."""
+    """Choose the Hub repository if one is set, else the release folder, else `dataset/` in the store."""
     if settings.hub_repo:
         from podcast_assets.release.targets.hub import HubTarget
 

@@ -1,4 +1,4 @@
-"""A dataset in a folder of this machine. A release is a second folder, of which only what differs is written, that takes its place.
+"""Release target in a local folder. A release is a second folder, of which only what differs is written, that takes its place.
 
 Files that stay are links to the same bytes, and no file is ever written in place: whoever has one open reads on. A release that was
 broken off is a hidden folder, which the next one removes.
@@ -38,7 +38,7 @@ class FolderTarget:
 
     @property
     def where(self) -> str:
-        """Its path."""
+        """Path of the dataset."""
         return str(self.folder)
 
     def head(self) -> PublishedHead:

@@ -79,7 +79,7 @@ class HubTarget:
 
     @property
     def where(self) -> str:
-        """Its address."""
+        """URL of the repository."""
         return f"{self.api.endpoint}/datasets/{self.name}"
 
     def head(self) -> PublishedHead:

@@ -1,4 +1,4 @@
-"""Calls to the Hub: what can be asked again is, as the rate limit says; what cannot be had is told in one line."""
+"""Calls to the Hub with retries, rate limits and one-line errors."""
 
 import contextlib
 import logging
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 def call_with_retries(call: Callable[[], Result]) -> Result:
-    """Make a call that may be made twice, and again where it may help.
+    """Make an idempotent call, with retries.
 
     Raises:
         Stale: the Hub goes on not to answer, or somebody else was faster.
@@ -44,7 +44,7 @@ def call_with_retries(call: Callable[[], Result]) -> Result:
 
 @contextlib.contextmanager
 def translate_errors() -> Iterator[None]:
-    """What is wrong, in words of our own."""
+    """Translate errors of the Hub's client to our own."""
     try:
         yield
     except OfflineModeIsEnabled:
@@ -131,7 +131,7 @@ class _NoSignatures(logging.Filter):
 
 
 def hide_signatures() -> None:
-    """From then on the client's lines have no queries of URLs."""
+    """Remove the queries of URLs from the client's log lines from now on."""
     for name in ("huggingface_hub.utils._http", "huggingface_hub.lfs", "httpx", "httpx2"):
         log = logging.getLogger(name)
         if not any(isinstance(f, _NoSignatures) for f in log.filters):

@@ -32,7 +32,7 @@ _TABLES = ("metadata", "episodes")
 
 @dataclass(frozen=True)
 class HistoryPurge:
-    """What a purge did."""
+    """Result of a purge of the history."""
 
     removed: int
     """Objects that are gone from all commits."""

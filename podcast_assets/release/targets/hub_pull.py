@@ -23,7 +23,7 @@ Operation = CommitOperationAdd | CommitOperationDelete
 
 
 class PlannedFiles:
-    """The files as they are to be after a release."""
+    """Planned state of the files after a release."""
 
     def __init__(
         self, before: Mapping[str, TargetFile], operations: Mapping[str, Operation], taken: Mapping[str, str]
@@ -36,7 +36,7 @@ class PlannedFiles:
         return [*others, *(p for p in self.before if p not in files and not self._is_to_go(p))]
 
     def missing(self, files: Mapping[str, TargetFile]) -> list[Operation]:
-        """What has still to be done."""
+        """Operations that are still missing."""
         return [
             op
             for path, op in self.operations.items()

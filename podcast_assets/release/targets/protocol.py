@@ -1,4 +1,4 @@
-"""What a release asks of the place that it publishes to."""
+"""Protocol of release targets."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ from podcast_assets.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class TargetFile:
-    """A file of a dataset, as its place tells of it without giving it out. Which hash it knows is its own affair."""
+    """A published file as listed by the target, without its content. Which hash it knows is its own affair."""
 
     size: int
     """Bytes."""
@@ -35,7 +35,7 @@ class TargetFile:
 
 @dataclass(frozen=True)
 class PublishedHead:
-    """What is published now."""
+    """The published state of a dataset."""
 
     revision: str | None = None
     """What the next release must follow; None where there is no dataset yet."""
@@ -43,7 +43,7 @@ class PublishedHead:
 
 
 class Stale(Exception):
-    """Somebody else has published meanwhile, or it is not known whether a commit was applied: look again at what differs."""
+    """The head has changed, or it is unknown whether a commit was applied; the release must be tried again."""
 
     def __init__(self, why: str, wait: float = 0.0, *, forgotten: bool = False) -> None:
         super().__init__(why)
@@ -54,7 +54,7 @@ class Stale(Exception):
 
 
 class ReleaseChange(Protocol):
-    """A release under way: nothing of it is visible until `commit`."""
+    """A release in progress, invisible until `commit`."""
 
     @property
     def scratch(self) -> Path:
@@ -66,11 +66,11 @@ class ReleaseChange(Protocol):
         ...
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
-        """Bring a file; it is not needed any more afterwards."""
+        """Upload a file, which may be moved."""
         ...
 
     def add(self, path: str, data: bytes) -> None:
-        """Bring a small file."""
+        """Upload a small file."""
         ...
 
     def remove(self, path: str) -> None:
@@ -78,7 +78,7 @@ class ReleaseChange(Protocol):
         ...
 
     def commit(self, message: str, sure: Callable[[], None]) -> str:
-        """Publish all of it at once; gives the new revision.
+        """Publish everything at once and return the new revision.
 
         Args:
             message: of the commit.
@@ -91,11 +91,11 @@ class ReleaseChange(Protocol):
 
 
 class ReleaseTarget(Protocol):
-    """A place for one dataset."""
+    """Protocol of a target for one dataset."""
 
     @property
     def where(self) -> str:
-        """For people."""
+        """Location of the dataset, for people."""
         ...
 
     @property
