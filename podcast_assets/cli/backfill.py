@@ -58,9 +58,7 @@ def backfill(
     with dg.DagsterInstance.get() as instance:
         if cancel:
             cancel_backfill(instance, cancel)
-            print_line(
-                f"backfill {cancel} is being cancelled; `podcast-assets backfill --missing` takes up what it leaves"
-            )
+            print_line(f"backfill {cancel} is being cancelled; resume it with `podcast-assets backfill --missing`")
             return
         chosen = _available_batches(
             instance, settings, batches, everything=everything or ((missing or failed) and not batches)
@@ -68,11 +66,11 @@ def backfill(
         if missing or failed:
             chosen = _to_do(instance, settings, chosen, failed=failed, missing=missing)
         if not chosen:
-            print_line("nothing is to be done")
+            print_line("nothing to do")
             return
         if not here:
             identity = request_backfill(instance, settings, chosen)
-            print_line(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
+            print_line(f"backfill {identity} of {len(chosen)} batches requested; the daemon (make dev) runs it")
             return
         if not run_batches_here(instance, settings, chosen):
             sys.exit(1)
@@ -94,15 +92,22 @@ def _available_batches(
     there = list_incoming(Store.at(settings.store)).arrivals
     chosen = list(dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *there] if everything else batches))
     if unknown := [b for b in batches if b not in there]:
-        raise BadInput(f"nothing under incoming/ is called {', '.join(unknown[:_NAMED])}")
+        raise BadInput(f"not found under incoming/: {', '.join(unknown[:_NAMED])}")
     if gone := [b for b in chosen if b not in there]:
         more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
         print_line(
-            (f"skipped, as their source is no longer under incoming/: {', '.join(gone[:_NAMED])}{more}", "yellow")
+            (
+                f"skipped, because their sources are no longer under incoming/: {', '.join(gone[:_NAMED])}{more}",
+                "yellow",
+            )
         )
         chosen = [b for b in chosen if b in there]
     if not chosen:
-        raise BadInput("no batch lies under incoming/") if everything else Misconfigured("name batches, or say --all")
+        raise (
+            BadInput("there are no batches under incoming/")
+            if everything
+            else Misconfigured("name batches, or pass --all")
+        )
     return chosen
 
 
@@ -120,7 +125,7 @@ def _to_do(
         *(unfinished.with_passing_failures(store, batches) if failed else ()),
     }
     if busy := wanted & busy_batches(instance):
-        print_line(f"{len(busy)} batches are left to the runs that have them")
+        print_line(f"{len(busy)} batches are already in a queued or active run")
     return [b for b in batches if b in wanted - busy]
 
 

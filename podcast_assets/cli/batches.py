@@ -148,7 +148,7 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
     output.print(table)
     _print_remainder("pairs", shown, rows)
     if not rows and not settings.near_duplicates:
-        print_line("PODCAST_NEAR_DUPLICATES=true has raw_audio look for them, when a batch is materialized")
+        print_line("set PODCAST_NEAR_DUPLICATES=true to detect near duplicates when raw_audio is materialized")
 
 
 @click.command()
@@ -205,24 +205,24 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
     from podcast_assets.stages import overview
 
     if permanent and not here:
-        raise Misconfigured("--permanent is for one run of this process: say --here too")
+        raise Misconfigured("--permanent only works together with --here")
     settings = load_settings(store=store).model_copy(update={"retry_permanent": permanent})
     opened_store = _open_store(settings)
     failed = overview.failure_rows(opened_store, overview.batch_names(opened_store))
     chosen = _batches_to_retry(names, set(overview.batch_names(opened_store)), failed, permanent=permanent)
     if not chosen:
-        print_line("nothing is to be tried again: what failed there failed because of its data, or nothing did")
+        print_line("nothing to retry: there are no failures, or all were caused by the data")
         return
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         if busy := set(chosen) & busy_batches(instance):
-            print_line(f"left to the runs that have them: {', '.join(sorted(busy))}")
+            print_line(f"already in a queued or active run: {', '.join(sorted(busy))}")
         chosen = [b for b in chosen if b not in busy]
         if chosen and here and not run_batches_here(instance, settings, chosen):
             sys.exit(1)
         if chosen and not here:
             identity = request_backfill(instance, settings, chosen)
-            print_line(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
+            print_line(f"backfill {identity} of {len(chosen)} batches requested; the daemon (make dev) runs it")
 
 
 def _batches_to_retry(
@@ -247,7 +247,7 @@ def _batches_to_retry(
             continue
         if not any(name in (row["episode_id"], row["source"]) for row in failed):
             raise BadInput(
-                f"{name!r} is neither a batch nor an episode that failed; `podcast-assets failures` lists those"
+                f"{name!r} is neither a batch nor a failed episode; `podcast-assets failures` lists failed episodes"
             )
         chosen += [row["batch"] for row in passing if name in (row["episode_id"], row["source"])]
     return list(dict.fromkeys(chosen))

@@ -39,7 +39,7 @@ def verify_dataset(where: str, as_json: bool) -> None:
 
     def watch(shard: "PublishedShard", troubles: "list[Problem]") -> None:
         if not as_json:
-            said = ("not well", "red") if troubles else (f"{count_noun(shard.samples, 'sample')}, well", "green")
+            said = ("damaged", "red") if troubles else (f"{count_noun(shard.samples, 'sample')}, ok", "green")
             print_line(f"{shard.path}: ", said)
 
     opened = open_dataset(where)
@@ -53,7 +53,7 @@ def verify_dataset(where: str, as_json: bool) -> None:
         size = f"{counts}, {found.hours:.2f} h, {found.bytes:,} bytes"
         output.print(Text(opened.where), soft_wrap=True)
         if found.troubles:
-            output.print(Text(f"listed: {size}; {count_noun(len(found.troubles), 'trouble')}", "red"))
+            output.print(Text(f"listed: {size}; {count_noun(len(found.troubles), 'problem')}", "red"))
             output.print("Download these files again; where they were published, release again.")
         else:
             output.print(Text(f"{size}; all is well"))
@@ -130,4 +130,4 @@ def _play_sample(heard: "AudioSample") -> None:
         sounddevice.play(samples, rate)
         sounddevice.wait()
     except (ImportError, OSError, RuntimeError) as error:  # no PortAudio, or no device
-        raise Misconfigured(f"nothing can be played here ({error}); --save FOLDER writes the audio") from error
+        raise Misconfigured(f"cannot play audio on this machine ({error}): use --save FOLDER instead") from error

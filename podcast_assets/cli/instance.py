@@ -30,11 +30,11 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
         else [find_arrival(opened_store, b).batch for b in batches]
     )
     if not chosen:
-        raise Misconfigured("name batches, or say --all")
+        raise Misconfigured("name batches, or pass --all")
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         add_batches(instance, chosen)
-    print_line(f"{len(chosen)} batch(es) are partitions now")
+    print_line(f"{len(chosen)} batch(es) registered as partitions")
 
 
 @click.command()
@@ -51,7 +51,7 @@ def init(gpus: int, postgres: bool) -> None:
     home = prepare_home(load_settings(), POSTGRES if postgres else None)
     with dg.DagsterInstance.get() as instance:
         set_gpu_slots(instance, gpus)
-    print_line(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
+    print_line(f"{home} is ready; {gpus} step(s) may use GPUs at once")
 
 
 @click.command()
@@ -63,7 +63,7 @@ def dev(port: int) -> None:
 
     prepare_home(Settings())
     workspace = str(project_file("workspace.yaml"))
-    print_line(f"the Dagster UI comes up at http://127.0.0.1:{port} (Ctrl+C ends it)")
+    print_line(f"starting the Dagster UI at http://127.0.0.1:{port} (press Ctrl+C to stop)")
     # `dg dev` takes no workspace.yaml
     os.execvp(  # noqa: S606
         sys.executable,

@@ -98,9 +98,9 @@ def verify_models(repos: tuple[str, ...]) -> None:
     """Check the downloaded models against their checksums and list files that differ. Exits with 1 if any does."""
     entries = model_lock.read_lock_file(models_folder())
     if unknown := set(repos) - {entry.repo for entry in entries.values()}:
-        raise BadInput(f"never fetched to {models_folder()}: {', '.join(sorted(unknown))}")
+        raise BadInput(f"not downloaded to {models_folder()}: {', '.join(sorted(unknown))}")
     if not entries:
-        messages.print(f"nothing was fetched to {models_folder()} yet", markup=False, soft_wrap=True)
+        messages.print(f"no models have been downloaded to {models_folder()} yet", markup=False, soft_wrap=True)
         return
     checked, differences = 0, 0
     for _, file, difference in verify_files((k, e) for k, e in entries.items() if not repos or e.repo in repos):

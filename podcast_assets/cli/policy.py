@@ -96,7 +96,7 @@ def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str
     if not trial.batches:
         why = "; ".join(trial.notes) or "none is there"
         raise Misconfigured(
-            f"no batch of the store {settings.store} has scores ({why}); materialize quality_scores first"
+            f"no batch of the store {settings.store} has scores ({why}): materialize quality_scores first"
         )
     if as_json:
         click.echo(json.dumps(trial.to_json(), ensure_ascii=False))

@@ -57,7 +57,7 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
 def _print_result(told: dict[str, Any], *, dry_run: bool) -> None:
     print_line(told["where"])
     would = "would be " if dry_run else ""
-    for name, words in (("new", "new"), ("anew", "made anew"), ("removed", "removed")):
+    for name, words in (("new", "new"), ("anew", "rebuilt"), ("removed", "removed")):
         paths = told[name]
         if paths:
             more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
@@ -70,7 +70,7 @@ def _print_result(told: dict[str, Any], *, dry_run: bool) -> None:
             f"{grain}: {totals['samples']:,.0f} in {count_noun(totals['shards'], 'shard')}, {totals['hours']:.2f} h"
         )
     if told["tables"]:
-        output.print(f"tables that change: {len(told['tables'])}")
+        output.print(f"changed tables: {len(told['tables'])}")
     for row in told["not_released"]:
         text = f"not released, {row['reason']}: {count_noun(row['episodes'], 'episode')}, {row['hours']:.2f} h"
         output.print(Text(text, "yellow"))
@@ -82,11 +82,11 @@ def _print_result(told: dict[str, Any], *, dry_run: bool) -> None:
     if told["advice"]:
         print_line((told["advice"], "yellow"))
     if not told["changed"] and not told["totals"] and not told["withheld"]:
-        print_line(("nothing is sealed in this store: `podcast-assets run` makes what can be released", "yellow"))
+        print_line(("nothing is sealed in this store: run `podcast-assets run` first", "yellow"))
     elif not told["changed"]:
-        print_line("nothing is to be released" if dry_run else "nothing has changed: there was nothing to release")
+        print_line("there is nothing to release" if dry_run else "nothing has changed since the last release")
     elif not dry_run:
         named = (
             f" {told['tag']} {told['revision']}" if told["tag"] else ""
         )  # a folder's revision says nothing to people
-        print_line((f"released{named}", "green"), f": {told['bytes']:,} bytes were brought")
+        print_line((f"released{named}", "green"), f": {told['bytes']:,} bytes uploaded")

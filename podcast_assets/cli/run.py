@@ -83,7 +83,7 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         for run_id in end_dead_runs(instance):
-            print_line(f"run {run_id[:8]} had died; this one takes up what it left")
+            print_line(f"run {run_id[:8]} had died; resuming it")
         outcome = run_here(instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command")
     opened_store = Store.at(settings.store)
     report = batch_report(opened_store, batch, outcome.seconds)

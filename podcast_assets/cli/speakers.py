@@ -76,8 +76,6 @@ def speakers(
         f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}"
     )
     if other := sorted(set(found["engine"].unique()) - set(how.engines)):
-        print_line(
-            (f"the embeddings of {', '.join(other)} do not tell voices apart across recordings: left out", "yellow")
-        )
+        print_line((f"the embeddings of {', '.join(other)} cannot be compared across recordings: ignored", "yellow"))
     if save:
-        print_line(f"kept: {opened_store.path(KEY)}")
+        print_line(f"saved: {opened_store.path(KEY)}")

@@ -41,22 +41,20 @@ def submit(
     opened_store = Store.at(load_settings(store=store).store)
     found = sort_inputs(inputs, feeds=feeds)
     if batch and found.places and found.urls:
-        raise Misconfigured(
-            "files and URLs are two batches: submit them one after the other, each with its own --batch"
-        )
+        raise Misconfigured("files and URLs cannot share a batch: submit them separately, each with its own --batch")
     told: dict[str, object] = {"batches": [], "feeds_added": 0, "lists_of_feeds": []}
     batches: list[str] = []
     if found.places:
         batches.append(submit_files(opened_store, found.places, batch, language))
-        print_line(f"batch {batches[-1]} lies under incoming/, complete")
+        print_line(f"batch {batches[-1]} is complete under incoming/")
     if found.urls:
         batches.append(submit_urls(opened_store, found.urls, batch, language))
-        print_line(f"batch {batches[-1]}: a list of {len(found.urls)} URL(s) of episodes (are they feeds? say --feed)")
+        print_line(f"batch {batches[-1]}: a list of {len(found.urls)} episode URL(s) (pass --feed if they are feeds)")
     if found.feeds:
         told["feeds_added"] = submit_feeds(opened_store, found.feeds, language)
-        print_line(f"{told['feeds_added']} new feed(s) in {FEEDS} (are they episodes? say --episode)")
+        print_line(f"{told['feeds_added']} new feed(s) in {FEEDS} (pass --episode if they are episodes)")
     keys = [submit_opml(opened_store, file) for file in found.lists_of_feeds]
     for key in keys:
-        print_line(f"{key} is followed from now on")
+        print_line(f"{key} is polled from now on")
     if as_json:
         click.echo(json.dumps(told | {"batches": batches, "lists_of_feeds": keys}))

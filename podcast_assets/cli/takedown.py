@@ -40,7 +40,7 @@ def takedown(
     from podcast_assets.store.store import Store
 
     if not reason.strip():
-        raise Misconfigured("--reason needs words: they are what is left to explain the takedown by")
+        raise Misconfigured("--reason must not be empty: it is the only record of why")
     settings = load_settings(store=store)
     order = TakedownRequest(name.strip(), " ".join(reason.split()), by, datetime.datetime.now(datetime.UTC))
     outcome = take_down(
@@ -72,7 +72,7 @@ def _forget_runs(settings: "Settings", outcome: "TakedownResult", *, dry_run: bo
         runs = ", ".join(run_id[:8] for run_id in found.busy)
         print_line(
             (
-                f"runs of these batches wait or go on ({runs}): give the same command again when they have ended",
+                f"runs of these batches are queued or active ({runs}): run the same command again when they have ended",
                 "yellow",
             )
         )
@@ -115,9 +115,7 @@ def _print_result(outcome: "TakedownResult") -> None:
     would = "would go" if purged.dry else "gone"
     count = len(record["episodes"])
     if not count:
-        print_line(
-            (f"nothing of {record['target']} is in the store; what comes of it is refused from now on", "yellow")
-        )
+        print_line((f"{record['target']} is not in the store; it will be refused if it arrives", "yellow"))
     else:
         print_line(
             f"{record['scope']} {record['target']}: {count_noun(count, 'episode')} in {', '.join(outcome.batches)}"
@@ -129,19 +127,19 @@ def _print_result(outcome: "TakedownResult") -> None:
             table.add_row(Text(what), str(number))
         output.print(table)
         shards = count_noun(len(set(purged.shards)), "shard")
-        print_line(f"{shards} {'would be ' if purged.dry else ''}written anew or removed, and no other")
+        print_line(f"{shards} {'would be ' if purged.dry else ''}rewritten or removed")
     for key in purged.damaged:
-        print_line((f"{key} was damaged and is removed: materialize hf_shards of its batch again", "yellow"))
+        print_line((f"{key} was damaged and has been removed: materialize hf_shards of its batch again", "yellow"))
     for key in sorted(set(purged.remains)):
         print_line(
             (
-                f"{key} still holds it: an archive is not rewritten. Replace or remove it yourself; it is refused from there",
+                f"{key} still contains it: replace or remove this archive, which is not rewritten. It is refused from there",
                 "yellow",
             )
         )
     for place in outcome.sound_the_same:
-        print_line((f"{place} sounds the same, though its bytes differ: is it to go too?", "yellow"))
+        print_line((f"{place} is a near duplicate in a different file: take it down too?", "yellow"))
     for feed in outcome.feeds:
-        print_line((f"{feed} is in a list under feeds/: it is not followed any more; take it out there", "yellow"))
+        print_line((f"{feed} is no longer polled, but still listed under feeds/: remove it there", "yellow"))
     if not purged.dry:
-        print_line("the published dataset follows at the next release")
+        print_line("the published dataset is updated by the next release")

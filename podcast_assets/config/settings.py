@@ -480,7 +480,7 @@ class Settings(BaseModel):
     def _webhook_is_signed(self) -> Self:
         if self.webhook_url and not self.webhook_secret:
             url, secret = environment_name("webhook_url"), environment_name("webhook_secret")
-            raise ValueError(f"{url} is set, and {secret} is not: nothing is sent unsigned")
+            raise ValueError(f"{url} is set without {secret}; webhook requests must be signed")
         return self
 
     @model_validator(mode="after")

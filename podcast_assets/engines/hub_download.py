@@ -238,7 +238,7 @@ def _download_file(url: str, target: Path, size: int, watch: DownloadWatcher) ->
             tries = TRIES if _file_size(target) > have else tries - 1
             if not tries:
                 raise
-            log.info("%s: taken up again at byte %d (%s)", target.name, _file_size(target), _first_line(error))
+            log.info("%s: resumed at byte %d (%s)", target.name, _file_size(target), _first_line(error))
             time.sleep(PAUSE_SECONDS)
         else:
             if _file_size(target) == have:
@@ -263,9 +263,7 @@ def _check_file(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
     damaged = digest != file.sha256 if file.sha256 else file.blob not in (None, _git_blob(path))
     if damaged or size != file.bytes:
         _remove_file(path)
-        raise EngineUnavailable(
-            f"{file.name} of {model.repo} came damaged (its checksum is wrong) and was removed: fetch it again"
-        )
+        raise EngineUnavailable(f"{file.name} of {model.repo} has a wrong checksum and was removed: download it again")
     return LockedFile(size, digest)
 
 

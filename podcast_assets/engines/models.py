@@ -80,8 +80,8 @@ def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatche
         if update and (found := find_model(model)):
             raise EngineUnavailable(f"{model.repo} cannot be updated, as {why}; {found} is kept")
         raise EngineUnavailable(
-            f"{model.repo} is neither in {models_folder()} nor in {constants.HF_HUB_CACHE}, and {why}: fetch it where the hub can "
-            "be asked, and bring the folder here"
+            f"{model.repo} is neither in {models_folder()} nor in {constants.HF_HUB_CACHE}, and {why}: download it where the hub "
+            "can be reached, and copy the folder here"
         )
     from podcast_assets.engines.hub_download import download, fetch_listing, translate_errors
 
@@ -194,7 +194,7 @@ def _record_commit(model: HubModel, folder: Path) -> None:
     try:
         model_lock.write_entry(models_folder(), model.lock_key, entry)
     except OSError as error:  # it can be used all the same
-        log.warning("the commit of %s cannot be written down: %s", model.repo, error)
+        log.warning("cannot record the commit of %s: %s", model.repo, error)
 
 
 def _find_difference(path: Path, expected: LockedFile) -> str | None:

@@ -38,7 +38,7 @@ def uses_gpu(device: Device) -> bool:
     able = _CUDA in _import_onnxruntime().get_available_providers()
     if device == "cuda" and not able:
         raise EngineUnavailable(
-            "this ONNX Runtime computes on CPUs only: pip install onnxruntime-gpu in its place, or set the device to cpu"
+            "this ONNX Runtime supports CPUs only: install onnxruntime-gpu instead, or set the device to cpu"
         )
     return able and (device == "cuda" or gpus.gpu_count() > 0)
 

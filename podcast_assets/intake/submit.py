@@ -142,7 +142,7 @@ def submit_opml(store: Store, file: Path) -> str:
 def _check_language(language: str | None) -> str | None:
     code = language_code(language)
     if language and code is None:
-        raise BadInput(f"{language!r} is no language: give an ISO 639-1 code, such as en or de")
+        raise BadInput(f"{language!r} is not a language code: give an ISO 639-1 code, such as en or de")
     return code
 
 

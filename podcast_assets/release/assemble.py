@@ -65,7 +65,7 @@ def _copy_part(store: Store, part: SealedPart, out: _HashingWriter, *, everythin
                 position = start + copy_and_hash(file, stop - start, proof, out)
             size = position + copy_and_hash(file, None, proof, out if everything else None)
     except FileNotFoundError:
-        raise DamagedShard(f"{_describe_part(part)} is gone: {_REMEDY}") from None
+        raise DamagedShard(f"{_describe_part(part)} is missing: {_REMEDY}") from None
     if proof.hexdigest() != part.sha256:
         raise DamagedShard(
             f"{_describe_part(part)} is damaged: its {size:,} bytes have the sha256 {proof.hexdigest()[:12]}…, and "

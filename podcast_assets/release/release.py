@@ -104,7 +104,7 @@ def _release_once(store: Store, target: ReleaseTarget, options: ReleaseOptions) 
             return _Release(store, target, options, made).run()
         except Stale as stale:
             raise Contended(
-                f"{target.where}: {stale}, for the {TRIES}th time. To release again is to resume"
+                f"{target.where}: {stale}, for the {TRIES}th time. Run the release again to resume"
             ) from stale
 
 
@@ -163,7 +163,7 @@ class _Release:
     def _check_cleared(self) -> None:
         """Check that the clearance has not changed during the uploads."""
         if current_clearance_signature(self.store, self.options.licenses, self.held) != self.held.signature:
-            raise Stale("what may be released has changed meanwhile", wait=0.1)
+            raise Stale("the clearance has changed meanwhile", wait=0.1)
 
     def preview(self) -> ReleaseResult:
         sizes = {w.part: w.bytes for w in self.wanted}
@@ -252,7 +252,7 @@ class _Release:
         found = parts.get((part.batch, part.shard))
         if found is None:
             raise DamagedShard(
-                f"{self.target.where}: {planned.path} is gone or damaged there, and batch {part.batch}, which it was made "
+                f"{self.target.where}: {planned.path} is missing or damaged, and batch {part.batch}, which it was made "
                 "of, is not in this store: release from the store that has it, or take it out with `release --drop BATCH`"
             )
         return found
@@ -270,11 +270,11 @@ class _Release:
             except DamagedShard as error:
                 if all(is_still_sealed(self.store, s.batch, s.shard, s.sha256) for s in sources):
                     raise
-                raise Stale(f"sealed anew meanwhile: {error}", wait=0.1) from error
+                raise Stale(f"resealed meanwhile: {error}", wait=0.1) from error
         change.add_file(planned.path, file, made.sha256)
         file.unlink(missing_ok=True)
         self.made[planned.parts] = made
-        log.info("%s: brought %s, %s bytes", self.target.where, planned.path, f"{made.bytes:,}")
+        log.info("%s: uploaded %s, %s bytes", self.target.where, planned.path, f"{made.bytes:,}")
         return made
 
     def _published_shard(self, planned: PlannedShard, made: AssembledShard) -> PublishedShard:

@@ -112,7 +112,7 @@ def read_episodes(store: Store, batches: Iterable[str]) -> pl.DataFrame:
     def read(batch: str) -> pl.DataFrame:
         found = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
         if found is None:
-            raise BadInput(f"batch {batch}: raw_audio is not materialized (by this version); materialize it first")
+            raise BadInput(f"batch {batch}: raw_audio is not materialized (by this version): materialize it first")
         return found.select(pl.lit(batch).alias("batch"), pl.all())
 
     none = pl.DataFrame(schema={"batch": pl.String, **schema(RAW_AUDIO)})

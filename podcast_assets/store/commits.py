@@ -127,7 +127,7 @@ def _read_if_undamaged(
     try:
         return store.read_noted_table(key, columns), None
     except DamagedTable as error:
-        log.warning("%s: what it held is made anew", error)
+        log.warning("%s: it will be computed again", error)
         return None, str(error)
 
 

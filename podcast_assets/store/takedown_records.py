@@ -75,7 +75,7 @@ def read_record(store: Store, identity: str) -> Record | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(
-            f"{store.path(key)} cannot be read as the record of a takedown, and what it forbids must not be passed over: mend it"
+            f"{store.path(key)} is not a valid takedown record: repair it, because it must not be ignored"
         ) from error
     return record | times
 

@@ -107,7 +107,7 @@ def test_submit_and_retry_with_the_real_commands(place: Place, tmp_path: Path) -
     assert (failed["source"], failed["stage"], failed["permanent"]) == ("bad.mp3", "ingest", True)
     episodes = json.loads(place.command("episodes", "show", "--status", "done", "--json").stdout)
     assert [(e["source"], e["language"]) for e in episodes] == [("talk.mp3", "en")]
-    assert "nothing is to be tried again" in place.command("retry", "show").stderr
+    assert "nothing to retry" in place.command("retry", "show").stderr
     write_clip(folder / "bad.mp3", 6)
     again = place.command("retry", "bad.mp3", "--here", "--permanent", PODCAST_PROFILE="embedded")
     assert again.returncode == 0, again.stderr

@@ -201,8 +201,8 @@ class Says:
     [
         (("One, two.", "Three four!"), "ok", "toy transcribes it: yes (WER 0.00)"),
         (("one too", "three four"), "ok", "toy transcribes it: yes (WER 0.25)"),
-        (("one", ""), "warning", "toy gets much of it wrong (WER 0.75): 'one'"),
-        (("", ""), "missing", "toy hears nothing of it"),
+        (("one", ""), "warning", "toy makes many errors (WER 0.75): 'one'"),
+        (("", ""), "missing", "toy returns no text for it"),
         (("!!!!", "!!!!!!"), "missing", "toy hears something else (WER 1.00): '!!!! !!!!!!'"),
     ],
 )
@@ -324,7 +324,7 @@ def test_a_store_that_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     assert places.store(Store.at(tmp_path / "store")).state == "ok"
     later = places.store(Store.at(tmp_path / "not/yet"))
-    assert (later.state, later.what.endswith("(it will be made)")) == ("ok", True)
+    assert (later.state, later.what.endswith("(it will be created)")) == ("ok", True)
     assert [p.name for p in tmp_path.rglob("*")] == ["store"]
 
 

@@ -71,7 +71,7 @@ def test_list_fetch_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (row,) = json.loads(run(cli.main, ["models", "list", "--json"]).stdout)["models"]
     assert row["where"] is None
     assert (row["engine"], row["repo"], row["chosen"], row["megabytes"]) == ("toy", "acme/model", "none", 1)
-    assert "nothing was fetched" in run(cli.main, ["models", "verify"]).stderr
+    assert "no models have been downloaded" in run(cli.main, ["models", "verify"]).stderr
 
     with running_hub() as hub:
         commit = hub.commit("acme/model", {"config.json": b"{}", "model.bin": WEIGHTS})

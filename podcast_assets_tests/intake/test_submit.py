@@ -62,7 +62,7 @@ def test_a_submitted_folder_is_ready_at_once_with_its_language(store: Store, fol
     assert find_arrival(store, batch).signature == incoming.arrivals[batch].signature, "the same again"
     submit_files(store, [folder], None, "fr")
     assert find_arrival(store, batch).signature != incoming.arrivals[batch].signature
-    with pytest.raises(BadInput, match="'klingon' is no language"):
+    with pytest.raises(BadInput, match="'klingon' is not a language code"):
         submit_files(store, [folder], None, "klingon")
 
 

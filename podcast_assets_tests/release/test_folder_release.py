@@ -297,7 +297,7 @@ def test_a_folder_that_is_no_dataset_is_left_alone(store: Store, folder: Path) -
     seal(store, "b1")
     folder.mkdir()
     (folder / "letters.txt").write_text("private")
-    with pytest.raises(Misconfigured, match="no dataset"):
+    with pytest.raises(Misconfigured, match="other than a dataset"):
         publish(store, folder)
     assert [p.name for p in folder.iterdir()] == ["letters.txt"]
 
@@ -374,5 +374,5 @@ def test_a_bucket_that_holds_something_else_is_left_alone(store: Store, tmp_path
     place = Store.at(tmp_path / "bucket")
     place.write("letters.txt", b"private")
     seal(store, "b1")
-    with pytest.raises(Misconfigured, match="no dataset"):
+    with pytest.raises(Misconfigured, match="other than a dataset"):
         release(store, BucketTarget(place), OPTIONS)

@@ -228,7 +228,7 @@ def test_a_name_that_means_nothing_is_said_and_a_broken_record_stops_everything(
     for arguments in (("takedown", FILE, "--reason", REASON), ("takedowns",)):
         result = run(fresh, *arguments)
         assert result.returncode == 2
-        assert "must not be passed over" in result.stderr
+        assert "repair it, because it must not be ignored" in result.stderr
     assert tree(fresh, "takedowns/") == before
 
 

@@ -118,11 +118,11 @@ def test_backfill_of_all_passes_over_batches_that_are_gone(place: Place) -> None
     result = place.command("backfill", "--all")
     assert result.returncode == 0, result.stderr
     warning, requested = result.stderr.splitlines()
-    assert warning == "skipped, as their source is no longer under incoming/: old"
-    assert "of 1 batches is requested" in requested
+    assert warning == "skipped, because their sources are no longer under incoming/: old"
+    assert "of 1 batches requested" in requested
     named = place.command("backfill", "old", "new")
     assert named.returncode == 2
-    assert "nothing under incoming/ is called old" in named.stderr
+    assert "not found under incoming/: old" in named.stderr
 
 
 def test_pictures_take_names_of_any_kind() -> None:

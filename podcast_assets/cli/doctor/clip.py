@@ -52,9 +52,9 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
     if wrong <= FAIR:
         return Finding(AREA, "ok", f"{title} transcribes it: yes (WER {wrong:.2f})")
     if wrong < POOR:
-        return Finding(AREA, "warning", f"{title} gets much of it wrong (WER {wrong:.2f}): {heard[:80]!r}")
+        return Finding(AREA, "warning", f"{title} makes many errors (WER {wrong:.2f}): {heard[:80]!r}")
     what = (
-        f"{title} hears nothing of it"
+        f"{title} returns no text for it"
         if not heard
         else f"{title} hears something else (WER {wrong:.2f}): {heard[:80]!r}"
     )

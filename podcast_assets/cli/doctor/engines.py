@@ -91,7 +91,7 @@ def examine(member: ProfileEngine, models: Mapping[HubModel, tuple[bool, str]], 
         what = f"{member.title}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
         return Finding(AREA, "missing", what, f"pip install {install}", blocks)
     if getattr(engine, "device", None) == "cuda" and not gpus:
-        what = f"{member.title}: it is to compute on an NVIDIA GPU, and there is none that can be used"
+        what = f"{member.title}: it is set to an NVIDIA GPU, and no usable one was found"
         return Finding(AREA, "missing", what, "choose the profile cpu, or see under GPU", blocks)
     try:
         told = [models.get(model, (True, "")) for model in engine.hub_models()]

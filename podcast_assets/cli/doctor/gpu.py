@@ -44,7 +44,7 @@ def examine(cards: Sequence[GpuCard] | str, usable: int | None, cublas: str | No
     if isinstance(cards, str) or not cards:
         what = cards if isinstance(cards, str) else "no NVIDIA GPU"
         if needed:
-            return [Finding(AREA, "missing", f"{what}; the profile computes on one", "choose the profile cpu", True)]
+            return [Finding(AREA, "missing", f"{what}; the profile needs one", "choose the profile cpu", True)]
         return [Finding(AREA, "ok", f"{what}: engines compute on the CPU")]
     findings = [_examine_card(card, needed=needed) for card in cards]
     if usable is not None and usable < len(cards):
@@ -67,10 +67,8 @@ def _examine_card(card: GpuCard, *, needed: bool) -> Finding:
     if card.capability is not None and card.capability < OLDEST_CAPABILITY:
         return Finding(AREA, "missing", f"{what}: too old for CTranslate2", "choose the profile cpu", needed)
     if card.driver.split(".")[0] == str(MUTE_DRIVER):
-        told = f"{what}: driver {MUTE_DRIVER} was seen to give empty transcripts without an error"
-        return Finding(
-            AREA, "warning", told, "trust it only if the known clip is heard on this GPU; else update the driver"
-        )
+        told = f"{what}: driver {MUTE_DRIVER} is known to give empty transcripts without an error"
+        return Finding(AREA, "warning", told, "update the driver, unless the test clip is transcribed on this GPU")
     return Finding(AREA, "ok", what)
 
 

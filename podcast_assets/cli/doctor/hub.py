@@ -61,7 +61,7 @@ def reachable(clock: TimeLimit, ping: Callable[[], bool]) -> Finding:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        return Finding(AREA, "ok", "HF_HUB_OFFLINE is set: nobody is asked, only models that are here are taken")
+        return Finding(AREA, "ok", "HF_HUB_OFFLINE is set: only models on this machine are used")
     (answer,) = clock.ask([ping])
     if answer is True:
         return Finding(AREA, "ok", f"{constants.ENDPOINT} answers")

@@ -26,7 +26,7 @@ def memory_and_cores(memory: int | None, cores: int) -> Finding:
     """
     what = f"{cores} core(s), {'unknown' if memory is None else f'{memory / 1e9:.1f} GB of'} memory"
     if memory is not None and memory < LITTLE_MEMORY:
-        return Finding(AREA, "warning", what, "take a smaller model: PODCAST_WHISPER_MODEL=base")
+        return Finding(AREA, "warning", what, "use a smaller model: PODCAST_WHISPER_MODEL=base")
     return Finding(AREA, "ok", what)
 
 
@@ -40,7 +40,7 @@ def room(name: str, folder: Path, free: int) -> Finding:
     """
     what = f"{name} ({folder}): {free / 1e9:.1f} GB free"
     if free < NO_ROOM:
-        return Finding(AREA, "missing", what, "make room", blocks=True)
+        return Finding(AREA, "missing", what, "free some space", blocks=True)
     return Finding(AREA, "warning" if free < LITTLE_ROOM else "ok", what)
 
 

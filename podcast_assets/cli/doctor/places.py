@@ -38,8 +38,8 @@ def store(place: Store) -> Finding:
             AREA, "missing", f"store {name} cannot be written: {redact_passwords(first_line(error))}", todo, blocks=True
         )
     if not whole:
-        return Finding(AREA, "missing", f"store {name} gives back something else than was written", None, blocks=True)
-    return Finding(AREA, "ok", f"store {name} can be written" + ("" if made is place else " (it will be made)"))
+        return Finding(AREA, "missing", f"store {name} returns other bytes than were written", None, blocks=True)
+    return Finding(AREA, "ok", f"store {name} can be written" + ("" if made is place else " (it will be created)"))
 
 
 def dagster_home(settings: Settings) -> Finding:
@@ -63,7 +63,7 @@ def telemetry(settings: Settings, environment: Mapping[str, str]) -> list[Findin
     """
     return [
         _dagster_telemetry(settings.dagster_home.expanduser().absolute() / "dagster.yaml"),
-        Finding(PRIVACY, "ok", "telemetry of pyannote: off, its engine sees to it"),
+        Finding(PRIVACY, "ok", "telemetry of pyannote: switched off by its engine"),
         _hub_telemetry(any(_is_on(environment.get(v, "")) for v in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"))),
     ]
 
@@ -81,15 +81,15 @@ def _dagster_telemetry(file: Path) -> Finding:
     try:
         on = ((yaml.safe_load(file.read_text()) or {}).get("telemetry") or {}).get("enabled", True)
     except (OSError, yaml.YAMLError, AttributeError) as error:
-        return Finding(PRIVACY, "warning", f"{file} cannot be read: {first_line(error)}", "mend it, or delete it")
+        return Finding(PRIVACY, "warning", f"{file} cannot be read: {first_line(error)}", "repair or delete it")
     return _telemetry_finding("Dagster", not on, f"telemetry: {{enabled: false}} in {file}")
 
 
 def _hub_telemetry(off: bool) -> Finding:
     if off:
         return Finding(PRIVACY, "ok", "telemetry of huggingface_hub: off")
-    told = "tells the hub, with each request, the versions of Python and of some packages"
-    return Finding(PRIVACY, "ok", f"huggingface_hub {told}; HF_HUB_DISABLE_TELEMETRY=1 keeps it from that")
+    told = "sends the versions of Python and some packages with each request"
+    return Finding(PRIVACY, "ok", f"huggingface_hub {told}; set HF_HUB_DISABLE_TELEMETRY=1 to disable this")
 
 
 def _telemetry_finding(who: str, off: bool, how: str) -> Finding:

@@ -45,7 +45,7 @@ class BucketTarget:
         if LIST not in files and any(
             not path.startswith(tuple(f"{top}/" for top in FOLDERS.values())) for path in files
         ):
-            raise Misconfigured(f"{self.where} holds something that is no dataset: name another prefix")
+            raise Misconfigured(f"{self.where} contains something other than a dataset: choose another prefix")
         listed = files.get(LIST)
         return PublishedHead(listed.sha256 if listed else None, files)
 

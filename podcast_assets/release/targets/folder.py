@@ -57,9 +57,7 @@ class FolderTarget:
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
             return {}
         if not (self.folder / LIST).is_file():
-            raise Misconfigured(
-                f"{self.folder} holds something that is no dataset: name an empty folder, or one that is not there"
-            )
+            raise Misconfigured(f"{self.folder} contains something other than a dataset: choose an empty or new folder")
         return {
             p.relative_to(self.folder).as_posix(): _find_files(p) for p in sorted(self.folder.rglob("*")) if p.is_file()
         }

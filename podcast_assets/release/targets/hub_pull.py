@@ -81,7 +81,7 @@ class PullRequest:
             if not one.is_pull_request or one.status not in ("open", "draft") or not one.title.startswith(_TITLE):
                 continue
             if one.author != target.user():
-                log.warning("%s: pull request %d, of %s, is left alone", target.where, one.num, one.author)
+                log.warning("%s: pull request %d, of %s, is left unchanged", target.where, one.num, one.author)
                 continue
             if one.title == f"{_TITLE}{base}" and found is None:
                 found = cls(target, one.num, base)
