@@ -40,7 +40,7 @@ class ReleaseResult:
     """What to set, where every episode is held back."""
     tables: list[str] = field(default_factory=list)
     """Of a dry run: published tables that change though no shard of their batch does."""
-    podcasts_in_several: int = 0
+    podcasts_in_several_splits: int = 0
     still_published: pl.DataFrame = field(default_factory=pl.DataFrame)
     """Episodes that may not be published, and are, in batches that this store cannot make anew: batch, episode_id, detail."""
 
