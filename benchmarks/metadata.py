@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measured import compare
-from podcast_assets.intake.metadata import join, open_metadata
+from podcast_assets.intake.metadata import join_metadata, open_metadata
 
 ROWS, COLUMNS, FILES = 100_000, 168, 1_000
 
@@ -52,7 +52,7 @@ def by_an_index(path: Path, stems: list[str]) -> dict[str, dict[str, object]]:
 
 
 def by_us(path: Path, stems: list[str]) -> dict[str, dict[str, object]]:
-    joined = join([f"{stem}.mp3" for stem in stems], [open_metadata("m.parquet", path)])
+    joined = join_metadata([f"{stem}.mp3" for stem in stems], [open_metadata("m.parquet", path)])
     return {name.removesuffix(".mp3"): row for name, row in joined.rows.items()}
 
 
@@ -79,7 +79,7 @@ def million(folder: Path, kind: str) -> Path:
 
 def alone(path: Path) -> Iterator[str]:
     began = time.perf_counter()
-    joined = join([f"e{n:08d}.mp3" for n in range(0, 1_000_000, 15_625)], [open_metadata(path.name, path)])
+    joined = join_metadata([f"e{n:08d}.mp3" for n in range(0, 1_000_000, 15_625)], [open_metadata(path.name, path)])
     assert len(joined.rows) == 64
     assert all(name == f"{row['meta_id']}.mp3" for name, row in joined.rows.items())
     assert joined.ids_without_file == 1_000_000 - 64

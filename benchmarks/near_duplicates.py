@@ -20,15 +20,22 @@ from benchmarks.measured import cpu
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.working import WORKING_RATE, read_working_audio_blocks, write_working_audio
 from podcast_assets.demo import BATCH
-from podcast_assets.intake.duplicates.chromaprint import ANCHOR_SHARE, ITEM_SECONDS, Items, compare, fingerprint, mix
-from podcast_assets.intake.duplicates.near import find, fingerprint_key
+from podcast_assets.intake.duplicates.chromaprint import (
+    ANCHOR_SHARE,
+    ITEM_SECONDS,
+    Items,
+    compare_fingerprints,
+    fingerprint,
+    mix_items,
+)
+from podcast_assets.intake.duplicates.near import find_near_duplicates, fingerprint_key
 from podcast_assets.store.schema import schema
 from podcast_assets.store.schema_beside import FINGERPRINTS
 from podcast_assets.store.store import Store
 
 AN_HOUR, IN_A_BATCH = round(3600 / ITEM_SECONDS), 64
 VALUES = np.random.default_rng(0).integers(0, 2**32, 14_000_000, np.uint32)
-ANCHORS = VALUES[mix(VALUES) < 2**32 // ANCHOR_SHARE]
+ANCHORS = VALUES[mix_items(VALUES) < 2**32 // ANCHOR_SHARE]
 """An item of one recording that is an anchor meets only anchors of another."""
 
 
@@ -58,7 +65,7 @@ def one_hour(folder: Path) -> None:
         items = drawn(generator, hours * AN_HOUR)
         for name, other in (("the same", damaged(items, generator)), ("others", drawn(generator, len(items)))):
             began = cpu(), time.perf_counter()
-            share = compare(items, other).share
+            share = compare_fingerprints(items, other).share
             told(f"compare {hours} h, {name}", began, f"(share {share:.3f})")
 
 
@@ -86,7 +93,7 @@ def many(folder: Path, episodes: int) -> None:
         for n, working in enumerate(ours.values()):
             store.write(fingerprint_key(working), (drawn(generator) if n else first).tobytes())
         began = cpu(), time.perf_counter()
-        found = find(store, batch, ours)
+        found = find_near_duplicates(store, batch, ours)
         size = sum(entry.bytes for entry in store.list("fingerprints"))
         told(
             f"look through {episodes:,} episodes for {IN_A_BATCH}",

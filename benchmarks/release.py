@@ -41,8 +41,8 @@ def ours(folder: Path, url: str, samples: int, size: int) -> Callable[[float], N
     from podcast_assets.release.options import ReleaseOptions
     from podcast_assets.release.release import release
     from podcast_assets.release.targets.hub import HubTarget
-    from podcast_assets.store.commits import Committed, commit
-    from podcast_assets.store.schema import FAILURES, empty
+    from podcast_assets.store.commits import CommittedTable, commit
+    from podcast_assets.store.schema import FAILURES, empty_table
     from podcast_assets.store.store import Store
     from podcast_assets_tests.doubles.hub_datasets import TOKEN
     from podcast_assets_tests.release.sealed_store import seal
@@ -55,9 +55,9 @@ def ours(folder: Path, url: str, samples: int, size: int) -> Callable[[float], N
 
     def publish(score: float) -> None:
         for batch, rows in tables.items():
-            made = Committed.read(store, "hf_shards", batch)
+            made = CommittedTable.read(store, "hf_shards", batch)
             scored = rows.with_columns(dnsmos_ovrl=np.random.default_rng(int(score)).normal(score, 0.3, rows.height))
-            commit(store, "hf_shards", batch, scored, made.provenance, empty(FAILURES))
+            commit(store, "hf_shards", batch, scored, made.provenance, empty_table(FAILURES))
         options = ReleaseOptions("all", "cc-by", shard_bytes=PER_SHARD * size, codec="flac")
         release(store, HubTarget("tester/ours", endpoint=url, token=TOKEN), options)
 

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    memory.keep_freed()
+    memory.keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         store = Store.at(folder)
         episodes = fill(store, arguments.minutes)

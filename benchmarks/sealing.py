@@ -30,8 +30,8 @@ import polars as pl
 from benchmarks.measured import cpu
 from podcast_assets.shards import sealing
 from podcast_assets.shards.members import MembersWriter
-from podcast_assets.shards.tar_shards import Sample, read_back, seal
-from podcast_assets.shards.ustar import walk
+from podcast_assets.shards.tar_shards import Sample, read_shard, write_shards
+from podcast_assets.shards.ustar import read_members
 from podcast_assets.store.store import Store
 
 SIZES = {"small members, 28 kB": 28_000, "large members, 30 MB": 30_000_000}
@@ -53,7 +53,7 @@ class Members:
             writer = MembersWriter(file)
             for key, audio in zip(self.keys, self.audio, strict=True):
                 writer.add(key, NOTE, audio, rate=24_000, channels=1)
-        self.encoded = [sealing.Encoded(writer.rows(), "f", "members")]
+        self.encoded = [sealing.EncodedEpisode(writer.rows(), "f", "members")]
         self.content = pl.DataFrame({"segment_id": self.keys}).with_columns(
             language=pl.lit("en"), split=pl.lit("train")
         )
@@ -93,7 +93,7 @@ def by_us(members: Members, folder: Path) -> None:
         for key, audio in zip(members.keys, members.audio, strict=True):
             yield Sample(key, "data", "opus", NOTE, "", (audio,), len(audio), "")
 
-    seal(Store.at(folder), "out", samples(), shard_bytes=1 << 40)
+    write_shards(Store.at(folder), "out", samples(), shard_bytes=1 << 40)
 
 
 def by_us_from_the_file(members: Members, folder: Path) -> None:
@@ -107,7 +107,7 @@ def by_us_from_the_file(members: Members, folder: Path) -> None:
 def by_us_and_read_back(members: Members, folder: Path) -> None:
     by_us_from_the_file(members, folder)
     with (folder / "shard.tar").open("rb") as file:
-        read_back(file)
+        read_shard(file)
 
 
 WAYS: dict[str, Callable[[Members, Path], None]] = {
@@ -126,7 +126,7 @@ def check(members: Members, folder: Path) -> None:
     by_us(members, folder)
     (made,) = folder.rglob("*.tar")
     with made.open("rb") as ours, members.shard.open("rb") as theirs:
-        assert list(walk(ours)) == list(walk(theirs))
+        assert list(read_members(ours)) == list(read_members(theirs))
 
 
 def main() -> None:

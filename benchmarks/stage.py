@@ -32,7 +32,7 @@ from podcast_assets.stages.diarize import segment_rows
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe, to_speech
-from podcast_assets.store.schema import SEGMENTS, empty
+from podcast_assets.store.schema import SEGMENTS, empty_table
 from podcast_assets.store.store import Store, working_key
 
 WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
@@ -88,7 +88,7 @@ def main() -> None:
         episodes = fill(store, arguments.minutes)
         seconds = sum(e.seconds for e in episodes)
         print(
-            f"{len(episodes)} episodes, {seconds / 60:.0f} min; schema of segments: {empty(SEGMENTS).width} columns\n"
+            f"{len(episodes)} episodes, {seconds / 60:.0f} min; schema of segments: {empty_table(SEGMENTS).width} columns\n"
         )
         engine = RoutedEngine(
             routes=(

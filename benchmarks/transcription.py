@@ -119,7 +119,7 @@ def loaded(folder: str) -> WhisperModel:
 
 def we(folder: str, batch: int, *, pack: bool, seconds: float, work: Sequence[EpisodeSpeech]) -> Callable[[], object]:
     """Ours as its commands run it."""
-    memory.keep_freed()
+    memory.keep_freed_memory()
     model = loaded(folder)
     return lambda: ours(model, batch, pack=pack, seconds=seconds, work=work)
 

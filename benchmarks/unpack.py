@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.decode import make
 from benchmarks.measured import compare
-from podcast_assets.intake.archives.members import Member, members
+from podcast_assets.intake.archives.members import ArchiveMember, read_members
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.store.store import BLOCK, Store
@@ -56,8 +56,8 @@ def main() -> None:
 
         def by_members() -> None:
             with archive.open("rb") as file:
-                for member in members(file):
-                    assert isinstance(member, Member)
+                for member in read_members(file):
+                    assert isinstance(member, ArchiveMember)
                     while member.stream.read(BLOCK):
                         pass
 

@@ -3,12 +3,12 @@
 import pytest
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.intake.duplicates.chromaprint import library
+from podcast_assets.intake.duplicates.chromaprint import load_chromaprint
 
 
 def _missing() -> str:
     try:
-        library()
+        load_chromaprint()
     except Misconfigured as error:
         return str(error)
     return ""

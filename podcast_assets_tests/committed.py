@@ -4,7 +4,7 @@ import datetime
 from typing import Any
 
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty, table
+from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty_table, make_table
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store
 
@@ -29,4 +29,4 @@ def commit_batch(store: Store, batch: str, *failures: dict[str, Any], without: s
     for asset in ASSETS:
         if asset != without:
             own = [f for f in failures if f["stage"] == STAGES[asset]]
-            commit(store, asset, batch, empty(ASSETS[asset]), empty(PROVENANCE), table(own, FAILURES))
+            commit(store, asset, batch, empty_table(ASSETS[asset]), empty_table(PROVENANCE), make_table(own, FAILURES))

@@ -8,7 +8,7 @@ import polars as pl
 
 from podcast_assets.audio.encode import encode
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, Columns, empty, table
+from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, Columns, empty_table, make_table
 from podcast_assets.store.store import Store
 from podcast_assets_tests import scored
 
@@ -35,8 +35,8 @@ def commit_noise(store: Store, batch: str) -> None:
         ]  # fmt: skip
     done = _full(PROVENANCE, [{"episode_id": name, "fingerprint": "f" * 32} for name in EPISODES])
     for asset, rows in {"raw_audio": _full(RAW_AUDIO, audio), **scored.tables(*segments)}.items():
-        commit(store, asset, batch, rows, done, empty(FAILURES))
+        commit(store, asset, batch, rows, done, empty_table(FAILURES))
 
 
 def _full(columns: Columns, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return table([dict.fromkeys(columns) | row for row in rows], columns)
+    return make_table([dict.fromkeys(columns) | row for row in rows], columns)

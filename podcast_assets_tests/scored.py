@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty, table
+from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty_table, make_table
 from podcast_assets.store.store import Store
 
 GOOD: dict[str, Any] = {
@@ -41,7 +41,7 @@ def tables(*changes: dict[str, Any]) -> dict[str, pl.DataFrame]:
     """The tables of good segments, with changes to each, by asset."""
     whole = [{**GOOD, "segment_id": f"s{n}", "segment_index": n, **change} for n, change in enumerate(changes)]
     return {
-        asset: table([{c: row.get(c) for c in ASSETS[asset]} for row in whole], ASSETS[asset])
+        asset: make_table([{c: row.get(c) for c in ASSETS[asset]} for row in whole], ASSETS[asset])
         for asset in ("diarized_segments", "transcripts", "quality_scores")
     }
 
@@ -49,4 +49,4 @@ def tables(*changes: dict[str, Any]) -> dict[str, pl.DataFrame]:
 def commit_scored(store: Store, batch: str, *changes: dict[str, Any]) -> None:
     """Commit good segments, with changes to each, as a batch that is scored."""
     for asset, rows in tables(*changes).items():
-        commit(store, asset, batch, rows, empty(PROVENANCE), empty(FAILURES))
+        commit(store, asset, batch, rows, empty_table(PROVENANCE), empty_table(FAILURES))

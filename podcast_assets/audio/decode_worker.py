@@ -21,7 +21,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO, TextIO, cast
 
 from podcast_assets.audio.ingest import OpusCopy, make_working_audio
-from podcast_assets.store.backends.pending_file import Written
+from podcast_assets.store.backends.pending_file import PendingFile
 
 MEMORY = 4 << 30
 """Bytes of address space. Good recordings of any length take a tenth of it; a damaged header may ask for anything."""
@@ -40,7 +40,7 @@ def handle_request(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
             print('{"progress": true}', file=tell, flush=True)
 
     opus = OpusCopy(request["opus"], request["bit_rate"]) if request["opus"] else None
-    with Written(io.FileIO(request["target"], "w+")) as target:
+    with PendingFile(io.FileIO(request["target"], "w+")) as target:
         file = cast("BinaryIO", target)
         working = make_working_audio(request["source"], file, opus=opus, longest=request["longest"], progress=progress)
         target.settle()

@@ -1,4 +1,4 @@
-"""`podcast-assets backfill`: many batches in few runs, what is missing of them, what failed of them, and to cancel it."""
+"""`podcast-assets backfill`: materialize many batches in few runs, and cancel a backfill."""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podcast_assets.cli.terminal import PROFILE, STORE, say, settings_of
+from podcast_assets.cli.terminal import PROFILE, STORE, load_settings, print_line
 from podcast_assets.common.errors import BadInput, Misconfigured
 
 if TYPE_CHECKING:
@@ -20,19 +20,21 @@ _NAMED = 10
 
 @click.command()
 @click.argument("batches", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All batches that are partitions or lie under incoming/.")
+@click.option("--all", "everything", is_flag=True, help="All batches that are partitions or are under incoming/.")
 @click.option(
-    "--missing", is_flag=True, help="Of them only those that are not done and that no run has; alone: of all."
+    "--missing",
+    is_flag=True,
+    help="Only batches that are unfinished and in no active run; of all batches if none is named.",
 )
 @click.option(
     "--failed",
     is_flag=True,
-    help="Of them only those with failures that may pass (not because of the data) and that no run has; alone: of all.",
+    help="Only batches with retryable failures (not caused by the data) and in no active run; of all if none is named.",
 )
-@click.option("--here", is_flag=True, help="Run in this process instead of handing the backfill to Dagster's daemon.")
 @click.option(
-    "--cancel", metavar="ID", help="End a backfill: nothing of it stays in the queue, and what is done stays done."
+    "--here", is_flag=True, help="Run in this process instead of submitting a backfill to the Dagster daemon."
 )
+@click.option("--cancel", metavar="ID", help="Cancel a backfill and its queued runs; finished work is kept.")
 @PROFILE
 @STORE
 def backfill(
@@ -45,37 +47,39 @@ def backfill(
     profile: str | None,
     store: str | None,
 ) -> None:
-    """Materialize many BATCHES in few runs, keeping to the assets' backfill policy. To do so again is to resume."""
+    """Materialize BATCHES in as few runs as the assets' backfill policies allow. Run it again to resume."""
     import dagster as dg
 
     from podcast_assets.defs.instance import prepare_home
     from podcast_assets.defs.launch import cancel_backfill, request_backfill
 
-    settings = settings_of(profile=profile, store=store)
+    settings = load_settings(profile=profile, store=store)
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         if cancel:
             cancel_backfill(instance, cancel)
-            say(f"backfill {cancel} is being cancelled; `podcast-assets backfill --missing` takes up what it leaves")
+            print_line(f"backfill {cancel} is being cancelled; resume it with `podcast-assets backfill --missing`")
             return
-        chosen = _there(instance, settings, batches, everything=everything or ((missing or failed) and not batches))
+        chosen = _available_batches(
+            instance, settings, batches, everything=everything or ((missing or failed) and not batches)
+        )
         if missing or failed:
             chosen = _to_do(instance, settings, chosen, failed=failed, missing=missing)
         if not chosen:
-            say("nothing is to be done")
+            print_line("nothing to do")
             return
         if not here:
             identity = request_backfill(instance, settings, chosen)
-            say(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
+            print_line(f"backfill {identity} of {len(chosen)} batches requested; the daemon (make dev) runs it")
             return
         if not run_batches_here(instance, settings, chosen):
             sys.exit(1)
 
 
-def _there(
+def _available_batches(
     instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, everything: bool
 ) -> list[str]:
-    """The batches that were asked for, as far as their source is there.
+    """Return the requested batches whose sources still exist.
 
     Raises:
         BadInput: nothing lies under `incoming/`, or not what was named.
@@ -88,20 +92,29 @@ def _there(
     there = list_incoming(Store.at(settings.store)).arrivals
     chosen = list(dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *there] if everything else batches))
     if unknown := [b for b in batches if b not in there]:
-        raise BadInput(f"nothing under incoming/ is called {', '.join(unknown[:_NAMED])}")
+        raise BadInput(f"not found under incoming/: {', '.join(unknown[:_NAMED])}")
     if gone := [b for b in chosen if b not in there]:
         more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
-        say((f"skipped, as their source is no longer under incoming/: {', '.join(gone[:_NAMED])}{more}", "yellow"))
+        print_line(
+            (
+                f"skipped, because their sources are no longer under incoming/: {', '.join(gone[:_NAMED])}{more}",
+                "yellow",
+            )
+        )
         chosen = [b for b in chosen if b in there]
     if not chosen:
-        raise BadInput("no batch lies under incoming/") if everything else Misconfigured("name batches, or say --all")
+        raise (
+            BadInput("there are no batches under incoming/")
+            if everything
+            else Misconfigured("name batches, or pass --all")
+        )
     return chosen
 
 
 def _to_do(
     instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, failed: bool, missing: bool
 ) -> list[str]:
-    """Those of the batches that are not done, or have failures that may pass, and are in no run that waits or goes on."""
+    """Batches that are unfinished or have retryable failures, and are in no queued or active run."""
     from podcast_assets.defs.partitions import busy_batches
     from podcast_assets.stages import unfinished
     from podcast_assets.store.store import Store
@@ -112,12 +125,12 @@ def _to_do(
         *(unfinished.with_passing_failures(store, batches) if failed else ()),
     }
     if busy := wanted & busy_batches(instance):
-        say(f"{len(busy)} batches are left to the runs that have them")
+        print_line(f"{len(busy)} batches are already in a queued or active run")
     return [b for b in batches if b in wanted - busy]
 
 
 def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
-    """Run batches in this process; gives whether all of them are done."""
+    """Run batches in this process and return whether all of them finished."""
     from podcast_assets.defs.instance import end_dead_runs
     from podcast_assets.defs.launch import add_batches, chunks, run_here
     from podcast_assets.defs.partitions import BATCHES
@@ -129,7 +142,7 @@ def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batch
     while parts:
         part = parts.pop(0)
         outcome = run_here(instance, settings, part, source="backfill")
-        say(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
+        print_line(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
         if not outcome.succeeded and len(part) > 1:
             parts[:0] = [[batch] for batch in part]  # so that one bad batch does not keep the others from their end
         elif not outcome.succeeded:

@@ -1,4 +1,4 @@
-"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: what there is, what became of it, another attempt."""
+"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: list the store's contents and retry failures."""
 
 import itertools
 import json
@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, output, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 
@@ -26,12 +26,16 @@ _COLORS = {"done": "green", "failed": "red", "skipped": "dim", "busy": "yellow",
 
 def _limit(what: str, count: int) -> Callable[[Any], Any]:
     return click.option(
-        "--limit", type=click.IntRange(0), default=count, show_default=True, help=f"Most {what} to show; 0: all."
+        "--limit",
+        type=click.IntRange(0),
+        default=count,
+        show_default=True,
+        help=f"Maximum number of {what} to show; 0 shows all.",
     )
 
 
-def _table(*texts: str, numbers: Sequence[str]) -> Table:
-    """A table for a terminal of 80 characters: the first column gives way, the others are whole."""
+def _make_table(*texts: str, numbers: Sequence[str]) -> Table:
+    """Make a table for a terminal of 80 characters, in which only the first column is shortened."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for at, name in enumerate((*texts, *numbers)):
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold", no_wrap=at > 0)
@@ -43,7 +47,7 @@ def _with_note(name: str, note: str) -> Text:
 
 
 def _by_batch(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
-    """Rows in groups that stand beside one another."""
+    """Group adjacent rows by batch."""
     for batch, group in itertools.groupby(rows, key=operator.itemgetter("batch")):
         yield batch, list(group)
 
@@ -54,20 +58,20 @@ def _by_batch(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Map
 @JSON
 @STORE
 def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
-    """Print the batches, those that arrived last first: how far they are, and how many episodes failed."""
+    """List batches, newest first, with their progress and the number of failed episodes."""
     from dataclasses import asdict
 
     from podcast_assets.stages import overview
 
-    settings = settings_of(store=store)
-    room = _store(settings)
-    known = set(overview.batch_names(room))
-    _all_known(names, known)
-    rows = overview.batch_rows(room, names or None, busy=_busy(settings), limit=limit or None)
+    settings = load_settings(store=store)
+    opened_store = _open_store(settings)
+    known = set(overview.batch_names(opened_store))
+    _check_known(names, known)
+    rows = overview.batch_rows(opened_store, names or None, busy=_batches_in_runs(settings), limit=limit or None)
     if as_json:
         _print_json([asdict(row) for row in rows])
         return
-    table = _table("batch", "state", "arrived", numbers=("done", "failed", "skipped", "hours"))
+    table = _make_table("batch", "state", "arrived", numbers=("done", "failed", "skipped", "hours"))
     for row in rows:
         stages = f" {len(row.stages)} of {len(STAGES)}" if row.state != "done" else ""
         table.add_row(
@@ -81,28 +85,28 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
         )
     output.print(table)
     if not names and len(known) > len(rows):
-        say(f"{len(rows)} of {len(known)} batches; --limit 0 shows all")
+        print_line(f"{len(rows)} of {len(known)} batches; --limit 0 shows all")
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
-@click.option("--status", type=click.Choice(["done", "failed", "skipped"]), help="Only these.")
+@click.option("--status", type=click.Choice(["done", "failed", "skipped"]), help="Only episodes with this status.")
 @_limit("episodes", 100)
 @JSON
 @STORE
 def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bool, store: str | None) -> None:
-    """Print the episodes of BATCHES, or of all: what each is, and what became of it."""
+    """List the episodes of BATCHES, or of all batches, with their status."""
     from podcast_assets.stages import overview
 
-    room = _store(settings_of(store=store))
-    rows = overview.episode_rows(room, _chosen(room, names), status=status)
+    opened_store = _open_store(load_settings(store=store))
+    rows = overview.episode_rows(opened_store, _resolve_batch_names(opened_store, names), status=status)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
         return
     for batch, rows_of_batch in _by_batch(shown):
         output.rule(Text(batch), align="left")
-        table = _table("file", "episode", "status", "lang", numbers=("seconds",))
+        table = _make_table("file", "episode", "status", "lang", numbers=("seconds",))
         for row in rows_of_batch:
             note = row["error"] or (f"also in {row['also_in']}" if row["also_in"] else "")
             table.add_row(
@@ -113,7 +117,7 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
                 "" if row["duration"] is None else f"{row['duration']:.1f}",
             )
         output.print(table)
-    _say_rest("episodes", shown, rows)
+    _print_remainder("episodes", shown, rows)
 
 
 @click.command()
@@ -122,15 +126,15 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
 @JSON
 @STORE
 def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
-    """Print pairs of episodes, of BATCHES or all, that sound the same though their bytes differ (PODCAST_NEAR_DUPLICATES).
+    """List pairs of episodes that are the same recording in different files, in BATCHES or in all (PODCAST_NEAR_DUPLICATES).
 
     Those with the same bytes are told by `episodes`.
     """
     from podcast_assets.intake.duplicates import near as near_duplicates
 
-    settings = settings_of(store=store)
-    room = _store(settings)
-    rows = near_duplicates.pairs(room, _chosen(room, names) if names else None)
+    settings = load_settings(store=store)
+    opened_store = _open_store(settings)
+    rows = near_duplicates.read_pairs(opened_store, _resolve_batch_names(opened_store, names) if names else None)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
@@ -142,35 +146,35 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
         shares = (f"{row['share']:.0%}", f"{row['share_of_other']:.0%}")
         table.add_row(Text(row["episode"]), Text(row["other"]), *shares, f"{row['offset']:.1f} s")
     output.print(table)
-    _say_rest("pairs", shown, rows)
+    _print_remainder("pairs", shown, rows)
     if not rows and not settings.near_duplicates:
-        say("PODCAST_NEAR_DUPLICATES=true has raw_audio look for them, when a batch is materialized")
+        print_line("set PODCAST_NEAR_DUPLICATES=true to detect near duplicates when raw_audio is materialized")
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
 @click.option(
-    "--stage", type=click.Choice(["unpack", "download", *TABLE_STAGES.values()]), help="Only those of this stage."
+    "--stage", type=click.Choice(["unpack", "download", *TABLE_STAGES.values()]), help="Only failures of this stage."
 )
-@click.option("--traceback", is_flag=True, help="Print tracebacks too.")
+@click.option("--traceback", is_flag=True, help="Also print tracebacks.")
 @_limit("failures", 100)
 @JSON
 @STORE
 def failures(
     names: tuple[str, ...], stage: str | None, traceback: bool, limit: int, as_json: bool, store: str | None
 ) -> None:
-    """Print what failed in BATCHES, or in all: the stage, the reason, and whether another attempt can help."""
+    """List failures in BATCHES, or in all batches: the stage, the reason, and whether a retry can help."""
     from podcast_assets.stages import overview
 
-    room = _store(settings_of(store=store))
-    rows = overview.failure_rows(room, _chosen(room, names), stage=stage)
+    opened_store = _open_store(load_settings(store=store))
+    rows = overview.failure_rows(opened_store, _resolve_batch_names(opened_store, names), stage=stage)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
         return
     for batch, rows_of_batch in _by_batch(shown):
         output.rule(Text(batch), align="left")
-        table = _table("file, and the reason", "stage", "may pass", numbers=("attempts",))
+        table = _make_table("file, and the reason", "stage", "may pass", numbers=("attempts",))
         for row in rows_of_batch:
             table.add_row(
                 _with_note(row["source"], row["message"] or row["error_type"]),
@@ -182,16 +186,16 @@ def failures(
     for row in shown if traceback else ():
         output.rule(Text(f"{row['batch']}: {row['source']}: {row['stage']}"))
         output.print(Text(row["traceback"] or "none"), soft_wrap=True)
-    _say_rest("failures", shown, rows)
+    _print_remainder("failures", shown, rows)
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="BATCH|EPISODE...")
-@click.option("--permanent", is_flag=True, help="With --here: try again even what failed because of its data.")
-@click.option("--here", is_flag=True, help="Run in this process instead of handing it to Dagster's daemon.")
+@click.option("--permanent", is_flag=True, help="With --here: also retry failures caused by the data.")
+@click.option("--here", is_flag=True, help="Run in this process instead of submitting it to the Dagster daemon.")
 @STORE
 def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None) -> None:
-    """Try again what failed in BATCHES, or the batches of EPISODES, named by id or file. What is done is not done again."""
+    """Retry what failed in BATCHES, or in the batches of EPISODES (id or file name). Finished work is not repeated."""
     import dagster as dg
 
     from podcast_assets.cli.backfill import run_batches_here
@@ -201,30 +205,30 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
     from podcast_assets.stages import overview
 
     if permanent and not here:
-        raise Misconfigured("--permanent is for one run of this process: say --here too")
-    settings = settings_of(store=store).model_copy(update={"retry_permanent": permanent})
-    room = _store(settings)
-    failed = overview.failure_rows(room, overview.batch_names(room))
-    chosen = _batches_to_retry(names, set(overview.batch_names(room)), failed, permanent=permanent)
+        raise Misconfigured("--permanent only works together with --here")
+    settings = load_settings(store=store).model_copy(update={"retry_permanent": permanent})
+    opened_store = _open_store(settings)
+    failed = overview.failure_rows(opened_store, overview.batch_names(opened_store))
+    chosen = _batches_to_retry(names, set(overview.batch_names(opened_store)), failed, permanent=permanent)
     if not chosen:
-        say("nothing is to be tried again: what failed there failed because of its data, or nothing did")
+        print_line("nothing to retry: there are no failures, or all were caused by the data")
         return
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         if busy := set(chosen) & busy_batches(instance):
-            say(f"left to the runs that have them: {', '.join(sorted(busy))}")
+            print_line(f"already in a queued or active run: {', '.join(sorted(busy))}")
         chosen = [b for b in chosen if b not in busy]
         if chosen and here and not run_batches_here(instance, settings, chosen):
             sys.exit(1)
         if chosen and not here:
             identity = request_backfill(instance, settings, chosen)
-            say(f"backfill {identity} of {len(chosen)} batches is requested; the daemon (make dev) works it off")
+            print_line(f"backfill {identity} of {len(chosen)} batches requested; the daemon (make dev) runs it")
 
 
 def _batches_to_retry(
     names: Sequence[str], known: set[str], failed: Sequence[Mapping[str, Any]], *, permanent: bool
 ) -> list[str]:
-    """Batches that hold what is named and has failed; pure.
+    """Select the batches that contain the named failures.
 
     Args:
         names: batches, ids or files of episodes.
@@ -243,20 +247,20 @@ def _batches_to_retry(
             continue
         if not any(name in (row["episode_id"], row["source"]) for row in failed):
             raise BadInput(
-                f"{name!r} is neither a batch nor an episode that failed; `podcast-assets failures` lists those"
+                f"{name!r} is neither a batch nor a failed episode; `podcast-assets failures` lists failed episodes"
             )
         chosen += [row["batch"] for row in passing if name in (row["episode_id"], row["source"])]
     return list(dict.fromkeys(chosen))
 
 
-def _store(settings: "Settings") -> "Store":
+def _open_store(settings: "Settings") -> "Store":
     from podcast_assets.store.store import Store
 
     return Store.at(settings.store)
 
 
-def _busy(settings: "Settings") -> set[str]:
-    """Batches of runs, where there is an instance of Dagster to ask."""
+def _batches_in_runs(settings: "Settings") -> set[str]:
+    """Batches in queued or active runs; empty without a Dagster instance."""
     from podcast_assets.defs.unfinished_runs import may_have_unfinished_runs
 
     home = settings.dagster_home.expanduser()
@@ -272,15 +276,15 @@ def _busy(settings: "Settings") -> set[str]:
         return busy_batches(instance)
 
 
-def _chosen(room: "Store", names: Sequence[str]) -> list[str]:
+def _resolve_batch_names(store: "Store", names: Sequence[str]) -> list[str]:
     from podcast_assets.stages import overview
 
-    known = overview.batch_names(room)
-    _all_known(names, set(known))
+    known = overview.batch_names(store)
+    _check_known(names, set(known))
     return list(dict.fromkeys(names)) or known
 
 
-def _all_known(names: Sequence[str], known: set[str]) -> None:
+def _check_known(names: Sequence[str], known: set[str]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise BadInput(f"there is no batch {', '.join(unknown[:10])}; `podcast-assets batches` lists them")
 
@@ -289,6 +293,6 @@ def _print_json(rows: Sequence[Mapping[str, Any]]) -> None:
     click.echo(json.dumps(rows, ensure_ascii=False, default=str))
 
 
-def _say_rest(what: str, shown: Sequence[object], rows: Sequence[object]) -> None:
+def _print_remainder(what: str, shown: Sequence[object], rows: Sequence[object]) -> None:
     if len(rows) > len(shown):
-        say(f"{len(shown)} of {len(rows)} {what}; --limit 0 shows all")
+        print_line(f"{len(shown)} of {len(rows)} {what}; --limit 0 shows all")

@@ -1,4 +1,4 @@
-"""`podcast-assets dataset …`: a published dataset, checked and listened to."""
+"""`podcast-assets dataset …`: verify and sample a published dataset."""
 
 import json
 import sys
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli.terminal import counted, output, say
+from podcast_assets.cli.terminal import count_noun, output, print_line
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
     from podcast_assets.release.published import PublishedShard
-    from podcast_assets.release.readers.sample import Heard
-    from podcast_assets.release.readers.verify import Trouble
+    from podcast_assets.release.readers.sample import AudioSample
+    from podcast_assets.release.readers.verify import Problem
 
 _SCORES = (
     ("dnsmos_ovrl", "DNSMOS {:.2f}"),
@@ -26,33 +26,34 @@ _SCORES = (
 
 @click.group()
 def dataset() -> None:
-    """Look into a published dataset: a folder, s3://…, or owner/name on the Hub (HF_ENDPOINT, HF_TOKEN)."""
+    """Verify or sample a published dataset: a folder, s3://…, or owner/name on the Hub (HF_ENDPOINT, HF_TOKEN)."""
 
 
 @dataset.command("verify")
 @click.argument("where")
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 def verify_dataset(where: str, as_json: bool) -> None:
-    """Read the dataset at WHERE whole, and compare each shard with shards.jsonl and the tables. Ends with 1 where they differ."""
+    """Compare every shard of the dataset at WHERE with shards.jsonl and the tables. Exits with 1 if they differ."""
     from podcast_assets.release.readers.opened import open_dataset
-    from podcast_assets.release.readers.verify import verify
+    from podcast_assets.release.readers.verify import verify_dataset
 
-    def watch(shard: "PublishedShard", troubles: "list[Trouble]") -> None:
+    def watch(shard: "PublishedShard", troubles: "list[Problem]") -> None:
         if not as_json:
-            said = ("not well", "red") if troubles else (f"{counted(shard.samples, 'sample')}, well", "green")
-            say(f"{shard.path}: ", said)
+            said = ("damaged", "red") if troubles else (f"{count_noun(shard.samples, 'sample')}, ok", "green")
+            print_line(f"{shard.path}: ", said)
 
     opened = open_dataset(where)
-    found = verify(opened, watch)
+    found = verify_dataset(opened, watch)
     if as_json:
         click.echo(json.dumps({"dataset": opened.where, **asdict(found)}, ensure_ascii=False))
     else:
         for trouble in found.troubles:
             output.print(Text.assemble((trouble.path, "red"), f": {trouble.what}"), soft_wrap=True)
-        size = f"{counted(found.shards, 'shard')}, {counted(found.samples, 'sample')}, {found.hours:.2f} h, {found.bytes:,} bytes"
+        counts = f"{count_noun(found.shards, 'shard')}, {count_noun(found.samples, 'sample')}"
+        size = f"{counts}, {found.hours:.2f} h, {found.bytes:,} bytes"
         output.print(Text(opened.where), soft_wrap=True)
         if found.troubles:
-            output.print(Text(f"listed: {size}; {counted(len(found.troubles), 'trouble')}", "red"))
+            output.print(Text(f"listed: {size}; {count_noun(len(found.troubles), 'problem')}", "red"))
             output.print("Download these files again; where they were published, release again.")
         else:
             output.print(Text(f"{size}; all is well"))
@@ -62,13 +63,15 @@ def verify_dataset(where: str, as_json: bool) -> None:
 
 @dataset.command("sample")
 @click.argument("where")
-@click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="How many.")
-@click.option("--language", help="Only of this one, ISO 639-1.")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Only of this one.")
-@click.option("--seed", type=int, help="The same gives the same samples.")
-@click.option("--play", is_flag=True, help="Play each one.")
+@click.option("-n", "count", type=click.IntRange(1), default=5, show_default=True, help="Number of samples.")
+@click.option("--language", help="Only samples in this language (ISO 639-1).")
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), help="Only samples of this split.")
+@click.option("--seed", type=int, help="Seed of the random choice.")
+@click.option("--play", is_flag=True, help="Play each sample.")
 @click.option(
-    "--save", type=click.Path(path_type=Path, file_okay=False), help="Write audio and row of each into this folder."
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the audio and the row of each sample to this folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per sample on standard output.")
 def sample(
@@ -81,22 +84,22 @@ def sample(
     save: Path | None,
     as_json: bool,
 ) -> None:
-    """Print a few samples of the dataset at WHERE: text, speaker and scores; only their own bytes are read."""
+    """Print random samples of the dataset at WHERE: text, speaker and scores. Only their own bytes are read."""
     from podcast_assets.release.readers.opened import open_dataset
-    from podcast_assets.release.readers.sample import samples
+    from podcast_assets.release.readers.sample import draw_samples
 
-    for heard in samples(open_dataset(where), count, language=language, split=split, seed=seed):
+    for heard in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
         if as_json:
             click.echo(json.dumps(heard.row, ensure_ascii=False))
         else:
-            _show(heard.row)
+            _print_sample(heard.row)
         if save:
-            _save(heard, save)
+            _save_sample(heard, save)
         if play:
-            _play(heard)
+            _play_sample(heard)
 
 
-def _show(row: dict[str, Any]) -> None:
+def _print_sample(row: dict[str, Any]) -> None:
     figures = ", ".join(form.format(row[column]) for column, form in _SCORES if row.get(column) is not None)
     judged = (
         "kept" if row.get("keep") else f"not kept: {', '.join(row.get('reject_reasons') or []) or 'no reason given'}"
@@ -108,14 +111,14 @@ def _show(row: dict[str, Any]) -> None:
         output.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def _save(heard: "Heard", folder: Path) -> None:
+def _save_sample(heard: "AudioSample", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(heard.row["segment_id"]).name
     (folder / f"{name}.{heard.suffix}").write_bytes(heard.audio)
     (folder / f"{name}.json").write_text(json.dumps(heard.row, ensure_ascii=False, indent=1) + "\n")
 
 
-def _play(heard: "Heard") -> None:
+def _play_sample(heard: "AudioSample") -> None:
     import io
 
     import soundfile
@@ -127,4 +130,4 @@ def _play(heard: "Heard") -> None:
         sounddevice.play(samples, rate)
         sounddevice.wait()
     except (ImportError, OSError, RuntimeError) as error:  # no PortAudio, or no device
-        raise Misconfigured(f"nothing can be played here ({error}); --save FOLDER writes the audio") from error
+        raise Misconfigured(f"cannot play audio on this machine ({error}): use --save FOLDER instead") from error

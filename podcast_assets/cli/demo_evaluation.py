@@ -1,4 +1,4 @@
-"""How well the sample batch came out, against its exact references: WER by jiwer, DER by pyannote.metrics, shards by datasets."""
+"""Accuracy of the sample batch against its references: WER by jiwer, DER by pyannote.metrics, shards by datasets."""
 
 import re
 import tempfile
@@ -40,8 +40,8 @@ def evaluate(store: Store, batch: str) -> list[Evaluation]:
     from pyannote.core import Annotation, Segment, Timeline
     from pyannote.metrics.diarization import DiarizationErrorRate
 
-    audio = _table(store, "raw_audio", batch).filter(status="done")
-    samples = _table(store, "hf_shards", batch).sort("episode_id", "start")
+    audio = _read_table(store, "raw_audio", batch).filter(status="done")
+    samples = _read_table(store, "hf_shards", batch).sort("episode_id", "start")
     rate = DiarizationErrorRate(collar=COLLAR)
     results, said, heard = [], list[str](), list[str]()
     for episode_id, source, duration in audio.select("episode_id", "source", "duration").iter_rows():
@@ -53,8 +53,8 @@ def evaluate(store: Store, batch: str) -> list[Evaluation]:
             expected[Segment(turn["start"], turn["end"]), n] = turn["speaker"]
         for n, (start, end, speaker) in enumerate(rows.select("start", "end", "speaker").iter_rows()):
             found[Segment(start, end), n] = speaker
-        said.append(_plain(" ".join(t["text"] for t in reference)))
-        heard.append(_plain(" ".join(rows["text"])))
+        said.append(_normalize_text(" ".join(t["text"] for t in reference)))
+        heard.append(_normalize_text(" ".join(rows["text"])))
         results.append(
             Evaluation(
                 source,
@@ -94,7 +94,7 @@ def show_evaluation(store: Store, batch: str, console: Console) -> None:
         table.add_row(r.source, str(r.words), f"{r.wer:.3f}", f"{r.der:.3f}", f"{r.speakers} of {r.speakers_expected}")
     console.print(table)
     console.rule("load it")
-    rows = _table(store, "hf_shards", batch)
+    rows = _read_table(store, "hf_shards", batch)
     folder = store.path(f"sealed/{batch}/{rows['shard'][0].split('/')[0]}")
     pattern = f"{folder}/data/*/*/*.tar"
     console.print(
@@ -112,7 +112,7 @@ def show_evaluation(store: Store, batch: str, console: Console) -> None:
 
 
 def load(pattern: str) -> tuple[dict[str, dict[str, object]], int]:
-    """The first sample and the number of samples, as `datasets` gives them."""
+    """Load the first sample and count the samples with `datasets`."""
     import datasets
 
     from podcast_assets.release.readers.features import features
@@ -131,12 +131,12 @@ def load(pattern: str) -> tuple[dict[str, dict[str, object]], int]:
     return samples[0], len(samples)
 
 
-def _plain(text: str) -> str:
+def _normalize_text(text: str) -> str:
     """Words in lower case without punctuation, as both sides are compared."""
     return " ".join(re.findall(r"[a-z']+", text.lower()))
 
 
-def _table(store: Store, asset: str, batch: str) -> pl.DataFrame:
+def _read_table(store: Store, asset: str, batch: str) -> pl.DataFrame:
     columns = {"raw_audio": RAW_AUDIO, "hf_shards": HF_SHARDS}[asset]
     table = store.read_table(table_key(asset, batch), columns)
     if table is None:

@@ -5,16 +5,16 @@ import sys
 
 import click
 
-from podcast_assets.cli.terminal import STORE, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, print_line
 from podcast_assets.common.errors import Misconfigured
 
 
 @click.command()
 @click.argument("batches", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All batches that lie under incoming/.")
+@click.option("--all", "everything", is_flag=True, help="All batches under incoming/.")
 @STORE
 def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
-    """Make BATCHES under incoming/ partitions, without waiting for the sensor; then any way of Dagster's can start them."""
+    """Register BATCHES under incoming/ as Dagster partitions, without waiting for the sensor."""
     import dagster as dg
 
     from podcast_assets.defs.instance import prepare_home
@@ -22,44 +22,48 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     from podcast_assets.intake.arrivals import find_arrival, list_incoming
     from podcast_assets.store.store import Store
 
-    settings = settings_of(store=store)
-    room = Store.at(settings.store)
-    chosen = list(list_incoming(room).arrivals) if everything else [find_arrival(room, b).batch for b in batches]
+    settings = load_settings(store=store)
+    opened_store = Store.at(settings.store)
+    chosen = (
+        list(list_incoming(opened_store).arrivals)
+        if everything
+        else [find_arrival(opened_store, b).batch for b in batches]
+    )
     if not chosen:
-        raise Misconfigured("name batches, or say --all")
+        raise Misconfigured("name batches, or pass --all")
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         add_batches(instance, chosen)
-    say(f"{len(chosen)} batch(es) are partitions now")
+    print_line(f"{len(chosen)} batch(es) registered as partitions")
 
 
 @click.command()
-@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Slots of the pool gpu.")
+@click.option("--gpus", type=click.IntRange(1), default=1, show_default=True, help="Slots of the gpu pool.")
 @click.option(
-    "--postgres", is_flag=True, help="Keep the instance in PostgreSQL, which DAGSTER_POSTGRES_HOST and its like name."
+    "--postgres", is_flag=True, help="Keep the instance in PostgreSQL (DAGSTER_POSTGRES_HOST and related variables)."
 )
 def init(gpus: int, postgres: bool) -> None:
-    """Set up Dagster's instance: DAGSTER_HOME, its dagster.yaml, and the slots of the pool gpu."""
+    """Set up the Dagster instance: DAGSTER_HOME, its dagster.yaml, and the slots of the gpu pool."""
     import dagster as dg
 
     from podcast_assets.defs.instance import POSTGRES, prepare_home, set_gpu_slots
 
-    home = prepare_home(settings_of(), POSTGRES if postgres else None)
+    home = prepare_home(load_settings(), POSTGRES if postgres else None)
     with dg.DagsterInstance.get() as instance:
         set_gpu_slots(instance, gpus)
-    say(f"{home} is ready; {gpus} step(s) at once may compute on GPUs")
+    print_line(f"{home} is ready; {gpus} step(s) may use GPUs at once")
 
 
 @click.command()
 @click.option("--port", default=3000, show_default=True)
 def dev(port: int) -> None:
-    """Open the Dagster UI on this machine: webserver and daemon, with everything that was materialized."""
+    """Start the Dagster UI on this machine: the webserver and the daemon."""
     from podcast_assets.config.settings import Settings
     from podcast_assets.defs.instance import prepare_home, project_file
 
     prepare_home(Settings())
     workspace = str(project_file("workspace.yaml"))
-    say(f"the Dagster UI comes up at http://127.0.0.1:{port} (Ctrl+C ends it)")
+    print_line(f"starting the Dagster UI at http://127.0.0.1:{port} (press Ctrl+C to stop)")
     # `dg dev` takes no workspace.yaml
     os.execvp(  # noqa: S606
         sys.executable,

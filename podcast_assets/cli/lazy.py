@@ -8,7 +8,7 @@ import click
 
 
 class LazyCommand(click.Command):
-    """What stands for a command in its group's help, completion and suggestions until it is called."""
+    """Placeholder of a command in help, completion and suggestions until the command is called."""
 
     def __init__(self, name: str, location: str, help: str) -> None:  # noqa: A002 - click's own word
         super().__init__(name, help=help)
@@ -36,16 +36,16 @@ class LazyGroup(click.Group):
     def load_commands(self) -> None:
         """Import all commands, for what looks at their options: a reference of the commands, a test."""
         for name in list(self.commands):
-            self._load(name)
+            self._load_command(name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is called, imported now."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, self._load(name) if name in self.commands else command, rest
+        return name, self._load_command(name) if name in self.commands else command, rest
 
-    def _load(self, name: Any) -> click.Command:
+    def _load_command(self, name: Any) -> click.Command:
         command = self.commands[name]
         if isinstance(command, LazyCommand):
             command = self.commands[name] = command.load()

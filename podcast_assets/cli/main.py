@@ -1,4 +1,4 @@
-"""`podcast-assets …`: what people type. Each command is a few lines; the rooms below do the work.
+"""The command `podcast-assets`. Each command is a few lines; the other packages do the work.
 
 Nothing is imported here but what the help of the whole needs: a command starts as fast as its own imports are.
 """
@@ -11,125 +11,125 @@ import click
 
 from podcast_assets.cli.lazy import LazyGroup
 from podcast_assets.common import memory
-from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, store_trouble
+from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, is_store_trouble
 
 COMMANDS = {
     "add": (
         "podcast_assets.cli.instance:add",
-        "Make BATCHES under incoming/ partitions, without waiting for the sensor; then any way of Dagster's can start them.",
+        "Register BATCHES under incoming/ as Dagster partitions, without waiting for the sensor.",
     ),
     "backfill": (
         "podcast_assets.cli.backfill:backfill",
-        "Materialize many BATCHES in few runs, keeping to the assets' backfill policy. To do so again is to resume.",
+        "Materialize BATCHES in as few runs as the assets' backfill policies allow. Run it again to resume.",
     ),
     "batches": (
         "podcast_assets.cli.batches:batches",
-        "Print the batches, those that arrived last first: how far they are, and how many episodes failed.",
+        "List batches, newest first, with their progress and the number of failed episodes.",
     ),
     "dataset": (
         "podcast_assets.cli.dataset:dataset",
-        "Look into a published dataset: a folder, s3://…, or owner/name on the Hub (HF_ENDPOINT, HF_TOKEN).",
+        "Verify or sample a published dataset: a folder, s3://…, or owner/name on the Hub (HF_ENDPOINT, HF_TOKEN).",
     ),
     "demo": (
         "podcast_assets.cli.run:demo",
-        "Take the sample batch all the way, and measure it against its references.",
+        "Process the sample batch and measure the result against its reference transcripts.",
     ),
     "dev": (
         "podcast_assets.cli.instance:dev",
-        "Open the Dagster UI on this machine: webserver and daemon, with everything that was materialized.",
+        "Start the Dagster UI on this machine: the webserver and the daemon.",
     ),
     "doctor": (
         "podcast_assets.cli.models:doctor",
-        "Say what works on this machine and what to do about the rest; ends with 0 when the profile can run here.",
+        "Check whether the profile can run on this machine and say how to fix what is missing. Exits with 0 if it can.",
     ),
     "duplicates": (
         "podcast_assets.cli.batches:duplicates",
-        "Print pairs of episodes, of BATCHES or all, that sound the same though their bytes differ (PODCAST_NEAR_DUPLICATES).",
+        "List pairs of episodes that are the same recording in different files, in BATCHES or in all (PODCAST_NEAR_DUPLICATES).",
     ),
     "episodes": (
         "podcast_assets.cli.batches:episodes",
-        "Print the episodes of BATCHES, or of all: what each is, and what became of it.",
+        "List the episodes of BATCHES, or of all batches, with their status.",
     ),
     "failures": (
         "podcast_assets.cli.batches:failures",
-        "Print what failed in BATCHES, or in all: the stage, the reason, and whether another attempt can help.",
+        "List failures in BATCHES, or in all batches: the stage, the reason, and whether a retry can help.",
     ),
     "init": (
         "podcast_assets.cli.instance:init",
-        "Set up Dagster's instance: DAGSTER_HOME, its dagster.yaml, and the slots of the pool gpu.",
+        "Set up the Dagster instance: DAGSTER_HOME, its dagster.yaml, and the slots of the gpu pool.",
     ),
     "models": (
         "podcast_assets.cli.models:models",
-        "The models of the chosen profile's engines: what they are, where they lie, to fetch and to check them.",
+        "List, download and verify the models that the profile's engines need.",
     ),
     "policy": (
         "podcast_assets.cli.policy:policy",
-        "Policies decide which segments are kept. They delete nothing, and another one runs no model again.",
+        "List, show and try quality policies, which decide which segments are kept. Changing the policy reruns no model.",
     ),
     "profiles": (
         "podcast_assets.cli.settings:profiles",
-        "Print the profiles, and which one `auto` takes here and why.",
+        "List the profiles and show which one `auto` chooses on this machine, and why.",
     ),
     "release": (
         "podcast_assets.cli.release:release",
-        "Publish all that is sealed and may be published, in one commit. To do so again is to resume, or does nothing.",
+        "Publish all sealed samples that may be released, in one commit. Run it again to resume.",
     ),
     "retry": (
         "podcast_assets.cli.batches:retry",
-        "Try again what failed in BATCHES, or the batches of EPISODES, named by id or file. What is done is not done again.",
+        "Retry what failed in BATCHES, or in the batches of EPISODES (id or file name). Finished work is not repeated.",
     ),
     "run": (
         "podcast_assets.cli.run:run",
-        "Turn FOLDERS, ARCHIVES or files into a dataset, here and now. To run it again is to resume it.",
+        "Turn folders, archives or files into a dataset, in this process. Run it again to resume.",
     ),
     "settings": (
         "podcast_assets.cli.settings:show_settings",
-        "Print every setting with its environment variable, value and meaning.",
+        "List all settings with their environment variables, values and meanings.",
     ),
     "speakers": (
         "podcast_assets.cli.speakers:speakers",
-        "Print the voices that several episodes of a podcast share, by the embeddings of the diarizer, with a confidence.",
+        "List speakers who appear in several episodes of a podcast, matched by the diarizer's voice embeddings.",
     ),
     "submit": (
         "podcast_assets.cli.submit:submit",
-        "Bring files, folders, archives, URLs of episodes, feeds or OPML lists to the store. The sensors (make dev) do the rest.",
+        "Add files, folders, archives, episode URLs, feeds or OPML lists to the store. The sensors (make dev) process them.",
     ),
     "takedown": (
         "podcast_assets.cli.takedown:takedown",
-        "Take an EPISODE (id, batch/id, file, SHA-256 or URL) or a podcast (FEED's URL, guid or title) down, for good.",
+        "Permanently remove an EPISODE (id, batch/id, file, SHA-256 or URL) or a podcast (FEED URL, guid or title).",
     ),
     "takedowns": (
         "podcast_assets.cli.takedown:takedowns",
-        "Print what was taken down, when, why, and whether all of it is gone from the store.",
+        "List takedowns: what, when, why, and whether everything has been removed from the store.",
     ),
 }
 """Command → where it is, and the first paragraph of its docstring, which a test compares."""
 
 
-class _Clean(LazyGroup):
+class _CleanErrorsGroup(LazyGroup):
     """A group whose commands end with one line where the user can do something about an error."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (BadInput, Misconfigured, EngineUnavailable) as error:
-            _end(str(error))
+            _exit(str(error))
         except OSError as error:
-            if not store_trouble(error):
+            if not is_store_trouble(error):
                 raise
-            _end(str(error))
+            _exit(str(error))
         except ValueError as error:
             lines = _wrong_settings(error)
             if not lines:
                 raise
-            _end(*lines)
+            _exit(*lines)
 
 
-def _end(*lines: str) -> None:
-    from podcast_assets.cli.terminal import say
+def _exit(*lines: str) -> None:
+    from podcast_assets.cli.terminal import print_line
 
     for line in lines:
-        say((f"podcast-assets: {line}", "red"))
+        print_line((f"podcast-assets: {line}", "red"))
     sys.exit(2)
 
 
@@ -137,16 +137,16 @@ def _wrong_settings(error: ValueError) -> list[str]:
     """A line for each setting that an error is about; none where it is about something else."""
     from pydantic import ValidationError
 
-    from podcast_assets.config.settings import Settings, explain
+    from podcast_assets.config.settings import Settings, explain_error
 
-    return explain(error) if isinstance(error, ValidationError) and error.title == Settings.__name__ else []
+    return explain_error(error) if isinstance(error, ValidationError) and error.title == Settings.__name__ else []
 
 
-@click.group(cls=_Clean, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_CleanErrorsGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
     """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""
-    memory.keep_freed()
+    memory.keep_freed_memory()
     os.environ.update({k: v for k, v in memory.ENVIRONMENT.items() if k not in os.environ})
 
 

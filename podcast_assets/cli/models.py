@@ -1,4 +1,4 @@
-"""`podcast-assets models …` and `podcast-assets doctor`: what this machine needs before it can work."""
+"""`podcast-assets models …` and `podcast-assets doctor`: models and requirements of this machine."""
 
 import dataclasses
 import json
@@ -20,33 +20,39 @@ from podcast_assets.config.settings import ProfileName, Settings
 from podcast_assets.engines import model_lock
 from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.model_cache import HubModel, models_folder
-from podcast_assets.engines.models import fetch, find, locked, verify
+from podcast_assets.engines.models import fetch_model, find_model, locked_model, verify_files
 
 if TYPE_CHECKING:
-    from podcast_assets.cli.doctor import Report
+    from podcast_assets.cli.doctor import DoctorReport
     from podcast_assets.stages.profiles import Profile
 
 messages = Console(stderr=True, highlight=False, emoji=False)
 output = Console(highlight=False, emoji=False)
 
-_PROFILE = click.option("--profile", type=click.Choice(get_args(ProfileName)), help="Set of engines (PODCAST_PROFILE).")
+_PROFILE = click.option(
+    "--profile", type=click.Choice(get_args(ProfileName)), help="Profile: the set of engines to use (PODCAST_PROFILE)."
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 
 
 @click.group()
 def models() -> None:
-    """The models of the chosen profile's engines: what they are, where they lie, to fetch and to check them."""
+    """List, download and verify the models that the profile's engines need."""
 
 
 @models.command("list")
 @_PROFILE
 @_JSON
 def list_models(profile: str | None, as_json: bool) -> None:
-    """Print the models that the profile needs, and the others that were fetched. Asks nobody but for the profile `auto`."""
-    chosen, needed = _needed(profile)
-    rows = [_row(engine, model) for engine, model in needed]
+    """List the models that the profile needs, and other downloaded models. Works offline unless the profile is `auto`."""
+    chosen, needed = _profile_models(profile)
+    rows = [_row_of_needed(engine, model) for engine, model in needed]
     shown = {row.key for row in rows}
-    rows += [_fetched(key, entry) for key, entry in model_lock.read(models_folder()).items() if key not in shown]
+    rows += [
+        _row_of_fetched(key, entry)
+        for key, entry in model_lock.read_lock_file(models_folder()).items()
+        if key not in shown
+    ]
     if as_json:
         click.echo(
             json.dumps({"profile": chosen.name, "folder": str(models_folder()), "models": [r.to_json() for r in rows]})
@@ -58,25 +64,25 @@ def list_models(profile: str | None, as_json: bool) -> None:
     if rows:
         output.print(table)
     if not needed:
-        output.print(_none(chosen), markup=False, soft_wrap=True)
+        output.print(_no_models_message(chosen), markup=False, soft_wrap=True)
 
 
 @models.command("fetch")
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
 @_PROFILE
-@click.option("--update", is_flag=True, help="Take the newest commits and keep to them from now on; pinned ones stay.")
+@click.option("--update", is_flag=True, help="Update to the newest commits and record them; pinned models stay.")
 def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> None:
-    """Download the models that the profile needs, or those named; what broke off goes on where it was."""
+    """Download the models that the profile needs, or the named ones. Interrupted downloads are resumed."""
     logging.getLogger("podcast_assets").setLevel(logging.WARNING)  # the bar tells
-    chosen, needed = _needed(profile)
-    wanted = _named(repos, needed) if repos else [model for _, model in needed]
+    chosen, needed = _profile_models(profile)
+    wanted = _models_named(repos, needed) if repos else [model for _, model in needed]
     if not wanted:
-        messages.print(_none(chosen), markup=False, soft_wrap=True)
+        messages.print(_no_models_message(chosen), markup=False, soft_wrap=True)
     failed = False
     for model in dict.fromkeys(wanted):
         try:
-            with _Bar() as bar:
-                found = fetch(model, update=update, watch=bar)
+            with _DownloadBar() as bar:
+                found = fetch_model(model, update=update, watch=bar)
         except EngineUnavailable as error:
             failed = True
             messages.print(f"podcast-assets: {error}", style="red", markup=False, soft_wrap=True)
@@ -89,15 +95,15 @@ def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> N
 @models.command("verify")
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
 def verify_models(repos: tuple[str, ...]) -> None:
-    """Hash the fetched models again and name each file that differs; ends with 1 if there is one."""
-    entries = model_lock.read(models_folder())
+    """Check the downloaded models against their checksums and list files that differ. Exits with 1 if any does."""
+    entries = model_lock.read_lock_file(models_folder())
     if unknown := set(repos) - {entry.repo for entry in entries.values()}:
-        raise BadInput(f"never fetched to {models_folder()}: {', '.join(sorted(unknown))}")
+        raise BadInput(f"not downloaded to {models_folder()}: {', '.join(sorted(unknown))}")
     if not entries:
-        messages.print(f"nothing was fetched to {models_folder()} yet", markup=False, soft_wrap=True)
+        messages.print(f"no models have been downloaded to {models_folder()} yet", markup=False, soft_wrap=True)
         return
     checked, differences = 0, 0
-    for _, file, difference in verify((k, e) for k, e in entries.items() if not repos or e.repo in repos):
+    for _, file, difference in verify_files((k, e) for k, e in entries.items() if not repos or e.repo in repos):
         checked += 1
         if difference:
             differences += 1
@@ -114,26 +120,26 @@ def verify_models(repos: tuple[str, ...]) -> None:
 
 @click.command()
 @_PROFILE
-@click.option("--store", help="Where everything lies: a folder or URL (PODCAST_STORE).")
-@click.option("--quick", is_flag=True, help="Load no engine, and transcribe nothing.")
-@click.option("--settings", "with_settings", is_flag=True, help="Also print the settings of engines (PODCAST_ENGINES).")
+@click.option("--store", help="Folder or URL of the store (PODCAST_STORE).")
+@click.option("--quick", is_flag=True, help="Do not load engines or transcribe the test clip.")
+@click.option("--settings", "with_settings", is_flag=True, help="Also print the engines' settings (PODCAST_ENGINES).")
 @_JSON
 def doctor(profile: str | None, store: str | None, quick: bool, with_settings: bool, as_json: bool) -> None:
-    """Say what works on this machine and what to do about the rest; ends with 0 when the profile can run here."""
+    """Check whether the profile can run on this machine and say how to fix what is missing. Exits with 0 if it can."""
     from podcast_assets.cli.doctor import examine
 
     with messages.status("looking around"):
-        report = examine(_settings(profile=profile, store=store), load=not quick)
+        report = examine(_load_settings(profile=profile, store=store), load=not quick)
     if as_json:
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
     else:
-        _show(report, with_settings=with_settings)
+        _print_report(report, with_settings=with_settings)
     sys.exit(0 if report.can_run else 1)
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A line of `models list`."""
+class _ModelRow:
+    """A row of `models list`."""
 
     key: str
     engine: str | None
@@ -163,9 +169,9 @@ class _Row:
         ]
 
 
-def _row(engine: str, model: HubModel) -> _Row:
-    entry = locked(model)
-    return _Row(
+def _row_of_needed(engine: str, model: HubModel) -> _ModelRow:
+    entry = locked_model(model)
+    return _ModelRow(
         key=model.lock_key,
         engine=engine,
         repo=model.repo,
@@ -175,32 +181,32 @@ def _row(engine: str, model: HubModel) -> _Row:
         megabytes=model.megabytes,
         licence=model.licence,
         gated=model.gated,
-        where=find(model),
+        where=find_model(model),
     )
 
 
-def _fetched(key: str, entry: model_lock.Locked) -> _Row:
-    """The line of a model that was fetched and that the profile does not need."""
+def _row_of_fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
+    """Row of a downloaded model that the profile does not need."""
     size = sum(f.bytes for f in entry.files.values())
-    where = find(HubModel(entry.repo, entry.patterns, 0, entry.licence, key.partition("@")[2] or None))
+    where = find_model(HubModel(entry.repo, entry.patterns, 0, entry.licence, key.partition("@")[2] or None))
     chosen = "pinned" if "@" in key else "locked"
-    return _Row(key, None, entry.repo, entry.commit, chosen, size, None, entry.licence, None, where)
+    return _ModelRow(key, None, entry.repo, entry.commit, chosen, size, None, entry.licence, None, where)
 
 
-def _needed(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
+def _profile_models(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
     """The profile that is chosen, and the models of its engines with the names of these."""
     from podcast_assets.stages.profiles import choose, engines_of
 
-    chosen = choose(_settings(profile=profile))
+    chosen = choose(_load_settings(profile=profile))
     return chosen, _models_of(engines_of(chosen))
 
 
-def _none(chosen: "Profile") -> str:
+def _no_models_message(chosen: "Profile") -> str:
     return f"the profile {chosen.name} needs no models of the hub; it is taken because {chosen.reason}"
 
 
-def _settings(**given: Any) -> Settings:
-    """The settings of the environment, with what was given on the command line."""
+def _load_settings(**given: Any) -> Settings:
+    """Settings of the environment, overridden by the command line."""
     return Settings(**{k: v for k, v in given.items() if v is not None})
 
 
@@ -214,18 +220,18 @@ def _models_of(some: Iterable[Engine]) -> list[tuple[str, HubModel]]:
     return [(", ".join(names), model) for model, names in users.items()]
 
 
-def _named(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
+def _models_named(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
     """The models of some repositories: those that the profile needs, else those of any engine as it comes."""
-    from podcast_assets.cli.doctor.engines import as_they_come, wanted_models
+    from podcast_assets.cli.doctor.engines import as_they_come, needed_models
 
-    known = {model.repo: model for model in wanted_models(engine for _, engine in as_they_come())}
+    known = {model.repo: model for model in needed_models(engine for _, engine in as_they_come())}
     known |= {model.repo: model for _, model in needed}
     if unknown := [repo for repo in repos if repo not in known]:
         raise BadInput(f"no engine needs {', '.join(unknown)}; there are: {', '.join(sorted(known)) or 'none'}")
     return [known[repo] for repo in repos]
 
 
-class _Bar:
+class _DownloadBar:
     """A progress bar on standard error; where that is no terminal, one line that says how much comes."""
 
     def __init__(self) -> None:
@@ -240,7 +246,7 @@ class _Bar:
             transient=True,
         )
 
-    def __enter__(self) -> "_Bar":
+    def __enter__(self) -> "_DownloadBar":
         self._progress.start()
         return self
 
@@ -257,7 +263,7 @@ class _Bar:
             self._progress.advance(self._task, size)
 
 
-def _show(report: "Report", *, with_settings: bool) -> None:
+def _print_report(report: "DoctorReport", *, with_settings: bool) -> None:
     styles = {"ok": "green", "warning": "yellow", "missing": "yellow"}
     for area, findings in report.by_area().items():
         output.rule(area, align="left", style="dim")

@@ -1,4 +1,4 @@
-"""`podcast-assets policy list`, `show`, `try`: which segments are kept, and what another policy would keep."""
+"""`podcast-assets policy list`, `show`, `try`: list quality policies and try them on scored batches."""
 
 import json
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, output, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ _NUMBERS = ("rules", "segments", "of all", "hours", "minutes", "takes", "leaves"
 
 @click.group()
 def policy() -> None:
-    """Policies decide which segments are kept. They delete nothing, and another one runs no model again."""
+    """List, show and try quality policies, which decide which segments are kept. Changing the policy reruns no model."""
 
 
 @policy.command("list")
 @JSON
 def list_policies(as_json: bool) -> None:
-    """Print the policies that come with the package, and the one that PODCAST_POLICY names."""
+    """List the policies of the package, and the one set by PODCAST_POLICY."""
     from podcast_assets.quality.policies.policy import load_policy, policy_names
 
-    chosen = settings_of().policy
+    chosen = load_settings().policy
     found = {name: load_policy(name) for name in policy_names()}
     if chosen not in found:
         found[chosen] = load_policy(chosen)
@@ -48,7 +48,7 @@ def list_policies(as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = _table("policy", "rules", "what it is")
+    table = _make_table("policy", "rules", "what it is")
     for name, p in found.items():
         mark = Text.assemble(p.label, (" chosen", "green") if name == chosen else "")
         table.add_row(mark, str(len(p.rules)), Text(p.description))
@@ -59,7 +59,7 @@ def list_policies(as_json: bool) -> None:
 @click.argument("policy_name", metavar="FILE_OR_NAME")
 @JSON
 def show(policy_name: str, as_json: bool) -> None:
-    """Print the rules of a policy in their order."""
+    """Print the rules of a policy in order."""
     from podcast_assets.quality.policies.evidence import evidence_types
     from podcast_assets.quality.policies.policy import load_policy
 
@@ -69,53 +69,53 @@ def show(policy_name: str, as_json: bool) -> None:
         click.echo(json.dumps(p.model_dump(exclude_defaults=True) | {"notes": notes}, ensure_ascii=False))
         return
     output.print(Text(f"{p.label}: {p.description}" if p.description else p.label), soft_wrap=True)
-    table = _table("column", "must be", "else the reason is", "missing value")
+    table = _make_table("column", "must be", "else the reason is", "missing value")
     for rule in p.rules:
         table.add_row(
             Text(rule.column), Text(rule.describe()), Text(rule.reason), "passes" if rule.nulls_pass else "fails"
         )
     output.print(table)
     for note in notes:
-        say((note, "yellow"))
+        print_line((note, "yellow"))
 
 
 @policy.command("try")
 @click.argument("policy_name", metavar="FILE_OR_NAME")
 @click.option(
-    "--batch", "batches", multiple=True, help="Batch to try it on, as often as wanted; by default all that are scored."
+    "--batch", "batches", multiple=True, help="Batch to try it on; may be repeated. Default: all scored batches."
 )
 @JSON
 @STORE
 def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str | None) -> None:
-    """Print what a policy would keep of batches that are scored, in hours, beside what is kept now. Nothing is changed."""
+    """Compare, in hours, what a policy would keep of scored batches with what is kept now. Nothing is changed."""
     from podcast_assets.quality.policies.policy import load_policy
     from podcast_assets.quality.policies.trial import try_policy
     from podcast_assets.store.store import Store
 
-    settings = settings_of(store=store)
+    settings = load_settings(store=store)
     p = load_policy(policy_name)
     trial = try_policy(Store.at(settings.store), p, batches or None)
     if not trial.batches:
         why = "; ".join(trial.notes) or "none is there"
         raise Misconfigured(
-            f"no batch of the store {settings.store} has scores ({why}); materialize quality_scores first"
+            f"no batch of the store {settings.store} has scores ({why}): materialize quality_scores first"
         )
     if as_json:
         click.echo(json.dumps(trial.to_json(), ensure_ascii=False))
         return
-    _show(trial)
+    _print_trial(trial)
     if settings.policy != policy_name:
-        say(f"to apply it: PODCAST_POLICY={policy_name}, then materialize quality_scores; no model runs")
+        print_line(f"to apply it: PODCAST_POLICY={policy_name}, then materialize quality_scores; no model runs")
 
 
-def _show(trial: "PolicyTrial") -> None:
+def _print_trial(trial: "PolicyTrial") -> None:
     count = f"{len(trial.batches)} batches" if len(trial.batches) > 1 else f"batch {trial.batches[0]}"
     in_force = ", ".join(trial.in_force) or "none"
     output.print(
         Text(f"{trial.policy} tried on {count}, judged by {in_force} now. Nothing is changed."), soft_wrap=True
     )
     unit = _unit(trial)
-    table = _table("", "segments", unit, "of all")
+    table = _make_table("", "segments", unit, "of all")
     for name, amount in (
         ("all", trial.everything),
         (f"kept by {trial.policy}", trial.kept),
@@ -123,23 +123,28 @@ def _show(trial: "PolicyTrial") -> None:
         ("  would be kept anew", trial.gained),
         ("  would no longer be kept", trial.lost),
     ):
-        table.add_row(Text(name), f"{amount.segments:,}", _in(unit, amount.hours), _share(amount, trial.everything))
+        table.add_row(
+            Text(name),
+            f"{amount.segments:,}",
+            _format_hours(unit, amount.hours),
+            _format_share(amount, trial.everything),
+        )
     output.print(table)
     if trial.losses.height:
-        _show_losses(trial)
+        _print_losses(trial)
     for note in trial.notes:
-        say((note, "yellow"))
+        print_line((note, "yellow"))
 
 
-def _show_losses(trial: "PolicyTrial") -> None:
-    """The waterfall: each reason after those above it."""
+def _print_losses(trial: "PolicyTrial") -> None:
+    """Print the waterfall of losses: each reason after those above it."""
     unit = _unit(trial)
-    table = _table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
+    table = _make_table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
     left = trial.everything.hours
     for row in trial.losses.iter_rows(named=True):
         left -= row["first_hours"]
         hours = (row["first_hours"], max(left, 0.0), row["own_hours"], row["hours"])
-        table.add_row(Text(row["reason"]), *(_in(unit, h) for h in hours), f"{row['segments']:,}")
+        table.add_row(Text(row["reason"]), *(_format_hours(unit, h) for h in hours), f"{row['segments']:,}")
     output.print(table)
     output.print(
         "takes: of what the reasons above leave. alone: no other reason, kept if the rule were not there. "
@@ -152,16 +157,16 @@ def _unit(trial: "PolicyTrial") -> str:
     return "hours" if trial.everything.hours >= 1 else "minutes"
 
 
-def _in(unit: str, hours: float) -> str:
+def _format_hours(unit: str, hours: float) -> str:
     return f"{hours if unit == 'hours' else 60 * hours:,.2f}"
 
 
-def _share(part: "SpeechAmount", whole: "SpeechAmount") -> str:
+def _format_share(part: "SpeechAmount", whole: "SpeechAmount") -> str:
     return f"{part.hours / whole.hours:.1%}" if whole.hours else ""
 
 
-def _table(*columns: str) -> Table:
-    """A table in which names give way to numbers."""
+def _make_table(*columns: str) -> Table:
+    """Make a table in which names are shortened before numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in columns:
         numbers = name in _NUMBERS

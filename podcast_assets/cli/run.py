@@ -1,4 +1,4 @@
-"""`podcast-assets run` and `demo`: a batch all the way, in this process."""
+"""`podcast-assets run` and `demo`: process a batch from source to shards, in this process."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podcast_assets.cli.terminal import PROFILE, STORE, output, say, settings_of
+from podcast_assets.cli.terminal import PROFILE, STORE, load_settings, output, print_line
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--batch", help="Name of the batch; by default made from where the inputs lie.")
+@click.option("--batch", help="Name of the batch. Default: derived from the paths of the inputs.")
 @PROFILE
 @STORE
-@click.option("--language", help="ISO 639-1 code of the episodes whose metadata name none.")
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@click.option("--language", help="Language (ISO 639-1) of episodes whose metadata give none.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 def run(
     inputs: tuple[Path, ...],
     batch: str | None,
@@ -29,36 +29,36 @@ def run(
     language: str | None,
     as_json: bool,
 ) -> None:
-    """Turn FOLDERS, ARCHIVES or files into a dataset, here and now. To run it again is to resume it."""
-    from podcast_assets.intake.place import batch_of, place
+    """Turn folders, archives or files into a dataset, in this process. Run it again to resume."""
+    from podcast_assets.intake.place import batch_name_for, place_inputs
     from podcast_assets.store.store import Store
 
-    settings = settings_of(profile=profile, store=store, language=language)
-    name = batch or batch_of(inputs)
-    place(Store.at(settings.store), inputs, name)
+    settings = load_settings(profile=profile, store=store, language=language)
+    name = batch or batch_name_for(inputs)
+    place_inputs(Store.at(settings.store), inputs, name)
     _run_and_report(settings, name, as_json=as_json)
 
 
 @click.command()
 @STORE
-@click.option("--json", "as_json", is_flag=True, help="End with one JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 def demo(store: str | None, as_json: bool) -> None:
-    """Take the sample batch all the way, and measure it against its references."""
+    """Process the sample batch and measure the result against its reference transcripts."""
     from podcast_assets import demo as sample
     from podcast_assets.intake.arrivals import INCOMING
     from podcast_assets.store.store import Store
 
-    settings = settings_of(profile="demo", store=store)
-    room = Store.at(settings.store)
+    settings = load_settings(profile="demo", store=store)
+    opened_store = Store.at(settings.store)
     archive = f"{INCOMING}/{sample.BATCH_NAME}.tar"
-    if not room.exists(archive):
-        with room.writing(archive) as f:
+    if not opened_store.exists(archive):
+        with opened_store.writing(archive) as f:
             sample.write_sample_archive(f)
     _run_and_report(settings, sample.BATCH_NAME, as_json=as_json)
     if not as_json:
         from podcast_assets.cli.demo_evaluation import show_evaluation
 
-        show_evaluation(room, sample.BATCH_NAME, output)
+        show_evaluation(opened_store, sample.BATCH_NAME, output)
 
 
 def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
@@ -74,27 +74,27 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
 
     load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
     profile = choose(settings)
-    say("profile ", (profile.name, "bold"), f": {profile.reason}")
+    print_line("profile ", (profile.name, "bold"), f": {profile.reason}")
     for engine in filter(None, (profile.separator, profile.diarizer, profile.transcriber, profile.scorer)):
         engine.fetch()
     if profile.note:
-        say((profile.note, "yellow"))
+        print_line((profile.note, "yellow"))
     prepare_home(settings)
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         for run_id in end_dead_runs(instance):
-            say(f"run {run_id[:8]} had died; this one takes up what it left")
+            print_line(f"run {run_id[:8]} had died; resuming it")
         outcome = run_here(instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command")
-    room = Store.at(settings.store)
-    report = batch_report(room, batch, outcome.seconds)
+    opened_store = Store.at(settings.store)
+    report = batch_report(opened_store, batch, outcome.seconds)
     if as_json:
         click.echo(json.dumps(report.to_json() | {"profile": profile.name, "error": outcome.error}, ensure_ascii=False))
     else:
-        show(report, room, output)
+        show(report, opened_store, output)
     if not outcome.succeeded:
-        say((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
+        print_line((f"run {outcome.run_id[:8]} failed: {outcome.error}", "red"))
         sys.exit(1)
     if why := nothing_done(report):
-        say((why, "red"))
+        print_line((why, "red"))
         sys.exit(1)
-    say(f"done in {time.monotonic() - began:.0f} s")
+    print_line(f"done in {time.monotonic() - began:.0f} s")

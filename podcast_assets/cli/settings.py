@@ -1,4 +1,4 @@
-"""`podcast-assets settings` and `profiles`: what is set, and what comes of it here."""
+"""`podcast-assets settings` and `profiles`: show the settings and the profile that they select."""
 
 import json
 
@@ -14,7 +14,7 @@ from podcast_assets.config.settings import Settings, environment_name
 @click.command("settings")
 @click.option("--json", "as_json", is_flag=True)
 def show_settings(as_json: bool) -> None:
-    """Print every setting with its environment variable, value and meaning."""
+    """List all settings with their environment variables, values and meanings."""
     settings = Settings()
     values = settings.model_dump(mode="json")
     if as_json:
@@ -29,7 +29,7 @@ def show_settings(as_json: bool) -> None:
 
 @click.command()
 def profiles() -> None:
-    """Print the profiles, and which one `auto` takes here and why."""
+    """List the profiles and show which one `auto` chooses on this machine, and why."""
     from podcast_assets.stages.profiles import DESCRIPTIONS, explain_choice
 
     table = Table("profile", "what it is")

@@ -1,4 +1,4 @@
-"""`podcast-assets speakers`: who speaks in several episodes of a podcast."""
+"""`podcast-assets speakers`: find speakers who appear in several episodes."""
 
 import json
 
@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, output, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
 
 
 @click.command()
@@ -17,17 +17,17 @@ from podcast_assets.cli.terminal import STORE, output, say, settings_of
     type=click.FloatRange(-1, 1),
     default=0.6,
     show_default=True,
-    help="Cosine of two voices' embeddings from which on they are one person's.",
+    help="Cosine similarity of two voice embeddings from which they count as one speaker.",
 )
 @click.option(
     "--min-seconds",
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Leave out speakers who say less in their episode.",
+    help="Ignore speakers with less speech than this in their episode.",
 )
-@click.option("--save", is_flag=True, help="Keep the links in the store, voices/voices.parquet.")
-@click.option("--across-podcasts", is_flag=True, help="Look for a voice in all podcasts, not in each by itself.")
+@click.option("--save", is_flag=True, help="Write the links to voices/voices.parquet in the store.")
+@click.option("--across-podcasts", is_flag=True, help="Match voices across podcasts, not only within each one.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print a JSON array on standard output: all speakers, linked or not."
 )
@@ -41,7 +41,7 @@ def speakers(
     as_json: bool,
     store: str | None,
 ) -> None:
-    """Print the voices that several episodes of a podcast share, by the embeddings of the diarizer, with a confidence.
+    """List speakers who appear in several episodes of a podcast, matched by the diarizer's voice embeddings.
 
     Only pyannote's embeddings tell voices apart across recordings.
     """
@@ -50,12 +50,12 @@ def speakers(
     from podcast_assets.stages import overview
     from podcast_assets.store.store import Store
 
-    room = Store.at(settings_of(store=store).store)
+    opened_store = Store.at(load_settings(store=store).store)
     how = LinkingSettings(min_similarity=min_similarity, min_seconds=min_seconds)
-    found = read_speakers(room, overview.batch_names(room), podcasts, across=across_podcasts)
+    found = read_speakers(opened_store, overview.batch_names(opened_store), podcasts, across=across_podcasts)
     linked = link_speakers(found, how)
     if save:
-        write_links(room, linked)
+        write_links(opened_store, linked)
     if as_json:
         click.echo(json.dumps(linked.to_dicts(), ensure_ascii=False))
         return
@@ -72,8 +72,10 @@ def speakers(
             f"{row['confidence']:.2f}",
         )
     output.print(table)
-    say(f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}")
+    print_line(
+        f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}"
+    )
     if other := sorted(set(found["engine"].unique()) - set(how.engines)):
-        say((f"the embeddings of {', '.join(other)} do not tell voices apart across recordings: left out", "yellow"))
+        print_line((f"the embeddings of {', '.join(other)} cannot be compared across recordings: ignored", "yellow"))
     if save:
-        say(f"kept: {room.path(KEY)}")
+        print_line(f"saved: {opened_store.path(KEY)}")

@@ -1,20 +1,25 @@
-"""`podcast-assets submit`: what people have, brought to where the sensors find it."""
+"""`podcast-assets submit`: add files, URLs and feeds to the store."""
 
 import json
 
 import click
 
-from podcast_assets.cli.terminal import STORE, say, settings_of
+from podcast_assets.cli.terminal import STORE, load_settings, print_line
 from podcast_assets.common.errors import Misconfigured
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="URL|FILE|FOLDER|FEED...")
 @click.option(
-    "--batch", help="Name of the batch; by default made from what it holds, so that the same again is the same."
+    "--batch", help="Name of the batch. Default: derived from its inputs, so the same inputs give the same name."
 )
-@click.option("--language", help="ISO 639-1 code of what names no language itself.")
-@click.option("--feed/--episode", "feeds", default=None, help="What the URLs are; by default told by their paths.")
+@click.option("--language", help="Language (ISO 639-1) of episodes and feeds that give none.")
+@click.option(
+    "--feed/--episode",
+    "feeds",
+    default=None,
+    help="Treat the URLs as feeds or as episodes. Default: judged by their paths.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @STORE
 def submit(
@@ -25,7 +30,7 @@ def submit(
     as_json: bool,
     store: str | None,
 ) -> None:
-    """Bring files, folders, archives, URLs of episodes, feeds or OPML lists to the store. The sensors (make dev) do the rest.
+    """Add files, folders, archives, episode URLs, feeds or OPML lists to the store. The sensors (make dev) process them.
 
     Files, folders and archives become one batch, URLs of episodes a list of URLs that is another. Feeds and OPML lists are followed
     from then on.
@@ -33,25 +38,23 @@ def submit(
     from podcast_assets.intake.submit import FEEDS, sort_inputs, submit_feeds, submit_files, submit_opml, submit_urls
     from podcast_assets.store.store import Store
 
-    room = Store.at(settings_of(store=store).store)
+    opened_store = Store.at(load_settings(store=store).store)
     found = sort_inputs(inputs, feeds=feeds)
     if batch and found.places and found.urls:
-        raise Misconfigured(
-            "files and URLs are two batches: submit them one after the other, each with its own --batch"
-        )
+        raise Misconfigured("files and URLs cannot share a batch: submit them separately, each with its own --batch")
     told: dict[str, object] = {"batches": [], "feeds_added": 0, "lists_of_feeds": []}
     batches: list[str] = []
     if found.places:
-        batches.append(submit_files(room, found.places, batch, language))
-        say(f"batch {batches[-1]} lies under incoming/, complete")
+        batches.append(submit_files(opened_store, found.places, batch, language))
+        print_line(f"batch {batches[-1]} is complete under incoming/")
     if found.urls:
-        batches.append(submit_urls(room, found.urls, batch, language))
-        say(f"batch {batches[-1]}: a list of {len(found.urls)} URL(s) of episodes (are they feeds? say --feed)")
+        batches.append(submit_urls(opened_store, found.urls, batch, language))
+        print_line(f"batch {batches[-1]}: a list of {len(found.urls)} episode URL(s) (pass --feed if they are feeds)")
     if found.feeds:
-        told["feeds_added"] = submit_feeds(room, found.feeds, language)
-        say(f"{told['feeds_added']} new feed(s) in {FEEDS} (are they episodes? say --episode)")
-    keys = [submit_opml(room, file) for file in found.lists_of_feeds]
+        told["feeds_added"] = submit_feeds(opened_store, found.feeds, language)
+        print_line(f"{told['feeds_added']} new feed(s) in {FEEDS} (pass --episode if they are episodes)")
+    keys = [submit_opml(opened_store, file) for file in found.lists_of_feeds]
     for key in keys:
-        say(f"{key} is followed from now on")
+        print_line(f"{key} is polled from now on")
     if as_json:
         click.echo(json.dumps(told | {"batches": batches, "lists_of_feeds": keys}))

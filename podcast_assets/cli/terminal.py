@@ -1,4 +1,4 @@
-"""What the commands share: the terminal, and options that go before the environment's settings."""
+"""Terminal output and options shared by the commands."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,18 @@ messages = Console(stderr=True, highlight=False, emoji=False)
 output = Console(highlight=False, emoji=False)
 
 PROFILE = click.option(
-    "--profile", type=click.Choice(["auto", "demo", "embedded", "cpu", "gpu"]), help="Set of engines (PODCAST_PROFILE)."
+    "--profile",
+    type=click.Choice(["auto", "demo", "embedded", "cpu", "gpu"]),
+    help="Profile: the set of engines to use (PODCAST_PROFILE).",
 )
-STORE = click.option("--store", help="Where everything lies: a folder or URL (PODCAST_STORE).")
+STORE = click.option("--store", help="Folder or URL of the store (PODCAST_STORE).")
 
 _LEVELS = {"red": logging.ERROR, "yellow": logging.WARNING}
 
 log = logging.getLogger(__name__)
 
 
-def say(*parts: str | tuple[str, str]) -> None:
+def print_line(*parts: str | tuple[str, str]) -> None:
     """One line on standard error, of texts and (text, style). Names and errors are data: no markup is read in them.
 
     Where the settings ask for JSON, it is a JSON line, and red and yellow are its level.
@@ -36,8 +38,8 @@ def say(*parts: str | tuple[str, str]) -> None:
         messages.print(line, soft_wrap=True)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun in words.
+def count_noun(number: int, noun: str) -> str:
+    """Format a number with its noun.
 
     >>> counted(1, "shard"), counted(2000, "shard")
     ('1 shard', '2,000 shards')
@@ -45,8 +47,8 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def settings_of(**given: Any) -> "Settings":
-    """The settings of the environment, with what was given on the command line; from then on lines look as they say."""
+def load_settings(**given: Any) -> "Settings":
+    """Load the settings of the environment, overridden by the command line, and set up logging as they say."""
     from podcast_assets.config.settings import Settings
 
     settings = Settings(**{k: v for k, v in given.items() if v is not None})

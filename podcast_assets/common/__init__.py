@@ -1,1 +1,1 @@
-"""Errors, hashing, locks and other small things that know nothing of podcasts."""
+"""Errors, hashing, locks and other utilities that are independent of podcasts."""

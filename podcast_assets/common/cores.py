@@ -7,7 +7,7 @@ from pathlib import Path
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use: those that it may run on, or the limit of its container where that is less."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(allowed, container_limit(_CGROUP) or allowed)

@@ -1,4 +1,4 @@
-"""What determines a result, as one hash: equal fingerprints mean that a result can be taken instead of made again."""
+"""Fingerprints of results: equal fingerprints mean that a result can be reused."""
 
 import hashlib
 import json

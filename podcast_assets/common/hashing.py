@@ -8,7 +8,7 @@ _beside = ThreadPoolExecutor(8, thread_name_prefix="md5")
 
 
 class Hashes:
-    """Takes blocks; a large one is hashed in two threads."""
+    """SHA-256 and MD5 of a stream of blocks; large blocks are hashed in two threads."""
 
     def __init__(self) -> None:
         self._sha, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
@@ -17,24 +17,24 @@ class Hashes:
         """Bytes so far."""
 
     def update(self, block: bytes) -> None:
-        """The next bytes. They must not change until the next call."""
-        self._settle()
+        """Add the next bytes, which must not change until the next call."""
+        self._wait()
         self._running = _beside.submit(self._md5.update, block)
         self._sha.update(block)
         self.size += len(block)
 
     @property
     def sha256(self) -> str:
-        """Of all blocks, in hexadecimal digits."""
+        """Hexadecimal digest of all blocks."""
         return self._sha.hexdigest()
 
     @property
     def md5(self) -> str:
-        """Of all blocks, in hexadecimal digits."""
-        self._settle()
+        """Hexadecimal digest of all blocks."""
+        self._wait()
         return self._md5.hexdigest()
 
-    def _settle(self) -> None:
+    def _wait(self) -> None:
         if self._running is not None:
             self._running.result()
             self._running = None

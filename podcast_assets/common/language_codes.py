@@ -1,4 +1,4 @@
-"""Codes of languages: what feeds write, as ISO 639-1."""
+"""Language codes: normalize language tags and names to ISO 639-1."""
 
 import re
 
@@ -39,7 +39,7 @@ wol/wolof; xh xho/xhosa; yi yid/yiddish; yo yor/yoruba; za zha/zhuang/chuang; zh
 """ISO 639-1 code, then the ISO 639-2 codes (/T, and /B where it differs) and English names of each language."""
 
 
-def _names() -> dict[str, str]:
+def _codes_by_name() -> dict[str, str]:
     names = dict(ALIASES)
     for entry in " ".join(_TABLE.split()).split("; "):
         code, others = entry.split(" ", 1)
@@ -47,7 +47,7 @@ def _names() -> dict[str, str]:
     return names
 
 
-_CODES = _names()
+_CODES = _codes_by_name()
 
 
 def language_code(value: str | None) -> str | None:

@@ -11,8 +11,8 @@ log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def held(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock file while the block runs; others wait.
+def file_lock(path: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock file while the block runs; other processes wait.
 
     Args:
         path: made where it is not there, with its folder. It stays afterwards.
@@ -22,7 +22,7 @@ def held(path: Path, waiting: str) -> Iterator[None]:
         OSError: the file cannot be made or locked.
         RuntimeError: this thread holds it already, and would wait for itself.
     """
-    lock = _lock(path)
+    lock = _make_lock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -35,8 +35,8 @@ def held(path: Path, waiting: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held_and_removed(path: Path, waiting: str) -> Iterator[None]:
-    """As `held`, of a lock file that is removed after the block, unless its holder is killed.
+def temporary_file_lock(path: Path, waiting: str) -> Iterator[None]:
+    """Like `file_lock`, but remove the lock file after the block (it stays if the process is killed).
 
     Args:
         path: made where it is not there, with its folder.
@@ -46,7 +46,7 @@ def held_and_removed(path: Path, waiting: str) -> Iterator[None]:
         OSError: the file cannot be made or locked.
         RuntimeError: this thread holds it already, and would wait for itself.
     """
-    with held(path, waiting):
+    with file_lock(path, waiting):
         try:
             yield
         finally:
@@ -55,8 +55,8 @@ def held_and_removed(path: Path, waiting: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held_if_free(path: Path) -> Iterator[bool]:
-    """Hold a lock file while the block runs, if nobody else does; gives whether it is held.
+def try_file_lock(path: Path) -> Iterator[bool]:
+    """Try to hold a lock file while the block runs; yields whether it is held.
 
     Args:
         path: made where it is not there, with its folder.
@@ -64,7 +64,7 @@ def held_if_free(path: Path) -> Iterator[bool]:
     Raises:
         OSError: the file cannot be made or locked.
     """
-    lock = _lock(path)
+    lock = _make_lock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -76,7 +76,7 @@ def held_if_free(path: Path) -> Iterator[bool]:
             lock.release()
 
 
-def _lock(path: Path) -> FileLock:
+def _make_lock(path: Path) -> FileLock:
     return FileLock(
         path,
         # who acquires it may not be who releases it: a context manager may be left in another thread

@@ -1,7 +1,7 @@
-"""How log lines look: our own lines for people in a terminal, or one JSON object per line for programs.
+"""Format of log lines: plain text for a terminal, or one JSON object per line.
 
-What a record is about, its batch, stage and episode, travels beside its text: `about` binds it for a block (and for all that is
-logged in it), `extra={"episode": …}` gives it to one record.
+What a record is about, its batch, stage and episode, travels beside its text: `log_context` binds it for a block (and for all
+that is logged in it), `extra={"episode": …}` gives it to one record.
 """
 
 import logging
@@ -19,8 +19,8 @@ ABOUT = ("batch", "stage", "episode")
 
 
 @contextmanager
-def about(**fields: str) -> Iterator[None]:
-    """Everything that this thread logs in the block is about this `batch`, `stage` or `episode`."""
+def log_context(**fields: str) -> Iterator[None]:
+    """Attach a `batch`, `stage` or `episode` to everything that this thread logs in the block."""
     with bound_contextvars(**fields):
         yield
 
@@ -46,7 +46,7 @@ def json_lines() -> logging.Formatter:
             structlog.stdlib.ExtraAdder(allow=ABOUT),
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            _of_dagster,
+            _unwrap_dagster_record,
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -57,7 +57,7 @@ def json_lines() -> logging.Formatter:
     )
 
 
-def _of_dagster(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
+def _unwrap_dagster_record(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
     """The message without Dagster's words around it, and what Dagster knows of the record as fields."""
     record: logging.LogRecord = line["_record"]
     meta = dagster_meta(record)
@@ -87,7 +87,7 @@ def log_json_lines() -> None:
     """Write what this package logs outside of runs to standard error, one JSON object per line."""
     package = logging.getLogger("podcast_assets")
     if not package.handlers:
-        handler = to_standard_error(json_lines())
+        handler = stderr_handler(json_lines())
         # while a run goes on, Dagster's handler is beside it, and writes the line with what it knows of the run
         handler.addFilter(lambda _: package.handlers == [handler])
         package.addHandler(handler)
@@ -95,8 +95,8 @@ def log_json_lines() -> None:
         package.propagate = False
 
 
-def to_standard_error(formatter: logging.Formatter) -> logging.Handler:
-    """A handler that writes to standard error."""
+def stderr_handler(formatter: logging.Formatter) -> logging.Handler:
+    """Make a logging handler that writes to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     return handler

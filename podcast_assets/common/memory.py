@@ -1,4 +1,4 @@
-"""Memory that glibc gives back to the kernel, only to fetch it again a moment later."""
+"""Settings of glibc's malloc that keep freed memory for reuse."""
 
 import ctypes
 import sys
@@ -9,8 +9,8 @@ ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(_ALL), "MALLOC_MMAP_THRESHOLD_": st
 """The same for processes that are started."""
 
 
-def keep_freed() -> None:
-    """Let malloc keep what was freed, in one arena, for the rest of this process. Nothing happens without glibc.
+def keep_freed_memory() -> None:
+    """Make malloc keep freed memory, in one arena, for the rest of this process. Nothing happens without glibc.
 
     A Whisper encoder on a CPU takes and frees hundreds of megabytes for each layer. By default each of them is mapped and
     cleared anew: with a batch of 8 windows that is 60 % of its time (`benchmarks/transcription.py`). To be called before there

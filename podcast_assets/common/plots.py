@@ -1,4 +1,4 @@
-"""Pictures for people, as PNG bytes. Drawn with matplotlib's object API: no global state, so any thread may draw."""
+"""Plots as PNG bytes. Drawn with matplotlib's object API: no global state, so any thread may draw."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -46,19 +46,19 @@ def draw_figure(paint: Callable[["Figure"], None], *, width: float = 8.0, height
     return out.getvalue()
 
 
-def readable(name: str) -> str:
-    """A name as a label: at most 40 characters, with a box for each that the font lacks (matplotlib would warn of it)."""
+def label_text(name: str) -> str:
+    """Shorten a name to a label: at most 40 characters, with a box for each that the font lacks (matplotlib would warn of it)."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font = get_font(findfont(FontProperties()))
     return "".join(c if font.get_char_index(ord(c)) else "\u25a1" for c in name[:40])
 
 
-def bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
+def draw_bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
     """Horizontal bars, one per named value, the first on top."""
 
     def paint(axes: "Axes") -> None:
-        names = [readable(name) for name, _ in values]
+        names = [label_text(name) for name, _ in values]
         axes.barh(range(len(values)), [v for _, v in values], color=COLOURS[0])
         axes.set_yticks(range(len(values)), names)
         axes.invert_yaxis()
@@ -67,7 +67,7 @@ def bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
     return draw(paint, height=0.8 + 0.25 * max(len(values), 1))
 
 
-def histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str) -> bytes:
+def draw_histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str) -> bytes:
     """Distributions of one or more named series over the same axis."""
 
     def paint(axes: "Axes") -> None:
@@ -75,7 +75,7 @@ def histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str) -> 
         most = max((len(values) for _, values in filled), default=1)
         edges = np.histogram_bin_edges([v for _, values in filled for v in values], bins=min(40, 6 + math.isqrt(most)))
         for (name, values), colour in zip(filled, COLOURS, strict=False):
-            axes.hist(values, bins=edges.tolist(), histtype="step", linewidth=1.6, color=colour, label=readable(name))
+            axes.hist(values, bins=edges.tolist(), histtype="step", linewidth=1.6, color=colour, label=label_text(name))
         if filled:
             axes.legend(fontsize=8, frameon=False)
         axes.set_xlabel(label, fontsize=9)
@@ -84,7 +84,7 @@ def histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str) -> 
     return draw(paint)
 
 
-def timeline(episodes: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> bytes:
+def draw_timeline(episodes: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> bytes:
     """Who speaks when: one line per (episode's name, its segments with start, end in s and speaker)."""
 
     def paint(axes: "Axes") -> None:
@@ -93,7 +93,7 @@ def timeline(episodes: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> bytes:
             for number, speaker in enumerate(speakers):
                 spans = [(s["start"], s["end"] - s["start"]) for s in segments if s["speaker"] == speaker]
                 axes.broken_barh(spans, (row - 0.35, 0.7), color=COLOURS[number % len(COLOURS)])
-        axes.set_yticks(range(len(episodes)), [readable(name) for name, _ in episodes])
+        axes.set_yticks(range(len(episodes)), [label_text(name) for name, _ in episodes])
         axes.invert_yaxis()
         axes.set_xlabel("seconds; a colour is a speaker of that episode", fontsize=9)
 

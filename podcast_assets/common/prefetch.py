@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
 
-def prefetched(
+def prefetch_items(
     items: Iterable[Item],
     prepare: Callable[[Item], Prepared],
     ahead: int,
@@ -17,7 +17,7 @@ def prefetched(
     size: Callable[[Item], float] = lambda item: 0.0,
     limit: float = 1.0,
 ) -> Iterator[tuple[Item, Future[Prepared]]]:
-    """Each item with the future of what `prepare` makes of it.
+    """Yield each item with the future of its prepared value.
 
     Args:
         items: what to prepare; taken one by one, in order.

@@ -1,4 +1,4 @@
-"""Settings and profiles: everything that people set, each in one place.
+"""Settings and the syntax of their values.
 
 What belongs here: values and their validation. Nothing here imports Dagster, polars or an engine.
 """

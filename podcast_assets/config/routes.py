@@ -1,4 +1,4 @@
-"""How a routing table is written: which engines transcribe which language."""
+"""Parser of the routing table: which engines transcribe which language."""
 
 from podcast_assets.common.language_codes import language_code
 
@@ -25,7 +25,7 @@ def parse_routes(text: str) -> dict[str, tuple[str, ...]]:
         code = ANY if language.strip() == ANY else language_code(language)
         if code is None:
             raise ValueError(
-                f"{language.strip()!r} in {part!r} is no language; write a code such as zh, or * for all others"
+                f"{language.strip()!r} in {part!r} is not a language code; write a code such as zh, or * for all others"
             )
         routes[code] = names
     return routes

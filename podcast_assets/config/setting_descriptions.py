@@ -1,4 +1,4 @@
-"""What people are told of the settings, taken from the model `Settings` alone.
+"""Descriptions of the settings, derived from the model `Settings`.
 
 `podcast-assets settings` and the reference page of the documentation print the same descriptions.
 """
@@ -34,7 +34,7 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class SettingDescription:
-    """One setting, in the words of its field."""
+    """Description of one setting."""
 
     field: str
     variable: str
@@ -57,8 +57,8 @@ def describe_settings() -> list[SettingDescription]:
             SettingDescription(
                 field=name,
                 variable=environment_name(name),
-                values=", ".join(_values(field)),
-                default=_default(field),
+                values=", ".join(_describe_values(field)),
+                default=_describe_default(field),
                 description=field.description or "",
                 section=section,
             )
@@ -78,7 +78,7 @@ _TYPES = {
 _BOUNDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 
 
-def _values(field: FieldInfo) -> Iterator[str]:
+def _describe_values(field: FieldInfo) -> Iterator[str]:
     kind = _without_none(field.annotation)
     if typing.get_origin(kind) is Literal:
         *choices, last = typing.get_args(kind)
@@ -97,7 +97,7 @@ def _without_none(annotation: Any) -> Any:
     return annotation
 
 
-def _default(field: FieldInfo) -> str | None:
+def _describe_default(field: FieldInfo) -> str | None:
     value = field.get_default(call_default_factory=True)
     if value is None or value == "":
         return None

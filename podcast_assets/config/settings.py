@@ -1,4 +1,4 @@
-"""Everything that people set, in one place. Each setting is an environment variable with a default that works.
+"""All settings of the project. Each setting is an environment variable with a default that works.
 
 `podcast-assets settings` prints them with their values.
 """
@@ -42,7 +42,7 @@ RELEASE: dict[str, JsonValue] = {"scope": "release"}
 
 
 class Settings(BaseModel):
-    """Settings of the project: those that are given, else read from `PODCAST_…` variables, else their defaults."""
+    """Settings of the project, from arguments, `PODCAST_…` variables or defaults, in this order."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -415,7 +415,7 @@ class Settings(BaseModel):
 
     def __init__(self, **given: Any) -> None:
         # pydantic-settings does the same and much more; its import would be a fifth of what `podcast-assets settings` takes
-        super().__init__(**(_environment() | given))
+        super().__init__(**(_read_environment() | given))
 
     @property
     def allowed_hosts(self) -> list[str]:
@@ -485,7 +485,7 @@ class Settings(BaseModel):
     def _webhook_is_signed(self) -> Self:
         if self.webhook_url and not self.webhook_secret:
             url, secret = environment_name("webhook_url"), environment_name("webhook_secret")
-            raise ValueError(f"{url} is set, and {secret} is not: nothing is sent unsigned")
+            raise ValueError(f"{url} is set without {secret}; webhook requests must be signed")
         return self
 
     @model_validator(mode="after")
@@ -497,7 +497,7 @@ class Settings(BaseModel):
 
 
 def is_cron(line: str) -> bool:
-    """Whether Dagster takes a text as a schedule: five fields that some minute fits, or an alias as @daily."""
+    """Whether a text is a valid cron schedule for Dagster: five fields that some minute fits, or an alias as @daily."""
     if not croniter.is_valid(line):
         return False
     fields, *_ = croniter.expand(line)
@@ -505,18 +505,18 @@ def is_cron(line: str) -> bool:
     return len(fields) == 5 and not (months == [2] and days in ([30], [31]))
 
 
-class _Given(Settings):
+class _ExplicitSettings(Settings):
     def __init__(self, **given: Any) -> None:
         BaseModel.__init__(self, **given)
 
 
-def given(values: Mapping[str, Any]) -> Settings:
-    """The settings with these values by field, and defaults for the others: the environment is not read.
+def make_settings(values: Mapping[str, Any]) -> Settings:
+    """Make settings from values by field and defaults, without reading the environment.
 
     Raises:
         ValidationError: a value is wrong.
     """
-    return _Given(**values)
+    return _ExplicitSettings(**values)
 
 
 def fields_of(scope: Literal["run", "release", "deployment"]) -> dict[str, FieldInfo]:
@@ -531,14 +531,14 @@ def environment_name(field: str) -> str:
     return "DAGSTER_HOME" if field == "dagster_home" else f"PODCAST_{field.upper()}"
 
 
-def _environment() -> dict[str, str]:
+def _read_environment() -> dict[str, str]:
     """Field → value of its environment variable, whose case does not matter; an empty one is an unset one."""
     there = {name.upper(): value for name, value in os.environ.items() if value}
     return {field: there[name] for field in Settings.model_fields if (name := environment_name(field)) in there}
 
 
-def explain(error: ValidationError) -> list[str]:
-    """One line for people per wrong setting: its environment variable, its value and what is expected."""
+def explain_error(error: ValidationError) -> list[str]:
+    """Describe each invalid setting in one line: its environment variable, its value and what is expected."""
     lines = []
     for detail in error.errors():
         # a validator of this module has its own words, before which pydantic puts "Value error, "

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.common.locks import held
+from podcast_assets.common.locks import file_lock
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.dagster_internals import free_pool_slots, set_pool_limit
 from podcast_assets.defs.runs.process import HOST, PID, is_dead
@@ -51,7 +51,7 @@ def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
 
 def _make_tables(home: Path) -> None:
     """Make SQLite's tables: of two commands that are the first to open an instance, Dagster fails one."""
-    with held(home / ".making-tables", "somebody else makes Dagster's tables"):
+    with file_lock(home / ".making-tables", "somebody else makes Dagster's tables"):
         with dg.DagsterInstance.get():
             pass
         (home / _TABLES_ARE_THERE).touch()

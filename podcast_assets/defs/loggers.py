@@ -4,7 +4,7 @@ import logging
 
 import dagster as dg
 
-from podcast_assets.common.log_lines import PlainLines, dagster_meta, json_lines, to_standard_error
+from podcast_assets.common.log_lines import PlainLines, dagster_meta, json_lines, stderr_handler
 from podcast_assets.config.settings import Settings
 
 
@@ -13,7 +13,7 @@ def terminal_logger(settings: Settings) -> dg.LoggerDefinition:
 
     @dg.logger
     def terminal(_context: dg.InitLoggerContext) -> logging.Logger:
-        handler = to_standard_error(json_lines() if settings.log_format == "json" else PlainLines())
+        handler = stderr_handler(json_lines() if settings.log_format == "json" else PlainLines())
         handler.addFilter(lambda record: dagster_meta(record).get("dagster_event") is None)
         return _logger("podcast_assets.terminal", handler)
 
@@ -27,7 +27,7 @@ def console_logger(settings: Settings) -> dg.LoggerDefinition:
 
     @dg.logger
     def console(_context: dg.InitLoggerContext) -> logging.Logger:
-        return _logger("podcast_assets.console", to_standard_error(json_lines()))
+        return _logger("podcast_assets.console", stderr_handler(json_lines()))
 
     return console
 

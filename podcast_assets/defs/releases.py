@@ -69,15 +69,15 @@ def enough_sealed(
         return dg.SkipReason("nothing has changed since it was too little to release")
     if context.instance.get_runs(dg.RunsFilter(job_name=RELEASE, statuses=UNFINISHED), limit=1):
         return dg.SkipReason("a release goes on")
-    from podcast_assets.release.options import options_of
+    from podcast_assets.release.options import release_options
     from podcast_assets.release.release import preview
-    from podcast_assets.release.targets.choose import target_of
-    from podcast_assets.release.targets.hub_history import unpurged
+    from podcast_assets.release.targets.choose import choose_target
+    from podcast_assets.release.targets.hub_history import unpurged_objects
 
     chosen = releases.settings()
-    target, options = target_of(chosen, room), options_of(chosen)
+    target, options = choose_target(chosen, room), release_options(chosen)
     would = preview(room, target, options)
-    left = options.purge_history and target.repo is not None and bool(unpurged(room, target.repo))
+    left = options.purge_history and target.repo is not None and bool(unpurged_objects(room, target.repo))
     if would.anew or would.removed or left:
         # one that fails is begun again, but not every few minutes: what was taken down does not wait for the store to change
         return dg.RunRequest(run_key=f"release:{seen}:{_hour()}", tags=run_tags("release", settings))
@@ -91,7 +91,7 @@ def enough_sealed(
 def signature(store: Store, releases: ReleaseResource) -> str:
     """Another one whenever what could be released may be something else."""
     files = sorted((e.key, e.bytes, e.modified) for folder in _WATCHED for e in store.list(folder))
-    state = [files, subscriptions.signature(store), releases.model_dump(mode="json")]
+    state = [files, subscriptions.lists_signature(store), releases.model_dump(mode="json")]
     return hashlib.sha256(json.dumps(state, default=str).encode()).hexdigest()[:32]
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from podcast_assets.config.settings import Settings, fields_of, given
+from podcast_assets.config.settings import Settings, fields_of, make_settings
 from podcast_assets.stages.profiles import Profile, choose
 from podcast_assets.store.store import Store
 
@@ -32,7 +32,7 @@ class _SettingsResource(dg.ConfigurableResource):
 
     def settings(self) -> Settings:
         """The settings of this run."""
-        return given({name: getattr(self, name) for name in type(self).model_fields})
+        return make_settings({name: getattr(self, name) for name in type(self).model_fields})
 
 
 def _with_fields(fields: Mapping[str, FieldInfo]) -> type[_SettingsResource]:

@@ -1,4 +1,4 @@
-"""What an engine is, and what every engine needs: models, downloads of models, devices, ONNX sessions.
+"""The engine protocol and what engines share: models, model downloads, devices, ONNX sessions.
 
 What belongs here: whatever is the same for diarizers, transcribers, aligners, scorers, punctuators and separators.
 """

@@ -1,4 +1,4 @@
-"""Whether an engine can be had here, and why not."""
+"""Availability of an engine on this machine."""
 
 import importlib.metadata
 
@@ -7,8 +7,8 @@ from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine
 
 
-def at_hand(engine: Engine) -> tuple[bool, str]:
-    """Whether an engine can be loaded here, and why (or why not), for people. Downloads nothing; may ask the hub.
+def check_available(engine: Engine) -> tuple[bool, str]:
+    """Check whether an engine can be loaded here, with the reason for people. Downloads nothing; may ask the hub.
 
     Args:
         engine: with its settings.
@@ -24,7 +24,7 @@ def at_hand(engine: Engine) -> tuple[bool, str]:
             return True, f"the model{model} of {engine.name} is on this machine"
     except EngineUnavailable as error:
         return False, str(error)
-    told = [models.at_hand(model) for model in wanted]
+    told = [models.check_available(model) for model in wanted]
     missing_model = next((why for found, why in told if not found), None)
     return missing_model is None, missing_model or "; ".join(why for _, why in told)
 

@@ -1,4 +1,4 @@
-"""What an engine is, and how one is found by name.
+"""The base class of engines, and the lookup of an engine by name.
 
 An engine is one module in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …); one that
 needs more than a module has a folder there, with a module `engine`. It defines one subclass of `Engine`: the settings, cheap to
@@ -54,7 +54,7 @@ class Engine(BaseModel):
     """True for the small engines that run anywhere: rows that they make say so."""
 
     def load(self, device: str | None = None) -> Any:
-        """Import what is needed, load the model, and give the worker. Called once per worker.
+        """Load the model and return the worker. Called once per worker.
 
         Args:
             device: the one of `devices()` that is held for the worker; None for engines that hold none.
@@ -117,7 +117,7 @@ class Engine(BaseModel):
 
     def versions(self) -> dict[str, str]:
         """Installed versions of the packages that the engine uses."""
-        return {p: _version(p) for p in self.packages}
+        return {p: _installed_version(p) for p in self.packages}
 
 
 _GPU_USE: Mapping[str, GpuUse] = {"cpu": "never", "auto": "optional", "cuda": "required"}
@@ -125,13 +125,13 @@ _GPU_USE: Mapping[str, GpuUse] = {"cpu": "never", "auto": "optional", "cuda": "r
 
 
 def most_gpu_use(engines: Iterable[Engine]) -> GpuUse:
-    """What the engine among them that needs a GPU most says."""
+    """GPU use of the most demanding of several engines."""
     found = {engine.gpu_use() for engine in engines}
     return "required" if "required" in found else "optional" if "optional" in found else "never"
 
 
 @cache
-def _version(package: str) -> str:
+def _installed_version(package: str) -> str:
     return importlib.metadata.version(package)
 
 
@@ -153,10 +153,10 @@ def _sha256(file: Path, size: int, mtime_ns: int) -> str:
 @cache
 def engines(kind: str) -> tuple[type[Engine], ...]:
     """Every engine of a kind ("diarizer", "transcriber", "scorer"), found by looking into its folder."""
-    return tuple(found for module in _modules(kind).values() for found in _engines_in(module))
+    return tuple(found for module in _list_modules(kind).values() for found in _engines_in(module))
 
 
-def _modules(kind: str) -> dict[str, str]:
+def _list_modules(kind: str) -> dict[str, str]:
     """The modules of a kind's folder, by name; of an engine that has a folder of its own, its module `engine`."""
     package = importlib.import_module(FOLDERS[kind])
     return {
@@ -189,7 +189,7 @@ def make_engine(kind: str, name: str, **settings: Any) -> Engine:
 @cache
 def _engine_class(kind: str, name: str) -> type[Engine]:
     """The engine of that name: of the module that has its name, if there is one, else of any."""
-    if module := _modules(kind).get(name.replace("-", "_")):
+    if module := _list_modules(kind).get(name.replace("-", "_")):
         for found in _engines_in(module):
             if found.name == name:
                 return found

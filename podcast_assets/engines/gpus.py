@@ -1,4 +1,4 @@
-"""NVIDIA GPUs of this machine, as their driver tells of them."""
+"""NVIDIA GPUs of this machine."""
 
 import contextlib
 import ctypes
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-def count() -> int:
+def gpu_count() -> int:
     """GPUs that this process may use, as CTranslate2 counts them; 0 without it."""
     try:
         import ctranslate2
@@ -28,7 +28,7 @@ def has_driver() -> bool:
     return True
 
 
-def use_only(chosen: str | None) -> None:
+def restrict_to(chosen: str | None) -> None:
     """Hide the other GPUs from this process and what it starts. Of use only before anything asks for GPUs.
 
     Args:
@@ -38,22 +38,27 @@ def use_only(chosen: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = chosen
 
 
-def physical(index: str) -> str:
+def physical_index(index: str) -> str:
     """The driver's name of the GPU that CUDA numbers so: CUDA_VISIBLE_DEVICES renumbers them for each process."""
     visible = [v.strip() for v in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if v.strip()]
     return visible[int(index)] if index.isdigit() and int(index) < len(visible) else index
 
 
 @lru_cache
-def memory(index: int) -> int | None:
-    """Memory of a GPU in all, bytes; None where the driver does not say. Asked once: every fingerprint needs it.
+def gpu_memory(index: int) -> int | None:
+    """Total memory of a GPU in bytes; None if the driver does not report it. Asked once: every fingerprint needs it.
 
     Args:
         index: as CUDA numbers it.
     """
     try:
         told = subprocess.run(  # noqa: S603
-            ["nvidia-smi", f"--id={physical(str(index))}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"],  # noqa: S607
+            [  # noqa: S607
+                "nvidia-smi",
+                f"--id={physical_index(str(index))}",
+                "--query-gpu=memory.total",
+                "--format=csv,noheader,nounits",
+            ],
             capture_output=True,
             text=True,
             timeout=10,

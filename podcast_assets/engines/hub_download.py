@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub, brought to this machine by downloads that go on where they broke off; errors for people.
+"""Resumable downloads of models from the Hugging Face hub, with clear errors.
 
 Large files are downloaded here, by ranges: `huggingface_hub` takes up a file again only as long as its process lives. It does the
 rest, so that the folder is laid out as its cache.
@@ -36,9 +36,9 @@ from huggingface_hub.utils import (
 )
 
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured
-from podcast_assets.engines.hub_offline import offline
-from podcast_assets.engines.model_cache import HubModel, models_folder, snapshot, storage, wanted
-from podcast_assets.engines.model_lock import LockedFile, sha256
+from podcast_assets.engines.hub_offline import offline_reason
+from podcast_assets.engines.model_cache import HubModel, matches_patterns, model_folder, models_folder, snapshot_folder
+from podcast_assets.engines.model_lock import LockedFile, file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ SPARE = 1.05
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file of a repository at one commit."""
+    """A file of a Hub repository at one commit."""
 
     name: str
     bytes: int
@@ -61,27 +61,27 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """A repository at one commit."""
+class RepositoryListing:
+    """The files of a Hub repository at one commit."""
 
     commit: str
     licence: str | None
     files: tuple[RemoteFile, ...]
 
 
-class Watch(Protocol):
-    """Is told how a download goes."""
+class DownloadWatcher(Protocol):
+    """Observer of a model download."""
 
     def begin(self, model: HubModel, commit: str, missing: int) -> None:
-        """So many bytes are to be downloaded; 0 where all is here."""
+        """Start of a download of `missing` bytes; 0 if everything is there."""
         ...
 
     def advance(self, size: int) -> None:
-        """So many bytes have come."""
+        """Another `size` bytes have been downloaded."""
         ...
 
 
-class _Log:
+class _LogWatcher:
     """Says in the log how much is downloaded, and where to."""
 
     def begin(self, model: HubModel, commit: str, missing: int) -> None:
@@ -92,13 +92,13 @@ class _Log:
         pass
 
 
-def look_up(repo: str, revision: str, seconds: float | None = None) -> Listing:
+def fetch_listing(repo: str, revision: str, seconds: float | None = None) -> RepositoryListing:
     """A model at a revision, with its files. Raises whatever `huggingface_hub` does."""
     seconds = seconds or constants.HF_HUB_ETAG_TIMEOUT
     info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=seconds)
     card = info.card_data or {}
     licence = card.get("license_name") if card.get("license") == "other" else card.get("license")
-    return Listing(
+    return RepositoryListing(
         commit=info.sha or revision,
         licence=licence if isinstance(licence, str) else None,
         files=tuple(
@@ -111,19 +111,19 @@ def look_up(repo: str, revision: str, seconds: float | None = None) -> Listing:
     )
 
 
-def look_at(model: HubModel, revision: str, seconds: float) -> None:
+def check_access(model: HubModel, revision: str, seconds: float) -> None:
     """Ask for the header of one of a model's files, as a download would. Raises whatever `huggingface_hub` does."""
     named = next((name for name in model.files if not set(name) & set("*?[")), None)
     if named is None:  # the listing says nothing of terms: it is free to all
-        listed = look_up(model.repo, revision, seconds).files
-        named = next((f.name for f in listed if wanted(f.name, model.files)), model.files[0])
+        listed = fetch_listing(model.repo, revision, seconds).files
+        named = next((f.name for f in listed if matches_patterns(f.name, model.files)), model.files[0])
     get_hf_file_metadata(hf_hub_url(model.repo, named, revision=revision), timeout=seconds)
 
 
 def download(
-    model: HubModel, listing: Listing, folder: Path, watch: Watch | None = None
+    model: HubModel, listing: RepositoryListing, folder: Path, watch: DownloadWatcher | None = None
 ) -> tuple[Path, dict[str, LockedFile]]:
-    """Bring the files of a listing to a folder, going on where it broke off, and hash each of them.
+    """Download the files of a listing to a folder, resuming partial files, and verify each of them.
 
     Returns:
         The folder of the commit, and what was brought.
@@ -136,25 +136,25 @@ def download(
         raise EngineUnavailable(
             f"{model.repo} has none of the files {', '.join(model.files)} (commit {listing.commit})"
         )
-    watch = watch or _Log()
-    found = snapshot(folder, model.repo, listing.commit)
-    blobs = storage(folder, model.repo) / "blobs"
+    watch = watch or _LogWatcher()
+    found = snapshot_folder(folder, model.repo, listing.commit)
+    blobs = model_folder(folder, model.repo) / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
     for file in listing.files:
         if (path := found / file.name).is_file() and path.stat().st_size != file.bytes:
-            _remove(path)
+            _remove_file(path)
     large = [
         f for f in listing.files if f.sha256 and not (found / f.name).is_file() and not (blobs / f.sha256).exists()
     ]
     small = [f for f in listing.files if not f.sha256 and not (found / f.name).is_file()]
-    missing = sum(f.bytes - _size(_partial(blobs, f)) for f in large) + sum(f.bytes for f in small)
+    missing = sum(f.bytes - _file_size(_partial_path(blobs, f)) for f in large) + sum(f.bytes for f in small)
     _check_room(model, folder, missing)
     watch.begin(model, listing.commit, missing)
     for file in large:
         url = hf_hub_url(model.repo, file.name, revision=listing.commit)
-        _download(url, _partial(blobs, file), file.bytes, watch)
-        _partial(blobs, file).replace(blobs / str(file.sha256))
-    with _no_bars():
+        _download_file(url, _partial_path(blobs, file), file.bytes, watch)
+        _partial_path(blobs, file).replace(blobs / str(file.sha256))
+    with _hide_progress_bars():
         snapshot_download(
             model.repo,
             revision=listing.commit,
@@ -162,24 +162,24 @@ def download(
             allow_patterns=[glob.escape(f.name) for f in listing.files],
         )
     watch.advance(sum(f.bytes for f in small))
-    return found, {file.name: _checked(model, file, found / file.name) for file in listing.files}
+    return found, {file.name: _check_file(model, file, found / file.name) for file in listing.files}
 
 
 @contextlib.contextmanager
-def cannot_be_had(model: HubModel) -> Iterator[None]:
-    """Make of every error that the block raises an `EngineUnavailable` that says what to do."""
+def translate_errors(model: HubModel) -> Iterator[None]:
+    """Turn errors of the block into an `EngineUnavailable` that says what to do."""
     try:
         yield
     except (EngineUnavailable, Misconfigured):
         raise
     except Exception as error:  # those of the hub, the network and the disk have no common base
-        raise EngineUnavailable(explain(error, model)) from error
+        raise EngineUnavailable(explain_error(error, model)) from error
 
 
-def explain(error: BaseException, model: HubModel) -> str:
-    """What keeps a model from being had, and what to do about it, in one line."""
+def explain_error(error: BaseException, model: HubModel) -> str:
+    """Explain in one line why a model is not available, and what to do about it."""
     if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
-        return explain(error.__cause__, model)  # it only says that nothing was found here either
+        return explain_error(error.__cause__, model)  # it only says that nothing was found here either
     page = f"{constants.ENDPOINT}/{model.repo}"
     if isinstance(error, GatedRepoError):
         token = "the token in use may not read it yet: accept" if get_token() else "set HF_TOKEN, and accept"
@@ -194,9 +194,9 @@ def explain(error: BaseException, model: HubModel) -> str:
     if isinstance(error, RepositoryNotFoundError):
         return f"the hub has no model {model.repo}, or it is private: check the name, or set HF_TOKEN ({page})"
     if isinstance(error, HfHubHTTPError):
-        return _refused(error, model)
+        return _explain_refusal(error, model)
     if isinstance(error, OfflineModeIsEnabled):
-        return f"{model.repo} is not on this machine, and {offline()}"
+        return f"{model.repo} is not on this machine, and {offline_reason()}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {models_folder()} is full: make room, or set PODCAST_MODELS to another folder"
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
@@ -208,7 +208,7 @@ def explain(error: BaseException, model: HubModel) -> str:
     )
 
 
-def _refused(error: HfHubHTTPError, model: HubModel) -> str:
+def _explain_refusal(error: HfHubHTTPError, model: HubModel) -> str:
     status = error.response.status_code
     if status == 401:
         return f"the hub refuses the token for {model.repo}: set HF_TOKEN to one that is valid, or unset it"
@@ -223,29 +223,29 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _download(url: str, target: Path, size: int, watch: Watch) -> None:
+def _download_file(url: str, target: Path, size: int, watch: DownloadWatcher) -> None:
     """Download a file, from where it broke off before. A connection that breaks is made again."""
     tries = TRIES
-    while (have := _size(target)) != size:
+    while (have := _file_size(target)) != size:
         if have > size:  # not of this file
             target.unlink()
             continue
         try:
-            _take_up(url, target, have, watch)
+            _resume_download(url, target, have, watch)
         except OSError:  # of the disk, or an answer of the hub: trying again cannot help
             raise
         except Exception as error:  # the connection; its errors are those of whichever client the hub's library uses
-            tries = TRIES if _size(target) > have else tries - 1
+            tries = TRIES if _file_size(target) > have else tries - 1
             if not tries:
                 raise
-            log.info("%s: taken up again at byte %d (%s)", target.name, _size(target), _first_line(error))
+            log.info("%s: resumed at byte %d (%s)", target.name, _file_size(target), _first_line(error))
             time.sleep(PAUSE_SECONDS)
         else:
-            if _size(target) == have:
+            if _file_size(target) == have:
                 raise OSError(f"the hub sent {have} bytes where it had promised {size}")
 
 
-def _take_up(url: str, target: Path, have: int, watch: Watch) -> None:
+def _resume_download(url: str, target: Path, have: int, watch: DownloadWatcher) -> None:
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with http_stream_backoff(
         "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, retry_on_exceptions=()
@@ -257,19 +257,17 @@ def _take_up(url: str, target: Path, have: int, watch: Watch) -> None:
                 watch.advance(len(block))
 
 
-def _checked(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
+def _check_file(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
     """What a downloaded file is; one that is damaged is removed, so that it is downloaded again."""
-    size, digest = path.stat().st_size, sha256(path)
+    size, digest = path.stat().st_size, file_sha256(path)
     damaged = digest != file.sha256 if file.sha256 else file.blob not in (None, _git_blob(path))
     if damaged or size != file.bytes:
-        _remove(path)
-        raise EngineUnavailable(
-            f"{file.name} of {model.repo} came damaged (its checksum is wrong) and was removed: fetch it again"
-        )
+        _remove_file(path)
+        raise EngineUnavailable(f"{file.name} of {model.repo} has a wrong checksum and was removed: download it again")
     return LockedFile(size, digest)
 
 
-def _remove(path: Path) -> None:
+def _remove_file(path: Path) -> None:
     """Remove a file of a snapshot, and the content that it links to."""
     path.resolve().unlink()
     path.unlink(missing_ok=True)
@@ -294,17 +292,17 @@ def _stays_inside(name: str) -> bool:
     return not (PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts)
 
 
-def _partial(blobs: Path, file: RemoteFile) -> Path:
+def _partial_path(blobs: Path, file: RemoteFile) -> Path:
     return blobs / f"{file.sha256}.incomplete"
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
 @contextlib.contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without the progress bars of `huggingface_hub`: `Watch` tells."""
+def _hide_progress_bars() -> Iterator[None]:
+    """Without the progress bars of `huggingface_hub`: `DownloadWatcher` tells."""
     if are_progress_bars_disabled():
         yield
         return

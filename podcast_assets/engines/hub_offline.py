@@ -1,4 +1,4 @@
-"""Whether the model hub may be asked, and whether anything answers there: told without its library, which is slow to import."""
+"""Reachability of the model hub, checked without its library, which is slow to import."""
 
 import os
 import socket
@@ -9,15 +9,15 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _silenced: str | None = None
 
 
-def offline() -> str | None:
-    """Why nobody is asked, for people; None where the hub may be."""
+def offline_reason() -> str | None:
+    """Reason why the hub must not be contacted, for people; None if it may be."""
     from huggingface_hub import constants
 
     return _silenced or ("HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else None)
 
 
-def silence(why: str) -> None:
-    """Ask nobody from now on in this process, as with HF_HUB_OFFLINE.
+def go_offline(why: str) -> None:
+    """Switch this process to offline mode, as with HF_HUB_OFFLINE.
 
     Args:
         why: for people, as "the hub cannot be reached".
@@ -29,8 +29,8 @@ def silence(why: str) -> None:
     constants.HF_HUB_OFFLINE = True
 
 
-def unreachable(seconds: float) -> str | None:
-    """Why no connection to the hub can be made, for people; None where one can, or where a proxy makes it.
+def unreachable_reason(seconds: float) -> str | None:
+    """Reason why the hub cannot be reached, for people; None if it can, or if a proxy is used.
 
     Args:
         seconds: the longest that it may take, without the look-up of the name.

@@ -28,27 +28,27 @@ class HubModel:
     @property
     def lock_key(self) -> str:
         """Its name in the lock file."""
-        return model_lock.key(self.repo, self.revision)
+        return model_lock.lock_key(self.repo, self.revision)
 
 
 def models_folder() -> Path:
-    """The folder that models are fetched to: PODCAST_MODELS, else one in the user's cache."""
+    """Folder of the downloaded models: PODCAST_MODELS, else one in the user's cache."""
     if named := os.environ.get("PODCAST_MODELS"):
         return Path(named).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME")  # as the XDG Base Directory Specification has it: absolute, or not meant
     return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "podcast-assets/models"
 
 
-def wanted(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a file is one of those that some patterns name."""
+def matches_patterns(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a file name matches any of the patterns."""
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def storage(place: Path, repo: str) -> Path:
+def model_folder(place: Path, repo: str) -> Path:
     """Folder of a model inside a cache of `huggingface_hub`."""
     return place / f"models--{repo.replace('/', '--')}"
 
 
-def snapshot(place: Path, repo: str, commit: str) -> Path:
+def snapshot_folder(place: Path, repo: str, commit: str) -> Path:
     """Folder of one commit of a model inside a cache of `huggingface_hub`."""
-    return storage(place, repo) / "snapshots" / commit
+    return model_folder(place, repo) / "snapshots" / commit

@@ -23,15 +23,15 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class LockedFile:
-    """A file of a model, as it was when it was fetched."""
+    """A downloaded file of a model, with its recorded size and SHA-256."""
 
     bytes: int
     sha256: str
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
-    """A model as it was fetched."""
+class LockedModel:
+    """A downloaded model, as recorded in the lock file."""
 
     repo: str
     commit: str
@@ -45,13 +45,13 @@ class Locked:
     """Path inside the repository → what it was."""
 
 
-def key(repo: str, revision: str | None) -> str:
+def lock_key(repo: str, revision: str | None) -> str:
     """Name of an entry: what was asked for, not what came of it. A revision that is pinned has an entry of its own."""
     return f"{repo}@{revision}" if revision else repo
 
 
-def read(folder: Path) -> dict[str, Locked]:
-    """The entries of a models folder; none where nothing was fetched yet.
+def read_lock_file(folder: Path) -> dict[str, LockedModel]:
+    """Read the lock file of a models folder; empty if nothing has been downloaded.
 
     Raises:
         Misconfigured: the lock file is not one.
@@ -61,7 +61,7 @@ def read(folder: Path) -> dict[str, Locked]:
         content = json.loads(path.read_text())
         if content["format"] != _FORMAT:
             raise Misconfigured(f"{path} was written by another release of podcast-assets (format {content['format']})")
-        return {name: _entry(value) for name, value in content["models"].items()}
+        return {name: _parse_entry(value) for name, value in content["models"].items()}
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -72,10 +72,10 @@ def read(folder: Path) -> dict[str, Locked]:
         raise Misconfigured(f"{path} cannot be read ({error}): delete it, and fetch the models again") from error
 
 
-def write(folder: Path, name: str, entry: Locked) -> None:
-    """Write down an entry, beside those that other processes write: the file is whole at every moment."""
-    with held(folder, "lock-file"):
-        entries = read(folder) | {name: entry}
+def write_entry(folder: Path, name: str, entry: LockedModel) -> None:
+    """Write an entry to the lock file, keeping those of other processes: the file is whole at every moment."""
+    with lock_folder(folder, "lock-file"):
+        entries = read_lock_file(folder) | {name: entry}
         content = {
             "format": _FORMAT,
             "models": {k: dataclasses.asdict(v) for k, v in sorted(entries.items())},
@@ -89,19 +89,19 @@ def write(folder: Path, name: str, entry: Locked) -> None:
 
 
 @contextlib.contextmanager
-def held(folder: Path, name: str) -> Iterator[None]:
-    """Hold something of a models folder while the block runs; others wait. The kernel frees it when its holder dies."""
+def lock_folder(folder: Path, name: str) -> Iterator[None]:
+    """Lock an entry of a models folder while the block runs; others wait. The kernel frees it when its holder dies."""
     path = folder / ".locks" / f"{name.replace('/', '--')}.podcast-assets.lock"
-    with locks.held(path, f"waiting for another process that fetches {name}"):
+    with locks.file_lock(path, f"waiting for another process that fetches {name}"):
         yield
 
 
-def sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with file.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def _entry(value: dict[str, Any]) -> Locked:
+def _parse_entry(value: dict[str, Any]) -> LockedModel:
     files = {name: LockedFile(int(f["bytes"]), str(f["sha256"])) for name, f in value["files"].items()}
-    return Locked(**(value | {"patterns": tuple(value["patterns"]), "files": files}))
+    return LockedModel(**(value | {"patterns": tuple(value["patterns"]), "files": files}))

@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime on the device that a setting names, and what to do where it cannot be."""
+"""ONNX Runtime sessions on a configured device, with clear errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,39 +14,39 @@ _CUDA = "CUDAExecutionProvider"
 
 
 def runtime_version() -> str:
-    """Of ONNX Runtime, whichever of its distributions is installed."""
-    return _onnxruntime().__version__
+    """Version of ONNX Runtime, whichever distribution is installed."""
+    return _import_onnxruntime().__version__
 
 
 def devices(device: Device) -> list[str]:
     """Every GPU, where the setting means GPUs; none for CPUs.
 
     Raises:
-        EngineUnavailable: see `on_gpu`.
+        EngineUnavailable: see `uses_gpu`.
     """
-    return [f"cuda:{i}" for i in range(gpus.count())] if on_gpu(device) else []
+    return [f"cuda:{i}" for i in range(gpus.gpu_count())] if uses_gpu(device) else []
 
 
-def on_gpu(device: Device) -> bool:
-    """Whether the setting means a GPU here.
+def uses_gpu(device: Device) -> bool:
+    """Whether the device setting selects a GPU on this machine.
 
     Raises:
         EngineUnavailable: it does, and ONNX Runtime cannot compute on one, or is not there.
     """
     if device == "cpu":
         return False
-    able = _CUDA in _onnxruntime().get_available_providers()
+    able = _CUDA in _import_onnxruntime().get_available_providers()
     if device == "cuda" and not able:
         raise EngineUnavailable(
-            "this ONNX Runtime computes on CPUs only: pip install onnxruntime-gpu in its place, or set the device to cpu"
+            "this ONNX Runtime supports CPUs only: install onnxruntime-gpu instead, or set the device to cpu"
         )
-    return able and (device == "cuda" or gpus.count() > 0)
+    return able and (device == "cuda" or gpus.gpu_count() > 0)
 
 
 def open_session(
     graph: Path | bytes, device: Device, *, held: str | None = None, threads: int = 0, spin: bool = True
 ) -> Any:
-    """An `onnxruntime.InferenceSession`.
+    """Open an `onnxruntime.InferenceSession`.
 
     Args:
         graph: an .onnx file, or its content.
@@ -60,7 +60,7 @@ def open_session(
     """
     try:
         source = graph if isinstance(graph, bytes) else str(graph)
-        session = _onnxruntime().InferenceSession(
+        session = _import_onnxruntime().InferenceSession(
             source, **session_arguments(device, held=held, threads=threads, spin=spin)
         )
     except Exception as error:  # errors of ONNX Runtime have no common base
@@ -75,12 +75,12 @@ def session_arguments(
     device: Device, *, held: str | None = None, threads: int = 0, spin: bool = True
 ) -> dict[str, Any]:
     """Options and providers of an `InferenceSession`, for libraries that make it themselves; arguments as of `open_session`."""
-    options = _onnxruntime().SessionOptions()
+    options = _import_onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     if not spin:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = ["CPUExecutionProvider"]
-    if on_gpu(device):
+    if uses_gpu(device):
         providers.insert(0, (_CUDA, {"device_id": int(held.removeprefix("cuda:")) if held else 0}))
     return {"sess_options": options, "providers": providers}
 
@@ -91,14 +91,14 @@ def check_providers(got: Sequence[str], device: Device) -> None:
     Raises:
         EngineUnavailable: it computes on the CPU where a GPU is meant.
     """
-    if on_gpu(device) and _CUDA not in got:
+    if uses_gpu(device) and _CUDA not in got:
         raise EngineUnavailable(
             "ONNX Runtime does not find the CUDA libraries that it needs: install those of its CUDA version, "
             "or set the device to cpu"
         )
 
 
-def _onnxruntime() -> Any:
+def _import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,1 +1,1 @@
-"""What arrives: batches, archives, metadata."""
+"""Intake of batches: arrivals, archives, downloads, feeds, metadata and duplicates."""

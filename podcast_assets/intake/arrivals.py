@@ -1,4 +1,4 @@
-"""What lies under `incoming/` of the store, as batches.
+"""Batches under `incoming/` of the store.
 
 `incoming/<batch>.tar[.gz|.xz|.bz2|.zst]`, `incoming/<batch>.zip` and `incoming/<batch>/…` are batches, and so are lists of URLs,
 `incoming/<batch>.jsonl|csv|parquet`;
@@ -39,7 +39,7 @@ class IncomingFile:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A batch that lies under `incoming/`."""
+    """A batch under `incoming/`."""
 
     batch: str
     files: tuple[IncomingFile, ...]
@@ -66,12 +66,12 @@ class Arrival:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder, and no archive or list."""
+        """Whether the batch is a folder, rather than an archive or a list."""
         return "/" in self.files[0].key
 
     @property
     def is_declared(self) -> bool:
-        """Whether somebody said that it is complete, after the last change."""
+        """Whether a marker newer than the last change declares the batch complete."""
         return self.ready is not None and all(f.modified <= self.ready.modified for f in self.files)
 
     @property
@@ -93,7 +93,7 @@ def default_language(store: Store, arrival: Arrival) -> str | None:
 
 @dataclass
 class Incoming:
-    """All that lies under `incoming/`."""
+    """All arrivals under `incoming/`."""
 
     arrivals: dict[str, Arrival] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -101,19 +101,19 @@ class Incoming:
 
 
 def list_incoming(store: Store) -> Incoming:
-    """Look at what has arrived. A listing that fails raises: it is never taken for an empty one.
+    """List the arrived batches. A listing that fails raises: it is never taken for an empty one.
 
     Raises:
         OSError: the store cannot be listed.
     """
     found = list(store.list(INCOMING))
     own = len(INCOMING) + 1
-    incoming = group(IncomingFile(e.key[own:], e.bytes, e.modified, e.content) for e in found if not e.trouble)
+    incoming = group_by_batch(IncomingFile(e.key[own:], e.bytes, e.modified, e.content) for e in found if not e.trouble)
     incoming.refused.update({e.key[own:]: e.trouble for e in found if e.trouble})
     return incoming
 
 
-def group(files: Iterable[IncomingFile]) -> Incoming:
+def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
     """Group files (keys relative to `incoming/`) into batches; pure, so that its rules can be tested on lists."""
     sources: dict[tuple[str, str], list[IncomingFile]] = {}
     beside: dict[str, list[IncomingFile]] = {}
@@ -163,26 +163,31 @@ def find_arrival(store: Store, batch: str) -> Arrival:
     return arrival
 
 
-class Seen(NamedTuple):
-    """What a batch looked like, and since when, in POSIX seconds by the clock of the one who looks."""
+class BatchSighting(NamedTuple):
+    """Signature of a batch and the POSIX time since when it has been unchanged."""
 
     signature: str
     since: float
 
 
 @dataclass(frozen=True)
-class Settling:
-    """Which batches are ready, told from looks apart in time."""
+class SettlingBatches:
+    """Batches that are ready, judged by repeated listings."""
 
-    ready: dict[str, Seen]
+    ready: dict[str, BatchSighting]
     """Those that stopped growing."""
-    waiting: dict[str, Seen]
+    waiting: dict[str, BatchSighting]
     """Those to look at again."""
 
 
-def settled(
-    incoming: Incoming, seen: Mapping[str, Seen], *, now: float, minimum_age: float, require_ready: bool = False
-) -> Settling:
+def find_settled(
+    incoming: Incoming,
+    seen: Mapping[str, BatchSighting],
+    *,
+    now: float,
+    minimum_age: float,
+    require_ready: bool = False,
+) -> SettlingBatches:
     """Batches that look as they did at an earlier look (`seen`), and have done so for a minimum of seconds.
 
     A folder whose marker is younger than all of its files is ready at once. Where markers are required, others are not ready.
@@ -193,10 +198,10 @@ def settled(
     for batch, arrival in incoming.arrivals.items():
         before = seen.get(batch)
         if before is None or before.signature != arrival.signature:
-            before = Seen(arrival.signature, now)
+            before = BatchSighting(arrival.signature, now)
             unchanged = False
         else:
             unchanged = now - before.since >= minimum_age
         undeclared = require_ready and arrival.is_folder and arrival.ready is None
         (ready if arrival.is_declared or (unchanged and not undeclared) else waiting)[batch] = before
-    return Settling(ready, waiting)
+    return SettlingBatches(ready, waiting)

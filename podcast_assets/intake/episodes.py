@@ -1,4 +1,4 @@
-"""From what a batch holds to one row per file: ids, duplicates, metadata, and what became of each."""
+"""Rows of `raw_audio`: ids, duplicates, metadata and status of each file of a batch."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.language_codes import language_code
-from podcast_assets.intake.metadata import Joined, as_json, text
+from podcast_assets.intake.metadata import JoinedMetadata, first_text, to_json
 from podcast_assets.intake.names import episode_id, slug
-from podcast_assets.intake.unpack import SourceFile, Unpacked
-from podcast_assets.store.schema import RAW_AUDIO, table
+from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
+from podcast_assets.store.schema import RAW_AUDIO, make_table
 
 Row = dict[str, Any]
 
@@ -34,10 +34,10 @@ def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None
     """
     known = identities or {}
     kept: dict[str, str] = {}
-    taken = Taken()
+    taken = TakenNames()
     result = []
     for file in sorted(files, key=lambda f: f.name):
-        identity = unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
+        identity = make_unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
         result.append(Recording(identity, file, kept.get(file.stored.sha256)))
         if file.stored.bytes:  # files without any are lost one by one, and each is told
             kept.setdefault(file.stored.sha256, identity)
@@ -45,9 +45,9 @@ def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None
 
 
 def batch_rows(
-    unpacked: Unpacked,
+    unpacked: UnpackedBatch,
     found: Sequence[Recording],
-    metadata: Joined,
+    metadata: JoinedMetadata,
     ingested: pl.DataFrame,
     failures: pl.DataFrame,
     also_in: Mapping[str, str] | None = None,
@@ -66,22 +66,22 @@ def batch_rows(
     errors = dict(failures.select("episode_id", "message").iter_rows())
     elsewhere = also_in or {}
     rows = [
-        _recording(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id))
+        _recording_row(r, metadata, facts.get(r.episode_id), errors.get(r.episode_id))
         | {"also_in": elsewhere.get(r.file.stored.sha256), "earlier_sha256": unpacked.earlier.get(r.file.name)}
         for r in found
     ]
-    taken = Taken(r.episode_id for r in found)
+    taken = TakenNames(r.episode_id for r in found)
     for status, others in (("skipped", unpacked.skipped), ("failed", unpacked.broken)):
         for name, reason in others.items():
-            identity = unique(unpacked.identities.get(name) or f"{slug(name)}-{status}", taken)
-            about = _about(metadata.of(name))
-            rows.append(_row(episode_id=identity, source=name, status=status, error=reason, **about))
-    return table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
+            identity = make_unique(unpacked.identities.get(name) or f"{slug(name)}-{status}", taken)
+            about = _metadata_columns(metadata.of(name))
+            rows.append(_make_row(episode_id=identity, source=name, status=status, error=reason, **about))
+    return make_table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
 
 
-def _recording(recording: Recording, metadata: Joined, facts: Row | None, error: str | None) -> Row:
+def _recording_row(recording: Recording, metadata: JoinedMetadata, facts: Row | None, error: str | None) -> Row:
     file = recording.file
-    row = _row(
+    row = _make_row(
         episode_id=recording.episode_id,
         source=file.name,
         status="done",
@@ -91,7 +91,7 @@ def _recording(recording: Recording, metadata: Joined, facts: Row | None, error:
         md5=file.stored.md5,
         bytes=file.stored.bytes,
         original=file.stored.key,
-        **_about(metadata.of(file.name)),
+        **_metadata_columns(metadata.of(file.name)),
     )
     if recording.duplicate_of is not None:
         return row | {"status": "skipped", "error": f"the same bytes as {recording.duplicate_of}"}
@@ -100,32 +100,32 @@ def _recording(recording: Recording, metadata: Joined, facts: Row | None, error:
     return row | facts
 
 
-def _about(row: Row) -> Row:
-    """What a metadata row says of an episode."""
+def _metadata_columns(row: Row) -> Row:
+    """Columns of an episode from its metadata row."""
     return {
-        "title": text(row, "title", "episode_title"),
-        "podcast": text(row, "podcast", "podcast_title"),
-        "podcast_id": text(row, "podcast_guid", "podcast_id"),
-        "language": language_code(text(row, "language", "lang")),
-        "license": text(row, "license", "licence"),
-        "metadata": as_json(row),
+        "title": first_text(row, "title", "episode_title"),
+        "podcast": first_text(row, "podcast", "podcast_title"),
+        "podcast_id": first_text(row, "podcast_guid", "podcast_id"),
+        "language": language_code(first_text(row, "language", "lang")),
+        "license": first_text(row, "license", "licence"),
+        "metadata": to_json(row),
     }
 
 
-def _row(**values: Any) -> Row:
+def _make_row(**values: Any) -> Row:
     return dict.fromkeys(RAW_AUDIO) | values
 
 
-class Taken(set[str]):
-    """Names that are taken, and how often each was asked for: a hundred thousand files of one name are no trouble."""
+class TakenNames(set[str]):
+    """Names in use, with a counter per name so that many equal names stay fast."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         super().__init__(names)
         self.times: Counter[str] = Counter()
 
 
-def unique(name: str, taken: Taken) -> str:
-    """A name that is not taken yet, which it then is: the same name again gets a number."""
+def make_unique(name: str, taken: TakenNames) -> str:
+    """Return a name that is not in use, by adding a number if necessary, and mark it as used."""
     result = name
     while result in taken:
         taken.times[name] += 1

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.urls import shown_apart, url_key
-from podcast_assets.intake.metadata import text
+from podcast_assets.intake.downloads.urls import redact_url_distinctly, url_key
+from podcast_assets.intake.metadata import first_text
 from podcast_assets.intake.names import slug
 
 URL = "url"
@@ -20,7 +20,7 @@ URL = "url"
 
 @dataclass(frozen=True)
 class Link:
-    """An episode that is to be downloaded."""
+    """An episode to download."""
 
     url: str = field(repr=False)
     source: str
@@ -32,13 +32,13 @@ class Link:
 
     @property
     def failed_id(self) -> str:
-        """The episode id that it has as long as it could not be downloaded."""
+        """Episode id while the episode has not been downloaded."""
         return self.identity or f"{slug(PurePosixPath(self.source).stem)}-{url_key(self.url)[:12]}"
 
 
 @dataclass
 class LinkList:
-    """What a list holds."""
+    """Parsed list of URLs."""
 
     links: list[Link] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -47,8 +47,8 @@ class LinkList:
     """Name → what is wrong with the row."""
 
 
-def read_list(name: str, data: bytes) -> LinkList:
-    """The links of a list. A row that is no good is named, and the others are taken.
+def parse_link_list(name: str, data: bytes) -> LinkList:
+    """Parse the links of a list. A row that is no good is named, and the others are taken.
 
     Raises:
         BadInput: the list cannot be read at all, or has no column `url`.
@@ -56,7 +56,7 @@ def read_list(name: str, data: bytes) -> LinkList:
     result = LinkList()
     seen: dict[str, str] = {}
     any_url = False
-    for number, row in enumerate(_rows(name, data), start=1):
+    for number, row in enumerate(_read_rows(name, data), start=1):
         if isinstance(row, str):
             result.broken[f"{name}, row {number}"] = row
             continue
@@ -65,12 +65,12 @@ def read_list(name: str, data: bytes) -> LinkList:
         if not isinstance(url, str) or not url.strip():
             result.broken[f"{name}, row {number}"] = "it has no url"
             continue
-        source = shown_apart(url)
+        source = redact_url_distinctly(url)
         if first := seen.get(url_key(url)):
             result.skipped[f"{source}, row {number}"] = f"the same URL as {first}"
             continue
         seen[url_key(url)] = source
-        result.links.append(Link(url.strip(), source, row, _identity(row)))
+        result.links.append(Link(url.strip(), source, row, _identity_of(row)))
     if not any_url:
         raise BadInput(f"{name}: a list of URLs needs a column {URL!r}. Metadata of a batch are called <batch>.meta.…")
     return result
@@ -81,17 +81,17 @@ def episode_id(podcast_guid: str, guid: str) -> str:
     return hashlib.sha256(f"{podcast_guid}\0{guid}".encode()).hexdigest()[:20]
 
 
-def write_list(rows: Iterable[dict[str, Any]]) -> bytes:
-    """A list, as JSON lines; the same rows give the same bytes."""
+def format_link_list(rows: Iterable[dict[str, Any]]) -> bytes:
+    """Format a list as JSON lines; the same rows give the same bytes."""
     return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
 
 
-def _identity(row: dict[str, Any]) -> str | None:
-    podcast, guid = text(row, "podcast_guid"), text(row, "guid", "item_guid")
+def _identity_of(row: dict[str, Any]) -> str | None:
+    podcast, guid = first_text(row, "podcast_guid"), first_text(row, "guid", "item_guid")
     return episode_id(podcast, guid) if podcast and guid else None
 
 
-def _rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
+def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
     """Rows as they come; in place of one that cannot be read, what is wrong with it."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix == ".jsonl":

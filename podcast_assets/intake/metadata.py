@@ -1,4 +1,4 @@
-"""Metadata of a batch: looked through as they come, joined to its recordings by a column that holds their names.
+"""Metadata of a batch, joined to its recordings by a column with file names.
 
 Only the ids of a file are read, and the rows that are wanted: a table of a million rows beside a batch of sixty episodes costs
 seconds, and memory for its ids.
@@ -38,7 +38,7 @@ _ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, Val
 
 
 class NotMetadata(BadInput):
-    """A table without the column of ids: something else that lies in the batch."""
+    """A table without the id column, which is not metadata."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class MetadataFile:
 
     @property
     def folder(self) -> PurePosixPath:
-        """The folder that it lies in; it is about the files in there and below."""
+        """Folder of the file; its rows apply to files in it and below."""
         return PurePosixPath(self.name).parent
 
     def rows(self, ids: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -69,21 +69,21 @@ class MetadataFile:
         """
         wanted = pl.Series(_ID, list(ids), dtype=pl.String)
         try:
-            yield from self._lines(wanted) if self.is_lines else self._table(wanted)
+            yield from self._read_line_rows(wanted) if self.is_lines else self._read_table_rows(wanted)
         except _ERRORS as error:
-            raise _unreadable(self.name, error) from error
+            raise _unreadable_error(self.name, error) from error
 
     @property
     def is_lines(self) -> bool:
         """Whether it is JSON lines."""
         return self.name.lower().endswith(".jsonl")
 
-    def _table(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _read_table_rows(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
         """By the ids themselves: of other rows only those are decoded."""
         identity = pl.col(self.key).cast(pl.String)
         found = self.frame.lazy()
         if int(self.ids.is_in(wanted.implode()).sum()) > len(wanted) + _REPEATED:
-            first = self._first(wanted)[_AT]
+            first = self._first_positions(wanted)[_AT]
             found = found.with_row_index(_AT).filter(pl.col(_AT).is_in(first.implode()))
         found = found.filter(identity.is_in(wanted.implode())).with_columns(identity.alias(_AT))
         given: set[str] = set()
@@ -92,16 +92,16 @@ class MetadataFile:
                 given.add(of)
                 yield of, row
 
-    def _lines(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _read_line_rows(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
         """By position: the ids were found out before."""
-        first = self._first(wanted)
+        first = self._first_positions(wanted)
         found = self.frame.lazy().with_row_index(_AT).join(first.lazy(), on=_AT, how="inner").sort(_AT)
         for identity, text in found.select(_ID, _LINE).collect(engine="streaming").iter_rows():
             parsed = json.loads(text.strip(_AROUND))
             if _id_of(parsed, self.key, self.name) == identity:
                 yield identity, parsed  # else the pattern has found a key of something inside
 
-    def _first(self, wanted: pl.Series) -> pl.DataFrame:
+    def _first_positions(self, wanted: pl.Series) -> pl.DataFrame:
         """Where each id is found first."""
         found = pl.DataFrame({_ID: self.ids}).with_row_index(_AT).filter(pl.col(_ID).is_in(wanted.implode()))
         return found.unique(_ID, keep="first").sort(_AT)
@@ -111,8 +111,8 @@ _AT = "position of the row"
 
 
 @dataclass(frozen=True)
-class Joined:
-    """Metadata by file, and all that did not fit."""
+class JoinedMetadata:
+    """Metadata rows by file, and the unmatched ids."""
 
     rows: dict[str, dict[str, Any]]
     """Name of a file → its metadata row."""
@@ -137,7 +137,7 @@ class Joined:
 
 
 def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, held: Any = None) -> MetadataFile:
-    """Look through a metadata file: its ids are read, and that it is what its name says.
+    """Open a metadata file: its ids are read, and that it is what its name says.
 
     Nothing is made of the values: CSV is text, and rows of JSON stay as they are written.
 
@@ -172,7 +172,7 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, held: Any = 
     except BadInput:
         raise
     except _ERRORS as error:
-        raise _unreadable(name, error) from error
+        raise _unreadable_error(name, error) from error
     return MetadataFile(name, frame, key, ids, held)
 
 
@@ -214,22 +214,22 @@ def _id_of(row: Any, key: str, name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _unreadable(name: str, error: BaseException) -> BadInput:
+def _unreadable_error(name: str, error: BaseException) -> BadInput:
     why = (str(error).splitlines() or [type(error).__name__])[0]
     return BadInput(f"metadata {name} cannot be read as {PurePosixPath(name).suffix.lower()[1:]}: {why}")
 
 
-def join(sources: Sequence[str], files: Sequence[MetadataFile]) -> Joined:
+def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> JoinedMetadata:
     """Join files (by stem) to the rows (by their ids) of the metadata files in their folder or above; the nearest wins.
 
     Metadata in a folder without recordings (`metadata/` beside `audio/`) are for the folder above it.
     """
-    above = {folder: {PurePosixPath(folder), *PurePosixPath(folder).parents} for folder in map(_folder, sources)}
+    above = {folder: {PurePosixPath(folder), *PurePosixPath(folder).parents} for folder in map(_folder_of, sources)}
     folders = set[PurePosixPath]().union(*above.values())
     placed = [(_beside_recordings(file.folder, folders), file) for file in files]
     below: dict[PurePosixPath, dict[str, list[str]]] = {folder: {} for folder, _ in placed}
     for source in sorted(sources):
-        for folder in below.keys() & above[_folder(source)]:
+        for folder in below.keys() & above[_folder_of(source)]:
             below[folder].setdefault(PurePosixPath(source).stem, []).append(source)
     rows: dict[str, dict[str, Any]] = {}
     shared: dict[str, set[str]] = {}
@@ -246,9 +246,9 @@ def join(sources: Sequence[str], files: Sequence[MetadataFile]) -> Joined:
         except BadInput as error:
             broken[file.name] = str(error)
     known = rows.keys() | set().union(*shared.values())
-    without_file, repeated = _unfit(placed, below)
+    without_file, repeated = _find_unmatched(placed, below)
     repeated = pl.concat([repeated, pl.Series(sorted(shared), dtype=pl.String)]).unique().sort()
-    return Joined(
+    return JoinedMetadata(
         rows=rows,
         files_without_metadata=sorted(set(sources).difference(known)),
         metadata_without_file=without_file.head(NAMED).to_list(),
@@ -260,7 +260,7 @@ def join(sources: Sequence[str], files: Sequence[MetadataFile]) -> Joined:
     )
 
 
-def _unfit(
+def _find_unmatched(
     placed: Sequence[tuple[PurePosixPath, MetadataFile]], below: dict[PurePosixPath, dict[str, list[str]]]
 ) -> tuple[pl.Series, pl.Series]:
     """Ids without a file, and those that several rows of a folder have; each once, in order."""
@@ -271,15 +271,15 @@ def _unfit(
         without.append(ids.filter(~ids.is_in(pl.Series(list(stems), dtype=pl.String).implode())).rename(""))
         if ids.n_unique() < len(ids):
             repeated.append(ids.filter(ids.is_duplicated()).rename(""))
-    return _once(pl.concat(without)), _once(pl.concat(repeated))
+    return _unique_ids(pl.concat(without)), _unique_ids(pl.concat(repeated))
 
 
-def _once(ids: pl.Series) -> pl.Series:
+def _unique_ids(ids: pl.Series) -> pl.Series:
     """Each id once, in order."""
     return (ids.unique() if ids.n_unique() < len(ids) else ids).sort()
 
 
-def _folder(source: str) -> str:
+def _folder_of(source: str) -> str:
     folder, slash, _ = source.rpartition("/")
     return folder or slash
 
@@ -291,21 +291,21 @@ def _beside_recordings(folder: PurePosixPath, folders: Collection[PurePosixPath]
     return folder
 
 
-def text(row: dict[str, Any], *names: str) -> str | None:
+def first_text(row: dict[str, Any], *names: str) -> str | None:
     """The first of some columns that has a value, as text; NaN is none."""
-    values = (_plain(row.get(n)) for n in names)
+    values = (_to_json_value(row.get(n)) for n in names)
     return next((str(v) for v in values if v not in (None, "")), None)
 
 
-def as_json(row: dict[str, Any]) -> str | None:
+def to_json(row: dict[str, Any]) -> str | None:
     """A whole metadata row as JSON with sorted keys; None where there is none.
 
     NaN and infinity become null, times ISO 8601, and bytes text, or base64 where they are not UTF-8.
     """
-    return json.dumps(_plain(row), ensure_ascii=False, allow_nan=False, sort_keys=True) if row else None
+    return json.dumps(_to_json_value(row), ensure_ascii=False, allow_nan=False, sort_keys=True) if row else None
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     """A value as JSON can have it."""
     match value:
         case None | bool() | int() | str():
@@ -320,8 +320,8 @@ def _plain(value: Any) -> Any:
             except UnicodeDecodeError:
                 return base64.b64encode(value).decode()
         case dict():
-            return {str(k): _plain(v) for k, v in value.items()}
+            return {str(k): _to_json_value(v) for k, v in value.items()}
         case list() | tuple() | pl.Series():
-            return [_plain(v) for v in value]
+            return [_to_json_value(v) for v in value]
         case _:
             return str(value)

@@ -29,7 +29,7 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def safe_member(name: str) -> str | None:
+def safe_member_name(name: str) -> str | None:
     """The name of a file in a batch with forward slashes, or None where it would lead out of its folder."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name) or not path.parts or "\0" in name:

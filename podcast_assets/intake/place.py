@@ -1,4 +1,4 @@
-"""Put somebody's files under `incoming/` of a store, as one batch."""
+"""Placement of local files under `incoming/` of a store, as one batch."""
 
 import hashlib
 import json
@@ -18,15 +18,15 @@ MANIFEST = ".placed.json"
 _INSTEAD = "give another --batch, or run that one as it lies there: podcast-assets backfill --here BATCH"
 
 
-def batch_of(inputs: Sequence[Path]) -> str:
-    """A batch's name from where its files come from: the same places are the same batch, so that to run them again is to resume."""
+def batch_name_for(inputs: Sequence[Path]) -> str:
+    """Derive a batch name from the paths of its inputs, so that running them again resumes the batch."""
     places = sorted(str(path.resolve()) for path in inputs)
     name = slug(inputs[0].resolve().name.split(".")[0], length=40)
     return f"{name}-{hashlib.sha256(os.fsencode(chr(0).join(places))).hexdigest()[:8]}"
 
 
-def place(store: Store, inputs: Sequence[Path], batch: str) -> None:
-    """Lay files, folders and archives under `incoming/<batch>/`, as links where the file system can.
+def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
+    """Place files, folders and archives under `incoming/<batch>/`, as links if the file system allows it.
 
     A file that is gone from the inputs since the last time goes from there too. Nothing that somebody else laid there is
     touched: the folder's `.placed.json` lists what came from here.
@@ -38,7 +38,7 @@ def place(store: Store, inputs: Sequence[Path], batch: str) -> None:
         raise BadInput(
             f"{batch!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'"
         )
-    wanted = _named(inputs)
+    wanted = _name_files(inputs)
     before = _placed_before(store, batch)
     folder = f"{INCOMING}/{batch}"
     if foreign := next((n for n in wanted if n not in before and store.exists(f"{folder}/{n}")), None):
@@ -46,13 +46,13 @@ def place(store: Store, inputs: Sequence[Path], batch: str) -> None:
     # what is about to be laid is listed before, so that a next call can go on after this one was cut short
     store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(before | wanted.keys())).encode())
     for name, file in wanted.items():
-        _copy(store, file, f"{folder}/{name}")
+        _copy_file(store, file, f"{folder}/{name}")
     for name in before.difference(wanted):
         store.remove(f"{folder}/{name}")
     store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(wanted)).encode())
 
 
-def _named(inputs: Sequence[Path]) -> dict[str, Path]:
+def _name_files(inputs: Sequence[Path]) -> dict[str, Path]:
     """Name in the batch → file, of all files of the inputs that are not hidden."""
     for path in inputs:
         if not path.exists():
@@ -74,7 +74,7 @@ def _named(inputs: Sequence[Path]) -> dict[str, Path]:
 
 
 def _placed_before(store: Store, batch: str) -> set[str]:
-    """Names of the files that were laid into the batch's folder from here; none where the batch is new."""
+    """Names of the files placed in the batch's folder earlier; empty for a new batch."""
     arrival = list_incoming(store).arrivals.get(batch)
     manifest = f"{INCOMING}/{batch}/{MANIFEST}"
     placed = store.exists(manifest)
@@ -84,7 +84,7 @@ def _placed_before(store: Store, batch: str) -> set[str]:
     return set(json.loads(store.read(manifest))) if placed else set()
 
 
-def _copy(store: Store, file: Path, key: str) -> None:
+def _copy_file(store: Store, file: Path, key: str) -> None:
     if store.holds(file, key):
         return
     if store.is_local:

@@ -1,4 +1,4 @@
-"""Transcripts that the publisher made (SRT, WebVTT, JSON), kept beside the episode as references: as they came, and as rows."""
+"""Publishers' transcripts (SRT, WebVTT, JSON), stored beside the episode as references."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ import pysubs2
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
-from podcast_assets.intake.downloads.download import Limits, NotFetched, download
-from podcast_assets.intake.downloads.http import Web
-from podcast_assets.intake.downloads.partial import Partial
-from podcast_assets.intake.downloads.urls import shown, url_key
-from podcast_assets.store.schema import table
+from podcast_assets.intake.downloads.download import DownloadLimits, NotFetched, download
+from podcast_assets.intake.downloads.http import HttpClient
+from podcast_assets.intake.downloads.partial import PartialDownload
+from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import REFERENCES
 from podcast_assets.store.store import Store
 
@@ -35,11 +35,11 @@ _BEST_FIRST = ("json", "vtt", "srt")
 
 
 class NoTranscript(BadInput):
-    """It cannot be read as the transcript that it is said to be."""
+    """The transcript cannot be parsed in its declared format."""
 
 
 @dataclass(frozen=True)
-class Reference:
+class PublisherTranscript:
     """A transcript that a feed or a list names."""
 
     url: str
@@ -48,11 +48,13 @@ class Reference:
 
     def __repr__(self) -> str:
         """Without the secrets of the URL."""
-        return f"Reference({shown(self.url)})"
+        return f"Reference({redact_url(self.url)})"
 
 
-def references(row: Mapping[str, Any]) -> list[Reference]:
-    """Those that a row names in `transcripts` ({url, type, language}, …) or `transcript_url`: the best of each language."""
+def select_references(row: Mapping[str, Any]) -> list[PublisherTranscript]:
+    """Select the transcripts that a row names in `transcripts` ({url, type, language}, …) or `transcript_url`, the best of each
+    language.
+    """
     declared = row.get("transcripts")
     if isinstance(declared, str):
         try:
@@ -63,19 +65,19 @@ def references(row: Mapping[str, Any]) -> list[Reference]:
     if isinstance(row.get("transcript_url"), str):
         given.append({"url": row["transcript_url"]})
     own = language_code(row.get("language")) if isinstance(row.get("language"), str) else None
-    best: dict[str | None, Reference] = {}
+    best: dict[str | None, PublisherTranscript] = {}
     for one in given:
         url, kind = one.get("url"), str(one.get("type") or "").partition(";")[0].strip().lower()
         if not isinstance(url, str) or not url.strip():
             continue
-        suffix = PurePosixPath(shown(url)).suffix.lower().removeprefix(".")
+        suffix = PurePosixPath(redact_url(url)).suffix.lower().removeprefix(".")
         form = _TYPES.get(kind) or (suffix if suffix in _BEST_FIRST else None)
         language = language_code(one.get("language")) if isinstance(one.get("language"), str) else own
         if form is None:
             continue
         there = best.get(language)
         if there is None or _BEST_FIRST.index(form) < _BEST_FIRST.index(there.format):
-            best[language] = Reference(url.strip(), form, language)
+            best[language] = PublisherTranscript(url.strip(), form, language)
     return list(best.values())
 
 
@@ -84,21 +86,27 @@ def references_key(batch: str, episode_id: str, suffix: str) -> str:
     return f"references/{batch}/{episode_id}.{suffix}"
 
 
-def keep_references(
-    store: Store, web: Web, batch: str, episode_id: str, row: Mapping[str, Any], limits: Limits, folder: Path
+def fetch_references(
+    store: Store,
+    web: HttpClient,
+    batch: str,
+    episode_id: str,
+    row: Mapping[str, Any],
+    limits: DownloadLimits,
+    folder: Path,
 ) -> list[str]:
-    """Fetch the transcripts that a row names, and keep them beside the episode; gives what was wrong with any.
+    """Fetch the transcripts that a row names, store them beside the episode, and return any errors.
 
     One that cannot be had is none the less done with: a reference is worth no second try every night.
     """
-    wanted, key = references(row), references_key(batch, episode_id, "parquet")
+    wanted, key = select_references(row), references_key(batch, episode_id, "parquet")
     if not wanted or store.exists(key):
         return []
     rows: list[dict[str, Any]] = []
     troubles: list[str] = []
     for reference in wanted:
         try:
-            with Partial(folder, url_key(f"{batch} {episode_id} {reference.url}")[:32]) as partial:
+            with PartialDownload(folder, url_key(f"{batch} {episode_id} {reference.url}")[:32]) as partial:
                 download(web, reference.url, partial, limits, check=lambda head, kind: None)
                 data = partial.content().read()
                 partial.remove()
@@ -106,16 +114,16 @@ def keep_references(
             store.write(references_key(batch, episode_id, name), data)
             rows += [
                 {"episode_id": episode_id, "language": reference.language, "format": reference.format} | cue
-                for cue in cues(data, reference.format)
+                for cue in parse_cues(data, reference.format)
             ]
         except (NotFetched, NoTranscript, BadInput) as error:
-            troubles.append(f"{shown(reference.url)}: {error}")
-    store.write_table(key, table(rows, REFERENCES), {"podcast_assets.troubles": json.dumps(troubles)})
+            troubles.append(f"{redact_url(reference.url)}: {error}")
+    store.write_table(key, make_table(rows, REFERENCES), {"podcast_assets.troubles": json.dumps(troubles)})
     return troubles
 
 
-def cues(data: bytes, form: str) -> list[dict[str, Any]]:
-    """Stretches of a transcript in order of their start: start and end in seconds, speaker, text.
+def parse_cues(data: bytes, form: str) -> list[dict[str, Any]]:
+    """Parse a transcript to cues in order of their start: start and end in seconds, speaker, text.
 
     Raises:
         NoTranscript: it is none of this format.
@@ -144,11 +152,11 @@ def _json_cues(content: str) -> Iterator[dict[str, Any]]:
 def _subtitle_cues(content: str, form: str) -> Iterator[dict[str, Any]]:
     # tags are kept, because one of them, WebVTT's <v …>, names the speaker
     for event in pysubs2.SSAFile.from_string(content, format_=form, keep_html_tags=True):
-        speaker, words = _spoken(event.text.replace("\\N", " "))
+        speaker, words = _split_speaker(event.text.replace("\\N", " "))
         yield {"start": event.start / 1000, "end": event.end / 1000, "speaker": speaker, "text": words}
 
 
-def _spoken(text: str) -> tuple[str | None, str]:
+def _split_speaker(text: str) -> tuple[str | None, str]:
     """Speaker and words of a cue."""
     speaker, words, rest = None, "", text
     while rest:
@@ -161,13 +169,13 @@ def _spoken(text: str) -> tuple[str | None, str]:
     return speaker, " ".join(unescape(words).split())
 
 
-def references_of(store: Store, batch: str) -> dict[str, pl.DataFrame]:
+def read_references(store: Store, batch: str) -> dict[str, pl.DataFrame]:
     """Episode → its references, of those episodes of a batch that have any."""
     episodes = [n.removesuffix(".parquet") for n in store.names(f"references/{batch}") if n.endswith(".parquet")]
-    found = {episode: reference_rows(store, batch, episode) for episode in sorted(episodes)}
+    found = {episode: read_reference_rows(store, batch, episode) for episode in sorted(episodes)}
     return {episode: rows for episode, rows in found.items() if rows is not None and rows.height}
 
 
-def reference_rows(store: Store, batch: str, episode_id: str) -> pl.DataFrame | None:
+def read_reference_rows(store: Store, batch: str, episode_id: str) -> pl.DataFrame | None:
     """The references of an episode; None where it has none."""
     return store.read_table(references_key(batch, episode_id, "parquet"), REFERENCES)

@@ -1,16 +1,16 @@
-"""Refuse at ingest what was taken down: a file of a batch, or a link of a list, becomes a skipped row without anything else."""
+"""Refusal of taken-down content at ingest: a file of a batch, or a link of a list, becomes a skipped row without anything else."""
 
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.duplicates.exact import holders_key
 from podcast_assets.intake.links import Link
-from podcast_assets.intake.metadata import Joined, text
+from podcast_assets.intake.metadata import JoinedMetadata, first_text
 from podcast_assets.intake.names import episode_id
-from podcast_assets.intake.unpack import SourceFile, Unpacked
+from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 
 
-def refuse_files(store: Store, refusals: Refusals, unpacked: Unpacked, joined: Joined) -> None:
+def refuse_files(store: Store, refusals: Refusals, unpacked: UnpackedBatch, joined: JoinedMetadata) -> None:
     """Move the files that were taken down to those that are skipped, and drop their metadata and their bytes.
 
     Args:
@@ -29,8 +29,8 @@ def refuse_files(store: Store, refusals: Refusals, unpacked: Unpacked, joined: J
         why = refusals.why(
             episode_id=identity,
             sha256=[sha256, *unpacked.earlier.get(file.name, ())],
-            podcast_id=text(row, "podcast_guid", "podcast_id"),
-            podcast=text(row, "podcast", "podcast_title"),
+            podcast_id=first_text(row, "podcast_guid", "podcast_id"),
+            podcast=first_text(row, "podcast", "podcast_title"),
         )
         if why is None:
             kept.append(file)
@@ -47,11 +47,11 @@ def refuse_files(store: Store, refusals: Refusals, unpacked: Unpacked, joined: J
             store.remove(file.stored.key)
 
 
-def refused_link(refusals: Refusals, link: Link) -> str | None:
-    """Why a link is not downloaded; None where it may be."""
+def link_refusal(refusals: Refusals, link: Link) -> str | None:
+    """Reason why a link is refused; None if it may be downloaded."""
     return refusals.why(
         episode_id=link.identity,
-        podcast_id=text(link.row, "podcast_guid", "podcast_id"),
-        podcast=text(link.row, "podcast", "podcast_title"),
+        podcast_id=first_text(link.row, "podcast_guid", "podcast_id"),
+        podcast=first_text(link.row, "podcast", "podcast_title"),
         url_key=url_key(link.url),
     )

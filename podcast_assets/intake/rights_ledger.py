@@ -1,4 +1,6 @@
-"""The rights ledger: what publishers said of each episode, and when. Files are only added: nothing that was noted is lost.
+"""The rights ledger: publishers' statements about each episode, with their times.
+
+Files are only added: nothing that was recorded is lost.
 
 But for a takedown: then what describes the episode goes, and what was said of its rights stays, as it is what we took it by.
 """
@@ -10,7 +12,7 @@ from collections.abc import Collection
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.store.schema import empty
+from podcast_assets.store.schema import empty_table
 from podcast_assets.store.schema_beside import RIGHTS
 from podcast_assets.store.store import Store
 
@@ -26,15 +28,15 @@ def podcast_key(podcast_guid: str) -> str:
     return hashlib.sha256(podcast_guid.encode()).hexdigest()[:32]
 
 
-def note(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
-    """Add to the ledger what is new or different of a podcast's episodes; gives how many rows that is.
+def add_to_ledger(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
+    """Add new or changed statements about a podcast's episodes to the ledger and return their number.
 
     Args:
         store: with the ledger.
         podcast_guid: by which its rows lie together.
         rows: of the ledger, one per episode.
     """
-    fresh = changed(latest(store, podcast_guid), rows)
+    fresh = changed_rows(latest_statements(store, podcast_guid), rows)
     if fresh.is_empty():
         return 0
     digest = hashlib.sha256(fresh.write_ndjson().encode()).hexdigest()[:8]
@@ -43,29 +45,31 @@ def note(store: Store, podcast_guid: str, rows: pl.DataFrame) -> int:
     return fresh.height
 
 
-def changed(before: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of which the ledger says something else, or nothing; pure."""
+def changed_rows(before: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Select rows that are new or differ from the ledger."""
     return rows.join(before, on=_SAID, how="anti", nulls_equal=True, maintain_order="left")
 
 
-def latest(store: Store, podcast_guid: str) -> pl.DataFrame:
-    """What the ledger says at last of each episode of a podcast."""
-    return _latest(history(store, podcast_guid))
+def latest_statements(store: Store, podcast_guid: str) -> pl.DataFrame:
+    """Latest ledger row of each episode of a podcast."""
+    return _latest_rows(read_history(store, podcast_guid))
 
 
-def ledger(store: Store) -> pl.DataFrame:
-    """What the ledger says at last of each episode of every podcast."""
+def read_ledger(store: Store) -> pl.DataFrame:
+    """Latest ledger row of each episode of every podcast."""
     podcasts = sorted(store.names(FOLDER))
-    return _latest(pl.concat([empty(RIGHTS), *(_read(store, f"{FOLDER}/{podcast}") for podcast in podcasts)]))
+    return _latest_rows(
+        pl.concat([empty_table(RIGHTS), *(_read_rows(store, f"{FOLDER}/{podcast}") for podcast in podcasts)])
+    )
 
 
-def history(store: Store, podcast_guid: str) -> pl.DataFrame:
-    """All that was ever noted of a podcast's episodes, in order of time."""
-    return _read(store, f"{FOLDER}/{podcast_key(podcast_guid)}")
+def read_history(store: Store, podcast_guid: str) -> pl.DataFrame:
+    """All ledger rows of a podcast's episodes, in order of time."""
+    return _read_rows(store, f"{FOLDER}/{podcast_key(podcast_guid)}")
 
 
-def forget(store: Store, episodes: Collection[str], reason: str, at: datetime.datetime) -> int:
-    """Empty what describes some episodes, in every row, and note that they were taken down; gives how many are in the ledger.
+def redact_episodes(store: Store, episodes: Collection[str], reason: str, at: datetime.datetime) -> int:
+    """Blank the descriptions of taken-down episodes in every row and return how many are in the ledger.
 
     Args:
         store: with the ledger.
@@ -77,7 +81,7 @@ def forget(store: Store, episodes: Collection[str], reason: str, at: datetime.da
     forgotten = 0
     for podcast in sorted(store.names(FOLDER)):
         folder = f"{FOLDER}/{podcast}"
-        rows = _read(store, folder).filter(ours)
+        rows = _read_rows(store, folder).filter(ours)
         if rows.is_empty():
             continue
         for name in sorted(n for n in store.names(folder) if n.endswith(".parquet")):
@@ -85,26 +89,26 @@ def forget(store: Store, episodes: Collection[str], reason: str, at: datetime.da
             if table is not None and table.filter(ours, pl.any_horizontal(pl.col(DESCRIBING).is_not_null())).height:
                 emptied = [pl.when(~ours).then(pl.col(c)).alias(c) for c in DESCRIBING]
                 store.write_table(f"{folder}/{name}", table.with_columns(emptied))
-        last = _latest(rows).with_columns(
+        last = _latest_rows(rows).with_columns(
             taken=pl.lit(False),
             reason=pl.lit(reason),
             observed_at=pl.lit(at).cast(pl.Datetime("us", "UTC")),
             **{c: pl.lit(None, pl.String) for c in DESCRIBING},
         )
-        note(store, rows["podcast_guid"][0], last.select(RIGHTS.keys()))
+        add_to_ledger(store, rows["podcast_guid"][0], last.select(RIGHTS.keys()))
         forgotten += last.height
     return forgotten
 
 
-def _read(store: Store, folder: str) -> pl.DataFrame:
+def _read_rows(store: Store, folder: str) -> pl.DataFrame:
     names = sorted(name for name in store.names(folder) if name.endswith(".parquet"))
     found = {name: store.read_table(f"{folder}/{name}", RIGHTS) for name in names}
     if other := next((name for name, table in found.items() if table is None), None):
         raise BadInput(
             f"{store.path(folder)}/{other} was written by another version: what it says must not be passed over"
         )
-    return pl.concat([empty(RIGHTS), *(table for table in found.values() if table is not None)])
+    return pl.concat([empty_table(RIGHTS), *(table for table in found.values() if table is not None)])
 
 
-def _latest(rows: pl.DataFrame) -> pl.DataFrame:
+def _latest_rows(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort("observed_at", maintain_order=True).unique("episode_id", keep="last", maintain_order=True)

@@ -1,4 +1,4 @@
-"""Put under `incoming/` and `feeds/` what people name: files and folders, URLs of episodes, feeds and lists of feeds."""
+"""Submission of files, folders, episode URLs, feeds and feed lists to `incoming/` and `feeds/`."""
 
 import csv
 import hashlib
@@ -13,7 +13,7 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, list_incoming
 from podcast_assets.intake.names import BATCH_NAME, slug
-from podcast_assets.intake.place import batch_of, place
+from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.store.store import Store
 
 FEEDS = "feeds/feeds.csv"
@@ -24,7 +24,7 @@ _FEED_PARTS = {"feed", "feeds", "rss", "podcast.xml"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was named, by kind."""
+    """Submitted inputs by kind."""
 
     places: list[Path]
     urls: list[str]
@@ -35,7 +35,7 @@ class Inputs:
 
 
 def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
-    """Tell inputs apart by how they look; nothing is asked of the network.
+    """Sort inputs by kind, without network access.
 
     Args:
         inputs: paths and http(s) URLs.
@@ -67,14 +67,14 @@ def looks_like_feed(url: str) -> bool:
 
 
 def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, language: str | None) -> str:
-    """Lay files, folders and archives under `incoming/`, with the marker that they are complete; gives the batch.
+    """Place files, folders and archives under `incoming/` with the ready marker, and return the batch.
 
     Raises:
-        BadInput: as `place`, or the language is not known.
+        BadInput: as `place_inputs`, or the language is not known.
     """
-    name = batch or batch_of(inputs)
-    code = _language(language)
-    place(store, inputs, name)
+    name = batch or batch_name_for(inputs)
+    code = _check_language(language)
+    place_inputs(store, inputs, name)
     defaults = f"{INCOMING}/{name}/{DEFAULTS}"
     if code is not None:
         text = json.dumps({"language": code}).encode()
@@ -85,7 +85,7 @@ def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, langua
 
 
 def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: str | None) -> str:
-    """Write a list of URLs under `incoming/`, or add to the one that is there; gives the batch.
+    """Write a list of URLs under `incoming/`, or extend the existing one, and return the batch.
 
     Raises:
         BadInput: another kind of batch has that name, the name cannot be one, or the language is not known.
@@ -93,7 +93,7 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
     name = batch or _batch_of_urls(urls)
     if not BATCH_NAME.fullmatch(name):
         raise BadInput(f"{name!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'")
-    code, key = _language(language), f"{INCOMING}/{name}.jsonl"
+    code, key = _check_language(language), f"{INCOMING}/{name}.jsonl"
     before = store.read(key) if store.exists(key) else b""
     if not before and (there := list_incoming(store).arrivals.get(name)):
         raise BadInput(f"batch {name}: {there.files[0].key} has that name; give another --batch")
@@ -107,7 +107,7 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
 
 
 def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> int:
-    """Add feeds to `feeds/feeds.csv`; gives how many were not in it.
+    """Add feeds to `feeds/feeds.csv` and return the number of new ones.
 
     Raises:
         BadInput: the file that is there cannot be added to, or the language is not known.
@@ -119,7 +119,7 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
         raise BadInput(f"{store.path(FEEDS)} has no column url: write the feeds into it yourself")
     known = {row["url"] for row in rows}
     new = [feed for feed in dict.fromkeys(feeds) if feed not in known]
-    code = _language(language)
+    code = _check_language(language)
     if new:
         out = io.StringIO()
         writer = csv.DictWriter(out, [*columns, *({"language"} - set(columns))], restval="", lineterminator="\n")
@@ -131,7 +131,7 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
 
 
 def submit_opml(store: Store, file: Path) -> str:
-    """Lay a list of feeds into `feeds/`; gives its key. The same list again is the same file."""
+    """Store a list of feeds in `feeds/` and return its key. The same list again is the same file."""
     data = file.read_bytes()
     key = f"feeds/{slug(file.stem)}-{hashlib.sha256(data).hexdigest()[:8]}.opml"
     if not store.exists(key):
@@ -139,10 +139,10 @@ def submit_opml(store: Store, file: Path) -> str:
     return key
 
 
-def _language(language: str | None) -> str | None:
+def _check_language(language: str | None) -> str | None:
     code = language_code(language)
     if language and code is None:
-        raise BadInput(f"{language!r} is no language: give an ISO 639-1 code, such as en or de")
+        raise BadInput(f"{language!r} is not a language code: give an ISO 639-1 code, such as en or de")
     return code
 
 

@@ -1,4 +1,4 @@
-"""Take a batch apart: recordings into the store under their content, metadata read, everything else named."""
+"""Unpacking of a batch: store recordings by content, read metadata and list everything else."""
 
 import re
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.archives.limits import GENEROUS, Bomb, Limits, Meter
-from podcast_assets.intake.archives.members import Damaged, Member, Refused, archive_format, members
+from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Meter
+from podcast_assets.intake.archives.members import ArchiveMember, Damaged, RefusedMember, archive_format, read_members
 from podcast_assets.intake.arrivals import INCOMING, Arrival
 from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, MetadataFile, NotMetadata, open_metadata
 from podcast_assets.intake.names import is_hidden
-from podcast_assets.store.store import BLOCK, SCRATCH_PREFIX, Store, Stored
+from podcast_assets.store.store import BLOCK, SCRATCH_PREFIX, Store, StoredOriginal
 
 MEDIA_SUFFIXES = frozenset(
     (
@@ -33,15 +33,15 @@ _IN_MEMORY = 32 << 20
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A recording of a batch: its name there and where its bytes are kept."""
+    """A recording of a batch: its name and the key of its bytes."""
 
     name: str
-    stored: Stored
+    stored: StoredOriginal
 
 
 @dataclass
-class Unpacked:
-    """What a batch holds."""
+class UnpackedBatch:
+    """Contents of a batch."""
 
     files: list[SourceFile] = field(default_factory=list)
     metadata: list[MetadataFile] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Unpacked:
     """Name → SHA-256 of other bytes that its URL gave before."""
 
 
-def unpack(store: Store, arrival: Arrival, *, limits: Limits = GENEROUS, key: str = KEY) -> Unpacked:
+def unpack(store: Store, arrival: Arrival, *, limits: ArchiveLimits = GENEROUS, key: str = KEY) -> UnpackedBatch:
     """Store every recording of a batch under its content and read its metadata; nothing that is wrong with one file stops it.
 
     Args:
@@ -64,7 +64,7 @@ def unpack(store: Store, arrival: Arrival, *, limits: Limits = GENEROUS, key: st
         limits: what each archive may unpack to.
         key: column of the metadata that names files.
     """
-    taking = _Taking(store, limits, key, Unpacked())
+    taking = _Unpacker(store, limits, key, UnpackedBatch())
     for file in (*arrival.files, *arrival.metadata):
         with store.open(f"{INCOMING}/{file.key}") as stream:
             taking.file(file.key, stream)
@@ -72,13 +72,13 @@ def unpack(store: Store, arrival: Arrival, *, limits: Limits = GENEROUS, key: st
 
 
 @dataclass(frozen=True)
-class _Taking:
-    """Takes files, one by one."""
+class _Unpacker:
+    """Unpacks the files of a batch one by one."""
 
     store: Store
-    limits: Limits
+    limits: ArchiveLimits
     key: str
-    result: Unpacked
+    result: UnpackedBatch
     _taken: set[str] = field(default_factory=set)
     """Names of recordings and metadata."""
     _noted: set[str] = field(default_factory=set)
@@ -91,40 +91,44 @@ class _Taking:
             head = stream.read(512)
             stream.seek(0)
             if archive_format(head) is not None or "/" not in key:
-                self._archive(name, f"{name}/" if "/" in key else "", stream)
+                self._take_archive(name, f"{name}/" if "/" in key else "", stream)
                 return
-        self._member(Member(name, stream))
+        self._take_member(ArchiveMember(name, stream))
 
-    def _archive(self, name: str, prefix: str, archive: BinaryIO, meter: Meter | None = None, depth: int = 1) -> None:
-        meter = meter or Meter(self.limits, _size(archive))
+    def _take_archive(
+        self, name: str, prefix: str, archive: BinaryIO, meter: Meter | None = None, depth: int = 1
+    ) -> None:
+        meter = meter or Meter(self.limits, _file_size(archive))
         try:
-            for item in members(archive, self.limits, meter):
+            for item in read_members(archive, self.limits, meter):
                 member = f"{prefix}{item.name}"
-                if isinstance(item, Refused):
-                    self._note(self.result.skipped, member, item.reason)
+                if isinstance(item, RefusedMember):
+                    self._note_skipped(self.result.skipped, member, item.reason)
                     continue
                 try:
                     if _INNER_ARCHIVE.fullmatch(member) and not is_hidden(member):
-                        self._inner(Member(member, item.stream), meter, depth + 1)
+                        self._take_inner_archive(ArchiveMember(member, item.stream), meter, depth + 1)
                     else:
-                        self._member(Member(member, item.stream))
+                        self._take_member(ArchiveMember(member, item.stream))
                 except Bomb:
                     raise
                 except Damaged as error:
-                    self._note(self.result.broken, member, f"cut off or broken in its archive {name} ({error})")
+                    self._note_skipped(self.result.broken, member, f"cut off or broken in its archive {name} ({error})")
         except Bomb as error:
             if depth > 1:
                 raise
-            self._note(self.result.broken, name, f"the archive was opened in part: {error}. What came before was taken")
+            self._note_skipped(
+                self.result.broken, name, f"the archive was opened in part: {error}. What came before was taken"
+            )
         except Damaged as error:
-            self._note(
+            self._note_skipped(
                 self.result.broken, name, f"the archive is truncated or broken ({error}): what came before was taken"
             )
 
-    def _inner(self, member: Member, meter: Meter, depth: int) -> None:
+    def _take_inner_archive(self, member: ArchiveMember, meter: Meter, depth: int) -> None:
         """An archive inside an archive."""
         if depth > self.limits.depth:
-            self._note(
+            self._note_skipped(
                 self.result.skipped,
                 member.name,
                 f"{depth - 1} archives around an archive: it is not opened; unpack one",
@@ -133,35 +137,35 @@ class _Taking:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY, prefix=SCRATCH_PREFIX) as copy:
             shutil.copyfileobj(member.stream, copy, BLOCK)
             copy.seek(0)
-            self._archive(member.name, f"{member.name}/", cast("BinaryIO", copy), meter, depth)
+            self._take_archive(member.name, f"{member.name}/", cast("BinaryIO", copy), meter, depth)
 
-    def _member(self, member: Member) -> None:
+    def _take_member(self, member: ArchiveMember) -> None:
         suffix = PurePosixPath(member.name).suffix.lower()
         if is_hidden(member.name):
-            self._note(self.result.skipped, member.name, "a hidden file")
+            self._note_skipped(self.result.skipped, member.name, "a hidden file")
         elif suffix not in METADATA_SUFFIXES | MEDIA_SUFFIXES:
-            self._note(self.result.skipped, member.name, "neither audio, video nor metadata by its name")
+            self._note_skipped(self.result.skipped, member.name, "neither audio, video nor metadata by its name")
         elif member.name in self._taken:
-            self._note(self.result.skipped, member.name, "a second file of this name: the first one was taken")
+            self._note_skipped(self.result.skipped, member.name, "a second file of this name: the first one was taken")
         elif suffix in MEDIA_SUFFIXES:
             self.result.files.append(SourceFile(member.name, self.store.put_original(member.stream, suffix)))
             self._taken.add(member.name)
         else:
-            self._metadata(member)
+            self._take_metadata(member)
 
-    def _metadata(self, member: Member) -> None:
-        data, held = _spooled(member.stream)
+    def _take_metadata(self, member: ArchiveMember) -> None:
+        data, held = _spool(member.stream)
         try:
             self.result.metadata.append(open_metadata(member.name, data, self.key, held=held))
         except NotMetadata as error:
-            self._note(self.result.skipped, member.name, str(error))
+            self._note_skipped(self.result.skipped, member.name, str(error))
         except BadInput as error:
-            self._note(self.result.broken, member.name, str(error))
+            self._note_skipped(self.result.broken, member.name, str(error))
         else:
             self._taken.add(member.name)
 
-    def _note(self, where: dict[str, str], name: str, reason: str) -> None:
-        """Write down what became of a file; each of several of one name has its own line."""
+    def _note_skipped(self, where: dict[str, str], name: str, reason: str) -> None:
+        """Record the status of a file; each of several of one name has its own line."""
         line = name
         while line in self._noted:
             self._times[name] += 1
@@ -170,7 +174,7 @@ class _Taking:
         where[line] = reason
 
 
-def _spooled(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
+def _spool(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
     """The bytes of a stream, or a file with them that goes away with the object beside it."""
     data = stream.read(_IN_MEMORY)
     while len(data) < _IN_MEMORY and (more := stream.read(_IN_MEMORY - len(data))):
@@ -184,7 +188,7 @@ def _spooled(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
     return Path(file.name), cast("IO[bytes]", file)
 
 
-def _size(file: BinaryIO) -> int:
+def _file_size(file: BinaryIO) -> int:
     size = file.seek(0, 2)
     file.seek(0)
     return size

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from podcast_assets.common.plots import COLOURS, draw_figure, readable
+from podcast_assets.common.plots import COLOURS, draw_figure, label_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
         left, names = hours * factor, ["all"]
         axes.barh(0, left, color="#868E96", height=0.7)
         _write_note(axes, left, 0, _format_hours(hours))
-        steps = [(readable(r["reason"]), r["first_hours"], r["own_hours"]) for r in shown]
+        steps = [(label_text(r["reason"]), r["first_hours"], r["own_hours"]) for r in shown]
         if rest:
             steps.append((f"{len(rest)} more", sum(r["first_hours"] for r in rest), sum(r["own_hours"] for r in rest)))
         for row, (name, taken, alone) in enumerate(steps, start=1):
@@ -96,7 +96,7 @@ def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
         axes.invert_yaxis()
         axes.set_xlim(0, hours * factor * 1.22 or 1)
         axes.set_xlabel(f"speech, {unit}", fontsize=9)
-        axes.set_title(f"what {readable(policy)} keeps", fontsize=10, loc="left")
+        axes.set_title(f"what {label_text(policy)} keeps", fontsize=10, loc="left")
         figure.legend(
             handles=[
                 _legend_patch(ALONE, "rejected for this reason alone"),
@@ -133,9 +133,9 @@ def plot_episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) ->
                 spans = own.filter(pl.col("keep") == keep).select(pl.col("start"), pl.col("end") - pl.col("start"))
                 colour = "#868E96" if speaker is None else COLOURS[lane % len(COLOURS)]
                 talk.broken_barh((spans / factor).rows(), (lane - 0.38, 0.76), color=colour, alpha=alpha, linewidth=0)
-        talk.set_yticks(range(len(lanes)), [readable(lane or "not known") for lane in lanes])
+        talk.set_yticks(range(len(lanes)), [label_text(lane or "not known") for lane in lanes])
         talk.invert_yaxis()
-        talk.set_title(f"{readable(name)}   (pale: not kept)", fontsize=10, loc="left")
+        talk.set_title(f"{label_text(name)}   (pale: not kept)", fontsize=10, loc="left")
         _plot_scores(mos, rows, "dnsmos_ovrl", factor, limits or {})
         mos.set_ylabel("DNSMOS\noverall", fontsize=9)
         mos.set_ylim(1, 5)
@@ -214,7 +214,7 @@ def _plot_languages(axes: "Axes", rows: pl.DataFrame) -> None:
         color=REJECTED,
         height=0.7,
     )
-    axes.set_yticks(range(len(names)), [readable(n) for n in names])
+    axes.set_yticks(range(len(names)), [label_text(n) for n in names])
     axes.set_ylim(max(len(names), 3) - 0.5, -0.5)
     axes.set_xlabel(f"languages, {unit}", fontsize=9)
 

@@ -13,7 +13,7 @@ from podcast_assets.quality.policies.policy import Policy, apply_policy
 from podcast_assets.quality.punctuators.punctuation import same_words
 from podcast_assets.quality.text.care import text_care
 from podcast_assets.quality.text.measures import text_measures
-from podcast_assets.store.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, empty, schema
+from podcast_assets.store.schema import PUNCTUATED_TEXTS, QUALITY_SCORES, SECOND_OPINIONS, empty_table, schema
 
 
 def add_text_and_policy(
@@ -49,8 +49,10 @@ def add_text_and_policy(
     measured = (
         about.hstack(text_measures(about))
         .hstack(text_care(about, care))
-        .hstack(compare_texts(about, references or {}, empty(SECOND_OPINIONS) if second is None else second, before))
-        .hstack(_matching_punctuation(about, empty(PUNCTUATED_TEXTS) if punctuated is None else punctuated))
+        .hstack(
+            compare_texts(about, references or {}, empty_table(SECOND_OPINIONS) if second is None else second, before)
+        )
+        .hstack(_matching_punctuation(about, empty_table(PUNCTUATED_TEXTS) if punctuated is None else punctuated))
     )
     judged = apply_policy(measured, policy)
     types = schema(QUALITY_SCORES)

@@ -1,4 +1,4 @@
-"""A published shard made of sealed ones: byte ranges of whole members, copied, while every byte of the sealed shard is proved.
+"""Assembly of published shards from sealed ones: copied byte ranges, with the sealed shard's checksum verified.
 
 A shard of one part with all members is the sealed shard itself, byte for byte.
 """
@@ -11,24 +11,24 @@ from typing import BinaryIO
 from podcast_assets.common.errors import BadInput
 from podcast_assets.release.selection import SealedPart
 from podcast_assets.shards.ustar import END
-from podcast_assets.store.copying import pass_on
+from podcast_assets.store.copying import copy_and_hash
 from podcast_assets.store.store import Store
 
 
 class DamagedShard(BadInput):
-    """A sealed shard is gone, or its bytes are not those that were sealed. It is not published."""
+    """A sealed shard is missing or damaged. It is not published."""
 
 
 @dataclass(frozen=True, slots=True)
-class Assembled:
-    """What was written."""
+class AssembledShard:
+    """Hash and size of an assembled shard."""
 
     sha256: str
     bytes: int
 
 
-class _Hashed:
-    """A file that is written and hashed."""
+class _HashingWriter:
+    """A file whose content is hashed while it is written."""
 
     def __init__(self, out: BinaryIO) -> None:
         self.out, self.sha256, self.size = out, hashlib.sha256(), 0
@@ -39,36 +39,36 @@ class _Hashed:
         self.out.write(data)
 
 
-def assemble(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> Assembled:
-    """Write a shard of parts, in their order. Memory holds one block.
+def assemble_shard(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> AssembledShard:
+    """Assemble a shard of parts, in order. Memory holds one block.
 
     Raises:
         DamagedShard: a sealed shard is gone, cut off or changed; what was written is then worth nothing.
     """
-    hashed = _Hashed(out)
+    hashed = _HashingWriter(out)
     single = len(parts) == 1 and parts[0].whole
     for part in parts:
-        _copy(store, part, hashed, everything=single)
+        _copy_part(store, part, hashed, everything=single)
     if not single:
         hashed.write(END)
-    return Assembled(hashed.sha256.hexdigest(), hashed.size)
+    return AssembledShard(hashed.sha256.hexdigest(), hashed.size)
 
 
-def _copy(store: Store, part: SealedPart, out: _Hashed, *, everything: bool) -> None:
-    """Read a sealed shard once, from its first byte to its last, and write what is wanted of it."""
+def _copy_part(store: Store, part: SealedPart, out: _HashingWriter, *, everything: bool) -> None:
+    """Read a whole sealed shard once and write the selected byte ranges."""
     proof = hashlib.sha256()
     try:
         with store.local_copy(part.key) as path, path.open("rb") as file:
             position = 0
             for start, stop in () if everything else part.ranges:
-                pass_on(file, start - position, proof, None)
-                position = start + pass_on(file, stop - start, proof, out)
-            size = position + pass_on(file, None, proof, out if everything else None)
+                copy_and_hash(file, start - position, proof, None)
+                position = start + copy_and_hash(file, stop - start, proof, out)
+            size = position + copy_and_hash(file, None, proof, out if everything else None)
     except FileNotFoundError:
-        raise DamagedShard(f"{_named(part)} is gone: {_REMEDY}") from None
+        raise DamagedShard(f"{_describe_part(part)} is missing: {_REMEDY}") from None
     if proof.hexdigest() != part.sha256:
         raise DamagedShard(
-            f"{_named(part)} is damaged: its {size:,} bytes have the sha256 {proof.hexdigest()[:12]}…, and "
+            f"{_describe_part(part)} is damaged: its {size:,} bytes have the sha256 {proof.hexdigest()[:12]}…, and "
             f"{part.sha256[:12]}… was sealed. Nothing was published. {_REMEDY[0].upper()}{_REMEDY[1:]}"
         )
 
@@ -76,5 +76,5 @@ def _copy(store: Store, part: SealedPart, out: _Hashed, *, everything: bool) -> 
 _REMEDY = "materialize hf_shards of this batch again, then release again"
 
 
-def _named(part: SealedPart) -> str:
+def _describe_part(part: SealedPart) -> str:
     return f"batch {part.batch}: sealed shard {part.shard}"

@@ -1,4 +1,4 @@
-"""What a store has sealed, and what of it may be released: read once for a release."""
+"""Sealed samples of a store and the selection for release, read once per release."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,19 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.release.plan import Wanted
+from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import EPISODES, SEGMENTS
-from podcast_assets.release.selection import Publish, SealedPart, indexed, sealed_parts, select, wanted_parts
+from podcast_assets.release.selection import (
+    Publish,
+    SealedPart,
+    index_samples,
+    sealed_parts,
+    select_samples,
+    wanted_parts,
+)
 from podcast_assets.release.tables import batch_pipeline
-from podcast_assets.rights.store_clearance import Judged, judge
-from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty
+from podcast_assets.rights.store_clearance import StoreClearance, judge_store
+from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty_table
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import Store, provenance_key, table_key
 
@@ -25,10 +32,10 @@ _READERS = 16
 
 @dataclass(frozen=True)
 class Holdings:
-    """The sealed samples of a store, with what is selected of them."""
+    """Sealed samples of a store and their selection."""
 
     segments: pl.DataFrame
-    """Rows of HF_SHARDS of all batches, as `selection.select` gives them."""
+    """Rows of HF_SHARDS of all batches, as `selection.select_samples` gives them."""
     whole: pl.DataFrame
     """Rows of EPISODE_SHARDS alike."""
     episodes: pl.DataFrame
@@ -39,13 +46,13 @@ class Holdings:
     """Those of whose segments this tells all."""
     known: frozenset[tuple[str, str]]
     """Grain and batch of all of which this tells all: a table that cannot be read takes nothing out of a dataset."""
-    judged: Judged
+    judged: StoreClearance
     """Of every batch, sealed or not."""
     signature: str
     """Of what was judged of the batches."""
 
-    def wanted(self) -> list[Wanted]:
-        """The parts that are to be published."""
+    def wanted(self) -> list[WantedPart]:
+        """Parts to publish."""
         return wanted_parts(self.segments) + wanted_parts(self.whole)
 
     def hours(self) -> dict[tuple[str, str], float]:
@@ -57,25 +64,25 @@ class Holdings:
         return found
 
     def parts(self) -> dict[tuple[str, str], SealedPart]:
-        """(batch, part) → where its bytes lie."""
+        """(batch, part) → position of its bytes."""
         return sealed_parts(self.segments) | sealed_parts(self.whole)
 
 
-def holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
-    """What is sealed in a store, and what of it may be released.
+def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
+    """Read the sealed samples of a store and select those that may be released.
 
     Raises:
         BadInput: a table cannot be read: nothing is released, and nothing is taken out, on a guess.
     """
-    segments = _tables(store, "hf_shards", HF_SHARDS)
+    segments = _read_tables(store, "hf_shards", HF_SHARDS)
     batches = [b for b, table in segments.items() if table is not None]
-    whole = _tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
-    judged = judge(store, licenses, batches)
+    whole = _read_tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
+    judged = judge_store(store, licenses, batches)
     ours = pl.col("batch").is_in(batches)
     clearance = judged.clearance.filter(ours)
     return Holdings(
-        select(_rows(segments, HF_SHARDS), clearance, publish),
-        select(_rows(whole, EPISODE_SHARDS), clearance, publish),
+        select_samples(_index_rows(segments, HF_SHARDS), clearance, publish),
+        select_samples(_index_rows(whole, EPISODE_SHARDS), clearance, publish),
         judged.episodes.filter(ours),
         clearance,
         frozenset(batches),
@@ -87,13 +94,13 @@ def holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     )
 
 
-def judged_now(store: Store, licenses: str, held: Holdings) -> str:
-    """The signature of what was judged, as it is now: another one where rights have changed meanwhile."""
-    return judge(store, licenses, held.batches).signature(held.batches)
+def current_clearance_signature(store: Store, licenses: str, held: Holdings) -> str:
+    """Current signature of the clearance; it differs if rights have changed since."""
+    return judge_store(store, licenses, held.batches).signature(held.batches)
 
 
-def sealed_now(store: Store, batch: str, shard: str, sha256: str) -> bool:
-    """Whether a batch's tables still speak of a sealed shard: another run may have sealed it anew meanwhile."""
+def is_still_sealed(store: Store, batch: str, shard: str, sha256: str) -> bool:
+    """Whether a batch's tables still refer to a sealed shard; another run may have resealed the batch."""
     for asset, columns in (("hf_shards", HF_SHARDS), ("episode_shards", EPISODE_SHARDS)):
         table = store.read_table(table_key(asset, batch), columns)
         if table is not None and table.filter(shard=shard, shard_sha256=sha256).height:
@@ -101,8 +108,8 @@ def sealed_now(store: Store, batch: str, shard: str, sha256: str) -> bool:
     return False
 
 
-def pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Batch → what made it, by stage."""
+def read_pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read the pipelines: batch → engines and settings by stage."""
 
     def read(batch: str) -> dict[str, Any]:
         found = {stage: store.read_table(provenance_key(stage, batch), PROVENANCE) for stage in TABLE_STAGES.values()}
@@ -112,7 +119,7 @@ def pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, Any]]
         return dict(zip(batches, readers.map(read, batches), strict=True))
 
 
-def _tables(
+def _read_tables(
     store: Store, asset: str, columns: Columns, only: Sequence[str] | None = None
 ) -> dict[str, pl.DataFrame | None]:
     """Batch with a table of an asset → the table; None where it was written by another version."""
@@ -127,7 +134,7 @@ def _tables(
     return found
 
 
-def _rows(tables: Mapping[str, pl.DataFrame | None], columns: Columns) -> pl.DataFrame:
-    """The rows of all batches, as `indexed` gives them."""
-    rows = [indexed(table, batch) for batch, table in tables.items() if table is not None]
-    return pl.concat([indexed(empty(columns), ""), *rows])
+def _index_rows(tables: Mapping[str, pl.DataFrame | None], columns: Columns) -> pl.DataFrame:
+    """The rows of all batches, as `index_samples` gives them."""
+    rows = [index_samples(table, batch) for batch, table in tables.items() if table is not None]
+    return pl.concat([index_samples(empty_table(columns), ""), *rows])

@@ -1,4 +1,4 @@
-"""What a dataset holds that this store cannot make: batches of other stores, or of tables of another version. It stays."""
+"""Tables of a dataset from batches of other stores or other versions. It stays."""
 
 import io
 from collections.abc import Callable, Collection, Iterable
@@ -13,8 +13,8 @@ _PLACE = ("batch", "episode_id", "shard", "shard_sha256", "audio_offset", "audio
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Tables of a dataset, by their path."""
+class ForeignTables:
+    """Tables that this store cannot make, by path."""
 
     metadata: dict[str, pl.DataFrame] = field(default_factory=dict)
     """Of batches whose segments the store does not know."""
@@ -24,26 +24,28 @@ class Kept:
     """Tables of episodes of batches whose segments the store knows, and whose whole episodes it does not."""
 
     def published(self) -> pl.DataFrame | None:
-        """Rows of all their episodes; None where there are none."""
-        return _all(self.episodes.values())
+        """Rows of all episodes; None if there are none."""
+        return _concat(self.episodes.values())
 
     def whole(self) -> pl.DataFrame | None:
-        """Where the whole episodes of `beside` lie; None where there are none."""
-        found = _all(self.beside.values())
+        """Positions of the whole episodes of `beside`; None if there are none."""
+        found = _concat(self.beside.values())
         return None if found is None else found.drop_nulls("shard").select(_PLACE)
 
     def ends(self) -> dict[tuple[str, str], int]:
         """(published path, batch) → first byte after its samples, of all of them."""
         found: dict[tuple[str, str], int] = {}
         for path, table in self.metadata.items():
-            found |= tables.ends(table, batch_of(path))
+            found |= tables.sample_ends(table, batch_of_table(path))
         for path, table in (self.episodes | self.beside).items():
-            found |= tables.ends(table.drop_nulls("shard"), batch_of(path))
+            found |= tables.sample_ends(table.drop_nulls("shard"), batch_of_table(path))
         return found
 
 
-def kept(files: Iterable[str], read: Callable[[str], bytes], segments: Collection[str], whole: Collection[str]) -> Kept:
-    """Read the tables of what stays.
+def read_foreign_tables(
+    files: Iterable[str], read: Callable[[str], bytes], segments: Collection[str], whole: Collection[str]
+) -> ForeignTables:
+    """Read the tables of foreign batches, which stay published.
 
     Args:
         files: paths of the dataset.
@@ -53,17 +55,17 @@ def kept(files: Iterable[str], read: Callable[[str], bytes], segments: Collectio
     """
 
     def of(folder: str, batches: Collection[str]) -> dict[str, pl.DataFrame]:
-        paths = [p for p in sorted(files) if p.startswith(f"{folder}/") and batch_of(p) in batches]
+        paths = [p for p in sorted(files) if p.startswith(f"{folder}/") and batch_of_table(p) in batches]
         return {p: pl.read_parquet(io.BytesIO(read(p))) for p in paths}
 
-    return Kept(of("metadata", segments), of("episodes", segments), of("episodes", set(whole) - set(segments)))
+    return ForeignTables(of("metadata", segments), of("episodes", segments), of("episodes", set(whole) - set(segments)))
 
 
-def batch_of(path: str) -> str:
+def batch_of_table(path: str) -> str:
     """Batch of a table of a dataset."""
     return PurePosixPath(path).stem
 
 
-def _all(found: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
+def _concat(found: Iterable[pl.DataFrame]) -> pl.DataFrame | None:
     tables_of = list(found)
     return pl.concat(tables_of, how="diagonal_relaxed") if tables_of else None

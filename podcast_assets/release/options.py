@@ -1,4 +1,4 @@
-"""What a release is to hold, as the settings say."""
+"""Options of a release, from the settings."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from podcast_assets.release.selection import Publish
 
 @dataclass(frozen=True)
 class ReleaseOptions:
-    """What a release is to hold."""
+    """Options of a release."""
 
     publish: Publish
     licenses: str
@@ -23,8 +23,8 @@ class ReleaseOptions:
     """Batches to take out although the store does not have them."""
 
 
-def options_of(settings: Settings, dropped: frozenset[str] = frozenset()) -> ReleaseOptions:
-    """What a release is to hold."""
+def release_options(settings: Settings, dropped: frozenset[str] = frozenset()) -> ReleaseOptions:
+    """Options of a release."""
     return ReleaseOptions(
         publish=settings.publish,
         licenses=settings.licenses,

@@ -1,4 +1,4 @@
-"""What a release does to the shards of a dataset: which stay, which are made anew, which are new, which go. Pure.
+"""Plan of a release: which shards stay, are rebuilt, are new or are removed. Pure.
 
 A published shard stays as long as all of its parts are wanted as they are in it. So a dataset only grows: a part that changes or is
 taken out has its own shard made anew, and new parts go into new shards.
@@ -15,8 +15,8 @@ _GRAINS = {folder: grain for grain, folder in FOLDERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A part that is to be published."""
+class WantedPart:
+    """A part to publish."""
 
     part: Part
     bytes: int
@@ -24,8 +24,8 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """A shard as it is to be."""
+class PlannedShard:
+    """A shard planned for the release."""
 
     path: str
     parts: tuple[Part, ...]
@@ -34,27 +34,27 @@ class Planned:
 
     @property
     def stays(self) -> bool:
-        """Whether it is published just so."""
+        """Whether the shard is already published like this."""
         return self.before is not None and self.before.parts == self.parts
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All shards of a release, in the order of their paths, and those that are to go."""
+class ReleasePlan:
+    """Shards of a release, ordered by path, and the shards to remove."""
 
-    shards: list[Planned]
+    shards: list[PlannedShard]
     removed: list[str] = field(default_factory=list)
 
 
-def plan(
+def plan_release(
     published: Sequence[PublishedShard],
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedPart],
     *,
     known: Collection[tuple[str, str]],
     shard_bytes: int,
     dropped: Collection[str] = (),
-) -> Plan:
-    """What to do so that a dataset holds what is wanted.
+) -> ReleasePlan:
+    """Plan the shards so that the dataset contains the wanted parts.
 
     Args:
         published: its shards now.
@@ -68,7 +68,7 @@ def plan(
     """
     now = {(w.part.batch, w.part.shard): w.part for w in wanted}
     placed: set[tuple[str, str]] = set()
-    shards: list[Planned] = []
+    shards: list[PlannedShard] = []
     removed: list[str] = []
     for shard in sorted(published, key=lambda s: s.path):
         parts: list[Part] = []
@@ -76,11 +76,11 @@ def plan(
             place = part.batch, part.shard
             if place in placed or part.batch in dropped:
                 continue
-            current = now.get(place) if home_of(part) in known else part
+            current = now.get(place) if grain_and_batch_of(part) in known else part
             if current is not None:
                 placed.add(place)
                 parts.append(current)
-        planned = Planned(shard.path, tuple(parts), shard)
+        planned = PlannedShard(shard.path, tuple(parts), shard)
         if not parts:
             removed.append(shard.path)
             continue
@@ -88,8 +88,8 @@ def plan(
             _all_at_hand(planned, known)
         shards.append(planned)
     fresh = [w for w in wanted if (w.part.batch, w.part.shard) not in placed and w.part.batch not in dropped]
-    shards += _packed(fresh, [s.path for s in published], shard_bytes)
-    return Plan(sorted(shards, key=lambda s: s.path), removed)
+    shards += _pack_parts(fresh, [s.path for s in published], shard_bytes)
+    return ReleasePlan(sorted(shards, key=lambda s: s.path), removed)
 
 
 def group_of(path: str) -> str:
@@ -98,18 +98,18 @@ def group_of(path: str) -> str:
 
 
 def grain_language_split(path: str) -> tuple[str, str, str]:
-    """What the path of a shard tells of it."""
+    """Grain, language and split from the path of a shard."""
     top, language, split, _ = path.split("/")
     return _GRAINS[top], language, split
 
 
-def home_of(part: Part) -> tuple[str, str]:
+def grain_and_batch_of(part: Part) -> tuple[str, str]:
     """Grain and batch of a part."""
     return grain_language_split(part.shard)[0], part.batch
 
 
-def _all_at_hand(planned: Planned, known: Collection[tuple[str, str]]) -> None:
-    if absent := sorted({p.batch for p in planned.parts if home_of(p) not in known}):
+def _all_at_hand(planned: PlannedShard, known: Collection[tuple[str, str]]) -> None:
+    if absent := sorted({p.batch for p in planned.parts if grain_and_batch_of(p) not in known}):
         raise BadInput(
             f"{planned.path} has to be made anew, and part of it is from {', '.join(absent)}, which this store does not have (by "
             "this version): release from the store that has it, materialize it here again, "
@@ -117,33 +117,33 @@ def _all_at_hand(planned: Planned, known: Collection[tuple[str, str]]) -> None:
         )
 
 
-def _packed(parts: Iterable[Wanted], taken: Iterable[str], shard_bytes: int) -> list[Planned]:
+def _pack_parts(parts: Iterable[WantedPart], taken: Iterable[str], shard_bytes: int) -> list[PlannedShard]:
     """New shards of parts, in order. One that fills a shard has it for itself; small ones, the tails of batches, share."""
     numbers: dict[str, int] = {}
     for path in taken:
-        numbers[group_of(path)] = max(numbers.get(group_of(path), -1), _number(path))
-    packs: list[list[Wanted]] = []
-    open_packs: dict[str, list[Wanted]] = {}
+        numbers[group_of(path)] = max(numbers.get(group_of(path), -1), _shard_number(path))
+    packs: list[list[WantedPart]] = []
+    open_packs: dict[str, list[WantedPart]] = {}
     for wanted in sorted(parts, key=lambda w: (w.part.batch, w.part.shard)):
         group = group_of(wanted.part.shard)
         pack = open_packs.get(group)
-        if pack is not None and _size(pack) + wanted.bytes <= shard_bytes:
+        if pack is not None and _pack_size(pack) + wanted.bytes <= shard_bytes:
             pack.append(wanted)
             continue
         packs.append([wanted])
-        if pack is None or wanted.bytes < _size(pack):
+        if pack is None or wanted.bytes < _pack_size(pack):
             open_packs[group] = packs[-1]
     planned = []
     for pack in packs:
         group = group_of(pack[0].part.shard)
         numbers[group] = numbers.get(group, -1) + 1
-        planned.append(Planned(f"{group}/audio_{numbers[group]:06d}.tar", tuple(w.part for w in pack), None))
+        planned.append(PlannedShard(f"{group}/audio_{numbers[group]:06d}.tar", tuple(w.part for w in pack), None))
     return planned
 
 
-def _size(pack: Sequence[Wanted]) -> int:
+def _pack_size(pack: Sequence[WantedPart]) -> int:
     return sum(w.bytes for w in pack)
 
 
-def _number(path: str) -> int:
+def _shard_number(path: str) -> int:
     return int(PurePosixPath(path).stem.rpartition("_")[2])

@@ -1,4 +1,4 @@
-"""What is published: the shards of a dataset as its `shards.jsonl` lists them, and the sealed parts that each is made of.
+"""Published shards as listed in `shards.jsonl`, with the sealed parts of each.
 
 The list lies in the dataset itself, and is the only memory of what was published.
 """
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PublishedShard:
-    """One shard of a dataset."""
+    """A published shard of a dataset."""
 
     path: str
     """In the dataset."""
@@ -50,16 +50,16 @@ class PublishedShard:
     parts: tuple[Part, ...]
 
 
-def write_list(shards: Iterable[PublishedShard]) -> bytes:
-    """A `shards.jsonl`: one line per shard, in the order of their paths."""
+def format_shard_list(shards: Iterable[PublishedShard]) -> bytes:
+    """Format a `shards.jsonl`: one line per shard, ordered by path."""
     lines = [
         json.dumps(asdict(s), ensure_ascii=False, separators=(",", ":")) for s in sorted(shards, key=lambda s: s.path)
     ]
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def read_list(data: bytes) -> list[PublishedShard]:
-    """The shards of a `shards.jsonl`.
+def parse_shard_list(data: bytes) -> list[PublishedShard]:
+    """Parse the shards of a `shards.jsonl`.
 
     Raises:
         DamagedList: a line is not one of a shard.
@@ -69,11 +69,11 @@ def read_list(data: bytes) -> list[PublishedShard]:
         if not line.strip():
             continue
         try:
-            shards.append(_shard(json.loads(line)))
+            shards.append(_parse_shard(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedList(f"line {number} of {LIST} is not a shard: {error}") from None
     return shards
 
 
-def _shard(row: dict[str, Any]) -> PublishedShard:
+def _parse_shard(row: dict[str, Any]) -> PublishedShard:
     return PublishedShard(**{**row, "parts": tuple(Part(**p) for p in row["parts"])})

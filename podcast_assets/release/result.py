@@ -1,4 +1,4 @@
-"""What a release did, or would do, as people and programs are told it."""
+"""Result of a release, for people and programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from podcast_assets.release.published import SEGMENTS, PublishedShard
 
 
 @dataclass(frozen=True)
-class Released:
-    """What a release did; of a dry run, what it would do."""
+class ReleaseResult:
+    """Result of a release, or of its dry run."""
 
     where: str
     revision: str | None
@@ -45,8 +45,8 @@ class Released:
     """Episodes that may not be published, and are, in batches that this store cannot make anew: batch, episode_id, detail."""
 
 
-def summary(done: Released) -> dict[str, Any]:
-    """A release as JSON."""
+def result_to_json(done: ReleaseResult) -> dict[str, Any]:
+    """Convert the result of a release to JSON values."""
     return {
         **{
             k: getattr(done, k)
@@ -61,8 +61,8 @@ def summary(done: Released) -> dict[str, Any]:
     }
 
 
-def still(done: Released) -> str:
-    """Which episodes may not be published and are, and what to do."""
+def describe_still_published(done: ReleaseResult) -> str:
+    """Describe episodes that are published although they must not be, and what to do."""
     rows = done.still_published
     named = ", ".join(f"{b}/{e} ({why})" for b, e, why in rows.head(5).iter_rows())
     more = f" and {rows.height - 5} more" if rows.height > 5 else ""
@@ -74,8 +74,8 @@ def still(done: Released) -> str:
     )
 
 
-def message(told: Released) -> str:
-    """Message of the commit."""
+def commit_message(told: ReleaseResult) -> str:
+    """Make the commit message."""
     totals = told.totals.get(SEGMENTS, {})
     return (
         f"Release of {totals.get('samples', 0):,} segments, {totals.get('hours', 0.0):,.1f} h: {len(told.new)} new shards, "

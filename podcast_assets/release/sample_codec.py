@@ -1,4 +1,4 @@
-"""Which codec the samples of a release have. The shards say it: settings may have changed since they were sealed."""
+"""Codec of the samples of a release. The shards say it: settings may have changed since they were sealed."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from huggingface_hub import DatasetCard
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.release.readers.features import columns
-from podcast_assets.shards.ustar import BLOCK, BrokenTar, header_at
+from podcast_assets.shards.ustar import BLOCK, BrokenTar, read_header
 from podcast_assets.store.store import Store
 
 _READERS = 16
@@ -23,7 +23,7 @@ def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
 
     Args:
         store: with the shards.
-        grains: rows of `selection.select`.
+        grains: rows of `selection.select_samples`.
     """
     firsts = [
         rows.filter("selected")
@@ -36,7 +36,7 @@ def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
     def read(batch: str, shard: str, offset: int) -> tuple[str, str] | None:
         try:
             with store.open(f"sealed/{batch}/{shard}") as file:
-                name = header_at(file, offset - BLOCK).name
+                name = read_header(file, offset - BLOCK).name
         except (FileNotFoundError, BrokenTar):
             return None
         return PurePosixPath(name).suffix.removeprefix("."), batch
@@ -57,8 +57,8 @@ def declared_codec(card: bytes) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
-def one_codec(sealed: dict[str, set[str]], published: str | None, where: str) -> str | None:
-    """The one codec of a dataset; None where no sample tells.
+def require_one_codec(sealed: dict[str, set[str]], published: str | None, where: str) -> str | None:
+    """The only codec of a dataset; None without samples.
 
     Args:
         sealed: of `sealed_codecs`.
@@ -70,7 +70,7 @@ def one_codec(sealed: dict[str, set[str]], published: str | None, where: str) ->
     """
     found = sealed | ({published: sealed.get(published, set()) | {"what is published"}} if published else {})
     if len(found) > 1:
-        named = "; ".join(f"{codec}: {_few(batches)}" for codec, batches in sorted(found.items()))
+        named = "; ".join(f"{codec}: {_list_batches(batches)}" for codec, batches in sorted(found.items()))
         raise BadInput(
             f"{where}: a dataset has samples of one codec, and these would be of several ({named}). Materialize hf_shards of the "
             "others again under one PODCAST_SHARD_CODEC, or release them elsewhere. Nothing was published"
@@ -78,6 +78,6 @@ def one_codec(sealed: dict[str, set[str]], published: str | None, where: str) ->
     return next(iter(found), None)
 
 
-def _few(batches: Iterable[str]) -> str:
+def _list_batches(batches: Iterable[str]) -> str:
     names = sorted(batches)
     return f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"

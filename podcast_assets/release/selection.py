@@ -1,4 +1,4 @@
-"""Which samples of the sealed shards a release takes, as parts with their digests, and where their bytes lie. Pure."""
+"""Selection of sealed samples for a release, as parts with digests and byte ranges. Pure."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from podcast_assets.release.plan import Wanted
+from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import Part
 from podcast_assets.shards.ustar import BLOCK
 
@@ -39,8 +39,8 @@ class SealedPart:
         return f"sealed/{self.batch}/{self.shard}"
 
 
-def indexed(table: pl.DataFrame, batch: str) -> pl.DataFrame:
-    """The rows of a batch's table in the order of the tars, with where each sample lies: `from_byte` up to `to_byte`.
+def index_samples(table: pl.DataFrame, batch: str) -> pl.DataFrame:
+    """Sort the rows of a batch's table in tar order and add each sample's position: `from_byte` up to `to_byte`.
 
     A sample is its JSON member and its audio member after it, headers and padding included.
     `part` is the shard without the folder of its version.
@@ -53,8 +53,8 @@ def indexed(table: pl.DataFrame, batch: str) -> pl.DataFrame:
     )
 
 
-def select(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.DataFrame:
-    """Rows of `indexed` batches with `selected`: whether they are released, and `reason`: why not.
+def select_samples(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.DataFrame:
+    """Rows of `index_samples` batches with `selected`: whether they are released, and `reason`: why not.
 
     Their `license` becomes that of the clearance, which knows what the publisher said last.
 
@@ -79,12 +79,14 @@ def select(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.
     ).select(*rows.columns, "selected", "reason")
 
 
-def wanted_parts(rows: pl.DataFrame) -> list[Wanted]:
-    """The parts that selected rows make up."""
+def wanted_parts(rows: pl.DataFrame) -> list[WantedPart]:
+    """Group selected rows into parts."""
     found = []
     for (batch, shard), members in _by_part(rows.filter("selected")):
-        part = Part(batch, shard, digest(members.select("json_sha256", "audio_sha256").iter_rows()), members.height)
-        found.append(Wanted(part, int((members["to_byte"] - members["from_byte"]).sum())))
+        part = Part(
+            batch, shard, members_digest(members.select("json_sha256", "audio_sha256").iter_rows()), members.height
+        )
+        found.append(WantedPart(part, int((members["to_byte"] - members["from_byte"]).sum())))
     return found
 
 
@@ -94,13 +96,13 @@ def sealed_parts(rows: pl.DataFrame) -> dict[tuple[str, str], SealedPart]:
     for (batch, shard), members in _by_part(rows):
         chosen = members.filter("selected")
         if chosen.height:
-            ranges = tuple(_runs(chosen.select("from_byte", "to_byte").iter_rows()))
+            ranges = tuple(_merge_spans(chosen.select("from_byte", "to_byte").iter_rows()))
             sealed, sha256 = members.select("shard", "shard_sha256").row(0)
             found[batch, shard] = SealedPart(batch, sealed, sha256, ranges, chosen.height == members.height)
     return found
 
 
-def digest(hashes: Iterable[tuple[str, str]]) -> str:
+def members_digest(hashes: Iterable[tuple[str, str]]) -> str:
     """SHA-256 over the ordered (json_sha256, audio_sha256) of members."""
     whole = hashlib.sha256()
     for note, audio in hashes:
@@ -108,12 +110,12 @@ def digest(hashes: Iterable[tuple[str, str]]) -> str:
     return whole.hexdigest()
 
 
-def not_released(rows: pl.DataFrame, clearance: pl.DataFrame) -> pl.DataFrame:
+def count_not_released(rows: pl.DataFrame, clearance: pl.DataFrame) -> pl.DataFrame:
     """Why episodes, or some of their segments, are not released: reason, episodes, hours; the most hours first.
 
     Args:
-        rows: of `select`.
-        clearance: of `clearance.clearance`; episodes that are not cleared count with all of their audio.
+        rows: of `select_samples`.
+        clearance: of `clearance.decide_clearance`; episodes that are not cleared count with all of their audio.
     """
     refused = clearance.filter(~pl.col("cleared")).select("reason", "episode_id", "hours")
     unkept = rows.filter(pl.col("reason") == NOT_KEPT).select("reason", "episode_id", hours=pl.col("duration") / 3600)
@@ -130,7 +132,7 @@ def _by_part(rows: pl.DataFrame) -> Iterable[tuple[tuple[str, str], pl.DataFrame
     return (((str(batch), str(part)), members) for (batch, part), members in sorted(groups.items()))
 
 
-def _runs(spans: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
+def _merge_spans(spans: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
     """Spans in order, those that touch as one."""
     begin, end = -1, -1
     for start, stop in spans:

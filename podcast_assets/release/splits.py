@@ -1,9 +1,9 @@
-"""Whether splits keep podcasts apart. Pure."""
+"""Check for podcasts in several splits. Pure."""
 
 import polars as pl
 
 
-def podcasts_in_several(episodes: pl.DataFrame) -> list[str]:
+def podcasts_in_several_splits(episodes: pl.DataFrame) -> list[str]:
     """Podcasts with episodes in several splits: where one batch knows the guid and another the title alone, each goes its own way.
 
     Two podcasts of one title, each with its guid, are two.

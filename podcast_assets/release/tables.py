@@ -1,4 +1,4 @@
-"""The tables of a dataset: where each released sample lies, what is known of each episode, and what made them. Pure."""
+"""Tables of a dataset: sample positions, episodes and pipelines. Pure."""
 
 import io
 import json
@@ -10,18 +10,20 @@ import polars as pl
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.release.plan import grain_language_split
 from podcast_assets.release.published import EPISODES, SEGMENTS, PublishedShard
-from podcast_assets.shards.ustar import padded
+from podcast_assets.shards.ustar import padded_size
 from podcast_assets.store.schema import HF_SHARDS, schema
 from podcast_assets.store.schema_beside import RELEASED_EPISODES
 
 PIPELINE = "pipeline.json"
 
 
-def placed(rows: pl.DataFrame, shards: Sequence[PublishedShard], others: Mapping[tuple[str, str], int]) -> pl.DataFrame:
+def place_samples(
+    rows: pl.DataFrame, shards: Sequence[PublishedShard], others: Mapping[tuple[str, str], int]
+) -> pl.DataFrame:
     """Selected rows with their place in the dataset: `shard`, `shard_sha256` and the offsets are of the published shard.
 
     Args:
-        rows: of `selection.select`.
+        rows: of `selection.select_samples`.
         shards: of the release.
         others: (published path, batch) → first byte after its samples, of batches that are in the dataset and not in `rows`.
     """
@@ -61,16 +63,16 @@ def placed(rows: pl.DataFrame, shards: Sequence[PublishedShard], others: Mapping
     )
 
 
-def ends(published: pl.DataFrame, batch: str) -> dict[tuple[str, str], int]:
+def sample_ends(published: pl.DataFrame, batch: str) -> dict[tuple[str, str], int]:
     """(published path, batch) → first byte after the batch's samples, from rows of its metadata in the dataset."""
     found: dict[tuple[str, str], int] = {}
     for path, offset, size in published.select("shard", "audio_offset", "audio_size").iter_rows():
-        found[path, batch] = max(found.get((path, batch), 0), offset + padded(size))
+        found[path, batch] = max(found.get((path, batch), 0), offset + padded_size(size))
     return found
 
 
 def metadata_tables(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """`metadata/<language>/<batch>.parquet` → columns of HF_SHARDS, of `placed` rows."""
+    """`metadata/<language>/<batch>.parquet` → columns of HF_SHARDS, of `place_samples` rows."""
     tables = {}
     with_language = rows.with_columns(folder=pl.col("shard").str.split("/").list.get(1))
     for (language, batch), found in with_language.partition_by("folder", "batch", as_dict=True).items():
@@ -84,11 +86,11 @@ def episode_tables(
     """`episodes/<batch>.parquet` → one row per released episode.
 
     Args:
-        segments: `placed` segments.
-        whole: `placed` samples of whole episodes; may have no columns where there are none.
+        segments: `place_samples` segments.
+        whole: `place_samples` samples of whole episodes; may have no columns where there are none.
         rows: all sealed segments, released or not: tables of `hf_shards` with their `batch`.
         episodes: rows of `raw_audio` with their `batch`.
-        clearance: of `clearance.clearance`.
+        clearance: of `clearance.decide_clearance`.
     """
     key = ["batch", "episode_id"]
     counts = segments.group_by(key).agg(segments=pl.len().cast(pl.Int64), hours=pl.col("duration").sum() / 3600)
@@ -143,7 +145,7 @@ def batch_pipeline(stages: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
     return made
 
 
-def pipeline(
+def merge_pipelines(
     batches: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, Any],
     before: Mapping[str, Any],
@@ -180,20 +182,20 @@ def pipeline(
     }
 
 
-def as_parquet(table: pl.DataFrame) -> bytes:
-    """The same table gives the same bytes."""
+def to_parquet(table: pl.DataFrame) -> bytes:
+    """Serialize a table as parquet, deterministically."""
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd", statistics=True)
     return buffer.getvalue()
 
 
-def as_json(value: Mapping[str, Any]) -> bytes:
-    """JSON for people and programs."""
+def to_json(value: Mapping[str, Any]) -> bytes:
+    """Serialize a value as indented JSON."""
     return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
 
-def counted(shards: Sequence[PublishedShard]) -> dict[str, dict[str, float]]:
-    """Grain → shards, samples, hours and bytes."""
+def count_by_grain(shards: Sequence[PublishedShard]) -> dict[str, dict[str, float]]:
+    """Count shards, samples, hours and bytes by grain."""
     totals = {g: {"shards": 0, "samples": 0, "hours": 0.0, "bytes": 0} for g in (SEGMENTS, EPISODES)}
     for shard in shards:
         grain = totals[grain_language_split(shard.path)[0]]

@@ -1,4 +1,4 @@
-"""Which episodes may be released, and why the others may not; what is said of those that may.
+"""Clearance of episodes for release: decision, reason, licence and attribution.
 
 What publishers say at last goes first: the rights ledger before the metadata that came with an episode. Pure.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.intake.downloads.urls import shown
-from podcast_assets.rights.licences import Licence, LicenceRules, is_public_domain, licence_of
+from podcast_assets.intake.downloads.urls import redact_url
+from podcast_assets.rights.licences import Licence, LicenceRules, is_public_domain, parse_licence
 from podcast_assets.store.schema import Columns, schema
 from podcast_assets.store.takedown_records import Refusals
 
@@ -61,8 +61,8 @@ _MISSING = "no licence is declared: give one in the column `license` of the meta
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What is known of an episode's rights."""
+class _RightsStatements:
+    """Rights statements about an episode."""
 
     license: str | None
     license_url: str | None
@@ -74,14 +74,14 @@ class _Said:
     locked: bool | None
 
 
-def clearance(
+def decide_clearance(
     episodes: pl.DataFrame,
     ledger: pl.DataFrame,
     takedowns: pl.DataFrame,
     licences: LicenceRules,
     sealed: Collection[str] | None = None,
 ) -> pl.DataFrame:
-    """One row per episode that is done, in the order of batch and episode: whether it may be released, with what is said of it.
+    """Decide for each finished episode whether it may be released; one row per episode, ordered by batch and episode.
 
     Of the same bytes in several batches the lowest (batch, episode_id) among those that may be released is; a takedown, an opt-out
     and a block hold for all of them.
@@ -98,8 +98,8 @@ def clearance(
     rows: list[dict[str, Any]] = []
     for episode in episodes.filter(pl.col("status") == "done").sort("batch", "episode_id").iter_rows(named=True):
         metadata = metadata_of(episode)
-        said = _said(episode, metadata, noted.get(episode["episode_id"]), licences)
-        licence, reason, detail = _judged(said, licences)
+        said = _collect_statements(episode, metadata, noted.get(episode["episode_id"]), licences)
+        licence, reason, detail = _apply_rules(said, licences)
         why = refusals.why(
             episode_id=episode["episode_id"],
             sha256=[episode["sha256"], *(episode["earlier_sha256"] or ())],
@@ -108,15 +108,15 @@ def clearance(
         )
         if why:
             reason, detail = Reason.TAKEN_DOWN, why
-        rows.append(_row(episode, metadata, said, licence) | {"reason": reason, "detail": detail})
-    _spread(rows, sealed)
+        rows.append(_clearance_row(episode, metadata, said, licence) | {"reason": reason, "detail": detail})
+    _spread_to_copies(rows, sealed)
     for row in rows:
         row["cleared"] = row["reason"] is None
     return pl.DataFrame([{k: r[k] for k in CLEARANCE} for r in rows], schema=schema(CLEARANCE))
 
 
-def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
-    """What to do where episodes are there and none may be released, or the setting may be mistyped, for people; None else."""
+def clearance_advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
+    """Advice for people if no episode may be released or the setting may be mistyped; else None."""
     unknown = licences.unknown(found["license"].drop_nulls().unique())
     mistyped = (
         f"PODCAST_LICENSES names {', '.join(unknown)}, which is no licence we know and none that an episode declares"
@@ -139,28 +139,28 @@ def advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
 
 
 def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata row that came with an episode of `raw_audio`; empty where none did."""
+    """Metadata row of an episode of `raw_audio`; empty if it has none."""
     found = json.loads(episode["metadata"]) if episode["metadata"] else {}
     return found if isinstance(found, dict) else {}
 
 
-def _said(
+def _collect_statements(
     episode: Mapping[str, Any], metadata: Mapping[str, Any], noted: Mapping[str, Any] | None, rules: LicenceRules
-) -> _Said:
+) -> _RightsStatements:
     declared = {k.lower(): v for k, v in metadata.items()}
-    opted_out = any(_yes(declared.get(name)) for name in _OPT_OUTS)
+    opted_out = any(_parse_yes(declared.get(name)) for name in _OPT_OUTS)
     if noted is None:
-        return _Said(
+        return _RightsStatements(
             license=episode["license"],
-            license_url=_text(declared.get("license_url")),
-            blocked=_yes(declared.get("blocked")) is True,
+            license_url=_as_text(declared.get("license_url")),
+            blocked=_parse_yes(declared.get("blocked")) is True,
             agreed=False,
             opted_out=opted_out,
-            copyright=_text(declared.get("copyright")),
-            explicit=_yes(declared.get("explicit")),
-            locked=_yes(declared.get("locked")),
+            copyright=_as_text(declared.get("copyright")),
+            explicit=_parse_yes(declared.get("explicit")),
+            locked=_parse_yes(declared.get("locked")),
         )
-    return _Said(
+    return _RightsStatements(
         license=noted["license"],
         license_url=noted["license_url"],
         blocked=noted["blocked"] is True,
@@ -172,9 +172,9 @@ def _said(
     )
 
 
-def _judged(said: _Said, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
-    """The licence, and why it keeps the episode back; (licence, None, None) where nothing does."""
-    licence, trouble = _licence(said)
+def _apply_rules(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
+    """Apply the licence rules; return the licence and why it withholds the episode; (licence, None, None) where nothing does."""
+    licence, trouble = _declared_licence(said)
     text = said.license or said.license_url
     if said.opted_out:
         return licence, Reason.OPTED_OUT, "its metadata reserve it from being used in datasets"
@@ -191,9 +191,9 @@ def _judged(said: _Said, rules: LicenceRules) -> tuple[Licence | None, Reason | 
     return licence, Reason.LICENSE_NOT_ALLOWED, f"{licence.id} is not among PODCAST_LICENSES"
 
 
-def _licence(said: _Said) -> tuple[Licence | None, str | None]:
-    """The licence that is meant, and what is wrong where name and link differ."""
-    by_name, by_link = licence_of(said.license), licence_of(said.license_url)
+def _declared_licence(said: _RightsStatements) -> tuple[Licence | None, str | None]:
+    """Declared licence of an episode, and the error if name and link differ."""
+    by_name, by_link = parse_licence(said.license), parse_licence(said.license_url)
     if by_name and by_link and by_name.id != by_link.id:
         both_public = is_public_domain(by_name) and is_public_domain(by_link)
         if both_public or by_link.id.startswith(f"{by_name.id}-"):  # the name leaves out version or country
@@ -205,10 +205,10 @@ def _licence(said: _Said) -> tuple[Licence | None, str | None]:
     return by_name or by_link, None
 
 
-def _row(
-    episode: Mapping[str, Any], metadata: Mapping[str, Any], said: _Said, licence: Licence | None
+def _clearance_row(
+    episode: Mapping[str, Any], metadata: Mapping[str, Any], said: _RightsStatements, licence: Licence | None
 ) -> dict[str, Any]:
-    source = next((shown(u) for u in (_text(metadata.get("link")), _text(metadata.get("url"))) if u), None)
+    source = next((redact_url(u) for u in (_as_text(metadata.get("link")), _as_text(metadata.get("url"))) if u), None)
     name = licence.id if licence else said.license
     link = licence.url if licence else None
     return {
@@ -232,7 +232,7 @@ def _attribution(
     episode: Mapping[str, Any], metadata: Mapping[str, Any], source: str | None, name: str | None, link: str | None
 ) -> str:
     """Title, author, source, licence: https://wiki.creativecommons.org/wiki/Recommended_practices_for_attribution"""
-    author = _text(metadata.get("author")) or _text(metadata.get("creator"))
+    author = _as_text(metadata.get("author")) or _as_text(metadata.get("creator"))
     podcast = episode["podcast"]
     title = f"“{episode['title']}”" if episode["title"] else f"Episode {episode['episode_id']}"
     by = " by ".join(filter(None, dict.fromkeys((podcast, author))))
@@ -240,8 +240,8 @@ def _attribution(
     return ", ".join(filter(None, (title, by, source, licence)))
 
 
-def _spread(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> None:
-    """Let what holds for some bytes hold for all their copies, and leave one copy of the others: of those that are sealed."""
+def _spread_to_copies(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> None:
+    """Apply decisions to all copies of the same bytes, and release only one copy, preferably a sealed one."""
     by_content: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_content.setdefault(row["sha256"], []).append(row)
@@ -260,12 +260,12 @@ def _spread(rows: Sequence[dict[str, Any]], sealed: Collection[str] | None) -> N
                 row["detail"] = f"the same bytes as {first['batch']}/{first['episode_id']}, which is released"
 
 
-def _text(value: Any) -> str | None:
+def _as_text(value: Any) -> str | None:
     return " ".join(value.split()) or None if isinstance(value, str) else None
 
 
-def _yes(value: Any) -> bool | None:
-    """Whether it says yes; None where it says nothing."""
+def _parse_yes(value: Any) -> bool | None:
+    """Whether a value means yes; None if there is no value."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     return str(value).strip().lower() in _YES or value == 1

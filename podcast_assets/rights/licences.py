@@ -1,4 +1,4 @@
-"""What licences are called, and which of them may be released.
+"""Names of licences, and the rules for their release.
 
 Feeds and metadata name a licence by its SPDX id, by a link, or in words. The ids are those of https://spdx.org/licenses, which
 podcast:license uses too (in small letters); `packaging` knows them. Creative Commons' links and names have a grammar of their own,
@@ -38,7 +38,7 @@ _PORTS = {"": "", "international": "", "unported": "", "generic": "", "universal
 
 @dataclass(frozen=True)
 class Licence:
-    """A licence that is known."""
+    """A known licence."""
 
     id: str
     """Of SPDX, or made alike where SPDX has none."""
@@ -51,8 +51,8 @@ _PDM = Licence("CC-PDM-1.0", "https://creativecommons.org/publicdomain/mark/1.0/
 
 
 @functools.lru_cache(maxsize=4096)
-def licence_of(text: str | None) -> Licence | None:
-    """The licence that an id, a link or words name; None where nobody can tell.
+def parse_licence(text: str | None) -> Licence | None:
+    """Parse an id, a link or words to a licence; None if unknown.
 
     >>> licence_of("http://creativecommons.org/licenses/by-sa/3.0/de/deed.de").id
     'CC-BY-SA-3.0-DE'
@@ -63,24 +63,24 @@ def licence_of(text: str | None) -> Licence | None:
     if not words:
         return None
     if "://" in words:
-        return _linked(words.partition("#")[0].partition("?")[0])
-    return _named(words) or _spdx(words)
+        return _licence_by_link(words.partition("#")[0].partition("?")[0])
+    return _licence_by_name(words) or _licence_by_spdx(words)
 
 
-def _linked(url: str) -> Licence | None:
+def _licence_by_link(url: str) -> Licence | None:
     if match := _SPDX_URL.fullmatch(url):
-        return _named(match["id"]) or _spdx(match["id"])
+        return _licence_by_name(match["id"]) or _licence_by_spdx(match["id"])
     match = _CC_URL.fullmatch(url)
     if match is None:
         return None
     if match["tool"]:
         return _CC0 if match["tool"] == "zero" else _PDM
     if match["elements"] == "publicdomain":
-        return _spdx("CC-PDDC")
+        return _licence_by_spdx("CC-PDDC")
     return _creative_commons(match["elements"].split("-"), match["version"], match["port"])
 
 
-def _named(words: str) -> Licence | None:
+def _licence_by_name(words: str) -> Licence | None:
     """Words, or an id of Creative Commons; nothing of them may be left over."""
     if words in ("public domain", "publicdomain", "public-domain"):
         return Licence("LicenseRef-Public-Domain", None)
@@ -116,7 +116,7 @@ def _creative_commons(elements: list[str], version: str | None, port: str | None
     return Licence(identity, link if version else None)
 
 
-def _spdx(words: str) -> Licence | None:
+def _licence_by_spdx(words: str) -> Licence | None:
     try:
         identity = canonicalize_license_expression(words)
     except InvalidLicenseExpression:
@@ -125,19 +125,19 @@ def _spdx(words: str) -> Licence | None:
     return Licence(identity, f"https://spdx.org/licenses/{identity}.html" if single else None)
 
 
-def family(identity: str) -> str:
+def licence_family(identity: str) -> str:
     """A licence without version and country: `cc-by-sa` of `CC-BY-SA-3.0-DE`."""
     return _VERSION_AND_PORT.sub("", identity.lower())
 
 
 def is_public_domain(licence: Licence) -> bool:
-    """Whether it gives up all rights, or says that there are none."""
-    return family(licence.id) in _PUBLIC_DOMAIN_IDS
+    """Whether the licence waives all rights or states that there are none."""
+    return licence_family(licence.id) in _PUBLIC_DOMAIN_IDS
 
 
 @dataclass(frozen=True)
 class LicenceRules:
-    """What a release may hold."""
+    """Licences that a release may contain."""
 
     allowed: frozenset[str]
     """In small letters: ids, families (`cc-by`), `public-domain`, `*`, or the words of an agreement as a feed's list has them."""
@@ -157,7 +157,7 @@ class LicenceRules:
             declared: licences of episodes, as they are declared.
         """
         said = {" ".join(text.split()).casefold() for text in declared}
-        return sorted(e for e in self.allowed - said if e != "*" and licence_of(e) is None)
+        return sorted(e for e in self.allowed - said if e != "*" and parse_licence(e) is None)
 
     def allow(self, licence: Licence | None, text: str) -> bool:
         """Whether what is under this licence may be released.
@@ -172,4 +172,4 @@ class LicenceRules:
             return False
         if PUBLIC_DOMAIN in self.allowed and is_public_domain(licence):
             return True
-        return bool({licence.id.lower(), family(licence.id)} & self.allowed)
+        return bool({licence.id.lower(), licence_family(licence.id)} & self.allowed)

@@ -1,4 +1,4 @@
-"""Remove everything of some episodes from the store. Each step can be done again: what is gone already is fine.
+"""Removal of episodes from the store. Each step can be done again: what is gone already is fine.
 
 Shards go first, and the rows that lead to them after: a run that comes in between finds the shards as it would have made them.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from podcast_assets.intake.arrivals import INCOMING, Arrival
-from podcast_assets.intake.downloads.partial import Partial
+from podcast_assets.intake.downloads.partial import PartialDownload
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.duplicates.exact import holders_key
 from podcast_assets.rights.takedown_target import urls_of
@@ -19,8 +19,8 @@ from podcast_assets.shards import sealing, thinning
 from podcast_assets.shards.episode_grain import episode_content
 from podcast_assets.speech import voices
 from podcast_assets.speech.linking import LINKED
-from podcast_assets.store.commits import Committed, commit
-from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, table
+from podcast_assets.store.commits import CommittedTable, commit
+from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import Store, table_key
@@ -35,8 +35,8 @@ _CHECKPOINT = re.compile(r"(?P<episode>.+)-[0-9a-f]{32}\.[a-z]+")
 
 
 @dataclass
-class Purged:
-    """What was removed, or would be."""
+class PurgeResult:
+    """Result of a purge: what was removed, or would be."""
 
     dry: bool = False
     counts: Counter[str] = field(default_factory=Counter)
@@ -54,7 +54,9 @@ class Purged:
             store.remove(key)
 
 
-def purge_batch(store: Store, batch: str, rows: pl.DataFrame, why: str, purged: Purged, *, shard_bytes: int) -> None:
+def purge_batch(
+    store: Store, batch: str, rows: pl.DataFrame, why: str, purged: PurgeResult, *, shard_bytes: int
+) -> None:
     """Remove some episodes from a batch. Whoever calls holds its lock.
 
     Args:
@@ -67,22 +69,22 @@ def purge_batch(store: Store, batch: str, rows: pl.DataFrame, why: str, purged: 
     """
     episodes = set(rows["episode_id"])
     for url in urls_of(rows):
-        part = Partial(store.storage.scratch(), url_key(f"{batch} {url}")[:32]).path
+        part = PartialDownload(store.storage.scratch(), url_key(f"{batch} {url}")[:32]).path
         if part.exists():
             purged.counts["scratch/"] += 1
             if not purged.dry:
                 part.unlink(missing_ok=True)
-    _thin(store, batch, episodes, purged, shard_bytes)
+    _remove_from_shards(store, batch, episodes, purged, shard_bytes)
     for asset in TABLES:
         _drop_rows(store, asset, batch, episodes, why, purged)
-    for key in _files(store, batch, episodes):
+    for key in _episode_files(store, batch, episodes):
         purged.remove(store, key)
     ours = pl.col("episode_id").is_in(list(episodes))
-    _filter(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~ours, purged)
-    _filter(store, voices.KEY, LINKED, ~(ours & (pl.col("batch") == batch)), purged)
+    _filter_table(store, f"fingerprints/{batch}.parquet", FINGERPRINTS, ~ours, purged)
+    _filter_table(store, voices.KEY, LINKED, ~(ours & (pl.col("batch") == batch)), purged)
 
 
-def purge_contents(store: Store, shas: Iterable[str], purged: Purged) -> None:
+def purge_contents(store: Store, shas: Iterable[str], purged: PurgeResult) -> None:
     """Remove some bytes, what was made of them, and the notes of who holds them."""
     for sha256 in shas:
         for kind in PER_CONTENT:
@@ -95,14 +97,14 @@ def purge_contents(store: Store, shas: Iterable[str], purged: Purged) -> None:
             store.remove(holders_key(sha256))  # the empty folder is called after the content
 
 
-def purge_downloads(store: Store, url_keys: Iterable[str], purged: Purged) -> None:
+def purge_downloads(store: Store, url_keys: Iterable[str], purged: PurgeResult) -> None:
     """Remove the notes of downloads from some URLs."""
     for key in url_keys:
         for name in sorted(store.names(f"downloads/{key[:2]}/{key}")):
             purged.remove(store, f"downloads/{key[:2]}/{key}/{name}")
 
 
-def purge_near_duplicates(store: Store, places: Collection[str], purged: Purged) -> list[str]:
+def purge_near_duplicates(store: Store, places: Collection[str], purged: PurgeResult) -> list[str]:
     """Remove the pairs that name some episodes (`batch/episode_id`) from all batches; gives the others of these pairs."""
     others: list[str] = []
     for name in sorted(n for n in store.names("near_duplicates") if n.endswith(".parquet") and not n.startswith(".")):
@@ -114,11 +116,11 @@ def purge_near_duplicates(store: Store, places: Collection[str], purged: Purged)
         ours = one.is_in(list(places)) | pl.col("other").is_in(list(places))
         pairs = found.filter(ours).select(one.alias("one"), "other")
         others += [*pairs["one"], *pairs["other"]]
-        _filter(store, key, NEAR_DUPLICATES, ~ours, purged)
+        _filter_table(store, key, NEAR_DUPLICATES, ~ours, purged)
     return sorted(set(others).difference(places))
 
 
-def purge_incoming(store: Store, arrival: Arrival | None, sources: Iterable[str], purged: Purged) -> None:
+def purge_incoming(store: Store, arrival: Arrival | None, sources: Iterable[str], purged: PurgeResult) -> None:
     """Remove what lies under `incoming/` as a file of its own; what is in an archive is told, as archives are not rewritten."""
     if arrival is None or arrival.is_list:
         return
@@ -135,39 +137,41 @@ def purge_incoming(store: Store, arrival: Arrival | None, sources: Iterable[str]
             purged.remains += [f"{INCOMING}/{key}" for key in above if key in there][:1]
 
 
-def _thin(store: Store, batch: str, episodes: Collection[str], purged: Purged, shard_bytes: int) -> None:
-    contents = {} if purged.dry else _contents(store, batch, episodes, shard_bytes)
+def _remove_from_shards(
+    store: Store, batch: str, episodes: Collection[str], purged: PurgeResult, shard_bytes: int
+) -> None:
+    contents = {} if purged.dry else _content_versions(store, batch, episodes, shard_bytes)
     for asset in GRAINS:
-        committed = Committed.read(store, asset, batch)
+        committed = CommittedTable.read(store, asset, batch)
         if committed.table is not None:
             rows = committed.table.filter(pl.col("episode_id").is_in(list(episodes)))
             purged.shards += [f"{thinning.SEALED}/{batch}/{s}" for s in rows["shard"].unique(maintain_order=True)]
             if rows.height and not purged.dry:
                 purged.counts[f"rows of {asset}"] += rows.height
-                _thin_grain(store, asset, batch, committed, episodes, purged, contents.get(asset))
+                _remove_from_grain(store, asset, batch, committed, episodes, purged, contents.get(asset))
         _remove_unnamed(store, asset, batch, purged)
 
 
-def _thin_grain(
+def _remove_from_grain(
     store: Store,
     asset: str,
     batch: str,
-    committed: Committed,
+    committed: CommittedTable,
     episodes: Collection[str],
-    purged: Purged,
+    purged: PurgeResult,
     contents: tuple[str, str] | None,
 ) -> None:
     grain = GRAINS[asset].folder
-    thinned = thinning.thin(store, batch, committed.rows, episodes)
+    thinned = thinning.remove_episodes(store, batch, committed.rows, episodes)
     purged.damaged += thinned.damaged
-    if contents and thinning.content_sealed(store, grain, batch, committed.rows) == contents[0]:
+    if contents and thinning.sealed_content(store, grain, batch, committed.rows) == contents[0]:
         thinning.note_content(store, grain, batch, thinned.table, contents[1])
-    _commit(store, asset, batch, thinned.table, committed, episodes)
+    _commit_rows(store, asset, batch, thinned.table, committed, episodes)
 
 
-def _remove_unnamed(store: Store, asset: str, batch: str, purged: Purged) -> None:
+def _remove_unnamed(store: Store, asset: str, batch: str, purged: PurgeResult) -> None:
     """Remove shards that no table speaks of, or that are damaged: nobody can tell what is in them."""
-    committed = Committed.read(store, asset, batch)
+    committed = CommittedTable.read(store, asset, batch)
     named = set() if committed.table is None else set(committed.table["shard"])
     for entry in list(store.list(f"{thinning.SEALED}/{batch}")):
         shard = entry.key.split("/", 2)[2]
@@ -176,9 +180,11 @@ def _remove_unnamed(store: Store, asset: str, batch: str, purged: Purged) -> Non
             store.remove(entry.key)
 
 
-def _contents(store: Store, batch: str, episodes: Collection[str], shard_bytes: int) -> dict[str, tuple[str, str]]:
+def _content_versions(
+    store: Store, batch: str, episodes: Collection[str], shard_bytes: int
+) -> dict[str, tuple[str, str]]:
     """Table → which content is to be sealed of a batch as it is, and which without some episodes, as far as that is known."""
-    committed = {asset: Committed.read(store, asset, batch) for asset in TABLES}
+    committed = {asset: CommittedTable.read(store, asset, batch) for asset in TABLES}
     audio, segments, texts = (committed[a].table for a in ("raw_audio", "diarized_segments", "transcripts"))
     scores = committed["quality_scores"].table
     if audio is None or segments is None or texts is None or scores is None:
@@ -197,20 +203,20 @@ def _contents(store: Store, batch: str, episodes: Collection[str], shard_bytes: 
     return found
 
 
-def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], why: str, purged: Purged) -> None:
+def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], why: str, purged: PurgeResult) -> None:
     """Take the rows of some episodes out of a table, its provenance and its failures; of `raw_audio` a skipped row stays."""
-    committed = Committed.read(store, asset, batch)
+    committed = CommittedTable.read(store, asset, batch)
     if committed.table is None:
         if store.exists(table_key(asset, batch)):  # damaged, or of another version: nobody can tell what is in it
             purged.remove(store, table_key(asset, batch))
         for folder, columns in (("provenance", PROVENANCE), ("failures", FAILURES)):
             key = f"{folder}/{TABLE_STAGES[asset]}/{batch}.parquet"
-            _filter(store, key, columns, ~pl.col("episode_id").is_in(list(episodes)), purged)
+            _filter_table(store, key, columns, ~pl.col("episode_id").is_in(list(episodes)), purged)
         return
     rows = committed.table
     ours = pl.col("episode_id").is_in(list(episodes))
     if asset == "raw_audio":
-        emptied = table(
+        emptied = make_table(
             [
                 dict.fromkeys(RAW_AUDIO) | {"episode_id": e, "source": source, "status": "skipped", "error": why}
                 for e, source in rows.filter(ours).select("episode_id", "source").iter_rows()
@@ -226,17 +232,17 @@ def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], 
     if changed or known & set(episodes):
         purged.counts[f"rows of {asset}"] += changed
         if not purged.dry:
-            _commit(store, asset, batch, left, committed, episodes)
+            _commit_rows(store, asset, batch, left, committed, episodes)
 
 
-def _commit(
-    store: Store, asset: str, batch: str, rows: pl.DataFrame, committed: Committed, episodes: Collection[str]
+def _commit_rows(
+    store: Store, asset: str, batch: str, rows: pl.DataFrame, committed: CommittedTable, episodes: Collection[str]
 ) -> None:
     others = ~pl.col("episode_id").is_in(list(episodes))
     commit(store, asset, batch, rows, committed.provenance.filter(others), committed.failures.filter(others))
 
 
-def _files(store: Store, batch: str, episodes: Collection[str]) -> Iterator[str]:
+def _episode_files(store: Store, batch: str, episodes: Collection[str]) -> Iterator[str]:
     """Keys of the files that are of one episode."""
     for folder in PER_EPISODE:
         for name in sorted(store.names(f"{folder}/{batch}")):
@@ -249,7 +255,7 @@ def _files(store: Store, batch: str, episodes: Collection[str]) -> Iterator[str]
                 yield f"checkpoints/{stage}/{batch}/{name}"
 
 
-def _filter(store: Store, key: str, columns: Columns, keep: pl.Expr, purged: Purged) -> None:
+def _filter_table(store: Store, key: str, columns: Columns, keep: pl.Expr, purged: PurgeResult) -> None:
     found = store.read_noted_table(key, columns)
     if found is None:
         return

@@ -1,4 +1,4 @@
-"""The clearance of a whole store: every batch, the ledger, the takedowns and the settings, as they are now."""
+"""Clearance of a whole store, by its current batches, ledger, takedowns and settings."""
 
 import hashlib
 from collections import defaultdict
@@ -10,20 +10,20 @@ import polars as pl
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake import rights_ledger as rights
-from podcast_assets.intake.feeds.subscriptions import name_of, subscriptions
-from podcast_assets.rights.clearance import OF_THE_CONTENT, Reason, clearance
+from podcast_assets.intake.feeds.subscriptions import display_name, read_subscriptions
+from podcast_assets.rights.clearance import OF_THE_CONTENT, Reason, decide_clearance
 from podcast_assets.rights.licences import LicenceRules
 from podcast_assets.store.schema import RAW_AUDIO, schema
 from podcast_assets.store.store import Store, table_key
-from podcast_assets.store.takedown_records import Refusals, records
+from podcast_assets.store.takedown_records import Refusals, read_records
 
 _READERS = 16
 """Batches read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a store says of the rights of all its episodes at one moment."""
+class StoreClearance:
+    """Clearance of all episodes of a store at one moment."""
 
     episodes: pl.DataFrame
     """Rows of `raw_audio` with their `batch`."""
@@ -32,7 +32,7 @@ class Judged:
     """The records."""
 
     def signature(self, batches: Collection[str]) -> str:
-        """Another one whenever something else of some batches may be released, or something else is to be said of it."""
+        """Digest of all rights decisions about some batches; changes when any decision changes."""
         of_batches = self.clearance.filter(pl.col("batch").is_in(list(batches)))
         orders = self.takedowns.drop("finished_at", "remains")  # how far it is, not what it forbids
         return hashlib.sha256(f"{of_batches.write_ndjson()}{orders.write_ndjson()}".encode()).hexdigest()
@@ -63,8 +63,8 @@ class Judged:
         return pl.DataFrame(found, schema=columns, orient="row").sort("batch", "episode_id")
 
 
-def judge(store: Store, licenses: str, sealed: Collection[str]) -> Judged:
-    """Judge every batch that was ever ingested: what one of them says of some bytes holds for their copies in the others.
+def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreClearance:
+    """Decide the clearance of every ingested batch: what one of them says of some bytes holds for their copies in the others.
 
     Args:
         store: with the batches, the rights ledger, the lists of feeds and the takedowns.
@@ -76,13 +76,13 @@ def judge(store: Store, licenses: str, sealed: Collection[str]) -> Judged:
     """
     names = store.names("tables/raw_audio")
     batches = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
-    takedowns, episodes = records(store), episodes_of(store, sorted({*batches, *sealed}))
-    found = clearance(episodes, rights.ledger(store), takedowns, rules_of(store, licenses), sealed)
-    return Judged(episodes, found, takedowns)
+    takedowns, episodes = read_records(store), read_episodes(store, sorted({*batches, *sealed}))
+    found = decide_clearance(episodes, rights.read_ledger(store), takedowns, licence_rules(store, licenses), sealed)
+    return StoreClearance(episodes, found, takedowns)
 
 
 def clearance_of(store: Store, batches: Iterable[str], licenses: str) -> pl.DataFrame:
-    """What may be released of some batches, columns CLEARANCE.
+    """Clearance of some batches, columns CLEARANCE.
 
     Args:
         store: with the batches, the rights ledger, the lists of feeds and the takedowns.
@@ -92,25 +92,27 @@ def clearance_of(store: Store, batches: Iterable[str], licenses: str) -> pl.Data
     Raises:
         BadInput: a table, the ledger or a record cannot be read: nothing is released on a guess.
     """
-    return clearance(episodes_of(store, batches), rights.ledger(store), records(store), rules_of(store, licenses))
+    return decide_clearance(
+        read_episodes(store, batches), rights.read_ledger(store), read_records(store), licence_rules(store, licenses)
+    )
 
 
-def rules_of(store: Store, licenses: str) -> LicenceRules:
-    """Which licences may be released, with the feeds whose publishers agreed (`take_blocked` in their list)."""
+def licence_rules(store: Store, licenses: str) -> LicenceRules:
+    """Licences that may be released, with the feeds whose publishers agreed (`take_blocked` in their list)."""
     agreed: dict[str, list[bool]] = defaultdict(list)
-    for subscription in subscriptions(store).feeds.values():
-        agreed[name_of(subscription)].append(subscription.take_blocked)
+    for subscription in read_subscriptions(store).feeds.values():
+        agreed[display_name(subscription)].append(subscription.take_blocked)
     # without their secrets several feeds may be called the same: none of them speaks for another
     return LicenceRules.of(licenses, (name for name, said in agreed.items() if all(said)))
 
 
-def episodes_of(store: Store, batches: Iterable[str]) -> pl.DataFrame:
+def read_episodes(store: Store, batches: Iterable[str]) -> pl.DataFrame:
     """Rows of `raw_audio` of some batches, with their `batch`."""
 
     def read(batch: str) -> pl.DataFrame:
         found = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
         if found is None:
-            raise BadInput(f"batch {batch}: raw_audio is not materialized (by this version); materialize it first")
+            raise BadInput(f"batch {batch}: raw_audio is not materialized (by this version): materialize it first")
         return found.select(pl.lit(batch).alias("batch"), pl.all())
 
     none = pl.DataFrame(schema={"batch": pl.String, **schema(RAW_AUDIO)})

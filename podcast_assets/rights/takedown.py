@@ -1,4 +1,4 @@
-"""Take an episode or a podcast down: a record first, by which it is refused from then on, then everything of it out of the store.
+"""Takedown of an episode or a podcast: a record first, by which it is refused from then on, then everything of it out of the store.
 
 To order the same again is to resume: every step finds what the one before it left. What is published follows at the next release.
 """
@@ -14,18 +14,25 @@ from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.feeds import batching
-from podcast_assets.intake.feeds.subscriptions import name_of, subscriptions
+from podcast_assets.intake.feeds.subscriptions import display_name, read_subscriptions
 from podcast_assets.rights.purge import (
-    Purged,
+    PurgeResult,
     purge_batch,
     purge_contents,
     purge_downloads,
     purge_incoming,
     purge_near_duplicates,
 )
-from podcast_assets.rights.store_clearance import episodes_of
-from podcast_assets.rights.takedown_target import PODCAST, Target, contents, copies, find_target, urls_of
-from podcast_assets.store.schema import table
+from podcast_assets.rights.store_clearance import read_episodes
+from podcast_assets.rights.takedown_target import (
+    PODCAST,
+    TakedownTarget,
+    content_hashes,
+    copies_of,
+    find_target,
+    urls_of,
+)
+from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import TAKEDOWNS
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import (
@@ -33,8 +40,8 @@ from podcast_assets.store.takedown_records import (
     Refusals,
     new_record,
     read_record,
-    records,
-    why_of,
+    read_records,
+    refusal_reason,
     write_record,
 )
 
@@ -43,8 +50,8 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Order:
-    """What somebody asks for."""
+class TakedownRequest:
+    """A requested takedown."""
 
     name: str
     """Of an episode or a podcast, as `find_target` takes it."""
@@ -54,13 +61,13 @@ class Order:
 
 
 @dataclass
-class Outcome:
-    """What a takedown did, or would do."""
+class TakedownResult:
+    """Result of a takedown, or of its dry run."""
 
     record: Record
     again: bool
     """It was ordered before."""
-    purged: Purged
+    purged: PurgeResult
     sound_the_same: list[str] = field(default_factory=list)
     """`batch/episode_id` of other episodes that sound like one that was taken down."""
     feeds: list[str] = field(default_factory=list)
@@ -68,19 +75,19 @@ class Outcome:
 
     @property
     def batches(self) -> list[str]:
-        """That had one of its episodes."""
+        """Batches that contained its episodes."""
         return sorted({place.split("/", 1)[0] for place in self.record["episodes"]})
 
 
 def take_down(
     store: Store,
-    order: Order,
+    order: TakedownRequest,
     *,
     shard_bytes: int,
     dry_run: bool = False,
     report: Callable[[str], None] = lambda _: None,
-) -> Outcome:
-    """Take down what a name means, with all copies of it.
+) -> TakedownResult:
+    """Take down the episode or podcast with this name, and all copies.
 
     Args:
         store: from which it goes.
@@ -92,21 +99,23 @@ def take_down(
     Raises:
         BadInput: the name means nothing or several things, or a table or a record cannot be read: then nothing is removed.
     """
-    episodes = episodes_of(store, _batches(store))
-    known = records(store)
-    target = find_target(order.name, episodes, rights.ledger(store), subscriptions(store), known.iter_rows(named=True))
+    episodes = read_episodes(store, _list_batches(store))
+    known = read_records(store)
+    target = find_target(
+        order.name, episodes, rights.read_ledger(store), read_subscriptions(store), known.iter_rows(named=True)
+    )
     before = read_record(store, target.record_id)
     record = before or new_record(target.record_id, target.scope, target.shown, order.reason, order.by, order.at)
-    outcome = Outcome(record, before is not None, Purged(dry_run))
-    _widen(record, target, copies(episodes, target))
+    outcome = TakedownResult(record, before is not None, PurgeResult(dry_run))
+    _extend_record(record, target, copies_of(episodes, target))
     if not dry_run:
         write_record(store, record)
     for _ in range(1 if dry_run else _ROUNDS):
         done = set(record["episodes"])
-        _purge(store, record, outcome, shard_bytes, report)
+        _purge_store(store, record, outcome, shard_bytes, report)
         if dry_run:
             return outcome
-        _widen(record, target, copies(episodes_of(store, _batches(store)), target))
+        _extend_record(record, target, copies_of(read_episodes(store, _list_batches(store)), target))
         if set(record["episodes"]) == done:
             break
         write_record(store, record)
@@ -116,18 +125,18 @@ def take_down(
     return outcome
 
 
-def _batches(store: Store) -> list[str]:
+def _list_batches(store: Store) -> list[str]:
     names = store.names("tables/raw_audio")
     return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
 
 
-def _widen(record: Record, target: Target, rows: pl.DataFrame) -> None:
-    """Add to a record what is known of its episodes now; what is new is not finished."""
+def _extend_record(record: Record, target: TakedownTarget, rows: pl.DataFrame) -> None:
+    """Add currently known episodes to a record; new ones make it unfinished."""
     found = {
         "episode_ids": {*target.episode_ids, *rows["episode_id"]},
         "podcast_ids": target.podcast_ids,
         "podcast_titles": target.podcast_titles,
-        "sha256": set(contents(rows)),
+        "sha256": set(content_hashes(rows)),
         "url_keys": target.url_keys | {url_key(url) for url in urls_of(rows)},
         "episodes": {f"{b}/{e}" for b, e in rows.select("batch", "episode_id").iter_rows()},
     }
@@ -137,21 +146,23 @@ def _widen(record: Record, target: Target, rows: pl.DataFrame) -> None:
         record[name] = sorted(values.union(record[name]))
 
 
-def _purge(store: Store, record: Record, outcome: Outcome, shard_bytes: int, report: Callable[[str], None]) -> None:
-    """One round over all that a record names."""
+def _purge_store(
+    store: Store, record: Record, outcome: TakedownResult, shard_bytes: int, report: Callable[[str], None]
+) -> None:
+    """Purge everything that a record names, once."""
     purged = outcome.purged
-    refusals = Refusals(table([record], TAKEDOWNS))
+    refusals = Refusals(make_table([record], TAKEDOWNS))
     for batch in outcome.batches:
         own = {place.split("/", 1)[1] for place in record["episodes"] if place.startswith(f"{batch}/")}
         with store.batch_lock(batch):
-            rows = episodes_of(store, [batch]).filter(pl.col("episode_id").is_in(list(own)))
+            rows = read_episodes(store, [batch]).filter(pl.col("episode_id").is_in(list(own)))
             report(f"{batch}: {rows.height} episode(s)")
             purge_incoming(store, list_incoming(store).arrivals.get(batch), rows["source"].to_list(), purged)
             purge_batch(
                 store,
                 batch,
                 rows,
-                why_of(record),
+                refusal_reason(record),
                 purged,
                 shard_bytes=shard_bytes,
             )
@@ -163,9 +174,9 @@ def _purge(store: Store, record: Record, outcome: Outcome, shard_bytes: int, rep
     _purge_feeds(store, record, refusals, outcome)
 
 
-def _purge_feeds(store: Store, record: Record, refusals: Refusals, outcome: Outcome) -> None:
+def _purge_feeds(store: Store, record: Record, refusals: Refusals, outcome: TakedownResult) -> None:
     """What feeds left: waiting episodes, what the ledger tells of them, and the list that names the feed, which people write."""
-    ledger = rights.ledger(store)
+    ledger = rights.read_ledger(store)
     noted = pl.col("episode_id").is_in(record["episode_ids"])
     if record["scope"] == PODCAST:
         noted = noted | pl.col("podcast_guid").is_in(record["podcast_ids"])
@@ -174,15 +185,17 @@ def _purge_feeds(store: Store, record: Record, refusals: Refusals, outcome: Outc
     if told.height:
         outcome.purged.counts["rows under rights/ (emptied)"] += told.height
     if not outcome.purged.dry:
-        rights.forget(store, set(rows["episode_id"]), why_of(record), datetime.datetime.now(datetime.UTC))
-        if dropped := batching.drop(store, refusals):
+        rights.redact_episodes(
+            store, set(rows["episode_id"]), refusal_reason(record), datetime.datetime.now(datetime.UTC)
+        )
+        if dropped := batching.drop_refused(store, refusals):
             outcome.purged.counts["rows under feed_state/"] += dropped
-    followed = subscriptions(store).feeds
-    outcome.feeds = sorted(name_of(s) for key, s in followed.items() if key in record["url_keys"])
+    followed = read_subscriptions(store).feeds
+    outcome.feeds = sorted(display_name(s) for key, s in followed.items() if key in record["url_keys"])
 
 
-def as_json(outcome: Outcome) -> str:
-    """The outcome as one JSON object."""
+def result_to_json(outcome: TakedownResult) -> str:
+    """Convert the result to one JSON object."""
     record = {k: v.isoformat() if isinstance(v, datetime.datetime) else v for k, v in outcome.record.items()}
     return json.dumps(
         record

@@ -1,4 +1,4 @@
-"""What a takedown is of: an episode with all of its copies, or a podcast with all of its episodes. Nothing is changed here."""
+"""Target of a takedown: an episode with all of its copies, or a podcast with all of its episodes. Nothing is changed here."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.urls import shown, url_key
-from podcast_assets.intake.feeds.feed import guid_of
+from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.feeds.feed import guid_from_url
 from podcast_assets.intake.feeds.subscriptions import Subscriptions
 from podcast_assets.rights.clearance import metadata_of
 from podcast_assets.store.takedown_records import Record, record_id
@@ -20,8 +20,8 @@ _URL = re.compile("https?://", re.IGNORECASE)
 
 
 @dataclass
-class Target:
-    """What is to go, by all the names that it is known by."""
+class TakedownTarget:
+    """Target of a takedown, with all its names."""
 
     scope: str
     shown: str
@@ -35,15 +35,15 @@ class Target:
 
     @property
     def record_id(self) -> str:
-        """Id of its record."""
+        """Id of the target's takedown record."""
         names = self.episode_ids if self.scope == EPISODE else (self.podcast_ids or self.podcast_titles)
         return self.record or record_id(self.scope, sorted(names))
 
 
-def of_record(record: Mapping[str, Any]) -> Target:
-    """The target of a record: what was ordered once, though it be gone since."""
+def target_of_record(record: Mapping[str, Any]) -> TakedownTarget:
+    """Target of a record, even if its episodes are gone."""
     ids = set(record["episode_ids"]) if record["scope"] == EPISODE else set()
-    return Target(
+    return TakedownTarget(
         record["scope"],
         record["target"],
         ids,
@@ -56,8 +56,8 @@ def of_record(record: Mapping[str, Any]) -> Target:
 
 def find_target(
     name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions, records: Iterable[Record]
-) -> Target:
-    """What a name means.
+) -> TakedownTarget:
+    """Find the target of a name.
 
     Args:
         name: an episode (its id, `batch/id`, SHA-256, name of its file, or URL of its audio) or a podcast (guid, title, or URL of
@@ -74,14 +74,18 @@ def find_target(
     emptied = set(episodes.filter(pl.col("source") == name, pl.col("sha256").is_null())["episode_id"])
     for record in records:
         by_url = _URL.match(name) and url_key(name) in record["url_keys"]
-        if name in _names(record) or by_url or (record["scope"] == EPISODE and emptied & set(record["episode_ids"])):
-            return of_record(record)
-    if found := _episodes(name, episodes, ledger):
+        if (
+            name in _record_names(record)
+            or by_url
+            or (record["scope"] == EPISODE and emptied & set(record["episode_ids"]))
+        ):
+            return target_of_record(record)
+    if found := _find_episodes(name, episodes, ledger):
         if len(found) > 1:
             raise BadInput(f"{name} is the name of {len(found)} episodes: name one of {', '.join(sorted(found))}")
         (identity,) = found
-        return Target(EPISODE, identity, {identity})
-    if target := _podcast(name, episodes, ledger, feeds):
+        return TakedownTarget(EPISODE, identity, {identity})
+    if target := _find_podcast(name, episodes, ledger, feeds):
         return target
     raise BadInput(
         f"{name!r} is neither an episode nor a podcast that the store knows; `podcast-assets episodes --limit 0` lists episodes. "
@@ -89,15 +93,15 @@ def find_target(
     )
 
 
-def copies(episodes: pl.DataFrame, target: Target) -> pl.DataFrame:
-    """All rows of a target: its own, and those with the same bytes, wherever they came."""
+def copies_of(episodes: pl.DataFrame, target: TakedownTarget) -> pl.DataFrame:
+    """All rows of a target, including copies with the same bytes."""
     own = pl.col("episode_id").is_in(list(target.episode_ids))
     if target.scope == PODCAST:
         nameless = pl.col("podcast_id").is_null() & pl.col("podcast").is_in(list(target.podcast_titles))
         own = own | pl.col("podcast_id").is_in(list(target.podcast_ids)) | nameless
     found = episodes.filter(own)
     while True:
-        shas = contents(found)
+        shas = content_hashes(found)
         more = episodes.filter(
             pl.col("episode_id").is_in(found["episode_id"].to_list())
             | pl.col("sha256").is_in(shas)
@@ -108,7 +112,7 @@ def copies(episodes: pl.DataFrame, target: Target) -> pl.DataFrame:
         found = more
 
 
-def contents(rows: pl.DataFrame) -> list[str]:
+def content_hashes(rows: pl.DataFrame) -> list[str]:
     """SHA-256 of all bytes that episodes have, or had under the same URL."""
     return sorted({*rows["sha256"].drop_nulls(), *rows["earlier_sha256"].explode().drop_nulls()})
 
@@ -119,14 +123,14 @@ def urls_of(rows: pl.DataFrame) -> list[str]:
     return [url for url in found if isinstance(url, str) and url]
 
 
-def _names(record: Mapping[str, Any]) -> set[str]:
+def _record_names(record: Mapping[str, Any]) -> set[str]:
     names = {record["takedown"], record["target"], *record["podcast_ids"], *record["podcast_titles"]}
     if record["scope"] == EPISODE:
         names |= {*record["episode_ids"], *record["episodes"], *record["sha256"]}
     return names
 
 
-def _episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[str]:
+def _find_episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[str]:
     """Ids of the episodes that a name can mean: one, unless several files have this name."""
     batch, _, identity = name.partition("/")
     exact = episodes.filter(
@@ -149,11 +153,13 @@ def _episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[st
     return {*exact["episode_id"], *ledger.filter(episode_id=name)["episode_id"]}
 
 
-def _podcast(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions) -> Target | None:
+def _find_podcast(
+    name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Subscriptions
+) -> TakedownTarget | None:
     if not _URL.match(name):
         ids = {*episodes.filter(podcast_id=name)["podcast_id"], *ledger.filter(podcast_guid=name)["podcast_guid"]}
         if ids:
-            return _with_feed(Target(PODCAST, name, podcast_ids=ids), ledger, feeds)
+            return _with_feed(TakedownTarget(PODCAST, name, podcast_ids=ids), ledger, feeds)
         titled = episodes.filter(podcast=name)
         ids = set(titled["podcast_id"].drop_nulls()) | set(ledger.filter(podcast=name)["podcast_guid"])
         if len(ids) > 1:
@@ -161,21 +167,21 @@ def _podcast(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame, feeds: Sub
                 f"{name!r} is the title of {len(ids)} podcasts: name one by its guid: {', '.join(sorted(ids))}"
             )
         if ids:
-            return _with_feed(Target(PODCAST, name, podcast_ids=ids), ledger, feeds)
-        return Target(PODCAST, name, podcast_titles={name}) if titled.height else None
-    ids = set(ledger.filter(feed=shown(name))["podcast_guid"])
+            return _with_feed(TakedownTarget(PODCAST, name, podcast_ids=ids), ledger, feeds)
+        return TakedownTarget(PODCAST, name, podcast_titles={name}) if titled.height else None
+    ids = set(ledger.filter(feed=redact_url(name))["podcast_guid"])
     if len(ids) > 1:  # feeds whose URLs differ in what is not shown
         raise BadInput(
-            f"{shown(name)} is the feed of {len(ids)} podcasts: name one by its guid: {', '.join(sorted(ids))}"
+            f"{redact_url(name)} is the feed of {len(ids)} podcasts: name one by its guid: {', '.join(sorted(ids))}"
         )
-    return Target(PODCAST, shown(name), podcast_ids=ids or {guid_of(name)}, url_keys={url_key(name)})
+    return TakedownTarget(PODCAST, redact_url(name), podcast_ids=ids or {guid_from_url(name)}, url_keys={url_key(name)})
 
 
-def _with_feed(target: Target, ledger: pl.DataFrame, feeds: Subscriptions) -> Target:
+def _with_feed(target: TakedownTarget, ledger: pl.DataFrame, feeds: Subscriptions) -> TakedownTarget:
     """Add the followed feeds of a podcast, where nobody can mistake one for another."""
     names = set(ledger.filter(pl.col("podcast_guid").is_in(list(target.podcast_ids)))["feed"].drop_nulls())
     for name in names:
-        keys = [key for key, s in feeds.feeds.items() if shown(s.url) == name]
+        keys = [key for key, s in feeds.feeds.items() if redact_url(s.url) == name]
         if len(keys) == 1:
             target.url_keys.add(keys[0])
     return target

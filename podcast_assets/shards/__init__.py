@@ -1,4 +1,4 @@
-"""Deterministic tar shards: what goes into a sample, sealing, reading back, and shards without some of their episodes.
+"""Deterministic tar shards: content of samples, sealing, reading, and removal of episodes.
 
 What belongs here: one batch's sealed shards. What does not: releases of many batches (`release`).
 """

@@ -1,4 +1,4 @@
-"""The second grain: one sample per episode, its whole audio and all that is known of what is said in it."""
+"""The episode grain: one sample per episode, with its whole audio and transcript."""
 
 import json
 from typing import Any

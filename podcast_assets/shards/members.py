@@ -1,4 +1,4 @@
-"""The encoded members of an episode's samples in one file: a stage writes them in the episode's order, sealing reads in its own.
+"""Files of encoded members, written by a stage in episode order and read by sealing in shard order.
 
 JSON and audio of a sample lie side by side. The hashes are made where the bytes are, right after encoding; shards that are read
 back are compared with them, so that whatever happens to a byte on its way is seen.
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 import polars as pl
 
 from podcast_assets.shards.tar_shards import Bytes
-from podcast_assets.store.schema import Columns, table
+from podcast_assets.store.schema import Columns, make_table
 
 MEMBERS: Columns = {
     "segment_id": (pl.String, "sample key"),
@@ -35,14 +35,14 @@ _OPEN = 64
 
 
 class MembersWriter:
-    """Writes samples one after the other and notes where they lie."""
+    """Writer of members that records their positions."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._size = file, 0
         self._rows: list[dict[str, Any]] = []
 
     def add(self, segment_id: str, json: bytes, audio: bytes, *, rate: int, channels: int) -> None:
-        """One more sample."""
+        """Add a sample."""
         self._file.write(json)
         self._file.write(audio)
         self._rows.append(
@@ -60,12 +60,12 @@ class MembersWriter:
         self._size += len(json) + len(audio)
 
     def rows(self) -> pl.DataFrame:
-        """Where each sample lies: columns of MEMBERS."""
-        return table(self._rows, MEMBERS)
+        """Positions of the samples: columns of MEMBERS."""
+        return make_table(self._rows, MEMBERS)
 
 
-class MemberFiles:
-    """Files of members of many episodes, read in any order."""
+class MembersReader:
+    """Random-access reader of the member files of many episodes."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -84,19 +84,19 @@ class MemberFiles:
             EOFError: the file ends before.
         """
         if audio_size <= _AT_ONCE:
-            both = self._read(file, offset, json_size + audio_size)
+            both = self._read_at(file, offset, json_size + audio_size)
             return both[:json_size], (memoryview(both)[json_size:],)
         begin, end = offset + json_size, offset + json_size + audio_size
-        audio = (self._read(file, at, min(_AT_ONCE, end - at)) for at in range(begin, end, _AT_ONCE))
-        return self._read(file, offset, json_size), audio
+        audio = (self._read_at(file, at, min(_AT_ONCE, end - at)) for at in range(begin, end, _AT_ONCE))
+        return self._read_at(file, offset, json_size), audio
 
-    def _read(self, file: int, offset: int, size: int) -> bytes:
-        data = os.pread(self._handle(file), size, offset)
+    def _read_at(self, file: int, offset: int, size: int) -> bytes:
+        data = os.pread(self._open_handle(file), size, offset)
         if len(data) != size:
             raise EOFError(f"{self._paths[file].name} is cut off: {len(data):,} of {size:,} bytes at {offset:,}")
         return data
 
-    def _handle(self, file: int) -> int:
+    def _open_handle(self, file: int) -> int:
         if file not in self._open:
             if len(self._open) >= _OPEN:
                 os.close(self._open.popitem(last=False)[1])

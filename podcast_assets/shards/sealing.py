@@ -1,4 +1,4 @@
-"""From the tables of a batch to its sealed shards and back: what goes into a sample, and where every sample lies."""
+"""Sealing of a batch: content of the samples, their shards, and their positions."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,9 +7,18 @@ from dataclasses import dataclass
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.shards.members import MemberFiles
-from podcast_assets.shards.tar_shards import Placed, Sample, Sealed, pieces, place_in_shuffle, read_back, seal, split_of
-from podcast_assets.shards.thinning import content_sealed
+from podcast_assets.shards.members import MembersReader
+from podcast_assets.shards.tar_shards import (
+    Sample,
+    SamplePlacement,
+    SealedShards,
+    read_pieces,
+    read_shard,
+    shuffle_key,
+    split_of,
+    write_shards,
+)
+from podcast_assets.shards.thinning import sealed_content
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, Columns, schema
 from podcast_assets.store.store import Store, sealed_key
 
@@ -31,7 +40,7 @@ _FORM = ("sample_rate", "channels", "fingerprint")
 
 @dataclass(frozen=True)
 class Grain:
-    """What one sample is: a segment, or a whole episode."""
+    """Kind of sample: a segment or a whole episode."""
 
     key: str
     """Column that holds the sample's key."""
@@ -82,8 +91,8 @@ def sample_content(raw_audio: pl.DataFrame, segments: pl.DataFrame, transcripts:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """What a stage encoded of an episode."""
+class EncodedEpisode:
+    """Encoded members of an episode."""
 
     rows: pl.DataFrame
     """Of the stage: MEMBERS for segments, one row for a whole episode."""
@@ -97,12 +106,12 @@ def seal_batch(
     batch: str,
     version: str,
     content: pl.DataFrame,
-    encoded: Sequence[Encoded],
+    encoded: Sequence[EncodedEpisode],
     *,
     suffix: str,
     shard_bytes: int,
 ) -> pl.DataFrame:
-    """Seal a batch's segments, shuffled, under `sealed/<batch>/<version>/`; gives the place, form and fingerprint of each.
+    """Seal a batch's segments, shuffled, under `sealed/<batch>/<version>/`; return place, form and fingerprint of each.
 
     The order depends on the samples' keys alone. Memory holds one sample and an index of all, whatever the order: the
     episodes' files are read where they lie in a local store, and are copied to this machine from a bucket.
@@ -126,7 +135,7 @@ def seal_batch(
     )
     with contextlib.ExitStack() as stack:
         paths = [stack.enter_context(store.local_copy(e.file)) for e in encoded]
-        files = stack.enter_context(MemberFiles(paths))
+        files = stack.enter_context(MembersReader(paths))
 
         def sample(row: dict) -> Sample:
             note, audio = files.pair(row["file"], row["members_offset"], row["json_size"], row["audio_size"])
@@ -142,8 +151,8 @@ def seal_batch(
             )
 
         samples = (sample(row) for row in members.iter_rows(named=True))
-        sealed = seal(store, sealed_key(batch, version), samples, shard_bytes=shard_bytes)
-    return _places(SEGMENTS, sealed, version, members)
+        sealed = write_shards(store, sealed_key(batch, version), samples, shard_bytes=shard_bytes)
+    return _placement_table(SEGMENTS, sealed, version, members)
 
 
 def seal_episodes(
@@ -151,12 +160,15 @@ def seal_episodes(
     batch: str,
     version: str,
     content: pl.DataFrame,
-    encoded: Sequence[Encoded],
+    encoded: Sequence[EncodedEpisode],
     *,
     suffix: str,
     shard_bytes: int,
 ) -> pl.DataFrame:
-    """As `seal_batch`, of whole episodes; `content` is that of `episode_content`. Audio goes through memory in small pieces."""
+    """Seal whole episodes, as `seal_batch` does segments; `content` is that of `episode_content`.
+
+    Audio goes through memory in small pieces.
+    """
     files = {str(e.rows["episode_id"][0]): e.file for e in encoded}
     members = _in_order(
         EPISODES, content, [e.rows.select(pl.all(), fingerprint=pl.lit(e.fingerprint)) for e in encoded]
@@ -171,13 +183,13 @@ def seal_episodes(
                     suffix,
                     row["json"],
                     row["json_sha256"],
-                    pieces(audio, row["audio_size"]),
+                    read_pieces(audio, row["audio_size"]),
                     row["audio_size"],
                     row["audio_sha256"],
                 )
 
-    sealed = seal(store, sealed_key(batch, version), samples(), shard_bytes=shard_bytes)
-    return _places(EPISODES, sealed, version, members)
+    sealed = write_shards(store, sealed_key(batch, version), samples(), shard_bytes=shard_bytes)
+    return _placement_table(EPISODES, sealed, version, members)
 
 
 def _in_order(grain: Grain, content: pl.DataFrame, rows: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -195,14 +207,14 @@ def _in_order(grain: Grain, content: pl.DataFrame, rows: Sequence[pl.DataFrame])
     return (
         every.with_columns(
             group=pl.Series([groups[k] for k in keys], dtype=pl.String),
-            place=pl.Series([place_in_shuffle(k) for k in keys], dtype=pl.Binary),
+            place=pl.Series([shuffle_key(k) for k in keys], dtype=pl.Binary),
         )
         .sort("group", "place")
         .drop("place")
     )
 
 
-def _places(grain: Grain, sealed: Sealed, version: str, members: pl.DataFrame) -> pl.DataFrame:
+def _placement_table(grain: Grain, sealed: SealedShards, version: str, members: pl.DataFrame) -> pl.DataFrame:
     hashes = {s.path: s.sha256 for s in sealed.shards}
     rows = [
         (
@@ -251,7 +263,7 @@ def content_version(
     return fingerprint(grain=grain.folder, episodes=fingerprints, groups=groups, shard_bytes=shard_bytes)[:12]
 
 
-def sealed_before(
+def find_sealed(
     store: Store,
     batch: str,
     version: str,
@@ -259,16 +271,16 @@ def sealed_before(
     table: pl.DataFrame | None,
     grain: Grain = SEGMENTS,
 ) -> pl.DataFrame | None:
-    """Places of a batch that was sealed with this very content and still lies there unharmed; else None."""
+    """Placements of a batch already sealed with this content, if its shards are undamaged; else None."""
     if table is None or set(table[grain.key]) != set(content[grain.key]):
         return None
-    if content_sealed(store, grain.folder, batch, table) != version or wrong_shards(store, batch, table, grain):
+    if sealed_content(store, grain.folder, batch, table) != version or find_damaged_shards(store, batch, table, grain):
         return None
     return table.select(grain.key, *_PLACE, *_FORM)
 
 
-def wrong_shards(store: Store, batch: str, table: pl.DataFrame, grain: Grain = SEGMENTS) -> list[str]:
-    """What is wrong with the shards in the store, read back whole, by the table that speaks of them; empty when all is well."""
+def find_damaged_shards(store: Store, batch: str, table: pl.DataFrame, grain: Grain = SEGMENTS) -> list[str]:
+    """Verify all shards of a table by reading them; return the errors, empty if there are none."""
     troubles = []
     for (path,), rows in table.partition_by("shard", as_dict=True).items():
         trouble = _wrong_shard(store, f"sealed/{batch}/{path}", rows.select(grain.key, *_PLACE))
@@ -282,10 +294,10 @@ def _wrong_shard(store: Store, key: str, rows: pl.DataFrame) -> str | None:
         return "it is gone"
     try:
         with store.local_copy(key) as path, path.open("rb") as f:
-            digest, found = read_back(f)
+            digest, found = read_shard(f)
     except ValueError as error:
         return str(error)
-    expected = [Placed(k, "", *rest) for k, *rest in rows.drop("shard", "shard_sha256").iter_rows()]
+    expected = [SamplePlacement(k, "", *rest) for k, *rest in rows.drop("shard", "shard_sha256").iter_rows()]
     if digest != rows["shard_sha256"][0]:
         return f"its sha256 is {digest[:12]}…, the table says {rows['shard_sha256'][0][:12]}…"
     if found != expected:
@@ -306,6 +318,6 @@ def shard_list(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def versions(table: pl.DataFrame) -> set[str]:
-    """Folders of a batch that a table speaks of."""
+def sealed_versions(table: pl.DataFrame) -> set[str]:
+    """Sealed folders of a batch that a table refers to."""
     return {str(shard).split("/", 1)[0] for shard in table["shard"]}

@@ -1,4 +1,4 @@
-"""Sealing samples into shards: deterministic WebDataset tars, two members per sample, and reading them back.
+"""Writing and reading shards: deterministic WebDataset tars, two members per sample, and reading them back.
 
 `{key}.json` then `{key}.{audio suffix}`, adjacent, with nothing in a header that differs between machines or days: the same samples
 give the same bytes, and datasets, webdataset and NeMo all read them.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from podcast_assets.shards.ustar import END, BrokenTar, Member, member_around, walk
+from podcast_assets.shards.ustar import END, BrokenTar, TarMember, member_around, read_members
 from podcast_assets.store.store import BLOCK, Store
 
 SHUFFLE_SEED = "podcast-assets-1"
@@ -46,8 +46,8 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Where a sample lies: the data of its members, in bytes from the beginning of the tar."""
+class SamplePlacement:
+    """Position of a sample in a shard: the data of its members, in bytes from the start of the tar."""
 
     key: str
     shard: str
@@ -70,19 +70,19 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Sealed:
-    """Shards and the place of every sample in them, in order."""
+class SealedShards:
+    """Sealed shards and the placement of every sample, in order."""
 
     shards: list[Shard]
-    placed: list[Placed]
+    placed: list[SamplePlacement]
 
 
-def place_in_shuffle(key: str) -> bytes:
-    """What samples are sorted by to be shuffled: it depends on the key alone, so the order does on nothing but the content."""
+def shuffle_key(key: str) -> bytes:
+    """Sort key that shuffles samples: it depends on the key alone, so the order does on nothing but the content."""
     return hashlib.sha256(f"{SHUFFLE_SEED}/{key}".encode()).digest()
 
 
-def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: int) -> Sealed:
+def write_shards(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: int) -> SealedShards:
     """Write samples into shards under a folder of the store: `<group>/audio_<n>.tar`, a new one whenever `shard_bytes` is reached.
 
     A shard appears whole, with all of it on the disk, or not at all. It is hashed in the pass that writes it. Memory holds one
@@ -100,7 +100,7 @@ def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: i
         StoreTrouble: the store is full or read-only, or cannot be reached.
     """
     shards: list[Shard] = []
-    placed: list[Placed] = []
+    placed: list[SamplePlacement] = []
     groups: set[str] = set()
     for group, members in itertools.groupby(samples, key=lambda s: s.group):
         if group in groups:
@@ -109,33 +109,33 @@ def seal(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: i
         for number, first in enumerate(members):  # the inner loop takes from `members` too, up to the end of a shard
             path = f"{group}/audio_{number:06d}.tar"
             with store.writing(f"{folder}/{path}") as file:
-                out = _Gathered(file)
+                out = _ShardWriter(file)
                 begun = len(placed)
-                placed.append(_add(out, first, path))
+                placed.append(_add_sample(out, first, path))
                 while out.size < shard_bytes and (sample := next(members, None)) is not None:
-                    placed.append(_add(out, sample, path))
+                    placed.append(_add_sample(out, sample, path))
                 out.take(END)
                 out.flush()
             shards.append(Shard(path, out.sha256.hexdigest(), out.size, len(placed) - begun))
-    return Sealed(sorted(shards, key=lambda s: s.path), placed)
+    return SealedShards(sorted(shards, key=lambda s: s.path), placed)
 
 
-class _Gathered:
-    """An open shard: small pieces are gathered, large ones taken apart, and they go to the disk and into the hash together."""
+class _ShardWriter:
+    """Writer of a shard that buffers small pieces, splits large ones, and writes and hashes them together."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.sha256, self.size = hashlib.sha256(), 0
         self._file, self._pieces, self._held = file, list[Bytes](), 0
 
     def take(self, *pieces: Bytes) -> None:
-        """The next bytes."""
+        """Return the next bytes."""
         for piece in pieces:
             self.size += len(piece)
             if len(piece) > _TOGETHER:
                 self.flush()
                 whole = memoryview(piece)
                 for begin in range(0, len(whole), _TOGETHER):
-                    self._write(whole[begin : begin + _TOGETHER])
+                    self._write_block(whole[begin : begin + _TOGETHER])
                 continue
             self._pieces.append(piece)
             self._held += len(piece)
@@ -143,16 +143,16 @@ class _Gathered:
             self.flush()
 
     def flush(self) -> None:
-        """Hand what is gathered to the file."""
-        self._write(b"".join(self._pieces))
+        """Write the buffer to the file."""
+        self._write_block(b"".join(self._pieces))
         self._pieces, self._held = [], 0
 
-    def _write(self, block: Bytes) -> None:
+    def _write_block(self, block: Bytes) -> None:
         self._file.write(block)
         self.sha256.update(block)
 
 
-def _add(out: _Gathered, sample: Sample, path: str) -> Placed:
+def _add_sample(out: _ShardWriter, sample: Sample, path: str) -> SamplePlacement:
     note, audio = f"{sample.key}.json", f"{sample.key}.{sample.suffix}"
     for name in (note, audio):
         if name.count(".") != 1:
@@ -168,7 +168,7 @@ def _add(out: _Gathered, sample: Sample, path: str) -> Placed:
     if out.size - audio_offset != sample.audio_size:
         raise ValueError(f"{audio} has {out.size - audio_offset:,} bytes instead of {sample.audio_size:,}")
     out.take(after)
-    return Placed(
+    return SamplePlacement(
         sample.key,
         path,
         json_offset,
@@ -180,28 +180,28 @@ def _add(out: _Gathered, sample: Sample, path: str) -> Placed:
     )
 
 
-def read_back(shard: BinaryIO) -> tuple[str, list[Placed]]:
-    """SHA-256 of a shard's bytes and the samples that it really holds (`Placed.shard` is empty).
+def read_shard(shard: BinaryIO) -> tuple[str, list[SamplePlacement]]:
+    """Read a shard: SHA-256 of its bytes and the samples that it contains (`Placed.shard` is empty).
 
     Raises:
         ValueError: it is truncated or damaged, or is not made of pairs of JSON and audio.
     """
-    members = list(walk(shard))
+    members = list(read_members(shard))
     shard.seek(0)
     whole = hashlib.sha256()
     digests = []
     for member in members:
         own = hashlib.sha256()
-        _read(shard, member.data_offset - shard.tell(), whole)
-        _read(shard, member.size, whole, own)
+        _read_exactly(shard, member.data_offset - shard.tell(), whole)
+        _read_exactly(shard, member.size, whole, own)
         digests.append(own.hexdigest())
     while block := shard.read(BLOCK):
         whole.update(block)
     hashed = iter(zip(members, digests, strict=True))
-    return whole.hexdigest(), [_pair(note, next(hashed, None)) for note in hashed]
+    return whole.hexdigest(), [_read_pair(note, next(hashed, None)) for note in hashed]
 
 
-def _read(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
+def _read_exactly(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
     while size:
         block = file.read(min(size, _TOGETHER))
         if not block:
@@ -211,18 +211,20 @@ def _read(file: BinaryIO, size: int, *hashes: "hashlib._Hash") -> None:
         size -= len(block)
 
 
-def _pair(note: tuple[Member, str], audio: tuple[Member, str] | None) -> Placed:
+def _read_pair(note: tuple[TarMember, str], audio: tuple[TarMember, str] | None) -> SamplePlacement:
     if audio is None:
         raise BrokenTar(f"{note[0].name} has no audio beside it")
     (first, first_sha256), (second, second_sha256) = note, audio
     key = first.name.removesuffix(".json")
     if first.name == key or not second.name.startswith(f"{key}."):
         raise BrokenTar(f"{first.name} and {second.name} are not a pair")
-    return Placed(key, "", first.data_offset, first.size, first_sha256, second.data_offset, second.size, second_sha256)
+    return SamplePlacement(
+        key, "", first.data_offset, first.size, first_sha256, second.data_offset, second.size, second_sha256
+    )
 
 
-def pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """The next bytes of a file in pieces of at most 1 MB; fewer where it ends."""
+def read_pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Read the next bytes of a file in pieces of at most 1 MB."""
     while size and (block := file.read(min(size, BLOCK))):
         yield block
         size -= len(block)

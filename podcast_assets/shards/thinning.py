@@ -1,4 +1,4 @@
-"""Sealed shards without some of their episodes: only those that hold one are written anew, and the batch is not sealed again after.
+"""Removal of episodes from sealed shards: only those that hold one are written anew, and the batch is not sealed again after.
 
 A thinned shard lies in another folder of its batch, `sealed/<batch>/<version>/…`, so that the table that is committed speaks of
 whole shards at every moment. `thinned/<grain>/<batch>.json` says which content these shards are of: by that a later materialization
@@ -15,8 +15,8 @@ from typing import BinaryIO
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.shards.ustar import END, BrokenTar, Member, walk
-from podcast_assets.store.copying import pass_on
+from podcast_assets.shards.ustar import END, BrokenTar, TarMember, read_members
+from podcast_assets.store.copying import copy_and_hash
 from podcast_assets.store.store import Store
 
 SEALED = "sealed"
@@ -24,8 +24,8 @@ _ORDER = "row_of_the_table"
 
 
 @dataclass
-class Thinned:
-    """What became of the shards of a batch."""
+class ThinnedShards:
+    """Result of removing episodes from a batch's shards."""
 
     table: pl.DataFrame
     """Of the asset, without the episodes, with the new places."""
@@ -33,8 +33,8 @@ class Thinned:
     """Keys of shards that held an episode and could not be read: they go, and the batch has to be sealed again."""
 
 
-def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str]) -> Thinned:
-    """Write the shards that hold some episodes again without them. The old ones still lie there when it returns.
+def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str]) -> ThinnedShards:
+    """Rewrite the shards that contain some episodes without them. The old ones still lie there when it returns.
 
     Args:
         store: with the shards.
@@ -44,7 +44,7 @@ def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str
     """
     gone = pl.col("episode_id").is_in(list(episodes))
     touched = set(table.filter(gone)["shard"])
-    result = Thinned(table)
+    result = ThinnedShards(table)
     parts = [table.clear().with_row_index(_ORDER)]
     for (shard,), rows in table.with_row_index(_ORDER).partition_by("shard", as_dict=True, maintain_order=True).items():
         if shard not in touched:
@@ -57,7 +57,7 @@ def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str
         without = sorted(set(rows.filter(gone)["episode_id"]))
         place = f"{fingerprint(version=version, without=without)[:12]}/{path}"
         try:
-            parts.append(_rewritten(store, batch, str(shard), place, kept))
+            parts.append(_rewrite_shard(store, batch, str(shard), place, kept))
         except (BrokenTar, FileNotFoundError):
             result.damaged.append(f"{SEALED}/{batch}/{shard}")
             parts.append(kept)
@@ -65,7 +65,7 @@ def thin(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str
     return result
 
 
-def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFrame) -> pl.DataFrame:
+def _rewrite_shard(store: Store, batch: str, shard: str, place: str, kept: pl.DataFrame) -> pl.DataFrame:
     """Copy the members of the kept samples; gives their rows with the new places.
 
     Raises:
@@ -75,14 +75,14 @@ def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFr
     column = "segment_id" if "segment_id" in kept.columns else "episode_id"
     keys = set(kept[column])
     with store.local_copy(f"{SEALED}/{batch}/{shard}") as path, path.open("rb") as source:
-        members = list(walk(source))
+        members = list(read_members(source))
         digest = hashlib.sha256()
         source.seek(0)
-        pass_on(source, None, digest, None)
+        copy_and_hash(source, None, digest, None)
         if digest.hexdigest() != kept["shard_sha256"][0]:
             raise BrokenTar(f"{shard}: its bytes are not those that were sealed")
         with store.writing(f"{SEALED}/{batch}/{place}") as target:
-            sha256, offsets = _copied(source, target, [m for m in members if _key(m) in keys])
+            sha256, offsets = _copy_members(source, target, [m for m in members if _sample_key(m) in keys])
     moved = {
         "shard": pl.lit(place),
         "shard_sha256": pl.lit(sha256),
@@ -92,7 +92,9 @@ def _rewritten(store: Store, batch: str, shard: str, place: str, kept: pl.DataFr
     return kept.with_columns(**{name: values for name, values in moved.items() if name in kept.columns})
 
 
-def _copied(source: BinaryIO, target: BinaryIO, members: list[Member]) -> tuple[str, dict[str, tuple[int, int]]]:
+def _copy_members(
+    source: BinaryIO, target: BinaryIO, members: list[TarMember]
+) -> tuple[str, dict[str, tuple[int, int]]]:
     """Copy members as they are; gives the SHA-256 of what was written, and key → where the data of JSON and audio begin."""
     digest, position = hashlib.sha256(), 0
     offsets: dict[str, tuple[int, int]] = {}
@@ -101,19 +103,19 @@ def _copied(source: BinaryIO, target: BinaryIO, members: list[Member]) -> tuple[
         for member in (note, audio):
             begins.append(position + member.data_offset - member.header_offset)
             source.seek(member.header_offset)
-            position += pass_on(source, member.end - member.header_offset, digest, target)
-        offsets[_key(note)] = (begins[0], begins[1])
+            position += copy_and_hash(source, member.end - member.header_offset, digest, target)
+        offsets[_sample_key(note)] = (begins[0], begins[1])
     digest.update(END)
     target.write(END)
     return digest.hexdigest(), offsets
 
 
-def _key(member: Member) -> str:
+def _sample_key(member: TarMember) -> str:
     return PurePosixPath(member.name).name.split(".", 1)[0]
 
 
 def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, content: str) -> None:
-    """Write down which content the shards of a table are of, though their folders are called after others.
+    """Record which content the shards of a table have, though their folders are called after others.
 
     Args:
         store: with the shards.
@@ -122,14 +124,14 @@ def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, cont
         table: as it is going to be committed.
         content: as `sealing.content_version` names it.
     """
-    store.write(_note_key(grain, batch), json.dumps({"shards": _shards(table), "content": content}).encode())
+    store.write(_note_key(grain, batch), json.dumps({"shards": _shards_of(table), "content": content}).encode())
 
 
-def content_sealed(store: Store, grain: str, batch: str, table: pl.DataFrame) -> str | None:
+def sealed_content(store: Store, grain: str, batch: str, table: pl.DataFrame) -> str | None:
     """Which content the shards of a table are of; None where they are of several, or there are none."""
     try:
         noted: Mapping[str, str] = json.loads(store.read(_note_key(grain, batch)))
-        if noted["shards"] == _shards(table):
+        if noted["shards"] == _shards_of(table):
             return noted["content"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass  # never thinned; and what cannot be read is as good as nothing: the batch is sealed again
@@ -146,6 +148,6 @@ def _note_key(grain: str, batch: str) -> str:
     return f"thinned/{grain}/{batch}.json"
 
 
-def _shards(table: pl.DataFrame) -> str:
+def _shards_of(table: pl.DataFrame) -> str:
     rows = table.select("shard", "shard_sha256").unique().sort("shard").rows()
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Tar as shards need it: regular files with headers in which nothing tells of a machine or a day, and where each member lies.
+"""Tar files of shards: regular files with headers in which nothing tells of a machine or a day, and where each member lies.
 
 The format is ustar of POSIX.1-1988 (IEEE Std 1003.1, pax, "ustar Interchange Format"), which every reader of tars knows. `tarfile`
 can write it too; a header of 512 bytes made from a template costs a tenth of its time, which counts where members are small.
@@ -33,8 +33,8 @@ class BrokenTar(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """Where a member lies, in bytes from the beginning of the tar."""
+class TarMember:
+    """Position of a member, in bytes from the start of the tar."""
 
     name: str
     header_offset: int
@@ -45,15 +45,15 @@ class Member:
     @property
     def end(self) -> int:
         """First byte after its padding: the bytes from `header_offset` up to here are all of it."""
-        return self.data_offset + padded(self.size)
+        return self.data_offset + padded_size(self.size)
 
 
-def padded(size: int) -> int:
-    """Bytes that data of a size take up."""
+def padded_size(size: int) -> int:
+    """Size of data including the padding."""
     return -(-size // BLOCK) * BLOCK
 
 
-def member(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
+def member_bytes(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
     """Header, data and padding of a member: its bytes, one after the other. The data are not copied.
 
     Raises:
@@ -64,19 +64,19 @@ def member(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def member_around(name: str, size: int) -> tuple[bytes, bytes]:
-    """What comes before and after the data of a member: header and padding.
+    """Header and padding of a member.
 
     Raises:
-        ValueError: as `member`.
+        ValueError: as `member_bytes`.
     """
-    return header(name, size), _PADDING[size % BLOCK]
+    return member_header(name, size), _PADDING[size % BLOCK]
 
 
-def header(name: str, size: int) -> bytes:
+def member_header(name: str, size: int) -> bytes:
     """Header of a regular file that everybody may read: mode 0444, user and group 0 without names, time 0.
 
     Raises:
-        ValueError: as `member`.
+        ValueError: as `member_bytes`.
     """
     raw = name.encode()
     if not 0 < len(raw) <= MAX_NAME or b"\0" in raw:
@@ -88,8 +88,8 @@ def header(name: str, size: int) -> bytes:
     return b"".join((raw.ljust(MAX_NAME, b"\0"), _AFTER_NAME, length, _AFTER_SIZE, checksum, _AFTER_CHECKSUM))
 
 
-def walk(file: BinaryIO) -> Iterator[Member]:
-    """Every member of a tar, in order, by its headers alone; data are passed over.
+def read_members(file: BinaryIO) -> Iterator[TarMember]:
+    """Iterate over the members of a tar by their headers, skipping the data.
 
     Raises:
         BrokenTar: it is cut off anywhere, the blocks at its end included, a header is damaged, something follows the end, or a
@@ -103,7 +103,7 @@ def walk(file: BinaryIO) -> Iterator[Member]:
         if block == END[:BLOCK]:
             _check_end(file, position)
             return
-        found = _parsed(block, position)
+        found = _parse_header(block, position)
         if found.end > size:
             raise BrokenTar(
                 f"{found.name} is cut off: it would end at byte {found.end:,}, and the file does at {size:,}"
@@ -112,17 +112,17 @@ def walk(file: BinaryIO) -> Iterator[Member]:
         position = found.end
 
 
-def header_at(file: BinaryIO, position: int) -> Member:
+def read_header(file: BinaryIO, position: int) -> TarMember:
     """The member whose header begins at a byte.
 
     Raises:
         BrokenTar: there is no such header.
     """
     file.seek(position)
-    return _parsed(file.read(BLOCK), position)
+    return _parse_header(file.read(BLOCK), position)
 
 
-def _parsed(block: bytes, position: int) -> Member:
+def _parse_header(block: bytes, position: int) -> TarMember:
     if len(block) < BLOCK:
         raise BrokenTar(f"truncated: it ends at byte {position + len(block):,} without the blocks that end a tar")
     try:
@@ -132,15 +132,15 @@ def _parsed(block: bytes, position: int) -> Member:
         prefix = block[345:500].rstrip(b"\0").decode()
     except ValueError:
         raise BrokenTar(f"no header of a tar at byte {position:,}") from None
-    if not prefix and 0 < len(name) <= MAX_NAME and block == header(name, size):
-        return Member(
+    if not prefix and 0 < len(name) <= MAX_NAME and block == member_header(name, size):
+        return TarMember(
             name, position, position + BLOCK, size
         )  # one of ours, which is told faster than its checksum is made
     if told != sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "):
         raise BrokenTar(f"damaged header at byte {position:,}: its checksum differs")
     if block[156:157] not in _REGULAR:
         raise BrokenTar(f"{name} at byte {position:,} is no regular file of a ustar archive (type {block[156:157]!r})")
-    return Member(f"{prefix}/{name}" if prefix else name, position, position + BLOCK, size)
+    return TarMember(f"{prefix}/{name}" if prefix else name, position, position + BLOCK, size)
 
 
 def _check_end(file: BinaryIO, position: int) -> None:

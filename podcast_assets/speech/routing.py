@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import SerializeAsAny
 
-from podcast_assets.common.errors import BadInput, EngineUnavailable, looks_like_device_error, out_of_memory
+from podcast_assets.common.errors import BadInput, EngineUnavailable, is_device_error, is_out_of_memory
 from podcast_assets.config.routes import ANY
 from podcast_assets.engines.engine import Engine, GpuUse, most_gpu_use
 from podcast_assets.speech.aligners.alignment import Aligner, align_transcripts
@@ -174,7 +174,7 @@ class RoutedTranscriber:
                 yield TranscriptionResult(given, error)
                 continue
             except Exception as error:
-                if looks_like_device_error(error):
+                if is_device_error(error):
                     raise
                 yield TranscriptionResult(given, error)
                 continue
@@ -202,7 +202,7 @@ class RoutedTranscriber:
         for heard in self._load_worker(first).transcribe(work):
             part = _PartialTranscription(heard.speech, [None] * len(heard.speech.turns), list(before))
             if isinstance(heard.transcripts, Exception):
-                if looks_like_device_error(heard.transcripts):
+                if is_device_error(heard.transcripts):
                     yield heard
                     continue
                 part.failures.append(f"{first.name}: {type(heard.transcripts).__name__}: {heard.transcripts}")
@@ -255,7 +255,7 @@ class RoutedTranscriber:
             part.failures.append(str(error))
             return
         except Exception as error:
-            if looks_like_device_error(error):
+            if is_device_error(error):
                 raise
             part.failures.append(f"{engine.name}: {type(error).__name__}: {error}")
             return
@@ -294,4 +294,4 @@ class RoutedTranscriber:
 
 def _is_device_problem(error: EngineUnavailable) -> bool:
     """Return whether an engine cannot be loaded because of the GPU or memory."""
-    return looks_like_device_error(error) or out_of_memory(error)
+    return is_device_error(error) or is_out_of_memory(error)

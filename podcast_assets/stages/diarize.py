@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput, looks_like_device_error
+from podcast_assets.common.errors import BadInput, is_device_error
 from podcast_assets.engines.engine import Engine
 from podcast_assets.speech import rttm, vad
 from podcast_assets.speech.segmentation import SegmentationSettings, segment
@@ -14,7 +14,7 @@ from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
-from podcast_assets.store.schema import SEGMENTS, Columns, table
+from podcast_assets.store.schema import SEGMENTS, Columns, make_table
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key
 
@@ -77,7 +77,7 @@ class Diarize:
         try:
             found = worker.diarize(audio, **bounds)
         except Exception as error:
-            if isinstance(error, BadInput) or looks_like_device_error(error):
+            if isinstance(error, BadInput) or is_device_error(error):
                 raise
             fallback = f"{self.engine.name}: {type(error).__name__}: {error}; segments without speakers"
             found = without_speakers(audio)
@@ -123,7 +123,7 @@ def speaker_rows(episode: Episode, found: Diarization, engine: Engine) -> pl.Dat
     for turn in who:
         if turn.speaker is not None:
             spoken[turn.speaker] = spoken.get(turn.speaker, 0.0) + turn.end - turn.start
-    return table(
+    return make_table(
         [
             {
                 "episode_id": episode.episode_id,

@@ -15,26 +15,26 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import store_trouble
+from podcast_assets.common.errors import is_store_trouble
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import INCOMING, Arrival
-from podcast_assets.intake.downloads.download import Limits, download
-from podcast_assets.intake.downloads.downloaded import Download, Downloads
-from podcast_assets.intake.downloads.http import Transient, Web
-from podcast_assets.intake.downloads.partial import Partial
-from podcast_assets.intake.downloads.politeness import Hosts
-from podcast_assets.intake.downloads.urls import shown, url_key
-from podcast_assets.intake.links import Link, read_list
-from podcast_assets.intake.metadata import Joined
+from podcast_assets.intake.downloads.download import DownloadLimits, download
+from podcast_assets.intake.downloads.downloaded import DownloadRecord, DownloadRecords
+from podcast_assets.intake.downloads.http import HttpClient, Transient
+from podcast_assets.intake.downloads.partial import PartialDownload
+from podcast_assets.intake.downloads.politeness import HostTurns
+from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.links import Link, parse_link_list
+from podcast_assets.intake.metadata import JoinedMetadata
 from podcast_assets.intake.names import episode_id
-from podcast_assets.intake.references import LARGEST, keep_references
-from podcast_assets.intake.refusing import refused_link
-from podcast_assets.intake.unpack import MEDIA_SUFFIXES, SourceFile, Unpacked
+from podcast_assets.intake.references import LARGEST, fetch_references
+from podcast_assets.intake.refusing import link_refusal
+from podcast_assets.intake.unpack import MEDIA_SUFFIXES, SourceFile, UnpackedBatch
 from podcast_assets.stages.resume import decide, failure_row
 from podcast_assets.stages.runner import NothingDone
-from podcast_assets.store.commits import Committed
-from podcast_assets.store.schema import FAILURES, table
+from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.schema import FAILURES, make_table
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 
@@ -54,8 +54,8 @@ _OWN_METADATA = "a list of URLs has its metadata in itself"
 class Fetched:
     """What became of a list."""
 
-    unpacked: Unpacked
-    metadata: Joined
+    unpacked: UnpackedBatch
+    metadata: JoinedMetadata
     failures: pl.DataFrame
     downloaded: int = 0
     """In this run; the others were there."""
@@ -65,15 +65,17 @@ class Fetched:
     """Of transcripts that could not be had."""
 
 
-def web_of(settings: Settings) -> Web:
+def web_of(settings: Settings) -> HttpClient:
     """The network as the settings allow it."""
-    hosts = Hosts(overall=settings.downloads, per_host=settings.downloads_per_host, delay=settings.download_host_delay)
-    return Web(hosts, settings.user_agent, frozenset(settings.allowed_hosts))
+    hosts = HostTurns(
+        overall=settings.downloads, per_host=settings.downloads_per_host, delay=settings.download_host_delay
+    )
+    return HttpClient(hosts, settings.user_agent, frozenset(settings.allowed_hosts))
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> DownloadLimits:
     """What a download may cost."""
-    return Limits(
+    return DownloadLimits(
         settings.download_bytes, settings.download_seconds, settings.download_tries, settings.download_backoff
     )
 
@@ -82,7 +84,7 @@ def fetch(
     store: Store,
     arrival: Arrival,
     settings: Settings,
-    committed: Committed,
+    committed: CommittedTable,
     report: Callable[[str], None] = lambda line: None,
 ) -> Fetched:
     """Download everything that a list names and that is not there yet.
@@ -100,21 +102,21 @@ def fetch(
         OSError: the store is full or read-only.
     """
     name = arrival.files[0].key
-    found = read_list(name, store.read(f"{INCOMING}/{name}"))
+    found = parse_link_list(name, store.read(f"{INCOMING}/{name}"))
     work = _Work(store, arrival.batch, settings, web_of(settings), limits_of(settings))
     refusals = Refusals.of(store)
-    refused = {link.source: (link, why) for link in found.links if (why := refused_link(refusals, link))}
+    refused = {link.source: (link, why) for link in found.links if (why := link_refusal(refusals, link))}
     links = [link for link in found.links if link.source not in refused]
     result = Fetched(
-        Unpacked(
+        UnpackedBatch(
             skipped=found.skipped
             | dict.fromkeys((f.key for f in arrival.metadata), _OWN_METADATA)
             | {source: why for source, (_, why) in refused.items()},
             broken=found.broken,
             identities={source: link.failed_id for source, (link, _) in refused.items()},
         ),
-        Joined({link.source: described(link.row) for link in links}, [], [], [], []),
-        table([], FAILURES),
+        JoinedMetadata({link.source: described(link.row) for link in links}, [], [], [], []),
+        make_table([], FAILURES),
     )
     made_by = {link.failed_id: _fingerprint(link) for link in links}
     # what is downloaded already is not asked for again, but each file's transcripts are looked for
@@ -146,7 +148,7 @@ def fetch(
     for source in order:
         result.unpacked.broken[source] = failures[source]["message"]
         result.unpacked.identities[source] = failures[source]["episode_id"]
-    result.failures = table([failures[source] for source in order], FAILURES)
+    result.failures = make_table([failures[source] for source in order], FAILURES)
     passing = [f for f in failures.values() if not f["permanent"]]
     if not result.unpacked.files and len(passing) == len(links) > 1:
         raise NothingDone(
@@ -161,8 +163,8 @@ class _Work:
     store: Store
     batch: str
     settings: Settings
-    web: Web
-    limits: Limits
+    web: HttpClient
+    limits: DownloadLimits
 
     @property
     def folder(self) -> Path:
@@ -170,7 +172,7 @@ class _Work:
         return self.store.storage.scratch()
 
 
-_Got = tuple[Download, bool, list[str]]
+_Got = tuple[DownloadRecord, bool, list[str]]
 """A download, whether it was made now, and what was wrong with its transcripts."""
 
 
@@ -186,7 +188,7 @@ def _all(work: _Work, links: Sequence[Link], report: Callable[[str], None]) -> l
             error = future.exception()
             if error is None:
                 size += future.result()[0].stored.bytes if future.result()[1] else 0
-            elif isinstance(error, Exception) and not store_trouble(error):
+            elif isinstance(error, Exception) and not is_store_trouble(error):
                 failed += 1
                 log.warning("%s: %s: %s", work.batch, STAGE, error, extra={"episode": running[future].source})
             else:
@@ -209,23 +211,23 @@ def _all(work: _Work, links: Sequence[Link], report: Callable[[str], None]) -> l
 
 def _one(work: _Work, link: Link) -> _Got:
     """The download of a link: from before where it is there, and nobody asked for a newer one."""
-    downloads = Downloads(work.store)
+    downloads = DownloadRecords(work.store)
     own = downloads.of(link.url, work.batch)
     fresh = own is None or work.settings.refresh_downloads
     download = _download(work, link, downloads, own) if fresh else own
     assert download is not None
-    small = Limits(LARGEST, work.limits.seconds, work.limits.tries, work.limits.first_wait)
+    small = DownloadLimits(LARGEST, work.limits.seconds, work.limits.tries, work.limits.first_wait)
     identity = _identity(link, download)
     try:
-        troubles = keep_references(work.store, work.web, work.batch, identity, link.row, small, work.folder)
+        troubles = fetch_references(work.store, work.web, work.batch, identity, link.row, small, work.folder)
     except Transient as error:
         troubles = [f"a transcript of {link.source}: {error}; tried again when the batch runs again"]
     return download, fresh, troubles
 
 
-def _download(work: _Work, link: Link, downloads: Downloads, own: Download | None) -> Download:
+def _download(work: _Work, link: Link, downloads: DownloadRecords, own: DownloadRecord | None) -> DownloadRecord:
     before = own or downloads.latest(link.url)
-    with Partial(work.folder, url_key(f"{work.batch} {link.url}")[:32]) as partial:
+    with PartialDownload(work.folder, url_key(f"{work.batch} {link.url}")[:32]) as partial:
         if download(work.web, link.url, partial, work.limits, known=before.version if before else None):
             version = partial.version
             stored = work.store.put_original(partial.content(), _suffix(link.url, version.url, version.content_type))
@@ -235,7 +237,7 @@ def _download(work: _Work, link: Link, downloads: Downloads, own: Download | Non
             raise AssertionError("only what is known can be unchanged")
         others = [] if before is None else [*before.earlier, before.stored.sha256]
         earlier = tuple(dict.fromkeys(sha for sha in others if sha != stored.sha256))
-        made = Download(stored, version, time.time(), earlier)
+        made = DownloadRecord(stored, version, time.time(), earlier)
         downloads.note(link.url, work.batch, made)
         partial.remove()
     return made
@@ -246,23 +248,23 @@ def described(row: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(row)
     for name in ("transcript_url", "chapters"):
         if isinstance(row.get(name), str):
-            result[name] = shown(row[name])
+            result[name] = redact_url(row[name])
     if isinstance(row.get("transcripts"), list):
         result["transcripts"] = [
-            one | {"url": shown(one["url"])} if isinstance(one, dict) and isinstance(one.get("url"), str) else one
+            one | {"url": redact_url(one["url"])} if isinstance(one, dict) and isinstance(one.get("url"), str) else one
             for one in row["transcripts"]
         ]
     return result
 
 
-def _identity(link: Link, download: Download) -> str:
+def _identity(link: Link, download: DownloadRecord) -> str:
     return link.identity or episode_id(link.source, download.stored.sha256)
 
 
 def _suffix(url: str, came_from: str | None, content_type: str | None) -> str:
     """Of the file in the store: as the URL has it, or as the server names the kind."""
     for place in filter(None, (url, came_from)):
-        suffix = PurePosixPath(shown(place)).suffix.lower()
+        suffix = PurePosixPath(redact_url(place)).suffix.lower()
         if suffix in MEDIA_SUFFIXES:
             return suffix
     kind = (content_type or "").partition(";")[0].strip().lower()

@@ -7,7 +7,7 @@ from podcast_assets.common.errors import Misconfigured
 from podcast_assets.config.routes import ANY, parse_routes
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines import gpus
-from podcast_assets.engines.availability import at_hand, missing_packages
+from podcast_assets.engines.availability import check_available, missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine
 
 if TYPE_CHECKING:
@@ -122,13 +122,13 @@ def explain_choice(settings: Settings) -> tuple[str, str]:
 
 def _choose_name(settings: Settings) -> tuple[str, str]:
     """Name of the profile, and why."""
-    gpus.use_only(settings.gpus)
+    gpus.restrict_to(settings.gpus)
     if settings.profile != "auto":
         return settings.profile, "it was asked for"
-    count = gpus.count() if gpus.has_driver() else 0
+    count = gpus.gpu_count() if gpus.has_driver() else 0
     wanted = "gpu" if count else "cpu"
     model = settings.whisper_model or WHISPER_MODELS[wanted]
-    found, why = at_hand(_make("transcriber", "faster-whisper", settings, model=model))
+    found, why = check_available(_make("transcriber", "faster-whisper", settings, model=model))
     if found:
         return wanted, f"{f'{count} GPU(s)' if count else 'no GPU'} found; {why}"
     return "embedded", f"the model {model!r} that profile {wanted} needs is not at hand: {why}"
@@ -202,7 +202,7 @@ def _diarizer_name(settings: Settings, name: str, *, anywhere: bool = False) -> 
         return "embedded", ""
     if settings.diarizer != "auto":
         return settings.diarizer, ""
-    found, why = (True, "") if anywhere else at_hand(_make("diarizer", "pyannote", settings))
+    found, why = (True, "") if anywhere else check_available(_make("diarizer", "pyannote", settings))
     return ("pyannote", "") if found else ("embedded", f"; the embedded diarizer in place of pyannote: {why}")
 
 

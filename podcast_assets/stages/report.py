@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.shards.sealing import shard_list
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, table_key, transcript_key
@@ -87,7 +87,7 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
 
 def stage_failures(store: Store, batch: str, tables: Iterable[str] = STAGES) -> pl.DataFrame:
     """Failures of a batch in the stages of some tables, in their order: those that fail an episode, unless others are named."""
-    return pl.concat(Committed.read(store, table, batch).failures for table in tables)
+    return pl.concat(CommittedTable.read(store, table, batch).failures for table in tables)
 
 
 def _spoken(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:

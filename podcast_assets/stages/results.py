@@ -7,7 +7,7 @@ import polars as pl
 
 from podcast_assets.stages.stage import Stage
 from podcast_assets.store.commits import Checkpoints, commit
-from podcast_assets.store.schema import empty
+from podcast_assets.store.schema import empty_table
 from podcast_assets.store.store import Store
 
 
@@ -46,7 +46,7 @@ class StageRun:
 
     def table(self) -> pl.DataFrame:
         """All rows in the batch's order."""
-        return pl.concat([empty(self.stage.columns), *(self.rows(e) for e in self.done)])
+        return pl.concat([empty_table(self.stage.columns), *(self.rows(e) for e in self.done)])
 
     def commit(self, store: Store, rows: pl.DataFrame) -> None:
         """Write the asset's table with provenance and failures: its presence is the commit. Then drop the checkpoints."""

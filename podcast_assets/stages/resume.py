@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable
-from podcast_assets.store.commits import Checkpoints, Committed
+from podcast_assets.store.commits import Checkpoints, CommittedTable
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Resume:
 
 def decide(
     fingerprints: Mapping[str, str],
-    committed: Committed,
+    committed: CommittedTable,
     *,
     checkpoints: Checkpoints | None = None,
     has_outputs: Callable[[str], bool] = lambda _: True,
@@ -65,13 +65,13 @@ def decide(
     return found
 
 
-def _failed_for_good(committed: Committed, episode: str, fingerprint: str) -> dict[str, Any] | None:
+def _failed_for_good(committed: CommittedTable, episode: str, fingerprint: str) -> dict[str, Any] | None:
     failure = committed.failure(episode)
     return failure if failure and failure["permanent"] and failure["fingerprint"] == fingerprint else None
 
 
 def failure_row(
-    committed: Committed,
+    committed: CommittedTable,
     error: Exception,
     *,
     episode_id: str,

@@ -11,7 +11,7 @@ import polars as pl
 
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, READY, Arrival, list_incoming
 from podcast_assets.intake.place import MANIFEST
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import Store, table_key
 
@@ -46,7 +46,7 @@ def why_kept(
         if committed_at[key] >= before:
             return f"{asset} was committed too recently"
     for asset in keys:
-        committed = Committed.read(store, asset, arrival.batch)
+        committed = CommittedTable.read(store, asset, arrival.batch)
         if committed.damage or committed.table is None:
             return f"{asset} cannot be read"
         if not committed.failures.filter(~pl.col("permanent")).is_empty():

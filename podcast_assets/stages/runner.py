@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import EngineUnavailable, looks_like_device_error, store_trouble
+from podcast_assets.common.errors import EngineUnavailable, is_device_error, is_store_trouble
 from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.compute.base import Compute, Outcome
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
@@ -23,8 +23,8 @@ from podcast_assets.stages.progress import Progress, Report
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.resume import decide, failure_row
 from podcast_assets.stages.stage import Episode, Stage, engine_for, made_with, stage_fingerprint
-from podcast_assets.store.commits import Checkpoints, Committed
-from podcast_assets.store.schema import FAILURES, PROVENANCE, Columns, empty, schema, table
+from podcast_assets.store.commits import Checkpoints, CommittedTable
+from podcast_assets.store.schema import FAILURES, PROVENANCE, Columns, empty_table, make_table, schema
 from podcast_assets.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class _Batch:
     name: str
     store: Store
     checkpoints: Checkpoints
-    committed: Committed
+    committed: CommittedTable
     fingerprints: dict[str, str]
     provenance: dict[str, pl.DataFrame] = field(default_factory=dict)
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -91,7 +91,7 @@ def run_stage(
         name=batch,
         store=store,
         checkpoints=Checkpoints(store, stage.name, batch, stage.columns),
-        committed=Committed.read(store, stage.asset, batch),
+        committed=CommittedTable.read(store, stage.asset, batch),
         fingerprints=fingerprints,
     )
     rows = _committed_rows(work.committed, stage.columns)
@@ -107,7 +107,7 @@ def run_stage(
     )
     work.provenance = before.committed | before.checkpointed
     work.failures = before.failed_for_good
-    work.taken = {e: (rows or {}).get(e, empty(stage.columns)) for e in before.committed}
+    work.taken = {e: (rows or {}).get(e, empty_table(stage.columns)) for e in before.committed}
     todo = [by_id[identity] for identity in before.todo]
     if todo and len(todo) < len(episodes):
         taken = len(episodes) - len(todo)
@@ -120,8 +120,8 @@ def run_stage(
         stage=stage,
         batch=batch,
         checkpoints=work.checkpoints,
-        provenance=pl.concat([empty(PROVENANCE), *(work.provenance[e] for e in order if e in work.provenance)]),
-        failures=table([work.failures[e] for e in order if e in work.failures], FAILURES),
+        provenance=pl.concat([empty_table(PROVENANCE), *(work.provenance[e] for e in order if e in work.provenance)]),
+        failures=make_table([work.failures[e] for e in order if e in work.failures], FAILURES),
         ran=len(todo),
         audio_seconds=work.audio_seconds,
         seconds=time.monotonic() - began,
@@ -145,7 +145,7 @@ def _named(batch: str, stage: Stage) -> Iterator[None]:
         ) from error
 
 
-def _committed_rows(committed: Committed, columns: Columns) -> dict[str, pl.DataFrame] | None:
+def _committed_rows(committed: CommittedTable, columns: Columns) -> dict[str, pl.DataFrame] | None:
     """Episode → its committed rows; None where the asset's table does not hold the stage's own rows."""
     if committed.table is None or not columns.keys() <= set(committed.table.columns):
         return None
@@ -163,10 +163,10 @@ def _do(work: _Batch, todo: list[Episode], compute: Compute, report: Report) -> 
         left -= episode.seconds
         if isinstance(made.rows, Exception):
             error = made.rows
-            if store_trouble(error):
+            if is_store_trouble(error):
                 raise error
             failed += 1
-            broken = looks_like_device_error(error)
+            broken = is_device_error(error)
             device_errors += broken
             in_a_row = in_a_row + 1 if broken else 0
             if in_a_row >= DEVICE_ERRORS or device_errors == len(todo):
@@ -225,7 +225,7 @@ def _keep(work: _Batch, outcome: Outcome, rows: pl.DataFrame) -> None:
             "%s: %s: %s: %s", work.name, stage.name, episode.source, done.fallback, extra={"episode": episode.source}
         )
     work.checkpoints.write(episode.episode_id, fingerprint, _stamp(stage, engine, fingerprint, rows), provenance)
-    work.provenance[episode.episode_id] = table([provenance], PROVENANCE)
+    work.provenance[episode.episode_id] = make_table([provenance], PROVENANCE)
 
 
 def _made_by(engine: Engine | None, rows: pl.DataFrame) -> str | None:

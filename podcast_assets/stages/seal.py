@@ -12,7 +12,7 @@ from podcast_assets.shards.sealing import Grain
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.resume import decide
 from podcast_assets.stages.stage import Episode, Stage, stage_fingerprint
-from podcast_assets.store.commits import Checkpoints, Committed, commit
+from podcast_assets.store.commits import Checkpoints, CommittedTable, commit
 from podcast_assets.store.store import Store, encoded_key
 
 
@@ -30,7 +30,7 @@ class SealedGrain:
     @property
     def version(self) -> str:
         """Folder of the shards, the first where a withdrawn episode left several; empty where there is none."""
-        return min(sealing.versions(self.rows), default="")
+        return min(sealing.sealed_versions(self.rows), default="")
 
 
 def seal_grain(
@@ -61,7 +61,7 @@ def seal_grain(
     Raises:
         OSError: the shards, read back, are not what was encoded. Nothing is committed then.
     """
-    before = Committed.read(store, stage.asset, batch)
+    before = CommittedTable.read(store, stage.asset, batch)
     encoded = None
     provenance, failures = before.provenance, before.failures
     places = _sealed_before(store, batch, grain, stage, episodes, content, settings, before)
@@ -81,7 +81,7 @@ def seal_grain(
         )
     rows = table(places)
     checkpoints = Checkpoints(store, stage.name, batch, stage.columns)
-    if encoded and (wrong := sealing.wrong_shards(store, batch, rows, grain)):
+    if encoded and (wrong := sealing.find_damaged_shards(store, batch, rows, grain)):
         checkpoints.remove()  # the harm may have been done to what was encoded
         raise OSError(_read_back_differs(batch, stage.asset, wrong))
     commit(store, stage.asset, batch, rows, provenance, failures)
@@ -92,8 +92,10 @@ def seal_grain(
 
 def _remove_other_versions(store: Store, batch: str) -> None:
     """Remove the sealed folders of a batch that no committed table of any grain speaks of."""
-    tables = (Committed.read(store, asset, batch).table for asset in ("hf_shards", "episode_shards"))
-    sealing.remove_other_versions(store, batch, [v for t in tables if t is not None for v in sealing.versions(t)])
+    tables = (CommittedTable.read(store, asset, batch).table for asset in ("hf_shards", "episode_shards"))
+    sealing.remove_other_versions(
+        store, batch, [v for t in tables if t is not None for v in sealing.sealed_versions(t)]
+    )
 
 
 def audio_form(settings: Settings) -> AudioForm:
@@ -109,7 +111,7 @@ def _sealed_before(
     episodes: Sequence[Episode],
     content: pl.DataFrame,
     settings: Settings,
-    before: Committed,
+    before: CommittedTable,
 ) -> pl.DataFrame | None:
     """Places of all samples in the shards that are there, where nothing has changed and nothing is to be tried again; else None."""
     fingerprints = {e.episode_id: stage_fingerprint(stage, e) for e in episodes}
@@ -119,13 +121,15 @@ def _sealed_before(
     done = {e: fingerprints[e] for e in resume.committed}
     kept = content.filter(pl.col("episode_id").is_in(list(done)))
     version = sealing.content_version(done, content, settings.shard_bytes, grain)
-    return sealing.sealed_before(store, batch, version, kept, before.table, grain)
+    return sealing.find_sealed(store, batch, version, kept, before.table, grain)
 
 
-def _encoded(run: StageRun) -> list[sealing.Encoded]:
+def _encoded(run: StageRun) -> list[sealing.EncodedEpisode]:
     """What the stage encoded of each episode that is done."""
     return [
-        sealing.Encoded(run.rows(episode), fingerprint, encoded_key(run.stage.name, run.batch, episode, fingerprint))
+        sealing.EncodedEpisode(
+            run.rows(episode), fingerprint, encoded_key(run.stage.name, run.batch, episode, fingerprint)
+        )
         for episode, fingerprint in run.provenance.select("episode_id", "fingerprint").iter_rows()
     ]
 

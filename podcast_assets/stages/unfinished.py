@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS, FAILURES
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, failures_key
@@ -37,7 +37,7 @@ def _may_pass(store: Store, asset: str, batch: str, attempts: int | None) -> boo
     if listed is None or listed.filter(~listed["permanent"]).is_empty():
         return False
     # the small file comes first: it may be of a commit that never came, and only the table knows
-    failures = Committed.read(store, asset, batch).failures
+    failures = CommittedTable.read(store, asset, batch).failures
     passing = failures.filter(~failures["permanent"])
     return not (passing if attempts is None else passing.filter(passing["attempts"] < attempts)).is_empty()
 

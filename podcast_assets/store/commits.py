@@ -1,4 +1,4 @@
-"""Where a stage's results lie: checkpoints per episode before the commit, then one table per batch.
+"""CommittedTable results of a stage: checkpoints per episode before the commit, then one table per batch.
 
 The table's file says itself which episodes it holds and which failed, with their fingerprints: one rename commits all of
 it, and the same results give the same bytes. `provenance/` and `failures/` hold what else there is to know of them: times,
@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty, schema, table
+from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty_table, make_table, schema
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
 
@@ -37,12 +37,12 @@ class Checkpoints:
 
     def write(self, episode_id: str, fingerprint: str, rows: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
         """Write rows and their provenance as one file, so that there is never one without the other."""
-        note = table([dict(provenance)], PROVENANCE).write_json()
+        note = make_table([dict(provenance)], PROVENANCE).write_json()
         self.store.write_table(self.key(episode_id, fingerprint), rows, {_PROVENANCE: note})
 
     def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
         """Rows and provenance of an episode, or None where it is not done: a checkpoint that is damaged does not count."""
-        found, _ = _readable(self.store, self.key(episode_id, fingerprint), self.columns)
+        found, _ = _read_if_undamaged(self.store, self.key(episode_id, fingerprint), self.columns)
         if found is None:
             return None
         rows, notes = found
@@ -54,8 +54,8 @@ class Checkpoints:
 
 
 @dataclass(frozen=True)
-class Committed:
-    """What an earlier run committed for a batch; empty before the first commit."""
+class CommittedTable:
+    """A batch's committed table with its provenance and failures; empty before the first commit."""
 
     table: pl.DataFrame | None
     fingerprints: Mapping[str, str]
@@ -68,25 +68,25 @@ class Committed:
     """Why the table that is there cannot be read: it counts as none then, and is made anew."""
 
     @classmethod
-    def nothing(cls, damage: str | None = None) -> "Committed":
+    def nothing(cls, damage: str | None = None) -> "CommittedTable":
         """Before the first commit, or where it cannot be read."""
-        return cls(None, {}, {}, empty(PROVENANCE), empty(FAILURES), damage)
+        return cls(None, {}, {}, empty_table(PROVENANCE), empty_table(FAILURES), damage)
 
     @classmethod
-    def read(cls, store: Store, asset: str, batch: str) -> "Committed":
+    def read(cls, store: Store, asset: str, batch: str) -> "CommittedTable":
         """The table of an asset, and the provenance and failures that belong to it."""
-        found, damage = _readable(store, table_key(asset, batch), TABLES[asset])
+        found, damage = _read_if_undamaged(store, table_key(asset, batch), TABLES[asset])
         if found is None:
             return cls.nothing(damage)
         rows, notes = found
         done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
-        provenance = _of(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
-        failures = _of(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed)
+        provenance = _rows_with_fingerprints(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
+        failures = _rows_with_fingerprints(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed)
         return cls(rows, done, failed, provenance, failures)
 
     @property
     def rows(self) -> pl.DataFrame:
-        """The table, where it is known to be there."""
+        """Rows of the table, which must exist."""
         if self.table is None:
             raise LookupError("nothing is committed")
         return self.table
@@ -112,30 +112,30 @@ def commit(
         raise TypeError(f"{asset}: the table does not fit its schema: {rows.schema}")
     store.write_table(provenance_key(TABLE_STAGES[asset], batch), provenance)
     store.write_table(failures_key(TABLE_STAGES[asset], batch), failures)
-    notes = {_DONE: _fingerprints(provenance), _FAILED: _fingerprints(failures)}
+    notes = {_DONE: _fingerprints_of(provenance), _FAILED: _fingerprints_of(failures)}
     store.write_table(table_key(asset, batch), rows, notes)
 
 
-def _fingerprints(frame: pl.DataFrame) -> str:
+def _fingerprints_of(frame: pl.DataFrame) -> str:
     return json.dumps(dict(frame.select("episode_id", "fingerprint").iter_rows()))
 
 
-def _readable(
+def _read_if_undamaged(
     store: Store, key: str, columns: Columns
 ) -> tuple[tuple[pl.DataFrame, dict[str, str]] | None, str | None]:
     """A table with its notes where it can be read, and what is wrong with it where it is damaged: told, and then made anew."""
     try:
         return store.read_noted_table(key, columns), None
     except DamagedTable as error:
-        log.warning("%s: what it held is made anew", error)
+        log.warning("%s: it will be computed again", error)
         return None, str(error)
 
 
-def _of(store: Store, key: str, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
+def _rows_with_fingerprints(store: Store, key: str, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
     """The rows of a table beside the committed one that belong to it: a crash may have left rows of a commit that never came."""
-    found, _ = _readable(store, key, columns)
+    found, _ = _read_if_undamaged(store, key, columns)
     if found is None:
-        return empty(columns)
+        return empty_table(columns)
     frame = found[0]
     own = [fingerprints.get(e) == f for e, f in frame.select("episode_id", "fingerprint").iter_rows()]
     return frame.filter(pl.Series(own, dtype=pl.Boolean))

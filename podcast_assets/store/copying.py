@@ -1,4 +1,4 @@
-"""Bytes passed on from one file to another in blocks, and hashed on their way."""
+"""Copying of bytes in blocks while hashing them."""
 
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     import hashlib
 
 
-class Out(Protocol):
-    """What takes bytes."""
+class ByteSink(Protocol):
+    """Protocol of a writable target."""
 
     def write(self, data: bytes, /) -> object:
-        """Take some."""
+        """Write bytes."""
         ...
 
 
-def pass_on(source: BinaryIO, size: int | None, digest: "hashlib._Hash", target: Out | None) -> int:
-    """Read so many bytes (None: all that are left), hash them, and write them if there is where to; gives how many there were."""
+def copy_and_hash(source: BinaryIO, size: int | None, digest: "hashlib._Hash", target: ByteSink | None) -> int:
+    """Read `size` bytes (None: all), hash them, write them to the target if there is one, and return their number."""
     done = 0
     while block := source.read(BLOCK if size is None else min(BLOCK, size - done)):
         digest.update(block)

@@ -1,4 +1,4 @@
-"""The tables' columns with their units: the one place where they are written down, beside `schema_beside`.
+"""Columns of the stages' tables, with their units; the other tables are in `schema_beside`.
 
 Every table has one parquet file per batch. Times and durations are seconds from the start of the episode, float64.
 """
@@ -293,13 +293,13 @@ def schema(columns: Columns) -> pl.Schema:
     return pl.Schema({name: dtype for name, (dtype, _) in columns.items()})
 
 
-def empty(columns: Columns) -> pl.DataFrame:
-    """A table with these columns and no row."""
+def empty_table(columns: Columns) -> pl.DataFrame:
+    """Make an empty table with these columns."""
     return pl.DataFrame(schema=schema(columns))
 
 
-def table(rows: list[dict[str, Any]], columns: Columns) -> pl.DataFrame:
-    """Rows as a table; every column must be there, in any order.
+def make_table(rows: list[dict[str, Any]], columns: Columns) -> pl.DataFrame:
+    """Make a table from rows; every column must be there, in any order.
 
     Raises:
         ValueError: a row lacks a column or has one too many.

@@ -1,4 +1,4 @@
-"""Columns of the tables that lie beside those of the stages: speakers, intake, rights, takedowns, releases.
+"""Columns of the tables outside the stages: speakers, intake, rights, takedowns, releases.
 
 Times and durations are seconds, float64.
 """
@@ -143,4 +143,4 @@ TAKEDOWNS: Columns = {
     "episodes": (pl.List(pl.String), "batch/episode_id of all that it took, copies in other batches among them"),
     "remains": (pl.List(pl.String), "keys under incoming/ that hold it still, as an archive cannot be rewritten"),
 }
-"""Records of what was taken down: never of its content."""
+"""Takedown records: never of its content."""

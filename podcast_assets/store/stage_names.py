@@ -1,4 +1,4 @@
-"""Which stage makes which table. What the tables hold is in `schema`."""
+"""Stages and the tables that they make. What the tables hold is in `schema`."""
 
 STAGES = {
     "raw_audio": "ingest",

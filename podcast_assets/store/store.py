@@ -1,4 +1,4 @@
-"""Where things lie in the store, and how tables and originals are written there.
+"""The store: its keys, and the writing of tables and originals.
 
 Keys are paths relative to the store's root, with forward slashes. The bytes are kept by a folder or a bucket (`storage/`), which
 never show anybody half of a file.
@@ -20,7 +20,7 @@ import polars as pl
 from podcast_assets.common import locks
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.common.hashing import Hashes
-from podcast_assets.store.backends.errors import told
+from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, Storage
 from podcast_assets.store.schema import Columns, schema
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from podcast_assets.store.backends.bucket import Bucket
 
-__all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "Stored"]
+__all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "StoredOriginal"]
 
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -41,8 +41,8 @@ class DamagedTable(BadInput):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A file that was stored under its content."""
+class StoredOriginal:
+    """An original stored under its content hash."""
 
     key: str
     sha256: str
@@ -81,7 +81,7 @@ class Store:
 
     @property
     def storage(self) -> Storage:
-        """What keeps the bytes. Made anew in every process: a store travels to workers as its root alone.
+        """Storage backend of the store. Made anew in every process: a store travels to workers as its root alone.
 
         Raises:
             Misconfigured: no store can be at this URL, or the extra that it needs is not installed.
@@ -89,7 +89,9 @@ class Store:
         """
         if self.is_local:
             return Folder(Path(str(self.root)))
-        return _bucket(str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))))
+        return _bucket_client(
+            str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
+        )
 
     def path(self, key: str) -> "Path | UPath":
         """The full path of a key, as people and other tools name it. What lies there is read by the methods of the store."""
@@ -98,11 +100,11 @@ class Store:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def exists(self, key: str) -> bool:
-        """Whether a file is there, whole."""
+        """Whether a complete file exists."""
         return self.storage.exists(key)
 
     def read(self, key: str) -> bytes:
-        """A whole file.
+        """Read a whole file.
 
         Raises:
             FileNotFoundError: there is none.
@@ -155,14 +157,14 @@ class Store:
         """Whether a file of this machine lies under a key: told by size and time in a folder, by checksum in a bucket."""
         return self.storage.holds(source, key)
 
-    def put_original(self, source: IO[bytes], suffix: str) -> Stored:
+    def put_original(self, source: IO[bytes], suffix: str) -> StoredOriginal:
         """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
         hashes = Hashes()
         scratch = self.storage.scratch()
         temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
         where = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
         try:
-            with told("an original", where), temporary.open("wb") as f:
+            with translate_errors("an original", where), temporary.open("wb") as f:
                 while block := source.read(BLOCK):
                     hashes.update(block)
                     f.write(block)
@@ -174,14 +176,14 @@ class Store:
                 self.storage.move_in(temporary, key)
         finally:
             temporary.unlink(missing_ok=True)
-        return Stored(key, digest, hashes.md5, hashes.size)
+        return StoredOriginal(key, digest, hashes.md5, hashes.size)
 
     def remove(self, key: str) -> None:
         """Remove a file or a folder with all that is in it; nothing there is fine."""
         self.storage.remove(key)
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
-        """End uploads to a bucket that were begun before a time (POSIX seconds) and never completed; gives their number.
+        """Abort incomplete uploads to a bucket started before a time (POSIX seconds) and return their number.
 
         Args:
             before: POSIX seconds.
@@ -223,25 +225,27 @@ class Store:
 
     @contextlib.contextmanager
     def batch_lock(self, batch: str) -> Iterator[None]:
-        """Hold a batch while the block runs, so that two runs of it on this machine take turns.
+        """Lock a batch while the block runs, so that two runs of it on this machine take turns.
 
         An flock: the kernel frees it when its holder dies. Object stores have no locks to offer, and what they offer in place of
         them (a PUT that fails where there is an object) is not atomic everywhere: runs on other machines are not kept out.
         """
         with contextlib.ExitStack() as stack:
-            with told(f"the lock of {batch}", f"the store {self.root}" if self.is_local else "the folder for locks"):
+            with translate_errors(
+                f"the lock of {batch}", f"the store {self.root}" if self.is_local else "the folder for locks"
+            ):
                 stack.enter_context(
-                    locks.held(self.storage.lock(batch), f"{batch}: waiting for another run of this batch")
+                    locks.file_lock(self.storage.lock(batch), f"{batch}: waiting for another run of this batch")
                 )
             yield
 
     def batch_lock_if_free(self, batch: str) -> contextlib.AbstractContextManager[bool]:
-        """Hold a batch while the block runs, if no run of this machine does; gives whether it is held."""
-        return locks.held_if_free(self.storage.lock(batch))
+        """Try to lock a batch while the block runs; yields whether it is locked."""
+        return locks.try_file_lock(self.storage.lock(batch))
 
 
 @functools.lru_cache(maxsize=32)
-def _bucket(url: str, environment: tuple[tuple[str, str], ...]) -> "Bucket":
+def _bucket_client(url: str, environment: tuple[tuple[str, str], ...]) -> "Bucket":
     """One client, with its connections, for as long as what it was made from stays the same."""
     from podcast_assets.store.backends.bucket import Bucket
 

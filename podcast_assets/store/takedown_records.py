@@ -1,4 +1,4 @@
-"""Records of what was taken down: `takedowns/<id>.json` in the store. Who, when, why and which; never what it held.
+"""Takedown records: `takedowns/<id>.json` in the store. Who, when, why and which; never what it held.
 
 They are what a later ingest is refused by, and what a release leaves out: by episode, by content, by podcast and by URL.
 """
@@ -12,7 +12,7 @@ import polars as pl
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.store.schema import table
+from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import TAKEDOWNS
 from podcast_assets.store.store import Store
 
@@ -32,7 +32,7 @@ def record_id(scope: str, names: Sequence[str]) -> str:
 
 
 def new_record(identity: str, scope: str, target: str, reason: str, by: str | None, at: datetime.datetime) -> Record:
-    """A record of which nothing is done yet.
+    """Make a record of a takedown that has not been carried out yet.
 
     Args:
         identity: of `record_id`.
@@ -61,7 +61,7 @@ def write_record(store: Store, record: Record) -> None:
 
 
 def read_record(store: Store, identity: str) -> Record | None:
-    """A record; None where there is none.
+    """Read a record; None if there is none.
 
     Raises:
         BadInput: it cannot be read: what it forbids must not be passed over.
@@ -75,46 +75,46 @@ def read_record(store: Store, identity: str) -> Record | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(
-            f"{store.path(key)} cannot be read as the record of a takedown, and what it forbids must not be passed over: mend it"
+            f"{store.path(key)} is not a valid takedown record: repair it, because it must not be ignored"
         ) from error
     return record | times
 
 
-def records(store: Store) -> pl.DataFrame:
-    """All records, columns TAKEDOWNS, in order of time.
+def read_records(store: Store) -> pl.DataFrame:
+    """Read all records, columns TAKEDOWNS, in order of time.
 
     Raises:
         BadInput: one of them cannot be read.
     """
     names = sorted(n for n in store.names(FOLDER) if n.endswith(".json") and not n.startswith("."))
     found = [read_record(store, name.removesuffix(".json")) for name in names]
-    return table([r for r in found if r is not None], TAKEDOWNS).sort("at", "takedown")
+    return make_table([r for r in found if r is not None], TAKEDOWNS).sort("at", "takedown")
 
 
-def why_of(record: Mapping[str, Any]) -> str:
-    """What people are told of an episode that was taken down."""
+def refusal_reason(record: Mapping[str, Any]) -> str:
+    """Reason shown to people for an episode that was taken down."""
     return f"taken down on {record['at']:%Y-%m-%d}: {record['reason']}"
 
 
 class Refusals:
-    """What is taken down, to ask for each episode."""
+    """Lookup of taken-down episodes."""
 
     def __init__(self, found: pl.DataFrame) -> None:
         """Refusals of records, columns TAKEDOWNS."""
         self._of: dict[tuple[str, str], str] = {}
         for row in found.iter_rows(named=True):
-            why = why_of(row)
+            why = refusal_reason(row)
             for name in NAMES[:-1]:
                 self._of |= {(name, value): why for value in row[name] or ()}
 
     @classmethod
     def of(cls, store: Store) -> "Refusals":
-        """Those of all records of a store.
+        """Refusals of all records of a store.
 
         Raises:
             BadInput: one of them cannot be read.
         """
-        return cls(records(store))
+        return cls(read_records(store))
 
     def __bool__(self) -> bool:
         """Whether anything is taken down."""

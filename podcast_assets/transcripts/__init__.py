@@ -6,34 +6,40 @@ markup all give a valid file.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from podcast_assets.transcripts.data import as_json, as_rttm
-from podcast_assets.transcripts.pages import clock, markdown, text, timestamped, word_level
-from podcast_assets.transcripts.spoken import Row, Speech
-from podcast_assets.transcripts.subtitles import srt, vtt
+from podcast_assets.transcripts.data import to_json, to_rttm
+from podcast_assets.transcripts.pages import (
+    format_clock,
+    to_markdown,
+    to_text,
+    to_timestamped_markdown,
+    to_word_level_markdown,
+)
+from podcast_assets.transcripts.spoken import Row, TranscriptSegments
+from podcast_assets.transcripts.subtitles import to_srt, to_vtt
 
 __all__ = [
     "FORMATS",
-    "as_json",
-    "as_rttm",
-    "clock",
-    "markdown",
+    "format_clock",
     "render",
-    "srt",
-    "text",
-    "timestamped",
-    "vtt",
-    "word_level",
+    "to_json",
+    "to_markdown",
+    "to_rttm",
+    "to_srt",
+    "to_text",
+    "to_timestamped_markdown",
+    "to_vtt",
+    "to_word_level_markdown",
 ]
 
-FORMATS: Mapping[str, Callable[[Row, Speech, str | None], str]] = {
-    "md": lambda episode, segments, note: markdown(episode, segments, note=note),
-    "timestamps.md": lambda episode, segments, note: timestamped(episode, segments, note=note),
-    "words.md": lambda episode, segments, note: word_level(episode, segments, note=note),
-    "json": lambda episode, segments, note: as_json(episode, segments),
-    "srt": lambda episode, segments, note: srt(segments),
-    "vtt": lambda episode, segments, note: vtt(segments),
-    "txt": lambda episode, segments, note: text(segments),
-    "rttm": lambda episode, segments, note: as_rttm(episode, segments),
+FORMATS: Mapping[str, Callable[[Row, TranscriptSegments, str | None], str]] = {
+    "md": lambda episode, segments, note: to_markdown(episode, segments, note=note),
+    "timestamps.md": lambda episode, segments, note: to_timestamped_markdown(episode, segments, note=note),
+    "words.md": lambda episode, segments, note: to_word_level_markdown(episode, segments, note=note),
+    "json": lambda episode, segments, note: to_json(episode, segments),
+    "srt": lambda episode, segments, note: to_srt(segments),
+    "vtt": lambda episode, segments, note: to_vtt(segments),
+    "txt": lambda episode, segments, note: to_text(segments),
+    "rttm": lambda episode, segments, note: to_rttm(episode, segments),
 }
 """Suffix of the file → what makes its content."""
 
@@ -46,5 +52,5 @@ def render(episode: Row, segments: Sequence[Row], *, note: str | None = None) ->
         segments: its segments with their texts.
         note: what readers should know of how it was made.
     """
-    speech = Speech.of(segments)
+    speech = TranscriptSegments.of(segments)
     return {suffix: make(episode, speech, note) for suffix, make in FORMATS.items()}

@@ -1,4 +1,4 @@
-"""From segments to what a screen shows at a time: at most two lines of 42 columns, for at most seven seconds.
+"""Subtitle cues from segments: at most two lines of 42 columns, for at most seven seconds.
 
 The limits are usual for subtitles (Netflix, Timed Text Style Guide). Wide characters take two columns, so that Chinese and Japanese
 get 21 characters a line.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from podcast_assets.transcripts.spoken import Spoken
+from podcast_assets.transcripts.spoken import TranscriptSegment
 
 COLUMNS, LINES, SECONDS = 42, 2, 7.0
 
@@ -20,7 +20,7 @@ _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)\]」』]*$")  # noqa
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What is shown from `start` to `end`, in milliseconds; `end` is after `start`."""
+    """A cue shown from `start` to `end`, in milliseconds; `end` is after `start`."""
 
     start: int
     end: int
@@ -39,7 +39,7 @@ class _Piece:
     end: float
 
 
-def cues(segments: Sequence[Spoken], *, name_speakers: bool = False) -> list[Cue]:
+def make_cues(segments: Sequence[TranscriptSegment], *, name_speakers: bool = False) -> list[Cue]:
     """Cues in order of their start; those of segments that overlap overlap too.
 
     Args:
@@ -58,50 +58,50 @@ def cues(segments: Sequence[Spoken], *, name_speakers: bool = False) -> list[Cue
     return sorted(found, key=lambda c: c.start)
 
 
-def columns(text: str) -> int:
-    """How many columns a text takes on a screen."""
+def display_width(text: str) -> int:
+    """Width of a text on a screen, in columns."""
     if text.isascii():
         return len(text)
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
 
 
-def _cues_of(segment: Spoken, prefix: str) -> list[Cue]:
+def _cues_of(segment: TranscriptSegment, prefix: str) -> list[Cue]:
     found: list[Cue] = []
     lines: list[str] = []
     start = end = segment.start
-    for piece in _pieces(segment, prefix):
-        room = _add(lines, piece)
+    for piece in _split_pieces(segment, prefix):
+        room = _add_piece(lines, piece)
         full = room is None or piece.end - start > SECONDS
         ended = len(lines) > 1 and not piece.glued and _SENTENCE_END.search(lines[-1]) is not None
         if lines and (full or ended):
-            found.append(_cue(start, end, segment.speaker, lines))
+            found.append(_make_cue(start, end, segment.speaker, lines))
             lines, start = [piece.text], piece.start
         else:
             lines = room or [piece.text]
         end = piece.end
     if lines:
-        found.append(_cue(start, end, segment.speaker, lines))
+        found.append(_make_cue(start, end, segment.speaker, lines))
     return found
 
 
-def _add(lines: list[str], piece: _Piece) -> list[str] | None:
+def _add_piece(lines: list[str], piece: _Piece) -> list[str] | None:
     """The lines with one piece more; None where there is no room for it."""
     if not lines:
         return [piece.text]
     longer = f"{lines[-1]}{'' if piece.glued else ' '}{piece.text}"
-    if columns(longer) <= COLUMNS:
+    if display_width(longer) <= COLUMNS:
         return [*lines[:-1], longer]
     return [*lines, piece.text] if len(lines) < LINES else None
 
 
-def _cue(start: float, end: float, speaker: str | None, lines: list[str]) -> Cue:
+def _make_cue(start: float, end: float, speaker: str | None, lines: list[str]) -> Cue:
     first = round(start * 1000)
     return Cue(first, max(first + 1, round(end * 1000)), speaker, tuple(lines))
 
 
-def _pieces(segment: Spoken, prefix: str) -> list[_Piece]:
+def _split_pieces(segment: TranscriptSegment, prefix: str) -> list[_Piece]:
     """A segment's text in pieces with their times: those of its words where they spell the text, else by the number of letters."""
-    where, when = _anchors(segment)
+    where, when = _time_anchors(segment)
     spans = [(a, b) for m in re.finditer(r"\S+", segment.text) for a, b in _line_long(segment.text, m.start(), m.end())]
     starts = np.interp([a for a, _ in spans], where, when).tolist()
     ends = np.interp([b for _, b in spans], where, when).tolist()
@@ -122,7 +122,7 @@ def _line_long(text: str, start: int, end: int) -> list[tuple[int, int]]:
         return [(start, end)]
     parts, first, width = [], start, 0
     for at in range(start, end):
-        own = columns(text[at])
+        own = display_width(text[at])
         if width + own > COLUMNS:
             parts.append((first, at))
             first, width = at, 0
@@ -130,7 +130,7 @@ def _line_long(text: str, start: int, end: int) -> list[tuple[int, int]]:
     return [*parts, (first, end)]
 
 
-def _anchors(segment: Spoken) -> tuple[list[int], list[float]]:
+def _time_anchors(segment: TranscriptSegment) -> tuple[list[int], list[float]]:
     """Offsets in the text, and when they are spoken: rising, and within the segment."""
     where, when = [0], [segment.start]
     at = 0

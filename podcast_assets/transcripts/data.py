@@ -7,7 +7,7 @@ from typing import Any
 
 from podcast_assets.speech.rttm import format_rttm
 from podcast_assets.speech.types import Turn
-from podcast_assets.transcripts.spoken import Row, Speech
+from podcast_assets.transcripts.spoken import Row, TranscriptSegments
 
 _KEYS = (
     "segment_id start end speaker text language language_probability words avg_logprob no_speech_prob "
@@ -15,9 +15,9 @@ _KEYS = (
 ).split()
 
 
-def as_json(episode: Row, segments: Sequence[Row] | Speech) -> str:
+def to_json(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
     """An episode's transcript as JSON: what it is, and all its segments with words, a line each. Times in seconds."""
-    rows = Speech.of(segments).rows
+    rows = TranscriptSegments.of(segments).rows
     about = {
         "episode_id": episode["episode_id"],
         "source": episode.get("source"),
@@ -27,32 +27,32 @@ def as_json(episode: Row, segments: Sequence[Row] | Speech) -> str:
         "duration": episode.get("duration"),
         "speakers": sorted({s["speaker"] for s in rows if s.get("speaker") is not None}),
     }
-    head = "".join(f" {json.dumps(k)}: {_dumped(v)},\n" for k, v in about.items())
-    lines = ",\n".join(f"  {_dumped({k: s.get(k) for k in _KEYS})}" for s in rows)
+    head = "".join(f" {json.dumps(k)}: {_dump_json(v)},\n" for k, v in about.items())
+    lines = ",\n".join(f"  {_dump_json({k: s.get(k) for k in _KEYS})}" for s in rows)
     return f'{{\n{head} "segments": [\n{lines}\n ]\n}}\n'
 
 
-def as_rttm(episode: Row, segments: Sequence[Row] | Speech) -> str:
+def to_rttm(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
     """Who speaks when, by the segments: those with a speaker and a length. White space in names becomes underscores."""
     turns = [
         Turn(s.start, s.end, "_".join(s.speaker.split()))
-        for s in Speech.of(segments).spoken
+        for s in TranscriptSegments.of(segments).spoken
         if s.speaker and s.end > s.start
     ]
     return format_rttm("_".join(str(episode["episode_id"]).split()), turns)
 
 
-def _dumped(value: Any) -> str:
+def _dump_json(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False)
+        return json.dumps(_finite_or_none(value), ensure_ascii=False)
 
 
-def _finite(value: Any) -> Any:
+def _finite_or_none(value: Any) -> Any:
     """JSON has no words for infinity and what is no number."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: _finite_or_none(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [_finite_or_none(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from podcast_assets.transcripts.spoken import Row, Speech, SpokenWord, number, one_line
+from podcast_assets.transcripts.spoken import Row, TranscriptSegments, TranscriptWord, finite_number, one_line
 
 _MARKUP = re.compile(r"[\\`*<|~$]|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(\[:]|(?<=\[)\^|&(?=#?\w+;)|#(?=#*$)")
 """What Markdown would take for markup in the midst of a line."""
@@ -13,14 +13,14 @@ _NOTHING = "*(nothing recognized)*"
 UNKNOWN = "unknown speaker"
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """`m:ss`, or `h:mm:ss` from an hour on."""
     whole = int(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
-def markdown(episode: Row, segments: Sequence[Row] | Speech, *, note: str | None = None) -> str:
+def to_markdown(episode: Row, segments: Sequence[Row] | TranscriptSegments, *, note: str | None = None) -> str:
     """An episode's transcript as Markdown: one paragraph for as long as somebody keeps speaking, with the time it begins.
 
     Args:
@@ -28,47 +28,52 @@ def markdown(episode: Row, segments: Sequence[Row] | Speech, *, note: str | None
         segments: its segments with their texts.
         note: what readers should know of how it was made.
     """
-    speech = Speech.of(segments)
-    lines = _head(episode, speech.rows, note)
+    speech = TranscriptSegments.of(segments)
+    lines = _render_head(episode, speech.rows, note)
     for speaker, group in groupby(speech.spoken, key=lambda s: s.speaker):
         turns = list(group)
-        said = plain(" ".join(t.text for t in turns if t.text))
-        lines += [f"**{_name(speaker)}** [{clock(turns[0].start)}] {said or _NOTHING}", ""]
+        said = escape_markdown(" ".join(t.text for t in turns if t.text))
+        lines += [f"**{_speaker(speaker)}** [{format_clock(turns[0].start)}] {said or _NOTHING}", ""]
     return "\n".join(lines)
 
 
-def timestamped(episode: Row, segments: Sequence[Row] | Speech, *, note: str | None = None) -> str:
+def to_timestamped_markdown(
+    episode: Row, segments: Sequence[Row] | TranscriptSegments, *, note: str | None = None
+) -> str:
     """An episode's transcript as Markdown: one line per segment, with when it begins and ends."""
-    speech = Speech.of(segments)
-    lines = _head(episode, speech.rows, note)
+    speech = TranscriptSegments.of(segments)
+    lines = _render_head(episode, speech.rows, note)
     lines += [
-        f"- [{clock(s.start)}\u2013{clock(s.end)}] **{_name(s.speaker)}:** {plain(s.text) or _NOTHING}"
+        f"- [{format_clock(s.start)}\u2013{format_clock(s.end)}] **{_speaker(s.speaker)}:** {escape_markdown(s.text) or _NOTHING}"
         for s in speech.spoken
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def word_level(episode: Row, segments: Sequence[Row] | Speech, *, note: str | None = None) -> str:
+def to_word_level_markdown(
+    episode: Row, segments: Sequence[Row] | TranscriptSegments, *, note: str | None = None
+) -> str:
     """An episode's transcript as Markdown: a table of words per segment, with their times in seconds and probabilities.
 
     A segment without words has its text as one.
     """
-    speech = Speech.of(segments)
-    lines = _head(episode, speech.rows, note)
+    speech = TranscriptSegments.of(segments)
+    lines = _render_head(episode, speech.rows, note)
     for s in speech.spoken:
-        lines += [f"## {s.start:.2f}\u2013{s.end:.2f} s, {_name(s.speaker)}", ""]
-        words = s.words or ((SpokenWord(s.text, None, None, None),) if s.text else ())
+        lines += [f"## {s.start:.2f}\u2013{s.end:.2f} s, {_speaker(s.speaker)}", ""]
+        words = s.words or ((TranscriptWord(s.text, None, None, None),) if s.text else ())
         lines += ["| start | end | word | probability |", "|--:|--:|---|--:|"] if words else [_NOTHING]
         lines += [
-            f"| {_figure(w.start)} | {_figure(w.end)} | {plain(w.word)} | {_figure(w.probability)} |" for w in words
+            f"| {_format_figure(w.start)} | {_format_figure(w.end)} | {escape_markdown(w.word)} | {_format_figure(w.probability)} |"
+            for w in words
         ]
         lines.append("")
     return "\n".join(lines)
 
 
-def text(segments: Sequence[Row] | Speech) -> str:
+def to_text(segments: Sequence[Row] | TranscriptSegments) -> str:
     """What was said as plain text: one line for as long as somebody keeps speaking, after the name where several speak."""
-    said = [s for s in Speech.of(segments).spoken if s.text]
+    said = [s for s in TranscriptSegments.of(segments).spoken if s.text]
     several = len({s.speaker for s in said}) > 1
     lines = []
     for speaker, group in groupby(said, key=lambda s: s.speaker):
@@ -77,17 +82,17 @@ def text(segments: Sequence[Row] | Speech) -> str:
     return "".join(lines)
 
 
-def _head(episode: Row, segments: Sequence[Row], note: str | None) -> list[str]:
+def _render_head(episode: Row, segments: Sequence[Row], note: str | None) -> list[str]:
     languages = sorted({one_line(s["language"]) for s in segments if s.get("language")})
     speakers = len({s["speaker"] for s in segments if s.get("speaker") is not None})
     facts = [
         one_line(episode.get("podcast")),
-        clock(max(number(episode.get("duration")) or 0.0, 0.0)),
+        format_clock(max(finite_number(episode.get("duration")) or 0.0, 0.0)),
         f"{speakers} speaker{'' if speakers == 1 else 's'}",
         ", ".join(languages),
     ]
     title = one_line(episode.get("title")) or one_line(episode.get("source")) or one_line(episode["episode_id"])
-    lines = [f"# {plain(title)}", "", " · ".join(plain(f) for f in facts if f), ""]
+    lines = [f"# {escape_markdown(title)}", "", " · ".join(escape_markdown(f) for f in facts if f), ""]
     if note:
         lines += [f"> {note}", ""]
     if not segments:
@@ -95,15 +100,15 @@ def _head(episode: Row, segments: Sequence[Row], note: str | None) -> list[str]:
     return lines
 
 
-def _name(speaker: str | None) -> str:
-    return plain(speaker or UNKNOWN)
+def _speaker(speaker: str | None) -> str:
+    return escape_markdown(speaker or UNKNOWN)
 
 
-def _figure(value: float | None) -> str:
+def _format_figure(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def plain(value: str) -> str:
+def escape_markdown(value: str) -> str:
     """A name or text in one line of Markdown that shows as it is."""
     text = one_line(value)
     return text if text.isalnum() else _MARKUP.sub(r"\\\g<0>", text)

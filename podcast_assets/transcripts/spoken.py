@@ -1,4 +1,4 @@
-"""What was said, as every renderer takes it: in order of time, with times that are there, and texts in one line."""
+"""Normalized segments for all renderers: in order of time, with times that are there, and texts in one line."""
 
 import math
 import re
@@ -16,7 +16,7 @@ LONGEST = 100 * 3600 - 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenWord:
+class TranscriptWord:
     """A word of a segment. Times in seconds from the start of the episode, None where it could not be placed."""
 
     word: str
@@ -26,43 +26,48 @@ class SpokenWord:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TranscriptSegment:
     """A segment. `0 <= start <= end`, in seconds."""
 
     start: float
     end: float
     speaker: str | None
     text: str
-    words: tuple[SpokenWord, ...]
+    words: tuple[TranscriptWord, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """The segments of an episode, as they came and in order of their start: made once for all formats."""
+class TranscriptSegments:
+    """Segments of an episode, original and normalized, shared by all formats."""
 
     rows: Sequence[Row]
-    spoken: Sequence[Spoken]
+    spoken: Sequence[TranscriptSegment]
 
     @classmethod
-    def of(cls, segments: "Sequence[Row] | Speech") -> "Speech":
-        """Of rows; what is one already stays as it is."""
-        return segments if isinstance(segments, Speech) else cls(segments, spoken(segments))
+    def of(cls, segments: "Sequence[Row] | TranscriptSegments") -> "TranscriptSegments":
+        """Normalize rows; return an instance unchanged."""
+        return segments if isinstance(segments, TranscriptSegments) else cls(segments, normalize_segments(segments))
 
 
-def spoken(segments: Sequence[Row]) -> list[Spoken]:
-    """Segments in order of their start. One without a start begins where the one before it in the list ends."""
-    found: list[Spoken] = []
+def normalize_segments(segments: Sequence[Row]) -> list[TranscriptSegment]:
+    """Normalize segments and sort them by start. One without a start begins where the one before it in the list ends."""
+    found: list[TranscriptSegment] = []
     for segment in segments:
-        start, end = time(segment.get("start")), time(segment.get("end"))
+        start, end = finite_time(segment.get("start")), finite_time(segment.get("end"))
         if start is None:
             start = found[-1].end if found else 0.0
         words = (
-            SpokenWord(one_line(w.get("word")), time(w.get("start")), time(w.get("end")), number(w.get("probability")))
+            TranscriptWord(
+                one_line(w.get("word")),
+                finite_time(w.get("start")),
+                finite_time(w.get("end")),
+                finite_number(w.get("probability")),
+            )
             for w in segment.get("words") or ()
             if w
         )
         found.append(
-            Spoken(
+            TranscriptSegment(
                 start,
                 max(start, start if end is None else end),
                 one_line(segment.get("speaker")) or None,
@@ -82,12 +87,12 @@ def one_line(value: object) -> str:
     return joined if joined.isprintable() else " ".join(_CONTROL.sub("", joined).split())
 
 
-def time(value: object) -> float | None:
-    """A time that every format can hold, in seconds, or None."""
-    found = number(value)
+def finite_time(value: object) -> float | None:
+    """Return a time that every format can represent, in seconds, or None."""
+    found = finite_number(value)
     return None if found is None else min(max(found, 0.0), LONGEST)
 
 
-def number(value: object) -> float | None:
+def finite_number(value: object) -> float | None:
     """A finite number, or None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from podcast_assets.transcripts.cues import Cue, cues
-from podcast_assets.transcripts.spoken import Row, Speech
+from podcast_assets.transcripts.cues import Cue, make_cues
+from podcast_assets.transcripts.spoken import Row, TranscriptSegments
 
 _TAKEN_FOR_SRT = re.compile(
     r"(?<=<)(?=[\s/!a-zA-Z])|(?<=\{)(?=\\)|(?<=--)(?=>)|(?<=\d)(?=:\d+:\d+\s*[.,])|(?<=\\)(?=[Nnh])|^(?=[ \d]+$)"
@@ -15,35 +15,41 @@ _JOINER = "\u2060"
 """WORD JOINER: has no width, and is shown as nothing."""
 
 
-def srt(segments: Sequence[Row] | Speech) -> str:
+def to_srt(segments: Sequence[Row] | TranscriptSegments) -> str:
     """Subtitles as SubRip. Speakers are named in the text, where several speak.
 
     The format has no escapes: what would be taken for a tag or a time has an invisible character in it.
     """
     blocks = [
-        "\n".join([str(number), f"{_time(cue.start, ',')} --> {_time(cue.end, ',')}", *map(_harmless, cue.lines)])
-        for number, cue in enumerate(cues(Speech.of(segments).spoken, name_speakers=True), start=1)
+        "\n".join(
+            [
+                str(number),
+                f"{_format_time(cue.start, ',')} --> {_format_time(cue.end, ',')}",
+                *map(_escape_line, cue.lines),
+            ]
+        )
+        for number, cue in enumerate(make_cues(TranscriptSegments.of(segments).spoken, name_speakers=True), start=1)
     ]
     return "\n\n".join([*blocks, ""])
 
 
-def vtt(segments: Sequence[Row] | Speech) -> str:
+def to_vtt(segments: Sequence[Row] | TranscriptSegments) -> str:
     """Subtitles as WebVTT, speakers as voices (https://www.w3.org/TR/webvtt1/)."""
-    blocks = [_vtt_block(cue) for cue in cues(Speech.of(segments).spoken)]
+    blocks = [_vtt_block(cue) for cue in make_cues(TranscriptSegments.of(segments).spoken)]
     return "\n\n".join(["WEBVTT", *blocks, ""])
 
 
 def _vtt_block(cue: Cue) -> str:
     said = "\n".join(escape(line, quote=False) for line in cue.lines)
     voice = f"<v {escape(cue.speaker, quote=False)}>" if cue.speaker else ""
-    return f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n{voice}{said}"
+    return f"{_format_time(cue.start, '.')} --> {_format_time(cue.end, '.')}\n{voice}{said}"
 
 
-def _harmless(line: str) -> str:
+def _escape_line(line: str) -> str:
     return _TAKEN_FOR_SRT.sub(_JOINER, line)
 
 
-def _time(milliseconds: int, point: str) -> str:
+def _format_time(milliseconds: int, point: str) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     minutes, seconds = divmod(seconds, 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}{point}{rest:03d}"

@@ -293,7 +293,7 @@ def test_the_default_is_the_file_that_emilia_takes_and_no_other_of_that_name(tmp
     (model,) = default.hub_models()
     assert model.files == ("UVR-MDX-NET-Inst_HQ_3.onnx",)
     mdx.make(tmp_path / model.files[0], bins=16, frames=16)
-    monkeypatch.setattr(models, "fetch", lambda model: tmp_path)
+    monkeypatch.setattr(models, "fetch_model", lambda model: tmp_path)
     with pytest.raises(EngineUnavailable, match="is not the file that UVR published"):
         default.fetch()
 

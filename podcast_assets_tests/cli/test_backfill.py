@@ -66,7 +66,7 @@ def test_a_batch_that_is_gone_takes_no_other_down(tmp_path: Path) -> None:
 def test_unknown_batches_are_named(place: Place) -> None:
     result = place.command("backfill", "nowhere")
     assert result.returncode == 2
-    assert "nothing under incoming/ is called nowhere" in result.stderr
+    assert "not found under incoming/: nowhere" in result.stderr
 
 
 def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_is_missing_what_failed_and_to_cancel(place: Place) -> None:
             chosen[option] = {str(key.partition_key) for key in keys}
     assert chosen == {"--missing": {"never"}, "--failed": {"may-pass"}}
     nothing = place.command("backfill", "good", "--missing")
-    assert (nothing.returncode, nothing.stderr.strip()) == (0, "nothing is to be done")
+    assert (nothing.returncode, nothing.stderr.strip()) == (0, "nothing to do")
     assert place.command("backfill", "--cancel", requested["--failed"]).returncode == 0
     for identity, why in (
         (requested["--failed"], "does not go on: it is canceling"),

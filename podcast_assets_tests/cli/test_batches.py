@@ -9,7 +9,7 @@ from podcast_assets.cli.batches import _batches_to_retry
 from podcast_assets.common.errors import BadInput
 from podcast_assets.stages import overview
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, empty, table
+from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, empty_table, make_table
 from podcast_assets.store.store import Store
 from podcast_assets_tests.committed import commit_batch, failure
 from podcast_assets_tests.conftest import Place, SampleRun
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Store:
         dict.fromkeys(RAW_AUDIO) | {"episode_id": e, "source": f"{e}.mp3", "status": status, "error": error}
         for e, status, error in (("a", "done", None), ("c", "failed", "cut off in its archive"))
     ]
-    commit(store, "raw_audio", "broken", table(rows, RAW_AUDIO), empty(PROVENANCE), empty(FAILURES))
+    commit(store, "raw_audio", "broken", make_table(rows, RAW_AUDIO), empty_table(PROVENANCE), empty_table(FAILURES))
     store.write("incoming/new.tar", b"12345")
     return store
 
@@ -54,8 +54,8 @@ def test_failures_are_those_of_stages_and_of_archives(store: Store) -> None:
 
 
 def test_failures_of_an_optional_stage_are_listed_and_fail_no_episode(store: Store) -> None:
-    own = table([failure("second", episode="d")], FAILURES)
-    commit(store, "second_opinions", "done", empty(TABLES["second_opinions"]), empty(PROVENANCE), own)
+    own = make_table([failure("second", episode="d")], FAILURES)
+    commit(store, "second_opinions", "done", empty_table(TABLES["second_opinions"]), empty_table(PROVENANCE), own)
     assert [r["episode_id"] for r in overview.failure_rows(store, ["done"], stage="second")] == ["d"]
     assert [r.failures for r in overview.batch_rows(store, ["done"])] == [2]
 
@@ -107,7 +107,7 @@ def test_submit_and_retry_with_the_real_commands(place: Place, tmp_path: Path) -
     assert (failed["source"], failed["stage"], failed["permanent"]) == ("bad.mp3", "ingest", True)
     episodes = json.loads(place.command("episodes", "show", "--status", "done", "--json").stdout)
     assert [(e["source"], e["language"]) for e in episodes] == [("talk.mp3", "en")]
-    assert "nothing is to be tried again" in place.command("retry", "show").stderr
+    assert "nothing to retry" in place.command("retry", "show").stderr
     write_clip(folder / "bad.mp3", 6)
     again = place.command("retry", "bad.mp3", "--here", "--permanent", PODCAST_PROFILE="embedded")
     assert again.returncode == 0, again.stderr

@@ -12,7 +12,7 @@ from upath import UPath
 
 from podcast_assets import demo
 from podcast_assets.cli.doctor import clip, engines, examine, gpu, hub, machine, places
-from podcast_assets.cli.doctor.engines import Member
+from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.config.settings import Settings
@@ -73,7 +73,7 @@ def settings(folder: Path, **given: Any) -> Settings:
 def told(
     engine: Engine, *, role: engines.Role = "needed", model: tuple[bool, str] = (True, ""), gpus: int = 0
 ) -> Finding:
-    return engines.examine(Member("transcriber", engine, role), {MODEL: model}, gpus)
+    return engines.examine(ProfileEngine("transcriber", engine, role), {MODEL: model}, gpus)
 
 
 # -- all of it ----------------------------------------------------------------------------------------------------------
@@ -162,22 +162,22 @@ def test_an_engine_for_gpus_needs_one() -> None:
 
 def test_what_only_takes_over_is_no_condition() -> None:
     profile = make_profile(Settings(routes="*=faster-whisper>pocketsphinx", whisper_model="x"), "cpu", "asked for")
-    roles = {m.engine.name: m.role for m in engines.members(profile) if m.kind == "transcriber"}
+    roles = {m.engine.name: m.role for m in engines.profile_engines(profile) if m.kind == "transcriber"}
     assert (roles["faster-whisper"], roles["pocketsphinx"]) == ("needed", "fallback")
     assert {r for n, r in roles.items() if n not in ("faster-whisper", "pocketsphinx")} <= {"other"}
 
 
 def test_an_engine_that_does_not_load_says_why() -> None:
-    member = Member("diarizer", Toy(loaded=EngineUnavailable("the checkpoint is broken\nat byte 3")), "needed")
+    member = ProfileEngine("diarizer", Toy(loaded=EngineUnavailable("the checkpoint is broken\nat byte 3")), "needed")
     worker, trouble = engines.load(member)
     assert worker is None
     assert trouble
     assert trouble.blocks
     assert trouble.what == "diarizer toy: it does not load: EngineUnavailable: the checkpoint is broken"
-    _, full = engines.load(Member("diarizer", Toy(loaded=RuntimeError("CUDA out of memory")), "needed"))
+    _, full = engines.load(ProfileEngine("diarizer", Toy(loaded=RuntimeError("CUDA out of memory")), "needed"))
     assert full
     assert "another process may use the memory" in (full.todo or "")
-    assert engines.load(Member("diarizer", Toy(loaded="worker"), "needed")) == ("worker", None)
+    assert engines.load(ProfileEngine("diarizer", Toy(loaded="worker"), "needed")) == ("worker", None)
 
 
 # -- a known clip -------------------------------------------------------------------------------------------------------
@@ -201,8 +201,8 @@ class Says:
     [
         (("One, two.", "Three four!"), "ok", "toy transcribes it: yes (WER 0.00)"),
         (("one too", "three four"), "ok", "toy transcribes it: yes (WER 0.25)"),
-        (("one", ""), "warning", "toy gets much of it wrong (WER 0.75): 'one'"),
-        (("", ""), "missing", "toy hears nothing of it"),
+        (("one", ""), "warning", "toy makes many errors (WER 0.75): 'one'"),
+        (("", ""), "missing", "toy returns no text for it"),
         (("!!!!", "!!!!!!"), "missing", "toy hears something else (WER 1.00): '!!!! !!!!!!'"),
     ],
 )
@@ -230,7 +230,7 @@ def test_the_shipped_clip_has_speech_where_its_turns_are() -> None:
 
 
 def gpus(line: str, usable: int | None = 1, cublas: str | None = None) -> dict[str, Finding]:
-    card = gpu.parse(line)
+    card = gpu.parse_card(line)
     assert card
     return {f.what: f for f in gpu.examine([card], usable, cublas, needed=True)}
 
@@ -264,13 +264,13 @@ def test_no_gpu_is_fine_unless_the_profile_needs_one() -> None:
 
 
 def test_a_library_that_only_lies_in_its_wheel_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if gpu.cublas() is None:
+    if gpu.cublas_problem() is None:
         pytest.skip("libcublas.so.12 can be opened here")
     library = tmp_path / "nvidia/cublas/lib" / gpu.CUBLAS
     library.parent.mkdir(parents=True)
     library.write_bytes(b"")
     monkeypatch.syspath_prepend(tmp_path)
-    assert f"put {library.parent} into LD_LIBRARY_PATH" in str(gpu.cublas())
+    assert f"put {library.parent} into LD_LIBRARY_PATH" in str(gpu.cublas_problem())
 
 
 # -- the hub ------------------------------------------------------------------------------------------------------------
@@ -279,14 +279,16 @@ def test_a_library_that_only_lies_in_its_wheel_is_told(tmp_path: Path, monkeypat
 def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     never = threading.Event()
-    clock = hub.Clock(0.05)
+    clock = hub.TimeLimit(0.05)
     finding = hub.reachable(clock, never.wait)
     assert (finding.state, finding.blocks) == ("warning", False)
     assert "no answer in" in finding.what
     assert clock.late
     assert hub.reachable(clock, never.wait).state == "warning"
-    monkeypatch.setattr("podcast_assets.engines.models.at_hand", lambda model, seconds: never.wait())
-    assert hub.at_hand(clock, [MODEL]) == {MODEL: (False, "acme/model is not here, and the hub did not answer in time")}
+    monkeypatch.setattr("podcast_assets.engines.models.check_available", lambda model, seconds: never.wait())
+    assert hub.check_available(clock, [MODEL]) == {
+        MODEL: (False, "acme/model is not here, and the hub did not answer in time")
+    }
     never.set()
 
 
@@ -294,11 +296,11 @@ def test_a_hub_that_refuses_and_one_that_is_not_asked(monkeypatch: pytest.Monkey
     def refuse() -> bool:
         raise ConnectionError("Name or service not known")
 
-    assert "HF_HUB_OFFLINE is set" in hub.reachable(hub.Clock(), refuse).what
+    assert "HF_HUB_OFFLINE is set" in hub.reachable(hub.TimeLimit(), refuse).what
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    finding = hub.reachable(hub.Clock(), refuse)
+    finding = hub.reachable(hub.TimeLimit(), refuse)
     assert finding.what.endswith("cannot be reached: Name or service not known")
-    assert hub.reachable(hub.Clock(), lambda: True).state == "ok"
+    assert hub.reachable(hub.TimeLimit(), lambda: True).state == "ok"
 
 
 # -- places -------------------------------------------------------------------------------------------------------------
@@ -322,7 +324,7 @@ def test_a_store_that_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     assert places.store(Store.at(tmp_path / "store")).state == "ok"
     later = places.store(Store.at(tmp_path / "not/yet"))
-    assert (later.state, later.what.endswith("(it will be made)")) == ("ok", True)
+    assert (later.state, later.what.endswith("(it will be created)")) == ("ok", True)
     assert [p.name for p in tmp_path.rglob("*")] == ["store"]
 
 
@@ -351,7 +353,7 @@ def test_stores_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert places.shown("sftp://me:secret@host/store: refused") == "sftp://…@host/store: refused"
+    assert places.redact_passwords("sftp://me:secret@host/store: refused") == "sftp://…@host/store: refused"
 
 
 def test_dagster_home_and_its_telemetry(tmp_path: Path) -> None:
@@ -379,4 +381,4 @@ def test_memory_and_room(tmp_path: Path) -> None:
     assert machine.room("store", tmp_path, 1000).blocks
     assert machine.nearest(tmp_path / "a/b/c") == tmp_path
     assert (machine.memory() or GB) > GB / 10
-    assert machine.cores() >= 1
+    assert machine.available_cores() >= 1

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from podcast_assets.cli import main as cli
 from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.engines.models import find
+from podcast_assets.engines.models import find_model
 from podcast_assets.stages import profiles
 from podcast_assets_tests.doubles.hub_models import Hub, running_hub
 
@@ -71,7 +71,7 @@ def test_list_fetch_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (row,) = json.loads(run(cli.main, ["models", "list", "--json"]).stdout)["models"]
     assert row["where"] is None
     assert (row["engine"], row["repo"], row["chosen"], row["megabytes"]) == ("toy", "acme/model", "none", 1)
-    assert "nothing was fetched" in run(cli.main, ["models", "verify"]).stderr
+    assert "no models have been downloaded" in run(cli.main, ["models", "verify"]).stderr
 
     with running_hub() as hub:
         commit = hub.commit("acme/model", {"config.json": b"{}", "model.bin": WEIGHTS})
@@ -81,7 +81,7 @@ def test_list_fetch_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     (row,) = json.loads(run(cli.main, ["models", "list", "--json"]).stdout)["models"]
     assert (row["chosen"], row["revision"], row["bytes"]) == ("locked", commit, len(WEIGHTS) + 2)
-    assert row["where"] == str(find(toy.model))
+    assert row["where"] == str(find_model(toy.model))
     assert commit[:12] in run(cli.main, ["models", "list"], env={"COLUMNS": "300"}).stdout
 
     fine = run(cli.main, ["models", "verify"])

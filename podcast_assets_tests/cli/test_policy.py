@@ -13,7 +13,7 @@ from podcast_assets.quality.policies.trial import try_policy
 from podcast_assets.quality.table import add_text_and_policy
 from podcast_assets.stages.score import Score
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import FAILURES, PROVENANCE, QUALITY_SCORES, empty
+from podcast_assets.store.schema import FAILURES, PROVENANCE, QUALITY_SCORES, empty_table
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch
 from podcast_assets_tests.scored import commit_scored, tables
@@ -88,7 +88,7 @@ def test_a_trial_is_what_the_table_says_once_the_policy_is_applied(tmp_path: Pat
     scores, segments, transcripts = (made[a] for a in ("quality_scores", "diarized_segments", "transcripts"))
     store = Store.at(tmp_path)
     for asset, rows in {**made, "quality_scores": applied(scores, segments, transcripts, "all")}.items():
-        commit(store, asset, "one", rows, empty(PROVENANCE), empty(FAILURES))
+        commit(store, asset, "one", rows, empty_table(PROVENANCE), empty_table(FAILURES))
     for name in ("asr", "emilia", "tts"):
         trial = try_policy(store, load_policy(name), ["one"])
         judged = applied(scores, segments, transcripts, name)

@@ -11,7 +11,7 @@ from podcast_assets.cli.main import main
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.speech.voices import KEY
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty, table
+from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty_table, make_table
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key
 
@@ -25,11 +25,11 @@ def commit_episodes(store: Store, batch: str, *episodes: tuple[str, str, str], e
         {**dict.fromkeys(RAW_AUDIO), "episode_id": e, "podcast_id": p, "status": "done", "sha256": e}
         for e, p, _ in episodes
     ]
-    commit(store, "raw_audio", batch, table(rows, RAW_AUDIO), empty(PROVENANCE), empty(FAILURES))
+    commit(store, "raw_audio", batch, make_table(rows, RAW_AUDIO), empty_table(PROVENANCE), empty_table(FAILURES))
     for episode, _, voice in episodes:
         embedding = (VOICES[voice] + 0.3 * RANDOM.normal(size=64)).tolist()
         row = {"episode_id": episode, "speaker": "S", "seconds": 90.0, "embedding": embedding, "engine": engine}
-        store.write_table(diarization_key(batch, episode, "parquet"), table([row], SPEAKERS))
+        store.write_table(diarization_key(batch, episode, "parquet"), make_table([row], SPEAKERS))
 
 
 @pytest.fixture

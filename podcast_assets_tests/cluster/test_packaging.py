@@ -18,7 +18,7 @@ from podcast_assets.defs.assets.episode_shards import episode_shards
 from podcast_assets.defs.assets.hf_shards import hf_shards
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import PipelineResource, StoreResource
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.store import Store
 from podcast_assets_tests.noise_batch import EPISODES, commit_noise
 
@@ -43,7 +43,10 @@ def packaged(folder: Path, **settings: Any) -> tuple[dict[str, str], set[str]]:
             resources=resources,
             partition_key="b",
         ).success
-    by = [Committed.read(store, asset, "b").provenance["worker"].to_list() for asset in ("hf_shards", "episode_shards")]
+    by = [
+        CommittedTable.read(store, asset, "b").provenance["worker"].to_list()
+        for asset in ("hf_shards", "episode_shards")
+    ]
     assert [len(workers) for workers in by] == [len(EPISODES)] * 2
     sealed = folder / "sealed"
     files = {p.relative_to(sealed).as_posix(): p for p in sealed.rglob("*.tar")}

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.common.locks import held, held_and_removed, held_if_free
+from podcast_assets.common.locks import file_lock, temporary_file_lock, try_file_lock
 
 WAITING = "waiting for another release"
 HOLD = """
 import sys, time
 from pathlib import Path
-from podcast_assets.common.locks import held_and_removed
-with held_and_removed(Path(sys.argv[1]), "waiting"):
+from podcast_assets.common.locks import temporary_file_lock
+with temporary_file_lock(Path(sys.argv[1]), "waiting"):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def is_free(path: Path) -> bool:
-    with held_if_free(path) as ours:
+    with try_file_lock(path) as ours:
         return ours
 
 
@@ -39,11 +39,11 @@ def test_who_waits_is_told_so_and_comes_next(path: Path, caplog: pytest.LogCaptu
     took: list[str] = []
 
     def wait() -> None:
-        with held(path, WAITING):
+        with file_lock(path, WAITING):
             took.append("second")
 
     second = threading.Thread(target=wait)
-    with held(path, WAITING):
+    with file_lock(path, WAITING):
         assert caplog.messages == [], "nobody holds it"
         second.start()
         while not caplog.messages and second.is_alive():
@@ -55,16 +55,16 @@ def test_who_waits_is_told_so_and_comes_next(path: Path, caplog: pytest.LogCaptu
 
 
 def test_whether_it_is_free(path: Path) -> None:
-    with held(path, WAITING):
+    with file_lock(path, WAITING):
         assert not is_free(path)
     assert is_free(path)
-    with pytest.raises(ZeroDivisionError), held(path, WAITING):
+    with pytest.raises(ZeroDivisionError), file_lock(path, WAITING):
         raise ZeroDivisionError
     assert is_free(path)
 
 
 def test_a_thread_that_would_wait_for_itself_is_told(path: Path) -> None:
-    with held(path, WAITING), pytest.raises(RuntimeError, match="Deadlock"), held(path, WAITING):
+    with file_lock(path, WAITING), pytest.raises(RuntimeError, match="Deadlock"), file_lock(path, WAITING):
         pass
 
 
@@ -83,7 +83,7 @@ def test_a_lock_that_is_removed_has_one_holder_at_a_time(path: Path, monkeypatch
     def work() -> None:
         nonlocal inside, most
         for _ in range(5):
-            with held_and_removed(path, WAITING):
+            with temporary_file_lock(path, WAITING):
                 inside += 1
                 most = max(most, inside)
                 time.sleep(0.005)
@@ -107,7 +107,7 @@ def test_what_a_killed_holder_leaves_is_taken_and_removed(path: Path) -> None:
         finally:
             first.kill()
     assert path.exists()
-    with held_and_removed(path, WAITING):
+    with temporary_file_lock(path, WAITING):
         pass
     assert not path.exists()
 
@@ -115,7 +115,7 @@ def test_what_a_killed_holder_leaves_is_taken_and_removed(path: Path) -> None:
 def test_a_forked_child_does_not_keep_the_lock(path: Path) -> None:
     """As a pool of processes may outlive the block that it was started in."""
     reading, writing = os.pipe()
-    with held(path, WAITING):
+    with file_lock(path, WAITING):
         if (child := os.fork()) == 0:
             os.read(reading, 1)
             os._exit(0)

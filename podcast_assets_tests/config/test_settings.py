@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from podcast_assets.config.settings import Settings, explain
+from podcast_assets.config.settings import Settings, explain_error
 from podcast_assets_tests.conftest import Place
 
 
@@ -16,7 +16,7 @@ def no_other_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def lines(**given: object) -> list[str]:
     with pytest.raises(ValidationError) as caught:
         Settings(**given)  # type: ignore[arg-type]
-    return explain(caught.value)
+    return explain_error(caught.value)
 
 
 def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.sensors.new_batches import new_batches
 from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_success
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty, table
+from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, empty_table, make_table
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets_tests.committed import failure
 
@@ -42,7 +42,14 @@ def stub(name: str, deps: Sequence[BatchAsset] = ()) -> BatchAsset:
                 time.sleep(3600)
             time.sleep(float(os.environ["STUB_SECONDS"]) if name in _GPU and not batch.startswith("m") else 0)
             failed = [failure("transcribe")] if batch.startswith("failed") and name == "transcripts" else []
-            commit(store.get(), name, batch, empty(ASSETS[name]), empty(PROVENANCE), table(failed, FAILURES))
+            commit(
+                store.get(),
+                name,
+                batch,
+                empty_table(ASSETS[name]),
+                empty_table(PROVENANCE),
+                make_table(failed, FAILURES),
+            )
         return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, check_name=c) for c in SPECS[name]])
 
     work.__name__ = name

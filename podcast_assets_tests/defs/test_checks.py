@@ -6,12 +6,20 @@ import polars as pl
 import pytest
 
 from podcast_assets.defs.checks import tables as checks
-from podcast_assets.store.schema import QUALITY_SCORES, RAW_AUDIO, SEGMENTS, TRANSCRIPTS, Columns, empty, table
+from podcast_assets.store.schema import (
+    QUALITY_SCORES,
+    RAW_AUDIO,
+    SEGMENTS,
+    TRANSCRIPTS,
+    Columns,
+    empty_table,
+    make_table,
+)
 
 
 def rows(columns: Columns, *given: dict[str, Any]) -> pl.DataFrame:
     blank: dict[str, Any] = dict.fromkeys(columns)
-    return table([blank | row for row in given], columns)
+    return make_table([blank | row for row in given], columns)
 
 
 def segment(n: int, start: float, end: float) -> dict[str, Any]:
@@ -49,7 +57,7 @@ def test_durations() -> None:
 
 def test_segments_in_order() -> None:
     assert checks.segments_in_order(GOOD, AUDIO).passed
-    assert checks.segments_in_order(empty(SEGMENTS), AUDIO).passed
+    assert checks.segments_in_order(empty_table(SEGMENTS), AUDIO).passed
     for wrong in (segment(3, 1.0, 2.0), segment(3, 9.0, 9.0), segment(3, 9.0, 10.5), segment(2, 9.0, 9.5)):
         verdict = checks.segments_in_order(pl.concat([GOOD, rows(SEGMENTS, wrong)]), AUDIO)
         assert not verdict.passed
@@ -71,7 +79,7 @@ def test_degraded_rows_are_told() -> None:
     made = GOOD.with_columns(degraded=pl.Series([True, False, False]))
     assert not checks.not_degraded(made).passed
     assert checks.not_degraded(made.with_columns(degraded=pl.lit(False))).passed
-    assert checks.not_degraded(empty(SEGMENTS)).passed
+    assert checks.not_degraded(empty_table(SEGMENTS)).passed
 
 
 def test_scores_in_range() -> None:
@@ -89,8 +97,8 @@ def test_a_segment_without_a_row_of_scores_is_named() -> None:
     verdict = checks.scores_in_range(scores, GOOD)
     assert (verdict.passed, verdict.facts["unscored"]) == (False, 2)
     assert verdict.facts["without_row"] == ["e-0", "e-2"]
-    assert not checks.scores_in_range(empty(QUALITY_SCORES), GOOD).passed
-    assert checks.scores_in_range(empty(QUALITY_SCORES), empty(SEGMENTS)).passed
+    assert not checks.scores_in_range(empty_table(QUALITY_SCORES), GOOD).passed
+    assert checks.scores_in_range(empty_table(QUALITY_SCORES), empty_table(SEGMENTS)).passed
 
 
 def test_order_is_that_of_the_rows_whatever_order_a_join_gives(monkeypatch: pytest.MonkeyPatch) -> None:

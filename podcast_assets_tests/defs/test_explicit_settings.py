@@ -121,12 +121,12 @@ def test_feeds_are_followed_as_is_given(
 ) -> None:
     asked: list[Any] = []
 
-    def followed(*given: Any, now: datetime.datetime) -> follow.Followed:
+    def followed(*given: Any, now: datetime.datetime) -> follow.FollowResult:
         asked.extend(given)
         return real(*given, now=now)
 
-    real = follow.follow
-    monkeypatch.setattr(follow, "follow", followed)
+    real = follow.follow_feeds
+    monkeypatch.setattr(follow, "follow_feeds", followed)
     with dg.build_sensor_context(instance, resources=resources) as context:
         due_feeds(context)
     assert asked[0].root == store.root

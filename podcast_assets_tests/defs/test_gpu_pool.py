@@ -59,10 +59,10 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("podcast_assets.engines.gpus.has_driver", lambda: True)
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: GPUS)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    monkeypatch.setattr(onnx_sessions, "_onnxruntime", lambda: able)
+    monkeypatch.setattr(onnx_sessions, "_import_onnxruntime", lambda: able)
     monkeypatch.setattr(sherpa, "_computes_on_gpus", lambda: True)
     monkeypatch.setattr(nemo_process, "gpu_count", lambda _: GPUS)
-    monkeypatch.setattr(profiles, "at_hand", lambda _: (True, ""))
+    monkeypatch.setattr(profiles, "check_available", lambda _: (True, ""))
 
 
 def pools(settings: Settings) -> dict[str, set[str]]:
@@ -111,9 +111,9 @@ def test_to_load_the_definitions_asks_no_driver_and_no_hub(monkeypatch: pytest.M
         pytest.fail("asked")
 
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", asked)
-    monkeypatch.setattr("podcast_assets.engines.gpus.count", asked)
+    monkeypatch.setattr("podcast_assets.engines.gpus.gpu_count", asked)
     monkeypatch.setattr(nemo_process, "gpu_count", asked)
-    monkeypatch.setattr(profiles, "at_hand", asked)
+    monkeypatch.setattr(profiles, "check_available", asked)
     build_definitions(Settings(profile="auto", separator="uvr-mdx", diarizer="auto", text_care="punctuation"))
 
 

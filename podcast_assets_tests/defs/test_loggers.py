@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from podcast_assets.common.log_lines import about, json_lines
+from podcast_assets.common.log_lines import json_lines, log_context
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.short_clip import drop_clip
 
@@ -25,7 +25,7 @@ def record(message: str, *arguments: object, **more: object) -> logging.LogRecor
 
 
 def test_a_line_says_what_it_is_about() -> None:
-    with about(batch="b", stage="diarize"):
+    with log_context(batch="b", stage="diarize"):
         found = line(record("%s failed", "Käse.mp3", episode="Käse.mp3", color="red"))
     assert found.pop("time").endswith("Z")
     assert found == {

@@ -23,8 +23,8 @@ from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.punctuate import Punctuate
 from podcast_assets.stages.second_opinion import SecondOpinion
 from podcast_assets.stages.unfinished import missing, with_passing_failures
-from podcast_assets.store.commits import Committed, commit
-from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, TABLES, empty, table
+from podcast_assets.store.commits import CommittedTable, commit
+from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, TABLES, empty_table, make_table
 from podcast_assets.store.stage_names import OPTIONAL_STAGES
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch, failure
@@ -109,7 +109,14 @@ def test_a_batch_is_done_without_them_and_with_their_failures(store: Store) -> N
     commit_batch(store, "b")
     assert missing(store, ["b"]) == []
     for asset, stage in OPTIONAL_STAGES.items():
-        commit(store, asset, "b", empty(TABLES[asset]), empty(PROVENANCE), table([failure(stage)], FAILURES))
+        commit(
+            store,
+            asset,
+            "b",
+            empty_table(TABLES[asset]),
+            empty_table(PROVENANCE),
+            make_table([failure(stage)], FAILURES),
+        )
     assert missing(store, ["b"]) == with_passing_failures(store, ["b"]) == []
 
 
@@ -117,7 +124,7 @@ def test_a_batch_is_done_without_them_and_with_their_failures(store: Store) -> N
 def test_asked_for_by_hand_it_says_what_to_set(instance: dg.DagsterInstance, store: Store, asset: Any) -> None:
     commit_noise(store, "b")
     name = asset.key.to_user_string()
-    commit(store, name, "b", empty(TABLES[name]), empty(PROVENANCE), empty(FAILURES))
+    commit(store, name, "b", empty_table(TABLES[name]), empty_table(PROVENANCE), empty_table(FAILURES))
     result = materialize(instance, store, asset.definition(None))
     (said,) = why(result, name)
     assert f"set {SET[name]} " in said
@@ -173,7 +180,7 @@ def test_both_grains_resume_and_the_second_goes_with_its_setting(instance: dg.Da
     wanted = ASKED_FOR["episode_shards"]
     first = materialize(instance, store, *both, **wanted)
     assert all(c.passed for a in ("hf_shards", "episode_shards") for c in checks(first, a).values())
-    rows = Committed.read(store, "episode_shards", "b")
+    rows = CommittedTable.read(store, "episode_shards", "b")
     assert sorted(rows.fingerprints) == sorted(EPISODES)
     shards = {e.key for e in store.list("sealed/b") if e.key.endswith(".tar")}
     assert len(shards) == 2

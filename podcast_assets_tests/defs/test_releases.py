@@ -10,9 +10,9 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.launch import release_here
 from podcast_assets.defs.releases import RELEASE, enough_sealed
-from podcast_assets.release.options import options_of
+from podcast_assets.release.options import release_options
 from podcast_assets.release.release import release
-from podcast_assets.release.targets.choose import target_of
+from podcast_assets.release.targets.choose import choose_target
 from podcast_assets.release.targets.hub import HubTarget
 from podcast_assets.store.store import Store
 from podcast_assets_tests import quick
@@ -90,10 +90,10 @@ def test_the_sensor_does_not_rest_until_the_history_is_purged(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     repo = "tester/talk"
     with dg.DagsterInstance.ephemeral() as instance, running_dataset_hub(tmp_path / "hub") as hub:
-        target, options = HubTarget(repo, endpoint=hub.url, token=TOKEN), options_of(settings(store))
+        target, options = HubTarget(repo, endpoint=hub.url, token=TOKEN), release_options(settings(store))
         monkeypatch.setattr(
-            "podcast_assets.release.targets.choose.target_of",
-            lambda chosen, room: target if chosen.hub_repo else target_of(chosen, room),
+            "podcast_assets.release.targets.choose.choose_target",
+            lambda chosen, room: target if chosen.hub_repo else choose_target(chosen, room),
         )
         seal(store, "b1")
         release(store, target, options)

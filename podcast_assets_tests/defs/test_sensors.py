@@ -14,7 +14,7 @@ from podcast_assets.defs.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES, busy_batches
 from podcast_assets.defs.sensors.new_batches import REQUESTS_PER_TICK, Cursor, new_batches, plan_tick
-from podcast_assets.intake.arrivals import IncomingFile, group, list_incoming
+from podcast_assets.intake.arrivals import IncomingFile, group_by_batch, list_incoming
 from podcast_assets.store.store import Store
 
 
@@ -23,7 +23,7 @@ def resources_of(store: Store) -> dict[str, Any]:
 
 
 def incoming(**sizes: int):
-    return group([IncomingFile(f"{b}.tar", size, 100.0) for b, size in sizes.items()])
+    return group_by_batch([IncomingFile(f"{b}.tar", size, 100.0) for b, size in sizes.items()])
 
 
 def test_a_batch_is_requested_at_the_second_look_and_never_again() -> None:

@@ -30,9 +30,9 @@ for line in sys.stdin:
     told, answer = Told(), {}
     try:
         if asked["what"] == "at_hand":
-            answer["at_hand"] = models.at_hand(model)
+            answer["at_hand"] = models.check_available(model)
         else:
-            answer["folder"] = str(models.fetch(model, update=asked["what"] == "update", watch=told))
+            answer["folder"] = str(models.fetch_model(model, update=asked["what"] == "update", watch=told))
     except Exception as error:
         answer["error"] = f"{type(error).__name__}: {error}"
     print(json.dumps(answer | vars(told)), flush=True)

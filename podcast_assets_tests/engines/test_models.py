@@ -14,7 +14,7 @@ import pytest
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.engines import model_cache, model_lock, models
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.engines.models import find, verify
+from podcast_assets.engines.models import find_model, verify_files
 from podcast_assets_tests.doubles.hub_client import Client
 from podcast_assets_tests.doubles.hub_models import Hub, running_hub
 
@@ -54,18 +54,18 @@ def model(hub: Hub, request: pytest.FixtureRequest) -> HubModel:
 
 
 def test_what_is_needed_is_fetched_and_written_down(client: Client, hub: Hub, model: HubModel) -> None:
-    assert find(model) is None
+    assert find_model(model) is None
     fetched = client.fetch(model)
     folder = Path(fetched["folder"])
     needed = {k: v for k, v in FILES.items() if k != "README.md"}
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == needed
     assert fetched["missing"] == fetched["came"] == sum(map(len, needed.values()))
-    assert find(model) == folder
+    assert find_model(model) == folder
 
-    entry = model_lock.read(client.folder)[model.repo]
+    entry = model_lock.read_lock_file(client.folder)[model.repo]
     assert (entry.commit, entry.licence) == (hub.repos[model.repo].newest, "mit")
     assert {k: f.bytes for k, f in entry.files.items()} == {k: len(v) for k, v in needed.items()}
-    assert [d for _, _, d in verify([(model.repo, entry)]) if d] == []
+    assert [d for _, _, d in verify_files([(model.repo, entry)]) if d] == []
 
     hub.requests.clear()
     assert client.fetch(model)["folder"] == str(folder)
@@ -87,7 +87,7 @@ def test_a_process_that_dies_leaves_its_part_to_the_next(hub: Hub, client: Clien
     while not (parts := list(client.folder.glob("*/blobs/*.incomplete"))) or not parts[0].stat().st_size:
         assert dying.process.poll() is None
         time.sleep(0.01)
-    assert find(model) is None
+    assert find_model(model) is None
     client.ask("fetch", model)
     time.sleep(0.3)
     assert len(hub.downloads("model.bin")) == 1, "the other process waits as long as this one lives"
@@ -104,13 +104,13 @@ def test_a_process_that_dies_leaves_its_part_to_the_next(hub: Hub, client: Clien
 def test_a_model_that_is_only_partly_there_is_not_found(client: Client, model: HubModel) -> None:
     folder = Path(client.fetch(model)["folder"])
     (folder / "vocabulary.txt").unlink()
-    assert find(model) is None
+    assert find_model(model) is None
     assert client.fetch(model)["folder"] == str(folder)
-    assert find(model) == folder
-    assert find(replace(model, files=(*model.files, "*.md"))) is None, "more is needed than was fetched"
+    assert find_model(model) == folder
+    assert find_model(replace(model, files=(*model.files, "*.md"))) is None, "more is needed than was fetched"
     with (folder / "model.bin").resolve().open("r+b") as f:
         f.truncate(1000)
-    assert find(model) is None
+    assert find_model(model) is None
     more = client.fetch(replace(model, files=("*.md",)))["folder"]
     assert (Path(more) / "README.md").read_bytes() == FILES["README.md"]
 
@@ -128,7 +128,7 @@ def test_the_commit_is_kept_until_the_newest_is_asked_for(client: Client, hub: H
     assert second.name == newest
     assert (second / "model.bin").read_bytes() == WEIGHTS[::-1]
     assert hub.downloads("vocabulary.txt") == [], "what did not change is not downloaded again"
-    assert find(model) == second
+    assert find_model(model) == second
     assert first.is_dir(), "whoever works with the old one is not disturbed"
 
 
@@ -137,7 +137,7 @@ def test_a_pinned_revision_stays(client: Client, hub: Hub, model: HubModel) -> N
     newest = hub.commit(model.repo, FILES | {"config.json": b"{1}"})
     assert Path(client.fetch(pinned, "update")["folder"]).name == pinned.revision
     assert Path(client.fetch(model)["folder"]).name == newest
-    assert find(pinned) != find(model)
+    assert find_model(pinned) != find_model(model)
     gone = client.fetch(replace(model, revision="f" * 40))["error"]
     assert gone == (
         f"EngineUnavailable: the hub has this revision of {model.repo} no longer: the pinned revision is gone"
@@ -162,7 +162,7 @@ def test_a_gated_model_says_which_page_to_open_and_which_variable_to_set(
         True,
         f"the model {model.repo} can be downloaded, about 1 MB",
     ]
-    assert find(model) is None
+    assert find_model(model) is None
     assert "folder" in client.fetch(model, token="hf_accepted")
     assert client.fetch(model, "at_hand")["at_hand"] == [True, f"the model {model.repo} is in {client.folder}"]
 
@@ -203,20 +203,25 @@ def test_what_cannot_be_had_gets_one_line(client: Client, hub: Hub, model: HubMo
 
 
 def test_trouble_with_the_disk_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from podcast_assets.engines.hub_download import explain
+    from podcast_assets.engines.hub_download import explain_error
 
     monkeypatch.setenv("PODCAST_MODELS", str(tmp_path))
     model = HubModel("a/b", ("*",), 1, "mit")
     full = OSError(errno.ENOSPC, "No space left on device")
-    assert explain(full, model) == f"the disk of {tmp_path} is full: make room, or set PODCAST_MODELS to another folder"
+    assert (
+        explain_error(full, model)
+        == f"the disk of {tmp_path} is full: make room, or set PODCAST_MODELS to another folder"
+    )
     locked = OSError(errno.EROFS, "Read-only file system")
-    assert explain(locked, model).startswith(f"the models folder {tmp_path} cannot be written (Read-only file system)")
+    assert explain_error(locked, model).startswith(
+        f"the models folder {tmp_path} cannot be written (Read-only file system)"
+    )
 
 
 def test_files_outside_of_the_folder_are_left_alone(client: Client, hub: Hub, model: HubModel) -> None:
     outside = client.folder.parent / "outside"
     outside.write_text("mine")
-    stored = model_cache.snapshot(client.folder, model.repo, hub.repos[model.repo].newest)
+    stored = model_cache.snapshot_folder(client.folder, model.repo, hub.repos[model.repo].newest)
     hub.commit(model.repo, FILES | {f"{'../' * len(stored.parts)}{outside}": b"theirs", str(outside): b"theirs"})
     found = Path(client.fetch(replace(model, files=("*",)))["folder"])
     assert sorted(f.name for f in found.rglob("*")) == sorted(FILES)
@@ -230,7 +235,7 @@ def test_a_damaged_download_is_removed_and_comes_again(client: Client, hub: Hub,
     finally:
         hub.damage = False
     assert told.startswith(f"EngineUnavailable: model.bin of {model.repo} came damaged")
-    assert find(model) is None
+    assert find_model(model) is None
     assert (Path(client.fetch(model)["folder"]) / "model.bin").read_bytes() == WEIGHTS
 
 
@@ -254,26 +259,30 @@ def test_a_model_in_the_cache_of_other_programs_is_used_and_its_commit_kept(
     commit = client.fetch(model)["folder"].rsplit("/", 1)[1]
     cache = client.folder.rename(client.folder.with_name("huggingface"))
     (cache / model_lock.NAME).unlink()
-    stored = model_cache.storage(cache, model.repo)
+    stored = model_cache.model_folder(cache, model.repo)
     (stored / "refs").mkdir(exist_ok=True)
     (stored / "refs/main").write_text(commit)
     folder = stored / "snapshots" / commit
-    assert find(model) == models.fetch(model) == folder
-    assert set(model_lock.read(client.folder)[model.repo].files) == {"config.json", "model.bin", "vocabulary.txt"}
+    assert find_model(model) == models.fetch_model(model) == folder
+    assert set(model_lock.read_lock_file(client.folder)[model.repo].files) == {
+        "config.json",
+        "model.bin",
+        "vocabulary.txt",
+    }
     (stored / "refs/main").write_text("f" * 40)
-    assert find(model) == folder, "another program took a newer one"
+    assert find_model(model) == folder, "another program took a newer one"
 
     (client.folder / model_lock.NAME).unlink()
     (stored / "refs/main").write_text(commit)
     (folder / "vocabulary.txt").unlink()
-    assert find(model) is None, "the cache's own listing tells that a file is missing"
+    assert find_model(model) is None, "the cache's own listing tells that a file is missing"
     older = cache.rename(cache.with_name("older"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(older))
-    shutil.rmtree(model_cache.storage(older, model.repo) / "trees")
-    folder = model_cache.snapshot(older, model.repo, commit)
-    assert find(replace(model, revision=commit)) == folder, "what is named without a wildcard is there"
+    shutil.rmtree(model_cache.model_folder(older, model.repo) / "trees")
+    folder = model_cache.snapshot_folder(older, model.repo, commit)
+    assert find_model(replace(model, revision=commit)) == folder, "what is named without a wildcard is there"
     (folder / "config.json").unlink()
-    assert find(model) is None
+    assert find_model(model) is None
 
 
 def test_verify_names_the_files_that_differ(client: Client, model: HubModel) -> None:
@@ -282,13 +291,13 @@ def test_verify_names_the_files_that_differ(client: Client, model: HubModel) -> 
         f.seek(1234)
         f.write(bytes([WEIGHTS[1234] ^ 1]))
     (folder / "config.json").unlink()
-    found = {d.file: d for _, _, d in verify(model_lock.read(client.folder).items()) if d}
+    found = {d.file: d for _, _, d in verify_files(model_lock.read_lock_file(client.folder).items()) if d}
     assert set(found) == {"config.json", "model.bin"}
     assert found["config.json"].problem == "is missing"
     assert found["model.bin"].problem.startswith("has the SHA-256 ")
     found["model.bin"].path.unlink()
     client.fetch(model)
-    assert [d for _, _, d in verify(model_lock.read(client.folder).items()) if d] == []
+    assert [d for _, _, d in verify_files(model_lock.read_lock_file(client.folder).items()) if d] == []
 
 
 def test_a_lock_file_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,10 +305,10 @@ def test_a_lock_file_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     for content in ("", "[]", '{"format": 1, "models": {"a/b": {}}}'):
         (tmp_path / model_lock.NAME).write_text(content)
         with pytest.raises(Misconfigured, match=r"cannot be read .*: delete it, and fetch the models again"):
-            find(HubModel("a/b", ("*",), 1, "mit"))
+            find_model(HubModel("a/b", ("*",), 1, "mit"))
     (tmp_path / model_lock.NAME).write_text('{"format": 2, "models": {}}')
     with pytest.raises(Misconfigured, match="another release"):
-        find(HubModel("a/b", ("*",), 1, "mit"))
+        find_model(HubModel("a/b", ("*",), 1, "mit"))
 
 
 def test_the_models_folder_is_the_setting_or_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.launch import run_here
 from podcast_assets.defs.partitions import BATCHES
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import failures_key, provenance_key, table_key
 from podcast_assets_tests.conftest import SampleRun
@@ -75,7 +75,7 @@ def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_
     with dg.instance_for_test() as instance:
         first = run_here(instance, settings, ["sample"], source="command")
         assert first.succeeded, first.error
-        failures = Committed.read(store, "diarized_segments", "sample").failures
+        failures = CommittedTable.read(store, "diarized_segments", "sample").failures
         assert failures["source"].to_list() == ["water-history.opus"]
         assert "materialize raw_audio again" in failures["message"][0]
         assert not failures["permanent"][0]

@@ -30,7 +30,7 @@ def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(short_place: Pla
     (short_place.folder / "last.log").write_text(last.stderr)
     for stage, following in after.items():
         log = (short_place.folder / f"{following}.log").read_text()
-        assert "had died; this one takes up what it left" in log
+        assert "had died; resuming it" in log
         episodes = 5 if stage == "ingest" else 4
         taken = re.search(rf"sample: {stage} takes (\d+) of {episodes} episodes from before", log)
         whole = kept[stage] - (stage == "diarize")

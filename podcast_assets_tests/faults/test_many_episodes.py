@@ -11,7 +11,7 @@ import soundfile
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.demo import BATCH
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import table_key
 from podcast_assets_tests.conftest import Place
@@ -70,7 +70,7 @@ def test_twenty_of_two_thousand_are_broken(place: Place) -> None:
         [{k: e[k] for k in ("source", "status", "error")} for e in report["episodes"]], infer_schema_length=None
     )
     assert dict(status["status"].value_counts().iter_rows()) == {"done": FILES - BROKEN, "failed": BROKEN}
-    failures = Committed.read(place.store, "raw_audio", "many").failures
+    failures = CommittedTable.read(place.store, "raw_audio", "many").failures
     assert failures["stage"].unique().to_list() == ["ingest"]
     told = dict(failures.select("source", "message").iter_rows())
     assert told.keys() == reasons.keys()

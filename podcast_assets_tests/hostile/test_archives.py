@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podcast_assets.intake.archives import limits
-from podcast_assets.intake.archives.limits import Limits
+from podcast_assets.intake.archives.limits import ArchiveLimits
 from podcast_assets.intake.arrivals import find_arrival
-from podcast_assets.intake.unpack import Unpacked, unpack
+from podcast_assets.intake.unpack import UnpackedBatch, unpack
 from podcast_assets.store.store import Store
 from podcast_assets_tests.hostile.mutations import mutated
 
@@ -58,7 +58,7 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
     return out.getvalue()
 
 
-def arrived(store: Store, name: str, data: bytes, bounds: Limits = limits.GENEROUS) -> Unpacked:
+def arrived(store: Store, name: str, data: bytes, bounds: ArchiveLimits = limits.GENEROUS) -> UnpackedBatch:
     store.write(f"incoming/{name}", data)
     found = unpack(store, find_arrival(store, name.split("/")[0].split(".")[0]), limits=bounds)
     room = Path(str(store.root))
@@ -129,7 +129,7 @@ def test_a_bomb_by_ratio_stops(store: Store, packed: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
     members = {"a.mp3": NOISE, "bomb.mp3": bytes(60 << 20), "c.mp3": NOISE}
     data = zipped(members) if packed == "zip" else PACKERS[packed](tar(members))
-    found = arrived(store, f"x.{packed}", data, Limits(ratio=20))
+    found = arrived(store, f"x.{packed}", data, ArchiveLimits(ratio=20))
     assert [f.name for f in found.files] == ["a.mp3"]
     (reason,) = found.broken.values()
     assert "more than 20 times its size" in reason
@@ -144,7 +144,7 @@ def test_what_shrinks_well_and_is_no_bomb_is_taken(store: Store) -> None:
 @pytest.mark.parametrize("packed", ["tar", "zip"])
 def test_a_bomb_by_count_stops(store: Store, packed: str) -> None:
     members = {f"{n}.mp3": b"%d" % n for n in range(40)}
-    found = arrived(store, f"x.{packed}", zipped(members) if packed == "zip" else tar(members), Limits(files=25))
+    found = arrived(store, f"x.{packed}", zipped(members) if packed == "zip" else tar(members), ArchiveLimits(files=25))
     assert len(found.files) == 25
     assert "more than 25 entries" in found.broken[f"x.{packed}"]
     assert "PODCAST_ARCHIVE_FILES" in found.broken[f"x.{packed}"]
@@ -152,7 +152,7 @@ def test_a_bomb_by_count_stops(store: Store, packed: str) -> None:
 
 def test_folders_and_links_count_too(store: Store) -> None:
     infos = [odd(f"d{n}", tarfile.DIRTYPE) for n in range(20)] + [odd(f"l{n}", tarfile.SYMTYPE, "x") for n in range(20)]
-    found = arrived(store, "x.tar", tar(GOOD, *infos), Limits(files=30))
+    found = arrived(store, "x.tar", tar(GOOD, *infos), ArchiveLimits(files=30))
     assert found.files == []
     assert "more than 30 entries" in found.broken["x.tar"]
 
@@ -161,7 +161,7 @@ def test_a_directory_of_a_zip_too_large_for_memory_is_not_read(store: Store) -> 
     data = bytearray(zipped(GOOD) + bytes(40_000))
     end = data.rindex(b"PK\5\6")
     data[end + 12 : end + 16] = struct.pack("<L", 3_000_000)
-    found = arrived(store, "x.zip", bytes(data[: end + 22]), Limits(files=100))
+    found = arrived(store, "x.zip", bytes(data[: end + 22]), ArchiveLimits(files=100))
     assert "its directory is of 3,000,000 bytes" in found.broken["x.zip"]
 
 
@@ -217,7 +217,7 @@ def test_a_bomb_in_an_archive_in_an_archive_counts_to_the_outer_one(
 ) -> None:
     monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
     inner = zipped({"bomb.mp3": bytes(60 << 20)})
-    found = arrived(store, "x.tar", tar({"a.mp3": NOISE, "in.zip": inner, "z.mp3": NOISE}), Limits(ratio=20))
+    found = arrived(store, "x.tar", tar({"a.mp3": NOISE, "in.zip": inner, "z.mp3": NOISE}), ArchiveLimits(ratio=20))
     assert [f.name for f in found.files] == ["a.mp3"]
     assert "more than 20 times its size" in found.broken["x.tar"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake import metadata, unpack
 from podcast_assets.intake.arrivals import find_arrival
-from podcast_assets.intake.metadata import NotMetadata, join, open_metadata
+from podcast_assets.intake.metadata import NotMetadata, join_metadata, open_metadata
 from podcast_assets.store.store import Store
 from podcast_assets_tests.hostile.mutations import mutated
 
@@ -63,7 +63,7 @@ def test_mutated_metadata_are_joined_or_named(kind: str) -> None:
             named += 1
             assert kind in str(error) or isinstance(error, NotMetadata)
             continue
-        joined = join(sources, [file])
+        joined = join_metadata(sources, [file])
         assert set(joined.rows) <= set(sources)
         assert set(joined.broken) <= {kind}
         named += bool(joined.broken or joined.files_without_metadata or joined.metadata_without_file)
@@ -125,20 +125,20 @@ def test_what_cannot_be_read_says_so(name: str, data: bytes, match: str) -> None
 
 def test_a_line_that_is_no_json_is_found_when_it_is_wanted() -> None:
     file = open_metadata("m.jsonl", b'{"meta_id": "a", oops}\n{"meta_id": "b"}\n')
-    joined = join(["a.mp3", "b.mp3"], [file])
+    joined = join_metadata(["a.mp3", "b.mp3"], [file])
     assert "m.jsonl cannot be read as jsonl" in joined.broken["m.jsonl"]
 
 
 def test_a_key_inside_something_else_is_no_id_and_windows_marks_are_no_harm() -> None:
     lines = b'\xef\xbb\xbf{"meta_id": "a"}\r\n\r\n{"inside": {"meta_id": "b"}}\r\n'
-    joined = join(["a.mp3", "b.mp3"], [open_metadata("m.jsonl", lines)])
+    joined = join_metadata(["a.mp3", "b.mp3"], [open_metadata("m.jsonl", lines)])
     assert (joined.rows, joined.broken) == ({"a.mp3": {"meta_id": "a"}}, {})
 
 
 def test_two_hundred_columns_are_kept() -> None:
     wide = pl.DataFrame({"meta_id": ["a"]} | {f"c{n}": [n if n % 2 else f"t{n}"] for n in range(200)})
-    joined = join(["a.mp3"], [open_metadata("m.parquet", parquet(wide))])
-    text = metadata.as_json(joined.of("a.mp3"))
+    joined = join_metadata(["a.mp3"], [open_metadata("m.parquet", parquet(wide))])
+    text = metadata.to_json(joined.of("a.mp3"))
     assert text is not None
     assert json.loads(text) == {"meta_id": "a"} | {f"c{n}": n if n % 2 else f"t{n}" for n in range(200)}
 
@@ -146,7 +146,7 @@ def test_two_hundred_columns_are_kept() -> None:
 def test_of_many_that_do_not_fit_the_first_are_named_and_all_are_counted() -> None:
     count = 5_000
     table = pl.DataFrame({"meta_id": [f"{n // 2:05d}" for n in range(count)]})
-    joined = join(["00007.mp3", "other.mp3"], [open_metadata("m.parquet", parquet(table))])
+    joined = join_metadata(["00007.mp3", "other.mp3"], [open_metadata("m.parquet", parquet(table))])
     assert joined.files_without_metadata == ["other.mp3"]
     assert (joined.ids_without_file, joined.ids_repeated) == (count // 2 - 1, count // 2)
     assert joined.metadata_without_file == [f"{n:05d}" for n in range(metadata.NAMED + 1) if n != 7]
@@ -158,7 +158,7 @@ def test_any_column_may_hold_the_names(tmp_path: Path) -> None:
     store.write("incoming/x/a.mp3", b"a")
     store.write("incoming/x/m.csv", b"meta_id,file\nno,a\n")
     found = unpack.unpack(store, find_arrival(store, "x"), key="file")
-    assert join([f.name for f in found.files], found.metadata).of("a.mp3")["meta_id"] == "no"
+    assert join_metadata([f.name for f in found.files], found.metadata).of("a.mp3")["meta_id"] == "no"
     other = unpack.unpack(store, find_arrival(store, "x"), key="guid")
     assert "without a column 'guid'" in other.skipped["m.csv"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.intake.downloads.addresses import ForbiddenAddress, public_addresses, why_forbidden
-from podcast_assets.intake.downloads.download import Limits, download
-from podcast_assets.intake.downloads.http import Transient, Web
-from podcast_assets.intake.downloads.partial import Partial
-from podcast_assets.intake.downloads.politeness import Hosts
+from podcast_assets.intake.downloads.download import DownloadLimits, download
+from podcast_assets.intake.downloads.http import HttpClient, Transient
+from podcast_assets.intake.downloads.partial import PartialDownload
+from podcast_assets.intake.downloads.politeness import HostTurns
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
 PRIVATE = """
@@ -45,25 +45,25 @@ def server() -> Iterator[WebServer]:
         yield running
 
 
-def fetch(web: Web, url: str, folder: Path) -> bytes:
-    with Partial(folder, "0" * 32) as partial:
-        download(web, url, partial, Limits(bytes=10**6, seconds=20, tries=1, first_wait=0.01))
+def fetch(web: HttpClient, url: str, folder: Path) -> bytes:
+    with PartialDownload(folder, "0" * 32) as partial:
+        download(web, url, partial, DownloadLimits(bytes=10**6, seconds=20, tries=1, first_wait=0.01))
         return partial.content().read()
 
 
-def polite() -> Hosts:
-    return Hosts(overall=4, per_host=4, delay=0)
+def polite() -> HostTurns:
+    return HostTurns(overall=4, per_host=4, delay=0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"])
 def test_no_spelling_of_this_machine_gets_through(server: WebServer, tmp_path: Path, host: str) -> None:
     with pytest.raises(ForbiddenAddress):
-        fetch(Web(polite(), "test"), server.url("/secret", host), tmp_path)
+        fetch(HttpClient(polite(), "test"), server.url("/secret", host), tmp_path)
     assert server.requests == []
 
 
 def test_a_name_of_a_private_address_is_refused(server: WebServer, tmp_path: Path) -> None:
-    web = Web(polite(), "test", resolver=lambda host, port: ["127.0.0.1"])
+    web = HttpClient(polite(), "test", resolver=lambda host, port: ["127.0.0.1"])
     with pytest.raises(ForbiddenAddress, match=r"media\.example"):
         fetch(web, server.url("/secret", "media.example"), tmp_path)
     assert server.requests == []
@@ -71,7 +71,7 @@ def test_a_name_of_a_private_address_is_refused(server: WebServer, tmp_path: Pat
 
 def test_a_redirect_to_a_private_address_is_refused(server: WebServer, tmp_path: Path) -> None:
     server.put("/open", Resource(location=server.url("/secret", "localhost")))
-    web = Web(polite(), "test", frozenset({"127.0.0.1"}))
+    web = HttpClient(polite(), "test", frozenset({"127.0.0.1"}))
     with pytest.raises(ForbiddenAddress, match="localhost"):
         fetch(web, server.url("/open"), tmp_path)
     assert [r.path for r in server.requests] == ["/open"]
@@ -94,11 +94,11 @@ def test_a_name_that_answers_otherwise_a_moment_later_gains_nothing(
 
     monkeypatch.setattr("podcast_assets.intake.downloads.http.create_connection", connecting)
     with pytest.raises(Transient):
-        fetch(Web(polite(), "test", resolver=rebinding), server.url("/secret", "rebind.example"), tmp_path)
+        fetch(HttpClient(polite(), "test", resolver=rebinding), server.url("/secret", "rebind.example"), tmp_path)
     assert (asked, connected, server.requests) == (["rebind.example"], ["93.184.216.34"], [])
 
 
 def test_a_host_that_somebody_named_may_be_private(server: WebServer, tmp_path: Path) -> None:
-    web = Web(polite(), "test", frozenset({"media.example"}), resolver=lambda host, port: ["127.0.0.1"])
+    web = HttpClient(polite(), "test", frozenset({"media.example"}), resolver=lambda host, port: ["127.0.0.1"])
     assert fetch(web, server.url("/secret", "media.example"), tmp_path) == b"ID3 credentials"
     assert server.requests[0].headers["Host"] == f"media.example:{server.port}"

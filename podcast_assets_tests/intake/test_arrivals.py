@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.arrivals import IncomingFile, find_arrival, group, list_incoming, settled
+from podcast_assets.intake.arrivals import IncomingFile, find_arrival, find_settled, group_by_batch, list_incoming
 from podcast_assets.intake.names import BATCH_NAME, batch_name, episode_id
-from podcast_assets.intake.place import batch_of, place
+from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.store.store import Store
 
 
@@ -16,7 +16,7 @@ def file(key: str, size: int = 1, modified: float = 100.0) -> IncomingFile:
 
 
 def test_archives_and_folders_are_batches_with_their_metadata() -> None:
-    found = group(
+    found = group_by_batch(
         [
             file("a.tar"),
             file("b.tar.gz"),
@@ -33,7 +33,7 @@ def test_archives_and_folders_are_batches_with_their_metadata() -> None:
 
 
 def test_what_is_no_batch_is_said() -> None:
-    found = group([file("notes.txt"), file("a.tar"), file("a.zip"), file("z.meta.csv"), file(".hidden.tar")])
+    found = group_by_batch([file("notes.txt"), file("a.tar"), file("a.zip"), file("z.meta.csv"), file(".hidden.tar")])
     assert sorted(found.arrivals) == ["a"]
     assert sorted(found.refused) == ["a.zip", "notes.txt", "z.meta.csv"]
     assert "rename" in found.refused["a.zip"]
@@ -49,23 +49,23 @@ def test_episode_ids_have_no_dots_or_slashes() -> None:
 
 
 def test_a_batch_is_ready_when_it_has_stopped_growing() -> None:
-    growing = group([file("a/1.mp3", size=10)])
-    first = settled(growing, {}, now=200, minimum_age=30)
+    growing = group_by_batch([file("a/1.mp3", size=10)])
+    first = find_settled(growing, {}, now=200, minimum_age=30)
     assert (first.ready, list(first.waiting)) == ({}, ["a"])
-    bigger = group([file("a/1.mp3", size=20)])
-    second = settled(bigger, first.waiting, now=240, minimum_age=30)
+    bigger = group_by_batch([file("a/1.mp3", size=20)])
+    second = find_settled(bigger, first.waiting, now=240, minimum_age=30)
     assert second.ready == {}
-    third = settled(bigger, second.waiting, now=260, minimum_age=30)
+    third = find_settled(bigger, second.waiting, now=260, minimum_age=30)
     assert third.ready == {}
-    assert list(settled(bigger, third.waiting, now=270, minimum_age=30).ready) == ["a"]
+    assert list(find_settled(bigger, third.waiting, now=270, minimum_age=30).ready) == ["a"]
 
 
 @pytest.mark.parametrize("modified", [0.0, 1e12], ids=["long ago", "in the future"])
 def test_times_of_files_that_are_no_times_of_arrival_do_not_count(modified: float) -> None:
-    there = group([file("a/1.mp3", modified=modified)])
-    first = settled(there, {}, now=1000, minimum_age=30)
-    assert settled(there, first.waiting, now=1015, minimum_age=30).ready == {}
-    assert list(settled(there, first.waiting, now=1030, minimum_age=30).ready) == ["a"]
+    there = group_by_batch([file("a/1.mp3", modified=modified)])
+    first = find_settled(there, {}, now=1000, minimum_age=30)
+    assert find_settled(there, first.waiting, now=1015, minimum_age=30).ready == {}
+    assert list(find_settled(there, first.waiting, now=1030, minimum_age=30).ready) == ["a"]
 
 
 def test_listing_a_store(store: Store) -> None:
@@ -86,24 +86,24 @@ def test_placing_a_folder_twice_follows_its_changes(store: Store, tmp_path: Path
     (folder / "s1").mkdir(parents=True)
     (folder / "s1" / "a.mp3").write_bytes(b"a")
     (folder / "b.mp3").write_bytes(b"b")
-    batch = batch_of([folder])
+    batch = batch_name_for([folder])
     assert batch.startswith("my-show-")
-    place(store, [folder], batch)
+    place_inputs(store, [folder], batch)
     first = find_arrival(store, batch)
     assert [f.key for f in first.files] == [f"{batch}/b.mp3", f"{batch}/s1/a.mp3"]
-    place(store, [folder], batch_of([folder]))
+    place_inputs(store, [folder], batch_name_for([folder]))
     assert find_arrival(store, batch).signature == first.signature
     (folder / "b.mp3").unlink()
     (folder / "c.mp3").write_bytes(b"c")
-    place(store, [folder], batch)
+    place_inputs(store, [folder], batch)
     assert [f.key for f in find_arrival(store, batch).files] == [f"{batch}/c.mp3", f"{batch}/s1/a.mp3"]
 
 
 def test_placing_what_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file or folder"):
-        place(Store.at(tmp_path), [tmp_path / "nowhere"], "b")
+        place_inputs(Store.at(tmp_path), [tmp_path / "nowhere"], "b")
     with pytest.raises(BadInput, match="cannot be a batch"):
-        place(Store.at(tmp_path), [tmp_path], "A,b")
+        place_inputs(Store.at(tmp_path), [tmp_path], "A,b")
 
 
 def test_placing_leaves_alone_what_somebody_else_put_there(store: Store, tmp_path: Path) -> None:
@@ -111,15 +111,15 @@ def test_placing_leaves_alone_what_somebody_else_put_there(store: Store, tmp_pat
     extra.write_bytes(b"extra")
     store.write("incoming/show1/theirs.mp3", b"theirs")
     with pytest.raises(BadInput, match=r"batch show1: .*not put there by this command"):
-        place(store, [extra], "show1")
+        place_inputs(store, [extra], "show1")
     assert [f.key for f in find_arrival(store, "show1").files] == ["show1/theirs.mp3"]
-    place(store, [extra], "mine")
+    place_inputs(store, [extra], "mine")
     store.write("incoming/mine/theirs.mp3", b"theirs")
-    place(store, [extra], "mine")
+    place_inputs(store, [extra], "mine")
     assert [f.key for f in find_arrival(store, "mine").files] == ["mine/extra.mp3", "mine/theirs.mp3"]
     with pytest.raises(BadInput, match=r"somebody else put theirs.mp3"):
         (tmp_path / "theirs.mp3").write_bytes(b"other")
-        place(store, [tmp_path / "theirs.mp3"], "mine")
+        place_inputs(store, [tmp_path / "theirs.mp3"], "mine")
     assert store.read("incoming/mine/theirs.mp3") == b"theirs"
 
 
@@ -129,7 +129,7 @@ def test_placing_under_the_name_of_an_archive_is_refused(store: Store, tmp_path:
     (folder / "a.mp3").write_bytes(b"a")
     store.write("incoming/show2.tar", b"archive")
     with pytest.raises(BadInput, match=r"batch show2: .*show2.tar has that name"):
-        place(store, [folder], "show2")
+        place_inputs(store, [folder], "show2")
     assert not store.exists("incoming/show2")
 
 
@@ -141,34 +141,39 @@ def test_placing_goes_on_after_it_was_cut_short(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as cut:
         cut.setattr("os.link", lambda source, target: target.write_bytes(b"half") and pytest.fail("cut"))
         with pytest.raises(pytest.fail.Exception):
-            place(store, [folder], "show")
-    place(store, [folder], "show")
+            place_inputs(store, [folder], "show")
+    place_inputs(store, [folder], "show")
     (folder / "a.mp3").unlink()
-    place(store, [folder], "show")
+    place_inputs(store, [folder], "show")
     assert [f.key for f in find_arrival(store, "show").files] == ["show/b.mp3"]
     assert not store.exists("incoming/show/.hidden.mp3")
 
 
 @pytest.mark.parametrize("marker", ["_READY", ".ready", "_SUCCESS"])
 def test_a_folder_with_its_marker_is_ready_at_once(marker: str) -> None:
-    there = group([file("a/1.mp3", modified=10), file(f"a/{marker}", modified=10), file("b/1.mp3", modified=10)])
+    there = group_by_batch(
+        [file("a/1.mp3", modified=10), file(f"a/{marker}", modified=10), file("b/1.mp3", modified=10)]
+    )
     assert [f.key for f in there.arrivals["a"].files] == ["a/1.mp3"]
-    assert list(settled(there, {}, now=100, minimum_age=30).ready) == ["a"]
+    assert list(find_settled(there, {}, now=100, minimum_age=30).ready) == ["a"]
 
 
 def test_a_marker_older_than_a_file_says_nothing_of_it() -> None:
-    there = group([file("a/1.mp3", modified=10), file("a/2.mp3", modified=20), file("a/_READY", modified=15)])
-    first = settled(there, {}, now=100, minimum_age=30, require_ready=True)
+    there = group_by_batch([file("a/1.mp3", modified=10), file("a/2.mp3", modified=20), file("a/_READY", modified=15)])
+    first = find_settled(there, {}, now=100, minimum_age=30, require_ready=True)
     assert first.ready == {}
-    assert list(settled(there, first.waiting, now=131, minimum_age=30, require_ready=True).ready) == ["a"]
+    assert list(find_settled(there, first.waiting, now=131, minimum_age=30, require_ready=True).ready) == ["a"]
 
 
 def test_where_markers_are_required_folders_wait_for_them_and_archives_do_not() -> None:
-    there = group([file("a/1.mp3"), file("b.tar")])
-    first = settled(there, {}, now=100, minimum_age=30, require_ready=True)
-    assert list(settled(there, first.waiting, now=1e9, minimum_age=30, require_ready=True).ready) == ["b"]
+    there = group_by_batch([file("a/1.mp3"), file("b.tar")])
+    first = find_settled(there, {}, now=100, minimum_age=30, require_ready=True)
+    assert list(find_settled(there, first.waiting, now=1e9, minimum_age=30, require_ready=True).ready) == ["b"]
 
 
 def test_a_marker_is_no_change_of_its_batch() -> None:
-    without, marked = group([file("a/1.mp3")]), group([file("a/1.mp3"), file("a/_READY", modified=1e6)])
+    without, marked = (
+        group_by_batch([file("a/1.mp3")]),
+        group_by_batch([file("a/1.mp3"), file("a/_READY", modified=1e6)]),
+    )
     assert without.arrivals["a"].signature == marked.arrivals["a"].signature

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.download import Limits, NotFetched, download, retry_after
-from podcast_assets.intake.downloads.http import Transient, Web, verifying
-from podcast_assets.intake.downloads.partial import Partial, Version
-from podcast_assets.intake.downloads.politeness import Hosts
-from podcast_assets.intake.downloads.sniffing import not_media
+from podcast_assets.intake.downloads.download import DownloadLimits, NotFetched, download, retry_after
+from podcast_assets.intake.downloads.http import HttpClient, Transient, verifying_context
+from podcast_assets.intake.downloads.partial import FileVersion, PartialDownload
+from podcast_assets.intake.downloads.politeness import HostTurns
+from podcast_assets.intake.downloads.sniffing import describe_non_media
 from podcast_assets_tests.servers.web_server import UNKNOWN, Resource, WebServer, authority, web_server
 
 AUDIO = b"ID3\x04\x00" + random.Random(5).randbytes(300_000)
@@ -28,23 +28,25 @@ def server() -> Iterator[WebServer]:
         yield running
 
 
-def web(**changes: Any) -> Web:
-    hosts = Hosts(overall=8, per_host=4, delay=0)
+def web(**changes: Any) -> HttpClient:
+    hosts = HostTurns(overall=8, per_host=4, delay=0)
     allowed: dict[str, Any] = {"allowed": frozenset({"127.0.0.1", "localhost"})}
-    return Web(hosts, "test", **(allowed | changes))
+    return HttpClient(hosts, "test", **(allowed | changes))
 
 
-def limits(**changes: Any) -> Limits:
-    return Limits(**({"bytes": 10_000_000, "seconds": 60.0, "tries": 3, "first_wait": 0.01} | changes))
+def limits(**changes: Any) -> DownloadLimits:
+    return DownloadLimits(**({"bytes": 10_000_000, "seconds": 60.0, "tries": 3, "first_wait": 0.01} | changes))
 
 
 @contextmanager
-def partial(folder: Path) -> Iterator[Partial]:
-    with Partial(folder, KEY) as opened:
+def partial(folder: Path) -> Iterator[PartialDownload]:
+    with PartialDownload(folder, KEY) as opened:
         yield opened
 
 
-def get(folder: Path, url: str, *, by: Web | None = None, known: Version | None = None, **changes: Any) -> bytes | None:
+def get(
+    folder: Path, url: str, *, by: HttpClient | None = None, known: FileVersion | None = None, **changes: Any
+) -> bytes | None:
     with partial(folder) as opened:
         fresh = download(by or web(), url, opened, limits(**changes), known=known)
         return opened.content().read() if fresh else None
@@ -116,7 +118,7 @@ def test_a_range_of_another_place_is_not_joined(server: WebServer, tmp_path: Pat
     part = {"Content-Range": f"bytes 5-9/{len(AUDIO)}", "ETag": '"one"'}
     url = server.put("/a.mp3", Resource(AUDIO, cuts=[90_000]))
     with partial(tmp_path) as opened:
-        opened.begin(Version(etag='"one"', total=len(AUDIO)))
+        opened.begin(FileVersion(etag='"one"', total=len(AUDIO)))
         opened.write(AUDIO[:100])
     server.resources["/a.mp3"].cuts, server.resources["/a.mp3"].answers = [], [(206, part)]
     assert get(tmp_path, url) == AUDIO
@@ -132,7 +134,7 @@ def test_a_server_that_sends_less_than_the_rest_is_asked_for_what_is_left(server
 def test_what_is_there_whole_already_is_known_by_416(server: WebServer, tmp_path: Path) -> None:
     url = server.put("/a.mp3", Resource(AUDIO))
     with partial(tmp_path) as opened:
-        opened.begin(Version(etag='"one"', total=len(AUDIO)))
+        opened.begin(FileVersion(etag='"one"', total=len(AUDIO)))
         opened.write(AUDIO)
     assert get(tmp_path, url) == AUDIO
     assert ranges(server) == [f"bytes={len(AUDIO)}-"]
@@ -172,7 +174,7 @@ def test_the_host_is_left_alone_for_as_long_as_it_asks(
 
 
 def test_a_pause_of_one_host_keeps_nobody_from_another() -> None:
-    hosts = Hosts(overall=1, per_host=1, delay=0)
+    hosts = HostTurns(overall=1, per_host=1, delay=0)
     hosts.pause("slow", 3600)
     waiting = threading.Thread(target=lambda: hosts.visit("slow").__enter__(), daemon=True)
     waiting.start()
@@ -208,8 +210,8 @@ def test_pages_in_place_of_audio_are_refused_for_good(
 
 
 def test_audio_that_is_called_text_is_audio() -> None:
-    assert not_media(AUDIO, "text/html") is None
-    assert not_media(b"RIFF\x00\x00\x00\x00WAVE", None) is None
+    assert describe_non_media(AUDIO, "text/html") is None
+    assert describe_non_media(b"RIFF\x00\x00\x00\x00WAVE", None) is None
 
 
 def test_nothing_is_no_audio(server: WebServer, tmp_path: Path) -> None:
@@ -241,8 +243,8 @@ def test_silence_is_no_answer(server: WebServer, tmp_path: Path) -> None:
 
 def test_what_has_not_changed_is_not_sent_again(server: WebServer, tmp_path: Path) -> None:
     url = server.put("/a.mp3", Resource(AUDIO))
-    assert get(tmp_path, url, known=Version(etag='"one"')) is None
-    assert get(tmp_path, url, known=Version(etag='"zero"')) == AUDIO
+    assert get(tmp_path, url, known=FileVersion(etag='"one"')) is None
+    assert get(tmp_path, url, known=FileVersion(etag='"zero"')) == AUDIO
 
 
 def test_redirects_are_followed_and_logins_stay_with_their_host(server: WebServer, tmp_path: Path) -> None:
@@ -287,11 +289,11 @@ def test_certificates_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with web_server(certificate) as server:
         server.put("/a.mp3", Resource(AUDIO))
         with pytest.raises(Transient, match="certificate"):
-            get(tmp_path / "a", server.url("/a.mp3", "localhost"), by=web(tls=verifying()), tries=1)
+            get(tmp_path / "a", server.url("/a.mp3", "localhost"), by=web(tls=verifying_context()), tries=1)
         monkeypatch.setenv("SSL_CERT_FILE", str(ca))
-        assert get(tmp_path / "b", server.url("/a.mp3", "localhost"), by=web(tls=verifying())) == AUDIO
+        assert get(tmp_path / "b", server.url("/a.mp3", "localhost"), by=web(tls=verifying_context())) == AUDIO
         with pytest.raises(Transient, match="certificate"):  # of another name
-            get(tmp_path / "c", server.url("/a.mp3"), by=web(tls=verifying()), tries=1)
+            get(tmp_path / "c", server.url("/a.mp3"), by=web(tls=verifying_context()), tries=1)
 
 
 def test_secrets_of_a_url_are_in_no_message(server: WebServer, tmp_path: Path) -> None:

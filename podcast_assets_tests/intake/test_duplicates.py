@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.intake.duplicates.exact import holders_key, mark, unmark
+from podcast_assets.intake.duplicates.exact import holders_key, register_content, unregister_content
 from podcast_assets.store.store import Store
 
 A, B = "a" * 64, "b" * 64
@@ -16,22 +16,22 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_the_first_by_name_of_the_others_is_told(store: Store) -> None:
-    assert mark(store, "two", {A: "x", B: "y"}) == {}
-    assert mark(store, "three", {A: "z"}) == {A: "two/x"}
-    assert mark(store, "one", {A: "w"}) == {A: "three/z"}
-    assert mark(store, "two", {A: "x", B: "y"}) == {A: "one/w"}
+    assert register_content(store, "two", {A: "x", B: "y"}) == {}
+    assert register_content(store, "three", {A: "z"}) == {A: "two/x"}
+    assert register_content(store, "one", {A: "w"}) == {A: "three/z"}
+    assert register_content(store, "two", {A: "x", B: "y"}) == {A: "one/w"}
 
 
 def test_a_batch_is_no_duplicate_of_itself(store: Store) -> None:
-    mark(store, "one", {A: "x"})
-    assert mark(store, "one", {A: "renamed"}) == {}
-    assert mark(store, "one-more", {A: "x"}) == {A: "one/renamed"}
+    register_content(store, "one", {A: "x"})
+    assert register_content(store, "one", {A: "renamed"}) == {}
+    assert register_content(store, "one-more", {A: "x"}) == {A: "one/renamed"}
 
 
 def test_what_a_batch_no_longer_has_is_taken_back(store: Store) -> None:
-    mark(store, "one", {A: "x", B: "y"})
-    unmark(store, "one", [(A, "x")])
-    assert mark(store, "two", {A: "x", B: "y"}) == {B: "one/y"}
+    register_content(store, "one", {A: "x", B: "y"})
+    unregister_content(store, "one", [(A, "x")])
+    assert register_content(store, "two", {A: "x", B: "y"}) == {B: "one/y"}
 
 
 def test_of_two_at_once_at_least_one_sees_the_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,8 +41,8 @@ def test_of_two_at_once_at_least_one_sees_the_other(store: Store, monkeypatch: p
         write(self, key, data)
         if key.startswith(holders_key(A)) and not told:
             told.append(None)
-            told[0] = mark(store, "other", {A: "theirs"})
+            told[0] = register_content(store, "other", {A: "theirs"})
 
     monkeypatch.setattr(Store, "write", and_the_other_too)
-    ours = mark(store, "one", {A: "ours"})
+    ours = register_content(store, "one", {A: "ours"})
     assert ours or told[0]

@@ -19,10 +19,10 @@ from podcast_assets.intake.duplicates.chromaprint import (
     ANCHOR_SHARE,
     NOTHING,
     Items,
-    anchors,
-    compare,
+    anchor_positions,
+    compare_fingerprints,
     fingerprint,
-    library,
+    load_chromaprint,
 )
 from podcast_assets_tests.chromaprint import needs_chromaprint
 
@@ -50,7 +50,7 @@ def recordings() -> dict[str, Samples]:
 @pytest.mark.parametrize(("codec", "bit_rate"), [("mp3", 24_000), ("opus", 12_000)])
 def test_what_was_encoded_again_is_the_same(recordings: dict[str, Samples], codec: Codec, bit_rate: int) -> None:
     for name, samples in recordings.items():
-        overlap = compare(printed(samples), printed(again(samples[HALF_AN_ITEM:], codec, bit_rate)))
+        overlap = compare_fingerprints(printed(samples), printed(again(samples[HALF_AN_ITEM:], codec, bit_rate)))
         assert overlap.share > 0.9, name
         assert overlap.share_of_other > 0.9, name
         assert abs(overlap.offset) < 0.2, name
@@ -62,11 +62,11 @@ def test_what_was_put_in_is_told_from_the_rest(recordings: dict[str, Samples]) -
     first, other = list(recordings.values())[:2]
     advertisement, half = other[: 20 * RATE], len(first) // 2
     whole = np.concatenate([advertisement[: 5 * RATE], first[:half], advertisement, first[half:]])
-    overlap = compare(printed(first), printed(again(whole, "mp3", 32_000)))
+    overlap = compare_fingerprints(printed(first), printed(again(whole, "mp3", 32_000)))
     assert 0.85 < overlap.share <= 1.0
     assert overlap.share_of_other == pytest.approx(len(first) / len(whole), abs=0.1)
     assert overlap.offset == pytest.approx(5, abs=0.2) or overlap.offset == pytest.approx(25, abs=0.2)
-    shorter = compare(printed(first), printed(first[half:]))
+    shorter = compare_fingerprints(printed(first), printed(first[half:]))
     assert shorter.share_of_other > 0.9
     assert shorter.share == pytest.approx(0.5, abs=0.1)
     assert shorter.offset == pytest.approx(-half / RATE, abs=0.2)
@@ -84,14 +84,14 @@ def test_real_recordings_are_known_again_and_told_apart(real_audio: Path) -> Non
     long = {name: samples for name, samples in real.items() if len(samples) >= 10 * RATE}
     assert len(long) >= 5
     for name, samples in long.items():
-        overlap = compare(printed(samples), printed(again(samples[HALF_AN_ITEM:], "opus", 12_000)))
+        overlap = compare_fingerprints(printed(samples), printed(again(samples[HALF_AN_ITEM:], "opus", 12_000)))
         assert min(overlap.share, overlap.share_of_other) > 0.9, name
 
 
 def assert_all_differ(recordings: dict[str, Samples]) -> None:
     prints = {name: printed(samples) for name, samples in recordings.items()}
     for (name, one), (other_name, other) in itertools.combinations(prints.items(), 2):
-        overlap = compare(one, other)
+        overlap = compare_fingerprints(one, other)
         assert max(overlap.share, overlap.share_of_other) < 0.1, (name, other_name)
 
 
@@ -109,16 +109,16 @@ def test_silence_noise_and_next_to_nothing_are_like_nothing() -> None:
     }
     prints = {name: printed(samples) for name, samples in nothing.items()}
     for (name, one), (other_name, other) in itertools.product(prints.items(), repeat=2):
-        assert compare(one, other) == NOTHING, (name, other_name)
+        assert compare_fingerprints(one, other) == NOTHING, (name, other_name)
     for name in ("silence", "a hum", "noise", "0.1 s"):
-        assert not len(anchors(prints[name])), name
+        assert not len(anchor_positions(prints[name])), name
 
 
 @needs_chromaprint
 def test_both_copies_have_anchors_in_common(recordings: dict[str, Samples]) -> None:
     for name, samples in recordings.items():
         one, other = printed(samples), printed(again(samples, "opus", 16_000))
-        shared = set(one[anchors(one)]) & set(other[anchors(other)])
+        shared = set(one[anchor_positions(one)]) & set(other[anchor_positions(other)])
         assert len(shared) > 20, name
 
 
@@ -128,19 +128,19 @@ def test_ten_hours_with_parts_put_in_left_out_and_moved() -> None:
     errors = (generator.random((len(episode), 32)) < 0.1) @ (1 << np.arange(32, dtype=np.uint64))
     copy = episode ^ errors.astype(np.uint32)
     copy = np.concatenate([other[:1000], copy[200_000:], other[5000:5500], copy[:100_000], copy[110_000:200_000]])
-    overlap = compare(episode, copy)
+    overlap = compare_fingerprints(episode, copy)
     assert overlap.share == pytest.approx(28 / 29, abs=0.005)
     assert overlap.share_of_other == pytest.approx(280_000 / 281_500, abs=0.005)
-    assert compare(episode, other).share < 0.001
-    assert len(anchors(episode)) == pytest.approx(len(episode) / ANCHOR_SHARE, rel=0.1)
+    assert compare_fingerprints(episode, other).share < 0.001
+    assert len(anchor_positions(episode)) == pytest.approx(len(episode) / ANCHOR_SHARE, rel=0.1)
     # one item in thirty is as it was, and those that are anchors here are anchors there
-    assert len(set(episode[anchors(episode)]) & set(copy[anchors(copy)])) > 80
+    assert len(set(episode[anchor_positions(episode)]) & set(copy[anchor_positions(copy)])) > 80
 
 
 def test_without_pyacoustid_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "chromaprint", None)
     with pytest.raises(Misconfigured, match=r"podcast-assets\[near-duplicates\]"):
-        library()
+        load_chromaprint()
 
 
 def test_without_the_system_library_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,4 +150,4 @@ def test_without_the_system_library_its_package_is_named(monkeypatch: pytest.Mon
     monkeypatch.delitem(sys.modules, "chromaprint", raising=False)
     monkeypatch.setattr(ctypes, "CDLL", not_there)
     with pytest.raises(Misconfigured, match="apt-get install libchromaprint1"):
-        library()
+        load_chromaprint()

@@ -14,7 +14,7 @@ from podcast_assets.demo import BATCH, load_reference
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.intake.links import episode_id
-from podcast_assets.intake.references import reference_rows
+from podcast_assets.intake.references import read_reference_rows
 from podcast_assets.store.schema import FAILURES, QUALITY_SCORES, RAW_AUDIO, TRANSCRIPTS
 from podcast_assets.store.store import Store, failures_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
@@ -91,7 +91,7 @@ def test_a_feed_becomes_transcripts(
     found, expected = texts(store, batch), texts(sample_run.store, sample_run.batch)
     assert {name: found[name] for name in EPISODES} == {name: expected[name] for name in EPISODES}
     for name in EPISODES:
-        reference = reference_rows(store, batch, episode_id(PODCAST, name))
+        reference = read_reference_rows(store, batch, episode_id(PODCAST, name))
         assert reference is not None
         assert reference["speaker"].unique().to_list() == ["Ada"]
         assert reference["text"].to_list() == [t["text"] for t in load_reference("night-science")]
@@ -101,7 +101,7 @@ def test_a_feed_becomes_transcripts(
     assert right["reference_words"].sum() >= 0.9 * sum(len(t["text"].split()) for t in load_reference("night-science"))
     assert right.select(pl.col("reference_wer").dot("reference_words") / pl.col("reference_words").sum()).item() < 0.12
     assert wrong["reference_words"].null_count() == wrong.height, "it is of another recording"
-    assert rights.ledger(store)["license"].to_list() == ["CC0-1.0"] * 3
+    assert rights.read_ledger(store)["license"].to_list() == ["CC0-1.0"] * 3
     told = result.stderr + rows.drop("metadata").write_json() + failures.write_json()
     assert "hunter2" not in told
     shown = place.command("failures", batch, "--stage", "download", "--json")

@@ -13,13 +13,13 @@ import pytest
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.working import WORKING_RATE, write_working_audio
-from podcast_assets.cli.doctor import near_duplicates
+from podcast_assets.cli.doctor import examine_near_duplicates
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.demo import BATCH
-from podcast_assets.intake.duplicates.near import LEAST_SHARE, Found, find, pairs
+from podcast_assets.intake.duplicates.near import LEAST_SHARE, NearDuplicates, find_near_duplicates, read_pairs
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.chromaprint import needs_chromaprint
 from podcast_assets_tests.conftest import Place
@@ -49,31 +49,31 @@ def again(samples: Samples) -> Samples:
     return decode(io.BytesIO(encode(samples, WORKING_RATE, "mp3", bit_rate=24_000)))
 
 
-def told(found: Found) -> list[tuple[str, str]]:
+def told(found: NearDuplicates) -> list[tuple[str, str]]:
     return list(found.rows.select("episode_id", "other").iter_rows())
 
 
 @needs_chromaprint
 def test_what_sounds_the_same_is_found_in_all_batches(store: Store, water: Samples, science: Samples) -> None:
     first = {"water": kept(store, "a1", water), "science": kept(store, "a2", science)}
-    assert told(find(store, "one", first)) == []
+    assert told(find_near_duplicates(store, "one", first)) == []
     half = len(water) // 2
     longer = np.concatenate([again(water[:half]), science[: 10 * WORKING_RATE], again(water[half:])])
     second = {"again": kept(store, "b1", longer), "silent": kept(store, "b2", np.zeros(WORKING_RATE // 10, np.float32))}
-    found = find(store, "two", second)
+    found = find_near_duplicates(store, "two", second)
     assert told(found) == [("again", "one/water")]
     row = found.rows.row(0, named=True)
     assert row["share"] == pytest.approx(len(water) / len(longer), abs=0.12)
     assert row["share_of_other"] > 0.85
     assert found.troubles == []
     # the batch that came first learns of it when it runs again; of the pair there is still one
-    assert told(find(store, "one", first)) == [("water", "two/again")]
-    assert [(p["episode"], p["other"]) for p in pairs(store)] == [("one/water", "two/again")]
-    assert [p["other"] for p in pairs(store, ["two"])] == ["two/again"]
-    assert pairs(store, ["three"]) == []
+    assert told(find_near_duplicates(store, "one", first)) == [("water", "two/again")]
+    assert [(p["episode"], p["other"]) for p in read_pairs(store)] == [("one/water", "two/again")]
+    assert [p["other"] for p in read_pairs(store, ["two"])] == ["two/again"]
+    assert read_pairs(store, ["three"]) == []
     # in one batch too
     third = {"a": kept(store, "c1", again(science)), "b": kept(store, "c2", science[: 30 * WORKING_RATE])}
-    assert {pair for pair in told(find(store, "three", third)) if "three/" in pair[1]} == {
+    assert {pair for pair in told(find_near_duplicates(store, "three", third)) if "three/" in pair[1]} == {
         ("a", "three/b"),
         ("b", "three/a"),
     }
@@ -81,35 +81,35 @@ def test_what_sounds_the_same_is_found_in_all_batches(store: Store, water: Sampl
 
 @needs_chromaprint
 def test_what_a_batch_no_longer_has_is_told_no_more(store: Store, water: Samples) -> None:
-    find(store, "one", {"water": kept(store, "a1", water)})
+    find_near_duplicates(store, "one", {"water": kept(store, "a1", water)})
     second = {"again": kept(store, "b1", again(water))}
-    assert told(find(store, "two", second)) == [("again", "one/water")]
-    find(store, "one", {})
-    assert pairs(store) == []
-    assert told(find(store, "two", second)) == []
+    assert told(find_near_duplicates(store, "two", second)) == [("again", "one/water")]
+    find_near_duplicates(store, "one", {})
+    assert read_pairs(store) == []
+    assert told(find_near_duplicates(store, "two", second)) == []
 
 
 @needs_chromaprint
 def test_the_same_bytes_are_left_to_those_who_know_them(tmp_path: Path, water: Samples) -> None:
     store = Store.at(tmp_path)
     working = kept(store, "a1", water)
-    find(store, "one", {"water": working})
-    assert told(find(store, "two", {"same": working})) == []
+    find_near_duplicates(store, "one", {"water": working})
+    assert told(find_near_duplicates(store, "two", {"same": working})) == []
 
 
 @needs_chromaprint
 def test_what_cannot_be_read_is_told_and_the_rest_is_compared(tmp_path: Path, water: Samples, science: Samples) -> None:
     store = Store.at(tmp_path)
     first = {"water": kept(store, "a1", water), "science": kept(store, "a2", science)}
-    find(store, "one", first)
+    find_near_duplicates(store, "one", first)
     for working in first.values():
         store.remove(working)
-    assert find(store, "one", first).troubles == [], "no fingerprint is made twice"
-    find(store, "broken", {"x": kept(store, "x1", again(science))})
+    assert find_near_duplicates(store, "one", first).troubles == [], "no fingerprint is made twice"
+    find_near_duplicates(store, "broken", {"x": kept(store, "x1", again(science))})
     store.write("fingerprints/broken.parquet", b"PAR1 and nothing more")
     store.remove("audio/fingerprint/a2/a2.u32")
     store.write("audio/working/b3/b3.flac", b"no FLAC")
-    found = find(
+    found = find_near_duplicates(
         store,
         "two",
         {
@@ -191,7 +191,7 @@ def test_where_they_are_not_wanted_nothing_is_looked_for(place: Place) -> None:
 
 def test_the_doctor_tells_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "chromaprint", None)
-    assert near_duplicates(Settings()) == []
-    (finding,) = near_duplicates(Settings(near_duplicates=True))
+    assert examine_near_duplicates(Settings()) == []
+    (finding,) = examine_near_duplicates(Settings(near_duplicates=True))
     assert finding.blocks
     assert finding.todo == "pip install 'podcast-assets[near-duplicates]'"

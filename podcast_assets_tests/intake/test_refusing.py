@@ -12,13 +12,13 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.feeds import batching
-from podcast_assets.intake.feeds.follow import states_of
-from podcast_assets.intake.links import episode_id, write_list
-from podcast_assets.rights.takedown import Order, take_down
+from podcast_assets.intake.feeds.follow import read_states
+from podcast_assets.intake.links import episode_id, format_link_list
+from podcast_assets.rights.takedown import TakedownRequest, take_down
 from podcast_assets.stages.fetch import fetch
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.store import Store
-from podcast_assets.store.takedown_records import records
+from podcast_assets.store.takedown_records import read_records
 from podcast_assets_tests.intake.feeds.test_follow import HOUR, NOW, feed, go, listed, subscribe
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
@@ -32,7 +32,7 @@ def server() -> Iterator[WebServer]:
 
 
 def down(store: Store, name: str) -> None:
-    order = Order(name, "the host asked", None, datetime.datetime.now(datetime.UTC))
+    order = TakedownRequest(name, "the host asked", None, datetime.datetime.now(datetime.UTC))
     take_down(store, order, shard_bytes=1 << 30)
 
 
@@ -43,24 +43,26 @@ def test_an_episode_of_a_feed_is_not_taken_again_and_the_ledger_keeps_its_rights
     go(store)
     gone = episode_id("p", "g1")
     down(store, gone)
-    rows = rights.history(store, "p").filter(episode_id=gone)
+    rows = rights.read_history(store, "p").filter(episode_id=gone)
     assert rows.select(rights.DESCRIBING).null_count().row(0) == (rows.height, rows.height)
     assert rows["guid"].to_list() == ["g1"] * rows.height
-    last = rights.latest(store, "p")
+    last = rights.latest_statements(store, "p")
     assert dict(last.select("guid", "taken").iter_rows()) == {"g1": False, "g2": True}
     assert "the host asked" in last.filter(guid="g1")["reason"][0]
-    noted = rights.history(store, "p").height
+    noted = rights.read_history(store, "p").height
     server.resources["/feed"] = feed(1, 2, 3, channel=GUID)
     later = go(store, NOW + 7 * HOUR)
     assert listed(store, *later.batches) == ["g3"]
-    assert rights.history(store, "p").height == noted + 1, "of the one that is new, and nothing of the one that is gone"
+    assert rights.read_history(store, "p").height == noted + 1, (
+        "of the one that is new, and nothing of the one that is gone"
+    )
 
 
 def test_an_episode_that_waits_for_its_batch_is_let_go(server: WebServer, store: Store) -> None:
     subscribe(store, server.put("/feed", feed(1, 2, channel=GUID)))
     assert go(store, wait=HOUR).batches == []
     down(store, episode_id("p", "g1"))
-    assert batching.pending(store)["episode_id"].to_list() == [episode_id("p", "g2")]
+    assert batching.read_pending(store)["episode_id"].to_list() == [episode_id("p", "g2")]
     assert listed(store, *go(store, NOW + 2 * HOUR, wait=HOUR).batches) == ["g2"]
 
 
@@ -69,13 +71,13 @@ def test_a_podcast_by_its_feed_is_not_looked_at_any_more(server: WebServer, stor
     subscribe(store, url, server.put("/other", feed(2, channel="<podcast:guid>q</podcast:guid>")))
     go(store)
     down(store, url)
-    (record,) = records(store).iter_rows(named=True)
+    (record,) = read_records(store).iter_rows(named=True)
     assert (record["scope"], record["podcast_ids"]) == ("podcast", ["p"])
     asked = dict(server.asked)
     done = go(store, NOW + 7 * HOUR)
     assert (server.asked["/feed"], server.asked["/other"]) == (asked["/feed"], asked["/other"] + 1)
     assert done.next_due is not None
-    assert states_of(store).height == 1
+    assert read_states(store).height == 1
     # under another address it is the same podcast
     subscribe(store, server.put("/moved", feed(1, 5, channel=GUID)))
     assert go(store, NOW + 14 * HOUR).batches == []
@@ -94,11 +96,11 @@ def test_a_name_of_two_podcasts_is_not_guessed(server: WebServer, store: Store) 
     go(store)
     subscribe(store, server.put("/two", feed(2, channel="<podcast:guid>q</podcast:guid>")))
     go(store, NOW + HOUR)
-    title = rights.ledger(store)["podcast"].unique().to_list()
+    title = rights.read_ledger(store)["podcast"].unique().to_list()
     assert len(title) == 1
     with pytest.raises(BadInput, match="2 podcasts"):
         down(store, title[0])
-    assert records(store).is_empty()
+    assert read_records(store).is_empty()
 
 
 def test_a_link_of_a_list_is_not_downloaded(server: WebServer, tmp_path: Path) -> None:
@@ -112,12 +114,12 @@ def test_a_link_of_a_list_is_not_downloaded(server: WebServer, tmp_path: Path) -
         }
         for n in (1, 2)
     ]
-    store.write("incoming/links.jsonl", write_list(rows))
+    store.write("incoming/links.jsonl", format_link_list(rows))
     gone = episode_id("p", "g1")
-    rights.note(store, "p", _noted(gone))
+    rights.add_to_ledger(store, "p", _noted(gone))
     down(store, gone)
     settings = Settings(allow_hosts="127.0.0.1", download_host_delay=0)
-    found = fetch(store, find_arrival(store, "links"), settings, Committed.nothing())
+    found = fetch(store, find_arrival(store, "links"), settings, CommittedTable.nothing())
     assert server.asked == {"/2.mp3": 1}
     (source,) = found.unpacked.skipped
     assert "the host asked" in found.unpacked.skipped[source]
@@ -127,7 +129,7 @@ def test_a_link_of_a_list_is_not_downloaded(server: WebServer, tmp_path: Path) -
 
 
 def _noted(identity: str) -> pl.DataFrame:
-    from podcast_assets.store.schema import table
+    from podcast_assets.store.schema import make_table
     from podcast_assets.store.schema_beside import RIGHTS
 
     row = dict.fromkeys(RIGHTS) | {
@@ -137,4 +139,4 @@ def _noted(identity: str) -> pl.DataFrame:
         "blocked": False,
         "taken": True,
     }
-    return table([row | {"observed_at": NOW}], RIGHTS)
+    return make_table([row | {"observed_at": NOW}], RIGHTS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.arrivals import default_language, find_arrival, list_incoming, settled
+from podcast_assets.intake.arrivals import default_language, find_arrival, find_settled, list_incoming
 from podcast_assets.intake.submit import (
     FEEDS,
     looks_like_feed,
@@ -55,14 +55,14 @@ def test_inputs_that_are_nothing(folder: Path) -> None:
 def test_a_submitted_folder_is_ready_at_once_with_its_language(store: Store, folder: Path) -> None:
     batch = submit_files(store, [folder], None, "German")
     incoming = list_incoming(store)
-    assert list(settled(incoming, {}, now=0, minimum_age=1e9, require_ready=True).ready) == [batch]
+    assert list(find_settled(incoming, {}, now=0, minimum_age=1e9, require_ready=True).ready) == [batch]
     assert [f.key for f in incoming.arrivals[batch].files] == [f"{batch}/a.mp3"]
     assert default_language(store, incoming.arrivals[batch]) == "de"
     submit_files(store, [folder], None, "de")
     assert find_arrival(store, batch).signature == incoming.arrivals[batch].signature, "the same again"
     submit_files(store, [folder], None, "fr")
     assert find_arrival(store, batch).signature != incoming.arrivals[batch].signature
-    with pytest.raises(BadInput, match="'klingon' is no language"):
+    with pytest.raises(BadInput, match="'klingon' is not a language code"):
         submit_files(store, [folder], None, "klingon")
 
 

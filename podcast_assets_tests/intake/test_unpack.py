@@ -24,9 +24,9 @@ from podcast_assets.intake import metadata
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.metadata import MetadataFile
-from podcast_assets.intake.unpack import Unpacked, unpack
+from podcast_assets.intake.unpack import UnpackedBatch, unpack
 from podcast_assets.stages.ingest import Ingest
-from podcast_assets.store.schema import FAILURES, RAW_AUDIO, empty
+from podcast_assets.store.schema import FAILURES, RAW_AUDIO, empty_table
 from podcast_assets.store.store import Store
 
 ZSTD = zstandard.ZstdCompressor(write_checksum=True)
@@ -51,7 +51,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def arrived(store: Store, name: str, data: bytes) -> Unpacked:
+def arrived(store: Store, name: str, data: bytes) -> UnpackedBatch:
     store.write(f"incoming/{name}", data)
     return unpack(store, find_arrival(store, name.split("/")[0].split(".")[0]))
 
@@ -121,7 +121,7 @@ def test_metadata_join_says_what_did_not_fit(store: Store) -> None:
     buffer = io.BytesIO()
     rows.write_parquet(buffer)
     found = arrived(store, "x.tar", tar(MEMBERS | {"metadata.parquet": buffer.getvalue()}))
-    joined = metadata.join([f.name for f in found.files], found.metadata)
+    joined = metadata.join_metadata([f.name for f in found.files], found.metadata)
     assert joined.of("a.mp3")["title"] == "Eins"
     assert joined.files_without_metadata == ["sub/b.m4a"]
     assert joined.metadata_without_file == ["c"]
@@ -145,8 +145,8 @@ def test_a_broken_metadata_file_is_a_failure_and_another_table_is_skipped(store:
 def test_every_file_is_accounted_for_and_the_same_bytes_are_one_episode(store: Store) -> None:
     found = arrived(store, "x.tar", tar({"b.mp3": b"same", "a.mp3": b"same", "c.mp3": b"other", "n.txt": b""}))
     recs = recordings(found.files)
-    ingested = empty(Ingest.columns)
-    rows = batch_rows(found, recs, metadata.join([], []), ingested, empty(FAILURES))
+    ingested = empty_table(Ingest.columns)
+    rows = batch_rows(found, recs, metadata.join_metadata([], []), ingested, empty_table(FAILURES))
     assert rows.columns == list(RAW_AUDIO)
     assert rows.select("source", "status").rows() == [
         ("a.mp3", "failed"),
@@ -316,14 +316,14 @@ def rows_of(name: str, **titles: str) -> MetadataFile:
 
 def test_metadata_in_a_folder_are_about_that_folder() -> None:
     sources = ["show1/ep1.mp3", "show2/s1/ep1.mp3", "show3/ep1.mp3"]
-    joined = metadata.join(sources, [rows_of("show1/m.csv", ep1="One"), rows_of("show2/m.csv", ep1="Two")])
+    joined = metadata.join_metadata(sources, [rows_of("show1/m.csv", ep1="One"), rows_of("show2/m.csv", ep1="Two")])
     assert [joined.of(s).get("title") for s in sources] == ["One", "Two", None]
     assert joined.files_without_metadata == ["show3/ep1.mp3"]
     assert (joined.duplicate_ids, joined.ambiguous, joined.metadata_without_file) == ([], [], [])
 
 
 def test_the_nearest_metadata_win_and_those_at_the_top_cover_all() -> None:
-    joined = metadata.join(
+    joined = metadata.join_metadata(
         ["show1/a.mp3", "show2/b.mp3"], [rows_of("x.meta.csv", a="Top", b="Far"), rows_of("show1/m.csv", a="Near")]
     )
     assert (joined.of("show1/a.mp3")["title"], joined.of("show2/b.mp3")["title"]) == ("Near", "Far")
@@ -332,15 +332,15 @@ def test_the_nearest_metadata_win_and_those_at_the_top_cover_all() -> None:
 
 def test_a_row_that_fits_two_files_is_given_to_none_and_said() -> None:
     sources = ["show1/ep1.mp3", "show2/ep1.mp3", "show2/ep2.mp3"]
-    joined = metadata.join(sources, [rows_of("m.csv", ep1="Which?", ep2="Two")])
+    joined = metadata.join_metadata(sources, [rows_of("m.csv", ep1="Which?", ep2="Two")])
     assert [joined.of(s).get("title") for s in sources] == [None, None, "Two"]
     assert (joined.ambiguous, joined.duplicate_ids) == (["ep1"], ["ep1"])
 
 
 def test_metadata_values_as_text_and_json() -> None:
     nan = float("nan")
-    assert metadata.text({"title": nan, "episode_title": "Real"}, "title", "episode_title") == "Real"
-    assert metadata.text({"title": nan}, "title") is None
+    assert metadata.first_text({"title": nan, "episode_title": "Real"}, "title", "episode_title") == "Real"
+    assert metadata.first_text({"title": nan}, "title") is None
     row = {
         "day": datetime.date(2024, 2, 1),
         "at": datetime.datetime(2024, 2, 1, 8, tzinfo=datetime.UTC),
@@ -349,7 +349,7 @@ def test_metadata_values_as_text_and_json() -> None:
         "raw": b"\xff",
         "utf8": "ä".encode(),
     }
-    text = metadata.as_json(row)
+    text = metadata.to_json(row)
     assert text is not None
     assert json.loads(text, parse_constant=pytest.fail) == {
         "day": "2024-02-01",
@@ -359,12 +359,12 @@ def test_metadata_values_as_text_and_json() -> None:
         "raw": "/w==",
         "utf8": "ä",
     }
-    assert metadata.as_json({}) is None
+    assert metadata.to_json({}) is None
 
 
 def test_metadata_in_a_folder_of_its_own_are_for_the_recordings_beside_it(store: Store) -> None:
     table = b"meta_id,title\na,Eins\n"
     found = arrived(store, "x.tar", tar({"show/audio/a.mp3": b"x", "show/metadata/m.csv": table, "other/a.mp3": b"y"}))
-    joined = metadata.join([f.name for f in found.files], found.metadata)
+    joined = metadata.join_metadata([f.name for f in found.files], found.metadata)
     assert joined.of("show/audio/a.mp3")["title"] == "Eins"
     assert joined.of("other/a.mp3") == {}

@@ -8,7 +8,7 @@ import pytest
 
 from podcast_assets.quality.policies.evidence import collect_evidence
 from podcast_assets.quality.policies.policy import apply_policy, load_policy
-from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, table
+from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, make_table
 
 UNUSUAL = "unusual average character duration"
 
@@ -21,7 +21,7 @@ def made(*rows: dict[str, Any]) -> pl.DataFrame:
         for n, row in enumerate(rows)
     ]
     scores, segments, texts = (
-        table([{column: row.get(column) for column in columns} for row in whole], columns)
+        make_table([{column: row.get(column) for column in columns} for row in whole], columns)
         for columns in (QUALITY_SCORES, SEGMENTS, TRANSCRIPTS)
     )
     return collect_evidence(scores, segments, texts)

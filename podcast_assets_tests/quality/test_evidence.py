@@ -1,16 +1,16 @@
 from podcast_assets.quality.policies.evidence import DERIVED, EVIDENCE, collect_evidence
-from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, Columns, schema, table
+from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, Columns, make_table, schema
 
 
 def row(columns: Columns, identity: str, **given: object) -> dict[str, object]:
     return {**dict.fromkeys(columns), "segment_id": identity, **given}
 
 
-SCORES = table([row(QUALITY_SCORES, s, degraded=False) for s in ("b", "a", "c")], QUALITY_SCORES)
-SPOKEN = table(
+SCORES = make_table([row(QUALITY_SCORES, s, degraded=False) for s in ("b", "a", "c")], QUALITY_SCORES)
+SPOKEN = make_table(
     [row(SEGMENTS, "a", flags=["no_speakers"], speaker="A", duration=2.0), row(SEGMENTS, "b", flags=[])], SEGMENTS
 )
-TEXTS = table(
+TEXTS = make_table(
     [row(TRANSCRIPTS, "a", flags=["fallback", "no_speakers"], text="Hi, you"), row(TRANSCRIPTS, "b", text=None)],
     TRANSCRIPTS,
 )

@@ -12,10 +12,10 @@ import polars as pl
 
 from podcast_assets.audio.encode import Codec, encode
 from podcast_assets.release.options import ReleaseOptions
-from podcast_assets.release.published import PublishedShard, read_list
+from podcast_assets.release.published import PublishedShard, parse_shard_list
 from podcast_assets.release.release import release
 from podcast_assets.release.targets.folder import FolderTarget
-from podcast_assets.release.targets.protocol import Target
+from podcast_assets.release.targets.protocol import ReleaseTarget
 from podcast_assets.shards import sealing
 from podcast_assets.shards.episode_grain import episode_content, episode_json
 from podcast_assets.shards.members import MembersWriter
@@ -29,8 +29,8 @@ from podcast_assets.store.schema import (
     SEGMENTS,
     TRANSCRIPTS,
     Columns,
-    empty,
-    table,
+    empty_table,
+    make_table,
 )
 from podcast_assets.store.store import Store
 
@@ -49,7 +49,7 @@ class Published:
 
     @property
     def shards(self) -> list[PublishedShard]:
-        return read_list((self.folder / "shards.jsonl").read_bytes())
+        return parse_shard_list((self.folder / "shards.jsonl").read_bytes())
 
     @property
     def metadata(self) -> pl.DataFrame:
@@ -74,7 +74,7 @@ def publish(folder: Path, *, codec: Codec = "flac", shard_bytes: int = 30_000, e
 
 
 def publish_to(
-    target: Target, store: Path, codec: Codec = "flac", shard_bytes: int = 30_000, *, episodes: bool = False
+    target: ReleaseTarget, store: Path, codec: Codec = "flac", shard_bytes: int = 30_000, *, episodes: bool = False
 ) -> None:
     """The same, anywhere."""
     room = Store.at(store)
@@ -89,13 +89,13 @@ def _seal(store: Store, batch: str, shows: Sequence[str], codec: Codec, shard_by
     places = sealing.seal_batch(store, batch, "v1", content, encoded, suffix=codec, shard_bytes=shard_bytes)
     made_with = json.dumps({"version": "1", "settings": {"codec": codec}})
     made = _rows(PROVENANCE, [{"episode_id": e, "made_with": made_with} for e, _ in _by_episode(content)])
-    commit(store, "raw_audio", batch, audio, made, empty(FAILURES))
+    commit(store, "raw_audio", batch, audio, made, empty_table(FAILURES))
     if episodes:
         about = episode_content(audio, content)
         whole = [_whole(store, row, content, codec) for row in about.iter_rows(named=True)]
         found = sealing.seal_episodes(store, batch, "e1", about, whole, suffix=codec, shard_bytes=shard_bytes)
-        commit(store, "episode_shards", batch, sealing.episodes_table(found, about), made, empty(FAILURES))
-    commit(store, "hf_shards", batch, sealing.shards_table(places, content, scores), made, empty(FAILURES))
+        commit(store, "episode_shards", batch, sealing.episodes_table(found, about), made, empty_table(FAILURES))
+    commit(store, "hf_shards", batch, sealing.shards_table(places, content, scores), made, empty_table(FAILURES))
 
 
 def _tables(batch: str, shows: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -150,17 +150,17 @@ def _by_episode(content: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     return [(str(episode), rows) for (episode,), rows in groups.items()]
 
 
-def _encoded(store: Store, episode: str, rows: pl.DataFrame, codec: Codec) -> sealing.Encoded:
+def _encoded(store: Store, episode: str, rows: pl.DataFrame, codec: Codec) -> sealing.EncodedEpisode:
     key = f"encoded/{episode}"
     with store.writing(key) as file:
         members = MembersWriter(file)
         for row in rows.iter_rows(named=True):
             audio = encode(_tone(row["duration"], 200 + 10 * row["segment_index"]), RATE, codec)
             members.add(row["segment_id"], sample_json(row, RATE), audio, rate=RATE, channels=1)
-    return sealing.Encoded(members.rows(), f"fingerprint of {episode}", key)
+    return sealing.EncodedEpisode(members.rows(), f"fingerprint of {episode}", key)
 
 
-def _whole(store: Store, about: dict[str, Any], content: pl.DataFrame, codec: Codec) -> sealing.Encoded:
+def _whole(store: Store, about: dict[str, Any], content: pl.DataFrame, codec: Codec) -> sealing.EncodedEpisode:
     episode = about["episode_id"]
     note = episode_json(about, content.filter(episode_id=episode), None, sample_rate=RATE)
     audio = encode(_tone(2.0, 100 + len(episode)), RATE, codec)
@@ -168,7 +168,7 @@ def _whole(store: Store, about: dict[str, Any], content: pl.DataFrame, codec: Co
     row = {"episode_id": episode, "json": note, "json_sha256": hashlib.sha256(note).hexdigest()}
     row |= {"audio_size": len(audio), "audio_sha256": hashlib.sha256(audio).hexdigest()}
     frame = pl.DataFrame([row]).with_columns(sample_rate=pl.lit(RATE, pl.Int32), channels=pl.lit(1, pl.Int32))
-    return sealing.Encoded(frame, f"fingerprint of {episode}", f"encoded/{episode}-whole")
+    return sealing.EncodedEpisode(frame, f"fingerprint of {episode}", f"encoded/{episode}-whole")
 
 
 def _tone(seconds: float, hertz: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -177,4 +177,4 @@ def _tone(seconds: float, hertz: int) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def _rows(columns: Columns, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return table([dict.fromkeys(columns) | row for row in rows], columns)
+    return make_table([dict.fromkeys(columns) | row for row in rows], columns)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from podcast_assets.shards.ustar import BLOCK, END, member
+from podcast_assets.shards.ustar import BLOCK, END, member_bytes
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import FAILURES, HF_SHARDS, PROVENANCE, RAW_AUDIO, Columns, empty, table
+from podcast_assets.store.schema import FAILURES, HF_SHARDS, PROVENANCE, RAW_AUDIO, Columns, empty_table, make_table
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import new_record, record_id, write_record
 
@@ -55,9 +55,9 @@ def seal(
             # not to be compressed: sizes on the way are what is measured
             audio = np.random.default_rng(list(f"{key}{salt}".encode())).bytes(audio_bytes)
             json_offset = len(tar) + BLOCK
-            tar += b"".join(member(f"{key}.json", note))
+            tar += b"".join(member_bytes(f"{key}.json", note))
             offset = len(tar) + BLOCK
-            tar += b"".join(member(f"{key}.{suffix}", audio))
+            tar += b"".join(member_bytes(f"{key}.{suffix}", audio))
             rows.append(
                 {
                     "segment_id": key,
@@ -92,7 +92,7 @@ def seal(
     digest = hashlib.sha256(data).hexdigest()
     shards = _table(HF_SHARDS, [row | {"shard_sha256": digest} for row in rows])
     audio_rows = [_episode(batch, name, (licenses or {}).get(name, LICENSE), segments) for name in episodes]
-    none, no_failures = empty(PROVENANCE), empty(FAILURES)
+    none, no_failures = empty_table(PROVENANCE), empty_table(FAILURES)
     commit(store, "raw_audio", batch, _table(RAW_AUDIO, audio_rows), none, no_failures)
     made = [{"episode_id": f"{batch}-{n}", "made_with": json.dumps({"version": "1"})} for n in episodes]
     commit(store, "hf_shards", batch, shards, _table(PROVENANCE, made), no_failures)
@@ -131,4 +131,4 @@ def _episode(batch: str, name: str, license: str | None, segments: int) -> dict[
 
 
 def _table(columns: Columns, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return table([dict.fromkeys(columns) | row for row in rows], columns)
+    return make_table([dict.fromkeys(columns) | row for row in rows], columns)

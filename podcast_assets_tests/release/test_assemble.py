@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from podcast_assets.release.assemble import DamagedShard, assemble
-from podcast_assets.release.selection import Publish, indexed, sealed_parts, select, wanted_parts
+from podcast_assets.release.assemble import DamagedShard, assemble_shard
+from podcast_assets.release.selection import Publish, index_samples, sealed_parts, select_samples, wanted_parts
 from podcast_assets.store.store import Store
 from podcast_assets_tests.release.sealed_store import seal
 
@@ -27,7 +27,7 @@ def rows(store: Store, cleared: dict[str, bool], publish: Publish = "all") -> pl
         },
         orient="row",
     )
-    return select(indexed(written, "b"), clearance, publish)
+    return select_samples(index_samples(written, "b"), clearance, publish)
 
 
 def members(data: bytes) -> list[tuple[str, bytes]]:
@@ -39,7 +39,7 @@ def test_a_whole_part_is_the_sealed_shard_itself(store: Store) -> None:
     found = rows(store, {"b-one": True, "b-two": True})
     (part,) = sealed_parts(found).values()
     out = io.BytesIO()
-    made = assemble(store, [part], out)
+    made = assemble_shard(store, [part], out)
     assert out.getvalue() == store.read(part.key)
     assert made.sha256 == hashlib.sha256(out.getvalue()).hexdigest() == found["shard_sha256"][0]
     assert made.bytes == len(out.getvalue())
@@ -49,7 +49,7 @@ def test_an_episode_left_out_leaves_whole_samples_of_the_others(store: Store) ->
     found = rows(store, {"b-one": False, "b-two": True})
     (part,) = sealed_parts(found).values()
     out = io.BytesIO()
-    made = assemble(store, [part], out)
+    made = assemble_shard(store, [part], out)
     whole = members(store.read(part.key))
     assert members(out.getvalue()) == [(n, d) for n, d in whole if n.startswith("b-two")] and len(whole) == 12
     assert made.sha256 == hashlib.sha256(out.getvalue()).hexdigest()
@@ -60,7 +60,7 @@ def test_parts_follow_one_another(store: Store) -> None:
     found = rows(store, {"b-one": True, "b-two": True})
     (part,) = sealed_parts(found).values()
     out = io.BytesIO()
-    assemble(store, [part, part], out)
+    assemble_shard(store, [part, part], out)
     assert members(out.getvalue()) == members(store.read(part.key)) * 2
 
 
@@ -97,4 +97,4 @@ def test_a_damaged_sealed_shard_is_refused_and_named(store: Store, harm: str, ev
         data[700] ^= 1  # in a sample that is left out where not everything is taken
         path.write_bytes(data if harm == "flipped" else data[:-1024])
     with pytest.raises(DamagedShard, match=rf"batch b: sealed shard {part.shard} is "):
-        assemble(store, [part], io.BytesIO())
+        assemble_shard(store, [part], io.BytesIO())

@@ -13,9 +13,9 @@ from markdown_it import MarkdownIt
 
 from podcast_assets.release.card.facts import NOT_RELEASED, DatasetFacts
 from podcast_assets.release.card.header import hub_licences, size_category
-from podcast_assets.release.card.write import card, readme
+from podcast_assets.release.card.write import render_card, render_readme
 from podcast_assets.release.published import EPISODES, SEGMENTS, PublishedShard
-from podcast_assets.store.schema import HF_SHARDS, empty, schema, table
+from podcast_assets.store.schema import HF_SHARDS, empty_table, make_table, schema
 
 pytestmark = pytest.mark.readers
 
@@ -48,7 +48,7 @@ def facts(**changes: Any) -> DatasetFacts:
     ]
     found = DatasetFacts(
         repo="owner/some-talk",
-        metadata=table(rows, HF_SHARDS),
+        metadata=make_table(rows, HF_SHARDS),
         episodes=pl.DataFrame(about),
         shards=[
             shard("data/en/train/audio_000000.tar", 30),
@@ -61,7 +61,7 @@ def facts(**changes: Any) -> DatasetFacts:
         codec="opus",
         sample_rate=24_000,
         policy="asr-v1",
-        not_released=table([{"reason": "no licence | at all", "episodes": 7, "hours": 12.5}], NOT_RELEASED),
+        not_released=make_table([{"reason": "no licence | at all", "episodes": 7, "hours": 12.5}], NOT_RELEASED),
     )
     return replace(found, **changes)
 
@@ -76,7 +76,7 @@ def head(about: DatasetFacts) -> dict[str, Any]:
 
 
 def text(about: DatasetFacts) -> str:
-    return readme(about, {})
+    return render_readme(about, {})
 
 
 def test_what_the_hub_reads() -> None:
@@ -128,7 +128,7 @@ def test_numbers_that_people_look_for() -> None:
 
 
 def test_pictures_are_there_and_shown() -> None:
-    files = card(facts())
+    files = render_card(facts())
     shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", files["README.md"].decode())
     assert shown == ["assets/quality.png", "assets/policy.png"]
     assert set(files) == {"README.md", *shown}
@@ -155,27 +155,27 @@ def test_tables_are_tables() -> None:
 
 
 def test_the_same_facts_give_the_same_bytes() -> None:
-    assert card(facts()) == card(facts())
+    assert render_card(facts()) == render_card(facts())
 
 
 def test_only_what_is_kept() -> None:
     about = facts()
     kept = replace(about, metadata=about.metadata.filter("keep"))
-    assert set(card(kept)) == {"README.md", "assets/quality.png"}
+    assert set(render_card(kept)) == {"README.md", "assets/quality.png"}
     assert "only those segments are here" in text(kept)
 
 
 def test_an_empty_dataset_has_a_card() -> None:
     """Everything was taken down."""
     nothing = facts(
-        metadata=empty(HF_SHARDS),
+        metadata=empty_table(HF_SHARDS),
         episodes=pl.DataFrame(),
         shards=[],
         pipeline={},
         policy="",
-        not_released=empty(NOT_RELEASED),
+        not_released=empty_table(NOT_RELEASED),
     )
-    files = card(nothing)
+    files = render_card(nothing)
     assert set(files) == {"README.md"}
     assert head(nothing)["license"] == "unknown"
 
@@ -187,7 +187,7 @@ def test_scores_that_nobody_made() -> None:
         for c in about.metadata.columns
         if schema(HF_SHARDS)[c] == pl.Float64 and c != "duration"
     )
-    assert card(replace(about, metadata=unscored))
+    assert render_card(replace(about, metadata=unscored))
 
 
 @pytest.mark.parametrize(

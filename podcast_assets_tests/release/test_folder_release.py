@@ -13,8 +13,8 @@ import pytest
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release.assemble import DamagedShard
 from podcast_assets.release.options import ReleaseOptions
-from podcast_assets.release.published import read_list
-from podcast_assets.release.release import Released, preview, release
+from podcast_assets.release.published import parse_shard_list
+from podcast_assets.release.release import ReleaseResult, preview, release
 from podcast_assets.release.targets.bucket import BucketTarget
 from podcast_assets.release.targets.folder import FolderTarget
 from podcast_assets.store.schema import HF_SHARDS, schema
@@ -25,7 +25,7 @@ from podcast_assets_tests.release.sealed_store import LICENSE, change, seal
 OPTIONS = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
 
 
-def publish(store: Store, folder: Path, **changes: object) -> Released:
+def publish(store: Store, folder: Path, **changes: object) -> ReleaseResult:
     return release(store, FolderTarget(folder), ReleaseOptions(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
 
 
@@ -49,7 +49,7 @@ def samples(folder: Path) -> list[str]:
 
 def assert_consistent(folder: Path) -> None:
     """List, tables and shards say the same, down to every byte of audio."""
-    listed = read_list((folder / "shards.jsonl").read_bytes())
+    listed = parse_shard_list((folder / "shards.jsonl").read_bytes())
     assert sorted(s.path for s in listed) == sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.tar"))
     metadata = pl.concat(pl.read_parquet(p) for p in sorted(folder.glob("metadata/*/*.parquet")))
     for shard in listed:
@@ -297,7 +297,7 @@ def test_a_folder_that_is_no_dataset_is_left_alone(store: Store, folder: Path) -
     seal(store, "b1")
     folder.mkdir()
     (folder / "letters.txt").write_text("private")
-    with pytest.raises(Misconfigured, match="no dataset"):
+    with pytest.raises(Misconfigured, match="other than a dataset"):
         publish(store, folder)
     assert [p.name for p in folder.iterdir()] == ["letters.txt"]
 
@@ -350,7 +350,7 @@ def test_a_dataset_in_a_bucket(store: Store, bucket: str) -> None:
     """New shards, then what changes, the list last; the same again writes nothing."""
     place = Store.at(bucket)
 
-    def publish() -> Released:
+    def publish() -> ReleaseResult:
         return release(store, BucketTarget(place, "talk"), OPTIONS)
 
     def there() -> dict[str, bytes]:
@@ -360,7 +360,7 @@ def test_a_dataset_in_a_bucket(store: Store, bucket: str) -> None:
         seal(store, batch, audio_bytes=9_000)
     assert len(publish().new) == 2
     before = there()
-    listed = {s.path: s.sha256 for s in read_list(before["talk/shards.jsonl"])}
+    listed = {s.path: s.sha256 for s in parse_shard_list(before["talk/shards.jsonl"])}
     assert listed == {
         k.removeprefix("talk/"): hashlib.sha256(d).hexdigest() for k, d in before.items() if k.endswith(".tar")
     }
@@ -374,5 +374,5 @@ def test_a_bucket_that_holds_something_else_is_left_alone(store: Store, tmp_path
     place = Store.at(tmp_path / "bucket")
     place.write("letters.txt", b"private")
     seal(store, "b1")
-    with pytest.raises(Misconfigured, match="no dataset"):
+    with pytest.raises(Misconfigured, match="other than a dataset"):
         release(store, BucketTarget(place), OPTIONS)

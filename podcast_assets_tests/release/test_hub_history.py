@@ -13,8 +13,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from podcast_assets.release.published import Part, PublishedShard
-from podcast_assets.release.targets.hub_history import note_superseded, purge_history, superseded
-from podcast_assets.release.targets.protocol import Found
+from podcast_assets.release.targets.hub_history import note_superseded, purge_history, superseded_objects
+from podcast_assets.release.targets.protocol import TargetFile
 from podcast_assets.store.store import Store
 
 REPO = "me/speech"
@@ -142,13 +142,13 @@ def test_files_of_the_batch_that_a_release_replaces_are_superseded() -> None:
         "episodes/x.parquet": None,
         "README.md": None,
     }
-    head = {path: Found(1, sha256) for path, sha256 in hashes.items()}
+    head = {path: TargetFile(1, sha256) for path, sha256 in hashes.items()}
     after = {
         "data/en/train/audio_000000.tar": "9",
         "data/en/train/audio_000001.tar": "8",
         "metadata/en/x.parquet": "7",
         "metadata/en/y.parquet": "6",
     }
-    assert superseded(before, head, after, ["x"]) == {"1", "3"}
-    assert superseded(before, head, {p: s for p, s in hashes.items() if s}, ["x"]) == set()
-    assert superseded(before, head, {}, ["z"]) == {"2"}
+    assert superseded_objects(before, head, after, ["x"]) == {"1", "3"}
+    assert superseded_objects(before, head, {p: s for p, s in hashes.items() if s}, ["x"]) == set()
+    assert superseded_objects(before, head, {}, ["z"]) == {"2"}

@@ -10,8 +10,8 @@ import pytest
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.release.assemble import DamagedShard
 from podcast_assets.release.options import ReleaseOptions
-from podcast_assets.release.published import read_list
-from podcast_assets.release.release import Released, release
+from podcast_assets.release.published import parse_shard_list
+from podcast_assets.release.release import ReleaseResult, release
 from podcast_assets.release.targets.hub import HubTarget
 from podcast_assets.store.store import Store
 from podcast_assets_tests.doubles.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
@@ -27,7 +27,7 @@ def target(hub: DatasetHub, **how: object) -> HubTarget:
     return HubTarget(REPO, endpoint=hub.url, token=TOKEN, **how)  # type: ignore[arg-type]
 
 
-def publish(store: Store, hub: DatasetHub, **how: object) -> Released:
+def publish(store: Store, hub: DatasetHub, **how: object) -> ReleaseResult:
     return release(store, target(hub, **how), OPTIONS)
 
 
@@ -42,7 +42,7 @@ def keys(files: dict[str, bytes]) -> list[str]:
 
 def assert_whole(files: dict[str, bytes], samples: int) -> None:
     """The list tells of every shard, and of none that is not there."""
-    listed = {s.path: (s.sha256, s.bytes) for s in read_list(files["shards.jsonl"])}
+    listed = {s.path: (s.sha256, s.bytes) for s in parse_shard_list(files["shards.jsonl"])}
     assert listed == {p: (hashlib.sha256(d).hexdigest(), len(d)) for p, d in files.items() if p.endswith(".tar")}
     found = keys(files)
     assert len(found) == len(set(found)) == samples
@@ -82,12 +82,12 @@ def test_a_change_of_scores_sends_tables_and_no_shard(store: Store, hub: Dataset
     rows = seal(store, "b1", audio_bytes=100_000)
     publish(store, hub)
     hub.requests.clear()
-    from podcast_assets.store.commits import Committed, commit
-    from podcast_assets.store.schema import FAILURES, PROVENANCE, empty
+    from podcast_assets.store.commits import CommittedTable, commit
+    from podcast_assets.store.schema import FAILURES, PROVENANCE, empty_table
 
-    provenance = Committed.read(store, "hf_shards", "b1").provenance
-    assert provenance.schema == empty(PROVENANCE).schema
-    commit(store, "hf_shards", "b1", rows.with_columns(dnsmos_ovrl=3.0), provenance, empty(FAILURES))
+    provenance = CommittedTable.read(store, "hf_shards", "b1").provenance
+    assert provenance.schema == empty_table(PROVENANCE).schema
+    commit(store, "hf_shards", "b1", rows.with_columns(dnsmos_ovrl=3.0), provenance, empty_table(FAILURES))
     done = publish(store, hub)
     assert done.changed and (done.new, done.anew, done.kept) == ([], [], 1)
     assert hub.uploaded() < 100_000

@@ -14,10 +14,10 @@ import pytest
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.release import release as release_module
-from podcast_assets.release.assemble import Assembled
-from podcast_assets.release.options import options_of
-from podcast_assets.release.published import read_list
-from podcast_assets.release.release import Released, release
+from podcast_assets.release.assemble import AssembledShard
+from podcast_assets.release.options import release_options
+from podcast_assets.release.published import parse_shard_list
+from podcast_assets.release.release import ReleaseResult, release
 from podcast_assets.release.selection import SealedPart
 from podcast_assets.release.targets.bucket import BucketTarget
 from podcast_assets.release.targets.folder import FolderTarget
@@ -70,14 +70,14 @@ class Publisher:
         environment = self.place.environment(HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1")
         return forked_calls.start(release_to_hub, *how, environment=environment, cwd=self.place.folder)
 
-    def release(self) -> Released:
+    def release(self) -> ReleaseResult:
         """Release to the end, in this process."""
         return release_to_hub(self.store, self.hub.url, self.shard_bytes, self.commit_files)
 
 
-def release_to_hub(store: Store, url: str, shard_bytes: int, commit_files: int) -> Released:
+def release_to_hub(store: Store, url: str, shard_bytes: int, commit_files: int) -> ReleaseResult:
     target = HubTarget(REPO, endpoint=url, token=TOKEN, commit_files=commit_files)
-    return release(store, target, options_of(Settings(shard_bytes=shard_bytes)))
+    return release(store, target, release_options(Settings(shard_bytes=shard_bytes)))
 
 
 def ended(child: Child) -> str:
@@ -89,7 +89,7 @@ def ended(child: Child) -> str:
 
 def samples(files: Mapping[str, bytes]) -> list[str]:
     """Keys of all samples, of a dataset whose list and shards agree."""
-    listed = {s.path: s.sha256 for s in read_list(files.get("shards.jsonl", b""))}
+    listed = {s.path: s.sha256 for s in parse_shard_list(files.get("shards.jsonl", b""))}
     assert listed == {p: hashlib.sha256(d).hexdigest() for p, d in files.items() if p.endswith(".tar")}
     found = []
     for path in listed:
@@ -225,14 +225,14 @@ def hidden(folder: Path) -> list[str]:
 
 def release_held(pipe: Path, batch: str) -> None:
     """`podcast-assets release` that waits before it makes the shard of a batch: until a pipe is opened to write, and closed."""
-    make = release_module.assemble
+    make = release_module.assemble_shard
 
-    def assemble(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> Assembled:
+    def assemble(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> AssembledShard:
         if any(p.batch == batch for p in parts):
             pipe.read_text()
         return make(store, parts, out)
 
-    release_module.assemble = assemble
+    release_module.assemble_shard = assemble
     forked_calls.run_command("release")
 
 
@@ -319,7 +319,7 @@ class _Dying(Store):
 @pytest.mark.store
 def test_broken_off_at_any_write_to_a_bucket(tmp_path: Path, bucket: str) -> None:
     """The last samples are taken down: wherever it ends, the next release takes all of them away."""
-    store, options = Store.at(tmp_path / "store"), options_of(Settings())
+    store, options = Store.at(tmp_path / "store"), release_options(Settings())
     seal(store, "b1")
     first = Store.at(f"{bucket}/first")
     release(store, BucketTarget(first), options)

@@ -5,28 +5,30 @@ from dataclasses import replace
 import pytest
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.release.plan import Plan, Wanted, plan
+from podcast_assets.release.plan import ReleasePlan, WantedPart, plan_release
 from podcast_assets.release.published import Part, PublishedShard
 
 TRAIN = "data/en/train"
 KNOWN = {"a", "b", "c"}
 
 
-def wanted(batch: str, number: int = 0, *, digest: str = "1", size: int = 100, group: str = TRAIN) -> Wanted:
-    return Wanted(Part(batch, f"{group}/audio_{number:06d}.tar", digest, 3), size)
+def wanted(batch: str, number: int = 0, *, digest: str = "1", size: int = 100, group: str = TRAIN) -> WantedPart:
+    return WantedPart(Part(batch, f"{group}/audio_{number:06d}.tar", digest, 3), size)
 
 
-def release(published: list[PublishedShard], *parts: Wanted, known: set[str] = KNOWN, **how: list[str]) -> Plan:
+def release(
+    published: list[PublishedShard], *parts: WantedPart, known: set[str] = KNOWN, **how: list[str]
+) -> ReleasePlan:
     pairs = {("segments", batch) for batch in known}
-    return plan(published, parts, known=pairs, shard_bytes=1000, dropped=how.get("dropped", []))
+    return plan_release(published, parts, known=pairs, shard_bytes=1000, dropped=how.get("dropped", []))
 
 
-def published(found: Plan) -> list[PublishedShard]:
+def published(found: ReleasePlan) -> list[PublishedShard]:
     """As the release of a plan leaves it."""
     return [PublishedShard(s.path, "", 1, 3, 1.0, "en", "train", "segments", s.parts) for s in found.shards]
 
 
-def made(found: Plan) -> dict[str, list[str]]:
+def made(found: ReleasePlan) -> dict[str, list[str]]:
     return {s.path.removeprefix(f"{TRAIN}/"): [p.batch for p in s.parts] for s in found.shards if not s.stays}
 
 

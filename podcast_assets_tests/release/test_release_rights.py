@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from podcast_assets.release.options import ReleaseOptions
-from podcast_assets.release.published import read_list
-from podcast_assets.release.release import Released, StillPublished, preview, release
+from podcast_assets.release.published import parse_shard_list
+from podcast_assets.release.release import ReleaseResult, StillPublished, preview, release
 from podcast_assets.release.targets.folder import FolderTarget
-from podcast_assets.release.targets.protocol import Change, Head
+from podcast_assets.release.targets.protocol import PublishedHead, ReleaseChange
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import new_record, write_record
 from podcast_assets_tests.release.published import publish as publish_shows
@@ -24,7 +24,7 @@ OPTIONS = ReleaseOptions("all", "*", shard_bytes=80_000, codec="flac")
 AT = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
 
 
-def publish(store: Store, folder: Path, **changes: object) -> Released:
+def publish(store: Store, folder: Path, **changes: object) -> ReleaseResult:
     return release(store, FolderTarget(folder), ReleaseOptions(**{**OPTIONS.__dict__, **changes}))  # type: ignore[arg-type]
 
 
@@ -90,14 +90,14 @@ def test_whole_episodes_of_another_version_stay_until_one_of_them_must_go(folder
     assert table["shard"].drop_nulls().len()
     again = publish(room, folder, shard_bytes=30_000)
     assert not again.changed
-    assert again.kept == len(read_list((folder / "shards.jsonl").read_bytes()))
+    assert again.kept == len(parse_shard_list((folder / "shards.jsonl").read_bytes()))
     assert pl.read_parquet(folder / f"episodes/{batch}.parquet").equals(table)
 
     gone = table["episode_id"][0]
     take_down(room, episode_ids=[gone], episodes=[f"{batch}/{gone}"])
     publish(room, folder, shard_bytes=30_000)
     assert not any(key == gone or key.startswith(f"{gone}-") for key in samples(folder))
-    listed = read_list((folder / "shards.jsonl").read_bytes())
+    listed = parse_shard_list((folder / "shards.jsonl").read_bytes())
     assert not [s.path for s in listed if s.grain == "episodes" and batch in {p.batch for p in s.parts}]
 
 
@@ -142,7 +142,7 @@ class Meanwhile(FolderTarget):
         self.left = [what]
 
     @contextlib.contextmanager
-    def change(self, head: Head) -> Iterator[Change]:
+    def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
         if self.left:
             self.left.pop()()
         with super().change(head) as change:

@@ -11,7 +11,7 @@ import pytest
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.launch import release_here
 from podcast_assets.release.options import ReleaseOptions
-from podcast_assets.release.release import Released, release
+from podcast_assets.release.release import ReleaseResult, release
 from podcast_assets.release.targets import hub_pull
 from podcast_assets.release.targets.hub import HubTarget
 from podcast_assets.store.store import Store
@@ -22,7 +22,7 @@ from podcast_assets_tests.release.sealed_store import change, seal
 REPO = "tester/talk"
 
 
-def publish(store: Store, hub: DatasetHub) -> Released:
+def publish(store: Store, hub: DatasetHub) -> ReleaseResult:
     options = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
     return release(store, HubTarget(REPO, endpoint=hub.url, token=TOKEN), options)
 

@@ -19,12 +19,12 @@ from click.testing import CliRunner
 
 from podcast_assets.cli.dataset import dataset as dataset_commands
 from podcast_assets.common.errors import BadInput, Misconfigured
-from podcast_assets.release.published import PublishedShard, write_list
-from podcast_assets.release.readers.opened import Placed, open_dataset
-from podcast_assets.release.readers.sample import samples
-from podcast_assets.release.readers.verify import verify
+from podcast_assets.release.published import PublishedShard, format_shard_list
+from podcast_assets.release.readers.opened import StoredDataset, open_dataset
+from podcast_assets.release.readers.sample import draw_samples
+from podcast_assets.release.readers.verify import verify_dataset
 from podcast_assets.release.targets.hub import HubTarget
-from podcast_assets.shards.ustar import END, member
+from podcast_assets.shards.ustar import END, member_bytes
 from podcast_assets.store.store import Store
 from podcast_assets_tests import forked_calls
 from podcast_assets_tests.doubles.hub_datasets import TOKEN, DatasetHub
@@ -51,11 +51,11 @@ def published(made: Published, tmp_path: Path) -> Published:
 
 
 def troubles(published: Published) -> list[str]:
-    return [f"{t.path}: {t.what}" for t in verify(open_dataset(str(published.folder))).troubles]
+    return [f"{t.path}: {t.what}" for t in verify_dataset(open_dataset(str(published.folder))).troubles]
 
 
 def relist(published: Published, *shards: PublishedShard) -> None:
-    (published.folder / "shards.jsonl").write_bytes(write_list(shards))
+    (published.folder / "shards.jsonl").write_bytes(format_shard_list(shards))
 
 
 def change_table(published: Published, path: str, change: Any) -> None:
@@ -64,7 +64,7 @@ def change_table(published: Published, path: str, change: Any) -> None:
 
 
 def test_all_is_well(published: Published) -> None:
-    found = verify(open_dataset(str(published.folder)))
+    found = verify_dataset(open_dataset(str(published.folder)))
     assert found.troubles == []
     assert (found.shards, found.samples) == (len(published.shards), 48 + 4)
     assert found.bytes == sum(p.stat().st_size for p in published.folder.rglob("*.tar"))
@@ -179,7 +179,7 @@ def test_a_table_that_cannot_be_read(published: Published) -> None:
     found = troubles(published)
     assert found[-1].startswith("metadata/en/b1.parquet: cannot be read: ")
     with pytest.raises(BadInput, match="is damaged: "):
-        list(samples(open_dataset(str(published.folder)), 100))
+        list(draw_samples(open_dataset(str(published.folder)), 100))
 
 
 def test_a_table_with_flipped_bits_is_no_reason_to_give_up(published: Published) -> None:
@@ -209,7 +209,7 @@ def test_a_list_that_cannot_be_read(published: Published) -> None:
     ],
 )
 def test_what_is_no_shard(published: Published, pieces: list[tuple[str, bytes]], what: str) -> None:
-    data = b"".join(b"".join(member(*p)) for p in pieces) + END
+    data = b"".join(b"".join(member_bytes(*p)) for p in pieces) + END
     (published.folder / SHARD).write_bytes(data)
     told = [
         s if s.path != SHARD else replace(s, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -222,23 +222,23 @@ def test_what_is_no_shard(published: Published, pieces: list[tuple[str, bytes]],
 
 def test_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"has no shards\.jsonl"):
-        verify(open_dataset(str(tmp_path)))
+        verify_dataset(open_dataset(str(tmp_path)))
     with pytest.raises(Misconfigured, match="neither a folder nor a dataset of the Hub"):
         open_dataset(str(tmp_path / "nowhere"))
 
 
 def test_memory_does_not_grow_with_a_shard(tmp_path: Path) -> None:
     audio = bytes(96 << 20)
-    data = b"".join((*member("a.json", b"{}"), *member("a.flac", audio), END))
+    data = b"".join((*member_bytes("a.json", b"{}"), *member_bytes("a.flac", audio), END))
     digest = hashlib.sha256(data).hexdigest()
     shard = PublishedShard("data/en/train/audio_000000.tar", digest, len(data), 1, 1.0, "en", "train", "segments", ())
     (tmp_path / "data/en/train").mkdir(parents=True)
     (tmp_path / shard.path).write_bytes(data)
-    (tmp_path / "shards.jsonl").write_bytes(write_list([shard]))
+    (tmp_path / "shards.jsonl").write_bytes(format_shard_list([shard]))
     del audio, data
     tracemalloc.start()
     try:
-        found = verify(open_dataset(str(tmp_path)))
+        found = verify_dataset(open_dataset(str(tmp_path)))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -252,16 +252,16 @@ def test_in_a_bucket(made: Published, bucket: str) -> None:
     for path in made.folder.rglob("*"):
         if path.is_file():
             place.write(path.relative_to(made.folder).as_posix(), path.read_bytes())
-    found = verify(open_dataset(f"{bucket}/dataset"))
+    found = verify_dataset(open_dataset(f"{bucket}/dataset"))
     assert (found.troubles, found.samples) == ([], 52)
     place.write(SHARD, place.read(SHARD)[:-1024])
-    assert [t.path for t in verify(open_dataset(f"{bucket}/dataset")).troubles] == [SHARD]
+    assert [t.path for t in verify_dataset(open_dataset(f"{bucket}/dataset")).troubles] == [SHARD]
 
 
 # -- samples
 
 
-class Counted(Placed):
+class Counted(StoredDataset):
     """A dataset that counts what is read of its shards."""
 
     def __init__(self, folder: Path) -> None:
@@ -291,7 +291,7 @@ class Counted(Placed):
 
 def test_samples_are_read_by_ranges(published: Published) -> None:
     dataset = Counted(published.folder)
-    found = list(samples(dataset, 3, seed=1))
+    found = list(draw_samples(dataset, 3, seed=1))
     assert len(found) == 3
     assert dataset.read == sum(512 + len(h.audio) for h in found)
     known = published.samples()
@@ -305,7 +305,7 @@ def test_samples_are_chosen(published: Published) -> None:
     dataset = open_dataset(str(published.folder))
 
     def keys(count: int, **how: Any) -> list[str]:
-        return [h.row["segment_id"] for h in samples(dataset, count, **how)]
+        return [h.row["segment_id"] for h in draw_samples(dataset, count, **how)]
 
     assert keys(5, seed=7) == keys(5, seed=7)
     assert set(keys(1000)) == set(published.samples())
@@ -318,7 +318,7 @@ def test_a_damaged_sample_is_not_given_out(published: Published) -> None:
     for row in published.metadata.iter_rows(named=True):
         _flip(published.folder / row["shard"], row["audio_offset"] + 11)
     with pytest.raises(BadInput, match="is damaged"):
-        list(samples(open_dataset(str(published.folder)), 1))
+        list(draw_samples(open_dataset(str(published.folder)), 1))
 
 
 # -- the command

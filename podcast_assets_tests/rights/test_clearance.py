@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from podcast_assets.rights.clearance import CLEARANCE, advice, clearance
+from podcast_assets.rights.clearance import CLEARANCE, clearance_advice, decide_clearance
 from podcast_assets.rights.licences import LicenceRules
-from podcast_assets.store.schema import RAW_AUDIO, schema, table
+from podcast_assets.store.schema import RAW_AUDIO, make_table, schema
 from podcast_assets.store.schema_beside import RIGHTS, TAKEDOWNS
 from podcast_assets.store.takedown_records import new_record
 
@@ -40,7 +40,7 @@ def cleared(
     rules: LicenceRules = RULES,
 ) -> pl.DataFrame:
     rows = pl.DataFrame(list(episodes), schema={"batch": pl.String, **schema(RAW_AUDIO)})
-    found = clearance(rows, table(ledger or [], RIGHTS), table(takedowns or [], TAKEDOWNS), rules)
+    found = decide_clearance(rows, make_table(ledger or [], RIGHTS), make_table(takedowns or [], TAKEDOWNS), rules)
     assert found.schema == schema(CLEARANCE)
     return found
 
@@ -159,18 +159,18 @@ def test_the_attribution_names_title_podcast_source_and_licence_and_no_secret() 
 
 def test_where_all_is_withheld_people_are_told_what_to_set() -> None:
     nothing = cleared(episode("a", "none"), episode("a", "nc", license="cc-by-nc-4.0"))
-    words = advice(nothing, RULES) or ""
+    words = clearance_advice(nothing, RULES) or ""
     assert "all 2 episodes are withheld" in words
     assert "column `license`" in words
     assert "PODCAST_LICENSES" in words
     assert "CC-BY-NC-4.0" in words
-    assert advice(cleared(episode("a", "e", license="cc0-1.0")), RULES) is None
-    assert advice(cleared(), RULES) is None
+    assert clearance_advice(cleared(episode("a", "e", license="cc0-1.0")), RULES) is None
+    assert clearance_advice(cleared(), RULES) is None
 
 
 def test_an_entry_that_is_no_licence_and_that_nobody_declares_is_told() -> None:
     rules = LicenceRules.of("cc0-1.0, Public-Domain, cc-by, *, by  Agreement, cc-bye")
     found = cleared(episode("a", "e", license="cc0-1.0"), episode("a", "f", license="By agreement"), rules=rules)
     assert found["cleared"].all()
-    words = advice(found, rules) or ""
+    words = clearance_advice(found, rules) or ""
     assert "cc-bye" in words and "agreement," not in words and "domain" not in words

@@ -3,7 +3,7 @@
 import pytest
 
 from podcast_assets.config.settings import Settings
-from podcast_assets.rights.licences import LicenceRules, licence_of
+from podcast_assets.rights.licences import LicenceRules, parse_licence
 
 NAMES = {
     # as podcast:license writes them, with links as feeds have them, and in words
@@ -52,21 +52,21 @@ DEFAULT = Settings.model_fields["licenses"].default
 
 @pytest.mark.parametrize(("text", "identity"), NAMES.items())
 def test_licences_are_known_by_id_link_and_words(text: str, identity: str) -> None:
-    found = licence_of(text)
+    found = parse_licence(text)
     assert found is not None
     assert found.id == identity
 
 
 @pytest.mark.parametrize("text", NOT_NAMES)
 def test_what_is_left_over_or_unclear_makes_no_licence(text: str | None) -> None:
-    assert licence_of(text) is None
+    assert parse_licence(text) is None
 
 
 @pytest.mark.parametrize("text", [t for t, i in NAMES.items() if i not in ("CC-BY-SA", "LicenseRef-Public-Domain")])
 def test_the_link_of_a_licence_is_that_of_the_same_licence(text: str) -> None:
-    found = licence_of(text)
+    found = parse_licence(text)
     assert found is not None
-    assert licence_of(found.url) == found
+    assert parse_licence(found.url) == found
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_the_link_of_a_licence_is_that_of_the_same_licence(text: str) -> None:
     ],
 )
 def test_by_default_what_anybody_may_build_on_is_released(text: str, allowed: bool) -> None:
-    assert LicenceRules.of(DEFAULT).allow(licence_of(text), text) is allowed
+    assert LicenceRules.of(DEFAULT).allow(parse_licence(text), text) is allowed
 
 
 def test_the_setting_names_families_ids_agreements_or_everything() -> None:
     def allows(setting: str, text: str) -> bool:
-        return LicenceRules.of(setting).allow(licence_of(text), text)
+        return LicenceRules.of(setting).allow(parse_licence(text), text)
 
     assert allows("cc-by-nc", "CC BY-NC 3.0 US")
     assert not allows("cc-by-nc", "cc-by-nc-sa-4.0")

@@ -21,7 +21,7 @@ from podcast_assets.rights.store_clearance import clearance_of
 from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.schema import ASSETS, TABLES
 from podcast_assets.store.store import Store, table_key
-from podcast_assets.store.takedown_records import records
+from podcast_assets.store.takedown_records import read_records
 from podcast_assets_tests import forked_calls
 from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
 from podcast_assets_tests.forked_calls import Child
@@ -129,7 +129,7 @@ def test_all_of_an_episode_goes_with_its_copies_and_nothing_else_changes(fresh: 
     assert told["remains"] == ["incoming/sample.tar"], "an archive cannot be rewritten"
     assert not store.exists("incoming/other/another-name.m4a")
     assert store.exists("incoming/other/water.opus")
-    record = records(store).row(0, named=True)
+    record = read_records(store).row(0, named=True)
     assert (record["reason"], record["by"], record["remains"]) == (REASON, "legal@example.org", ["incoming/sample.tar"])
     assert record["finished_at"] >= record["at"]
     assert set(record["episode_ids"]) == ids
@@ -228,7 +228,7 @@ def test_a_name_that_means_nothing_is_said_and_a_broken_record_stops_everything(
     for arguments in (("takedown", FILE, "--reason", REASON), ("takedowns",)):
         result = run(fresh, *arguments)
         assert result.returncode == 2
-        assert "must not be passed over" in result.stderr
+        assert "repair it, because it must not be ignored" in result.stderr
     assert tree(fresh, "takedowns/") == before
 
 
@@ -273,8 +273,8 @@ def test_killed_anywhere_it_is_finished_by_the_next_order(two_batches: Place, tm
     for effect in range(0, effects, max(1, effects // 10)):
         place = copy(f"killed-at-{effect}")
         assert killed_at(place, effect).wait() == -signal.SIGKILL
-        unfinished = records(place.store)
+        unfinished = read_records(place.store)
         assert unfinished["finished_at"].null_count() == unfinished.height, f"effect {effect} of {effects}"
         take_down(place, FILE)
         assert tree(place, "takedowns/") == expected, f"killed at effect {effect} of {effects}"
-        assert records(place.store)["finished_at"].null_count() == 0
+        assert read_records(place.store)["finished_at"].null_count() == 0

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from podcast_assets.intake.downloads.urls import url_key
-from podcast_assets.intake.duplicates.exact import holders_key, mark
-from podcast_assets.rights.takedown import Order, Outcome, take_down
+from podcast_assets.intake.duplicates.exact import holders_key, register_content
+from podcast_assets.rights.takedown import TakedownRequest, TakedownResult, take_down
 from podcast_assets.speech import voices
 from podcast_assets.speech.linking import LINKED
-from podcast_assets.store.schema import RAW_AUDIO, table
+from podcast_assets.store.schema import RAW_AUDIO, make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.store import Store, table_key
-from podcast_assets.store.takedown_records import Refusals, records
+from podcast_assets.store.takedown_records import Refusals, read_records
 from podcast_assets_tests import conftest
 from podcast_assets_tests.waiting import wait_for
 
@@ -34,11 +34,11 @@ def row(identity: str, sha256: str, source: str, **values: Any) -> dict[str, Any
 
 
 def commit(store: Store, batch: str, *rows: dict[str, Any]) -> None:
-    store.write_table(table_key("raw_audio", batch), table(list(rows), RAW_AUDIO))
+    store.write_table(table_key("raw_audio", batch), make_table(list(rows), RAW_AUDIO))
 
 
-def down(store: Store, name: str, **changes: Any) -> Outcome:
-    order = Order(name, "the host asked", None, datetime.datetime.now(datetime.UTC))
+def down(store: Store, name: str, **changes: Any) -> TakedownResult:
+    order = TakedownRequest(name, "the host asked", None, datetime.datetime.now(datetime.UTC))
     return take_down(store, order, shard_bytes=1 << 30, **changes)
 
 
@@ -50,8 +50,8 @@ def test_what_lies_beside_the_tables_goes_from_every_store(store: Store) -> None
     metadata = json.dumps({"url": URL})
     commit(store, "one", row("e1", A, "1.mp3", metadata=metadata, earlier_sha256=[B]), row("e2", C, "2.mp3"))
     commit(store, "two", row("e9", B, "9.mp3"))
-    mark(store, "one", {A: "e1", C: "e2"})
-    mark(store, "two", {B: "e9"})
+    register_content(store, "one", {A: "e1", C: "e2"})
+    register_content(store, "two", {B: "e9"})
     key = url_key(URL)
     own = [
         *(f"audio/{kind}/{s[:2]}/{s}.x" for s in (A, B) for kind in ("original", "working", "fingerprint")),
@@ -81,7 +81,7 @@ def test_what_lies_beside_the_tables_goes_from_every_store(store: Store) -> None
     found = store.read_table(table_key("raw_audio", "one"), RAW_AUDIO)
     assert found is not None
     assert dict(found.select("episode_id", "status").iter_rows()) == {"e1": "skipped", "e2": "done"}
-    (record,) = records(store).iter_rows(named=True)
+    (record,) = read_records(store).iter_rows(named=True)
     assert record["url_keys"] == [key]
     assert "hunter2" not in json.dumps(record, default=str)
 
@@ -91,14 +91,14 @@ def test_what_sounds_the_same_is_told_and_left(store: Store) -> None:
     commit(store, "two", row("e2", B, "2.mp3"), row("e3", C, "3.mp3"))
     pair = {"share": 0.9, "share_of_other": 0.9, "offset": 0.0, "seconds": 60.0}
     prints = [{"episode_id": e, "working": "w", "anchors": [1], "positions": [1]} for e in ("e2", "e3")]
-    store.write_table("fingerprints/two.parquet", table(prints, FINGERPRINTS))
+    store.write_table("fingerprints/two.parquet", make_table(prints, FINGERPRINTS))
     store.write_table(
         "near_duplicates/two.parquet",
-        table([{"episode_id": "e2", "other": o} | pair for o in ("one/e1", "two/e3")], NEAR_DUPLICATES),
+        make_table([{"episode_id": "e2", "other": o} | pair for o in ("one/e1", "two/e3")], NEAR_DUPLICATES),
     )
     heard = {"podcast": "p", "speaker": "S", "voice": "voice-1", "confidence": 0.9}
     spoken = [heard | {"batch": b, "episode_id": e} for b, e in (("one", "e1"), ("two", "e2"), ("two", "e3"))]
-    voices.write_links(store, table([dict.fromkeys(LINKED) | one for one in spoken], LINKED))
+    voices.write_links(store, make_table([dict.fromkeys(LINKED) | one for one in spoken], LINKED))
     assert down(store, "e1", dry_run=True).sound_the_same == ["two/e2"]
     assert down(store, "e1").sound_the_same == ["two/e2"]
     left = store.read_table("near_duplicates/two.parquet", NEAR_DUPLICATES)
@@ -131,7 +131,7 @@ def test_files_of_its_own_go_and_archives_are_told(
     outcome = down(store, "e1")
     assert before - keys(store) == set(gone)
     assert sorted(outcome.purged.remains) == remains
-    assert records(store)["remains"].to_list() == [remains]
+    assert read_records(store)["remains"].to_list() == [remains]
 
 
 def test_a_batch_that_a_run_has_is_waited_for_and_refused_from_then_on(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_batch_that_a_run_has_is_waited_for_and_refused_from_then_on(tmp_path:
     with ThreadPoolExecutor(1) as pool:
         with store.batch_lock("one"):
             ordered = pool.submit(down, store, "e1")
-            wait_for("the record", lambda: records(store).height, patience=60, every=0.01)
+            wait_for("the record", lambda: read_records(store).height, patience=60, every=0.01)
             assert Refusals.of(store).why(episode_id="e1"), "it is refused before anything is removed"
             assert status() == ["done"]
             assert not ordered.done()

@@ -22,8 +22,8 @@ from podcast_assets.store.schema import (
     SEGMENTS,
     TRANSCRIPTS,
     WORDS,
+    make_table,
     schema,
-    table,
 )
 from podcast_assets.store.store import Store
 
@@ -31,7 +31,7 @@ EPISODES = ("ep-a", "ep-b")
 
 
 def rows(columns: dict, *given: dict) -> pl.DataFrame:
-    return table([dict.fromkeys(columns) | row for row in given], columns)
+    return make_table([dict.fromkeys(columns) | row for row in given], columns)
 
 
 def content() -> pl.DataFrame:
@@ -43,7 +43,7 @@ def content() -> pl.DataFrame:
     return sealing.sample_content(audio, segments, texts)
 
 
-def encoded(store: Store, found: pl.DataFrame, episodes: Sequence[str] = EPISODES) -> list[sealing.Encoded]:
+def encoded(store: Store, found: pl.DataFrame, episodes: Sequence[str] = EPISODES) -> list[sealing.EncodedEpisode]:
     made = []
     for episode in episodes:
         key = f"encoded/{episode}"
@@ -51,7 +51,7 @@ def encoded(store: Store, found: pl.DataFrame, episodes: Sequence[str] = EPISODE
             members = MembersWriter(file)
             for i in found.filter(episode_id=episode)["segment_id"]:
                 members.add(i, json.dumps({"id": i}).encode(), i.encode() * 50, rate=16_000, channels=1)
-        made.append(sealing.Encoded(members.rows(), f"fingerprint of {episode}", key))
+        made.append(sealing.EncodedEpisode(members.rows(), f"fingerprint of {episode}", key))
     return made
 
 
@@ -69,7 +69,7 @@ def test_every_sample_has_its_place_and_its_content(store: Store) -> None:
     assert sorted(written["segment_id"]) == sorted(found["segment_id"])
     assert written["degraded"].all()
     assert written["language"].unique().to_list() == ["und"]
-    assert sealing.wrong_shards(store, "b", written) == []
+    assert sealing.find_damaged_shards(store, "b", written) == []
 
 
 def test_a_show_without_a_guid_stays_on_one_side(store: Store) -> None:
@@ -78,17 +78,17 @@ def test_a_show_without_a_guid_stays_on_one_side(store: Store) -> None:
 
 def test_what_was_sealed_is_known_again(store: Store) -> None:
     found, written = sealed(store)
-    places = sealing.sealed_before(store, "b", "v1", found, written)
+    places = sealing.find_sealed(store, "b", "v1", found, written)
     assert places is not None
     assert places["segment_id"].to_list() == written["segment_id"].to_list()
-    assert sealing.sealed_before(store, "b", "v2", found, written) is None
-    assert sealing.sealed_before(store, "b", "v1", found.head(2), written) is None
+    assert sealing.find_sealed(store, "b", "v2", found, written) is None
+    assert sealing.find_sealed(store, "b", "v1", found.head(2), written) is None
 
 
 def test_an_empty_table_is_not_taken_for_sealed_content(store: Store) -> None:
     """A batch that once held no speech must be sealed when some arrives."""
     found, written = sealed(store)
-    assert sealing.sealed_before(store, "b", "v1", found, written.clear()) is None
+    assert sealing.find_sealed(store, "b", "v1", found, written.clear()) is None
 
 
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "gone"])
@@ -104,13 +104,13 @@ def test_harm_is_found(store: Store, harm: str) -> None:
     else:
         data[int(written["audio_offset"][2]) + 5] ^= 1
         path.write_bytes(data)
-    assert len(sealing.wrong_shards(store, "b", written)) == 1
-    assert sealing.sealed_before(store, "b", "v1", found, written) is None
+    assert len(sealing.find_damaged_shards(store, "b", written)) == 1
+    assert sealing.find_sealed(store, "b", "v1", found, written) is None
 
 
 def test_a_table_that_speaks_of_other_samples_is_found(store: Store) -> None:
     _, written = sealed(store)
-    assert sealing.wrong_shards(store, "b", written.with_columns(audio_sha256=pl.lit("0" * 64)))
+    assert sealing.find_damaged_shards(store, "b", written.with_columns(audio_sha256=pl.lit("0" * 64)))
 
 
 def test_other_content_is_another_version(store: Store) -> None:
@@ -128,10 +128,10 @@ def test_old_versions_go_when_a_new_one_is_committed(store: Store) -> None:
     _, written = sealed(store, "v2")
     sealing.remove_other_versions(store, "b", ["v2"])
     assert not store.exists("sealed/b/v1")
-    assert sealing.wrong_shards(store, "b", written) == []
+    assert sealing.find_damaged_shards(store, "b", written) == []
 
 
-def many(store: Store, episodes: int = 90, segments: int = 4) -> tuple[pl.DataFrame, list[sealing.Encoded]]:
+def many(store: Store, episodes: int = 90, segments: int = 4) -> tuple[pl.DataFrame, list[sealing.EncodedEpisode]]:
     """More episodes than files that are open at once."""
     names = [f"ep-{n}" for n in range(episodes)]
     keys = [{"segment_id": f"{e}-{n:09d}", "episode_id": e} for e in names for n in range(segments)]
@@ -164,7 +164,7 @@ def test_a_bucket_gets_the_same_shards(store: Store, bucket: str) -> None:
     places = sealing.seal_batch(there, "b", "v", found, members, **options)
     assert places.equals(here)
     assert there.read(f"sealed/b/{places['shard'][0]}") == store.read(f"sealed/b/{places['shard'][0]}")
-    assert sealing.wrong_shards(there, "b", places) == []
+    assert sealing.find_damaged_shards(there, "b", places) == []
 
 
 def test_memory_does_not_follow_the_batch(store: Store) -> None:
@@ -177,7 +177,7 @@ def test_memory_does_not_follow_the_batch(store: Store) -> None:
             members.add(f"ep-{n:09d}", b"{}", bytes([n % 256]) * 100_000, rate=16_000, channels=1)
     rows = members.rows()
     found = rows.select("segment_id", episode_id=pl.lit("ep"), language=pl.lit("en"), split=pl.lit("train"))
-    made = [sealing.Encoded(rows, "f", "encoded/big")]
+    made = [sealing.EncodedEpisode(rows, "f", "encoded/big")]
     tracemalloc.start()
     sealing.seal_batch(store, "b", "v1", found, made, suffix="flac", shard_bytes=1 << 30)
     _, most = tracemalloc.get_traced_memory()
@@ -199,7 +199,7 @@ def test_harm_between_encoding_and_sealing_is_found(store: Store, harm: str) -> 
         assert not store.names("sealed/b/v1/data/und/train"), "no shard appears"
         return
     places = sealing.seal_batch(store, "b", "v1", found, members, **options)
-    assert "not those of the table" in sealing.wrong_shards(store, "b", places)[0]
+    assert "not those of the table" in sealing.find_damaged_shards(store, "b", places)[0]
 
 
 def test_one_whole_sample_per_episode(store: Store) -> None:
@@ -219,14 +219,14 @@ def test_one_whole_sample_per_episode(store: Store) -> None:
             "audio_size": len(audio),
             "audio_sha256": hashlib.sha256(audio).hexdigest(),
         }
-        made.append(sealing.Encoded(pl.DataFrame([row]), f"fingerprint of {episode}", f"encoded/{episode}"))
+        made.append(sealing.EncodedEpisode(pl.DataFrame([row]), f"fingerprint of {episode}", f"encoded/{episode}"))
     places = sealing.seal_episodes(store, "b", "v1", whole, made, suffix="flac", shard_bytes=1 << 20)
     written = sealing.episodes_table(places, whole)
     assert written.schema == schema(EPISODE_SHARDS)
     assert sorted(written["shard"]) == [f"v1/episode_data/und/train/audio_00000{n}.tar" for n in (0, 1)]
     assert written.select("segments", "speakers", "degraded").unique().rows() == [(3, 1, True)]
-    assert sealing.wrong_shards(store, "b", written, sealing.EPISODES) == []
-    assert sealing.sealed_before(store, "b", "v1", whole, written, sealing.EPISODES) is not None
+    assert sealing.find_damaged_shards(store, "b", written, sealing.EPISODES) == []
+    assert sealing.find_sealed(store, "b", "v1", whole, written, sealing.EPISODES) is not None
 
 
 def test_an_episode_speaks_the_language_in_which_most_is_said() -> None:

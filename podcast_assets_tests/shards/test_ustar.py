@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.shards.ustar import BLOCK, END, MAX_NAME, BrokenTar, member, walk
+from podcast_assets.shards.ustar import BLOCK, END, MAX_NAME, BrokenTar, member_bytes, read_members
 
 FILES = {
     "a.json": b"{}",
@@ -20,7 +20,7 @@ FILES = {
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:
-    return b"".join([*(piece for name, data in files.items() for piece in member(name, data)), END])
+    return b"".join([*(piece for name, data in files.items() for piece in member_bytes(name, data)), END])
 
 
 def test_tarfile_reads_the_same_names_bytes_and_places() -> None:
@@ -29,7 +29,7 @@ def test_tarfile_reads_the_same_names_bytes_and_places() -> None:
         infos = tar.getmembers()
         assert {i.name: tar.extractfile(i).read() for i in infos} == FILES  # type: ignore[union-attr]
     assert {(i.mtime, i.uid, i.gid, i.uname, i.gname, i.mode) for i in infos} == {(0, 0, 0, "", "", 0o444)}
-    found = list(walk(io.BytesIO(data)))
+    found = list(read_members(io.BytesIO(data)))
     assert [(m.name, m.header_offset, m.data_offset, m.size) for m in found] == [
         (i.name, i.offset, i.offset_data, i.size) for i in infos
     ]
@@ -51,14 +51,14 @@ def test_what_tarfile_writes_is_walked_too() -> None:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    assert [m.name for m in walk(buffer)] == [*FILES, "folder/" + "c" * 99]
+    assert [m.name for m in read_members(buffer)] == [*FILES, "folder/" + "c" * 99]
 
 
 def test_cut_off_at_any_block_is_found() -> None:
     data = tar_of(FILES)
     for length in [*range(0, len(data), BLOCK), 1, BLOCK + 1, len(data) - 1]:
         with pytest.raises(BrokenTar):
-            list(walk(io.BytesIO(data[:length])))
+            list(read_members(io.BytesIO(data[:length])))
 
 
 def test_a_flipped_bit_in_a_header_is_found() -> None:
@@ -67,14 +67,14 @@ def test_a_flipped_bit_in_a_header_is_found() -> None:
         harmed = data.copy()
         harmed[place] ^= 1
         with pytest.raises(BrokenTar):
-            list(walk(io.BytesIO(harmed)))
+            list(read_members(io.BytesIO(harmed)))
 
 
 def test_what_follows_the_end_is_found() -> None:
     data = tar_of(FILES)
     with pytest.raises(BrokenTar, match="follows the end"):
-        list(walk(io.BytesIO(data + data)))
-    assert len(list(walk(io.BytesIO(data + bytes(9 * BLOCK))))) == len(FILES)
+        list(read_members(io.BytesIO(data + data)))
+    assert len(list(read_members(io.BytesIO(data + bytes(9 * BLOCK))))) == len(FILES)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.XHDTYPE])
@@ -82,10 +82,10 @@ def test_links_folders_and_extensions_are_refused(kind: bytes) -> None:
     info = tarfile.TarInfo("a.json")
     info.type = kind
     with pytest.raises(BrokenTar, match="no regular file"):
-        list(walk(io.BytesIO(info.tobuf(tarfile.USTAR_FORMAT) + END)))
+        list(read_members(io.BytesIO(info.tobuf(tarfile.USTAR_FORMAT) + END)))
 
 
 @pytest.mark.parametrize("name", ["", "a" * (MAX_NAME + 1), "a\0b"])
 def test_names_that_do_not_fit_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be a member's name"):
-        member(name, b"")
+        member_bytes(name, b"")

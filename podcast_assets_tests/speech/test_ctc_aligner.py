@@ -96,8 +96,8 @@ def test_loudness_does_not_matter():
 
 def test_a_model_of_the_hub_is_fetched_and_then_found(folder: Path, monkeypatch: pytest.MonkeyPatch):
     fetched: list[HubModel] = []
-    monkeypatch.setattr(models, "find", lambda model: folder if fetched else None)
-    monkeypatch.setattr(models, "fetch", lambda model: fetched.append(model) or folder)
+    monkeypatch.setattr(models, "find_model", lambda model: folder if fetched else None)
+    monkeypatch.setattr(models, "fetch_model", lambda model: fetched.append(model) or folder)
     aligner = make_engine("aligner", "ctc", threads=1)
     assert aligner.hub_models() == [PUBLISHED[OMNILINGUAL]]
     assert aligner.model_files() == []

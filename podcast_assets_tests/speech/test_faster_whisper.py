@@ -12,7 +12,7 @@ import pytest
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.common.errors import BadInput, EngineUnavailable
-from podcast_assets.engines.availability import at_hand
+from podcast_assets.engines.availability import check_available
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.transcribers.faster_whisper import decoding as whisper_decoding
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
@@ -304,8 +304,8 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_at_hand_or_what_it_lacks_is_said(tmp_path: Path) -> None:
-    assert at_hand(FasterWhisper(model=str(demo.MODEL)))[0]
-    found, why = at_hand(FasterWhisper(model=str(tmp_path)))
+    assert check_available(FasterWhisper(model=str(demo.MODEL)))[0]
+    found, why = check_available(FasterWhisper(model=str(tmp_path)))
     assert not found
     assert "model.bin" in why
 
@@ -315,4 +315,4 @@ def test_sizes_are_models_of_the_hub() -> None:
     assert model.repo.endswith("/faster-whisper-large-v3-turbo")
     assert FasterWhisper(model="owner/name").hub_models()[0].repo == "owner/name"
     assert FasterWhisper(model=str(demo.MODEL)).hub_models() == []
-    assert "neither a folder" in at_hand(FasterWhisper(model="no-such-size"))[1]
+    assert "neither a folder" in check_available(FasterWhisper(model="no-such-size"))[1]

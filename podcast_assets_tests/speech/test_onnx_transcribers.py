@@ -237,8 +237,8 @@ def test_a_model_of_the_hub_is_fetched_and_found_by_its_name(
         fetched.append(model)
         return folder
 
-    monkeypatch.setattr(models, "fetch", fetch)
-    monkeypatch.setattr(models, "find", lambda model: folder if fetched else None)
+    monkeypatch.setattr(models, "fetch_model", fetch)
+    monkeypatch.setattr(models, "find_model", lambda model: folder if fetched else None)
     published = make_engine("transcriber", name, device="cpu")
     assert isinstance(published, OnnxTranscriber)
     (model,) = published.hub_models()

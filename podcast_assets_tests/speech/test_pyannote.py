@@ -382,8 +382,8 @@ def test_what_a_pipeline_names_besides_comes_from_the_hub(
         here[model.repo] = hub[model.repo]
         return here[model.repo]
 
-    monkeypatch.setattr(models, "find", lambda model: here.get(model.repo))
-    monkeypatch.setattr(models, "fetch", fetch)
+    monkeypatch.setattr(models, "find_model", lambda model: here.get(model.repo))
+    monkeypatch.setattr(models, "fetch_model", fetch)
     engine = Pyannote(model="pyannote/speaker-diarization-3.1", device="cpu")
     assert [m.repo for m in engine.hub_models()] == ["pyannote/speaker-diarization-3.1"]
     assert engine.model_files() == []
@@ -405,7 +405,7 @@ def test_why_the_hub_does_not_give_it_is_passed_on(monkeypatch: pytest.MonkeyPat
     def fetch(model: HubModel) -> Path:
         raise EngineUnavailable(told)
 
-    monkeypatch.setattr(models, "fetch", fetch)
+    monkeypatch.setattr(models, "fetch_model", fetch)
     assert refusal() == told
     with pytest.raises(EngineUnavailable, match="gated"):
         Pyannote().fetch()

@@ -278,5 +278,5 @@ def test_a_routing_table_is_read() -> None:
     assert parse_routes("cn=paraformer,English=parakeet") == {"zh": ("paraformer",), "en": ("parakeet",)}
     with pytest.raises(ValueError, match="'zh' is not a route"):
         parse_routes("zh,en=x")
-    with pytest.raises(ValueError, match="'klingon' in 'klingon=x' is no language"):
+    with pytest.raises(ValueError, match="'klingon' in 'klingon=x' is not a language code"):
         parse_routes("klingon=x")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from podcast_assets.common.errors import EngineUnavailable, out_of_memory
+from podcast_assets.common.errors import EngineUnavailable, is_out_of_memory
 from podcast_assets.engines import models
-from podcast_assets.engines.availability import at_hand
+from podcast_assets.engines.availability import check_available
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.diarizers.sortformer import nemo_process, nemo_worker
 from podcast_assets.speech.diarizers.sortformer.engine import Sortformer
@@ -133,7 +133,7 @@ def test_an_episode_that_fails_takes_no_other_down(nemo_script: NemoScript):
     worker = script.engine().load()
     with pytest.raises(NemoError, match=r"^RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB$") as raised:
         worker.diarize(ONE_SECOND)
-    assert out_of_memory(raised.value)
+    assert is_out_of_memory(raised.value)
     assert len(worker.diarize(ONE_SECOND).turns) == 1
     assert len(script.loads) == 1
 
@@ -234,7 +234,7 @@ def test_an_environment_that_is_not_there_is_told_with_the_commands_before_any_w
         assert commands in str(raised.value)
         assert "PODCAST_NEMO_PYTHON" in str(raised.value)
         assert "\n" not in str(raised.value)
-    assert at_hand(engine) == (False, str(raised.value))
+    assert check_available(engine) == (False, str(raised.value))
     assert engine.devices() == Sortformer(model=str(file)).devices() == []
 
 
@@ -270,8 +270,8 @@ def test_a_model_that_does_not_load_or_is_another_one_is_told(nemo_script: NemoS
 
 def test_a_model_of_the_hub_is_found_in_the_models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = {}
-    monkeypatch.setattr(models, "find", lambda model: found.get(model.repo))
-    monkeypatch.setattr(models, "fetch", lambda model: found[model.repo])
+    monkeypatch.setattr(models, "find_model", lambda model: found.get(model.repo))
+    monkeypatch.setattr(models, "fetch_model", lambda model: found[model.repo])
     engine = Sortformer()
     assert [m.repo for m in engine.hub_models()] == ["nvidia/diar_streaming_sortformer_4spk-v2.1"]
     assert engine.model_files() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.common.errors import looks_like_device_error
+from podcast_assets.common.errors import is_device_error
 from podcast_assets.stages.compute.device import hold_device
 
 HOLD = """
@@ -79,4 +79,4 @@ def test_no_device_needs_no_lock() -> None:
     ],
 )
 def test_errors_of_the_device_are_told_from_those_of_an_episode(error: Exception, device: bool) -> None:
-    assert looks_like_device_error(error) is device
+    assert is_device_error(error) is device

@@ -21,7 +21,7 @@ from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.stages.fetch import Fetched, fetch
 from podcast_assets.stages.runner import NothingDone
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.store import SCRATCH_PREFIX, Store
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
@@ -45,7 +45,7 @@ def settings(**changes: Any) -> Settings:
 
 def run(store: Store, rows: list[dict[str, Any]], before: Fetched | None = None, **changes: Any) -> Fetched:
     store.write("incoming/list.jsonl", "\n".join(json.dumps(row) for row in rows).encode())
-    nothing = Committed.nothing()
+    nothing = CommittedTable.nothing()
     committed = replace(nothing, failures=before.failures) if before else nothing
     return fetch(store, find_arrival(store, "list"), settings(**changes), committed)
 
@@ -111,10 +111,10 @@ def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer
         from podcast_assets.intake.arrivals import find_arrival
         from podcast_assets.config.settings import Settings
         from podcast_assets.stages.fetch import fetch
-        from podcast_assets.store.commits import Committed
+        from podcast_assets.store.commits import CommittedTable
         from podcast_assets.store.store import SCRATCH_PREFIX, Store
         store = Store.at({str(store.root)!r})
-        fetch(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"), Committed.nothing())
+        fetch(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"), CommittedTable.nothing())
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
     part = store.storage.scratch() / f"{SCRATCH_PREFIX}{url_key(f'list {url}')[:32]}.part"
@@ -125,7 +125,7 @@ def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer
     process.wait()
     assert list(store.list("audio")) == []
     server.resources["/a.mp3"].hold = None
-    found = fetch(store, find_arrival(store, "list"), settings(), Committed.nothing())
+    found = fetch(store, find_arrival(store, "list"), settings(), CommittedTable.nothing())
     assert store.read(found.unpacked.files[0].stored.key) == whole
     assert int(server.requests[-1].headers["Range"].removeprefix("bytes=").removesuffix("-")) > len(whole) // 4
 
@@ -140,7 +140,7 @@ def test_another_batch_asks_whether_it_has_changed(server: WebServer, store: Sto
     url = server.put("/a.mp3", Resource(audio(1)))
     first = run(store, [{"url": url}])
     store.write("incoming/other.csv", f"url\n{url}\n".encode())
-    other = fetch(store, find_arrival(store, "other"), settings(), Committed.nothing())
+    other = fetch(store, find_arrival(store, "other"), settings(), CommittedTable.nothing())
     assert server.requests[-1].headers["If-None-Match"] == '"one"'
     assert (sources(other), other.unpacked.earlier) == (sources(first), {})
 
@@ -206,10 +206,10 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
     broken = {"url": server.url("/none.vtt"), "type": "text/vtt"}
     other = {"url": server.put("/b.mp3", Resource(audio(2))), "transcripts": [broken]}
     found = run(store, [row, other])
-    from podcast_assets.intake.references import reference_rows
+    from podcast_assets.intake.references import read_reference_rows
 
     one, two = (found.unpacked.identities[r["url"]] for r in (row, other))
-    rows = reference_rows(store, "list", one)
+    rows = read_reference_rows(store, "list", one)
     assert rows is not None
     assert rows.select("language", "format", "start", "end", "speaker", "text").rows() == [
         ("en", "vtt", 1.0, 2.5, "Ada", "Hello & welcome."),
@@ -222,10 +222,10 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
     server.requests.clear()
     run(store, [row, other])
     assert server.requests == []
-    assert reference_rows(store, "list", two) is not None
+    assert read_reference_rows(store, "list", two) is not None
 
 
 def test_a_list_that_cannot_be_read_is_said(store: Store) -> None:
     store.write("incoming/list.csv", b"address\nhttps://a.example\n")
     with pytest.raises(BadInput, match=r"list\.csv: a list of URLs needs a column 'url'"):
-        fetch(store, find_arrival(store, "list"), settings(), Committed.nothing())
+        fetch(store, find_arrival(store, "list"), settings(), CommittedTable.nothing())

@@ -16,9 +16,9 @@ from podcast_assets.cli import terminal as cli_terminal
 from podcast_assets.common import plots
 from podcast_assets.common.errors import BadInput
 from podcast_assets.stages.report import batch_report, nothing_done, show
-from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO, SEGMENTS, TRANSCRIPTS, Columns, table
+from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO, SEGMENTS, TRANSCRIPTS, Columns, make_table
 from podcast_assets.store.store import Store, table_key, transcript_key
-from podcast_assets.transcripts import markdown
+from podcast_assets.transcripts import to_markdown
 from podcast_assets_tests.conftest import Place
 
 ODD = ["Title [dqw4].mp3", "[shows]/x [/live].mp3", ":smile: [red] x.mp3"]
@@ -26,7 +26,7 @@ ODD = ["Title [dqw4].mp3", "[shows]/x [/live].mp3", ":smile: [red] x.mp3"]
 
 def write(store: Store, asset: str, columns: Columns, *rows: dict[str, Any]) -> None:
     blank: dict[str, Any] = dict.fromkeys(columns)
-    store.write_table(table_key(asset, "b"), table([blank | row for row in rows], columns))
+    store.write_table(table_key(asset, "b"), make_table([blank | row for row in rows], columns))
 
 
 def episode(source: str, status: str, error: str | None = None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def test_names_texts_and_errors_are_shown_as_they_are(tmp_path: Path, name: str)
     write(store, "hf_shards", HF_SHARDS, said | {"keep": False, "reject_reasons": ["[why]"], "shard": "x.tar"})
     path = store.path(transcript_key("b", name, "md"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(markdown(audio, [said]))
+    path.write_text(to_markdown(audio, [said]))
     out = StringIO()
     show(batch_report(store, "b", {}), store, Console(file=out, width=200))
     shown = out.getvalue()
@@ -56,7 +56,7 @@ def test_names_texts_and_errors_are_shown_as_they_are(tmp_path: Path, name: str)
 def test_markdown_shows_names_and_texts_as_they_are() -> None:
     said = "a *b* _c_ <d> [e](f) `g` &amp; h_i \\\\ j"
     out = StringIO()
-    text = markdown({"source": "x\ny", "duration": 1.0}, [{"speaker": "S_0", "start": 0.0, "text": said}])
+    text = to_markdown({"source": "x\ny", "duration": 1.0}, [{"speaker": "S_0", "start": 0.0, "text": said}])
     from rich.markdown import Markdown
 
     Console(file=out, width=200).print(Markdown(text))
@@ -118,11 +118,11 @@ def test_backfill_of_all_passes_over_batches_that_are_gone(place: Place) -> None
     result = place.command("backfill", "--all")
     assert result.returncode == 0, result.stderr
     warning, requested = result.stderr.splitlines()
-    assert warning == "skipped, as their source is no longer under incoming/: old"
-    assert "of 1 batches is requested" in requested
+    assert warning == "skipped, because their sources are no longer under incoming/: old"
+    assert "of 1 batches requested" in requested
     named = place.command("backfill", "old", "new")
     assert named.returncode == 2
-    assert "nothing under incoming/ is called old" in named.stderr
+    assert "not found under incoming/: old" in named.stderr
 
 
 def test_pictures_take_names_of_any_kind() -> None:
@@ -131,8 +131,8 @@ def test_pictures_take_names_of_any_kind() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for picture in (
-            plots.timeline([(name, segments) for name in names]),
-            plots.bars([(name, 1.0) for name in names], label="s"),
-            plots.histograms([(name, [1.0, 2.0]) for name in names], label="s"),
+            plots.draw_timeline([(name, segments) for name in names]),
+            plots.draw_bars([(name, 1.0) for name in names], label="s"),
+            plots.draw_histograms([(name, [1.0, 2.0]) for name in names], label="s"),
         ):
             assert picture.startswith(b"\x89PNG")

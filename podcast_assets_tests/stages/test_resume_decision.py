@@ -6,8 +6,8 @@ import pytest
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.stages.resume import decide, failure_row
-from podcast_assets.store.commits import Checkpoints, Committed, commit
-from podcast_assets.store.schema import FAILURES, PROVENANCE, SECOND_OPINIONS, empty, table
+from podcast_assets.store.commits import Checkpoints, CommittedTable, commit
+from podcast_assets.store.schema import FAILURES, PROVENANCE, SECOND_OPINIONS, empty_table, make_table
 from podcast_assets.store.store import Store
 from podcast_assets_tests.committed import failure
 
@@ -22,26 +22,26 @@ def made(episode: str, fingerprint: str = "f" * 32, fallback: str | None = None)
 
 
 @pytest.fixture
-def before(store: Store) -> Committed:
+def before(store: Store) -> CommittedTable:
     done = [made("done"), made("by-fallback", fallback="the first one failed"), made("changed", "0" * 32)]
     failed = [
         failure("second", permanent=True, episode="bad"),
         failure("second", episode="busy"),
         failure("second", permanent=True, episode="bad-changed") | {"fingerprint": "0" * 32},
     ]
-    commit(store, ASSET, "b", empty(SECOND_OPINIONS), table(done, PROVENANCE), table(failed, FAILURES))
-    return Committed.read(store, ASSET, "b")
+    commit(store, ASSET, "b", empty_table(SECOND_OPINIONS), make_table(done, PROVENANCE), make_table(failed, FAILURES))
+    return CommittedTable.read(store, ASSET, "b")
 
 
 @pytest.fixture
 def checkpoints(store: Store) -> Checkpoints:
     found = Checkpoints(store, "second", "b", SECOND_OPINIONS)
     for episode, fingerprint in {"stored": "f" * 32, "new": "0" * 32}.items():
-        found.write(episode, fingerprint, empty(SECOND_OPINIONS), made(episode, fingerprint))
+        found.write(episode, fingerprint, empty_table(SECOND_OPINIONS), made(episode, fingerprint))
     return found
 
 
-def test_each_episode_is_taken_or_given_up_or_done(before: Committed, checkpoints: Checkpoints) -> None:
+def test_each_episode_is_taken_or_given_up_or_done(before: CommittedTable, checkpoints: Checkpoints) -> None:
     found = decide(FINGERPRINTS, before, checkpoints=checkpoints)
     assert list(found.committed) == ["done", "by-fallback"]
     assert list(found.checkpointed) == ["stored"]
@@ -52,7 +52,7 @@ def test_each_episode_is_taken_or_given_up_or_done(before: Committed, checkpoint
 
 
 def test_before_the_first_commit_all_is_to_be_done() -> None:
-    assert decide(FINGERPRINTS, Committed.nothing()).todo == list(FINGERPRINTS)
+    assert decide(FINGERPRINTS, CommittedTable.nothing()).todo == list(FINGERPRINTS)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_before_the_first_commit_all_is_to_be_done() -> None:
         ({"checkpoints": None}, {"stored"}),
         ({"has_outputs": lambda e: e not in ("done", "stored", "bad")}, {"done", "stored"}),
     ],
-    ids=str,
+    ids=["failures for good again", "fallbacks again", "no committed table", "no checkpoints", "files gone"],
 )
 def test_what_is_done_again(
-    before: Committed, checkpoints: Checkpoints, changes: dict[str, Any], more: set[str]
+    before: CommittedTable, checkpoints: Checkpoints, changes: dict[str, Any], more: set[str]
 ) -> None:
     usual = decide(FINGERPRINTS, before, checkpoints=checkpoints)
     how: dict[str, Any] = {"checkpoints": checkpoints} | changes
@@ -76,7 +76,7 @@ def test_what_is_done_again(
     assert found.todo == [e for e in FINGERPRINTS if e in {*usual.todo, *more}]
 
 
-def test_attempts_count_on_as_long_as_nothing_changes(before: Committed) -> None:
+def test_attempts_count_on_as_long_as_nothing_changes(before: CommittedTable) -> None:
     def attempts(error: Exception, episode: str = "busy", fingerprint: str = "f" * 32) -> int:
         row = failure_row(before, error, episode_id=episode, source="x", stage="second", fingerprint=fingerprint)
         assert row["permanent"] == isinstance(error, BadInput)
@@ -89,7 +89,7 @@ def test_attempts_count_on_as_long_as_nothing_changes(before: Committed) -> None
     assert attempts(OSError("first"), episode="new") == 1
 
 
-def test_a_failure_has_a_message_and_a_traceback(before: Committed) -> None:
+def test_a_failure_has_a_message_and_a_traceback(before: CommittedTable) -> None:
     about = {"episode_id": "new", "source": "x", "stage": "second", "fingerprint": "f" * 32}
     assert failure_row(before, KeyError(), **about)["message"] == "KeyError"
     assert failure_row(before, OSError("x"), **about)["traceback"].strip().endswith("OSError: x")

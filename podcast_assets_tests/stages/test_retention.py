@@ -10,10 +10,10 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.intake.arrivals import find_arrival, list_incoming
-from podcast_assets.intake.place import place
+from podcast_assets.intake.place import place_inputs
 from podcast_assets.stages.retention import commit_times, remove_sources, why_kept
 from podcast_assets.store.commits import commit
-from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, RAW_AUDIO, empty, table
+from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, RAW_AUDIO, empty_table, make_table
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.committed import commit_batch, failure
 
@@ -54,7 +54,7 @@ def test_everything_that_is_doubtful_stays(store: Store) -> None:
     aged(store, "x")
     assert kept(store, "x") is None
     lost = dict.fromkeys(RAW_AUDIO) | {"episode_id": "x-tar-failed", "source": "x.tar", "status": "failed"}
-    commit(store, "raw_audio", "x", table([lost], RAW_AUDIO), empty(PROVENANCE), empty(FAILURES))
+    commit(store, "raw_audio", "x", make_table([lost], RAW_AUDIO), empty_table(PROVENANCE), empty_table(FAILURES))
     aged(store, "x")
     assert kept(store, "x") == "x.tar could not be taken out of it"
     store.write(table_key("raw_audio", "x"), b"rotten")
@@ -69,7 +69,7 @@ def test_only_what_is_known_and_free_goes(store: Store, tmp_path: Path) -> None:
         aged(store, batch)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.mp3").write_bytes(b"audio")
-    place(store, [tmp_path / "folder"], "folder")
+    place_inputs(store, [tmp_path / "folder"], "folder")
     store.write("incoming/folder/_READY", b"")
     store.write("incoming/gone.meta.csv", b"meta_id\n")
     commit_batch(store, "folder")

@@ -20,7 +20,7 @@ from podcast_assets.stages.progress import Progress
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import NothingDone, run_stage
 from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import SEGMENTS, Columns
 from podcast_assets.store.store import Store, checkpoints_key, failures_key, provenance_key, table_key
 
@@ -142,7 +142,7 @@ def test_a_crash_between_provenance_and_table_does_the_episode_again(store: Stor
     again = Cut(engine=Tool(level=2))
     run(store, again, episodes("a"))
     assert again.processed == ["a"]
-    old = Committed.read(store, "diarized_segments", "b1")
+    old = CommittedTable.read(store, "diarized_segments", "b1")
     assert (list(old.fingerprints), old.provenance.height) == (["a"], 0)
 
 

@@ -19,7 +19,7 @@ from podcast_assets.stages.diarize import Diarize
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key, working_key
 
@@ -107,7 +107,7 @@ def test_where_the_diarizer_fails_the_episode_goes_on_without_speakers(filled: t
     assert rows["speaker"].null_count() == rows.height > 4
     assert rows["flags"].to_list() == [["no_speakers"]] * rows.height
     assert rows["degraded"].all()
-    committed = Committed.read(store, "diarized_segments", "deaf")
+    committed = CommittedTable.read(store, "diarized_segments", "deaf")
     assert committed.provenance["fallback"].to_list() == ["deaf: RuntimeError: no ears; segments without speakers"] * 2
     again = diarize(filled, Deaf(limit=0.0), "deaf")
     assert again.equals(rows), "taken as it is, unless it is asked for anew"

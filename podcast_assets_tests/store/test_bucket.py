@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import tenacity
 
-from podcast_assets.common.errors import BadInput, StoreTrouble, store_trouble
+from podcast_assets.common.errors import BadInput, StoreTrouble, is_store_trouble
 from podcast_assets.defs.janitor import sweep
 from podcast_assets.intake.arrivals import list_incoming
-from podcast_assets.intake.feeds.subscriptions import signature
-from podcast_assets.intake.place import place
+from podcast_assets.intake.feeds.subscriptions import lists_signature
+from podcast_assets.intake.place import place_inputs
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.store.backends import bucket as buckets
 from podcast_assets.store.backends import s3_api
@@ -89,7 +89,7 @@ def test_folders_that_a_console_made_are_no_files(room: Store) -> None:
 def test_a_name_that_no_key_can_have_is_said(room: Store, tmp_path: Path) -> None:
     (tmp_path / "tab\t.mp3").write_bytes(b"1")
     with pytest.raises(BadInput, match=r"tab\\t.mp3' cannot be the key of a file: rename it"):
-        place(room, [tmp_path], "show")
+        place_inputs(room, [tmp_path], "show")
 
 
 @pytest.mark.parametrize("asking", ASKING)
@@ -113,7 +113,7 @@ def test_what_a_server_refuses_is_one_line(
     store = Store.at(variables.get("PODCAST_STORE", bucket))
     with pytest.raises(StoreTrouble, match=says) as told:
         ASKING[asking](store)
-    assert store_trouble(told.value)
+    assert is_store_trouble(told.value)
     assert "\n" not in str(told.value)
 
 
@@ -198,7 +198,7 @@ def test_other_content_of_the_same_size_within_a_second_is_a_change(bucket: str)
         store.write("incoming/b.tar", content)
         store.write("feeds/feeds.csv", content)
         arrivals.add(list_incoming(store).arrivals["b"].signature)
-        lists.add(signature(store))
+        lists.add(lists_signature(store))
     assert (len(arrivals), len(lists)) == (3, 3)
 
 

@@ -13,7 +13,7 @@ import tenacity
 
 from podcast_assets.common.errors import StoreTrouble
 from podcast_assets.store.backends import bucket as buckets
-from podcast_assets.store.schema import FAILURES, empty
+from podcast_assets.store.schema import FAILURES, empty_table
 from podcast_assets.store.store import Store
 from podcast_assets_tests.servers import s3
 
@@ -130,7 +130,7 @@ def test_a_server_that_goes_away_in_the_middle_leaves_what_was_there(
 
 
 def test_a_table_is_the_old_one_or_the_new_one(proxy: s3.Proxy, spoiled: Store, direct: Direct) -> None:
-    table = empty(FAILURES)
+    table = empty_table(FAILURES)
     spoiled.write_table("t", table, {"version": "old"})
     proxy.fault = lambda _: s3.cut_before
     with pytest.raises(StoreTrouble):

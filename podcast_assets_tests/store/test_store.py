@@ -14,7 +14,7 @@ import pytest
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.store.backends.bucket import PART
-from podcast_assets.store.schema import FAILURES, SEGMENTS, empty
+from podcast_assets.store.schema import FAILURES, SEGMENTS, empty_table
 from podcast_assets.store.store import Store
 
 
@@ -54,7 +54,7 @@ def test_a_stream_that_breaks_leaves_no_original(store: Store) -> None:
 
 
 def test_a_table_comes_back_as_it_was_and_not_under_other_columns(store: Store) -> None:
-    table = empty(SEGMENTS)
+    table = empty_table(SEGMENTS)
     store.write_table("tables/x/b.parquet", table)
     back = store.read_table("tables/x/b.parquet", SEGMENTS)
     assert back is not None

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from podcast_assets.speech.rttm import parse_rttm
-from podcast_assets.transcripts import FORMATS, render, srt, text, vtt
-from podcast_assets.transcripts.cues import COLUMNS, LINES, SECONDS, columns, cues
-from podcast_assets.transcripts.spoken import one_line, spoken
+from podcast_assets.transcripts import FORMATS, render, to_srt, to_text, to_vtt
+from podcast_assets.transcripts.cues import COLUMNS, LINES, SECONDS, display_width, make_cues
+from podcast_assets.transcripts.spoken import normalize_segments, one_line
 
 pytestmark = pytest.mark.readers
 
@@ -54,7 +54,7 @@ segments = st.lists(
 
 def said(rows: list[dict[str, Any]]) -> list[str]:
     """Texts without any space, in order of time."""
-    return ["".join(s.text.split()) for s in spoken(rows)]
+    return ["".join(s.text.split()) for s in normalize_segments(rows)]
 
 
 def letters(value: str) -> str:
@@ -81,14 +81,14 @@ def test_every_input_gives_every_format(rows: list[dict[str, Any]]) -> None:
         content.encode()
     assert len(json.loads(files["json"])["segments"]) == len(rows)
     turns = parse_rttm(files["rttm"]).get("ep-1", [])
-    assert len(turns) == sum(bool(s.speaker) and s.end > s.start for s in spoken(rows))
+    assert len(turns) == sum(bool(s.speaker) and s.end > s.start for s in normalize_segments(rows))
 
 
 @given(segments)
 @settings(max_examples=150, deadline=None)
 def test_srt_holds_the_texts(rows: list[dict[str, Any]]) -> None:
-    found = pysubs2.SSAFile.from_string(srt(rows), format_="srt") if any(said(rows)) else []
-    expected = cues(spoken(rows), name_speakers=True)
+    found = pysubs2.SSAFile.from_string(to_srt(rows), format_="srt") if any(said(rows)) else []
+    expected = make_cues(normalize_segments(rows), name_speakers=True)
     assert [letters(e.text.replace("\\N", "")) for e in found] == [letters("".join(c.lines)) for c in expected]
     assert all(b.start >= a.start for a, b in pairwise(found))
 
@@ -96,8 +96,8 @@ def test_srt_holds_the_texts(rows: list[dict[str, Any]]) -> None:
 @given(segments)
 @settings(max_examples=150, deadline=None)
 def test_vtt_holds_the_texts_and_speakers(rows: list[dict[str, Any]]) -> None:
-    found = webvtt.from_buffer(io.StringIO(vtt(rows)))
-    expected = cues(spoken(rows))
+    found = webvtt.from_buffer(io.StringIO(to_vtt(rows)))
+    expected = make_cues(normalize_segments(rows))
     assert [letters(unescape(re.sub(r"<v [^>]*>", "", c.raw_text))) for c in found] == [
         letters("".join(c.lines)) for c in expected
     ]
@@ -108,12 +108,12 @@ def test_vtt_holds_the_texts_and_speakers(rows: list[dict[str, Any]]) -> None:
 @given(segments)
 @settings(max_examples=150, deadline=None)
 def test_cues_fit_a_screen_and_lose_nothing(rows: list[dict[str, Any]]) -> None:
-    whole = spoken(rows)
-    found = cues(whole)
+    whole = normalize_segments(rows)
+    found = make_cues(whole)
     assert sorted("".join(sorted("".join("".join(c.lines).split()) for c in found))) == sorted("".join(said(rows)))
     for cue in found:
         assert 0 < len(cue.lines) <= LINES
-        assert max(map(columns, cue.lines)) <= COLUMNS
+        assert max(map(display_width, cue.lines)) <= COLUMNS
         assert cue.end > cue.start >= 0
 
 
@@ -123,7 +123,7 @@ def test_cues_fit_a_screen_and_lose_nothing(rows: list[dict[str, Any]]) -> None:
 def test_markdown_shows_texts_as_they_are(suffix: str, rows: list[dict[str, Any]]) -> None:
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(render(EPISODE, rows)[suffix])
     shown = letters("".join(t.content for top in tokens for t in top.children or []))
-    for s in spoken(rows):
+    for s in normalize_segments(rows):
         if s.words and suffix == "words.md":
             assert all(letters(w.word) in shown for w in s.words)
         else:
@@ -136,13 +136,13 @@ def test_words_give_the_times_of_cues() -> None:
     text = "one two three four five six. seven"
     timed = [(word, 10 + n * 3, 11 + n * 3, 0.9) for n, word in enumerate(text.split())]
     long = segment(10, 30, "A", text, *timed)
-    found = cues(spoken([long]))
+    found = make_cues(normalize_segments([long]))
     assert [c.lines for c in found] == [("one two three",), ("four five six.",), ("seven",)]
     assert [(c.start, c.end) for c in found] == [(10_000, 17_000), (19_000, 26_000), (28_000, 30_000)]
 
 
 def test_without_word_times_letters_share_the_time() -> None:
-    found = cues(spoken([segment(0, 10, "A", "aaaa " * 40)]))
+    found = make_cues(normalize_segments([segment(0, 10, "A", "aaaa " * 40)]))
     assert [c.lines[0][:4] for c in found] == ["aaaa"] * len(found)
     assert all(c.end - c.start <= SECONDS * 1000 for c in found)
     assert found[-1].end == pytest.approx(10_000, abs=60)
@@ -151,28 +151,30 @@ def test_without_word_times_letters_share_the_time() -> None:
 
 def test_subtitles_of_two_speakers() -> None:
     rows = [segment(0, 1.5, "A", "Hello <you> & me"), segment(1.25, 2, "B", "Yes --> no"), segment(3, 4, None, "")]
-    assert vtt(rows) == (
+    assert to_vtt(rows) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\n<v A>Hello &lt;you&gt; &amp; me\n\n"
         "00:00:01.250 --> 00:00:02.000\n<v B>Yes --&gt; no\n\n"
     )
-    assert srt(rows).replace(JOINER, "") == (
+    assert to_srt(rows).replace(JOINER, "") == (
         "1\n00:00:00,000 --> 00:00:01,500\nA: Hello <you> & me\n\n2\n00:00:01,250 --> 00:00:02,000\nB: Yes --> no\n\n"
     )
-    assert text(rows) == "A: Hello <you> & me\nB: Yes --> no\n"
+    assert to_text(rows) == "A: Hello <you> & me\nB: Yes --> no\n"
 
 
 def test_chinese_breaks_where_the_line_is_full() -> None:
-    first, *_ = cues(spoken([segment(0, 6, "A", "今天天气很好我们去公园走走吧然后回家吃饭看电视睡觉明天再说")]))
+    first, *_ = make_cues(
+        normalize_segments([segment(0, 6, "A", "今天天气很好我们去公园走走吧然后回家吃饭看电视睡觉明天再说")])
+    )
     assert len(first.lines[0]) == 21
 
 
 def test_nothing_was_said() -> None:
-    assert (srt([]), vtt([]), text([])) == ("", "WEBVTT\n\n", "")
+    assert (to_srt([]), to_vtt([]), to_text([])) == ("", "WEBVTT\n\n", "")
 
 
 def test_times_that_are_none() -> None:
     rows = [segment(5, 6, "A", "first"), segment(None, None, "B", "second"), segment(math.nan, -1, "B", "third")]
-    assert [(s.start, s.end) for s in spoken(rows)] == [(5, 6), (6, 6), (6, 6)]
+    assert [(s.start, s.end) for s in normalize_segments(rows)] == [(5, 6), (6, 6), (6, 6)]
 
 
 def test_words_table() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from podcast_assets.transcripts import as_json, clock, markdown
+from podcast_assets.transcripts import format_clock, to_json, to_markdown
 
 EPISODE = {
     "episode_id": "ep-1",
@@ -27,7 +27,7 @@ def segment(start: float, speaker: str, text: str, **more: Any) -> dict[str, Any
 
 
 def test_one_paragraph_for_as_long_as_somebody_speaks() -> None:
-    text = markdown(
+    text = to_markdown(
         EPISODE,
         [
             segment(0.5, "A", "Hello.", language="en"),
@@ -53,19 +53,19 @@ def test_one_paragraph_for_as_long_as_somebody_speaks() -> None:
 
 
 def test_no_speech_and_no_title() -> None:
-    text = markdown(EPISODE | {"title": None, "podcast": None}, [])
+    text = to_markdown(EPISODE | {"title": None, "podcast": None}, [])
     assert text.startswith("# ep.mp3\n")
     assert "No speech was found" in text
-    assert json.loads(as_json(EPISODE, []))["segments"] == []
+    assert json.loads(to_json(EPISODE, []))["segments"] == []
 
 
 def test_words_without_times_stay_words_without_times() -> None:
     words = [{"word": "um", "start": None, "end": None, "probability": None}]
-    found = json.loads(as_json(EPISODE, [segment(0, "A", "um", words=words)]))
+    found = json.loads(to_json(EPISODE, [segment(0, "A", "um", words=words)]))
     assert found["segments"][0]["words"] == words
     assert found["speakers"] == ["A"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.9, "0:59"), (60, "1:00"), (3600, "1:00:00")])
 def test_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
+    assert format_clock(seconds) == text

@@ -1,4 +1,4 @@
-"""`podcast-assets doctor`: whether the chosen profile can run on this machine, and what to do where it cannot.
+"""`podcast-assets doctor`: check whether the profile can run on this machine, and how to fix what is missing.
 
 Each module examines one area. What decides is pure, and gets what was measured; what measures stands beside it.
 """
@@ -12,13 +12,13 @@ from typing import Any
 
 from podcast_assets import demo
 from podcast_assets.cli.doctor import clip, engines, gpu, hub, machine, places
-from podcast_assets.cli.doctor.engines import Member
+from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding, first_line
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import Engine
-from podcast_assets.engines.hub_offline import silence
+from podcast_assets.engines.hub_offline import go_offline
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.speech.routing import RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
@@ -29,8 +29,8 @@ PROFILE = "profile"
 
 
 @dataclass(frozen=True)
-class Report:
-    """What an examination of this machine found."""
+class DoctorReport:
+    """Findings of `podcast-assets doctor`."""
 
     profile: str | None
     """Name of the profile that was examined; None where none could be made."""
@@ -40,7 +40,7 @@ class Report:
 
     @property
     def can_run(self) -> bool:
-        """Whether nothing was found that keeps the profile from running."""
+        """Whether the profile can run on this machine."""
         return self.profile is not None and not any(f.blocks for f in self.findings)
 
     @property
@@ -60,7 +60,7 @@ class Report:
         return areas
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """Findings as JSON values."""
         return {
             "profile": self.profile,
             "can_run": self.can_run,
@@ -69,20 +69,20 @@ class Report:
         }
 
 
-def examine(settings: Settings, *, load: bool = True) -> Report:
+def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
     """Examine this machine. The hub is asked for three seconds at most, and nothing is downloaded.
 
     Args:
         settings: what is to run.
         load: also load the engines whose models are here, and transcribe a clip; takes up to a minute.
     """
-    clock = hub.Clock()
+    clock = hub.TimeLimit()
     answers = hub.reachable(clock, hub.ping)
     if answers.state != "ok":
-        silence("the hub cannot be reached")
-    models = hub.at_hand(clock, engines.wanted_models(engine for _, engine in engines.as_they_come()))
+        go_offline("the hub cannot be reached")
+    models = hub.check_available(clock, engines.needed_models(engine for _, engine in engines.as_they_come()))
     if answers.state == "ok" and clock.late:  # whoever asks again is not to wait again
-        silence("the hub does not answer in time")
+        go_offline("the hub does not answer in time")
     surroundings = [
         *machine.examine(place := Store.at(settings.store)),
         places.store(place),
@@ -92,25 +92,25 @@ def examine(settings: Settings, *, load: bool = True) -> Report:
     ]
     try:
         chosen = choose(settings)
-        found = engines.members(chosen)
-        others = [m for m in engines.wanted_models(m.engine for m in found) if m not in models]
-        models |= hub.at_hand(clock, others)
+        found = engines.profile_engines(chosen)
+        others = [m for m in engines.needed_models(m.engine for m in found) if m not in models]
+        models |= hub.check_available(clock, others)
     except (Misconfigured, EngineUnavailable) as error:
-        return Report(None, [Finding(PROFILE, "missing", first_line(error), None, blocks=True), *surroundings])
+        return DoctorReport(None, [Finding(PROFILE, "missing", first_line(error), None, blocks=True), *surroundings])
     cards = gpu.cards()
-    usable = gpu.usable()
+    usable = gpu.count_usable()
     told = [engines.examine(m, models, usable or 0) for m in found]
     heard: list[Finding] = []
     if load:
-        told, heard = loaded(chosen, found, told)
-    return Report(
+        told, heard = load_engines(chosen, found, told)
+    return DoctorReport(
         chosen.name,
         [
-            *_profile(settings, chosen),
-            _python(),
-            *near_duplicates(settings),
+            *_profile_findings(settings, chosen),
+            _python_finding(),
+            *examine_near_duplicates(settings),
             *told,
-            *gpu.examine(cards, usable, gpu.cublas(), needed=chosen.name == "gpu"),
+            *gpu.examine(cards, usable, gpu.cublas_problem(), needed=chosen.name == "gpu"),
             *heard,
             *surroundings,
         ],
@@ -118,15 +118,17 @@ def examine(settings: Settings, *, load: bool = True) -> Report:
     )
 
 
-def loaded(profile: Profile, members: Sequence[Member], told: Sequence[Finding]) -> tuple[list[Finding], list[Finding]]:
-    """Load the engines of a profile that are here, one after the other, and let one that knows English hear the known clip.
+def load_engines(
+    profile: Profile, members: Sequence[ProfileEngine], told: Sequence[Finding]
+) -> tuple[list[Finding], list[Finding]]:
+    """Load a profile's available engines one by one, and transcribe the test clip with one that knows English.
 
     Returns:
         What was told of each engine, with what loading it added; and what was heard.
     """
-    listener = english(profile)
+    listener = english_transcriber(profile)
     known = clip.known_clip()
-    findings, heard = [], demonstration(members, known)
+    findings, heard = [], examine_demo_model(members, known)
     for member, finding in zip(members, told, strict=True):
         worker, trouble = None, None
         if member.role == "needed" and finding.state == "ok":
@@ -138,18 +140,20 @@ def loaded(profile: Profile, members: Sequence[Member], told: Sequence[Finding])
     return findings, heard
 
 
-def demonstration(members: Sequence[Member], known: clip.Clip) -> list[Finding]:
-    """What the demonstration model makes of the known clip, on a GPU where there is one: it is always at hand, and made for it."""
+def examine_demo_model(members: Sequence[ProfileEngine], known: clip.Clip) -> list[Finding]:
+    """Transcribe the test clip with the demo model, which is always available, on a GPU if there is one."""
     whisper = next((m for m in members if isinstance(m.engine, FasterWhisper)), None)
     if whisper is None or missing_packages(whisper.engine):
         return []
     needed = whisper.role == "needed"
-    member = Member("the demonstration model of", FasterWhisper(**demo.TRANSCRIBER), "needed" if needed else "other")
+    member = ProfileEngine(
+        "the demonstration model of", FasterWhisper(**demo.TRANSCRIBER), "needed" if needed else "other"
+    )
     worker, trouble = engines.load(member)
     return [trouble or clip.examine(f"the demonstration model of {whisper.engine.name}", worker, known, needed=needed)]
 
 
-def english(profile: Profile) -> Engine | None:
+def english_transcriber(profile: Profile) -> Engine | None:
     """The engine that transcribes English episodes; None where the routes have none."""
     if not isinstance(profile.transcriber, RoutedEngine):
         return profile.transcriber
@@ -157,7 +161,7 @@ def english(profile: Profile) -> Engine | None:
     return found.get("en") or found.get("*")
 
 
-def _profile(settings: Settings, chosen: Profile) -> list[Finding]:
+def _profile_findings(settings: Settings, chosen: Profile) -> list[Finding]:
     findings = [Finding(PROFILE, "ok", f"{chosen.name}, because {chosen.reason}")]
     if settings.profile != "auto":
         try:
@@ -168,18 +172,18 @@ def _profile(settings: Settings, chosen: Profile) -> list[Finding]:
     return findings
 
 
-def near_duplicates(settings: Settings) -> list[Finding]:
-    """Whether what near-duplicates need is installed, where they are wanted."""
+def examine_near_duplicates(settings: Settings) -> list[Finding]:
+    """Check the packages for near-duplicate detection, if it is switched on."""
     if not settings.near_duplicates:
         return []
     area = "near-duplicates"
     try:
-        fingerprints.library()
+        fingerprints.load_chromaprint()
     except Misconfigured as error:
         return [Finding(area, "missing", *str(error).split(": ", 1), blocks=True)]
     return [Finding(area, "ok", "Chromaprint can be loaded")]
 
 
-def _python() -> Finding:
+def _python_finding() -> Finding:
     version = importlib.metadata.version("podcast-assets")
     return Finding("Python", "ok", f"Python {platform.python_version()}, podcast-assets {version}")

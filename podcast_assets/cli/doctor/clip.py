@@ -1,10 +1,10 @@
-"""A clip whose words are known, transcribed: engines can load well and hear nothing."""
+"""Transcription of a test clip with known text: an engine can load well and still return nothing."""
 
 from dataclasses import dataclass
 
 from podcast_assets import demo
 from podcast_assets.cli.doctor.finding import Finding, first_line
-from podcast_assets.common.errors import out_of_memory
+from podcast_assets.common.errors import is_out_of_memory
 from podcast_assets.speech.types import EpisodeSpeech, Samples, Transcriber, Turn
 
 AREA = "a known clip"
@@ -17,7 +17,7 @@ next to nothing of the clip was heard."""
 
 @dataclass(frozen=True)
 class Clip:
-    """Audio, who speaks when in it, and what is said."""
+    """A test clip: audio, speaker turns and text."""
 
     audio: Samples
     turns: tuple[Turn, ...]
@@ -25,7 +25,7 @@ class Clip:
 
 
 def known_clip() -> Clip:
-    """The clip that is shipped."""
+    """Load the test clip of the package."""
     from podcast_assets.audio.decode import decode
 
     reference = demo.load_reference(EPISODE.split(".")[0])[:TURNS]
@@ -34,7 +34,7 @@ def known_clip() -> Clip:
 
 
 def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -> Finding:
-    """Whether a loaded transcriber hears what is said in a clip.
+    """Check that a loaded transcriber transcribes a clip correctly.
 
     Args:
         title: of the transcriber, for people.
@@ -43,18 +43,18 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
         needed: whether a run depends on it.
     """
     try:
-        heard = transcribed(transcriber, clip)
+        heard = transcribe_clip(transcriber, clip)
     except Exception as error:  # of the device, the driver, the model: no common base
-        todo = "another process may use the memory: try again when it has ended" if out_of_memory(error) else None
+        todo = "another process may use the memory: try again when it has ended" if is_out_of_memory(error) else None
         what = f"{title} fails at it: {type(error).__name__}: {first_line(error)}"
         return Finding(AREA, "missing", what, todo, needed)
     wrong = word_error_rate(clip.text, heard)
     if wrong <= FAIR:
         return Finding(AREA, "ok", f"{title} transcribes it: yes (WER {wrong:.2f})")
     if wrong < POOR:
-        return Finding(AREA, "warning", f"{title} gets much of it wrong (WER {wrong:.2f}): {heard[:80]!r}")
+        return Finding(AREA, "warning", f"{title} makes many errors (WER {wrong:.2f}): {heard[:80]!r}")
     what = (
-        f"{title} hears nothing of it"
+        f"{title} returns no text for it"
         if not heard
         else f"{title} hears something else (WER {wrong:.2f}): {heard[:80]!r}"
     )
@@ -62,8 +62,8 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
     return Finding(AREA, "missing", what, todo, needed)
 
 
-def transcribed(transcriber: Transcriber, clip: Clip) -> str:
-    """What a transcriber makes of a clip. Raises what the transcriber does."""
+def transcribe_clip(transcriber: Transcriber, clip: Clip) -> str:
+    """Transcribe a clip. Raises whatever the transcriber raises."""
     speech = EpisodeSpeech("known clip", clip.audio, clip.turns, language="en")
     (heard,) = transcriber.transcribe([speech])
     if isinstance(heard.transcripts, Exception):
@@ -72,8 +72,8 @@ def transcribed(transcriber: Transcriber, clip: Clip) -> str:
 
 
 def word_error_rate(said: str, heard: str) -> float:
-    """Words that must be changed, put in or left out, over the words that were said (Levenshtein's distance of words)."""
-    expected, found = _words(said), _words(heard)
+    """Word error rate: substitutions, insertions and deletions over the number of reference words."""
+    expected, found = _split_words(said), _split_words(heard)
     row = list(range(len(found) + 1))
     for i, word in enumerate(expected, 1):
         before, row[0] = row[0], i
@@ -82,5 +82,5 @@ def word_error_rate(said: str, heard: str) -> float:
     return row[-1] / len(expected)
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return "".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split()

@@ -1,4 +1,4 @@
-"""Which engines can work here, and why the others cannot."""
+"""Availability of the engines on this machine."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from podcast_assets.cli.doctor.finding import Finding, first_line
-from podcast_assets.common.errors import EngineUnavailable, out_of_memory
+from podcast_assets.common.errors import EngineUnavailable, is_out_of_memory
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.engines.models import find
+from podcast_assets.engines.models import find_model
 from podcast_assets.speech.routing import RoutedEngine
 from podcast_assets.stages.profiles import Profile, engines_of
 
@@ -21,8 +21,8 @@ Role = Literal["needed", "fallback", "other"]
 
 
 @dataclass(frozen=True)
-class Member:
-    """An engine, and what it is to the chosen profile."""
+class ProfileEngine:
+    """An engine and its role in the chosen profile."""
 
     kind: str
     """`diarizer`, `transcriber`, …"""
@@ -32,16 +32,18 @@ class Member:
 
     @property
     def title(self) -> str:
-        """How it is called in findings."""
+        """Name of the engine in findings."""
         role = {"needed": "", "fallback": ", a fallback", "other": ", not in this profile"}[self.role]
         return f"{self.kind} {self.engine.name}{role}"
 
 
-def members(profile: Profile) -> list[Member]:
+def profile_engines(profile: Profile) -> list[ProfileEngine]:
     """The engines of a profile, and after them every other one as it comes."""
-    found = [Member(kind_of(e), e, "fallback" if e in fallbacks(profile) else "needed") for e in engines_of(profile)]
+    found = [
+        ProfileEngine(kind_of(e), e, "fallback" if e in fallbacks(profile) else "needed") for e in engines_of(profile)
+    ]
     names = {(m.kind, m.engine.name) for m in found}
-    return found + [Member(k, e, "other") for k, e in as_they_come() if (k, e.name) not in names]
+    return found + [ProfileEngine(k, e, "other") for k, e in as_they_come() if (k, e.name) not in names]
 
 
 def fallbacks(profile: Profile) -> list[Engine]:
@@ -54,7 +56,7 @@ def fallbacks(profile: Profile) -> list[Engine]:
 
 
 def as_they_come() -> Iterator[tuple[str, Engine]]:
-    """Every engine that there is, with the settings that it has by default, and its kind."""
+    """All engines with their default settings and kinds."""
     for kind in FOLDERS:
         for engine in engines(kind):
             try:
@@ -69,12 +71,12 @@ def kind_of(engine: Engine) -> str:
     return next((kind for kind, folder in FOLDERS.items() if module.startswith(f"{folder}.")), "engine")
 
 
-def wanted_models(some: Iterable[Engine]) -> list[HubModel]:
-    """Models of the hub that some engines need, each once."""
+def needed_models(some: Iterable[Engine]) -> list[HubModel]:
+    """Hub models that some engines need, without duplicates."""
     return list(dict.fromkeys(model for engine in some for model in _hub_models(engine)))
 
 
-def examine(member: Member, models: Mapping[HubModel, tuple[bool, str]], gpus: int) -> Finding:
+def examine(member: ProfileEngine, models: Mapping[HubModel, tuple[bool, str]], gpus: int) -> Finding:
     """Whether an engine can be loaded here, and what to do if not. Loads nothing.
 
     Args:
@@ -89,7 +91,7 @@ def examine(member: Member, models: Mapping[HubModel, tuple[bool, str]], gpus: i
         what = f"{member.title}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
         return Finding(AREA, "missing", what, f"pip install {install}", blocks)
     if getattr(engine, "device", None) == "cuda" and not gpus:
-        what = f"{member.title}: it is to compute on an NVIDIA GPU, and there is none that can be used"
+        what = f"{member.title}: it is set to an NVIDIA GPU, and no usable one was found"
         return Finding(AREA, "missing", what, "choose the profile cpu, or see under GPU", blocks)
     try:
         told = [models.get(model, (True, "")) for model in engine.hub_models()]
@@ -101,23 +103,23 @@ def examine(member: Member, models: Mapping[HubModel, tuple[bool, str]], gpus: i
     installed = ", ".join(f"{name} {version}" for name, version in engine.versions().items())
     about = "; ".join(filter(None, [installed, *(why for _, why in told)]))
     todo = f"podcast-assets models fetch {' '.join(m.repo for m in engine.hub_models())}"
-    state, todo = ("ok", None) if is_here(engine) else ("warning", todo)
+    state, todo = ("ok", None) if is_downloaded(engine) else ("warning", todo)
     return Finding(AREA, state, f"{member.title}: {about}", todo)
 
 
-def is_here(engine: Engine) -> bool:
+def is_downloaded(engine: Engine) -> bool:
     """Whether loading an engine would download nothing."""
-    return all(find(model) for model in _hub_models(engine))
+    return all(find_model(model) for model in _hub_models(engine))
 
 
-def load(member: Member) -> tuple[Any, Finding | None]:
+def load(member: ProfileEngine) -> tuple[Any, Finding | None]:
     """Load an engine, as a run would: the worker, or what kept it from being loaded."""
     engine = member.engine
     try:
         devices = engine.devices()
         return engine.load(devices[0] if devices else None), None
     except Exception as error:  # what is wrong with drivers, packages and models has no common base
-        todo = "another process may use the memory: try again when it has ended" if out_of_memory(error) else None
+        todo = "another process may use the memory: try again when it has ended" if is_out_of_memory(error) else None
         what = f"{member.title}: it does not load: {type(error).__name__}: {first_line(error)}"
         return None, Finding(AREA, "missing", what, todo, member.role == "needed")
 

@@ -1,4 +1,4 @@
-"""What an examination finds."""
+"""Findings of the examination."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ State = Literal["ok", "warning", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, for people."""
+    """Result of one check, for people."""
 
     area: str
     """Under which heading it is told."""
@@ -21,5 +21,5 @@ class Finding:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """First line of an error's message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -21,8 +21,8 @@ SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """A GPU, as its driver tells of it."""
+class GpuCard:
+    """A GPU as reported by the driver."""
 
     name: str
     driver: str
@@ -32,8 +32,8 @@ class Card:
     """Compute capability; None from drivers that do not tell."""
 
 
-def examine(cards: Sequence[Card] | str, usable: int | None, cublas: str | None, *, needed: bool) -> list[Finding]:
-    """What stands of the GPUs.
+def examine(cards: Sequence[GpuCard] | str, usable: int | None, cublas: str | None, *, needed: bool) -> list[Finding]:
+    """Check the GPUs, the driver and cuBLAS.
 
     Args:
         cards: as `cards` gives them.
@@ -44,9 +44,9 @@ def examine(cards: Sequence[Card] | str, usable: int | None, cublas: str | None,
     if isinstance(cards, str) or not cards:
         what = cards if isinstance(cards, str) else "no NVIDIA GPU"
         if needed:
-            return [Finding(AREA, "missing", f"{what}; the profile computes on one", "choose the profile cpu", True)]
+            return [Finding(AREA, "missing", f"{what}; the profile needs one", "choose the profile cpu", True)]
         return [Finding(AREA, "ok", f"{what}: engines compute on the CPU")]
-    findings = [_card(card, needed=needed) for card in cards]
+    findings = [_examine_card(card, needed=needed) for card in cards]
     if usable is not None and usable < len(cards):
         todo = "see CUDA_VISIBLE_DEVICES; else update the driver"
         what = f"CTranslate2 can use {usable} of {len(cards)} GPUs"
@@ -61,20 +61,18 @@ def examine(cards: Sequence[Card] | str, usable: int | None, cublas: str | None,
     return findings
 
 
-def _card(card: Card, *, needed: bool) -> Finding:
+def _examine_card(card: GpuCard, *, needed: bool) -> Finding:
     capability = "unknown" if card.capability is None else f"{card.capability:.1f}"
     what = f"{card.name}: {card.memory / 1e9:.0f} GB, compute capability {capability}, driver {card.driver}"
     if card.capability is not None and card.capability < OLDEST_CAPABILITY:
         return Finding(AREA, "missing", f"{what}: too old for CTranslate2", "choose the profile cpu", needed)
     if card.driver.split(".")[0] == str(MUTE_DRIVER):
-        told = f"{what}: driver {MUTE_DRIVER} was seen to give empty transcripts without an error"
-        return Finding(
-            AREA, "warning", told, "trust it only if the known clip is heard on this GPU; else update the driver"
-        )
+        told = f"{what}: driver {MUTE_DRIVER} is known to give empty transcripts without an error"
+        return Finding(AREA, "warning", told, "update the driver, unless the test clip is transcribed on this GPU")
     return Finding(AREA, "ok", what)
 
 
-def cards() -> list[Card] | str:
+def cards() -> list[GpuCard] | str:
     """The GPUs of this machine; where the driver cannot tell, why."""
     command = [
         "nvidia-smi",
@@ -89,20 +87,20 @@ def cards() -> list[Card] | str:
         return f"nvidia-smi does not work: {first_line(error)}"
     if told.returncode:
         return f"nvidia-smi does not work: {(told.stdout or told.stderr).strip().splitlines()[:1] or told.returncode}"
-    return [card for line in told.stdout.splitlines() if (card := parse(line))]
+    return [card for line in told.stdout.splitlines() if (card := parse_card(line))]
 
 
-def parse(line: str) -> Card | None:
+def parse_card(line: str) -> GpuCard | None:
     """A line of nvidia-smi's table: name, driver, memory in MiB, compute capability."""
     parts = [part.strip() for part in line.split(",")]
     if len(parts) != 4:
         return None
     name, driver, memory, capability = parts
-    return Card(name, driver, int(_number(memory) or 0) * 2**20, _number(capability))
+    return GpuCard(name, driver, int(_parse_number(memory) or 0) * 2**20, _parse_number(capability))
 
 
-def usable() -> int | None:
-    """GPUs that CTranslate2 sees; None if it is not installed."""
+def count_usable() -> int | None:
+    """Number of GPUs that CTranslate2 sees; None if it is not installed."""
     try:
         import ctranslate2
     except ImportError:
@@ -110,7 +108,7 @@ def usable() -> int | None:
     return ctranslate2.get_cuda_device_count()
 
 
-def cublas() -> str | None:
+def cublas_problem() -> str | None:
     """Why cuBLAS cannot be opened; None if it can, by name or in its wheel."""
     try:
         ctypes.CDLL(CUBLAS)
@@ -122,7 +120,7 @@ def cublas() -> str | None:
     return None
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         return float(text)
     except ValueError:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from podcast_assets.cli.doctor.finding import Finding, first_line
 from podcast_assets.engines import models as hub
-from podcast_assets.engines.hub_offline import offline
+from podcast_assets.engines.hub_offline import offline_reason
 from podcast_assets.engines.model_cache import HubModel
 
 AREA = "model hub"
@@ -18,8 +18,8 @@ SECONDS = 3.0
 T = TypeVar("T")
 
 
-class Clock:
-    """The time that is left for asking."""
+class TimeLimit:
+    """Time limit shared by several requests."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._left = seconds
@@ -51,7 +51,7 @@ class Clock:
         return told
 
 
-def reachable(clock: Clock, ping: Callable[[], bool]) -> Finding:
+def reachable(clock: TimeLimit, ping: Callable[[], bool]) -> Finding:
     """Whether the hub answers.
 
     Args:
@@ -61,7 +61,7 @@ def reachable(clock: Clock, ping: Callable[[], bool]) -> Finding:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        return Finding(AREA, "ok", "HF_HUB_OFFLINE is set: nobody is asked, only models that are here are taken")
+        return Finding(AREA, "ok", "HF_HUB_OFFLINE is set: only models on this machine are used")
     (answer,) = clock.ask([ping])
     if answer is True:
         return Finding(AREA, "ok", f"{constants.ENDPOINT} answers")
@@ -82,11 +82,11 @@ def ping() -> bool:
     return True
 
 
-def at_hand(clock: Clock, models: Sequence[HubModel]) -> dict[HubModel, tuple[bool, str]]:
-    """Whether each of some models is here or would be given, and why (or why not), for people."""
-    if offline():
-        return {model: hub.at_hand(model) for model in models}
-    answers = clock.ask([partial(hub.at_hand, model, seconds=SECONDS) for model in models])
+def check_available(clock: TimeLimit, models: Sequence[HubModel]) -> dict[HubModel, tuple[bool, str]]:
+    """Check whether each model is on this machine or can be downloaded, with the reason."""
+    if offline_reason():
+        return {model: hub.check_available(model) for model in models}
+    answers = clock.ask([partial(hub.check_available, model, seconds=SECONDS) for model in models])
     told = {}
     for model, answer in zip(models, answers, strict=True):
         if answer is None:

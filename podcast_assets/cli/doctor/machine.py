@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from podcast_assets.cli.doctor.finding import Finding
-from podcast_assets.common.cores import cores
+from podcast_assets.common.cores import available_cores
 from podcast_assets.engines.model_cache import models_folder
 from podcast_assets.store.store import Store
 
@@ -18,7 +18,7 @@ LITTLE_ROOM, NO_ROOM = 10e9, 0.5e9
 
 
 def memory_and_cores(memory: int | None, cores: int) -> Finding:
-    """What there is to compute with.
+    """Check memory and CPU cores.
 
     Args:
         memory: that processes may use in all, bytes; None where it is not known.
@@ -26,12 +26,12 @@ def memory_and_cores(memory: int | None, cores: int) -> Finding:
     """
     what = f"{cores} core(s), {'unknown' if memory is None else f'{memory / 1e9:.1f} GB of'} memory"
     if memory is not None and memory < LITTLE_MEMORY:
-        return Finding(AREA, "warning", what, "take a smaller model: PODCAST_WHISPER_MODEL=base")
+        return Finding(AREA, "warning", what, "use a smaller model: PODCAST_WHISPER_MODEL=base")
     return Finding(AREA, "ok", what)
 
 
 def room(name: str, folder: Path, free: int) -> Finding:
-    """Whether there is room on the disk that a folder is on, or will be.
+    """Check the free space on the disk of a folder, which may not exist yet.
 
     Args:
         name: what the folder is for, for people.
@@ -40,17 +40,17 @@ def room(name: str, folder: Path, free: int) -> Finding:
     """
     what = f"{name} ({folder}): {free / 1e9:.1f} GB free"
     if free < NO_ROOM:
-        return Finding(AREA, "missing", what, "make room", blocks=True)
+        return Finding(AREA, "missing", what, "free some space", blocks=True)
     return Finding(AREA, "warning" if free < LITTLE_ROOM else "ok", what)
 
 
 def examine(store: Store) -> list[Finding]:
-    """This machine; the disks that the store, the models and temporary files are on."""
+    """Check memory, cores and the disks of the store, the models and temporary files."""
     folders = {"models": models_folder(), "temporary files": Path(tempfile.gettempdir())}
     if store.is_local:
         folders = {"store": Path(str(store.root))} | folders
     rooms = [room(name, folder, shutil.disk_usage(nearest(folder)).free) for name, folder in folders.items()]
-    return [memory_and_cores(memory(), cores()), *rooms]
+    return [memory_and_cores(memory(), available_cores()), *rooms]
 
 
 def nearest(folder: Path) -> Path:

@@ -19,7 +19,7 @@ def store(place: Store) -> Finding:
 
     A local store that is not there yet is tried in the folder that it will be in. Nothing is left behind.
     """
-    name = shown(str(place.root))
+    name = redact_passwords(str(place.root))
     made = place
     if place.is_local and not Path(str(place.root)).exists():
         made = Store.at(nearest(Path(str(place.root))))
@@ -35,11 +35,11 @@ def store(place: Store) -> Finding:
             "" if place.is_local else ", or mend its credentials"
         )
         return Finding(
-            AREA, "missing", f"store {name} cannot be written: {shown(first_line(error))}", todo, blocks=True
+            AREA, "missing", f"store {name} cannot be written: {redact_passwords(first_line(error))}", todo, blocks=True
         )
     if not whole:
-        return Finding(AREA, "missing", f"store {name} gives back something else than was written", None, blocks=True)
-    return Finding(AREA, "ok", f"store {name} can be written" + ("" if made is place else " (it will be made)"))
+        return Finding(AREA, "missing", f"store {name} returns other bytes than were written", None, blocks=True)
+    return Finding(AREA, "ok", f"store {name} can be written" + ("" if made is place else " (it will be created)"))
 
 
 def dagster_home(settings: Settings) -> Finding:
@@ -62,18 +62,18 @@ def telemetry(settings: Settings, environment: Mapping[str, str]) -> list[Findin
         environment: variables of the environment.
     """
     return [
-        _dagster(settings.dagster_home.expanduser().absolute() / "dagster.yaml"),
-        Finding(PRIVACY, "ok", "telemetry of pyannote: off, its engine sees to it"),
-        _hub(any(_is_on(environment.get(v, "")) for v in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"))),
+        _dagster_telemetry(settings.dagster_home.expanduser().absolute() / "dagster.yaml"),
+        Finding(PRIVACY, "ok", "telemetry of pyannote: switched off by its engine"),
+        _hub_telemetry(any(_is_on(environment.get(v, "")) for v in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"))),
     ]
 
 
-def shown(text: str) -> str:
-    """A text without the passwords of the URLs in it."""
+def redact_passwords(text: str) -> str:
+    """Remove the passwords from URLs in a text."""
     return re.sub(r"//[^/@\s]+@", "//…@", text)
 
 
-def _dagster(file: Path) -> Finding:
+def _dagster_telemetry(file: Path) -> Finding:
     if not file.is_file():
         return Finding(PRIVACY, "ok", "telemetry of Dagster: off, once its folder is set up")
     import yaml
@@ -81,18 +81,18 @@ def _dagster(file: Path) -> Finding:
     try:
         on = ((yaml.safe_load(file.read_text()) or {}).get("telemetry") or {}).get("enabled", True)
     except (OSError, yaml.YAMLError, AttributeError) as error:
-        return Finding(PRIVACY, "warning", f"{file} cannot be read: {first_line(error)}", "mend it, or delete it")
-    return _told("Dagster", not on, f"telemetry: {{enabled: false}} in {file}")
+        return Finding(PRIVACY, "warning", f"{file} cannot be read: {first_line(error)}", "repair or delete it")
+    return _telemetry_finding("Dagster", not on, f"telemetry: {{enabled: false}} in {file}")
 
 
-def _hub(off: bool) -> Finding:
+def _hub_telemetry(off: bool) -> Finding:
     if off:
         return Finding(PRIVACY, "ok", "telemetry of huggingface_hub: off")
-    told = "tells the hub, with each request, the versions of Python and of some packages"
-    return Finding(PRIVACY, "ok", f"huggingface_hub {told}; HF_HUB_DISABLE_TELEMETRY=1 keeps it from that")
+    told = "sends the versions of Python and some packages with each request"
+    return Finding(PRIVACY, "ok", f"huggingface_hub {told}; set HF_HUB_DISABLE_TELEMETRY=1 to disable this")
 
 
-def _told(who: str, off: bool, how: str) -> Finding:
+def _telemetry_finding(who: str, off: bool, how: str) -> Finding:
     if off:
         return Finding(PRIVACY, "ok", f"telemetry of {who}: off")
     return Finding(PRIVACY, "warning", f"telemetry of {who}: on", f"to switch it off: {how}")

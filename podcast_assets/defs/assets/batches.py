@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, StoreTrouble
-from podcast_assets.common.log_lines import about
+from podcast_assets.common.log_lines import log_context
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.facts import column_schema
 from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted
@@ -27,7 +27,7 @@ from podcast_assets.stages.requirements import StageWithEngine
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode, Stage
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.stage_names import OPTIONAL_STAGES, TABLE_STAGES
 from podcast_assets.store.store import Store
 
@@ -155,7 +155,7 @@ def _each(
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
         try:
-            with about(batch=batch, stage=TABLE_STAGES[asset]):
+            with log_context(batch=batch, stage=TABLE_STAGES[asset]):
                 results[batch] = work(batch)
         except (BrokenDevice, EngineUnavailable, Misconfigured, StoreTrouble):
             raise
@@ -182,13 +182,13 @@ def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCh
     )
 
 
-def upstream(store: Store, asset: str, batch: str) -> Committed:
+def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
     """What an asset committed.
 
     Raises:
         BadInput: nothing, or it was written by another version of this project, or it is damaged.
     """
-    committed = Committed.read(store, asset, batch)
+    committed = CommittedTable.read(store, asset, batch)
     if committed.damage:
         raise BadInput(f"batch {batch}: {committed.damage}; materialize {asset} again")
     if committed.table is None:
@@ -198,7 +198,7 @@ def upstream(store: Store, asset: str, batch: str) -> Committed:
 
 def account(store: Store, asset: str, batch: str, expected: Iterable[str]) -> Verdict:
     """Whether what an asset committed accounts for every episode that it should have: read from the store, not from the run."""
-    committed = Committed.read(store, asset, batch)
+    committed = CommittedTable.read(store, asset, batch)
     stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
     return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
 

@@ -61,7 +61,7 @@ def diarized_segments(
                 "engine": stage.engine.name,
                 "hours_of_speech": round(float(rows["duration"].sum()) / 3600, 4),
                 "speakers": ", ".join(f"{name}: {n}" for name, n in found.items()),
-                "who_speaks_when": picture(plots.timeline(shown), "who speaks when"),
+                "who_speaks_when": picture(plots.draw_timeline(shown), "who speaks when"),
                 "segments": preview(rows, ["segment_id", "start", "end", "speaker"]),
             },
             verdicts={

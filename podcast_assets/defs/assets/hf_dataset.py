@@ -15,7 +15,7 @@ from podcast_assets.defs.runs.process import sign
 from podcast_assets.defs.runs.retries import own_failures_are_final
 
 if TYPE_CHECKING:
-    from podcast_assets.release.result import Released
+    from podcast_assets.release.result import ReleaseResult
 
 POOL = "release"
 """Has one slot, whatever starts the run."""
@@ -46,15 +46,15 @@ def hf_dataset(
 
     Only what differs from what is published is brought; where nothing does, there is no commit. Rights are judged here.
     """
-    from podcast_assets.release.options import options_of
+    from podcast_assets.release.options import release_options
     from podcast_assets.release.release import release
-    from podcast_assets.release.targets.choose import target_of
+    from podcast_assets.release.targets.choose import choose_target
 
     sign(context.instance, context.run)
     with own_failures_are_final(context.instance, context.run):
         room, settings = store.get(), releases.settings()
-        target = target_of(settings, room)
-        done = release(room, target, options_of(settings, frozenset(config.drop)))
+        target = choose_target(settings, room)
+        done = release(room, target, release_options(settings, frozenset(config.drop)))
         head = target.head()
     wrong = [s.path for s in done.shards if not (f := head.files.get(s.path)) or not f.is_file(s.sha256, s.bytes)]
     withheld = int(done.not_released["episodes"].sum())
@@ -76,10 +76,10 @@ def hf_dataset(
     )
 
 
-def _facts(done: "Released") -> dict[str, Any]:
-    from podcast_assets.release.result import summary
+def _facts(done: "ReleaseResult") -> dict[str, Any]:
+    from podcast_assets.release.result import result_to_json
 
-    told = summary(done)
+    told = result_to_json(done)
     segments = told["totals"].get("segments", {})
     languages: dict[str, float] = {}
     for shard in done.shards:
@@ -100,12 +100,14 @@ def _facts(done: "Released") -> dict[str, Any]:
     if done.tag:
         facts |= {"tag": done.tag, "revision": done.revision}
     if languages:
-        facts["languages"] = picture(plots.bars(sorted(languages.items()), label="hours released"), "hours by language")
+        facts["languages"] = picture(
+            plots.draw_bars(sorted(languages.items()), label="hours released"), "hours by language"
+        )
     if done.not_released.height:
         facts["not_released"] = preview(done.not_released, ["reason", "episodes", "hours"], rows=50)
         facts["not_released_episodes"] = preview(done.reasons, ["batch", "episode_id", "detail"], rows=50)
         bars = [(r, h) for r, _, h in done.not_released.iter_rows()]
         facts["not_released_hours"] = picture(
-            plots.bars(bars, label="hours not released"), "hours not released, by reason"
+            plots.draw_bars(bars, label="hours not released"), "hours not released, by reason"
         )
     return facts

@@ -72,7 +72,7 @@ def hf_shards(
                 "shards": preview(shards, ["shard", "sha256", "samples", "hours"], rows=50),
                 "index": preview(rows, ["segment_id", "shard", "audio_offset", "audio_size", "keep"]),
                 "durations": picture(
-                    plots.histograms(
+                    plots.draw_histograms(
                         [
                             ("kept", kept["duration"].to_list()),
                             ("not kept", rows.filter(~pl.col("keep"))["duration"].to_list()),

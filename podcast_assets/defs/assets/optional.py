@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from podcast_assets.common.errors import store_trouble
+from podcast_assets.common.errors import is_store_trouble
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import BatchResult, account, do_stage, materialize_batches
 from podcast_assets.defs.assets.facts import preview, run_facts, table_facts
@@ -71,7 +71,7 @@ def run_optional_stage(
     try:
         run = do_stage(context, settings, stage, batch, episodes, room, compute)
     except Exception as error:
-        if store_trouble(error):
+        if is_store_trouble(error):
             raise
         context.log.debug(f"{batch}: {stage.name}", exc_info=True)
         return not_made(

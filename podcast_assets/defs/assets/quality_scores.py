@@ -22,7 +22,7 @@ from podcast_assets.defs.checks import quality as quality_checks
 from podcast_assets.defs.checks.quality import Kept
 from podcast_assets.defs.checks.tables import Verdict, no_failures, scores_in_range
 from podcast_assets.defs.resources import PipelineResource, StoreResource
-from podcast_assets.intake.references import references_of
+from podcast_assets.intake.references import read_references
 from podcast_assets.quality import plots as plots_quality
 from podcast_assets.quality.policies.evidence import collect_evidence
 from podcast_assets.quality.policies.policy import Policy, load_policy
@@ -32,8 +32,8 @@ from podcast_assets.quality.text.care import parse_text_care
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.score import Score
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
-from podcast_assets.store.commits import Committed
-from podcast_assets.store.schema import SEGMENTS, empty
+from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.schema import SEGMENTS, empty_table
 
 
 @batch_asset(
@@ -61,7 +61,7 @@ def quality_scores(
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
         transcribed = upstream(room, "transcripts", batch)
         spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
-        nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
+        nothing = empty_table(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
         todo = episodes(
             audio.filter(pl.col("episode_id").is_in(list(transcribed.fingerprints))),
             lambda row: {
@@ -76,10 +76,10 @@ def quality_scores(
             segments,
             transcribed.rows,
             policy,
-            references=references_of(room, batch),
-            second=Committed.read(room, "second_opinions", batch).table,
-            before=Committed.read(room, "quality_scores", batch).table,
-            punctuated=Committed.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
+            references=read_references(room, batch),
+            second=CommittedTable.read(room, "second_opinions", batch).table,
+            before=CommittedTable.read(room, "quality_scores", batch).table,
+            punctuated=CommittedTable.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
             care=care,
         )
         run.commit(room, rows)

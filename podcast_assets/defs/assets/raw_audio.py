@@ -12,7 +12,7 @@ from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts
 from podcast_assets.defs.checks.tables import durations_agree, files_accounted, metadata_coverage, no_failures
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake import metadata
-from podcast_assets.intake.archives.limits import Limits
+from podcast_assets.intake.archives.limits import ArchiveLimits
 from podcast_assets.intake.arrivals import Arrival, default_language, find_arrival
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.intake.duplicates import exact as duplicates
@@ -23,7 +23,7 @@ from podcast_assets.intake.unpack import unpack
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.fetch import Fetched, fetch
 from podcast_assets.stages.ingest import Ingest, ingest_episode
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 
@@ -49,18 +49,20 @@ def raw_audio(
     separator = Ingest.engine_of(pipeline.chosen()) if settings.separator else None
     stage = Ingest(room, separator, longest=settings.max_hours * 3600)
     if settings.near_duplicates:
-        fingerprints.library()  # what is missing is told now and not after hours
-    limits = Limits(files=settings.archive_files, ratio=settings.archive_ratio)
+        fingerprints.load_chromaprint()  # what is missing is told now and not after hours
+    limits = ArchiveLimits(files=settings.archive_files, ratio=settings.archive_ratio)
 
     def work(batch: str) -> BatchResult:
         arrival = find_arrival(room, batch)
         fetched = _fetch(context, room, arrival, settings) if arrival.is_list else None
         unpacked = fetched.unpacked if fetched else unpack(room, arrival, limits=limits, key=settings.meta_key)
-        joined = fetched.metadata if fetched else metadata.join([f.name for f in unpacked.files], unpacked.metadata)
+        joined = (
+            fetched.metadata if fetched else metadata.join_metadata([f.name for f in unpacked.files], unpacked.metadata)
+        )
         refuse_files(room, Refusals.of(room), unpacked, joined)
         found = recordings(unpacked.files, unpacked.identities)
         unpacked.broken.update(joined.broken)
-        before = Committed.read(room, "raw_audio", batch).table
+        before = CommittedTable.read(room, "raw_audio", batch).table
         run = do_stage(
             context,
             settings,
@@ -79,14 +81,14 @@ def raw_audio(
         if fetched:
             run.failures, run.ran = pl.concat([fetched.failures, run.failures]), run.ran + fetched.failed_now
         held = {r.file.stored.sha256: r.episode_id for r in found if r.duplicate_of is None}
-        also_in = duplicates.mark(room, batch, held)
+        also_in = duplicates.register_content(room, batch, held)
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
         if language := default_language(room, arrival):
             rows = rows.with_columns(pl.col("language").fill_null(language))
         run.commit(room, rows)
         if before is not None:
             kept = before.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())
-            duplicates.unmark(
+            duplicates.unregister_content(
                 room, batch, set(kept.select("sha256", "episode_id").iter_rows()).difference(held.items())
             )
         done = rows.filter(status="done")
@@ -110,7 +112,7 @@ def raw_audio(
                     done, ["source", "title", "duration", "codec", "sample_rate", "channels", "license"]
                 ),
                 "durations": picture(
-                    plots.bars(
+                    plots.draw_bars(
                         [(s, d) for s, d in done.select("source", "duration").head(40).iter_rows()], label="seconds"
                     ),
                     "duration of each episode",
@@ -137,14 +139,16 @@ def raw_audio(
 
 def _fetch(context: dg.AssetExecutionContext, room: Store, arrival: Arrival, settings: Settings) -> Fetched:
     """Download what a list names, with its progress as lines of Dagster's log."""
-    before = Committed.read(room, "raw_audio", arrival.batch)
+    before = CommittedTable.read(room, "raw_audio", arrival.batch)
     return fetch(room, arrival, settings, before, spaced(context.log.info))
 
 
 def _near_duplicates(context: dg.AssetExecutionContext, room: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:
     """Look for the same recordings, and tell of those found."""
     episodes = done.filter(pl.col("duplicate_of").is_null() & pl.col("working").is_not_null())
-    found = near_duplicates.find(room, batch, dict(episodes.select("episode_id", "working").iter_rows()))
+    found = near_duplicates.find_near_duplicates(
+        room, batch, dict(episodes.select("episode_id", "working").iter_rows())
+    )
     for trouble in found.troubles:
         context.log.warning(f"{batch}: not compared for near-duplicates: {trouble}")
     facts: dict[str, Any] = {
@@ -165,7 +169,7 @@ def _download_facts(fetched: Fetched) -> dict[str, Any]:
     return facts
 
 
-def metadata_facts(joined: metadata.Joined) -> dict[str, int]:
+def metadata_facts(joined: metadata.JoinedMetadata) -> dict[str, int]:
     """How much of the metadata and the files found each other."""
     return {
         "files_with_metadata": len(joined.rows),

@@ -26,8 +26,8 @@ from podcast_assets.stages.episode_overrides import hints
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
-from podcast_assets.store.commits import Committed
-from podcast_assets.store.schema import SEGMENTS, empty, schema
+from podcast_assets.store.commits import CommittedTable
+from podcast_assets.store.schema import SEGMENTS, empty_table, schema
 from podcast_assets.store.store import Store, transcript_key
 
 
@@ -75,7 +75,7 @@ def transcripts(
                 "transcript_files": files,
                 "segments": preview(rows, ["segment_id", "text", "language", "avg_logprob"]),
                 "confidence": picture(
-                    plots.histograms(
+                    plots.draw_histograms(
                         [("avg_logprob", rows["avg_logprob"].drop_nulls().to_list())], label="mean log probability"
                     ),
                     "confidence of the recognizer",
@@ -94,10 +94,10 @@ def transcripts(
         return materialize_batches(context, store, work)
 
 
-def to_transcribe(audio: pl.DataFrame, diarized: Committed, settings: Settings) -> list[Episode]:
+def to_transcribe(audio: pl.DataFrame, diarized: CommittedTable, settings: Settings) -> list[Episode]:
     """The episodes that were diarized, with all that transcription depends on."""
     spoken = by_episode(diarized.rows.select("episode_id", *SPEECH_COLUMNS))
-    nothing = empty(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
+    nothing = empty_table(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
     return episodes(
         audio.filter(pl.col("episode_id").is_in(list(diarized.fingerprints))),
         lambda row: {

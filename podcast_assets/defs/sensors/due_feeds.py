@@ -35,25 +35,25 @@ def due_feeds(
     context: dg.SensorEvaluationContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> dg.SkipReason:
     """Look at the feeds that are due."""
-    from podcast_assets.intake.feeds.follow import Following, follow
-    from podcast_assets.intake.feeds.subscriptions import signature, subscriptions
+    from podcast_assets.intake.feeds.follow import FollowOptions, follow_feeds
+    from podcast_assets.intake.feeds.subscriptions import lists_signature, read_subscriptions
     from podcast_assets.stages.fetch import web_of
 
     room, now = store.get(), datetime.datetime.now(datetime.UTC)
     before = _remembered(context.cursor)
-    if before and before[0] == signature(room) and now.timestamp() < before[1]:
+    if before and before[0] == lists_signature(room) and now.timestamp() < before[1]:
         return dg.SkipReason("no feed is due")
-    feeds = subscriptions(room)
+    feeds = read_subscriptions(room)
     for name, trouble in feeds.troubles.items():
         context.log.warning(f"feeds/{name}: {trouble}")
-    how = Following(
+    how = FollowOptions(
         hours=settings.feed_hours,
         wait=datetime.timedelta(hours=settings.feed_wait_hours),
         newest=settings.feed_newest,
         at_once=settings.downloads,
         seconds=ROUND_SECONDS,
     )
-    done = follow(room, web_of(settings), feeds, how, now=now)
+    done = follow_feeds(room, web_of(settings), feeds, how, now=now)
     for name, message in done.failed.items():
         context.log.warning(f"feed {name}: {message}")
     following = done.next_due.timestamp() if done.next_due else now.timestamp()

@@ -13,7 +13,7 @@ from podcast_assets.defs.jobs import JOB
 from podcast_assets.defs.partitions import BATCHES, busy_batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.tags import run_tags
-from podcast_assets.intake.arrivals import Incoming, Seen, list_incoming, settled
+from podcast_assets.intake.arrivals import BatchSighting, Incoming, find_settled, list_incoming
 
 REQUESTS_PER_TICK = 100
 """A tick has 60 seconds; the queue keeps what it is given, so the rest can wait for the next tick."""
@@ -26,7 +26,7 @@ LOOKING_SECONDS = 20.0
 class Cursor:
     """What the sensor remembers between ticks."""
 
-    seen: dict[str, Seen] = field(default_factory=dict)
+    seen: dict[str, BatchSighting] = field(default_factory=dict)
     """Batches that wait: what they look like and since when."""
     requested: dict[str, str] = field(default_factory=dict)
     """Batch → signature with which a run was requested."""
@@ -42,7 +42,7 @@ class Cursor:
             return cls()
         try:
             data = json.loads(text)
-            seen = {b: Seen(str(signature), float(since)) for b, (signature, since) in data["seen"].items()}
+            seen = {b: BatchSighting(str(signature), float(since)) for b, (signature, since) in data["seen"].items()}
             return cls(seen, {b: str(signature) for b, signature in data["requested"].items()})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"unreadable cursor: {error!r}") from error
@@ -98,7 +98,7 @@ def plan_tick(
     unknown = Incoming(
         {b: a for b, a in incoming.arrivals.items() if cursor.requested.get(b) != a.signature}, incoming.refused
     )
-    found = settled(unknown, cursor.seen, now=now, minimum_age=minimum_age, require_ready=require_ready)
+    found = find_settled(unknown, cursor.seen, now=now, minimum_age=minimum_age, require_ready=require_ready)
     chosen = sorted(set(found.ready).difference(busy))[:REQUESTS_PER_TICK]
     requests = {b: found.ready[b].signature for b in chosen}
     later = {b: s for b, s in found.ready.items() if b not in requests}

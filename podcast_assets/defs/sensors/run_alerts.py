@@ -14,7 +14,7 @@ from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.errors import one_line
 from podcast_assets.defs.runs.tags import SOURCE
 from podcast_assets.defs.webhook import Webhook, send
-from podcast_assets.store.commits import Committed
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store
@@ -27,7 +27,7 @@ def stage_counts(store: Store, batches: Sequence[str]) -> dict[str, dict[str, in
     """Stage → how many episodes of the batches are committed as done and as failed; stages that committed nothing are missing."""
     counts: dict[str, dict[str, int]] = {}
     for asset in ASSETS:
-        committed = [c for c in (Committed.read(store, asset, b) for b in batches) if c.table is not None]
+        committed = [c for c in (CommittedTable.read(store, asset, b) for b in batches) if c.table is not None]
         if committed:
             counts[STAGES[asset]] = {
                 "done": sum(len(c.fingerprints) for c in committed),

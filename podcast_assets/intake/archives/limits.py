@@ -1,4 +1,4 @@
-"""What an archive may unpack to, counted while it is read."""
+"""Limits on what an archive may unpack to, checked while it is read."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ class Bomb(Damaged):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What an archive may unpack to. An archive inside an archive counts to the one that it is in."""
+class ArchiveLimits:
+    """Limits on what an archive may unpack to. An archive inside an archive counts to the one that it is in."""
 
     files: int = 100_000
     """Entries, folders included."""
@@ -33,14 +33,14 @@ class Limits:
     """Archives inside one another, itself included."""
 
 
-GENEROUS = Limits()
+GENEROUS = ArchiveLimits()
 """What no archive of recordings comes near."""
 
 
 class Meter:
-    """Counts what an archive unpacks to."""
+    """Counter of the bytes and entries that an archive unpacks to."""
 
-    def __init__(self, limits: Limits, size: int) -> None:
+    def __init__(self, limits: ArchiveLimits, size: int) -> None:
         """Nothing is counted yet.
 
         Args:
@@ -52,7 +52,7 @@ class Meter:
         self._entries = 0
 
     def add(self, count: int) -> None:
-        """Some bytes more.
+        """Count more bytes.
 
         Raises:
             Bomb: they are too many.
@@ -65,7 +65,7 @@ class Meter:
             )
 
     def entry(self) -> None:
-        """One entry more.
+        """Count one more entry.
 
         Raises:
             Bomb: they are too many.
@@ -86,7 +86,7 @@ class Metered:
         self._allowed: int | None = _HEADER_BYTES
 
     def read(self, count: int = -1, /) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         data = self._stream.read(count)
         self._meter.add(len(data))
         if self._allowed is not None:

@@ -23,9 +23,9 @@ from typing import IO, BinaryIO, Self, cast
 import zstandard
 from zlib_ng import gzip_ng, zlib_ng
 
-from podcast_assets.intake.archives.limits import GENEROUS, Bomb, Damaged, Limits, Meter, Metered
+from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Damaged, Meter, Metered
 from podcast_assets.intake.archives.zips import zip_entries
-from podcast_assets.intake.names import safe_member
+from podcast_assets.intake.names import safe_member_name
 from podcast_assets.store.store import BLOCK
 
 ERRORS: tuple[type[Exception], ...] = (
@@ -45,7 +45,7 @@ MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """A file in an archive. `stream` can be read until the next member is asked for."""
 
     name: str
@@ -53,8 +53,8 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A member that is not taken, with the reason."""
+class RefusedMember:
+    """An archive member that is skipped, with the reason."""
 
     name: str
     reason: str
@@ -67,7 +67,9 @@ def archive_format(head: bytes) -> str | None:
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
-def members(archive: BinaryIO, limits: Limits = GENEROUS, meter: Meter | None = None) -> Iterator[Member | Refused]:
+def read_members(
+    archive: BinaryIO, limits: ArchiveLimits = GENEROUS, meter: Meter | None = None
+) -> Iterator[ArchiveMember | RefusedMember]:
     """Members of an archive in their order; what is hostile (links, devices, names that lead out) is refused one by one.
 
     A stream raises `Damaged` for a member that cannot be read; the next member may still be asked for.
@@ -88,17 +90,17 @@ def members(archive: BinaryIO, limits: Limits = GENEROUS, meter: Meter | None = 
     form = archive_format(head)
     if form is None:
         raise Damaged("not an archive: neither tar (plain, gz, xz, bz2, zst) nor zip by its first bytes")
-    with _reading():
+    with _translate_errors():
         if form == "zip":
             yield from _zip_members(archive, meter)
         else:
-            with _decompressed(archive, form) as plain:
+            with _decompress(archive, form) as plain:
                 yield from _tar_members(Metered(plain, meter), meter)
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
-    """Turn what broken data raise into `Damaged`. What the system or the network raises keeps its type."""
+def _translate_errors() -> Iterator[None]:
+    """Translate the errors of broken data to `Damaged`. What the system or the network raises keeps its type."""
     try:
         yield
     except Damaged:
@@ -131,7 +133,7 @@ class _Content(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
-            with _reading():
+            with _translate_errors():
                 self._stream = self._stream or self._opener()
                 block = self._stream.read(len(buffer)) if self._stream else b""
                 if self._meter:
@@ -185,7 +187,7 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise ReadError(f"at byte {stream.tell()}: {error}, and no end mark before") from error
 
 
-def _tar_members(plain: Metered, meter: Meter) -> Iterator[Member | Refused]:
+def _tar_members(plain: Metered, meter: Meter) -> Iterator[ArchiveMember | RefusedMember]:
     stream = cast("BinaryIO", plain)
     with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape", tarinfo=_StrictTarInfo) as tar:
         while True:
@@ -199,50 +201,50 @@ def _tar_members(plain: Metered, meter: Meter) -> Iterator[Member | Refused]:
             meter.entry()
             if info.isdir():
                 continue
-            reason = _refusal(info.name)
+            reason = _why_refused(info.name)
             if reason is None and not info.isreg():
                 reason = "a link or a device, not a file"
             elif reason is None and info.issparse():
                 reason = "a sparse file: its holes could be of any size"
             if reason:
-                yield Refused(_printable(info.name), reason)
+                yield RefusedMember(_printable_name(info.name), reason)
                 continue
             content = _Content(functools.partial(tar.extractfile, info))
-            yield Member(safe_member(info.name) or "", cast("IO[bytes]", content))
+            yield ArchiveMember(safe_member_name(info.name) or "", cast("IO[bytes]", content))
             if content.damage:  # whatever comes next in a stream that is broken is not to be trusted
                 raise content.damage
 
 
-def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[Member | Refused]:
+def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[ArchiveMember | RefusedMember]:
     for entry in zip_entries(archive, meter):
         meter.entry()
         if entry.is_folder:
             continue
-        if reason := entry.refusal or _refusal(entry.name):
-            yield Refused(_printable(entry.name), reason)
+        if reason := entry.refusal or _why_refused(entry.name):
+            yield RefusedMember(_printable_name(entry.name), reason)
             continue
         with _Content(entry.opened, meter) as content:
-            yield Member(safe_member(entry.name) or "", cast("IO[bytes]", content))
+            yield ArchiveMember(safe_member_name(entry.name) or "", cast("IO[bytes]", content))
         if isinstance(content.damage, Bomb):
             raise content.damage
 
 
-def _refusal(name: str) -> str | None:
-    """Why a member of this name is not taken; None where nothing is odd about it."""
+def _why_refused(name: str) -> str | None:
+    """Reason why a member of this name is skipped; None if the name is safe."""
     try:
         name.encode()
     except UnicodeEncodeError:
         return "its name is not UTF-8: pack it again under a name that is"
     if len(name) > _NAME_CHARACTERS:
         return f"its name has {len(name):,} characters"
-    return None if safe_member(name) else "its name leads out of the archive"
+    return None if safe_member_name(name) else "its name leads out of the archive"
 
 
 _NAME_CHARACTERS = 4_096
 
 
 @contextlib.contextmanager
-def _decompressed(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
+def _decompress(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
     if form == "tar":
         yield archive
     elif form == "zstd":
@@ -257,6 +259,6 @@ def _decompressed(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
 _SHOWN = 300
 
 
-def _printable(name: str) -> str:
+def _printable_name(name: str) -> str:
     """The name as text of a bearable length, bytes that are not UTF-8 written out."""
     return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_SHOWN]

@@ -1,4 +1,4 @@
-"""Entries of a zip: by its directory, which comes last, or without one in their order."""
+"""Entries of a zip, by its central directory or, without one, in order."""
 
 import functools
 import io
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
-from podcast_assets.intake.archives.limits import Bomb, Damaged, Limits, Meter
+from podcast_assets.intake.archives.limits import ArchiveLimits, Bomb, Damaged, Meter
 from podcast_assets.store.store import BLOCK
 
 _DIRECTORY_BYTES = 1_024
@@ -55,7 +55,7 @@ def zip_entries(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
             yield ZipEntry(info.filename, functools.partial(zipped.open, info), info.is_dir(), refusal)
 
 
-def _check_directory(archive: BinaryIO, limits: Limits) -> None:
+def _check_directory(archive: BinaryIO, limits: ArchiveLimits) -> None:
     """zipfile reads the whole directory into memory."""
     size = archive.seek(0, io.SEEK_END)
     archive.seek(max(0, size - _END_BYTES - _COMMENT_BYTES))

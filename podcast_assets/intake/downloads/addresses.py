@@ -1,4 +1,4 @@
-"""Which addresses of the network strangers' links may lead to: the public ones, and no other.
+"""Filter of network addresses: untrusted links may only lead to public ones.
 
 A name is resolved once, each answer is judged, and the connection goes to an address that was judged: a name that answers
 otherwise a moment later gains nothing.
@@ -38,9 +38,9 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def why_forbidden(address: str) -> str | None:
-    """What is wrong with connecting to a numeric address; None where it is public."""
+    """Reason why a numeric address must not be connected to; None if it is public."""
     ip = ipaddress.ip_address(address)
-    for inner in (ip, *_inside(ip)):
+    for inner in (ip, *_embedded_addresses(ip)):
         if why := _why_forbidden(inner):
             return why if inner == ip else f"{why}, inside {ip}"
     return None
@@ -60,7 +60,7 @@ def _why_forbidden(ip: IPAddress) -> str | None:
     return None
 
 
-def _inside(ip: IPAddress) -> Iterator[IPAddress]:
+def _embedded_addresses(ip: IPAddress) -> Iterator[IPAddress]:
     """IPv4 addresses that an IPv6 address carries: a tunnel or translator would go on to them."""
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:

@@ -1,4 +1,4 @@
-"""One download: resumed where it broke off, tried again while that may help, and whole or not there at all."""
+"""Download of one file: resumed, retried, and stored whole or not at all."""
 
 import random
 import re
@@ -11,10 +11,10 @@ from time import time
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.http import Answer, Budget, OutOfTime, Transient, Web
-from podcast_assets.intake.downloads.partial import Partial, Version
-from podcast_assets.intake.downloads.sniffing import HEAD, not_media
-from podcast_assets.intake.downloads.urls import shown, target
+from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, OutOfTime, TimeBudget, Transient
+from podcast_assets.intake.downloads.partial import FileVersion, PartialDownload
+from podcast_assets.intake.downloads.sniffing import HEAD, describe_non_media
+from podcast_assets.intake.downloads.urls import parse_url, redact_url
 
 LONGEST_WAIT = 300.0
 """Seconds that a run waits because a server asks for it; what asks for more is left to a later run."""
@@ -31,8 +31,8 @@ class NotFetched(BadInput):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a download may cost."""
+class DownloadLimits:
+    """Limits on the size, time and retries of a download."""
 
     bytes: int
     """Size, at most."""
@@ -45,10 +45,10 @@ class Limits:
 
 
 @dataclass
-class _Going:
-    """How a download goes."""
+class _DownloadProgress:
+    """State of a download across its attempts."""
 
-    budget: Budget
+    budget: TimeBudget
     best: int = 0
     """Bytes that have come at most."""
     in_vain: int = 0
@@ -56,13 +56,13 @@ class _Going:
 
 
 def download(
-    web: Web,
+    web: HttpClient,
     url: str,
-    partial: Partial,
-    limits: Limits,
+    partial: PartialDownload,
+    limits: DownloadLimits,
     *,
-    known: Version | None = None,
-    check: Callable[[bytes, str | None], str | None] = not_media,
+    known: FileVersion | None = None,
+    check: Callable[[bytes, str | None], str | None] = describe_non_media,
 ) -> bool:
     """Bring all of a file into `partial`; False where the server says that the version which is known is still right.
 
@@ -78,42 +78,42 @@ def download(
         BadInput: it is no URL, leads to where it must not, is too large or something else than audio, or the server refuses it.
         Transient: it did not work out now. What has come stays.
     """
-    going = _Going(Budget(limits.seconds), partial.size)
+    going = _DownloadProgress(TimeBudget(limits.seconds), partial.size)
     tries = Retrying(
         retry=retry_if_exception_type(Transient),
-        wait=lambda state: _wait(state, going, limits.first_wait),
+        wait=lambda state: _retry_wait(state, going, limits.first_wait),
         stop=lambda state: _give_up(state, going, limits.tries),
         sleep=web.hosts.sleep,
         reraise=True,
     )
-    return tries(_try, web, url, partial, limits, going, known, check)
+    return tries(_attempt, web, url, partial, limits, going, known, check)
 
 
-def _try(
-    web: Web,
+def _attempt(
+    web: HttpClient,
     url: str,
-    partial: Partial,
-    limits: Limits,
-    going: _Going,
-    known: Version | None,
+    partial: PartialDownload,
+    limits: DownloadLimits,
+    going: _DownloadProgress,
+    known: FileVersion | None,
     check: Callable[[bytes, str | None], str | None],
 ) -> bool:
     try:
-        with web.get(url, _conditions(partial, known), going.budget) as answer:
+        with web.get(url, _request_headers(partial, known), going.budget) as answer:
             if answer.status == HTTPStatus.NOT_MODIFIED and known is not None:
                 return False
-            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _all_there(answer, partial):
+            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _is_complete(answer, partial):
                 return True
-            _judge(answer, web)
-            _begin(answer, partial, limits.bytes)
-            _take(answer, partial, limits.bytes, check)
+            _check_status(answer, web)
+            _begin_body(answer, partial, limits.bytes)
+            _write_body(answer, partial, limits.bytes, check)
     finally:
         more = partial.size > going.best
         going.best, going.in_vain = max(partial.size, going.best), 0 if more else going.in_vain + 1
     return True
 
 
-def _conditions(partial: Partial, known: Version | None) -> dict[str, str]:
+def _request_headers(partial: PartialDownload, known: FileVersion | None) -> dict[str, str]:
     """Go on with what is there; else, only if it is another version."""
     condition = partial.version.condition
     if partial.size and condition:
@@ -126,94 +126,98 @@ def _conditions(partial: Partial, known: Version | None) -> dict[str, str]:
     return headers
 
 
-def _judge(answer: Answer, web: Web) -> None:
-    """Whether there is a body to take."""
+def _check_status(answer: HttpResponse, web: HttpClient) -> None:
+    """Raise an error unless the response has a body to download."""
     status = answer.status
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
-    words = f"{shown(answer.url)} answers {named(status)}"
+    words = f"{redact_url(answer.url)} answers {status_with_name(status)}"
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or status in _ABOUT_THE_MOMENT:
         pass
     elif status < 500 or status in _FOR_GOOD:
         raise NotFetched(words)
     wait = retry_after(answer.headers.get("Retry-After"), now=time())
     if wait is not None:
-        web.hosts.pause(target(answer.url).host, min(wait, LONGEST_WAIT))
+        web.hosts.pause(parse_url(answer.url).host, min(wait, LONGEST_WAIT))
     raise Transient(words, wait)
 
 
-def _begin(answer: Answer, partial: Partial, most: int) -> None:
+def _begin_body(answer: HttpResponse, partial: PartialDownload, most: int) -> None:
     """Go on after what is there, or begin anew where another version comes, or all of it."""
     size = partial.size
-    version = _version(answer)
+    version = _file_version(answer)
     if answer.status == HTTPStatus.PARTIAL_CONTENT:
         found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         same = version.condition in (None, partial.version.condition) and version.total == partial.version.total
         if not size or found is None or found["start"] != str(size) or not same:
-            partial.begin(Version())
-            raise Transient(f"{shown(answer.url)} sends another part than the one that was asked for")
+            partial.begin(FileVersion())
+            raise Transient(f"{redact_url(answer.url)} sends another part than the one that was asked for")
     else:
         partial.begin(version)
     if version.total is not None and version.total > most:
-        raise NotFetched(f"{shown(answer.url)} has {version.total:,} bytes, more than PODCAST_DOWNLOAD_BYTES={most:,}")
+        raise NotFetched(
+            f"{redact_url(answer.url)} has {version.total:,} bytes, more than PODCAST_DOWNLOAD_BYTES={most:,}"
+        )
 
 
-def _take(answer: Answer, partial: Partial, most: int, check: Callable[[bytes, str | None], str | None]) -> None:
+def _write_body(
+    answer: HttpResponse, partial: PartialDownload, most: int, check: Callable[[bytes, str | None], str | None]
+) -> None:
     """Write the body, and look whether that is all of it."""
-    where = shown(answer.url)
+    where = redact_url(answer.url)
     unchecked = partial.size < HEAD
     for block in answer.blocks():
         partial.write(block)
         if partial.size > most:
-            partial.begin(Version())
+            partial.begin(FileVersion())
             raise NotFetched(f"{where} has more than PODCAST_DOWNLOAD_BYTES={most:,} bytes")
         if unchecked and partial.size >= HEAD:
-            _check(partial, where, check)
+            _check_content(partial, where, check)
             unchecked = False
     size, total = partial.size, partial.version.total
     if total is not None and size != total:
         if size > total:
-            partial.begin(Version())
+            partial.begin(FileVersion())
         raise Transient(f"{where}: {size:,} of {total:,} bytes came")
     if size == 0:
         raise NotFetched(f"{where} is empty")
     if unchecked:
-        _check(partial, where, check)
+        _check_content(partial, where, check)
 
 
-def _check(partial: Partial, where: str, check: Callable[[bytes, str | None], str | None]) -> None:
+def _check_content(partial: PartialDownload, where: str, check: Callable[[bytes, str | None], str | None]) -> None:
     if wrong := check(partial.head(HEAD), partial.version.content_type):
-        partial.begin(Version())
+        partial.begin(FileVersion())
         raise NotFetched(f"{where} is {wrong}, neither audio nor video")
 
 
-def _all_there(answer: Answer, partial: Partial) -> bool:
+def _is_complete(answer: HttpResponse, partial: PartialDownload) -> bool:
     """Whether nothing is left to come; where that is not so either, begin anew."""
     found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if partial.size and found and found["total"] == str(partial.size) == str(partial.version.total):
         return True
-    partial.begin(Version())
+    partial.begin(FileVersion())
     return False
 
 
-def _version(answer: Answer) -> Version:
+def _file_version(answer: HttpResponse) -> FileVersion:
     length = answer.headers.get("Content-Length", "")
     total = int(length) if re.fullmatch(_NUMBER, length) and not answer.encoded else None
     if answer.status == HTTPStatus.PARTIAL_CONTENT:
         found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         total = int(found["total"]) if found and found["total"] != "*" else None
-    return Version(
+    return FileVersion(
         # bytes that were unpacked here cannot be joined with others
         etag=None if answer.encoded else answer.headers.get("ETag"),
         last_modified=None if answer.encoded else answer.headers.get("Last-Modified"),
         total=total,
         content_type=answer.headers.get("Content-Type"),
-        url=shown(answer.url),
+        url=redact_url(answer.url),
     )
 
 
-def named(status: int) -> str:
-    """A status with its name."""
+def status_with_name(status: int) -> str:
+    """Format an HTTP status with its name."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -237,23 +241,23 @@ def retry_after(value: str | None, *, now: float) -> float | None:
         return None
 
 
-def _wait(state: RetryCallState, going: _Going, first: float) -> float:
+def _retry_wait(state: RetryCallState, going: _DownloadProgress, first: float) -> float:
     """At random below a bound that doubles, so that many do not come back together; never less than what was asked for.
 
     "Full jitter" of https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, counted from the last progress.
     """
     bound = min(first * 2 ** min(going.in_vain, 16), _LONGEST_BACKOFF)
     jitter = random.uniform(0.0, bound)  # noqa: S311
-    asked = _asked(state)
+    asked = _requested_wait(state)
     return jitter if asked is None else asked + min(jitter, first)
 
 
-def _give_up(state: RetryCallState, going: _Going, tries: int) -> bool:
+def _give_up(state: RetryCallState, going: _DownloadProgress, tries: int) -> bool:
     error = state.outcome.exception() if state.outcome else None
     late = going.budget.left <= 0 or isinstance(error, OutOfTime)
-    return late or going.in_vain >= tries or (_asked(state) or 0.0) > LONGEST_WAIT
+    return late or going.in_vain >= tries or (_requested_wait(state) or 0.0) > LONGEST_WAIT
 
 
-def _asked(state: RetryCallState) -> float | None:
+def _requested_wait(state: RetryCallState) -> float | None:
     error = state.outcome.exception() if state.outcome else None
     return error.retry_after if isinstance(error, Transient) else None

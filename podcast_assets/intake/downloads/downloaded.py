@@ -1,4 +1,4 @@
-"""What was downloaded from where: so that nothing is downloaded twice, and other bytes under the same URL are noticed.
+"""Records of downloads, to avoid repeated downloads and to notice changed content under a URL.
 
 One small file per URL and batch: two runs never write the same one. It names the URL by its hash, as a URL may hold a secret.
 """
@@ -7,17 +7,17 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from podcast_assets.intake.downloads.partial import Version
+from podcast_assets.intake.downloads.partial import FileVersion
 from podcast_assets.intake.downloads.urls import url_key
-from podcast_assets.store.store import Store, Stored
+from podcast_assets.store.store import Store, StoredOriginal
 
 
 @dataclass(frozen=True)
-class Download:
-    """A download that is whole, and in the store."""
+class DownloadRecord:
+    """Record of a completed download in the store."""
 
-    stored: Stored
-    version: Version
+    stored: StoredOriginal
+    version: FileVersion
     at: float
     """When, POSIX seconds."""
     earlier: tuple[str, ...] = field(default=())
@@ -25,30 +25,34 @@ class Download:
 
 
 @dataclass(frozen=True)
-class Downloads:
-    """All downloads of a store."""
+class DownloadRecords:
+    """Records of all downloads of a store."""
 
     store: Store
 
-    def of(self, url: str, batch: str) -> Download | None:
-        """What a batch downloaded from a URL, if it is still there."""
-        return self._read(f"{_folder(url)}/{batch}.json")
+    def of(self, url: str, batch: str) -> DownloadRecord | None:
+        """Download of a batch from a URL, if it is still stored."""
+        return self._read_record(f"{_records_folder(url)}/{batch}.json")
 
-    def latest(self, url: str) -> Download | None:
-        """What was downloaded last from a URL, by any batch, if it is still there."""
-        keys = [f"{_folder(url)}/{name}" for name in sorted(self.store.names(_folder(url))) if name.endswith(".json")]
-        found = [download for key in keys if (download := self._read(key))]
+    def latest(self, url: str) -> DownloadRecord | None:
+        """Latest download from a URL by any batch, if it is still stored."""
+        keys = [
+            f"{_records_folder(url)}/{name}"
+            for name in sorted(self.store.names(_records_folder(url)))
+            if name.endswith(".json")
+        ]
+        found = [download for key in keys if (download := self._read_record(key))]
         return max(found, key=lambda d: d.at, default=None)
 
-    def note(self, url: str, batch: str, download: Download) -> None:
-        """Remember a download."""
-        self.store.write(f"{_folder(url)}/{batch}.json", json.dumps(asdict(download), sort_keys=True).encode())
+    def note(self, url: str, batch: str, download: DownloadRecord) -> None:
+        """Write the record of a download."""
+        self.store.write(f"{_records_folder(url)}/{batch}.json", json.dumps(asdict(download), sort_keys=True).encode())
 
-    def _read(self, key: str) -> Download | None:
+    def _read_record(self, key: str) -> DownloadRecord | None:
         try:
             data: dict[str, Any] = json.loads(self.store.read(key))
-            download = Download(
-                Stored(**data["stored"]), Version(**data["version"]), data["at"], tuple(data["earlier"])
+            download = DownloadRecord(
+                StoredOriginal(**data["stored"]), FileVersion(**data["version"]), data["at"], tuple(data["earlier"])
             )
         except FileNotFoundError:
             return None
@@ -57,6 +61,6 @@ class Downloads:
         return download if self.store.exists(download.stored.key) else None
 
 
-def _folder(url: str) -> str:
+def _records_folder(url: str) -> str:
     key = url_key(url)
     return f"downloads/{key[:2]}/{key}"

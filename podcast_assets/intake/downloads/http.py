@@ -1,4 +1,4 @@
-"""One GET of something that a stranger named: checked addresses, verified certificates, followed redirects, bounded time.
+"""HTTP GET of untrusted URLs: checked addresses, verified certificates, followed redirects, bounded time.
 
 urllib3 without its pool manager: a connection class of its own is the one place where the address that was judged is the address
 that is connected to, with the host's name kept for the certificate. No proxy of the environment is used: it would connect instead.
@@ -24,8 +24,8 @@ from urllib3.util.connection import create_connection
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.downloads.addresses import Resolve, public_addresses, resolve
-from podcast_assets.intake.downloads.politeness import Hosts, Stopped
-from podcast_assets.intake.downloads.urls import Target, redirected, shown, target
+from podcast_assets.intake.downloads.politeness import HostTurns, Stopped
+from podcast_assets.intake.downloads.urls import ParsedUrl, parse_url, redact_url, resolve_redirect
 from podcast_assets.store.store import BLOCK
 
 REDIRECTS = 12
@@ -36,7 +36,7 @@ _MOVED = {301, 302, 303, 307, 308}
 _MOVED_FOR_GOOD = {301, 308}
 
 
-def verifying() -> ssl.SSLContext:
+def verifying_context() -> ssl.SSLContext:
     """Certificates are verified by the system's authorities, or those of SSL_CERT_FILE, and certifi's where the system has none."""
     context = ssl.create_default_context()
     if not os.environ.get("SSL_CERT_FILE") and not context.get_ca_certs():
@@ -45,7 +45,7 @@ def verifying() -> ssl.SSLContext:
 
 
 class Transient(Exception):
-    """It could not be fetched now, and may be later. `retry_after` is what the server asked for, s."""
+    """A download failed, and may succeed later. `retry_after` is what the server asked for, s."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -53,17 +53,17 @@ class Transient(Exception):
 
 
 class OutOfTime(Transient):
-    """It took too long."""
+    """A request exceeded its time limit."""
 
 
 class Deadline:
-    """Ends connections when time is up, wherever they are: in the handshake, the headers, or a body that trickles."""
+    """Deadline that ends connections in any phase: in the handshake, the headers, or a body that trickles."""
 
     def __init__(self, seconds: float) -> None:
         self.over = False
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = threading.Timer(max(seconds, 0.0), self._end)
+        self._timer = threading.Timer(max(seconds, 0.0), self._end_connections)
         self._timer.daemon = True
 
     def __enter__(self) -> "Deadline":
@@ -78,13 +78,13 @@ class Deadline:
             self._sockets.clear()
 
     def watch(self, sock: socket.socket) -> None:
-        """End this connection too. Its double stays good when TLS takes the socket over."""
+        """Watch another connection. Its double stays good when TLS takes the socket over."""
         with self._lock:
             self._sockets.append(sock.dup())
         if self.over:
-            self._end()
+            self._end_connections()
 
-    def _end(self) -> None:
+    def _end_connections(self) -> None:
         self.over = True
         with self._lock:
             for sock in self._sockets:
@@ -93,15 +93,15 @@ class Deadline:
 
 
 @dataclass
-class Budget:
-    """Time that requests may take together. Waiting for a turn at a host is not counted."""
+class TimeBudget:
+    """Time limit shared by several requests. Waiting for a turn at a host is not counted."""
 
     left: float
     """Seconds."""
 
     @contextmanager
     def spending(self) -> Iterator[Deadline]:
-        """Spend of it while the block runs, until it is gone."""
+        """Spend the time of the block from the budget."""
         began = time.monotonic()
         try:
             with Deadline(self.left) as deadline:
@@ -111,8 +111,8 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class _Way:
-    """How a connection comes about: to addresses that were judged, and only for a time."""
+class _GuardedConnector:
+    """Opens connections to checked addresses, within a deadline."""
 
     addresses: tuple[str, ...]
     deadline: Deadline
@@ -135,7 +135,7 @@ class _Way:
 
 
 class _GuardedHTTP(HTTPConnection):
-    def __init__(self, *args: Any, way: _Way, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, way: _GuardedConnector, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._way = way
 
@@ -144,7 +144,7 @@ class _GuardedHTTP(HTTPConnection):
 
 
 class _GuardedHTTPS(HTTPSConnection):
-    def __init__(self, *args: Any, way: _Way, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, way: _GuardedConnector, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._way = way
 
@@ -161,8 +161,8 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server answered, after all redirects."""
+class HttpResponse:
+    """Response of a server, after all redirects."""
 
     url: str
     """Where it came from at last."""
@@ -172,44 +172,44 @@ class Answer:
     headers: Mapping[str, str]
     _response: urllib3.BaseHTTPResponse = field(repr=False)
     _deadline: Deadline = field(repr=False)
-    _hosts: Hosts = field(repr=False)
+    _hosts: HostTurns = field(repr=False)
 
     @property
     def encoded(self) -> bool:
-        """Whether the body is packed, against what was asked for."""
+        """Whether the body is compressed although that was not requested."""
         return self.headers.get("Content-Encoding", "identity").lower() not in ("", "identity")
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it comes, unpacked where it is packed.
+        """Iterate over the body, decompressed if necessary.
 
         Raises:
             Transient: it broke off before its end, as far as the server said where that is.
             Stopped: nobody wants it any more.
         """
-        with _told(self.url, self._deadline):
+        with _translate_errors(self.url, self._deadline):
             while block := self._response.read1(BLOCK, decode_content=self.encoded):
                 yield block
                 if self._hosts.stopped:
                     raise Stopped
         if self._deadline.over:
-            raise OutOfTime(f"{shown(self.url)}: it took too long")
+            raise OutOfTime(f"{redact_url(self.url)}: it took too long")
 
 
 @dataclass(frozen=True)
-class Web:
-    """The public network, and the hosts that somebody named."""
+class HttpClient:
+    """HTTP client for the public network and explicitly allowed hosts."""
 
-    hosts: Hosts
+    hosts: HostTurns
     user_agent: str
     allowed: frozenset[str] = frozenset()
     """Hosts that may be fetched from wherever they are."""
     resolver: Resolve = resolve
-    tls: ssl.SSLContext = field(default_factory=verifying, repr=False)
+    tls: ssl.SSLContext = field(default_factory=verifying_context, repr=False)
     silence: float = SILENCE_SECONDS
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str], budget: Budget) -> Iterator[Answer]:
-        """Ask for a URL, and go where it leads.
+    def get(self, url: str, headers: Mapping[str, str], budget: TimeBudget) -> Iterator[HttpResponse]:
+        """Request a URL and follow its redirects.
 
         Args:
             url: of http or https; user and password in it go to its own host only.
@@ -220,33 +220,35 @@ class Web:
             BadInput: it is no URL, leads to an address that is not public, or redirects without end.
             Transient: nobody answers, or too late.
         """
-        here, moved, for_good = target(url), None, True
+        here, moved, for_good = parse_url(url), None, True
         login = here.login
         for _ in range(REDIRECTS + 1):
             with self.hosts.visit(here.host), budget.spending() as deadline:
-                with _told(here.url, deadline):
-                    pool, response = self._ask(here, login, headers, deadline)
+                with _translate_errors(here.url, deadline):
+                    pool, response = self._request(here, login, headers, deadline)
                 try:
                     location = response.headers.get("Location")
                     if response.status not in _MOVED or not location:
-                        yield Answer(here.url, moved, response.status, response.headers, response, deadline, self.hosts)
+                        yield HttpResponse(
+                            here.url, moved, response.status, response.headers, response, deadline, self.hosts
+                        )
                         return
                 finally:
                     response.close()
                     pool.close()
-            after = target(redirected(here.url, location))
+            after = parse_url(resolve_redirect(here.url, location))
             for_good = for_good and response.status in _MOVED_FOR_GOOD
             moved = after.url if for_good else moved
             login = after.login or (login if after.origin == here.origin else None)
             here = after
-        raise BadInput(f"{shown(url)}: more than {REDIRECTS} redirects")
+        raise BadInput(f"{redact_url(url)}: more than {REDIRECTS} redirects")
 
-    def _ask(
-        self, here: Target, login: str | None, headers: Mapping[str, str], deadline: Deadline
+    def _request(
+        self, here: ParsedUrl, login: str | None, headers: Mapping[str, str], deadline: Deadline
     ) -> tuple[HTTPConnectionPool, urllib3.BaseHTTPResponse]:
         resolver = self.resolver
-        addresses = (resolver if here.host in self.allowed else _public(resolver))(here.host, here.port)
-        way = _Way(tuple(addresses), deadline)
+        addresses = (resolver if here.host in self.allowed else _public_resolver(resolver))(here.host, here.port)
+        way = _GuardedConnector(tuple(addresses), deadline)
         if here.scheme == "https":
             pool = _HTTPSPool(here.host, here.port, ssl_context=self.tls, way=way)
         else:
@@ -266,24 +268,24 @@ class Web:
         return pool, response
 
 
-def _public(resolver: Resolve) -> Resolve:
+def _public_resolver(resolver: Resolve) -> Resolve:
     return lambda host, port: public_addresses(host, port, resolver)
 
 
 @contextmanager
-def _told(url: str, deadline: Deadline) -> Iterator[None]:
-    """Errors of the network in words for people, without the secrets that a URL may hold."""
+def _translate_errors(url: str, deadline: Deadline) -> Iterator[None]:
+    """Translate network errors to messages for people, without the secrets of URLs."""
     try:
         yield
     except (Transient, BadInput):
         raise
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if deadline.over:
-            raise OutOfTime(f"{shown(url)}: it took too long") from None
-        raise Transient(f"{shown(url)}: {_words(error)}") from None
+            raise OutOfTime(f"{redact_url(url)}: it took too long") from None
+        raise Transient(f"{redact_url(url)}: {_describe_error(error)}") from None
 
 
-def _words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     cause = error.args[-1] if error.args and isinstance(error.args[-1], Exception) else error.__cause__
     match error:
         case socket.gaierror():

@@ -1,4 +1,4 @@
-"""A download that is not whole: kept between runs, so that the next one goes on where this one broke off."""
+"""Partial downloads, kept between runs so that the next run resumes them."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,8 +13,8 @@ from podcast_assets.store.store import SCRATCH_PREFIX
 
 
 @dataclass(frozen=True)
-class Version:
-    """Which version of a file the bytes are of."""
+class FileVersion:
+    """Version of the remote file (ETag and Last-Modified)."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -32,13 +32,13 @@ class Version:
         return self.last_modified
 
 
-class Partial:
-    """One file: a line of JSON that tells the version, then the bytes that have come. Whoever has it open has it alone."""
+class PartialDownload:
+    """A partial download in one file: a JSON line with the version, then the bytes. Whoever has it open has it alone."""
 
     def __init__(self, folder: Path, key: str) -> None:
         """The partial download of a key (32 hexadecimal digits, as the janitor knows files by); made where there is none."""
         self.path = folder / f"{SCRATCH_PREFIX}{key}.part"
-        self.version = Version()
+        self.version = FileVersion()
         self._start = 0
 
     def __enter__(self) -> Self:
@@ -48,12 +48,12 @@ class Partial:
         self._file.seek(0)
         try:
             line = self._file.readline()
-            self.version = Version(**json.loads(line)) if line.endswith(b"\n") else Version()
+            self.version = FileVersion(**json.loads(line)) if line.endswith(b"\n") else FileVersion()
             self._start = len(line) if line.endswith(b"\n") else 0
         except (ValueError, TypeError):
             self._start = 0
         if not self._start:
-            self.begin(Version())
+            self.begin(FileVersion())
         self._file.seek(0, 2)
         return self
 
@@ -66,11 +66,11 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """Bytes that have come."""
+        """Number of bytes downloaded so far."""
         return self._file.seek(0, 2) - self._start
 
-    def begin(self, version: Version) -> None:
-        """Begin anew, with a version."""
+    def begin(self, version: FileVersion) -> None:
+        """Start over with a version."""
         self._file.truncate(0)
         self._file.seek(0)
         self._file.write(json.dumps(asdict(version)).encode() + b"\n")
@@ -78,7 +78,7 @@ class Partial:
         self.version, self._start = version, self._file.tell()
 
     def write(self, block: bytes) -> None:
-        """More bytes."""  # the file is in append mode: they go to its end, wherever was read
+        """Append bytes."""  # the file is in append mode: they go to its end, wherever was read
         self._file.write(block)
 
     def head(self, size: int) -> bytes:
@@ -94,5 +94,5 @@ class Partial:
         return self._file  # type: ignore[return-value]  # a BufferedRandom reads and writes
 
     def remove(self) -> None:
-        """It is not needed any more."""
+        """Remove the partial file."""
         self.path.unlink(missing_ok=True)

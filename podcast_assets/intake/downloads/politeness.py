@@ -1,4 +1,4 @@
-"""Not asking too much of anybody: how many connections go on at once, to one host and to all, and how soon one follows another."""
+"""Limits on concurrent connections and delays between them, per host and overall."""
 
 import threading
 import time
@@ -15,11 +15,11 @@ class _Host:
 
 
 class Stopped(Exception):
-    """Nobody wants the answer any more."""
+    """The downloads were stopped."""
 
 
-class Hosts:
-    """Takes turns. Threads that wait for one host keep nobody from another."""
+class HostTurns:
+    """Scheduler of connections per host. Threads that wait for one host keep nobody from another."""
 
     def __init__(self, *, overall: int, per_host: int, delay: float) -> None:
         """See the class.
@@ -75,7 +75,7 @@ class Hosts:
             self._turns.wait_for(lambda: self.stopped, seconds)
 
     def stop(self) -> None:
-        """No turns any more: whoever waits for one, or reads an answer, ends."""
+        """Stop all waiting and reading requests."""
         with self._turns:
             self.stopped = True
             self._turns.notify_all()

@@ -1,4 +1,4 @@
-"""What the first bytes of a download are, where they are no audio: pages, playlists and error messages with status 200."""
+"""Detection of downloads that are not audio: pages, playlists and error messages with status 200."""
 
 import re
 
@@ -22,8 +22,8 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """Bytes that no text has (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
 
 
-def not_media(head: bytes, content_type: str | None) -> str | None:
-    """What was sent in place of audio or video, for people; None where it may be some.
+def describe_non_media(head: bytes, content_type: str | None) -> str | None:
+    """Describe what was sent instead of audio or video; None if it may be audio or video.
 
     The bytes decide: many servers send audio as text, and pages as audio.
 

@@ -1,11 +1,12 @@
-"""URLs of audio and feeds: what of them people are shown, and what identifies them. Logins and queries are secrets."""
+"""Parsing, redaction and identity of URLs of audio and feeds. Logins and queries are secrets."""
 
 import hashlib
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin
 
 from urllib3.exceptions import LocationParseError
-from urllib3.util import Url, parse_url
+from urllib3.util import Url
+from urllib3.util import parse_url as split_url
 
 from podcast_assets.common.errors import BadInput
 
@@ -15,12 +16,12 @@ _LONGEST = 8_192
 
 
 class BadUrl(BadInput):
-    """It is no URL of something that can be downloaded."""
+    """The URL cannot be downloaded."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """A URL, taken apart for a request."""
+class ParsedUrl:
+    """A URL parsed for a request."""
 
     url: str
     """Without user and password."""
@@ -33,25 +34,25 @@ class Target:
     """`user:password`."""
 
     def __repr__(self) -> str:
-        """What people are shown."""
-        return shown(self.url)
+        """Redacted form of the URL."""
+        return redact_url(self.url)
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Who answers: what is for one is not for another."""
+        """Origin of the URL: scheme, host and port."""
         return self.scheme, self.host, self.port
 
 
-def target(url: str) -> Target:
-    """Take a URL apart.
+def parse_url(url: str) -> ParsedUrl:
+    """Parse a URL for a request.
 
     Raises:
         BadUrl: it is none of http or https, or cannot be read.
     """
-    parts = _parse(url)
+    parts = _split_url(url)
     if parts.scheme not in PORTS or not parts.host:
-        raise BadUrl(f"{_named(parts)}: neither http nor https, so it cannot be downloaded")
-    return Target(
+        raise BadUrl(f"{_displayed(parts)}: neither http nor https, so it cannot be downloaded")
+    return ParsedUrl(
         url=parts._replace(auth=None, fragment=None).url,
         scheme=parts.scheme,
         host=parts.host.strip("[]").lower(),
@@ -61,8 +62,8 @@ def target(url: str) -> Target:
     )
 
 
-def redirected(base: str, location: str) -> str:
-    """Where a redirect, or a relative link, leads.
+def resolve_redirect(base: str, location: str) -> str:
+    """Resolve a redirect or a relative link.
 
     Raises:
         BadUrl: nobody can tell.
@@ -70,22 +71,22 @@ def redirected(base: str, location: str) -> str:
     try:
         return urljoin(base, location.strip())
     except ValueError:
-        raise BadUrl(f"{shown(base)} leads to a URL that cannot be read") from None
+        raise BadUrl(f"{redact_url(base)} leads to a URL that cannot be read") from None
 
 
-def shown(url: str) -> str:
-    """A URL for people and tables: scheme, host, port and path, without user, password, query and fragment."""
+def redact_url(url: str) -> str:
+    """Redact a URL for people and tables to scheme, host, port and path, without user, password, query and fragment."""
     try:
-        parts = _parse(url)
+        parts = _split_url(url)
     except BadUrl:
         return "an unreadable URL"
-    return _named(parts)
+    return _displayed(parts)
 
 
-def shown_apart(url: str) -> str:
-    """As `shown`, with the start of a hash where something is left out, so that different URLs stay different."""
+def redact_url_distinctly(url: str) -> str:
+    """As `redact_url`, with the start of a hash where something is left out, so that different URLs stay different."""
     parts = url.strip()
-    name = shown(parts)
+    name = redact_url(parts)
     hidden = any(mark in parts for mark in "?#@") or name == "an unreadable URL"
     return f"{name}#{url_key(parts)[:8]}" if hidden else name
 
@@ -95,17 +96,17 @@ def url_key(url: str) -> str:
     return hashlib.sha256(url.strip().partition("#")[0].encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _parse(url: str) -> Url:
+def _split_url(url: str) -> Url:
     text = url.strip()
     if len(text) > _LONGEST:
         raise BadUrl(f"a URL of {len(text):,} characters")
     try:
-        return parse_url(text)
+        return split_url(text)
     except (LocationParseError, UnicodeError, ValueError):
         raise BadUrl("a URL that cannot be read") from None  # the error's words hold all of it
 
 
-def _named(parts: Url) -> str:
+def _displayed(parts: Url) -> str:
     scheme = f"{parts.scheme}:" if parts.scheme else ""
     host = f"//{parts.netloc}" if parts.host else ""
     return f"{scheme}{host}{parts.path or ''}"

@@ -1,4 +1,4 @@
-"""What recordings sound like, as Chromaprint fingerprints, and how much of one is found in another.
+"""Chromaprint fingerprints of recordings and their comparison.
 
 A fingerprint has about eight items a second, of 32 bits each; each is of the 2.6 s of sound that follow. The same sound encoded
 again differs in up to four bits of an item, other sound in about half of them. Pure: what is kept where is in `near_duplicates`.
@@ -49,7 +49,7 @@ ANCHOR_SHARE, LEAST_ANCHORS = 64, 256
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How much two recordings have in common. Only sound that a recording can be known by counts: no silence, no steady noise."""
+    """Overlap of two recordings. Only sound that a recording can be known by counts: no silence, no steady noise."""
 
     share: float
     """Of the first one, 0 to 1."""
@@ -63,8 +63,8 @@ class Overlap:
 NOTHING = Overlap(0.0, 0.0, 0.0, 0.0)
 
 
-def library() -> ModuleType:
-    """Chromaprint, by way of pyacoustid.
+def load_chromaprint() -> ModuleType:
+    """Load Chromaprint through pyacoustid.
 
     Raises:
         Misconfigured: one of the two is not installed.
@@ -93,7 +93,7 @@ def fingerprint(blocks: Iterable[npt.NDArray[np.int16]], rate: int) -> Items:
     Raises:
         Misconfigured: Chromaprint is not installed.
     """
-    chromaprint = library()
+    chromaprint = load_chromaprint()
     printer = chromaprint.Fingerprinter(ALGORITHM)
     printer.start(rate, 1)
     for block in blocks:
@@ -102,35 +102,35 @@ def fingerprint(blocks: Iterable[npt.NDArray[np.int16]], rate: int) -> Items:
     return np.array(items, np.uint32)
 
 
-def anchors(items: Items) -> npt.NDArray[np.intp]:
+def anchor_positions(items: Items) -> npt.NDArray[np.intp]:
     """Positions of the items by which recordings are found that may be the same; in order, each value once."""
     _, first = np.unique(items, return_index=True)
-    first = first[distinct(items)[first]]
-    mixed = mix(items[first])
+    first = first[distinctive_items(items)[first]]
+    mixed = mix_items(items[first])
     chosen = np.argsort(mixed, kind="stable")
     count = max(LEAST_ANCHORS, int(np.count_nonzero(mixed < 2**32 // ANCHOR_SHARE)))
     return np.sort(first[chosen[:count]])
 
 
-def mix(items: Items) -> Items:
+def mix_items(items: Items) -> Items:
     """A hash of each item, by which it is an anchor or not, so that no kind of sound is preferred: Knuth's multiplicative one."""
     return items * np.uint32(2_654_435_761)
 
 
-def distinct(items: Items) -> npt.NDArray[np.bool_]:
+def distinctive_items(items: Items) -> npt.NDArray[np.bool_]:
     """Which items a recording can be known by: not those of silence, hum and steady noise."""
     change = np.bitwise_count(items[1:] ^ items[:-1])
-    return _smooth(np.append(change, change[-1:])) >= _LEAST_CHANGE
+    return _moving_mean(np.append(change, change[-1:])) >= _LEAST_CHANGE
 
 
-def compare(one: Items, other: Items) -> Overlap:
+def compare_fingerprints(one: Items, other: Items) -> Overlap:
     """How much of two recordings is the same, wherever in them it is: parts may have been put in, left out or moved.
 
     Takes memory and time in proportion to the lengths, but for 64 looks at most: half a second for twice 10 h.
     """
-    heard, heard_other = distinct(one), distinct(other)
+    heard, heard_other = distinctive_items(one), distinctive_items(other)
     found, found_other = np.zeros(len(one), np.bool_), np.zeros(len(other), np.bool_)
-    at, offsets = _votes(one, other, heard, heard_other)
+    at, offsets = _matching_positions(one, other, heard, heard_other)
     longest, offset = 0, 0
     for _ in range(_MOST_OFFSETS):
         if not len(offsets):
@@ -148,7 +148,7 @@ def compare(one: Items, other: Items) -> Overlap:
                 continue
             begin, end = max(0, -shift), min(len(one), len(other) - shift)
             errors = np.bitwise_count(one[begin:end] ^ other[begin + shift : end + shift])
-            same = _long(_smooth(errors) <= MAX_BIT_ERRORS)
+            same = _drop_short_runs(_moving_mean(errors) <= MAX_BIT_ERRORS)
             new = np.count_nonzero(same & ~found[begin:end])
             found[begin:end] |= same
             found_other[begin + shift : end + shift] |= same
@@ -167,7 +167,7 @@ def compare(one: Items, other: Items) -> Overlap:
     )
 
 
-def _votes(
+def _matching_positions(
     one: Items, other: Items, heard: npt.NDArray[np.bool_], heard_other: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Positions in the one of items that the other has too, and how much later the other has them; a row per pair."""
@@ -184,7 +184,7 @@ def _votes(
     return at, there_other[np.repeat(first, count) + within] - at
 
 
-def _smooth(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _moving_mean(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """The mean over `_WINDOW` around each value, over what there is of it at the ends."""
     total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
     middle = np.arange(len(values))
@@ -192,7 +192,7 @@ def _smooth(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return (total[end] - total[begin]) / np.maximum(end - begin, 1)
 
 
-def _long(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _drop_short_runs(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The mask without its runs below `_WINDOW`."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.view(np.int8), [0]])))
     begin, end = edges[::2], edges[1::2]

@@ -1,4 +1,4 @@
-"""Which other batches hold the same bytes.
+"""Exact duplicates: other batches with the same bytes.
 
 Under `audio/holders/<sha256[:2]>/<sha256>/` lies an empty file per batch and episode that has these bytes. To ask for an
 episode's duplicates is to list one folder: as cheap among a hundred thousand batches as among two, without an index that all
@@ -21,8 +21,8 @@ def holders_key(sha256: str) -> str:
     return f"audio/holders/{sha256[:2]}/{sha256}"
 
 
-def mark(store: Store, batch: str, episodes: Mapping[str, str]) -> dict[str, str]:
-    """Write down that a batch holds some bytes, and look who else does.
+def register_content(store: Store, batch: str, episodes: Mapping[str, str]) -> dict[str, str]:
+    """Register the content of a batch's episodes and return other batches that have it.
 
     Args:
         store: where it is written down.
@@ -45,7 +45,7 @@ def mark(store: Store, batch: str, episodes: Mapping[str, str]) -> dict[str, str
         return {sha256: other for sha256, other in askers.map(look, episodes) if other}
 
 
-def unmark(store: Store, batch: str, episodes: Iterable[tuple[str, str]]) -> None:
-    """Take back what `mark` wrote, for pairs of SHA-256 and episode_id that a batch no longer has."""
+def unregister_content(store: Store, batch: str, episodes: Iterable[tuple[str, str]]) -> None:
+    """Undo `register_content` for pairs of SHA-256 and episode_id that a batch no longer has."""
     for sha256, episode in episodes:
         store.remove(f"{holders_key(sha256)}/{batch}+{episode}")

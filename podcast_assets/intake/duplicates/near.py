@@ -1,4 +1,4 @@
-"""Which episodes are the same recording as another's, though not the same bytes: encoded again, or with other advertisements.
+"""Near duplicates: the same recording in different bytes, re-encoded or with other advertisements.
 
 What lies where: `audio/fingerprint/…` a fingerprint per working audio, under its content, so that none is made twice;
 `fingerprints/<batch>.parquet` a batch's anchors, the few items by which others find it; `near_duplicates/<batch>.parquet` what was
@@ -19,8 +19,8 @@ import polars as pl
 
 from podcast_assets.audio.errors import AudioError
 from podcast_assets.audio.working import WORKING_RATE, read_working_audio_blocks
-from podcast_assets.intake.duplicates.chromaprint import Items, anchors, compare, fingerprint
-from podcast_assets.store.schema import Columns, schema, table
+from podcast_assets.intake.duplicates.chromaprint import Items, anchor_positions, compare_fingerprints, fingerprint
+from podcast_assets.store.schema import Columns, make_table, schema
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.store import DamagedTable, Store
 
@@ -54,8 +54,8 @@ class _Candidate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a look brought."""
+class NearDuplicates:
+    """Result of a search for near duplicates."""
 
     rows: pl.DataFrame
     """Columns NEAR_DUPLICATES."""
@@ -63,8 +63,8 @@ class Found:
     """What could not be read, a line each; everything else was compared."""
 
 
-def find(store: Store, batch: str, episodes: Mapping[str, str]) -> Found:
-    """Make a batch's fingerprints, write them down, and look for the same recordings in it and in all other batches.
+def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) -> NearDuplicates:
+    """Fingerprint a batch and find the same recordings in it and in all other batches.
 
     Args:
         store: where everything lies.
@@ -77,27 +77,27 @@ def find(store: Store, batch: str, episodes: Mapping[str, str]) -> Found:
     """
     troubles: list[str] = []
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAKERS)) as makers:
-        made = dict(zip(episodes, makers.map(lambda key: _printed(store, key), episodes.values()), strict=True))
+        made = dict(zip(episodes, makers.map(lambda key: _fingerprint_of(store, key), episodes.values()), strict=True))
     troubles += [f"{batch}: {episode}: {why}" for episode, why in made.items() if isinstance(why, str)]
     own = {episode: items for episode, items in made.items() if not isinstance(items, str)}
-    anchored = _anchored(own, episodes)
-    store.write_table(_key(_FOLDER, batch), anchored)
+    anchored = _anchor_rows(own, episodes)
+    store.write_table(_table_key(_FOLDER, batch), anchored)
     rows: list[dict[str, Any]] = []
-    candidates = _candidates(store, anchored, troubles)
-    for (episode, other, _), items in _each(candidates, lambda c: _read(store, c.working)):
+    candidates = _find_candidates(store, anchored, troubles)
+    for (episode, other, _), items in _read_ahead(candidates, lambda c: _read_fingerprint(store, c.working)):
         if items is None:
             troubles.append(f"{other}: its fingerprint is gone; materialize raw_audio of its batch again")
             continue
-        overlap = compare(own[episode], items)
+        overlap = compare_fingerprints(own[episode], items)
         if max(overlap.share, overlap.share_of_other) >= LEAST_SHARE:
             rows.append({"episode_id": episode, "other": other} | asdict(overlap))
-    found = table(rows, NEAR_DUPLICATES).sort("episode_id", "share", "other", descending=[False, True, False])
-    store.write_table(_key(_FOUND, batch), found)
-    return Found(found, troubles)
+    found = make_table(rows, NEAR_DUPLICATES).sort("episode_id", "share", "other", descending=[False, True, False])
+    store.write_table(_table_key(_FOUND, batch), found)
+    return NearDuplicates(found, troubles)
 
 
-def pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """What was found so far, each pair once, those that have the most in common first.
+def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """Read all pairs found so far, each once, by decreasing overlap.
 
     Args:
         store: with the batches.
@@ -105,14 +105,14 @@ def pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, 
     """
     wanted = None if batches is None else set(batches)
     seen: dict[tuple[str, ...], dict[str, Any]] = {}
-    for batch, rows in _tables(store, _FOUND, NEAR_DUPLICATES, []):
+    for batch, rows in _read_tables(store, _FOUND, NEAR_DUPLICATES, []):
         for row in rows.iter_rows(named=True):
             name, other = f"{batch}/{row.pop('episode_id')}", row["other"]
-            if wanted is None or wanted & {batch, _batch(other)}:
+            if wanted is None or wanted & {batch, _batch_of(other)}:
                 seen.setdefault(tuple(sorted((name, other))), {"episode": name, **row})
     # what was found in a batch that has since changed, or is gone, is true no more
-    there = {_batch(row["other"]) for row in seen.values()}
-    current = {f"{b}/{e}" for b, t in _tables(store, _FOLDER, FINGERPRINTS, [], there) for e in t["episode_id"]}
+    there = {_batch_of(row["other"]) for row in seen.values()}
+    current = {f"{b}/{e}" for b, t in _read_tables(store, _FOLDER, FINGERPRINTS, [], there) for e in t["episode_id"]}
     found = [row for row in seen.values() if row["other"] in current]
     return sorted(found, key=lambda r: (-max(r["share"], r["share_of_other"]), r["episode"], r["other"]))
 
@@ -122,17 +122,17 @@ def fingerprint_key(working: str) -> str:
     return f"{working.replace('audio/working/', 'audio/fingerprint/', 1).removesuffix('.flac')}.u32"
 
 
-def _batch(episode: str) -> str:
+def _batch_of(episode: str) -> str:
     return episode.split("/", 1)[0]
 
 
-def _key(folder: str, batch: str) -> str:
+def _table_key(folder: str, batch: str) -> str:
     return f"{folder}/{batch}.parquet"
 
 
-def _printed(store: Store, working: str) -> Items | str:
+def _fingerprint_of(store: Store, working: str) -> Items | str:
     """The fingerprint of working audio, made where there is none yet; or why there can be none."""
-    if (items := _read(store, working)) is not None:
+    if (items := _read_fingerprint(store, working)) is not None:
         return items
     try:
         with store.open(working) as file:
@@ -145,7 +145,7 @@ def _printed(store: Store, working: str) -> Items | str:
     return items
 
 
-def _read(store: Store, working: str) -> Items | None:
+def _read_fingerprint(store: Store, working: str) -> Items | None:
     try:
         data = store.read(fingerprint_key(working))
     except FileNotFoundError:
@@ -153,9 +153,9 @@ def _read(store: Store, working: str) -> Items | None:
     return None if len(data) % 4 else np.frombuffer(data, "<u4").astype(np.uint32, copy=False)
 
 
-def _anchored(own: Mapping[str, Items], episodes: Mapping[str, str]) -> pl.DataFrame:
+def _anchor_rows(own: Mapping[str, Items], episodes: Mapping[str, str]) -> pl.DataFrame:
     """A row per episode."""
-    at: dict[str, npt.NDArray[np.intp]] = {episode: anchors(items) for episode, items in own.items()}
+    at: dict[str, npt.NDArray[np.intp]] = {episode: anchor_positions(items) for episode, items in own.items()}
     return pl.DataFrame(
         {
             "episode_id": list(own),
@@ -167,12 +167,12 @@ def _anchored(own: Mapping[str, Items], episodes: Mapping[str, str]) -> pl.DataF
     )
 
 
-def _candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> list[_Candidate]:
+def _find_candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> list[_Candidate]:
     """Episodes of a batch, each with others that may be the same recording."""
     ours = own.lazy().select("episode_id", "working", "anchors", "positions").explode("anchors", "positions")
     ours = ours.drop_nulls().collect()
     best: list[pl.DataFrame] = []
-    for name, theirs in _tables(store, _FOLDER, FINGERPRINTS, troubles):
+    for name, theirs in _read_tables(store, _FOLDER, FINGERPRINTS, troubles):
         hits = (
             theirs.lazy()
             .explode("anchors", "positions")
@@ -198,7 +198,7 @@ def _candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> list[_C
     return [_Candidate(*row) for row in chosen.select("episode_id_own", "other", "working").iter_rows()]
 
 
-def _tables(
+def _read_tables(
     store: Store, folder: str, columns: Columns, troubles: list[str], batches: Collection[str] | None = None
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Batches, all by default, each with its table in a folder; what cannot be read is a trouble, and the others still come."""
@@ -207,18 +207,18 @@ def _tables(
 
     def read(batch: str) -> pl.DataFrame | str | None:
         try:
-            return store.read_table(_key(folder, batch), columns)
+            return store.read_table(_table_key(folder, batch), columns)
         except DamagedTable as error:
             return str(error)
 
-    for batch, found in _each(sorted(batches), read):
+    for batch, found in _read_ahead(sorted(batches), read):
         if isinstance(found, str):
             troubles.append(f"{found}; materialize raw_audio of {batch} again")
         elif found is not None:
             yield batch, found
 
 
-def _each(items: Sequence[Item], read: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
+def _read_ahead(items: Sequence[Item], read: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
     """Items in order, each with what was read of it; a few are read at once, and few are in memory."""
     with ThreadPoolExecutor(_READERS) as readers:
         for begin in range(0, len(items), 4 * _READERS):

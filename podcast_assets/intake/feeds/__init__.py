@@ -1,1 +1,1 @@
-"""Podcast feeds: which there are, what they hold, what of it is new, and what its publishers allow."""
+"""Podcast feeds: subscriptions, polling, new episodes and the rights of publishers."""

@@ -1,4 +1,4 @@
-"""New episodes become batches: lists of URLs under `incoming/`, as soon as there are enough, or some have waited long enough.
+"""Batching of new episodes into URL lists under `incoming/`, by number and waiting time.
 
 Which episode goes into which batch is written down before any list is, so that a crash in between gives the same lists again.
 """
@@ -13,8 +13,8 @@ import polars as pl
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING
 from podcast_assets.intake.downloads.urls import url_key
-from podcast_assets.intake.links import write_list
-from podcast_assets.store.schema import empty
+from podcast_assets.intake.links import format_link_list
+from podcast_assets.store.schema import empty_table
 from podcast_assets.store.schema_beside import PENDING
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
@@ -26,8 +26,8 @@ _UNKNOWN_SECONDS = 3600.0
 _KEY = "feed_state/pending.parquet"
 
 
-def pending(store: Store) -> pl.DataFrame:
-    """Episodes that wait.
+def read_pending(store: Store) -> pl.DataFrame:
+    """Read the episodes that wait for a batch.
 
     Raises:
         BadInput: they were written by another version: they would be lost, were they taken for none.
@@ -35,27 +35,27 @@ def pending(store: Store) -> pl.DataFrame:
     found = store.read_table(_KEY, PENDING)
     if found is None and store.exists(_KEY):
         raise BadInput(f"{store.path(_KEY)} was written by another version: let that one put its episodes into batches")
-    return empty(PENDING) if found is None else found
+    return empty_table(PENDING) if found is None else found
 
 
-def add(store: Store, rows: pl.DataFrame) -> None:
-    """Let episodes wait, those that do not yet."""
-    before = pending(store)
+def add_pending(store: Store, rows: pl.DataFrame) -> None:
+    """Add episodes to those that wait for a batch."""
+    before = read_pending(store)
     fresh = rows.unique("episode_id", keep="first", maintain_order=True).join(before, on="episode_id", how="anti")
     if not fresh.is_empty():
         store.write_table(_KEY, pl.concat([before, fresh]))
 
 
-def drop(store: Store, refusals: Refusals) -> int:
-    """Let go of waiting episodes that were taken down; gives how many."""
-    waiting = pending(store) if refusals else empty(PENDING)
-    refused = [_refused(refusals, *row) for row in waiting.select("episode_id", "row").iter_rows()]
+def drop_refused(store: Store, refusals: Refusals) -> int:
+    """Drop waiting episodes that were taken down and return their number."""
+    waiting = read_pending(store) if refusals else empty_table(PENDING)
+    refused = [_is_refused(refusals, *row) for row in waiting.select("episode_id", "row").iter_rows()]
     if any(refused):
         store.write_table(_KEY, waiting.filter(~pl.Series(refused, dtype=pl.Boolean)))
     return sum(refused)
 
 
-def _refused(refusals: Refusals, identity: str, row: str) -> bool:
+def _is_refused(refusals: Refusals, identity: str, row: str) -> bool:
     about = json.loads(row)
     why = refusals.why(
         episode_id=identity,
@@ -66,10 +66,10 @@ def _refused(refusals: Refusals, identity: str, row: str) -> bool:
     return why is not None
 
 
-def seal(store: Store, *, now: datetime.datetime, wait: datetime.timedelta) -> list[str]:
-    """Write the lists of all batches that are ready; gives their names."""
-    waiting = pending(store)
-    assigned = assign(waiting, now=now, wait=wait)
+def write_ready_batches(store: Store, *, now: datetime.datetime, wait: datetime.timedelta) -> list[str]:
+    """Write the URL lists of all ready batches and return their names."""
+    waiting = read_pending(store)
+    assigned = assign_batches(waiting, now=now, wait=wait)
     if assigned["batch"].null_count() < assigned.height and not assigned.equals(waiting):
         store.write_table(_KEY, assigned)
     ready = assigned.filter(pl.col("batch").is_not_null())
@@ -77,14 +77,14 @@ def seal(store: Store, *, now: datetime.datetime, wait: datetime.timedelta) -> l
     for name, rows in ready.group_by("batch", maintain_order=True):
         key = f"{INCOMING}/{name[0]}.jsonl"
         if not store.exists(key):  # else the crash came after it was written: what lies there is never modified
-            store.write(key, write_list(json.loads(row) for row in rows["row"]))
+            store.write(key, format_link_list(json.loads(row) for row in rows["row"]))
         names.append(str(name[0]))
     if names:
         store.write_table(_KEY, assigned.filter(pl.col("batch").is_null()))
     return names
 
 
-def assign(waiting: pl.DataFrame, *, now: datetime.datetime, wait: datetime.timedelta) -> pl.DataFrame:
+def assign_batches(waiting: pl.DataFrame, *, now: datetime.datetime, wait: datetime.timedelta) -> pl.DataFrame:
     """Episodes with the batch of each that is ready, in the order in which they were found; pure."""
     rows = waiting.sort("found_at", "episode_id")
     batches: list[str | None] = rows["batch"].to_list()
@@ -96,14 +96,14 @@ def assign(waiting: pl.DataFrame, *, now: datetime.datetime, wait: datetime.time
         group.append(index)
         seconds += length or _UNKNOWN_SECONDS
         if len(group) >= EPISODES or seconds >= HOURS * 3600:
-            _close(rows, group, batches)
+            _close_batch(rows, group, batches)
             group, seconds = [], 0.0
     if group and now - rows["found_at"][group[0]] >= wait:
-        _close(rows, group, batches)
+        _close_batch(rows, group, batches)
     return rows.with_columns(pl.Series("batch", batches, dtype=pl.String))
 
 
-def _close(rows: pl.DataFrame, group: Sequence[int], batches: list[str | None]) -> None:
+def _close_batch(rows: pl.DataFrame, group: Sequence[int], batches: list[str | None]) -> None:
     found_at = rows["found_at"][group[0]]
     digest = hashlib.sha256("\n".join(rows["episode_id"][i] for i in group).encode()).hexdigest()[:8]
     for index in group:

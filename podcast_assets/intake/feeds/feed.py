@@ -1,4 +1,4 @@
-"""A feed as values: the podcast, its episodes, and what the publisher allows."""
+"""Parsed feeds: the podcast, its episodes and the publisher's rights statements."""
 
 import calendar
 import datetime
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podcast_assets.common.language_codes import language_code
-from podcast_assets.intake.downloads.urls import BadUrl, redirected, shown, url_key
-from podcast_assets.intake.feeds.podcasting import parsed
+from podcast_assets.intake.downloads.urls import BadUrl, redact_url, resolve_redirect, url_key
+from podcast_assets.intake.feeds.podcasting import parse_feed
 from podcast_assets.intake.links import episode_id
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES
 
@@ -22,8 +22,8 @@ _LONGEST = 4_000
 
 
 @dataclass(frozen=True)
-class Rights:
-    """What a feed says of the use of an episode."""
+class FeedRights:
+    """Rights statements of a feed about an episode."""
 
     license: str | None = None
     license_url: str | None = None
@@ -38,12 +38,12 @@ class Rights:
 
 
 @dataclass(frozen=True)
-class Item:
+class FeedItem:
     """An episode of a feed."""
 
     guid: str
     url: str = field(repr=False)
-    rights: Rights
+    rights: FeedRights
     bytes: int | None = None
     """As the feed says, which is often wrong."""
     seconds: float | None = None
@@ -59,12 +59,12 @@ class Feed:
     guid: str
     title: str | None
     language: str | None
-    items: tuple[Item, ...]
+    items: tuple[FeedItem, ...]
     complete: bool = False
     """The publisher says that nothing will follow."""
     moved_to: str | None = field(default=None, repr=False)
 
-    def row(self, item: Item, feed_url: str) -> dict[str, Any]:
+    def row(self, item: FeedItem, feed_url: str) -> dict[str, Any]:
         """An episode as a row of a list of URLs."""
         about = {
             "url": item.url,
@@ -79,12 +79,12 @@ class Feed:
             "explicit": item.rights.explicit,
             "published": item.published.isoformat() if item.published else None,
             "declared_seconds": item.seconds,
-            "feed": shown(feed_url),
+            "feed": redact_url(feed_url),
             **item.about,
         }
         return {name: value for name, value in about.items() if value not in (None, [], "")}
 
-    def episode_id(self, item: Item) -> str:
+    def episode_id(self, item: FeedItem) -> str:
         """The id of an episode wherever it lies."""
         return episode_id(self.guid, item.guid)
 
@@ -100,13 +100,13 @@ def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:
     Raises:
         NotAFeed: it is none.
     """
-    found = parsed(data, content_type)
+    found = parse_feed(data, content_type)
     channel = found["feed"]
-    general = _rights(channel, Rights())
-    people = _people(channel)
-    items: dict[str, Item] = {}
+    general = _parse_rights(channel, FeedRights())
+    people = _parse_people(channel)
+    items: dict[str, FeedItem] = {}
     for entry in found["entries"]:
-        item = None if entry.get("podcast_live") else _item(entry, url, general, people)
+        item = None if entry.get("podcast_live") else _parse_item(entry, url, general, people)
         if item is None:
             continue
         if item.guid in items and items[item.guid].url != item.url:
@@ -115,22 +115,22 @@ def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:
         items.setdefault(item.guid, item)
     moved = channel.get("itunes_new-feed-url")
     return Feed(
-        guid=_text(channel.get("podcast_guid")) or guid_of(url),
-        title=_text(channel.get("title")),
-        language=language_code(_text(channel.get("language"))),
+        guid=_clean_text(channel.get("podcast_guid")) or guid_from_url(url),
+        title=_clean_text(channel.get("title")),
+        language=language_code(_clean_text(channel.get("language"))),
         items=tuple(items.values()),
-        complete=_yes(channel.get("itunes_complete")) is True,
-        moved_to=_text(moved),
+        complete=_parse_yes(channel.get("itunes_complete")) is True,
+        moved_to=_clean_text(moved),
     )
 
 
-def guid_of(url: str) -> str:
+def guid_from_url(url: str) -> str:
     """The guid that a podcast has by the URL of its feed, without scheme and trailing slashes."""
     return str(uuid.uuid5(_GUIDS, url.strip().partition("://")[2].rstrip("/")))
 
 
-def seconds_of(text: str | None) -> float | None:
-    """Seconds of an itunes:duration: 3600, 60:00 or 1:00:00; None for anything else."""
+def parse_duration(text: str | None) -> float | None:
+    """Parse an itunes:duration to seconds: 3600, 60:00 or 1:00:00; None for anything else."""
     if text is None or not re.fullmatch(r"[0-9]{1,7}(:[0-9]{1,2}){0,2}(\.[0-9]{1,9})?", text.strip()):
         return None
     total = 0.0
@@ -139,74 +139,74 @@ def seconds_of(text: str | None) -> float | None:
     return total or None
 
 
-def _item(entry: dict[str, Any], base: str, general: Rights, people: list[dict[str, str]]) -> Item | None:
+def _parse_item(entry: dict[str, Any], base: str, general: FeedRights, people: list[dict[str, str]]) -> FeedItem | None:
     media = [e for e in entry.get("enclosures", ()) if e.get("href") and _is_media(e)]
     if not media:
         return None
-    url = _joined(base, media[0]["href"])
+    url = _join_url(base, media[0]["href"])
     if url is None:
         return None
     length = str(media[0].get("length") or "").strip()
     published = entry.get("published_parsed") or dict.get(entry, "updated_parsed")  # feedparser's own get warns
-    return Item(
-        guid=_text(entry.get("id")) or url,
+    return FeedItem(
+        guid=_clean_text(entry.get("id")) or url,
         url=url,
-        rights=_rights(entry, general),
+        rights=_parse_rights(entry, general),
         bytes=int(length) if re.fullmatch(r"0*[1-9][0-9]{0,14}", length) else None,
-        seconds=seconds_of(_text(entry.get("itunes_duration"))),
-        published=_when(published),
+        seconds=parse_duration(_clean_text(entry.get("itunes_duration"))),
+        published=_parse_date(published),
         about={
-            "title": _text(entry.get("title")),
-            "link": _text(entry.get("link")),
-            "season": _text(entry.get("itunes_season")),
-            "episode": _text(entry.get("itunes_episode")),
-            "episode_type": _text(entry.get("itunes_episodetype")),
-            "persons": _people(entry) or people,
-            "transcripts": _linked(entry, "transcript", base),
-            "chapters": next((c["url"] for c in _linked(entry, "chapters", base)), None),
+            "title": _clean_text(entry.get("title")),
+            "link": _clean_text(entry.get("link")),
+            "season": _clean_text(entry.get("itunes_season")),
+            "episode": _clean_text(entry.get("itunes_episode")),
+            "episode_type": _clean_text(entry.get("itunes_episodetype")),
+            "persons": _parse_people(entry) or people,
+            "transcripts": _parse_links(entry, "transcript", base),
+            "chapters": next((c["url"] for c in _parse_links(entry, "chapters", base)), None),
         },
     )
 
 
-def _linked(entry: dict[str, Any], tag: str, base: str) -> list[dict[str, str]]:
+def _parse_links(entry: dict[str, Any], tag: str, base: str) -> list[dict[str, str]]:
     """What tags of Podcasting 2.0 lead to."""
-    found = ((_joined(base, t["url"]), t) for t in entry.get(f"podcast_{tag}_all", ()) if t.get("url"))
+    found = ((_join_url(base, t["url"]), t) for t in entry.get(f"podcast_{tag}_all", ()) if t.get("url"))
     return [{"url": url} | {k: t[k] for k in ("type", "language", "rel") if k in t} for url, t in found if url]
 
 
-def _joined(base: str, url: str) -> str | None:
+def _join_url(base: str, url: str) -> str | None:
     try:
-        return redirected(base, url)
+        return resolve_redirect(base, url)
     except BadUrl:
         return None
 
 
 def _is_media(enclosure: Mapping[str, Any]) -> bool:
     kind = str(enclosure.get("type") or "").lower()
-    path = shown(enclosure["href"]).lower()
+    path = redact_url(enclosure["href"]).lower()
     return kind.startswith(("audio/", "video/")) or any(path.endswith(s) for s in MEDIA_SUFFIXES)
 
 
-def _rights(found: Mapping[str, Any], general: Rights) -> Rights:
+def _parse_rights(found: Mapping[str, Any], general: FeedRights) -> FeedRights:
     """What a channel or an episode says itself, and else what was said before it."""
     licences = found.get("podcast_license_all") or [{}]
     linked = next((link["href"] for link in found.get("links", ()) if link.get("rel") == "license"), None)
     blocks = found.get("podcast_block_all", ())
     # a block with an id is one service's; without one it is everybody's
-    blocked = any(not b.get("id") and _yes(b.get("text")) for b in blocks) or _yes(found.get("block_text"))
+    blocked = any(not b.get("id") and _parse_yes(b.get("text")) for b in blocks) or _parse_yes(found.get("block_text"))
     locked = found.get("podcast_locked_all") or [{}]
-    return Rights(
-        license=_text(licences[0].get("text")) or general.license,
-        license_url=_text(licences[0].get("url")) or linked or general.license_url,
-        copyright=_text(found.get("rights")) or general.copyright,
-        medium=_text(found.get("podcast_medium")) or general.medium,
-        locked=general.locked if (lock := _yes(locked[0].get("text"))) is None else lock,
+    return FeedRights(
+        license=_clean_text(licences[0].get("text")) or general.license,
+        license_url=_clean_text(licences[0].get("url")) or linked or general.license_url,
+        copyright=_clean_text(found.get("rights")) or general.copyright,
+        medium=_clean_text(found.get("podcast_medium")) or general.medium,
+        locked=general.locked if (lock := _parse_yes(locked[0].get("text"))) is None else lock,
         blocked=bool(blocked) or general.blocked,
-        explicit=general.explicit if (explicit := _yes(found.get("explicit_text"))) is None else explicit,
+        explicit=general.explicit if (explicit := _parse_yes(found.get("explicit_text"))) is None else explicit,
     )
 
 
-def _people(found: Mapping[str, Any]) -> list[dict[str, str]]:
+def _parse_people(found: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"name": p["text"], **{k: p[k] for k in ("role", "group", "href") if p.get(k)}}
         for p in found.get("podcast_person_all", ())
@@ -214,19 +214,19 @@ def _people(found: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _when(parts: Any) -> datetime.datetime | None:
+def _parse_date(parts: Any) -> datetime.datetime | None:
     try:
         return datetime.datetime.fromtimestamp(calendar.timegm(parts), datetime.UTC) if parts else None
     except (ValueError, OverflowError, TypeError, OSError):
         return None
 
 
-def _yes(value: Any) -> bool | None:
-    """Whether it says yes; None where it says nothing."""
-    text = _text(value)
+def _parse_yes(value: Any) -> bool | None:
+    """Whether a value means yes; None if there is no value."""
+    text = _clean_text(value)
     return None if text is None else text.lower() in _YES
 
 
-def _text(value: Any) -> str | None:
+def _clean_text(value: Any) -> str | None:
     """One line without what would steer a terminal, of a length that people write."""
     return " ".join(_CONTROL.sub(" ", value).split())[:_LONGEST] or None if isinstance(value, str) else None

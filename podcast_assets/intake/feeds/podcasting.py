@@ -29,10 +29,10 @@ _LONGEST_TAG = re.compile(rb"<[^<>]{100000}")
 
 
 class NotAFeed(BadInput):
-    """It is no feed, or none that anybody would read."""
+    """The document is not a usable feed."""
 
 
-class _Podcasting:
+class _PodcastingTags:
     """Handlers of tags, as feedparser finds them by name."""
 
     _live = 0
@@ -55,13 +55,13 @@ class _Podcasting:
         self._get_context()["block_text"] = self.pop("itunes_block")
 
 
-def _start(tag: str, self: Any, attrs: dict[str, str]) -> None:
+def _start_handler(tag: str, self: Any, attrs: dict[str, str]) -> None:
     self._get_context().setdefault(f"podcast_{tag}_all", []).append({k: v for k, v in attrs.items() if ":" not in k})
     if tag in _WITH_TEXT:
         self.push(f"podcast_{tag}", 1)
 
 
-def _end(tag: str, self: Any) -> None:
+def _end_handler(tag: str, self: Any) -> None:
     text = self.pop(f"podcast_{tag}") if tag in _WITH_TEXT else None
     found = self._get_context().get(f"podcast_{tag}_all")
     if found and text:
@@ -69,20 +69,20 @@ def _end(tag: str, self: Any) -> None:
 
 
 for _tag in (*_WITH_TEXT, *_EMPTY):
-    setattr(_Podcasting, f"_start_podcast_{_tag}", lambda self, attrs, tag=_tag: _start(tag, self, attrs))
-    setattr(_Podcasting, f"_end_podcast_{_tag}", lambda self, tag=_tag: _end(tag, self))
+    setattr(_PodcastingTags, f"_start_podcast_{_tag}", lambda self, attrs, tag=_tag: _start_handler(tag, self, attrs))
+    setattr(_PodcastingTags, f"_end_podcast_{_tag}", lambda self, tag=_tag: _end_handler(tag, self))
 
 _NAMESPACES = feedparser.api.StrictFeedParser.namespaces | dict.fromkeys(_URIS, "podcast")
 _STRICT, _LOOSE = (
-    type(f"Podcasting{base.__name__}", (_Podcasting, base), {"namespaces": _NAMESPACES, "_matchnamespaces": {}})
+    type(f"Podcasting{base.__name__}", (_PodcastingTags, base), {"namespaces": _NAMESPACES, "_matchnamespaces": {}})
     for base in (feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser)
 )
 # feedparser composes its parsers when it is imported, and has no other place to add a namespace
 feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser = _STRICT, _LOOSE
 
 
-def parsed(data: bytes, content_type: str | None) -> dict[str, Any]:
-    """A feed as feedparser gives it, with the Podcasting 2.0 tags.
+def parse_feed(data: bytes, content_type: str | None) -> dict[str, Any]:
+    """Parse a feed with feedparser, including the Podcasting 2.0 tags.
 
     Nothing outside the data is read: feedparser takes declarations of entities out, and expat refuses what would grow.
 
@@ -93,7 +93,7 @@ def parsed(data: bytes, content_type: str | None) -> dict[str, Any]:
     Raises:
         NotAFeed: it is none.
     """
-    _refuse_monsters(data)
+    _refuse_oversized(data)
     # no address is given: feedparser would join it with guids too
     headers = {"content-type": content_type} if content_type else {}
     try:
@@ -107,8 +107,11 @@ def parsed(data: bytes, content_type: str | None) -> dict[str, Any]:
     return found
 
 
-def _refuse_monsters(data: bytes) -> None:
-    """Refuse what takes a parser hours. What comes after the first error in the XML only the length of its tags bounds."""
+def _refuse_oversized(data: bytes) -> None:
+    """Refuse documents that would take a parser hours.
+
+    What comes after the first error in the XML only the length of its tags bounds.
+    """
     if _LONGEST_TAG.search(data):
         raise NotAFeed("it has a tag of more than 100,000 bytes")
     depth = 0

@@ -1,4 +1,4 @@
-"""One look at one feed: whether it has changed, what is in it, and when to look again."""
+"""Polling of one feed: conditional request, content and time of the next poll."""
 
 import datetime
 import hashlib
@@ -9,11 +9,11 @@ from http import HTTPStatus
 from typing import Any
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.download import named, retry_after
-from podcast_assets.intake.downloads.http import Answer, Budget, Transient, Web
-from podcast_assets.intake.downloads.urls import shown
+from podcast_assets.intake.downloads.download import retry_after, status_with_name
+from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, TimeBudget, Transient
+from podcast_assets.intake.downloads.urls import redact_url
 from podcast_assets.intake.feeds.feed import Feed, read_feed
-from podcast_assets.intake.feeds.subscriptions import Subscription, name_of
+from podcast_assets.intake.feeds.subscriptions import Subscription, display_name
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,12 @@ _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class _Busy(Transient):
-    """A host has too much to do."""
+    """A host is overloaded."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at a feed gave: its new state, and its content where it has changed."""
+class FeedPoll:
+    """Result of polling a feed: its new state, and its content if it has changed."""
 
     state: dict[str, Any]
     feed: Feed | None = None
@@ -42,10 +42,15 @@ class Look:
     """Its host wants to be left alone."""
 
 
-def look(
-    web: Web, subscription: Subscription, before: Mapping[str, Any] | None, *, now: datetime.datetime, hours: float
-) -> Look:
-    """Ask for a feed, unless it is as it was.
+def poll_feed(
+    web: HttpClient,
+    subscription: Subscription,
+    before: Mapping[str, Any] | None,
+    *,
+    now: datetime.datetime,
+    hours: float,
+) -> FeedPoll:
+    """Request a feed if it has changed.
 
     Args:
         web: to ask.
@@ -54,39 +59,39 @@ def look(
         now: the time.
         hours: between two looks, where its list says nothing else.
     """
-    state: dict[str, Any] = dict(before) if before else _unknown(subscription)
+    state: dict[str, Any] = dict(before) if before else _initial_state(subscription)
     state |= {"checked_at": now}
     every = subscription.hours or hours
     try:
-        with web.get(subscription.url, _conditions(state), Budget(SECONDS)) as answer:
+        with web.get(subscription.url, _request_headers(state), TimeBudget(SECONDS)) as answer:
             if answer.status == HTTPStatus.NOT_MODIFIED:
-                return Look(state | _fine(subscription, now, every))
+                return FeedPoll(state | _state_after_success(subscription, now, every))
             if answer.status != HTTPStatus.OK:
-                raise _refusal(answer, now)
-            data = _body(answer)
+                raise _error_for_status(answer, now)
+            data = _read_body(answer)
             feed = read_feed(data, subscription.url, answer.headers.get("Content-Type"))
     except _Busy as error:
-        return Look(state | _failed(state, error, now, every), busy=True)
+        return FeedPoll(state | _state_after_failure(state, error, now, every), busy=True)
     except (Transient, BadInput) as error:
-        return Look(state | _failed(state, error, now, every))
+        return FeedPoll(state | _state_after_failure(state, error, now, every))
     except Exception as error:  # one feed that nobody had thought of keeps no other from being followed
-        log.exception("feed %s", name_of(subscription))
-        return Look(state | _failed(state, error, now, every))
+        log.exception("feed %s", display_name(subscription))
+        return FeedPoll(state | _state_after_failure(state, error, now, every))
     found = {
         "title": feed.title,
-        "moved_to": shown(moved) if (moved := feed.moved_to or answer.moved_to) else None,
+        "moved_to": redact_url(moved) if (moved := feed.moved_to or answer.moved_to) else None,
         "etag": answer.headers.get("ETag"),
         "last_modified": answer.headers.get("Last-Modified"),
         "episodes": len(feed.items),
     }
     every = LONGEST_DAYS * 24 if feed.complete else every
-    return Look(state | found | _fine(subscription, now, every), feed)
+    return FeedPoll(state | found | _state_after_success(subscription, now, every), feed)
 
 
-def _unknown(subscription: Subscription) -> dict[str, Any]:
+def _initial_state(subscription: Subscription) -> dict[str, Any]:
     return {
         "feed": subscription.key,
-        "shown": name_of(subscription),
+        "shown": display_name(subscription),
         "title": None,
         "moved_to": None,
         "etag": None,
@@ -99,12 +104,12 @@ def _unknown(subscription: Subscription) -> dict[str, Any]:
     }
 
 
-def _conditions(state: Mapping[str, Any]) -> dict[str, str]:
+def _request_headers(state: Mapping[str, Any]) -> dict[str, str]:
     headers = {"If-None-Match": state["etag"], "If-Modified-Since": state["last_modified"]}
     return {"Accept-Encoding": "gzip", **{name: value for name, value in headers.items() if value}}
 
 
-def _body(answer: Answer) -> bytes:
+def _read_body(answer: HttpResponse) -> bytes:
     parts, size = [], 0
     for block in answer.blocks():
         parts.append(block)
@@ -114,18 +119,20 @@ def _body(answer: Answer) -> bytes:
     return b"".join(parts)
 
 
-def _refusal(answer: Answer, now: datetime.datetime) -> Exception:
-    words = f"it answers {named(answer.status)}"
+def _error_for_status(answer: HttpResponse, now: datetime.datetime) -> Exception:
+    words = f"it answers {status_with_name(answer.status)}"
     wait = retry_after(answer.headers.get("Retry-After"), now=now.timestamp())
     return (_Busy if answer.status in _BUSY else Transient)(words, wait)
 
 
-def _fine(subscription: Subscription, now: datetime.datetime, hours: float) -> dict[str, Any]:
+def _state_after_success(subscription: Subscription, now: datetime.datetime, hours: float) -> dict[str, Any]:
     early = int(hashlib.sha256(subscription.key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF * _SPREAD
     return {"due_at": now + datetime.timedelta(hours=hours * (1 - early)), "failures": 0, "message": None}
 
 
-def _failed(state: Mapping[str, Any], error: Exception, now: datetime.datetime, hours: float) -> dict[str, Any]:
+def _state_after_failure(
+    state: Mapping[str, Any], error: Exception, now: datetime.datetime, hours: float
+) -> dict[str, Any]:
     """Later and later while it fails; a feed that is gone may come back, and is looked for once a week."""
     failures = state["failures"] + 1
     wait = datetime.timedelta(hours=min(hours * 2 ** min(failures - 1, 16), LONGEST_DAYS * 24))

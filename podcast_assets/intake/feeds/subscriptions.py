@@ -1,4 +1,4 @@
-"""Which feeds there are: `feeds/*.opml`, `*.csv`, `*.parquet`, and PodcastIndex's dump, `*.db`, in the store."""
+"""Subscribed feeds: `feeds/*.opml`, `*.csv`, `*.parquet`, and PodcastIndex's dump, `*.db`, in the store."""
 
 import contextlib
 import functools
@@ -14,8 +14,8 @@ from xml.parsers import expat
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.urls import shown, url_key
-from podcast_assets.intake.metadata import text
+from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.metadata import first_text
 from podcast_assets.store.backends.protocol import Entry
 from podcast_assets.store.store import Store
 
@@ -26,7 +26,7 @@ _URL = ("url", "feed_url", "feed", "rss", "xmlurl")
 
 @dataclass(frozen=True)
 class Subscription:
-    """A feed that is followed, with what its list says of it."""
+    """A subscribed feed, with the columns of its list."""
 
     url: str = field(repr=False)
     language: str | None = None
@@ -47,7 +47,7 @@ class Subscription:
 
 @dataclass
 class Subscriptions:
-    """All feeds of all lists, and what is wrong with a list."""
+    """All subscribed feeds, and errors in their lists."""
 
     feeds: dict[str, Subscription] = field(default_factory=dict)
     """By key."""
@@ -57,55 +57,55 @@ class Subscriptions:
     """Changes when a list changes."""
 
 
-def signature(store: Store) -> str:
-    """Of the lists, by name, size, time, and content where the store tells."""
-    lines = [f"{e.key} {e.bytes} {e.modified} {e.content}" for e in _lists(store)]
+def lists_signature(store: Store) -> str:
+    """Signature of the lists, by name, size, time and, if the store reports it, content."""
+    lines = [f"{e.key} {e.bytes} {e.modified} {e.content}" for e in _find_lists(store)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def subscriptions(store: Store) -> Subscriptions:
+def read_subscriptions(store: Store) -> Subscriptions:
     """All feeds that the lists name; the first list that names one counts.
 
     Raises:
         OSError: the store cannot be listed.
     """
-    return _read(store, signature(store))
+    return _read_lists(store, lists_signature(store))
 
 
 @functools.lru_cache(maxsize=1)
-def _read(store: Store, version: str) -> Subscriptions:
+def _read_lists(store: Store, version: str) -> Subscriptions:
     """The lists, as long as they are as they were: a tick of the sensor would else read ten thousand feeds anew each time."""
     result = Subscriptions(signature=version)
-    for entry in _lists(store):
+    for entry in _find_lists(store):
         try:
             with store.local_copy(entry.key) as local:
-                rows = list(_rows(local.suffix.lower(), local.read_bytes, str(local)))
+                rows = list(_read_rows(local.suffix.lower(), local.read_bytes, str(local)))
         except BadInput as error:
-            result.troubles[_name(entry)] = str(error)
+            result.troubles[_list_name(entry)] = str(error)
             continue
         for row in rows:
             lowered = {str(k).lower(): v for k, v in row.items()}
-            url = text(lowered, *_URL)
+            url = first_text(lowered, *_URL)
             if url and str(lowered.get("dead") or 0) in ("0", "False", "false"):
-                found = _subscription(url.strip(), lowered)
+                found = _make_subscription(url.strip(), lowered)
                 result.feeds.setdefault(found.key, found)
         if not rows:
-            result.troubles[_name(entry)] = "it names no feed"
+            result.troubles[_list_name(entry)] = "it names no feed"
     return result
 
 
-def _lists(store: Store) -> list[Entry]:
-    found = (e for e in store.list(FOLDER) if e.key.count("/") == 1 and not _name(e).startswith("."))
+def _find_lists(store: Store) -> list[Entry]:
+    found = (e for e in store.list(FOLDER) if e.key.count("/") == 1 and not _list_name(e).startswith("."))
     return sorted((e for e in found if PurePosixPath(e.key).suffix.lower() in _READERS), key=lambda e: e.key)
 
 
-def _name(entry: Entry) -> str:
+def _list_name(entry: Entry) -> str:
     return entry.key.rsplit("/", 1)[-1]
 
 
-def _subscription(url: str, row: dict[str, Any]) -> Subscription:
+def _make_subscription(url: str, row: dict[str, Any]) -> Subscription:
     def number(name: str) -> float | None:
-        value = text(row, name)
+        value = first_text(row, name)
         try:
             return float(value) if value is not None and float(value) > 0 else None
         except ValueError:
@@ -114,15 +114,15 @@ def _subscription(url: str, row: dict[str, Any]) -> Subscription:
     newest = number("newest")
     return Subscription(
         url=url,
-        language=text(row, "language"),
-        license=text(row, "license"),
+        language=first_text(row, "language"),
+        license=first_text(row, "license"),
         hours=number("hours"),
         newest=int(newest) if newest else None,
         take_blocked=str(row.get("take_blocked") or "").lower() in ("true", "yes", "1"),
     )
 
 
-def _rows(suffix: str, read: Any, path: str) -> Iterable[Mapping[str, Any]]:
+def _read_rows(suffix: str, read: Any, path: str) -> Iterable[Mapping[str, Any]]:
     try:
         return _READERS[suffix](path if suffix == ".db" else read())
     except (
@@ -136,7 +136,7 @@ def _rows(suffix: str, read: Any, path: str) -> Iterable[Mapping[str, Any]]:
         raise BadInput(f"it cannot be read as {suffix[1:]}: {why}") from error
 
 
-def _opml(data: bytes) -> list[dict[str, str]]:
+def _read_opml(data: bytes) -> list[dict[str, str]]:
     """Outlines with an `xmlUrl`, however deep (https://opml.org/spec2.opml#subscriptionLists)."""
     found: list[dict[str, str]] = []
 
@@ -151,23 +151,23 @@ def _opml(data: bytes) -> list[dict[str, str]]:
     return found
 
 
-def _csv(data: bytes) -> list[dict[str, Any]]:
+def _read_csv(data: bytes) -> list[dict[str, Any]]:
     return list(pl.read_csv(data, infer_schema=False).iter_rows(named=True)) if data.strip() else []
 
 
-def _parquet(data: bytes) -> list[dict[str, Any]]:
+def _read_parquet(data: bytes) -> list[dict[str, Any]]:
     return list(pl.read_parquet(BytesIO(data)).iter_rows(named=True))
 
 
-def _podcastindex(path: str) -> list[dict[str, Any]]:
+def _read_podcastindex(path: str) -> list[dict[str, Any]]:
     """Its table `podcasts` (https://public.podcastindex.org/podcastindex_feeds.db.tgz), feeds that are alive."""
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         return [{"url": url} for (url,) in database.execute("select url from podcasts where dead = 0 order by id")]
 
 
-_READERS = {".opml": _opml, ".csv": _csv, ".parquet": _parquet, ".db": _podcastindex}
+_READERS = {".opml": _read_opml, ".csv": _read_csv, ".parquet": _read_parquet, ".db": _read_podcastindex}
 
 
-def name_of(subscription: Subscription) -> str:
-    """A feed for people."""
-    return shown(subscription.url)
+def display_name(subscription: Subscription) -> str:
+    """Name of a feed for people."""
+    return redact_url(subscription.url)

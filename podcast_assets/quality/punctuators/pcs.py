@@ -83,7 +83,7 @@ class Pcs(Engine):
         Raises:
             EngineUnavailable: the hub does not give it, or files are missing; the message names them.
         """
-        folder = Path(self.model).expanduser() if self.is_folder else models.fetch(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if self.is_folder else models.fetch_model(self.hub_models()[0])
         if missing := [name for name in _FILES if not (folder / name).is_file()]:
             raise EngineUnavailable(
                 f"{folder} is not a complete model for {self.name}: it has no {' and no '.join(missing)}"
@@ -92,7 +92,7 @@ class Pcs(Engine):
 
     def model_files(self) -> list[Path]:
         """Return the files of the folder or download; empty until a Hub model is downloaded."""
-        folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if self.is_folder else models.find_model(self.hub_models()[0])
         return [folder / name for name in _FILES if (folder / name).is_file()] if folder else []
 
     def load(self, device: str | None = None) -> "PcsPunctuator":

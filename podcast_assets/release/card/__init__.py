@@ -1,1 +1,1 @@
-"""The card of a dataset: its README.md and pictures, from what is released."""
+"""Dataset card: README.md and pictures."""

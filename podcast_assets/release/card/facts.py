@@ -1,4 +1,4 @@
-"""What a card is made from."""
+"""Facts that a dataset card is rendered from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NOT_RELEASED: Columns = {
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What a release knows of itself."""
+    """Facts of a release."""
 
     repo: str | None
     """`owner/name` on the Hub; None for a folder."""

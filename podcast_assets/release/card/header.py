@@ -1,4 +1,4 @@
-"""The head of a card: what the Hub, its viewer and `datasets` read.
+"""YAML header of a card, read by the Hub, its viewer and `datasets`.
 
 The keys: https://github.com/huggingface/hub-docs/blob/main/datasetcard.md; of `configs` and `dataset_info`: the documentation of
 `datasets`, "Structure your repository" and "Create a dataset card".
@@ -30,11 +30,11 @@ _HUB_LICENCES = frozenset(
 """Ids that the Hub knows, https://huggingface.co/docs/hub/repositories-licenses; of others it is told `other`."""
 
 
-def header(about: DatasetFacts) -> DatasetCardData:
-    """Everything above the card's text."""
-    languages = [x for x in named(about.metadata["language"]) if x != UNKNOWN_LANGUAGE]
-    licences = hub_licences(named(about.episodes["license"]) if "license" in about.episodes.columns else [])
-    configs = [c for grain in about.grains for c in _configs(about, grain)]
+def render_header(about: DatasetFacts) -> DatasetCardData:
+    """Render the YAML header."""
+    languages = [x for x in unique_in_order(about.metadata["language"]) if x != UNKNOWN_LANGUAGE]
+    licences = hub_licences(unique_in_order(about.episodes["license"]) if "license" in about.episodes.columns else [])
+    configs = [c for grain in about.grains for c in _render_configs(about, grain)]
     gating: dict[str, Any] = {}
     if about.gated:
         gating = {
@@ -69,13 +69,13 @@ def header(about: DatasetFacts) -> DatasetCardData:
             *(["speaker-diarization"] if EPISODES in about.grains else []),
         ],
         configs=[{k: v for k, v in c.items() if k not in ("grain", "shards")} for c in configs],
-        dataset_info=[_info(about, c) for c in configs],
+        dataset_info=[_dataset_info(about, c) for c in configs],
         **gating,
     )
 
 
 def title(about: DatasetFacts) -> str:
-    """What the dataset is called."""
+    """Title of the dataset."""
     return about.repo.partition("/")[2].replace("_", " ").replace("-", " ") if about.repo else "Speech from podcasts"
 
 
@@ -85,31 +85,31 @@ def config_name(grain: str, language: str = ALL) -> str:
 
 
 def size_category(samples: int) -> str:
-    """As the Hub names sizes."""
+    """Size category in the Hub's terms."""
     return next((name for limit, name in _SIZES if samples < limit), "10B<n<100B")
 
 
 def hub_licences(licences: Iterable[str]) -> list[str]:
-    """Licences as the Hub names them; `other` for those that it does not know, `unknown` where there are none."""
+    """Licences in the Hub's terms; `other` for those that it does not know, `unknown` where there are none."""
     found = {x.lower() if x.lower() in _HUB_LICENCES else "other" for x in licences}
     return sorted(found, key=lambda x: (x == "other", x)) or ["unknown"]
 
 
-def named(values: Iterable[str | None]) -> list[str]:
-    """Those that are there, once each, in order."""
+def unique_in_order(values: Iterable[str | None]) -> list[str]:
+    """Values that are set, without duplicates, in order."""
     return sorted({v for v in values if v})
 
 
-def _configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
+def _render_configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
     shards = [s for s in about.shards if s.grain == grain]
-    languages = named(s.language for s in shards)
+    languages = unique_in_order(s.language for s in shards)
     groups = [(ALL, shards), *((x, [s for s in shards if s.language == x]) for x in languages)]
     return [
         {
             "config_name": config_name(grain, name),
             "data_files": [
                 {"split": split, "path": f"{FOLDERS[grain]}/{'*' if name == ALL else name}/{split}/audio_*.tar"}
-                for split in splits(own)
+                for split in splits_of(own)
             ],
             **({"default": True} if (grain, name) == (about.grains[0], ALL) else {}),
             "grain": grain,
@@ -119,15 +119,15 @@ def _configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
     ]
 
 
-def splits(shards: Sequence[PublishedShard]) -> list[str]:
+def splits_of(shards: Sequence[PublishedShard]) -> list[str]:
     """The splits that have shards, in the usual order."""
     present = {s.split for s in shards}
     return [s for s in SPLITS if s in present]
 
 
-def _info(about: DatasetFacts, config: dict[str, Any]) -> dict[str, Any]:
+def _dataset_info(about: DatasetFacts, config: dict[str, Any]) -> dict[str, Any]:
     """Features, and how many samples there are: `datasets` compares it with what it reads."""
-    by_split = {x: [s for s in config["shards"] if s.split == x] for x in splits(config["shards"])}
+    by_split = {x: [s for s in config["shards"] if s.split == x] for x in splits_of(config["shards"])}
     size = sum(s.bytes for s in config["shards"])
     return {
         "config_name": config["config_name"],

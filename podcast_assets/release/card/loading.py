@@ -1,10 +1,10 @@
-"""How a dataset is loaded, as the card shows it: each piece of code runs as it stands, one after the other."""
+"""Loading examples of a card; each snippet runs as shown, in order."""
 
 from podcast_assets.release.card.facts import DatasetFacts
-from podcast_assets.release.card.header import config_name, named, splits
+from podcast_assets.release.card.header import config_name, splits_of, unique_in_order
 from podcast_assets.release.published import SEGMENTS
-from podcast_assets.release.splits import podcasts_in_several
-from podcast_assets.transcripts.pages import plain
+from podcast_assets.release.splits import podcasts_in_several_splits
+from podcast_assets.transcripts.pages import escape_markdown
 
 _NAMED = 20
 """Podcasts that a sentence lists."""
@@ -165,13 +165,15 @@ TRAPS = """\
 """
 
 
-def how_to_load(about: DatasetFacts) -> str:
-    """The pieces of code, for the language and split with the most samples."""
+def loading_examples(about: DatasetFacts) -> str:
+    """Loading snippets for the language and split with the most samples."""
     own = [s for s in about.shards if s.grain == SEGMENTS]
     if not own:
         return ""
-    language = max(named(s.language for s in own), key=lambda x: (sum(s.samples for s in own if s.language == x), x))
-    split = splits([s for s in own if s.language == language])[0]
+    language = max(
+        unique_in_order(s.language for s in own), key=lambda x: (sum(s.samples for s in own if s.language == x), x)
+    )
+    split = splits_of([s for s in own if s.language == language])[0]
     numbers = sorted(
         s.path.rpartition("_")[2].removesuffix(".tar") for s in own if (s.language, s.split) == (language, split)
     )
@@ -193,16 +195,16 @@ def how_to_load(about: DatasetFacts) -> str:
     return "\n".join(part.format(**words) for part in parts)
 
 
-def traps(about: DatasetFacts) -> str:
-    """What readers fall into."""
-    return TRAPS.format(place=about.repo or "FOLDER", splits=_apart(about))
+def loading_caveats(about: DatasetFacts) -> str:
+    """Caveats for readers of the dataset."""
+    return TRAPS.format(place=about.repo or "FOLDER", splits=_split_caveat(about))
 
 
-def _apart(about: DatasetFacts) -> str:
-    found = podcasts_in_several(about.episodes)
+def _split_caveat(about: DatasetFacts) -> str:
+    found = podcasts_in_several_splits(about.episodes)
     if not found:
         return "No show that is known is on both sides."
-    named = ", ".join(plain(name) for name in found[:_NAMED]) + (
+    named = ", ".join(escape_markdown(name) for name in found[:_NAMED]) + (
         f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     )
     return (

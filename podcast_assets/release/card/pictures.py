@@ -1,4 +1,4 @@
-"""The pictures of a card."""
+"""Plots of a card."""
 
 import polars as pl
 
@@ -7,8 +7,8 @@ from podcast_assets.quality.policies.waterfall import rejection_losses
 from podcast_assets.release.card.facts import DatasetFacts
 
 
-def pictures(about: DatasetFacts) -> dict[str, tuple[str, bytes]]:
-    """Path in the dataset → what it shows, and PNG; none where there are no segments."""
+def draw_pictures(about: DatasetFacts) -> dict[str, tuple[str, bytes]]:
+    """Draw the plots: path in the dataset → caption and PNG; empty without segments."""
     rows = about.metadata.with_columns(
         pl.col("keep").fill_null(False), bandwidth_hz=pl.coalesce("source_bandwidth_hz", "bandwidth_hz")
     )

@@ -1,4 +1,4 @@
-"""The text of a card: what is in the dataset, how it was made, what is not in it."""
+"""Sections of a card: contents, creation, exclusions and attribution."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,28 +7,28 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.release.card.facts import DatasetFacts
-from podcast_assets.release.card.header import SPLITS, named
+from podcast_assets.release.card.header import SPLITS, unique_in_order
 from podcast_assets.release.published import EPISODES, SEGMENTS
 from podcast_assets.store.schema import HF_SHARDS
-from podcast_assets.transcripts.pages import plain
+from podcast_assets.transcripts.pages import escape_markdown
 
 MOST = 40
 """Rows of a table; the rest is told in one line."""
 
 
 def summary(about: DatasetFacts) -> str:
-    """The dataset in two sentences."""
+    """Summary of the dataset in two sentences."""
     rows = about.metadata
-    languages = named(rows["language"])
+    languages = unique_in_order(rows["language"])
     parts = [
-        f"{_hours(rows)} of speech from podcasts in {rows.height:,} segments",
+        f"{_sum_hours(rows)} of speech from podcasts in {rows.height:,} segments",
         f"of {about.episodes.height:,} episodes in {', '.join(languages) or 'no language'}",
     ]
     kept = rows.filter(pl.col("keep").fill_null(False))
     text = (
         f"{' '.join(parts)}: each with its audio ({about.codec}, at most {about.sample_rate / 1000:g} kHz), its text with times "
         "of words, its speaker, and scores of its quality. "
-        f"The policy {code(about.policy)} keeps {_hours(kept)} of it (column `keep`); "
+        f"The policy {code(about.policy)} keeps {_sum_hours(kept)} of it (column `keep`); "
     )
     if kept.height == rows.height:
         return text + "only those segments are here.\n"
@@ -36,7 +36,7 @@ def summary(about: DatasetFacts) -> str:
 
 
 def contents(about: DatasetFacts) -> str:
-    """Samples and hours by language and split, and what lies where."""
+    """Section on samples and hours by language and split, and on the files."""
     found = (
         about.metadata.group_by("language", "split")
         .agg(
@@ -48,7 +48,7 @@ def contents(about: DatasetFacts) -> str:
         )
         .sort("language", pl.col("split").replace_strict(dict(zip(SPLITS, range(3), strict=True)), default=9))
     )
-    table = _table(
+    table = _render_table(
         ("language", "split", "episodes", "voices in episodes", "segments", "hours", "of them kept"),
         [
             (
@@ -57,8 +57,8 @@ def contents(about: DatasetFacts) -> str:
                 f"{r['episodes']:,}",
                 f"{r['speakers']:,}",
                 f"{r['segments']:,}",
-                _two(r["hours"]),
-                _two(r["kept"]),
+                _format_two_digits(r["hours"]),
+                _format_two_digits(r["kept"]),
             )
             for r in found.iter_rows(named=True)
         ],
@@ -67,7 +67,7 @@ def contents(about: DatasetFacts) -> str:
     grains = {g: [s for s in about.shards if s.grain == g] for g in about.grains}
     places = (
         [
-            f"- `data/<language>/<split>/audio_<n>.tar`: {_shards(grains[SEGMENTS])}; two members per sample, `<key>.json` and "
+            f"- `data/<language>/<split>/audio_<n>.tar`: {_totals(grains[SEGMENTS])}; two members per sample, `<key>.json` and "
             f"`<key>.{about.codec}`."
         ]
         if SEGMENTS in grains
@@ -75,7 +75,7 @@ def contents(about: DatasetFacts) -> str:
     )
     if EPISODES in grains:
         places.append(
-            f"- `episode_data/<language>/<split>/audio_<n>.tar`: {_shards(grains[EPISODES])}; whole episodes in the same form, "
+            f"- `episode_data/<language>/<split>/audio_<n>.tar`: {_totals(grains[EPISODES])}; whole episodes in the same form, "
             "with their turns and transcript."
         )
     places += [
@@ -87,26 +87,28 @@ def contents(about: DatasetFacts) -> str:
 
 
 def scores(about: DatasetFacts) -> str:
-    """What the usual scores are like."""
+    """Section on the distribution of the scores."""
     wanted = "duration dnsmos_ovrl dnsmos_sig dnsmos_bak dnsmos_p808 snr_db source_bandwidth_hz loudness_lufs".split()
     rows = []
     for column in wanted:
         values = about.metadata[column].cast(pl.Float64).fill_nan(None).drop_nulls()
         if values.len():
             quantiles = (values.quantile(q, "linear") for q in (0.05, 0.25, 0.5, 0.75, 0.95))
-            rows.append((code(column), *(f"{q:,.0f}" if column.endswith("_hz") else _two(q) for q in quantiles)))
-    return _table(("", "5 %", "25 %", "median", "75 %", "95 %"), rows, left=1) if rows else ""
+            rows.append(
+                (code(column), *(f"{q:,.0f}" if column.endswith("_hz") else _format_two_digits(q) for q in quantiles))
+            )
+    return _render_table(("", "5 %", "25 %", "median", "75 %", "95 %"), rows, left=1) if rows else ""
 
 
 def columns() -> str:
-    """The columns of the metadata."""
+    """Section on the metadata columns."""
     here = {"shard": "path of the tar in this dataset", "license": "of the episode; the table of episodes has it too"}
     rows = [(code(name), here.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
-    return _table(("column", "what it is"), rows, left=2)
+    return _render_table(("column", "what it is"), rows, left=2)
 
 
 def made_with(pipeline: Mapping[str, Any]) -> str:
-    """Engines and settings, in the words of `pipeline.json`."""
+    """Section on engines and settings, from `pipeline.json`."""
     engines = sorted(
         {
             (
@@ -121,9 +123,11 @@ def made_with(pipeline: Mapping[str, Any]) -> str:
     parts: list[str] = []
     if engines:
         head = ("stage", "engine", "version of the stage", "model", "packages")
-        parts += [_table(head, engines, left=5), "All their settings are in `pipeline.json`.\n"]
+        parts += [_render_table(head, engines, left=5), "All their settings are in `pipeline.json`.\n"]
     if settings := dict(pipeline.get("settings") or {}):
-        parts.append(_table(("setting", "value"), [(code(k), code(v)) for k, v in sorted(settings.items())], left=2))
+        parts.append(
+            _render_table(("setting", "value"), [(code(k), code(v)) for k, v in sorted(settings.items())], left=2)
+        )
     return "\n".join(parts) or "See `pipeline.json`.\n"
 
 
@@ -139,19 +143,19 @@ def _in_brief(made_with: object) -> "tuple[str, Code, str]":
 
 
 def not_released(about: DatasetFacts) -> str:
-    """What was left out, and why."""
+    """Section on what was not released, and why."""
     if about.not_released.is_empty():
         return "Everything that was processed is here.\n"
     rows = [
-        (r["reason"], f"{r['episodes']:,}", _two(r["hours"]))
+        (r["reason"], f"{r['episodes']:,}", _format_two_digits(r["hours"]))
         for r in about.not_released.sort("hours", "reason", descending=[True, False]).iter_rows(named=True)
     ]
-    return _table(("reason", "episodes", "hours"), rows, left=1)
+    return _render_table(("reason", "episodes", "hours"), rows, left=1)
 
 
 def attribution(about: DatasetFacts) -> str:
-    """Licences, and whom to name. No episode is named: a card cannot be taken out of a repository's history."""
-    episodes = _with(about.episodes, "license", "podcast", "duration")
+    """Section on licences and attribution. No episode is named: a card cannot be taken out of a repository's history."""
+    episodes = _with_columns(about.episodes, "license", "podcast", "duration")
     licences = (
         episodes.group_by(pl.col("license").fill_null("none declared"))
         .agg(episodes=pl.len(), hours=pl.col("duration").fill_null(0.0).sum() / 3600)
@@ -175,33 +179,36 @@ def attribution(about: DatasetFacts) -> str:
             "Each episode has its own licence and its own line of attribution: columns `license`, `license_url` and "
             "`attribution` of `episodes/*.parquet`. Whoever uses a segment names the work that it is from. The tables hold what "
             "the publisher said last, and go before `license` in the JSON of a sample, which was known when it was sealed.\n",
-            _table(
+            _render_table(
                 ("licence of the episodes", "episodes", "hours"),
-                [(r["license"], f"{r['episodes']:,}", _two(r["hours"])) for r in licences.iter_rows(named=True)],
+                [
+                    (r["license"], f"{r['episodes']:,}", _format_two_digits(r["hours"]))
+                    for r in licences.iter_rows(named=True)
+                ],
                 left=1,
             ),
-            _table(("podcast", "licences", "episodes"), names, left=2) + rest,
+            _render_table(("podcast", "licences", "episodes"), names, left=2) + rest,
         ]
     )
 
 
-def _with(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
-    """The frame with all these columns; null where it had none."""
+def _with_columns(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Add missing columns to a frame, as null."""
     kinds = {"duration": pl.Float64}
     return frame.with_columns(pl.lit(None, kinds.get(n, pl.String)).alias(n) for n in names if n not in frame.columns)
 
 
-def _shards(shards: Sequence[Any]) -> str:
+def _totals(shards: Sequence[Any]) -> str:
     samples, size = sum(s.samples for s in shards), sum(s.bytes for s in shards)
-    return f"{samples:,} samples in {len(shards):,} shard{'' if len(shards) == 1 else 's'} ({_bytes(size)})"
+    return f"{samples:,} samples in {len(shards):,} shard{'' if len(shards) == 1 else 's'} ({_format_bytes(size)})"
 
 
-def _hours(rows: pl.DataFrame) -> str:
+def _sum_hours(rows: pl.DataFrame) -> str:
     hours = float(rows["duration"].sum()) / 3600
     return f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
 
 
-def _bytes(size: float) -> str:
+def _format_bytes(size: float) -> str:
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
@@ -209,30 +216,30 @@ def _bytes(size: float) -> str:
     return f"{size:,.1f} TB"
 
 
-def _two(value: float | None) -> str:
+def _format_two_digits(value: float | None) -> str:
     return "" if value is None else f"{value:,.2f}"
 
 
 class Code(str):
-    """Markdown that is code, and stands as it is."""
+    """Markdown code, which is not escaped."""
 
     __slots__ = ()
 
 
 def code(value: Any) -> Code:
-    """A value as code; a table's cell cannot hold a bar or a line break, nor code a backtick."""
+    """Format a value as code; a table's cell cannot hold a bar or a line break, nor code a backtick."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
     text = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
     return Code(f"`{text[:400]}{'…' if len(text) > 400 else ''}`" if text else "")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
+def _render_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
     """A table of Markdown; the columns after the first `left` hold numbers."""
     lines = [f"| {' | '.join(head)} |", f"|{'|'.join(['---'] * left + ['--:'] * (len(head) - left))}|"]
-    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows]
+    lines += [f"| {' | '.join(_render_cell(cell) for cell in row)} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _cell(value: str) -> str:
-    """What stands in a cell: names from feeds are data, and show as they are."""
-    return value if isinstance(value, Code) else plain(value)
+def _render_cell(value: str) -> str:
+    """Format a cell: names from feeds are data, and show as they are."""
+    return value if isinstance(value, Code) else escape_markdown(value)

@@ -1,4 +1,4 @@
-"""The features of the shards, as the card declares them and as `datasets` takes them.
+"""Features of the shards for the card and for `datasets`.
 
 They are declared because inference looks at the first samples only: it drops keys that come later, makes 6.0 an integer, or raises
 where a null is followed by a value.
@@ -91,23 +91,23 @@ def features(codec: str = "flac", *, decode: bool = False, grain: str = SEGMENTS
 
 
 def episode_features(codec: str = "flac", *, decode: bool = False) -> "Features":
-    """As `features`, of the shards of whole episodes."""
+    """Features of the shards of whole episodes, as `features`."""
     return features(codec, decode=decode, grain=EPISODES)
 
 
 def declared(codec: str, grain: str = SEGMENTS) -> list[dict[str, Any]]:
     """Features of a shard as `dataset_info` of a card writes them."""
-    return _struct(columns(codec, grain))
+    return _struct_features(columns(codec, grain))
 
 
-def _struct(fields: dict[str, Kind]) -> list[dict[str, Any]]:
-    return [{"name": name, **_declared(kind)} for name, kind in fields.items()]
+def _struct_features(fields: dict[str, Kind]) -> list[dict[str, Any]]:
+    return [{"name": name, **_declare_kind(kind)} for name, kind in fields.items()]
 
 
-def _declared(kind: Kind) -> dict[str, Any]:
+def _declare_kind(kind: Kind) -> dict[str, Any]:
     if isinstance(kind, dict):
-        return {"struct": _struct(kind)}
+        return {"struct": _struct_features(kind)}
     if isinstance(kind, list):
-        inner = _declared(kind[0])
+        inner = _declare_kind(kind[0])
         return {"list": inner["struct"] if list(inner) == ["struct"] else inner["dtype"]}
     return {"dtype": kind}

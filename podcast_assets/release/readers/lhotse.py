@@ -1,4 +1,4 @@
-"""Shards as cuts of Lhotse. Needs Lhotse and nothing else of this package: the file may be copied.
+"""Lhotse cuts from shards. Needs Lhotse and nothing else of this package: the file may be copied.
 
 `CutSet.from_webdataset` expects pickled cuts, which these shards do not hold.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def lazy_cuts(shards: Iterable[str | Path]) -> "CutSet":
-    """Cuts of shards, one per sample, in the order of the shards: nothing is read before it is asked for, and then once.
+    """Iterate lazily over the cuts of shards, one per sample, in order.
 
     A cut holds its audio as the bytes of its file, its text, words (as the alignment `word`), speaker and language, and
     everything else of the sample's JSON as custom fields. Times of words are relative to the cut.
@@ -32,7 +32,7 @@ def lazy_cuts(shards: Iterable[str | Path]) -> "CutSet":
 
 
 class _Samples:
-    """Iterates anew each time."""
+    """Re-iterable samples of shards."""
 
     def __init__(self, shards: list[str]) -> None:
         self.shards = shards
@@ -53,7 +53,7 @@ class _Samples:
 
 
 def cut_of(about: dict[str, Any], audio: bytes) -> "MonoCut":
-    """One sample as a cut.
+    """Convert a sample to a cut.
 
     Args:
         about: its JSON.

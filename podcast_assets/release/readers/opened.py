@@ -1,4 +1,4 @@
-"""A published dataset to read: in a folder, in a bucket, or on the Hub. Nothing is downloaded but what is read."""
+"""Access to a published dataset in a folder, in a bucket, or on the Hub. Nothing is downloaded but what is read."""
 
 import contextlib
 import functools
@@ -10,26 +10,26 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 import polars as pl
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.release.published import LIST, PublishedShard, read_list
+from podcast_assets.release.published import LIST, PublishedShard, parse_shard_list
 from podcast_assets.store.store import Store
 
 _HUB = re.compile(r"(?:hf://datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
-class Opened(Protocol):
-    """A dataset at one moment."""
+class PublishedDataset(Protocol):
+    """A published dataset at one moment."""
 
     @property
     def where(self) -> str:
-        """For people."""
+        """Location of the dataset, for people."""
         ...
 
     def files(self) -> Mapping[str, int]:
-        """Path → bytes, of every file."""
+        """Map each file's path to its size in bytes."""
         ...
 
     def open(self, path: str) -> BinaryIO:
-        """A file to read from its beginning to its end, as a stream.
+        """Open a file as a stream.
 
         Raises:
             FileNotFoundError: there is none.
@@ -37,7 +37,7 @@ class Opened(Protocol):
         ...
 
     def seekable(self, path: str) -> BinaryIO:
-        """A file to seek and read in.
+        """Open a seekable file.
 
         Raises:
             FileNotFoundError: there is none.
@@ -45,18 +45,18 @@ class Opened(Protocol):
         ...
 
 
-def open_dataset(where: str) -> Opened:
-    """The dataset in a folder, at s3://…, or in a repository `owner/name[@revision]` of the Hub (of HF_ENDPOINT, if that is set).
+def open_dataset(where: str) -> PublishedDataset:
+    """Open the dataset in a folder, at s3://…, or in a repository `owner/name[@revision]` of the Hub (HF_ENDPOINT).
 
     Raises:
         Misconfigured: it is none of these, or cannot be had.
     """
     if "://" in where and not where.startswith("hf://"):
-        return Placed(Store.at(where))
+        return StoredDataset(Store.at(where))
     if Path(where).is_dir():
-        return Placed(Store.at(Path(where)))
+        return StoredDataset(Store.at(Path(where)))
     if (match := _HUB.fullmatch(where)) and _may_be_repository(match["repo"]):
-        return Hub(match["repo"], match["revision"])
+        return HubDataset(match["repo"], match["revision"])
     raise Misconfigured(f"{where} is neither a folder nor a dataset of the Hub (owner/name)")
 
 
@@ -71,7 +71,7 @@ def _may_be_repository(name: str) -> bool:
     return True
 
 
-class Placed:
+class StoredDataset:
     """A dataset in a folder or a bucket."""
 
     def __init__(self, place: Store) -> None:
@@ -79,27 +79,27 @@ class Placed:
 
     @property
     def where(self) -> str:
-        """Its path or URL."""
+        """Path or URL of the dataset."""
         return str(self._place.root)
 
     def files(self) -> Mapping[str, int]:
-        """By a listing."""
+        """List the files."""
         return {entry.key: entry.bytes for entry in self._place.list("")}
 
     def open(self, path: str) -> BinaryIO:
-        """Streamed."""
+        """Open a file as a stream."""
         return self._place.open(path)
 
     def seekable(self, path: str) -> BinaryIO:
-        """The same."""
+        """Open a seekable file."""
         return self._place.open(path)
 
 
-class Hub:
-    """A dataset of the Hub at one commit: what is published meanwhile changes nothing here."""
+class HubDataset:
+    """A dataset on the Hub at one commit, unaffected by later releases."""
 
     def __init__(self, repo: str, revision: str | None = None) -> None:
-        with _explained(repo):
+        with _translate_errors(repo):
             from huggingface_hub import HfApi, HfFileSystem
 
             self.repo, self.commit = repo, HfApi().dataset_info(repo, revision=revision).sha
@@ -108,37 +108,37 @@ class Hub:
 
     @property
     def where(self) -> str:
-        """Repository and commit."""
+        """Repository and commit of the dataset."""
         return f"{self.repo}@{str(self.commit)[:12]}"
 
     def files(self) -> Mapping[str, int]:
-        """By a listing."""
-        with _explained(self.repo):
+        """List the files."""
+        with _translate_errors(self.repo):
             found = cast("dict[str, dict[str, Any]]", self._system.find(self._root, detail=True))
         return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in found.items()}
 
     def open(self, path: str) -> BinaryIO:
-        """One request, read as it comes."""
-        return self._opened(path, 0)
+        """Stream a file with one request."""
+        return self._open_file(path, 0)
 
     def seekable(self, path: str) -> BinaryIO:
-        """By ranges."""
-        return self._opened(path, 1 << 18)
+        """Open a file that is read by ranges."""
+        return self._open_file(path, 1 << 18)
 
-    def _opened(self, path: str, block: int) -> BinaryIO:
-        with _explained(self.repo):
+    def _open_file(self, path: str, block: int) -> BinaryIO:
+        with _translate_errors(self.repo):
             file = self._system.open(f"{self._root}/{path}", "rb", block_size=block)
         return cast("BinaryIO", _Remote(file, self.repo))
 
 
 class _Remote:
-    """A file of the Hub whose errors are told in one line, while it is read too."""
+    """A file on the Hub whose read errors are translated to one line."""
 
     def __init__(self, file: Any, repo: str) -> None:
         self._file, self._repo = file, repo
 
     def read(self, size: int = -1) -> bytes:
-        with _explained(self._repo):
+        with _translate_errors(self._repo):
             return self._file.read(size)
 
     def __getattr__(self, name: str) -> Any:
@@ -152,8 +152,8 @@ class _Remote:
 
 
 @contextlib.contextmanager
-def _explained(repo: str) -> Iterator[None]:
-    """Errors of the Hub's client in one line."""
+def _translate_errors(repo: str) -> Iterator[None]:
+    """Translate errors of the Hub's client to one line."""
     from httpx2 import HTTPError
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -167,8 +167,8 @@ def _explained(repo: str) -> Iterator[None]:
         raise Misconfigured(f"the dataset {repo} cannot be read from {constants.ENDPOINT}: {why}") from error
 
 
-def listed_shards(dataset: Opened) -> list[PublishedShard]:
-    """The shards of its `shards.jsonl`.
+def read_shard_list(dataset: PublishedDataset) -> list[PublishedShard]:
+    """Read the shards of a dataset's `shards.jsonl`.
 
     Raises:
         Misconfigured: there is no such list: it is no dataset of this kind.
@@ -176,7 +176,7 @@ def listed_shards(dataset: Opened) -> list[PublishedShard]:
     """
     try:
         with dataset.open(LIST) as f:
-            return read_list(f.read())
+            return parse_shard_list(f.read())
     except FileNotFoundError:
         raise Misconfigured(f"{dataset.where} has no {LIST}: it is not a dataset that was published here") from None
 
@@ -184,33 +184,33 @@ def listed_shards(dataset: Opened) -> list[PublishedShard]:
 _NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
 
 
-class Index:
-    """Where samples lie, by the tables of a dataset. A few tables are held at a time, of these only the columns that say it."""
+class SampleIndex:
+    """Index of sample positions, from a dataset's tables. A few tables are held at a time, and only the needed columns."""
 
-    def __init__(self, dataset: Opened, tables: Sequence[str]) -> None:
+    def __init__(self, dataset: PublishedDataset, tables: Sequence[str]) -> None:
         self._dataset = dataset
         self._tables: dict[str, list[str]] = {}
-        self._cached = functools.lru_cache(maxsize=8)(self._read)
+        self._cached = functools.lru_cache(maxsize=8)(self._read_table)
         self.unreadable: dict[str, str] = {}
         """Table → why it cannot be read, of those that were asked for so far."""
         for path in sorted(tables):
-            for shard in self._of(path, ("shard",), self._read)["shard"].drop_nulls().unique():
+            for shard in self._read_or_note(path, ("shard",), self._read_table)["shard"].drop_nulls().unique():
                 self._tables.setdefault(shard, []).append(path)
 
     @property
     def shards(self) -> Mapping[str, Sequence[str]]:
-        """Shards that tables speak of → those tables."""
+        """Map shards to the tables that refer to them."""
         return self._tables
 
     def rows(self, shard: str, columns: Sequence[str]) -> pl.DataFrame:
-        """What the tables say of the samples of a shard; of columns that a table does not have, nothing."""
+        """Rows of the samples of a shard; columns that a table lacks are omitted."""
         found = [
-            self._of(path, ("shard", *columns), self._cached).filter(pl.col("shard") == shard)
+            self._read_or_note(path, ("shard", *columns), self._cached).filter(pl.col("shard") == shard)
             for path in self._tables.get(shard, ())
         ]
         return pl.concat(found, how="diagonal_relaxed") if found else _NO_ROWS
 
-    def _of(
+    def _read_or_note(
         self, path: str, columns: tuple[str, ...], read: Callable[[str, tuple[str, ...]], pl.DataFrame]
     ) -> pl.DataFrame:
         """What a table says; nothing where it cannot be read, which is noted."""
@@ -220,7 +220,7 @@ class Index:
             self.unreadable[path] = next(iter(str(error).splitlines()), type(error).__name__)
             return _NO_ROWS
 
-    def _read(self, path: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    def _read_table(self, path: str, columns: tuple[str, ...]) -> pl.DataFrame:
         import pyarrow.parquet as pq
 
         with self._dataset.seekable(path) as f:

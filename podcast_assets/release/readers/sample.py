@@ -1,4 +1,4 @@
-"""A few samples of a published dataset, without its shards: rows of the tables, and their audio by ranges of bytes."""
+"""Random samples of a published dataset, read by byte ranges instead of whole shards."""
 
 import hashlib
 import random
@@ -9,7 +9,7 @@ from typing import Any
 
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release.published import SEGMENTS
-from podcast_assets.release.readers.opened import Index, Opened, listed_shards
+from podcast_assets.release.readers.opened import PublishedDataset, SampleIndex, read_shard_list
 
 COLUMNS = (
     "segment_id episode_id podcast_id split language speaker start end duration text sample_rate license keep reject_reasons "
@@ -18,8 +18,8 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A sample: its row, and the bytes of its audio file."""
+class AudioSample:
+    """A sample with its row and the bytes of its audio file."""
 
     row: dict[str, Any]
     audio: bytes
@@ -27,10 +27,15 @@ class Heard:
     """Of the audio, without the dot."""
 
 
-def samples(
-    dataset: Opened, count: int, *, language: str | None = None, split: str | None = None, seed: int | None = None
-) -> Iterator[Heard]:
-    """Samples chosen at random, each as likely as any other.
+def draw_samples(
+    dataset: PublishedDataset,
+    count: int,
+    *,
+    language: str | None = None,
+    split: str | None = None,
+    seed: int | None = None,
+) -> Iterator[AudioSample]:
+    """Draw samples uniformly at random.
 
     Args:
         dataset: in a folder or on the Hub.
@@ -43,7 +48,7 @@ def samples(
         Misconfigured: there are none.
         BadInput: what lies where the table says is not the sample.
     """
-    there = [s for s in listed_shards(dataset) if s.grain == SEGMENTS and s.samples]
+    there = [s for s in read_shard_list(dataset) if s.grain == SEGMENTS and s.samples]
     shards = [s for s in there if language in (None, s.language) and split in (None, s.split)]
     if not shards:
         kinds = ", ".join(sorted({f"{s.language} {s.split}" for s in there})) or "none"
@@ -59,7 +64,7 @@ def samples(
         if not places:
             continue
         tables = sorted({f"metadata/{shard.language}/{part.batch}.parquet" for part in shard.parts})
-        index = Index(dataset, tables)
+        index = SampleIndex(dataset, tables)
         rows = index.rows(shard.path, COLUMNS)
         if index.unreadable or rows.is_empty():
             why = (
@@ -70,13 +75,13 @@ def samples(
         rows = rows.sort("audio_offset")
         with dataset.seekable(shard.path) as file:
             for row in rows[[p for p in places if p < rows.height]].iter_rows(named=True):
-                yield _heard(file, row, shard.path)
+                yield _read_sample(file, row, shard.path)
 
 
-def _heard(file: Any, row: dict[str, Any], shard: str) -> Heard:
+def _read_sample(file: Any, row: dict[str, Any], shard: str) -> AudioSample:
     file.seek(row["audio_offset"] - 512)
     data = file.read(512 + row["audio_size"])
     name, audio = data[:100].rstrip(b"\0").decode(errors="replace"), data[512:]
     if hashlib.sha256(audio).hexdigest() != row["audio_sha256"]:
         raise BadInput(f"{shard}: {row['segment_id']} is damaged; `podcast-assets dataset verify` tells what else is")
-    return Heard(row, audio, PurePosixPath(name).suffix.removeprefix("."))
+    return AudioSample(row, audio, PurePosixPath(name).suffix.removeprefix("."))

@@ -1,4 +1,4 @@
-"""Whether a published dataset is whole: every shard against its list and against the tables, byte for byte.
+"""Verification of a published dataset: every shard against `shards.jsonl` and the tables.
 
 Each shard is read once, as a stream; memory holds a block, the places of one shard's samples, and a few tables.
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from podcast_assets.release.published import EPISODES, LIST, SEGMENTS, DamagedList, PublishedShard
-from podcast_assets.release.readers.opened import Index, Opened, listed_shards
+from podcast_assets.release.readers.opened import PublishedDataset, SampleIndex, read_shard_list
 from podcast_assets.shards.ustar import BLOCK as BLOCK_OF_TAR
-from podcast_assets.shards.ustar import END, padded
+from podcast_assets.shards.ustar import END, padded_size
 from podcast_assets.store.store import BLOCK
 
 KEYS = {SEGMENTS: "segment_id", EPISODES: "episode_id"}
@@ -22,29 +22,29 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that is wrong, in one line."""
+class Problem:
+    """A problem of a dataset, in one line."""
 
     path: str
     what: str
 
 
 @dataclass
-class Verified:
-    """What was looked at, and what was found."""
+class VerificationResult:
+    """Result of a verification: what was checked, and the problems found."""
 
     shards: int = 0
     samples: int = 0
     bytes: int = 0
     hours: float = 0.0
     """Of segments; whole episodes hold the same once more."""
-    troubles: list[Trouble] = field(default_factory=list)
+    troubles: list[Problem] = field(default_factory=list)
 
 
-def verify(
-    dataset: Opened, watch: Callable[[PublishedShard, list[Trouble]], None] = lambda shard, troubles: None
-) -> Verified:
-    """Read a dataset whole and compare it with what it says of itself.
+def verify_dataset(
+    dataset: PublishedDataset, watch: Callable[[PublishedShard, list[Problem]], None] = lambda shard, troubles: None
+) -> VerificationResult:
+    """Verify a whole dataset against its list and tables.
 
     Args:
         dataset: in a folder or on the Hub.
@@ -53,27 +53,29 @@ def verify(
     Raises:
         Misconfigured: it has no list of shards, or cannot be read.
     """
-    found = Verified()
+    found = VerificationResult()
     try:
-        shards = listed_shards(dataset)
+        shards = read_shard_list(dataset)
     except DamagedList as error:
-        found.troubles.append(Trouble(LIST, str(error)))
+        found.troubles.append(Problem(LIST, str(error)))
         return found
     files = dataset.files()
-    tables = Index(dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")])
+    tables = SampleIndex(
+        dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")]
+    )
     known = {s.path for s in shards}
     found.troubles += [
-        Trouble(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
+        Problem(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
     ]
     for path in sorted(set(tables.shards) - known):
         found.troubles += [
-            Trouble(table, f"rows of {path}, which {LIST} does not list") for table in tables.shards[path]
+            Problem(table, f"rows of {path}, which {LIST} does not list") for table in tables.shards[path]
         ]
     seen: set[str] = set()
     for shard in sorted(shards, key=lambda s: s.path):
-        troubles = [Trouble(shard.path, what) for what in _shard(dataset, files, tables, shard)]
+        troubles = [Problem(shard.path, what) for what in _verify_shard(dataset, files, tables, shard)]
         if shard.path in seen:
-            troubles.append(Trouble(shard.path, f"{LIST} lists it twice"))
+            troubles.append(Problem(shard.path, f"{LIST} lists it twice"))
         seen.add(shard.path)
         found.troubles += troubles
         found.shards += 1
@@ -81,12 +83,14 @@ def verify(
         found.bytes += files.get(shard.path, 0)
         found.hours += shard.hours if shard.grain == SEGMENTS else 0.0
         watch(shard, troubles)
-    found.troubles += [Trouble(path, f"cannot be read: {why}") for path, why in sorted(tables.unreadable.items())]
+    found.troubles += [Problem(path, f"cannot be read: {why}") for path, why in sorted(tables.unreadable.items())]
     return found
 
 
-def _shard(dataset: Opened, files: Mapping[str, int], tables: Index, shard: PublishedShard) -> Iterator[str]:
-    """What is wrong with a shard."""
+def _verify_shard(
+    dataset: PublishedDataset, files: Mapping[str, int], tables: SampleIndex, shard: PublishedShard
+) -> Iterator[str]:
+    """Problems of a shard."""
     size = files.get(shard.path)
     if size is None:
         yield "missing"
@@ -103,10 +107,12 @@ def _shard(dataset: Opened, files: Mapping[str, int], tables: Index, shard: Publ
         return
     if len(samples) != shard.samples:
         yield f"it holds {len(samples)} samples, {LIST} says {shard.samples}"
-    yield from _against_tables(samples, tables, shard)
+    yield from _compare_with_tables(samples, tables, shard)
 
 
-def _against_tables(samples: Mapping[str, "Sample"], tables: Index, shard: PublishedShard) -> Iterator[str]:
+def _compare_with_tables(
+    samples: Mapping[str, "SampleHashes"], tables: SampleIndex, shard: PublishedShard
+) -> Iterator[str]:
     key = KEYS[shard.grain]
     rows = tables.rows(shard.path, (key, "shard_sha256", *_PLACE))
     if rows.is_empty():
@@ -116,19 +122,19 @@ def _against_tables(samples: Mapping[str, "Sample"], tables: Index, shard: Publi
     if len(told) < rows.height:
         yield f"{rows.height - len(told)} rows more than once"
     if lost := [s for s in samples if s not in told]:
-        yield f"missing rows: no table speaks of {_named(lost)}"
+        yield f"missing rows: no table speaks of {_name_samples(lost)}"
     if lost := [s for s in told if s not in samples]:
-        yield f"missing samples: tables speak of {_named(lost)}"
+        yield f"missing samples: tables speak of {_name_samples(lost)}"
     for name in (n for n in _PLACE if n in rows.columns):
         if wrong := [s for s, sample in samples.items() if s in told and getattr(sample, name) != told[s][name]]:
-            yield f"{name} differs from the table: {_named(wrong)}"
+            yield f"{name} differs from the table: {_name_samples(wrong)}"
     if "shard_sha256" in rows.columns and set(rows["shard_sha256"].unique()) != {shard.sha256}:
         yield f"the tables have another sha256 for it than {LIST}"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A sample as it really lies in a shard."""
+class SampleHashes:
+    """Position and hashes of a sample as read from a shard."""
 
     json_offset: int
     json_size: int
@@ -138,14 +144,14 @@ class Sample:
     audio_sha256: str
 
 
-def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
+def read_samples(stream: BinaryIO) -> tuple[str, dict[str, SampleHashes], str | None]:
     """SHA-256 of a shard, its samples by key as far as they can be read, and what ends the reading where something does."""
-    hashed = _Hashed(stream)
-    samples: dict[str, Sample] = {}
+    hashed = _HashingReader(stream)
+    samples: dict[str, SampleHashes] = {}
     trouble: str | None = None
     note: tuple[str, int, int, str] | None = None
     try:
-        for member in _members(hashed):
+        for member in _read_members(hashed):
             key, _, suffix = member.name.rpartition(".")
             if suffix == "json" and note is None:
                 note = key, member.offset, member.size, member.sha256
@@ -154,7 +160,7 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
                 trouble = f"{member.name} at byte {start:,} is not where it belongs: a JSON, then its audio"
                 break
             else:
-                samples[key] = Sample(*note[1:], member.offset, member.size, member.sha256)
+                samples[key] = SampleHashes(*note[1:], member.offset, member.size, member.sha256)
                 note = None
         if note and not trouble:
             trouble = f"{note[0]} has no audio"
@@ -165,7 +171,7 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, Sample], str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _HashedMember:
     name: str
     offset: int
     """Of its data."""
@@ -173,7 +179,7 @@ class _Member:
     sha256: str
 
 
-def _members(hashed: "_Hashed") -> Iterator[_Member]:
+def _read_members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
     """The members of a tar from its beginning to its end. `tarfile` reads streams too, at ten times the cost where
     members are small.
 
@@ -188,13 +194,13 @@ def _members(hashed: "_Hashed") -> Iterator[_Member]:
         offset, digest = hashed.position, hashlib.sha256()
         for piece in hashed.pieces(header.size):
             digest.update(piece)
-        for _ in hashed.pieces(padded(header.size) - header.size):
+        for _ in hashed.pieces(padded_size(header.size) - header.size):
             pass
-        yield _Member(header.name, offset, header.size, digest.hexdigest())
+        yield _HashedMember(header.name, offset, header.size, digest.hexdigest())
 
 
-class _Hashed:
-    """A stream that is hashed as it is read, in large blocks, and given out in pieces that are not copied."""
+class _HashingReader:
+    """A stream that is hashed while it is read in large blocks, and given out in pieces that are not copied."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self.sha256 = stream, hashlib.sha256()
@@ -203,14 +209,14 @@ class _Hashed:
         """Of the next byte that is given out."""
 
     def pieces(self, size: int) -> Iterator[memoryview]:
-        """So many bytes.
+        """Read `size` bytes in pieces.
 
         Raises:
             EOFError: there are fewer.
         """
         while size:
             if not self._block:
-                self._block = memoryview(self._next())
+                self._block = memoryview(self._read_block())
             if not self._block:
                 raise EOFError(f"it ends at byte {self.position:,}")
             piece = self._block[:size]
@@ -221,15 +227,15 @@ class _Hashed:
 
     def rest(self) -> None:
         """Hash what is left."""
-        while self._next():
+        while self._read_block():
             pass
 
-    def _next(self) -> bytes:
+    def _read_block(self) -> bytes:
         block = self._stream.read(BLOCK)
         self.sha256.update(block)
         return block
 
 
-def _named(samples: list[str]) -> str:
+def _name_samples(samples: list[str]) -> str:
     rest = f" and {len(samples) - _SHOWN} more" if len(samples) > _SHOWN else ""
     return f"{', '.join(samples[:_SHOWN])}{rest}"

@@ -1,1 +1,1 @@
-"""Where a dataset is published: a repository on the Hub, a bucket, or a folder."""
+"""Release targets: a repository on the Hub, a bucket, or a folder."""

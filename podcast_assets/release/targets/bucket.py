@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.common.locks import held
+from podcast_assets.common.locks import file_lock
 from podcast_assets.release.published import FOLDERS, LIST
-from podcast_assets.release.targets.protocol import Change, Found, Head, Stale
+from podcast_assets.release.targets.protocol import PublishedHead, ReleaseChange, Stale, TargetFile
 from podcast_assets.store.store import SCRATCH_PREFIX, Store
 
 
@@ -30,42 +30,42 @@ class BucketTarget:
 
     @property
     def where(self) -> str:
-        """Its URL."""
+        """URL of the dataset."""
         return str(self.store.path(self.folder)) if self.folder else str(self.store.root)
 
-    def head(self) -> Head:
+    def head(self) -> PublishedHead:
         """What lies there. Shards are known by their size, other files by their content."""
         entries = list(self.store.list(self.folder))
         files = {}
         for entry in entries:
             path = entry.key.removeprefix(f"{self.folder}/" if self.folder else "")
             sha256 = None if path.endswith(".tar") else hashlib.sha256(self.store.read(entry.key)).hexdigest()
-            files[path] = Found(entry.bytes, sha256)
+            files[path] = TargetFile(entry.bytes, sha256)
         # shards alone are what a first release left that was broken off
         if LIST not in files and any(
             not path.startswith(tuple(f"{top}/" for top in FOLDERS.values())) for path in files
         ):
-            raise Misconfigured(f"{self.where} holds something that is no dataset: name another prefix")
+            raise Misconfigured(f"{self.where} contains something other than a dataset: choose another prefix")
         listed = files.get(LIST)
-        return Head(listed.sha256 if listed else None, files)
+        return PublishedHead(listed.sha256 if listed else None, files)
 
-    def history(self, head: Head) -> Iterable[Head]:
+    def history(self, head: PublishedHead) -> Iterable[PublishedHead]:
         """A bucket has none."""
         return ()
 
-    def read(self, head: Head, path: str) -> bytes:
+    def read(self, head: PublishedHead, path: str) -> bytes:
         """A file."""
         return self.store.read(self.key(path))
 
     @contextlib.contextmanager
-    def change(self, head: Head) -> Iterator[Change]:
+    def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
         """Files wait on this machine until the commit. Of this machine's releases to one place, one goes on at a time."""
-        lock = held(self.store.storage.lock("_dataset"), f"{self.where}: waiting for another release to it")
+        lock = file_lock(self.store.storage.lock("_dataset"), f"{self.where}: waiting for another release to it")
         with lock, tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             self.must_be(head)
             yield _BucketChange(self, head, Path(folder))
 
-    def must_be(self, head: Head) -> None:
+    def must_be(self, head: PublishedHead) -> None:
         """Make sure that nobody has published.
 
         Raises:
@@ -92,7 +92,7 @@ class BucketTarget:
 class _BucketChange:
     """Files that wait, and those that are new and need not."""
 
-    def __init__(self, target: BucketTarget, head: Head, scratch: Path) -> None:
+    def __init__(self, target: BucketTarget, head: PublishedHead, scratch: Path) -> None:
         self.target, self.before, self._scratch = target, head, scratch
         self.waiting: dict[str, Path | bytes] = {}
         self.gone: list[str] = []

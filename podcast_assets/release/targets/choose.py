@@ -1,19 +1,19 @@
-"""Which place the settings name."""
+"""Choice of the release target by the settings."""
 
 from pathlib import Path
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.release.targets.bucket import BucketTarget
 from podcast_assets.release.targets.folder import FolderTarget
-from podcast_assets.release.targets.protocol import Target
+from podcast_assets.release.targets.protocol import ReleaseTarget
 from podcast_assets.store.store import Store
 
 FOLDER = "dataset"
 """In the store, where no other place is named."""
 
 
-def target_of(settings: Settings, store: Store) -> Target:
-    """The Hub repository that is named, else the folder, else `dataset/` in the store."""
+def choose_target(settings: Settings, store: Store) -> ReleaseTarget:
+    """Choose the Hub repository if one is set, else the release folder, else `dataset/` in the store."""
     if settings.hub_repo:
         from podcast_assets.release.targets.hub import HubTarget
 

@@ -1,4 +1,4 @@
-"""A dataset in a folder of this machine. A release is a second folder, of which only what differs is written, that takes its place.
+"""Release target in a local folder. A release is a second folder, of which only what differs is written, that takes its place.
 
 Files that stay are links to the same bytes, and no file is ever written in place: whoever has one open reads on. A release that was
 broken off is a hidden folder, which the next one removes.
@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.common.locks import held_and_removed
+from podcast_assets.common.locks import temporary_file_lock
 from podcast_assets.release.published import LIST
-from podcast_assets.release.targets.protocol import Change, Found, Head, Stale
+from podcast_assets.release.targets.protocol import PublishedHead, ReleaseChange, Stale, TargetFile
 from podcast_assets.store.store import Store
 
 _AT_FDCWD = -100
@@ -38,35 +38,35 @@ class FolderTarget:
 
     @property
     def where(self) -> str:
-        """Its path."""
+        """Path of the dataset."""
         return str(self.folder)
 
-    def head(self) -> Head:
+    def head(self) -> PublishedHead:
         """What is in the folder; a swap that was broken off is ended first."""
-        if self._last.is_dir():
-            with self._alone():
-                self._settle()
+        if self._previous_folder.is_dir():
+            with self._lock_folder():
+                self._finish_swap()
         while True:
-            revision = _revision(self.folder)
+            revision = _folder_revision(self.folder)
             with _unless_swapped(self.folder, revision):
-                files = self._files()
-                if _revision(self.folder) == revision:
-                    return Head(revision, files)
+                files = self._read_files()
+                if _folder_revision(self.folder) == revision:
+                    return PublishedHead(revision, files)
 
-    def _files(self) -> dict[str, Found]:
+    def _read_files(self) -> dict[str, TargetFile]:
         if not self.folder.is_dir() or not any(self.folder.iterdir()):
             return {}
         if not (self.folder / LIST).is_file():
-            raise Misconfigured(
-                f"{self.folder} holds something that is no dataset: name an empty folder, or one that is not there"
-            )
-        return {p.relative_to(self.folder).as_posix(): _found(p) for p in sorted(self.folder.rglob("*")) if p.is_file()}
+            raise Misconfigured(f"{self.folder} contains something other than a dataset: choose an empty or new folder")
+        return {
+            p.relative_to(self.folder).as_posix(): _find_files(p) for p in sorted(self.folder.rglob("*")) if p.is_file()
+        }
 
-    def history(self, head: Head) -> Iterable[Head]:
+    def history(self, head: PublishedHead) -> Iterable[PublishedHead]:
         """A folder has none."""
         return ()
 
-    def read(self, head: Head, path: str) -> bytes:
+    def read(self, head: PublishedHead, path: str) -> bytes:
         """A file of the folder.
 
         Raises:
@@ -74,22 +74,22 @@ class FolderTarget:
         """
         with _unless_swapped(self.folder, head.revision):
             data = (self.folder / path).read_bytes()
-            if _revision(self.folder) == head.revision:
+            if _folder_revision(self.folder) == head.revision:
                 return data
-        raise self._stale()
+        raise self._make_stale()
 
     @contextlib.contextmanager
-    def change(self, head: Head) -> Iterator[Change]:
+    def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
         """A second folder, which is gone if it is not committed. Stores that release to one folder do so one after the other."""
-        with self._alone():
-            if _revision(self.folder) != head.revision:
-                raise self._stale()
-            shutil.rmtree(self._next, ignore_errors=True)
-            (self._next / _SCRATCH).mkdir(parents=True)
+        with self._lock_folder():
+            if _folder_revision(self.folder) != head.revision:
+                raise self._make_stale()
+            shutil.rmtree(self._next_folder, ignore_errors=True)
+            (self._next_folder / _SCRATCH).mkdir(parents=True)
             try:
-                yield _FolderChange(self, head, self._next)
+                yield _FolderChange(self, head, self._next_folder)
             finally:
-                shutil.rmtree(self._next, ignore_errors=True)
+                shutil.rmtree(self._next_folder, ignore_errors=True)
 
     def purge(self, store: Store, revision: str) -> str:
         """There is no history."""
@@ -100,42 +100,42 @@ class FolderTarget:
         return None
 
     @property
-    def _next(self) -> Path:
+    def _next_folder(self) -> Path:
         return self.folder.with_name(f".{self.folder.name}.next")
 
     @property
-    def _last(self) -> Path:
+    def _previous_folder(self) -> Path:
         return self.folder.with_name(f".{self.folder.name}.last")
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
+    def _lock_folder(self) -> contextlib.AbstractContextManager[None]:
         lock = self.folder.with_name(f".{self.folder.name}.lock")
-        return held_and_removed(lock, f"{self.where}: waiting for another release to it")
+        return temporary_file_lock(lock, f"{self.where}: waiting for another release to it")
 
-    def _stale(self) -> Stale:
+    def _make_stale(self) -> Stale:
         return Stale(f"{self.where} was published to meanwhile", wait=0.1)
 
-    def _settle(self) -> None:
+    def _finish_swap(self) -> None:
         """End a swap by two renames between which somebody pulled the plug."""
-        if self._last.is_dir() and not self.folder.exists():
-            self._last.rename(self.folder)
+        if self._previous_folder.is_dir() and not self.folder.exists():
+            self._previous_folder.rename(self.folder)
 
     def take(self, fresh: Path) -> None:
         """Put a finished folder in place of the dataset."""
         if not self.folder.exists():
             fresh.rename(self.folder)
-        elif not _exchange(fresh, self.folder):
+        elif not _swap_names(fresh, self.folder):
             # no file system of Linux: for a moment there is none; `_settle` knows
-            shutil.rmtree(self._last, ignore_errors=True)
-            self.folder.rename(self._last)
+            shutil.rmtree(self._previous_folder, ignore_errors=True)
+            self.folder.rename(self._previous_folder)
             fresh.rename(self.folder)
-            shutil.rmtree(self._last)
-        _fsync(self.folder.parent)
+            shutil.rmtree(self._previous_folder)
+        _fsync_path(self.folder.parent)
 
 
 class _FolderChange:
     """The second folder."""
 
-    def __init__(self, target: FolderTarget, head: Head, folder: Path) -> None:
+    def __init__(self, target: FolderTarget, head: PublishedHead, folder: Path) -> None:
         self.target, self.before, self.folder = target, head, folder
         self.gone: set[str] = set()
 
@@ -150,12 +150,12 @@ class _FolderChange:
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
         """Move a file in."""
-        _fsync(file)
-        file.replace(self._place(path))
+        _fsync_path(file)
+        file.replace(self._place_of(path))
 
     def add(self, path: str, data: bytes) -> None:
         """Write a small file."""
-        with self._place(path).open("wb") as f:
+        with self._place_of(path).open("wb") as f:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
@@ -169,25 +169,25 @@ class _FolderChange:
         shutil.rmtree(self.scratch)
         for path in self.before.files:
             if path not in self.gone and not (self.folder / path).exists():
-                _link(self.target.folder / path, self._place(path))
+                _link_file(self.target.folder / path, self._place_of(path))
         for folder in {self.folder, *(p.parent for p in self.folder.rglob("*"))}:
-            _fsync(folder)
+            _fsync_path(folder)
         sure()
         self.target.take(self.folder)
-        return str(_revision(self.target.folder))
+        return str(_folder_revision(self.target.folder))
 
-    def _place(self, path: str) -> Path:
+    def _place_of(self, path: str) -> Path:
         place = self.folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
         return place
 
 
-def _found(path: Path) -> Found:
+def _find_files(path: Path) -> TargetFile:
     size = path.stat().st_size
-    return Found(size, None if path.suffix == _SHARDS else hashlib.sha256(path.read_bytes()).hexdigest())
+    return TargetFile(size, None if path.suffix == _SHARDS else hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def _revision(folder: Path) -> str | None:
+def _folder_revision(folder: Path) -> str | None:
     """Another one after each release: a swap brings another folder."""
     with contextlib.suppress(FileNotFoundError):
         facts = folder.stat()
@@ -201,11 +201,11 @@ def _unless_swapped(folder: Path, revision: str | None) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        if _revision(folder) == revision:
+        if _folder_revision(folder) == revision:
             raise
 
 
-def _link(source: Path, place: Path) -> None:
+def _link_file(source: Path, place: Path) -> None:
     try:
         os.link(source, place)
     except OSError as error:
@@ -214,7 +214,7 @@ def _link(source: Path, place: Path) -> None:
         shutil.copyfile(source, place)  # no links there
 
 
-def _exchange(one: Path, other: Path) -> bool:
+def _swap_names(one: Path, other: Path) -> bool:
     """Swap two names in one step; False where the system cannot."""
     if not sys.platform.startswith("linux"):
         return False
@@ -229,7 +229,7 @@ def _exchange(one: Path, other: Path) -> bool:
     raise OSError(number, os.strerror(number), str(other))
 
 
-def _fsync(path: Path) -> None:
+def _fsync_path(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

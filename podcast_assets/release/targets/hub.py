@@ -25,10 +25,10 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.release.targets.hub_calls import ask, hide_signatures, told
+from podcast_assets.release.targets.hub_calls import call_with_retries, hide_signatures, translate_errors
 from podcast_assets.release.targets.hub_history import purge_history
-from podcast_assets.release.targets.hub_pull import KIND, Operation, Planned, PullRequest, committed
-from podcast_assets.release.targets.protocol import Change, Found, Head, Stale
+from podcast_assets.release.targets.hub_pull import KIND, Operation, PlannedFiles, PullRequest, create_commit
+from podcast_assets.release.targets.protocol import PublishedHead, ReleaseChange, Stale, TargetFile
 from podcast_assets.store.store import SCRATCH_PREFIX, Store
 
 log = logging.getLogger(__name__)
@@ -79,17 +79,17 @@ class HubTarget:
 
     @property
     def where(self) -> str:
-        """Its address."""
+        """URL of the repository."""
         return f"{self.api.endpoint}/datasets/{self.name}"
 
-    def head(self) -> Head:
+    def head(self) -> PublishedHead:
         """The newest commit with its files and their hashes."""
         revision = self.newest()
-        return Head() if revision is None else Head(revision, self.files(revision))
+        return PublishedHead() if revision is None else PublishedHead(revision, self.files(revision))
 
     def user(self) -> str:
         """Who publishes. Asked once: the Hub allows few such questions."""
-        return ask(lambda: self.api.whoami(cache=True))["name"]
+        return call_with_retries(lambda: self.api.whoami(cache=True))["name"]
 
     def newest(self) -> str | None:
         """The newest commit; None where there is no repository."""
@@ -102,29 +102,31 @@ class HubTarget:
                     raise
                 return None
 
-        return ask(look)
+        return call_with_retries(look)
 
-    def files(self, revision: str) -> dict[str, Found]:
+    def files(self, revision: str) -> dict[str, TargetFile]:
         """Path → what the Hub says of it."""
 
         def look() -> list[RepoFile]:
             tree = self.api.list_repo_tree(self.name, recursive=True, revision=revision, repo_type=KIND)
             return [entry for entry in tree if isinstance(entry, RepoFile)]
 
-        return {e.path: Found(e.size, e.lfs.sha256 if e.lfs else None, e.blob_id) for e in ask(look)}
+        return {e.path: TargetFile(e.size, e.lfs.sha256 if e.lfs else None, e.blob_id) for e in call_with_retries(look)}
 
-    def history(self, head: Head) -> Iterator[Head]:
+    def history(self, head: PublishedHead) -> Iterator[PublishedHead]:
         """The commits before one."""
         if head.revision is None:
             return
-        for commit in ask(lambda: self.api.list_repo_commits(self.name, repo_type=KIND, revision=head.revision)):
+        for commit in call_with_retries(
+            lambda: self.api.list_repo_commits(self.name, repo_type=KIND, revision=head.revision)
+        ):
             if commit.commit_id != head.revision:
-                yield Head(commit.commit_id, self.files(commit.commit_id))
+                yield PublishedHead(commit.commit_id, self.files(commit.commit_id))
 
-    def read(self, head: Head, path: str) -> bytes:
+    def read(self, head: PublishedHead, path: str) -> bytes:
         """A file of a commit."""
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
-            where = ask(
+            where = call_with_retries(
                 lambda: hf_hub_download(
                     self.name,
                     path,
@@ -138,18 +140,18 @@ class HubTarget:
             return Path(where).read_bytes()
 
     @contextlib.contextmanager
-    def change(self, head: Head) -> Iterator[Change]:
+    def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
         """A release that follows a head; the repository is made where there is none."""
         if head.revision is None:
-            made = self._made()
-            head = Head(made, self.files(made))
+            made = self._create_repository()
+            head = PublishedHead(made, self.files(made))
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             yield _HubChange(self, head, Path(folder))
 
-    def _made(self) -> str:
-        ask(lambda: self.api.create_repo(self.name, repo_type=KIND, private=self.private, exist_ok=True))
+    def _create_repository(self) -> str:
+        call_with_retries(lambda: self.api.create_repo(self.name, repo_type=KIND, private=self.private, exist_ok=True))
         if self.gated:
-            ask(lambda: self.api.update_repo_settings(self.name, repo_type=KIND, gated="auto"))
+            call_with_retries(lambda: self.api.update_repo_settings(self.name, repo_type=KIND, gated="auto"))
         revision = self.newest()
         if revision is None:
             raise Misconfigured(f"{self.where} was made, and is not shown to us: does HF_TOKEN let its owner read it?")
@@ -157,7 +159,7 @@ class HubTarget:
 
     def purge(self, store: Store, revision: str) -> str:
         """Delete what was taken down from all commits; the head is another one then."""
-        with told():
+        with translate_errors():
             purged = purge_history(store, self.api, self.name)
         if purged.waiting:
             log.warning("%s: %d objects are still to go from its history: release again", self.where, purged.waiting)
@@ -166,16 +168,16 @@ class HubTarget:
     def tag(self, revision: str) -> str | None:
         """r0001, r0002, …: of a commit that has one, its own."""
         while True:
-            refs = ask(lambda: self.api.list_repo_refs(self.name, repo_type=KIND))
+            refs = call_with_retries(lambda: self.api.list_repo_refs(self.name, repo_type=KIND))
             tags = {t.name: t.target_commit for t in refs.tags}
             numbers = {name: int(match[1]) for name in tags if (match := _TAG.fullmatch(name))}
             if own := [name for name in numbers if tags[name] == revision]:
                 return min(own)
             name = f"r{max(numbers.values(), default=0) + 1:04d}"
-            if self._tagged(name, revision):
+            if self._create_tag(name, revision):
                 return name
 
-    def _tagged(self, name: str, revision: str) -> bool:
+    def _create_tag(self, name: str, revision: str) -> bool:
         """Whether a tag was free; it may be our own, of a request whose answer was lost."""
 
         def make() -> bool:
@@ -187,13 +189,13 @@ class HubTarget:
                 return False
             return True
 
-        return ask(make)
+        return call_with_retries(make)
 
 
 class _HubChange:
     """What is brought for one commit."""
 
-    def __init__(self, target: HubTarget, head: Head, scratch: Path) -> None:
+    def __init__(self, target: HubTarget, head: PublishedHead, scratch: Path) -> None:
         self.target, self.head, self._scratch = target, head, scratch
         self.operations: list[Operation] = []
         self.taken: dict[str, str] = {}
@@ -224,7 +226,7 @@ class _HubChange:
         """Upload a file. The Hub takes no byte of what it has."""
         operation = CommitOperationAdd(path, str(file))
         operation.upload_info.sha256 = bytes.fromhex(sha256)  # one reading less
-        ask(lambda: self.target.api.preupload_lfs_files(self.target.name, [operation], repo_type=KIND))
+        call_with_retries(lambda: self.target.api.preupload_lfs_files(self.target.name, [operation], repo_type=KIND))
         if operation.path_or_fileobj == str(file):  # so small that it goes into the commit itself
             operation = CommitOperationAdd(path, file.read_bytes())
         else:
@@ -242,18 +244,18 @@ class _HubChange:
     def commit(self, message: str, sure: Callable[[], None]) -> str:
         """One commit; by way of a pull request where there are many files, or one was begun."""
         try:
-            return self._commit(message, sure)
+            return self._commit_at_once(message, sure)
         except Stale as stale:
             if stale.forgotten:
                 self.target.uploaded.clear()
             raise
 
-    def _commit(self, message: str, sure: Callable[[], None]) -> str:
+    def _commit_at_once(self, message: str, sure: Callable[[], None]) -> str:
         target = self.target
         if len(self.operations) <= target.commit_files and self.request is None:
             sure()
-            return committed(target, self.operations, message, str(self.head.revision), _MAIN)
+            return create_commit(target, self.operations, message, str(self.head.revision), _MAIN)
         request = self.request or PullRequest.begun(target, str(self.head.revision))
-        planned = Planned(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
+        planned = PlannedFiles(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
         request.bring(planned, message)
         return request.merge(planned, message, sure)

@@ -1,4 +1,4 @@
-"""Calls to the Hub: what can be asked again is, as the rate limit says; what cannot be had is told in one line."""
+"""Calls to the Hub with retries, rate limits and one-line errors."""
 
 import contextlib
 import logging
@@ -24,23 +24,27 @@ _GONE_SINCE = 400
 Result = TypeVar("Result")
 
 
-def ask(call: Callable[[], Result]) -> Result:
-    """Make a call that may be made twice, and again where it may help.
+def call_with_retries(call: Callable[[], Result]) -> Result:
+    """Make an idempotent call, with retries.
 
     Raises:
         Stale: the Hub goes on not to answer, or somebody else was faster.
         Misconfigured: it does not let us.
     """
     tries = Retrying(
-        retry=retry_if_exception(_may_pass), stop=stop_after_attempt(TRIES), wait=_wait, reraise=True, before_sleep=None
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_attempt(TRIES),
+        wait=_retry_wait,
+        reraise=True,
+        before_sleep=None,
     )
-    with told():
+    with translate_errors():
         return tries(call)
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """What is wrong, in words of our own."""
+def translate_errors() -> Iterator[None]:
+    """Translate errors of the Hub's client to our own."""
     try:
         yield
     except OfflineModeIsEnabled:
@@ -48,16 +52,16 @@ def told() -> Iterator[None]:
     except LocalTokenNotFoundError:
         raise Misconfigured(_NO_TOKEN) from None
     except (HfHubHTTPError, httpx2.HTTPError, RuntimeError) as error:
-        answer = _answer(error)
+        answer = _response_of(error)
         if answer is None and not _is_network(error):
             raise
-        raise _meaning(error, answer) from error
+        raise _translate(error, answer) from error
 
 
 _NO_TOKEN = "set HF_TOKEN to a token that may write to the repository (or run hf auth login)"  # noqa: S105 - no token is in it
 
 
-def _meaning(error: BaseException, answer: httpx2.Response | None) -> Exception:
+def _translate(error: BaseException, answer: httpx2.Response | None) -> Exception:
     if answer is None:
         return Stale(f"the Hub cannot be reached ({type(error).__name__})")
     status = answer.status_code
@@ -76,15 +80,15 @@ def _meaning(error: BaseException, answer: httpx2.Response | None) -> Exception:
 
 
 def _may_pass(error: BaseException) -> bool:
-    answer = _answer(error)
+    answer = _response_of(error)
     if answer is None:
         return _is_network(error)
     return answer.status_code in (408, 429) or answer.status_code >= 500
 
 
-def _wait(state: RetryCallState) -> float:
+def _retry_wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    answer = _answer(error) if error else None
+    answer = _response_of(error) if error else None
     return (_asked_for(answer) if answer is not None else 0.0) or min(2.0**state.attempt_number, 30.0)
 
 
@@ -98,7 +102,7 @@ def _asked_for(answer: httpx2.Response) -> float:
     return min(seconds, LONGEST_WAIT)
 
 
-def _answer(error: BaseException) -> httpx2.Response | None:
+def _response_of(error: BaseException) -> httpx2.Response | None:
     """The answer that an error, or one that it was made of, speaks of: uploads wrap theirs."""
     at: BaseException | None = error
     while at is not None:
@@ -127,7 +131,7 @@ class _NoSignatures(logging.Filter):
 
 
 def hide_signatures() -> None:
-    """From then on the client's lines have no queries of URLs."""
+    """Remove the queries of URLs from the client's log lines from now on."""
     for name in ("huggingface_hub.utils._http", "huggingface_hub.lfs", "httpx", "httpx2"):
         log = logging.getLogger(name)
         if not any(isinstance(f, _NoSignatures) for f in log.filters):

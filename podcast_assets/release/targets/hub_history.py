@@ -16,7 +16,7 @@ import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.release.published import PublishedShard
-from podcast_assets.release.targets.protocol import Found
+from podcast_assets.release.targets.protocol import TargetFile
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import FOLDER, NAMES
 
@@ -31,8 +31,8 @@ _TABLES = ("metadata", "episodes")
 
 
 @dataclass(frozen=True)
-class HistoryPurged:
-    """What a purge did."""
+class HistoryPurge:
+    """Result of a purge of the history."""
 
     removed: int
     """Objects that are gone from all commits."""
@@ -48,9 +48,12 @@ def batches_to_purge(store: Store, repo: str, takedowns: pl.DataFrame) -> set[st
         repo: as for `note_superseded`.
         takedowns: the records.
     """
-    followed = store.names(_followed(repo))
+    followed = store.names(_followed_key(repo))
     places = {
-        p for row in takedowns.iter_rows(named=True) if _state(row) not in followed for p in row["episodes"] or ()
+        p
+        for row in takedowns.iter_rows(named=True)
+        if _record_state(row) not in followed
+        for p in row["episodes"] or ()
     }
     return {place.split("/", 1)[0] for place in places}
 
@@ -63,13 +66,13 @@ def note_followed(store: Store, repo: str, takedowns: pl.DataFrame) -> None:
         repo: as for `note_superseded`.
         takedowns: the records that the commit knew.
     """
-    there = store.names(_followed(repo))
-    for state in sorted({_state(row) for row in takedowns.iter_rows(named=True)} - there):
-        store.write(f"{_followed(repo)}/{state}", b"")
+    there = store.names(_followed_key(repo))
+    for state in sorted({_record_state(row) for row in takedowns.iter_rows(named=True)} - there):
+        store.write(f"{_followed_key(repo)}/{state}", b"")
 
 
-def superseded(
-    before: Iterable[PublishedShard], head: Mapping[str, Found], after: Mapping[str, str], batches: Iterable[str]
+def superseded_objects(
+    before: Iterable[PublishedShard], head: Mapping[str, TargetFile], after: Mapping[str, str], batches: Iterable[str]
 ) -> set[str]:
     """SHA-256 of a commit's files of some batches that a release does not have; pure. Those that are not in LFS have none.
 
@@ -95,15 +98,15 @@ def note_superseded(store: Store, repo: str, objects: Iterable[str]) -> None:
         objects: SHA-256.
     """
     for sha256 in objects:
-        store.write(f"{_folder(repo)}/{sha256}", b"")
+        store.write(f"{_history_folder(repo)}/{sha256}", b"")
 
 
-def unpurged(store: Store, repo: str) -> set[str]:
+def unpurged_objects(store: Store, repo: str) -> set[str]:
     """SHA-256 of objects that were written down, and are not known to be gone from the history of a repository."""
-    return {name for name in store.names(_folder(repo)) if not name.startswith(".")}
+    return {name for name in store.names(_history_folder(repo)) if not name.startswith(".")}
 
 
-def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
+def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurge:
     """Delete what was written down from all commits of a repository, and strike off what is gone.
 
     What the head still has is never deleted: then the commit that takes it out has not come.
@@ -116,9 +119,9 @@ def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
     Raises:
         HfHubHTTPError: the Hub refuses it; what is left is tried again by the next call.
     """
-    waiting = unpurged(store, repo)
+    waiting = unpurged_objects(store, repo)
     if not waiting:
-        return HistoryPurged(0, 0)
+        return HistoryPurge(0, 0)
     head = {
         lfs.sha256
         for entry in api.list_repo_tree(repo, recursive=True, repo_type=_KIND)
@@ -134,22 +137,22 @@ def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurged:
     )
     gone = doomed - listed
     for sha256 in gone:
-        store.remove(f"{_folder(repo)}/{sha256}")
-    return HistoryPurged(len(gone), len(waiting) - len(gone))
+        store.remove(f"{_history_folder(repo)}/{sha256}")
+    return HistoryPurge(len(gone), len(waiting) - len(gone))
 
 
-def _state(record: Mapping[str, Any]) -> str:
+def _record_state(record: Mapping[str, Any]) -> str:
     """Another one when a record names more than before."""
     return f"{record['takedown']}-{fingerprint(**{name: sorted(record[name] or ()) for name in NAMES})[:16]}"
 
 
-def _folder(repo: str) -> str:
-    return f"{FOLDER}/unpurged/{_short(repo)}"
+def _history_folder(repo: str) -> str:
+    return f"{FOLDER}/unpurged/{_short_name(repo)}"
 
 
-def _followed(repo: str) -> str:
-    return f"{FOLDER}/followed/{_short(repo)}"
+def _followed_key(repo: str) -> str:
+    return f"{FOLDER}/followed/{_short_name(repo)}"
 
 
-def _short(repo: str) -> str:
+def _short_name(repo: str) -> str:
     return hashlib.sha256(repo.encode()).hexdigest()[:16]

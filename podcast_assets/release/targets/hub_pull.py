@@ -8,8 +8,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import HfHubHTTPError
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.release.targets.hub_calls import ask, told
-from podcast_assets.release.targets.protocol import Found, Stale
+from podcast_assets.release.targets.hub_calls import call_with_retries, translate_errors
+from podcast_assets.release.targets.protocol import Stale, TargetFile
 
 if TYPE_CHECKING:
     from podcast_assets.release.targets.hub import HubTarget
@@ -22,21 +22,21 @@ _TITLE = "Release onto "
 Operation = CommitOperationAdd | CommitOperationDelete
 
 
-class Planned:
-    """The files as they are to be after a release."""
+class PlannedFiles:
+    """Planned state of the files after a release."""
 
     def __init__(
-        self, before: Mapping[str, Found], operations: Mapping[str, Operation], taken: Mapping[str, str]
+        self, before: Mapping[str, TargetFile], operations: Mapping[str, Operation], taken: Mapping[str, str]
     ) -> None:
         self.before, self.operations, self.taken = before, operations, taken
 
-    def strangers(self, files: Mapping[str, Found]) -> list[str]:
+    def strangers(self, files: Mapping[str, TargetFile]) -> list[str]:
         """Files that are neither as before nor as they are to be, or that nobody planned to delete: somebody else's doing."""
         others = [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
         return [*others, *(p for p in self.before if p not in files and not self._is_to_go(p))]
 
-    def missing(self, files: Mapping[str, Found]) -> list[Operation]:
-        """What has still to be done."""
+    def missing(self, files: Mapping[str, TargetFile]) -> list[Operation]:
+        """Operations that are still missing."""
         return [
             op
             for path, op in self.operations.items()
@@ -46,10 +46,10 @@ class Planned:
     def _is_to_go(self, path: str) -> bool:
         return isinstance(self.operations.get(path), CommitOperationDelete)
 
-    def _as_before(self, path: str, found: Found) -> bool:
+    def _as_before(self, path: str, found: TargetFile) -> bool:
         return self.before.get(path) == found
 
-    def _as_planned(self, path: str, found: Found | None) -> bool:
+    def _as_planned(self, path: str, found: TargetFile | None) -> bool:
         operation = self.operations.get(path)
         if found is None:
             return False
@@ -77,11 +77,11 @@ class PullRequest:
         Anybody may open one of that title: those of other users are neither taken up nor touched.
         """
         found = None
-        for one in ask(lambda: list(target.api.get_repo_discussions(target.name, repo_type=KIND))):
+        for one in call_with_retries(lambda: list(target.api.get_repo_discussions(target.name, repo_type=KIND))):
             if not one.is_pull_request or one.status not in ("open", "draft") or not one.title.startswith(_TITLE):
                 continue
             if one.author != target.user():
-                log.warning("%s: pull request %d, of %s, is left alone", target.where, one.num, one.author)
+                log.warning("%s: pull request %d, of %s, is left unchanged", target.where, one.num, one.author)
                 continue
             if one.title == f"{_TITLE}{base}" and found is None:
                 found = cls(target, one.num, base)
@@ -94,10 +94,12 @@ class PullRequest:
         """A new one."""
         title = f"{_TITLE}{base}"
         about = "Merged by podcast-assets once all of it is here."
-        made = ask(lambda: target.api.create_pull_request(target.name, title=title, description=about, repo_type=KIND))
+        made = call_with_retries(
+            lambda: target.api.create_pull_request(target.name, title=title, description=about, repo_type=KIND)
+        )
         return cls(target, made.num, base)
 
-    def bring(self, planned: Planned, message: str) -> None:
+    def bring(self, planned: PlannedFiles, message: str) -> None:
         """Commit what is not in it yet, in portions, each after the one before."""
         if planned.strangers(self.files):
             self._give_up("it was begun for another release")
@@ -107,12 +109,12 @@ class PullRequest:
         head = _head_of(self.target, self.ref)
         for number, portion in enumerate(portions, start=1):
             title = f"{message} ({number} of {len(portions)})"
-            head = committed(self.target, portion, title, head, self.ref)
+            head = create_commit(self.target, portion, title, head, self.ref)
             log.info(
                 "%s: %d of %d portions are in pull request %d", self.target.where, number, len(portions), self.number
             )
 
-    def merge(self, planned: Planned, message: str, sure: Callable[[], None]) -> str:
+    def merge(self, planned: PlannedFiles, message: str, sure: Callable[[], None]) -> str:
         """Publish it, if all of the release and nothing else is in it, and the head has not moved."""
         files = self.target.files(self.ref)
         if planned.strangers(files) or planned.missing(files):
@@ -122,10 +124,10 @@ class PullRequest:
         sure()
         _set_status(self.target, self.number, "open")
         try:
-            with told():  # not twice: whether it was applied shows at the next look
+            with translate_errors():  # not twice: whether it was applied shows at the next look
                 self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=KIND)
         except (Misconfigured, HfHubHTTPError) as refused:
-            if _status(self.target, self.number) == "open":
+            if _get_status(self.target, self.number) == "open":
                 raise
             raise Stale(f"pull request {self.number} was closed meanwhile", wait=0.5) from refused
         revision = self.target.newest()
@@ -142,13 +144,15 @@ class PullRequest:
         raise Stale(f"pull request {self.number}: {why}", wait=0.5)
 
 
-def committed(target: "HubTarget", operations: Sequence[Operation], message: str, parent: str, revision: str) -> str:
+def create_commit(
+    target: "HubTarget", operations: Sequence[Operation], message: str, parent: str, revision: str
+) -> str:
     """Make one commit after another; gives its id. It is not tried again: whether it was applied shows at the next look.
 
     Raises:
         Stale: the parent is not the newest commit any more, or no answer came.
     """
-    with told():
+    with translate_errors():
         return target.api.create_commit(
             target.name,
             operations,
@@ -160,16 +164,16 @@ def committed(target: "HubTarget", operations: Sequence[Operation], message: str
 
 
 def _head_of(target: "HubTarget", ref: str) -> str:
-    found = ask(lambda: target.api.repo_info(target.name, repo_type=KIND, revision=ref)).sha
+    found = call_with_retries(lambda: target.api.repo_info(target.name, repo_type=KIND, revision=ref)).sha
     if found is None:
         raise Stale(f"{ref} has no commit")
     return found
 
 
 def _set_status(target: "HubTarget", number: int, status: Literal["open", "closed"]) -> None:
-    if _status(target, number) not in (status, "merged"):
-        ask(lambda: target.api.change_discussion_status(target.name, number, status, repo_type=KIND))
+    if _get_status(target, number) not in (status, "merged"):
+        call_with_retries(lambda: target.api.change_discussion_status(target.name, number, status, repo_type=KIND))
 
 
-def _status(target: "HubTarget", number: int) -> str:
-    return ask(lambda: target.api.get_discussion_details(target.name, number, repo_type=KIND)).status
+def _get_status(target: "HubTarget", number: int) -> str:
+    return call_with_retries(lambda: target.api.get_discussion_details(target.name, number, repo_type=KIND)).status

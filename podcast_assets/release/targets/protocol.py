@@ -1,4 +1,4 @@
-"""What a release asks of the place that it publishes to."""
+"""Protocol of release targets."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -11,8 +11,8 @@ from podcast_assets.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file of a dataset, as its place tells of it without giving it out. Which hash it knows is its own affair."""
+class TargetFile:
+    """A published file as listed by the target, without its content. Which hash it knows is its own affair."""
 
     size: int
     """Bytes."""
@@ -34,16 +34,16 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Head:
-    """What is published now."""
+class PublishedHead:
+    """The published state of a dataset."""
 
     revision: str | None = None
     """What the next release must follow; None where there is no dataset yet."""
-    files: Mapping[str, Found] = field(default_factory=dict)
+    files: Mapping[str, TargetFile] = field(default_factory=dict)
 
 
 class Stale(Exception):
-    """Somebody else has published meanwhile, or it is not known whether a commit was applied: look again at what differs."""
+    """The head has changed, or it is unknown whether a commit was applied; the release must be tried again."""
 
     def __init__(self, why: str, wait: float = 0.0, *, forgotten: bool = False) -> None:
         super().__init__(why)
@@ -53,8 +53,8 @@ class Stale(Exception):
         """Seconds until it is worth while to look again."""
 
 
-class Change(Protocol):
-    """A release under way: nothing of it is visible until `commit`."""
+class ReleaseChange(Protocol):
+    """A release in progress, invisible until `commit`."""
 
     @property
     def scratch(self) -> Path:
@@ -66,11 +66,11 @@ class Change(Protocol):
         ...
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
-        """Bring a file; it is not needed any more afterwards."""
+        """Upload a file, which may be moved."""
         ...
 
     def add(self, path: str, data: bytes) -> None:
-        """Bring a small file."""
+        """Upload a small file."""
         ...
 
     def remove(self, path: str) -> None:
@@ -78,7 +78,7 @@ class Change(Protocol):
         ...
 
     def commit(self, message: str, sure: Callable[[], None]) -> str:
-        """Publish all of it at once; gives the new revision.
+        """Publish everything at once and return the new revision.
 
         Args:
             message: of the commit.
@@ -90,12 +90,12 @@ class Change(Protocol):
         ...
 
 
-class Target(Protocol):
-    """A place for one dataset."""
+class ReleaseTarget(Protocol):
+    """Protocol of a target for one dataset."""
 
     @property
     def where(self) -> str:
-        """For people."""
+        """Location of the dataset, for people."""
         ...
 
     @property
@@ -103,19 +103,19 @@ class Target(Protocol):
         """`owner/name` on the Hub; None elsewhere."""
         ...
 
-    def head(self) -> Head:
+    def head(self) -> PublishedHead:
         """What is published now; nothing is made where there is no dataset yet."""
         ...
 
-    def history(self, head: Head) -> Iterable[Head]:
+    def history(self, head: PublishedHead) -> Iterable[PublishedHead]:
         """What was published before, the newest first; nothing where a place remembers none."""
         ...
 
-    def read(self, head: Head, path: str) -> bytes:
+    def read(self, head: PublishedHead, path: str) -> bytes:
         """A small file of a head."""
         ...
 
-    def change(self, head: Head) -> AbstractContextManager[Change]:
+    def change(self, head: PublishedHead) -> AbstractContextManager[ReleaseChange]:
         """Begin a release that follows a head. What is left of one that was broken off goes."""
         ...
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
 
-from podcast_assets.common.errors import looks_like_device_error
+from podcast_assets.common.errors import is_device_error
 from podcast_assets.speech.text_measures import join_texts
 from podcast_assets.speech.transcribers.minibatches import fit_words_to_turn
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples, Transcript, Turn, Word
@@ -64,7 +64,7 @@ def align_transcripts(
         try:
             words = _align_turn(aligner, audio, turn, transcript)
         except Exception as error:
-            if looks_like_device_error(error):
+            if is_device_error(error):
                 raise
             errors.append(error)
             words = words_without_times(split_words(transcript.text))

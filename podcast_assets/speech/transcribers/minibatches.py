@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from podcast_assets.common.errors import looks_like_device_error, out_of_memory
-from podcast_assets.common.prefetch import prefetched
+from podcast_assets.common.errors import is_device_error, is_out_of_memory
+from podcast_assets.common.prefetch import prefetch_items
 from podcast_assets.speech.text_measures import compression_ratio, join_texts
 from podcast_assets.speech.transcribers.windows import Window
 from podcast_assets.speech.types import (
@@ -125,8 +125,8 @@ class Batcher:
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Implement `Transcriber.transcribe`. A batch is recognized in a thread while the previous results are written."""
         done: list[TranscriptionResult] = []
-        ahead = prefetched(self._fill_batches(work, done), self._prepare_inputs, ahead=1)
-        for ((_, some), _), recognized in prefetched(
+        ahead = prefetch_items(self._fill_batches(work, done), self._prepare_inputs, ahead=1)
+        for ((_, some), _), recognized in prefetch_items(
             ahead, lambda b: self._recognize_or_split(b[0][0], b[1].result()), ahead=1
         ):
             for (job, i), recognition in zip(some, recognized.result(), strict=True):
@@ -146,7 +146,7 @@ class Batcher:
             try:
                 plan = self._plan(speech)
             except Exception as error:
-                if looks_like_device_error(error):
+                if is_device_error(error):
                     raise
                 done.append(TranscriptionResult(speech, error))
                 continue
@@ -184,11 +184,11 @@ class Batcher:
         try:
             recognized = list(self._recognize(key, sounds))
         except Exception as error:
-            if looks_like_device_error(error):
+            if is_device_error(error):
                 raise
             if len(sounds) == 1:
                 return [error]
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 return self._recognize_in_parts(key, sounds, 1)
             self.batch_size = (len(sounds) + 1) // 2
             log.warning(

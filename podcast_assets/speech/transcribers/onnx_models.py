@@ -87,7 +87,7 @@ class OnnxTranscriber(Engine):
         Raises:
             EngineUnavailable: the hub does not give it, or files are missing; the message names them.
         """
-        folder = Path(self.model).expanduser() if self.is_folder else models.fetch(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if self.is_folder else models.fetch_model(self.hub_models()[0])
         if not folder.is_dir():
             raise EngineUnavailable(f"there is no folder {folder} to load a model from")
         needed = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
@@ -99,7 +99,7 @@ class OnnxTranscriber(Engine):
 
     def model_files(self) -> list[Path]:
         """Return the files of the folder or download; empty until a Hub model is downloaded."""
-        folder = Path(self.model).expanduser() if self.is_folder else models.find(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if self.is_folder else models.find_model(self.hub_models()[0])
         if folder is None:
             return []
         names = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]

@@ -72,7 +72,7 @@ class SherpaTranscriber(OnnxTranscriber):
                 "this sherpa-onnx computes on CPUs only: install its CUDA wheels (k2-fsa.github.io/sherpa/onnx/cuda.html), "
                 "or set the device to cpu"
             )
-        return "cuda" if able and (self.device == "cuda" or gpus.count()) else "cpu"
+        return "cuda" if able and (self.device == "cuda" or gpus.gpu_count()) else "cpu"
 
 
 def _computes_on_gpus() -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from podcast_assets.engines.gpus import physical
+from podcast_assets.engines.gpus import physical_index
 
 DEVICE_ERRORS = 3
 """Episodes in a row with device-like errors after which a worker stops, so that a broken GPU does not fail a whole batch."""
@@ -59,5 +59,5 @@ def _first_free(files: Sequence[IO[str]], kind: int) -> int | None:
 def _lock_path(device: str) -> Path:
     """One file per physical device."""
     kind, _, number = device.partition(":")
-    name = physical(number) if kind == "cuda" else number
+    name = physical_index(number) if kind == "cuda" else number
     return Path(tempfile.gettempdir()) / f"podcast-assets-{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', name)}.lock"

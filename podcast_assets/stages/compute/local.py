@@ -6,8 +6,8 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from podcast_assets.common.cores import cores as usable_cores
-from podcast_assets.engines.gpus import physical
+from podcast_assets.common.cores import available_cores as usable_cores
+from podcast_assets.engines.gpus import physical_index
 from podcast_assets.stages.compute.base import Outcome, Place
 from podcast_assets.stages.compute.device import hold_device
 from podcast_assets.stages.compute.stream import side_by_side, through
@@ -54,7 +54,7 @@ class Local:
             wanted = devices(self._stage.engine)
             device = self._held.enter_context(hold_device(wanted, share=self._share))
             self._loaded.append(self._stage.load(device))
-            gpu = physical(device.removeprefix("cuda:")) if device else None
+            gpu = physical_index(device.removeprefix("cuda:")) if device else None
             self.place = Place(self.place.node, self.place.process, gpu)
         return self._loaded[0]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podcast_assets.common import memory
-from podcast_assets.common.errors import EngineUnavailable, looks_like_device_error
+from podcast_assets.common.errors import EngineUnavailable, is_device_error
 from podcast_assets.config.settings import Settings
 from podcast_assets.stages.compute.base import Outcome, Place
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
@@ -205,7 +205,7 @@ class RayPool:
         del member.holding[outcome.done.episode.episode_id]
         member.progress = time.monotonic()
         error = outcome.done.rows
-        if isinstance(error, Exception) and looks_like_device_error(error):
+        if isinstance(error, Exception) and is_device_error(error):
             member.suspects.append(outcome)
             return
         if not isinstance(error, Exception):

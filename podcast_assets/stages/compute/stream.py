@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from podcast_assets.common.errors import BadInput, EngineUnavailable, looks_like_device_error, store_trouble
-from podcast_assets.common.prefetch import prefetched
+from podcast_assets.common.errors import BadInput, EngineUnavailable, is_device_error, is_store_trouble
+from podcast_assets.common.prefetch import prefetch_items
 from podcast_assets.stages.compute.base import Compute, Outcome, Place
 from podcast_assets.stages.stage import Done, Episode, Ready, Stage
 
@@ -51,9 +51,9 @@ def outcomes(compute: Compute, stage: Stage, todo: Sequence[Episode]) -> Iterato
 
 
 def _may_pass(error: Exception, *, shared: bool) -> bool:
-    if isinstance(error, (BadInput, EngineUnavailable)) or store_trouble(error):
+    if isinstance(error, (BadInput, EngineUnavailable)) or is_store_trouble(error):
         return False
-    return shared or not looks_like_device_error(error)
+    return shared or not is_device_error(error)
 
 
 def through(stage: Stage, worker: Any, episodes: Iterable[Episode], prefetch: int, place: Place) -> Iterator[Outcome]:
@@ -66,7 +66,7 @@ def through(stage: Stage, worker: Any, episodes: Iterable[Episode], prefetch: in
         EngineUnavailable: an engine cannot be loaded; that is no episode's error.
         NoProgress: the stage ended before it took any of the episodes that are left.
     """
-    ahead = prefetched(
+    ahead = prefetch_items(
         episodes, lambda e: _timed(stage, e), prefetch, size=lambda episode: episode.seconds, limit=PREFETCH_SECONDS
     )
     in_hand: dict[str, tuple[Episode, float]] = {}

@@ -1,4 +1,4 @@
-"""A store in a bucket of an object store that speaks S3, by obstore.
+"""The S3 backend: a store in a bucket, accessed with obstore.
 
 obstore and not s3fs: a sixth of the CPU time for small files, less than a tenth for listings, and a third of the memory for large
 files (docs/operations/store.md has the figures); and no cached listings, which hide what another machine has just written. A PUT
@@ -22,8 +22,8 @@ import tenacity
 
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.backends import s3_api
-from podcast_assets.store.backends.errors import Place, bucket_trouble, not_asked_again, told
-from podcast_assets.store.backends.pending_file import Written
+from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble, not_asked_again, translate_errors
+from podcast_assets.store.backends.pending_file import PendingFile
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ _OWN_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNA
 
 
 class Bucket:
-    """Objects below a prefix of a bucket.
+    """Backend for objects below a prefix of a bucket.
 
     Args:
         url: `s3://bucket/prefix`.
@@ -90,10 +90,10 @@ class Bucket:
         self.bucket, self.prefix = parts.netloc, parts.path.strip("/")
         environment = {k: v for k, v in os.environ.items() if k.startswith(_ENVIRONMENT) and v}
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-        self.place = Place(url.rstrip("/"), endpoint)
-        self.store = self._client(environment, endpoint)
+        self.place = BucketLocation(url.rstrip("/"), endpoint)
+        self.store = self._make_client(environment, endpoint)
 
-    def _client(self, environment: Mapping[str, str], endpoint: str | None) -> "ObjectStore":
+    def _make_client(self, environment: Mapping[str, str], endpoint: str | None) -> "ObjectStore":
         try:
             from obstore.exceptions import BaseError
             from obstore.store import S3Store
@@ -123,16 +123,16 @@ class Bucket:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def exists(self, key: str) -> bool:
-        """Whether an object is there."""
-        return self._head(key) is not None
+        """Whether an object exists."""
+        return self._head_object(key) is not None
 
     def read(self, key: str) -> bytes:
-        """A whole object."""
-        return self._ask(key, lambda: self.store.get(key).bytes().to_bytes())
+        """Read a whole object."""
+        return self._call(key, lambda: self.store.get(key).bytes().to_bytes())
 
     def open(self, key: str) -> BinaryIO:
-        """A stream over ranges of the object, which must stay the same while it is read."""
-        facts = self._head(key)
+        """Open a stream over ranges of the object, which must stay the same while it is read."""
+        facts = self._head_object(key)
         if facts is None:
             self.names("")  # the answer to a HEAD does not say whether it is the bucket that is not there
             raise FileNotFoundError(f"{self.place.url}/{key} is not there")
@@ -141,10 +141,10 @@ class Bucket:
 
     @contextlib.contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:
-        """A temporary copy."""
+        """Download a temporary copy."""
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             target = Path(folder) / key.rsplit("/", 1)[-1]
-            with told(key, _temporary()), target.open("wb") as f, self.open(key) as source:
+            with translate_errors(key, _temporary_file()), target.open("wb") as f, self.open(key) as source:
                 while block := source.read(BLOCK):
                     f.write(block)
             yield target
@@ -156,57 +156,59 @@ class Bucket:
         def look() -> Iterable[Entry]:
             try:
                 return [
-                    Entry(m["path"], m["size"], m["last_modified"].timestamp(), content=_bare(m["e_tag"]))
+                    Entry(m["path"], m["size"], m["last_modified"].timestamp(), content=_unquote_e_tag(m["e_tag"]))
                     for page in self.store.list(folder, chunk_size=PAGE)
                     for m in page
                 ]
             except InvalidPathError:  # a key such as a//b or ../c: obstore gives up the whole listing for it
                 return s3_api.list_keys(self.bucket, self.prefix, folder, self.place)
 
-        yield from _without_placeholders([*self._ask(f"{folder}/", look)])
+        yield from _without_placeholders([*self._call(f"{folder}/", look)])
 
     def names(self, folder: str) -> set[str]:
         """First parts of the keys below a folder."""
-        found = self._ask(f"{folder}/", lambda: self.store.list_with_delimiter(folder))
+        found = self._call(f"{folder}/", lambda: self.store.list_with_delimiter(folder))
         keys = (*found["common_prefixes"], *(m["path"] for m in found["objects"]))
         return {key.rsplit("/", 1)[-1] for key in keys if key != folder}
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, key: str, data: bytes) -> None:
-        """One PUT."""
-        answer = self._ask(key, lambda: self.store.put(key, data, use_multipart=False), "writing")
-        self._verify(key, answer["e_tag"], hashlib.md5(data, usedforsecurity=False).hexdigest(), io.BytesIO(data))
+        """Write an object with one PUT."""
+        answer = self._call(key, lambda: self.store.put(key, data, use_multipart=False), "writing")
+        self._verify_upload(
+            key, answer["e_tag"], hashlib.md5(data, usedforsecurity=False).hexdigest(), io.BytesIO(data)
+        )
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
         """A temporary file, uploaded when the block ends well."""
         with tempfile.NamedTemporaryFile(prefix=SCRATCH_PREFIX) as temporary:
-            with told(key, _temporary()), Written(io.FileIO(temporary.name, "w+")) as f:
+            with translate_errors(key, _temporary_file()), PendingFile(io.FileIO(temporary.name, "w+")) as f:
                 yield cast("BinaryIO", f)
                 f.settle()
             self.upload(Path(temporary.name), key)
 
     def upload(self, source: Path, key: str) -> None:
-        """In parts where it is large; what the server has is then compared with what is here."""
+        """Upload a file, in parts if it is large, and verify its entity tag."""
         size = source.stat().st_size
         part = part_bytes(size)
         options: dict[str, Any] = {"use_multipart": size > part, "chunk_size": part, "max_concurrency": PARTS_AT_ONCE}
-        answer = self._ask(key, lambda: self.store.put(key, source, **options), "writing")
+        answer = self._call(key, lambda: self.store.put(key, source, **options), "writing")
         with source.open("rb") as f:
-            self._verify(key, answer["e_tag"], entity_tag(source), f)
+            self._verify_upload(key, answer["e_tag"], entity_tag(source), f)
 
     def move_in(self, source: Path, key: str) -> None:
-        """As `upload`."""
+        """Upload a file, as `upload` does."""
         self.upload(source, key)
 
-    def _verify(self, key: str, answered: str | None, expected: str, content: BinaryIO) -> None:
-        """Compare the server's entity tag with ours; where it differs, as it does of objects that the server encrypts, the content.
+    def _verify_upload(self, key: str, answered: str | None, expected: str, content: BinaryIO) -> None:
+        """Verify an upload by its entity tag; where it differs, as it does of objects that the server encrypts, the content.
 
         Raises:
             StoreTrouble: another content than was sent lies there. It is removed.
         """
-        if _bare(answered) == expected:
+        if _unquote_e_tag(answered) == expected:
             return
         with self.open(key) as there:
             blocks = iter(lambda: content.read(BLOCK), b"")
@@ -217,10 +219,10 @@ class Bucket:
 
     def holds(self, source: Path, key: str) -> bool:
         """By size and entity tag, which is the MD5 of the content, or of those of its parts."""
-        facts = self._head(key)
+        facts = self._head_object(key)
         if facts is None:
             return False
-        return facts["size"] == source.stat().st_size and _bare(facts["e_tag"]) == entity_tag(source)
+        return facts["size"] == source.stat().st_size and _unquote_e_tag(facts["e_tag"]) == entity_tag(source)
 
     def remove(self, key: str) -> None:
         """The object, and all below it."""
@@ -229,7 +231,7 @@ class Bucket:
             below = [m["path"] for page in self.store.list(key, chunk_size=PAGE) for m in page]
             self.store.delete([key, *below] if below else key)
 
-        self._ask(key, remove, "removing")
+        self._call(key, remove, "removing")
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
         """Parts of uploads whose process was killed: they cost, and no listing shows them."""
@@ -244,8 +246,8 @@ class Bucket:
         whose = hashlib.sha256(f"{self.place.endpoint}\0{self.place.url}".encode()).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"podcast-assets-locks-{os.getuid()}" / whose / f"{name}.lock"
 
-    def _head(self, key: str) -> "ObjectMeta | None":
-        """What the server knows of an object; None where there is none."""
+    def _head_object(self, key: str) -> "ObjectMeta | None":
+        """Metadata of an object; None if it does not exist."""
 
         def head() -> "ObjectMeta | None":
             try:
@@ -253,10 +255,10 @@ class Bucket:
             except FileNotFoundError:
                 return None
 
-        return self._ask(key, head)
+        return self._call(key, head)
 
-    def _ask(self, key: str, call: Callable[[], T], doing: str = "reading") -> T:
-        """Do something that may be done twice, and say what is wrong in one line.
+    def _call(self, key: str, call: Callable[[], T], doing: str = "reading") -> T:
+        """Make an idempotent call and translate its errors to one line.
 
         What obstore says may hold the session token, and stays out of every traceback.
 
@@ -281,10 +283,10 @@ class Bucket:
         except PreconditionError:
             raise OSError(f"{self.place.url}/{key} was replaced while it was read: run it again") from None
         except (BaseError, PermissionError) as error:
-            raise bucket_trouble(self.place, f"{doing} {key}", self._explained(str(error))) from None
+            raise bucket_trouble(self.place, f"{doing} {key}", self._explain(str(error))) from None
 
-    def _explained(self, message: str) -> str:
-        """A message with the reason: the answer to a HEAD has none, so a listing is asked for."""
+    def _explain(self, message: str) -> str:
+        """Add the reason to a message: the answer to a HEAD has none, so a listing is asked for."""
         from obstore.exceptions import BaseError
 
         if "performing HEAD" in message:
@@ -327,19 +329,19 @@ class _Ranges(io.RawIOBase):
         if self._at >= self._size:
             return 0
         number, start = divmod(self._at, PART)
-        block = self._part(number)[start : start + len(buffer)]
+        block = self._read_part(number)[start : start + len(buffer)]
         buffer[: len(block)] = block
         self._at += len(block)
         return len(block)
 
-    def _part(self, number: int) -> memoryview:
+    def _read_part(self, number: int) -> memoryview:
         if number not in self._parts:
             while len(self._parts) >= self._KEPT:
                 del self._parts[next(iter(self._parts))]
             span = (number * PART, min((number + 1) * PART, self._size))
             options: GetOptions = {"range": span, "if_match": self._e_tag}
             store = self._bucket.store
-            found = memoryview(self._bucket._ask(self._key, lambda: store.get(self._key, options=options).bytes()))
+            found = memoryview(self._bucket._call(self._key, lambda: store.get(self._key, options=options).bytes()))
             if len(found) != span[1] - span[0]:
                 raise OSError(f"{self._bucket.place.url}/{self._key}: only a part came of what is there: run it again")
             self._parts[number] = found
@@ -352,7 +354,7 @@ def part_bytes(size: int) -> int:
 
 
 def entity_tag(file: Path) -> str:
-    """What S3 says of a file that `Bucket.upload` brought there: its MD5, or the MD5 of those of its parts and their number.
+    """Entity tag that S3 gives a file uploaded by `Bucket.upload`: its MD5, or the MD5 of those of its parts and their number.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     """
@@ -373,7 +375,7 @@ def entity_tag(file: Path) -> str:
     return f"{whole.hexdigest()}-{len(digests)}"
 
 
-def _bare(e_tag: str | None) -> str | None:
+def _unquote_e_tag(e_tag: str | None) -> str | None:
     return e_tag.removeprefix("W/").strip('"') if e_tag else None
 
 
@@ -381,16 +383,16 @@ def _without_placeholders(entries: list[Entry]) -> Iterator[Entry]:
     """Entries less the empty objects by which web consoles make folders: they have the name of one."""
     folders = set()
     if any(e.bytes == 0 for e in entries):
-        folders = {e.key[:at] for e in entries for at in _slashes(e.key)}
+        folders = {e.key[:at] for e in entries for at in _slash_positions(e.key)}
     return (e for e in entries if e.bytes or e.key not in folders)
 
 
-def _slashes(key: str) -> Iterator[int]:
+def _slash_positions(key: str) -> Iterator[int]:
     at = key.find("/")
     while at >= 0:
         yield at
         at = key.find("/", at + 1)
 
 
-def _temporary() -> str:
+def _temporary_file() -> str:
     return f"the folder for temporary files, {tempfile.gettempdir()},"

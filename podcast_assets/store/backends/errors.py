@@ -1,4 +1,4 @@
-"""What is wrong with a store, in one line for people.
+"""One-line error messages for problems with a store.
 
 The libraries' own messages run over pages, and may quote the request with its session token: they go neither into messages nor
 into tracebacks.
@@ -14,8 +14,8 @@ from podcast_assets.common.errors import STORE_TROUBLES, StoreTrouble
 
 
 @contextlib.contextmanager
-def told(key: str, where: str) -> Iterator[None]:
-    """Name the place that is full or read-only: the error of the system names at most a file.
+def translate_errors(key: str, where: str) -> Iterator[None]:
+    """Translate errors of a full or read-only file system to messages that name the store.
 
     Args:
         key: what was to be written.
@@ -33,8 +33,8 @@ def told(key: str, where: str) -> Iterator[None]:
         ) from error
 
 
-class Place(NamedTuple):
-    """A bucket, as people know it."""
+class BucketLocation(NamedTuple):
+    """A bucket with its URL and endpoint, as shown in messages."""
 
     url: str
     endpoint: str | None
@@ -81,47 +81,47 @@ _BY_STATUS: dict[int, tuple[int, str]] = {
 _UNREACHED = "it cannot be reached: check AWS_ENDPOINT_URL_S3 and the network"
 
 
-def bucket_trouble(place: Place, doing: str, message: str) -> StoreTrouble:
-    """The one line that says what is wrong with a bucket.
+def bucket_trouble(place: BucketLocation, doing: str, message: str) -> StoreTrouble:
+    """Make the one-line error for a problem with a bucket.
 
     Args:
         place: where.
         doing: what was tried, as `reading tables/x`.
         message: of the client library.
     """
-    number, what = _cause(message)
+    number, what = _error_cause(message)
     return StoreTrouble(number, f"{place}: {what} ({doing}). What is done is kept: to run it again is to resume it.")
 
 
 def error_code(message: str) -> str | None:
-    """The code in an S3 server's answer."""
+    """Error code in an S3 server's response."""
     found = re.search(r"<Code>(\w+)</Code>", message)
     return found[1] if found else None
 
 
-def status(message: str) -> int | None:
-    """The HTTP status that a client library speaks of."""
+def http_status(message: str) -> int | None:
+    """HTTP status in a client library's message."""
     found = re.search(r"status code: (\d{3})", message)
     return int(found[1]) if found else None
 
 
 def not_asked_again(message: str) -> bool:
-    """Whether obstore gave up where to do it all again may help.
+    """Whether obstore failed without a retry although one may help.
 
     So at the first try, or after fewer than it may do, over a connection that broke, where it cannot know if twice is once; and
     where it completed an upload again that was completed, but for the answer: there is no such upload then.
     """
-    if status(message) == 404 and "uploadId=" in message:
+    if http_status(message) == 404 and "uploadId=" in message:
         return True
     broken = "HTTP error" in message and "builder error" not in message
     tried = re.search(r"after (\d+) retries", message)
     allowed = re.search(r"max_retries: ?(\d+)", message)
     spent = tried is not None and (allowed is None or int(tried[1]) >= int(allowed[1]))
-    return broken and status(message) is None and not spent
+    return broken and http_status(message) is None and not spent
 
 
-def _cause(message: str) -> tuple[int, str]:
-    code, answered = error_code(message), status(message)
+def _error_cause(message: str) -> tuple[int, str]:
+    code, answered = error_code(message), http_status(message)
     if code in _CODES:
         return _CODES[code]
     if "169.254.169.254" in message or "169.254.170.2" in message:

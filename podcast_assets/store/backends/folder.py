@@ -1,4 +1,4 @@
-"""A store in a folder of this machine, or of a file system that it mounts: files appear by rename after fsync."""
+"""The folder backend, also for mounted file systems: files appear by rename after fsync."""
 
 import contextlib
 import io
@@ -9,35 +9,35 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from podcast_assets.store.backends.errors import told
-from podcast_assets.store.backends.pending_file import Written
+from podcast_assets.store.backends.errors import translate_errors
+from podcast_assets.store.backends.pending_file import PendingFile
 from podcast_assets.store.backends.protocol import Entry
 
 
 class Folder:
-    """Files below a folder."""
+    """Backend for files below a folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, key: str) -> Path:
-        """The file of a key."""
+        """Path of a key's file."""
         return self.root / key
 
     def exists(self, key: str) -> bool:
-        """Whether a file or a folder is there."""
+        """Whether a file or a folder exists."""
         return self.path(key).exists()
 
     def read(self, key: str) -> bytes:
-        """A whole file."""
+        """Read a whole file."""
         return self.path(key).read_bytes()
 
     def open(self, key: str) -> BinaryIO:
-        """The file itself."""
+        """Return the file itself."""
         return self.path(key).open("rb")
 
     def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
-        """The file itself."""
+        """Return the file itself."""
         return contextlib.nullcontext(self.path(key))
 
     def list(self, folder: str) -> Iterator[Entry]:
@@ -45,7 +45,7 @@ class Folder:
         top = self.path(folder)
         if not top.exists():
             return
-        for place, folders, names in os.walk(top, onerror=_raise):
+        for place, folders, names in os.walk(top, onerror=_raise_error):
             # a link to a folder is not followed, and is told of all the same
             for name in (*names, *(f for f in folders if Path(place, f).is_symlink())):
                 path = Path(place, name)
@@ -68,10 +68,10 @@ class Folder:
         """A hidden file beside the target, renamed when all of it is on the disk."""
         target = self.path(key)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-        with self._told(key):
+        with self._translate_errors(key):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with Written(io.FileIO(temporary, "w+")) as f:
+                with PendingFile(io.FileIO(temporary, "w+")) as f:
                     yield cast("BinaryIO", f)
                     f.settle()
                     os.fsync(f.fileno())
@@ -88,7 +88,7 @@ class Folder:
     def move_in(self, source: Path, key: str) -> None:
         """Rename a file of `scratch`, which is on the same file system."""
         target = self.path(key)
-        with self._told(key):
+        with self._translate_errors(key):
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
             _fsync_folder(target.parent)
@@ -104,7 +104,7 @@ class Folder:
     def remove(self, key: str) -> None:
         """Remove a file or a folder."""
         path = self.path(key)
-        with self._told(key):
+        with self._translate_errors(key):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -117,7 +117,7 @@ class Folder:
     def scratch(self) -> Path:
         """A folder of the store, so that a rename moves a file out of it."""
         folder = self.path("scratch")
-        with self._told("scratch"):
+        with self._translate_errors("scratch"):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -125,17 +125,17 @@ class Folder:
         """A file of the store: whoever mounts it sees the same one."""
         return self.path(f"scratch/{name}.lock")
 
-    def _told(self, key: str) -> contextlib.AbstractContextManager[None]:
-        return told(key, f"the store {self.root}")
+    def _translate_errors(self, key: str) -> contextlib.AbstractContextManager[None]:
+        return translate_errors(key, f"the store {self.root}")
 
 
-def _raise(error: OSError) -> None:
+def _raise_error(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):  # a folder that is gone since it was listed
         raise error
 
 
 def _fsync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut."""
+    """Sync a folder so that a rename survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,16 +1,16 @@
-"""A file under way: what it could not take is not forgotten."""
+"""Files being written, with their write errors kept for later."""
 
 import io
 from typing import Any
 
 
-class Written(io.BufferedRandom):
-    """A file that remembers that a write failed: libsndfile, whose callback it is, goes on as if nothing had been."""
+class PendingFile(io.BufferedRandom):
+    """A file that keeps write errors: libsndfile, whose callback it is, goes on as if nothing had been."""
 
     trouble: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """As any file; an error is remembered too."""
+        """Write data, and keep any error."""
         try:
             return super().write(data)
         except OSError as error:
@@ -18,7 +18,7 @@ class Written(io.BufferedRandom):
             raise
 
     def settle(self) -> None:
-        """Hand all of it to the system.
+        """Flush and sync the file, and raise any kept error.
 
         Raises:
             OSError: a write failed, now or before.

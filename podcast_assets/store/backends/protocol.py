@@ -1,4 +1,4 @@
-"""What a store stands on: few operations on whole files, which a folder and a bucket can both promise."""
+"""Protocol of storage backends: a few operations on whole files that folders and buckets both support."""
 
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
@@ -15,7 +15,7 @@ SCRATCH_PREFIX = "podcast-assets-scratch-"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of the store, as its listing tells."""
+    """A file of the store, as listed."""
 
     key: str
     bytes: int
@@ -28,18 +28,18 @@ class Entry:
 
 
 class Storage(Protocol):
-    """A place for files. Keys are relative to its root, with forward slashes.
+    """Protocol of a storage backend. Keys are relative to its root, with forward slashes.
 
     Every method raises `StoreTrouble`, with one line for people, where the place itself cannot be had: full, read-only, not
     reached, or denied.
     """
 
     def exists(self, key: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         ...
 
     def read(self, key: str) -> bytes:
-        """A whole file.
+        """Read a whole file.
 
         Raises:
             FileNotFoundError: there is none.
@@ -95,7 +95,7 @@ class Storage(Protocol):
         ...
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
-        """End uploads that were begun before a time (POSIX seconds) and never completed; gives their number.
+        """Abort incomplete uploads started before a time (POSIX seconds) and return their number.
 
         Args:
             before: POSIX seconds.

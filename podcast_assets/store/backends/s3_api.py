@@ -1,4 +1,4 @@
-"""What obstore does not do, by boto3: keys of profiles, keys that are no paths, uploads that were never completed."""
+"""S3 calls that obstore does not support, with boto3: credentials of profiles, keys that are not paths, incomplete uploads."""
 
 import contextlib
 import datetime
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.store.backends.errors import Place, bucket_trouble
+from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble
 from podcast_assets.store.backends.protocol import Entry
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ RETRIES = 8
 """After a request that failed, with longer and longer pauses."""
 
 
-def credentials(place: Place) -> "Boto3CredentialProvider":
-    """Keys from wherever Amazon's tools look for them.
+def credentials(place: BucketLocation) -> "Boto3CredentialProvider":
+    """Credentials from wherever AWS tools look for them.
 
     Raises:
         Misconfigured: the extra `s3` is not installed.
@@ -34,27 +34,29 @@ def credentials(place: Place) -> "Boto3CredentialProvider":
         raise bucket_trouble(place, "looking for keys", "169.254.169.254") from None
 
 
-def list_keys(bucket: str, prefix: str, folder: str, place: Place) -> list[Entry]:
+def list_keys(bucket: str, prefix: str, folder: str, place: BucketLocation) -> list[Entry]:
     """All objects below a folder, those with keys that are no paths among them: they say so, and cannot be read."""
     top = f"{prefix}/" if prefix else ""
     entries = []
-    with _asking(place, f"listing {folder}") as client:
+    with _translate_errors(place, f"listing {folder}") as client:
         for page in client.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=f"{top}{folder}/" if folder else top
         ):
             for found in page.get("Contents", ()):
                 key = str(found["Key"]).removeprefix(top)
                 changed, content = found["LastModified"].timestamp(), str(found["ETag"]).strip('"')
-                entries.append(Entry(key.removesuffix("/"), found["Size"], changed, _trouble(key), content))
+                entries.append(
+                    Entry(key.removesuffix("/"), found["Size"], changed, _unreadable_key_reason(key), content)
+                )
     return entries
 
 
-def abort_uploads(bucket: str, prefix: str, place: Place, *, before: float, spared: Collection[str]) -> int:
-    """End uploads below a prefix that were begun before a time (POSIX seconds) and never completed; gives their number."""
+def abort_uploads(bucket: str, prefix: str, place: BucketLocation, *, before: float, spared: Collection[str]) -> int:
+    """Abort incomplete uploads below a prefix started before a time (POSIX seconds) and return their number."""
     top = f"{prefix}/" if prefix else ""
     limit = datetime.datetime.fromtimestamp(before, datetime.UTC)
     count = 0
-    with _asking(place, "looking for unfinished uploads") as client:
+    with _translate_errors(place, "looking for unfinished uploads") as client:
         for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=top):
             for found in page.get("Uploads", ()):
                 folder = str(found["Key"]).removeprefix(top).split("/")[0]
@@ -64,7 +66,7 @@ def abort_uploads(bucket: str, prefix: str, place: Place, *, before: float, spar
     return count
 
 
-def _trouble(key: str) -> str | None:
+def _unreadable_key_reason(key: str) -> str | None:
     """Why an object with this key cannot be read: other tools would take it for another file."""
     parts = key.removesuffix("/").split("/")
     if "" in parts or "." in parts or ".." in parts:
@@ -75,7 +77,7 @@ def _trouble(key: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _asking(place: Place, doing: str) -> Iterator[Any]:
+def _translate_errors(place: BucketLocation, doing: str) -> Iterator[Any]:
     import boto3.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.intake.feeds.feed import Rights, guid_of, read_feed, seconds_of
+from podcast_assets.intake.feeds.feed import FeedRights, guid_from_url, parse_duration, read_feed
 from podcast_assets.intake.feeds.podcasting import NotAFeed
 from podcast_assets_tests.intake.feeds.shapes import FULL, NAMESPACES, item, rss
 
@@ -18,8 +18,8 @@ def test_everything_that_podcasting_2_0_says_is_kept() -> None:
     assert (feed.guid, feed.title, feed.language) == ("917393e3-1b1e-5cef-ace4-edaa54e1f810", "A show", "de")
     assert [i.guid for i in feed.items] == ["e1", "two"]
     one, two = feed.items
-    general = Rights("cc-by-4.0", None, "2026 The Show", "podcast", locked=True)
-    assert one.rights == Rights(
+    general = FeedRights("cc-by-4.0", None, "2026 The Show", "podcast", locked=True)
+    assert one.rights == FeedRights(
         "cc-by-nc-4.0",
         "https://creativecommons.org/licenses/by-nc/4.0/",
         general.copyright,
@@ -27,7 +27,7 @@ def test_everything_that_podcasting_2_0_says_is_kept() -> None:
         locked=True,
         explicit=True,
     )
-    assert two.rights == Rights("cc-by-4.0", None, "2026 The Show", "podcast", locked=True, blocked=True)
+    assert two.rights == FeedRights("cc-by-4.0", None, "2026 The Show", "podcast", locked=True, blocked=True)
     assert feed.row(one, URL) == {
         "url": "https://feeds.example/audio/1.mp3?key=2&x=1",
         "podcast_guid": feed.guid,
@@ -58,8 +58,8 @@ def test_everything_that_podcasting_2_0_says_is_kept() -> None:
 
 def test_a_feed_without_a_guid_has_one_by_its_url() -> None:
     """The example of the specification."""
-    assert guid_of("https://podnews.net/rss") == "9b024349-ccf0-5f69-a609-6b82873eab3c"
-    assert guid_of("http://podnews.net/rss/") == guid_of("https://podnews.net/rss")
+    assert guid_from_url("https://podnews.net/rss") == "9b024349-ccf0-5f69-a609-6b82873eab3c"
+    assert guid_from_url("http://podnews.net/rss/") == guid_from_url("https://podnews.net/rss")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_guid_is_not_joined_with_the_address_of_its_feed() -> None:
     [("3600", 3600.0), ("61:01", 3661.0), ("01:02:03", 3723.0), ("1:2:3.5", 3723.5), ("0", None), ("soon", None)],
 )
 def test_durations(text: str, seconds: float | None) -> None:
-    assert seconds_of(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("data", [b"", b"<html><body>Not here</body></html>", b"\x00\x01\x02", b"{}"])

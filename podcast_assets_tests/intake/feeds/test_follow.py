@@ -14,13 +14,13 @@ import pytest
 
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import list_incoming
-from podcast_assets.intake.downloads.http import Web
-from podcast_assets.intake.downloads.politeness import Hosts
+from podcast_assets.intake.downloads.http import HttpClient
+from podcast_assets.intake.downloads.politeness import HostTurns
 from podcast_assets.intake.feeds import batching
-from podcast_assets.intake.feeds.batching import EPISODES, HOURS, assign
-from podcast_assets.intake.feeds.follow import Followed, Following, follow, states_of
-from podcast_assets.intake.feeds.subscriptions import subscriptions
-from podcast_assets.store.schema import table
+from podcast_assets.intake.feeds.batching import EPISODES, HOURS, assign_batches
+from podcast_assets.intake.feeds.follow import FollowOptions, FollowResult, follow_feeds, read_states
+from podcast_assets.intake.feeds.subscriptions import read_subscriptions
+from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import PENDING
 from podcast_assets.store.store import Store
 from podcast_assets_tests.intake.feeds.shapes import item, rss
@@ -36,9 +36,9 @@ def server() -> Iterator[WebServer]:
         yield running
 
 
-def web(**changes: Any) -> Web:
+def web(**changes: Any) -> HttpClient:
     allowed: dict[str, Any] = {"allowed": frozenset({"127.0.0.1"})}
-    return Web(Hosts(overall=8, per_host=4, delay=0), "test", **(allowed | changes))
+    return HttpClient(HostTurns(overall=8, per_host=4, delay=0), "test", **(allowed | changes))
 
 
 def subscribe(store: Store, *urls: str, **columns: str) -> None:
@@ -48,9 +48,9 @@ def subscribe(store: Store, *urls: str, **columns: str) -> None:
     )
 
 
-def go(store: Store, now: datetime.datetime = NOW, *, by: Web | None = None, **changes: Any) -> Followed:
+def go(store: Store, now: datetime.datetime = NOW, *, by: HttpClient | None = None, **changes: Any) -> FollowResult:
     how = {"hours": 6.0, "wait": datetime.timedelta(0), "newest": None, "at_once": 4, "seconds": 30.0} | changes
-    return follow(store, by or web(), subscriptions(store), Following(**how), now=now)
+    return follow_feeds(store, by or web(), read_subscriptions(store), FollowOptions(**how), now=now)
 
 
 def episodes(*numbers: int, **extra: str) -> list[str]:
@@ -114,7 +114,7 @@ def test_a_feed_that_fails_is_asked_less_and_less_and_loses_nothing(server: WebS
     assert server.asked["/feed"] == 2
     last = go(store, NOW + 31 * HOUR)
     assert listed(store, *last.batches) == ["g1"]
-    assert states_of(store)["failures"].to_list() == [0, 0]
+    assert read_states(store)["failures"].to_list() == [0, 0]
 
 
 def test_a_host_that_has_too_much_to_do_is_left_alone_for_the_round(server: WebServer, store: Store) -> None:
@@ -129,7 +129,7 @@ def test_a_page_in_place_of_a_feed_is_said(server: WebServer, store: Store) -> N
     subscribe(store, server.put("/feed?token=hunter2", Resource(b"<html>")), server.url("/feed"))
     server.put("/feed", Resource(b"<html>login</html>"))
     assert set(go(store).failed.values()) == {"it is no feed"}
-    assert "hunter2" not in repr(states_of(store).rows())
+    assert "hunter2" not in repr(read_states(store).rows())
 
 
 def test_private_addresses_are_refused(server: WebServer, store: Store) -> None:
@@ -163,11 +163,11 @@ def test_what_a_publisher_blocks_is_noted_and_not_taken(server: WebServer, store
         ),
     )
     assert (go(store).new_episodes, list_incoming(store).arrivals) == (0, {})
-    noted = rights.ledger(store).row(0, named=True)
+    noted = rights.read_ledger(store).row(0, named=True)
     assert (noted["blocked"], noted["taken"], noted["reason"]) == (True, False, "its publisher blocks it")
     server.resources["/feed"] = feed(1, channel="<podcast:guid>p</podcast:guid>")
     assert go(store, NOW + 6 * HOUR).new_episodes == 1
-    assert rights.history(store, "p")["taken"].to_list() == [False, True]
+    assert rights.read_history(store, "p")["taken"].to_list() == [False, True]
 
 
 def test_who_has_an_agreement_may_take_what_is_blocked(server: WebServer, store: Store) -> None:
@@ -187,8 +187,8 @@ def test_the_ledger_keeps_what_was_said_before(server: WebServer, store: Store) 
             1, 2, channel=f"{guid}<podcast:license>{licence}</podcast:license>", extra=" " * hours
         )
         go(store, NOW + hours * HOUR)
-    assert rights.history(store, "p")["license"].to_list() == ["cc-by-4.0"] * 2 + ["all-rights-reserved"] * 2
-    latest = rights.latest(store, "p")
+    assert rights.read_history(store, "p")["license"].to_list() == ["cc-by-4.0"] * 2 + ["all-rights-reserved"] * 2
+    latest = rights.latest_statements(store, "p")
     assert latest["license"].to_list() == ["all-rights-reserved"] * 2
     assert latest["taken"].to_list() == [True, True]
     assert "hunter2" not in repr(latest.rows())
@@ -225,7 +225,7 @@ def test_episodes_wait_for_others_until_their_time_is_over(server: WebServer, st
     assert go(store, NOW + 6 * HOUR, wait=wait).batches == []
     last = go(store, NOW + 8 * HOUR, wait=wait)
     assert listed(store, *last.batches) == ["g1", "g2", "g3"]
-    assert batching.pending(store).is_empty()
+    assert batching.read_pending(store).is_empty()
 
 
 @pytest.mark.parametrize("crash", ["feed_state/pending", "incoming/", "rights/", "feed_state/feeds"])
@@ -260,7 +260,7 @@ def waiting(*lengths: float | None, minutes: int = 0) -> pl.DataFrame:
         {"episode_id": f"e{n:04}", "found_at": NOW, "batch": None, "seconds": seconds, "row": "{}"}
         for n, seconds in enumerate(lengths)
     ]
-    return table(rows, PENDING)
+    return make_table(rows, PENDING)
 
 
 def sizes(rows: pl.DataFrame) -> list[int]:
@@ -269,16 +269,16 @@ def sizes(rows: pl.DataFrame) -> list[int]:
 
 def test_a_batch_is_full_by_number_or_by_hours() -> None:
     wait = datetime.timedelta(days=1)
-    assert sizes(assign(waiting(*[60.0] * (2 * EPISODES + 5)), now=NOW, wait=wait)) == [EPISODES, EPISODES]
-    assert sizes(assign(waiting(*[HOURS * 1800] * 5), now=NOW, wait=wait)) == [2, 2]
-    assert sizes(assign(waiting(*[None] * 41), now=NOW, wait=wait)) == [40]
-    assert sizes(assign(waiting(60.0, 60.0), now=NOW + wait, wait=wait)) == [2]
+    assert sizes(assign_batches(waiting(*[60.0] * (2 * EPISODES + 5)), now=NOW, wait=wait)) == [EPISODES, EPISODES]
+    assert sizes(assign_batches(waiting(*[HOURS * 1800] * 5), now=NOW, wait=wait)) == [2, 2]
+    assert sizes(assign_batches(waiting(*[None] * 41), now=NOW, wait=wait)) == [40]
+    assert sizes(assign_batches(waiting(60.0, 60.0), now=NOW + wait, wait=wait)) == [2]
 
 
 def test_what_was_assigned_stays_where_it_is() -> None:
-    first = assign(waiting(*[60.0] * EPISODES), now=NOW, wait=HOUR)
+    first = assign_batches(waiting(*[60.0] * EPISODES), now=NOW, wait=HOUR)
     more = pl.concat([first, waiting(*[60.0] * 3).with_columns(pl.col("episode_id").str.replace("e", "a"))])
-    again = assign(more, now=NOW, wait=HOUR)
+    again = assign_batches(more, now=NOW, wait=HOUR)
     assert again.drop_nulls("batch").sort("episode_id").equals(first.sort("episode_id"))
 
 
@@ -301,7 +301,7 @@ def test_lists_of_feeds_in_every_format(store: Store, tmp_path: Path) -> None:
     )
     store.write("feeds/broken.opml", b"<opml><body>")
     store.write("feeds/notes.txt", b"nothing")
-    found = subscriptions(store)
+    found = read_subscriptions(store)
     assert sorted(s.url[8] for s in found.feeds.values()) == ["a", "b", "c", "d", "f"]
     told = next(s for s in found.feeds.values() if s.url == "https://c.example/rss")
     assert (told.language, told.hours, told.newest, told.take_blocked) == ("de", 12.0, 5, True)

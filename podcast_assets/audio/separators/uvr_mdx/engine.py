@@ -171,14 +171,14 @@ class UvrMdx(Engine):
         if self.is_local:
             path = Path(self.model).expanduser()
             return path if self.model.endswith(".onnx") else path / self.file
-        folder = models.find(self.hub_models()[0])
+        folder = models.find_model(self.hub_models()[0])
         return folder and folder / self.file
 
     def _download_graph(self) -> Path:
         for model in self.hub_models():
-            path = models.fetch(model) / self.file
+            path = models.fetch_model(model) / self.file
             known = PUBLISHED.get(self._graph_file)
-            if known and model_lock.sha256(path) != known.sha256:  # anybody may upload a file of that name
+            if known and model_lock.file_sha256(path) != known.sha256:  # anybody may upload a file of that name
                 raise EngineUnavailable(f"{self.file} of {self.model} is not the file that UVR published: take another")
         complaint, path = self.complaint(), self._graph_path()
         if complaint or path is None:

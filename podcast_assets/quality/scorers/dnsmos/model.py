@@ -106,7 +106,7 @@ class Dnsmos:
         Raises:
             EngineUnavailable: a file is not the model that it should be, or the device cannot be used.
         """
-        load = load or (GPU_LOAD if onnx_sessions.on_gpu(device) else CPU_LOAD)
+        load = load or (GPU_LOAD if onnx_sessions.uses_gpu(device) else CPU_LOAD)
         on: dict[str, Any] = {"held": held, "threads": threads, "batch": load.batch}
         self._p835, self._p808 = P835(p835, device, block=load.block, **on), P808(p808, device, **on)
         self._hop, self._together = hop, load.together

@@ -90,7 +90,7 @@ class Ctc(Engine):
             EngineUnavailable: the hub does not give the model.
         """
         for model in self.hub_models():
-            models.fetch(model)
+            models.fetch_model(model)
 
     def devices(self) -> list[str]:
         """Return every GPU if ONNX Runtime can compute on GPUs."""
@@ -126,7 +126,7 @@ class Ctc(Engine):
 
     def _find_folder(self) -> Path | None:
         if self.model in PUBLISHED:
-            return models.find(PUBLISHED[self.model])
+            return models.find_model(PUBLISHED[self.model])
         return Path(self.model).expanduser()
 
     def _find_parts(self) -> tuple[Path | None, Path | None]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from podcast_assets.common.errors import EngineUnavailable, out_of_memory
+from podcast_assets.common.errors import EngineUnavailable, is_out_of_memory
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
@@ -123,7 +123,7 @@ class Pyannote(Engine):
         asked: dict[HubModel, Path | None] = {}
 
         def find(model: HubModel) -> Path | None:
-            return asked.setdefault(model, models.find(model))
+            return asked.setdefault(model, models.find_model(model))
 
         with contextlib.suppress(EngineUnavailable):  # told by those who need the model
             pyannote_pipeline.find_pipeline(self.model, find)
@@ -131,11 +131,11 @@ class Pyannote(Engine):
 
     def model_files(self) -> list[Path]:
         """Return `config.yaml`, the weights and the PLDA; empty until they are downloaded."""
-        found = pyannote_pipeline.find_pipeline(self.model, models.find)
+        found = pyannote_pipeline.find_pipeline(self.model, models.find_model)
         return found.files if found else []
 
     def _find_pipeline(self) -> pyannote_pipeline.PipelineSource:
-        found = pyannote_pipeline.find_pipeline(self.model, models.fetch)
+        found = pyannote_pipeline.find_pipeline(self.model, models.fetch_model)
         assert found is not None
         return found
 
@@ -207,7 +207,7 @@ class _PyannoteWorker:
 def _batch_too_large(error: Exception) -> bool:
     """Whether a smaller batch may help: not where the machine's memory is full, of which the clustering takes most."""
     of_library = not isinstance(error, MemoryError) or "batch_size" in str(error)  # what it makes of a GPU's error
-    return of_library and out_of_memory(error)
+    return of_library and is_out_of_memory(error)
 
 
 def step_seconds(seconds: float, window: float, share: float, most: int) -> float:

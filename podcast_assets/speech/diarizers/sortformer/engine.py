@@ -152,7 +152,7 @@ class Sortformer(Engine):
 
     def model_files(self) -> list[Path]:
         """Return the model file; empty until a Hub model is downloaded."""
-        folder = None if self._is_file else models.find(self.hub_models()[0])
+        folder = None if self._is_file else models.find_model(self.hub_models()[0])
         found = [Path(self.model).expanduser()] if self._is_file else sorted(folder.glob("*.nemo")) if folder else []
         return [file for file in found if file.is_file()]
 
@@ -174,7 +174,7 @@ class Sortformer(Engine):
     def _download_model(self) -> Path:
         """Return the model file, downloading it if necessary."""
         if not self._is_file:
-            models.fetch(self.hub_models()[0])
+            models.fetch_model(self.hub_models()[0])
         files = self.model_files()
         if not files:
             raise EngineUnavailable(f"there is no file {self.model} to load a Sortformer from")

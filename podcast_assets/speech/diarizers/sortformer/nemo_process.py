@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from podcast_assets.common.errors import EngineUnavailable, looks_like_device_error
+from podcast_assets.common.errors import EngineUnavailable, is_device_error
 from podcast_assets.engines import model_cache
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class NemoProcess:
         try:
             return self._exchange_lines(request)
         except NemoError as error:
-            if looks_like_device_error(error):  # CUDA does not recover inside a process
+            if is_device_error(error):  # CUDA does not recover inside a process
                 self.close()
             raise
 

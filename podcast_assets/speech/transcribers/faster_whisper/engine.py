@@ -87,7 +87,7 @@ class FasterWhisper(Engine):
             ) from error
         if self._device_name() == "cuda":
             gpus.load_cublas()
-        folder = self._find_folder() or models.fetch(self.hub_models()[0])
+        folder = self._find_folder() or models.fetch_model(self.hub_models()[0])
         if complaint := _missing_files(folder):
             raise EngineUnavailable(complaint)
         try:
@@ -141,7 +141,7 @@ class FasterWhisper(Engine):
             EngineUnavailable: it cannot be had.
         """
         for model in self.hub_models():
-            models.fetch(model)
+            models.fetch_model(model)
 
     def devices(self) -> list[str]:
         """Return the GPUs that may be used: that of `device_index`, or any."""
@@ -187,7 +187,7 @@ class FasterWhisper(Engine):
 
     def _gpu_memory(self) -> int | None:
         """Of the GPU; of the first where any will do, as those of one machine are mostly alike."""
-        return gpus.memory(self.device_index or 0) if self._device_name() == "cuda" else None
+        return gpus.gpu_memory(self.device_index or 0) if self._device_name() == "cuda" else None
 
     def _weight_bytes(self) -> int | None:
         """Return the bytes of the model in float16, as published."""
@@ -198,7 +198,7 @@ class FasterWhisper(Engine):
         if _is_folder(self.model):
             return Path(self.model).expanduser()
         try:
-            return models.find(self.hub_models()[0])
+            return models.find_model(self.hub_models()[0])
         except EngineUnavailable:
             return None
 

@@ -94,7 +94,7 @@ class Parakeet(OnnxTranscriber):
             from podcast_assets.speech.transcribers.parakeet.model import ParakeetModel, ParakeetTranscriber
         except ImportError as error:
             raise EngineUnavailable(f"onnx-asr is not usable here ({error}): {INSTALL}") from error
-        on_gpu = onnx_sessions.on_gpu(self.device)
+        on_gpu = onnx_sessions.uses_gpu(self.device)
         session: Any = onnx_sessions.session_arguments(self.device, held=device, threads=self.threads)
         folder = self.folder()
         config, vocabulary, encoder, decoder = (folder / name for name in self.parts)
