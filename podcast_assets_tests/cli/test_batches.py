@@ -71,7 +71,7 @@ def test_what_is_tried_again(store: Store) -> None:
     assert chosen("a", "a.mp3", "done") == ["done"]
     assert chosen("b") == chosen("broken") == []
     assert chosen("b.mp3", "broken", permanent=True) == ["done", "broken"]
-    with pytest.raises(BadInput, match="'zzz' is neither a batch nor an episode that failed"):
+    with pytest.raises(BadInput, match="'zzz' is neither a batch nor a failed episode"):
         chosen("done", "zzz")
 
 
