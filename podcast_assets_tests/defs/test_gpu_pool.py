@@ -166,4 +166,4 @@ def test_the_documentation_names_the_stages_that_have_engines() -> None:
 def test_the_pool_is_the_one_that_the_instance_files_and_the_command_name() -> None:
     assert gpu_pool([], profiles.widest(Settings())) is None
     for name in ("dagster.yaml", "dagster.postgres.yaml", "docs/operations/queue.md", "podcast_assets/cli/main.py"):
-        assert re.search(rf"pool `?{GPU_POOL}", Path(CHECKOUT / name).read_text()), name
+        assert re.search(rf"pool `?{GPU_POOL}|{GPU_POOL} pool", Path(CHECKOUT / name).read_text()), name

@@ -81,7 +81,7 @@ def why(result: dg.ExecuteInProcessResult, asset: str) -> set[str]:
 
 
 def test_the_job_and_backfills_have_those_that_the_settings_ask_for(store: Store, monkeypatch: Any) -> None:
-    monkeypatch.setattr("podcast_assets.stages.profiles.at_hand", lambda _: (True, ""))
+    monkeypatch.setattr("podcast_assets.stages.profiles.check_available", lambda _: (True, ""))
     cases = [{}, *ASKED_FOR.values(), {k: v for change in ASKED_FOR.values() for k, v in change.items()}]
     for change in cases:
         given = settings(store, **change)

@@ -37,7 +37,7 @@ def launched(overlay: str, api_server: ApiServer, folder: Path, monkeypatch: pyt
         JOB,
         RepositoryPythonOrigin(
             executable_path="/opt/venv/bin/python",
-            code_pointer=ModuleCodePointer("podcast_assets.defs.build", "defs"),
+            code_pointer=ModuleCodePointer("podcast_assets.definitions", "defs"),
             entry_point=["dagster"],
             container_context=context,
         ),
