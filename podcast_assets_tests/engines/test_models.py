@@ -234,7 +234,7 @@ def test_a_damaged_download_is_removed_and_comes_again(client: Client, hub: Hub,
         told = client.fetch(model)["error"]
     finally:
         hub.damage = False
-    assert told.startswith(f"EngineUnavailable: model.bin of {model.repo} came damaged")
+    assert told.startswith(f"EngineUnavailable: model.bin of {model.repo} has a wrong checksum")
     assert find_model(model) is None
     assert (Path(client.fetch(model)["folder"]) / "model.bin").read_bytes() == WEIGHTS
 
