@@ -21,7 +21,7 @@ dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
 test: $(VENV)/.dev  ## everything that needs no more than the extra `dev`
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not faults'
 
-test-all: $(VENV)/.all  ## every test, in one session: what continuous integration runs
+test-all: $(VENV)/.all  ## every test that needs no torch, in one session
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 25
 
 test-ray: $(VENV)/.ray  ## what computes on Ray
@@ -89,8 +89,8 @@ $(VENV)/.pyannote: $(VENV)/.dev
 	$(BIN)/uv pip install --python $(BIN)/python $(LOCKED) -e '.[dev,pyannote,readers]'
 	@touch $@
 
-# everything that tests can use
-$(VENV)/.all: $(VENV)/.ray $(VENV)/.pyannote $(VENV)/.docs
+# everything that tests without torch can use
+$(VENV)/.all: $(VENV)/.ray $(VENV)/.docs
 	@touch $@
 
 lock: $(VENV)/bin/uv  ## constraints.txt anew, from setup.cfg
