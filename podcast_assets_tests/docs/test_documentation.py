@@ -102,6 +102,16 @@ def test_tests_that_are_named_exist() -> None:
     assert [(f, t) for f, t in rows if f"def {t}(" not in (CHECKOUT / f).read_text()] == []
 
 
+def test_functions_that_are_named_exist() -> None:
+    page = (DOCS / "where-things-live.md").read_text()
+    rows = re.findall(r"`(podcast_assets/[\w/]+\.py)`,\s+`(\w+)`", page) + re.findall(
+        r"`(\w+)` in\s+`(podcast_assets/\S+\.py)`", page
+    )
+    assert len(rows) >= 8
+    pairs = [(b, a) if a.isidentifier() else (a, b) for a, b in rows]
+    assert [(f, n) for f, n in pairs if f"def {n}(" not in (CHECKOUT / f).read_text()] == []
+
+
 def test_every_setting_is_described_in_a_section() -> None:
     described = describe_settings()
     assert [d.field for d in described] == list(Settings.model_fields)
