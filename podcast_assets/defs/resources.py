@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from podcast_assets.config.settings import Settings, fields_of, make_settings
+from podcast_assets.config.settings import Settings, fields_in_scope, make_settings
 from podcast_assets.stages.profiles import Profile, choose
 from podcast_assets.store.store import Store
 
@@ -50,7 +50,7 @@ def _config_type(annotation: Any) -> Any:
     return dict[str, Any] if get_origin(annotation) is dict else annotation
 
 
-class PipelineResource(_with_fields(fields_of("run"))):
+class PipelineResource(_with_fields(fields_in_scope("run"))):
     """How the stages work: every field is a setting (`podcast-assets settings` explains them), and can be set for one run."""
 
     def chosen(self) -> Profile:
@@ -62,5 +62,7 @@ _SHARDS = ("shard_bytes", "shard_codec")
 """Settings of runs that a release has a say in too: it merges small shards."""
 
 
-class ReleaseResource(_with_fields(fields_of("release") | {name: fields_of("run")[name] for name in _SHARDS})):
+class ReleaseResource(
+    _with_fields(fields_in_scope("release") | {name: fields_in_scope("run")[name] for name in _SHARDS})
+):
     """What is released, and where to: every field is a setting, and can be set for one run."""
