@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.common.log_lines import log_json_lines
+from podcast_assets.common.log_lines import configure_json_logging
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
 from podcast_assets.defs.assets.episode_shards import episode_shards
@@ -63,7 +63,7 @@ def build_definitions(
     """
     settings = settings or Settings()
     if settings.log_format == "json":
-        log_json_lines()
+        configure_json_logging()
     sleep_while_waiting_for_a_pool()
     profile = _runs_may_load(settings)
     assets = [
