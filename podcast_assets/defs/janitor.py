@@ -20,7 +20,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.partitions import busy_batches
 from podcast_assets.defs.resources import StoreResource
-from podcast_assets.defs.runs.process import sign
+from podcast_assets.defs.runs.process import record_process
 from podcast_assets.defs.sensors.new_batches import known_arrivals
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.stages.retention import remove_sources
@@ -167,7 +167,7 @@ def remove_leftovers(
     context: dg.OpExecutionContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> None:
     """Remove unfinished files, scratch and stale checkpoints, and say how much that was."""
-    sign(context.instance, context.run)
+    record_process(context.instance, context.run)
     before = oldest_in_use(settings, time.time())
     freed = sweep(store.get(), before=before, busy=busy_batches(context.instance))
     context.log.info(

@@ -14,14 +14,14 @@ from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.jobs import JOB, batch_selection
 from podcast_assets.defs.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
 from podcast_assets.defs.releases import RELEASE
-from podcast_assets.defs.runs.errors import one_line
+from podcast_assets.defs.runs.errors import summarize_error
 from podcast_assets.defs.runs.process import process_tags
 from podcast_assets.defs.runs.tags import Source, run_tags
 from podcast_assets.store.stage_names import TABLE_STAGES
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """How a run went."""
 
     run_id: str
@@ -32,7 +32,9 @@ class Outcome:
     """What ended the run, in one line."""
 
 
-def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: Source) -> Outcome:
+def run_in_process(
+    instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: Source
+) -> RunResult:
     """Run the job on batches that follow one another in the partitions' order, in this process.
 
     Args:
@@ -59,10 +61,10 @@ def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence
         for e in result.filter_events(lambda e: e.is_step_success)
         if e.step_key in TABLE_STAGES
     }
-    return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
+    return RunResult(result.run_id, result.success, seconds, None if result.success else _why(result))
 
 
-def release_here(
+def release_in_process(
     instance: dg.DagsterInstance, settings: Settings, drop: tuple[str, ...]
 ) -> tuple[dict[str, Any] | None, str]:
     """Run the job `release_dataset` in this process: what it did, or None and why not."""
@@ -77,7 +79,7 @@ def release_here(
         )
     )
     for event in result.filter_events(lambda e: e.is_step_failure):
-        return None, one_line(event.step_failure_data.error)
+        return None, summarize_error(event.step_failure_data.error)
     found = result.asset_materializations_for_node("hf_dataset")
     return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]
 
@@ -85,7 +87,7 @@ def release_here(
 def _why(result: dg.ExecuteInProcessResult) -> str:
     """The first failed step with its error, else the checks that failed."""
     for event in result.filter_events(lambda e: e.is_step_failure):
-        return f"{event.step_key}: {one_line(event.step_failure_data.error)}"
+        return f"{event.step_key}: {summarize_error(event.step_failure_data.error)}"
     failed = [
         e.asset_check_evaluation_data
         for e in result.filter_events(lambda e: e.event_type_value == "ASSET_CHECK_EVALUATION")
@@ -103,7 +105,7 @@ def add_batches(instance: dg.DagsterInstance, batches: Sequence[str]) -> None:
         instance.add_dynamic_partitions(BATCHES, new)
 
 
-def chunks(batches: Sequence[str], order: Sequence[str]) -> Iterator[list[str]]:
+def split_into_ranges(batches: Sequence[str], order: Sequence[str]) -> Iterator[list[str]]:
     """Batches in runs: each contiguous in the partitions' order and of at most BATCHES_PER_RUN, as Dagster's ranges need it."""
     wanted, chunk = set(batches), list[str]()
     for batch in order:

@@ -19,7 +19,7 @@ PARTITION_RANGE_END = "dagster/asset_partition_range_end"
 UNFINISHED = [dg.DagsterRunStatus(status) for status in unfinished_runs.UNFINISHED]
 
 
-def batches_of(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:
+def batches_in_run(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:
     """The batches of a run: one, a range in the partitions' order, or none.
 
     Args:
@@ -35,4 +35,4 @@ def batches_of(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:
 def busy_batches(instance: dg.DagsterInstance) -> set[str]:
     """Batches of all runs, of one batch or a range, that wait or go on."""
     order = list(instance.get_dynamic_partitions(BATCHES))
-    return {b for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) for b in batches_of(run, order)}
+    return {b for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) for b in batches_in_run(run, order)}

@@ -36,7 +36,7 @@ TIMEOUT = (2.0, 3.0)
 """Seconds to connect and to wait for the answer. All tries with their waits are under the 60 s that Dagster gives a sensor."""
 
 
-class Undelivered(RuntimeError):
+class DeliveryFailed(RuntimeError):
     """The other side took it at no try. The message names its host only: a URL may hold a token."""
 
 
@@ -120,7 +120,7 @@ def send(webhook: Webhook, content: Mapping[str, Any]) -> int:
         content: its `id` is the message's id, by which receivers know what they have; one without gets a random one.
 
     Raises:
-        Undelivered: none of `TRIES` tries succeeded.
+        DeliveryFailed: none of `TRIES` tries succeeded.
     """
     body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     message_id = str(content.get("id") or uuid.uuid4())
@@ -135,7 +135,7 @@ def send(webhook: Webhook, content: Mapping[str, Any]) -> int:
             with attempt:
                 _post(webhook, message_id, body)
     except _TryAgain as last:
-        raise Undelivered(f"the webhook at {webhook.host} took nothing in {TRIES} tries; the last: {last}") from None
+        raise DeliveryFailed(f"the webhook at {webhook.host} took nothing in {TRIES} tries; the last: {last}") from None
     return int(tries.statistics["attempt_number"])
 
 

@@ -17,7 +17,7 @@ def check_available(engine: Engine) -> tuple[bool, str]:
         extra = f"pip install 'podcast-assets[{engine.extra}]'" if engine.extra else f"pip install {' '.join(missing)}"
         return False, f"{engine.name} needs {', '.join(missing)}: {extra}"
     try:
-        if complaint := engine.complaint():
+        if complaint := engine.unavailable_reason():
             return False, complaint
         if not (required := engine.hub_models()):
             model = f" {getattr(engine, 'model', '')}".rstrip()

@@ -88,7 +88,7 @@ class Engine(BaseModel):
         """Hub models that these settings need; empty if a local folder is set or the package includes its model."""
         return []
 
-    def complaint(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Reason why the engine cannot be loaded here, apart from missing packages and hub models; None if there is none. Cheap."""
         self.model_files()
         return None
@@ -97,7 +97,7 @@ class Engine(BaseModel):
         """Local files of the model, in a fixed order; their content is part of the identity."""
         return []
 
-    def narrowed(self, inputs: Mapping[str, Any]) -> "Engine":
+    def for_inputs(self, inputs: Mapping[str, Any]) -> "Engine":
         """Return the part of a composed engine that an episode with these stage inputs needs; by default the engine itself."""
         return self
 

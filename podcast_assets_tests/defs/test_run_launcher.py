@@ -15,7 +15,7 @@ from dagster._core.launcher import WorkerStatus
 
 from podcast_assets.defs.runs import launcher as run_launcher
 from podcast_assets.defs.runs.launcher import LocalRunLauncher
-from podcast_assets.defs.runs.process import BORN, HOST, PID, RUN, process_of, process_tags, sign
+from podcast_assets.defs.runs.process import BORN, HOST, PID, RUN, process_of, process_tags, record_process
 
 PATIENCE = 60
 
@@ -99,7 +99,7 @@ def test_a_run_that_nobody_signed_is_missed_after_a_while(
 def test_a_retry_is_not_taken_for_the_dead_run_that_it_repeats(instance: dg.DagsterInstance) -> None:
     dead = a_run(instance, process_tags() | {PID: "999999999", RUN: "the run before"})
     assert status(instance, dead) == WorkerStatus.RUNNING
-    sign(instance, dead)
+    record_process(instance, dead)
     signed = instance.get_run_by_id(dead.run_id)
     assert signed is not None
     assert (signed.tags[PID], signed.tags[RUN]) == (str(os.getpid()), dead.run_id)

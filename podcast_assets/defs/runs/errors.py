@@ -21,7 +21,7 @@ _OURS = {
 }
 
 
-def one_line(error: ErrorInfo | None) -> str:
+def summarize_error(error: ErrorInfo | None) -> str:
     """The error that this project raised, else what is at the bottom of it: Dagster wraps it in its own."""
     while error is not None and error.cause is not None and error.cls_name not in _OURS:
         error = error.cause

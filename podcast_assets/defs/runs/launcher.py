@@ -12,7 +12,7 @@ import dagster as dg
 import psutil
 
 from podcast_assets.defs.dagster_internals import RunHealth, RunWorkerStatus, instance_of
-from podcast_assets.defs.runs.process import Unsigned, process_of
+from podcast_assets.defs.runs.process import ProcessNotRecorded, process_of
 
 GRACE_SECONDS = 60.0
 """From the interrupt that asks a run to end until it is killed: what it is computing may end by itself; what hangs does not."""
@@ -35,7 +35,7 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         """Whether the process that signed the run lives. What cannot be told from here counts as alive: `max_runtime` ends it."""
         try:
             process = process_of(run)
-        except Unsigned as unknown:
+        except ProcessNotRecorded as unknown:
             record = instance_of(self).get_run_record_by_id(run.run_id)
             began = record.start_time if record else None
             if began is None or time.time() - began < UNSIGNED_SECONDS:

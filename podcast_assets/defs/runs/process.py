@@ -16,7 +16,7 @@ _SAME = 2.0
 """Seconds within which two times of birth are one: the kernel tells it in ticks since the start, and clocks are set."""
 
 
-class Unsigned(LookupError):
+class ProcessNotRecorded(LookupError):
     """No process has written into a run's tags that it does it."""
 
 
@@ -32,7 +32,7 @@ def process_tags(run_id: str | None = None) -> dict[str, str]:
     return tags | ({RUN: run_id} if run_id else {})
 
 
-def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+def record_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Write into a run's tags that this process does it."""
     if run.tags.get(RUN) != run.run_id:
         instance.add_run_tags(run.run_id, process_tags(run.run_id))
@@ -42,12 +42,12 @@ def process_of(run: dg.DagsterRun) -> psutil.Process | None:
     """The process that does a run, if it lives on this machine; None where it is gone.
 
     Raises:
-        Unsigned: the run is not signed yet.
+        ProcessNotRecorded: the run is not signed yet.
         LookupError: another machine does it.
     """
     tags = run.tags
     if not {HOST, PID, BORN} <= tags.keys() or tags.get(RUN, run.run_id) != run.run_id:
-        raise Unsigned(f"run {run.run_id} is not signed by a process")
+        raise ProcessNotRecorded(f"run {run.run_id} is not signed by a process")
     if tags[HOST] != socket.gethostname():
         raise LookupError(f"run {run.run_id} goes on at {tags[HOST]}")
     try:

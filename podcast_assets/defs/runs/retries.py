@@ -14,13 +14,13 @@ RETRIED = "dagster/retry_on_asset_or_op_failure"
 """Dagster's tag, which for its run stands above the setting of the instance."""
 
 
-def final(instance: dg.DagsterInstance, run_id: str) -> None:
+def disable_retry(instance: dg.DagsterInstance, run_id: str) -> None:
     """Have a run not tried again where it fails by one of its steps."""
     instance.add_run_tags(run_id, {RETRIED: "false"})
 
 
 @contextlib.contextmanager
-def own_failures_are_final(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[None]:
+def retry_only_database_errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[None]:
     """What raises in the block would raise again, and ends its run for good; unless Dagster's database raised it."""
     if run.tags.get(RETRIED) == "false":  # of the run that this one repeats
         instance.add_run_tags(run.run_id, {RETRIED: "true"})
@@ -28,7 +28,7 @@ def own_failures_are_final(instance: dg.DagsterInstance, run: dg.DagsterRun) -> 
         yield
     except Exception as error:
         if not _of_the_database(error):
-            final(instance, run.run_id)
+            disable_retry(instance, run.run_id)
         raise
 
 
