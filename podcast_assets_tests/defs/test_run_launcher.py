@@ -92,7 +92,7 @@ def test_a_run_that_nobody_signed_is_missed_after_a_while(
     event = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
     instance.report_dagster_event(event, run.run_id)
     assert status(instance, run) == WorkerStatus.RUNNING
-    monkeypatch.setattr(run_launcher, "UNSIGNED_SECONDS", 0.0)
+    monkeypatch.setattr(run_launcher, "START_SECONDS", 0.0)
     assert status(instance, run) == WorkerStatus.NOT_FOUND
 
 
