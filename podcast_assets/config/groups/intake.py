@@ -54,7 +54,7 @@ class IntakeSettings(SettingsGroup):
 
 
 class DownloadSettings(SettingsGroup):
-    """Limits and manners of downloads."""
+    """Concurrency, limits and retries of downloads."""
 
     heading: ClassVar = "Downloads"
 
@@ -98,7 +98,7 @@ class DownloadSettings(SettingsGroup):
 
 
 class FeedSettings(SettingsGroup):
-    """How often feeds are polled, and what is taken of them."""
+    """How often feeds are polled, and which episodes are taken."""
 
     heading: ClassVar = "Feeds"
 

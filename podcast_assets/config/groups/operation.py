@@ -15,7 +15,7 @@ MIN_SECRET_LENGTH = 16
 
 
 class RetentionSettings(SettingsGroup):
-    """How long sources are kept, and what is tried again."""
+    """How long sources are kept, and what a run retries."""
 
     heading: ClassVar = "Retention and retries"
 
