@@ -195,9 +195,9 @@ def _row_of_fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
 
 def _profile_models(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
     """The profile that is chosen, and the models of its engines with the names of these."""
-    from podcast_assets.stages.profiles import choose, engines_of
+    from podcast_assets.stages.profiles import choose_profile, engines_of
 
-    chosen = choose(_load_settings(profile=profile))
+    chosen = choose_profile(_load_settings(profile=profile))
     return chosen, _models_of(engines_of(chosen))
 
 

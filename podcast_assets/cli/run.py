@@ -68,12 +68,12 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
     from podcast_assets.defs.instance import end_dead_runs, prepare_home
     from podcast_assets.defs.launch import run_here
     from podcast_assets.quality.policies.policy import load_policy
-    from podcast_assets.stages.profiles import choose
+    from podcast_assets.stages.profiles import choose_profile
     from podcast_assets.stages.report import batch_report, nothing_done, show
     from podcast_assets.store.store import Store
 
     load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
-    profile = choose(settings)
+    profile = choose_profile(settings)
     print_line("profile ", (profile.name, "bold"), f": {profile.reason}")
     for engine in filter(None, (profile.separator, profile.diarizer, profile.transcriber, profile.scorer)):
         engine.fetch()

@@ -26,7 +26,7 @@ class SecondOpinion(Transcribe):
     @staticmethod
     def engine_of(profile: Profile) -> Engine | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The second transcriber."""
-        return profile.second
+        return profile.second_transcriber
 
     def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
         """One row per segment."""

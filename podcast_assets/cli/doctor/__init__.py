@@ -22,7 +22,7 @@ from podcast_assets.engines.hub_offline import go_offline
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.speech.routing import RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
-from podcast_assets.stages.profiles import Profile, choose
+from podcast_assets.stages.profiles import Profile, choose_profile
 from podcast_assets.store.store import Store
 
 PROFILE = "profile"
@@ -91,7 +91,7 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
         answers,
     ]
     try:
-        chosen = choose(settings)
+        chosen = choose_profile(settings)
         found = engines.profile_engines(chosen)
         others = [m for m in engines.needed_models(m.engine for m in found) if m not in models]
         models |= hub.check_available(clock, others)
@@ -165,7 +165,7 @@ def _profile_findings(settings: Settings, chosen: Profile) -> list[Finding]:
     findings = [Finding(PROFILE, "ok", f"{chosen.name}, because {chosen.reason}")]
     if settings.profile != "auto":
         try:
-            best = choose(settings.model_copy(update={"profile": "auto"}))
+            best = choose_profile(settings.model_copy(update={"profile": "auto"}))
         except (Misconfigured, EngineUnavailable):
             return findings
         findings.append(Finding(PROFILE, "ok", f"auto would take {best.name}, because {best.reason}"))
