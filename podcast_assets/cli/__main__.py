@@ -1,4 +1,4 @@
-"""`python -m podcast_assets.cli`: the same as the command `podcast-assets`."""
+"""Run the command `podcast-assets` as `python -m podcast_assets.cli`."""
 
 from podcast_assets.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`podcast-assets backfill`: materialize many batches in few runs, and cancel a backfill."""
+"""`podcast-assets backfill`: materialize many batches in few runs, or cancel a backfill."""
 
 import sys
 from collections.abc import Sequence
@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podcast_assets.cli.terminal import PROFILE, STORE, load_settings, print_line
+from podcast_assets.cli.terminal import PROFILE, STORE, join_names, load_settings, open_store, print_line
 from podcast_assets.common.errors import BadInput, Misconfigured
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from podcast_assets.config.settings import Settings
-
-_NAMED = 10
-"""Names that a message holds at most."""
 
 
 @click.command()
@@ -51,7 +48,7 @@ def backfill(
     import dagster as dg
 
     from podcast_assets.defs.instance import prepare_home
-    from podcast_assets.defs.launch import cancel_backfill, request_backfill
+    from podcast_assets.defs.launch import cancel_backfill
 
     settings = load_settings(profile=profile, store=store)
     prepare_home(settings)
@@ -64,69 +61,21 @@ def backfill(
             instance, settings, batches, everything=everything or ((missing or failed) and not batches)
         )
         if missing or failed:
-            chosen = _to_do(instance, settings, chosen, failed=failed, missing=missing)
+            chosen = _select_unfinished(instance, settings, chosen, failed=failed, missing=missing)
         if not chosen:
             print_line("nothing to do")
-            return
-        if not here:
-            identity = request_backfill(instance, settings, chosen)
-            print_line(f"backfill {identity} of {len(chosen)} batches requested; the daemon (make dev) runs it")
-            return
-        if not run_batches_here(instance, settings, chosen):
+        elif not here:
+            submit_backfill(instance, settings, chosen)
+        elif not run_batches_here(instance, settings, chosen):
             sys.exit(1)
 
 
-def _available_batches(
-    instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, everything: bool
-) -> list[str]:
-    """Return the requested batches whose sources still exist.
+def submit_backfill(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> None:
+    """Submit a backfill of batches to the Dagster daemon, and print its id."""
+    from podcast_assets.defs.launch import request_backfill
 
-    Raises:
-        BadInput: nothing lies under `incoming/`, or not what was named.
-        Misconfigured: nothing was named.
-    """
-    from podcast_assets.defs.partitions import BATCHES
-    from podcast_assets.intake.arrivals import list_incoming
-    from podcast_assets.store.store import Store
-
-    there = list_incoming(Store.at(settings.store)).arrivals
-    chosen = list(dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *there] if everything else batches))
-    if unknown := [b for b in batches if b not in there]:
-        raise BadInput(f"not found under incoming/: {', '.join(unknown[:_NAMED])}")
-    if gone := [b for b in chosen if b not in there]:
-        more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
-        print_line(
-            (
-                f"skipped, because their sources are no longer under incoming/: {', '.join(gone[:_NAMED])}{more}",
-                "yellow",
-            )
-        )
-        chosen = [b for b in chosen if b in there]
-    if not chosen:
-        raise (
-            BadInput("there are no batches under incoming/")
-            if everything
-            else Misconfigured("name batches, or pass --all")
-        )
-    return chosen
-
-
-def _to_do(
-    instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, failed: bool, missing: bool
-) -> list[str]:
-    """Batches that are unfinished or have retryable failures, and are in no queued or active run."""
-    from podcast_assets.defs.partitions import busy_batches
-    from podcast_assets.stages import unfinished
-    from podcast_assets.store.store import Store
-
-    store = Store.at(settings.store)
-    wanted = {
-        *(unfinished.missing(store, batches) if missing else ()),
-        *(unfinished.with_passing_failures(store, batches) if failed else ()),
-    }
-    if busy := wanted & busy_batches(instance):
-        print_line(f"{len(busy)} batches are already in a queued or active run")
-    return [b for b in batches if b in wanted - busy]
+    backfill_id = request_backfill(instance, settings, batches)
+    print_line(f"backfill {backfill_id} of {len(batches)} batches requested; the daemon (make dev) runs it")
 
 
 def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
@@ -137,14 +86,59 @@ def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batch
 
     end_dead_runs(instance)
     add_batches(instance, batches)
-    parts = list(split_into_ranges(batches, list(instance.get_dynamic_partitions(BATCHES))))
-    good = True
-    while parts:
-        part = parts.pop(0)
-        outcome = run_in_process(instance, settings, part, source="backfill")
-        print_line(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
-        if not outcome.succeeded and len(part) > 1:
-            parts[:0] = [[batch] for batch in part]  # so that one bad batch does not keep the others from their end
+    pending = list(split_into_ranges(batches, list(instance.get_dynamic_partitions(BATCHES))))
+    succeeded = True
+    while pending:
+        chunk = pending.pop(0)
+        outcome = run_in_process(instance, settings, chunk, source="backfill")
+        print_line(f"run {outcome.run_id[:8]}: {', '.join(chunk)}: {outcome.error or 'done'}")
+        if not outcome.succeeded and len(chunk) > 1:
+            pending[:0] = [[batch] for batch in chunk]  # each on its own, so that one bad batch stops no other
         elif not outcome.succeeded:
-            good = False
-    return good
+            succeeded = False
+    return succeeded
+
+
+def _available_batches(
+    instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, everything: bool
+) -> list[str]:
+    """Return the requested batches whose sources still exist.
+
+    Raises:
+        BadInput: a named batch, or any at all, is not under `incoming/`.
+        Misconfigured: no batch was named.
+    """
+    from podcast_assets.defs.partitions import BATCHES
+    from podcast_assets.intake.arrivals import list_incoming
+
+    arrivals = list_incoming(open_store(settings)).arrivals
+    if unknown := [b for b in batches if b not in arrivals]:
+        raise BadInput(f"not found under incoming/: {join_names(unknown)}")
+    requested = dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *arrivals] if everything else batches)
+    if gone := [b for b in requested if b not in arrivals]:
+        print_line((f"skipped, because their sources are no longer under incoming/: {join_names(gone)}", "yellow"))
+    available = [b for b in requested if b in arrivals]
+    if not available:
+        raise (
+            BadInput("there are no batches under incoming/")
+            if everything
+            else Misconfigured("name batches, or pass --all")
+        )
+    return available
+
+
+def _select_unfinished(
+    instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str], *, failed: bool, missing: bool
+) -> list[str]:
+    """Select the batches that are unfinished or have retryable failures, and are in no queued or active run."""
+    from podcast_assets.defs.partitions import busy_batches
+    from podcast_assets.stages import unfinished
+
+    store = open_store(settings)
+    selected = {
+        *(unfinished.missing(store, batches) if missing else ()),
+        *(unfinished.with_passing_failures(store, batches) if failed else ()),
+    }
+    if busy := selected & busy_batches(instance):
+        print_line(f"{len(busy)} batches are already in a queued or active run")
+    return [b for b in batches if b in selected - busy]

@@ -1,4 +1,4 @@
-"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: list the store's contents and retry failures."""
+"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: list what is in the store, and retry failures."""
 
 import itertools
 import json
@@ -8,11 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
+from podcast_assets.cli.terminal import (
+    STORE,
+    join_names,
+    json_option,
+    load_settings,
+    make_table,
+    open_store,
+    output,
+    print_line,
+)
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
     from podcast_assets.store.store import Store
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON array on standard output.")
+_JSON = json_option("a JSON array")
 _COLORS = {"done": "green", "failed": "red", "skipped": "dim", "busy": "yellow", "begun": "yellow"}
 
 
@@ -35,11 +43,8 @@ def _limit(what: str, count: int) -> Callable[[Any], Any]:
 
 
 def _make_table(*texts: str, numbers: Sequence[str]) -> Table:
-    """Make a table for a terminal of 80 characters, in which only the first column is shortened."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for at, name in enumerate((*texts, *numbers)):
-        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold", no_wrap=at > 0)
-    return table
+    """Make a table that fits a terminal of 80 characters by wrapping only its first column."""
+    return make_table(*texts, *numbers, numbers=numbers, no_wrap=(*texts[1:], *numbers))
 
 
 def _with_note(name: str, note: str) -> Text:
@@ -55,7 +60,7 @@ def _by_batch(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Map
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
 @_limit("batches", 50)
-@JSON
+@_JSON
 @STORE
 def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
     """List batches, newest first, with their progress and the number of failed episodes."""
@@ -64,7 +69,7 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
     from podcast_assets.stages import overview
 
     settings = load_settings(store=store)
-    opened_store = _open_store(settings)
+    opened_store = open_store(settings)
     known = set(overview.batch_names(opened_store))
     _check_known(names, known)
     rows = overview.batch_rows(opened_store, names or None, busy=_batches_in_runs(settings), limit=limit or None)
@@ -77,7 +82,7 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
         table.add_row(
             Text(row.batch),
             Text(f"{row.state}{stages}", _COLORS.get(row.state, "")),
-            Text((row.arrived or "source is gone")[:16].replace("T", " ")),
+            Text((row.arrived or "source removed")[:16].replace("T", " ")),
             str(row.done),
             Text(str(row.failures), "red" if row.failures else ""),
             str(row.skipped),
@@ -92,13 +97,13 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
 @click.option("--status", type=click.Choice(["done", "failed", "skipped"]), help="Only episodes with this status.")
 @_limit("episodes", 100)
-@JSON
+@_JSON
 @STORE
 def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bool, store: str | None) -> None:
     """List the episodes of BATCHES, or of all batches, with their status."""
     from podcast_assets.stages import overview
 
-    opened_store = _open_store(load_settings(store=store))
+    opened_store = open_store(load_settings(store=store))
     rows = overview.episode_rows(opened_store, _resolve_batch_names(opened_store, names), status=status)
     shown = rows[: limit or None]
     if as_json:
@@ -123,24 +128,24 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
 @click.command()
 @click.argument("names", nargs=-1, metavar="[BATCH]...")
 @_limit("pairs", 100)
-@JSON
+@_JSON
 @STORE
 def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | None) -> None:
     """List pairs of episodes that are the same recording in different files, in BATCHES or in all (PODCAST_NEAR_DUPLICATES).
 
-    Those with the same bytes are told by `episodes`.
+    `episodes` lists the duplicates that have the same bytes.
     """
     from podcast_assets.intake.duplicates import near as near_duplicates
 
     settings = load_settings(store=store)
-    opened_store = _open_store(settings)
+    opened_store = open_store(settings)
     rows = near_duplicates.read_pairs(opened_store, _resolve_batch_names(opened_store, names) if names else None)
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
         return
     table = Table()
-    for name in ("episode", "other", "of it", "of the other", "later by"):
+    for name in ("episode", "other", "share", "share of other", "offset"):
         table.add_column(name, justify="left" if name in ("episode", "other") else "right", overflow="fold")
     for row in shown:
         shares = (f"{row['share']:.0%}", f"{row['share_of_other']:.0%}")
@@ -158,7 +163,7 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
 )
 @click.option("--traceback", is_flag=True, help="Also print tracebacks.")
 @_limit("failures", 100)
-@JSON
+@_JSON
 @STORE
 def failures(
     names: tuple[str, ...], stage: str | None, traceback: bool, limit: int, as_json: bool, store: str | None
@@ -166,7 +171,7 @@ def failures(
     """List failures in BATCHES, or in all batches: the stage, the reason, and whether a retry can help."""
     from podcast_assets.stages import overview
 
-    opened_store = _open_store(load_settings(store=store))
+    opened_store = open_store(load_settings(store=store))
     rows = overview.failure_rows(opened_store, _resolve_batch_names(opened_store, names), stage=stage)
     shown = rows[: limit or None]
     if as_json:
@@ -174,7 +179,7 @@ def failures(
         return
     for batch, rows_of_batch in _by_batch(shown):
         output.rule(Text(batch), align="left")
-        table = _make_table("file, and the reason", "stage", "may pass", numbers=("attempts",))
+        table = _make_table("file, and the reason", "stage", "retryable", numbers=("attempts",))
         for row in rows_of_batch:
             table.add_row(
                 _with_note(row["source"], row["message"] or row["error_type"]),
@@ -198,18 +203,18 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
     """Retry what failed in BATCHES, or in the batches of EPISODES (id or file name). Finished work is not repeated."""
     import dagster as dg
 
-    from podcast_assets.cli.backfill import run_batches_here
+    from podcast_assets.cli.backfill import run_batches_here, submit_backfill
     from podcast_assets.defs.instance import prepare_home
-    from podcast_assets.defs.launch import request_backfill
     from podcast_assets.defs.partitions import busy_batches
     from podcast_assets.stages import overview
 
     if permanent and not here:
         raise Misconfigured("--permanent only works together with --here")
     settings = load_settings(store=store).model_copy(update={"retry_permanent": permanent})
-    opened_store = _open_store(settings)
-    failed = overview.failure_rows(opened_store, overview.batch_names(opened_store))
-    chosen = _batches_to_retry(names, set(overview.batch_names(opened_store)), failed, permanent=permanent)
+    opened_store = open_store(settings)
+    known = overview.batch_names(opened_store)
+    failed = overview.failure_rows(opened_store, known)
+    chosen = _batches_to_retry(names, set(known), failed, permanent=permanent)
     if not chosen:
         print_line("nothing to retry: there are no failures, or all were caused by the data")
         return
@@ -218,11 +223,10 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
         if busy := set(chosen) & busy_batches(instance):
             print_line(f"already in a queued or active run: {', '.join(sorted(busy))}")
         chosen = [b for b in chosen if b not in busy]
-        if chosen and here and not run_batches_here(instance, settings, chosen):
-            sys.exit(1)
         if chosen and not here:
-            identity = request_backfill(instance, settings, chosen)
-            print_line(f"backfill {identity} of {len(chosen)} batches requested; the daemon (make dev) runs it")
+            submit_backfill(instance, settings, chosen)
+        elif chosen and not run_batches_here(instance, settings, chosen):
+            sys.exit(1)
 
 
 def _batches_to_retry(
@@ -231,32 +235,26 @@ def _batches_to_retry(
     """Select the batches that contain the named failures.
 
     Args:
-        names: batches, ids or files of episodes.
+        names: names of batches, ids or files of episodes.
         known: all batches.
         failed: rows of failures.
-        permanent: what failed because of its data counts too.
+        permanent: include failures caused by the data.
 
     Raises:
-        BadInput: a name is neither a batch nor an episode that failed.
+        BadInput: a name is neither a batch nor a failed episode.
     """
-    passing = [row for row in failed if permanent or not row["permanent"]]
+    retryable = [row for row in failed if permanent or not row["permanent"]]
     chosen: list[str] = []
     for name in names:
         if name in known:
-            chosen += [row["batch"] for row in passing if row["batch"] == name][:1]
+            chosen += [row["batch"] for row in retryable if row["batch"] == name][:1]
             continue
         if not any(name in (row["episode_id"], row["source"]) for row in failed):
             raise BadInput(
                 f"{name!r} is neither a batch nor a failed episode; `podcast-assets failures` lists failed episodes"
             )
-        chosen += [row["batch"] for row in passing if name in (row["episode_id"], row["source"])]
+        chosen += [row["batch"] for row in retryable if name in (row["episode_id"], row["source"])]
     return list(dict.fromkeys(chosen))
-
-
-def _open_store(settings: "Settings") -> "Store":
-    from podcast_assets.store.store import Store
-
-    return Store.at(settings.store)
 
 
 def _batches_in_runs(settings: "Settings") -> set[str]:
@@ -286,7 +284,7 @@ def _resolve_batch_names(store: "Store", names: Sequence[str]) -> list[str]:
 
 def _check_known(names: Sequence[str], known: set[str]) -> None:
     if unknown := [name for name in names if name not in known]:
-        raise BadInput(f"there is no batch {', '.join(unknown[:10])}; `podcast-assets batches` lists them")
+        raise BadInput(f"there is no batch {join_names(unknown)}; `podcast-assets batches` lists all")
 
 
 def _print_json(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli.terminal import count_noun, output, print_line
+from podcast_assets.cli.terminal import count_noun, json_option, output, print_line
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
     from podcast_assets.release.published import PublishedShard
     from podcast_assets.release.readers.sample import AudioSample
-    from podcast_assets.release.readers.verify import Problem
+    from podcast_assets.release.readers.verify import Problem, VerificationResult
 
 _SCORES = (
     ("dnsmos_ovrl", "DNSMOS {:.2f}"),
@@ -31,34 +31,38 @@ def dataset() -> None:
 
 @dataset.command("verify")
 @click.argument("where")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
+@json_option("the result as one JSON object")
 def verify_dataset(where: str, as_json: bool) -> None:
     """Compare every shard of the dataset at WHERE with shards.jsonl and the tables. Exits with 1 if they differ."""
     from podcast_assets.release.readers.opened import open_dataset
     from podcast_assets.release.readers.verify import verify_dataset
 
-    def watch(shard: "PublishedShard", troubles: "list[Problem]") -> None:
+    def report_shard(shard: "PublishedShard", problems: "list[Problem]") -> None:
         if not as_json:
-            said = ("damaged", "red") if troubles else (f"{count_noun(shard.samples, 'sample')}, ok", "green")
-            print_line(f"{shard.path}: ", said)
+            state = ("damaged", "red") if problems else (f"{count_noun(shard.samples, 'sample')}, ok", "green")
+            print_line(f"{shard.path}: ", state)
 
     opened = open_dataset(where)
-    found = verify_dataset(opened, watch)
+    result = verify_dataset(opened, report_shard)
     if as_json:
-        click.echo(json.dumps({"dataset": opened.where, **asdict(found)}, ensure_ascii=False))
+        click.echo(json.dumps({"dataset": opened.where, **asdict(result)}, ensure_ascii=False))
     else:
-        for trouble in found.troubles:
-            output.print(Text.assemble((trouble.path, "red"), f": {trouble.what}"), soft_wrap=True)
-        counts = f"{count_noun(found.shards, 'shard')}, {count_noun(found.samples, 'sample')}"
-        size = f"{counts}, {found.hours:.2f} h, {found.bytes:,} bytes"
-        output.print(Text(opened.where), soft_wrap=True)
-        if found.troubles:
-            output.print(Text(f"listed: {size}; {count_noun(len(found.troubles), 'problem')}", "red"))
-            output.print("Download these files again; where they were published, release again.")
-        else:
-            output.print(Text(f"{size}; all is well"))
-    if found.troubles:
+        _print_verification(opened.where, result)
+    if result.troubles:
         sys.exit(1)
+
+
+def _print_verification(where: str, result: "VerificationResult") -> None:
+    for problem in result.troubles:
+        output.print(Text.assemble((problem.path, "red"), f": {problem.what}"), soft_wrap=True)
+    counts = f"{count_noun(result.shards, 'shard')}, {count_noun(result.samples, 'sample')}"
+    size = f"{counts}, {result.hours:.2f} h, {result.bytes:,} bytes"
+    output.print(Text(where), soft_wrap=True)
+    if result.troubles:
+        output.print(Text(f"listed: {size}; {count_noun(len(result.troubles), 'problem')}", "red"))
+        output.print("Download these files again. If they are damaged where they are published, release again.")
+    else:
+        output.print(Text(f"{size}; no problems found"))
 
 
 @dataset.command("sample")
@@ -73,7 +77,7 @@ def verify_dataset(where: str, as_json: bool) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Write the audio and the row of each sample to this folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per sample on standard output.")
+@json_option("one JSON object per sample")
 def sample(
     where: str,
     count: int,
@@ -88,37 +92,36 @@ def sample(
     from podcast_assets.release.readers.opened import open_dataset
     from podcast_assets.release.readers.sample import draw_samples
 
-    for heard in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
+    for drawn in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
         if as_json:
-            click.echo(json.dumps(heard.row, ensure_ascii=False))
+            click.echo(json.dumps(drawn.row, ensure_ascii=False))
         else:
-            _print_sample(heard.row)
+            _print_sample(drawn.row)
         if save:
-            _save_sample(heard, save)
+            _save_sample(drawn, save)
         if play:
-            _play_sample(heard)
+            _play_sample(drawn)
 
 
 def _print_sample(row: dict[str, Any]) -> None:
-    figures = ", ".join(form.format(row[column]) for column, form in _SCORES if row.get(column) is not None)
-    judged = (
-        "kept" if row.get("keep") else f"not kept: {', '.join(row.get('reject_reasons') or []) or 'no reason given'}"
-    )
+    scores = ", ".join(form.format(row[column]) for column, form in _SCORES if row.get(column) is not None)
+    reasons = ", ".join(row.get("reject_reasons") or []) or "no reason given"
+    verdict = "kept" if row.get("keep") else f"not kept: {reasons}"
     speaker = row["speaker"] or "unknown speaker"
-    about = "; ".join(filter(None, (f"{row['language']}, {speaker}, {row['duration']:.1f} s", figures, judged)))
+    summary = "; ".join(filter(None, (f"{row['language']}, {speaker}, {row['duration']:.1f} s", scores, verdict)))
     output.print(Text(row["segment_id"], "bold"), soft_wrap=True)
-    for line in (about, row["text"] or "(no text)"):
+    for line in (summary, row["text"] or "(no text)"):
         output.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def _save_sample(heard: "AudioSample", folder: Path) -> None:
+def _save_sample(sample: "AudioSample", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    name = Path(heard.row["segment_id"]).name
-    (folder / f"{name}.{heard.suffix}").write_bytes(heard.audio)
-    (folder / f"{name}.json").write_text(json.dumps(heard.row, ensure_ascii=False, indent=1) + "\n")
+    name = Path(sample.row["segment_id"]).name
+    (folder / f"{name}.{sample.suffix}").write_bytes(sample.audio)
+    (folder / f"{name}.json").write_text(json.dumps(sample.row, ensure_ascii=False, indent=1) + "\n")
 
 
-def _play_sample(heard: "AudioSample") -> None:
+def _play_sample(sample: "AudioSample") -> None:
     import io
 
     import soundfile
@@ -126,7 +129,7 @@ def _play_sample(heard: "AudioSample") -> None:
     try:
         import sounddevice
 
-        samples, rate = soundfile.read(io.BytesIO(heard.audio), dtype="float32")
+        samples, rate = soundfile.read(io.BytesIO(sample.audio), dtype="float32")
         sounddevice.play(samples, rate)
         sounddevice.wait()
     except (ImportError, OSError, RuntimeError) as error:  # no PortAudio, or no device

@@ -1,10 +1,11 @@
-"""Accuracy of the sample batch against its references: WER by jiwer, DER by pyannote.metrics, shards by datasets."""
+"""Accuracy on the sample batch: WER (jiwer) and DER (pyannote.metrics) against its references; its shards loaded with datasets."""
 
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 from rich.console import Console
@@ -14,13 +15,16 @@ from podcast_assets.demo import load_reference
 from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO
 from podcast_assets.store.store import Store, table_key
 
+if TYPE_CHECKING:
+    from pyannote.core import Annotation
+
 COLLAR = 0.25
-"""Seconds around each reference boundary that DER does not count, in all."""
+"""Total seconds around each reference boundary that DER ignores."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Error rates of one episode, or of all together."""
+    """Error rates of one episode, or of all episodes together."""
 
     source: str
     words: int
@@ -31,36 +35,32 @@ class Evaluation:
 
 
 def evaluate(store: Store, batch: str) -> list[Evaluation]:
-    """Error rates of every episode of the sample batch that is done; the last entry is all of them together.
+    """Compute the error rates of each finished episode of the sample batch, and of all together as the last entry.
 
     Raises:
         ImportError: the extra `demo` is not installed.
     """
     import jiwer
-    from pyannote.core import Annotation, Segment, Timeline
+    from pyannote.core import Segment, Timeline
     from pyannote.metrics.diarization import DiarizationErrorRate
 
     audio = _read_table(store, "raw_audio", batch).filter(status="done")
     samples = _read_table(store, "hf_shards", batch).sort("episode_id", "start")
     rate = DiarizationErrorRate(collar=COLLAR)
-    results, said, heard = [], list[str](), list[str]()
+    results, references, hypotheses = [], list[str](), list[str]()
     for episode_id, source, duration in audio.select("episode_id", "source", "duration").iter_rows():
-        scored = Timeline([Segment(0, duration)])
-        reference = load_reference(PurePosixPath(source).stem)
+        turns = load_reference(PurePosixPath(source).stem)
         rows = samples.filter(episode_id=episode_id)
-        expected, found = Annotation(), Annotation()
-        for n, turn in enumerate(reference):
-            expected[Segment(turn["start"], turn["end"]), n] = turn["speaker"]
-        for n, (start, end, speaker) in enumerate(rows.select("start", "end", "speaker").iter_rows()):
-            found[Segment(start, end), n] = speaker
-        said.append(_normalize_text(" ".join(t["text"] for t in reference)))
-        heard.append(_normalize_text(" ".join(rows["text"])))
+        expected = _make_annotation((t["start"], t["end"], t["speaker"]) for t in turns)
+        found = _make_annotation(rows.select("start", "end", "speaker").iter_rows())
+        references.append(_normalize_text(" ".join(t["text"] for t in turns)))
+        hypotheses.append(_normalize_text(" ".join(rows["text"])))
         results.append(
             Evaluation(
                 source,
-                len(said[-1].split()),
-                jiwer.wer(said[-1], heard[-1]),
-                cast("float", rate(expected, found, uem=scored)),
+                len(references[-1].split()),
+                jiwer.wer(references[-1], hypotheses[-1]),
+                cast("float", rate(expected, found, uem=Timeline([Segment(0, duration)]))),
                 rows["speaker"].n_unique(),
                 len(expected.labels()),
             )
@@ -70,7 +70,7 @@ def evaluate(store: Store, batch: str) -> list[Evaluation]:
             Evaluation(
                 "all",
                 sum(r.words for r in results),
-                jiwer.wer(said, heard),
+                jiwer.wer(references, hypotheses),
                 float(abs(rate)),
                 sum(r.speakers for r in results),
                 sum(r.speakers_expected for r in results),
@@ -80,20 +80,20 @@ def evaluate(store: Store, batch: str) -> list[Evaluation]:
 
 
 def show_evaluation(store: Store, batch: str, console: Console) -> None:
-    """Print the error rates, load the shards with datasets, and print the lines that do it."""
+    """Print the error rates, then load the shards with `datasets` and print how."""
     try:
         results = evaluate(store, batch)
     except ImportError as error:
-        console.print(f"to measure against the references: pip install 'podcast-assets[demo]' ({error})")
+        console.print(f"to compare with the references: pip install 'podcast-assets[demo]' ({error})")
         return
-    console.rule("against the exact references")
+    console.rule("accuracy against the references")
     table = Table()
     for name in ("episode", "words", "WER", "DER (collar 0.25 s)", "speakers"):
         table.add_column(name, justify="left" if name == "episode" else "right")
     for r in results:
         table.add_row(r.source, str(r.words), f"{r.wer:.3f}", f"{r.der:.3f}", f"{r.speakers} of {r.speakers_expected}")
     console.print(table)
-    console.rule("load it")
+    console.rule("load it with datasets")
     rows = _read_table(store, "hf_shards", batch)
     folder = store.path(f"sealed/{batch}/{rows['shard'][0].split('/')[0]}")
     pattern = f"{folder}/data/*/*/*.tar"
@@ -124,15 +124,24 @@ def load(pattern: str) -> tuple[dict[str, dict[str, object]], int]:
             data_files=pattern,
             features=features(),
             split="train",
-            streaming="://" not in pattern,  # datasets 5 gives s3fs an option for streaming that it does not know
+            streaming="://" not in pattern,  # datasets 5 passes s3fs a streaming option that it does not know
             cache_dir=cache,
         )
         samples = list(loaded)
     return samples[0], len(samples)
 
 
+def _make_annotation(turns: Iterable[tuple[float, float, str]]) -> "Annotation":
+    from pyannote.core import Annotation, Segment
+
+    annotation = Annotation()
+    for track, (start, end, speaker) in enumerate(turns):
+        annotation[Segment(start, end), track] = speaker
+    return annotation
+
+
 def _normalize_text(text: str) -> str:
-    """Words in lower case without punctuation, as both sides are compared."""
+    """Reduce a text to lower-case words without punctuation."""
     return " ".join(re.findall(r"[a-z']+", text.lower()))
 
 

@@ -1,11 +1,11 @@
-"""`podcast-assets init`, `add`, `dev`: Dagster's instance, its partitions, its UI."""
+"""`podcast-assets init`, `add`, `dev`: the Dagster instance, its partitions and its UI."""
 
 import os
 import sys
 
 import click
 
-from podcast_assets.cli.terminal import STORE, load_settings, print_line
+from podcast_assets.cli.terminal import STORE, count_noun, load_settings, open_store, print_line
 from podcast_assets.common.errors import Misconfigured
 
 
@@ -20,10 +20,9 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     from podcast_assets.defs.instance import prepare_home
     from podcast_assets.defs.launch import add_batches
     from podcast_assets.intake.arrivals import find_arrival, list_incoming
-    from podcast_assets.store.store import Store
 
     settings = load_settings(store=store)
-    opened_store = Store.at(settings.store)
+    opened_store = open_store(settings)
     chosen = (
         list(list_incoming(opened_store).arrivals)
         if everything
@@ -34,7 +33,7 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         add_batches(instance, chosen)
-    print_line(f"{len(chosen)} batch(es) registered as partitions")
+    print_line(f"batches registered as partitions: {len(chosen)}")
 
 
 @click.command()
@@ -51,11 +50,11 @@ def init(gpus: int, postgres: bool) -> None:
     home = prepare_home(load_settings(), POSTGRES if postgres else None)
     with dg.DagsterInstance.get() as instance:
         set_gpu_slots(instance, gpus)
-    print_line(f"{home} is ready; {gpus} step(s) may use GPUs at once")
+    print_line(f"{home} is set up; the gpu pool has {count_noun(gpus, 'slot')}")
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True)
+@click.option("--port", default=3000, show_default=True, help="Port of the UI.")
 def dev(port: int) -> None:
     """Start the Dagster UI on this machine: the webserver and the daemon."""
     from podcast_assets.config.settings import Settings
@@ -64,7 +63,7 @@ def dev(port: int) -> None:
     prepare_home(Settings())
     workspace = str(project_file("workspace.yaml"))
     print_line(f"starting the Dagster UI at http://127.0.0.1:{port} (press Ctrl+C to stop)")
-    # `dg dev` takes no workspace.yaml
+    # not `dg dev`, which takes no workspace.yaml
     os.execvp(  # noqa: S606
         sys.executable,
         [sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)],

@@ -1,4 +1,4 @@
-"""A group of commands whose modules are imported only when one of them is called: to list them, none is."""
+"""A click group that imports the module of a command only when the command is called."""
 
 import importlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import click
 
 
 class LazyCommand(click.Command):
-    """Placeholder of a command in help, completion and suggestions until the command is called."""
+    """Placeholder for a command in help, completion and suggestions until it is called."""
 
     def __init__(self, name: str, location: str, help: str) -> None:  # noqa: A002 - click's own word
         super().__init__(name, help=help)
@@ -22,10 +22,10 @@ class LazyCommand(click.Command):
 
 
 class LazyGroup(click.Group):
-    """A click group with commands in modules that are not imported before they are called."""
+    """A click group whose commands are imported when they are called."""
 
     def add_lazy_commands(self, commands: Mapping[str, tuple[str, str]]) -> None:
-        """Add commands by where they are.
+        """Add commands by their location.
 
         Args:
             commands: name → (`package.module:attribute`, first paragraph of the command's help).
@@ -34,14 +34,14 @@ class LazyGroup(click.Group):
             self.add_command(LazyCommand(name, location, text))
 
     def load_commands(self) -> None:
-        """Import all commands, for what looks at their options: a reference of the commands, a test."""
+        """Import all commands, for code that reads their options, such as the reference page."""
         for name in list(self.commands):
             self._load_command(name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is called, imported now."""
+        """Import the command that is called."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, self._load_command(name) if name in self.commands else command, rest
 

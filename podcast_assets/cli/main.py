@@ -1,6 +1,6 @@
-"""The command `podcast-assets`. Each command is a few lines; the other packages do the work.
+"""The command `podcast-assets`.
 
-Nothing is imported here but what the help of the whole needs: a command starts as fast as its own imports are.
+Only what its help needs is imported here, so that each command starts as fast as its own imports allow.
 """
 
 import os
@@ -103,29 +103,29 @@ COMMANDS = {
         "List takedowns: what, when, why, and whether everything has been removed from the store.",
     ),
 }
-"""Command → where it is, and the first paragraph of its docstring, which a test compares."""
+"""Command → its location, and the first paragraph of its docstring (a test compares them)."""
 
 
-class _CleanErrorsGroup(LazyGroup):
-    """A group whose commands end with one line where the user can do something about an error."""
+class _ErrorReportingGroup(LazyGroup):
+    """A group that reports errors which the user can fix in one line, without a traceback, and exits with 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (BadInput, Misconfigured, EngineUnavailable) as error:
-            _exit(str(error))
+            _fail(str(error))
         except OSError as error:
             if not is_store_trouble(error):
                 raise
-            _exit(str(error))
+            _fail(str(error))
         except ValueError as error:
-            lines = _wrong_settings(error)
+            lines = _describe_invalid_settings(error)
             if not lines:
                 raise
-            _exit(*lines)
+            _fail(*lines)
 
 
-def _exit(*lines: str) -> None:
+def _fail(*lines: str) -> None:
     from podcast_assets.cli.terminal import print_line
 
     for line in lines:
@@ -133,8 +133,8 @@ def _exit(*lines: str) -> None:
     sys.exit(2)
 
 
-def _wrong_settings(error: ValueError) -> list[str]:
-    """A line for each setting that an error is about; none where it is about something else."""
+def _describe_invalid_settings(error: ValueError) -> list[str]:
+    """One line per invalid setting; empty if the error is not about settings."""
     from pydantic import ValidationError
 
     from podcast_assets.config.setting_errors import explain_error
@@ -143,7 +143,7 @@ def _wrong_settings(error: ValueError) -> list[str]:
     return explain_error(error) if isinstance(error, ValidationError) and error.title == Settings.__name__ else []
 
 
-@click.group(cls=_CleanErrorsGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_ErrorReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
     """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""

@@ -1,4 +1,4 @@
-"""`podcast-assets models …` and `podcast-assets doctor`: models and requirements of this machine."""
+"""`podcast-assets models …` and `podcast-assets doctor`: the models and this machine."""
 
 import dataclasses
 import json
@@ -7,19 +7,16 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from podcast_assets.cli.terminal import PROFILE, STORE, json_option, load_settings, messages, output, print_line
 from podcast_assets.common.errors import BadInput, EngineUnavailable
-from podcast_assets.config.groups.store import ProfileName
-from podcast_assets.config.settings import Settings
 from podcast_assets.engines import model_lock
-from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.model_cache import HubModel, models_folder
 from podcast_assets.engines.models import fetch_model, find_model, locked_model, verify_files
 
@@ -27,13 +24,7 @@ if TYPE_CHECKING:
     from podcast_assets.cli.doctor import DoctorReport
     from podcast_assets.stages.profiles import Profile
 
-messages = Console(stderr=True, highlight=False, emoji=False)
-output = Console(highlight=False, emoji=False)
-
-_PROFILE = click.option(
-    "--profile", type=click.Choice(get_args(ProfileName)), help="Profile: the set of engines to use (PODCAST_PROFILE)."
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+_JSON = json_option("one JSON object")
 
 
 @click.group()
@@ -42,24 +33,24 @@ def models() -> None:
 
 
 @models.command("list")
-@_PROFILE
+@PROFILE
 @_JSON
 def list_models(profile: str | None, as_json: bool) -> None:
     """List the models that the profile needs, and other downloaded models. Works offline unless the profile is `auto`."""
     chosen, needed = _profile_models(profile)
-    rows = [_row_of_needed(engine, model) for engine, model in needed]
-    shown = {row.key for row in rows}
+    rows = [_needed_row(engine, model) for engine, model in needed]
+    listed = {row.key for row in rows}
     rows += [
-        _row_of_fetched(key, entry)
+        _downloaded_row(key, entry)
         for key, entry in model_lock.read_lock_file(models_folder()).items()
-        if key not in shown
+        if key not in listed
     ]
     if as_json:
         click.echo(
             json.dumps({"profile": chosen.name, "folder": str(models_folder()), "models": [r.to_json() for r in rows]})
         )
         return
-    table = Table("engine", "model", "revision", "size", "licence", "where it lies")
+    table = Table("engine", "model", "revision", "size", "licence", "folder")
     for row in rows:
         table.add_row(*map(escape, row.cells()))
     if rows:
@@ -70,25 +61,25 @@ def list_models(profile: str | None, as_json: bool) -> None:
 
 @models.command("fetch")
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
-@_PROFILE
+@PROFILE
 @click.option("--update", is_flag=True, help="Update to the newest commits and record them; pinned models stay.")
 def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> None:
     """Download the models that the profile needs, or the named ones. Interrupted downloads are resumed."""
-    logging.getLogger("podcast_assets").setLevel(logging.WARNING)  # the bar tells
+    logging.getLogger("podcast_assets.engines").setLevel(logging.WARNING)  # the progress bar shows the same
     chosen, needed = _profile_models(profile)
-    wanted = _models_named(repos, needed) if repos else [model for _, model in needed]
-    if not wanted:
-        messages.print(_no_models_message(chosen), markup=False, soft_wrap=True)
+    requested = _models_by_repo(repos, needed) if repos else [model for _, model in needed]
+    if not requested:
+        print_line(_no_models_message(chosen))
     failed = False
-    for model in dict.fromkeys(wanted):
+    for model in dict.fromkeys(requested):
         try:
             with _DownloadBar() as bar:
-                found = fetch_model(model, update=update, watch=bar)
+                folder = fetch_model(model, update=update, watch=bar)
         except EngineUnavailable as error:
             failed = True
-            messages.print(f"podcast-assets: {error}", style="red", markup=False, soft_wrap=True)
+            print_line((f"podcast-assets: {error}", "red"))
         else:
-            messages.print(f"{model.repo}: commit {found.name[:12]}, in {found}", markup=False, soft_wrap=True)
+            print_line(f"{model.repo}: commit {folder.name[:12]}, in {folder}")
     if failed:
         sys.exit(2)
 
@@ -101,27 +92,25 @@ def verify_models(repos: tuple[str, ...]) -> None:
     if unknown := set(repos) - {entry.repo for entry in entries.values()}:
         raise BadInput(f"not downloaded to {models_folder()}: {', '.join(sorted(unknown))}")
     if not entries:
-        messages.print(f"no models have been downloaded to {models_folder()} yet", markup=False, soft_wrap=True)
+        print_line(f"no models have been downloaded to {models_folder()} yet")
         return
-    checked, differences = 0, 0
+    checked, differing = 0, 0
     for _, file, difference in verify_files((k, e) for k, e in entries.items() if not repos or e.repo in repos):
         checked += 1
         if difference:
-            differences += 1
+            differing += 1
             output.print(
                 f"{difference.model}: {file} {difference.problem}: {difference.path}", markup=False, soft_wrap=True
             )
-    if differences:
-        messages.print(
-            f"{differences} of {checked} files differ: delete them, then podcast-assets models fetch", style="red"
-        )
+    if differing:
+        print_line((f"{differing} of {checked} files differ: delete them and run `podcast-assets models fetch`", "red"))
         sys.exit(1)
-    messages.print(f"{checked} files are as they were fetched")
+    print_line(f"all {checked} files match their checksums")
 
 
 @click.command()
-@_PROFILE
-@click.option("--store", help="Folder or URL of the store (PODCAST_STORE).")
+@PROFILE
+@STORE
 @click.option("--quick", is_flag=True, help="Do not load engines or transcribe the test clip.")
 @click.option("--settings", "with_settings", is_flag=True, help="Also print the engines' settings (PODCAST_ENGINES).")
 @_JSON
@@ -129,8 +118,8 @@ def doctor(profile: str | None, store: str | None, quick: bool, with_settings: b
     """Check whether the profile can run on this machine and say how to fix what is missing. Exits with 0 if it can."""
     from podcast_assets.cli.doctor import examine
 
-    with messages.status("looking around"):
-        report = examine(_load_settings(profile=profile, store=store), load=not quick)
+    with messages.status("checking this machine"):
+        report = examine(load_settings(profile=profile, store=store), load=not quick)
     if as_json:
         click.echo(json.dumps(report.to_json(), ensure_ascii=False))
     else:
@@ -140,17 +129,18 @@ def doctor(profile: str | None, store: str | None, quick: bool, with_settings: b
 
 @dataclass(frozen=True)
 class _ModelRow:
-    """A row of `models list`."""
+    """Row of `models list`."""
 
     key: str
     engine: str | None
     repo: str
     revision: str | None
     chosen: str
-    """Who chose the revision: "pinned" by the engine, "locked" at the first fetch, "none" yet."""
+    """Origin of the revision: "pinned" by the engine, "locked" at the first download, or "none" yet."""
     bytes: int | None
+    """Size of the files; None if not downloaded."""
     megabytes: int | None
-    """About how many, where it was not fetched yet."""
+    """Approximate size of the download."""
     licence: str
     gated: bool | None
     where: Path | None
@@ -166,11 +156,12 @@ class _ModelRow:
             f"{self.chosen} {self.revision[:12]}" if self.revision else self.chosen,
             size,
             self.licence + (", gated" if self.gated else ""),
-            str(self.where) if self.where else "not here",
+            str(self.where) if self.where else "not downloaded",
         ]
 
 
-def _row_of_needed(engine: str, model: HubModel) -> _ModelRow:
+def _needed_row(engine: str, model: HubModel) -> _ModelRow:
+    """Row of a model that the profile needs."""
     entry = locked_model(model)
     return _ModelRow(
         key=model.lock_key,
@@ -186,7 +177,7 @@ def _row_of_needed(engine: str, model: HubModel) -> _ModelRow:
     )
 
 
-def _row_of_fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
+def _downloaded_row(key: str, entry: model_lock.LockedModel) -> _ModelRow:
     """Row of a downloaded model that the profile does not need."""
     size = sum(f.bytes for f in entry.files.values())
     where = find_model(HubModel(entry.repo, entry.patterns, 0, entry.licence, key.partition("@")[2] or None))
@@ -195,45 +186,41 @@ def _row_of_fetched(key: str, entry: model_lock.LockedModel) -> _ModelRow:
 
 
 def _profile_models(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
-    """The profile that is chosen, and the models of its engines with the names of these."""
-    from podcast_assets.stages.profiles import choose, engines_of
+    """The chosen profile, and for each model that it needs the names of the engines and the model."""
+    from podcast_assets.stages.profiles import choose_profile, engines_of
 
-    chosen = choose(_load_settings(profile=profile))
-    return chosen, _models_of(engines_of(chosen))
-
-
-def _no_models_message(chosen: "Profile") -> str:
-    return f"the profile {chosen.name} needs no models of the hub; it is taken because {chosen.reason}"
-
-
-def _load_settings(**given: Any) -> Settings:
-    """Settings of the environment, overridden by the command line."""
-    return Settings(**{k: v for k, v in given.items() if v is not None})
-
-
-def _models_of(some: Iterable[Engine]) -> list[tuple[str, HubModel]]:
+    chosen = choose_profile(load_settings(profile=profile))
     users: dict[HubModel, list[str]] = {}
-    for engine in some:
+    for engine in engines_of(chosen):
         for model in engine.hub_models():
             names = users.setdefault(model, [])
             if engine.name not in names:
                 names.append(engine.name)
-    return [(", ".join(names), model) for model, names in users.items()]
+    return chosen, [(", ".join(names), model) for model, names in users.items()]
 
 
-def _models_named(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
-    """The models of some repositories: those that the profile needs, else those of any engine as it comes."""
-    from podcast_assets.cli.doctor.engines import as_they_come, needed_models
+def _no_models_message(chosen: "Profile") -> str:
+    return f"the profile {chosen.name} (chosen because {chosen.reason}) needs no models from the hub"
 
-    known = {model.repo: model for model in needed_models(engine for _, engine in as_they_come())}
+
+def _models_by_repo(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
+    """Find the models of repositories, as the profile needs them, else as engines need them by default.
+
+    Raises:
+        BadInput: no engine needs one of them.
+    """
+    from podcast_assets.cli.doctor.engines import default_engines, needed_models
+
+    known = {model.repo: model for model in needed_models(engine for _, engine in default_engines())}
     known |= {model.repo: model for _, model in needed}
     if unknown := [repo for repo in repos if repo not in known]:
-        raise BadInput(f"no engine needs {', '.join(unknown)}; there are: {', '.join(sorted(known)) or 'none'}")
+        models = ", ".join(sorted(known)) or "none"
+        raise BadInput(f"no engine needs {', '.join(unknown)}; models that engines need: {models}")
     return [known[repo] for repo in repos]
 
 
 class _DownloadBar:
-    """A progress bar on standard error; where that is no terminal, one line that says how much comes."""
+    """Progress bar on standard error; without a terminal, one line with the size of the download."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -256,7 +243,7 @@ class _DownloadBar:
 
     def begin(self, model: HubModel, commit: str, missing: int) -> None:
         if missing:
-            messages.print(f"{model.repo}: {missing / 1e6:.1f} MB to download (commit {commit[:12]})", markup=False)
+            print_line(f"{model.repo}: {missing / 1e6:.1f} MB to download (commit {commit[:12]})")
             self._task = self._progress.add_task(escape(model.repo), total=missing)
 
     def advance(self, size: int) -> None:

@@ -4,20 +4,18 @@ import json
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
+from podcast_assets.cli.terminal import STORE, json_option, load_settings, make_table, open_store, output, print_line
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
     from podcast_assets.quality.policies.trial import PolicyTrial, SpeechAmount
 
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-
-
+_JSON = json_option("JSON")
 _NUMBERS = ("rules", "segments", "of all", "hours", "minutes", "takes", "leaves", "alone", "in all")
+"""Columns of numbers, which are not shortened before names are."""
 
 
 @click.group()
@@ -26,15 +24,13 @@ def policy() -> None:
 
 
 @policy.command("list")
-@JSON
+@_JSON
 def list_policies(as_json: bool) -> None:
     """List the policies of the package, and the one set by PODCAST_POLICY."""
     from podcast_assets.quality.policies.policy import load_policy, policy_names
 
     chosen = load_settings().policy
-    found = {name: load_policy(name) for name in policy_names()}
-    if chosen not in found:
-        found[chosen] = load_policy(chosen)
+    policies = {name: load_policy(name) for name in dict.fromkeys([*policy_names(), chosen])}
     if as_json:
         rows = [
             {
@@ -42,22 +38,22 @@ def list_policies(as_json: bool) -> None:
                 "version": p.version,
                 "rules": len(p.rules),
                 "description": p.description,
-                "chosen": n == chosen,
+                "chosen": name == chosen,
             }
-            for n, p in found.items()
+            for name, p in policies.items()
         ]
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = _make_table("policy", "rules", "what it is")
-    for name, p in found.items():
-        mark = Text.assemble(p.label, (" chosen", "green") if name == chosen else "")
-        table.add_row(mark, str(len(p.rules)), Text(p.description))
+    table = _make_table("policy", "rules", "description")
+    for name, p in policies.items():
+        label = Text.assemble(p.label, (" chosen", "green") if name == chosen else "")
+        table.add_row(label, str(len(p.rules)), Text(p.description))
     output.print(table)
 
 
 @policy.command()
 @click.argument("policy_name", metavar="FILE_OR_NAME")
-@JSON
+@_JSON
 def show(policy_name: str, as_json: bool) -> None:
     """Print the rules of a policy in order."""
     from podcast_assets.quality.policies.evidence import evidence_types
@@ -69,7 +65,7 @@ def show(policy_name: str, as_json: bool) -> None:
         click.echo(json.dumps(p.model_dump(exclude_defaults=True) | {"notes": notes}, ensure_ascii=False))
         return
     output.print(Text(f"{p.label}: {p.description}" if p.description else p.label), soft_wrap=True)
-    table = _make_table("column", "must be", "else the reason is", "missing value")
+    table = _make_table("column", "must be", "reject reason", "missing value")
     for rule in p.rules:
         table.add_row(
             Text(rule.column), Text(rule.describe()), Text(rule.reason), "passes" if rule.nulls_pass else "fails"
@@ -84,35 +80,35 @@ def show(policy_name: str, as_json: bool) -> None:
 @click.option(
     "--batch", "batches", multiple=True, help="Batch to try it on; may be repeated. Default: all scored batches."
 )
-@JSON
+@_JSON
 @STORE
-def try_it(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str | None) -> None:
+def try_on_batches(policy_name: str, batches: tuple[str, ...], as_json: bool, store: str | None) -> None:
     """Compare, in hours, what a policy would keep of scored batches with what is kept now. Nothing is changed."""
     from podcast_assets.quality.policies.policy import load_policy
     from podcast_assets.quality.policies.trial import try_policy
-    from podcast_assets.store.store import Store
 
     settings = load_settings(store=store)
     p = load_policy(policy_name)
-    trial = try_policy(Store.at(settings.store), p, batches or None)
+    trial = try_policy(open_store(settings), p, batches or None)
     if not trial.batches:
-        why = "; ".join(trial.notes) or "none is there"
+        why = "; ".join(trial.notes) or "there are no batches"
         raise Misconfigured(
-            f"no batch of the store {settings.store} has scores ({why}): materialize quality_scores first"
+            f"no batch in the store {settings.store} has scores ({why}): materialize quality_scores first"
         )
     if as_json:
         click.echo(json.dumps(trial.to_json(), ensure_ascii=False))
         return
     _print_trial(trial)
     if settings.policy != policy_name:
-        print_line(f"to apply it: PODCAST_POLICY={policy_name}, then materialize quality_scores; no model runs")
+        print_line(f"to apply it: set PODCAST_POLICY={policy_name} and materialize quality_scores; no model runs")
 
 
 def _print_trial(trial: "PolicyTrial") -> None:
     count = f"{len(trial.batches)} batches" if len(trial.batches) > 1 else f"batch {trial.batches[0]}"
     in_force = ", ".join(trial.in_force) or "none"
     output.print(
-        Text(f"{trial.policy} tried on {count}, judged by {in_force} now. Nothing is changed."), soft_wrap=True
+        Text(f"{trial.policy} tried on {count}; in force now: {in_force}. Nothing is changed."),
+        soft_wrap=True,
     )
     unit = _unit(trial)
     table = _make_table("", "segments", unit, "of all")
@@ -120,7 +116,7 @@ def _print_trial(trial: "PolicyTrial") -> None:
         ("all", trial.everything),
         (f"kept by {trial.policy}", trial.kept),
         (f"kept now ({in_force})", trial.kept_in_force),
-        ("  would be kept anew", trial.gained),
+        ("  would be kept in addition", trial.gained),
         ("  would no longer be kept", trial.lost),
     ):
         table.add_row(
@@ -137,7 +133,7 @@ def _print_trial(trial: "PolicyTrial") -> None:
 
 
 def _print_losses(trial: "PolicyTrial") -> None:
-    """Print the waterfall of losses: each reason after those above it."""
+    """Print what each reason rejects of what the reasons above it leave."""
     unit = _unit(trial)
     table = _make_table(f"{unit}, by reason in the policy's order", "takes", "leaves", "alone", "in all", "segments")
     left = trial.everything.hours
@@ -147,8 +143,8 @@ def _print_losses(trial: "PolicyTrial") -> None:
         table.add_row(Text(row["reason"]), *(_format_hours(unit, h) for h in hours), f"{row['segments']:,}")
     output.print(table)
     output.print(
-        "takes: of what the reasons above leave. alone: no other reason, kept if the rule were not there. "
-        "in all, segments: with this reason, among others or not.",
+        "takes: rejected by this reason and by none above it. alone: rejected by this reason only. "
+        "in all, segments: rejected by this reason, also together with others.",
         style="dim",
     )
 
@@ -166,9 +162,4 @@ def _format_share(part: "SpeechAmount", whole: "SpeechAmount") -> str:
 
 
 def _make_table(*columns: str) -> Table:
-    """Make a table in which names are shortened before numbers."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in columns:
-        numbers = name in _NUMBERS
-        table.add_column(name, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
-    return table
+    return make_table(*columns, numbers=_NUMBERS, no_wrap=_NUMBERS)

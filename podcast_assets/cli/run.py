@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podcast_assets.cli.terminal import PROFILE, STORE, load_settings, output, print_line
+from podcast_assets.cli.terminal import PROFILE, STORE, json_option, load_settings, open_store, output, print_line
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @PROFILE
 @STORE
 @click.option("--language", help="Language (ISO 639-1) of episodes whose metadata give none.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
+@json_option("the result as one JSON object")
 def run(
     inputs: tuple[Path, ...],
     batch: str | None,
@@ -31,25 +31,23 @@ def run(
 ) -> None:
     """Turn folders, archives or files into a dataset, in this process. Run it again to resume."""
     from podcast_assets.intake.place import batch_name_for, place_inputs
-    from podcast_assets.store.store import Store
 
     settings = load_settings(profile=profile, store=store, language=language)
     name = batch or batch_name_for(inputs)
-    place_inputs(Store.at(settings.store), inputs, name)
+    place_inputs(open_store(settings), inputs, name)
     _run_and_report(settings, name, as_json=as_json)
 
 
 @click.command()
 @STORE
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
+@json_option("the result as one JSON object")
 def demo(store: str | None, as_json: bool) -> None:
     """Process the sample batch and measure the result against its reference transcripts."""
     from podcast_assets import demo as sample
     from podcast_assets.intake.arrivals import INCOMING
-    from podcast_assets.store.store import Store
 
     settings = load_settings(profile="demo", store=store)
-    opened_store = Store.at(settings.store)
+    opened_store = open_store(settings)
     archive = f"{INCOMING}/{sample.BATCH_NAME}.tar"
     if not opened_store.exists(archive):
         with opened_store.writing(archive) as f:
@@ -62,18 +60,17 @@ def demo(store: str | None, as_json: bool) -> None:
 
 
 def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
-    """Run the job on a batch in this process, then say what became of it. Ends the program where the run failed."""
+    """Run the job on a batch in this process and print the report. Ends the program with an error if the run failed."""
     import dagster as dg
 
     from podcast_assets.defs.instance import end_dead_runs, prepare_home
     from podcast_assets.defs.launch import run_in_process
     from podcast_assets.quality.policies.policy import load_policy
-    from podcast_assets.stages.profiles import choose
+    from podcast_assets.stages.profiles import choose_profile
     from podcast_assets.stages.report import batch_report, nothing_done, show
-    from podcast_assets.store.store import Store
 
-    load_policy(settings.policy)  # a mistake there, or a model that cannot be had, is told now and not after hours
-    profile = choose(settings)
+    load_policy(settings.policy)  # report a mistake in it, or a missing model, before hours of work
+    profile = choose_profile(settings)
     print_line("profile ", (profile.name, "bold"), f": {profile.reason}")
     for engine in filter(None, (profile.separator, profile.diarizer, profile.transcriber, profile.scorer)):
         engine.fetch()
@@ -87,7 +84,7 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
         outcome = run_in_process(
             instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command"
         )
-    opened_store = Store.at(settings.store)
+    opened_store = open_store(settings)
     report = batch_report(opened_store, batch, outcome.seconds)
     if as_json:
         click.echo(json.dumps(report.to_json() | {"profile": profile.name, "error": outcome.error}, ensure_ascii=False))

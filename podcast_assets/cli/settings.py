@@ -1,4 +1,4 @@
-"""`podcast-assets settings` and `profiles`: show the settings and the profile that they select."""
+"""`podcast-assets settings` and `profiles`: show the settings, and the profile that they select."""
 
 import json
 
@@ -6,14 +6,14 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import output
+from podcast_assets.cli.terminal import json_option, output
 from podcast_assets.config.environment import environment_name
 from podcast_assets.config.setting_descriptions import describe_settings
 from podcast_assets.config.settings import Settings
 
 
 @click.command("settings")
-@click.option("--json", "as_json", is_flag=True)
+@json_option("one JSON object")
 def show_settings(as_json: bool) -> None:
     """List all settings with their environment variables, values and meanings."""
     settings = Settings()
@@ -33,7 +33,7 @@ def profiles() -> None:
     """List the profiles and show which one `auto` chooses on this machine, and why."""
     from podcast_assets.stages.profiles import DESCRIPTIONS, explain_choice
 
-    table = Table("profile", "what it is")
+    table = Table("profile", "description")
     for name, description in DESCRIPTIONS.items():
         table.add_row(name, description)
     output.print(table)

@@ -1,13 +1,15 @@
 """`podcast-assets speakers`: find speakers who appear in several episodes."""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
+from podcast_assets.cli.terminal import STORE, json_option, load_settings, make_table, open_store, output, print_line
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @click.command()
@@ -28,9 +30,7 @@ from podcast_assets.cli.terminal import STORE, load_settings, output, print_line
 )
 @click.option("--save", is_flag=True, help="Write the links to voices/voices.parquet in the store.")
 @click.option("--across-podcasts", is_flag=True, help="Match voices across podcasts, not only within each one.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print a JSON array on standard output: all speakers, linked or not."
-)
+@json_option("all speakers, linked or not, as a JSON array")
 @STORE
 def speakers(
     podcasts: tuple[str, ...],
@@ -48,20 +48,26 @@ def speakers(
     from podcast_assets.speech.linking import LinkingSettings, link_speakers
     from podcast_assets.speech.voices import KEY, read_speakers, write_links
     from podcast_assets.stages import overview
-    from podcast_assets.store.store import Store
 
-    opened_store = Store.at(load_settings(store=store).store)
-    how = LinkingSettings(min_similarity=min_similarity, min_seconds=min_seconds)
+    opened_store = open_store(load_settings(store=store))
+    linking = LinkingSettings(min_similarity=min_similarity, min_seconds=min_seconds)
     found = read_speakers(opened_store, overview.batch_names(opened_store), podcasts, across=across_podcasts)
-    linked = link_speakers(found, how)
+    linked = link_speakers(found, linking)
     if save:
         write_links(opened_store, linked)
     if as_json:
         click.echo(json.dumps(linked.to_dicts(), ensure_ascii=False))
         return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("voice", "episode", "speaker", "minutes", "confidence"):
-        table.add_column(name, justify="right" if name in ("minutes", "confidence") else "left", overflow="fold")
+    _print_links(linked)
+    if ignored := sorted(set(found["engine"].unique()) - set(linking.engines)):
+        print_line((f"the embeddings of {', '.join(ignored)} cannot be compared across recordings: ignored", "yellow"))
+    if save:
+        print_line(f"saved: {opened_store.path(KEY)}")
+
+
+def _print_links(linked: "pl.DataFrame") -> None:
+    """Print the speakers whose voice is in several episodes."""
+    table = make_table("voice", "episode", "speaker", "minutes", "confidence", numbers=("minutes", "confidence"))
     shared = linked.drop_nulls("confidence").sort("podcast", "voice", "batch", "episode_id")
     for row in shared.iter_rows(named=True):
         table.add_row(
@@ -75,7 +81,3 @@ def speakers(
     print_line(
         f"voices in several episodes: {shared['voice'].n_unique()}; speakers in one: {linked.height - shared.height}"
     )
-    if other := sorted(set(found["engine"].unique()) - set(how.engines)):
-        print_line((f"the embeddings of {', '.join(other)} cannot be compared across recordings: ignored", "yellow"))
-    if save:
-        print_line(f"saved: {opened_store.path(KEY)}")

@@ -4,7 +4,7 @@ import json
 
 import click
 
-from podcast_assets.cli.terminal import STORE, load_settings, print_line
+from podcast_assets.cli.terminal import STORE, count_noun, json_option, load_settings, open_store, print_line
 from podcast_assets.common.errors import Misconfigured
 
 
@@ -18,9 +18,9 @@ from podcast_assets.common.errors import Misconfigured
     "--feed/--episode",
     "feeds",
     default=None,
-    help="Treat the URLs as feeds or as episodes. Default: judged by their paths.",
+    help="Treat the URLs as feeds or as episodes. Default: decided by their paths.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@json_option("one JSON object")
 @STORE
 def submit(
     inputs: tuple[str, ...],
@@ -32,29 +32,30 @@ def submit(
 ) -> None:
     """Add files, folders, archives, episode URLs, feeds or OPML lists to the store. The sensors (make dev) process them.
 
-    Files, folders and archives become one batch, URLs of episodes a list of URLs that is another. Feeds and OPML lists are followed
+    Files, folders and archives become one batch. Episode URLs become another, as a list of URLs. Feeds and OPML lists are polled
     from then on.
     """
     from podcast_assets.intake.submit import FEEDS, sort_inputs, submit_feeds, submit_files, submit_opml, submit_urls
-    from podcast_assets.store.store import Store
 
-    opened_store = Store.at(load_settings(store=store).store)
+    opened_store = open_store(load_settings(store=store))
     found = sort_inputs(inputs, feeds=feeds)
     if batch and found.places and found.urls:
         raise Misconfigured("files and URLs cannot share a batch: submit them separately, each with its own --batch")
-    told: dict[str, object] = {"batches": [], "feeds_added": 0, "lists_of_feeds": []}
     batches: list[str] = []
+    feeds_added = 0
     if found.places:
         batches.append(submit_files(opened_store, found.places, batch, language))
         print_line(f"batch {batches[-1]} is complete under incoming/")
     if found.urls:
         batches.append(submit_urls(opened_store, found.urls, batch, language))
-        print_line(f"batch {batches[-1]}: a list of {len(found.urls)} episode URL(s) (pass --feed if they are feeds)")
+        print_line(
+            f"batch {batches[-1]}: a list of {count_noun(len(found.urls), 'episode URL')} (pass --feed if they are feeds)"
+        )
     if found.feeds:
-        told["feeds_added"] = submit_feeds(opened_store, found.feeds, language)
-        print_line(f"{told['feeds_added']} new feed(s) in {FEEDS} (pass --episode if they are episodes)")
+        feeds_added = submit_feeds(opened_store, found.feeds, language)
+        print_line(f"{count_noun(feeds_added, 'new feed')} in {FEEDS} (pass --episode if they are episodes)")
     keys = [submit_opml(opened_store, file) for file in found.lists_of_feeds]
     for key in keys:
         print_line(f"{key} is polled from now on")
     if as_json:
-        click.echo(json.dumps(told | {"batches": batches, "lists_of_feeds": keys}))
+        click.echo(json.dumps({"batches": batches, "feeds_added": feeds_added, "lists_of_feeds": keys}))

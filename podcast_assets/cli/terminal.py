@@ -1,14 +1,18 @@
 """Terminal output and options shared by the commands."""
 
 import logging
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
+    from podcast_assets.store.store import Store
 
 messages = Console(stderr=True, highlight=False, emoji=False)
 output = Console(highlight=False, emoji=False)
@@ -25,10 +29,19 @@ _LEVELS = {"red": logging.ERROR, "yellow": logging.WARNING}
 log = logging.getLogger(__name__)
 
 
-def print_line(*parts: str | tuple[str, str]) -> None:
-    """One line on standard error, of texts and (text, style). Names and errors are data: no markup is read in them.
+def json_option(printed: str) -> Callable[[Any], Any]:
+    """Make the option `--json`, passed to the command as `as_json`.
 
-    Where the settings ask for JSON, it is a JSON line, and red and yellow are its level.
+    Args:
+        printed: what the option prints, for its help.
+    """
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {printed} on standard output.")
+
+
+def print_line(*parts: str | tuple[str, str]) -> None:
+    """Print one line on standard error, made of texts and (text, style). Markup in the texts is not interpreted.
+
+    If the settings ask for JSON logs, the line is logged instead, and the styles red and yellow set its level.
     """
     line = Text.assemble(*parts)
     if logging.getLogger("podcast_assets").handlers:
@@ -38,22 +51,58 @@ def print_line(*parts: str | tuple[str, str]) -> None:
         messages.print(line, soft_wrap=True)
 
 
+def make_table(*columns: str, numbers: Container[str] = (), no_wrap: Container[str] = ()) -> Table:
+    """Make a compact table.
+
+    Args:
+        columns: headings.
+        numbers: columns aligned to the right.
+        no_wrap: columns whose cells stay on one line, so that the others shrink in a narrow terminal.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in columns:
+        justify = "right" if name in numbers else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in no_wrap)
+    return table
+
+
 def count_noun(number: int, noun: str) -> str:
     """Format a number with its noun.
 
-    >>> counted(1, "shard"), counted(2000, "shard")
+    >>> count_noun(1, "shard"), count_noun(2000, "shard")
     ('1 shard', '2,000 shards')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def load_settings(**given: Any) -> "Settings":
-    """Load the settings of the environment, overridden by the command line, and set up logging as they say."""
+def join_names(names: Sequence[str], limit: int = 10) -> str:
+    """Join names with commas, and count those over a limit.
+
+    >>> join_names(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def load_settings(**overrides: Any) -> "Settings":
+    """Load the settings from the environment and set up logging as they say.
+
+    Args:
+        overrides: settings given on the command line; None leaves a setting to the environment.
+    """
     from podcast_assets.config.settings import Settings
 
-    settings = Settings(**{k: v for k, v in given.items() if v is not None})
+    settings = Settings(**{k: v for k, v in overrides.items() if v is not None})
     if settings.log_format == "json":
         from podcast_assets.common.log_lines import configure_json_logging
 
         configure_json_logging()
     return settings
+
+
+def open_store(settings: "Settings") -> "Store":
+    """Open the store of the settings."""
+    from podcast_assets.store.store import Store
+
+    return Store.at(settings.store)

@@ -30,7 +30,7 @@ from podcast_assets.defs.schedules import hourly_janitor, nightly_retry
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
 from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_success
-from podcast_assets.stages.profiles import Profile, widest
+from podcast_assets.stages.profiles import Profile, widest_profile
 from podcast_assets.stages.requirements import GPU_POOL, gpu_pool
 
 _BATCH_ASSETS = (
@@ -94,7 +94,7 @@ def build_definitions(
 def _widest_profile(settings: Settings) -> Profile | None:
     """Profile with every engine that a run may load; None if the settings are invalid, which each run reports."""
     try:
-        return widest(settings)
+        return widest_profile(settings)
     except Misconfigured:
         return None
 

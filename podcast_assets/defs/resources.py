@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from podcast_assets.config.settings import Settings, fields_in_scope, make_settings
-from podcast_assets.stages.profiles import Profile, choose
+from podcast_assets.stages.profiles import Profile, choose_profile
 from podcast_assets.store.store import Store
 
 
@@ -55,7 +55,7 @@ class PipelineResource(_with_fields(fields_in_scope("run"))):
 
     def chosen(self) -> Profile:
         """Return the profile of this run, with its engines."""
-        return choose(self.settings())
+        return choose_profile(self.settings())
 
 
 _SHARDS = ("shard_bytes", "shard_codec")

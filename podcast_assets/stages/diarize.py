@@ -11,6 +11,7 @@ from podcast_assets.engines.engine import Engine
 from podcast_assets.speech import rttm, vad
 from podcast_assets.speech.segmentation import SegmentationSettings, segment
 from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
+from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
@@ -19,13 +20,14 @@ from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key
 
 NO_SPEAKERS = "no_speakers"
+"""Flag of segments that the diarizer did not make."""
 
 
 @dataclass(frozen=True)
-class Diarize:
+class Diarize(EngineStage):
     """Working audio → segments with speakers; beside them, per episode, the full diarization and an embedding per speaker.
 
-    Where the diarizer fails, the segments are the stretches of speech that Silero finds, without speakers, flagged.
+    Where the diarizer fails, the segments are the speech that Silero detects, without speakers and flagged.
     """
 
     store: Store
@@ -37,26 +39,17 @@ class Diarize:
     columns: ClassVar[Columns] = SEGMENTS
     asset: ClassVar[str] = "diarized_segments"
 
-    @property
-    def cpu_bound(self) -> bool:
-        """False: the engine's worker does one minibatch after the other."""
-        return False
-
     @staticmethod
     def engine_of(profile: Profile) -> Engine:
         """The diarizer."""
         return profile.diarizer
 
-    def load(self, device: str | None = None) -> Diarizer:
-        """The engine's worker."""
-        return self.engine.load(device)
-
     def outputs(self, episode: Episode) -> list[str]:
-        """The full diarization, and the speakers."""
+        """Keys of the full diarization and of the table of speakers."""
         return [diarization_key(self.batch, episode.episode_id, suffix) for suffix in ("rttm", "parquet")]
 
     def prepare(self, episode: Episode) -> Pcm:
-        """Working audio."""
+        """Read the working audio."""
         return read_audio(self.store, episode)
 
     def smoke_test(self, worker: Diarizer) -> None:
@@ -64,7 +57,7 @@ class Diarize:
         worker.diarize(noise())
 
     def process_all(self, worker: Diarizer, work: Iterable[Ready]) -> Iterator[Done]:
-        """One row per segment."""
+        """Diarize one episode after the other; one row per segment."""
         for ready in work:
             try:
                 yield self._process(worker, ready.episode, ready.prepared)
@@ -75,22 +68,21 @@ class Diarize:
         bounds = {name: episode.inputs[name] for name in ("min_speakers", "max_speakers")}
         fallback = None
         try:
-            found = worker.diarize(audio, **bounds)
+            diarization = worker.diarize(audio, **bounds)
         except Exception as error:
             if isinstance(error, BadInput) or is_device_error(error):
                 raise
             fallback = f"{self.engine.name}: {type(error).__name__}: {error}; segments without speakers"
-            found = without_speakers(audio)
-        who = found.turns if found.full is None else found.full
-        full, speakers = self.outputs(episode)
-        self.store.write(full, rttm.format_rttm(episode.episode_id, who).encode())
-        self.store.write_table(speakers, speaker_rows(episode, found, self.engine))
-        turns = segment(found, audio, self.segmentation)
+            diarization = detect_speech(audio)
+        rttm_key, speakers_key = self.outputs(episode)
+        self.store.write(rttm_key, rttm.format_rttm(episode.episode_id, _full_turns(diarization)).encode())
+        self.store.write_table(speakers_key, speaker_rows(episode, diarization, self.engine))
+        turns = segment(diarization, audio, self.segmentation)
         return Done(episode, segment_rows(episode, turns, [NO_SPEAKERS] if fallback else []), fallback)
 
 
-def without_speakers(audio: Audio) -> Diarization:
-    """Stretches of speech, by nobody that is known."""
+def detect_speech(audio: Audio) -> Diarization:
+    """Diarization of stretches of speech whose speakers are unknown."""
     return Diarization([Turn(start, end, None) for start, end in vad.detect_speech(audio)])
 
 
@@ -112,24 +104,24 @@ def segment_rows(episode: Episode, turns: Sequence[Turn], flags: list[str]) -> p
         }
         for index, (start, end, speaker, overlap) in enumerate(s for s in spans if s[1] > s[0])
     ]
-    made = ("engine", "fingerprint") if flags else ("engine", "degraded", "fingerprint")
-    return pl.DataFrame(rows, schema={k: SEGMENTS[k][0] for k in SEGMENTS if k not in made})
+    added_by_runner = ("engine", "fingerprint") if flags else ("engine", "degraded", "fingerprint")
+    return pl.DataFrame(rows, schema={k: SEGMENTS[k][0] for k in SEGMENTS if k not in added_by_runner})
 
 
-def speaker_rows(episode: Episode, found: Diarization, engine: Engine) -> pl.DataFrame:
-    """One row per speaker, in the order of their names, with how long each speaks and the embedding of the voice."""
-    who = found.turns if found.full is None else found.full
+def speaker_rows(episode: Episode, diarization: Diarization, engine: Engine) -> pl.DataFrame:
+    """One row per speaker, sorted by name, with seconds of speech and the embedding of the voice."""
     spoken: dict[str, float] = {}
-    for turn in who:
+    for turn in _full_turns(diarization):
         if turn.speaker is not None:
             spoken[turn.speaker] = spoken.get(turn.speaker, 0.0) + turn.end - turn.start
+    embeddings = diarization.embeddings
     return make_table(
         [
             {
                 "episode_id": episode.episode_id,
                 "speaker": speaker,
                 "seconds": seconds,
-                "embedding": [float(x) for x in found.embeddings[speaker]] if speaker in found.embeddings else None,
+                "embedding": [float(x) for x in embeddings[speaker]] if speaker in embeddings else None,
                 "engine": engine.name,
             }
             for speaker, seconds in sorted(spoken.items())
@@ -141,3 +133,8 @@ def speaker_rows(episode: Episode, found: Diarization, engine: Engine) -> pl.Dat
 def segment_id(episode_id: str, start: float, end: float) -> str:
     """Sample key of a segment; times in seconds."""
     return f"{episode_id}-{round(start * 1000):09d}-{round(end * 1000):09d}"
+
+
+def _full_turns(diarization: Diarization) -> Sequence[Turn]:
+    """The turns with overlapping speech, where the diarizer gives them."""
+    return diarization.turns if diarization.full is None else diarization.full

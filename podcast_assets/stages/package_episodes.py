@@ -1,34 +1,27 @@
-"""Stage `package_episodes`: each episode whole, in the form of the shards, with all that is known of what is said in it."""
+"""Stage `package_episodes`: each episode whole, in the form of the shards, with its transcript."""
 
 import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from podcast_assets.engines.engine import Engine
 from podcast_assets.shards.episode_grain import episode_json
-from podcast_assets.stages.package import gain_of
-from podcast_assets.stages.stage import Episode, OneByOne, stage_fingerprint
+from podcast_assets.stages.packaging import PackagingStage
+from podcast_assets.stages.stage import Episode
 from podcast_assets.store.schema import Columns
-from podcast_assets.store.store import BLOCK, Store, encoded_key
-
-if TYPE_CHECKING:
-    from podcast_assets.audio.form import AudioForm
+from podcast_assets.store.store import BLOCK
 
 
 @dataclass(frozen=True)
-class PackageEpisodes(OneByOne):
-    """Original and all that is known of it → one JSON and one audio file, whose memory is that of a few seconds."""
+class PackageEpisodes(PackagingStage):
+    """Original and segments → one JSON and one audio file. Audio is streamed: a few seconds of it are in memory at once."""
 
-    store: Store
-    batch: str
-    form: "AudioForm"
     name: ClassVar[str] = "package_episodes"
     version: ClassVar[str] = "1"
     columns: ClassVar[Columns] = {
@@ -42,28 +35,8 @@ class PackageEpisodes(OneByOne):
     }
     asset: ClassVar[str] = "episode_shards"
 
-    @property
-    def engine(self) -> Engine | None:
-        """None: the work is the same everywhere."""
-        return None
-
-    @property
-    def cpu_bound(self) -> bool:
-        """True: decoding and encoding."""
-        return True
-
-    def load(self, device: str | None = None) -> None:
-        """Nothing to load."""
-
-    def outputs(self, episode: Episode) -> list[str]:
-        """The audio. It lies among the checkpoints, and goes with them."""
-        return [encoded_key(self.name, self.batch, episode.episode_id, stage_fingerprint(self, episode))]
-
-    def prepare(self, episode: Episode) -> None:
-        """Nothing."""
-
     def process(self, worker: None, episode: Episode, prepared: None) -> pl.DataFrame:
-        """Decode and encode in one pass, or take the original as it is where it has the form of the shards already."""
+        """Decode and encode in one pass, or copy an original that already has the form of the shards; one row."""
         rate, channels = int(episode.inputs["sample_rate"]), int(episode.inputs["channels"])
         as_is = episode.inputs["nothing_else"] and self.form.takes_as_is(
             str(episode.inputs["container"]), str(episode.inputs["audio_codec"]), rate, channels
@@ -73,20 +46,20 @@ class PackageEpisodes(OneByOne):
         (target,) = self.outputs(episode)
         with self.store.local_copy(str(episode.inputs["original"])) as original, self.store.writing(target) as file:
             if as_is:
-                with original.open("rb") as given:
-                    shutil.copyfileobj(given, file, BLOCK)
+                with original.open("rb") as source:
+                    shutil.copyfileobj(source, file, BLOCK)
             else:
                 self._encode(original, file, rate, channels)
-            size, sha256 = _hashed(file)
-        note = episode_json(
+            size, sha256 = _size_and_sha256(file)
+        content = episode_json(
             episode.inputs["about"], episode.inputs["samples"], episode.inputs["rttm"], sample_rate=rate
         )
         row = {
             "episode_id": episode.episode_id,
             "sample_rate": rate,
             "channels": channels,
-            "json": note,
-            "json_sha256": hashlib.sha256(note).hexdigest(),
+            "json": content,
+            "json_sha256": hashlib.sha256(content).hexdigest(),
             "audio_size": size,
             "audio_sha256": sha256,
         }
@@ -97,16 +70,16 @@ class PackageEpisodes(OneByOne):
         from podcast_assets.audio.encode_whole import encode_whole
         from podcast_assets.audio.reader import open_audio
 
-        gain = np.float32(gain_of(original, self.form, channels))
+        gain = self.loudness_gain(original, channels)
         with open_audio(original) as reader:
             blocks: Iterator[npt.NDArray[np.float32]] = (to_mono(b) if channels == 1 else b.T for b in reader.blocks())
             resampled = resample(blocks, reader.rate, rate, channels)
-            louder = (b * gain for b in resampled) if gain != 1 else resampled
-            encode_whole(louder, file, rate, channels, self.form.codec)
+            scaled = (b * gain for b in resampled) if gain != 1 else resampled
+            encode_whole(scaled, file, rate, channels, self.form.codec)
 
 
-def _hashed(file: BinaryIO) -> tuple[int, str]:
-    """Size and SHA-256 of what was written. Encoders go back to their headers: it is read once they are through."""
+def _size_and_sha256(file: BinaryIO) -> tuple[int, str]:
+    """Size and SHA-256 of a written file. It is read back, because encoders rewrite their headers at the end."""
     digest, size = hashlib.sha256(), 0
     file.seek(0)
     while block := file.read(BLOCK):

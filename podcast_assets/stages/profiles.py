@@ -1,4 +1,4 @@
-"""Profiles: documented sets of engines. `auto` takes the best one whose models are at hand, and says why."""
+"""Profiles: named sets of engines. `auto` chooses the best one whose models are available, and says why."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,16 +18,16 @@ DESCRIPTIONS = {
     "sample batch.",
     "embedded": "Runs anywhere, without a model hub: voice prints and clustering, pocketsphinx (English, about a quarter of the "
     "words wrong). For trying things out.",
-    "cpu": "pyannote (where it is at hand) and faster-whisper on the CPU; model `small` unless PODCAST_WHISPER_MODEL says "
+    "cpu": "pyannote (where available) and faster-whisper on the CPU; model `small` unless PODCAST_WHISPER_MODEL says "
     "otherwise.",
-    "gpu": "pyannote (where it is at hand) and faster-whisper on an NVIDIA GPU; model `large-v3-turbo` unless "
+    "gpu": "pyannote (where available) and faster-whisper on an NVIDIA GPU; model `large-v3-turbo` unless "
     "PODCAST_WHISPER_MODEL says otherwise.",
 }
 CPU_PROFILES = frozenset(DESCRIPTIONS) - {"gpu"}
-"""Profiles whose engines compute on CPUs, unless PODCAST_ENGINES puts one on a GPU."""
+"""Profiles whose engines use CPUs, unless PODCAST_ENGINES puts one on a GPU."""
 WHISPER_MODELS = {"cpu": "small", "gpu": "large-v3-turbo"}
 CHINESE = ("firered", "paraformer")
-"""Engines that the route of `zh` takes where their model is at hand, the better one first."""
+"""Engines of the route `zh` where their model is on this machine, the better one first."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class Profile:
 
     name: str
     reason: str
-    """Why this one, for people."""
+    """Why it was chosen, for people."""
     diarizer: Engine
     transcriber: Engine
     scorer: Engine
     separator: Engine | None = None
-    second: Engine | None = None
-    """Transcribes everything once more, to be compared with the first."""
+    second_transcriber: Engine | None = None
+    """Transcribes everything again, to be compared with the first."""
     punctuator: Engine | None = None
-    """Gives texts punctuation and capitals, in a column of its own."""
+    """Adds punctuation and capitals, in a column of its own."""
 
     @property
     def note(self) -> str | None:
-        """What readers of the results must know of the engines; None for full ones."""
+        """Warning about the accuracy of the engines; None for profiles meant for datasets."""
         if self.name == "demo":
             return (
                 "Made with the demonstration model, which knows 103 English words in synthetic voices. For your own audio "
@@ -63,21 +63,20 @@ class Profile:
 
 
 def engines_of(profile: Profile) -> list[Engine]:
-    """The engines of a profile, those inside composed ones too, each once, in the order of the stages."""
-    again = parts(profile.second) if profile.second else []
+    """List the engines of a profile, those inside combined ones included, without duplicates, in the order of the stages."""
     found = [
         profile.separator,
         profile.diarizer,
-        *parts(profile.transcriber),
-        *again,
-        *parts(profile.scorer),
+        *components(profile.transcriber),
+        *(components(profile.second_transcriber) if profile.second_transcriber else ()),
+        *components(profile.scorer),
         profile.punctuator,
     ]
     return [e for i, e in enumerate(found) if e is not None and e not in found[:i]]
 
 
-def parts(engine: Engine) -> list[Engine]:
-    """The plain engines that one is composed of."""
+def components(engine: Engine) -> list[Engine]:
+    """The engines that a combined engine consists of; the engine itself if it is not combined."""
     from podcast_assets.quality.scoring import Scorers
     from podcast_assets.speech.routing import RoutedEngine
 
@@ -89,98 +88,97 @@ def parts(engine: Engine) -> list[Engine]:
     return chained + ([engine.aligner] if engine.aligner else [])
 
 
-_ENGINES_BY = (
+_ENGINE_SETTINGS = (
     "diarizer routes second_transcriber aligner separator engines scorers text_care punctuator mixed_languages".split()
 )
-"""Settings that name engines or go to them."""
+"""Settings that choose or configure engines."""
 
 
-def choose(settings: Settings) -> Profile:
-    """The profile that the settings name; for `auto`, the best one that can run here.
+def choose_profile(settings: Settings) -> Profile:
+    """Make the profile that the settings name; for `auto`, the best one that can run here.
 
     Raises:
-        Misconfigured: there is no such profile, or a setting names an engine that there is not.
+        Misconfigured: there is no such profile, or a setting names an unknown engine.
     """
     return make_profile(settings, *_choose_name(settings))
 
 
 def explain_choice(settings: Settings) -> tuple[str, str]:
-    """Name and reason of the profile that `choose` gives; engines that no setting is about are not made for it.
+    """Name and reason of the profile that `choose_profile` makes. Engines are only made if a setting is about them.
 
     Raises:
-        Misconfigured: as `choose`.
+        Misconfigured: there is no such profile, or a setting names an unknown engine.
     """
     if any(
         getattr(settings, name) != Settings.model_fields[name].get_default(call_default_factory=True)
-        for name in _ENGINES_BY
+        for name in _ENGINE_SETTINGS
     ):
-        profile = choose(settings)
+        profile = choose_profile(settings)
         return profile.name, profile.reason
     name, reason = _choose_name(settings)
-    return name, reason + _diarizer_name(settings, name)[1]
+    return name, reason + _choose_diarizer(settings, name)[1]
 
 
 def _choose_name(settings: Settings) -> tuple[str, str]:
-    """Name of the profile, and why."""
+    """Name of the profile, and the reason for it."""
     gpus.set_visible_gpus(settings.gpus)
     if settings.profile != "auto":
         return settings.profile, "it was asked for"
     count = gpus.gpu_count() if gpus.has_driver() else 0
-    wanted = "gpu" if count else "cpu"
-    model = settings.whisper_model or WHISPER_MODELS[wanted]
-    found, why = check_available(_make("transcriber", "faster-whisper", settings, model=model))
-    if found:
-        return wanted, f"{f'{count} GPU(s)' if count else 'no GPU'} found; {why}"
-    return "embedded", f"the model {model!r} that profile {wanted} needs is not at hand: {why}"
+    best = "gpu" if count else "cpu"
+    model = settings.whisper_model or WHISPER_MODELS[best]
+    available, why = check_available(_make_engine("transcriber", "faster-whisper", settings, model=model))
+    if available:
+        return best, f"{f'{count} GPU(s)' if count else 'no GPU'} found; {why}"
+    return "embedded", f"the model {model!r}, which the profile {best} needs, is not available: {why}"
 
 
-def widest(settings: Settings) -> Profile:
-    """The profile with every engine that a run of these settings may load, on whichever machine it is.
+def widest_profile(settings: Settings) -> Profile:
+    """Make the profile with every engine that a run with these settings may load on any machine.
 
-    What is decided by it holds for all runs: this machine is taken to be no measure of theirs, so neither its GPUs, packages and
-    models nor the hub are asked.
+    Nothing on this machine is asked (GPUs, packages, models), nor the hub, because runs may be elsewhere.
 
     Raises:
-        Misconfigured: a setting names an engine that there is not.
+        Misconfigured: a setting names an unknown engine.
     """
     name = "gpu" if settings.profile == "auto" else settings.profile
     return make_profile(settings, name, "what runs may load", anywhere=True)
 
 
 def make_profile(settings: Settings, name: str, reason: str, *, anywhere: bool = False) -> Profile:
-    """A profile by its name.
+    """Make a profile by its name.
 
     Args:
-        settings: of the engines.
-        name: of the profile.
-        reason: why this one, for people.
-        anywhere: take every engine that another machine may have, rather than what is at hand here.
+        settings: settings of the engines.
+        name: name of the profile.
+        reason: why it was chosen, for people.
+        anywhere: include every engine that another machine may have, whether it is available here or not.
 
     Raises:
-        Misconfigured: there is no such profile, or a setting names an engine that there is not.
+        Misconfigured: there is no such profile, or a setting names an unknown engine.
     """
     if name not in DESCRIPTIONS:
         raise Misconfigured(f"no profile is called {name!r}; there are: auto, {', '.join(DESCRIPTIONS)}")
     from podcast_assets.quality.text.care import parse_text_care
 
     if name in CPU_PROFILES:
-        settings = _on_cpus(settings)
-    diarizer, about = _diarizer_name(settings, name, anywhere=anywhere)
+        settings = _place_on_cpus(settings)
+    diarizer, why_diarizer = _choose_diarizer(settings, name, anywhere=anywhere)
     punctuation = "punctuation" in parse_text_care(settings.text_care)
     return Profile(
         name=name,
-        reason=reason + about,
-        diarizer=_make("diarizer", diarizer, settings),
-        transcriber=_transcriber(settings, name, anywhere=anywhere),
-        scorer=_scorer(settings),
-        separator=_make("separator", settings.separator, settings) if settings.separator else None,
-        second=_second(settings, name) if settings.second_transcriber else None,
-        punctuator=_make("punctuator", settings.punctuator, settings) if punctuation else None,
+        reason=reason + why_diarizer,
+        diarizer=_make_engine("diarizer", diarizer, settings),
+        transcriber=_make_transcriber(settings, name, anywhere=anywhere),
+        scorer=_make_scorer(settings),
+        separator=_make_engine("separator", settings.separator, settings) if settings.separator else None,
+        second_transcriber=_make_second_transcriber(settings, name) if settings.second_transcriber else None,
+        punctuator=_make_engine("punctuator", settings.punctuator, settings) if punctuation else None,
     )
 
 
-def _on_cpus(settings: Settings) -> Settings:
-    """The settings with every engine on CPUs that PODCAST_ENGINES does not put elsewhere."""
+def _place_on_cpus(settings: Settings) -> Settings:
+    """Put every engine on CPUs that PODCAST_ENGINES does not put elsewhere."""
     movable = [e.name for kind in FOLDERS for e in engines(kind) if "device" in e.model_fields]
     given = settings.engines
     return settings.model_copy(
@@ -188,55 +186,56 @@ def _on_cpus(settings: Settings) -> Settings:
     )
 
 
-def _scorer(settings: Settings) -> Engine:
+def _make_scorer(settings: Settings) -> Engine:
     from podcast_assets.quality.scoring import Scorers
 
-    dnsmos = _make("scorer", "dnsmos", settings, hop=settings.dnsmos_hop)
-    more = [_make("scorer", name.strip(), settings) for name in settings.scorers.split(",") if name.strip()]
+    dnsmos = _make_engine("scorer", "dnsmos", settings, hop=settings.dnsmos_hop)
+    more = [_make_engine("scorer", name.strip(), settings) for name in settings.scorers.split(",") if name.strip()]
     return Scorers(parts=(dnsmos, *more)) if more else dnsmos
 
 
-def _diarizer_name(settings: Settings, name: str, *, anywhere: bool = False) -> tuple[str, str]:
-    """The diarizer, and why, where it was not plainly asked for."""
+def _choose_diarizer(settings: Settings, name: str, *, anywhere: bool = False) -> tuple[str, str]:
+    """Name of the diarizer; and why, if it replaces a better one."""
     if name in ("demo", "embedded"):
         return "embedded", ""
     if settings.diarizer != "auto":
         return settings.diarizer, ""
-    found, why = (True, "") if anywhere else check_available(_make("diarizer", "pyannote", settings))
-    return ("pyannote", "") if found else ("embedded", f"; the embedded diarizer in place of pyannote: {why}")
+    available, why = (True, "") if anywhere else check_available(_make_engine("diarizer", "pyannote", settings))
+    return ("pyannote", "") if available else ("embedded", f"; the embedded diarizer in place of pyannote: {why}")
 
 
-def _transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:
+def _make_transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:
     from podcast_assets.speech.routing import RoutedEngine
 
     if settings.routes and name in WHISPER_MODELS:
-        table = parse_routes(settings.routes)
+        routes = parse_routes(settings.routes)
     else:
-        table = _routes(settings, name, anywhere=anywhere)
+        routes = _default_routes(settings, name, anywhere=anywhere)
     return RoutedEngine(
-        routes=_made(table, settings, name),
-        aligner=_make("aligner", settings.aligner, settings) if settings.aligner else None,
+        routes=_make_routes(routes, settings, name),
+        aligner=_make_engine("aligner", settings.aligner, settings) if settings.aligner else None,
     )
 
 
-def _second(settings: Settings, name: str) -> Engine:
+def _make_second_transcriber(settings: Settings, name: str) -> Engine:
     from podcast_assets.speech.routing import RoutedEngine
 
-    wanted = settings.second_transcriber or ""
-    return RoutedEngine(routes=_made(parse_routes(wanted if "=" in wanted else f"{ANY}={wanted}"), settings, name))
+    text = settings.second_transcriber or ""
+    routes = parse_routes(text if "=" in text else f"{ANY}={text}")
+    return RoutedEngine(routes=_make_routes(routes, settings, name))
 
 
-def _made(table: dict[str, tuple[str, ...]], settings: Settings, name: str) -> "tuple[Route, ...]":
+def _make_routes(routes: dict[str, tuple[str, ...]], settings: Settings, name: str) -> "tuple[Route, ...]":
     from podcast_assets.speech.routing import Route
 
     return tuple(
-        Route(language=language, chain=tuple(_recognizer(settings, name, engine) for engine in chain))
-        for language, chain in table.items()
+        Route(language=language, chain=tuple(_make_recognizer(settings, name, engine) for engine in chain))
+        for language, chain in routes.items()
     )
 
 
-def _routes(settings: Settings, name: str, *, anywhere: bool) -> dict[str, tuple[str, ...]]:
-    """The routing table of a profile, where none is set."""
+def _default_routes(settings: Settings, name: str, *, anywhere: bool) -> dict[str, tuple[str, ...]]:
+    """Routes of a profile when PODCAST_ROUTES is not set."""
     if name == "embedded":
         return {ANY: ("pocketsphinx",)}
     if name == "demo":
@@ -245,20 +244,20 @@ def _routes(settings: Settings, name: str, *, anywhere: bool) -> dict[str, tuple
     if anywhere:
         return {"zh": (*CHINESE, *general), ANY: general}
     for chinese in CHINESE:
-        engine = _make("transcriber", chinese, settings)
+        engine = _make_engine("transcriber", chinese, settings)
         if not missing_packages(engine) and engine.model_files():
             return {"zh": (chinese, *general), ANY: general}
     return {ANY: general}
 
 
-def _recognizer(settings: Settings, name: str, engine: str) -> Engine:
+def _make_recognizer(settings: Settings, name: str, engine: str) -> Engine:
     if engine != "faster-whisper":
-        return _make("transcriber", engine, settings)
+        return _make_engine("transcriber", engine, settings)
     if name == "demo":
         from podcast_assets.demo import TRANSCRIBER
 
-        return _make("transcriber", engine, settings, device="cpu", **TRANSCRIBER)
-    return _make(
+        return _make_engine("transcriber", engine, settings, device="cpu", **TRANSCRIBER)
+    return _make_engine(
         "transcriber",
         engine,
         settings,
@@ -268,15 +267,16 @@ def _recognizer(settings: Settings, name: str, engine: str) -> Engine:
     )
 
 
-def _make(kind: str, name: str, settings: Settings, **own: Any) -> Engine:
-    """An engine with the profile's settings, and over them those of PODCAST_ENGINES.
+def _make_engine(kind: str, name: str, settings: Settings, **profile_settings: Any) -> Engine:
+    """Make an engine with the settings of the profile, overridden by PODCAST_ENGINES.
 
     Raises:
         Misconfigured: there is no such engine, or it has no such setting.
     """
     try:
-        return make_engine(kind, name, **(own | settings.engines.get(name, {})))
+        return make_engine(kind, name, **(profile_settings | settings.engines.get(name, {})))
     except ValueError as error:
         lines = str(error).splitlines()
-        wrong = lines[0] if len(lines) == 1 else f"PODCAST_ENGINES: {name}: {lines[1]}: {lines[2].strip()}"
-        raise Misconfigured(wrong) from error
+        # pydantic names the field in the second line and the reason in the third
+        message = lines[0] if len(lines) == 1 else f"PODCAST_ENGINES: {name}: {lines[1]}: {lines[2].strip()}"
+        raise Misconfigured(message) from error

@@ -1,4 +1,4 @@
-"""Stage `punctuate`: each segment's text with punctuation and capitals, beside the text as it was heard."""
+"""Stage `punctuate`: each segment's text with punctuation and capitals, beside the text as it was transcribed."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,17 +8,18 @@ import polars as pl
 from podcast_assets.engines.engine import Engine
 from podcast_assets.quality.protocol import Punctuator
 from podcast_assets.quality.punctuators.punctuation import same_words
+from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store.schema import PUNCTUATED_TEXTS, Columns
 
 TEXT_COLUMNS = ("segment_id", "segment_index", "text", "language")
-"""What it needs to know of the segments: another text is done again, another policy or score is not."""
+"""Columns of the segments that the result depends on: a changed text is punctuated again, a changed score or policy is not."""
 
 
 @dataclass(frozen=True)
-class Punctuate(OneByOne):
-    """Texts → the same words with marks; null where their language is not known to the engine, or it changed a word."""
+class Punctuate(EngineStage, OneByOne):
+    """Texts → the same words with punctuation; null where the engine does not know the language, or changed a word."""
 
     engine: Engine
     name: ClassVar[str] = "punctuate"
@@ -31,16 +32,8 @@ class Punctuate(OneByOne):
         """The punctuator."""
         return profile.punctuator
 
-    def load(self, device: str | None = None) -> Punctuator:
-        """The engine's worker."""
-        return self.engine.load(device)
-
-    def outputs(self, episode: Episode) -> list[str]:
-        """None."""
-        return []
-
     def prepare(self, episode: Episode) -> None:
-        """Nothing: texts come with the episode."""
+        """Nothing to prepare: the texts are inputs of the episode."""
 
     def smoke_test(self, worker: Punctuator) -> None:
         """Punctuate two words."""
@@ -50,13 +43,14 @@ class Punctuate(OneByOne):
         """One row per segment."""
         segments: pl.DataFrame = episode.inputs["texts"]
         texts = segments["text"].fill_null("").to_list()
-        found = worker.punctuate(texts, segments["language"].to_list())
-        kept = [
-            new if new is not None and same_words(text, new) else None for text, new in zip(texts, found, strict=True)
+        answers = worker.punctuate(texts, segments["language"].to_list())
+        punctuated = [
+            answer if answer is not None and same_words(text, answer) else None
+            for text, answer in zip(texts, answers, strict=True)
         ]
         return segments.select(
             "segment_id",
             "segment_index",
             episode_id=pl.lit(episode.episode_id),
-            text_punctuated=pl.Series(kept, dtype=pl.String),
+            text_punctuated=pl.Series(punctuated, dtype=pl.String),
         )

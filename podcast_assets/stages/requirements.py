@@ -44,6 +44,6 @@ def gpu_pool(stages: Sequence[type[StageWithEngine]], profile: Profile) -> str |
 
     Args:
         stages: all that the asset runs, optional ones too.
-        profile: what its runs may load, wherever they are (`profiles.widest`).
+        profile: what its runs may load, wherever they are (`profiles.widest_profile`).
     """
     return GPU_POOL if any(gpu_use(stage.engine_of(profile)) != "never" for stage in stages) else None

@@ -1,7 +1,7 @@
-"""Which sources under `incoming/` are no longer needed, and their removal, where people ask for it.
+"""Removal of sources under `incoming/` that are no longer needed, where the settings ask for it.
 
-A source goes only when all that came of its batch is committed, for long enough, as it lies there now, and with nothing left to try
-again: whatever is doubtful stays.
+A source is removed only if everything made from its current content has been committed for long enough, with no failure left to
+retry. In doubt it stays.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,28 +17,28 @@ from podcast_assets.store.store import Store, table_key
 
 
 @dataclass(frozen=True)
-class Removed:
-    """The source of a batch that was removed."""
+class RemovedSource:
+    """The removed source of a batch."""
 
     batch: str
     files: int
     bytes: int
 
 
-def why_kept(
-    store: Store, arrival: Arrival, known: str | None, committed_at: Mapping[str, float], *, before: float
+def reason_to_keep(
+    store: Store, arrival: Arrival, materialized: str | None, committed_at: Mapping[str, float], *, before: float
 ) -> str | None:
-    """Why the source of a batch has to stay; None where it may go.
+    """Why the source of a batch must stay; None if it can be removed.
 
     Args:
-        store: with its tables.
-        arrival: what lies there now.
-        known: signature of what was materialized last; None where nothing is known.
+        store: store of the batch.
+        arrival: the source as it is under `incoming/` now.
+        materialized: signature of the source that was materialized last; None if unknown.
         committed_at: key of a table → when it was written, POSIX seconds.
         before: all tables must have been committed before this time, POSIX seconds.
     """
-    if known != arrival.signature:
-        return "it is not what was materialized last"
+    if materialized != arrival.signature:
+        return "it differs from what was materialized last"
     keys = {asset: table_key(asset, arrival.batch) for asset in ASSETS}
     for asset, key in keys.items():
         if key not in committed_at:
@@ -50,11 +50,11 @@ def why_kept(
         if committed.damage or committed.table is None:
             return f"{asset} cannot be read"
         if not committed.failures.filter(~pl.col("permanent")).is_empty():
-            return f"{asset} has failures that may pass"
+            return f"{asset} has failures that can be retried"
         if asset == "raw_audio":
             lost = committed.table.filter((pl.col("status") == "failed") & pl.col("original").is_null())
             if not lost.is_empty():
-                return f"{lost['source'][0]} could not be taken out of it"
+                return f"{lost['source'][0]} could not be extracted from it"
     return None
 
 
@@ -64,28 +64,28 @@ def commit_times(store: Store) -> dict[str, float]:
 
 
 def remove_sources(
-    store: Store, known: Mapping[str, str], *, before: float, busy: Collection[str] = ()
-) -> list[Removed]:
+    store: Store, materialized: Mapping[str, str], *, before: float, busy: Collection[str] = ()
+) -> list[RemovedSource]:
     """Remove the sources of batches that were committed before a time.
 
     Args:
-        store: where they lie.
-        known: batch → signature of what was materialized last.
+        store: store of the batches.
+        materialized: batch → signature of the source that was materialized last.
         before: POSIX seconds.
-        busy: batches of runs that wait or go on.
+        busy: batches in queued or active runs.
     """
     times = commit_times(store)
-    done = [
+    removable = [
         batch
         for batch, arrival in list_incoming(store).arrivals.items()
-        if batch not in busy and not why_kept(store, arrival, known.get(batch), times, before=before)
+        if batch not in busy and not reason_to_keep(store, arrival, materialized.get(batch), times, before=before)
     ]
     removed = []
-    there = list_incoming(store).arrivals if done else {}  # to look at the tables took its time
-    for batch in done:
-        with store.batch_lock_if_free(batch) as ours:
-            arrival = there.get(batch)
-            if not ours or arrival is None or arrival.signature != known[batch]:
+    current = list_incoming(store).arrivals if removable else {}  # reading the tables took time
+    for batch in removable:
+        with store.batch_lock_if_free(batch) as locked:
+            arrival = current.get(batch)
+            if not locked or arrival is None or arrival.signature != materialized[batch]:
                 continue
             files = (*arrival.files, *arrival.metadata)
             for file in files:
@@ -93,5 +93,5 @@ def remove_sources(
             if arrival.is_folder:
                 for name in (MANIFEST, DEFAULTS, *READY):
                     store.remove(f"{INCOMING}/{arrival.files[0].key.split('/')[0]}/{name}")
-            removed.append(Removed(batch, len(files), sum(f.bytes for f in files)))
+            removed.append(RemovedSource(batch, len(files), sum(f.bytes for f in files)))
     return removed

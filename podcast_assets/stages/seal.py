@@ -1,4 +1,4 @@
-"""Seal one grain of a batch: decide, encode, seal, read back, commit. The same for segments and for whole episodes."""
+"""Seal the shards of one grain of a batch, segments or whole episodes: encode, write, read back, commit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from podcast_assets.store.store import Store, encoded_key
 
 @dataclass(frozen=True)
 class SealedGrain:
-    """What became of one grain of a batch."""
+    """Result of sealing one grain of a batch."""
 
     rows: pl.DataFrame
-    """The table that is committed."""
+    """The committed table."""
     provenance: pl.DataFrame
     failures: pl.DataFrame
     run: StageRun | None
-    """What was encoded; None where the same content was sealed before and nothing was written anew."""
+    """The run of the stage; None if the shards of an earlier run still hold the same content."""
 
     @property
     def version(self) -> str:
-        """Folder of the shards, the first where a withdrawn episode left several; empty where there is none."""
+        """Folder of the shards; the first of several, which a takedown can leave; empty without shards."""
         return min(sealing.sealed_versions(self.rows), default="")
 
 
@@ -45,65 +45,50 @@ def seal_grain(
     run: Callable[[], StageRun],
     table: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> SealedGrain:
-    """Seal what has changed since it was sealed, commit the table, then remove shards that no table speaks of any more.
+    """Seal what has changed, commit the table, and remove the shards that no table refers to any more.
 
     Args:
-        store: where the shards and the tables lie.
-        batch: the batch.
+        store: store of the batch.
+        batch: name of the batch.
         grain: what one sample is.
-        stage: that encodes the samples.
-        episodes: its work items.
-        content: one row per sample, of those that should be sealed.
-        settings: form and size of the shards.
+        stage: encodes the samples.
+        episodes: inputs of the stage.
+        content: one row per sample to seal.
+        settings: codec and size of the shards.
         run: runs the stage on the episodes.
-        table: the rows of the asset's table, from the places of the samples.
+        table: makes the asset's table from the positions of the samples in the shards.
 
     Raises:
-        OSError: the shards, read back, are not what was encoded. Nothing is committed then.
+        OSError: the shards differ from what was encoded when they are read back. Nothing is committed then.
     """
-    before = CommittedTable.read(store, stage.asset, batch)
-    encoded = None
-    provenance, failures = before.provenance, before.failures
-    places = _sealed_before(store, batch, grain, stage, episodes, content, settings, before)
-    if places is None:
-        encoded = run()
-        provenance, failures = encoded.provenance, encoded.failures
-        done = dict(provenance.select("episode_id", "fingerprint").iter_rows())
-        seal = sealing.seal_batch if grain is sealing.SEGMENTS else sealing.seal_episodes
-        places = seal(
-            store,
-            batch,
-            sealing.content_version(done, content, settings.shard_bytes, grain),
-            content,
-            _encoded(encoded),
-            suffix=settings.shard_codec,
-            shard_bytes=settings.shard_bytes,
-        )
-    rows = table(places)
+    committed = CommittedTable.read(store, stage.asset, batch)
     checkpoints = Checkpoints(store, stage.name, batch, stage.columns)
-    if encoded and (wrong := sealing.find_damaged_shards(store, batch, rows, grain)):
-        checkpoints.remove()  # the harm may have been done to what was encoded
-        raise OSError(_read_back_differs(batch, stage.asset, wrong))
+    places = _find_unchanged(store, batch, grain, stage, episodes, content, settings, committed)
+    if places is not None:
+        stage_run, provenance, failures = None, committed.provenance, committed.failures
+        rows = table(places)
+    else:
+        stage_run = run()
+        provenance, failures = stage_run.provenance, stage_run.failures
+        rows = table(_write_shards(store, stage_run, grain, content, settings))
+        if damaged := sealing.find_damaged_shards(store, batch, rows, grain):
+            checkpoints.remove()  # the encoded files may be damaged too
+            raise OSError(
+                f"batch {batch}: shards differ from what was encoded when read back: {'; '.join(damaged)}. Nothing was committed. "
+                f"Materialize {stage.asset} again to encode them again; if this recurs, check the disk and memory of this machine."
+            )
     commit(store, stage.asset, batch, rows, provenance, failures)
     checkpoints.remove()
     _remove_other_versions(store, batch)
-    return SealedGrain(rows, provenance, failures, encoded)
-
-
-def _remove_other_versions(store: Store, batch: str) -> None:
-    """Remove the sealed folders of a batch that no committed table of any grain speaks of."""
-    tables = (CommittedTable.read(store, asset, batch).table for asset in ("hf_shards", "episode_shards"))
-    sealing.remove_other_versions(
-        store, batch, [v for t in tables if t is not None for v in sealing.sealed_versions(t)]
-    )
+    return SealedGrain(rows, provenance, failures, stage_run)
 
 
 def audio_form(settings: Settings) -> AudioForm:
-    """The form that audio has in the shards."""
+    """The form of the audio in the shards."""
     return AudioForm(settings.shard_codec, settings.shard_rate, settings.shard_channels, settings.loudness)
 
 
-def _sealed_before(
+def _find_unchanged(
     store: Store,
     batch: str,
     grain: Grain,
@@ -111,31 +96,43 @@ def _sealed_before(
     episodes: Sequence[Episode],
     content: pl.DataFrame,
     settings: Settings,
-    before: CommittedTable,
+    committed: CommittedTable,
 ) -> pl.DataFrame | None:
-    """Places of all samples in the shards that are there, where nothing has changed and nothing is to be tried again; else None."""
+    """Positions of all samples in existing shards; None if content has changed or an episode has to be tried again."""
     fingerprints = {e.episode_id: stage_fingerprint(stage, e) for e in episodes}
-    resume = decide(fingerprints, before, retry_permanent=settings.retry_permanent)
+    resume = decide(fingerprints, committed, retry_permanent=settings.retry_permanent)
     if resume.todo:
         return None
     done = {e: fingerprints[e] for e in resume.committed}
-    kept = content.filter(pl.col("episode_id").is_in(list(done)))
+    sealed = content.filter(pl.col("episode_id").is_in(list(done)))
     version = sealing.content_version(done, content, settings.shard_bytes, grain)
-    return sealing.find_sealed(store, batch, version, kept, before.table, grain)
+    return sealing.find_sealed(store, batch, version, sealed, committed.table, grain)
 
 
-def _encoded(run: StageRun) -> list[sealing.EncodedEpisode]:
-    """What the stage encoded of each episode that is done."""
-    return [
-        sealing.EncodedEpisode(
-            run.rows(episode), fingerprint, encoded_key(run.stage.name, run.batch, episode, fingerprint)
-        )
-        for episode, fingerprint in run.provenance.select("episode_id", "fingerprint").iter_rows()
-    ]
+def _write_shards(
+    store: Store, stage_run: StageRun, grain: Grain, content: pl.DataFrame, settings: Settings
+) -> pl.DataFrame:
+    """Write the encoded episodes into shards and return the positions of the samples."""
+    done = dict(stage_run.provenance.select("episode_id", "fingerprint").iter_rows())
+    seal = sealing.seal_batch if grain is sealing.SEGMENTS else sealing.seal_episodes
+    name, batch = stage_run.stage.name, stage_run.batch
+    return seal(
+        store,
+        batch,
+        sealing.content_version(done, content, settings.shard_bytes, grain),
+        content,
+        [
+            sealing.EncodedEpisode(stage_run.rows(e), fingerprint, encoded_key(name, batch, e, fingerprint))
+            for e, fingerprint in done.items()
+        ],
+        suffix=settings.shard_codec,
+        shard_bytes=settings.shard_bytes,
+    )
 
 
-def _read_back_differs(batch: str, asset: str, wrong: Sequence[str]) -> str:
-    return (
-        f"batch {batch}: shards read back differ from what was encoded: {'; '.join(wrong)}. Nothing is committed; materialize "
-        f"{asset} again, which encodes anew, and look at the disk and memory of this machine if it comes back."
+def _remove_other_versions(store: Store, batch: str) -> None:
+    """Remove the batch's folders of shards that no committed table of any grain refers to."""
+    tables = (CommittedTable.read(store, asset, batch).table for asset in ("hf_shards", "episode_shards"))
+    sealing.remove_other_versions(
+        store, batch, [v for t in tables if t is not None for v in sealing.sealed_versions(t)]
     )

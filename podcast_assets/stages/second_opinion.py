@@ -1,4 +1,4 @@
-"""Stage `second`: what another recognizer hears in each segment, to be compared with the first."""
+"""Stage `second`: a second transcription of each segment, to be compared with the first."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from podcast_assets.store.schema import SECOND_OPINIONS, Columns
 
 @dataclass(frozen=True)
 class SecondOpinion(Transcribe):
-    """As `Transcribe`, of which only the text is kept."""
+    """`Transcribe` with another engine, reduced to the columns of `second_opinions`."""
 
     name: ClassVar[str] = "second"
     version: ClassVar[str] = "1"
@@ -26,7 +26,7 @@ class SecondOpinion(Transcribe):
     @staticmethod
     def engine_of(profile: Profile) -> Engine | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The second transcriber."""
-        return profile.second
+        return profile.second_transcriber
 
     def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
         """One row per segment."""

@@ -1,4 +1,4 @@
-"""What the stages after ingest share: episodes from the table of `raw_audio`, and their working audio."""
+"""Inputs of the stages after ingest: the episodes of `raw_audio`, and their working audio."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +11,16 @@ from podcast_assets.stages.stage import Episode
 from podcast_assets.store.store import Store
 
 SPEECH_COLUMNS = ("segment_id", "start", "end", "speaker")
+"""Columns of `diarized_segments` that transcription and scores depend on."""
 
 
 def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[str, Any]]) -> list[Episode]:
-    """The episodes of a batch that ingest did, in its order; `inputs` says from a row what else the result depends on."""
+    """List the ingested episodes of a batch, in its order.
+
+    Args:
+        raw_audio: table of the batch.
+        inputs: gives, for a row, what the result depends on beside the audio.
+    """
     return [
         Episode(
             row["episode_id"],
@@ -27,7 +33,7 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
 
 
 def by_episode(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The rows of each episode."""
+    """Split a table by `episode_id`."""
     return {str(k[0]): v for k, v in table.partition_by("episode_id", as_dict=True).items()}
 
 
@@ -37,14 +43,14 @@ def noise() -> Pcm:
 
 
 class WorkingAudioLost(RuntimeError):
-    """The working audio of an episode is gone or damaged. Its original is not: ingest makes it anew."""
+    """The working audio of an episode is missing or damaged; ingest can make it again from the original."""
 
 
 def read_audio(store: Store, episode: Episode) -> Pcm:
-    """Working audio of an episode, as the 16-bit samples that it is.
+    """Read the working audio of an episode as 16-bit samples.
 
     Raises:
-        WorkingAudioLost: it is gone, or was damaged and is removed now, so that ingest sees that it has to make it again.
+        WorkingAudioLost: it is missing or damaged. Damaged audio is removed, so that ingest makes it again.
     """
     from podcast_assets.audio.errors import AudioError
     from podcast_assets.audio.working import read_working_audio
@@ -54,9 +60,10 @@ def read_audio(store: Store, episode: Episode) -> Pcm:
         with store.local_copy(key) as path:
             return Pcm(read_working_audio(path))
     except (AudioError, FileNotFoundError) as error:
-        why = str(error) if isinstance(error, AudioError) else "is gone"
+        why = "is missing"
         if isinstance(error, AudioError):
+            why = str(error)
             store.remove(key)
         raise WorkingAudioLost(
-            f"its working audio {store.path(key)} {why}: materialize raw_audio again, which makes it anew from the original"
+            f"its working audio {store.path(key)} {why}: materialize raw_audio again to make it from the original"
         ) from error

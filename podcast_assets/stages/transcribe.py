@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import polars as pl
 
 from podcast_assets.engines.engine import Engine, is_embedded
 from podcast_assets.speech.routing import FALLBACK
 from podcast_assets.speech.types import UNTRANSCRIBED, EpisodeSpeech, Pcm, Transcriber, Transcript, Turn
+from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
 from podcast_assets.stages.stage import Done, Episode, Ready
@@ -17,7 +18,7 @@ from podcast_assets.store.store import Store
 
 
 @dataclass(frozen=True)
-class Transcribe:
+class Transcribe(EngineStage):
     """Working audio and segments → one row per segment with text and words; an empty text where nothing was recognized."""
 
     store: Store
@@ -25,39 +26,26 @@ class Transcribe:
     name: ClassVar[str] = "transcribe"
     version: ClassVar[str] = "3"
     columns: ClassVar[Columns] = {k: v for k, v in TRANSCRIPTS.items() if k != "text_language"}
-    """Without the language of the texts by themselves, which is told at the commit."""
+    """All but the language identified from the texts, which the asset adds when it commits."""
     asset: ClassVar[str] = "transcripts"
-
-    @property
-    def cpu_bound(self) -> bool:
-        """False: the engine's worker does one minibatch after the other."""
-        return False
 
     @staticmethod
     def engine_of(profile: Profile) -> Engine:
         """The transcriber, with its routes."""
         return profile.transcriber
 
-    def load(self, device: str | None = None) -> Transcriber:
-        """The engine's worker."""
-        return self.engine.load(device)
-
-    def outputs(self, episode: Episode) -> list[str]:
-        """None."""
-        return []
-
     def prepare(self, episode: Episode) -> Pcm:
-        """Working audio."""
+        """Read the working audio."""
         return read_audio(self.store, episode)
 
     def smoke_test(self, worker: Transcriber) -> None:
         """Transcribe noise."""
-        for heard in worker.transcribe([EpisodeSpeech("smoke test", noise(), [Turn(0.0, 2.0, None)], "en")]):
-            if isinstance(heard.transcripts, Exception):
-                raise heard.transcripts
+        for result in worker.transcribe([EpisodeSpeech("smoke test", noise(), [Turn(0.0, 2.0, None)], "en")]):
+            if isinstance(result.transcripts, Exception):
+                raise result.transcripts
 
     def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
-        """One row per segment. The worker fills its batches across the episodes."""
+        """One row per segment. The worker fills its minibatches across episodes."""
         episodes: dict[str, Episode] = {}
 
         def speech() -> Iterator[EpisodeSpeech]:
@@ -65,18 +53,20 @@ class Transcribe:
                 episodes[ready.episode.episode_id] = ready.episode
                 yield to_speech(ready.episode, ready.prepared)
 
-        for heard in worker.transcribe(speech()):
-            episode = episodes.pop(heard.speech.episode)
-            if isinstance(heard.transcripts, Exception):
-                yield Done(episode, heard.transcripts)
+        for result in worker.transcribe(speech()):
+            episode = episodes.pop(result.speech.episode)
+            if isinstance(result.transcripts, Exception):
+                yield Done(episode, result.transcripts)
             else:
-                yield Done(episode, transcript_rows(episode, heard.transcripts), heard.fallback)
+                yield Done(episode, transcript_rows(episode, result.transcripts), result.fallback)
 
 
 def to_speech(episode: Episode, audio: Pcm) -> EpisodeSpeech:
-    """What the engine gets of an episode."""
+    """Build the input of a transcriber."""
     segments: pl.DataFrame = episode.inputs["segments"]
-    turns = [Turn(s, e, p) for s, e, p in segments.select("start", "end", "speaker").iter_rows()]
+    turns = [
+        Turn(start, end, speaker) for start, end, speaker in segments.select("start", "end", "speaker").iter_rows()
+    ]
     return EpisodeSpeech(episode.episode_id, audio, turns, episode.inputs["language"], episode.inputs["hints"])
 
 
@@ -97,14 +87,16 @@ def transcript_rows(episode: Episode, transcripts: Sequence[Transcript]) -> pl.D
             "compression_ratio": t.compression_ratio,
             "temperature": t.temperature,
             "flags": list(t.flags),
-            **_made_by(t),
+            "engine": t.engine,
+            "degraded": _is_degraded(t),
         }
         for index, (segment, t) in enumerate(zip(segments["segment_id"], transcripts, strict=True))
     ]
     return pl.DataFrame(rows, schema={k: v for k, (v, _) in Transcribe.columns.items() if k != "fingerprint"})
 
 
-def _made_by(transcript: Transcript) -> dict[str, Any]:
-    name = transcript.engine
-    embedded = name is not None and is_embedded("transcriber", name)
-    return {"engine": name, "degraded": embedded or bool({FALLBACK, UNTRANSCRIBED}.intersection(transcript.flags))}
+def _is_degraded(transcript: Transcript) -> bool:
+    """Whether an embedded engine or a fallback made it, or speech has no text."""
+    if transcript.engine is not None and is_embedded("transcriber", transcript.engine):
+        return True
+    return not {FALLBACK, UNTRANSCRIBED}.isdisjoint(transcript.flags)

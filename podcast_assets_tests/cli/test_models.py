@@ -102,10 +102,10 @@ def test_list_fetch_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_model_that_no_engine_needs_is_not_fetched() -> None:
     unknown = CliRunner().invoke(cli.main, ["models", "fetch", "--profile", "demo", "acme/unknown"])
     assert unknown.exit_code == 2
-    assert "no engine needs acme/unknown; there are: " in unknown.stderr
+    assert "no engine needs acme/unknown; models that engines need: " in unknown.stderr
 
 
 def test_a_profile_without_models_says_why_it_was_taken() -> None:
     nothing = CliRunner().invoke(cli.main, ["models", "fetch", "--profile", "demo"])
     assert nothing.exit_code == 0
-    assert nothing.stderr == "the profile demo needs no models of the hub; it is taken because it was asked for\n"
+    assert nothing.stderr == "the profile demo (chosen because it was asked for) needs no models from the hub\n"

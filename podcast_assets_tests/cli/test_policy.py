@@ -62,7 +62,7 @@ def test_the_words_for_people_say_the_same_and_change_nothing(folder: Path) -> N
     before = {path: path.read_bytes() for path in folder.rglob("*.parquet")}
     result = command("try", "emilia", "--batch", "one", "--store", folder)
     assert result.exit_code == 0, result.output
-    assert "emilia-v1 tried on batch one, judged by all-v1 now. Nothing is changed." in result.output
+    assert "emilia-v1 tried on batch one; in force now: all-v1. Nothing is changed." in result.output
     lines = [" ".join(line.split()) for line in result.output.splitlines()]
     assert "kept by emilia-v1 2 0.33 33.3%" in lines
     assert "would no longer be kept 4 0.67 66.7%" in lines

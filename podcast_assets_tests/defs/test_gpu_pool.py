@@ -22,7 +22,7 @@ from podcast_assets.speech.diarizers.sortformer import nemo_process
 from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.transcribers import sherpa
 from podcast_assets.stages import profiles
-from podcast_assets.stages.profiles import parts
+from podcast_assets.stages.profiles import components
 from podcast_assets.stages.requirements import GPU_POOL, devices, gpu_pool
 from podcast_assets_tests.conftest import CHECKOUT
 
@@ -78,9 +78,11 @@ def test_an_asset_takes_the_pool_if_and_only_if_one_of_its_engines_may_use_a_gpu
     settings = Settings(**values)
     found = pools(settings)
     request.getfixturevalue("gpus")
-    profile = profiles.choose(settings)
+    profile = profiles.choose_profile(settings)
     for asset in definitions._BATCH_ASSETS:
-        held = [d for s in asset.stages if (e := s.engine_of(profile)) for part in parts(e) for d in part.devices()]
+        held = [
+            d for s in asset.stages if (e := s.engine_of(profile)) for part in components(e) for d in part.devices()
+        ]
         assert (found[asset.key.to_user_string()] == {"gpu"}) == bool(held), asset.key
         assert bool([d for s in asset.stages for d in devices(s.engine_of(profile))]) == bool(held), "the worker, too"
 
@@ -164,6 +166,6 @@ def test_the_documentation_names_the_stages_that_have_engines() -> None:
 
 
 def test_the_pool_is_the_one_that_the_instance_files_and_the_command_name() -> None:
-    assert gpu_pool([], profiles.widest(Settings())) is None
+    assert gpu_pool([], profiles.widest_profile(Settings())) is None
     for name in ("dagster.yaml", "dagster.postgres.yaml", "docs/operations/queue.md", "podcast_assets/cli/main.py"):
         assert re.search(rf"pool `?{GPU_POOL}|{GPU_POOL} pool", Path(CHECKOUT / name).read_text()), name

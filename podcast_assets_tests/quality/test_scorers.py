@@ -48,7 +48,7 @@ def utmos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("utmos")
 def test_a_file_and_a_setting_are_all_that_a_scorer_needs():
     settings = Settings(profile="demo", scorers="utmos-like", dnsmos_hop=9, engines={"utmos-like": {"best": 4.0}})
-    profile = profiles.choose(settings)
+    profile = profiles.choose_profile(settings)
     assert [e.name for e in profiles.engines_of(profile)][-2:] == ["dnsmos", "utmos-like"]
     rng = np.random.default_rng(0)
     audio = rng.normal(0, 0.01, 16_000 * 6).astype(np.float32)
@@ -60,14 +60,16 @@ def test_a_file_and_a_setting_are_all_that_a_scorer_needs():
 @pytest.mark.usefixtures("utmos")
 def test_what_it_is_set_to_is_part_of_what_the_result_depends_on():
     def identity(**settings: object) -> dict[str, object]:
-        return profiles.choose(Settings(profile="demo", scorers="utmos-like", engines=settings)).scorer.identity()  # type: ignore[arg-type]
+        return profiles.choose_profile(
+            Settings(profile="demo", scorers="utmos-like", engines=settings)
+        ).scorer.identity()  # type: ignore[arg-type]
 
     assert identity() == identity() != identity(**{"utmos-like": {"best": 4.0}})
 
 
 def test_a_scorer_that_there_is_not_is_told_with_those_that_there_are():
     with pytest.raises(Misconfigured, match="no scorer is called 'utmos'; there are: dnsmos"):
-        profiles.choose(Settings(profile="demo", scorers="utmos"))
+        profiles.choose_profile(Settings(profile="demo", scorers="utmos"))
 
 
 class Fixed:

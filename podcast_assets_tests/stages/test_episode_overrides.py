@@ -1,11 +1,11 @@
-"""What an episode's own metadata say goes before the settings, and nonsense in them before nothing."""
+"""Metadata of an episode override the settings; unusable values are ignored."""
 
 import json
 
 import pytest
 
 from podcast_assets.config.settings import Settings
-from podcast_assets.stages.episode_overrides import hints, speakers
+from podcast_assets.stages.episode_overrides import hints, speaker_bounds
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ from podcast_assets.stages.episode_overrides import hints, speakers
 def test_numbers_of_speakers(
     metadata: dict[str, object], settings: dict[str, int], expected: tuple[int | None, int | None]
 ) -> None:
-    found = speakers(json.dumps(metadata), Settings.model_validate(settings))
+    found = speaker_bounds(json.dumps(metadata), Settings.model_validate(settings))
     assert (found["min_speakers"], found["max_speakers"]) == expected
-    assert speakers(None, Settings()) == {"min_speakers": None, "max_speakers": None}
+    assert speaker_bounds(None, Settings()) == {"min_speakers": None, "max_speakers": None}
 
 
 def test_hints_are_the_columns_that_are_asked_for() -> None:

@@ -11,30 +11,30 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.demo import MODEL
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine
-from podcast_assets.stages.profiles import DESCRIPTIONS, choose, engines_of, make_profile, parts
+from podcast_assets.stages.profiles import DESCRIPTIONS, choose_profile, components, engines_of, make_profile
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.short_clip import write_clip
 
 
 def test_auto_takes_cpu_where_the_model_is_at_hand() -> None:
-    profile = choose(Settings(whisper_model=str(MODEL)))
+    profile = choose_profile(Settings(whisper_model=str(MODEL)))
     assert profile.name == "cpu"
     assert str(MODEL) in profile.reason
     assert profile.note is None
 
 
 def test_auto_takes_embedded_where_it_is_not(tmp_path: Path) -> None:
-    profile = choose(Settings(whisper_model=str(tmp_path / "nowhere")))
+    profile = choose_profile(Settings(whisper_model=str(tmp_path / "nowhere")))
     assert profile.name == "embedded"
     assert str(tmp_path / "nowhere") in profile.reason
-    assert [e.name for e in parts(profile.transcriber)] == ["pocketsphinx"]
+    assert [e.name for e in components(profile.transcriber)] == ["pocketsphinx"]
     assert profile.note is not None
 
 
 @pytest.mark.parametrize("name", DESCRIPTIONS)
 def test_every_profile_can_be_made(name: str) -> None:
     profile = make_profile(Settings(), name, "asked for")
-    assert parts(profile.transcriber)[0].embedded == (name == "embedded")
+    assert components(profile.transcriber)[0].embedded == (name == "embedded")
 
 
 def test_an_unknown_engine_is_named_with_those_that_there_are() -> None:
@@ -76,7 +76,7 @@ def test_engine_settings_are_checked() -> None:
 
 def test_settings_of_engines_go_over_those_of_the_profile() -> None:
     settings = Settings(whisper_model=str(MODEL), engines={"faster-whisper": {"beam_size": 2}})
-    first = parts(make_profile(settings, "cpu", "").transcriber)[0].model_dump()
+    first = components(make_profile(settings, "cpu", "").transcriber)[0].model_dump()
     assert (first["beam_size"], first["model"]) == (2, str(MODEL))
     for wrong in ({"beam_size": 0}, {"no_such": 1}):
         with pytest.raises(Misconfigured, match="PODCAST_ENGINES: faster-whisper"):
@@ -86,7 +86,7 @@ def test_settings_of_engines_go_over_those_of_the_profile() -> None:
 def test_routes_say_which_engines_there_are() -> None:
     routes = "zh=paraformer>faster-whisper, *=faster-whisper"
     profile = make_profile(Settings(routes=routes, whisper_model=str(MODEL)), "cpu", "")
-    assert [e.name for e in parts(profile.transcriber)] == ["paraformer", "faster-whisper", "faster-whisper"]
+    assert [e.name for e in components(profile.transcriber)] == ["paraformer", "faster-whisper", "faster-whisper"]
     assert [e.name for e in engines_of(profile)] == ["embedded", "paraformer", "faster-whisper", "dnsmos"]
     with pytest.raises(Misconfigured, match="no transcriber is called 'whisper'"):
         make_profile(Settings(routes="*=whisper"), "cpu", "")

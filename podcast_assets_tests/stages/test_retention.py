@@ -11,7 +11,7 @@ from podcast_assets.defs.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.intake.arrivals import find_arrival, list_incoming
 from podcast_assets.intake.place import place_inputs
-from podcast_assets.stages.retention import commit_times, remove_sources, why_kept
+from podcast_assets.stages.retention import commit_times, reason_to_keep, remove_sources
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, RAW_AUDIO, empty_table, make_table
 from podcast_assets.store.store import Store, table_key
@@ -32,7 +32,7 @@ def aged(store: Store, batch: str) -> None:
 
 def kept(store: Store, batch: str, known: str | None = None) -> str | None:
     arrival = find_arrival(store, batch)
-    return why_kept(store, arrival, known or arrival.signature, commit_times(store), before=BEFORE)
+    return reason_to_keep(store, arrival, known or arrival.signature, commit_times(store), before=BEFORE)
 
 
 def test_everything_that_is_doubtful_stays(store: Store) -> None:
@@ -46,17 +46,17 @@ def test_everything_that_is_doubtful_stays(store: Store) -> None:
     assert kept(store, "x") == "raw_audio was committed too recently"
     aged(store, "x")
     assert kept(store, "x") is None
-    assert kept(store, "x", "another") == "it is not what was materialized last"
+    assert kept(store, "x", "another") == "it differs from what was materialized last"
     commit_batch(store, "x", failure("transcribe"))
     aged(store, "x")
-    assert kept(store, "x") == "transcripts has failures that may pass"
+    assert kept(store, "x") == "transcripts has failures that can be retried"
     commit_batch(store, "x", failure("transcribe", permanent=True))
     aged(store, "x")
     assert kept(store, "x") is None
     lost = dict.fromkeys(RAW_AUDIO) | {"episode_id": "x-tar-failed", "source": "x.tar", "status": "failed"}
     commit(store, "raw_audio", "x", make_table([lost], RAW_AUDIO), empty_table(PROVENANCE), empty_table(FAILURES))
     aged(store, "x")
-    assert kept(store, "x") == "x.tar could not be taken out of it"
+    assert kept(store, "x") == "x.tar could not be extracted from it"
     store.write(table_key("raw_audio", "x"), b"rotten")
     aged(store, "x")
     assert kept(store, "x") == "raw_audio cannot be read"

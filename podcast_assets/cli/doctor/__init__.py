@@ -1,6 +1,6 @@
 """`podcast-assets doctor`: check whether the profile can run on this machine, and how to fix what is missing.
 
-Each module examines one area. What decides is pure, and gets what was measured; what measures stands beside it.
+Each module checks one area. Functions that judge are pure and get measurements; functions that measure are beside them.
 """
 
 import importlib.metadata
@@ -14,7 +14,9 @@ from podcast_assets import demo
 from podcast_assets.cli.doctor import clip, engines, gpu, hub, machine, places
 from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding, first_line
+from podcast_assets.cli.terminal import count_noun
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured
+from podcast_assets.config.routes import ANY
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import Engine
@@ -22,7 +24,7 @@ from podcast_assets.engines.hub_offline import go_offline
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.speech.routing import RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
-from podcast_assets.stages.profiles import Profile, choose
+from podcast_assets.stages.profiles import Profile, choose_profile
 from podcast_assets.store.store import Store
 
 PROFILE = "profile"
@@ -33,10 +35,10 @@ class DoctorReport:
     """Findings of `podcast-assets doctor`."""
 
     profile: str | None
-    """Name of the profile that was examined; None where none could be made."""
+    """Name of the profile that was checked; None if it could not be made."""
     findings: Sequence[Finding] = ()
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Name of each engine → its settings, as PODCAST_ENGINES takes them."""
+    """Engine → its settings, in the form of PODCAST_ENGINES."""
 
     @property
     def can_run(self) -> bool:
@@ -45,22 +47,21 @@ class DoctorReport:
 
     @property
     def verdict(self) -> str:
-        """The outcome, in one line."""
+        """The result in one line."""
+        profile = f"the profile {self.profile}" if self.profile else "the configured profile"
         if self.can_run:
-            return f"the profile {self.profile} can run here"
-        count = sum(f.blocks for f in self.findings)
-        what = "one thing keeps" if count == 1 else f"{count} things keep"
-        return f"the profile {self.profile or 'that is set'} cannot run here: {what} it from that"
+            return f"{profile} can run on this machine"
+        return f"{profile} cannot run on this machine: {count_noun(sum(f.blocks for f in self.findings), 'problem')} to fix"
 
     def by_area(self) -> dict[str, list[Finding]]:
-        """The findings under their headings, in order."""
+        """Area → its findings, in order."""
         areas: dict[str, list[Finding]] = {}
         for finding in self.findings:
             areas.setdefault(finding.area, []).append(finding)
         return areas
 
     def to_json(self) -> dict[str, Any]:
-        """Findings as JSON values."""
+        """The report as JSON values."""
         return {
             "profile": self.profile,
             "can_run": self.can_run,
@@ -70,77 +71,84 @@ class DoctorReport:
 
 
 def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
-    """Examine this machine. The hub is asked for three seconds at most, and nothing is downloaded.
+    """Check this machine. Requests to the hub take three seconds at most, and nothing is downloaded.
 
     Args:
-        settings: what is to run.
-        load: also load the engines whose models are here, and transcribe a clip; takes up to a minute.
+        settings: settings of the runs.
+        load: also load the engines whose models are on this machine, and transcribe a clip; takes up to a minute.
     """
-    clock = hub.TimeLimit()
-    answers = hub.reachable(clock, hub.ping)
-    if answers.state != "ok":
+    limit = hub.TimeLimit()
+    hub_finding = hub.reachable(limit, hub.ping)
+    if hub_finding.state != "ok":
         go_offline("the hub cannot be reached")
-    models = hub.check_available(clock, engines.needed_models(engine for _, engine in engines.as_they_come()))
-    if answers.state == "ok" and clock.late:  # whoever asks again is not to wait again
+    models = hub.check_available(limit, engines.needed_models(engine for _, engine in engines.default_engines()))
+    if hub_finding.state == "ok" and limit.exceeded:  # later requests should not wait again
         go_offline("the hub does not answer in time")
-    surroundings = [
-        *machine.examine(place := Store.at(settings.store)),
-        places.store(place),
+    store = Store.at(settings.store)
+    machine_findings = [
+        *machine.examine(store),
+        places.store(store),
         places.dagster_home(settings),
         *places.telemetry(settings, os.environ),
-        answers,
+        hub_finding,
     ]
     try:
-        chosen = choose(settings)
-        found = engines.profile_engines(chosen)
-        others = [m for m in engines.needed_models(m.engine for m in found) if m not in models]
-        models |= hub.check_available(clock, others)
+        profile = choose_profile(settings)
+        members = engines.profile_engines(profile)
+        unchecked = [m for m in engines.needed_models(m.engine for m in members) if m not in models]
+        models |= hub.check_available(limit, unchecked)
     except (Misconfigured, EngineUnavailable) as error:
-        return DoctorReport(None, [Finding(PROFILE, "missing", first_line(error), None, blocks=True), *surroundings])
-    cards = gpu.cards()
-    usable = gpu.count_usable()
-    told = [engines.examine(m, models, usable or 0) for m in found]
-    heard: list[Finding] = []
+        return DoctorReport(
+            None, [Finding(PROFILE, "missing", first_line(error), None, blocks=True), *machine_findings]
+        )
+    usable_gpus = gpu.count_usable()
+    engine_findings = [engines.examine(m, models, usable_gpus or 0) for m in members]
+    clip_findings: list[Finding] = []
     if load:
-        told, heard = load_engines(chosen, found, told)
+        engine_findings, clip_findings = load_engines(profile, members, engine_findings)
     return DoctorReport(
-        chosen.name,
+        profile.name,
         [
-            *_profile_findings(settings, chosen),
+            *_profile_findings(settings, profile),
             _python_finding(),
             *examine_near_duplicates(settings),
-            *told,
-            *gpu.examine(cards, usable, gpu.cublas_problem(), needed=chosen.name == "gpu"),
-            *heard,
-            *surroundings,
+            *engine_findings,
+            *gpu.examine(gpu.cards(), usable_gpus, gpu.cublas_problem(), needed=profile.name == "gpu"),
+            *clip_findings,
+            *machine_findings,
         ],
-        {m.engine.name: m.engine.model_dump(mode="json") for m in reversed(found)},
+        {m.engine.name: m.engine.model_dump(mode="json") for m in reversed(members)},
     )
 
 
 def load_engines(
-    profile: Profile, members: Sequence[ProfileEngine], told: Sequence[Finding]
+    profile: Profile, members: Sequence[ProfileEngine], findings: Sequence[Finding]
 ) -> tuple[list[Finding], list[Finding]]:
-    """Load a profile's available engines one by one, and transcribe the test clip with one that knows English.
+    """Load a profile's available engines one by one, and transcribe the test clip with the one for English.
+
+    Args:
+        profile: the profile.
+        members: its engines.
+        findings: of each engine, before it is loaded.
 
     Returns:
-        What was told of each engine, with what loading it added; and what was heard.
+        The findings, those of engines that cannot be loaded replaced; and the findings about the clip.
     """
-    listener = english_transcriber(profile)
-    known = clip.known_clip()
-    findings, heard = [], examine_demo_model(members, known)
-    for member, finding in zip(members, told, strict=True):
-        worker, trouble = None, None
+    transcriber = english_transcriber(profile)
+    test_clip = clip.known_clip()
+    loaded, clip_findings = [], examine_demo_model(members, test_clip)
+    for member, finding in zip(members, findings, strict=True):
+        worker, problem = None, None
         if member.role == "needed" and finding.state == "ok":
-            worker, trouble = engines.load(member)
-        findings.append(trouble or finding)
-        shipped = isinstance(member.engine, FasterWhisper) and member.engine.model == str(demo.MODEL)
-        if worker is not None and member.engine == listener and not shipped:
-            heard.append(clip.examine(member.title, worker, known, needed=True))
-    return findings, heard
+            worker, problem = engines.load(member)
+        loaded.append(problem or finding)
+        is_demo_model = isinstance(member.engine, FasterWhisper) and member.engine.model == str(demo.MODEL)
+        if worker is not None and member.engine == transcriber and not is_demo_model:
+            clip_findings.append(clip.examine(member.title, worker, test_clip, needed=True))
+    return loaded, clip_findings
 
 
-def examine_demo_model(members: Sequence[ProfileEngine], known: clip.Clip) -> list[Finding]:
+def examine_demo_model(members: Sequence[ProfileEngine], test_clip: clip.Clip) -> list[Finding]:
     """Transcribe the test clip with the demo model, which is always available, on a GPU if there is one."""
     whisper = next((m for m in members if isinstance(m.engine, FasterWhisper)), None)
     if whisper is None or missing_packages(whisper.engine):
@@ -149,23 +157,24 @@ def examine_demo_model(members: Sequence[ProfileEngine], known: clip.Clip) -> li
     member = ProfileEngine(
         "the demonstration model of", FasterWhisper(**demo.TRANSCRIBER), "needed" if needed else "other"
     )
-    worker, trouble = engines.load(member)
-    return [trouble or clip.examine(f"the demonstration model of {whisper.engine.name}", worker, known, needed=needed)]
+    worker, problem = engines.load(member)
+    title = f"the demonstration model of {whisper.engine.name}"
+    return [problem or clip.examine(title, worker, test_clip, needed=needed)]
 
 
 def english_transcriber(profile: Profile) -> Engine | None:
-    """The engine that transcribes English episodes; None where the routes have none."""
+    """The engine that transcribes English episodes; None if the routes have none."""
     if not isinstance(profile.transcriber, RoutedEngine):
         return profile.transcriber
-    found = {route.language: route.chain[0] for route in profile.transcriber.routes}
-    return found.get("en") or found.get("*")
+    engine_by_language = {route.language: route.chain[0] for route in profile.transcriber.routes}
+    return engine_by_language.get("en") or engine_by_language.get(ANY)
 
 
 def _profile_findings(settings: Settings, chosen: Profile) -> list[Finding]:
     findings = [Finding(PROFILE, "ok", f"{chosen.name}, because {chosen.reason}")]
     if settings.profile != "auto":
         try:
-            best = choose(settings.model_copy(update={"profile": "auto"}))
+            best = choose_profile(settings.model_copy(update={"profile": "auto"}))
         except (Misconfigured, EngineUnavailable):
             return findings
         findings.append(Finding(PROFILE, "ok", f"auto would take {best.name}, because {best.reason}"))
@@ -173,7 +182,7 @@ def _profile_findings(settings: Settings, chosen: Profile) -> list[Finding]:
 
 
 def examine_near_duplicates(settings: Settings) -> list[Finding]:
-    """Check the packages for near-duplicate detection, if it is switched on."""
+    """Check the library of near-duplicate detection, if it is enabled."""
     if not settings.near_duplicates:
         return []
     area = "near-duplicates"

@@ -1,4 +1,4 @@
-"""Transcription of a test clip with known text: an engine can load well and still return nothing."""
+"""Check that an engine transcribes a clip with known text: one that loads can still return nothing."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ AREA = "a known clip"
 EPISODE, TURNS = "night-science.mp3", 3
 """The clip: the first turns of an episode of the sample batch, 13 s of two synthetic voices."""
 FAIR, POOR = 0.5, 0.9
-"""Share of wrong words up to which the voices explain it (pocketsphinx gets 0.4 of the sample batch wrong), and from which on
-next to nothing of the clip was heard."""
+"""WER up to which the synthetic voices explain the errors (pocketsphinx has 0.4 on the sample batch), and from which the clip was
+not recognized at all."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Clip:
 
 
 def known_clip() -> Clip:
-    """Load the test clip of the package."""
+    """Load the test clip."""
     from podcast_assets.audio.decode import decode
 
     reference = demo.load_reference(EPISODE.split(".")[0])[:TURNS]
@@ -37,43 +37,43 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
     """Check that a loaded transcriber transcribes a clip correctly.
 
     Args:
-        title: of the transcriber, for people.
-        transcriber: loaded.
-        clip: what it hears.
-        needed: whether a run depends on it.
+        title: name of the transcriber in the finding.
+        transcriber: the loaded transcriber.
+        clip: the clip.
+        needed: whether the profile needs it.
     """
     try:
-        heard = transcribe_clip(transcriber, clip)
-    except Exception as error:  # of the device, the driver, the model: no common base
+        text = transcribe_clip(transcriber, clip)
+    except Exception as error:  # of the device, the driver or the model, which have no common base
         todo = "another process may use the memory: try again when it has ended" if is_out_of_memory(error) else None
-        what = f"{title} fails at it: {type(error).__name__}: {first_line(error)}"
+        what = f"{title} fails on it: {type(error).__name__}: {first_line(error)}"
         return Finding(AREA, "missing", what, todo, needed)
-    wrong = word_error_rate(clip.text, heard)
-    if wrong <= FAIR:
-        return Finding(AREA, "ok", f"{title} transcribes it: yes (WER {wrong:.2f})")
-    if wrong < POOR:
-        return Finding(AREA, "warning", f"{title} makes many errors (WER {wrong:.2f}): {heard[:80]!r}")
+    wer = word_error_rate(clip.text, text)
+    if wer <= FAIR:
+        return Finding(AREA, "ok", f"{title} transcribes it (WER {wer:.2f})")
+    if wer < POOR:
+        return Finding(AREA, "warning", f"{title} makes many errors (WER {wer:.2f}): {text[:80]!r}")
     what = (
-        f"{title} returns no text for it"
-        if not heard
-        else f"{title} hears something else (WER {wrong:.2f}): {heard[:80]!r}"
+        f"{title} returns a different text (WER {wer:.2f}): {text[:80]!r}"
+        if text
+        else f"{title} returns no text for it"
     )
-    todo = "on a GPU, this is mostly the driver: update it, or choose the profile cpu"
+    todo = "on a GPU, the cause is mostly the driver: update it, or choose the profile cpu"
     return Finding(AREA, "missing", what, todo, needed)
 
 
 def transcribe_clip(transcriber: Transcriber, clip: Clip) -> str:
     """Transcribe a clip. Raises whatever the transcriber raises."""
     speech = EpisodeSpeech("known clip", clip.audio, clip.turns, language="en")
-    (heard,) = transcriber.transcribe([speech])
-    if isinstance(heard.transcripts, Exception):
-        raise heard.transcripts
-    return " ".join(t.text for t in heard.transcripts if t.text).strip()
+    (result,) = transcriber.transcribe([speech])
+    if isinstance(result.transcripts, Exception):
+        raise result.transcripts
+    return " ".join(t.text for t in result.transcripts if t.text).strip()
 
 
-def word_error_rate(said: str, heard: str) -> float:
+def word_error_rate(reference: str, hypothesis: str) -> float:
     """Word error rate: substitutions, insertions and deletions over the number of reference words."""
-    expected, found = _split_words(said), _split_words(heard)
+    expected, found = _split_words(reference), _split_words(hypothesis)
     row = list(range(len(found) + 1))
     for i, word in enumerate(expected, 1):
         before, row[0] = row[0], i

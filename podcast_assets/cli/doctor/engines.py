@@ -1,4 +1,4 @@
-"""Availability of the engines on this machine."""
+"""Checks of the engines: packages, models, and whether they load."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class ProfileEngine:
     """`diarizer`, `transcriber`, …"""
     engine: Engine
     role: Role
-    """`needed` by the profile, only a `fallback` in it, or another one that there is."""
+    """`needed` by the profile, only a `fallback` in it, or an `other` engine that the profile does not use."""
 
     @property
     def title(self) -> str:
@@ -38,16 +38,16 @@ class ProfileEngine:
 
 
 def profile_engines(profile: Profile) -> list[ProfileEngine]:
-    """The engines of a profile, and after them every other one as it comes."""
+    """The engines of a profile, followed by all other engines with their default settings."""
     found = [
-        ProfileEngine(kind_of(e), e, "fallback" if e in fallbacks(profile) else "needed") for e in engines_of(profile)
+        ProfileEngine(_kind_of(e), e, "fallback" if e in _fallbacks(profile) else "needed") for e in engines_of(profile)
     ]
     names = {(m.kind, m.engine.name) for m in found}
-    return found + [ProfileEngine(k, e, "other") for k, e in as_they_come() if (k, e.name) not in names]
+    return found + [ProfileEngine(k, e, "other") for k, e in default_engines() if (k, e.name) not in names]
 
 
-def fallbacks(profile: Profile) -> list[Engine]:
-    """Engines that only take over where another one fails: a run can do without them."""
+def _fallbacks(profile: Profile) -> list[Engine]:
+    """Engines that are only used when another one fails, so that a run can do without them."""
     if not isinstance(profile.transcriber, RoutedEngine):
         return []
     routes = profile.transcriber.routes
@@ -55,34 +55,34 @@ def fallbacks(profile: Profile) -> list[Engine]:
     return [e for r in routes for e in r.chain[1:] if e not in first]
 
 
-def as_they_come() -> Iterator[tuple[str, Engine]]:
-    """All engines with their default settings and kinds."""
+def default_engines() -> Iterator[tuple[str, Engine]]:
+    """Kind and engine, with default settings, of all engines that have defaults."""
     for kind in FOLDERS:
         for engine in engines(kind):
             try:
                 yield kind, engine()
-            except ValidationError:  # it is nothing without settings
+            except ValidationError:  # it has required settings
                 continue
 
 
-def kind_of(engine: Engine) -> str:
-    """The kind of an engine, by the folder that it is in."""
+def _kind_of(engine: Engine) -> str:
+    """Kind of an engine, by the folder of its module."""
     module = type(engine).__module__
     return next((kind for kind, folder in FOLDERS.items() if module.startswith(f"{folder}.")), "engine")
 
 
-def needed_models(some: Iterable[Engine]) -> list[HubModel]:
-    """Hub models that some engines need, without duplicates."""
-    return list(dict.fromkeys(model for engine in some for model in _hub_models(engine)))
+def needed_models(engines: Iterable[Engine]) -> list[HubModel]:
+    """Hub models that engines need, without duplicates."""
+    return list(dict.fromkeys(model for engine in engines for model in _hub_models(engine)))
 
 
 def examine(member: ProfileEngine, models: Mapping[HubModel, tuple[bool, str]], gpus: int) -> Finding:
-    """Whether an engine can be loaded here, and what to do if not. Loads nothing.
+    """Check whether an engine can be loaded here, without loading it.
 
     Args:
         member: the engine.
-        models: of each model of the hub whether it is here or can be had, and why (or why not).
-        gpus: NVIDIA GPUs that can be used.
+        models: hub model → whether it is available, and the reason.
+        gpus: number of usable NVIDIA GPUs.
     """
     engine = member.engine
     blocks = member.role == "needed"
@@ -91,41 +91,37 @@ def examine(member: ProfileEngine, models: Mapping[HubModel, tuple[bool, str]], 
         what = f"{member.title}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
         return Finding(AREA, "missing", what, f"pip install {install}", blocks)
     if getattr(engine, "device", None) == "cuda" and not gpus:
-        what = f"{member.title}: it is set to an NVIDIA GPU, and no usable one was found"
-        return Finding(AREA, "missing", what, "choose the profile cpu, or see under GPU", blocks)
+        what = f"{member.title}: it is set to use an NVIDIA GPU, and no usable one was found"
+        return Finding(AREA, "missing", what, "choose the profile cpu, or see the section GPU", blocks)
     try:
-        told = [models.get(model, (True, "")) for model in engine.hub_models()]
-        complaint = None if told else engine.unavailable_reason()
+        availability = [models.get(model, (True, "")) for model in engine.hub_models()]
+        problem = None if availability else engine.unavailable_reason()
     except EngineUnavailable as error:
         return Finding(AREA, "missing", f"{member.title}: {first_line(error)}", None, blocks)
-    if complaint := complaint or next((why for found, why in told if not found), None):
-        return Finding(AREA, "missing", f"{member.title}: {complaint}", None, blocks)
+    if problem := problem or next((why for available, why in availability if not available), None):
+        return Finding(AREA, "missing", f"{member.title}: {problem}", None, blocks)
     installed = ", ".join(f"{name} {version}" for name, version in engine.versions().items())
-    about = "; ".join(filter(None, [installed, *(why for _, why in told)]))
-    todo = f"podcast-assets models fetch {' '.join(m.repo for m in engine.hub_models())}"
-    state, todo = ("ok", None) if is_downloaded(engine) else ("warning", todo)
-    return Finding(AREA, state, f"{member.title}: {about}", todo)
-
-
-def is_downloaded(engine: Engine) -> bool:
-    """Whether loading an engine would download nothing."""
-    return all(find_model(model) for model in _hub_models(engine))
+    what = f"{member.title}: {'; '.join(filter(None, [installed, *(why for _, why in availability)]))}"
+    if all(find_model(model) for model in engine.hub_models()):
+        return Finding(AREA, "ok", what)
+    repos = " ".join(model.repo for model in engine.hub_models())
+    return Finding(AREA, "warning", what, f"podcast-assets models fetch {repos}")
 
 
 def load(member: ProfileEngine) -> tuple[Any, Finding | None]:
-    """Load an engine, as a run would: the worker, or what kept it from being loaded."""
+    """Load an engine as a run would, and return its worker, or a finding with the error."""
     engine = member.engine
     try:
         devices = engine.devices()
         return engine.load(devices[0] if devices else None), None
-    except Exception as error:  # what is wrong with drivers, packages and models has no common base
+    except Exception as error:  # of drivers, packages or models, which have no common base
         todo = "another process may use the memory: try again when it has ended" if is_out_of_memory(error) else None
-        what = f"{member.title}: it does not load: {type(error).__name__}: {first_line(error)}"
+        what = f"{member.title}: cannot be loaded: {type(error).__name__}: {first_line(error)}"
         return None, Finding(AREA, "missing", what, todo, member.role == "needed")
 
 
 def _hub_models(engine: Engine) -> list[HubModel]:
     try:
         return engine.hub_models()
-    except EngineUnavailable:  # told by `examine`
+    except EngineUnavailable:  # reported by `examine`
         return []

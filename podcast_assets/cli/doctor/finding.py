@@ -1,4 +1,4 @@
-"""Findings of the examination."""
+"""Findings of `podcast-assets doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,16 +8,17 @@ State = Literal["ok", "warning", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Result of one check, for people."""
+    """Result of one check."""
 
     area: str
-    """Under which heading it is told."""
+    """Heading of its section in the report."""
     state: State
     what: str
+    """What was found."""
     todo: str | None = None
-    """What to install, set or accept."""
+    """How to fix it: what to install, set or accept."""
     blocks: bool = False
-    """The chosen profile cannot run because of it."""
+    """Whether it keeps the chosen profile from running."""
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: what the driver tells, what CTranslate2 can use, and the library that it needs."""
+"""Checks of NVIDIA GPUs: the driver, what CTranslate2 can use, and cuBLAS."""
 
 import ctypes
 import subprocess
@@ -11,13 +11,13 @@ from podcast_assets.cli.doctor.finding import Finding, first_line
 
 AREA = "GPU"
 CUBLAS = "libcublas.so.12"
-"""What CTranslate2 4 opens on Linux when it first computes on a GPU; it needs no cuDNN."""
+"""Library that CTranslate2 4 opens on Linux when it first uses a GPU; it needs no cuDNN."""
 OLDEST_CAPABILITY = 5.3
-"""CTranslate2 4.8.5's wheel holds code for compute capabilities 5.3 to 8.6, and code that newer GPUs compile when it starts."""
-MUTE_DRIVER = 550
-"""Driver with which CTranslate2 4.7 and 4.8 were seen to give empty transcripts without an error."""
+"""The wheel of CTranslate2 4.8.5 has code for compute capabilities 5.3 to 8.6; newer GPUs compile it when it starts."""
+BROKEN_DRIVER = 550
+"""Driver with which CTranslate2 4.7 and 4.8 can return empty transcripts without an error."""
 SECONDS = 10.0
-"""nvidia-smi can hang when a driver is broken."""
+"""Timeout of nvidia-smi, which can hang when a driver is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +29,26 @@ class GpuCard:
     memory: int
     """Bytes."""
     capability: float | None
-    """Compute capability; None from drivers that do not tell."""
+    """Compute capability; None if the driver does not report it."""
 
 
 def examine(cards: Sequence[GpuCard] | str, usable: int | None, cublas: str | None, *, needed: bool) -> list[Finding]:
     """Check the GPUs, the driver and cuBLAS.
 
     Args:
-        cards: as `cards` gives them.
-        usable: how many of them CTranslate2 sees; None if it is not installed.
-        cublas: why the library cannot be opened; None if it can.
-        needed: whether the profile computes on GPUs.
+        cards: as returned by `cards`.
+        usable: number of GPUs that CTranslate2 can use; None if it is not installed.
+        cublas: why cuBLAS cannot be opened; None if it can.
+        needed: whether the profile uses GPUs.
     """
     if isinstance(cards, str) or not cards:
         what = cards if isinstance(cards, str) else "no NVIDIA GPU"
         if needed:
             return [Finding(AREA, "missing", f"{what}; the profile needs one", "choose the profile cpu", True)]
-        return [Finding(AREA, "ok", f"{what}: engines compute on the CPU")]
+        return [Finding(AREA, "ok", f"{what}: engines use the CPU")]
     findings = [_examine_card(card, needed=needed) for card in cards]
     if usable is not None and usable < len(cards):
-        todo = "see CUDA_VISIBLE_DEVICES; else update the driver"
+        todo = "check CUDA_VISIBLE_DEVICES; if it is right, update the driver"
         what = f"CTranslate2 can use {usable} of {len(cards)} GPUs"
         findings.append(Finding(AREA, "warning" if usable else "missing", what, todo, needed and not usable))
     elif usable:
@@ -66,32 +66,33 @@ def _examine_card(card: GpuCard, *, needed: bool) -> Finding:
     what = f"{card.name}: {card.memory / 1e9:.0f} GB, compute capability {capability}, driver {card.driver}"
     if card.capability is not None and card.capability < OLDEST_CAPABILITY:
         return Finding(AREA, "missing", f"{what}: too old for CTranslate2", "choose the profile cpu", needed)
-    if card.driver.split(".")[0] == str(MUTE_DRIVER):
-        told = f"{what}: driver {MUTE_DRIVER} is known to give empty transcripts without an error"
-        return Finding(AREA, "warning", told, "update the driver, unless the test clip is transcribed on this GPU")
+    if card.driver.split(".")[0] == str(BROKEN_DRIVER):
+        what += f": driver {BROKEN_DRIVER} is known to give empty transcripts without an error"
+        return Finding(AREA, "warning", what, "update the driver, unless the test clip is transcribed on this GPU")
     return Finding(AREA, "ok", what)
 
 
 def cards() -> list[GpuCard] | str:
-    """The GPUs of this machine; where the driver cannot tell, why."""
+    """List the GPUs of this machine; if the driver fails, return why."""
     command = [
         "nvidia-smi",
         "--query-gpu=name,driver_version,memory.total,compute_cap",
         "--format=csv,noheader,nounits",
     ]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
+        result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
     except FileNotFoundError:
         return []
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"nvidia-smi does not work: {first_line(error)}"
-    if told.returncode:
-        return f"nvidia-smi does not work: {(told.stdout or told.stderr).strip().splitlines()[:1] or told.returncode}"
-    return [card for line in told.stdout.splitlines() if (card := parse_card(line))]
+    if result.returncode:
+        lines = (result.stdout or result.stderr).strip().splitlines()
+        return f"nvidia-smi does not work: {lines[0] if lines else f'exit status {result.returncode}'}"
+    return [card for line in result.stdout.splitlines() if (card := parse_card(line))]
 
 
 def parse_card(line: str) -> GpuCard | None:
-    """A line of nvidia-smi's table: name, driver, memory in MiB, compute capability."""
+    """Parse a line of nvidia-smi: name, driver, memory in MiB, compute capability; None if it is none."""
     parts = [part.strip() for part in line.split(",")]
     if len(parts) != 4:
         return None
@@ -100,7 +101,7 @@ def parse_card(line: str) -> GpuCard | None:
 
 
 def count_usable() -> int | None:
-    """Number of GPUs that CTranslate2 sees; None if it is not installed."""
+    """Number of GPUs that CTranslate2 can use; None if it is not installed."""
     try:
         import ctranslate2
     except ImportError:
@@ -109,13 +110,13 @@ def count_usable() -> int | None:
 
 
 def cublas_problem() -> str | None:
-    """Why cuBLAS cannot be opened; None if it can, by name or in its wheel."""
+    """Why cuBLAS cannot be opened; None if it can."""
     try:
         ctypes.CDLL(CUBLAS)
     except OSError as error:
         wheels = [Path(p) / "nvidia/cublas/lib" / CUBLAS for p in sys.path]
         if found := next((w for w in wheels if w.is_file()), None):
-            return f"it lies at {found}, where it is not looked for: put {found.parent} into LD_LIBRARY_PATH"
+            return f"it is at {found}, outside the search path: put {found.parent} into LD_LIBRARY_PATH"
         return first_line(error)
     return None
 

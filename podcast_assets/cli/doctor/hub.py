@@ -1,4 +1,4 @@
-"""Whether the hub answers, and whether it gives the models that are not here. Nothing waits for a hub that is slow."""
+"""Checks that the hub answers and offers the models that are not on this machine, within a time limit."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from podcast_assets.engines.model_cache import HubModel
 
 AREA = "model hub"
 SECONDS = 3.0
-"""The longest that all the asking takes."""
+"""Time limit of all requests together."""
 
 T = TypeVar("T")
 
@@ -23,46 +23,46 @@ class TimeLimit:
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._left = seconds
-        self.late = False
-        """Whether something did not come in time."""
+        self.exceeded = False
+        """Whether a request was not answered in time."""
 
     def ask(self, questions: Sequence[Callable[[], T]]) -> list[T | Exception | None]:
-        """Ask all at once; gives each answer or error, None for what did not come in time.
+        """Ask all questions at once and return each answer or error; None for those not answered in time.
 
-        Threads, because a name that is being looked up knows no timeout; they are left alone, and end with the program.
+        Each question has a thread, because DNS lookups have no timeout. Late threads are abandoned and end with the program.
         """
         answers: list[T | Exception | None] = [None] * len(questions)
 
-        def put(index: int, question: Callable[[], T]) -> None:
+        def answer(index: int, question: Callable[[], T]) -> None:
             try:
                 answers[index] = question()
             except Exception as error:
                 answers[index] = error
 
         began = time.monotonic()
-        threads = [threading.Thread(target=put, args=(i, q), daemon=True) for i, q in enumerate(questions)]
+        threads = [threading.Thread(target=answer, args=(i, q), daemon=True) for i, q in enumerate(questions)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(max(0.0, self._left - (time.monotonic() - began)))
         self._left = max(0.0, self._left - (time.monotonic() - began))
-        told = list(answers)
-        self.late |= None in told
-        return told
+        in_time = list(answers)  # late threads still write to the other list
+        self.exceeded |= None in in_time
+        return in_time
 
 
-def reachable(clock: TimeLimit, ping: Callable[[], bool]) -> Finding:
-    """Whether the hub answers.
+def reachable(limit: TimeLimit, ping: Callable[[], bool]) -> Finding:
+    """Check that the hub answers.
 
     Args:
-        clock: how long may be waited.
-        ping: asks it, and raises if it does not answer.
+        limit: time limit of the request.
+        ping: sends the request; raises if it is not answered.
     """
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return Finding(AREA, "ok", "HF_HUB_OFFLINE is set: only models on this machine are used")
-    (answer,) = clock.ask([ping])
+    (answer,) = limit.ask([ping])
     if answer is True:
         return Finding(AREA, "ok", f"{constants.ENDPOINT} answers")
     why = first_line(answer) if isinstance(answer, Exception) else f"no answer in {SECONDS:.0f} s"
@@ -70,27 +70,29 @@ def reachable(clock: TimeLimit, ping: Callable[[], bool]) -> Finding:
         AREA,
         "warning",
         f"{constants.ENDPOINT} cannot be reached: {why}",
-        "fetch models on a machine that reaches it, and bring its models folder here (PODCAST_MODELS)",
+        "download the models on a machine that reaches it, and copy its models folder to this one (PODCAST_MODELS)",
     )
 
 
 def ping() -> bool:
-    """Ask the hub for anything: whatever it answers, it is there. Raises whatever the connection does."""
+    """Send the hub a request; any answer will do. Raises what the connection raises."""
     from huggingface_hub import constants, get_session
 
     get_session().head(constants.ENDPOINT, timeout=SECONDS)
     return True
 
 
-def check_available(clock: TimeLimit, models: Sequence[HubModel]) -> dict[HubModel, tuple[bool, str]]:
+def check_available(limit: TimeLimit, models: Sequence[HubModel]) -> dict[HubModel, tuple[bool, str]]:
     """Check whether each model is on this machine or can be downloaded, with the reason."""
     if offline_reason():
         return {model: hub.check_available(model) for model in models}
-    answers = clock.ask([partial(hub.check_available, model, seconds=SECONDS) for model in models])
-    told = {}
+    answers = limit.ask([partial(hub.check_available, model, seconds=SECONDS) for model in models])
+    available = {}
     for model, answer in zip(models, answers, strict=True):
         if answer is None:
-            told[model] = (False, f"{model.repo} is not here, and the hub did not answer in time")
+            available[model] = (False, f"{model.repo} is not on this machine, and the hub did not answer in time")
+        elif isinstance(answer, Exception):
+            available[model] = (False, first_line(answer))
         else:
-            told[model] = (False, first_line(answer)) if isinstance(answer, Exception) else answer
-    return told
+            available[model] = answer
+    return available

@@ -1,4 +1,4 @@
-"""Memory, cores and room on the disks."""
+"""Checks of memory, CPU cores and disk space."""
 
 import os
 import shutil
@@ -11,37 +11,37 @@ from podcast_assets.engines.model_cache import models_folder
 from podcast_assets.store.store import Store
 
 AREA = "machine"
-LITTLE_MEMORY = 4e9
-"""Bytes below which a model of the usual sizes and a long episode may not fit together; a rule of thumb."""
-LITTLE_ROOM, NO_ROOM = 10e9, 0.5e9
-"""Free bytes of a disk: some hundred hours of podcasts with what is made of them, and less than one download; rules of thumb."""
+LOW_MEMORY = 4e9
+"""Bytes below which a model of usual size and a long episode may not fit together; a rule of thumb."""
+LOW_DISK, FULL_DISK = 10e9, 0.5e9
+"""Free bytes: enough for some hundred hours of podcasts and their results, and less than one download; rules of thumb."""
 
 
 def memory_and_cores(memory: int | None, cores: int) -> Finding:
     """Check memory and CPU cores.
 
     Args:
-        memory: that processes may use in all, bytes; None where it is not known.
-        cores: that this process may use.
+        memory: available to all processes, bytes; None if unknown.
+        cores: available to this process.
     """
     what = f"{cores} core(s), {'unknown' if memory is None else f'{memory / 1e9:.1f} GB of'} memory"
-    if memory is not None and memory < LITTLE_MEMORY:
+    if memory is not None and memory < LOW_MEMORY:
         return Finding(AREA, "warning", what, "use a smaller model: PODCAST_WHISPER_MODEL=base")
     return Finding(AREA, "ok", what)
 
 
-def room(name: str, folder: Path, free: int) -> Finding:
+def disk_space(name: str, folder: Path, free: int) -> Finding:
     """Check the free space on the disk of a folder, which may not exist yet.
 
     Args:
-        name: what the folder is for, for people.
-        folder: there or not.
+        name: what the folder is for.
+        folder: existing or not.
         free: bytes.
     """
     what = f"{name} ({folder}): {free / 1e9:.1f} GB free"
-    if free < NO_ROOM:
-        return Finding(AREA, "missing", what, "free some space", blocks=True)
-    return Finding(AREA, "warning" if free < LITTLE_ROOM else "ok", what)
+    if free < FULL_DISK:
+        return Finding(AREA, "missing", what, "free some space on this disk", blocks=True)
+    return Finding(AREA, "warning" if free < LOW_DISK else "ok", what)
 
 
 def examine(store: Store) -> list[Finding]:
@@ -49,24 +49,26 @@ def examine(store: Store) -> list[Finding]:
     folders = {"models": models_folder(), "temporary files": Path(tempfile.gettempdir())}
     if store.is_local:
         folders = {"store": Path(str(store.root))} | folders
-    rooms = [room(name, folder, shutil.disk_usage(nearest(folder)).free) for name, folder in folders.items()]
-    return [memory_and_cores(memory(), available_cores()), *rooms]
+    disks = [
+        disk_space(name, folder, shutil.disk_usage(nearest_existing(folder)).free) for name, folder in folders.items()
+    ]
+    return [memory_and_cores(memory(), available_cores()), *disks]
 
 
-def nearest(folder: Path) -> Path:
-    """A folder, or what is there of it: the nearest above it, which may be a file where a folder should be."""
+def nearest_existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists, which may be a file."""
     return next(f for f in (folder, *folder.parents) if f.exists())
 
 
 def memory() -> int | None:
-    """Memory of the machine, or of the container that this runs in, bytes."""
+    """Memory of this machine or container, bytes; None if unknown."""
     try:
-        found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     except (ValueError, OSError):
         return None
-    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            found.append(int(Path(limit).read_text()))
+            limits.append(int(Path(file).read_text()))
         except (OSError, ValueError):  # not in a container, or "max"
             continue
-    return min(found)
+    return min(limits)

@@ -20,7 +20,7 @@ from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.diarize import Diarize
-from podcast_assets.stages.episode_overrides import speakers
+from podcast_assets.stages.episode_overrides import speaker_bounds
 from podcast_assets.stages.speech_input import by_episode, episodes
 
 
@@ -42,7 +42,9 @@ def diarized_segments(
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)
         audio = upstream(room, "raw_audio", batch).rows
-        todo = episodes(audio, lambda row: speakers(row["metadata"], settings) | {"segmentation": how.model_dump()})
+        todo = episodes(
+            audio, lambda row: speaker_bounds(row["metadata"], settings) | {"segmentation": how.model_dump()}
+        )
         run = do_stage(context, settings, stage, batch, todo, room, compute)
         rows = run.table()
         run.commit(room, rows)
