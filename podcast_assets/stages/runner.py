@@ -16,7 +16,7 @@ import polars as pl
 
 from podcast_assets.common.errors import EngineUnavailable, is_device_error, is_store_trouble
 from podcast_assets.engines.engine import Engine
-from podcast_assets.stages.compute.base import Compute, Outcome
+from podcast_assets.stages.compute.base import Compute, EpisodeOutcome
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
 from podcast_assets.stages.compute.stream import NoProgress, outcomes
 from podcast_assets.stages.progress import Progress, Report
@@ -159,7 +159,7 @@ def _do(work: _Batch, todo: list[Episode], compute: Compute, report: Report) -> 
     left = sum(e.seconds for e in todo)
     done = failed = device_errors = in_a_row = 0
     for outcome in outcomes(compute, work.stage, todo):
-        made, episode = outcome.done, outcome.done.episode
+        made, episode = outcome.result, outcome.result.episode
         left -= episode.seconds
         if isinstance(made.rows, Exception):
             error = made.rows
@@ -197,9 +197,9 @@ def _do(work: _Batch, todo: list[Episode], compute: Compute, report: Report) -> 
         )
 
 
-def _keep(work: _Batch, outcome: Outcome, rows: pl.DataFrame) -> None:
+def _keep(work: _Batch, outcome: EpisodeOutcome, rows: pl.DataFrame) -> None:
     """Write the checkpoint of an episode that is done."""
-    done, stage = outcome.done, work.stage
+    done, stage = outcome.result, work.stage
     episode = done.episode
     engine = engine_for(stage, episode)
     length = episode.seconds or _length(rows)
@@ -260,8 +260,8 @@ def _broken(work: _Batch, count: int, error: Exception) -> BrokenDevice:
     )
 
 
-def _failure(work: _Batch, outcome: Outcome, error: Exception) -> dict[str, Any]:
-    episode = outcome.done.episode
+def _failure(work: _Batch, outcome: EpisodeOutcome, error: Exception) -> dict[str, Any]:
+    episode = outcome.result.episode
     failure = failure_row(
         work.committed,
         error,

@@ -29,7 +29,7 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedEpisode:
     """An episode with what `Stage.prepare` made of it."""
 
     episode: Episode
@@ -37,7 +37,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Done:
+class EpisodeResult:
     """What a stage made of an episode."""
 
     episode: Episode
@@ -94,7 +94,7 @@ class Stage(Protocol):
         """
         ...
 
-    def process_all(self, worker: Any, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: Any, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         """Each episode as soon as it is done, in any order; takes no more of them ahead than it computes together.
 
         An error of one episode is its result (`BadInput` where its data are at fault: a permanent failure). An error that is raised
@@ -122,15 +122,15 @@ class OneByOne:
         """
         raise NotImplementedError
 
-    def process_all(self, worker: Any, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: Any, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         """See `Stage`."""
         for ready in work:
             try:
                 rows = self.process(worker, ready.episode, ready.prepared)
             except Exception as error:
-                yield Done(ready.episode, error)
+                yield EpisodeResult(ready.episode, error)
             else:
-                yield Done(ready.episode, rows)
+                yield EpisodeResult(ready.episode, rows)
 
 
 def engine_for(stage: Stage, episode: Episode) -> Engine | None:

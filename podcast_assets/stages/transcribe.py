@@ -11,7 +11,7 @@ from podcast_assets.speech.routing import FALLBACK
 from podcast_assets.speech.types import UNTRANSCRIBED, EpisodeSpeech, Pcm, Transcriber, Transcript, Turn
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
-from podcast_assets.stages.stage import Done, Episode, Ready
+from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
 from podcast_assets.store.schema import TRANSCRIPTS, Columns
 from podcast_assets.store.store import Store
 
@@ -56,7 +56,7 @@ class Transcribe:
             if isinstance(heard.transcripts, Exception):
                 raise heard.transcripts
 
-    def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: Transcriber, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         """One row per segment. The worker fills its batches across the episodes."""
         episodes: dict[str, Episode] = {}
 
@@ -68,9 +68,9 @@ class Transcribe:
         for heard in worker.transcribe(speech()):
             episode = episodes.pop(heard.speech.episode)
             if isinstance(heard.transcripts, Exception):
-                yield Done(episode, heard.transcripts)
+                yield EpisodeResult(episode, heard.transcripts)
             else:
-                yield Done(episode, transcript_rows(episode, heard.transcripts), heard.fallback)
+                yield EpisodeResult(episode, transcript_rows(episode, heard.transcripts), heard.fallback)
 
 
 def to_speech(episode: Episode, audio: Pcm) -> EpisodeSpeech:

@@ -19,7 +19,7 @@ from podcast_assets.stages.compute.stream import NoProgress
 from podcast_assets.stages.progress import Progress
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import NothingDone, run_stage
-from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
+from podcast_assets.stages.stage import Episode, EpisodeResult, OneByOne, PreparedEpisode
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import SEGMENTS, Columns
 from podcast_assets.store.store import Store, checkpoints_key, failures_key, provenance_key, table_key
@@ -297,7 +297,7 @@ class Breaking(Cut):
     after: int = 0
     passes: int = 0
 
-    def process_all(self, worker: str, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: str, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         self.passes += 1
         if self.passes > 20:
             pytest.fail("it comes to no end")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from podcast_assets.stages.stage import Done, Episode, Stage
+from podcast_assets.stages.stage import Episode, EpisodeResult, Stage
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EpisodeOutcome:
     """What became of an episode."""
 
-    done: Done
+    result: EpisodeResult
     place: Place
     seconds: float = 0.0
     """Time that it took: its preparation, and its worker's time since the episode before."""
@@ -40,7 +40,7 @@ class Outcome:
 class Compute(Protocol):
     """Loaded workers, for all batches of a run."""
 
-    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
+    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[EpisodeOutcome]:
         """Each episode once, as soon as it is done, in any order.
 
         Args:

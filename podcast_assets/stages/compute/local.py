@@ -8,7 +8,7 @@ from typing import Any
 
 from podcast_assets.common.cores import available_cores as usable_cores
 from podcast_assets.engines.gpus import physical_index
-from podcast_assets.stages.compute.base import Outcome, Place
+from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.device import hold_device
 from podcast_assets.stages.compute.stream import side_by_side, through
 from podcast_assets.stages.requirements import devices
@@ -58,7 +58,7 @@ class Local:
             self.place = Place(self.place.node, self.place.process, gpu)
         return self._loaded[0]
 
-    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
+    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[EpisodeOutcome]:
         """See `Compute.stream`."""
         worker = self.worker()
         if stage.cpu_bound:

@@ -17,12 +17,12 @@ from typing import Any
 from podcast_assets.common import memory
 from podcast_assets.common.errors import EngineUnavailable, is_device_error
 from podcast_assets.config.settings import Settings
-from podcast_assets.stages.compute.base import Outcome, Place
+from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
 from podcast_assets.stages.compute.ray_cluster import Pulse, connect, head_address
 from podcast_assets.stages.compute.ray_worker import Report, StageWorker
 from podcast_assets.stages.compute.workforce import Workforce, portion, wanted, workforce
-from podcast_assets.stages.stage import Done, Episode, Stage
+from podcast_assets.stages.stage import Episode, EpisodeResult, Stage
 
 WAIT_SECONDS = 2.0
 """A worker with nothing to tell answers after so long."""
@@ -57,7 +57,7 @@ class _Member:
     answered: bool = False
     loaded: bool = False
     holding: dict[str, Episode] = field(default_factory=dict)
-    suspects: list[Outcome] = field(default_factory=list)
+    suspects: list[EpisodeOutcome] = field(default_factory=list)
     """Episodes in a row that failed as if the device were broken: it may be theirs, or the device's."""
     place: Place | None = None
 
@@ -86,7 +86,7 @@ class RayPool:
         self._pulse = pulse
         self._warned = 0.0
 
-    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
+    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[EpisodeOutcome]:
         """See `Compute.stream`.
 
         Raises:
@@ -172,7 +172,7 @@ class RayPool:
                 found.append((replies[reply], error))
         return found
 
-    def _take(self, member: _Member, report: Report | Exception, waiting: deque[Episode]) -> Iterator[Outcome]:
+    def _take(self, member: _Member, report: Report | Exception, waiting: deque[Episode]) -> Iterator[EpisodeOutcome]:
         """Take a worker's report, and ask it on."""
         if isinstance(report, Exception):
             yield from self._lose(member, WorkerLost(f"{member} is gone: {_line(report)}"), waiting)
@@ -200,11 +200,11 @@ class RayPool:
         else:
             self._ask(member)
 
-    def _finish(self, member: _Member, outcome: Outcome) -> Iterator[Outcome]:
+    def _finish(self, member: _Member, outcome: EpisodeOutcome) -> Iterator[EpisodeOutcome]:
         """An outcome, once it is clear that it is the episode's and not the device's."""
-        del member.holding[outcome.done.episode.episode_id]
+        del member.holding[outcome.result.episode.episode_id]
         member.progress = time.monotonic()
-        error = outcome.done.rows
+        error = outcome.result.rows
         if isinstance(error, Exception) and is_device_error(error):
             member.suspects.append(outcome)
             return
@@ -221,29 +221,31 @@ class RayPool:
         """
         log.warning("%s is replaced: %s", member, error)
         waiting.extendleft(member.holding.values())
-        waiting.extendleft(o.done.episode for o in member.suspects)
+        waiting.extendleft(o.result.episode for o in member.suspects)
         self._dismiss(member)
         self._count_in_vain(error)
 
     def _lose(
         self, member: _Member, why: WorkerLost, waiting: deque[Episode], *, again: bool = True
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[EpisodeOutcome]:
         """What a lost worker had in hand goes to others; an episode that several were lost with is given back with the error."""
         log.warning("%s: %s: %d episode(s) in hand", self._stage.name, why, len(member.holding))
         shared = len(member.holding) > 1
         place = member.place or Place("unknown", 0)
-        waiting.extendleft(o.done.episode for o in member.suspects)
+        waiting.extendleft(o.result.episode for o in member.suspects)
         self._dismiss(member)
         for episode in member.holding.values():
             self._losses[episode.episode_id] += 1
             if again and self._losses[episode.episode_id] < LOSSES:
                 waiting.appendleft(episode)
             else:
-                yield Outcome(Done(episode, why), place, time.monotonic() - member.progress, shared=shared)
+                yield EpisodeOutcome(
+                    EpisodeResult(episode, why), place, time.monotonic() - member.progress, shared=shared
+                )
         if not member.loaded:
             self._count_in_vain(why)
 
-    def _overdue(self, waiting: deque[Episode]) -> Iterator[Outcome]:
+    def _overdue(self, waiting: deque[Episode]) -> Iterator[EpisodeOutcome]:
         """Lose the workers that are silent or do not come to an end; ask anew for those that do not come up."""
         now = time.monotonic()
         for member in [m for m in self._members if m.reply is not None]:
@@ -305,8 +307,8 @@ def ray_compute(stage: Stage, settings: Settings) -> Iterator[RayPool]:
         pool.close()
 
 
-def _error(outcome: Outcome) -> Exception:
-    error = outcome.done.rows
+def _error(outcome: EpisodeOutcome) -> Exception:
+    error = outcome.result.rows
     return error if isinstance(error, Exception) else RuntimeError("no error")
 
 
@@ -314,7 +316,7 @@ def _line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _emptied(outcomes: list[Outcome]) -> list[Outcome]:
+def _emptied(outcomes: list[EpisodeOutcome]) -> list[EpisodeOutcome]:
     taken = outcomes.copy()
     outcomes.clear()
     return taken

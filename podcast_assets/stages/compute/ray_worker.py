@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from podcast_assets.stages.compute.base import Outcome, Place
+from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.local import Local
-from podcast_assets.stages.stage import Done, Episode, Stage
+from podcast_assets.stages.stage import Episode, EpisodeResult, Stage
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Report:
     """What a worker has to tell."""
 
     place: Place
-    outcomes: Sequence[Outcome] = ()
+    outcomes: Sequence[EpisodeOutcome] = ()
     hungry: bool = False
     """It would take another episode now."""
     loaded: bool = False
@@ -55,7 +55,7 @@ class StageWorker:
         self._last = False
         self._hungry = self._loaded = False
         self._ended = True
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[EpisodeOutcome] = []
         self._error: Exception | None = None
         self._logs = _Kept()
         logging.getLogger("podcast_assets").addHandler(self._logs)
@@ -132,14 +132,14 @@ class _Kept(logging.Handler):
         return [self._lines.popleft() for _ in range(len(self._lines))]
 
 
-def portable(outcome: Outcome) -> Outcome:
+def portable(outcome: EpisodeOutcome) -> EpisodeOutcome:
     """The outcome as another process can read it, with its error's traceback as text."""
-    error = outcome.done.rows
+    error = outcome.result.rows
     if not isinstance(error, Exception):
         return outcome
     text = "".join(traceback.format_exception(error))
-    done = Done(outcome.done.episode, _portable_error(error), outcome.done.fallback)
-    return replace(outcome, done=done, traceback=text)
+    result = EpisodeResult(outcome.result.episode, _portable_error(error), outcome.result.fallback)
+    return replace(outcome, result=result, traceback=text)
 
 
 def _portable_error(error: Exception) -> Exception:
