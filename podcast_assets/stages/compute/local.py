@@ -10,7 +10,7 @@ from podcast_assets.common.cores import available_cores as usable_cores
 from podcast_assets.engines.gpus import physical_index
 from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.device import hold_device
-from podcast_assets.stages.compute.stream import side_by_side, through
+from podcast_assets.stages.compute.stream import process_on_cores, process_prefetched
 from podcast_assets.stages.requirements import devices
 from podcast_assets.stages.stage import Episode, Stage
 
@@ -62,8 +62,8 @@ class Local:
         """See `Compute.stream`."""
         worker = self.worker()
         if stage.cpu_bound:
-            return side_by_side(stage, worker, episodes, self._cores, self.place)
-        return through(stage, worker, episodes, self._prefetch, self.place)
+            return process_on_cores(stage, worker, episodes, self._cores, self.place)
+        return process_prefetched(stage, worker, episodes, self._prefetch, self.place)
 
     def close(self) -> None:
         """Give the device back."""
