@@ -80,7 +80,7 @@ class ProgressCounter:
         """Count an episode that is done, with the rows that the stage made of it."""
         self._done += 1
         self.audio_seconds += episode_seconds(episode, rows)
-        self._bytes += int(rows["bytes_downloaded"].sum()) if "bytes_downloaded" in rows.columns else 0
+        self._bytes += int(rows["bytes_downloaded"].sum() or 0) if "bytes_downloaded" in rows.columns else 0
         return self._state(episode)
 
     def failed(self, episode: Episode) -> Progress:

@@ -237,6 +237,15 @@ def test_when_everything_fails_but_not_for_its_data_nothing_is_committed(store: 
     assert run(store, bad, episodes("a", "b")).failures.height == 2
 
 
+def test_bad_data_of_an_earlier_run_count_when_all_others_fail(store: Store) -> None:
+    """The second run is judged as the first one: attempts are counted on, and the retries come to an end."""
+    errors = dict.fromkeys("bc", OSError("the server is down")) | {"a": BadInput("is not audio")}
+    for attempt in (1, 2):
+        result = run(store, Cut(errors=errors), episodes("a", "b", "c"))
+        assert result.failures["attempts"].to_list() == [1, attempt, attempt]
+        commit(result, store)
+
+
 def test_a_trouble_that_passes_costs_no_failure(store: Store) -> None:
     class Flaky(Cut):
         def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
