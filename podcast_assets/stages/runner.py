@@ -169,7 +169,7 @@ def _resume(work: _BatchWork, *, retry_permanent: bool, retry_fallbacks: bool) -
         retry_fallbacks=retry_fallbacks,
     )
     work.provenance = before.committed | before.checkpointed
-    work.failures = before.failed_for_good
+    work.failures = before.failed_permanently
     work.rows = {e: (committed_rows or {}).get(e, empty_table(stage.columns)) for e in before.committed}
     taken = len(work.episodes) - len(before.todo)
     if before.todo and taken:
