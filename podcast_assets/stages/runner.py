@@ -94,12 +94,12 @@ def _explain_errors(batch: str, stage: Stage) -> Iterator[None]:
         yield
     except EngineUnavailable as error:
         raise EngineUnavailable(
-            f"{batch}: {stage.name}: {str(error).rstrip('.')}. No attempt is spent: `podcast-assets doctor` says what is missing "
-            "here; mend that, then materialize again."
+            f"{batch}: {stage.name}: {str(error).rstrip('.')}. No attempt was counted: `podcast-assets doctor` shows what is "
+            "missing here; fix it, then materialize again."
         ) from error
     except NoProgress as error:
         raise NoProgress(
-            f"{batch}: {error}. What was done is kept, and no attempt is spent: mend that, then materialize again."
+            f"{batch}: {error}. Finished episodes are kept, and no attempt was counted: fix the cause, then materialize again."
         ) from error
 
 
@@ -212,7 +212,7 @@ class _DeviceWatch:
             count = "1 episode" if self.in_a_row == 1 else f"{self.in_a_row} episodes"
             raise BrokenDevice(
                 f"{self.batch}: {self.stage.name}: {count} in a row failed as if the device were broken, the last "
-                f"with: {error}. Nothing is lost: look at the device, then materialize again."
+                f"with: {error}. Finished episodes are kept: check the device, then materialize again."
             ) from error
 
     def passed(self) -> None:
@@ -283,6 +283,6 @@ def _require_any_result(work: _BatchWork) -> None:
         last = failures[-1]
         raise NothingDone(
             f"{work.batch}: {work.stage.name}: all {len(failures)} episodes failed, and not because of their data; nothing is "
-            f"committed. The last, {last['source']}, with {last['error_type']}: {last['message']}. Mend that, then "
+            f"committed. The last, {last['source']}, with {last['error_type']}: {last['message']}. Fix the cause, then "
             "materialize again."
         )

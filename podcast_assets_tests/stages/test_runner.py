@@ -324,7 +324,7 @@ def raises(error: Exception) -> Callable[[], None]:
 
 def test_an_engine_that_does_not_load_when_it_is_needed_ends_the_stage(store: Store) -> None:
     stage = Breaking(ends=raises(EngineUnavailable("the model is damaged")))
-    with pytest.raises(EngineUnavailable, match=r"^b1: cut: the model is damaged\. No attempt is spent: .*doctor"):
+    with pytest.raises(EngineUnavailable, match=r"^b1: cut: the model is damaged\. No attempt was counted: .*doctor"):
         run(store, stage, episodes("a", "b"))
     assert stage.passes == 1
     assert not store.exists(failures_key("diarize", "b1"))

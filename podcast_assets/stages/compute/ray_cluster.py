@@ -129,7 +129,7 @@ def head_address(settings: Settings) -> str | None:
 
 
 _LOST = "the head of the Ray cluster does not answer"
-_NOTHING_LOST = "What was done is kept: start the run again once there is a cluster."
+_NOTHING_LOST = "Finished episodes are kept: start the run again once there is a cluster."
 
 
 def _first_line(error: BaseException) -> str:

@@ -280,7 +280,7 @@ class RayPool:
         if self._replaced > max(REPLACEMENTS, self._force.most):
             raise BrokenDevice(
                 f"{self._stage.name}: {self._replaced} workers in a row had to be replaced without an episode done, the last "
-                f"with: {error}. Nothing is lost: look at the devices, then materialize again."
+                f"with: {error}. Finished episodes are kept: check the devices, then materialize again."
             ) from error
 
     def _stop_worker(self, member: _PoolWorker) -> None:
