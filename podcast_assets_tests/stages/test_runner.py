@@ -138,6 +138,7 @@ def test_a_crash_between_provenance_and_table_does_the_episode_again(store: Stor
     commit(run(store, Cut(), episodes("a")), store)
     newer = run(store, Cut(engine=Tool(level=2)), episodes("a"))
     store.write_table(provenance_key("diarize", "b1"), newer.provenance)
+    assert newer.checkpoints
     newer.checkpoints.remove()
     again = Cut(engine=Tool(level=2))
     run(store, again, episodes("a"))
@@ -151,6 +152,7 @@ def test_a_failure_and_then_a_crash_after_provenance_is_not_taken_for_done(store
     commit(first, store)
     second = run(store, Cut(), episodes("a", "b"))
     store.write_table(provenance_key("diarize", "b1"), second.provenance)
+    assert second.checkpoints
     second.checkpoints.remove()
     again = Cut()
     result = run(store, again, episodes("a", "b"))
@@ -239,7 +241,8 @@ def test_when_everything_fails_but_not_for_its_data_nothing_is_committed(store: 
 
 def test_bad_data_of_an_earlier_run_count_when_all_others_fail(store: Store) -> None:
     """The second run is judged as the first one: attempts are counted on, and the retries come to an end."""
-    errors = dict.fromkeys("bc", OSError("the server is down")) | {"a": BadInput("is not audio")}
+    down = OSError("the server is down")
+    errors: dict[str, Exception] = {"a": BadInput("is not audio"), "b": down, "c": down}
     for attempt in (1, 2):
         result = run(store, Cut(errors=errors), episodes("a", "b", "c"))
         assert result.failures["attempts"].to_list() == [1, attempt, attempt]
