@@ -14,7 +14,7 @@ from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
-from podcast_assets.stages.stage import Done, Episode, Ready
+from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
 from podcast_assets.store.schema import SEGMENTS, Columns, make_table
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key
@@ -56,15 +56,15 @@ class Diarize(EngineStage):
         """Diarize noise."""
         worker.diarize(noise())
 
-    def process_all(self, worker: Diarizer, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: Diarizer, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         """Diarize one episode after the other; one row per segment."""
         for ready in work:
             try:
                 yield self._process(worker, ready.episode, ready.prepared)
             except Exception as error:
-                yield Done(ready.episode, error)
+                yield EpisodeResult(ready.episode, error)
 
-    def _process(self, worker: Diarizer, episode: Episode, audio: Pcm) -> Done:
+    def _process(self, worker: Diarizer, episode: Episode, audio: Pcm) -> EpisodeResult:
         bounds = {name: episode.inputs[name] for name in ("min_speakers", "max_speakers")}
         fallback = None
         try:
@@ -78,7 +78,7 @@ class Diarize(EngineStage):
         self.store.write(rttm_key, rttm.format_rttm(episode.episode_id, _full_turns(diarization)).encode())
         self.store.write_table(speakers_key, speaker_rows(episode, diarization, self.engine))
         turns = segment(diarization, audio, self.segmentation)
-        return Done(episode, segment_rows(episode, turns, [NO_SPEAKERS] if fallback else []), fallback)
+        return EpisodeResult(episode, segment_rows(episode, turns, [NO_SPEAKERS] if fallback else []), fallback)
 
 
 def detect_speech(audio: Audio) -> Diarization:

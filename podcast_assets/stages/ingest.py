@@ -1,4 +1,4 @@
-"""Stage `ingest`: what a recording is, and its working audio."""
+"""Stage `ingest`: probe a recording, and decode it to working audio."""
 
 import contextlib
 import math
@@ -27,16 +27,16 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Ingest(OneByOne):
-    """Decode each original once, all of it: so a truncated file is found here, and later stages read fast mono 16 kHz FLAC.
+    """Decode each original once and whole: a truncated file is found here, and later stages read mono 16 kHz FLAC, which is fast.
 
-    With a separator, that is of the voice without the music; the original stays as it came.
+    With a separator, the working audio is the voice without the music; the original stays unchanged.
     """
 
     store: Store
     engine: Engine | None = None
-    """The separator; None for the audio as it is."""
+    """The separator; None to leave the audio as it is."""
     longest: float = math.inf
-    """Seconds of a recording that are decoded at most."""
+    """Seconds of a recording that are decoded, at most."""
     name: ClassVar[str] = "ingest"
     version: ClassVar[str] = "2"
     columns: ClassVar[Columns] = {name: RAW_AUDIO[name] for name in _COLUMNS.split()}
@@ -44,37 +44,37 @@ class Ingest(OneByOne):
 
     @property
     def cpu_bound(self) -> bool:
-        """Decoding is; a separator is a model."""
+        """True without a separator: decoding is CPU work."""
         return self.engine is None
 
     @staticmethod
     def engine_of(profile: Profile) -> Engine | None:
-        """The separator."""
+        """Return the separator of a profile."""
         return profile.separator
 
     def load(self, device: str | None = None) -> "Separator | None":
-        """The separator's worker."""
+        """Load the separator, if there is one."""
         return self.engine.load(device) if self.engine else None
 
     def outputs(self, episode: Episode) -> list[str]:
-        """The working audio, and its copy in Opus where one is wanted."""
-        return [key for key in (self._working(episode), self._opus(episode)) if key]
+        """Keys of the working audio, and of its Opus copy where the episode asks for one."""
+        return [key for key in (self._working_key(episode), self._opus_key(episode)) if key]
 
     def prepare(self, episode: Episode) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def process(self, worker: "Separator | None", episode: Episode, prepared: None) -> pl.DataFrame:
-        """One row."""
-        row = self._make(episode, worker)
+        """Return one row."""
+        row = self._make_working_audio(episode, worker)
         types = {k: v for k, (v, _) in self.columns.items() if k in row}
         return pl.DataFrame([row], schema=types)
 
-    def _make(self, episode: Episode, separator: "Separator | None") -> dict[str, Any]:
-        """Probe, decode, and write the working audio."""
+    def _make_working_audio(self, episode: Episode, separator: "Separator | None") -> dict[str, Any]:
+        """Probe, decode, and write the working audio; return the row."""
         from podcast_assets.audio.decode_process import make_working_audio_in_subprocess
         from podcast_assets.audio.ingest import OpusCopy, make_working_audio
 
-        key, opus_key = self._working(episode), self._opus(episode)
+        key, opus_key = self._working_key(episode), self._opus_key(episode)
         bit_rate = int(episode.inputs.get("opus", 0))
         with contextlib.ExitStack() as files:
             original = files.enter_context(self.store.local_copy(str(episode.inputs["original"])))
@@ -107,27 +107,27 @@ class Ingest(OneByOne):
             "opus": opus_key,
         }
 
-    def _working(self, episode: Episode) -> str:
-        """Key of the working audio: another one for every separator, so that no stage takes one for the other."""
+    def _working_key(self, episode: Episode) -> str:
+        """Key of the working audio: each separator has its own, so that no stage reads that of another."""
         separated = fingerprint(**self.engine.identity())[:_HASH_DIGITS] if self.engine else None
         return working_key(str(episode.inputs["sha256"]), separated)
 
-    def _opus(self, episode: Episode) -> str | None:
-        """Key of the copy in Opus, where one is wanted."""
+    def _opus_key(self, episode: Episode) -> str | None:
+        """Key of the Opus copy; None where the episode asks for none."""
         bit_rate = episode.inputs.get("opus")
-        name = self._working(episode).removeprefix("audio/working/").removesuffix(".flac")
+        name = self._working_key(episode).removeprefix("audio/working/").removesuffix(".flac")
         return f"audio/opus/{name}-{bit_rate}.opus" if bit_rate else None
 
 
 def ingest_episode(episode_id: str, source: str, sha256: str, original: str, *, opus: int | None = None) -> Episode:
-    """The work item of one recording.
+    """Return the work item of a recording.
 
     Args:
-        episode_id: of the recording.
+        episode_id: id of the recording.
         source: its name in the batch.
-        sha256: of its bytes.
-        original: key of its bytes.
-        opus: bit/s of a copy in Opus; None for none.
+        sha256: hash of its bytes.
+        original: key of its bytes in the store.
+        opus: bit/s of the Opus copy; None for no copy.
     """
-    wanted = {"opus": opus} if opus else {}
-    return Episode(episode_id, source, 0.0, {"sha256": sha256, "original": original, **wanted})
+    copy = {"opus": opus} if opus else {}
+    return Episode(episode_id, source, 0.0, {"sha256": sha256, "original": original, **copy})

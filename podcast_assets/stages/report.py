@@ -1,4 +1,4 @@
-"""What became of a batch, read from its tables: for people in a terminal, and as one JSON object."""
+"""Report of a batch, read from its tables: for a terminal, and as one JSON object."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,14 +18,14 @@ from podcast_assets.store.store import Store, table_key, transcript_key
 
 @dataclass(frozen=True)
 class EpisodeReport:
-    """What became of one file of a batch."""
+    """One file of a batch, with its status."""
 
     episode_id: str
     source: str
     status: str
     """done, failed or skipped."""
     error: str | None
-    """The message, with the stage that failed."""
+    """The error message, with the stage that failed."""
     language: str | None
     duration: float | None
     """Seconds."""
@@ -44,31 +44,31 @@ class ShardReport:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of a batch."""
+    """A batch, as far as its assets are materialized."""
 
     batch: str
     episodes: list[EpisodeReport]
     segments: int
     hours: float
-    """Of the episodes that are done."""
+    """Audio of the episodes that are done, h."""
     shards: list[ShardReport]
     tables: dict[str, str]
     """Asset → path of its table."""
     seconds: dict[str, float]
-    """Stage → seconds that it took in this run."""
+    """Stage → time that it took in this run, s."""
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """Return the report as JSON values."""
         return asdict(self)
 
 
 def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> BatchReport:
-    """The report of a batch as far as its tables go: a run that broke off leaves the later ones away."""
+    """Return the report of a batch. Tables that a stopped run did not write are left out."""
     tables = {a: store.read_table(table_key(a, batch), c) for a, c in ASSETS.items()}
     failed = stage_failures(store, batch)
     audio, texts, shards = tables["raw_audio"], tables["transcripts"], tables["hf_shards"]
-    spoken = _spoken(tables["diarized_segments"], texts)
-    episodes = [] if audio is None else [_episode(row, spoken, failed) for row in audio.iter_rows(named=True)]
+    speech = _speech_by_episode(tables["diarized_segments"], texts)
+    episodes = [] if audio is None else [_episode_report(row, speech, failed) for row in audio.iter_rows(named=True)]
     return BatchReport(
         batch=batch,
         episodes=episodes,
@@ -86,12 +86,12 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
 
 
 def stage_failures(store: Store, batch: str, tables: Iterable[str] = STAGES) -> pl.DataFrame:
-    """Failures of a batch in the stages of some tables, in their order: those that fail an episode, unless others are named."""
+    """Return a batch's failures in the stages of these tables, in their order; by default those without which no batch is done."""
     return pl.concat(CommittedTable.read(store, table, batch).failures for table in tables)
 
 
-def _spoken(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
-    """Episode → number of speakers, language and text, as far as they are known."""
+def _speech_by_episode(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
+    """Return the speakers, language and text of each episode, as far as they are known."""
     if segments is None:
         return {}
     if texts is None:
@@ -108,9 +108,11 @@ def _spoken(segments: pl.DataFrame | None, texts: pl.DataFrame | None) -> dict[s
     return {row["episode_id"]: row for row in facts.iter_rows(named=True)}
 
 
-def _episode(row: Mapping[str, Any], spoken: Mapping[str, dict[str, Any]], failed: pl.DataFrame) -> EpisodeReport:
+def _episode_report(
+    row: Mapping[str, Any], speech: Mapping[str, dict[str, Any]], failed: pl.DataFrame
+) -> EpisodeReport:
     identity = row["episode_id"]
-    facts = spoken.get(identity, {"speakers": 0, "language": None, "text": ""})
+    facts = speech.get(identity, {"speakers": 0, "language": None, "text": ""})
     status, error = row["status"], row["error"]
     later = failed.filter(episode_id=identity)
     if later.height:
@@ -128,7 +130,7 @@ def _episode(row: Mapping[str, Any], spoken: Mapping[str, dict[str, Any]], faile
 
 
 def nothing_done(report: BatchReport) -> str | None:
-    """Says that no episode of a batch is done though some failed, in one line; None where it is not so."""
+    """Return one line if no episode of a batch is done and some failed, else None."""
     failed = [e for e in report.episodes if e.status == "failed"]
     if not failed or any(e.status == "done" for e in report.episodes):
         return None
@@ -140,15 +142,15 @@ def nothing_done(report: BatchReport) -> str | None:
 
 
 def show(report: BatchReport, store: Store, console: Console, *, segments: int = 10) -> None:
-    """Print a report: the episodes, one transcript, a few segments, what failed, and where everything lies.
+    """Print a report: episodes with their errors, one transcript, a few segments, and the paths of the files.
 
-    Names, texts and errors are data: they go to rich as `Text`, in which it reads neither markup nor emoji codes.
+    Names, texts and errors are data: they are passed to rich as `Text`, which interprets neither markup nor emoji codes.
     """
     done = [e for e in report.episodes if e.status == "done"]
     console.print(_episodes_table(report))
     longest = max(done, key=lambda e: len(e.text), default=None)
     if longest is not None:
-        from rich.markdown import Markdown  # with its parser, which commands that print tables do without
+        from rich.markdown import Markdown  # slow to import: commands that print no transcript do without
 
         key = transcript_key(report.batch, longest.episode_id, "md")
         if store.exists(key):

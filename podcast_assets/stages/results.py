@@ -17,17 +17,18 @@ class StageRun:
 
     stage: Stage
     batch: str
-    checkpoints: Checkpoints
+    checkpoints: Checkpoints | None
+    """None for a stage that records its results itself."""
     provenance: pl.DataFrame
     failures: pl.DataFrame
     ran: int
-    """Episodes that were done in this run; the others' results were taken."""
+    """Episodes processed in this run; the others have an earlier result."""
     audio_seconds: float
     """Audio done in this run, s."""
     seconds: float
     """Time that the stage took, s."""
-    taken: dict[str, pl.DataFrame] = field(default_factory=dict)
-    """Rows of episodes that were taken from the committed table."""
+    rows_in_memory: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """Rows of the episodes that have no checkpoint: those of the committed table, or of a stage without checkpoints."""
 
     @property
     def done(self) -> Sequence[str]:
@@ -35,20 +36,27 @@ class StageRun:
         return self.provenance["episode_id"].to_list()
 
     def rows(self, episode_id: str) -> pl.DataFrame:
-        """The rows of an episode that is done."""
-        if episode_id in self.taken:
-            return self.taken[episode_id]
+        """Return the rows of an episode that is done.
+
+        Raises:
+            FileNotFoundError: its checkpoint was removed in the meantime.
+        """
+        if episode_id in self.rows_in_memory:
+            return self.rows_in_memory[episode_id]
         entry = self.provenance.filter(episode_id=episode_id)
-        found = self.checkpoints.read(episode_id, entry["fingerprint"][0])
+        found = self.checkpoints.read(episode_id, entry["fingerprint"][0]) if self.checkpoints else None
         if found is None:
-            raise FileNotFoundError(f"{self.batch}: the checkpoint of {episode_id} in {self.stage.name} is gone")
+            raise FileNotFoundError(
+                f"{self.batch}: the checkpoint of {episode_id} in {self.stage.name} is gone; materialize again"
+            )
         return found[0]
 
     def table(self) -> pl.DataFrame:
-        """All rows in the batch's order."""
+        """Return all rows in the batch's order."""
         return pl.concat([empty_table(self.stage.columns), *(self.rows(e) for e in self.done)])
 
     def commit(self, store: Store, rows: pl.DataFrame) -> None:
-        """Write the asset's table with provenance and failures: its presence is the commit. Then drop the checkpoints."""
+        """Write the asset's table with provenance and failures, then remove the checkpoints. The table's presence is the commit."""
         commit(store, self.stage.asset, self.batch, rows, self.provenance, self.failures)
-        self.checkpoints.remove()
+        if self.checkpoints:
+            self.checkpoints.remove()

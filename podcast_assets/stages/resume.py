@@ -1,6 +1,6 @@
-"""To run again is to resume: what a stage takes from before, what failed for good, and what it has to do.
+"""Resume: which episodes have an earlier result, which failed permanently, and which have to be processed.
 
-This is the only place where that is decided: the runner, the sealing of every grain and the downloads all ask here.
+This is the only place that decides it: for every stage, and for the sealing of shards.
 """
 
 import datetime
@@ -16,17 +16,17 @@ from podcast_assets.store.commits import Checkpoints, CommittedTable
 
 
 @dataclass(frozen=True)
-class Resume:
-    """What is known of each episode before a stage runs: each is in exactly one of these, in the order that was given."""
+class ResumeDecision:
+    """What a stage knows of its episodes before it runs: each is in exactly one of these, in the given order."""
 
     committed: dict[str, pl.DataFrame] = field(default_factory=dict)
     """Provenance of the episodes that the asset's table holds."""
     checkpointed: dict[str, pl.DataFrame] = field(default_factory=dict)
-    """Provenance of the episodes that are done, but not committed yet."""
-    failed_for_good: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Failures because of the data: to try again cannot help."""
+    """Provenance of the episodes that are done but not committed yet."""
+    failed_permanently: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Failures because of the data: a retry cannot help."""
     todo: list[str] = field(default_factory=list)
-    """Episodes that are new or changed, or whose failure may pass."""
+    """Episodes that are new, have changed, or failed for a reason that may pass."""
 
 
 def decide(
@@ -38,34 +38,34 @@ def decide(
     takes_committed: bool = True,
     retry_permanent: bool = False,
     retry_fallbacks: bool = False,
-) -> Resume:
-    """Decide for each episode whether it has to be done. Nothing counts that was made with another fingerprint.
+) -> ResumeDecision:
+    """Decide for each episode whether it has to be processed. Results and failures with another fingerprint do not count.
 
     Args:
-        fingerprints: episode → fingerprint of all that determines its result now.
+        fingerprints: episode → fingerprint of everything that determines its result now.
         committed: what the last run committed.
-        checkpoints: of the stage; None where only what is committed counts.
-        has_outputs: whether the files that a result has beside its rows are there: without them it is made again.
+        checkpoints: the stage's checkpoints; None where only the committed table counts.
+        has_outputs: whether the files that an episode's result has beside its rows exist; without them it is processed again.
         takes_committed: whether results can be taken from the committed table.
-        retry_permanent: try again even what failed because of its data.
-        retry_fallbacks: make again what a fallback made.
+        retry_permanent: retry episodes that failed because of their data, too.
+        retry_fallbacks: process episodes again that a fallback engine did.
     """
-    found = Resume()
+    found = ResumeDecision()
     for episode, fingerprint in fingerprints.items():
-        whole = has_outputs(episode)
-        entry = committed.entry(episode, fingerprint) if whole and takes_committed else None
+        complete = has_outputs(episode)
+        entry = committed.entry(episode, fingerprint) if complete and takes_committed else None
         if entry is not None and not (retry_fallbacks and entry["fallback"][0] is not None):
             found.committed[episode] = entry
-        elif whole and checkpoints and (checkpoint := checkpoints.read(episode, fingerprint)):
+        elif complete and checkpoints and (checkpoint := checkpoints.read(episode, fingerprint)):
             found.checkpointed[episode] = checkpoint[1]
-        elif not retry_permanent and (failure := _failed_for_good(committed, episode, fingerprint)):
-            found.failed_for_good[episode] = failure
+        elif not retry_permanent and (failure := _permanent_failure(committed, episode, fingerprint)):
+            found.failed_permanently[episode] = failure
         else:
             found.todo.append(episode)
     return found
 
 
-def _failed_for_good(committed: CommittedTable, episode: str, fingerprint: str) -> dict[str, Any] | None:
+def _permanent_failure(committed: CommittedTable, episode: str, fingerprint: str) -> dict[str, Any] | None:
     failure = committed.failure(episode)
     return failure if failure and failure["permanent"] and failure["fingerprint"] == fingerprint else None
 
@@ -80,16 +80,16 @@ def failure_row(
     fingerprint: str,
     trace: str | None = None,
 ) -> dict[str, Any]:
-    """The failure of an episode, a row of FAILURES; its attempts include those of earlier runs with the same fingerprint.
+    """Return the failure of an episode, a row of FAILURES. Attempts include those of earlier runs with the same fingerprint.
 
     Args:
         committed: what the last run committed.
-        error: why it failed; `BadInput` is for good.
+        error: why it failed; `BadInput` is permanent.
         episode_id: stable id of the episode.
-        source: the name that people know it by.
+        source: the name shown to people.
         stage: name of the stage.
-        fingerprint: of all that determined the attempt.
-        trace: traceback, where it comes from another process.
+        fingerprint: of everything that determined the attempt.
+        trace: the error's traceback, where it comes from another process.
     """
     before = committed.failure(episode_id)
     attempts = before["attempts"] if before is not None and before["fingerprint"] == fingerprint else 0
@@ -101,7 +101,7 @@ def failure_row(
         "message": str(error).strip() or type(error).__name__,
         "traceback": trace or "".join(traceback.format_exception(error)),
         "permanent": isinstance(error, BadInput),
-        # without its engine an episode is not tried
+        # an episode without its engine has not been tried
         "attempts": attempts + (not isinstance(error, EngineUnavailable)),
         "fingerprint": fingerprint,
         "failed_at": datetime.datetime.now(datetime.UTC),

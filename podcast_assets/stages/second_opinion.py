@@ -9,7 +9,7 @@ import polars as pl
 from podcast_assets.engines.engine import Engine
 from podcast_assets.speech.types import Transcriber
 from podcast_assets.stages.profiles import Profile
-from podcast_assets.stages.stage import Done, Ready
+from podcast_assets.stages.stage import EpisodeResult, PreparedEpisode
 from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.store.schema import SECOND_OPINIONS, Columns
 
@@ -28,7 +28,7 @@ class SecondOpinion(Transcribe):
         """The second transcriber."""
         return profile.second_transcriber
 
-    def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: Transcriber, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         """One row per segment."""
         for done in super().process_all(worker, work):
             rows = done.rows

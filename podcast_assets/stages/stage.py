@@ -1,6 +1,5 @@
 """What a stage is: the work that one asset does on each episode."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -14,14 +13,14 @@ from podcast_assets.store.schema import Columns
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode as a stage gets it.
+    """One episode as a stage's work item.
 
-    It names objects of the store and small rows, never audio, so that any machine can take it.
+    It holds keys of the store and small rows, never audio, so that any machine can process it.
     """
 
     episode_id: str
     source: str
-    """The name that people know it by."""
+    """The name shown to people."""
     seconds: float
     """Length, s; 0 where it is not known yet."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -29,33 +28,35 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """An episode with what `Stage.prepare` made of it."""
+class PreparedEpisode:
+    """An episode with what `Stage.prepare` returned for it."""
 
     episode: Episode
     prepared: Any
 
 
 @dataclass(frozen=True)
-class Done:
+class EpisodeResult:
     """What a stage made of an episode."""
 
     episode: Episode
     rows: pl.DataFrame | Exception
-    """Its rows, or why it could not be done. Columns that say what made them are added by the runner where they are not there."""
+    """Its rows, or why it failed. The runner adds the columns that say what made them where they are missing."""
     fallback: str | None = None
-    """What went wrong with the first engine, and which took over, for people; None where nothing did."""
+    """What went wrong with the first engine, and which engine was used instead, for people; None where the first one succeeded."""
+    retried: bool = False
+    """The stage has retried the failed episode as often as it should be: it is not tried again in this run."""
 
 
 class Stage(Protocol):
-    """A stage: how to load its worker once, prepare an episode in a thread, and process many.
+    """A stage: loads its worker once, prepares episodes in threads, and processes many of them.
 
-    All of it must be safe to repeat: after a crash an episode may be done twice.
+    All of it must be safe to repeat: after a crash an episode may be processed twice.
     """
 
     name: ClassVar[str]
     version: ClassVar[str]
-    """Changes when the code changes its results; then every episode is done again."""
+    """Changes when the code changes its results; then every episode is processed again."""
     columns: ClassVar[Columns]
     """Columns of the rows that the stage makes, as its checkpoints hold them."""
     asset: ClassVar[str]
@@ -68,43 +69,43 @@ class Stage(Protocol):
 
     @property
     def cpu_bound(self) -> bool:
-        """Whether an episode is CPU work that needs no model: as many are done at once, in threads, as the worker has cores.
+        """Whether an episode is CPU work that needs no model: the worker processes one per core at once, in threads.
 
         Its heavy parts must then release the interpreter's lock, as decoders, encoders and numpy do.
         """
         ...
 
     def load(self, device: str | None = None) -> Any:
-        """The worker: models loaded, on the device that is held for it. Called once, and only if there is an episode to do."""
+        """Load the worker: its models, on the device that is held for it. Called once, and only if there is an episode to do."""
         ...
 
     def outputs(self, episode: Episode) -> list[str]:
-        """Keys of the files that it writes for an episode beside its rows: where one is gone, the episode is done again."""
+        """Keys of the files that the stage writes beside an episode's rows: if one is missing, the episode is processed again."""
         ...
 
     def prepare(self, episode: Episode) -> Any:
-        """What can be done ahead of the worker, in a thread: fetch and decode."""
+        """Do what can be done ahead of the worker, in a thread: fetch and decode."""
         ...
 
     def smoke_test(self, worker: Any) -> None:
-        """Do something small and made up, after a worker like this one failed as if its device were broken.
+        """Process something small and made up, after a worker like this one failed as if its device were broken.
 
         Raises:
-            Exception: it cannot.
+            Exception: the worker does not work.
         """
         ...
 
-    def process_all(self, worker: Any, work: Iterable[Ready]) -> Iterator[Done]:
-        """Each episode as soon as it is done, in any order; takes no more of them ahead than it computes together.
+    def process_all(self, worker: Any, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
+        """Yield the result of each episode as soon as it is ready, in any order.
 
-        An error of one episode is its result (`BadInput` where its data are at fault: a permanent failure). An error that is raised
-        concerns every episode that was taken and not given back.
+        Takes no more episodes ahead than it processes together. An error of one episode is its result (`BadInput` where its data
+        are at fault: a permanent failure). An error that is raised concerns every episode that was taken and has no result yet.
         """
         ...
 
 
 class OneByOne:
-    """`Stage.process_all` of stages that do one episode after the other."""
+    """`Stage.process_all` for stages that process one episode after the other."""
 
     @property
     def cpu_bound(self) -> bool:
@@ -112,47 +113,40 @@ class OneByOne:
         return False
 
     def smoke_test(self, worker: Any) -> None:
-        """Nothing is tried."""
+        """Do nothing."""
 
     def process(self, worker: Any, episode: Episode, prepared: Any) -> pl.DataFrame:
-        """The rows of one episode.
+        """Return the rows of one episode.
 
         Raises:
             BadInput: its data are at fault.
         """
         raise NotImplementedError
 
-    def process_all(self, worker: Any, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: Any, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         """See `Stage`."""
-        for ready in work:
+        for item in work:
             try:
-                rows = self.process(worker, ready.episode, ready.prepared)
+                rows = self.process(worker, item.episode, item.prepared)
             except Exception as error:
-                yield Done(ready.episode, error)
+                yield EpisodeResult(item.episode, error)
             else:
-                yield Done(ready.episode, rows)
+                yield EpisodeResult(item.episode, rows)
 
 
 def engine_for(stage: Stage, episode: Episode) -> Engine | None:
-    """The engine, or the part of a composed one, that an episode needs."""
+    """Return the stage's engine, or the part of a composed one, that an episode needs."""
     return stage.engine.for_inputs(episode.inputs) if stage.engine else None
 
 
 def stage_fingerprint(stage: Stage, episode: Episode) -> str:
-    """What determines the result of a stage for an episode."""
+    """Return the fingerprint of everything that determines a stage's result for an episode."""
     engine = engine_for(stage, episode)
     made_by = engine.identity() if engine else None
     return fingerprint(stage=stage.name, version=stage.version, engine=made_by, **episode.inputs)
 
 
-def made_with(stage: Stage, engine: Engine | None) -> str:
-    """Code version, engine settings, model hash and package versions as JSON, for the provenance."""
-    return json.dumps(
-        {
-            "stage": stage.name,
-            "version": stage.version,
-            **(engine.identity() | {"settings": engine.model_dump(mode="json")} if engine else {}),
-            "packages": engine.versions() if engine else {},
-        },
-        sort_keys=True,
-    )
+def episode_seconds(episode: Episode, rows: pl.DataFrame) -> float:
+    """Length of an episode, s. Where it was not known before, `ingest` has measured it: its rows have a duration."""
+    measured = float(rows["duration"].sum()) if "duration" in rows.columns else 0.0
+    return episode.seconds or measured

@@ -12,7 +12,7 @@ from podcast_assets.speech.types import UNTRANSCRIBED, EpisodeSpeech, Pcm, Trans
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.speech_input import noise, read_audio
-from podcast_assets.stages.stage import Done, Episode, Ready
+from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
 from podcast_assets.store.schema import TRANSCRIPTS, Columns
 from podcast_assets.store.store import Store
 
@@ -44,7 +44,7 @@ class Transcribe(EngineStage):
             if isinstance(result.transcripts, Exception):
                 raise result.transcripts
 
-    def process_all(self, worker: Transcriber, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: Transcriber, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         """One row per segment. The worker fills its minibatches across episodes."""
         episodes: dict[str, Episode] = {}
 
@@ -56,9 +56,9 @@ class Transcribe(EngineStage):
         for result in worker.transcribe(speech()):
             episode = episodes.pop(result.speech.episode)
             if isinstance(result.transcripts, Exception):
-                yield Done(episode, result.transcripts)
+                yield EpisodeResult(episode, result.transcripts)
             else:
-                yield Done(episode, transcript_rows(episode, result.transcripts), result.fallback)
+                yield EpisodeResult(episode, transcript_rows(episode, result.transcripts), result.fallback)
 
 
 def to_speech(episode: Episode, audio: Pcm) -> EpisodeSpeech:

@@ -1,4 +1,4 @@
-"""Which batches are not done, as the store tells it: never begun or cut off, or with failures that may pass."""
+"""Unfinished batches, as the store shows them: without a committed table, or with failures that may pass."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,38 +9,40 @@ from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, failures_key
 
 _READERS = 16
-"""Files read at once: over a network each takes tens of milliseconds, in which nothing else happens."""
+"""Files read at once: over a network each takes tens of milliseconds."""
 
 
 def missing(store: Store, batches: Iterable[str]) -> list[str]:
-    """Those of the batches that lack a committed table, in their order: to materialize them is to resume them."""
-    committed = [_names(store, f"tables/{asset}") for asset in ASSETS]
+    """Return the batches that lack a committed table, in their order. To materialize them is to resume them."""
+    committed = [_batches_in(store, f"tables/{asset}") for asset in ASSETS]
     return [batch for batch in batches if not all(batch in names for names in committed)]
 
 
 def with_passing_failures(store: Store, batches: Iterable[str], *, attempts: int | None = None) -> list[str]:
-    """Those of the batches that have a committed failure which is not permanent, in their order.
+    """Return the batches that have a committed failure which is not permanent, in their order.
 
     Args:
-        store: with the failures.
-        batches: to look at.
-        attempts: leave out episodes that were tried so often; None leaves out none.
+        store: the store with the failures.
+        batches: batches to look at.
+        attempts: ignore episodes with this many attempts or more; None ignores none.
     """
-    wanted = list(batches)
+    listed = list(batches)
     with ThreadPoolExecutor(_READERS) as readers:
-        found = readers.map(lambda batch: any(_may_pass(store, asset, batch, attempts) for asset in ASSETS), wanted)
-        return [batch for batch, passing in zip(wanted, found, strict=True) if passing]
+        found = readers.map(
+            lambda batch: any(_has_passing_failure(store, asset, batch, attempts) for asset in ASSETS), listed
+        )
+        return [batch for batch, passing in zip(listed, found, strict=True) if passing]
 
 
-def _may_pass(store: Store, asset: str, batch: str, attempts: int | None) -> bool:
+def _has_passing_failure(store: Store, asset: str, batch: str, attempts: int | None) -> bool:
     listed = store.read_table(failures_key(STAGES[asset], batch), FAILURES)
     if listed is None or listed.filter(~listed["permanent"]).is_empty():
         return False
-    # the small file comes first: it may be of a commit that never came, and only the table knows
+    # the failures' file is small and read first; it may belong to a commit that never came, which only the table shows
     failures = CommittedTable.read(store, asset, batch).failures
     passing = failures.filter(~failures["permanent"])
     return not (passing if attempts is None else passing.filter(passing["attempts"] < attempts)).is_empty()
 
 
-def _names(store: Store, folder: str) -> set[str]:
+def _batches_in(store: Store, folder: str) -> set[str]:
     return {name.removesuffix(".parquet") for name in store.names(folder)}

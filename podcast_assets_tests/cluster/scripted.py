@@ -11,7 +11,7 @@ import polars as pl
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines.engine import Engine
-from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
+from podcast_assets.stages.stage import Episode, EpisodeResult, OneByOne, PreparedEpisode
 from podcast_assets.store.schema import SEGMENTS, Columns
 
 COLUMNS = "segment_id episode_id segment_index start end duration speaker overlap flags".split()
@@ -59,7 +59,7 @@ class Scripted(OneByOne):
         """Note the process."""
         self.note("smoke", str(os.getpid()))
 
-    def process_all(self, worker: str, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: str, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         """One by one."""
         self._happen(self.beginning, str(os.getpid()))
         yield from super().process_all(worker, work)

@@ -37,7 +37,7 @@ def test_a_model_that_is_cut_off_ends_the_run(sample_run: SampleRun, tmp_path: P
     assert (
         f"failed: transcripts: sample: transcribe: faster-whisper: the Whisper model '{model}' cannot be loaded" in told
     )
-    assert "No attempt is spent" in told
+    assert "No attempt was counted" in told
     assert not place.store.exists(table_key("transcripts", "sample"))
     assert not place.store.exists(failures_key("transcribe", "sample"))
     assert checkpoints(place.store, "transcribe") == []

@@ -85,7 +85,7 @@ def test_a_gpu_without_memory_for_a_single_window_is_told_and_nothing_is_committ
     print(outcome.error)
     assert outcome.error is not None
     assert "transcripts: sample: transcribe: all 4 episodes failed, and not because of their data" in outcome.error
-    assert "CUDA failed with error out of memory. Mend that, then materialize again." in outcome.error
+    assert "CUDA failed with error out of memory. Fix the cause, then materialize again." in outcome.error
     assert not untranscribed.store.exists(table_key("transcripts", "sample"))
     again = run(untranscribed)
     assert again.succeeded, again.error

@@ -15,8 +15,7 @@ from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.follow import read_states
 from podcast_assets.intake.links import episode_id, format_link_list
 from podcast_assets.rights.takedown import TakedownRequest, take_down
-from podcast_assets.stages.fetch import fetch
-from podcast_assets.store.commits import CommittedTable
+from podcast_assets.stages.fetch import download_list
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import read_records
 from podcast_assets_tests.intake.feeds.test_follow import HOUR, NOW, feed, go, listed, subscribe
@@ -119,7 +118,7 @@ def test_a_link_of_a_list_is_not_downloaded(server: WebServer, tmp_path: Path) -
     rights.add_to_ledger(store, "p", _noted(gone))
     down(store, gone)
     settings = Settings(allow_hosts="127.0.0.1", download_host_delay=0)
-    found = fetch(store, find_arrival(store, "links"), settings, CommittedTable.nothing())
+    found = download_list(store, find_arrival(store, "links"), settings)
     assert server.asked == {"/2.mp3": 1}
     (source,) = found.unpacked.skipped
     assert "the host asked" in found.unpacked.skipped[source]

@@ -1,5 +1,6 @@
 """A list of URLs is downloaded once, and what cannot be had is a failure of its own."""
 
+import errno
 import json
 import random
 import subprocess
@@ -9,20 +10,24 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.downloads.urls import url_key
-from podcast_assets.stages.fetch import Fetched, fetch
+from podcast_assets.stages.fetch import DownloadedList, download_list
 from podcast_assets.stages.runner import NothingDone
-from podcast_assets.store.commits import CommittedTable
-from podcast_assets.store.store import SCRATCH_PREFIX, Store
+from podcast_assets.store.commits import commit
+from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty_table, make_table
+from podcast_assets.store.store import SCRATCH_PREFIX, Store, checkpoints_key
+from podcast_assets_tests.committed import failure
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
 PATIENCE = 60
@@ -43,14 +48,16 @@ def settings(**changes: Any) -> Settings:
     return Settings(**(quick | changes))
 
 
-def run(store: Store, rows: list[dict[str, Any]], before: Fetched | None = None, **changes: Any) -> Fetched:
+def run(
+    store: Store, rows: list[dict[str, Any]], before: DownloadedList | None = None, **changes: Any
+) -> DownloadedList:
     store.write("incoming/list.jsonl", "\n".join(json.dumps(row) for row in rows).encode())
-    nothing = CommittedTable.nothing()
-    committed = replace(nothing, failures=before.failures) if before else nothing
-    return fetch(store, find_arrival(store, "list"), settings(**changes), committed)
+    if before:
+        commit(store, "raw_audio", "list", empty_table(RAW_AUDIO), empty_table(PROVENANCE), before.failures)
+    return download_list(store, find_arrival(store, "list"), settings(**changes))
 
 
-def sources(fetched: Fetched) -> dict[str, bytes]:
+def sources(fetched: DownloadedList) -> dict[str, bytes]:
     return {f.name.rsplit("/", 1)[-1]: f.stored.sha256.encode() for f in fetched.unpacked.files}
 
 
@@ -110,11 +117,10 @@ def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer
     program = f"""
         from podcast_assets.intake.arrivals import find_arrival
         from podcast_assets.config.settings import Settings
-        from podcast_assets.stages.fetch import fetch
-        from podcast_assets.store.commits import CommittedTable
-        from podcast_assets.store.store import SCRATCH_PREFIX, Store
+        from podcast_assets.stages.fetch import download_list
+        from podcast_assets.store.store import Store
         store = Store.at({str(store.root)!r})
-        fetch(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"), CommittedTable.nothing())
+        download_list(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"))
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
     part = store.storage.scratch() / f"{SCRATCH_PREFIX}{url_key(f'list {url}')[:32]}.part"
@@ -125,7 +131,7 @@ def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer
     process.wait()
     assert list(store.list("audio")) == []
     server.resources["/a.mp3"].hold = None
-    found = fetch(store, find_arrival(store, "list"), settings(), CommittedTable.nothing())
+    found = download_list(store, find_arrival(store, "list"), settings())
     assert store.read(found.unpacked.files[0].stored.key) == whole
     assert int(server.requests[-1].headers["Range"].removeprefix("bytes=").removesuffix("-")) > len(whole) // 4
 
@@ -136,11 +142,67 @@ def test_an_original_that_is_gone_is_downloaded_again(server: WebServer, store: 
     assert run(store, rows).downloaded == 1
 
 
+def test_a_store_of_an_earlier_version_is_resumed_without_a_request(server: WebServer, store: Store) -> None:
+    """Its record of a download, and the fingerprint of its permanent failure, are those that are read now."""
+    url, gone = server.put("/a.mp3", Resource(audio(1))), server.url("/gone.mp3")
+    stored = store.put_original(BytesIO(audio(1)), ".mp3")
+    version = {"etag": '"one"', "last_modified": None, "total": stored.bytes, "content_type": None, "url": url}
+    record = {"stored": asdict(stored), "version": version, "at": 1.0, "earlier": ["0" * 64]}
+    key = url_key(url)
+    store.write(f"downloads/{key[:2]}/{key}/list.json", json.dumps(record).encode())
+    print_of_link = fingerprint(stage="download", version="1", engine=None, url=url_key(gone))
+    failed = failure("download", permanent=True, episode=f"gone-{url_key(gone)[:12]}")
+    failures = make_table([failed | {"source": gone, "fingerprint": print_of_link}], FAILURES)
+    commit(store, "raw_audio", "list", empty_table(RAW_AUDIO), empty_table(PROVENANCE), failures)
+    found = run(store, [{"url": url}, {"url": gone}])
+    assert server.requests == []
+    assert [f.stored for f in found.unpacked.files] == [stored]
+    assert (found.downloaded, found.failed_now) == (0, 0)
+    assert found.unpacked.earlier == {url: ["0" * 64]}
+    assert found.failures.equals(failures)
+    assert not store.exists(checkpoints_key("download", "list"))
+
+
+def test_links_of_one_episode_are_each_accounted_for(server: WebServer, store: Store) -> None:
+    about = {"podcast_guid": "p", "guid": "g"}
+    urls = [server.put("/a.mp3", Resource(audio(1))), server.url("/b.mp3"), server.url("/c.mp3")]
+    found = run(store, [about | {"url": url} for url in urls])
+    assert [f.name for f in found.unpacked.files] == urls[:1]
+    assert found.failures["source"].to_list() == urls[1:]
+    assert found.failures["episode_id"].n_unique() == 2
+
+
+def test_a_link_that_sounds_like_a_broken_device_fails_alone(server: WebServer, store: Store) -> None:
+    urls = [server.url(f"/cuda-error-{n}.mp3") for n in range(4)]
+    assert run(store, [{"url": url} for url in urls]).failures["source"].to_list() == urls
+
+
+def test_a_full_store_ends_downloads_that_wait(
+    server: WebServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = server.put("/waits.mp3", Resource(answers=[(503, {"Retry-After": "250"})] * 9))
+    rows = [{"url": waits}, {"url": server.put("/a.mp3", Resource(audio(1)))}]
+    asked = threading.Event()
+
+    def full(*_: Any) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while "/waits.mp3" not in {r.path for r in server.requests} and time.monotonic() < deadline:
+            time.sleep(0.01)
+        asked.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "put_original", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(store, rows, download_tries=9)
+    assert asked.is_set()
+    assert not [t for t in threading.enumerate() if t.name.startswith("download")]
+
+
 def test_another_batch_asks_whether_it_has_changed(server: WebServer, store: Store) -> None:
     url = server.put("/a.mp3", Resource(audio(1)))
     first = run(store, [{"url": url}])
     store.write("incoming/other.csv", f"url\n{url}\n".encode())
-    other = fetch(store, find_arrival(store, "other"), settings(), CommittedTable.nothing())
+    other = download_list(store, find_arrival(store, "other"), settings())
     assert server.requests[-1].headers["If-None-Match"] == '"one"'
     assert (sources(other), other.unpacked.earlier) == (sources(first), {})
 
@@ -159,7 +221,9 @@ def test_other_bytes_under_the_same_url_are_noted(server: WebServer, store: Stor
 
 def test_when_nothing_could_be_had_nothing_is_committed(server: WebServer, store: Store) -> None:
     rows = [{"url": server.put(f"/{n}.mp3", Resource(answers=[(503, {})] * 9))} for n in range(3)]
-    with pytest.raises(NothingDone, match=r"list: download: none of 3 links .* 503"):
+    with pytest.raises(
+        NothingDone, match=r"list: download: all 3 episodes failed, and not because of their data; .* 503"
+    ):
         run(store, rows)
 
 
@@ -217,7 +281,7 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
         ("de", "json", 0.5, 1.0, "Bo", "Hallo"),
     ]
     assert store.read(f"references/list/{one}.en.vtt").decode() == vtt
-    assert found.troubles == [f"{server.url('/none.vtt')}: {server.url('/none.vtt')} answers 404 Not Found"]
+    assert found.reference_problems == [f"{server.url('/none.vtt')}: {server.url('/none.vtt')} answers 404 Not Found"]
     assert len(found.unpacked.files) == 2
     server.requests.clear()
     run(store, [row, other])
@@ -228,4 +292,4 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
 def test_a_list_that_cannot_be_read_is_said(store: Store) -> None:
     store.write("incoming/list.csv", b"address\nhttps://a.example\n")
     with pytest.raises(BadInput, match=r"list\.csv: a list of URLs needs a column 'url'"):
-        fetch(store, find_arrival(store, "list"), settings(), CommittedTable.nothing())
+        download_list(store, find_arrival(store, "list"), settings())

@@ -45,9 +45,9 @@ def test_each_episode_is_taken_or_given_up_or_done(before: CommittedTable, check
     found = decide(FINGERPRINTS, before, checkpoints=checkpoints)
     assert list(found.committed) == ["done", "by-fallback"]
     assert list(found.checkpointed) == ["stored"]
-    assert list(found.failed_for_good) == ["bad"]
+    assert list(found.failed_permanently) == ["bad"]
     assert found.todo == ["busy", "new", "changed", "bad-changed"]
-    assert found.failed_for_good["bad"]["message"] == "it failed"
+    assert found.failed_permanently["bad"]["message"] == "it failed"
     assert found.committed["done"]["fingerprint"].to_list() == ["f" * 32]
 
 

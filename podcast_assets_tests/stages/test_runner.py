@@ -19,7 +19,7 @@ from podcast_assets.stages.compute.stream import NoProgress
 from podcast_assets.stages.progress import Progress
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import NothingDone, run_stage
-from podcast_assets.stages.stage import Done, Episode, OneByOne, Ready
+from podcast_assets.stages.stage import Episode, EpisodeResult, OneByOne, PreparedEpisode
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import SEGMENTS, Columns
 from podcast_assets.store.store import Store, checkpoints_key, failures_key, provenance_key, table_key
@@ -138,6 +138,7 @@ def test_a_crash_between_provenance_and_table_does_the_episode_again(store: Stor
     commit(run(store, Cut(), episodes("a")), store)
     newer = run(store, Cut(engine=Tool(level=2)), episodes("a"))
     store.write_table(provenance_key("diarize", "b1"), newer.provenance)
+    assert newer.checkpoints
     newer.checkpoints.remove()
     again = Cut(engine=Tool(level=2))
     run(store, again, episodes("a"))
@@ -151,6 +152,7 @@ def test_a_failure_and_then_a_crash_after_provenance_is_not_taken_for_done(store
     commit(first, store)
     second = run(store, Cut(), episodes("a", "b"))
     store.write_table(provenance_key("diarize", "b1"), second.provenance)
+    assert second.checkpoints
     second.checkpoints.remove()
     again = Cut()
     result = run(store, again, episodes("a", "b"))
@@ -237,6 +239,16 @@ def test_when_everything_fails_but_not_for_its_data_nothing_is_committed(store: 
     assert run(store, bad, episodes("a", "b")).failures.height == 2
 
 
+def test_bad_data_of_an_earlier_run_count_when_all_others_fail(store: Store) -> None:
+    """The second run is judged as the first one: attempts are counted on, and the retries come to an end."""
+    down = OSError("the server is down")
+    errors: dict[str, Exception] = {"a": BadInput("is not audio"), "b": down, "c": down}
+    for attempt in (1, 2):
+        result = run(store, Cut(errors=errors), episodes("a", "b", "c"))
+        assert result.failures["attempts"].to_list() == [1, attempt, attempt]
+        commit(result, store)
+
+
 def test_a_trouble_that_passes_costs_no_failure(store: Store) -> None:
     class Flaky(Cut):
         def process(self, worker: str, episode: Episode, prepared: int) -> pl.DataFrame:
@@ -297,7 +309,7 @@ class Breaking(Cut):
     after: int = 0
     passes: int = 0
 
-    def process_all(self, worker: str, work: Iterable[Ready]) -> Iterator[Done]:
+    def process_all(self, worker: str, work: Iterable[PreparedEpisode]) -> Iterator[EpisodeResult]:
         self.passes += 1
         if self.passes > 20:
             pytest.fail("it comes to no end")
@@ -315,7 +327,7 @@ def raises(error: Exception) -> Callable[[], None]:
 
 def test_an_engine_that_does_not_load_when_it_is_needed_ends_the_stage(store: Store) -> None:
     stage = Breaking(ends=raises(EngineUnavailable("the model is damaged")))
-    with pytest.raises(EngineUnavailable, match=r"^b1: cut: the model is damaged\. No attempt is spent: .*doctor"):
+    with pytest.raises(EngineUnavailable, match=r"^b1: cut: the model is damaged\. No attempt was counted: .*doctor"):
         run(store, stage, episodes("a", "b"))
     assert stage.passes == 1
     assert not store.exists(failures_key("diarize", "b1"))

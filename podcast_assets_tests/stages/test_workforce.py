@@ -8,7 +8,13 @@ import pytest
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.engine import Engine
-from podcast_assets.stages.compute.workforce import PORTION_EPISODES, Workforce, portion, wanted, workforce
+from podcast_assets.stages.compute.workforce import (
+    PORTION_EPISODES,
+    Workforce,
+    take_portion,
+    workers_worth_starting,
+    workforce,
+)
 from podcast_assets.stages.stage import Episode
 
 
@@ -59,14 +65,14 @@ def test_a_cluster_may_grow_to_what_the_settings_say() -> None:
 @pytest.mark.parametrize(("minutes", "held", "workers"), [(0, 0, 0), (1, 0, 1), (0, 3, 1), (11, 0, 3), (1000, 0, 8)])
 def test_no_more_workers_than_the_work_is_worth(minutes: int, held: int, workers: int) -> None:
     waiting = episodes(*[60.0] * minutes)
-    assert wanted(waiting, held, Workforce(1, 8, 1, 0)) == workers
+    assert workers_worth_starting(waiting, held, Workforce(1, 8, 1, 0)) == workers
 
 
 def test_portions_shrink_towards_the_end_and_lose_nothing() -> None:
     waiting = episodes(*[60.0] * 100)
     sizes, given = [], []
     while waiting:
-        part = portion(waiting, 4)
+        part = take_portion(waiting, 4)
         sizes.append(len(part))
         given += part
     assert given == list(episodes(*[60.0] * 100))
@@ -76,6 +82,6 @@ def test_portions_shrink_towards_the_end_and_lose_nothing() -> None:
 
 
 def test_what_one_worker_has_in_hand_is_bounded() -> None:
-    assert len(portion(episodes(*[1.0] * 10_000), 2)) == PORTION_EPISODES
-    assert sum(e.seconds for e in portion(episodes(*[600.0] * 100), 2)) <= 1800
-    assert len(portion(episodes(3 * 3600.0, 60.0), 2)) == 1, "an episode longer than that goes alone"
+    assert len(take_portion(episodes(*[1.0] * 10_000), 2)) == PORTION_EPISODES
+    assert sum(e.seconds for e in take_portion(episodes(*[600.0] * 100), 2)) <= 1800
+    assert len(take_portion(episodes(3 * 3600.0, 60.0), 2)) == 1, "an episode longer than that goes alone"

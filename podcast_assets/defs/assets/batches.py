@@ -219,27 +219,14 @@ def do_stage(
         episodes,
         room,
         compute,
-        report=_lines(context.log),
+        report=log_progress(context.log),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,
     )
 
 
-def spaced(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Lines that come one by one, of which some are said: the first, and each that comes some seconds after the last said."""
-    said = -math.inf
-
-    def report(line: str) -> None:
-        nonlocal said
-        if time.monotonic() - said >= PROGRESS_SECONDS:
-            say(line)
-            said = time.monotonic()
-
-    return report
-
-
-def _lines(log: dg.DagsterLogManager) -> Report:
-    """Progress as lines: of the first and the last episode, and of others where the last line is some seconds old."""
+def log_progress(log: dg.DagsterLogManager) -> Report:
+    """Log progress as lines: of the first and the last episode, and of others where the last line is some seconds old."""
     written = -math.inf
 
     def report(progress: Progress) -> None:

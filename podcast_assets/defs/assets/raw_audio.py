@@ -6,14 +6,13 @@ import dagster as dg
 import polars as pl
 
 from podcast_assets.common import plots
-from podcast_assets.config.settings import Settings
-from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, spaced
+from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, log_progress, materialize_batches
 from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.defs.checks.tables import durations_agree, files_accounted, metadata_coverage, no_failures
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake import metadata
 from podcast_assets.intake.archives.limits import ArchiveLimits
-from podcast_assets.intake.arrivals import Arrival, default_language, find_arrival
+from podcast_assets.intake.arrivals import default_language, find_arrival
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.intake.duplicates import exact as duplicates
 from podcast_assets.intake.duplicates import near as near_duplicates
@@ -21,7 +20,7 @@ from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.refusing import refuse_files
 from podcast_assets.intake.unpack import unpack
 from podcast_assets.stages.compute.choose import computing
-from podcast_assets.stages.fetch import Fetched, fetch
+from podcast_assets.stages.fetch import DownloadedList, download_list
 from podcast_assets.stages.ingest import Ingest, ingest_episode
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.store import Store
@@ -54,7 +53,7 @@ def raw_audio(
 
     def work(batch: str) -> BatchResult:
         arrival = find_arrival(room, batch)
-        fetched = _fetch(context, room, arrival, settings) if arrival.is_list else None
+        fetched = download_list(room, arrival, settings, log_progress(context.log)) if arrival.is_list else None
         unpacked = fetched.unpacked if fetched else unpack(room, arrival, limits=limits, key=settings.meta_key)
         joined = (
             fetched.metadata if fetched else metadata.join_metadata([f.name for f in unpacked.files], unpacked.metadata)
@@ -137,12 +136,6 @@ def raw_audio(
         return materialize_batches(context, store, work)
 
 
-def _fetch(context: dg.AssetExecutionContext, room: Store, arrival: Arrival, settings: Settings) -> Fetched:
-    """Download what a list names, with its progress as lines of Dagster's log."""
-    before = CommittedTable.read(room, "raw_audio", arrival.batch)
-    return fetch(room, arrival, settings, before, spaced(context.log.info))
-
-
 def _near_duplicates(context: dg.AssetExecutionContext, room: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:
     """Look for the same recordings, and tell of those found."""
     episodes = done.filter(pl.col("duplicate_of").is_null() & pl.col("working").is_not_null())
@@ -158,14 +151,14 @@ def _near_duplicates(context: dg.AssetExecutionContext, room: Store, batch: str,
     return facts | ({"not_compared": list(found.troubles[:50])} if found.troubles else {})
 
 
-def _download_facts(fetched: Fetched) -> dict[str, Any]:
+def _download_facts(fetched: DownloadedList) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "downloaded_now": fetched.downloaded,
         "downloads_failed": fetched.failures.height,
         "changed_since_downloaded": len(fetched.unpacked.earlier),
     }
-    if fetched.troubles:
-        facts["references_not_had"] = fetched.troubles[:50]
+    if fetched.reference_problems:
+        facts["references_not_had"] = fetched.reference_problems[:50]
     return facts
 
 

@@ -37,7 +37,7 @@ def due_feeds(
     """Look at the feeds that are due."""
     from podcast_assets.intake.feeds.follow import FollowOptions, follow_feeds
     from podcast_assets.intake.feeds.subscriptions import lists_signature, read_subscriptions
-    from podcast_assets.stages.fetch import web_of
+    from podcast_assets.stages.download import http_client
 
     room, now = store.get(), datetime.datetime.now(datetime.UTC)
     before = _remembered(context.cursor)
@@ -53,7 +53,7 @@ def due_feeds(
         at_once=settings.downloads,
         seconds=ROUND_SECONDS,
     )
-    done = follow_feeds(room, web_of(settings), feeds, how, now=now)
+    done = follow_feeds(room, http_client(settings), feeds, how, now=now)
     for name, message in done.failed.items():
         context.log.warning(f"feed {name}: {message}")
     following = done.next_due.timestamp() if done.next_due else now.timestamp()

@@ -1,10 +1,10 @@
-"""Where a stage computes: in this process, or on the workers of a Ray cluster. The runner does not know which."""
+"""Interface of what computes a stage: this process, or the workers of a Ray cluster. The runner does not know which."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from podcast_assets.stages.stage import Done, Episode, Stage
+from podcast_assets.stages.stage import Episode, EpisodeResult, Stage
 
 
 @dataclass(frozen=True)
@@ -24,32 +24,32 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EpisodeOutcome:
     """What became of an episode."""
 
-    done: Done
+    result: EpisodeResult
     place: Place
     seconds: float = 0.0
-    """Time that it took: its preparation, and its worker's time since the episode before."""
+    """Time that it took, s: its preparation, and its worker's time since the episode before."""
     shared: bool = False
-    """Its error was raised for all that the worker had in hand: it may be another's."""
+    """Its error was raised for all episodes that the worker had in hand: another one may have caused it."""
     traceback: str | None = None
-    """Of its error, where that comes from another process."""
+    """Traceback of its error, where that comes from another process."""
 
 
 class Compute(Protocol):
     """Loaded workers, for all batches of a run."""
 
-    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
-        """Each episode once, as soon as it is done, in any order.
+    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[EpisodeOutcome]:
+        """Yield the outcome of each episode as soon as it is ready, in any order.
 
         Args:
-            stage: the one whose workers these are, or another one that takes the same worker.
-            episodes: to be done.
+            stage: the stage whose workers these are, or another one that uses the same worker.
+            episodes: episodes to process.
 
         Raises:
             EngineUnavailable: the engine or its model cannot be loaded.
-            BrokenDevice: one worker after the other failed as if its device were broken.
-            NoProgress: the stage ended before it took any of the episodes that are left.
+            BrokenDevice: several workers in a row failed as if their device were broken.
+            NoProgress: the stage ended before it took any of the remaining episodes.
         """
         ...

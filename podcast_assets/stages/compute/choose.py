@@ -1,4 +1,4 @@
-"""Which compute the settings name."""
+"""Choice of the compute by the settings."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from podcast_assets.stages.stage import Stage
 
 @contextlib.contextmanager
 def computing(stage: Stage, settings: Settings) -> Iterator[Compute]:
-    """What computes a stage in this run, as PODCAST_COMPUTE says. Models are loaded when the first episode needs them.
+    """Provide what computes a stage in this run, as PODCAST_COMPUTE says. Models are loaded when the first episode needs them.
 
     Raises:
         Misconfigured: Ray is not installed, or the cluster cannot be reached.

@@ -1,4 +1,4 @@
-"""The device that a worker computes on: held by one worker at a time."""
+"""Locks on devices, so that each is used by one worker at a time."""
 
 import contextlib
 import fcntl
@@ -13,7 +13,7 @@ from typing import IO
 from podcast_assets.engines.gpus import physical_index
 
 DEVICE_ERRORS = 3
-"""Episodes in a row with device-like errors after which a worker stops, so that a broken GPU does not fail a whole batch."""
+"""Device errors of episodes in a row after which a worker stops, so that a broken GPU does not fail a whole batch."""
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +24,15 @@ class BrokenDevice(RuntimeError):
 
 @contextlib.contextmanager
 def hold_device(devices: Sequence[str], *, share: bool = False) -> Iterator[str | None]:
-    """Hold the first of some devices ("cuda:0", "cuda:1") that nobody else holds, and give its name; None where none is needed.
+    """Lock the first free one of some devices ("cuda:0", "cuda:1") and yield its name; None where none is needed.
 
     A pool of Dagster only counts runs: two runs, or one outside the queue, could still share a GPU by accident. The lock is an
-    flock, so the kernel frees it when its holder dies, however it dies. While all are held, it waits. (The library filelock, which
-    the other locks are made with, has no flock that several processes share.)
+    flock, which the kernel frees when its holder dies. Waits while all devices are locked. (The library filelock, which the other
+    locks use, has no flock that several processes share.)
 
     Args:
-        devices: any of them will do.
-        share: with others that share it too; Ray counts how many of them a GPU takes.
+        devices: names of the devices, any of which will do.
+        share: share the device with other workers that do so too; Ray counts how many of them a GPU takes.
     """
     if not devices:
         yield None
@@ -40,7 +40,7 @@ def hold_device(devices: Sequence[str], *, share: bool = False) -> Iterator[str 
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(_lock_path(device).open("a")) for device in devices]
         waiting = False
-        while (index := _first_free(files, fcntl.LOCK_SH if share else fcntl.LOCK_EX)) is None:
+        while (index := _lock_first_free(files, fcntl.LOCK_SH if share else fcntl.LOCK_EX)) is None:
             if not waiting:
                 log.info("waiting for one of the devices %s, which other processes hold", ", ".join(devices))
                 waiting = True
@@ -48,7 +48,8 @@ def hold_device(devices: Sequence[str], *, share: bool = False) -> Iterator[str 
         yield devices[index]
 
 
-def _first_free(files: Sequence[IO[str]], kind: int) -> int | None:
+def _lock_first_free(files: Sequence[IO[str]], kind: int) -> int | None:
+    """Lock one of the files, and return its index; None where all are locked."""
     for index, file in enumerate(files):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -57,7 +58,7 @@ def _first_free(files: Sequence[IO[str]], kind: int) -> int | None:
 
 
 def _lock_path(device: str) -> Path:
-    """One file per physical device."""
+    """Path of the lock file of a physical device."""
     kind, _, number = device.partition(":")
     name = physical_index(number) if kind == "cuda" else number
     return Path(tempfile.gettempdir()) / f"podcast-assets-{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', name)}.lock"

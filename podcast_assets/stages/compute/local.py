@@ -1,4 +1,4 @@
-"""Compute in this process: one worker, with episodes prepared ahead of it in threads; or a core for each episode."""
+"""Compute in this process: one worker with episodes prepared ahead in threads, or one core per episode."""
 
 import contextlib
 import os
@@ -6,17 +6,17 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from podcast_assets.common.cores import available_cores as usable_cores
+from podcast_assets.common.cores import available_cores
 from podcast_assets.engines.gpus import physical_index
-from podcast_assets.stages.compute.base import Outcome, Place
+from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.device import hold_device
-from podcast_assets.stages.compute.stream import side_by_side, through
+from podcast_assets.stages.compute.stream import process_on_cores, process_prefetched
 from podcast_assets.stages.requirements import devices
 from podcast_assets.stages.stage import Episode, Stage
 
 
 class Local:
-    """A worker that is loaded once, when the first episode needs it, and holds its device until the run is done with it."""
+    """A worker that is loaded once, when the first episode needs it, and holds its device until it is closed."""
 
     def __init__(
         self,
@@ -27,53 +27,53 @@ class Local:
         share_device: bool = False,
         loaded: Any = None,
     ) -> None:
-        """Nothing is loaded yet.
+        """Load nothing yet.
 
         Args:
-            stage: whose worker it is.
+            stage: the stage whose worker it is.
             prefetch: episodes prepared ahead in threads.
-            cores: episodes of a stage that is `cpu_bound` done at once; None is one for each core that this process may use.
+            cores: episodes of a `cpu_bound` stage processed at once; None for one per core that this process may use.
+            share_device: whether other workers may compute on the same GPU; the caller counts how many fit.
             loaded: a worker that is loaded already.
-            share_device: others of this kind may compute on the same GPU; whoever counts them sees to it that they fit.
         """
         self._stage = stage
         self._prefetch = prefetch
-        self._cores = cores or usable_cores()
+        self._cores = cores or available_cores()
         self._share = share_device
         self._held = contextlib.ExitStack()
         self._loaded: list[Any] = [] if loaded is None else [loaded]
         self.place = Place(socket.gethostname(), os.getpid())
 
     def worker(self) -> Any:
-        """The loaded worker.
+        """Return the worker, loaded on first use.
 
         Raises:
-            EngineUnavailable: the engine or its model cannot be had here.
+            EngineUnavailable: the engine or its model cannot be loaded here.
         """
         if not self._loaded:
-            wanted = devices(self._stage.engine)
-            device = self._held.enter_context(hold_device(wanted, share=self._share))
+            usable = devices(self._stage.engine)
+            device = self._held.enter_context(hold_device(usable, share=self._share))
             self._loaded.append(self._stage.load(device))
             gpu = physical_index(device.removeprefix("cuda:")) if device else None
             self.place = Place(self.place.node, self.place.process, gpu)
         return self._loaded[0]
 
-    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
+    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[EpisodeOutcome]:
         """See `Compute.stream`."""
         worker = self.worker()
         if stage.cpu_bound:
-            return side_by_side(stage, worker, episodes, self._cores, self.place)
-        return through(stage, worker, episodes, self._prefetch, self.place)
+            return process_on_cores(stage, worker, episodes, self._cores, self.place)
+        return process_prefetched(stage, worker, episodes, self._prefetch, self.place)
 
     def close(self) -> None:
-        """Give the device back."""
+        """Drop the worker and release the device."""
         self._loaded.clear()
         self._held.close()
 
 
 @contextlib.contextmanager
 def local_compute(stage: Stage, prefetch: int) -> Iterator[Local]:
-    """A worker of this process."""
+    """Provide a worker of this process, and release its device at the end."""
     local = Local(stage, prefetch)
     try:
         yield local

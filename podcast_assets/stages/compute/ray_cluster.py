@@ -1,4 +1,4 @@
-"""The Ray cluster that a run computes on: one on this machine, started with the run, or one that is there already."""
+"""The Ray cluster that a run computes on: started on this machine with the run, or an existing one."""
 
 import logging
 import os
@@ -15,26 +15,26 @@ from podcast_assets.config.settings import Settings
 PULSE_SECONDS = 5.0
 CONNECT_SECONDS = 3.0
 HEAD_SECONDS = 30.0
-"""The head of the cluster that does not answer for so long is lost. Ray itself ends this process after 60 s without a word."""
+"""Time after which a head that does not answer is lost. Ray itself ends this process after 60 s without a message."""
 
 log = logging.getLogger(__name__)
 
 
 def connect(settings: Settings) -> None:
-    """Connect this process to the cluster of the settings, unless it is already. It stays so until the process ends.
+    """Connect this process to the cluster of the settings, unless it is connected, until the process ends.
 
-    Without an address, Ray starts on this machine, with a token of its own. Its services listen on all interfaces, whatever it is
-    told (it takes a loopback address for the machine's own), and let in nobody who does not know the token.
+    Without an address, Ray starts on this machine with a token of its own. Its services listen on all interfaces, whatever address
+    they are given (Ray replaces a loopback address by the machine's own), and refuse clients without the token.
 
     Raises:
         Misconfigured: Ray is not installed, or there is no cluster at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray reads the mode when it is imported, not later
+    # Ray reads the mode only when it is imported
     alone = settings.ray_address is None and "ray" not in sys.modules
     if alone and os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # Ray's own reports an error to the head before it shows it: without a head, never
+    # Ray's hook reports an error to the head before it prints it: without a head it never prints
     show = sys.excepthook
     try:
         import ray
@@ -45,75 +45,75 @@ def connect(settings: Settings) -> None:
     sys.excepthook = show
     if ray.is_initialized():
         return
-    how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
     if settings.ray_address is None:
-        ray.init("local", include_dashboard=False, **how)
+        ray.init("local", include_dashboard=False, **options)
     else:
         try:
-            ray.init(settings.ray_address, **how)
-        except Exception as error:  # it has no common base: ConnectionError, RuntimeError, ValueError, of gRPC
+            ray.init(settings.ray_address, **options)
+        except Exception as error:  # no common base: ConnectionError, RuntimeError, ValueError, those of gRPC
             raise Misconfigured(
-                f"no Ray cluster answers at PODCAST_RAY_ADDRESS={settings.ray_address}: {_line(error)}. From a machine of the "
-                "cluster it is host:6379, from elsewhere ray://host:10001; a cluster with a token wants RAY_AUTH_MODE=token and "
-                "RAY_AUTH_TOKEN here too."
+                f"no Ray cluster answers at PODCAST_RAY_ADDRESS={settings.ray_address}: {_first_line(error)}. From a machine of "
+                "the cluster it is host:6379, from elsewhere ray://host:10001; a cluster with a token wants RAY_AUTH_MODE=token "
+                "and RAY_AUTH_TOKEN here too."
             ) from error
     log.info("Ray: %s", describe(ray.cluster_resources()))
 
 
 def describe(resources: Mapping[str, float]) -> str:
-    """What a cluster has, in words."""
+    """Describe what a cluster has."""
     nodes = sum(name.startswith("node:") and name != "node:__internal_head__" for name in resources)
     return f"{nodes} machine(s), {resources.get('CPU', 0):g} CPU cores, {resources.get('GPU', 0):g} GPUs"
 
 
 class Pulse:
-    """Looks now and then whether the head is there, by connecting to it.
+    """Checks now and then that the head answers, by connecting to it.
 
-    Ray's own calls would do, but they hold Python's lock while they wait, and after 60 s end the process without a word of ours.
+    Ray's own calls hold the interpreter's lock while they wait, and after 60 s end the process without our message.
     """
 
     def __init__(self, address: str | None) -> None:
-        """Nothing is looked at yet.
+        """Check nothing yet.
 
         Args:
-            address: host:port of the head's control service; None where it is not looked at.
+            address: host:port of the head's control service; None to check nothing.
         """
         self.lost = False
-        """The head did not answer. Whatever asks it for something now may never come back."""
-        self._place = address.rpartition(":") if address else None
-        self._looked = time.monotonic()
+        """The head did not answer. A call to it may never return."""
+        self._address = address.rpartition(":") if address else None
+        self._checked = time.monotonic()
         self._silent_since: float | None = None
 
     def check(self) -> None:
-        """Look, if it is time to.
+        """Check the head, if the last check is long enough ago.
 
         Raises:
             ClusterLost: the head has not answered for `HEAD_SECONDS`.
         """
-        if time.monotonic() - self._looked >= PULSE_SECONDS:
-            self._look()
+        if time.monotonic() - self._checked >= PULSE_SECONDS:
+            self._answers()
 
     def confirm(self) -> None:
-        """Look until it answers.
+        """Check the head until it answers.
 
         Raises:
             ClusterLost: the head has not answered for `HEAD_SECONDS`.
         """
-        while not self._look():
+        while not self._answers():
             time.sleep(1.0)
 
-    def _look(self) -> bool:
-        self._looked = time.monotonic()
-        if self._place is None:
+    def _answers(self) -> bool:
+        self._checked = time.monotonic()
+        if self._address is None:
             return True
-        host, _, port = self._place
+        host, _, port = self._address
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS):
                 self._silent_since = None
                 return True
         except OSError as error:
-            # from the first look in vain: nobody looks while a batch is written down
-            self._silent_since = self._silent_since or self._looked
+            # counted from the first check without an answer: none is made while a batch is committed
+            self._silent_since = self._silent_since or self._checked
             if time.monotonic() - self._silent_since > HEAD_SECONDS:
                 self.lost = True
                 raise ClusterLost(f"{_LOST} ({error}). {_NOTHING_LOST}") from error
@@ -121,7 +121,7 @@ class Pulse:
 
 
 def head_address(settings: Settings) -> str | None:
-    """Where the control service of the cluster listens, host:port; None for Ray Client, which only knows its own server."""
+    """Return host:port of the cluster's control service; None for Ray Client, which only knows its own server."""
     import ray
 
     through_client = (settings.ray_address or "").startswith("ray://")
@@ -129,8 +129,8 @@ def head_address(settings: Settings) -> str | None:
 
 
 _LOST = "the head of the Ray cluster does not answer"
-_NOTHING_LOST = "What was done is kept: start the run again once there is a cluster."
+_NOTHING_LOST = "Finished episodes are kept: start the run again once there is a cluster."
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

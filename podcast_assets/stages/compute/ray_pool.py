@@ -1,9 +1,9 @@
-"""Compute on a Ray cluster: a pool of actors, each with a loaded worker, that are handed episodes as they get hungry.
+"""Compute on a Ray cluster: a pool of actors, each with a loaded worker, that ask for episodes as they need them.
 
-Ray places the actors and says which died. What is here is what a batch needs beside that: a bound for silence and for slow
-episodes, the way back of what a lost worker had in hand, and the replacement of a worker whose device is broken. (Ray Data has none
-of these: a block that a cut-off machine holds is waited for, for minutes, and results are given by the block.) Work items name
-objects of the store. Audio never crosses the cluster: a worker reads it, and decodes it ahead in threads.
+Ray places the actors and reports which died. This module adds what a batch needs: limits on silence and on slow episodes, the
+return of a lost worker's episodes to the queue, and the replacement of a worker whose device is broken. (Ray Data has none of
+these: it waits minutes for a block that a disconnected machine holds, and returns results by the block.) Work items hold keys of
+the store. Audio never crosses the cluster: a worker reads it, and decodes it ahead in threads.
 """
 
 import contextlib
@@ -17,48 +17,48 @@ from typing import Any
 from podcast_assets.common import memory
 from podcast_assets.common.errors import EngineUnavailable, is_device_error
 from podcast_assets.config.settings import Settings
-from podcast_assets.stages.compute.base import Outcome, Place
+from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
 from podcast_assets.stages.compute.ray_cluster import Pulse, connect, head_address
-from podcast_assets.stages.compute.ray_worker import Report, StageWorker
-from podcast_assets.stages.compute.workforce import Workforce, portion, wanted, workforce
-from podcast_assets.stages.stage import Done, Episode, Stage
+from podcast_assets.stages.compute.ray_worker import StageWorker, WorkerReport
+from podcast_assets.stages.compute.workforce import Workforce, take_portion, workers_worth_starting, workforce
+from podcast_assets.stages.stage import Episode, EpisodeResult, Stage
 
 WAIT_SECONDS = 2.0
-"""A worker with nothing to tell answers after so long."""
+"""A worker with nothing to report answers after this time."""
 SILENCE_SECONDS = 30.0
-"""A worker that does not answer for so long is lost: dead, or cut off."""
+"""A worker that does not answer within this time is lost: dead, or disconnected."""
 START_SECONDS = 300.0
-"""An actor that does not come up in so long is asked for anew. (Until a machine has room for it, that costs nothing.)"""
+"""An actor that does not start within this time is requested again. (Until a machine has room for it, that costs nothing.)"""
 LOSSES = 2
-"""An episode that was in the hands of so many lost workers may be what ends them: it is done alone, and then fails."""
+"""An episode that this many lost workers had in hand may be what kills them: it is processed alone, and then fails."""
 REPLACEMENTS = 3
-"""Workers replaced without a single episode done, after which it is no use to go on; or as many as a lost machine may have had."""
+"""Replacements without a finished episode after which the stage gives up; more where a lost machine may have had more workers."""
 
 log = logging.getLogger(__name__)
 
 
 class WorkerLost(RuntimeError):
-    """The worker that had an episode in hand died, was cut off, or did not come to an end with it."""
+    """The worker that had an episode in hand died, was disconnected, or did not finish it in time."""
 
 
 @dataclass(eq=False)
-class _Member:
+class _PoolWorker:
     """A worker as the pool sees it."""
 
     actor: Any
     asked: float
     progress: float
-    """When it last finished something, or began."""
+    """When it last finished something, or started."""
     reply: Any = None
-    """Of the call that is under way; None while it has no stream."""
+    """Pending reply of the current call; None while it has no stream."""
     closing: bool = False
-    """It was told that there are no more episodes."""
+    """It knows that there are no more episodes."""
     answered: bool = False
     loaded: bool = False
     holding: dict[str, Episode] = field(default_factory=dict)
-    suspects: list[Outcome] = field(default_factory=list)
-    """Episodes in a row that failed as if the device were broken: it may be theirs, or the device's."""
+    suspects: list[EpisodeOutcome] = field(default_factory=list)
+    """Episodes in a row that failed as if the device were broken: the fault may be theirs or the device's."""
     place: Place | None = None
 
     def __str__(self) -> str:
@@ -66,68 +66,68 @@ class _Member:
 
 
 class RayPool:
-    """Actors with a stage's worker. Made by `ray_compute`."""
+    """Actors with a stage's worker. Create it with `ray_compute`."""
 
     def __init__(self, stage: Stage, force: Workforce, prefetch: int, timeout: float, pulse: Pulse) -> None:
-        """No actor is started yet.
+        """Start no actor yet.
 
         Args:
-            stage: whose workers they are.
-            force: how many, and what each of them takes.
+            stage: the stage whose workers they are.
+            force: number and size of the workers.
             prefetch: episodes that a worker prepares ahead.
             timeout: seconds that a worker may take without finishing an episode.
-            pulse: of the cluster's head.
+            pulse: watches the cluster's head.
         """
         self._stage, self._force, self._prefetch, self._timeout = stage, force, prefetch, timeout
-        self._members: list[_Member] = []
+        self._members: list[_PoolWorker] = []
         self._losses: Counter[str] = Counter()
-        self._in_vain = 0
-        """Workers replaced since one finished an episode."""
+        self._replaced = 0
+        """Workers replaced since the last finished episode."""
         self._pulse = pulse
         self._warned = 0.0
 
-    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[Outcome]:
+    def stream(self, stage: Stage, episodes: Iterable[Episode]) -> Iterator[EpisodeOutcome]:
         """See `Compute.stream`.
 
         Raises:
             ClusterLost: the head of the cluster does not answer.
         """
-        # the longest first: then none of them is begun when the others are done (Graham 1969)
+        # longest first, so that no long episode starts when the others are done (Graham 1969)
         waiting = deque(sorted(episodes, key=lambda e: -e.seconds))
         self._losses.clear()
         while waiting or any(m.reply is not None for m in self._members):
-            self._hire(waiting)
+            self._start_workers(waiting)
             for member in self._members:
                 if member.reply is None and waiting:
                     member.closing = False
-                    self._ask(member, stage)
-            for member, report in self._reports():
-                yield from self._take(member, report, waiting)
-            yield from self._overdue(waiting)
+                    self._call(member, stage)
+            for member, report in self._arrived_reports():
+                yield from self._handle_report(member, report, waiting)
+            yield from self._lose_overdue(waiting)
             if not waiting and not any(m.holding for m in self._members):
-                for late in [m for m in self._members if not m.loaded]:
-                    self._dismiss(late)
+                for idle in [m for m in self._members if not m.loaded]:
+                    self._stop_worker(idle)
             self._pulse.check()
         for member in self._members:
-            yield from _emptied(member.suspects)
+            yield from _take_all(member.suspects)
 
     def close(self) -> None:
-        """End the actors. Without a head nobody could, and they end with this process."""
+        """Stop the actors. Without a head that is impossible, and they end with this process."""
         for member in [] if self._pulse.lost else list(self._members):
             try:
-                self._dismiss(member)
-            except Exception as error:  # the connection is gone, and with it why: that must not hide behind this
-                log.warning("%s: %s could not be ended: %s", self._stage.name, member, _line(error))
+                self._stop_worker(member)
+            except Exception as error:  # the connection is lost: this must not hide the error that says why
+                log.warning("%s: %s could not be ended: %s", self._stage.name, member, _first_line(error))
 
-    def _hire(self, waiting: Sequence[Episode]) -> None:
-        """Start the workers that the work is worth. They get episodes when they are up, wherever and whenever that is."""
+    def _start_workers(self, waiting: Sequence[Episode]) -> None:
+        """Start as many workers as the episodes are worth. Each gets episodes once it is up."""
         import ray
 
         held = sum(len(m.holding) for m in self._members)
         force = self._force
-        missing = wanted(waiting, held, force) - len(self._members)
+        missing = workers_worth_starting(waiting, held, force) - len(self._members)
         if missing > 0:
-            self._pulse.confirm()  # to ask for an actor waits for the head, until Ray ends this process
+            self._pulse.confirm()  # requesting an actor waits for the head, until Ray ends this process
         for _ in range(missing):
             kind = ray.remote(StageWorker).options(
                 num_cpus=force.cpus,
@@ -135,19 +135,19 @@ class RayPool:
                 max_restarts=0,
                 runtime_env={"env_vars": dict(memory.ENVIRONMENT)},
             )
-            # a new one proves itself where the one before it was replaced
+            # a replacement runs its smoke test first
             actor = kind.remote(
                 self._stage,
                 self._prefetch,
                 max(1, int(force.cpus)),
                 share_device=force.shares,
-                smoke_test=self._in_vain > 0,
+                smoke_test=self._replaced > 0,
             )
             now = time.monotonic()
-            self._members.append(_Member(actor, now, now))
+            self._members.append(_PoolWorker(actor, now, now))
 
-    def _ask(self, member: _Member, stage: Stage | None = None, episodes: Sequence[Episode] = ()) -> None:
-        """The next call of a worker; with a stage it begins a stream."""
+    def _call(self, member: _PoolWorker, stage: Stage | None = None, episodes: Sequence[Episode] = ()) -> None:
+        """Make the next call to a worker; with a stage it begins a stream."""
         now = time.monotonic()
         if not member.holding:
             member.progress = now
@@ -155,8 +155,8 @@ class RayPool:
         member.asked = now
         member.reply = member.actor.exchange.remote(stage, list(episodes), last=member.closing, wait=WAIT_SECONDS)
 
-    def _reports(self) -> list[tuple[_Member, Report | Exception]]:
-        """What workers have told by now; an error where one is gone."""
+    def _arrived_reports(self) -> list[tuple[_PoolWorker, WorkerReport | Exception]]:
+        """Return the reports that have arrived; an error for a worker that is gone."""
         import ray
         from ray.exceptions import RayError
 
@@ -164,7 +164,7 @@ class RayPool:
         if not replies:
             return []
         ready, _ = ray.wait(list(replies), num_returns=1, timeout=1.0)
-        found: list[tuple[_Member, Report | Exception]] = []
+        found: list[tuple[_PoolWorker, WorkerReport | Exception]] = []
         for reply in ready:
             try:
                 found.append((replies[reply], ray.get(reply, timeout=SILENCE_SECONDS)))
@@ -172,10 +172,12 @@ class RayPool:
                 found.append((replies[reply], error))
         return found
 
-    def _take(self, member: _Member, report: Report | Exception, waiting: deque[Episode]) -> Iterator[Outcome]:
-        """Take a worker's report, and ask it on."""
+    def _handle_report(
+        self, member: _PoolWorker, report: WorkerReport | Exception, waiting: deque[Episode]
+    ) -> Iterator[EpisodeOutcome]:
+        """Handle a worker's report, and make the next call to it."""
         if isinstance(report, Exception):
-            yield from self._lose(member, WorkerLost(f"{member} is gone: {_line(report)}"), waiting)
+            yield from self._lose_worker(member, WorkerLost(f"{member} is gone: {_first_line(report)}"), waiting)
             return
         member.place = report.place
         for level, text in report.logs:
@@ -184,102 +186,104 @@ class RayPool:
             member.progress = time.monotonic()
         member.answered, member.loaded = True, report.loaded
         for outcome in report.outcomes:
-            yield from self._finish(member, outcome)
+            yield from self._confirm_outcome(member, outcome)
         if isinstance(report.error, EngineUnavailable):
             raise report.error
         if report.error is not None:
             self._replace(member, report.error, waiting)
         elif len(member.suspects) >= DEVICE_ERRORS:
-            self._replace(member, _error(member.suspects[-1]), waiting)
+            self._replace(member, _last_error(member.suspects[-1]), waiting)
         elif report.ended:
             member.reply = None
         elif report.hungry and not member.closing:
-            given = portion(waiting, len(self._members))
+            given = take_portion(waiting, len(self._members))
             member.closing = not given
-            self._ask(member, None, given)
+            self._call(member, None, given)
         else:
-            self._ask(member)
+            self._call(member)
 
-    def _finish(self, member: _Member, outcome: Outcome) -> Iterator[Outcome]:
-        """An outcome, once it is clear that it is the episode's and not the device's."""
-        del member.holding[outcome.done.episode.episode_id]
+    def _confirm_outcome(self, member: _PoolWorker, outcome: EpisodeOutcome) -> Iterator[EpisodeOutcome]:
+        """Yield an outcome once it is clear that it is the episode's and not the device's."""
+        del member.holding[outcome.result.episode.episode_id]
         member.progress = time.monotonic()
-        error = outcome.done.rows
+        error = outcome.result.rows
         if isinstance(error, Exception) and is_device_error(error):
             member.suspects.append(outcome)
             return
         if not isinstance(error, Exception):
-            self._in_vain = 0
-        yield from _emptied(member.suspects)
+            self._replaced = 0
+        yield from _take_all(member.suspects)
         yield outcome
 
-    def _replace(self, member: _Member, error: Exception, waiting: deque[Episode]) -> None:
-        """Put another worker in the place of one whose device looks broken. That costs its episodes nothing.
+    def _replace(self, member: _PoolWorker, error: Exception, waiting: deque[Episode]) -> None:
+        """Replace a worker whose device looks broken. Its episodes return to the queue, and no attempt is counted.
 
         Raises:
-            BrokenDevice: its predecessors were replaced as well, and no episode was finished since.
+            BrokenDevice: too many workers were replaced without a finished episode in between.
         """
         log.warning("%s is replaced: %s", member, error)
         waiting.extendleft(member.holding.values())
-        waiting.extendleft(o.done.episode for o in member.suspects)
-        self._dismiss(member)
-        self._count_in_vain(error)
+        waiting.extendleft(o.result.episode for o in member.suspects)
+        self._stop_worker(member)
+        self._count_replacement(error)
 
-    def _lose(
-        self, member: _Member, why: WorkerLost, waiting: deque[Episode], *, again: bool = True
-    ) -> Iterator[Outcome]:
-        """What a lost worker had in hand goes to others; an episode that several were lost with is given back with the error."""
+    def _lose_worker(
+        self, member: _PoolWorker, why: WorkerLost, waiting: deque[Episode], *, requeue: bool = True
+    ) -> Iterator[EpisodeOutcome]:
+        """Return a lost worker's episodes to the queue; an episode that several workers were lost with fails."""
         log.warning("%s: %s: %d episode(s) in hand", self._stage.name, why, len(member.holding))
         shared = len(member.holding) > 1
         place = member.place or Place("unknown", 0)
-        waiting.extendleft(o.done.episode for o in member.suspects)
-        self._dismiss(member)
+        waiting.extendleft(o.result.episode for o in member.suspects)
+        self._stop_worker(member)
         for episode in member.holding.values():
             self._losses[episode.episode_id] += 1
-            if again and self._losses[episode.episode_id] < LOSSES:
+            if requeue and self._losses[episode.episode_id] < LOSSES:
                 waiting.appendleft(episode)
             else:
-                yield Outcome(Done(episode, why), place, time.monotonic() - member.progress, shared=shared)
+                yield EpisodeOutcome(
+                    EpisodeResult(episode, why), place, time.monotonic() - member.progress, shared=shared
+                )
         if not member.loaded:
-            self._count_in_vain(why)
+            self._count_replacement(why)
 
-    def _overdue(self, waiting: deque[Episode]) -> Iterator[Outcome]:
-        """Lose the workers that are silent or do not come to an end; ask anew for those that do not come up."""
+    def _lose_overdue(self, waiting: deque[Episode]) -> Iterator[EpisodeOutcome]:
+        """Give up workers that are silent or too slow; request those again that do not start."""
         now = time.monotonic()
         for member in [m for m in self._members if m.reply is not None]:
             if not member.answered:
                 if now - member.asked > START_SECONDS:
-                    self._dismiss(member)
+                    self._stop_worker(member)
             elif now - member.asked > SILENCE_SECONDS + WAIT_SECONDS:
                 lost = WorkerLost(
                     f"{member} has not answered for {SILENCE_SECONDS:g} s: it, or the network to it, is gone"
                 )
-                yield from self._lose(member, lost, waiting)
+                yield from self._lose_worker(member, lost, waiting)
             elif now - member.progress > self._timeout and (member.holding or not member.loaded):
                 what = "finished no episode" if member.loaded else "not loaded its model"
                 lost = WorkerLost(f"{member} has {what} in {self._timeout:g} s (PODCAST_TIMEOUT)")
-                yield from self._lose(member, lost, waiting, again=False)
-        self._tell_waiting(now)
+                yield from self._lose_worker(member, lost, waiting, requeue=False)
+        self._log_waiting(now)
 
-    def _tell_waiting(self, now: float) -> None:
-        """Say what is waited for, where no worker has room."""
-        late = [m for m in self._members if not m.answered and now - m.asked > SILENCE_SECONDS]
-        if late and not any(m.answered for m in self._members) and now - self._warned > 60:
+    def _log_waiting(self, now: float) -> None:
+        """Log that no machine has room for a worker, once a minute."""
+        waiting_workers = [m for m in self._members if not m.answered and now - m.asked > SILENCE_SECONDS]
+        if waiting_workers and not any(m.answered for m in self._members) and now - self._warned > 60:
             self._warned = now
             log.warning(
                 "%s: no machine of the cluster has room for a worker (%g CPU cores, %g GPUs): waiting",
                 self._stage.name, self._force.cpus, self._force.gpus,
             )  # fmt: skip
 
-    def _count_in_vain(self, error: Exception) -> None:
-        self._in_vain += 1
-        if self._in_vain > max(REPLACEMENTS, self._force.most):
+    def _count_replacement(self, error: Exception) -> None:
+        self._replaced += 1
+        if self._replaced > max(REPLACEMENTS, self._force.most):
             raise BrokenDevice(
-                f"{self._stage.name}: {self._in_vain} workers in a row had to be replaced without an episode done, the last "
-                f"with: {error}. Nothing is lost: look at the devices, then materialize again."
+                f"{self._stage.name}: {self._replaced} workers in a row had to be replaced without an episode done, the last "
+                f"with: {error}. Finished episodes are kept: check the devices, then materialize again."
             ) from error
 
-    def _dismiss(self, member: _Member) -> None:
+    def _stop_worker(self, member: _PoolWorker) -> None:
         import ray
 
         self._members.remove(member)
@@ -289,7 +293,7 @@ class RayPool:
 
 @contextlib.contextmanager
 def ray_compute(stage: Stage, settings: Settings) -> Iterator[RayPool]:
-    """Workers on the cluster of the settings, which is connected to, or started, first.
+    """Provide workers on the cluster of the settings, connected to or started first.
 
     Raises:
         Misconfigured: Ray is not installed, or the cluster does not answer.
@@ -305,16 +309,16 @@ def ray_compute(stage: Stage, settings: Settings) -> Iterator[RayPool]:
         pool.close()
 
 
-def _error(outcome: Outcome) -> Exception:
-    error = outcome.done.rows
+def _last_error(outcome: EpisodeOutcome) -> Exception:
+    error = outcome.result.rows
     return error if isinstance(error, Exception) else RuntimeError("no error")
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _emptied(outcomes: list[Outcome]) -> list[Outcome]:
+def _take_all(outcomes: list[EpisodeOutcome]) -> list[EpisodeOutcome]:
     taken = outcomes.copy()
     outcomes.clear()
     return taken

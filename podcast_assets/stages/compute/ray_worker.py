@@ -1,7 +1,7 @@
-"""What an actor of Ray does: one loaded worker of a stage, that takes episodes and gives what became of them.
+"""The Ray actor: one loaded worker of a stage that takes episodes and returns their outcomes.
 
-The actor never waits in a call: the work goes on in a thread, and `exchange` hands episodes in and outcomes out. So whoever asks
-always gets an answer at once or in a few seconds, and silence means that the actor, its machine or the network is gone.
+The work runs in a thread, and `exchange` hands episodes in and outcomes out. So every call is answered within seconds, and silence
+means that the actor, its machine or the network is gone.
 """
 
 import logging
@@ -12,41 +12,41 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from podcast_assets.stages.compute.base import Outcome, Place
+from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.local import Local
-from podcast_assets.stages.stage import Done, Episode, Stage
+from podcast_assets.stages.stage import Episode, EpisodeResult, Stage
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a worker has to tell."""
+class WorkerReport:
+    """State of a worker, and the outcomes since its last report."""
 
     place: Place
-    outcomes: Sequence[Outcome] = ()
+    outcomes: Sequence[EpisodeOutcome] = ()
     hungry: bool = False
-    """It would take another episode now."""
+    """It could take another episode now."""
     loaded: bool = False
-    """Its model is there."""
+    """Its model is loaded."""
     ended: bool = False
-    """It has nothing in hand, and its stream is over."""
+    """It has no episode in hand, and its stream has ended."""
     error: Exception | None = None
-    """Why it can do nothing: its model does not load, or does not pass its smoke test."""
+    """Why it cannot work: its model does not load, or fails its smoke test."""
     logs: Sequence[tuple[int, str]] = ()
     """Level and text of what was logged there."""
 
 
 class StageWorker:
-    """An actor. Calls come one after the other."""
+    """The actor. Ray calls its methods one after the other."""
 
     def __init__(self, stage: Stage, prefetch: int, cores: int, *, share_device: bool, smoke_test: bool) -> None:
-        """Nothing is loaded yet.
+        """Load nothing yet.
 
         Args:
-            stage: whose worker it is.
+            stage: the stage whose worker it is.
             prefetch: episodes prepared ahead, in threads.
-            cores: episodes of a stage that is `cpu_bound` done at once.
-            share_device: other actors may compute on the same GPU.
-            smoke_test: try the worker before it gets an episode, because the one before it failed.
+            cores: episodes of a `cpu_bound` stage processed at once.
+            share_device: whether other actors may compute on the same GPU.
+            smoke_test: whether the worker is tried before it gets an episode, because the one before it failed.
         """
         self._local = Local(stage, prefetch, cores=cores, share_device=share_device)
         self._smoke = smoke_test
@@ -55,20 +55,20 @@ class StageWorker:
         self._last = False
         self._hungry = self._loaded = False
         self._ended = True
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[EpisodeOutcome] = []
         self._error: Exception | None = None
-        self._logs = _Kept()
+        self._logs = _LogBuffer()
         logging.getLogger("podcast_assets").addHandler(self._logs)
         logging.getLogger("podcast_assets").setLevel(logging.INFO)
 
-    def exchange(self, stage: Stage | None, episodes: Sequence[Episode], *, last: bool, wait: float) -> Report:
-        """Take episodes, and give what is done.
+    def exchange(self, stage: Stage | None, episodes: Sequence[Episode], *, last: bool, wait: float) -> WorkerReport:
+        """Take episodes, and return the outcomes so far.
 
         Args:
-            stage: begins a stream of this stage; the one before has ended. None goes on with the one that there is.
-            episodes: to be done.
-            last: none come after these, so what waits for a full batch goes without.
-            wait: seconds to wait for something to tell.
+            stage: begins a stream of this stage, once the one before has ended; None continues the current stream.
+            episodes: episodes to process.
+            last: whether no episodes follow, so that a minibatch need not wait to be full.
+            wait: seconds to wait for something to report.
         """
         with self._changed:
             self._todo.extend(episodes)
@@ -76,26 +76,26 @@ class StageWorker:
             self._hungry = self._hungry and not self._todo and not last
             if stage is not None:
                 self._ended = False
-                threading.Thread(target=self._work, args=(stage,), name="stage", daemon=True).start()
+                threading.Thread(target=self._run_stream, args=(stage,), name="stage", daemon=True).start()
             self._changed.notify_all()
             self._changed.wait_for(
                 lambda: self._outcomes or self._hungry or self._ended or self._error is not None, timeout=wait
             )
             outcomes, self._outcomes = self._outcomes, []
-            return Report(
-                self._local.place, outcomes, self._hungry, self._loaded, self._ended, self._error, self._logs.taken()
+            return WorkerReport(
+                self._local.place, outcomes, self._hungry, self._loaded, self._ended, self._error, self._logs.take_all()
             )
 
-    def _work(self, stage: Stage) -> None:
+    def _run_stream(self, stage: Stage) -> None:
         try:
             worker = self._local.worker()
             if self._smoke and not self._loaded:
                 stage.smoke_test(worker)
             with self._changed:
                 self._loaded = True
-            for outcome in self._local.stream(stage, self._episodes()):
+            for outcome in self._local.stream(stage, self._handed_episodes()):
                 with self._changed:
-                    self._outcomes.append(portable(outcome))
+                    self._outcomes.append(make_portable(outcome))
                     self._changed.notify_all()
         except Exception as error:
             with self._changed:
@@ -105,7 +105,7 @@ class StageWorker:
             self._ended, self._hungry = True, False
             self._changed.notify_all()
 
-    def _episodes(self) -> Iterator[Episode]:
+    def _handed_episodes(self) -> Iterator[Episode]:
         while True:
             with self._changed:
                 while not self._todo:
@@ -118,8 +118,8 @@ class StageWorker:
             yield episode
 
 
-class _Kept(logging.Handler):
-    """Keeps what is logged until somebody takes it."""
+class _LogBuffer(logging.Handler):
+    """Keeps log records until they are taken."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -128,22 +128,22 @@ class _Kept(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append((record.levelno, record.getMessage()))
 
-    def taken(self) -> list[tuple[int, str]]:
+    def take_all(self) -> list[tuple[int, str]]:
         return [self._lines.popleft() for _ in range(len(self._lines))]
 
 
-def portable(outcome: Outcome) -> Outcome:
-    """The outcome as another process can read it, with its error's traceback as text."""
-    error = outcome.done.rows
+def make_portable(outcome: EpisodeOutcome) -> EpisodeOutcome:
+    """Return the outcome in a form that can be pickled, with its error's traceback as text."""
+    error = outcome.result.rows
     if not isinstance(error, Exception):
         return outcome
     text = "".join(traceback.format_exception(error))
-    done = Done(outcome.done.episode, _portable_error(error), outcome.done.fallback)
-    return replace(outcome, done=done, traceback=text)
+    result = EpisodeResult(outcome.result.episode, _portable_error(error), outcome.result.fallback)
+    return replace(outcome, result=result, traceback=text)
 
 
 def _portable_error(error: Exception) -> Exception:
-    """The error, or one that says the same, where it cannot be taken to another process and back."""
+    """Return the error, or one with the same message where it cannot be pickled."""
     try:
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
     except Exception as reason:

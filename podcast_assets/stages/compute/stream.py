@@ -1,40 +1,41 @@
-"""Episodes through a stage's worker in one stream, so that it can fill its batches across them, and each with its own end."""
+"""Streams of episodes through a stage's worker: it can fill its minibatches across episodes, and each has its own outcome."""
 
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from typing import Any
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable, is_device_error, is_store_trouble
+from podcast_assets.common.parallel import run_in_threads
 from podcast_assets.common.prefetch import prefetch_items
-from podcast_assets.stages.compute.base import Compute, Outcome, Place
-from podcast_assets.stages.stage import Done, Episode, Ready, Stage
+from podcast_assets.stages.compute.base import Compute, EpisodeOutcome, Place
+from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode, Stage
 
 PREFETCH_SECONDS = 2 * 3600.0
 """Audio of the episodes that are decoded ahead, at most: 230 MB as 16-bit samples."""
 
-_Prepared = tuple[Ready, float]
+_Prepared = tuple[PreparedEpisode, float]
 """An episode, and the seconds that its preparation took."""
 
 log = logging.getLogger(__name__)
 
 
 class NoProgress(RuntimeError):
-    """A stage came to an end before it took any of the episodes that are left: it would do so again."""
+    """A stage ended before it took any of the remaining episodes: it would do so again."""
 
 
-def outcomes(compute: Compute, stage: Stage, todo: Sequence[Episode]) -> Iterator[Outcome]:
-    """Every episode once, with its rows or its error.
+def stream_with_retry(compute: Compute, stage: Stage, todo: Sequence[Episode]) -> Iterator[EpisodeOutcome]:
+    """Yield one outcome per episode: its rows or its error.
 
-    What failed, and not because of its data, is tried once more at the end, prepared anew and alone: a dropped connection or a
-    full memory may pass, and what another episode took down with it is then alone.
+    An episode that failed, and not because of its data, is retried once at the end, prepared again and alone: a dropped
+    connection or a full memory may pass, and an error that another episode caused does not come again.
     """
     again: list[Episode] = []
     for outcome in compute.stream(stage, todo):
-        error = outcome.done.rows
-        if isinstance(error, Exception) and _may_pass(error, shared=outcome.shared):
-            episode = outcome.done.episode
+        error = outcome.result.rows
+        if isinstance(error, Exception) and _worth_retrying(outcome, error):
+            episode = outcome.result.episode
             again.append(episode)
             log.info(
                 "%s: %s: tried again after %s: %s",
@@ -50,36 +51,42 @@ def outcomes(compute: Compute, stage: Stage, todo: Sequence[Episode]) -> Iterato
         yield from compute.stream(stage, [episode])
 
 
-def _may_pass(error: Exception, *, shared: bool) -> bool:
-    if isinstance(error, (BadInput, EngineUnavailable)) or is_store_trouble(error):
+def _worth_retrying(outcome: EpisodeOutcome, error: Exception) -> bool:
+    if outcome.result.retried or isinstance(error, (BadInput, EngineUnavailable)) or is_store_trouble(error):
         return False
-    return shared or not is_device_error(error)
+    return outcome.shared or not is_device_error(error)
 
 
-def through(stage: Stage, worker: Any, episodes: Iterable[Episode], prefetch: int, place: Place) -> Iterator[Outcome]:
-    """Episodes through a worker, prepared ahead of it in threads.
+def process_prefetched(
+    stage: Stage, worker: Any, episodes: Iterable[Episode], prefetch: int, place: Place
+) -> Iterator[EpisodeOutcome]:
+    """Process episodes with one worker, prepared ahead of it in threads.
 
-    What cannot be prepared does not reach it; what it loses is missed and told. After an error that is raised it goes on with the
-    episodes that are left.
+    An episode that cannot be prepared fails and does not reach the worker. So does one that the worker took and never gave back.
+    After an error that the stage raises, the remaining episodes are processed.
 
     Raises:
         EngineUnavailable: an engine cannot be loaded; that is no episode's error.
-        NoProgress: the stage ended before it took any of the episodes that are left.
+        NoProgress: the stage ended before it took any of the remaining episodes.
     """
     ahead = prefetch_items(
-        episodes, lambda e: _timed(stage, e), prefetch, size=lambda episode: episode.seconds, limit=PREFETCH_SECONDS
+        episodes,
+        lambda e: _prepare_timed(stage, e),
+        prefetch,
+        size=lambda episode: episode.seconds,
+        limit=PREFETCH_SECONDS,
     )
     in_hand: dict[str, tuple[Episode, float]] = {}
-    unprepared: list[Outcome] = []
-    source = _ready(ahead, unprepared, place)
+    unprepared: list[EpisodeOutcome] = []
+    source = _prepared_episodes(ahead, unprepared, place)
     for first in source:
         waiting, error = [first], None
         before = time.monotonic()
         try:
-            for done in stage.process_all(worker, _handed(waiting, source, in_hand)):
-                _, seconds = in_hand.pop(done.episode.episode_id)
-                yield Outcome(done, place, seconds + time.monotonic() - before)
-                yield from _emptied(unprepared)
+            for result in stage.process_all(worker, _hand_over(waiting, source, in_hand)):
+                _, seconds = in_hand.pop(result.episode.episode_id)
+                yield EpisodeOutcome(result, place, seconds + time.monotonic() - before)
+                yield from _take_all(unprepared)
                 before = time.monotonic()
         except EngineUnavailable:
             raise
@@ -88,81 +95,65 @@ def through(stage: Stage, worker: Any, episodes: Iterable[Episode], prefetch: in
         if waiting:
             why = f"raised {type(error).__name__}: {error}" if error else "ended"
             raise NoProgress(f"{stage.name} {why} before it took an episode") from error
-        yield from _emptied(unprepared)
+        yield from _take_all(unprepared)
         lost = error or RuntimeError(f"{stage.name} gave nothing back for it")
         for episode, seconds in list(in_hand.values()):
-            yield Outcome(Done(episode, lost), place, seconds, shared=len(in_hand) > 1)
+            yield EpisodeOutcome(EpisodeResult(episode, lost), place, seconds, shared=len(in_hand) > 1)
         in_hand.clear()
-    yield from _emptied(unprepared)
+    yield from _take_all(unprepared)
 
 
-def _ready(
-    ahead: Iterable[tuple[Episode, Future[tuple[Any, float]]]], unprepared: list[Outcome], place: Place
+def _prepared_episodes(
+    ahead: Iterable[tuple[Episode, Future[tuple[Any, float]]]], unprepared: list[EpisodeOutcome], place: Place
 ) -> Iterator[_Prepared]:
+    """Yield the episodes that could be prepared, and add the others to `unprepared`."""
     for episode, future in ahead:
         try:
-            made, seconds = future.result()
+            prepared, seconds = future.result()
         except Exception as error:
-            unprepared.append(Outcome(Done(episode, error), place))
+            unprepared.append(EpisodeOutcome(EpisodeResult(episode, error), place))
         else:
-            yield Ready(episode, made), seconds
+            yield PreparedEpisode(episode, prepared), seconds
 
 
-def _handed(
+def _hand_over(
     waiting: list[_Prepared], source: Iterator[_Prepared], in_hand: dict[str, tuple[Episode, float]]
-) -> Iterator[Ready]:
-    """The episode that waits, then the others; what is taken is in hand."""
+) -> Iterator[PreparedEpisode]:
+    """Yield the episode that waits, then the others, and note in `in_hand` which were taken."""
     while found := waiting.pop() if waiting else next(source, None):
-        ready, seconds = found
-        in_hand[ready.episode.episode_id] = ready.episode, seconds
-        yield ready
+        item, seconds = found
+        in_hand[item.episode.episode_id] = item.episode, seconds
+        yield item
 
 
-def side_by_side(stage: Stage, worker: Any, episodes: Iterable[Episode], cores: int, place: Place) -> Iterator[Outcome]:
-    """Episodes of a stage that is `cpu_bound`: as many at once as there are cores, each in a thread from beginning to end.
+def process_on_cores(
+    stage: Stage, worker: Any, episodes: Iterable[Episode], cores: int, place: Place
+) -> Iterator[EpisodeOutcome]:
+    """Process the episodes of a stage that is `cpu_bound`: one per core at once, each in a thread from beginning to end.
 
     Raises:
         EngineUnavailable: an engine cannot be loaded; that is no episode's error.
     """
-    with ThreadPoolExecutor(cores, thread_name_prefix=stage.name) as pool:
-        running: set[Future[Outcome]] = set()
-        try:
-            for episode in episodes:
-                running.add(pool.submit(_alone, stage, worker, episode, place))
-                if len(running) > cores:  # one waits, so that no core does while a result is written down
-                    yield from _completed(running)
-            while running:
-                yield from _completed(running)
-        finally:
-            for future in running:
-                future.cancel()
+    return run_in_threads(lambda e: _process_alone(stage, worker, e, place), episodes, cores, name=stage.name)
 
 
-def _completed(running: set[Future[Outcome]]) -> Iterator[Outcome]:
-    """What is done of the running ones, once one is; an error that ends the stage comes after the others' results."""
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
-    running -= done
-    for future in sorted(done, key=lambda f: f.exception() is not None):
-        yield future.result()
-
-
-def _alone(stage: Stage, worker: Any, episode: Episode, place: Place) -> Outcome:
+def _process_alone(stage: Stage, worker: Any, episode: Episode, place: Place) -> EpisodeOutcome:
     began = time.monotonic()
     try:
-        (done,) = stage.process_all(worker, [Ready(episode, stage.prepare(episode))])
+        (result,) = stage.process_all(worker, [PreparedEpisode(episode, stage.prepare(episode))])
     except EngineUnavailable:
         raise
     except Exception as error:
-        done = Done(episode, error)
-    return Outcome(done, place, time.monotonic() - began)
+        result = EpisodeResult(episode, error)
+    return EpisodeOutcome(result, place, time.monotonic() - began)
 
 
-def _emptied(outcomes: list[Outcome]) -> list[Outcome]:
+def _take_all(outcomes: list[EpisodeOutcome]) -> list[EpisodeOutcome]:
     taken = outcomes.copy()
     outcomes.clear()
     return taken
 
 
-def _timed(stage: Stage, episode: Episode) -> tuple[Any, float]:
+def _prepare_timed(stage: Stage, episode: Episode) -> tuple[Any, float]:
     began = time.monotonic()
     return stage.prepare(episode), time.monotonic() - began

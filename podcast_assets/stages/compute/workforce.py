@@ -1,4 +1,4 @@
-"""How many workers a stage gets on a cluster, what each takes, and which episodes one is handed."""
+"""Number and size of a stage's workers on a cluster, and the episodes that each is handed."""
 
 import math
 from collections import deque
@@ -10,24 +10,24 @@ from podcast_assets.stages.requirements import gpu_use
 from podcast_assets.stages.stage import Episode, Stage
 
 WORTH_A_WORKER = 300.0
-"""Audio for which another worker is started, s: to load a model takes some seconds, to work off so much audio as well."""
+"""Audio for which another worker is started, s: to load a model takes about as long as to process this much audio."""
 UNKNOWN_SECONDS = 60.0
-"""Length that an episode counts with before it is known."""
+"""Assumed length of an episode whose length is not known yet, s."""
 PORTION_SECONDS = 1800.0
 PORTION_EPISODES = 64
-"""Most that a worker is handed at once: what it has in hand is done again if it is lost."""
+"""Most that a worker is handed at once: if it is lost, what it has in hand is processed again."""
 
 
 @dataclass(frozen=True)
 class Workforce:
-    """Workers of a stage."""
+    """The workers of a stage on a cluster."""
 
     least: int
     most: int
     cpus: float
-    """CPU cores of each."""
+    """CPU cores per worker."""
     gpus: float
-    """GPUs of each, or the share of one."""
+    """GPUs per worker, or its share of one."""
 
     @property
     def shares(self) -> bool:
@@ -36,18 +36,18 @@ class Workforce:
 
 
 def workforce(stage: Stage, settings: Settings, resources: Mapping[str, float]) -> Workforce:
-    """The workers of a stage.
+    """Return the workers that a stage gets.
 
     Args:
-        stage: it takes GPUs if its engine may use one and there are some, or the profile says so.
-        settings: numbers and shares.
-        resources: of the cluster, as Ray tells them: CPU, GPU.
+        stage: its workers take GPUs if its engine requires one, or may use one and the cluster has some or the profile is `gpu`.
+        settings: least and most workers, cores per worker, workers per GPU.
+        resources: CPU and GPU of the cluster, as Ray counts them.
     """
     gpus = 1 / settings.workers_per_gpu if _takes_gpu(stage, settings, resources) else 0.0
-    room = int(resources.get("CPU", 0) / settings.worker_cpus)
+    fitting = int(resources.get("CPU", 0) / settings.worker_cpus)
     if gpus:
-        room = min(room, int(resources.get("GPU", 0) * settings.workers_per_gpu))
-    most = max(settings.max_workers or room, settings.min_workers)
+        fitting = min(fitting, int(resources.get("GPU", 0) * settings.workers_per_gpu))
+    most = max(settings.max_workers or fitting, settings.min_workers)
     return Workforce(settings.min_workers, most, settings.worker_cpus, gpus)
 
 
@@ -58,16 +58,22 @@ def _takes_gpu(stage: Stage, settings: Settings, resources: Mapping[str, float])
     return use == "required"
 
 
-def wanted(waiting: Iterable[Episode], held: int, force: Workforce) -> int:
-    """Workers that the work is worth; `held` episodes are in the hands of some already."""
+def workers_worth_starting(waiting: Iterable[Episode], held: int, force: Workforce) -> int:
+    """Return how many workers are worth starting.
+
+    Args:
+        waiting: episodes that no worker has yet.
+        held: episodes that workers have in hand.
+        force: least and most workers.
+    """
     seconds = sum(e.seconds or UNKNOWN_SECONDS for e in waiting)
     if not seconds and not held:
         return 0
     return min(max(math.ceil(seconds / WORTH_A_WORKER), force.least), force.most)
 
 
-def portion(waiting: deque[Episode], workers: int) -> Sequence[Episode]:
-    """Take the next episodes for one of so many workers: less and less, so that all end at about the same time.
+def take_portion(waiting: deque[Episode], workers: int) -> Sequence[Episode]:
+    """Take the next episodes for one worker: fewer and fewer, so that all workers end at about the same time.
 
     (Guided self-scheduling, Polychronopoulos & Kuck 1987: a share of what is left.)
     """

@@ -1,0 +1,77 @@
+"""What made the rows of an episode: its row of provenance, and the columns that a stage's own rows have for it."""
+
+import datetime
+import json
+from typing import Any
+
+import polars as pl
+
+from podcast_assets.engines.engine import Engine
+from podcast_assets.stages.compute.base import EpisodeOutcome
+from podcast_assets.stages.stage import Episode, Stage, engine_for, episode_seconds
+from podcast_assets.store.schema import schema
+
+
+def provenance_row(stage: Stage, outcome: EpisodeOutcome, rows: pl.DataFrame, fingerprint: str) -> dict[str, Any]:
+    """Return the provenance of an episode that is done, a row of PROVENANCE.
+
+    Args:
+        stage: the stage that did it.
+        outcome: where it was computed, in what time, and by which fallback.
+        rows: the rows that the stage made of it.
+        fingerprint: of everything that determined them.
+    """
+    episode = outcome.result.episode
+    engine = engine_for(stage, episode)
+    return {
+        "episode_id": episode.episode_id,
+        "source": episode.source,
+        "fingerprint": fingerprint,
+        "rows": rows.height,
+        "engine": _engine_names(engine, rows),
+        "fallback": outcome.result.fallback,
+        "made_with": _made_with(stage, engine),
+        "node": outcome.place.node,
+        "gpu": outcome.place.gpu,
+        "worker": outcome.place.worker,
+        "audio_seconds": episode_seconds(episode, rows),
+        "seconds": round(outcome.seconds, 3),
+        "finished_at": datetime.datetime.now(datetime.UTC),
+    }
+
+
+def add_provenance_columns(stage: Stage, episode: Episode, rows: pl.DataFrame, fingerprint: str) -> pl.DataFrame:
+    """Add the columns `engine`, `degraded` and `fingerprint` where the stage has them and its rows do not.
+
+    Returns:
+        The rows with exactly the stage's columns, in their order and types.
+    """
+    engine = engine_for(stage, episode)
+    made_by = {
+        "engine": pl.lit(engine.name if engine else None, pl.String),
+        "degraded": pl.lit(engine is not None and engine.embedded),
+        "fingerprint": pl.lit(fingerprint),
+    }
+    missing = {k: v for k, v in made_by.items() if k in stage.columns and k not in rows.columns}
+    return rows.with_columns(**missing).select(
+        pl.col(name).cast(dtype) for name, dtype in schema(stage.columns).items()
+    )
+
+
+def _engine_names(engine: Engine | None, rows: pl.DataFrame) -> str | None:
+    """The engines named in the rows, where the stage's engine is composed of several; else the stage's engine."""
+    named = rows["engine"].drop_nulls().unique().sort() if "engine" in rows.columns else []
+    return ", ".join(named) or (engine.name if engine else None)
+
+
+def _made_with(stage: Stage, engine: Engine | None) -> str:
+    """Code version, engine settings, model hash and package versions as JSON."""
+    return json.dumps(
+        {
+            "stage": stage.name,
+            "version": stage.version,
+            **(engine.identity() | {"settings": engine.model_dump(mode="json")} if engine else {}),
+            "packages": engine.versions() if engine else {},
+        },
+        sort_keys=True,
+    )
