@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from podcast_assets.stages.stage import Stage
-from podcast_assets.store.commits import Checkpoints, commit
+from podcast_assets.store.commits import Checkpoints, CommittedTable, commit
 from podcast_assets.store.schema import empty_table
 from podcast_assets.store.store import Store
 
@@ -48,7 +48,8 @@ class StageRun:
         """All rows in the batch's order."""
         return pl.concat([empty_table(self.stage.columns), *(self.rows(e) for e in self.done)])
 
-    def commit(self, store: Store, rows: pl.DataFrame) -> None:
+    def commit(self, store: Store, rows: pl.DataFrame) -> CommittedTable:
         """Write the asset's table with provenance and failures: its presence is the commit. Then drop the checkpoints."""
-        commit(store, self.stage.asset, self.batch, rows, self.provenance, self.failures)
+        committed = commit(store, self.stage.asset, self.batch, rows, self.provenance, self.failures)
         self.checkpoints.remove()
+        return committed

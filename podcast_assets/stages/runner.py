@@ -57,6 +57,7 @@ def run_stage(
     store: Store,
     compute: Compute,
     *,
+    committed: CommittedTable | None = None,
     report: Report = lambda progress: None,
     retry_permanent: bool = False,
     retry_fallbacks: bool = False,
@@ -69,6 +70,7 @@ def run_stage(
         episodes: all episodes of the batch that this stage should have, in the batch's order.
         store: where checkpoints and earlier results lie.
         compute: where it is computed (of `computing`), shared by the batches of a run.
+        committed: what the last run committed of the asset, where it was read already.
         report: called after each episode.
         retry_permanent: try again even what failed because of its data.
         retry_fallbacks: make anew what a fallback made.
@@ -91,7 +93,7 @@ def run_stage(
         name=batch,
         store=store,
         checkpoints=Checkpoints(store, stage.name, batch, stage.columns),
-        committed=CommittedTable.read(store, stage.asset, batch),
+        committed=CommittedTable.read(store, stage.asset, batch) if committed is None else committed,
         fingerprints=fingerprints,
     )
     rows = _committed_rows(work.committed, stage.columns)

@@ -1,7 +1,8 @@
 """Seal one grain of a batch: decide, encode, seal, read back, commit. The same for segments and for whole episodes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 
@@ -20,17 +21,14 @@ from podcast_assets.store.store import Store, encoded_key
 class SealedGrain:
     """What became of one grain of a batch."""
 
-    rows: pl.DataFrame
-    """The table that is committed."""
-    provenance: pl.DataFrame
-    failures: pl.DataFrame
+    committed: CommittedTable
     run: StageRun | None
     """What was encoded; None where the same content was sealed before and nothing was written anew."""
 
     @property
     def version(self) -> str:
         """Folder of the shards, the first where a withdrawn episode left several; empty where there is none."""
-        return min(sealing.sealed_versions(self.rows), default="")
+        return min(sealing.sealed_versions(self.committed.rows), default="")
 
 
 def seal_grain(
@@ -42,8 +40,9 @@ def seal_grain(
     content: pl.DataFrame,
     settings: Settings,
     *,
-    run: Callable[[], StageRun],
+    run: Callable[[CommittedTable], StageRun],
     table: Callable[[pl.DataFrame], pl.DataFrame],
+    other_grains: Mapping[str, pl.DataFrame] = MappingProxyType({}),
 ) -> SealedGrain:
     """Seal what has changed since it was sealed, commit the table, then remove shards that no table speaks of any more.
 
@@ -55,8 +54,9 @@ def seal_grain(
         episodes: its work items.
         content: one row per sample, of those that should be sealed.
         settings: form and size of the shards.
-        run: runs the stage on the episodes.
+        run: runs the stage on the episodes, from what the last run committed.
         table: the rows of the asset's table, from the places of the samples.
+        other_grains: asset → committed table, of the batch's other grains where it was read already.
 
     Raises:
         OSError: the shards, read back, are not what was encoded. Nothing is committed then.
@@ -66,7 +66,7 @@ def seal_grain(
     provenance, failures = before.provenance, before.failures
     places = _sealed_before(store, batch, grain, stage, episodes, content, settings, before)
     if places is None:
-        encoded = run()
+        encoded = run(before)
         provenance, failures = encoded.provenance, encoded.failures
         done = dict(provenance.select("episode_id", "fingerprint").iter_rows())
         seal = sealing.seal_batch if grain is sealing.SEGMENTS else sealing.seal_episodes
@@ -84,15 +84,18 @@ def seal_grain(
     if encoded and (wrong := sealing.find_damaged_shards(store, batch, rows, grain)):
         checkpoints.remove()  # the harm may have been done to what was encoded
         raise OSError(_read_back_differs(batch, stage.asset, wrong))
-    commit(store, stage.asset, batch, rows, provenance, failures)
+    committed = commit(store, stage.asset, batch, rows, provenance, failures)
     checkpoints.remove()
-    _remove_other_versions(store, batch)
-    return SealedGrain(rows, provenance, failures, encoded)
+    _remove_other_versions(store, batch, {**other_grains, stage.asset: rows})
+    return SealedGrain(committed, encoded)
 
 
-def _remove_other_versions(store: Store, batch: str) -> None:
-    """Remove the sealed folders of a batch that no committed table of any grain speaks of."""
-    tables = (CommittedTable.read(store, asset, batch).table for asset in ("hf_shards", "episode_shards"))
+def _remove_other_versions(store: Store, batch: str, known: Mapping[str, pl.DataFrame]) -> None:
+    """Remove the sealed folders of a batch that no committed table of any grain speaks of; `known` are those read already."""
+    tables = [
+        known[asset] if asset in known else CommittedTable.read(store, asset, batch).table
+        for asset in ("hf_shards", "episode_shards")
+    ]
     sealing.remove_other_versions(
         store, batch, [v for t in tables if t is not None for v in sealing.sealed_versions(t)]
     )

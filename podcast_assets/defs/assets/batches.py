@@ -196,9 +196,8 @@ def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
     return committed
 
 
-def account(store: Store, asset: str, batch: str, expected: Iterable[str]) -> Verdict:
-    """Whether what an asset committed accounts for every episode that it should have: read from the store, not from the run."""
-    committed = CommittedTable.read(store, asset, batch)
+def check_accounted(committed: CommittedTable, expected: Iterable[str]) -> Verdict:
+    """Whether what an asset committed accounts for every episode that it should have."""
     stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
     return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
 
@@ -211,14 +210,19 @@ def do_stage(
     episodes: Sequence[Episode],
     room: Store,
     compute: Compute,
+    committed: CommittedTable | None = None,
 ) -> StageRun:
-    """Run a stage as the settings say, with its progress as lines of Dagster's log."""
+    """Run a stage as the settings say, with its progress as lines of Dagster's log.
+
+    `committed` is what the last run committed of the asset, where it was read already.
+    """
     return run_stage(
         stage,
         batch,
         episodes,
         room,
         compute,
+        committed=committed,
         report=_lines(context.log),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,

@@ -7,8 +7,8 @@ import dagster as dg
 from podcast_assets.common import plots
 from podcast_assets.defs.assets.batches import (
     BatchResult,
-    account,
     batch_asset,
+    check_accounted,
     do_stage,
     materialize_batches,
     upstream,
@@ -45,7 +45,7 @@ def diarized_segments(
         todo = episodes(audio, lambda row: speakers(row["metadata"], settings) | {"segmentation": how.model_dump()})
         run = do_stage(context, settings, stage, batch, todo, room, compute)
         rows = run.table()
-        run.commit(room, rows)
+        committed = run.commit(room, rows)
         segments = by_episode(rows)
         found = {
             e.source: segments[e.episode_id]["speaker"].drop_nulls().n_unique()
@@ -65,9 +65,7 @@ def diarized_segments(
                 "segments": preview(rows, ["segment_id", "start", "end", "speaker"]),
             },
             verdicts={
-                "episodes_accounted": account(
-                    room, "diarized_segments", batch, audio.filter(status="done")["episode_id"]
-                ),
+                "episodes_accounted": check_accounted(committed, audio.filter(status="done")["episode_id"]),
                 "no_failures": no_failures(run.failures),
                 "times_in_order": segments_in_order(rows, audio),
                 "speakers_known": speakers_known(rows),

@@ -8,8 +8,8 @@ import polars as pl
 from podcast_assets.audio.form import AudioForm
 from podcast_assets.defs.assets.batches import (
     BatchResult,
-    account,
     batch_asset,
+    check_accounted,
     do_stage,
     materialize_batches,
     upstream,
@@ -52,10 +52,10 @@ def episode_shards(
         stage = replace(any_batch, batch=batch)
         audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
         scored = upstream(room, "quality_scores", batch).rows
-        in_shards = list(upstream(room, "hf_shards", batch).fingerprints)
+        in_shards = upstream(room, "hf_shards", batch)
         content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
         content = content.join(scored.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-        content = content.filter(pl.col("episode_id").is_in(in_shards))
+        content = content.filter(pl.col("episode_id").is_in(list(in_shards.fingerprints)))
         whole = episode_content(audio, content)
         todo = _episodes(room, batch, audio, content, whole, stage.form)
         sealed = seal_grain(
@@ -66,23 +66,24 @@ def episode_shards(
             todo,
             whole,
             settings,
-            run=lambda: do_stage(context, settings, stage, batch, todo, room, compute),
+            run=lambda before: do_stage(context, settings, stage, batch, todo, room, compute, before),
             table=lambda places: sealing.episodes_table(places, whole),
+            other_grains={"hf_shards": in_shards.rows},
         )
-        rows, run = sealed.rows, sealed.run
+        rows, run, failures = sealed.committed.rows, sealed.run, sealed.committed.failures
         shards = sealing.shard_list(rows)
         return BatchResult(
             metadata={
                 **table_facts(room, "episode_shards", batch, rows),
                 **(run_facts(run) if run else {"sealed_before": "the same content: nothing was written anew"}),
                 "whole_episodes": rows.height,
-                "whole_episodes_failed": sealed.failures.height,
+                "whole_episodes_failed": failures.height,
                 "hours": round(float(rows["duration"].sum()) / 3600, 4),
                 "shards": preview(shards, ["shard", "sha256", "samples", "hours"], rows=50),
             },
             verdicts={
-                "episodes_accounted": account(room, "episode_shards", batch, [e.episode_id for e in todo]),
-                "no_failures": no_failures(sealed.failures),
+                "episodes_accounted": check_accounted(sealed.committed, [e.episode_id for e in todo]),
+                "no_failures": no_failures(failures),
                 # else nothing would be committed
                 "read_back_equal": Verdict(True, {"shards": shards.height, "samples": rows.height}),
             },

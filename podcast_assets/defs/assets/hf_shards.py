@@ -55,10 +55,10 @@ def hf_shards(
             todo,
             content,
             settings,
-            run=lambda: do_stage(context, settings, stage, batch, todo, room, compute),
+            run=lambda before: do_stage(context, settings, stage, batch, todo, room, compute, before),
             table=lambda places: sealing.shards_table(places, content, scored.rows),
         )
-        rows, run, failures = sealed.rows, sealed.run, sealed.failures
+        rows, run, failures = sealed.committed.rows, sealed.run, sealed.committed.failures
         shards = sealing.shard_list(rows)
         kept = rows.filter("keep")
         return BatchResult(

@@ -10,7 +10,7 @@ import dagster as dg
 
 from podcast_assets.common.errors import is_store_trouble
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.assets.batches import BatchResult, account, do_stage, materialize_batches
+from podcast_assets.defs.assets.batches import BatchResult, check_accounted, do_stage, materialize_batches
 from podcast_assets.defs.assets.facts import preview, run_facts, table_facts
 from podcast_assets.defs.checks.tables import SPECS, Verdict, no_failures
 from podcast_assets.defs.resources import StoreResource
@@ -80,7 +80,7 @@ def run_optional_stage(
             f"{stage.asset} could not be made, and the batch is done without: {type(error).__name__}: {error}",
         )
     rows = run.table()
-    run.commit(room, rows)
+    committed = run.commit(room, rows)
     if run.failures.height:
         names = ", ".join(run.failures["source"].to_list()[:20])
         context.log.warning(f"{batch}: nothing in {stage.asset} for {run.failures.height} episodes: {names}")
@@ -92,7 +92,7 @@ def run_optional_stage(
             "segments": preview(rows, columns),
         },
         verdicts={
-            "episodes_accounted": account(room, stage.asset, batch, [e.episode_id for e in episodes]),
+            "episodes_accounted": check_accounted(committed, [e.episode_id for e in episodes]),
             "no_failures": no_failures(run.failures),
         },
     )

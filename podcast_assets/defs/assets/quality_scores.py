@@ -7,8 +7,8 @@ import polars as pl
 
 from podcast_assets.defs.assets.batches import (
     BatchResult,
-    account,
     batch_asset,
+    check_accounted,
     do_stage,
     materialize_batches,
     upstream,
@@ -70,7 +70,8 @@ def quality_scores(
                 "sample_rate": row["sample_rate"],
             },
         )
-        run = do_stage(context, settings, stage, batch, todo, room, compute)
+        before = CommittedTable.read(room, "quality_scores", batch)
+        run = do_stage(context, settings, stage, batch, todo, room, compute, before)
         rows = add_text_and_policy(
             run.table(),
             segments,
@@ -78,11 +79,11 @@ def quality_scores(
             policy,
             references=read_references(room, batch),
             second=CommittedTable.read(room, "second_opinions", batch).table,
-            before=CommittedTable.read(room, "quality_scores", batch).table,
+            before=before.table,
             punctuated=CommittedTable.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
             care=care,
         )
-        run.commit(room, rows)
+        committed = run.commit(room, rows)
         seen = collect_evidence(rows, segments, transcribed.rows)
         hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
         verdicts = _verdicts(seen, segments, transcribed.rows, Kept(batch, hours, hours_kept), earlier)
@@ -106,7 +107,7 @@ def quality_scores(
                 "segments": preview(rows, ["segment_id", "dnsmos_ovrl", "snr_db", "keep", "reject_reasons"]),
             },
             verdicts={
-                "episodes_accounted": account(room, "quality_scores", batch, transcribed.fingerprints),
+                "episodes_accounted": check_accounted(committed, transcribed.fingerprints),
                 "no_failures": no_failures(run.failures),
                 "scores_in_range": scores_in_range(rows, segments.filter(pl.col("episode_id").is_in(list(run.done)))),
                 **verdicts,

@@ -6,14 +6,13 @@ import dagster as dg
 import polars as pl
 
 from podcast_assets.common import plots
-from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, spaced
 from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
 from podcast_assets.defs.checks.tables import durations_agree, files_accounted, metadata_coverage, no_failures
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake import metadata
 from podcast_assets.intake.archives.limits import ArchiveLimits
-from podcast_assets.intake.arrivals import Arrival, default_language, find_arrival
+from podcast_assets.intake.arrivals import default_language, find_arrival
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.intake.duplicates import exact as duplicates
 from podcast_assets.intake.duplicates import near as near_duplicates
@@ -54,7 +53,8 @@ def raw_audio(
 
     def work(batch: str) -> BatchResult:
         arrival = find_arrival(room, batch)
-        fetched = _fetch(context, room, arrival, settings) if arrival.is_list else None
+        before = CommittedTable.read(room, "raw_audio", batch)
+        fetched = fetch(room, arrival, settings, before, spaced(context.log.info)) if arrival.is_list else None
         unpacked = fetched.unpacked if fetched else unpack(room, arrival, limits=limits, key=settings.meta_key)
         joined = (
             fetched.metadata if fetched else metadata.join_metadata([f.name for f in unpacked.files], unpacked.metadata)
@@ -62,7 +62,6 @@ def raw_audio(
         refuse_files(room, Refusals.of(room), unpacked, joined)
         found = recordings(unpacked.files, unpacked.identities)
         unpacked.broken.update(joined.broken)
-        before = CommittedTable.read(room, "raw_audio", batch).table
         run = do_stage(
             context,
             settings,
@@ -77,6 +76,7 @@ def raw_audio(
             ],
             room,
             compute,
+            before,
         )
         if fetched:
             run.failures, run.ran = pl.concat([fetched.failures, run.failures]), run.ran + fetched.failed_now
@@ -86,8 +86,8 @@ def raw_audio(
         if language := default_language(room, arrival):
             rows = rows.with_columns(pl.col("language").fill_null(language))
         run.commit(room, rows)
-        if before is not None:
-            kept = before.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())
+        if before.table is not None:
+            kept = before.table.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())
             duplicates.unregister_content(
                 room, batch, set(kept.select("sha256", "episode_id").iter_rows()).difference(held.items())
             )
@@ -135,12 +135,6 @@ def raw_audio(
 
     with computing(stage, settings) as compute:
         return materialize_batches(context, store, work)
-
-
-def _fetch(context: dg.AssetExecutionContext, room: Store, arrival: Arrival, settings: Settings) -> Fetched:
-    """Download what a list names, with its progress as lines of Dagster's log."""
-    before = CommittedTable.read(room, "raw_audio", arrival.batch)
-    return fetch(room, arrival, settings, before, spaced(context.log.info))
 
 
 def _near_duplicates(context: dg.AssetExecutionContext, room: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from podcast_assets.common import plots
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import (
     BatchResult,
-    account,
     batch_asset,
+    check_accounted,
     do_stage,
     materialize_batches,
     upstream,
@@ -57,7 +57,7 @@ def transcripts(
         run = do_stage(context, settings, stage, batch, to_transcribe(audio, diarized, settings), room, compute)
         rows = add_text_language(run.table(), identifier)
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
-        run.commit(room, rows)
+        committed = run.commit(room, rows)
         words = rows.select(pl.col("words").list.len().sum()).item() or 0
         return BatchResult(
             metadata={
@@ -82,7 +82,7 @@ def transcripts(
                 ),
             },
             verdicts={
-                "episodes_accounted": account(room, "transcripts", batch, diarized.fingerprints),
+                "episodes_accounted": check_accounted(committed, diarized.fingerprints),
                 "no_failures": no_failures(run.failures),
                 "times_in_order": words_in_order(rows, segments),
                 "not_degraded": not_degraded(rows),
