@@ -14,8 +14,8 @@ import dagster as dg
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.common.log_lines import log_context
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.assets.facts import column_schema
-from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted
+from podcast_assets.defs.assets.facts import column_schema, run_facts, table_facts
+from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted, no_failures
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.process import sign
@@ -200,6 +200,35 @@ def check_accounted(committed: CommittedTable, expected: Iterable[str]) -> Verdi
     """Whether what an asset committed accounts for every episode that it should have."""
     stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
     return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
+
+
+def stage_result(
+    store: Store,
+    run: StageRun,
+    committed: CommittedTable,
+    *,
+    expected: Iterable[str],
+    metadata: Mapping[str, Any],
+    verdicts: Mapping[str, Verdict],
+) -> BatchResult:
+    """Build the result of a batch whose rows a stage made, with the metadata and the checks that all such assets have.
+
+    Args:
+        store: where the table lies.
+        run: what the stage did.
+        committed: what it committed.
+        expected: ids of the episodes that should be done or failed.
+        metadata: of this asset alone.
+        verdicts: of this asset's other checks, by their names.
+    """
+    return BatchResult(
+        metadata={**table_facts(store, run.stage.asset, run.batch, committed.rows), **run_facts(run), **metadata},
+        verdicts={
+            "episodes_accounted": check_accounted(committed, expected),
+            "no_failures": no_failures(run.failures),
+            **verdicts,
+        },
+    )
 
 
 def do_stage(

@@ -8,14 +8,14 @@ from podcast_assets.common import plots
 from podcast_assets.defs.assets.batches import (
     BatchResult,
     batch_asset,
-    check_accounted,
     do_stage,
     materialize_batches,
+    stage_result,
     upstream,
 )
-from podcast_assets.defs.assets.facts import picture, preview, run_facts, table_facts
+from podcast_assets.defs.assets.facts import picture, preview
 from podcast_assets.defs.assets.raw_audio import raw_audio
-from podcast_assets.defs.checks.tables import below_cap, no_failures, segments_in_order, speakers_known
+from podcast_assets.defs.checks.tables import below_cap, segments_in_order, speakers_known
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.compute.choose import computing
@@ -53,10 +53,12 @@ def diarized_segments(
             if e.episode_id in segments
         }
         shown = [(e.source, segments[e.episode_id].to_dicts()) for e in todo if e.episode_id in segments][:20]
-        return BatchResult(
+        return stage_result(
+            room,
+            run,
+            committed,
+            expected=audio.filter(status="done")["episode_id"],
             metadata={
-                **table_facts(room, "diarized_segments", batch, rows),
-                **run_facts(run),
                 "profile": profile.name,
                 "engine": stage.engine.name,
                 "hours_of_speech": round(float(rows["duration"].sum()) / 3600, 4),
@@ -65,8 +67,6 @@ def diarized_segments(
                 "segments": preview(rows, ["segment_id", "start", "end", "speaker"]),
             },
             verdicts={
-                "episodes_accounted": check_accounted(committed, audio.filter(status="done")["episode_id"]),
-                "no_failures": no_failures(run.failures),
                 "times_in_order": segments_in_order(rows, audio),
                 "speakers_known": speakers_known(rows),
                 "below_speaker_cap": below_cap(found, stage.engine.speaker_cap),

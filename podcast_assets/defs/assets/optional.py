@@ -10,9 +10,9 @@ import dagster as dg
 
 from podcast_assets.common.errors import is_store_trouble
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.assets.batches import BatchResult, check_accounted, do_stage, materialize_batches
-from podcast_assets.defs.assets.facts import preview, run_facts, table_facts
-from podcast_assets.defs.checks.tables import SPECS, Verdict, no_failures
+from podcast_assets.defs.assets.batches import BatchResult, do_stage, materialize_batches, stage_result
+from podcast_assets.defs.assets.facts import preview
+from podcast_assets.defs.checks.tables import SPECS, Verdict
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.stage import Episode, Stage
@@ -84,15 +84,14 @@ def run_optional_stage(
     if run.failures.height:
         names = ", ".join(run.failures["source"].to_list()[:20])
         context.log.warning(f"{batch}: nothing in {stage.asset} for {run.failures.height} episodes: {names}")
-    return BatchResult(
+    return stage_result(
+        room,
+        run,
+        committed,
+        expected=[e.episode_id for e in episodes],
         metadata={
-            **table_facts(room, stage.asset, batch, rows),
-            **run_facts(run),
             **({"engine": stage.engine.name} if stage.engine else {}),
             "segments": preview(rows, columns),
         },
-        verdicts={
-            "episodes_accounted": check_accounted(committed, [e.episode_id for e in episodes]),
-            "no_failures": no_failures(run.failures),
-        },
+        verdicts={},
     )

@@ -8,19 +8,19 @@ import polars as pl
 from podcast_assets.defs.assets.batches import (
     BatchResult,
     batch_asset,
-    check_accounted,
     do_stage,
     materialize_batches,
+    stage_result,
     upstream,
 )
 from podcast_assets.defs.assets.earlier import kept_earlier
-from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
+from podcast_assets.defs.assets.facts import counts, picture, preview
 from podcast_assets.defs.assets.punctuated_texts import punctuated_texts
 from podcast_assets.defs.assets.second_opinions import second_opinions
 from podcast_assets.defs.assets.transcripts import transcripts
 from podcast_assets.defs.checks import quality as quality_checks
 from podcast_assets.defs.checks.quality import Kept
-from podcast_assets.defs.checks.tables import Verdict, no_failures, scores_in_range
+from podcast_assets.defs.checks.tables import Verdict, scores_in_range
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake.references import read_references
 from podcast_assets.quality import plots as plots_quality
@@ -88,10 +88,12 @@ def quality_scores(
         hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
         verdicts = _verdicts(seen, segments, transcribed.rows, Kept(batch, hours, hours_kept), earlier)
         earlier.insert(0, Kept(batch, hours, hours_kept))
-        return BatchResult(
+        return stage_result(
+            room,
+            run,
+            committed,
+            expected=transcribed.fingerprints,
             metadata={
-                **table_facts(room, "quality_scores", batch, rows),
-                **run_facts(run),
                 "engine": stage.engine.name,
                 "policy": policy.label,
                 "policy_digest": policy.digest,
@@ -107,8 +109,6 @@ def quality_scores(
                 "segments": preview(rows, ["segment_id", "dnsmos_ovrl", "snr_db", "keep", "reject_reasons"]),
             },
             verdicts={
-                "episodes_accounted": check_accounted(committed, transcribed.fingerprints),
-                "no_failures": no_failures(run.failures),
                 "scores_in_range": scores_in_range(rows, segments.filter(pl.col("episode_id").is_in(list(run.done)))),
                 **verdicts,
             },

@@ -11,14 +11,14 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import (
     BatchResult,
     batch_asset,
-    check_accounted,
     do_stage,
     materialize_batches,
+    stage_result,
     upstream,
 )
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
-from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
-from podcast_assets.defs.checks.tables import languages_agree, no_failures, not_degraded, words_in_order
+from podcast_assets.defs.assets.facts import counts, picture, preview
+from podcast_assets.defs.checks.tables import languages_agree, not_degraded, words_in_order
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.languages.text import TextLanguageIdentifier, add_text_language
 from podcast_assets.stages.compute.choose import computing
@@ -59,10 +59,12 @@ def transcripts(
         files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
         committed = run.commit(room, rows)
         words = rows.select(pl.col("words").list.len().sum()).item() or 0
-        return BatchResult(
+        return stage_result(
+            room,
+            run,
+            committed,
+            expected=diarized.fingerprints,
             metadata={
-                **table_facts(room, "transcripts", batch, rows),
-                **run_facts(run),
                 "profile": profile.name,
                 "engines": counts({str(k): v for k, v in rows["engine"].value_counts().iter_rows()}),
                 "flags": counts(
@@ -82,8 +84,6 @@ def transcripts(
                 ),
             },
             verdicts={
-                "episodes_accounted": check_accounted(committed, diarized.fingerprints),
-                "no_failures": no_failures(run.failures),
                 "times_in_order": words_in_order(rows, segments),
                 "not_degraded": not_degraded(rows),
                 "languages_agree": languages_agree(rows, segments),
