@@ -49,14 +49,14 @@ def batch_asset(
     deps: Sequence["BatchAsset"] = (),
     stages: Sequence[type[StageWithEngine]] = (),
 ) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], "BatchAsset"]:
-    """Decorator for an asset partitioned by batch: what all of them have in common, with the checks and columns of its name.
+    """Define an asset partitioned by batch, with the checks and the columns declared for its name.
 
     Args:
-        group: of the asset.
-        code_version: changes with its results.
-        kinds: what it is made of, for the UI.
-        deps: what it is made from.
-        stages: all that it runs, but for those that have no engine in any profile.
+        group: group name of the asset.
+        code_version: a new one for results that differ.
+        kinds: tags of the technology, for the UI.
+        deps: upstream assets.
+        stages: the stages that it runs and that may have an engine.
     """
 
     def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> "BatchAsset":
@@ -116,7 +116,7 @@ class BatchResult:
 def materialize_batches(
     context: dg.AssetExecutionContext, store: StoreResource, work: Callable[[str], BatchResult]
 ) -> dg.MaterializeResult[Any]:
-    """Do the batches of a run, one after the other, each committed on its own.
+    """Materialize the batches of a run one after the other, each committed on its own.
 
     One that cannot be done does not keep the others from being committed; the run then fails and names it, and to start the
     others again is to resume them. What would stop every batch alike (a broken device, a missing engine, a full store) stops the
@@ -130,7 +130,7 @@ def materialize_batches(
         # all of them, in one order, and before any device is held: two runs can then not wait for each other
         for batch in sorted(context.partition_keys):
             locks.enter_context(store.get().batch_lock(batch))
-        results, troubles = _each(context, asset, work)
+        results, troubles = _run_each(context, asset, work)
     if troubles:
         for batch, result in results.items():
             context.log_event(
@@ -143,14 +143,16 @@ def materialize_batches(
     for batch, result in results.items():
         context.add_asset_metadata(dict(result.metadata), partition_key=batch)
     return dg.MaterializeResult(
-        check_results=[_judge(name, {b: r.verdicts[name] for b, r in results.items()}, asset) for name in SPECS[asset]]
+        check_results=[
+            _combine_verdicts(name, {b: r.verdicts[name] for b, r in results.items()}, asset) for name in SPECS[asset]
+        ]
     )
 
 
-def _each(
+def _run_each(
     context: dg.AssetExecutionContext, asset: str, work: Callable[[str], BatchResult]
 ) -> tuple[dict[str, BatchResult], dict[str, Exception]]:
-    """What became of each batch: its result, or what was wrong with it alone."""
+    """Run the work on each batch; return the results, and the errors that concern one batch alone."""
     results: dict[str, BatchResult] = {}
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
@@ -167,8 +169,8 @@ def _each(
     return results, troubles
 
 
-def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:
-    """One result over the batches of a run: the facts of the only one, or of those that do not pass."""
+def _combine_verdicts(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:
+    """Combine a check's verdicts on the batches of a run: with the facts of the only batch, or of those that do not pass."""
     shown = verdicts if len(verdicts) == 1 else {b: v for b, v in verdicts.items() if not v.passed}
     facts: dict[str, Any] = {"batches": list(verdicts)}
     for batch, verdict in shown.items():
@@ -183,10 +185,10 @@ def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCh
 
 
 def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
-    """What an asset committed.
+    """Read what an upstream asset committed.
 
     Raises:
-        BadInput: nothing, or it was written by another version of this project, or it is damaged.
+        BadInput: it committed nothing, or with another version of this project, or the table is damaged.
     """
     committed = CommittedTable.read(store, asset, batch)
     if committed.damage:
@@ -237,7 +239,7 @@ def do_stage(
     stage: Stage,
     batch: str,
     episodes: Sequence[Episode],
-    room: Store,
+    store: Store,
     compute: Compute,
     committed: CommittedTable | None = None,
 ) -> StageRun:
@@ -249,30 +251,30 @@ def do_stage(
         stage,
         batch,
         episodes,
-        room,
+        store,
         compute,
         committed=committed,
-        report=_lines(context.log),
+        report=_log_progress(context.log),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,
     )
 
 
-def spaced(say: Callable[[str], None]) -> Callable[[str], None]:
-    """Lines that come one by one, of which some are said: the first, and each that comes some seconds after the last said."""
-    said = -math.inf
+def rate_limited(write: Callable[[str], None]) -> Callable[[str], None]:
+    """Pass on the first line, and each that comes `PROGRESS_SECONDS` or more after the last one passed on."""
+    last = -math.inf
 
     def report(line: str) -> None:
-        nonlocal said
-        if time.monotonic() - said >= PROGRESS_SECONDS:
-            say(line)
-            said = time.monotonic()
+        nonlocal last
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            write(line)
+            last = time.monotonic()
 
     return report
 
 
-def _lines(log: dg.DagsterLogManager) -> Report:
-    """Progress as lines: of the first and the last episode, and of others where the last line is some seconds old."""
+def _log_progress(log: dg.DagsterLogManager) -> Report:
+    """Log progress after the first and the last episode, and otherwise every `PROGRESS_SECONDS` at most."""
     written = -math.inf
 
     def report(progress: Progress) -> None:

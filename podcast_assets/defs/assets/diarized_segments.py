@@ -35,17 +35,17 @@ def diarized_segments(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
     """One row per segment: one stretch of one speaker, with start and end in seconds."""
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
-    how = PRESETS[settings.segmentation]
-    any_batch = Diarize(room, Diarize.engine_of(profile), how)
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    preset = PRESETS[settings.segmentation]
+    any_batch = Diarize(opened_store, Diarize.engine_of(profile), preset)
 
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)
-        audio = upstream(room, "raw_audio", batch).rows
-        todo = episodes(audio, lambda row: speakers(row["metadata"], settings) | {"segmentation": how.model_dump()})
-        run = do_stage(context, settings, stage, batch, todo, room, compute)
+        audio = upstream(opened_store, "raw_audio", batch).rows
+        todo = episodes(audio, lambda row: speakers(row["metadata"], settings) | {"segmentation": preset.model_dump()})
+        run = do_stage(context, settings, stage, batch, todo, opened_store, compute)
         rows = run.table()
-        committed = run.commit(room, rows)
+        committed = run.commit(opened_store, rows)
         segments = by_episode(rows)
         found = {
             e.source: segments[e.episode_id]["speaker"].drop_nulls().n_unique()
@@ -54,7 +54,7 @@ def diarized_segments(
         }
         shown = [(e.source, segments[e.episode_id].to_dicts()) for e in todo if e.episode_id in segments][:20]
         return stage_result(
-            room,
+            opened_store,
             run,
             committed,
             expected=audio.filter(status="done")["episode_id"],

@@ -51,15 +51,18 @@ def quality_scores(
     Scores delete nothing. Another policy runs no model again, and other texts none either. Second opinions and punctuated texts are
     taken where they are there.
     """
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
-    stage = Score(room, Score.engine_of(profile))
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    stage = Score(opened_store, Score.engine_of(profile))
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
     care = parse_text_care(settings.text_care)
 
     def work(batch: str) -> BatchResult:
-        audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
-        transcribed = upstream(room, "transcripts", batch)
+        audio, segments = (
+            upstream(opened_store, "raw_audio", batch).rows,
+            upstream(opened_store, "diarized_segments", batch).rows,
+        )
+        transcribed = upstream(opened_store, "transcripts", batch)
         spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
         nothing = empty_table(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
         todo = episodes(
@@ -70,26 +73,28 @@ def quality_scores(
                 "sample_rate": row["sample_rate"],
             },
         )
-        before = CommittedTable.read(room, "quality_scores", batch)
-        run = do_stage(context, settings, stage, batch, todo, room, compute, before)
+        before = CommittedTable.read(opened_store, "quality_scores", batch)
+        run = do_stage(context, settings, stage, batch, todo, opened_store, compute, before)
         rows = add_text_and_policy(
             run.table(),
             segments,
             transcribed.rows,
             policy,
-            references=read_references(room, batch),
-            second=CommittedTable.read(room, "second_opinions", batch).table,
+            references=read_references(opened_store, batch),
+            second=CommittedTable.read(opened_store, "second_opinions", batch).table,
             before=before.table,
-            punctuated=CommittedTable.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
+            punctuated=CommittedTable.read(opened_store, "punctuated_texts", batch).table
+            if profile.punctuator
+            else None,
             care=care,
         )
-        committed = run.commit(room, rows)
+        committed = run.commit(opened_store, rows)
         seen = collect_evidence(rows, segments, transcribed.rows)
         hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
         verdicts = _verdicts(seen, segments, transcribed.rows, Kept(batch, hours, hours_kept), earlier)
         earlier.insert(0, Kept(batch, hours, hours_kept))
         return stage_result(
-            room,
+            opened_store,
             run,
             committed,
             expected=transcribed.fingerprints,

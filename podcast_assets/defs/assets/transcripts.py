@@ -45,22 +45,27 @@ def transcripts(
 
     Beside the table, the transcript of every episode as Markdown, JSON, SRT, VTT, TXT and RTTM.
     """
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
-    stage = Transcribe(room, Transcribe.engine_of(profile))
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    stage = Transcribe(opened_store, Transcribe.engine_of(profile))
     named = settings.text_language_model
     identifier = TextLanguageIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
     identifier.check()
 
     def work(batch: str) -> BatchResult:
-        audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
+        audio, diarized = (
+            upstream(opened_store, "raw_audio", batch).rows,
+            upstream(opened_store, "diarized_segments", batch),
+        )
         segments = diarized.rows
-        run = do_stage(context, settings, stage, batch, to_transcribe(audio, diarized, settings), room, compute)
+        run = do_stage(
+            context, settings, stage, batch, episodes_to_transcribe(audio, diarized, settings), opened_store, compute
+        )
         rows = add_text_language(run.table(), identifier)
-        files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
-        committed = run.commit(room, rows)
+        files = write_transcripts(opened_store, batch, audio, segments, rows, list(run.done), profile.note)
+        committed = run.commit(opened_store, rows)
         words = rows.select(pl.col("words").list.len().sum()).item() or 0
         return stage_result(
-            room,
+            opened_store,
             run,
             committed,
             expected=diarized.fingerprints,
@@ -94,7 +99,7 @@ def transcripts(
         return materialize_batches(context, store, work)
 
 
-def to_transcribe(audio: pl.DataFrame, diarized: CommittedTable, settings: Settings) -> list[Episode]:
+def episodes_to_transcribe(audio: pl.DataFrame, diarized: CommittedTable, settings: Settings) -> list[Episode]:
     """The episodes that were diarized, with all that transcription depends on."""
     spoken = by_episode(diarized.rows.select("episode_id", *SPEECH_COLUMNS))
     nothing = empty_table(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
