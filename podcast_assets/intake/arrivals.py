@@ -8,14 +8,14 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.names import batch_name, is_hidden
-from podcast_assets.store.store import Store
+from podcast_assets.store.store import Entry, Store
 
 INCOMING = "incoming"
 _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
@@ -106,11 +106,24 @@ def list_incoming(store: Store) -> Incoming:
     Raises:
         OSError: the store cannot be listed.
     """
-    found = list(store.list(INCOMING))
+    return _group_entries(list(store.list(INCOMING)))
+
+
+def _group_entries(entries: Sequence[Entry]) -> Incoming:
     own = len(INCOMING) + 1
-    incoming = group_by_batch(IncomingFile(e.key[own:], e.bytes, e.modified, e.content) for e in found if not e.trouble)
-    incoming.refused.update({e.key[own:]: e.trouble for e in found if e.trouble})
+    incoming = group_by_batch(
+        IncomingFile(e.key[own:], e.bytes, e.modified, e.content) for e in entries if not e.trouble
+    )
+    incoming.refused.update({e.key[own:]: e.trouble for e in entries if e.trouble})
     return incoming
+
+
+def _batch_of(name: str, *, is_folder: bool) -> str | None:
+    """The batch that a file or folder at the top of `incoming/` belongs to by its name; None where it can belong to none."""
+    if is_folder:
+        return batch_name(name)
+    match = _METADATA.fullmatch(name) or _ARCHIVE.fullmatch(name) or _LIST.fullmatch(name)
+    return batch_name(match["stem"]) if match else None
 
 
 def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
@@ -129,14 +142,13 @@ def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
             defaults[f"{top}/"] = file
         if is_hidden(file.key):
             continue
-        if rest:
-            sources.setdefault((batch_name(top), f"{top}/"), []).append(file)
-        elif match := _METADATA.fullmatch(top):
-            beside.setdefault(batch_name(match["stem"]), []).append(file)
-        elif match := _ARCHIVE.fullmatch(top) or _LIST.fullmatch(top):
-            sources.setdefault((batch_name(match["stem"]), top), []).append(file)
-        else:
+        batch = _batch_of(top, is_folder=bool(rest))
+        if batch is None:
             result.refused[top] = "neither an archive, a folder nor a list of URLs"
+        elif not rest and _METADATA.fullmatch(top):
+            beside.setdefault(batch, []).append(file)
+        else:
+            sources.setdefault((batch, f"{top}/" if rest else top), []).append(file)
     for (batch, name), members in sources.items():
         if batch in result.arrivals:
             result.refused[name] = f"another arrival is called {batch!r} already: rename one of them"
@@ -149,12 +161,20 @@ def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
 
 
 def find_arrival(store: Store, batch: str) -> Arrival:
-    """The arrival of a batch.
+    """The arrival of a batch, as `list_incoming` has it, without a look into the folders of other batches.
+
+    The names at the top are needed whatever the batch is called: files of several names belong to one batch, and those that are
+    not fit for a batch's name belong to one that is called otherwise.
 
     Raises:
         BadInput: nothing under `incoming/` has that name.
     """
-    arrival = list_incoming(store).arrivals.get(batch)
+    top = store.list_folder(INCOMING)
+    entries = [e for e in top.files if _batch_of(e.key[len(INCOMING) + 1 :], is_folder=False) == batch]
+    for folder in sorted(top.folders):
+        if not is_hidden(folder) and _batch_of(folder, is_folder=True) == batch:
+            entries += store.list(f"{INCOMING}/{folder}")
+    arrival = _group_entries(entries).arrivals.get(batch)
     if arrival is None:
         raise BadInput(
             f"batch {batch}: nothing of that name lies under {store.path(INCOMING)}; "

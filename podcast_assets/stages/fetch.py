@@ -19,6 +19,7 @@ from podcast_assets.stages.download import Download, downloaded_original, link_e
 from podcast_assets.stages.progress import Report
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.runner import run_stage
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 
@@ -42,7 +43,11 @@ class DownloadedList:
 
 
 def download_list(
-    store: Store, arrival: Arrival, settings: Settings, report: Report = lambda progress: None
+    store: Store,
+    arrival: Arrival,
+    settings: Settings,
+    committed: CommittedTable | None = None,
+    report: Report = lambda progress: None,
 ) -> DownloadedList:
     """Download everything that a list names and that is not stored yet.
 
@@ -50,6 +55,7 @@ def download_list(
         store: where the list lies, and its files go.
         arrival: a batch that is a list.
         settings: limits, politeness, allowed hosts.
+        committed: what the last run committed of the batch, if it was already read.
         report: called after each link.
 
     Raises:
@@ -71,6 +77,7 @@ def download_list(
             [link_episode(link, identity) for identity, link in links.items()],
             store,
             compute,
+            committed=committed,
             report=report,
             retry_permanent=settings.retry_permanent,
             keep_checkpoints=False,

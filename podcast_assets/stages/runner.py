@@ -39,6 +39,7 @@ def run_stage(
     store: Store,
     compute: Compute,
     *,
+    committed: CommittedTable | None = None,
     report: Report = lambda progress: None,
     retry_permanent: bool = False,
     retry_fallbacks: bool = False,
@@ -52,6 +53,7 @@ def run_stage(
         episodes: all episodes of the batch that this stage should have, in the batch's order.
         store: where checkpoints and earlier results lie.
         compute: where the stage is computed (see `computing`), shared by the batches of a run.
+        committed: what the last run committed, if it was already read.
         report: called after each episode.
         retry_permanent: retry episodes that failed because of their data, too.
         retry_fallbacks: compute episodes again that a fallback engine did.
@@ -68,7 +70,7 @@ def run_stage(
     """
     began = time.monotonic()
     with _explain_errors(batch, stage):
-        work = _open_batch(stage, batch, episodes, store, keep_checkpoints=keep_checkpoints)
+        work = _open_batch(stage, batch, episodes, store, committed, keep_checkpoints=keep_checkpoints)
         todo = _resume(work, retry_permanent=retry_permanent, retry_fallbacks=retry_fallbacks)
         counter = ProgressCounter(stage.name, batch, todo)
         device = _DeviceWatch(stage, batch, len(todo))
@@ -139,9 +141,15 @@ class _BatchWork:
 
 
 def _open_batch(
-    stage: Stage, batch: str, episodes: Sequence[Episode], store: Store, *, keep_checkpoints: bool
+    stage: Stage,
+    batch: str,
+    episodes: Sequence[Episode],
+    store: Store,
+    committed: CommittedTable | None,
+    *,
+    keep_checkpoints: bool,
 ) -> _BatchWork:
-    """Fetch the models that the episodes need, and read what the last run committed."""
+    """Fetch the models that the episodes need, and read what the last run committed unless it is given."""
     for engine in {e.model_dump_json(): e for e in (engine_for(stage, x) for x in episodes) if e}.values():
         engine.fetch()
     return _BatchWork(
@@ -150,7 +158,7 @@ def _open_batch(
         store=store,
         episodes={e.episode_id: e for e in episodes},
         fingerprints={e.episode_id: stage_fingerprint(stage, e) for e in episodes},
-        committed=CommittedTable.read(store, stage.asset, batch),
+        committed=CommittedTable.read(store, stage.asset, batch) if committed is None else committed,
         checkpoints=Checkpoints(store, stage.name, batch, stage.columns) if keep_checkpoints else None,
     )
 

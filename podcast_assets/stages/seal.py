@@ -1,7 +1,8 @@
 """Seal the shards of one grain of a batch, segments or whole episodes: encode, write, read back, commit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 
@@ -20,17 +21,14 @@ from podcast_assets.store.store import Store, encoded_key
 class SealedGrain:
     """Result of sealing one grain of a batch."""
 
-    rows: pl.DataFrame
-    """The committed table."""
-    provenance: pl.DataFrame
-    failures: pl.DataFrame
+    committed: CommittedTable
     run: StageRun | None
     """The run of the stage; None if the shards of an earlier run still hold the same content."""
 
     @property
     def version(self) -> str:
         """Folder of the shards; the first of several, which a takedown can leave; empty without shards."""
-        return min(sealing.sealed_versions(self.rows), default="")
+        return min(sealing.sealed_versions(self.committed.rows), default="")
 
 
 def seal_grain(
@@ -42,8 +40,9 @@ def seal_grain(
     content: pl.DataFrame,
     settings: Settings,
     *,
-    run: Callable[[], StageRun],
+    run: Callable[[CommittedTable], StageRun],
     table: Callable[[pl.DataFrame], pl.DataFrame],
+    other_grains: Mapping[str, pl.DataFrame] = MappingProxyType({}),
 ) -> SealedGrain:
     """Seal what has changed, commit the table, and remove the shards that no table refers to any more.
 
@@ -55,20 +54,21 @@ def seal_grain(
         episodes: inputs of the stage.
         content: one row per sample to seal.
         settings: codec and size of the shards.
-        run: runs the stage on the episodes.
+        run: runs the stage on the episodes, given what the last run committed.
         table: makes the asset's table from the positions of the samples in the shards.
+        other_grains: asset → committed table of the batch's other grains, if already read.
 
     Raises:
         OSError: the shards differ from what was encoded when they are read back. Nothing is committed then.
     """
-    committed = CommittedTable.read(store, stage.asset, batch)
+    before = CommittedTable.read(store, stage.asset, batch)
     checkpoints = Checkpoints(store, stage.name, batch, stage.columns)
-    places = _find_unchanged(store, batch, grain, stage, episodes, content, settings, committed)
+    places = _find_unchanged(store, batch, grain, stage, episodes, content, settings, before)
     if places is not None:
-        stage_run, provenance, failures = None, committed.provenance, committed.failures
+        stage_run, provenance, failures = None, before.provenance, before.failures
         rows = table(places)
     else:
-        stage_run = run()
+        stage_run = run(before)
         provenance, failures = stage_run.provenance, stage_run.failures
         rows = table(_write_shards(store, stage_run, grain, content, settings))
         if damaged := sealing.find_damaged_shards(store, batch, rows, grain):
@@ -77,10 +77,10 @@ def seal_grain(
                 f"batch {batch}: shards differ from what was encoded when read back: {'; '.join(damaged)}. Nothing was committed. "
                 f"Materialize {stage.asset} again to encode them again; if this recurs, check the disk and memory of this machine."
             )
-    commit(store, stage.asset, batch, rows, provenance, failures)
+    committed = commit(store, stage.asset, batch, rows, provenance, failures)
     checkpoints.remove()
-    _remove_other_versions(store, batch)
-    return SealedGrain(rows, provenance, failures, stage_run)
+    _remove_other_versions(store, batch, {**other_grains, stage.asset: rows})
+    return SealedGrain(committed, stage_run)
 
 
 def audio_form(settings: Settings) -> AudioForm:
@@ -130,9 +130,12 @@ def _write_shards(
     )
 
 
-def _remove_other_versions(store: Store, batch: str) -> None:
-    """Remove the batch's folders of shards that no committed table of any grain refers to."""
-    tables = (CommittedTable.read(store, asset, batch).table for asset in ("hf_shards", "episode_shards"))
+def _remove_other_versions(store: Store, batch: str, known: Mapping[str, pl.DataFrame]) -> None:
+    """Remove the batch's folders of shards that no committed table refers to; `known` holds the tables already read."""
+    tables = [
+        known[asset] if asset in known else CommittedTable.read(store, asset, batch).table
+        for asset in ("hf_shards", "episode_shards")
+    ]
     sealing.remove_other_versions(
         store, batch, [v for t in tables if t is not None for v in sealing.sealed_versions(t)]
     )

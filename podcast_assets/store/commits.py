@@ -106,18 +106,19 @@ class CommittedTable:
 
 def commit(
     store: Store, asset: str, batch: str, rows: pl.DataFrame, provenance: pl.DataFrame, failures: pl.DataFrame
-) -> None:
-    """Write provenance and failures, then the table: its presence is the commit."""
+) -> CommittedTable:
+    """Write provenance and failures, then the table: its presence is the commit. Return what was committed."""
     if rows.schema != schema(TABLES[asset]):
         raise TypeError(f"{asset}: the table does not fit its schema: {rows.schema}")
     store.write_table(provenance_key(TABLE_STAGES[asset], batch), provenance)
     store.write_table(failures_key(TABLE_STAGES[asset], batch), failures)
-    notes = {_DONE: _fingerprints_of(provenance), _FAILED: _fingerprints_of(failures)}
-    store.write_table(table_key(asset, batch), rows, notes)
+    done, failed = _fingerprints_of(provenance), _fingerprints_of(failures)
+    store.write_table(table_key(asset, batch), rows, {_DONE: json.dumps(done), _FAILED: json.dumps(failed)})
+    return CommittedTable(rows, done, failed, provenance, failures)
 
 
-def _fingerprints_of(frame: pl.DataFrame) -> str:
-    return json.dumps(dict(frame.select("episode_id", "fingerprint").iter_rows()))
+def _fingerprints_of(frame: pl.DataFrame) -> dict[str, str]:
+    return dict(frame.select("episode_id", "fingerprint").iter_rows())
 
 
 def _read_if_undamaged(

@@ -22,7 +22,7 @@ from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.common.hashing import Hashes
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
-from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, Storage
+from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing, Storage
 from podcast_assets.store.schema import Columns, schema
 
 if TYPE_CHECKING:
@@ -130,6 +130,14 @@ class Store:
             OSError: it cannot be listed; that is never taken for an empty folder.
         """
         return self.storage.list(folder)
+
+    def list_folder(self, folder: str) -> FolderListing:
+        """The files and folders directly in a folder, in any order; none where there is no such folder.
+
+        Raises:
+            OSError: it cannot be listed; that is never taken for an empty folder.
+        """
+        return self.storage.list_folder(folder)
 
     def names(self, folder: str) -> set[str]:
         """Names of the files and folders in a folder; empty where there is no such folder."""

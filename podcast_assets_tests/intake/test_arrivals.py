@@ -81,6 +81,49 @@ def test_listing_a_store(store: Store) -> None:
         find_arrival(store, "three")
 
 
+NAMES = (
+    "show.tar", "show.zip", "show/a.mp3", "show.meta.csv", "show.meta.jsonl", "show.jsonl",
+    "show-p0000.tar", "show-p0001/a.mp3", "show-p0000.meta.csv",
+    "show1/a.mp3", "show1/s1/b.mp3", "show1/.defaults.json", "show1/_READY", "show10/c.mp3", "show10.meta.parquet",
+    "show.1/a.mp3", "show.1.tar.gz", "show.meta.tar", "show.tar.jsonl", "SHOW2.TAR.GZ", "Show 2/x.mp3", "Show 2.meta.csv",
+    "links.jsonl", "links.meta.csv", "links-2.csv", "links.csv.parquet", "Übung & Co/a.mp3", "ubung-co.meta.csv",
+    "feed-0a1b-2026-01-01.jsonl", "feed-0a1b-2026-01-01-2.jsonl",
+    "no-batch.txt", "lost.meta.csv", ".hidden.tar", ".hidden/a.mp3", "only-hidden/.a.mp3",
+)  # fmt: skip
+
+
+def test_a_batch_is_found_by_its_name_as_in_the_whole_listing(store: Store) -> None:
+    for key in NAMES:
+        store.write(f"incoming/{key}", key.encode())
+    whole = list_incoming(store).arrivals
+    assert {"show", "show-p0000", "show-p0001", "show1", "show10", "show.1", "show2", "show-2", "ubung-co"} < set(whole)
+    assert {batch: find_arrival(store, batch) for batch in whole} == whole
+    assert [f.key for f in whole["show"].metadata] == ["show.meta.csv", "show.meta.jsonl"]
+    for absent in (
+        "sho",
+        "show2.tar.gz",
+        "no-batch",
+        "lost",
+        "hidden",
+        ".hidden",
+        "only-hidden",
+        "incoming",
+        "links.meta",
+    ):
+        with pytest.raises(BadInput, match="nothing of that name"):
+            find_arrival(store, absent)
+
+
+def test_a_link_to_a_folder_is_no_batch(tmp_path: Path) -> None:
+    store = Store.at(tmp_path / "store")
+    store.write("elsewhere/a.mp3", b"x")
+    store.write("incoming/b.tar", b"x")
+    (tmp_path / "store" / "incoming" / "linked").symlink_to(tmp_path / "store" / "elsewhere")
+    assert list(list_incoming(store).refused) == ["linked"]
+    with pytest.raises(BadInput, match="nothing of that name"):
+        find_arrival(store, "linked")
+
+
 def test_placing_a_folder_twice_follows_its_changes(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "My Show"
     (folder / "s1").mkdir(parents=True)

@@ -14,7 +14,7 @@ import tenacity
 
 from podcast_assets.common.errors import BadInput, StoreTrouble, is_store_trouble
 from podcast_assets.defs.janitor import sweep
-from podcast_assets.intake.arrivals import list_incoming
+from podcast_assets.intake.arrivals import find_arrival, list_incoming
 from podcast_assets.intake.feeds.subscriptions import lists_signature
 from podcast_assets.intake.place import place_inputs
 from podcast_assets.intake.unpack import unpack
@@ -33,6 +33,7 @@ ASKING: dict[str, Callable[[Store], object]] = {
     "write": lambda store: store.write("a", b"1"),
     "upload": lambda store: store.upload(Path(__file__), "a"),
     "list": lambda store: list(store.list("a")),
+    "list a folder": lambda store: store.list_folder("a"),
     "names": lambda store: store.names("a"),
     "open": lambda store: store.open("a"),
     "remove": lambda store: store.remove("a"),
@@ -73,6 +74,7 @@ def test_keys_that_are_no_paths_are_refused_one_by_one(room: Store) -> None:
     assert [f.key for f in found.arrivals["good"].files] == ["good/a.mp3"]
     assert sorted(found.refused) == ["../c.tar", "bad//b.mp3", "good/../d.mp3", "new\nline.tar", "tab\t.tar"]
     assert all("rename it" in why for why in found.refused.values())
+    assert {batch: find_arrival(room, batch) for batch in found.arrivals} == found.arrivals
 
 
 def test_folders_that_a_console_made_are_no_files(room: Store) -> None:
@@ -84,6 +86,7 @@ def test_folders_that_a_console_made_are_no_files(room: Store) -> None:
     found = list_incoming(room)
     assert found.refused == {}
     assert [f.key for f in found.arrivals["show"].files] == ["show/empty.mp3", "show/season/a.mp3"]
+    assert find_arrival(room, "show") == found.arrivals["show"]
 
 
 def test_a_name_that_no_key_can_have_is_said(room: Store, tmp_path: Path) -> None:

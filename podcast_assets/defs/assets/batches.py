@@ -14,8 +14,8 @@ import dagster as dg
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.common.log_lines import log_context
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.assets.facts import column_schema
-from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted
+from podcast_assets.defs.assets.facts import column_schema, run_facts, table_facts
+from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted, no_failures
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.process import record_process
@@ -49,14 +49,14 @@ def batch_asset(
     deps: Sequence["BatchAsset"] = (),
     stages: Sequence[type[StageWithEngine]] = (),
 ) -> Callable[[Callable[..., dg.MaterializeResult[Any]]], "BatchAsset"]:
-    """Decorator for an asset partitioned by batch: what all of them have in common, with the checks and columns of its name.
+    """Define an asset partitioned by batch, with the checks and the columns declared for its name.
 
     Args:
-        group: of the asset.
-        code_version: changes with its results.
-        kinds: what it is made of, for the UI.
-        deps: what it is made from.
-        stages: all that it runs, but for those that have no engine in any profile.
+        group: group name of the asset.
+        code_version: a new one for results that differ.
+        kinds: tags of the technology, for the UI.
+        deps: upstream assets.
+        stages: the stages that it runs and that may have an engine.
     """
 
     def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> "BatchAsset":
@@ -116,7 +116,7 @@ class BatchResult:
 def materialize_batches(
     context: dg.AssetExecutionContext, store: StoreResource, work: Callable[[str], BatchResult]
 ) -> dg.MaterializeResult[Any]:
-    """Do the batches of a run, one after the other, each committed on its own.
+    """Materialize the batches of a run one after the other, each committed on its own.
 
     One that cannot be done does not keep the others from being committed; the run then fails and names it, and to start the
     others again is to resume them. What would stop every batch alike (a broken device, a missing engine, a full store) stops the
@@ -130,7 +130,7 @@ def materialize_batches(
         # all of them, in one order, and before any device is held: two runs can then not wait for each other
         for batch in sorted(context.partition_keys):
             locks.enter_context(store.get().batch_lock(batch))
-        results, troubles = _each(context, asset, work)
+        results, troubles = _run_each(context, asset, work)
     if troubles:
         for batch, result in results.items():
             context.log_event(
@@ -143,14 +143,16 @@ def materialize_batches(
     for batch, result in results.items():
         context.add_asset_metadata(dict(result.metadata), partition_key=batch)
     return dg.MaterializeResult(
-        check_results=[_judge(name, {b: r.verdicts[name] for b, r in results.items()}, asset) for name in SPECS[asset]]
+        check_results=[
+            _combine_verdicts(name, {b: r.verdicts[name] for b, r in results.items()}, asset) for name in SPECS[asset]
+        ]
     )
 
 
-def _each(
+def _run_each(
     context: dg.AssetExecutionContext, asset: str, work: Callable[[str], BatchResult]
 ) -> tuple[dict[str, BatchResult], dict[str, Exception]]:
-    """What became of each batch: its result, or what was wrong with it alone."""
+    """Run the work on each batch; return the results, and the errors that concern one batch alone."""
     results: dict[str, BatchResult] = {}
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
@@ -167,8 +169,8 @@ def _each(
     return results, troubles
 
 
-def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:
-    """One result over the batches of a run: the facts of the only one, or of those that do not pass."""
+def _combine_verdicts(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:
+    """Combine a check's verdicts on the batches of a run: with the facts of the only batch, or of those that do not pass."""
     shown = verdicts if len(verdicts) == 1 else {b: v for b, v in verdicts.items() if not v.passed}
     facts: dict[str, Any] = {"batches": list(verdicts)}
     for batch, verdict in shown.items():
@@ -183,10 +185,10 @@ def _judge(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCh
 
 
 def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
-    """What an asset committed.
+    """Read what an upstream asset committed.
 
     Raises:
-        BadInput: nothing, or it was written by another version of this project, or it is damaged.
+        BadInput: it committed nothing, or with another version of this project, or the table is damaged.
     """
     committed = CommittedTable.read(store, asset, batch)
     if committed.damage:
@@ -196,11 +198,39 @@ def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
     return committed
 
 
-def account(store: Store, asset: str, batch: str, expected: Iterable[str]) -> Verdict:
-    """Whether what an asset committed accounts for every episode that it should have: read from the store, not from the run."""
-    committed = CommittedTable.read(store, asset, batch)
+def check_accounted(committed: CommittedTable, expected: Iterable[str]) -> Verdict:
+    """Whether what an asset committed accounts for every episode that it should have."""
     stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
     return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
+
+
+def stage_result(
+    store: Store,
+    run: StageRun,
+    committed: CommittedTable,
+    *,
+    expected: Iterable[str],
+    metadata: Mapping[str, Any],
+    verdicts: Mapping[str, Verdict],
+) -> BatchResult:
+    """Build the result of a batch whose rows a stage made, with the metadata and the checks that all such assets have.
+
+    Args:
+        store: where the table lies.
+        run: what the stage did.
+        committed: what it committed.
+        expected: ids of the episodes that should be done or failed.
+        metadata: of this asset alone.
+        verdicts: of this asset's other checks, by their names.
+    """
+    return BatchResult(
+        metadata={**table_facts(store, run.stage.asset, run.batch, committed.rows), **run_facts(run), **metadata},
+        verdicts={
+            "episodes_accounted": check_accounted(committed, expected),
+            "no_failures": no_failures(run.failures),
+            **verdicts,
+        },
+    )
 
 
 def do_stage(
@@ -209,16 +239,21 @@ def do_stage(
     stage: Stage,
     batch: str,
     episodes: Sequence[Episode],
-    room: Store,
+    store: Store,
     compute: Compute,
+    committed: CommittedTable | None = None,
 ) -> StageRun:
-    """Run a stage as the settings say, with its progress as lines of Dagster's log."""
+    """Run a stage as the settings say, with its progress as lines of Dagster's log.
+
+    `committed` is what the last run committed of the asset, where it was read already.
+    """
     return run_stage(
         stage,
         batch,
         episodes,
-        room,
+        store,
         compute,
+        committed=committed,
         report=log_progress(context.log),
         retry_permanent=settings.retry_permanent,
         retry_fallbacks=settings.retry_fallbacks,
@@ -226,7 +261,7 @@ def do_stage(
 
 
 def log_progress(log: dg.DagsterLogManager) -> Report:
-    """Log progress as lines: of the first and the last episode, and of others where the last line is some seconds old."""
+    """Log progress after the first and the last episode, and otherwise every `PROGRESS_SECONDS` at most."""
     written = -math.inf
 
     def report(progress: Progress) -> None:

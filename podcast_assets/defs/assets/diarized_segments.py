@@ -7,15 +7,15 @@ import dagster as dg
 from podcast_assets.common import plots
 from podcast_assets.defs.assets.batches import (
     BatchResult,
-    account,
     batch_asset,
     do_stage,
     materialize_batches,
+    stage_result,
     upstream,
 )
-from podcast_assets.defs.assets.facts import picture, preview, run_facts, table_facts
+from podcast_assets.defs.assets.facts import picture, preview
 from podcast_assets.defs.assets.raw_audio import raw_audio
-from podcast_assets.defs.checks.tables import below_cap, no_failures, segments_in_order, speakers_known
+from podcast_assets.defs.checks.tables import below_cap, segments_in_order, speakers_known
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.compute.choose import computing
@@ -35,19 +35,19 @@ def diarized_segments(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
     """One row per segment: one stretch of one speaker, with start and end in seconds."""
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
-    how = PRESETS[settings.segmentation]
-    any_batch = Diarize(room, Diarize.engine_of(profile), how)
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    preset = PRESETS[settings.segmentation]
+    any_batch = Diarize(opened_store, Diarize.engine_of(profile), preset)
 
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)
-        audio = upstream(room, "raw_audio", batch).rows
+        audio = upstream(opened_store, "raw_audio", batch).rows
         todo = episodes(
-            audio, lambda row: speaker_bounds(row["metadata"], settings) | {"segmentation": how.model_dump()}
+            audio, lambda row: speaker_bounds(row["metadata"], settings) | {"segmentation": preset.model_dump()}
         )
-        run = do_stage(context, settings, stage, batch, todo, room, compute)
+        run = do_stage(context, settings, stage, batch, todo, opened_store, compute)
         rows = run.table()
-        run.commit(room, rows)
+        committed = run.commit(opened_store, rows)
         segments = by_episode(rows)
         found = {
             e.source: segments[e.episode_id]["speaker"].drop_nulls().n_unique()
@@ -55,10 +55,12 @@ def diarized_segments(
             if e.episode_id in segments
         }
         shown = [(e.source, segments[e.episode_id].to_dicts()) for e in todo if e.episode_id in segments][:20]
-        return BatchResult(
+        return stage_result(
+            opened_store,
+            run,
+            committed,
+            expected=audio.filter(status="done")["episode_id"],
             metadata={
-                **table_facts(room, "diarized_segments", batch, rows),
-                **run_facts(run),
                 "profile": profile.name,
                 "engine": stage.engine.name,
                 "hours_of_speech": round(float(rows["duration"].sum()) / 3600, 4),
@@ -67,10 +69,6 @@ def diarized_segments(
                 "segments": preview(rows, ["segment_id", "start", "end", "speaker"]),
             },
             verdicts={
-                "episodes_accounted": account(
-                    room, "diarized_segments", batch, audio.filter(status="done")["episode_id"]
-                ),
-                "no_failures": no_failures(run.failures),
                 "times_in_order": segments_in_order(rows, audio),
                 "speakers_known": speakers_known(rows),
                 "below_speaker_cap": below_cap(found, stage.engine.speaker_cap),

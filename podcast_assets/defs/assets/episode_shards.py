@@ -8,15 +8,15 @@ import polars as pl
 from podcast_assets.audio.form import AudioForm
 from podcast_assets.defs.assets.batches import (
     BatchResult,
-    account,
     batch_asset,
+    check_accounted,
     do_stage,
     materialize_batches,
     upstream,
 )
 from podcast_assets.defs.assets.facts import preview, run_facts, table_facts
 from podcast_assets.defs.assets.hf_shards import hf_shards
-from podcast_assets.defs.assets.optional import not_asked_for
+from podcast_assets.defs.assets.optional import skip_unrequested
 from podcast_assets.defs.checks.tables import Verdict, no_failures
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.shards import sealing
@@ -43,46 +43,50 @@ def episode_shards(
     It holds the episodes whose segments are sealed. One that cannot be encoded has no sample in this grain. Where the setting does
     not ask for it any more, `hf_shards` removes the table and its shards.
     """
-    room, settings = store.get(), pipeline.settings()
+    opened_store, settings = store.get(), pipeline.settings()
     if not settings.whole_episodes:
-        return not_asked_for(context, store, "PODCAST_GRAINS=segments,episodes")
-    any_batch = PackageEpisodes(room, "", audio_form(settings))
+        return skip_unrequested(context, store, "PODCAST_GRAINS=segments,episodes")
+    any_batch = PackageEpisodes(opened_store, "", audio_form(settings))
 
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)
-        audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
-        scored = upstream(room, "quality_scores", batch).rows
-        in_shards = list(upstream(room, "hf_shards", batch).fingerprints)
-        content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
+        audio, segments = (
+            upstream(opened_store, "raw_audio", batch).rows,
+            upstream(opened_store, "diarized_segments", batch).rows,
+        )
+        scored = upstream(opened_store, "quality_scores", batch).rows
+        in_shards = upstream(opened_store, "hf_shards", batch)
+        content = sealing.sample_content(audio, segments, upstream(opened_store, "transcripts", batch).rows)
         content = content.join(scored.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-        content = content.filter(pl.col("episode_id").is_in(in_shards))
+        content = content.filter(pl.col("episode_id").is_in(list(in_shards.fingerprints)))
         whole = episode_content(audio, content)
-        todo = _episodes(room, batch, audio, content, whole, stage.form)
+        todo = _episodes(opened_store, batch, audio, content, whole, stage.form)
         sealed = seal_grain(
-            room,
+            opened_store,
             batch,
             sealing.EPISODES,
             stage,
             todo,
             whole,
             settings,
-            run=lambda: do_stage(context, settings, stage, batch, todo, room, compute),
+            run=lambda before: do_stage(context, settings, stage, batch, todo, opened_store, compute, before),
             table=lambda places: sealing.episodes_table(places, whole),
+            other_grains={"hf_shards": in_shards.rows},
         )
-        rows, run = sealed.rows, sealed.run
+        rows, run, failures = sealed.committed.rows, sealed.run, sealed.committed.failures
         shards = sealing.shard_list(rows)
         return BatchResult(
             metadata={
-                **table_facts(room, "episode_shards", batch, rows),
+                **table_facts(opened_store, "episode_shards", batch, rows),
                 **(run_facts(run) if run else {"sealed_before": "the same content: nothing was written anew"}),
                 "whole_episodes": rows.height,
-                "whole_episodes_failed": sealed.failures.height,
+                "whole_episodes_failed": failures.height,
                 "hours": round(float(rows["duration"].sum()) / 3600, 4),
                 "shards": preview(shards, ["shard", "sha256", "samples", "hours"], rows=50),
             },
             verdicts={
-                "episodes_accounted": account(room, "episode_shards", batch, [e.episode_id for e in todo]),
-                "no_failures": no_failures(sealed.failures),
+                "episodes_accounted": check_accounted(sealed.committed, [e.episode_id for e in todo]),
+                "no_failures": no_failures(failures),
                 # else nothing would be committed
                 "read_back_equal": Verdict(True, {"shards": shards.height, "samples": rows.height}),
             },
@@ -93,7 +97,7 @@ def episode_shards(
 
 
 def _episodes(
-    room: Store, batch: str, audio: pl.DataFrame, content: pl.DataFrame, whole: pl.DataFrame, form: AudioForm
+    store: Store, batch: str, audio: pl.DataFrame, content: pl.DataFrame, whole: pl.DataFrame, form: AudioForm
 ) -> list[Episode]:
     samples = by_episode(content.drop("overlap", "degraded", "split"))
     about = {
@@ -111,14 +115,14 @@ def _episodes(
             "form": form.parts(),
             "about": about[row["episode_id"]],
             "samples": samples[row["episode_id"]],
-            "rttm": _rttm(room, batch, row["episode_id"]),
+            "rttm": _read_rttm(store, batch, row["episode_id"]),
         },
     )
 
 
-def _rttm(room: Store, batch: str, episode_id: str) -> str | None:
+def _read_rttm(store: Store, batch: str, episode_id: str) -> str | None:
     """The full diarization of an episode, where it is there."""
     try:
-        return room.read(diarization_key(batch, episode_id, "rttm")).decode()
+        return store.read(diarization_key(batch, episode_id, "rttm")).decode()
     except FileNotFoundError:
         return None

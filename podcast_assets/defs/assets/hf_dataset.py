@@ -52,9 +52,9 @@ def hf_dataset(
 
     record_process(context.instance, context.run)
     with retry_only_database_errors(context.instance, context.run):
-        room, settings = store.get(), releases.settings()
-        target = choose_target(settings, room)
-        done = release(room, target, release_options(settings, frozenset(config.drop)))
+        opened_store, settings = store.get(), releases.settings()
+        target = choose_target(settings, opened_store)
+        done = release(opened_store, target, release_options(settings, frozenset(config.drop)))
         head = target.head()
     wrong = [s.path for s in done.shards if not (f := head.files.get(s.path)) or not f.is_file(s.sha256, s.bytes)]
     withheld = int(done.not_released["episodes"].sum())
@@ -79,8 +79,8 @@ def hf_dataset(
 def _facts(done: "ReleaseResult") -> dict[str, Any]:
     from podcast_assets.release.result import result_to_json
 
-    told = result_to_json(done)
-    segments = told["totals"].get("segments", {})
+    summary = result_to_json(done)
+    segments = summary["totals"].get("segments", {})
     languages: dict[str, float] = {}
     for shard in done.shards:
         if shard.grain == "segments":
@@ -95,7 +95,7 @@ def _facts(done: "ReleaseResult") -> dict[str, Any]:
         "shards_removed": len(done.removed),
         "shards_kept": done.kept,
         "bytes_brought": done.bytes,
-        "release": dg.MetadataValue.json(told),
+        "release": dg.MetadataValue.json(summary),
     }
     if done.tag:
         facts |= {"tag": done.tag, "revision": done.revision}

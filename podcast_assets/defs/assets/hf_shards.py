@@ -34,41 +34,44 @@ def hf_shards(
 
     Shards hold every scored segment; `keep` and `reject_reasons` are columns, so another policy seals nothing anew.
     """
-    room, settings = store.get(), pipeline.settings()
-    any_batch = Package(room, "", audio_form(settings))
+    opened_store, settings = store.get(), pipeline.settings()
+    any_batch = Package(opened_store, "", audio_form(settings))
 
     def work(batch: str) -> BatchResult:
         stage = replace(any_batch, batch=batch)
-        audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
-        scored = upstream(room, "quality_scores", batch)
-        content = sealing.sample_content(audio, segments, upstream(room, "transcripts", batch).rows)
+        audio, segments = (
+            upstream(opened_store, "raw_audio", batch).rows,
+            upstream(opened_store, "diarized_segments", batch).rows,
+        )
+        scored = upstream(opened_store, "quality_scores", batch)
+        content = sealing.sample_content(audio, segments, upstream(opened_store, "transcripts", batch).rows)
         content = content.join(scored.rows.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
         todo = _episodes(audio, content, list(scored.fingerprints), stage.form)
         if not settings.whole_episodes:
             # nobody would keep them up to date; their shards go below, with those that no table speaks of
-            room.remove(table_key("episode_shards", batch))
+            opened_store.remove(table_key("episode_shards", batch))
         sealed = seal_grain(
-            room,
+            opened_store,
             batch,
             sealing.SEGMENTS,
             stage,
             todo,
             content,
             settings,
-            run=lambda: do_stage(context, settings, stage, batch, todo, room, compute),
+            run=lambda before: do_stage(context, settings, stage, batch, todo, opened_store, compute, before),
             table=lambda places: sealing.shards_table(places, content, scored.rows),
         )
-        rows, run, failures = sealed.rows, sealed.run, sealed.failures
+        rows, run, failures = sealed.committed.rows, sealed.run, sealed.committed.failures
         shards = sealing.shard_list(rows)
         kept = rows.filter("keep")
         return BatchResult(
             metadata={
-                **table_facts(room, "hf_shards", batch, rows),
+                **table_facts(opened_store, "hf_shards", batch, rows),
                 **(run_facts(run) if run else {"sealed_before": "the same content: nothing was written anew"}),
                 "samples": rows.height,
                 "hours": round(float(rows["duration"].sum()) / 3600, 4),
                 "hours_kept": round(float(kept["duration"].sum()) / 3600, 4),
-                "folder": str(room.path(sealed_key(batch, sealed.version))),
+                "folder": str(opened_store.path(sealed_key(batch, sealed.version))),
                 "shards": preview(shards, ["shard", "sha256", "samples", "hours"], rows=50),
                 "index": preview(rows, ["segment_id", "shard", "audio_offset", "audio_size", "keep"]),
                 "durations": picture(

@@ -10,32 +10,34 @@ import dagster as dg
 
 from podcast_assets.common.errors import is_store_trouble
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.assets.batches import BatchResult, account, do_stage, materialize_batches
-from podcast_assets.defs.assets.facts import preview, run_facts, table_facts
-from podcast_assets.defs.checks.tables import SPECS, Verdict, no_failures
+from podcast_assets.defs.assets.batches import BatchResult, do_stage, materialize_batches, stage_result
+from podcast_assets.defs.assets.facts import preview
+from podcast_assets.defs.checks.tables import SPECS, Verdict
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.stage import Episode, Stage
 from podcast_assets.store.store import Store
 
 
-def not_asked_for(context: dg.AssetExecutionContext, store: StoreResource, setting: str) -> dg.MaterializeResult:
-    """Make nothing, and say which setting asks for the asset. What an earlier run made stays.
+def skip_unrequested(context: dg.AssetExecutionContext, store: StoreResource, setting: str) -> dg.MaterializeResult:
+    """Skip an asset that no setting asks for, and name the setting. What an earlier run committed stays.
 
     Args:
-        context: of the asset.
-        store: with the batches.
-        setting: what to set, as it is typed.
+        context: execution context of the asset.
+        store: resource with the batches.
+        setting: the environment variable to set, as it is typed.
     """
     asset = context.asset_key.to_user_string()
     return materialize_batches(
         context,
         store,
-        lambda batch: not_made(context, batch, f"{asset} is optional and not asked for: set {setting} to have it made"),
+        lambda batch: not_made_result(
+            context, batch, f"{asset} is optional and not asked for: set {setting} to have it made"
+        ),
     )
 
 
-def not_made(context: dg.AssetExecutionContext, batch: str, why: str) -> BatchResult:
+def not_made_result(context: dg.AssetExecutionContext, batch: str, why: str) -> BatchResult:
     """The result of a batch for which the asset made nothing now: it fails its checks."""
     context.log.error(f"{batch}: {why}")
     verdicts = {name: Verdict(False, {"not_made": why}) for name in SPECS[context.asset_key.to_user_string()]}
@@ -48,7 +50,7 @@ def run_optional_stage(
     stage: Stage,
     batch: str,
     episodes: Sequence[Episode],
-    room: Store,
+    store: Store,
     compute: Compute,
     *,
     columns: Sequence[str],
@@ -61,7 +63,7 @@ def run_optional_stage(
         stage: what to do.
         batch: the batch.
         episodes: all that the stage should have.
-        room: the store.
+        store: the store.
         compute: the stage's workers.
         columns: of the preview.
 
@@ -69,30 +71,29 @@ def run_optional_stage(
         OSError: the store is full or read-only.
     """
     try:
-        run = do_stage(context, settings, stage, batch, episodes, room, compute)
+        run = do_stage(context, settings, stage, batch, episodes, store, compute)
     except Exception as error:
         if is_store_trouble(error):
             raise
         context.log.debug(f"{batch}: {stage.name}", exc_info=True)
-        return not_made(
+        return not_made_result(
             context,
             batch,
             f"{stage.asset} could not be made, and the batch is done without: {type(error).__name__}: {error}",
         )
     rows = run.table()
-    run.commit(room, rows)
+    committed = run.commit(store, rows)
     if run.failures.height:
         names = ", ".join(run.failures["source"].to_list()[:20])
         context.log.warning(f"{batch}: nothing in {stage.asset} for {run.failures.height} episodes: {names}")
-    return BatchResult(
+    return stage_result(
+        store,
+        run,
+        committed,
+        expected=[e.episode_id for e in episodes],
         metadata={
-            **table_facts(room, stage.asset, batch, rows),
-            **run_facts(run),
             **({"engine": stage.engine.name} if stage.engine else {}),
             "segments": preview(rows, columns),
         },
-        verdicts={
-            "episodes_accounted": account(room, stage.asset, batch, [e.episode_id for e in episodes]),
-            "no_failures": no_failures(run.failures),
-        },
+        verdicts={},
     )

@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from podcast_assets.defs.assets.batches import BatchResult, batch_asset, materialize_batches, upstream
-from podcast_assets.defs.assets.optional import not_asked_for, run_optional_stage
+from podcast_assets.defs.assets.optional import run_optional_stage, skip_unrequested
 from podcast_assets.defs.assets.transcripts import transcripts
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.stages.compute.choose import computing
@@ -27,22 +27,23 @@ def punctuated_texts(
 
     An episode that cannot be done has no such texts, and its scores are made all the same.
     """
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     engine = Punctuate.engine_of(profile)
     if engine is None:
-        return not_asked_for(context, store, "PODCAST_TEXT_CARE=punctuation")
+        return skip_unrequested(context, store, "PODCAST_TEXT_CARE=punctuation")
     stage = Punctuate(engine)
 
     def work(batch: str) -> BatchResult:
-        todo = to_punctuate(upstream(room, "raw_audio", batch).rows, upstream(room, "transcripts", batch).rows)
+        audio, texts = (upstream(opened_store, asset, batch).rows for asset in ("raw_audio", "transcripts"))
+        todo = episodes_to_punctuate(audio, texts)
         shown = ["segment_id", "text_punctuated"]
-        return run_optional_stage(context, settings, stage, batch, todo, room, compute, columns=shown)
+        return run_optional_stage(context, settings, stage, batch, todo, opened_store, compute, columns=shown)
 
     with computing(stage, settings) as compute:
         return materialize_batches(context, store, work)
 
 
-def to_punctuate(raw_audio: pl.DataFrame, transcripts: pl.DataFrame) -> list[Episode]:
+def episodes_to_punctuate(raw_audio: pl.DataFrame, transcripts: pl.DataFrame) -> list[Episode]:
     """The episodes that have texts, with these."""
     texts = by_episode(transcripts.select("episode_id", *TEXT_COLUMNS))
     return [

@@ -7,20 +7,20 @@ import polars as pl
 
 from podcast_assets.defs.assets.batches import (
     BatchResult,
-    account,
     batch_asset,
     do_stage,
     materialize_batches,
+    stage_result,
     upstream,
 )
 from podcast_assets.defs.assets.earlier import kept_earlier
-from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
+from podcast_assets.defs.assets.facts import counts, picture, preview
 from podcast_assets.defs.assets.punctuated_texts import punctuated_texts
 from podcast_assets.defs.assets.second_opinions import second_opinions
 from podcast_assets.defs.assets.transcripts import transcripts
 from podcast_assets.defs.checks import quality as quality_checks
 from podcast_assets.defs.checks.quality import Kept
-from podcast_assets.defs.checks.tables import Verdict, no_failures, scores_in_range
+from podcast_assets.defs.checks.tables import Verdict, scores_in_range
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake.references import read_references
 from podcast_assets.quality import plots as plots_quality
@@ -51,15 +51,18 @@ def quality_scores(
     Scores delete nothing. Another policy runs no model again, and other texts none either. Second opinions and punctuated texts are
     taken where they are there.
     """
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
-    stage = Score(room, Score.engine_of(profile))
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    stage = Score(opened_store, Score.engine_of(profile))
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
     care = parse_text_care(settings.text_care)
 
     def work(batch: str) -> BatchResult:
-        audio, segments = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch).rows
-        transcribed = upstream(room, "transcripts", batch)
+        audio, segments = (
+            upstream(opened_store, "raw_audio", batch).rows,
+            upstream(opened_store, "diarized_segments", batch).rows,
+        )
+        transcribed = upstream(opened_store, "transcripts", batch)
         spoken = by_episode(segments.select("episode_id", *SPEECH_COLUMNS))
         nothing = empty_table(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
         todo = episodes(
@@ -70,27 +73,32 @@ def quality_scores(
                 "sample_rate": row["sample_rate"],
             },
         )
-        run = do_stage(context, settings, stage, batch, todo, room, compute)
+        before = CommittedTable.read(opened_store, "quality_scores", batch)
+        run = do_stage(context, settings, stage, batch, todo, opened_store, compute, before)
         rows = add_text_and_policy(
             run.table(),
             segments,
             transcribed.rows,
             policy,
-            references=read_references(room, batch),
-            second=CommittedTable.read(room, "second_opinions", batch).table,
-            before=CommittedTable.read(room, "quality_scores", batch).table,
-            punctuated=CommittedTable.read(room, "punctuated_texts", batch).table if profile.punctuator else None,
+            references=read_references(opened_store, batch),
+            second=CommittedTable.read(opened_store, "second_opinions", batch).table,
+            before=before.table,
+            punctuated=CommittedTable.read(opened_store, "punctuated_texts", batch).table
+            if profile.punctuator
+            else None,
             care=care,
         )
-        run.commit(room, rows)
+        committed = run.commit(opened_store, rows)
         seen = collect_evidence(rows, segments, transcribed.rows)
         hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
         verdicts = _verdicts(seen, segments, transcribed.rows, Kept(batch, hours, hours_kept), earlier)
         earlier.insert(0, Kept(batch, hours, hours_kept))
-        return BatchResult(
+        return stage_result(
+            opened_store,
+            run,
+            committed,
+            expected=transcribed.fingerprints,
             metadata={
-                **table_facts(room, "quality_scores", batch, rows),
-                **run_facts(run),
                 "engine": stage.engine.name,
                 "policy": policy.label,
                 "policy_digest": policy.digest,
@@ -106,8 +114,6 @@ def quality_scores(
                 "segments": preview(rows, ["segment_id", "dnsmos_ovrl", "snr_db", "keep", "reject_reasons"]),
             },
             verdicts={
-                "episodes_accounted": account(room, "quality_scores", batch, transcribed.fingerprints),
-                "no_failures": no_failures(run.failures),
                 "scores_in_range": scores_in_range(rows, segments.filter(pl.col("episode_id").is_in(list(run.done)))),
                 **verdicts,
             },

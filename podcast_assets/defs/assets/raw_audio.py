@@ -43,25 +43,29 @@ def raw_audio(
 
     The original bytes are kept under their content, beside mono 16 kHz working audio: of the voice alone, where a separator is set.
     """
-    room, settings = store.get(), pipeline.settings()
+    opened_store, settings = store.get(), pipeline.settings()
     # without one, no engine is looked for
     separator = Ingest.engine_of(pipeline.chosen()) if settings.separator else None
-    stage = Ingest(room, separator, longest=settings.max_hours * 3600)
+    stage = Ingest(opened_store, separator, longest=settings.max_hours * 3600)
     if settings.near_duplicates:
         fingerprints.load_chromaprint()  # what is missing is told now and not after hours
     limits = ArchiveLimits(files=settings.archive_files, ratio=settings.archive_ratio)
 
     def work(batch: str) -> BatchResult:
-        arrival = find_arrival(room, batch)
-        fetched = download_list(room, arrival, settings, log_progress(context.log)) if arrival.is_list else None
-        unpacked = fetched.unpacked if fetched else unpack(room, arrival, limits=limits, key=settings.meta_key)
+        arrival = find_arrival(opened_store, batch)
+        before = CommittedTable.read(opened_store, "raw_audio", batch)
+        fetched = (
+            download_list(opened_store, arrival, settings, before, log_progress(context.log))
+            if arrival.is_list
+            else None
+        )
+        unpacked = fetched.unpacked if fetched else unpack(opened_store, arrival, limits=limits, key=settings.meta_key)
         joined = (
             fetched.metadata if fetched else metadata.join_metadata([f.name for f in unpacked.files], unpacked.metadata)
         )
-        refuse_files(room, Refusals.of(room), unpacked, joined)
+        refuse_files(opened_store, Refusals.of(opened_store), unpacked, joined)
         found = recordings(unpacked.files, unpacked.identities)
         unpacked.broken.update(joined.broken)
-        before = CommittedTable.read(room, "raw_audio", batch).table
         run = do_stage(
             context,
             settings,
@@ -74,26 +78,27 @@ def raw_audio(
                 for r in found
                 if r.duplicate_of is None
             ],
-            room,
+            opened_store,
             compute,
+            before,
         )
         if fetched:
             run.failures, run.ran = pl.concat([fetched.failures, run.failures]), run.ran + fetched.failed_now
         held = {r.file.stored.sha256: r.episode_id for r in found if r.duplicate_of is None}
-        also_in = duplicates.register_content(room, batch, held)
+        also_in = duplicates.register_content(opened_store, batch, held)
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
-        if language := default_language(room, arrival):
+        if language := default_language(opened_store, arrival):
             rows = rows.with_columns(pl.col("language").fill_null(language))
-        run.commit(room, rows)
-        if before is not None:
-            kept = before.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())
+        run.commit(opened_store, rows)
+        if before.table is not None:
+            kept = before.table.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())
             duplicates.unregister_content(
-                room, batch, set(kept.select("sha256", "episode_id").iter_rows()).difference(held.items())
+                opened_store, batch, set(kept.select("sha256", "episode_id").iter_rows()).difference(held.items())
             )
         done = rows.filter(status="done")
         return BatchResult(
             metadata={
-                **table_facts(room, "raw_audio", batch, rows),
+                **table_facts(opened_store, "raw_audio", batch, rows),
                 **run_facts(run),
                 ARRIVAL: arrival.signature,
                 **({"separator": stage.engine.name} if stage.engine else {}),
@@ -103,7 +108,7 @@ def raw_audio(
                 "bytes": int(rows["bytes"].sum()),
                 "duplicates_in_batch": rows["duplicate_of"].count(),
                 "duplicates_in_other_batches": len(also_in),
-                **(_near_duplicates(context, room, batch, done) if settings.near_duplicates else {}),
+                **(_near_duplicates(context, opened_store, batch, done) if settings.near_duplicates else {}),
                 **metadata_facts(joined),
                 "containers": counts(dict(done["container"].value_counts().iter_rows())),
                 "not_done": preview(rows.filter(pl.col("status") != "done"), ["source", "status", "error"], rows=50),
@@ -136,11 +141,11 @@ def raw_audio(
         return materialize_batches(context, store, work)
 
 
-def _near_duplicates(context: dg.AssetExecutionContext, room: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:
-    """Look for the same recordings, and tell of those found."""
+def _near_duplicates(context: dg.AssetExecutionContext, store: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:
+    """Find recordings that other batches have too, and return the metadata that lists them."""
     episodes = done.filter(pl.col("duplicate_of").is_null() & pl.col("working").is_not_null())
     found = near_duplicates.find_near_duplicates(
-        room, batch, dict(episodes.select("episode_id", "working").iter_rows())
+        store, batch, dict(episodes.select("episode_id", "working").iter_rows())
     )
     for trouble in found.troubles:
         context.log.warning(f"{batch}: not compared for near-duplicates: {trouble}")

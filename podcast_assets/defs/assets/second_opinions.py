@@ -6,8 +6,8 @@ import dagster as dg
 import polars as pl
 
 from podcast_assets.defs.assets.batches import BatchResult, batch_asset, materialize_batches, upstream
-from podcast_assets.defs.assets.optional import not_asked_for, run_optional_stage
-from podcast_assets.defs.assets.transcripts import to_transcribe, transcripts
+from podcast_assets.defs.assets.optional import run_optional_stage, skip_unrequested
+from podcast_assets.defs.assets.transcripts import episodes_to_transcribe, transcripts
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.second_opinion import SecondOpinion
@@ -28,18 +28,21 @@ def second_opinions(
 
     An episode that it cannot do has no second opinion. The transcripts stay as they are; `quality_scores` compares the two.
     """
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
     engine = SecondOpinion.engine_of(profile)
     if engine is None:
-        return not_asked_for(context, store, "PODCAST_SECOND_TRANSCRIBER")
-    stage = SecondOpinion(room, engine)
+        return skip_unrequested(context, store, "PODCAST_SECOND_TRANSCRIBER")
+    stage = SecondOpinion(opened_store, engine)
 
     def work(batch: str) -> BatchResult:
-        audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
-        texts = upstream(room, "transcripts", batch).rows
-        todo = _in_known_language(to_transcribe(audio, diarized, settings), texts)
+        audio, diarized = (
+            upstream(opened_store, "raw_audio", batch).rows,
+            upstream(opened_store, "diarized_segments", batch),
+        )
+        texts = upstream(opened_store, "transcripts", batch).rows
+        todo = _in_known_language(episodes_to_transcribe(audio, diarized, settings), texts)
         shown = ["segment_id", "text", "language"]
-        return run_optional_stage(context, settings, stage, batch, todo, room, compute, columns=shown)
+        return run_optional_stage(context, settings, stage, batch, todo, opened_store, compute, columns=shown)
 
     with computing(stage, settings) as compute:
         return materialize_batches(context, store, work)

@@ -10,15 +10,15 @@ from podcast_assets.common import plots
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import (
     BatchResult,
-    account,
     batch_asset,
     do_stage,
     materialize_batches,
+    stage_result,
     upstream,
 )
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
-from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
-from podcast_assets.defs.checks.tables import languages_agree, no_failures, not_degraded, words_in_order
+from podcast_assets.defs.assets.facts import counts, picture, preview
+from podcast_assets.defs.checks.tables import languages_agree, not_degraded, words_in_order
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.languages.text import TextLanguageIdentifier, add_text_language
 from podcast_assets.stages.compute.choose import computing
@@ -45,24 +45,31 @@ def transcripts(
 
     Beside the table, the transcript of every episode as Markdown, JSON, SRT, VTT, TXT and RTTM.
     """
-    room, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
-    stage = Transcribe(room, Transcribe.engine_of(profile))
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    stage = Transcribe(opened_store, Transcribe.engine_of(profile))
     named = settings.text_language_model
     identifier = TextLanguageIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
     identifier.check()
 
     def work(batch: str) -> BatchResult:
-        audio, diarized = upstream(room, "raw_audio", batch).rows, upstream(room, "diarized_segments", batch)
+        audio, diarized = (
+            upstream(opened_store, "raw_audio", batch).rows,
+            upstream(opened_store, "diarized_segments", batch),
+        )
         segments = diarized.rows
-        run = do_stage(context, settings, stage, batch, to_transcribe(audio, diarized, settings), room, compute)
+        run = do_stage(
+            context, settings, stage, batch, episodes_to_transcribe(audio, diarized, settings), opened_store, compute
+        )
         rows = add_text_language(run.table(), identifier)
-        files = write_transcripts(room, batch, audio, segments, rows, list(run.done), profile.note)
-        run.commit(room, rows)
+        files = write_transcripts(opened_store, batch, audio, segments, rows, list(run.done), profile.note)
+        committed = run.commit(opened_store, rows)
         words = rows.select(pl.col("words").list.len().sum()).item() or 0
-        return BatchResult(
+        return stage_result(
+            opened_store,
+            run,
+            committed,
+            expected=diarized.fingerprints,
             metadata={
-                **table_facts(room, "transcripts", batch, rows),
-                **run_facts(run),
                 "profile": profile.name,
                 "engines": counts({str(k): v for k, v in rows["engine"].value_counts().iter_rows()}),
                 "flags": counts(
@@ -82,8 +89,6 @@ def transcripts(
                 ),
             },
             verdicts={
-                "episodes_accounted": account(room, "transcripts", batch, diarized.fingerprints),
-                "no_failures": no_failures(run.failures),
                 "times_in_order": words_in_order(rows, segments),
                 "not_degraded": not_degraded(rows),
                 "languages_agree": languages_agree(rows, segments),
@@ -94,7 +99,7 @@ def transcripts(
         return materialize_batches(context, store, work)
 
 
-def to_transcribe(audio: pl.DataFrame, diarized: CommittedTable, settings: Settings) -> list[Episode]:
+def episodes_to_transcribe(audio: pl.DataFrame, diarized: CommittedTable, settings: Settings) -> list[Episode]:
     """The episodes that were diarized, with all that transcription depends on."""
     spoken = by_episode(diarized.rows.select("episode_id", *SPEECH_COLUMNS))
     nothing = empty_table(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)

@@ -10,10 +10,10 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.resources import StoreResource
 
 ROUND_SECONDS = 20.0
-"""In which a tick begins to look at feeds. It has 60, and a feed may take 20."""
+"""A tick starts no feed later than this. It may take 60 s, and a feed up to 20 s."""
 
 
-def _remembered(cursor: str | None) -> tuple[str, float] | None:
+def _load_cursor(cursor: str | None) -> tuple[str, float] | None:
     """Signature of the lists and POSIX seconds of the next thing to do, as the last tick left them; None where nothing is known.
 
     All else is in the store: a cursor that is lost or reset costs one more look into it.
@@ -34,26 +34,26 @@ def _remembered(cursor: str | None) -> tuple[str, float] | None:
 def due_feeds(
     context: dg.SensorEvaluationContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> dg.SkipReason:
-    """Look at the feeds that are due."""
+    """Fetch the feeds that are due and put their new episodes under `incoming/`."""
     from podcast_assets.intake.feeds.follow import FollowOptions, follow_feeds
     from podcast_assets.intake.feeds.subscriptions import lists_signature, read_subscriptions
     from podcast_assets.stages.download import http_client
 
-    room, now = store.get(), datetime.datetime.now(datetime.UTC)
-    before = _remembered(context.cursor)
-    if before and before[0] == lists_signature(room) and now.timestamp() < before[1]:
+    opened_store, now = store.get(), datetime.datetime.now(datetime.UTC)
+    before = _load_cursor(context.cursor)
+    if before and before[0] == lists_signature(opened_store) and now.timestamp() < before[1]:
         return dg.SkipReason("no feed is due")
-    feeds = read_subscriptions(room)
+    feeds = read_subscriptions(opened_store)
     for name, trouble in feeds.troubles.items():
         context.log.warning(f"feeds/{name}: {trouble}")
-    how = FollowOptions(
+    options = FollowOptions(
         hours=settings.feed_hours,
         wait=datetime.timedelta(hours=settings.feed_wait_hours),
         newest=settings.feed_newest,
         at_once=settings.downloads,
         seconds=ROUND_SECONDS,
     )
-    done = follow_feeds(room, http_client(settings), feeds, how, now=now)
+    done = follow_feeds(opened_store, http_client(settings), feeds, options, now=now)
     for name, message in done.failed.items():
         context.log.warning(f"feed {name}: {message}")
     following = done.next_due.timestamp() if done.next_due else now.timestamp()

@@ -1,4 +1,4 @@
-"""What starts work by itself."""
+"""The sensor that requests a run for every batch that has arrived under `incoming/`, and again when it changes."""
 
 import json
 import time

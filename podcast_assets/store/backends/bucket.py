@@ -24,7 +24,7 @@ from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.backends import s3_api
 from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble, not_asked_again, translate_errors
 from podcast_assets.store.backends.pending_file import PendingFile
-from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry
+from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
@@ -155,15 +155,28 @@ class Bucket:
 
         def look() -> Iterable[Entry]:
             try:
-                return [
-                    Entry(m["path"], m["size"], m["last_modified"].timestamp(), content=_unquote_e_tag(m["e_tag"]))
-                    for page in self.store.list(folder, chunk_size=PAGE)
-                    for m in page
-                ]
+                return [_entry(m) for page in self.store.list(folder, chunk_size=PAGE) for m in page]
             except InvalidPathError:  # a key such as a//b or ../c: obstore gives up the whole listing for it
                 return s3_api.list_keys(self.bucket, self.prefix, folder, self.place)
 
         yield from _without_placeholders([*self._call(f"{folder}/", look)])
+
+    def list_folder(self, folder: str) -> FolderListing:
+        """The objects directly below a folder, and the first parts of the keys of the others."""
+        from obstore.exceptions import InvalidPathError
+
+        def look() -> FolderListing:
+            try:
+                found = self.store.list_with_delimiter(folder)
+            except InvalidPathError:  # see `list`
+                return s3_api.list_folder(self.bucket, self.prefix, folder, self.place)
+            entries = tuple(_entry(m) for m in found["objects"] if m["path"] != folder)
+            return FolderListing(entries, frozenset(p.rsplit("/", 1)[-1] for p in found["common_prefixes"]))
+
+        found = self._call(f"{folder}/", look)
+        # less the placeholders of folders: see `_without_placeholders`
+        files = tuple(e for e in found.files if e.bytes or e.key.rsplit("/", 1)[-1] not in found.folders)
+        return FolderListing(files, found.folders)
 
     def names(self, folder: str) -> set[str]:
         """First parts of the keys below a folder."""
@@ -377,6 +390,12 @@ def entity_tag(file: Path) -> str:
 
 def _unquote_e_tag(e_tag: str | None) -> str | None:
     return e_tag.removeprefix("W/").strip('"') if e_tag else None
+
+
+def _entry(found: "ObjectMeta") -> Entry:
+    return Entry(
+        found["path"], found["size"], found["last_modified"].timestamp(), content=_unquote_e_tag(found["e_tag"])
+    )
 
 
 def _without_placeholders(entries: list[Entry]) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.pending_file import PendingFile
-from podcast_assets.store.backends.protocol import Entry
+from podcast_assets.store.backends.protocol import Entry, FolderListing
 
 
 class Folder:
@@ -48,10 +48,24 @@ class Folder:
         for place, folders, names in os.walk(top, onerror=_raise_error):
             # a link to a folder is not followed, and is told of all the same
             for name in (*names, *(f for f in folders if Path(place, f).is_symlink())):
-                path = Path(place, name)
                 with contextlib.suppress(FileNotFoundError):
-                    facts = path.stat()
-                    yield Entry(path.relative_to(self.root).as_posix(), facts.st_size, facts.st_mtime)
+                    yield self._entry(Path(place, name))
+
+    def list_folder(self, folder: str) -> FolderListing:
+        """The files and folders in a folder; a link to a folder counts as a file, as in `list`."""
+        files, folders = [], set()
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path(folder)) as found:
+            for item in found:
+                if item.is_dir(follow_symlinks=False):
+                    folders.add(item.name)
+                else:
+                    with contextlib.suppress(FileNotFoundError):
+                        files.append(self._entry(Path(item.path)))
+        return FolderListing(tuple(files), frozenset(folders))
+
+    def _entry(self, path: Path) -> Entry:
+        facts = path.stat()
+        return Entry(path.relative_to(self.root).as_posix(), facts.st_size, facts.st_mtime)
 
     def names(self, folder: str) -> set[str]:
         """Names in a folder."""

@@ -27,6 +27,15 @@ class Entry:
     """The server's entity tag, another one for other content: its times are in seconds. None in a folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class FolderListing:
+    """What lies directly in a folder."""
+
+    files: tuple[Entry, ...] = ()
+    folders: frozenset[str] = frozenset()
+    """Names of the folders in it; in a folder of this machine they may be empty."""
+
+
 class Storage(Protocol):
     """Protocol of a storage backend. Keys are relative to its root, with forward slashes.
 
@@ -64,6 +73,10 @@ class Storage(Protocol):
 
     def list(self, folder: str) -> Iterator[Entry]:
         """All files below a folder, in any order; none where there is no such folder. One that fails raises."""
+        ...
+
+    def list_folder(self, folder: str) -> FolderListing:
+        """The files and folders directly in a folder, in any order; none where there is no such folder. One that fails raises."""
         ...
 
     def names(self, folder: str) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble
-from podcast_assets.store.backends.protocol import Entry
+from podcast_assets.store.backends.protocol import Entry, FolderListing
 
 if TYPE_CHECKING:
     from obstore.auth.boto3 import Boto3CredentialProvider
@@ -42,13 +42,28 @@ def list_keys(bucket: str, prefix: str, folder: str, place: BucketLocation) -> l
         for page in client.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=f"{top}{folder}/" if folder else top
         ):
-            for found in page.get("Contents", ()):
-                key = str(found["Key"]).removeprefix(top)
-                changed, content = found["LastModified"].timestamp(), str(found["ETag"]).strip('"')
-                entries.append(
-                    Entry(key.removesuffix("/"), found["Size"], changed, _unreadable_key_reason(key), content)
-                )
+            entries += [_entry(found, top) for found in page.get("Contents", ())]
     return entries
+
+
+def list_folder(bucket: str, prefix: str, folder: str, place: BucketLocation) -> FolderListing:
+    """The objects directly below a folder, as `list_keys` gives them, and the folders whose names can be those of folders."""
+    top = f"{prefix}/" if prefix else ""
+    within = f"{top}{folder}/"
+    entries, folders = [], set[str]()
+    with _translate_errors(place, f"listing {folder}") as client:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=within, Delimiter="/"):
+            entries += [_entry(found, top) for found in page.get("Contents", ()) if found["Key"] != within]
+            folders |= {
+                found["Prefix"].removeprefix(within).removesuffix("/") for found in page.get("CommonPrefixes", ())
+            }
+    return FolderListing(tuple(entries), frozenset(name for name in folders if _unreadable_key_reason(name) is None))
+
+
+def _entry(found: Any, top: str) -> Entry:
+    key = str(found["Key"]).removeprefix(top)
+    changed, content = found["LastModified"].timestamp(), str(found["ETag"]).strip('"')
+    return Entry(key.removesuffix("/"), found["Size"], changed, _unreadable_key_reason(key), content)
 
 
 def abort_uploads(bucket: str, prefix: str, place: BucketLocation, *, before: float, spared: Collection[str]) -> int:
