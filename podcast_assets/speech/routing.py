@@ -199,21 +199,21 @@ class RoutedTranscriber:
         """Episodes along a chain: its first engine has all of them in one stream, the others what is left of each."""
         index, before = self._first_loadable(route)
         first = route.chain[index]
-        for heard in self._load_worker(first).transcribe(work):
-            part = _PartialTranscription(heard.speech, [None] * len(heard.speech.turns), list(before))
-            if isinstance(heard.transcripts, Exception):
-                if is_device_error(heard.transcripts):
-                    yield heard
+        for result in self._load_worker(first).transcribe(work):
+            part = _PartialTranscription(result.speech, [None] * len(result.speech.turns), list(before))
+            if isinstance(result.transcripts, Exception):
+                if is_device_error(result.transcripts):
+                    yield result
                     continue
-                part.failures.append(f"{first.name}: {type(heard.transcripts).__name__}: {heard.transcripts}")
-                # of an engine that cannot be loaded nobody knows whether it could have done the episode: it may pass
-                part.error = EngineUnavailable("; ".join(part.failures)) if before else heard.transcripts
+                part.failures.append(f"{first.name}: {type(result.transcripts).__name__}: {result.transcripts}")
+                # an engine that could not be loaded might have transcribed the episode, so the failure is not final
+                part.error = EngineUnavailable("; ".join(part.failures)) if before else result.transcripts
             else:
-                part.failures += [heard.fallback] if heard.fallback else []
+                part.failures += [result.fallback] if result.fallback else []
                 if before:
-                    part.take(range(len(heard.transcripts)), heard.transcripts, first)
+                    part.take(range(len(result.transcripts)), result.transcripts, first)
                 else:
-                    part.transcripts = list(heard.transcripts)
+                    part.transcripts = [t if t.engine else replace(t, engine=first.name) for t in result.transcripts]
             for engine in route.chain[index + 1 :]:
                 if part.rest or part.error:
                     self._transcribe_rest(engine, part)

@@ -104,7 +104,7 @@ def examine(member: ProfileEngine, models: Mapping[HubModel, tuple[bool, str]], 
     about = "; ".join(filter(None, [installed, *(why for _, why in told)]))
     todo = f"podcast-assets models fetch {' '.join(m.repo for m in engine.hub_models())}"
     state, todo = ("ok", None) if is_downloaded(engine) else ("warning", todo)
-    return Finding(AREA, state, f"{member.title}: {about}", todo)
+    return Finding(AREA, state, ": ".join(filter(None, [member.title, about])), todo)
 
 
 def is_downloaded(engine: Engine) -> bool:
