@@ -355,7 +355,7 @@ def test_a_separator_that_loses_samples_is_found_out():
             return (c[1:] for c in chunks)
 
     planar = noise(10).T
-    with pytest.raises(SeparationFailed, match="pass-through made 9 samples of 10"):
+    with pytest.raises(SeparationFailed, match="pass-through returned 9 samples for 10"):
         list(separate_voice(Short(), [planar], SEPARATION_RATE))
 
 
