@@ -248,7 +248,7 @@ def test_half_a_frame_is_thrown_away_at_least(tmp_path):
 def test_what_is_not_known_of_a_model_is_asked_for(tmp_path):
     unknown = UvrMdx(model=str(graph(tmp_path)))
     with pytest.raises(
-        EngineUnavailable, match=r"identity.onnx is no model that .* set its n_fft, predicts, compensate"
+        EngineUnavailable, match=r"does not know the model identity.onnx: set its n_fft, predicts, compensate"
     ):
         unknown.fetch()
     UvrMdx(model=unknown.model, n_fft=N_FFT, predicts="voice").fetch()
