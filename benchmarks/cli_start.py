@@ -1,10 +1,10 @@
-"""What a command costs before it does anything: CPU seconds (user and system) of its process, median of the rounds.
+"""Start-up cost of commands: CPU seconds (user and system) of the process, median of the rounds.
 
     python -m benchmarks.cli_start [--rounds 5] [--run] [--quick]
 
-Against what it would cost if each command imported all that any of them needs (Dagster, polars, numpy, the hub's client), and
-against the command line of Dagster itself. All on a store with a few batches, all taken in turn. `--run` adds a run of one short
-episode with the demonstration model, from its arrival to its shard. `--quick` is one round of three commands, to see that it works.
+Compared with a command that imports everything that any command needs (Dagster, polars, NumPy, the Hub client), and with Dagster's
+own command line. All run in turn on a store with a few batches. `--run` adds a run of one short episode with the demonstration
+model, from arrival to shard. `--quick` is one round of three commands, as a smoke test.
 """
 
 import argparse

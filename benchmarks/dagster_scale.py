@@ -1,18 +1,18 @@
-"""What a tick of the sensor and the pages of the UI cost when there are many batches.
+"""Cost of a sensor tick and of the UI's pages with many batches.
 
     python -m benchmarks.dagster_scale [--batches 1000 10000 100000] [--rounds 3] [--postgres URL]
 
-A store with that many small archives under incoming/, all of them partitions and materialized, in a fresh Dagster instance (SQLite;
-or the empty PostgreSQL database of `postgresql+psycopg2://…`). Events of materializations are copied in bulk from one real event
-with the metadata of a real one, pictures included as filler: --event-bytes each.
+The store has that many small archives under incoming/, all materialized partitions in a fresh Dagster instance (SQLite, or the
+empty PostgreSQL database of `postgresql+psycopg2://…`). Materialization events are bulk copies of one real event, with filler of
+--event-bytes in place of pictures.
 
-- tick: `new_batches` as the daemon calls it (15 s apart, 60 s at most), with the cursor that it left itself. "idle": nothing is
-  new; "100 new": as many as a tick takes; "anew": the first tick without a memory (a lost cursor), which only looks.
-- UI: GraphQL queries of a running dagster-webserver, in the words of its own page of an asset: the bar of partitions
+- tick: `new_batches` as the daemon calls it (15 s apart, 60 s at most), with its own cursor. "idle": nothing is new;
+  "100 new": as many as a tick takes; "no cursor": the first tick after the cursor was lost, which only observes.
+- UI: GraphQL queries of a running dagster-webserver, as sent by its page of an asset: the bar of partitions
   (PartitionHealthQuery), one partition (AssetPartitionDetailQuery), the newest ones (LatestAssetPartitionsQuery). The first answer
   fills Dagster's cache; then the median of the rounds.
 
-CPU seconds of the process that does it, and wall time, which says as much of what else the machine does.
+CPU seconds of the process, and wall time, which also depends on the load of the machine.
 """
 
 import argparse
@@ -60,17 +60,17 @@ QUERIES = {
 }
 
 
-Took = tuple[float, float]
-"""CPU and wall time, s."""
+Durations = tuple[float, float]
+"""CPU and wall time in seconds."""
 
 
-def timed(work: Callable[[], object], cpu: Callable[[], float] = time.process_time) -> Took:
-    began = cpu(), time.perf_counter()
+def timed(work: Callable[[], object], cpu: Callable[[], float] = time.process_time) -> Durations:
+    start = cpu(), time.perf_counter()
     work()
-    return cpu() - began[0], time.perf_counter() - began[1]
+    return cpu() - start[0], time.perf_counter() - start[1]
 
 
-def median(each: Iterable[Took]) -> Took:
+def median(each: Iterable[Durations]) -> Durations:
     cpu, wall = zip(*each, strict=True)
     return statistics.median(cpu), statistics.median(wall)
 
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--event-bytes", type=int, default=20_000)
     parser.add_argument("--postgres")
     arguments = parser.parse_args()
-    print("| batches | what | CPU s | wall s |\n|---|---|---|---|")
+    print("| batches | operation | CPU s | wall s |\n|---|---|---|---|")
     for count in arguments.batches:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["DAGSTER_HOME"] = f"{folder}/dagster_home"
@@ -91,8 +91,8 @@ def main() -> None:
 
 
 def measure(folder: Path, count: int, arguments: argparse.Namespace) -> None:
-    def tell(what: str, took: Took) -> None:
-        print(f"| {count:,} | {what} | {took[0]:.2f} | {took[1]:.2f} |", flush=True)
+    def print_row(label: str, durations: Durations) -> None:
+        print(f"| {count:,} | {label} | {durations[0]:.2f} | {durations[1]:.2f} |", flush=True)
 
     configure(folder / "dagster_home", arguments.postgres)
     names = [f"batch-{i:06d}" for i in range(count)]
@@ -102,19 +102,19 @@ def measure(folder: Path, count: int, arguments: argparse.Namespace) -> None:
         (incoming / f"{name}.tar").write_bytes(b"x")
     with dg.DagsterInstance.get() as instance:
         fill(instance, Store.at(folder / "store"), names, arguments.event_bytes)
-        ticks(instance, folder / "store", tell, arguments.rounds)
+        ticks(instance, folder / "store", print_row, arguments.rounds)
     with webserver() as (ask, cpu):
         for name, query in QUERIES.items():
             variables = {"key": {"path": ["raw_audio"]}, "partition": names[count // 2]}
             if "$partition" not in query:
                 del variables["partition"]
-            tell(f"UI: {name}, first", timed(lambda q=query, v=variables: ask(q, v), cpu))
+            print_row(f"UI: {name}, first", timed(lambda q=query, v=variables: ask(q, v), cpu))
             again = [timed(lambda q=query, v=variables: ask(q, v), cpu) for _ in range(arguments.rounds)]
-            tell(f"UI: {name}", median(again))
+            print_row(f"UI: {name}", median(again))
 
 
 def configure(home: Path, postgres: str | None) -> None:
-    """The project's dagster.yaml, with another database where one is named."""
+    """Write the project's dagster.yaml, with another database if one is given."""
     home.mkdir(parents=True)
     config = yaml.safe_load(project_file("dagster.yaml").read_text())
     if postgres:
@@ -123,7 +123,7 @@ def configure(home: Path, postgres: str | None) -> None:
 
 
 def fill(instance: dg.DagsterInstance, store: Store, names: list[str], size: int) -> None:
-    """Partitions, and a materialization of each by every asset, written straight into the event log."""
+    """Add partitions, and a materialization of each by every asset directly to the event log."""
     import sqlalchemy as db
     from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
 
@@ -155,7 +155,7 @@ def fill(instance: dg.DagsterInstance, store: Store, names: list[str], size: int
             connection.commit()
 
 
-def ticks(instance: dg.DagsterInstance, store: Path, tell: Callable[[str, Took], None], rounds: int) -> None:
+def ticks(instance: dg.DagsterInstance, store: Path, print_row: Callable[[str, Durations], None], rounds: int) -> None:
     resources = dict(build_definitions(Settings(store=str(store), settle_seconds=0)).resources or {})
 
     def tick(cursor: str | None) -> tuple[Any, str | None]:
@@ -164,19 +164,19 @@ def ticks(instance: dg.DagsterInstance, store: Path, tell: Callable[[str, Took],
         return result, result.cursor if isinstance(result, dg.SensorResult) else context.cursor
 
     cursors: list[str | None] = [None]
-    tell("tick, anew", timed(lambda: cursors.append(tick(None)[1])))
-    tell("tick, the next, which sees that all is known", timed(lambda: cursors.append(tick(cursors[-1])[1])))
+    print_row("tick, no cursor", timed(lambda: cursors.append(tick(None)[1])))
+    print_row("tick, the next, which finds everything known", timed(lambda: cursors.append(tick(cursors[-1])[1])))
     state = json.loads(cursors[-1] or "{}")
     print(f"<!-- {len(state['requested']):,} recognized in that tick -->", flush=True)
-    # the rest as further ticks would leave it
+    # the state after further ticks
     requested = state["requested"] | {b: signature for b, (signature, _) in state["seen"].items()}
     cursor = json.dumps({"seen": {}, "requested": requested})
-    tell("tick, idle", median(timed(lambda: tick(cursor)) for _ in range(rounds)))
+    print_row("tick, idle", median(timed(lambda: tick(cursor)) for _ in range(rounds)))
     for i in range(REQUESTS_PER_TICK):
         (store / "incoming" / f"new-{i:03d}.tar").write_bytes(b"x")
     _, cursor = tick(cursor)
     results: list[Any] = []
-    tell(f"tick, {REQUESTS_PER_TICK} new", timed(lambda: results.append(tick(cursor)[0])))
+    print_row(f"tick, {REQUESTS_PER_TICK} new", timed(lambda: results.append(tick(cursor)[0])))
     (result,) = results
     assert isinstance(result, dg.SensorResult), result
     assert len(result.run_requests or []) == REQUESTS_PER_TICK
@@ -185,7 +185,7 @@ def ticks(instance: dg.DagsterInstance, store: Path, tell: Callable[[str, Took],
 
 @contextmanager
 def webserver() -> Iterator[tuple[Callable[[str, dict[str, Any]], Any], Callable[[], float]]]:
-    """A webserver of its own: how to ask it, and its CPU time so far (Linux; else 0)."""
+    """Start a webserver; yield a function that queries it and one that returns its CPU time (Linux; else 0)."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]

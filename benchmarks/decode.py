@@ -2,8 +2,8 @@
 
     python -m benchmarks.decode [--rounds 7] [--minutes 10] [--hours 3]
 
-An mp3 of 44.1 kHz stereo, 128 kbit/s, made from the sample batch. Each call in a fresh process, in turn, after one on a short file
-that pays for the imports; its CPU time is that of the process and of what it starts. "level" is against the mean of the channels,
+The file is an MP3 of 44.1 kHz stereo, 128 kbit/s, made from the sample batch. Each call runs in a fresh process, in turn, after a
+call on a short file that takes the imports; CPU time includes child processes. "level" is against the mean of the channels,
 computed from the file by PyAV at the original rate. Peak memory is of a fresh process for --hours of audio (Linux).
 """
 
@@ -30,10 +30,10 @@ def by_librosa(file: str) -> npt.NDArray[np.float32]:
 
 
 def by_ffmpeg(file: str) -> npt.NDArray[np.float32]:
-    """As whisperX and whisper do it."""
+    """Decode by ffmpeg, as whisper and whisperX do."""
     command = ["ffmpeg", "-nostdin", "-threads", "1", "-i", file, "-f", "s16le", "-ac", "1", "-acodec", "pcm_s16le"]
-    told = subprocess.run([*command, "-ar", str(RATE), "-"], capture_output=True, check=True).stdout
-    return np.frombuffer(told, np.int16).astype(np.float32) / 32768
+    result = subprocess.run([*command, "-ar", str(RATE), "-"], capture_output=True, check=True).stdout
+    return np.frombuffer(result, np.int16).astype(np.float32) / 32768
 
 
 def by_faster_whisper(file: str) -> npt.NDArray[np.float32]:
@@ -42,14 +42,14 @@ def by_faster_whisper(file: str) -> npt.NDArray[np.float32]:
     return np.asarray(decode_audio(file, sampling_rate=RATE))
 
 
-def by_us(file: str) -> npt.NDArray[np.float32]:
+def by_podcast_assets(file: str) -> npt.NDArray[np.float32]:
     from podcast_assets.audio.decode import decode
 
     return decode(file)
 
 
-def by_us_in_blocks(file: str) -> npt.NDArray[np.float32]:
-    """As ingest does it: block by block, never the whole."""
+def by_podcast_assets_in_blocks(file: str) -> npt.NDArray[np.float32]:
+    """Decode block by block, as ingest does."""
     from podcast_assets.audio.decode import resample, to_mono
     from podcast_assets.audio.reader import open_audio
 
@@ -65,13 +65,13 @@ WAYS: dict[str, Callable[[str], npt.NDArray[np.float32]]] = {
     "librosa": by_librosa,
     "ffmpeg pipe": by_ffmpeg,
     "faster-whisper": by_faster_whisper,
-    "ours": by_us,
-    "ours, in blocks": by_us_in_blocks,
+    "ours": by_podcast_assets,
+    "ours, in blocks": by_podcast_assets_in_blocks,
 }
 
 
 def alone(way: str, file: str) -> None:
-    """One call in a process of its own."""
+    """Run one call in this process."""
     before = _cpu()
     # what is imported counts for nobody: it is paid once
     WAYS[way](str(Path(file).with_suffix(".short.mp3")))
@@ -82,7 +82,7 @@ def alone(way: str, file: str) -> None:
 
 
 def _peak() -> float:
-    """Most memory of this process, MB. (`ru_maxrss` would begin with that of the process that started it.)"""
+    """Return the peak memory of this process in MB. (`ru_maxrss` would start with that of the parent.)"""
     status = Path("/proc/self/status").read_text()
     return float(status.split("VmHWM:")[1].split()[0]) / 1024
 
@@ -92,7 +92,7 @@ def _cpu() -> float:
 
 
 def make(file: Path, seconds: float) -> float:
-    """Write the mp3; gives the level of the mean of its channels."""
+    """Write the MP3; return the level of the mean of its channels."""
     import av
 
     from podcast_assets.audio.decode import decode
@@ -118,13 +118,13 @@ def make(file: Path, seconds: float) -> float:
 
 
 def run(way: str, file: Path) -> dict[str, float]:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "benchmarks.decode", "--alone", way, str(file)],
         capture_output=True,
         text=True,
         check=True,
     )
-    return json.loads(told.stdout)
+    return json.loads(result.stdout)
 
 
 def main() -> None:
@@ -143,16 +143,16 @@ def main() -> None:
             make(name.with_suffix(".short.mp3"), 2)
         level = make(file, arguments.minutes * 60)
         make(long, arguments.hours * 3600)
-        told: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+        measurements: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
         for _ in range(arguments.rounds):
             for way in WAYS:
-                told[way].append(run(way, file))
+                measurements[way].append(run(way, file))
         print(
             f"| {arguments.minutes:g} min of mp3 | x real time | this ÷ ours, median | least | level, dB | peak for "
             f"{arguments.hours:g} h, MB |\n|---|---|---|---|---|---|"
         )
-        ours = [t["cpu"] for t in told["ours"]]
-        for way, each in told.items():
+        ours = [t["cpu"] for t in measurements["ours"]]
+        for way, each in measurements.items():
             ratios = [t["cpu"] / o for t, o in zip(each, ours, strict=True)]
             x = arguments.minutes * 60 / statistics.median(t["cpu"] for t in each)
             decibel = 20 * np.log10(each[0]["level"] / level)

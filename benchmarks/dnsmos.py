@@ -42,7 +42,7 @@ EMILIAS_RATE = 24_000
 
 
 def on_one_thread(path: Path) -> Any:
-    """A session of ONNX Runtime, for the peers."""
+    """Create a single-threaded session of ONNX Runtime for the peers."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -51,7 +51,7 @@ def on_one_thread(path: Path) -> Any:
 
 
 def speechmos_scorer(paths: tuple[Path, Path]) -> Callable[[Samples], list[float]]:
-    """speechmos' class on one thread; its sessions would take all."""
+    """Create speechmos' class with single-threaded sessions; its own would use all cores."""
     from speechmos.dnsmos import DNSMOS
 
     peer = DNSMOS(*map(str, paths))
@@ -90,7 +90,7 @@ def ours_alone(path: Path, resample: Callable[[Samples], Samples]) -> Callable[[
 
 
 def mean(raw: Any) -> list[float]:
-    """Of what the network says, before it is mapped to the scale of the tests."""
+    """Average raw outputs of the network, before they are mapped to the scale of the tests."""
     return np.mean(np.asarray(raw, np.float64), axis=0).tolist()
 
 
@@ -118,12 +118,12 @@ def main() -> None:
     files = sorted(f for f in args.real.iterdir() if f.suffix in SUFFIXES) if args.real else WHOLE
     paths = model_paths()
     assert paths, "pip install speechmos"
-    wanted = args.only or ["speechmos", "emilia", "stage"]
-    if "speechmos" in wanted:
+    chosen = args.only or ["speechmos", "emilia", "stage"]
+    if "speechmos" in chosen:
         against_speechmos(segments(files, SAMPLE_RATE, args.segments), paths, args.hops, args.rounds)
-    if "emilia" in wanted:
+    if "emilia" in chosen:
         against_emilia(segments(files, EMILIAS_RATE, args.segments), paths[0], args.rounds)
-    if "stage" in wanted:
+    if "stage" in chosen:
         whole_stage(args.hops, max(args.rounds // 2, 1))
 
 
@@ -213,7 +213,7 @@ def fill(store: Any) -> tuple[list[Any], float, float]:
 
 
 def stage(store: Any, episodes: Sequence[Any], engine: Any) -> Callable[[], object]:
-    """The stage over all episodes, with a worker that is loaded already; without an engine, what is prepared for it."""
+    """Run the stage over all episodes with a loaded worker; without an engine, only its preparation."""
     from podcast_assets.quality.scorers.dnsmos.engine import DnsmosEngine
     from podcast_assets.stages.score import Score
 

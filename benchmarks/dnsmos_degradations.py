@@ -1,9 +1,9 @@
-"""Speech that is made worse by known amounts, and what every score of the signal says of it.
+"""Signal scores of speech that is degraded by known amounts.
 
     python -m benchmarks.dnsmos_degradations [--real FOLDER] [--hop 1]
 
-Each degradation is done to several clips of clean speech (synthesized ones of the sample batch; and clips of FOLDER), with seeds
-so that the table is the same every time. A row is the mean over the clips. The tests hold the scores to the table's directions.
+Each degradation is applied to several clips of clean speech (synthesized ones of the sample batch, and clips of FOLDER), with
+fixed seeds, so that the table is reproducible. A row is the mean over the clips. Tests check the directions of the table.
 """
 
 import argparse
@@ -33,7 +33,7 @@ HEADROOM = 0.98
 
 @dataclass(frozen=True)
 class Degradation:
-    """One kind, with the amounts to do, from little to much."""
+    """Kind of degradation with its amounts, from weak to strong."""
 
     name: str
     unit: str
@@ -43,30 +43,30 @@ class Degradation:
 
 
 def at_level(samples: Samples, decibels: float) -> Samples:
-    """Scaled to an RMS in dBFS."""
+    """Scale samples to an RMS in dBFS."""
     rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     return (samples * (10 ** (decibels / 20) / rms)).astype(np.float32)
 
 
 def mixed(speech: Samples, other: Samples, ratio_db: float) -> Samples:
-    """Speech with something else so many dB below it, by RMS."""
+    """Mix speech with another signal that is the given number of dB quieter, by RMS."""
     level = 20 * np.log10(float(np.sqrt(np.mean(np.square(speech, dtype=np.float64)))))
     return np.clip(speech + at_level(other, level - ratio_db), -1, 1).astype(np.float32)
 
 
 def with_noise(speech: Samples, ratio_db: float, seed: int) -> Samples:
-    """White noise at a signal-to-noise ratio in dB."""
+    """Add white noise at a signal-to-noise ratio in dB."""
     return mixed(speech, np.random.default_rng(seed).standard_normal(len(speech)).astype(np.float32), ratio_db)
 
 
 def clipped(speech: Samples, share: float, seed: int) -> Samples:
-    """Amplified until that share of the samples is beyond full scale, and cut off there; 0 makes it as loud without that."""
+    """Amplify until that share of the samples is clipped; 0 gives the same loudness without clipping."""
     full = 1.0 if share else HEADROOM
     return np.clip(speech * (full / max(float(np.quantile(np.abs(speech), 1 - share)), 1e-9)), -1, 1).astype(np.float32)
 
 
 def low_passed(speech: Samples, cutoff: float, seed: int) -> Samples:
-    """Nothing above a frequency in Hz, as after coding at a lower rate."""
+    """Remove everything above a frequency in Hz, as coding at a lower rate does."""
     import soxr
 
     narrow = soxr.resample(soxr.resample(speech, SAMPLE_RATE, 2 * cutoff), 2 * cutoff, SAMPLE_RATE)
@@ -74,18 +74,18 @@ def low_passed(speech: Samples, cutoff: float, seed: int) -> Samples:
 
 
 def reverberated(speech: Samples, decay: float, seed: int) -> Samples:
-    """In a room whose sound takes that many seconds to fall by 60 dB, with as much power in the room's answer as directly."""
+    """Add reverberation with the given decay time (60 dB) in seconds, with as much reverberant as direct power."""
     from scipy.signal import fftconvolve
 
     t = np.arange(round(decay * SAMPLE_RATE)) / SAMPLE_RATE
-    room = np.random.default_rng(seed).standard_normal(len(t)) * 10 ** (-3 * t / decay)
-    room /= np.sqrt(np.sum(room**2))
-    room[0] = 1.0
-    return at_level(fftconvolve(speech, room)[: len(speech)].astype(np.float32), LEVEL_DB)
+    response = np.random.default_rng(seed).standard_normal(len(t)) * 10 ** (-3 * t / decay)
+    response /= np.sqrt(np.sum(response**2))
+    response[0] = 1.0
+    return at_level(fftconvolve(speech, response)[: len(speech)].astype(np.float32), LEVEL_DB)
 
 
 def with_music(speech: Samples, ratio_db: float, seed: int) -> Samples:
-    """Four chords over and over, each note with eight partials, at a speech-to-music ratio in dB."""
+    """Add music, four repeated chords of notes with eight partials, at a speech-to-music ratio in dB."""
     t = np.arange(len(speech)) / SAMPLE_RATE
     music = np.zeros(len(speech))
     for beat in range(int(t[-1] / 0.5) + 1):
@@ -101,7 +101,7 @@ CHORDS = ((261.6, 329.6, 392.0), (220.0, 261.6, 329.6), (174.6, 220.0, 261.6), (
 
 
 def overlapped(speech: Samples, share: float, other: Samples) -> Samples:
-    """Somebody else, as loud, over the first part of it."""
+    """Add another, equally loud speaker over the first part."""
     until = round(share * len(speech))
     louder = at_level(other, LEVEL_DB)
     return np.clip(speech + np.where(np.arange(len(speech)) < until, louder, 0), -1, 1).astype(np.float32)
@@ -117,7 +117,7 @@ DEGRADATIONS = (
 
 
 def clips(files: Sequence[Path], most: int = 2) -> Iterator[Samples]:
-    """Clips of SECONDS with the most speech, from files; a file that is shorter is repeated."""
+    """Cut the clips of SECONDS with the most speech from files; shorter files are repeated."""
     for file in files:
         audio = decode(file)
         audio = np.resize(audio, max(len(audio), round(SECONDS * SAMPLE_RATE)))
@@ -129,12 +129,12 @@ def clips(files: Sequence[Path], most: int = 2) -> Iterator[Samples]:
 
 
 def synthesized() -> list[Samples]:
-    """Clean clips of the sample batch, each of one voice for the most part."""
+    """Return clean clips of the sample batch, each mostly of one voice."""
     return list(clips([BATCH / "night-science.mp3", BATCH / "water-history.opus", BATCH / "future-food.mp4"], 1))
 
 
 def measured(samples: Samples, scorer: Any) -> Mapping[str, float]:
-    """Every score of a clip."""
+    """Compute every score of a clip."""
     span = (0.0, len(samples) / SAMPLE_RATE)
     found = signal_measures(samples, SAMPLE_RATE) | scorer.score(samples, [span])[0]
     found["speech_share"] = speech_shares(samples, [span])[0]

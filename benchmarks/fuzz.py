@@ -1,9 +1,9 @@
-"""Mutated recordings through the decoding process, as many as wanted: what becomes of them, and what a decoder should not do.
+"""Fuzzing of the decoding process with mutated recordings.
 
     python -m benchmarks.fuzz [--first 0] [--count 20000]
 
-Each seed is a kind of file and its damage, as in the tests. Named are those that crash or stop the process, take long, or become
-more than 60 s of audio (from 1.5); they are kept under `--keep`.
+Each seed selects a kind of file and its damage, as in the tests. Files that crash or stop the process, take long, or decode to more
+than 60 s of audio (from 1.5 s) are reported, and stored under `--keep`.
 """
 
 import argparse

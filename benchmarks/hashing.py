@@ -37,7 +37,7 @@ def in_one_pass(path: Path) -> tuple[str, str]:
     return sha.hexdigest(), md5.hexdigest()
 
 
-def by_us(path: Path) -> tuple[str, str]:
+def by_podcast_assets(path: Path) -> tuple[str, str]:
     hashes = Hashes()
     with path.open("rb", buffering=0) as file:
         while block := file.read(BLOCK):
@@ -54,12 +54,12 @@ def main() -> None:
         file.write(np.random.default_rng(0).bytes(arguments.megabytes * 1_000_000))
         file.flush()
         path = Path(file.name)
-        assert in_two_passes(path) == in_one_pass(path) == by_us(path)
+        assert in_two_passes(path) == in_one_pass(path) == by_podcast_assets(path)
         compare(
             {
                 "two passes of 4 kB": lambda: in_two_passes(path),
                 "one pass": lambda: in_one_pass(path),
-                "ours": lambda: by_us(path),
+                "ours": lambda: by_podcast_assets(path),
             },
             arguments.rounds,
             arguments.megabytes,

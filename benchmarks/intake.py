@@ -1,4 +1,4 @@
-"""From a folder of 4 MB mp3 files to working audio, in files per hour and core; and memory for episodes of 30 minutes and 3 hours.
+"""Ingest of a folder of 4 MB MP3 files: files per hour and core, and memory for episodes of 30 minutes and 3 hours.
 
     python -m benchmarks.intake [--files 40] [--opus 24000]
 
@@ -24,7 +24,7 @@ SECONDS = 200.0
 
 
 def alone(folder: Path, opus: int | None) -> dict[str, float]:
-    """One batch through unpack and ingest, in a process of its own."""
+    """Run one batch through unpack and ingest in this process."""
     from podcast_assets.audio import decode_process
     from podcast_assets.intake.arrivals import find_arrival
     from podcast_assets.intake.episodes import recordings
@@ -45,7 +45,7 @@ def alone(folder: Path, opus: int | None) -> dict[str, float]:
     assert len(run.done) == len(todo), run.failures
     run.table()
     peak = 0.0
-    while not decode_process._idle.empty():  # their time counts once they have ended
+    while not decode_process._idle.empty():  # the time of children counts only after they end
         process = decode_process._idle.get_nowait()
         assert process._process is not None
         status = Path(f"/proc/{process._process.pid}/status").read_text()
@@ -60,13 +60,13 @@ def measure(folder: Path, files: list[bytes], opus: int | None) -> dict[str, flo
         incoming.mkdir(parents=True)
         for number, data in enumerate(files):
             (incoming / f"{number:04d}.mp3").write_bytes(data)
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "benchmarks.intake", "--alone", name, *(["--opus", str(opus)] if opus else [])],
             capture_output=True,
             text=True,
             check=True,
         )
-    return json.loads(told.stdout)
+    return json.loads(result.stdout)
 
 
 def main() -> None:
@@ -86,15 +86,15 @@ def main() -> None:
         files = [sound + b"TAG" + b"%0125d" % number for number in range(arguments.files)]
         print(f"| {len(files)} files of {len(sound) / 1e6:.1f} MB | files per hour and core | files per hour | CPU s |")
         print("|---|---|---|---|", flush=True)
-        for what, opus in (("FLAC", None), ("FLAC and Opus", arguments.opus or 24_000)):
-            told = measure(folder, files, opus)
-            rates = [3600 * len(files) / told[key] for key in ("cpu", "wall")]
-            print(f"| {what} | {rates[0]:,.0f} | {rates[1]:,.0f} | {told['cpu']:.1f} |", flush=True)
+        for label, opus in (("FLAC", None), ("FLAC and Opus", arguments.opus or 24_000)):
+            measurement = measure(folder, files, opus)
+            rates = [3600 * len(files) / measurement[key] for key in ("cpu", "wall")]
+            print(f"| {label} | {rates[0]:,.0f} | {rates[1]:,.0f} | {measurement['cpu']:.1f} |", flush=True)
         print("\n| one mp3 | peak of the decoding process, MB |\n|---|---|", flush=True)
         for hours in (0.5, 3.0):
             # frames of mp3 stand for themselves: to encode three hours would take longer than all else
-            told = measure(folder, [sound * round(hours * 3600 / SECONDS)], None)
-            print(f"| {hours:g} h | {told['peak']:.0f} |", flush=True)
+            measurement = measure(folder, [sound * round(hours * 3600 / SECONDS)], None)
+            print(f"| {hours:g} h | {measurement['peak']:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

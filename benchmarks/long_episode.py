@@ -46,7 +46,7 @@ def make(store: Store, hours: float) -> None:
 
 
 def stage(store: Store, name: str, hours: float) -> None:
-    """One stage, in this process: prints what it took."""
+    """Run one stage in this process and print its time and memory."""
     profile = make_profile(Settings(), "demo", "")
     began = time.monotonic()
     loaded = (profile.diarizer if name == "diarize" else profile.transcriber).load()
@@ -96,7 +96,7 @@ def main() -> None:
         make(Store.at(folder), arguments.hours)
         print(f"| {arguments.hours:g} h | peak, MB | beyond the loaded models, MB | wall, s |\n|---|---|---|---|")
         for name in ("diarize", "transcribe"):
-            told = []
+            measurements = []
             for hours in (0.0, arguments.hours):
                 command = [
                     sys.executable,
@@ -109,8 +109,8 @@ def main() -> None:
                     folder,
                 ]
                 printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-                told.append(json.loads(printed))
-            empty, full = told
+                measurements.append(json.loads(printed))
+            empty, full = measurements
             print(
                 f"| {name} | {full['peak']:.0f} | {full['peak'] - empty['peak']:.0f} | {full['seconds']:.0f} |",
                 flush=True,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 
 def cpu() -> float:
-    """CPU seconds of this process and of those that it has waited for."""
+    """Return CPU seconds of this process and its finished children."""
     return sum(sum(resource.getrusage(w)[:2]) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
@@ -19,8 +19,8 @@ def compare(
 
     Args:
         candidates: name → work; the first is the peer.
-        rounds: how often each is called.
-        amount: what each call works on.
+        rounds: number of calls of each candidate.
+        amount: amount of work per call.
         unit: of the amount.
         warm: whether each is called once before it is measured.
     """
@@ -41,5 +41,5 @@ def compare(
     for name, each in times.items():
         ratios = [[p[i] / t[i] for p, t in zip(peer, each, strict=True)] for i in (0, 1)]
         speeds = [amount / statistics.median(t[i] for t in each) for i in (0, 1)]
-        told = " | ".join(f"{statistics.median(r):.2f} | {min(r):.2f}" for r in ratios)
-        print(f"| {name} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {told} |", flush=True)
+        cells = " | ".join(f"{statistics.median(r):.2f} | {min(r):.2f}" for r in ratios)
+        print(f"| {name} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {cells} |", flush=True)

@@ -36,28 +36,28 @@ def part(start: int, stop: int, columns: int) -> pl.DataFrame:
 def by_iterrows(path: Path, stems: list[str]) -> dict[str, dict[str, object]]:
     import pandas as pd
 
-    wanted, found = set(stems), {}
+    names, found = set(stems), {}
     for _, row in pd.read_parquet(path).iterrows():
-        if row["meta_id"] in wanted:
+        if row["meta_id"] in names:
             found[row["meta_id"]] = row.to_dict()
     return found
 
 
 def by_an_index(path: Path, stems: list[str]) -> dict[str, dict[str, object]]:
-    """Every row made a dict first, as where one table serves many batches."""
+    """Convert every row to a dict first, as if one table served many batches."""
     import pandas as pd
 
     index = {row["meta_id"]: row.to_dict() for _, row in pd.read_parquet(path).iterrows()}
     return {stem: index[stem] for stem in stems}
 
 
-def by_us(path: Path, stems: list[str]) -> dict[str, dict[str, object]]:
+def by_podcast_assets(path: Path, stems: list[str]) -> dict[str, dict[str, object]]:
     joined = join_metadata([f"{stem}.mp3" for stem in stems], [open_metadata("m.parquet", path)])
     return {name.removesuffix(".mp3"): row for name, row in joined.rows.items()}
 
 
 def million(folder: Path, kind: str) -> Path:
-    """A million rows x 200, written in parts."""
+    """Write a million rows x 200 in parts."""
     import pyarrow.parquet as pq
 
     path, writer = folder / f"m.{kind}", None
@@ -101,24 +101,24 @@ def main() -> None:
         if not arguments.million:
             path, stems = folder / "m.parquet", [f"e{n:08d}" for n in range(0, ROWS, ROWS // FILES)]
             part(0, ROWS, COLUMNS).write_parquet(path)
-            assert by_us(path, stems) == by_iterrows(path, stems)
+            assert by_podcast_assets(path, stems) == by_iterrows(path, stems)
             work = {
                 "pandas.iterrows": lambda: by_iterrows(path, stems),
                 "the same, every row a dict": lambda: by_an_index(path, stems),
-                "ours": lambda: by_us(path, stems),
+                "ours": lambda: by_podcast_assets(path, stems),
             }
             compare(work, arguments.rounds, ROWS, "rows")
             return
         print("| a million rows x 200, 64 files | MB | s | peak, MB |\n|---|---|---|---|", flush=True)
         for kind in ("parquet", "csv", "jsonl"):
             path = million(folder, kind)
-            told = subprocess.run(
+            result = subprocess.run(
                 [sys.executable, "-m", "benchmarks.metadata", "--alone", path],
                 capture_output=True,
                 text=True,
                 check=True,
             )
-            print(told.stdout.strip(), flush=True)
+            print(result.stdout.strip(), flush=True)
             path.unlink()
 
 

@@ -1,4 +1,4 @@
-"""What near-duplicates cost: fingerprints of an hour, the comparison of two, and the look through a store of many episodes.
+"""Cost of near-duplicate detection: fingerprints of an hour, a comparison of two, and a search in a store of many episodes.
 
     python -m benchmarks.near_duplicates [--episodes 100000]
 
@@ -49,28 +49,28 @@ def damaged(items: Items, generator: np.random.Generator) -> Items:
     )
 
 
-def told(what: str, began: tuple[float, float], more: str = "") -> None:
-    print(f"{what}: {cpu() - began[0]:.2f} CPU s, {time.perf_counter() - began[1]:.2f} s {more}", flush=True)
+def print_times(label: str, start: tuple[float, float], note: str = "") -> None:
+    print(f"{label}: {cpu() - start[0]:.2f} CPU s, {time.perf_counter() - start[1]:.2f} s {note}", flush=True)
 
 
 def one_hour(folder: Path) -> None:
     clip = np.concatenate([decode(f) for f in sorted(BATCH.iterdir()) if f.suffix in (".mp4", ".m4a", ".opus")])
     hour = np.resize(clip, 3600 * WORKING_RATE)
     write_working_audio([hour], folder / "hour.flac")
-    began = cpu(), time.perf_counter()
+    start = cpu(), time.perf_counter()
     items = fingerprint(read_working_audio_blocks(folder / "hour.flac"), WORKING_RATE)
-    told("the fingerprint of an hour, from its working audio", began, f"({4 * len(items):,} bytes)")
+    print_times("the fingerprint of an hour, from its working audio", start, f"({4 * len(items):,} bytes)")
     generator = np.random.default_rng(1)
     for hours in (1, 10):
         items = drawn(generator, hours * AN_HOUR)
         for name, other in (("the same", damaged(items, generator)), ("others", drawn(generator, len(items)))):
-            began = cpu(), time.perf_counter()
+            start = cpu(), time.perf_counter()
             share = compare_fingerprints(items, other).share
-            told(f"compare {hours} h, {name}", began, f"(share {share:.3f})")
+            print_times(f"compare {hours} h, {name}", start, f"(share {share:.3f})")
 
 
 def by_chance(generator: np.random.Generator, number: int) -> pl.DataFrame:
-    """Anchors of a batch whose fingerprints are not there."""
+    """Return anchors of a batch without fingerprints in the store."""
     count = AN_HOUR // ANCHOR_SHARE
     return pl.DataFrame(
         {
@@ -92,12 +92,12 @@ def many(folder: Path, episodes: int) -> None:
         ours = {f"{batch}{n}": f"audio/working/{batch}/{n}.flac" for n in range(IN_A_BATCH)}
         for n, working in enumerate(ours.values()):
             store.write(fingerprint_key(working), (drawn(generator) if n else first).tobytes())
-        began = cpu(), time.perf_counter()
+        start = cpu(), time.perf_counter()
         found = find_near_duplicates(store, batch, ours)
         size = sum(entry.bytes for entry in store.list("fingerprints"))
-        told(
+        print_times(
             f"look through {episodes:,} episodes for {IN_A_BATCH}",
-            began,
+            start,
             f"({size / 1e6:,.0f} MB of anchors; {len(found.troubles)} candidates by chance)",
         )
     assert found.rows.select("episode_id", "other").rows() == [("new0", "known/known0")], found

@@ -74,7 +74,7 @@ def by_ffmpeg(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
             )
 
 
-def by_us(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
+def by_podcast_assets(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
     for episode in episodes:
         with (folder / f"{episode.path.stem}.encoded").open("wb") as file:
             members = MembersWriter(file)
@@ -84,16 +84,16 @@ def by_us(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
             members.rows()
 
 
-def by_us_in_threads(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
+def by_podcast_assets_in_threads(episodes: Sequence[Episode], codec: Codec, folder: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda e: by_us([e], codec, folder), episodes))
+        list(pool.map(lambda e: by_podcast_assets([e], codec, folder), episodes))
 
 
 WAYS: dict[str, Callable[[Sequence[Episode], Codec, Path], None]] = {
     "pydub": by_pydub,
     "one ffmpeg per segment": by_ffmpeg,
-    "ours": by_us,
-    "ours with 2 threads": by_us_in_threads,
+    "ours": by_podcast_assets,
+    "ours with 2 threads": by_podcast_assets_in_threads,
 }
 
 
@@ -117,7 +117,7 @@ def make_episodes(folder: Path, count: int, minutes: float, segments: int) -> li
 
 
 def check(episodes: Sequence[Episode], folder: Path) -> None:
-    """Each way gives what was asked for: a segment of each, to the sample by ours, to 2 ms by the others."""
+    """Check the lengths of all segments: exactly for ours, to 2 ms for the others."""
     start, end = episodes[0].spans[1]
     one = [Episode(episodes[0].path, [(start, end)])]
     for way in (by_pydub, by_ffmpeg):
@@ -144,7 +144,7 @@ def main() -> None:
         count = sum(len(e.spans) for e in episodes)
         scratch = Path(top) / "out"
 
-        def afresh(way: Callable[[Sequence[Episode], Codec, Path], None], codec: Codec) -> Callable[[], None]:
+        def in_new_folder(way: Callable[[Sequence[Episode], Codec, Path], None], codec: Codec) -> Callable[[], None]:
             def work() -> None:
                 shutil.rmtree(scratch, ignore_errors=True)
                 scratch.mkdir()
@@ -157,7 +157,7 @@ def main() -> None:
         for codec in arguments.codecs.split(","):
             print(f"\n{codec}: {count} segments of {len(episodes)} episodes of {arguments.minutes:g} minutes")
             compare(
-                {name: afresh(WAYS[name], codec) for name in arguments.ways.split(",")},
+                {name: in_new_folder(WAYS[name], codec) for name in arguments.ways.split(",")},
                 arguments.rounds,
                 count,
                 "segments",

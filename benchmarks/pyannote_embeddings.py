@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/pyannote_embeddings.py [--seconds 40] [--rounds 3]
 
 The model is WeSpeaker's ResNet34 as the published pipelines have it, with random weights: a convolution costs the same whatever its
-weights, so the speed is that of the real one, and nothing is said of how well it tells voices apart. Windows of 10 s every second,
-three speakers in each, masks drawn at random: neither side looks at what is in them.
+weights, so the speed is that of the real one; accuracy is not measured. Windows of 10 s every second have three speakers and
+random masks each, whose content does not affect the speed.
 
 CPU seconds of one thread; the candidates take turns, round by round, and the ratio is the median of the rounds' ratios. The
 embeddings must be bit for bit those of the library for batches of as many rows.
@@ -75,7 +75,7 @@ def main() -> None:
 def report(
     candidate: Candidate, seconds: dict[Candidate, list[float]], made: dict[Candidate, Embeddings], length: float
 ) -> None:
-    """One row; the library with as many rows is what a candidate must agree with, as published what it is compared to."""
+    """Print a row. A candidate must equal the library at the same batch size, and is compared with its published settings."""
     same = next((c for c in CANDIDATES if c.rows == candidate.rows and not c.shared), CANDIDATES[0])
     if candidate.shared:
         assert np.array_equal(made[candidate], made[same]), f"{candidate.name}: other embeddings than the library's"
@@ -88,7 +88,7 @@ def report(
 
 
 def prepare(length: float) -> Callable[..., Embeddings]:
-    """A function that computes the embeddings of some audio as a candidate does."""
+    """Return a function that computes embeddings of the audio as the candidate does."""
     import_pyannote()
     # of the library's search for the shortest audio that its model takes
     warnings.filterwarnings("ignore", message=r"std\(\): degrees of freedom")

@@ -1,4 +1,4 @@
-"""What a change of scores sends to the Hub again: with scores in tables beside the shards, and with scores in the shards' JSON.
+"""Upload after a change of scores: with scores in tables beside the shards, and with scores in the shards' JSON.
 
     python -m benchmarks.release [--samples 3000] [--bytes 28000]
 
@@ -8,7 +8,7 @@ its real client over LFS. Then every sample gets another score, and both publish
 - ours: `podcast_assets.release.release`, scores in metadata/…parquet;
 - peer: one more key in the JSON beside each audio, tars by webdataset.TarWriter, `HfApi.upload_folder`.
 
-Bytes that came to the double, requests, files changed, and CPU seconds of the publisher (the double's own are in another process).
+It prints bytes received by the double, requests, files changed, and CPU seconds of the publisher (the double is another process).
 """
 
 import argparse
@@ -27,7 +27,7 @@ PER_SHARD = 1000
 
 
 def serve(folder: str, pipe: Connection) -> None:
-    """The double, in a process of its own."""
+    """Run the double in a separate process."""
     from podcast_assets_tests.doubles.hub_datasets import running_dataset_hub
 
     with running_dataset_hub(Path(folder)) as hub:
@@ -103,13 +103,13 @@ def main() -> None:
             process = multiprocessing.Process(target=serve, args=(f"{folder}/hub", theirs), daemon=True)
             process.start()
             publish = build(Path(folder), mine.recv(), arguments.samples, arguments.bytes)
-            for what, score in (("first", 3.0), ("every score changed", 4.0), ("nothing changed", 4.0)):
+            for label, score in (("first", 3.0), ("every score changed", 4.0), ("nothing changed", 4.0)):
                 began = time.process_time()
                 publish(score)
                 cpu = time.process_time() - began
                 mine.send(True)
                 sent, requests = mine.recv()
-                print(f"{name:8}{what:26}{sent / 1e6:10.2f}{requests:10}{cpu:8.2f}")
+                print(f"{name:8}{label:26}{sent / 1e6:10.2f}{requests:10}{cpu:8.2f}")
             mine.send(False)
             process.join()
 

@@ -1,4 +1,4 @@
-"""Peer and ours in turn: CPU time of each round, and the ratio of each round, so that what else the machine does hits both."""
+"""Comparison of candidates in alternating rounds: CPU time and ratio of each round, so that other load affects both sides."""
 
 import multiprocessing
 import statistics
@@ -13,20 +13,22 @@ def rounds(candidates: Mapping[str, Callable[[], object]], count: int, audio_sec
     Args:
         candidates: name → work; each is called once before it is measured.
         count: rounds.
-        audio_seconds: what each call works on, s.
+        audio_seconds: seconds of audio per call.
     """
     for work in candidates.values():
         work()
     _table({name: lambda w=work: _timed(w) for name, work in candidates.items()}, count, audio_seconds)
 
 
-def apart(builders: Mapping[str, Callable[[], Callable[[], object]]], count: int, audio_seconds: float) -> None:
+def rounds_in_processes(
+    builders: Mapping[str, Callable[[], Callable[[], object]]], count: int, audio_seconds: float
+) -> None:
     """As `rounds`, with each candidate in a process of its own.
 
     Args:
-        builders: name → what makes the work, there; called before anything heavy is imported or loaded here.
+        builders: name → function that prepares the work in its own process, before this process imports anything heavy.
         count: rounds.
-        audio_seconds: what each call works on, s.
+        audio_seconds: seconds of audio per call.
     """
     fork = multiprocessing.get_context("fork")
     children = {}

@@ -1,4 +1,4 @@
-"""What Dagster costs per batch, and how the size of batches and of runs dilutes it.
+"""Overhead of Dagster per batch, and its share by the size of batches and runs.
 
     python -m benchmarks.run_overhead [--rounds 5] [--range 10]
 

@@ -1,4 +1,4 @@
-"""What the stage runner adds to each episode: fingerprint, prefetch, checkpoint, provenance, progress, table, commit.
+"""Overhead of the stage runner per episode: fingerprint, prefetch, checkpoint, provenance, progress, table, commit.
 
     python -m benchmarks.runner_overhead [--episodes 200 2000] [--segments 60] [--rounds 5] [--work 0.05]
 
@@ -36,7 +36,7 @@ class Tool(Engine):
 
 @dataclass(frozen=True)
 class Ready(OneByOne):
-    """Gives rows that are there already, after a fixed time."""
+    """Return prepared rows after a fixed time."""
 
     rows: pl.DataFrame
     seconds: float
@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def measure(rows: pl.DataFrame, count: int, work: float, rounds: int) -> dict[str, float]:
-    """Line → seconds per episode that it takes longer than the plain loop, median."""
+    """Return line → extra seconds per episode compared with the plain loop, median."""
     stage = Ready(rows, work, Tool())
     episodes = [Episode(f"e{i:05d}", f"e{i:05d}.mp3", 3600.0, {"sha256": f"{i:064d}"}) for i in range(count)]
     more: dict[str, list[float]] = {"first run": [], "run again, committed": [], "run again, from checkpoints": []}

@@ -1,4 +1,4 @@
-"""How the pool of workers scales: the same episodes by one worker and by two, each with one thread.
+"""Scaling of the worker pool: the same episodes by one worker and by two, each with one thread.
 
     python -m benchmarks.scaling [--minutes 40] [--rounds 3]
 
@@ -46,7 +46,9 @@ def main() -> None:
             "Ray, 1 worker": Settings(compute="ray", min_workers=1, max_workers=1),
             "Ray, 2 workers": Settings(compute="ray", min_workers=2, max_workers=2),
         }
-        walls = {name: measure(stage, store, episodes, how, name, arguments.rounds) for name, how in places.items()}
+        walls = {
+            name: measure(stage, store, episodes, settings, name, arguments.rounds) for name, settings in places.items()
+        }
     seconds = sum(e.seconds for e in episodes)
     plain = walls["Ray, 1 worker"]
     print(f"\n{len(episodes)} episodes, {seconds / 60:.0f} min")
@@ -55,9 +57,11 @@ def main() -> None:
         print(f"| {name} | {wall:.1f} | {seconds / wall:.0f} | {plain / wall:.2f} x |")
 
 
-def measure(stage: Transcribe, store: Store, episodes: list[Episode], how: Settings, name: str, rounds: int) -> float:
+def measure(
+    stage: Transcribe, store: Store, episodes: list[Episode], settings: Settings, name: str, rounds: int
+) -> float:
     """Wall time of the stage on one place, median, s."""
-    with computing(stage, how) as compute:
+    with computing(stage, settings) as compute:
         run(stage, store, episodes, f"{name}-warm", compute)
         times = [timed(lambda n=n: run(stage, store, episodes, f"{name}-{n}", compute)) for n in range(rounds)]
     print(f"{name}: {', '.join(f'{t:.1f}' for t in times)} s", flush=True)

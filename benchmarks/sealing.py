@@ -88,7 +88,7 @@ def by_webdataset(members: Members, folder: Path) -> None:
             writer.write({"__key__": key, "json": NOTE, "opus": audio})
 
 
-def by_us(members: Members, folder: Path) -> None:
+def by_podcast_assets(members: Members, folder: Path) -> None:
     def samples() -> Iterator[Sample]:
         for key, audio in zip(members.keys, members.audio, strict=True):
             yield Sample(key, "data", "opus", NOTE, "", (audio,), len(audio), "")
@@ -96,7 +96,7 @@ def by_us(members: Members, folder: Path) -> None:
     write_shards(Store.at(folder), "out", samples(), shard_bytes=1 << 40)
 
 
-def by_us_from_the_file(members: Members, folder: Path) -> None:
+def by_podcast_assets_from_file(members: Members, folder: Path) -> None:
     places = sealing.seal_batch(
         members.store, "b", f"v-{folder.name}", members.content, members.encoded, suffix="opus", shard_bytes=1 << 40
     )
@@ -104,8 +104,8 @@ def by_us_from_the_file(members: Members, folder: Path) -> None:
     Path(str(made)).rename(folder / "shard.tar")
 
 
-def by_us_and_read_back(members: Members, folder: Path) -> None:
-    by_us_from_the_file(members, folder)
+def by_podcast_assets_with_verification(members: Members, folder: Path) -> None:
+    by_podcast_assets_from_file(members, folder)
     with (folder / "shard.tar").open("rb") as file:
         read_shard(file)
 
@@ -115,15 +115,15 @@ WAYS: dict[str, Callable[[Members, Path], None]] = {
     "cp, then fsync": by_cp_with_fsync,
     "tarfile": by_tarfile,
     "webdataset.ShardWriter": by_webdataset,
-    "ours": by_us,
-    "ours, from the stage's file, shuffled": by_us_from_the_file,
-    "ours, the same, read back and hashed": by_us_and_read_back,
+    "ours": by_podcast_assets,
+    "ours, from the stage's file, shuffled": by_podcast_assets_from_file,
+    "ours, the same, read back and hashed": by_podcast_assets_with_verification,
 }
 
 
 def check(members: Members, folder: Path) -> None:
     """Ours hold what tarfile's hold, in the same places."""
-    by_us(members, folder)
+    by_podcast_assets(members, folder)
     (made,) = folder.rglob("*.tar")
     with made.open("rb") as ours, members.shard.open("rb") as theirs:
         assert list(read_members(ours)) == list(read_members(theirs))
@@ -143,10 +143,10 @@ def main() -> None:
             times: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
             dice = np.random.default_rng(0)
             for number in range(arguments.rounds + 1):  # the first is not counted
-                for name in dice.permutation(list(WAYS)):  # what comes before leaves its mark on the page cache
+                for name in dice.permutation(list(WAYS)):  # earlier candidates affect the page cache
                     folder = Path(tempfile.mkdtemp(dir=top))
                     gc.collect()
-                    os.sync()  # an fsync would else pay for what others left to be written
+                    os.sync()  # otherwise an fsync would also write data of other candidates
                     before = cpu(), time.perf_counter()
                     WAYS[name](members, folder)
                     taken = cpu() - before[0], time.perf_counter() - before[1]

@@ -1,4 +1,4 @@
-"""What the stage runner adds to the model: reading, features, checkpoints; and how much of it hides behind a fast model.
+"""Overhead of the stage runner over the model: reading, features, checkpoints; and how much of it overlaps with a fast model.
 
     python -m benchmarks.stage [--minutes 60] [--rounds 5]
 

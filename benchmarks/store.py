@@ -1,4 +1,4 @@
-"""An object store: s3fs against obstore, which of them the store stands on; and the listing of very many batches.
+"""Object store clients, s3fs against obstore, on which the store is built; and listing of very many batches.
 
     python -m benchmarks.store [--rounds 5] [--megabytes 256] [--small 300] [--batches 100000]
 
@@ -30,7 +30,7 @@ SMALL_BYTES, THREADS, BLOCK = 20_000, 16, 1 << 20
 
 
 class S3fs:
-    """As fsspec's users have it."""
+    """s3fs through fsspec."""
 
     def __init__(self) -> None:
         import s3fs
@@ -58,7 +58,7 @@ class S3fs:
 
 
 class Obstore:
-    """Its own interface, not its adapter for fsspec."""
+    """obstore by its own interface, not its adapter for fsspec."""
 
     def __init__(self) -> None:
         from obstore.store import S3Store
@@ -87,7 +87,7 @@ class Obstore:
 
 
 class Ours:
-    """`Store`: obstore, with what is uploaded hashed and compared with what the server says it has."""
+    """`Store`: obstore, with hashes of uploads compared with those of the server."""
 
     def __init__(self) -> None:
         from podcast_assets.store.store import Store
@@ -209,16 +209,16 @@ def measure(arguments: argparse.Namespace, folder: Path, environment: dict[str, 
         f"| {arguments.rounds} rounds | client | per s | client CPU, s | peak, MB | CPU ÷ obstore's |\n|---|---|---|---|---|---|"
     )
     for work, (count, unit) in units.items():
-        told: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.clients}
+        measurements: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.clients}
         for _ in range(arguments.rounds):
             for name in arguments.clients:
                 command = [sys.executable, "-m", "benchmarks.store", "--small", str(arguments.small), "--alone"]
                 answer = subprocess.run(
                     [*command, name, work, str(folder)], env=environment, stdout=subprocess.PIPE, text=True, check=True
                 )
-                told[name].append(json.loads(answer.stdout))
-        peer = statistics.median(t["cpu"] for t in told.get("obstore", told[arguments.clients[0]]))
-        for name, each in told.items():
+                measurements[name].append(json.loads(answer.stdout))
+        peer = statistics.median(t["cpu"] for t in measurements.get("obstore", measurements[arguments.clients[0]]))
+        for name, each in measurements.items():
             wall, cpu, peak = (statistics.median(t[k] for t in each) for k in ("wall", "cpu", "peak"))
             print(
                 f"| {work}, {count:,} {unit} | {name} | {count / wall:,.0f} {unit} | {cpu:.2f} | {peak:.0f} | {cpu / peer:.1f} |",

@@ -25,7 +25,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
-from benchmarks.rounds import apart
+from benchmarks.rounds import rounds_in_processes
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.common import memory
@@ -42,7 +42,7 @@ WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-histor
 
 @contextmanager
 def fixed_length(model: WhisperModel, seconds: float) -> Iterator[None]:
-    """Every window decodes as many tokens as speech of this length has."""
+    """Make every window decode as many tokens as speech of this length has."""
     limit, suppressed = model.max_length, whisper.get_suppressed_tokens
     model.max_length = PROMPT + math.ceil(TOKENS_PER_SECOND * seconds)
     whisper.get_suppressed_tokens = lambda tokenizer, tokens: (tokenizer.eot,)  # type: ignore[assignment]
@@ -53,7 +53,7 @@ def fixed_length(model: WhisperModel, seconds: float) -> Iterator[None]:
 
 
 def turns_of(minutes: float) -> tuple[Samples, list[Turn]]:
-    """Audio with short turns of two speakers, and the turns."""
+    """Return audio with short turns of two speakers, and the turns."""
     pieces: list[Samples] = []
     turns: list[Turn] = []
     at = 0.0
@@ -73,9 +73,9 @@ def ours(model: WhisperModel, batch: int, *, pack: bool, seconds: float, work: S
     engine = FasterWhisper(model="unused", pack=pack, temperatures=(0.0,))
     transcriber = WhisperTranscriber(engine, model, batch)
     with fixed_length(model, seconds):
-        for heard in transcriber.transcribe(work):
-            if isinstance(heard.transcripts, Exception):
-                raise heard.transcripts
+        for result in transcriber.transcribe(work):
+            if isinstance(result.transcripts, Exception):
+                raise result.transcripts
     return transcriber.batcher.batches
 
 
@@ -117,15 +117,17 @@ def loaded(folder: str) -> WhisperModel:
     return WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=1)
 
 
-def we(folder: str, batch: int, *, pack: bool, seconds: float, work: Sequence[EpisodeSpeech]) -> Callable[[], object]:
-    """Ours as its commands run it."""
+def run_ours(
+    folder: str, batch: int, *, pack: bool, seconds: float, work: Sequence[EpisodeSpeech]
+) -> Callable[[], object]:
+    """Prepare this project's transcriber as its commands run it."""
     memory.keep_freed_memory()
     model = loaded(folder)
     return lambda: ours(model, batch, pack=pack, seconds=seconds, work=work)
 
 
-def they(folder: str, clips: Sequence[Samples], seconds: float) -> Callable[[], object]:
-    """The peer as people run it."""
+def run_peer(folder: str, clips: Sequence[Samples], seconds: float) -> Callable[[], object]:
+    """Prepare the peer as people run it."""
     model = loaded(folder)
     return lambda: file_by_file(model, clips, seconds)
 
@@ -137,12 +139,16 @@ def segments(folder: str, minutes: float, count: int) -> None:
     speech = sum(t.end - t.start for t in turns)
     alone, packed = speech / len(turns), 26.0
     print(f"\n{len(turns)} segments of {alone:.1f} s on average, in {minutes:g} minutes\n")
-    apart(
+    rounds_in_processes(
         {
-            "WhisperModel.transcribe, segment by segment": lambda: they(folder, clips, alone),
-            "ours, one window per segment, one by one": lambda: we(folder, 1, pack=False, seconds=alone, work=work),
-            "ours, one window per segment, batches of 8": lambda: we(folder, 8, pack=False, seconds=alone, work=work),
-            "ours, packed windows, batches of 8": lambda: we(folder, 8, pack=True, seconds=packed, work=work),
+            "WhisperModel.transcribe, segment by segment": lambda: run_peer(folder, clips, alone),
+            "ours, one window per segment, one by one": lambda: run_ours(
+                folder, 1, pack=False, seconds=alone, work=work
+            ),
+            "ours, one window per segment, batches of 8": lambda: run_ours(
+                folder, 8, pack=False, seconds=alone, work=work
+            ),
+            "ours, packed windows, batches of 8": lambda: run_ours(folder, 8, pack=True, seconds=packed, work=work),
         },
         count,
         speech,
@@ -155,11 +161,11 @@ def five_seconds(folder: str, number: int, count: int) -> None:
     one = [EpisodeSpeech("episode", audio, [Turn(i * 5, i * 5 + 5, "AB"[i % 2]) for i in range(number)], "en")]
     many = [EpisodeSpeech(f"clip {i}", clip, [Turn(0, 5, "A")], "en") for i, clip in enumerate(clips)]
     print(f"\n{number} clips of 5 s\n")
-    apart(
+    rounds_in_processes(
         {
-            "WhisperModel.transcribe, file by file": lambda: they(folder, clips, 5),
-            f"ours, {number} episodes of one segment": lambda: we(folder, 8, pack=True, seconds=5, work=many),
-            f"ours, an episode of {number} segments": lambda: we(folder, 8, pack=True, seconds=27, work=one),
+            "WhisperModel.transcribe, file by file": lambda: run_peer(folder, clips, 5),
+            f"ours, {number} episodes of one segment": lambda: run_ours(folder, 8, pack=True, seconds=5, work=many),
+            f"ours, an episode of {number} segments": lambda: run_ours(folder, 8, pack=True, seconds=27, work=one),
         },
         max(3, count // 2),
         number * 5,

@@ -23,7 +23,7 @@ from podcast_assets.store.store import BLOCK, Store
 
 
 def pack(target: Path, files: int, size: int) -> None:
-    """Parts of one long mp3, none twice."""
+    """Write an archive of distinct parts of one long MP3."""
     long = target.with_name("long.mp3")
     make(long, 900)
     sound = long.read_bytes()

@@ -7,8 +7,8 @@ The audio is the sample batch, or the recordings of FOLDER, one after the other 
 audio per CPU second; both use one thread, rounds alternate between them, and the ratio is that of each round. Memory is the peak of
 a fresh process for --hours of audio, the audio included: silero-vad takes a float32 tensor, ours 16-bit samples (Linux only).
 
-silero-vad 6.0 and 6.1 have the weights that faster-whisper carries. Later ones were trained anew; they carry their weights also in
-the form that ours runs, so that the two are compared with the same weights, at every setting that an engine uses.
+silero-vad 6.0 and 6.1 have the weights that faster-whisper carries. Later ones were trained again; their package also has
+their weights in the form used here, so that both sides use the same weights, at every setting that an engine uses.
 """
 
 import argparse
@@ -37,7 +37,7 @@ TOLERANCE = 1 / SAMPLE_RATE
 
 
 def peer(audio: Any, model: Any, settings: dict[str, float]) -> Stretches:
-    """silero-vad's timestamps for a tensor; its loop calls the network once per 32 ms."""
+    """Return silero-vad's timestamps for a tensor; its loop calls the network once per 32 ms."""
     from silero_vad import get_speech_timestamps
 
     found = get_speech_timestamps(
@@ -56,7 +56,7 @@ def ours(audio: Audio, network: Path, settings: dict[str, float]) -> Stretches:
 
 
 def peers_network() -> Path:
-    """The weights of the installed silero-vad, as a file of the form that ours runs."""
+    """Return the weights of the installed silero-vad in the ONNX form that this project uses."""
     import silero_vad
 
     sequence = Path(silero_vad.__file__).parent / "data" / "silero_vad_16k_sequence.onnx"
@@ -64,7 +64,7 @@ def peers_network() -> Path:
 
 
 def recordings(real: Path | None) -> npt.NDArray[np.int16]:
-    """All recordings, one after the other, as 16-bit samples, shape (n,)."""
+    """Return all recordings concatenated, as 16-bit samples, shape (n,)."""
     from faster_whisper.audio import decode_audio
 
     from podcast_assets.demo import BATCH
@@ -141,7 +141,7 @@ def memory(tile: npt.NDArray[np.int16], hours: float) -> None:
 
 
 def alone(who: str, tile: npt.NDArray[np.int16], seconds: float) -> None:
-    """One candidate in a process of its own: prints its row."""
+    """Run one candidate in this process and print its row."""
     if who == "peer":
         import silero_vad
         import torch

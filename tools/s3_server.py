@@ -52,7 +52,7 @@ _FILTERS = {
 
 
 class ServerFailed(RuntimeError):
-    """The server did not start; the message is what it said."""
+    """The server did not start; the message is its output."""
 
 
 @contextlib.contextmanager
@@ -77,12 +77,12 @@ def running(
         stack.enter_context(server)
         stack.callback(server.kill)
         assert server.stdout is not None
-        told = server.stdout.readline()
-        if not told:
+        line = server.stdout.readline()
+        if not line:
             server.wait()
             errors.seek(0)
             raise ServerFailed(errors.read().strip())
-        yield json.loads(told)
+        yield json.loads(line)
 
 
 def serve(folder: Path, bucket: str) -> None:
@@ -131,7 +131,7 @@ def serve(folder: Path, bucket: str) -> None:
 
 
 def _make_bucket(proxy: Any, bucket: str) -> None:
-    """Past the S3 interface, which needs a signature: a bucket is a container."""
+    """Create the bucket as a container, without the S3 interface, which needs a signature."""
     from swift.common.swob import Request
 
     made = Request.blank(

@@ -17,17 +17,17 @@ def cut_segments(
     """Yield one array per span, in order, cut to the sample in one pass over the file.
 
     A span `(start, end)` in seconds covers the samples from `round(start * source_rate)` up to
-    `round(end * source_rate)`; an end beyond the audio is that of the audio. Memory is that of the longest span and a
-    few seconds more. Reading stops after the last span.
+    `round(end * source_rate)`; an end beyond the audio is clipped. Memory is that of the longest span and a few
+    seconds more. Reading stops after the last span.
 
     Args:
-        source: the original.
-        spans: sorted by start; they may touch and overlap.
-        rate: Hz to resample each segment to; None keeps the rate of the source.
-        mono: the mean of the channels, shape (n,); else shape (n, channels).
+        source: the original recording.
+        spans: (start, end) in seconds, sorted by start; they may touch and overlap.
+        rate: sample rate of the segments in Hz; None keeps the rate of the source.
+        mono: average the channels to shape (n,); otherwise the shape is (n, channels).
 
     Raises:
-        ValueError: the spans are not sorted, or one ends before it starts or starts before 0.
+        ValueError: the spans are not sorted, or a span ends before it starts or starts before 0.
         TruncatedAudio: a span starts beyond the end of the audio.
         AudioError: the file is not audio, has no audio track or is corrupt; see `errors`.
         OSError: the path cannot be opened.

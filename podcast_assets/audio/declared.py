@@ -1,7 +1,7 @@
 """Declared length of a file, where libavformat does not report it or only estimates it.
 
-libavformat shortens the duration of a cut-off WAV to what is there, takes that of Ogg from the last page that it finds,
-and estimates that of a bare MP3 from its bit rate. To notice a cut-off file, the header itself must be read.
+libavformat shortens the duration of a truncated WAV to the existing data, reads that of Ogg from the last page that it finds,
+and estimates that of an MP3 without tag from its bit rate. Detecting truncation therefore requires reading the header itself.
 """
 
 import re
@@ -53,7 +53,7 @@ def wav_declared_duration(file: BinaryIO) -> float | None:
         name, size = struct.unpack("<4sI", chunk)
         if name == b"data":
             if long_size is None and (size in (0, 0xFFFF_FFFF) or 0x7FFF_0000 <= size <= 0x7FFF_FFFF):
-                return None  # 0, all ones and just under 2 GiB stand for "not known"
+                return None  # 0, all ones and just under 2 GiB mean "unknown"
             return (size if long_size is None else long_size) / byte_rate if byte_rate else None
         body = file.read(size + size % 2) if name in (b"fmt ", b"ds64") else b""
         if name == b"fmt " and len(body) >= 12:

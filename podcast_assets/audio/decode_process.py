@@ -1,7 +1,7 @@
-"""Working audio made in a subprocess, so that a file that crashes or hangs a codec fails alone.
+"""Decoding in a subprocess, so that a file that crashes or hangs a codec fails alone.
 
-The process is `decode_worker.py`, which writes down the protocol. It does one recording after the other: a good one costs two
-lines through a pipe more than in this process.
+The process runs `decode_worker.py`, which documents the protocol. It is reused for one recording after the other, so that a valid
+file costs only two more lines through a pipe.
 """
 
 import json
@@ -24,19 +24,19 @@ from podcast_assets.audio.ingest import WorkingAudio
 from podcast_assets.audio.opus_copy import OpusDiffers
 
 STALL_SECONDS = 120.0
-"""Without a sign of life: a recording gives one each second, however slow the machine is."""
+"""Time without a progress message before the process is killed; it sends one every second, however slow the machine is."""
 _END_SECONDS = 5.0
 _PACKAGE = Path(__file__).parents[2]
 _CODEC_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGSYS}
-"""By which broken code ends. Others come from outside, such as the kernel's SIGKILL where memory is short."""
+"""Signals by which broken code ends. Others come from outside, such as the kernel's SIGKILL when memory runs out."""
 
 
 class DecoderStuck(RuntimeError):
-    """The decoder made no progress and was ended."""
+    """The decoder made no progress and was killed."""
 
 
 class DecoderLost(RuntimeError):
-    """The decoding process was ended from outside."""
+    """The decoding process was killed from outside."""
 
 
 class DecoderFailed(RuntimeError):
@@ -55,22 +55,22 @@ def make_working_audio_in_subprocess(
     longest: float = math.inf,
     stall: float = STALL_SECONDS,
 ) -> WorkingAudio:
-    """Run `make_working_audio` in a subprocess. Thread-safe: each thread has a process of its own.
+    """Run `make_working_audio` in a subprocess. Thread-safe: each thread uses its own process.
 
     Args:
         source: the media file.
-        target: where the working audio goes.
-        opus: where its copy in Opus goes; None for none.
-        bit_rate: of that copy, bit/s.
-        longest: seconds that are decoded at most.
-        stall: seconds without a sign of life after which the process is ended.
+        target: file for the working audio.
+        opus: file for a copy in Opus; None for no copy.
+        bit_rate: bit rate of the copy in bit/s.
+        longest: longest allowed duration in seconds.
+        stall: seconds without progress after which the process is killed.
 
     Raises:
-        AudioError: as `make_working_audio`; CorruptAudio too where the file crashes the decoder.
+        AudioError: as `make_working_audio`; also CorruptAudio if the file crashes the decoder.
         DecoderStuck: the decoder made no progress.
         DecoderLost: the process was killed.
         OpusDiffers: the copy does not last as long as the audio.
-        OSError: a path cannot be opened, or nothing more can be written.
+        OSError: a path cannot be opened, or the disk is full.
     """
     request = {
         "source": str(source),
@@ -96,7 +96,7 @@ def make_working_audio_in_subprocess(
 
 
 class _DecoderProcess:
-    """Decoding process, started by the first request, and again after it ended for lack of requests."""
+    """Decoding process; started by the first request, and again after it ended because it was idle."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -108,13 +108,13 @@ class _DecoderProcess:
         process = self._ensure_running()
         try:
             _write_line(process, line)
-        except BrokenPipeError:  # it was just about to end by itself
+        except BrokenPipeError:  # it ended just now because it was idle
             self.close()
             process = self._ensure_running()
             _write_line(process, line)
         assert process.stdout is not None
-        while said := _read_line(process.stdout, stall):
-            reply = json.loads(said)
+        while reply_line := _read_line(process.stdout, stall):
+            reply = json.loads(reply_line)
             if "progress" not in reply:
                 return reply
         raise _make_exit_error(process.wait())
@@ -133,7 +133,7 @@ class _DecoderProcess:
                 [sys.executable, "-m", "podcast_assets.audio.decode_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                # each process decodes in one thread; thread pools of numpy's would only take address space
+                # each process decodes in one thread; NumPy's thread pools would only use address space
                 env=os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
             self._end = weakref.finalize(self, _end_process, self._process)
@@ -149,7 +149,7 @@ def _write_line(process: subprocess.Popen[bytes], line: bytes) -> None:
 def _read_line(stream: IO[bytes], stall: float) -> bytes:
     """Read the next line; empty at the end."""
     line, until = b"", time.monotonic() + stall
-    with selectors.DefaultSelector() as selector:  # select() knows no file descriptors above 1,023
+    with selectors.DefaultSelector() as selector:  # select() supports no file descriptors above 1,023
         selector.register(stream, selectors.EVENT_READ)
         while not line.endswith(b"\n"):
             if not selector.select(max(0.0, until - time.monotonic())):
@@ -158,7 +158,7 @@ def _read_line(stream: IO[bytes], stall: float) -> bytes:
             if not part:
                 return b""
             line += part
-    return line.rsplit(b"\n", 2)[-2]  # of several that came at once the last: those before say only that it lives
+    return line.rsplit(b"\n", 2)[-2]  # the last of several lines: the others are progress messages
 
 
 def _make_exit_error(code: int) -> Exception:
@@ -166,8 +166,8 @@ def _make_exit_error(code: int) -> Exception:
         return DecoderFailed(f"its decoding process ended with exit code {code}")
     ended_by = signal.Signals(-code)
     if ended_by in _CODEC_SIGNALS:
-        return CorruptAudio(f"crashes its decoder ({ended_by.name}): the file is damaged, or made to do so")
-    return DecoderLost(f"its decoding process was killed ({ended_by.name}); is memory short?")
+        return CorruptAudio(f"crashes its decoder ({ended_by.name}): the file is damaged or malicious")
+    return DecoderLost(f"its decoding process was killed ({ended_by.name}), perhaps because memory ran out")
 
 
 def _rebuild_error(reply: dict[str, Any]) -> Exception:
@@ -192,5 +192,5 @@ def _end_process(process: subprocess.Popen[bytes]) -> None:
         if stream is not None:
             try:
                 stream.close()
-            except BrokenPipeError:  # a request that it did not read
+            except BrokenPipeError:  # it died before it read the request
                 continue

@@ -2,9 +2,9 @@
 
 It reads one JSON object per line from its standard input and writes JSON lines to its standard output. A request:
   {"source": "file", "target": "file for the working audio", "opus": "file" or null, "bit_rate": bit/s, "longest": seconds}
-→ {"progress": true} now and then, and at its end
+→ {"progress": true} every second, and finally
   {"done": fields of `WorkingAudio`} or {"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
-It ends when its input is closed, and by itself when nothing has been asked of it for a while.
+It ends when its input is closed, and after a minute without requests.
 """
 
 import contextlib
@@ -24,20 +24,20 @@ from podcast_assets.audio.ingest import OpusCopy, make_working_audio
 from podcast_assets.store.backends.pending_file import PendingFile
 
 MEMORY = 4 << 30
-"""Bytes of address space. Good recordings of any length take a tenth of it; a damaged header may ask for anything."""
+"""Limit of the address space in bytes. Valid recordings of any length take a tenth; damaged headers may request any amount."""
 IDLE_SECONDS = 60.0
 _PROGRESS_SECONDS = 1.0
 
 
-def handle_request(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
+def handle_request(request: dict[str, Any], replies: TextIO) -> dict[str, Any]:
     """Decode one recording."""
-    told = time.monotonic()
+    reported_at = time.monotonic()
 
     def progress() -> None:
-        nonlocal told
-        if time.monotonic() - told >= _PROGRESS_SECONDS:
-            told = time.monotonic()
-            print('{"progress": true}', file=tell, flush=True)
+        nonlocal reported_at
+        if time.monotonic() - reported_at >= _PROGRESS_SECONDS:
+            reported_at = time.monotonic()
+            print('{"progress": true}', file=replies, flush=True)
 
     opus = OpusCopy(request["opus"], request["bit_rate"]) if request["opus"] else None
     with PendingFile(io.FileIO(request["target"], "w+")) as target:
@@ -49,16 +49,16 @@ def handle_request(request: dict[str, Any], tell: TextIO) -> dict[str, Any]:
 
 def main() -> None:
     """Answer requests until there are none."""
-    tell = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints is no answer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the one who asks
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # output of libraries must not mix with replies
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl+C
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while select.select([sys.stdin], [], [], IDLE_SECONDS)[0] and (line := sys.stdin.readline()):
         try:
-            reply = handle_request(json.loads(line), tell)
+            reply = handle_request(json.loads(line), replies)
         except MemoryError:
             limit = f"needs more than {MEMORY >> 30} GiB of memory to be decoded: the file is damaged"
             reply = {"error": "CorruptAudio", "message": limit, "errno": None, "traceback": ""}
@@ -69,7 +69,7 @@ def main() -> None:
                 "errno": getattr(error, "errno", None),
                 "traceback": traceback.format_exc(),
             }
-        print(json.dumps(reply), file=tell, flush=True)
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from podcast_assets.audio.working import to_int16
 Codec = Literal["flac", "wav", "opus", "mp3"]
 
 OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
-"""Hz that Opus can be given (RFC 6716, section 2.1.3)."""
+"""Sample rates that Opus accepts, in Hz (RFC 6716, section 2.1.3)."""
 MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-"""Hz that MPEG-1, MPEG-2 and MPEG-2.5 layer III know."""
+"""Sample rates of MPEG-1, MPEG-2 and MPEG-2.5 layer III, in Hz."""
 
 BIT_RATES = {"opus": 32_000, "mp3": 64_000}
-"""bit/s per channel."""
+"""Default bit rates in bit/s per channel."""
 BITEXACT_MUXER = {"fflags": "+bitexact"}
 """Without it, Ogg gets a random serial number, and both containers name the library's version."""
 BITEXACT_ENCODER = {
@@ -27,20 +27,20 @@ BITEXACT_ENCODER = {
 
 
 def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *, bit_rate: int | None = None) -> bytes:
-    """Encode samples as an audio file in bytes.
+    """Encode samples and return the bytes of an audio file.
 
-    `flac` and `wav` hold 16 bits a sample. `opus` (in Ogg) and `mp3` know certain rates only: audio at another is
-    resampled to 48 kHz. Decoders of Opus give 48 kHz, whatever went in.
+    `flac` and `wav` have 16 bits per sample. `opus` (in Ogg) and `mp3` support certain rates only; audio at other rates
+    is resampled to 48 kHz. Decoders of Opus always return 48 kHz.
 
     Args:
-        samples: shape (n,) or (n, channels), float32; full scale is 1.0 and what is beyond is limited. Lossy codecs
-            take one or two channels.
-        rate: Hz.
+        samples: shape (n,) or (n, channels), float32; full scale is 1.0, and louder samples are clipped. Lossy
+            codecs take one or two channels.
+        rate: sample rate in Hz.
         codec: the format.
-        bit_rate: bit/s in all, for `opus` and `mp3`; by default 32 or 64 kbit/s per channel.
+        bit_rate: total bit rate of `opus` or `mp3` in bit/s; by default 32 or 64 kbit/s per channel.
 
     Raises:
-        ValueError: there are no samples, the codec is not known, or does not take so many channels.
+        ValueError: there are no samples, or the codec is unknown or does not support that many channels.
     """
     if not len(samples):
         raise ValueError("there are no samples to encode")
@@ -50,7 +50,7 @@ def encode(samples: npt.NDArray[np.float32], rate: int, codec: Codec = "flac", *
         return _encode_lossless(samples, rate, codec)
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     if channels > 2:
-        raise ValueError(f"{codec} is written with one or two channels, not {channels}")
+        raise ValueError(f"{codec} supports one or two channels, not {channels}")
     if rate not in (OPUS_RATES if codec == "opus" else MP3_RATES):
         import soxr
 
@@ -73,7 +73,7 @@ def _encode_lossy(samples: npt.NDArray[np.float32], rate: int, codec: str, bit_r
     encoder, container_format = ("libopus", "ogg") if codec == "opus" else ("libmp3lame", "mp3")
     muxing = dict(BITEXACT_MUXER)
     if codec == "opus":
-        # libavformat reads 6.5 ms too much from a single page of Ogg (1 s by default): make short audio two
+        # libavformat reads 6.5 ms too much from a file of one Ogg page (1 s by default): write at least two
         muxing["page_duration"] = str(min(1_000_000, len(samples) * 500_000 // rate))  # microseconds
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container_format, options=muxing) as container:

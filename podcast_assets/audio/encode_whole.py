@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Blocks = Iterable[npt.NDArray[np.float32]]
 
 WAV_BYTES = 2**32 - 4096
-"""What a WAV file can hold: its sizes have 32 bits."""
+"""Largest WAV file: its sizes have 32 bits."""
 
 
 def encode_whole(blocks: Blocks, target: BinaryIO, rate: int, channels: int, codec: Codec) -> int:
@@ -25,14 +25,14 @@ def encode_whole(blocks: Blocks, target: BinaryIO, rate: int, channels: int, cod
     The same blocks give the same bytes.
 
     Args:
-        blocks: each of shape (n,) or (n, channels), float32; full scale is 1.0 and what is beyond is limited.
-        target: a file to write, read and seek in.
-        rate: Hz; one that the codec knows.
+        blocks: each of shape (n,) or (n, channels), float32; full scale is 1.0, and louder samples are clipped.
+        target: a file opened for writing, reading and seeking.
+        rate: sample rate in Hz that the codec supports.
         channels: one or two.
         codec: the format.
 
     Raises:
-        ValueError: there are no samples, or more than a WAV file can hold.
+        ValueError: there are no samples, or too many for a WAV file.
     """
     write = _write_lossless if codec in ("flac", "wav") else _write_lossy
     samples = write(blocks, target, rate, channels, codec)

@@ -1,6 +1,6 @@
 """Errors of audio files.
 
-Every message is one line for a person, without the file's name: the caller knows it.
+Every message is one line without the file's name, which the caller adds.
 """
 
 from podcast_assets.common.errors import BadInput

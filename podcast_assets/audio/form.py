@@ -14,7 +14,7 @@ AS_THEY_ARE: dict[str, tuple[str, str]] = {
     "flac": ("flac", "flac"),
     "wav": ("pcm_s16le", "wav"),
 }
-"""Container → codec and the form that such a file already has. libavformat's and libavcodec's names; `mp3float` is MP3 too."""
+"""Container → codec of a file and the equivalent `Codec`, by the names of libavformat and libavcodec; `mp3float` is MP3 too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _DECLARING = {"mov", "flac", "aiff", "caf", "asf", "w64", "tta", "ape", "wv"}
-"""Containers whose header says how long each track is, as libavformat reports it."""
+"""Containers whose header declares the duration of each track, as reported by libavformat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class Probe:
     codec: str
     """libavcodec's name of the decoder, such as `mp3float`, `aac`, `opus`."""
     sample_rate: int
-    """Hz."""
+    """Sample rate in Hz."""
     channels: int
     bit_rate: int | None
-    """bit/s of the audio track, or of the file where the track's is not known."""
+    """Bit rate of the audio track in bit/s, or of the file if the track's is unknown."""
     declared_duration: float | None
-    """Seconds that the header declares for the audio track; None where it declares nothing."""
+    """Duration of the audio track in seconds by the header; None if undeclared."""
     has_video: bool
     """Whether there are moving pictures; a cover image does not count."""
     audio_streams: int
@@ -69,7 +69,7 @@ def _matroska_duration(container: "InputContainer", stream: "AudioStream") -> fl
     """Return the track's end from the DURATION tag that muxers write, else the file's, minus the track's start."""
     if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\0?", stream.metadata.get("DURATION", ""), re.ASCII):
         end = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
-    elif container.duration and not container.streams.video:  # a film may well be longer than its sound
+    elif container.duration and not container.streams.video:  # a video may be longer than its audio
         end = container.duration / 1e6
     else:
         return None

@@ -1,4 +1,4 @@
-"""Ingest: conversion of an arrived file to working audio in one pass."""
+"""Conversion of a media file to working audio in one pass."""
 
 import contextlib
 import math
@@ -28,11 +28,11 @@ class WorkingAudio:
     samples: int
     """Samples of the working audio, at WORKING_RATE."""
     peak: float
-    """Largest magnitude in any channel; full scale is 1.0, which lossy formats and float files may pass."""
+    """Largest magnitude in any channel; full scale is 1.0, which lossy formats and float files may exceed."""
     clipping_share: float
     """Share of all samples, 0 to 1, at or above CLIP_LEVEL."""
     skipped_packets: int
-    """Packets that could not be decoded and are silence now."""
+    """Packets that could not be decoded and were replaced by silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class OpusCopy:
     """Request for an archive copy of the working audio."""
 
     target: Path | str | BinaryIO
-    """A path, or a file to write and read."""
+    """A path, or a file opened for writing and reading."""
     bit_rate: int
     """bit/s."""
 
@@ -56,21 +56,21 @@ def make_working_audio(
 ) -> WorkingAudio:
     """Decode a media file once and write its working audio to `target`.
 
-    When this raises, `target` may hold a part: write to a temporary name and rename.
+    After an error `target` may be incomplete: write to a temporary name and rename.
 
     Args:
         source: the media file.
-        target: where the working audio goes.
-        separator: takes the music out first; None leaves all as it is.
-        opus: a copy that is made in the same pass, then decoded and compared.
-        longest: seconds that are decoded at most.
+        target: file for the working audio.
+        separator: removes music first; None changes nothing.
+        opus: a copy that is written in the same pass and then verified.
+        longest: longest allowed duration in seconds.
         progress: called after each block of about two seconds.
 
     Raises:
         AudioError: the file is not audio, has no audio track, is truncated, corrupt or empty; see `errors`.
-        TooLong: it goes on beyond `longest`.
+        TooLong: the audio is longer than `longest`.
         OpusDiffers: the copy does not last as long as the audio.
-        SeparationFailed: the separator could not do it.
+        SeparationFailed: the separator failed.
         OSError: a path cannot be opened.
     """
     with open_audio(source) as reader, contextlib.ExitStack() as copying:

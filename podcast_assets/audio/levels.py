@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 CLIP_LEVEL = 0.99
-"""A sample at or above this magnitude (full scale is 1.0) counts as clipped. Below 1.0 because lossy coding and
-resampling round the corners of clipped waves."""
+"""A sample at or above this magnitude (full scale is 1.0) counts as clipped. It is below 1.0 because lossy coding
+and resampling smooth clipped waves."""
 
 
 def peak(samples: npt.NDArray[np.float32]) -> float:

@@ -13,9 +13,9 @@ from podcast_assets.audio.levels import peak
 Loudness = Literal["none", "emilia"]
 
 EMILIA_TARGET = -20.0
-"""dBFS: RMS over the whole recording, relative to full scale."""
-EMILIA_MOST = 3.0
-"""dB by which Emilia raises or lowers a recording at most."""
+"""Target RMS of a whole recording in dBFS."""
+EMILIA_MAX_CHANGE = 3.0
+"""Largest change of a recording's level in dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ def emilia_gain(levels: Levels) -> float:
 
     Emilia-Pipe (`preprocess_audio` in Amphion's preprocessors/Emilia/main.py; He et al., "Emilia", 2024, standardization) raises or
     lowers each recording towards -20 dBFS by 3 dB at most, limits it to full scale, and then divides it by its largest sample. So
-    what is left of the first step is the limiting, where it raised the peaks beyond full scale; else the peak comes to full scale.
+    the first step only matters if it raises peaks beyond full scale, where they are limited; otherwise the peak is at full scale.
 
-    It measures mono audio at 24 kHz; here it is what goes in. Samples beyond full scale are for the encoder to limit.
+    Emilia-Pipe measures mono audio at 24 kHz, this function its input. The encoder limits samples beyond full scale.
     """
     if not levels.peak:
         return 1.0
-    wanted = EMILIA_TARGET - 20 * math.log10(levels.rms)
-    raised = 10 ** (min(max(wanted, -EMILIA_MOST), EMILIA_MOST) / 20)
+    change = EMILIA_TARGET - 20 * math.log10(levels.rms)
+    raised = 10 ** (min(max(change, -EMILIA_MAX_CHANGE), EMILIA_MAX_CHANGE) / 20)
     return max(raised, 1.0 / levels.peak)

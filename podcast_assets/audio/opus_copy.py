@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
 
 TOLERANCE_SECONDS = 0.1
-"""Opus comes in frames of 20 ms, and begins with 6.5 ms that are skipped."""
+"""Tolerance in seconds: Opus has frames of 20 ms and begins with 6.5 ms that are skipped."""
 
 
 class OpusDiffers(RuntimeError):
@@ -29,8 +29,8 @@ def opus_writer(target: Path | str | BinaryIO, bit_rate: int) -> Iterator["OpusW
     """Open an Opus file for mono blocks at WORKING_RATE; it is complete when the context ends.
 
     Args:
-        target: where it goes.
-        bit_rate: bit/s.
+        target: file for the copy.
+        bit_rate: bit rate in bit/s.
     """
     import av
 
@@ -71,16 +71,16 @@ def check_opus(source: Path | str | BinaryIO, seconds: float) -> None:
     """Decode a whole copy and compare its duration.
 
     Args:
-        source: the copy.
-        seconds: length of what was encoded.
+        source: the Opus file.
+        seconds: duration of the encoded audio.
 
     Raises:
-        OpusDiffers: they differ by more than TOLERANCE_SECONDS.
-        AudioError: it cannot be decoded.
+        OpusDiffers: the durations differ by more than TOLERANCE_SECONDS.
+        AudioError: the copy cannot be decoded.
     """
     with open_audio(source) as reader:
         for _ in reader.blocks():
             pass
         lasts = reader.samples / reader.rate
     if abs(lasts - seconds) > TOLERANCE_SECONDS:
-        raise OpusDiffers(f"its Opus copy lasts {lasts:.2f} s where {seconds:.2f} s were encoded")
+        raise OpusDiffers(f"its Opus copy lasts {lasts:.2f} s, but {seconds:.2f} s were encoded")

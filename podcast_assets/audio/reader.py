@@ -1,4 +1,4 @@
-"""Reading a media file's audio in blocks: the one place that decodes."""
+"""Block-wise reading of a media file's audio; all decoding happens here."""
 
 import errno
 from collections.abc import Iterable, Iterator
@@ -25,20 +25,20 @@ Planar = npt.NDArray[np.float32]
 _FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,rm,tta,voc,w64,wav,wv"
 )
-"""Demuxers that may run. Playlists (hls, dash, concat) are left out: they make a reader open other files and URLs."""
+"""Allowed demuxers. Playlists (hls, dash, concat) are left out, because they open other files and URLs."""
 
 _BUFFER = 1 << 18
 _BLOCK_SECONDS = 2.0
 _TOLERANCE_SECONDS, _TOLERANCE_SHARE = 1.0, 0.02
 _SHORT_SECONDS, _SHORT_MP3_SECONDS, _SHORT_SHARE = 0.2, 0.3, 0.1
-"""Of a short file so much may be missing. An MP3 declares its encoder's delay and padding too, at 8 kHz over 0.2 s."""
+"""Allowed shortfall of short files. An MP3 also declares its encoder's delay and padding: at 8 kHz more than 0.2 s."""
 _CORRUPT_PACKETS, _CORRUPT_SHARE = 3, 0.01
 _SILENCE_SECONDS = 2.0
-"""What stands in for one packet at most: a damaged header may declare that a packet lasts for years."""
+"""Longest silence that replaces a packet: a damaged header may declare that a packet lasts for years."""
 
 _PLANES = 8  # libavutil's AV_NUM_DATA_POINTERS
 SAMPLE_RATES = 2_000, 1_000_000
-"""Lowest and highest rate that is believed, Hz. A file that declares 1 Hz would become 16,000 times as long at 16 kHz."""
+"""Lowest and highest accepted rate in Hz. A file that declares 1 Hz would become 16,000 times as long at 16 kHz."""
 
 _INTEGER_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-63}
 
@@ -52,23 +52,23 @@ class AudioReader:
         self.rate = self.probe.sample_rate
         self.channels = self.probe.channels
         self.samples = 0
-        """Samples per channel given so far."""
+        """Samples per channel returned so far."""
         self.skipped_packets = 0
-        """Packets that could not be decoded so far; silence of their length stands in for them, but not at the end."""
+        """Packets that could not be decoded so far; silence replaces them except at the end."""
         self._packets = 0
         self._unreadable: str | None = None
 
     def blocks(self) -> Iterator[Planar]:
         """Yield all audio in blocks of about two seconds, at `rate` and with `channels` throughout.
 
-        Where the rate or the channels change midway, as in files with advertisements spliced in, the rest is converted
-        to those of the beginning.
+        If the rate or the channels change midway, as in files with inserted advertisements, the rest is converted to those
+        of the beginning.
 
         Raises:
             TruncatedAudio: after the last block, where the header declares more than 1 s and 2 % beyond it (of files under 10 s:
                 more than 0.3 s and 10 %), or an Ogg file has no end mark.
             CorruptAudio: after the last block, where more than 3 packets and 1 % could not be decoded.
-            EmptyAudio: there was no block.
+            EmptyAudio: there is no audio.
         """
         conform = _FrameConverter(self.rate, self.channels)
         for run in _join_frames(self._decode_frames()):
@@ -86,12 +86,12 @@ class AudioReader:
         from av.error import FFmpegError
 
         last: AudioFrame | None = None
-        silences: list[int] = []  # samples that stand in for broken packets, once audio comes after them
+        silences: list[int] = []  # replace broken packets once audio follows them
         packets = self._container.demux(self._stream)
         while True:
             try:
                 packet = next(packets, None)
-            except IndexError:  # PyAV does not know a stream that appears midway, as in MPEG-TS, until asked anew
+            except IndexError:  # PyAV ignores a stream that appears midway, as in MPEG-TS, until demuxing restarts
                 packets = self._container.demux(self._stream)
                 continue
             except FFmpegError as error:
@@ -146,13 +146,13 @@ def _allowed_shortfall(declared: float, container: str) -> float:
 
 @contextmanager
 def open_audio(source: Source) -> Iterator[AudioReader]:
-    """Open an audio or video file, of any container that libavformat reads but playlists, at its best audio track.
+    """Open an audio or video file, in any container that libavformat reads except playlists, and select its best audio track.
 
     Raises:
-        NotAudio: it cannot be opened as media.
-        NoAudioTrack: it has no audio track.
-        TruncatedAudio: it is an MP4 without its index.
-        EmptyAudio: it has no bytes.
+        NotAudio: the file cannot be opened as media.
+        NoAudioTrack: the file has no audio track.
+        TruncatedAudio: the file is an MP4 without its index.
+        EmptyAudio: the file has no bytes.
         OSError: the path cannot be opened.
     """
     import av
@@ -209,7 +209,7 @@ class _SeekSafeFile:
 
 
 def _check_channels(frame: "AudioFrame") -> "AudioFrame":
-    """The frame, if PyAV can give its samples: of planar ones it looks for more channels than 8 where there is no memory."""
+    """Return the frame; refuse planar frames of more than 8 channels, for which PyAV reads invalid memory."""
     if frame.format.is_planar and frame.layout.nb_channels > _PLANES:
         raise CorruptAudio(f"has {frame.layout.nb_channels} channels; at most {_PLANES} can be read")
     return frame
@@ -241,7 +241,7 @@ def _join_frames(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
             if run := fifo.read(partial=True):
                 yield run
             fifo, kind = AudioFifo(), new
-        frame.pts = None  # the fifo insists on an unbroken clock, which damaged files do not have
+        frame.pts = None  # the fifo requires continuous timestamps, which damaged files lack
         fifo.write(frame)
         if fifo.samples >= _BLOCK_SECONDS * frame.sample_rate and (run := fifo.read()):
             yield run
@@ -278,7 +278,7 @@ class _FrameConverter:
         return self._resampler
 
     def finish(self) -> Iterator[Planar]:
-        """Yield what the resampler still holds."""
+        """Yield the rest of the resampler's output."""
         if self._resampler is not None:
             none = np.zeros((0, self._channels), np.float32)
             yield self._resampler.resample_chunk(none, last=True).reshape(-1, self._channels).T
@@ -292,7 +292,7 @@ def _to_planar(run: "AudioFrame") -> Planar:
         data = data.reshape(-1, channels).T
     scale = _INTEGER_SCALE.get(sample_format.name.removesuffix("p"))
     if scale is None:
-        with np.errstate(over="ignore", invalid="ignore"):  # a float file may hold anything, of 64 bits too
+        with np.errstate(over="ignore", invalid="ignore"):  # float files may contain any value, also of 64 bits
             samples = data.astype(np.float32, copy=False)
             finite = np.isfinite(samples.sum())
         if not finite:

@@ -12,7 +12,7 @@ Source = Path | str | bytes | BinaryIO
 
 @contextmanager
 def open_source(source: Source) -> Iterator[BinaryIO]:
-    """Open a source as a binary file at its beginning. Files opened here are closed; given ones are left open.
+    """Open a source as a binary file at its beginning. Paths are closed afterwards; given files stay open.
 
     Raises:
         OSError: the path cannot be opened.

@@ -11,7 +11,7 @@ from podcast_assets.audio.errors import EmptyAudio, NotAudio
 from podcast_assets.audio.source import Source, open_source
 
 WORKING_RATE = 16_000
-"""Hz."""
+"""Sample rate of working audio in Hz."""
 
 _FULL_SCALE = 32_768
 
@@ -35,8 +35,8 @@ def read_working_audio(source: Source) -> npt.NDArray[np.int16]:
     """Read working audio as 16-bit samples, shape (n,), at WORKING_RATE.
 
     Raises:
-        NotAudio: this is not a working audio file.
-        EmptyAudio: it holds no samples.
+        NotAudio: the file is not working audio.
+        EmptyAudio: the file has no samples.
         OSError: the path cannot be opened.
     """
     import soundfile
@@ -57,10 +57,10 @@ def read_working_audio(source: Source) -> npt.NDArray[np.int16]:
 
 
 def read_working_audio_blocks(source: Source, seconds: float = 60.0) -> Iterator[npt.NDArray[np.int16]]:
-    """Read working audio in blocks of shape (n,) of so many seconds, without holding all of it in memory.
+    """Read working audio in blocks of shape (n,) of the given length, without holding all of it in memory.
 
     Raises:
-        NotAudio: this is not a working audio file, or cannot be read to its end.
+        NotAudio: the file is not working audio, or cannot be read to its end.
         OSError: the path cannot be opened.
     """
     import soundfile
@@ -71,13 +71,13 @@ def read_working_audio_blocks(source: Source, seconds: float = 60.0) -> Iterator
                 if (audio.samplerate, audio.channels) != (WORKING_RATE, 1):
                     raise NotAudio(f"is not working audio: {audio.samplerate} Hz and {audio.channels} channels")
                 for block in audio.blocks(int(seconds * WORKING_RATE), dtype="int16"):
-                    yield np.array(block, np.int16)  # the next block comes in the same memory
+                    yield np.array(block, np.int16)  # the next block reuses the memory
         except soundfile.LibsndfileError as error:
             raise NotAudio(f"is not working audio that can be read ({error.error_string})") from None
 
 
 def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     """Convert float samples to 16 bits, rounded to nearest and clipped to full scale; NaN becomes silence. Any shape."""
-    if not np.isfinite(samples.sum()):  # filters make NaN of the extreme values that a damaged float file may hold
+    if not np.isfinite(samples.sum()):  # filters turn extreme values of damaged float files into NaN
         samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0).clip(-2.0, 2.0)
     return np.clip(np.rint(samples * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)

@@ -1,6 +1,6 @@
 """Error rates of a batch's texts against publishers' transcripts and a second recognizer.
 
-To write texts as they sound costs a third of a millisecond for each, so what was compared once is taken from the table before.
+Converting a text to its spoken form takes a third of a millisecond, so earlier results are reused from the previous table.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from podcast_assets.quality.text.spoken_form import spoken_words
 from podcast_assets.store.schema import QUALITY_SCORES, schema
 
 COMPARISON_COLUMNS = ("reference_words", "reference_wer", "reference_cer", "second_wer", "second_cer", "compared")
-"""Columns of the table `quality_scores` that come from here."""
-_WAY = "1"
-"""Of comparing: another one makes all rates anew."""
+"""Columns of the table `quality_scores` that this module computes."""
+_VERSION = "1"
+"""Version of the comparison: changing it recomputes all rates."""
 _COMPARED = ("segment_id", "start", "end", "text", "language")
 
 
@@ -29,9 +29,9 @@ def compare_texts(
 
     Args:
         rows: `segment_id`, `episode_id`, `start`, `end`, `text` and `language`.
-        references: episode → its transcripts that publishers made.
-        second: what a second recognizer heard, rows of `podcast_assets.store.schema.SECOND_OPINIONS`.
-        before: the table `quality_scores` as it was: episodes of which all texts are the same keep their rates.
+        references: episode → publishers' transcripts.
+        second: transcripts of a second recognizer, rows of `podcast_assets.store.schema.SECOND_OPINIONS`.
+        before: the previous table `quality_scores`; episodes with unchanged texts keep their rates.
     """
     both = rows.select("episode_id", *_COMPARED).join(
         second.select("segment_id", other="text"), on="segment_id", how="left", maintain_order="left"
@@ -55,13 +55,13 @@ def _group_by(column: str, frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def _comparison_key(part: pl.DataFrame, cues: pl.DataFrame | None) -> str:
-    """Hash of all that the rates of an episode depend on."""
-    texts = [_WAY, part.write_ndjson(), "" if cues is None else cues.write_ndjson()]
+    """Hash everything that the rates of an episode depend on."""
+    texts = [_VERSION, part.write_ndjson(), "" if cues is None else cues.write_ndjson()]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def _episode_rates(part: pl.DataFrame, cues: pl.DataFrame | None) -> pl.DataFrame:
-    """Rates of an episode's segments."""
+    """Compute the rates of an episode's segments."""
     rates = part.select("segment_id").join(
         _second_opinion_rates(part), on="segment_id", how="left", maintain_order="left"
     )
@@ -72,7 +72,7 @@ def _episode_rates(part: pl.DataFrame, cues: pl.DataFrame | None) -> pl.DataFram
 
 
 def _second_opinion_rates(part: pl.DataFrame) -> pl.DataFrame:
-    """Error rates against the second recognizer, whose segments are the same."""
+    """Compute error rates against the second recognizer, whose segments are the same."""
     compared = part.drop_nulls("other")
     languages = compared["language"].to_list()
     ours, theirs = (spoken_words(compared[c].fill_null("").to_list(), languages) for c in ("text", "other"))

@@ -1,6 +1,6 @@
 """Plots of quality as PNG bytes: score distributions, a policy's losses, and one episode with its scores.
 
-They are drawn from tables alone, for a materialization's metadata as for the card of a dataset.
+They need only tables, and are used in the metadata of materializations and in dataset cards.
 """
 
 import math
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEPT, REJECTED, ALONE = COLOURS[0], "#CED4DA", COLOURS[1]
-"""Kept, rejected, and rejected for one reason alone."""
+"""Colours of kept segments, rejected ones, and those rejected for a single reason."""
 LIMIT = "#C2255C"
-"""A limit of the policy."""
+"""Colour of a policy's limits."""
 MOST_BARS = 12
-"""Bars of a chart; the rest is told as one."""
+"""Most bars of a chart; the rest is combined."""
 
 Limits = Mapping[str, Sequence[float]]
 """Column → limits that the policy sets."""
@@ -40,7 +40,7 @@ def plot_distributions(rows: pl.DataFrame, limits: Limits | None = None) -> byte
 
     Args:
         rows: segments with their scores, `duration`, `language`, `speaker`, `episode_id` and `keep`.
-        limits: those of the policy, as dashed lines.
+        limits: limits of the policy, drawn as dashed lines.
     """
     limits = limits or {}
 
@@ -63,9 +63,9 @@ def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
     """Plot a waterfall from all hours to those kept: what each reason removes from what the previous ones leave.
 
     Args:
-        losses: as `quality.waterfall.LOSSES`.
-        hours: of all segments.
-        policy: its label.
+        losses: rows of `quality.policies.waterfall.LOSSES`.
+        hours: hours of all segments.
+        policy: label of the policy.
     """
     rows = [r for r in losses.iter_rows(named=True) if r["first_segments"]]
     shown, rest = rows[:MOST_BARS], rows[MOST_BARS:]
@@ -116,8 +116,8 @@ def plot_episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) ->
     """Plot one episode: who speaks when, and below it DNSMOS overall and SNR of each segment.
 
     Args:
-        name: of the episode.
-        rows: its segments with `start` and `end` (s), `speaker`, `keep`, `dnsmos_ovrl` and `snr_db`.
+        name: name of the episode.
+        rows: segments of the episode with `start` and `end` (s), `speaker`, `keep`, `dnsmos_ovrl` and `snr_db`.
         limits: those of the policy, as dashed lines.
     """
     speakers = sorted(rows["speaker"].drop_nulls().unique().to_list())
@@ -166,7 +166,7 @@ def _plot_mos(axes: "Axes", rows: pl.DataFrame, limits: Limits) -> None:
 def _plot_histogram(
     axes: "Axes", rows: pl.DataFrame, column: str, label: str, limits: Limits, *, scale: float = 1.0
 ) -> None:
-    """Kept and rejected segments, one on the other."""
+    """Plot a stacked histogram of kept and rejected segments."""
     parts = [_column_values(rows.filter(keep), column) * scale for keep in (pl.col("keep"), ~pl.col("keep"))]
     everything = np.concatenate(parts)
     axes.set_xlabel(label, fontsize=9)
@@ -232,7 +232,7 @@ def _plot_speakers(axes: "Axes", rows: pl.DataFrame) -> None:
 
 
 def _plot_scores(axes: "Axes", rows: pl.DataFrame, column: str, factor: float, limits: Limits) -> None:
-    """A line over each segment at the height of its score."""
+    """Plot a line over each segment at the height of its score."""
     scored = rows.filter(pl.col(column).is_not_null())
     for keep, colour in ((pl.col("keep"), KEPT), (~pl.col("keep"), "#ADB5BD")):
         part = scored.filter(keep)
@@ -252,7 +252,7 @@ def _column_values(rows: pl.DataFrame, column: str) -> npt.NDArray[np.float64]:
 
 
 def _use_whole_numbers(axes: "Axes") -> None:
-    """Counts have no halves."""
+    """Use only whole numbers as ticks, because counts have no fractions."""
     from matplotlib.ticker import MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))

@@ -8,22 +8,21 @@ from podcast_assets.speech.types import Audio
 Scores = dict[str, float | None]
 """Names of scores and their values. None where a score does not exist; never NaN or infinite.
 
-A name that is a column of the table `quality_scores` (`dnsmos_ovrl`, `music_share`) fills it; any other (`utmos`, `squim_stoi`)
-goes into `more_scores`, and policies that name it in `scores` may use it as if it were a column.
+A name that is a column of the table `quality_scores` (`dnsmos_ovrl`, `music_share`) fills that column. Any other (`utmos`,
+`squim_stoi`) is stored in `more_scores`, and policies that declare it in `scores` can use it like a column.
 """
 
 SIGNAL_SCORES = (
     "dnsmos_sig dnsmos_bak dnsmos_ovrl dnsmos_p808 snr_db clipping_share peak_db rms_db loudness_lufs bandwidth_hz "
     "source_bandwidth_hz speech_share music_share noise_share"
 ).split()
-"""Columns of `quality_scores` that scores of the signal fill."""
+"""Columns of `quality_scores` that scorers may fill."""
 
 
 class Scorer(Protocol):
     """Protocol of a scorer: scores how good segments sound.
 
-    To add one: a file in `quality/scorers` with a subclass of `Engine`, whose `load()` gives an object like this one, and its name
-    in PODCAST_SCORERS. Nothing else changes.
+    To add one, see docs/guides/add-an-engine.md.
     """
 
     def score(self, audio: Audio, segments: Sequence[tuple[float, float]]) -> list[Scores]:
@@ -34,8 +33,7 @@ class Scorer(Protocol):
 class Punctuator(Protocol):
     """Protocol of a punctuator: restores punctuation and capitals.
 
-    To add one: a file in `quality/punctuators` with a subclass of `Engine`, whose `load()` gives an object like this one, and its
-    name in PODCAST_PUNCTUATOR. Nothing else changes.
+    To add one, see docs/guides/add-an-engine.md.
     """
 
     def punctuate(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[str | None]:

@@ -13,8 +13,8 @@ from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
 from podcast_assets.speech.types import Audio
 from podcast_assets.store.schema import RAW_AUDIO
 
-_TAKEN = frozenset({**RAW_AUDIO, **EVIDENCE}).difference(SIGNAL_SCORES)
-"""Columns that rules know, and that no scorer may put its own values in."""
+_RESERVED = frozenset({**RAW_AUDIO, **EVIDENCE}).difference(SIGNAL_SCORES)
+"""Reserved columns: rules can name them, and scorers may not return them."""
 
 
 class Scorers(Engine):
@@ -25,7 +25,7 @@ class Scorers(Engine):
     parts: tuple[SerializeAsAny[Engine], ...]
 
     def load(self, device: str | None = None) -> "LoadedScorers":
-        """Load all scorers; those that compute on a GPU share the one that is held."""
+        """Load all scorers; those that use a GPU share the reserved one."""
         return LoadedScorers([(e.name, e.load(device if e.devices() else None)) for e in self.parts])
 
     def fetch(self) -> None:
@@ -42,7 +42,7 @@ class Scorers(Engine):
         return most_gpu_use(self.parts)
 
     def model_files(self) -> list[Path]:
-        """Of all of them."""
+        """Return the model files of all scorers."""
         return [file for engine in self.parts for file in engine.model_files()]
 
     def identity(self) -> dict[str, Any]:
@@ -64,8 +64,8 @@ class LoadedScorers:
         """Implement `Scorer.score`.
 
         Raises:
-            ValueError: two of them give a score of the same name, one gives what another stage measures, a NaN or an infinity, or
-                other than one answer per segment.
+            ValueError: two scorers return a score of the same name, or one returns a reserved column, a NaN or infinite value, or a
+                wrong number of results.
         """
         merged: list[Scores] = [{} for _ in segments]
         for name, scorer in self._scorers:
@@ -73,11 +73,11 @@ class LoadedScorers:
             if len(found) != len(segments):
                 raise ValueError(f"the scorer {name} scored {len(found)} of {len(segments)} segments")
             for so_far, new in zip(merged, found, strict=True):
-                if taken := sorted(new.keys() & _TAKEN):
-                    raise ValueError(f"the scorer {name} returns reserved columns: {', '.join(taken)}")
-                if odd := sorted(k for k, v in new.items() if v is not None and not math.isfinite(v)):
+                if reserved := sorted(new.keys() & _RESERVED):
+                    raise ValueError(f"the scorer {name} returns reserved columns: {', '.join(reserved)}")
+                if invalid := sorted(k for k, v in new.items() if v is not None and not math.isfinite(v)):
                     raise ValueError(
-                        f"the scorer {name} returned no number for {', '.join(odd)}: it must return None for undefined scores"
+                        f"the scorer {name} returned no number for {', '.join(invalid)}: it must return None for undefined scores"
                     )
                 if twice := so_far.keys() & new.keys():
                     raise ValueError(

@@ -12,7 +12,7 @@ from podcast_assets.quality.protocol import Scores
 Samples = npt.NDArray[np.float32]
 """Mono, shape (n,), float32; full scale is 1.0."""
 
-_SNR_SECONDS = 0.3  # below, chance moves the estimate by several dB
+_SNR_SECONDS = 0.3  # in shorter segments the estimate varies by several dB
 _SNR_RANGE_DB = (-20, 100)
 _SNR_FRAME_SECONDS = 0.032
 _NOISE_QUANTILE = 0.1
@@ -45,34 +45,34 @@ def rms_db(samples: Samples) -> float | None:
 
 
 def clipping_share(samples: Samples) -> float | None:
-    """Share of samples, 0 to 1, at or above `CLIP_LEVEL`; None for no samples."""
+    """Compute the share of samples, 0 to 1, at or above `CLIP_LEVEL`; None for no samples."""
     return clipped_count(samples) / samples.size if samples.size else None
 
 
 def loudness_lufs(samples: Samples, rate: int) -> float | None:
-    """Integrated loudness in LUFS (ITU-R BS.1770-4, gated); None for less than 0.4 s or nothing above the gate of -70 LUFS."""
+    """Compute the integrated loudness in LUFS (ITU-R BS.1770-4, gated); None below 0.4 s or below the gate of -70 LUFS."""
     if len(samples) < _LOUDNESS_BLOCK_SECONDS * rate:
         return None
     import pyloudnorm
 
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore")  # pyloudnorm takes the logarithm, and the mean, of what may be nothing
+        warnings.simplefilter("ignore")  # pyloudnorm computes logarithms and means that may be undefined
         loudness = float(pyloudnorm.Meter(rate).integrated_loudness(samples.astype(np.float64)))
     return loudness if math.isfinite(loudness) else None
 
 
 def bandwidth_hz(samples: Samples, rate: int) -> float | None:
-    """Effective bandwidth: the highest frequency whose mean power is within 50 dB of the strongest frequency's.
+    """Compute the effective bandwidth: the highest frequency whose mean power is within 50 dB of the strongest frequency's.
 
-    The measure of Bakhturina et al., "Hi-Fi Multi-Speaker English TTS Dataset", Interspeech 2021. It can be at most half the rate:
-    8,000 Hz for working audio, whatever the original had. None for silence and less than 32 ms.
+    Measure of Bakhturina et al., "Hi-Fi Multi-Speaker English TTS Dataset", Interspeech 2021. It is at most half the rate:
+    8,000 Hz for working audio, whatever the bandwidth of the original. None for silence and less than 32 ms.
     """
     size = round(_BANDWIDTH_FFT_SECONDS * rate)
     if len(samples) < size or not samples.any():
         return None
     frames = np.lib.stride_tricks.sliding_window_view(samples, size)[:: size // 2]
     window, power = np.hanning(size).astype(np.float32), np.zeros(size // 2 + 1)
-    for at in range(0, len(frames), _BLOCK_FRAMES):  # an hour at once takes gigabytes
+    for at in range(0, len(frames), _BLOCK_FRAMES):  # a whole hour at once would take gigabytes
         spectrum = np.fft.rfft(frames[at : at + _BLOCK_FRAMES] * window, axis=1)
         power += np.sum(spectrum.real**2 + spectrum.imag**2, axis=0)
     strong = np.flatnonzero(power >= power.max() * 10 ** (_BANDWIDTH_THRESHOLD_DB / 10))
@@ -80,10 +80,10 @@ def bandwidth_hz(samples: Samples, rate: int) -> float | None:
 
 
 def snr_db(samples: Samples, rate: int) -> float | None:
-    """Estimated signal-to-noise ratio in dB, -20 to 100; None for silence and less than 0.3 s.
+    """Estimate the signal-to-noise ratio in dB, -20 to 100; None for silence and less than 0.3 s.
 
-    Speech pauses between words and noise does not, so the power that a tenth of the frames stay below is the noise's, and what
-    the mean has above it the speech's: quantile-based noise estimation (Stahl, Fischer and Bippus, ICASSP 2000), over the whole
+    Speech has pauses and noise does not, so the noise power is the tenth percentile of the frames' powers, and the speech power is
+    the mean minus that: quantile-based noise estimation (Stahl, Fischer and Bippus, ICASSP 2000), over the whole
     band. Music pauses too: 10 dB of it may be called 15. Below 2 s, pauses may be missing, and the estimate is a few dB low.
     """
     size = round(_SNR_FRAME_SECONDS * rate)

@@ -1,6 +1,6 @@
 """Table `quality_scores`: signal scores, text measures and the policy's decision.
 
-The latter cost no model, so they are made anew at every commit: other texts or another policy never score a signal twice.
+The last two need no model and are recomputed at every commit, so that changed texts or policies never score the signal again.
 """
 
 from collections.abc import Mapping
@@ -31,19 +31,19 @@ def add_text_and_policy(
     """Add measures of the text, `keep`, `reject_reasons` and `policy` to scores of the signal.
 
     Args:
-        scores: rows of the stage `score`.
+        scores: signal scores, rows of the stage `score`.
         segments: the table of `diarized_segments`.
         transcripts: the table of `transcripts`.
         policy: decides `keep`.
-        references: episode → its transcripts that publishers made.
-        second: what a second recognizer heard, rows of `podcast_assets.store.schema.SECOND_OPINIONS`.
-        before: the table as it was committed before: what it compared is not compared again.
-        punctuated: texts with punctuation, rows of `podcast_assets.store.schema.PUNCTUATED_TEXTS`; those of other words are left
-            out.
-        care: optional columns that are wanted, of `podcast_assets.quality.text.care.CARES`.
+        references: episode → publishers' transcripts.
+        second: transcripts of a second recognizer, rows of `podcast_assets.store.schema.SECOND_OPINIONS`.
+        before: the previously committed table, whose comparisons are reused.
+        punctuated: texts with punctuation, rows of `podcast_assets.store.schema.PUNCTUATED_TEXTS`; texts with other words are
+            ignored.
+        care: requested optional columns, of `podcast_assets.quality.text.care.CARES`.
 
     Raises:
-        Misconfigured: the policy asks for a column that no table has.
+        Misconfigured: the policy uses a column that does not exist.
     """
     about = collect_evidence(scores, segments, transcripts)
     measured = (

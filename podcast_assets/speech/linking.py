@@ -1,7 +1,7 @@
 """Speaker linking across episodes by voice embeddings, with a confidence for each link.
 
-Labels such as SPEAKER_00 are valid inside an episode. Episodes of one podcast share their hosts; of strangers, the more there are
-the more sound alike. So voices are looked for inside a podcast.
+Labels such as SPEAKER_00 are valid inside an episode only. Episodes of one podcast share their hosts, while among many strangers
+some always sound alike, so voices are compared within a podcast.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from podcast_assets.store.schema_beside import SPEAKERS
 Floats = npt.NDArray[np.float64]
 
 MOST_SPEAKERS = 20_000
-"""Of one podcast that are compared: every pair takes 8 bytes, 1.6 GB in all."""
+"""Most speakers of one podcast that are compared: every pair takes 8 bytes, 1.6 GB in all."""
 
 LINKED: Columns = {
     "podcast": (pl.String, "id of the podcast; voices are not looked for beyond it"),
@@ -39,26 +39,26 @@ class LinkingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_similarity: float = Field(default=0.6, ge=-1, le=1)
-    """Cosine of two embeddings, on average over two groups of speakers, from which on they are taken for one person."""
+    """Mean cosine similarity between two groups of speakers at which they count as one person."""
     min_seconds: float = Field(default=10.0, ge=0)
-    """Speech of a speaker in an episode; an embedding of less says little."""
+    """Least speech of a speaker in an episode; embeddings of less are unreliable."""
     engines: tuple[str, ...] = ("pyannote",)
     """Diarizers whose embeddings tell voices apart across recordings. Those of the embedded one do not."""
 
 
-def link_speakers(speakers: pl.DataFrame, how: LinkingSettings | None = None) -> pl.DataFrame:
+def link_speakers(speakers: pl.DataFrame, settings: LinkingSettings | None = None) -> pl.DataFrame:
     """Link speakers; returns rows of `LINKED` in the same order. Two speakers of one episode are never one voice.
 
     Args:
         speakers: rows as `SPEAKERS` with `podcast` and `batch`; rows of one engine and podcast are compared.
-        how: how alike voices must be.
+        settings: how similar voices must be; the defaults if None.
 
     Raises:
         BadInput: a podcast has more speakers than can be compared.
     """
-    how = how or LinkingSettings()
-    usable = pl.col("embedding").is_not_null() & (pl.col("seconds") >= how.min_seconds)
-    usable &= pl.col("podcast").is_not_null() & pl.col("engine").is_in(list(how.engines))
+    settings = settings or LinkingSettings()
+    usable = pl.col("embedding").is_not_null() & (pl.col("seconds") >= settings.min_seconds)
+    usable &= pl.col("podcast").is_not_null() & pl.col("engine").is_in(list(settings.engines))
     voices: dict[int, tuple[str, float | None]] = {}
     rows = speakers.with_row_index("row")
     for (podcast, _), group in rows.filter(usable).group_by("podcast", "engine", maintain_order=True):
@@ -67,7 +67,7 @@ def link_speakers(speakers: pl.DataFrame, how: LinkingSettings | None = None) ->
                 f"podcast {podcast}: {group.height:,} speakers are more than the {MOST_SPEAKERS:,} that can be compared; "
                 "leave out those who say little (--min-seconds)"
             )
-        voices |= _assign_voices(group, how)
+        voices |= _assign_voices(group, settings)
     found = [voices.get(row, (None, None)) for row in range(speakers.height)]
     return speakers.with_columns(
         voice=pl.Series([v for v, _ in found], dtype=pl.String),
@@ -75,32 +75,34 @@ def link_speakers(speakers: pl.DataFrame, how: LinkingSettings | None = None) ->
     ).select(schema(LINKED).names())
 
 
-def _assign_voices(group: pl.DataFrame, how: LinkingSettings) -> dict[int, tuple[str, float | None]]:
-    """Row → voice and confidence, for speakers that may be compared."""
+def _assign_voices(group: pl.DataFrame, settings: LinkingSettings) -> dict[int, tuple[str, float | None]]:
+    """Map each row to a voice and its confidence."""
     given = np.asarray(group["embedding"].to_list(), dtype=np.float64)
     units = _unit_vectors(given)
     episodes = [f"{batch}/{episode}" for batch, episode in group.select("batch", "episode_id").iter_rows()]
-    members = list(_group_speakers(units, episodes, how))
+    members = list(_group_speakers(units, episodes, settings))
     names = [_voice_name(group, own) for own in members]
     sums = np.stack([units[own].sum(axis=0) for own in members])
     centres = _unit_vectors(sums)
     found: dict[int, tuple[str, float | None]] = {}
     for number, own in enumerate(members):
         for row in own:
-            confidence = _voice_confidence(units[row], sums[number], centres, number, how) if len(own) > 1 else None
+            confidence = (
+                _voice_confidence(units[row], sums[number], centres, number, settings) if len(own) > 1 else None
+            )
             found[group["row"][row]] = names[number], confidence
     return found
 
 
-def _group_speakers(units: Floats, episodes: list[str], how: LinkingSettings) -> Iterator[list[int]]:
-    """Speakers of one voice each: average linkage, from which all but the nearest speaker of an episode are taken out again."""
+def _group_speakers(units: Floats, episodes: list[str], settings: LinkingSettings) -> Iterator[list[int]]:
+    """Yield the speakers of each voice by average linkage, with at most one speaker per episode: the nearest to the centre."""
     labels = np.zeros(len(units), dtype=int)
     if len(units) > 1:
         from scipy.cluster.hierarchy import fcluster, linkage
 
         places = np.unique(episodes, return_inverse=True)[1]
         tree = linkage(np.concatenate(list(_cosine_distances(units, places))), method="average")
-        labels = fcluster(tree, 1 - how.min_similarity, criterion="distance")
+        labels = fcluster(tree, 1 - settings.min_similarity, criterion="distance")
     for label in dict.fromkeys(labels.tolist()):
         own = np.flatnonzero(labels == label).tolist()
         centre = units[own].sum(axis=0)
@@ -112,27 +114,27 @@ def _group_speakers(units: Floats, episodes: list[str], how: LinkingSettings) ->
 
 
 def _cosine_distances(units: Floats, places: npt.NDArray[np.intp]) -> Iterator[Floats]:
-    """Cosine distances of each to those after it, as scipy wants them; of two in one place 2, the most that there can be."""
+    """Yield condensed cosine distances as scipy expects them; two speakers of one episode get 2, the largest possible."""
     for row in range(len(units) - 1):
         distances = np.maximum(1 - units[row + 1 :] @ units[row], 0.0)
         yield np.where(places[row + 1 :] == places[row], 2.0, distances)
 
 
-def _voice_confidence(unit: Floats, own: Floats, centres: Floats, number: int, how: LinkingSettings) -> float:
-    """How far the similarity to the others of the voice lies between that to the next voice (or the limit) and 1."""
+def _voice_confidence(unit: Floats, own: Floats, centres: Floats, number: int, settings: LinkingSettings) -> float:
+    """Compute where the similarity to the rest of the voice lies between that to the next voice (or the limit) and 1."""
     similar = centres @ unit
     others = float(_unit_vectors(own - unit) @ unit)
-    rival = max(how.min_similarity, float(np.delete(similar, number).max(initial=-1.0)))
+    rival = max(settings.min_similarity, float(np.delete(similar, number).max(initial=-1.0)))
     return float(np.clip((others - rival) / max(1 - rival, 1e-9), 0.0, 1.0))
 
 
 def _unit_vectors(vectors: Floats) -> Floats:
-    """Scaled to a length of 1; nothing stays nothing."""
+    """Scale vectors to a length of 1; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)
 
 
 def _voice_name(group: pl.DataFrame, own: list[int]) -> str:
-    """Named for the first who has the voice, so that later episodes do not rename it."""
+    """Name a voice after its first speaker, so that later episodes do not rename it."""
     first = min(group.select("batch", "episode_id", "speaker").row(row) for row in own)
     return "voice-" + hashlib.sha256("/".join((str(group["podcast"][0]), *first)).encode()).hexdigest()[:12]

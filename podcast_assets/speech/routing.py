@@ -1,8 +1,8 @@
 """Routing of episodes to transcribers by language, with fallbacks when an engine fails.
 
 A route is a language and a chain of engines: the first does the work, the next does what it could not, or all of it where the
-first cannot be loaded. Only engines that an episode needs are loaded. An episode whose language nobody declared is first heard by
-an engine that can identify it.
+first cannot be loaded. Only engines that an episode needs are loaded. The language of an episode without a declared one
+is first identified by an engine that can do so.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from podcast_assets.speech.aligners.alignment import Aligner, align_transcripts
 from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, EpisodeSpeech, Transcript, TranscriptionResult
 
 FALLBACK = "fallback"
-"""Flag of a turn that another engine did than the first of its route."""
+"""Flag of a turn that was not transcribed by the first engine of its route."""
 GATHERED_SECONDS = 3600.0
-"""Audio of a route that is gathered before its engine gets it, where there are several: enough for full batches."""
+"""Audio collected per route before its engine runs, where there are several routes: enough for full batches."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class RoutedEngine(Engine):
 
     routes: tuple[Route, ...]
     aligner: SerializeAsAny[Engine] | None = None
-    """Gives times to the words of engines that have none."""
+    """Adds word times to transcripts that have none."""
 
     def load(self, device: str | None = None) -> "RoutedTranscriber":
         """Return the worker; engines are loaded as episodes need them."""
@@ -67,25 +67,25 @@ class RoutedEngine(Engine):
 
     def devices(self) -> list[str]:
         """Return the devices of all engines, fallbacks included; all share the device that is held."""
-        wanted = [device for engine in self._first_engines() for device in engine.devices()]
+        devices = [device for engine in self._first_engines() for device in engine.devices()]
         for fallback in (e for r in self.routes for e in r.chain[1:]):
-            with contextlib.suppress(EngineUnavailable):  # it takes over nothing here, which is told where it should
-                wanted += fallback.devices()
-        return list(dict.fromkeys(wanted))
+            with contextlib.suppress(EngineUnavailable):  # reported when it should take over
+                devices += fallback.devices()
+        return list(dict.fromkeys(devices))
 
     def gpu_use(self) -> GpuUse:
         """Return the GPU use of the engine that needs one most, fallbacks included."""
         return most_gpu_use([*self._first_engines(), *(e for r in self.routes for e in r.chain[1:])])
 
     def model_files(self) -> list[Path]:
-        """Of the first engine of each route, and of the aligner."""
+        """Return the model files of the first engine of each route and of the aligner."""
         return [file for engine in self._first_engines() for file in engine.model_files()]
 
     def route(self, language: str | None) -> Route:
         """Return the route of a language.
 
         Raises:
-            BadInput: it has none, and there is none for any language.
+            BadInput: there is neither a route for the language nor one for all others.
         """
         found = {r.language: r for r in self.routes}
         if (route := found.get(language or ANY) or found.get(ANY)) is None:
@@ -102,7 +102,7 @@ class RoutedEngine(Engine):
             return self
 
     def identity(self) -> dict[str, Any]:
-        """Of the first engine of each route, and of the aligner."""
+        """Return the identities of the first engine of each route and of the aligner."""
         return {
             "engine": self.name,
             "routes": {r.language: r.chain[0].identity() for r in self.routes},
@@ -123,10 +123,10 @@ class _PartialTranscription:
 
     speech: EpisodeSpeech
     transcripts: list[Transcript | None]
-    """What is done so far."""
+    """Transcripts so far."""
     failures: list[str] = field(default_factory=list)
     error: Exception | None = None
-    """Why the last engine could not do it at all."""
+    """Error of the last engine, if it failed on the whole episode."""
 
     @property
     def rest(self) -> list[int]:
@@ -149,16 +149,16 @@ class RoutedTranscriber:
         self._device = device
         self._loaded: dict[Engine, Any] = {}
         self._unavailable: dict[Engine, Exception] = {}
-        """Why an engine cannot be loaded: it is tried once."""
+        """Engine → why it cannot be loaded; loading is attempted once."""
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Implement `Transcriber.transcribe`. If no engine of a route can be loaded, its episodes get that error.
 
         Raises:
-            EngineUnavailable: no engine of any route can be loaded, or the aligner; or one cannot because of the GPU or memory.
+            EngineUnavailable: the aligner or no engine of any route can be loaded, or the GPU or memory fails.
         """
         if self._engine.aligner is not None:
-            self._load_worker(self._engine.aligner)  # what is missing is told before hours are transcribed
+            self._load_worker(self._engine.aligner)  # fail before hours are transcribed
         if len(self._engine.routes) == 1:
             yield from self._follow_chain(self._engine.routes[0], work)
             return
@@ -169,7 +169,7 @@ class RoutedTranscriber:
                 route = self._engine.route(speech.language)
                 self._first_loadable(route)
             except EngineUnavailable as error:
-                if _is_device_problem(error) or self._unavailable_error():
+                if _is_device_problem(error) or self._all_unavailable():
                     raise
                 yield TranscriptionResult(given, error)
                 continue
@@ -196,49 +196,48 @@ class RoutedTranscriber:
         return replace(speech, language=language)
 
     def _follow_chain(self, route: Route, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """Episodes along a chain: its first engine has all of them in one stream, the others what is left of each."""
+        """Transcribe episodes along a chain: the first engine takes all of them in one stream, the others what is left of each."""
         index, before = self._first_loadable(route)
         first = route.chain[index]
-        for heard in self._load_worker(first).transcribe(work):
-            part = _PartialTranscription(heard.speech, [None] * len(heard.speech.turns), list(before))
-            if isinstance(heard.transcripts, Exception):
-                if is_device_error(heard.transcripts):
-                    yield heard
+        for result in self._load_worker(first).transcribe(work):
+            part = _PartialTranscription(result.speech, [None] * len(result.speech.turns), list(before))
+            if isinstance(result.transcripts, Exception):
+                if is_device_error(result.transcripts):
+                    yield result
                     continue
-                part.failures.append(f"{first.name}: {type(heard.transcripts).__name__}: {heard.transcripts}")
-                # of an engine that cannot be loaded nobody knows whether it could have done the episode: it may pass
-                part.error = EngineUnavailable("; ".join(part.failures)) if before else heard.transcripts
+                part.failures.append(f"{first.name}: {type(result.transcripts).__name__}: {result.transcripts}")
+                # an engine that could not be loaded might have transcribed the episode, so the failure is not final
+                part.error = EngineUnavailable("; ".join(part.failures)) if before else result.transcripts
             else:
-                part.failures += [heard.fallback] if heard.fallback else []
+                part.failures += [result.fallback] if result.fallback else []
                 if before:
-                    part.take(range(len(heard.transcripts)), heard.transcripts, first)
+                    part.take(range(len(result.transcripts)), result.transcripts, first)
                 else:
-                    part.transcripts = list(heard.transcripts)
+                    part.transcripts = [t if t.engine else replace(t, engine=first.name) for t in result.transcripts]
             for engine in route.chain[index + 1 :]:
                 if part.rest or part.error:
                     self._transcribe_rest(engine, part)
             yield self._finish_episode(part)
 
     def _first_loadable(self, route: Route) -> tuple[int, list[str]]:
-        """Place in a chain of the first engine that can be loaded, and what is wrong with those before it.
+        """Return the index of a chain's first engine that can be loaded, and what is wrong with those before it.
 
         Raises:
-            EngineUnavailable: there is none; or one cannot be loaded because of the GPU or memory, which is the machine's trouble
-                and not answered with a worse engine.
+            EngineUnavailable: no engine can be loaded; or the GPU or memory fails, where a fallback would only hide the problem.
         """
-        troubles: list[str] = []
+        problems: list[str] = []
         for index, engine in enumerate(route.chain):
             try:
                 self._load_worker(engine)
             except EngineUnavailable as error:
                 if _is_device_problem(error):
                     raise
-                troubles.append(str(error))
+                problems.append(str(error))
             else:
-                return index, troubles
-        raise EngineUnavailable("; ".join(troubles))
+                return index, problems
+        raise EngineUnavailable("; ".join(problems))
 
-    def _unavailable_error(self) -> bool:
+    def _all_unavailable(self) -> bool:
         return all(engine in self._unavailable for route in self._engine.routes for engine in route.chain)
 
     def _transcribe_rest(self, engine: Engine, part: _PartialTranscription) -> None:
@@ -247,8 +246,8 @@ class RoutedTranscriber:
         language = next((t.language for t in part.transcripts if t and t.language), part.speech.language)
         turns = [part.speech.turns[i] for i in rest]
         try:
-            (heard,) = self._load_worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
-            made = heard.transcripts
+            (result,) = self._load_worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
+            made = result.transcripts
             if isinstance(made, Exception):
                 raise made
         except EngineUnavailable as error:
@@ -275,7 +274,7 @@ class RoutedTranscriber:
         """Return an engine's worker, loading it on first use.
 
         Raises:
-            EngineUnavailable: it, or its model, cannot be loaded here; the message names it.
+            EngineUnavailable: the engine or its model cannot be loaded; the message names it.
         """
         if engine not in self._loaded and engine not in self._unavailable:
             try:

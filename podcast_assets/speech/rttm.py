@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from podcast_assets.speech.types import Turn
 
 NOBODY = "<NA>"
-"""Name of a speaker who is not known."""
+"""Name of an unknown speaker."""
 
 
 def parse_rttm(text: str) -> dict[str, list[Turn]]:
     """Parse the turns of each file, in order of their start. Lines of other types and comments are skipped.
 
     Raises:
-        ValueError: a SPEAKER line has too few fields, or times that are not numbers; the message names the line.
+        ValueError: a SPEAKER line has too few fields or invalid times; the message names the line.
     """
     files: dict[str, list[Turn]] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -38,7 +38,7 @@ def format_rttm(file: str, turns: Iterable[Turn]) -> str:
     """Format turns of one file as RTTM, with times to the millisecond.
 
     Raises:
-        ValueError: the file's or a speaker's name is empty or has white space in it, which the format cannot hold.
+        ValueError: the name of the file or of a speaker is empty or contains white space, which the format does not allow.
     """
     lines = []
     for turn in turns:

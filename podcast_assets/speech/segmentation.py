@@ -1,8 +1,8 @@
 """Segmentation of diarized turns: which turns are joined and where long ones are cut.
 
-A diarizer's turns follow the voices. What is transcribed, scored and published has other needs: a recognizer hears at most 30 s at
-once, and a word before a short pause belongs to the sentence after it. Nothing is dropped here, however short: a policy rejects by
-`duration`, with a reason that can be read.
+A diarizer's turns follow the voices. Recognizers, scorers and datasets have other needs: a recognizer takes at most 30 s at once,
+and a word before a short pause belongs to the sentence after it. Nothing is dropped here, however short: policies reject by
+`duration`, with a reason.
 
 Times are whole milliseconds, as in the ids of segments, so that a segment is the same stretch in every table and file.
 """
@@ -73,7 +73,7 @@ def silero(audio: Audio) -> list[tuple[float, float]]:
 
 
 def segment(
-    diarization: Diarization, audio: Audio, how: SegmentationSettings, find_speech: FindSpeech = silero
+    diarization: Diarization, audio: Audio, settings: SegmentationSettings, find_speech: FindSpeech = silero
 ) -> list[Turn]:
     """Return the segments of an episode, in order of their start, all inside the audio.
 
@@ -81,9 +81,9 @@ def segment(
     are, by the rules `asr`. Pauses of turns whose speaker nobody knows are joined by the rules `asr` too, as one speaker's.
 
     Args:
-        diarization: `turns` are what is segmented; parts outside the audio, and turns without length, are not speech and go.
-        audio: read only where a cut is looked for.
-        how: one of `PRESETS`, or settings of one's own.
+        diarization: its `turns` are segmented; turns without length and parts outside the audio are dropped.
+        audio: the episode; read only near possible cuts.
+        settings: one of `PRESETS`, or custom settings.
         find_speech: finds the pauses of long turns; used by the rules `emilia` alone.
 
     Returns:
@@ -93,29 +93,31 @@ def segment(
     length = len(audio) // _MS
     spans = _to_spans(diarization.turns, length)
     voices = _SpeakerTimeline(spans + _to_spans(diarization.full or (), length))
-    if how.rules == "emilia":
+    if settings.rules == "emilia":
         found = _apply_emilia_rules(
-            [part for span in spans for part in _cut_at_pauses(span, audio, find_speech)], voices, how
+            [part for span in spans for part in _cut_at_pauses(span, audio, find_speech)], voices, settings
         )
     else:
         found = (
-            part for span in _join_spans(spans, voices, how) for part in _cut_where_quiet(span, audio, how.longest)
+            part
+            for span in _join_spans(spans, voices, settings)
+            for part in _cut_where_quiet(span, audio, settings.longest)
         )
     segments = sorted(found, key=lambda s: (s.start, s.end))
     full = None if diarization.full is None else _SpeakerTimeline(_to_spans(diarization.full, length))
     return [Turn(s.start / 1000, s.end / 1000, s.speaker, 0.0 if full is None else full.overlap(s)) for s in segments]
 
 
-def _join_spans(spans: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
-    """One speaker's turns, joined over short pauses in which nobody else speaks."""
+def _join_spans(spans: Sequence[_Span], voices: "_SpeakerTimeline", settings: SegmentationSettings) -> list[_Span]:
+    """Join the turns of each speaker over short pauses in which nobody else speaks."""
     joined: list[_Span] = []
     latest: dict[str | None, int] = {}
     for span in spans:
         before = joined[latest[span.speaker]] if span.speaker in latest else None
         if (
             before is not None
-            and how.max_gap is not None
-            and span.start - before.end <= how.max_gap * 1000
+            and settings.max_gap is not None
+            and span.start - before.end <= settings.max_gap * 1000
             and not voices.others_between(before, span)
         ):
             joined[latest[span.speaker]] = _Span(before.start, max(before.end, span.end), span.speaker)
@@ -125,10 +127,12 @@ def _join_spans(spans: Sequence[_Span], voices: "_SpeakerTimeline", how: Segment
     return joined
 
 
-def _apply_emilia_rules(parts: Sequence[_Span], voices: "_SpeakerTimeline", how: SegmentationSettings) -> list[_Span]:
-    """The rules of Emilia-Pipe (He et al. 2024, arXiv 2407.05361), from the second on; the first is `_cut_at_pauses`.
+def _apply_emilia_rules(
+    parts: Sequence[_Span], voices: "_SpeakerTimeline", settings: SegmentationSettings
+) -> list[_Span]:
+    """Apply the rules of Emilia-Pipe (He et al. 2024, arXiv 2407.05361) from the second on; `_cut_at_pauses` is the first.
 
-    As its source has them (open-mmlab/Amphion, `preprocessors/Emilia`, `SileroVAD.vad` and then `cut_by_speaker_label`):
+    The rules of its source (open-mmlab/Amphion, `preprocessors/Emilia`, `SileroVAD.vad` and then `cut_by_speaker_label`):
 
     1. A turn of at most 20 s stays as it is. In a longer one Silero finds the stretches of speech; the turn is cut at its longest
        pause, and each part again, until a part is shorter than 20 s or a single stretch. A part reaches from the start of its
@@ -143,7 +147,7 @@ def _apply_emilia_rules(parts: Sequence[_Span], voices: "_SpeakerTimeline", how:
     overlapping ones and leaves out those that end before an earlier one does, so that speech of two is in two segments. Speakers
     that nobody knows are never joined.
     """
-    longest = None if how.longest is None else round(how.longest * 1000)
+    longest = None if settings.longest is None else round(settings.longest * 1000)
     segments: list[_Span] = []
     for part in parts:
         if longest is not None and part.end - part.start >= longest:
@@ -156,8 +160,8 @@ def _apply_emilia_rules(parts: Sequence[_Span], voices: "_SpeakerTimeline", how:
             and part.speaker is not None
             and part.speaker == before.speaker
             and part.end - part.start < EMILIA_ABSORBED * 1000
-            and how.max_gap is not None
-            and part.start - before.end < how.max_gap * 1000
+            and settings.max_gap is not None
+            and part.start - before.end < settings.max_gap * 1000
             and (longest is None or part.end - before.start < longest)
             and not voices.others_between(before, part)
         ):
@@ -168,7 +172,7 @@ def _apply_emilia_rules(parts: Sequence[_Span], voices: "_SpeakerTimeline", how:
 
 
 def _to_spans(turns: Sequence[Turn], length: int) -> list[_Span]:
-    """Turns inside audio of `length` milliseconds, in order."""
+    """Clip turns to audio of `length` milliseconds and sort them."""
     spans = (
         _Span(max(0, round(turn.start * 1000)), min(length, round(turn.end * 1000)), turn.speaker) for turn in turns
     )
@@ -176,7 +180,7 @@ def _to_spans(turns: Sequence[Turn], length: int) -> list[_Span]:
 
 
 def _cut_where_quiet(span: _Span, audio: Audio, longest_seconds: float | None) -> Iterator[_Span]:
-    """Pieces that are not longer; cuts are in the middle of the quietest fifth of a second of what may be a piece's second half."""
+    """Cut a span into pieces of at most that length, in the middle of the quietest fifth of a second of a piece's second half."""
     start = span.start
     if longest_seconds is not None:
         longest = round(longest_seconds * 1000)
@@ -189,7 +193,7 @@ def _cut_where_quiet(span: _Span, audio: Audio, longest_seconds: float | None) -
 
 
 def _cut_at_pauses(span: _Span, audio: Audio, find_speech: FindSpeech) -> Iterator[_Span]:
-    """The first rule of Emilia-Pipe."""
+    """Apply the first rule of Emilia-Pipe: cut long turns at their longest pauses."""
     if span.end - span.start <= EMILIA_PAUSES * 1000:
         yield span
         return
@@ -236,12 +240,12 @@ class _SpeakerTimeline:
         self._speakers = np.array([self._codes.setdefault(s.speaker, len(self._codes)) for s in spans], np.int64)
 
     def others_between(self, before: _Span, after: _Span) -> bool:
-        """Whether somebody else speaks in the pause between two turns of one speaker."""
+        """Return whether somebody else speaks in the pause between two turns of one speaker."""
         _, _, others = self._clip_to(before.end, after.start, before.speaker)
         return bool(others.any())
 
     def overlap(self, span: _Span) -> float:
-        """Share of the span in which somebody other than its speaker speaks; without one, in which two speak at once."""
+        """Return the share of the span in which another speaker speaks or, if its speaker is unknown, two speak at once."""
         starts, ends, others = self._clip_to(span.start, span.end, span.speaker)
         if span.speaker is not None:
             starts, ends = starts[others], ends[others]
@@ -250,7 +254,7 @@ class _SpeakerTimeline:
     def _clip_to(
         self, start: int, end: int, speaker: str | None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Start and end of what each turn has of a stretch, and whether it is somebody else's than the speaker's."""
+        """Clip all turns to a stretch: their starts, their ends, and whether each is of another speaker."""
         first, last = np.searchsorted(self._reach, start, "right"), np.searchsorted(self._starts, end, "left")
         starts, ends = np.maximum(self._starts[first:last], start), np.minimum(self._ends[first:last], end)
         inside = starts < ends
@@ -259,7 +263,7 @@ class _SpeakerTimeline:
 
 
 def _covered_milliseconds(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], at_once: int) -> int:
-    """Milliseconds that lie in at least so many of the stretches."""
+    """Count the milliseconds that lie in at least `at_once` of the stretches."""
     times = np.concatenate([starts, ends])
     order = np.argsort(times)
     count = np.cumsum(np.repeat([1, -1], len(starts))[order])

@@ -8,7 +8,7 @@ UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-"""Inside of a character class: letters of scripts without spaces between words, whose characters are counted in place of words.
+"""Inside of a character class: letters of scripts without spaces between words, where characters are counted instead of words.
 Thai, Lao, Burmese, Khmer, kana and Han, by the blocks of Unicode."""
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
@@ -23,7 +23,7 @@ def compression_ratio(text: str) -> float | None:
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Join texts with spaces, except next to letters of scripts that write none."""
+    """Join texts with spaces, except between letters of scripts without spaces."""
     joined = ""
     for text in filter(None, texts):
         close = joined and _UNSPACED.match(joined[-1]) and _UNSPACED.match(text[0])

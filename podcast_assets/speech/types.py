@@ -11,11 +11,11 @@ SAMPLE_RATE = 16_000
 """Rate in Hz of the audio that every speech engine gets."""
 
 UNTRANSCRIBED = "untranscribed"
-"""Flag of a turn that no engine could do, or not all of it."""
+"""Flag of a turn that could not be transcribed, or not completely."""
 LANGUAGE_DIFFERS = "language_differs"
-"""Flag of a turn that sounds like another language than the one that it was decoded in."""
+"""Flag of a turn whose detected language differs from the one that it was decoded in."""
 WORDS_OUTSIDE = "words_outside"
-"""Flag of a turn whose words the recognizer placed outside of it, a fifth of them or more."""
+"""Flag of a turn of whose words the recognizer placed a fifth or more outside of it."""
 
 Samples = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1], at SAMPLE_RATE."""
@@ -50,9 +50,9 @@ class Turn:
     start: float
     end: float
     speaker: str | None
-    """Label, valid inside the episode; None where nobody could say."""
+    """Label, valid inside the episode; None if unknown."""
     overlap: float = 0.0
-    """Share of the turn, 0 to 1, in which somebody else speaks too; 0 from engines that do not model overlap."""
+    """Share of the turn, 0 to 1, in which another speaker speaks too; 0 from engines that do not model overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,11 @@ class Transcript:
     compression_ratio: float | None = None
     """Length of the UTF-8 text over its zlib length; loops compress well (Whisper's own measure)."""
     temperature: float | None = None
-    """Temperature of the decoding that was taken; above 0 where a colder one gave loops or doubts."""
+    """Temperature of the chosen decoding; above 0 where lower ones gave repetitions or an unlikely text."""
     engine: str | None = None
-    """The engine that made it, where several took part."""
+    """Name of the engine; filled in by the router if None."""
     flags: Sequence[str] = ()
-    """What readers must know of it: see `podcast_assets.store.schema.FLAGS`."""
+    """Warnings about the transcript: see `podcast_assets.store.schema.FLAGS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,12 @@ class EpisodeSpeech:
     """Input of a transcriber: the audio and turns of one episode."""
 
     episode: str
-    """The name that people know it by."""
+    """Name of the episode in messages."""
     audio: Audio
     turns: Sequence[Turn]
     """In order of their start."""
     language: str | None = None
-    """ISO 639-1 code if it is known, else the engine identifies it."""
+    """ISO 639-1 code; the engine identifies it if None."""
     hints: str | None = None
     """Names and terms that are likely to be said, from the episode's metadata."""
 
@@ -120,9 +120,9 @@ class TranscriptionResult:
 
     speech: EpisodeSpeech
     transcripts: Sequence[Transcript] | Exception
-    """One per turn, in the same order, an empty text where nothing was recognized; or why the episode could not be done."""
+    """One per turn, in the same order, with an empty text where nothing was recognized; or the error of the episode."""
     fallback: str | None = None
-    """Which engines failed, with what, and which took over, for people; None where the first did it."""
+    """Message about which engines failed and which took over; None if the first engine did everything."""
 
 
 class Diarizer(Protocol):
@@ -139,8 +139,8 @@ class Transcriber(Protocol):
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Transcribe episodes, yielding each as soon as it is done, in any order.
 
-        Takes as many episodes ahead as fill its batches, and no more. An error of one episode is its result and takes no
-        other down; an error that is raised concerns every episode that was taken and not given back.
+        Takes as many episodes ahead as fill its minibatches, and no more. An error of one episode is that episode's result
+        and does not affect the others; an exception concerns every episode that was taken and not returned.
         """
         ...
 

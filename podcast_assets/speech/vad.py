@@ -1,9 +1,8 @@
 """Voice activity detection by Silero's network, in the ONNX form that faster-whisper bundles (no torch).
 
 The network (https://github.com/snakers4/silero-vad, MIT) gives one probability per 32 ms, from the frame, the 2 ms before it and
-what a recurrent layer (LSTM) remembers. Given many frames at once it does the work of silero-vad's loop over frames in one call;
-the context and the memory go on from block to block, so that the blocks do not show in the result, and long audio needs no
-more memory than short.
+the state of a recurrent layer (LSTM). One call processes many frames, which silero-vad does in a loop. Context and state carry over
+from block to block, so that blocks do not change the result, and long audio needs no more memory than short.
 """
 
 from functools import lru_cache
@@ -20,9 +19,9 @@ from podcast_assets.speech.types import SAMPLE_RATE, Audio
 FRAME = 512
 """Samples per probability: 32 ms."""
 
-_CONTEXT = 64  # samples before a frame that the network sees too
+_CONTEXT = 64  # samples before a frame that are part of the input
 _MEMORY = (1, 1, 128)  # shape of each of the LSTM's two states
-_BLOCK = 512  # frames at a time, 16 s: what is in work stays in the processor's cache
+_BLOCK = 512  # frames at a time, 16 s: they fit into the processor's cache
 _HYSTERESIS = 0.15  # silero-vad's: speech goes on down to this far under the threshold
 
 
@@ -56,7 +55,7 @@ def speech_probabilities(audio: Audio, network: Path | None = None) -> npt.NDArr
 
     Args:
         audio: read in slices of 16 s; the last frame is filled up with silence.
-        network: an ONNX file with the inputs (input, h, c); the one of `model_file()` if None.
+        network: ONNX file with the inputs (input, h, c); that of `model_file()` if None.
 
     Returns:
         Shape (ceil(len(audio) / FRAME),), float32; the same values as from silero-vad's loop with the same weights.
@@ -120,7 +119,7 @@ def speech_timestamps(
 
 
 def _pad_stretches(found: list[tuple[int, int]], samples: int, pad: float) -> list[tuple[float, float]]:
-    """Stretches in samples, wider by `pad` samples on both sides where there is room, in seconds."""
+    """Widen stretches by up to `pad` samples on both sides; convert samples to seconds."""
     starts = [max(0, int(s - pad)) for s, _ in found]
     ends = [min(samples, int(e + pad)) for _, e in found]
     for i in range(len(found) - 1):
@@ -137,7 +136,7 @@ def _load_session(network: Path) -> Any:
     except ImportError as error:
         raise EngineUnavailable("onnxruntime is not installed here: pip install podcast-assets") from error
     options = onnxruntime.SessionOptions()
-    options.inter_op_num_threads = options.intra_op_num_threads = 1  # more make so small a network slower
+    options.inter_op_num_threads = options.intra_op_num_threads = 1  # more threads slow so small a network down
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(str(network), sess_options=options, providers=["CPUExecutionProvider"])
 

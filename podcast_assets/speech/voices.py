@@ -12,25 +12,25 @@ from podcast_assets.store.store import Store, diarization_key, table_key
 
 ALL = "all podcasts"
 KEY = "voices/voices.parquet"
-"""Of the links that are kept, a table as `podcast_assets.speech.linking.LINKED`."""
+"""Key of the table of links, with the columns of `podcast_assets.speech.linking.LINKED`."""
 _READERS = 16
-"""Episodes read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
+"""Episodes read at once: over a network each file takes tens of milliseconds, spent waiting."""
 
 
 def read_speakers(
     store: Store, batches: Iterable[str], podcasts: Iterable[str] = (), *, across: bool = False
 ) -> pl.DataFrame:
-    """Read speakers as `SPEAKERS`, with `podcast` and `batch`: of the episodes that are diarized and whose podcast is known.
+    """Read the speakers of all diarized episodes whose podcast is known: columns of `SPEAKERS`, `podcast` and `batch`.
 
-    An episode that came twice is read once.
+    An episode that arrived twice is read once.
 
     Args:
-        store: with the batches.
-        batches: to look at.
-        podcasts: ids of those that are wanted; none for all.
-        across: count all podcasts as one.
+        store: the store with the batches.
+        batches: the batches to read.
+        podcasts: ids of the podcasts to read; all if empty.
+        across: treat all podcasts as one.
     """
-    wanted = set(podcasts)
+    chosen = set(podcasts)
     episodes: list[tuple[str, str, str]] = []
     seen: set[str] = set()
     for batch in batches:
@@ -39,7 +39,7 @@ def read_speakers(
             continue
         done = table.filter(pl.col("status") == "done", pl.col("podcast_id").is_not_null())
         for episode, podcast, content in done.select("episode_id", "podcast_id", "sha256").iter_rows():
-            if content not in seen and (not wanted or podcast in wanted):
+            if content not in seen and (not chosen or podcast in chosen):
                 seen.add(content)
                 episodes.append((batch, episode, ALL if across else podcast))
 

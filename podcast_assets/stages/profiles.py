@@ -161,19 +161,54 @@ def make_profile(settings: Settings, name: str, reason: str, *, anywhere: bool =
         raise Misconfigured(f"no profile is called {name!r}; there are: auto, {', '.join(DESCRIPTIONS)}")
     from podcast_assets.quality.text.care import parse_text_care
 
+    _check_engine_names(settings)
     if name in CPU_PROFILES:
         settings = _place_on_cpus(settings)
     diarizer, why_diarizer = _choose_diarizer(settings, name, anywhere=anywhere)
     punctuation = "punctuation" in parse_text_care(settings.text_care)
     return Profile(
         name=name,
-        reason=reason + why_diarizer,
+        reason=reason + why_diarizer + _unused_settings(settings, name),
         diarizer=_make_engine("diarizer", diarizer, settings),
         transcriber=_make_transcriber(settings, name, anywhere=anywhere),
         scorer=_make_scorer(settings),
         separator=_make_engine("separator", settings.separator, settings) if settings.separator else None,
         second_transcriber=_make_second_transcriber(settings, name) if settings.second_transcriber else None,
         punctuator=_make_engine("punctuator", settings.punctuator, settings) if punctuation else None,
+    )
+
+
+def _check_engine_names(settings: Settings) -> None:
+    """Check that PODCAST_ENGINES names engines that exist: a misspelled name would leave its settings without effect.
+
+    Raises:
+        Misconfigured: it names another one.
+    """
+    if settings.engines:
+        known = {e.name for kind in FOLDERS for e in engines(kind)}
+        if unknown := sorted(settings.engines.keys() - known):
+            raise Misconfigured(
+                f"PODCAST_ENGINES: no engine is called {unknown[0]!r}; there are: {', '.join(sorted(known))}"
+            )
+
+
+def _unused_settings(settings: Settings, name: str) -> str:
+    """Settings that choose engines and that a profile with fixed engines ignores, as an addition to its reason."""
+    if name in WHISPER_MODELS:
+        return ""
+    unused = [
+        variable
+        for variable, is_set in (
+            ("PODCAST_DIARIZER", settings.diarizer not in ("auto", "embedded")),
+            ("PODCAST_ROUTES", settings.routes is not None),
+        )
+        if is_set
+    ]
+    if not unused:
+        return ""
+    verb = "is" if len(unused) == 1 else "are"
+    return (
+        f"; {' and '.join(unused)} {verb} not used, because only the profiles cpu and gpu let you choose these engines"
     )
 
 
@@ -190,7 +225,8 @@ def _make_scorer(settings: Settings) -> Engine:
     from podcast_assets.quality.scoring import Scorers
 
     dnsmos = _make_engine("scorer", "dnsmos", settings, hop=settings.dnsmos_hop)
-    more = [_make_engine("scorer", name.strip(), settings) for name in settings.scorers.split(",") if name.strip()]
+    names = dict.fromkeys(filter(None, map(str.strip, settings.scorers.split(","))))
+    more = [_make_engine("scorer", name, settings) for name in names if name != dnsmos.name]
     return Scorers(parts=(dnsmos, *more)) if more else dnsmos
 
 

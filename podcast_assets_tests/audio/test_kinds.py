@@ -99,5 +99,5 @@ def test_a_copy_in_opus_that_is_cut_off_is_found(tmp_path) -> None:
     with pytest.raises(ValueError, match="truncated"):
         check_opus(copy, made.samples / 16_000)
     copy.write_bytes(whole)
-    with pytest.raises(OpusDiffers, match=r"lasts 12\.0. s where 13\.00 s were encoded"):
+    with pytest.raises(OpusDiffers, match=r"lasts 12\.0. s, but 13\.00 s were encoded"):
         check_opus(copy, 13.0)

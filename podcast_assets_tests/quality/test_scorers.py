@@ -118,7 +118,9 @@ def test_policies_ask_for_further_scores_by_name(tmp_path: Path):
     )
     policy = load_policy(path)
     assert apply_policy(add_score_columns(scores), policy)["keep"].to_list() == [True, False, False]
-    with pytest.raises(Misconfigured, match="asks for the scores utmos, which no scorer returned: PODCAST_SCORERS"):
+    with pytest.raises(
+        Misconfigured, match="asks for the scores utmos, which no scorer returned: add a scorer to PODCAST_SCORERS"
+    ):
         apply_policy(add_score_columns(scores.filter(segment_id="unscored")), policy)
     nothing = apply_policy(add_score_columns(scores.clear()), policy)
     assert nothing.columns == [*names, "keep", "reject_reasons"], "a batch without segments lacks no scorer"

@@ -121,7 +121,7 @@ def test_what_is_missing_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(Misconfigured, match=r"PODCAST_TEXT_LANGUAGE_MODEL=.*/lid.176.bin: there is no such file"):
         TextLanguageIdentifier(missing).check()
     missing.write_text("<html>moved</html>")
-    with pytest.raises(Misconfigured, match="this is no fastText model"):
+    with pytest.raises(Misconfigured, match="this is not a fastText model"):
         TextLanguageIdentifier(missing).check()
     whole = small(tmp_path).model
     assert whole
@@ -139,7 +139,7 @@ def test_a_model_that_is_cut_off_is_never_given_to_the_library(
     content = (lid176 if kind == "published" else small(tmp_path).model or lid176).read_bytes()
     cut = tmp_path / "cut.ftz"
     cut.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
-    with pytest.raises(Misconfigured, match=r"cut\.ftz: (the file is cut off|this is no fastText model)"):
+    with pytest.raises(Misconfigured, match=r"cut\.ftz: (the file is cut off|this is not a fastText model)"):
         TextLanguageIdentifier(cut).language(ENGLISH)
     cut.write_bytes(content)
     TextLanguageIdentifier(cut).check()

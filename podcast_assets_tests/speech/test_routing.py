@@ -280,3 +280,23 @@ def test_a_routing_table_is_read() -> None:
         parse_routes("zh,en=x")
     with pytest.raises(ValueError, match="'klingon' in 'klingon=x' is not a language code"):
         parse_routes("klingon=x")
+
+
+class Anonymous(Engine):
+    """Leaves the name of the engine out of its transcripts."""
+
+    name: ClassVar[str] = "anonymous"
+
+    def load(self, device: str | None = None) -> Any:
+        return self
+
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        return one_by_one(lambda speech: [Transcript("hello")] * len(speech.turns), work)
+
+
+def test_transcripts_name_their_engine_where_it_does_not_say() -> None:
+    routed = RoutedEngine(routes=(Route(language="*", chain=(Anonymous(),)),)).load()
+    speech = EpisodeSpeech("a", np.zeros(SAMPLE_RATE, np.float32), [Turn(0, 1, "A")], "en")
+    (result,) = routed.transcribe([speech])
+    assert not isinstance(result.transcripts, Exception)
+    assert [t.engine for t in result.transcripts] == ["anonymous"]

@@ -142,7 +142,7 @@ def test_an_episode_that_fails_takes_no_other_down(nemo_script: NemoScript):
     ("accident", "told"),
     [
         ("is killed", "the process of NeMo was killed by SIGKILL$"),
-        ("crashes", "the process of NeMo ended with exit code 134; its last words: terminate called after throwing"),
+        ("crashes", "the process of NeMo ended with exit code 134; its last log line: terminate called after throwing"),
         ("breaks the device", "CUDA error: an illegal memory access"),
     ],
 )

@@ -76,7 +76,7 @@ def clause(r: random.Random) -> Words:
 
 
 def natural_sentence(r: random.Random) -> Words:
-    """A sentence with grammar."""
+    """Return a grammatical sentence."""
     k = r.random()
     if k < 0.07:
         return r.choice(

@@ -27,15 +27,15 @@ WINDOW = 3000
 """Frames in Whisper's window of 30 s."""
 FLOOR = 1e-10
 IGNORE = -100
-"""Target that no loss counts."""
+"""Target that losses ignore."""
 SILENCE = 0
-"""Frame label of no word."""
+"""Frame label for silence."""
 
 TimedWords = list[tuple[str, float, float]]
 
 
 def load_utterances(paths: Iterable[Path]) -> dict[str, list[Utterance]]:
-    """All utterances of some files that `synthesize` wrote, by language."""
+    """Load all utterances of files by `synthesize`, by language."""
     spoken: dict[str, list[Utterance]] = defaultdict(list)
     for path in paths:
         for utterance in pickle.loads(path.read_bytes()):
@@ -120,13 +120,13 @@ def pack(r: random.Random, utterances: Sequence[Utterance], max_frames: int, tes
 
 
 def _curve(r: random.Random, points: int, low: float, high: float) -> np.ndarray:
-    """A smooth random gain over the mel bands, shape (80, 1), from decades `low` to `high`."""
+    """Return a smooth random gain over the mel bands, shape (80, 1), from decades `low` to `high`."""
     knots = [r.uniform(low, high) for _ in range(points)]
     return (10 ** np.interp(np.arange(MELS), np.linspace(0, MELS - 1, points), knots))[:, None].astype(np.float32)
 
 
 def _distort(r: random.Random, power: np.ndarray, silent: bool) -> np.ndarray:
-    """Coloured noise and a colouring of the whole, each sometimes."""
+    """Add coloured noise and a spectral tilt, each at random."""
     if r.random() < 0.6:
         level = 1e-3 if silent else np.percentile(power.mean(0), 90)
         colour = _curve(r, 6, -1.5, 0)
@@ -165,7 +165,7 @@ class Target:
 
 
 def target(window: Window, tokens: Tokens, timestamps: bool, prompt: Sequence[int] = ()) -> Target:
-    """The token sequence of a window, with or without timestamps, after the tokens of `prompt`."""
+    """Return the token sequence of a window, with or without timestamps, after the tokens of `prompt`."""
     end = window.frames / FRAMES_PER_SECOND
     ids = list(prompt)
     ids.append(tokens.start)
@@ -204,7 +204,7 @@ def target(window: Window, tokens: Tokens, timestamps: bool, prompt: Sequence[in
 
 
 def made_up_prompt(r: random.Random, languages: Sequence[Language], tokens: Tokens) -> list[int]:
-    """Text of the window before, in any language, as the decoder sees it when conditioned on previous text."""
+    """Return random text of a previous window, in any language, as the decoder gets it when conditioned on previous text."""
     ids: list[int] = []
     language = r.choice(languages)
     for _ in range(r.randint(1, 6)):
@@ -254,7 +254,7 @@ def collate(examples: Sequence[tuple[Window, Target]], frames: int, tokens: Toke
 
 
 class Phase(NamedTuple):
-    """A part of the training."""
+    """Phase of the training."""
 
     until: float
     """share of the training"""
@@ -266,7 +266,7 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Training lasts `seconds` from `start` (time.time()); its phases go by the share of it that has passed."""
+    """Training lasts `seconds` from `start` (time.time()); its phases are chosen by the elapsed share."""
 
     start: float
     seconds: float

@@ -2,7 +2,7 @@
 
     python -m tools.mini_whisper.evaluate podcast_assets/demo/model --utterances test.pkl
 
-By default every sentence is a clip of its own; with --shortest, sentences of one language are joined until the clip is as
+By default every sentence is a separate clip; with --shortest, sentences of one language are joined until the clip is as
 long. Words are compared as they are written.
 """
 
@@ -29,7 +29,7 @@ SURE = 0.5
 
 @dataclass
 class Clip:
-    """What is said in some audio: float32 at 16 kHz, words and their (start, end) in seconds."""
+    """Clip of audio (float32 at 16 kHz) with its words and their (start, end) in seconds."""
 
     audio: npt.NDArray[np.float32]
     words: list[str]
@@ -40,23 +40,23 @@ class Clip:
 class Score:
     """Results over clips of one kind."""
 
-    said: list[str] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+    hypotheses: list[str] = field(default_factory=list)
     identified: list[bool] = field(default_factory=list)
     time_errors: list[tuple[float, float]] = field(default_factory=list)
     """Of the start and the end of each word in clips without error, in seconds."""
 
     def __str__(self) -> str:
-        errors = jiwer.wer(self.said, self.heard)
+        errors = jiwer.wer(self.references, self.hypotheses)
         start, end = np.median(self.time_errors, axis=0) if self.time_errors else (np.nan, np.nan)
         return (
-            f"WER {errors:.3f}, language identified in {np.mean(self.identified):.1%} of {len(self.said)} clips; "
+            f"WER {errors:.3f}, language identified in {np.mean(self.identified):.1%} of {len(self.references)} clips; "
             f"median error of word start {start:.3f} s, end {end:.3f} s"
         )
 
 
 def kind(utterance: Utterance) -> str:
-    """Language and sort of voice."""
+    """Return the language and kind of voice."""
     synthesizer = "flite"
     if "+" in utterance["voice"]:
         unseen = utterance["voice"].split("+")[1] in HELD_OUT_VARIANTS
@@ -65,7 +65,7 @@ def kind(utterance: Utterance) -> str:
 
 
 def clips(utterances: Iterable[Utterance], shortest: float) -> Iterator[Clip]:
-    """Join utterances until a clip has `shortest` seconds of them, each with PADDING around it; the rest is left."""
+    """Join utterances until a clip has `shortest` seconds of them, each with PADDING around it; the remainder is dropped."""
     silence = np.zeros(int(PADDING * SAMPLE_RATE), np.float32)
     clip = Clip(silence[:0], [], [])
     for u in utterances:
@@ -94,10 +94,10 @@ def score(model: WhisperModel, language: str, spoken: Iterable[Clip], beam_size:
             condition_on_previous_text=False,
         )
         words = [w for s in segments for w in s.words or []]
-        heard = [w.word.strip(" .") for w in words]
-        result.said.append(" ".join(clip.words))
-        result.heard.append(" ".join(heard))
-        if heard == clip.words:
+        hypothesis = [w.word.strip(" .") for w in words]
+        result.references.append(" ".join(clip.words))
+        result.hypotheses.append(" ".join(hypothesis))
+        if hypothesis == clip.words:
             pairs = zip(words, clip.times, strict=True)
             result.time_errors += [(abs(w.start - start), abs(w.end - end)) for w, (start, end) in pairs]
     return result

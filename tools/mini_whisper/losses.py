@@ -1,4 +1,4 @@
-"""Three losses: next token, word at each encoder frame, and where the alignment heads look."""
+"""Three losses: next token, word at each encoder frame, and attention of the alignment heads."""
 
 from dataclasses import dataclass
 
@@ -53,14 +53,14 @@ def losses(model: WhisperForConditionalGeneration, word_head: nn.Linear, batch: 
 
 
 def frame_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Which word is spoken at each encoder frame; the synthesizer knows. With CTC in its place nothing was learned."""
+    """Compute the loss of the word at each encoder frame, known from the synthesizer. With CTC instead, nothing was learned."""
     weights = torch.ones(logits.shape[-1])
     weights[SILENCE] = SILENCE_WEIGHT
     return F.cross_entropy(logits.transpose(1, 2), labels, weight=weights, ignore_index=IGNORE)
 
 
 def guide_loss(log_attention: torch.Tensor, guides: torch.Tensor) -> torch.Tensor:
-    """Minus the log of the attention that falls on the frames of the word being written."""
+    """Compute the negative log of the attention to the frames of the word being written."""
     if not len(guides):
         return torch.zeros(())
     rows = log_attention[guides[:, 0], :, guides[:, 1]]
@@ -72,7 +72,7 @@ def guide_loss(log_attention: torch.Tensor, guides: torch.Tensor) -> torch.Tenso
 def token_loss(
     model: WhisperForConditionalGeneration, hidden: torch.Tensor, next_ids: torch.Tensor, tokens: Tokens
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Cross entropy of the next token, soft for timestamps; then accuracy and median timestamp error in seconds."""
+    """Compute the cross entropy of the next token, soft for timestamps; then accuracy and median timestamp error in seconds."""
     counted = next_ids != IGNORE
     logits = hidden[counted] @ model.model.decoder.embed_tokens.weight.t()
     goal = next_ids[counted]

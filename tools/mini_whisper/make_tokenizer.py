@@ -2,9 +2,9 @@
 
     python -m tools.mini_whisper.make_tokenizer two tokenizer.json
 
-What faster-whisper and CTranslate2 take for granted, and this keeps:
+Requirements of faster-whisper and CTranslate2:
 
-- CTranslate2 takes a Whisper model for multilingual if and only if its vocabulary has the empty token "";
+- CTranslate2 treats a Whisper model as multilingual if and only if its vocabulary has the empty token "";
 - it counts the languages as id(<|nospeech|>) - id(<|startoftranscript|>) - 5, so the order of the specials matters;
 - faster-whisper suppresses the first token of " -", " '" and " ♪": in a small BPE that would be the bare space, the
   start of every word, unless these pairs have been merged.

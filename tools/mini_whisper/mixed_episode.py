@@ -1,4 +1,4 @@
-"""Make an episode in which two speakers take turns in two languages, and the exact reference of it.
+"""Make an episode of two speakers who take turns in two languages, and its exact reference.
 
     python -m tools.mini_whisper.mixed_episode --out podcast_assets_tests/fixtures/mixed_languages
 
@@ -38,7 +38,7 @@ def held_out_sentences(r: random.Random, language: Language) -> Iterator[Words]:
 
 
 def record(studio: Studio, r: random.Random) -> tuple[npt.NDArray[np.float32], list[Turn]]:
-    """Audio at RATE, and its turns in the order of time."""
+    """Return audio at RATE and its turns in order of time."""
     languages = MODELS["two"]
     sentences = [held_out_sentences(r, language) for language in languages]
     pieces = [np.zeros(RATE // 2, np.float32)]
@@ -60,7 +60,7 @@ def record(studio: Studio, r: random.Random) -> tuple[npt.NDArray[np.float32], l
 
 
 def reference(duration: float, turns: list[Turn]) -> str:
-    """JSON with a line per turn; times in seconds from the start of the episode."""
+    """Return JSON with one line per turn; times in seconds from the start of the episode."""
     lines = [
         {
             "speaker": turn.speaker,

@@ -1,4 +1,4 @@
-"""A micro Whisper: Hugging Face's parameters, with a forward pass of our own that takes windows of any length.
+"""A micro Whisper: Hugging Face's parameters with a custom forward pass for windows of any length.
 
 The alignment heads' cross attention is returned too, so that training can guide it.
 """
@@ -22,7 +22,7 @@ LOCAL_OFFSETS = ((-4, -1.5, 1.5, 4), (-12, -5, 5, 12))
 
 
 def new_model(tokens: Tokens, width: int, locality: float) -> WhisperForConditionalGeneration:
-    """An untrained model of `width` dimensions, initialized so that it learns in minutes."""
+    """Return an untrained model of `width` dimensions, initialized so that it learns in minutes."""
     config = WhisperConfig(
         vocab_size=tokens.size,
         num_mel_bins=80,
@@ -52,7 +52,7 @@ def new_model(tokens: Tokens, width: int, locality: float) -> WhisperForConditio
 
 
 def _scale_by_fan_in(model: WhisperForConditionalGeneration) -> None:
-    """Hugging Face's 0.02 leaves the convolutions' features seven times weaker than the position signal."""
+    """Scale weights by fan-in: Hugging Face's 0.02 makes the convolutions' features seven times weaker than the position signal."""
     for name, p in model.named_parameters():
         if p.ndim == 3:
             nn.init.normal_(p, std=1.6 / math.sqrt(p.shape[1] * p.shape[2]))
@@ -91,7 +91,7 @@ def _look_nearby(model: WhisperForConditionalGeneration, strength: float) -> Non
 
 
 def _timestamps_as_positions(model: WhisperForConditionalGeneration, tokens: Tokens) -> None:
-    """Timestamp tokens start as the encoder's own positions."""
+    """Initialize timestamp tokens as the encoder's positions."""
     positions = model.model.encoder.embed_positions.weight
     embedding, first = model.model.decoder.embed_tokens.weight, tokens.first_timestamp
     embedding[first : first + 1500] = positions * 0.08
@@ -147,7 +147,7 @@ def decode(
 
 
 def generation_config(tokens: Tokens, language_ids: dict[str, int]) -> GenerationConfig:
-    """What the converter needs beside the weights: alignment heads for word times, languages, suppressed tokens."""
+    """Return what the converter needs beside the weights: alignment heads for word times, languages, suppressed tokens."""
     return GenerationConfig(
         suppress_tokens=[tokens.no_speech],
         begin_suppress_tokens=[tokens.end],

@@ -41,12 +41,12 @@ def word_times(speech: Speech, words: list[str]) -> Times | None:
 
     espeak-ng reports some pairs ("that the", "do not") as one word: such a stretch is divided by the number of letters.
     """
-    heard = [(w, s, e) for word, s, e in speech.words if (w := word.strip(" .,?").lower())]
+    reported = [(w, s, e) for word, s, e in speech.words if (w := word.strip(" .,?").lower())]
     words = [word.lower() for word in words]
-    if len(heard) == len(words):
-        return [(s, e) for _, s, e in heard]
+    if len(reported) == len(words):
+        return [(s, e) for _, s, e in reported]
     times: list[tuple[str, float, float]] = []
-    left = iter([*heard, None])
+    left = iter([*reported, None])
     ahead = next(left)
     for word in words:
         if ahead and ahead[0] == word:
@@ -63,7 +63,7 @@ def word_times(speech: Speech, words: list[str]) -> Times | None:
 
 
 def mel_power() -> Callable[[np.ndarray], np.ndarray]:
-    """A function from 16 kHz audio to the power in Whisper's 80 mel bands, shape (80, frames)."""
+    """Return a function from 16 kHz audio to the power in Whisper's 80 mel bands, shape (80, frames)."""
     from faster_whisper.feature_extractor import FeatureExtractor
 
     extractor = FeatureExtractor()
@@ -94,7 +94,7 @@ def speak(
 def utterance(
     r: random.Random, language: Language, synthesizer: Synthesizer, held_out: bool
 ) -> tuple[Utterance, np.ndarray] | None:
-    """One sentence in one voice, and its audio at 16 kHz; None when its word times are not usable."""
+    """Return a sentence in one voice and its audio at 16 kHz; None if its word times are unusable."""
     while is_held_out(words := language.sentence(r)) != held_out:
         pass
     speech, voice = speak(r, " ".join(words) + ".", language, synthesizer, held_out)
@@ -109,7 +109,7 @@ def utterance(
 
 
 def _in_turn(languages: Sequence[Language], synthesizer: Synthesizer, n: int) -> list[tuple[Language, Synthesizer]]:
-    """Languages in turn, `n` times in all."""
+    """Yield languages in turn, `n` in all."""
     return [(languages[i % len(languages)], synthesizer) for i in range(n)]
 
 

@@ -3,7 +3,7 @@
     python -m tools.mini_whisper.train --model demo --minutes 30 \\
         --train train_e.pkl train_f.pkl --validate test.pkl --out hf
 
-Needs torch and transformers (CPU builds do). What is trained so far is saved every few minutes. The length of the run is
+Needs torch and transformers (CPU builds do). The model is saved every few minutes. The length of the run is
 wall time, so two runs differ.
 """
 
@@ -59,7 +59,7 @@ def train(
     bfloat16: bool,
     save: Callable[[], None],
 ) -> None:
-    """AdamW, warm-up then linear decay over the schedule of `batches`; `save` is called every SAVE_EVERY, and last."""
+    """Train with AdamW, warm-up and linear decay over the schedule of `batches`; call `save` every SAVE_EVERY and at the end."""
     schedule = batches.schedule
     stream = iter(torch.utils.data.DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4))
     parameters = [p for p in (*model.parameters(), *word_head.parameters()) if p.requires_grad]
@@ -91,7 +91,7 @@ def train(
 
 
 def save(model: WhisperForConditionalGeneration, word_head: nn.Linear, tokens: Tokens, out: Path) -> None:
-    """Write the model with what `ct2-transformers-converter` looks for beside it."""
+    """Write the model with the files that `ct2-transformers-converter` needs."""
     from faster_whisper.tokenizer import _LANGUAGE_CODES
 
     tokenizer = PreTrainedTokenizerFast(

@@ -18,7 +18,7 @@ LETTERS = [*string.ascii_lowercase, *"'-äöüßéè", *"абвгдежзийк�
 
 
 def make(folder: Path, *, seed: int = 0) -> Path:
-    """Write `model.int8.onnx` and `tokens.txt`, and give the folder."""
+    """Write `model.int8.onnx` and `tokens.txt`; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     tokens = ["<s>", "<pad>", "</s>", "<unk>", " ", *LETTERS]
     (folder / "tokens.txt").write_text("".join(f"{t} {i}\n" for i, t in enumerate(tokens)), encoding="utf-8")
@@ -27,7 +27,7 @@ def make(folder: Path, *, seed: int = 0) -> Path:
 
 
 def make_mms(folder: Path, *, seed: int = 0) -> Path:
-    """Write `onnx/model_int8.onnx` and `vocab.json`, and give the folder."""
+    """Write `onnx/model_int8.onnx` and `vocab.json`; return the folder."""
     (folder / "onnx").mkdir(parents=True, exist_ok=True)
     tokens = ["<blank>", "<pad>", "</s>", "<unk>", *"aienoutsrmkldghybpwcvjzf'qx"]
     (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}), encoding="utf-8")

@@ -10,7 +10,7 @@ WIDTH = HEADS * HEAD_WIDTH
 SOS, EOS = 3, 4
 TOKENS = "<blank> <unk> <pad> <sos> <eos> 你 好 中 国 人 大 学 生 ▁HE LLO ▁WOR LD ▁A ING".split()
 TYPICAL_TOKENS = 12
-"""About how many tokens a window gets: the end grows likelier with every token."""
+"""Approximate number of tokens of a window: the end becomes likelier with every token."""
 
 
 def make(folder: Path, *, seed: int = 0, endless: bool = False, broken: bool = False) -> Path:
@@ -43,7 +43,7 @@ def make(folder: Path, *, seed: int = 0, endless: bool = False, broken: bool = F
 
 
 def _encoder(g: Graph) -> Graph:
-    """Keys and values of every fourth frame."""
+    """Add an encoder that outputs keys and values of every fourth frame."""
     features = g.input("x", FLOAT, [1, "T", MELS])
     g.input("x_len", INT64, [1])
     some = g.op("Slice", features, g.ints(0), g.ints(2**60), g.ints(1), g.ints(4))
@@ -54,14 +54,14 @@ def _encoder(g: Graph) -> Graph:
 
 
 def _decoder(g: Graph, *, endless: bool, broken: bool) -> Graph:
-    """Sees the last token, its number, and the mean of what was heard; the cache passes through."""
+    """Add a decoder that uses the last token, its number and the mean of the encoder output; the cache passes through."""
     cache = [LAYERS, 1, LONGEST, HEADS, HEAD_WIDTH]
     tokens = g.input("tokens", INT64, [1, 1])
     caches = [g.input(f"in_n_layer_self_{x}_cache", FLOAT, cache) for x in "kv"]
     cross = [g.input(f"n_layer_cross_{x}", FLOAT, [LAYERS, 1, "T", WIDTH]) for x in "kv"]
     offset = g.op("Cast", g.input("offset", INT64, [1]), to=FLOAT)
-    heard = [g.op("ReduceMean", c, axes=[0, 2], keepdims=0) for c in cross]
-    state = g.op("Add", g.op("Gather", g.weights(len(TOKENS), WIDTH), tokens), g.op("Add", *heard))
+    encoded = [g.op("ReduceMean", c, axes=[0, 2], keepdims=0) for c in cross]
+    state = g.op("Add", g.op("Gather", g.weights(len(TOKENS), WIDTH), tokens), g.op("Add", *encoded))
     state = g.op("Add", state, g.op("Sin", offset))
     logits = g.op("MatMul", state, g.weights(WIDTH, len(TOKENS)))
     never = [-1e4 if i < EOS or (endless and i == EOS) else 0.0 for i in range(len(TOKENS))]

@@ -16,7 +16,7 @@ Shape = Sequence[int | str]
 
 
 class Graph:
-    """Collects operators; every value is known by its name."""
+    """Builder of a graph; values are identified by name."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ class Graph:
         return name
 
     def ints(self, *values: int) -> str:
-        """A vector of int64: axes, shapes, starts and ends."""
+        """Add a vector of int64: axes, shapes, starts and ends."""
         return self.constant(values, np.int64)
 
     def weights(self, *shape: int, scale: float = 1.0) -> str:

@@ -1,4 +1,4 @@
-"""Graphs with the signature of UVR's MDX-Net models: of random weights, or of known effect. Small; none separates anything."""
+"""Graphs with the signature of UVR's MDX-Net models: of random weights, or with a known effect. Small; none separates anything."""
 
 import sys
 from pathlib import Path

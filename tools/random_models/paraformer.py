@@ -43,7 +43,7 @@ def make(folder: Path, *, seed: int = 0, times: bool = True, reads_on: bool = Fa
 
 
 def _model(g: Graph, *, times: bool, reads_on: bool, broken: bool) -> Graph:
-    """A peak at every fourth frame, a character between two peaks, the end of the text after them."""
+    """Add a model with a peak at every fourth frame, a character between two peaks, and the end of the text after them."""
     speech = g.input("speech", FLOAT, ["batch", "frames", WIDTH])
     lengths = g.op("Cast", g.input("speech_lengths", INT32, ["batch"]), to=INT64)
     peaks = g.op("Div", g.op("Add", lengths, g.ints(EVERY - 1)), g.ints(EVERY))
@@ -66,15 +66,15 @@ def _model(g: Graph, *, times: bool, reads_on: bool, broken: bool) -> Graph:
     if times:
         number = _numbers(g, speech, UPSAMPLED)
         fires = g.op("Equal", g.op("Mod", number, g.ints(EVERY * UPSAMPLED)), g.ints(0))
-        heard = g.op("Less", number, g.op("Unsqueeze", g.op("Mul", lengths, g.ints(UPSAMPLED)), g.ints(1)))
-        peak = g.op("Cast", g.op("And", fires, heard), to=FLOAT)
+        inside = g.op("Less", number, g.op("Unsqueeze", g.op("Mul", lengths, g.ints(UPSAMPLED)), g.ints(1)))
+        peak = g.op("Cast", g.op("And", fires, inside), to=FLOAT)
         g.output(g.op("Mul", peak, g.constant([0.5])), "us_alphas", FLOAT, ["batch", "upsampled"])
         g.output(peak, "us_cif_peak", FLOAT, ["batch", "upsampled"])
     return g
 
 
 def _numbers(g: Graph, value: str, times: int = 1) -> str:
-    """0, 1, 2, … as many as the second axis of a value is long, or `times` as many."""
+    """Return 0, 1, 2, … for the length of the second axis of a value, or `times` that length."""
     length = g.op("Gather", g.op("Shape", value), g.constant(1, np.int64), axis=0)
     end = g.op("Mul", length, g.constant(times, np.int64))
     return g.op("Range", g.constant(0, np.int64), end, g.constant(1, np.int64))

@@ -32,7 +32,7 @@ def make(folder: Path, *, quantization: str = "", seed: int = 6) -> Path:
 
 
 def _encoder(g: Graph) -> Graph:
-    """One frame from every eight of the features, so that no window depends on another of its batch."""
+    """Add an encoder of one frame per eight features, so that windows of a batch are independent."""
     features = g.input("audio_signal", FLOAT, ["batch", MELS, "frames"])
     length = g.input("length", INT64, ["batch"])
     weights = g.weights(WIDTH, MELS, SUBSAMPLING, scale=0.05)
@@ -45,7 +45,7 @@ def _encoder(g: Graph) -> Graph:
 
 
 def _decoder_joint(g: Graph) -> Graph:
-    """An LSTM of two layers over the tokens, and a joint network: as in NeMo, only narrower."""
+    """Add an LSTM of two layers over the tokens and a joint network, as in NeMo but narrower."""
     encoded = g.input("encoder_outputs", FLOAT, ["batch", WIDTH, "time"])
     targets = g.input("targets", INT32, ["batch", "tokens"])
     length = g.input("target_length", INT32, ["batch"])
@@ -62,8 +62,8 @@ def _decoder_joint(g: Graph) -> Graph:
         hiddens.append(h)
         cells.append(c)
     predicted = g.op("MatMul", g.op("Transpose", value, perm=[1, 0, 2]), g.weights(HIDDEN, HIDDEN))
-    heard = g.op("MatMul", g.op("Transpose", encoded, perm=[0, 2, 1]), g.weights(WIDTH, HIDDEN))
-    joined = g.op("Add", g.op("Unsqueeze", heard, g.ints(2)), g.op("Unsqueeze", predicted, g.ints(1)))
+    projected = g.op("MatMul", g.op("Transpose", encoded, perm=[0, 2, 1]), g.weights(WIDTH, HIDDEN))
+    joined = g.op("Add", g.op("Unsqueeze", projected, g.ints(2)), g.op("Unsqueeze", predicted, g.ints(1)))
     size = len(VOCABULARY) + DURATIONS
     logits = g.op("MatMul", g.op("Tanh", joined), g.weights(HIDDEN, size))
     g.output(logits, "outputs", FLOAT, ["batch", "time", "tokens", size])

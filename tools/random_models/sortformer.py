@@ -1,6 +1,6 @@
 """A streaming Sortformer of random weights: NeMo's real class and layers, only narrower; about 0.4 MB.
 
-To be run by the interpreter of an environment that has NeMo: `python sortformer.py FILE.nemo`. The settings are those of NeMo's
+Run it with the interpreter of an environment with NeMo: `python sortformer.py FILE.nemo`. The settings are those of NeMo's
 examples/speaker_tasks/diarization/conf/neural_diarizer/streaming_sortformer_diarizer_4spk-v2.yaml, with fewer and smaller layers.
 """
 
@@ -12,7 +12,7 @@ SPEAKERS, MELS, WIDTH, HIDDEN = 4, 128, 32, 16
 
 
 def configuration() -> dict[str, Any]:
-    """What `SortformerEncLabelModel` is made from."""
+    """Return the configuration of a `SortformerEncLabelModel`."""
     modules = "nemo.collections.asr.modules"
     return {
         "sample_rate": 16000,
@@ -86,8 +86,10 @@ def make(path: str, *, seed: int = 0) -> None:
     last = model.sortformer_modules.single_hidden_to_spks
     with torch.no_grad():
         last.weight.mul_(30)
-        _, (heard,) = model.diarize(audio=[noise], sample_rate=16000, include_tensor_outputs=True, verbose=False)
-        last.bias.sub_(torch.logit(heard[0], eps=1e-6).median(dim=0).values)
+        _, (probabilities,) = model.diarize(
+            audio=[noise], sample_rate=16000, include_tensor_outputs=True, verbose=False
+        )
+        last.bias.sub_(torch.logit(probabilities[0], eps=1e-6).median(dim=0).values)
     model.save_to(path)
 
 

@@ -1,8 +1,8 @@
-"""A Whisper of random weights in CTranslate2's format, in the shape of a published size: for measuring speed, and nothing else.
+"""A Whisper of random weights in CTranslate2's format, in the shape of a published size, for measuring speed only.
 
     python -m tools.random_models.whisper FOLDER [--size tiny]
 
-Speed depends on the shape and on how many tokens are decoded, not on what the weights know: fix the number of tokens. The
+Speed depends on the shape and on the number of decoded tokens, not on the weights: fix the number of tokens. The
 vocabulary has the published size and order of special tokens; its words are invented.
 """
 

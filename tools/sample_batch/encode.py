@@ -1,4 +1,4 @@
-"""Encode mono audio into the kinds of files that podcasts come in, with PyAV; the same input gives the same bytes."""
+"""Encode mono audio in file formats of podcasts, with PyAV; the same input gives the same bytes."""
 
 import io
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ FORMATS = {
 
 
 def encode(audio: npt.NDArray[np.float32], rate: int, to: Format) -> bytes:
-    """A whole file, in which mono `audio` (float32, in [-1, 1]) is on every channel."""
+    """Return a file with mono `audio` (float32, in [-1, 1]) on every channel."""
     samples = soxr.resample(audio, rate, to.rate).astype(np.float32)
     out = io.BytesIO()
     # bitexact: no encoder version, date or random serial number in the file
@@ -82,7 +82,7 @@ def _video_stream(container: Any) -> Any:
 
 
 def _video_packets(stream: Any, seconds: float) -> list[Any]:
-    """A bar that crosses a quiet gradient: small, and it moves."""
+    """Yield packets of a video of a moving bar, which compresses well."""
     width, height = VIDEO_SIZE
     background = np.linspace(40, 120, width, dtype=np.uint8)[None, :, None].repeat(height, 0).repeat(3, 2)
     packets = []

@@ -1,4 +1,4 @@
-"""What is said in an episode: two synthetic voices taking turns, with exact times."""
+"""Episodes of two synthetic voices taking turns, with exact times."""
 
 import random
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class SpokenTurn:
 
 @dataclass(frozen=True)
 class Episode:
-    """Mono audio at RATE, and who said what when in it."""
+    """Mono audio at RATE with its turns."""
 
     audio: npt.NDArray[np.float32]
     turns: list[SpokenTurn]
@@ -70,13 +70,13 @@ TimedWords = list[tuple[str, float, float]]
 
 
 class Studio:
-    """Both synthesizers behind one door."""
+    """Common interface of both synthesizers."""
 
     def __init__(self) -> None:
         self._espeak, self._flite = Espeak(), Flite()
 
     def speak(self, voice: str, sentences: Sentences) -> tuple[Audio, TimedWords]:
-        """Audio at RATE, and its words with times.
+        """Return audio at RATE and its words with times.
 
         Sentences are synthesized one by one: across sentences espeak-ng loses word events.
 
@@ -117,7 +117,7 @@ def record(plan: Plan, studio: Studio, r: random.Random) -> Episode:
     turns: list[SpokenTurn] = []
 
     def say(sentences: Sentences) -> None:
-        """Add a turn of the speaker whose turn it is, unless it is too short or too long."""
+        """Add a turn of the next speaker, unless it is too short or too long."""
         nonlocal at
         speaker = len(turns) % 2
         audio, words = studio.speak(plan.voices[speaker], sentences)

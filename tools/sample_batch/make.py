@@ -2,7 +2,7 @@
 
     python -m tools.sample_batch.make
 
-Run again, it writes the same bytes, as long as the versions of espeak-ng, flite and PyAV are the same.
+The bytes are reproducible with the same versions of espeak-ng, flite and PyAV.
 """
 
 import argparse
@@ -37,9 +37,9 @@ PLANS = {
         "water-history", "A history of water", TOWN, "2026-01-29", ("rms", "en-us+linda"), ("water", "history")
     ),
 }
-"""By file extension."""
+"""File extension → episode."""
 TRUNCATED = Plan("morning-team", "The morning team", TOWN, "2026-02-05", ("slt", "awb"), ("morning", "team"))
-"""An mp3 whose header declares the whole episode, of which the end is missing."""
+"""An MP3 whose header declares the whole episode, but whose end is missing."""
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def write_reference(folder: Path, plan: Plan, episode: Episode) -> None:
 
 
 def metadata(plans: list[Plan]) -> pl.DataFrame:
-    """One row per episode, as a publisher would send it along."""
+    """Return one row per episode, like a publisher's metadata."""
     rows = []
     for plan in plans:
         feed = FEED.format(podcast=plan.podcast.lower().replace(" ", "-"))

@@ -1,11 +1,11 @@
-"""Trains the LDA of `voiceprints.npz` of the embedded diarizer on synthetic speakers: espeak-ng variants and two flite voices.
+"""Train the LDA of `voiceprints.npz` of the embedded diarizer on synthetic speakers: espeak-ng variants and two flite voices.
 
     python tools/voiceprints/train.py [--out FILE]
 
 Needs espeak-ng and flite, and one CPU minute. A speaker is a voice with a pitch and a change of tape speed, which moves
 the formants. espeak variants read in several languages, so that the LDA learns which differences are language. The voices of the
 sample batch (flite slt, rms and awb) and the espeak variants f2, f4, m3, Alicia, belinda, david, Gene2, Mario, paul and steph2 are
-never heard here: they are for measuring.
+not used here, but for evaluation.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     statistics, speakers = [], []
     rng = np.random.default_rng(0)
     for speaker, audio in readings(random.Random(5)):
-        features = extract_frames(room(audio, rng))
+        features = extract_frames(add_noise_and_tilt(audio, rng))
         pieces = list(crops(features, rng))
         statistics.append(window_statistics(features, pieces))
         speakers += [speaker] * len(pieces)
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def readings(rng: random.Random) -> Iterator[tuple[int, Samples]]:
-    """Speech at 16 kHz with the number of its speaker."""
+    """Yield speech at 16 kHz with the number of its speaker."""
     people = [
         ("espeak-ng", v, rng.randint(25, 75), rng.randint(145, 195), rng.uniform(0.9, 1.1))
         for v in VARIANTS
@@ -96,8 +96,8 @@ def flite(text: str, voice: str, stretch: float) -> tuple[Samples, int]:
         return sf.read(file.name, dtype="float32")
 
 
-def room(audio: Samples, rng: np.random.Generator) -> Samples:
-    """Noise in most readings, and a tilted spectrum in half of them, as microphones and rooms add."""
+def add_noise_and_tilt(audio: Samples, rng: np.random.Generator) -> Samples:
+    """Add noise to most readings and tilt the spectrum of half of them, as microphones and rooms do."""
     if rng.random() < 0.7:
         audio = audio + rng.normal(0, 0.3 * 10 ** -rng.uniform(1.3, 3), len(audio)).astype(np.float32)
     if rng.random() < 0.5:
@@ -106,7 +106,7 @@ def room(audio: Samples, rng: np.random.Generator) -> Samples:
 
 
 def crops(features: Frames, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
-    """Windows of 1 to 3 s, half overlapping, between the first and the last loud frame."""
+    """Yield windows of 1 to 3 s, half overlapping, between the first and the last loud frame."""
     loud = np.flatnonzero(features.energy > features.energy.max() - 4)
     start, end = int(loud[0]), int(loud[-1])
     while start < end - 60:

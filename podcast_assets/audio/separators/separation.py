@@ -11,10 +11,10 @@ import numpy.typing as npt
 from podcast_assets.audio.reader import Planar
 
 SEPARATION_RATE = 44_100
-"""Rate in Hz of the audio that every separator gets and gives: that of the music which the models learned from."""
+"""Sample rate in Hz of the input and output of every separator, which is that of the music in the models' training data."""
 
 Stereo = npt.NDArray[np.float32]
-"""Audio of shape (n, 2), float32, at SEPARATION_RATE; full scale is 1.0, which a voice without its music may pass."""
+"""Audio of shape (n, 2), float32, at SEPARATION_RATE; full scale is 1.0, which a separated voice may exceed."""
 
 
 class SeparationFailed(RuntimeError):
@@ -30,10 +30,9 @@ class Separator(Protocol):
         ...
 
     def voice(self, chunks: Iterable[Stereo]) -> Iterator[Stereo]:
-        """Yield the voice in a recording as a stream: as many samples as went in, none of them shifted.
+        """Yield the voice of a recording as a stream, with as many samples as the input and no shift.
 
-        Takes `chunks`, of any lengths, only as far as it needs them for what it gives, so that memory does not grow with the
-        recording.
+        Reads `chunks`, of any lengths, only as far as needed, so that memory does not grow with the recording.
         """
         ...
 
@@ -45,7 +44,7 @@ class Chunking:
     length: int
     """Samples of a chunk."""
     margin: int
-    """Samples at either end of a chunk that are computed for their context and thrown away: neighbours overlap by two margins."""
+    """Samples at either end of a chunk that are computed for context and discarded: neighbours overlap by two margins."""
 
     def __post_init__(self) -> None:
         if self.margin < 0 or self.step < 1:
@@ -53,39 +52,39 @@ class Chunking:
 
     @property
     def step(self) -> int:
-        """Number of samples of a chunk that are kept."""
+        """Number of samples of a chunk that are used."""
         return self.length - 2 * self.margin
 
 
-def cut_chunks(blocks: Iterable[Stereo], how: Chunking) -> Iterator[tuple[Stereo, int]]:
-    """Cut a recording into chunks, each with how many samples after its first margin are new: `how.step`, fewer in the last.
+def cut_chunks(blocks: Iterable[Stereo], chunking: Chunking) -> Iterator[tuple[Stereo, int]]:
+    """Cut a recording into chunks, each with its number of new samples after the margin: `chunking.step`, fewer in the last one.
 
-    The recording is taken to lie in silence.
+    Silence is assumed before and after the recording.
     """
-    chunk, filled = np.zeros((how.length, 2), np.float32), how.margin
+    chunk, filled = np.zeros((chunking.length, 2), np.float32), chunking.margin
 
     def shifted() -> Stereo:
         fresh = np.zeros_like(chunk)
-        fresh[: 2 * how.margin] = chunk[how.step :]
+        fresh[: 2 * chunking.margin] = chunk[chunking.step :]
         return fresh
 
     for block in blocks:
         taken = 0
         while taken < len(block):
-            part = block[taken : taken + how.length - filled]
+            part = block[taken : taken + chunking.length - filled]
             chunk[filled : filled + len(part)] = part
             taken, filled = taken + len(part), filled + len(part)
-            if filled == how.length:
-                yield chunk, how.step
-                chunk, filled = shifted(), 2 * how.margin
-    while filled > how.margin:
-        yield chunk, min(filled - how.margin, how.step)
-        chunk, filled = shifted(), filled - how.step
+            if filled == chunking.length:
+                yield chunk, chunking.step
+                chunk, filled = shifted(), 2 * chunking.margin
+    while filled > chunking.margin:
+        yield chunk, min(filled - chunking.margin, chunking.step)
+        chunk, filled = shifted(), filled - chunking.step
 
 
 def process_in_chunks(
     blocks: Iterable[Stereo],
-    how: Chunking,
+    chunking: Chunking,
     model: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
     batch: int = 1,
 ) -> Iterator[Stereo]:
@@ -93,28 +92,28 @@ def process_in_chunks(
 
     Args:
         blocks: the recording, in blocks of any lengths.
-        how: the chunks that the model takes.
-        model: from chunks of shape (batch, length, 2) to what it makes of them, in the same shape.
-        batch: chunks given to the model together, at most.
+        chunking: length and margin of the model's chunks.
+        model: function from chunks of shape (batch, length, 2) to output of the same shape.
+        batch: most chunks that the model computes together.
     """
-    chunks = cut_chunks(blocks, how)
+    chunks = cut_chunks(blocks, chunking)
     while group := list(islice(chunks, batch)):
         for made, (_, new) in zip(model(np.stack([chunk for chunk, _ in group])), group, strict=True):
-            yield made[how.margin : how.margin + new]
+            yield made[chunking.margin : chunking.margin + new]
 
 
 def separate_voice(separator: Separator, blocks: Iterable[Planar], rate: int) -> Iterator[npt.NDArray[np.float32]]:
     """Yield the voice of a recording, mono, in blocks of shape (n,) at SEPARATION_RATE.
 
     Args:
-        separator: takes the music out.
-        blocks: the recording as it was decoded, shape (channels, n); errors in decoding it pass through as they are.
-        rate: of `blocks`, Hz.
+        separator: removes music.
+        blocks: the decoded recording, shape (channels, n); decoding errors are raised unchanged.
+        rate: sample rate of `blocks` in Hz.
 
     Raises:
-        SeparationFailed: the separator failed, or gave another number of samples than it got.
+        SeparationFailed: the separator failed, or returned a different number of samples.
     """
-    undecoded: list[Exception] = []
+    decoding_errors: list[Exception] = []
     got = given = 0
 
     def source() -> Iterator[Stereo]:
@@ -124,7 +123,7 @@ def separate_voice(separator: Separator, blocks: Iterable[Planar], rate: int) ->
                 got += len(block)
                 yield block
         except Exception as error:
-            undecoded.append(error)
+            decoding_errors.append(error)
             raise
 
     try:
@@ -132,20 +131,20 @@ def separate_voice(separator: Separator, blocks: Iterable[Planar], rate: int) ->
             given += len(block)
             yield block.mean(axis=1)
     except Exception as error:
-        if undecoded:
-            raise undecoded[0] from None
+        if decoding_errors:
+            raise decoding_errors[0] from None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SeparationFailed(
             f"the separator {separator.name} failed with {type(error).__name__}: {reason}"
         ) from error
     if given != got:
-        raise SeparationFailed(f"the separator {separator.name} made {given} samples of {got}")
+        raise SeparationFailed(f"the separator {separator.name} returned {given} samples for {got}")
 
 
 def to_stereo(blocks: Iterable[Planar], rate: int) -> Iterator[Stereo]:
     """Convert blocks of shape (channels, n) to stereo at SEPARATION_RATE (libsoxr, high quality).
 
-    Mono is given to both sides; of more than two channels, both get the mean.
+    Mono is copied to both sides; of more than two channels, both sides get the mean.
     """
     pairs = map(_make_pair, blocks)
     if rate == SEPARATION_RATE:

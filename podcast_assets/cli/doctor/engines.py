@@ -101,7 +101,8 @@ def examine(member: ProfileEngine, models: Mapping[HubModel, tuple[bool, str]], 
     if problem := problem or next((why for available, why in availability if not available), None):
         return Finding(AREA, "missing", f"{member.title}: {problem}", None, blocks)
     installed = ", ".join(f"{name} {version}" for name, version in engine.versions().items())
-    what = f"{member.title}: {'; '.join(filter(None, [installed, *(why for _, why in availability)]))}"
+    versions = "; ".join(filter(None, [installed, *(why for _, why in availability)]))
+    what = ": ".join(filter(None, [member.title, versions]))
     if all(find_model(model) for model in engine.hub_models()):
         return Finding(AREA, "ok", what)
     repos = " ".join(model.repo for model in engine.hub_models())

@@ -11,7 +11,7 @@ _MORE_FLAGS = "flags of the transcript"
 _VERDICT = ("keep", "reject_reasons", "policy")
 
 _NOT_COUNTED = "[,.!?\"'，。！？“”‘’ ]"  # noqa: RUF001
-"""Spaces and the punctuation that Emilia-Pipe does not count (`get_char_count` in its utils/tool.py)."""
+"""Spaces and punctuation that Emilia-Pipe does not count (`get_char_count` in its utils/tool.py)."""
 
 DERIVED: Columns = {
     "characters": (pl.UInt32, "characters of the text without spaces and common punctuation"),
@@ -20,7 +20,7 @@ DERIVED: Columns = {
         "duration over characters: the average character duration of Emilia; null without characters",
     ),
 }
-"""Measures for rules alone."""
+"""Measures that only rules use."""
 
 EVIDENCE: Columns = {
     **{k: SEGMENTS[k] for k in _FROM_SEGMENTS},
@@ -34,26 +34,28 @@ EVIDENCE: Columns = {
 def collect_evidence(scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
     """Join the scores with the other tables and add derived columns; rows and order are those of the scores.
 
-    `flags` are those of the segment and those of its transcript. Words are left out: they are most of a table, and no rule can ask
-    for them.
+    `flags` combines those of the segment and of its transcript. Words are left out: they are most of a table, and rules cannot use
+    them.
 
     Args:
-        scores: rows of `quality_scores`, or the part of them that the stage `score` makes.
+        scores: rows of `quality_scores`, or those columns of them that the stage `score` computes.
         segments: the table of `diarized_segments`.
         transcripts: the table of `transcripts`.
     """
-    about = add_score_columns(scores)
-    said = transcripts.rename({"flags": _MORE_FLAGS})
+    evidence = add_score_columns(scores)
+    transcript_rows = transcripts.rename({"flags": _MORE_FLAGS})
     for table, columns in (
         (segments, _FROM_SEGMENTS),
-        (said, (*_FROM_TRANSCRIPTS, _MORE_FLAGS)),
+        (transcript_rows, (*_FROM_TRANSCRIPTS, _MORE_FLAGS)),
     ):
         more = [c for c in columns if c not in scores.columns]
-        about = about.join(table.select("segment_id", *more), on="segment_id", how="left", maintain_order="left")
+        evidence = evidence.join(table.select("segment_id", *more), on="segment_id", how="left", maintain_order="left")
     none = pl.lit([], dtype=pl.List(pl.String))
     flags = pl.concat_list(pl.col("flags").fill_null(none), pl.col(_MORE_FLAGS).fill_null(none))
-    about = about.with_columns(flags=flags.list.unique(maintain_order=True)).drop(_MORE_FLAGS)
-    return about.with_columns(characters=pl.col("text").str.replace_all(_NOT_COUNTED, "").str.len_chars()).with_columns(
+    evidence = evidence.with_columns(flags=flags.list.unique(maintain_order=True)).drop(_MORE_FLAGS)
+    return evidence.with_columns(
+        characters=pl.col("text").str.replace_all(_NOT_COUNTED, "").str.len_chars()
+    ).with_columns(
         seconds_per_character=pl.when(pl.col("characters") > 0).then(pl.col("duration") / pl.col("characters"))
     )
 

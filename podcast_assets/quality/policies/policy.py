@@ -31,16 +31,16 @@ __all__ = ["Policy", "Rule", "apply_policy", "load_policy", "policy_names"]
 
 
 class Policy(BaseModel):
-    """Rules that a segment must all pass."""
+    """Policy: a segment must pass all rules."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1)
     version: int
     description: str = ""
-    """One line: what the segments are to be good for."""
+    """Purpose of the policy in one line."""
     scores: tuple[str, ...] = ()
-    """Names of scores that further scorers give (`more_scores`), so that rules can ask for them as for columns."""
+    """Names of scores of other scorers (`more_scores`) that rules use like columns."""
     rules: tuple[Rule, ...] = ()
 
     @model_validator(mode="after")
@@ -51,22 +51,22 @@ class Policy(BaseModel):
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits of what the rules ask for: two policies of one name and version may differ."""
+        """Digest of the rules, 16 hexadecimal digits: policies of the same name and version may differ."""
         return fingerprint(rules=[rule.model_dump(mode="json") for rule in self.rules])[:16]
 
     @property
     def label(self) -> str:
-        """Name and version, as the column `policy` has them: `asr-v1`."""
+        """Name and version, as in the column `policy`: `asr-v1`."""
         return f"{self.name}-v{self.version}"
 
     @property
     def reasons(self) -> list[str]:
-        """All reasons that the policy can give, in its order."""
+        """All reasons of the policy, in order."""
         return list(dict.fromkeys(rule.reason for rule in self.rules))
 
     @property
     def limits(self) -> dict[str, list[float]]:
-        """Limits that the rules set, by column, for plots."""
+        """Column → limits of the rules, for plots."""
         found: dict[str, list[float]] = {}
         for rule in self.rules:
             given = (rule.minimum, rule.above, rule.maximum, rule.below)
@@ -93,14 +93,14 @@ class Policy(BaseModel):
         """Check that the rules fit columns of these types.
 
         Raises:
-            Misconfigured: a rule that is not optional asks for a column that there is not, or asks what its type cannot answer.
+            Misconfigured: a rule that is not optional uses a column that does not exist, or does not fit the column's type.
         """
         active = self.active_rules(types.names())
         missing = sorted({c for rule in active for c in rule.columns}.difference(types.names()))
         if unscored := [name for name in missing if name in self.scores]:
             raise Misconfigured(
                 f"the policy {self.label} asks for the scores {', '.join(unscored)}, which no scorer returned: "
-                "PODCAST_SCORERS names scorers, and optional = true makes a rule wait for one"
+                "add a scorer to PODCAST_SCORERS, or make the rule optional (optional = true)"
             )
         if missing:
             raise Misconfigured(
@@ -115,9 +115,9 @@ def apply_policy(segments: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """Add `keep` (boolean) and `reject_reasons` (the reasons of all failed rules, in order) to segments.
 
     Raises:
-        Misconfigured: as of `Policy.check`.
+        Misconfigured: see `Policy.check`.
     """
-    if segments.is_empty():  # where nothing was scored, no scorer has given its names
+    if segments.is_empty():  # without segments, the scorers have returned no names
         none = [pl.lit(None, pl.Float64).alias(name) for name in policy.scores if name not in segments.columns]
         judged = _apply_rules(segments.with_columns(none), policy)
         return judged.select(*segments.columns, "keep", "reject_reasons")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 Value = bool | int | float | str
 GROUPS = {"batch": [], "episode": ["episode_id"], "speaker": ["episode_id", "speaker"]}
-"""What `per` names, and the columns that tell its members apart. Speakers are known inside their episode only."""
+"""Group of `per` → columns that identify a group. Speaker labels are valid inside an episode only."""
 
 
 class Rule(BaseModel):
@@ -18,7 +18,7 @@ class Rule(BaseModel):
 
     column: str
     reason: str = Field(min_length=1)
-    """For people: what is wrong with a segment that fails."""
+    """Description of what is wrong with a segment that fails."""
     minimum: FiniteFloat | None = None
     maximum: FiniteFloat | None = None
     above: FiniteFloat | None = None
@@ -27,22 +27,22 @@ class Rule(BaseModel):
     """As `maximum`, but the limit itself fails."""
     one_of: tuple[Value, ...] | None = Field(default=None, min_length=1)
     none_of: tuple[Value, ...] | None = Field(default=None, min_length=1)
-    """Of a column of lists: no item is one of these."""
+    """In a column of lists, no item may be one of these."""
     same_as: str | None = None
-    """Another column, which must hold the same."""
+    """Another column that must have the same value."""
     not_empty: bool = False
-    """A text must hold more than white space."""
+    """A text must contain more than white space."""
     within_iqr: FiniteFloat | None = Field(default=None, ge=0)
     """Inter-quartile ranges by which a value may lie below the first or above the third quartile (Tukey's fences)."""
     per: Literal["batch", "episode", "speaker"] | None = None
-    """Of which segments `within_iqr` takes the quartiles: of those of the same batch, episode or speaker of an episode, as far as
-    they pass all rules that stand before this one. Only these are judged, and per speaker only those whose speaker is known."""
+    """Group whose quartiles `within_iqr` uses: the segments of the same batch, episode or speaker of an episode that pass all
+    preceding rules. Other segments, and per speaker those of unknown speakers, pass."""
     at_least: int = Field(default=1, ge=1)
-    """Fewest values that `within_iqr` takes quartiles of; where there are fewer, all pass."""
+    """Fewest values of a group for `within_iqr`; smaller groups pass."""
     nulls_pass: bool = False
     """Whether a missing value (null, or NaN) passes."""
     optional: bool = False
-    """Where the tables have no such column, the rule is inactive, and a note says so, in place of an error."""
+    """Without such a column, the rule is inactive, with a note, instead of an error."""
 
     @model_validator(mode="after")
     def _check_operators(self) -> "Rule":
@@ -69,9 +69,9 @@ class Rule(BaseModel):
         """Describe why the rule does not fit columns of these types; None if it fits."""
         dtype = types[self.column]
         for name in self._given_operators():
-            wanted, fits = _FITS[name]
+            kind, fits = _FITS[name]
             if not fits(dtype):
-                return f"{name} applies to {wanted}, but {self.column} has the type {dtype}"
+                return f"{name} applies to {kind}, but {self.column} has the type {dtype}"
         inner = dtype.inner if isinstance(dtype, pl.List) else dtype
         for item in (*(self.one_of or ()), *(self.none_of or ())):
             if inner != pl.Null and not _value_fits_type(item, inner):
@@ -88,8 +88,8 @@ class Rule(BaseModel):
         """Return the condition as a boolean expression, never null.
 
         Args:
-            types: of the columns of the table that is asked.
-            before: whether a segment passes the rules that stand before this one.
+            types: types of the table's columns.
+            before: whether a segment passes all preceding rules.
         """
         column = pl.col(self.column)
         number = column.cast(pl.Float64).fill_nan(None) if _is_number(types[self.column]) else column
@@ -119,7 +119,7 @@ class Rule(BaseModel):
 
 
 OPERATORS = tuple("minimum maximum above below one_of none_of same_as not_empty within_iqr".split())
-"""In the order in which they are told."""
+"""Names of the operators, in the order of descriptions."""
 
 
 def _is_number(dtype: pl.DataType) -> bool:
@@ -151,7 +151,7 @@ _FITS: dict[str, tuple[str, Callable[[pl.DataType], bool]]] = {
     "same_as": ("single values", _is_scalar),
     "not_empty": ("texts", _is_text),
 }
-"""Operator → what it is for, and whether a type is that."""
+"""Operator → the kind of values that it applies to, and whether a type is of that kind."""
 
 
 _CONDITIONS: dict[str, Callable[[Rule, pl.Expr], Any]] = {
@@ -162,7 +162,7 @@ _CONDITIONS: dict[str, Callable[[Rule, pl.Expr], Any]] = {
     "one_of": lambda rule, column: pl.any_horizontal([column == item for item in rule.one_of or ()]),
     "not_empty": lambda rule, column: column.str.strip_chars() != "",
 }
-"""Operators that look at one value of one column."""
+"""Operators on a single value of a column."""
 
 
 def _format_values(values: tuple[Value, ...] | None) -> str:

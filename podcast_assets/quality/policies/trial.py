@@ -1,4 +1,4 @@
-"""Policy trial: what a policy would keep of scored batches, compared with now. Changes nothing and runs no model."""
+"""Policy trial: what a policy would keep of scored batches, compared with the current one. Changes nothing and runs no model."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from podcast_assets.store.store import DamagedTable, Store, table_key
 _TABLES = ("quality_scores", "diarized_segments", "transcripts")
 AMOUNTS = ("everything", "kept", "kept_in_force", "gained", "lost")
 _READERS = 4
-"""Batches read at once: over a network each file takes tens of milliseconds. Each is held in memory while it is judged."""
+"""Batches read at once: over a network each file takes tens of milliseconds. Each is in memory while it is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,19 @@ class PolicyTrial:
 
     policy: str
     in_force: list[str]
-    """Policies by which the batches were judged last."""
+    """Current policies of the batches."""
     batches: list[str]
     everything: SpeechAmount
     kept: SpeechAmount
     kept_in_force: SpeechAmount
     gained: SpeechAmount
-    """Kept by the policy, and not by the one in force."""
+    """Kept by this policy but not by the current one."""
     lost: SpeechAmount
-    """Kept by the one in force, and not by the policy."""
+    """Kept by the current policy but not by this one."""
     losses: pl.DataFrame
-    """As `waterfall.LOSSES`."""
+    """Rows of `waterfall.LOSSES`."""
     notes: list[str] = field(default_factory=list)
-    """Rules that are inactive, and batches that are left out."""
+    """Notes about inactive rules and skipped batches."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the trial as JSON values, with hours to the second."""
@@ -82,13 +82,13 @@ def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = Non
     """Compute what a policy would keep.
 
     Args:
-        store: with the batches.
-        policy: to try.
-        batches: to try it on; None for all that have scores in columns of this version, with a note of the others.
+        store: the store with the batches.
+        policy: the policy to try.
+        batches: batches to use; None for all with scores of this version, with a note about the others.
 
     Raises:
-        BadInput: a batch has no scores, or was written by another version of this project.
-        Misconfigured: the policy asks for what the tables do not have.
+        BadInput: a batch has no scores, or they were written by another version.
+        Misconfigured: the policy uses columns that the tables do not have.
     """
     chosen = scored_batches(store) if batches is None else list(dict.fromkeys(batches))
     left_out: list[str] = []
@@ -132,8 +132,8 @@ def _read_table(store: Store, asset: str, batch: str) -> pl.DataFrame | None:
 def _try_on_batch(
     batch: str, policy: Policy, scores: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame
 ) -> PolicyTrial:
-    seen = collect_evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)
-    judged = apply_policy(seen, policy).select(
+    evidence = collect_evidence(scores.drop("keep", "reject_reasons", "policy"), segments, transcripts)
+    judged = apply_policy(evidence, policy).select(
         "duration", "keep", "reject_reasons", kept_before=scores["keep"].fill_null(value=False)
     )
     return PolicyTrial(
@@ -146,5 +146,5 @@ def _try_on_batch(
         gained=SpeechAmount.of(judged.filter(pl.col("keep") & ~pl.col("kept_before"))),
         lost=SpeechAmount.of(judged.filter(~pl.col("keep") & pl.col("kept_before"))),
         losses=waterfall.rejection_losses(judged, policy.reasons),
-        notes=policy.notes(seen.columns),
+        notes=policy.notes(evidence.columns),
     )

@@ -15,16 +15,16 @@ LOSSES = pl.Schema(
         "own_hours": pl.Float64,
     }
 )
-"""A row per reason: all that have it; those of which it is the first, which add up to all that is rejected; and those that have
-no other, which would be kept without it."""
+"""One row per reason: all segments with it; those with it as the first reason, which add up to all rejected segments; and those
+with no other reason, which would be kept without it."""
 
 
 def rejection_losses(judged: pl.DataFrame, order: Sequence[str] = ()) -> pl.DataFrame:
-    """Compute what each reason rejects, as `LOSSES`: in the policy's order, then what the policy does not name, the largest first.
+    """Compute what each reason rejects, as `LOSSES`: in the policy's order, then other reasons by size.
 
     Args:
         judged: segments with `duration` (s) and `reject_reasons`.
-        order: the policy's reasons.
+        order: reasons of the policy.
     """
     rejected = judged.select("duration", "reject_reasons").filter(pl.col("reject_reasons").list.len() > 0)
     by_reason = (

@@ -1,6 +1,6 @@
-"""Punctuator `pcs`: punctuation and capitals in 47 languages by the ONNX models of 1-800-BAD-CODE, or a folder of the same files.
+"""Punctuator `pcs`: punctuation and capitals in 47 languages by the ONNX models of 1-800-BAD-CODE, or a folder with the same files.
 
-They are the models that the library `punctuators` runs (MIT), which needs torch to make batches; this needs sentencepiece alone.
+The library `punctuators` (MIT) runs the same models, but needs torch for batches; this engine needs only sentencepiece.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _FILES = ("config.yaml", "model.onnx", "sp.model")
 _REPO = "1-800-BAD-CODE/xlm-roberta_punctuation_fullstop_truecase"
 _ACRONYM = "<ACRONYM>"
 _WORD = "\u2581"
-"""What SentencePiece writes for the space before a word."""
+"""SentencePiece's character for the space before a word."""
 OVERLAP = 16
 """Tokens that two windows of a long text share, as in the library."""
 
@@ -39,7 +39,7 @@ class Pcs(Engine):
     """A folder, or a model of the Hugging Face hub ("owner/name"), with config.yaml, model.onnx and sp.model."""
     device: Device = runtime("auto")
     threads: PositiveInt = runtime(2)
-    """Of the CPU."""
+    """CPU threads."""
     batch_tokens: PositiveInt = runtime(4096)
     """Tokens computed at once."""
 
@@ -63,7 +63,7 @@ class Pcs(Engine):
         """Implement `Engine.fetch`.
 
         Raises:
-            EngineUnavailable: the hub does not give the model, or the folder lacks files.
+            EngineUnavailable: the model cannot be downloaded, or the folder lacks files.
         """
         self.folder()
 
@@ -81,7 +81,7 @@ class Pcs(Engine):
         """Return the model's folder, downloading it if necessary.
 
         Raises:
-            EngineUnavailable: the hub does not give it, or files are missing; the message names them.
+            EngineUnavailable: the model cannot be downloaded, or files are missing; the message names them.
         """
         folder = Path(self.model).expanduser() if self.is_folder else models.fetch_model(self.hub_models()[0])
         if missing := [name for name in _FILES if not (folder / name).is_file()]:
@@ -126,7 +126,7 @@ class Pcs(Engine):
 
 
 _OUTPUTS = ("marks before", "marks after", "capitals", "ends of sentences")
-"""What such a graph gives of each token, in this order: [N, T], [N, T], [N, T, letters], [N, T]."""
+"""Outputs of such a graph for each token, in this order: [N, T], [N, T], [N, T, letters], [N, T]."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class PcsConfig:
     """Contents of a model's config.yaml."""
 
     longest: int
-    """Tokens of a window, its two ends among them."""
+    """Tokens of a window, including its two end tokens."""
     before: tuple[str, ...]
     """Label → mark before a token; empty for none."""
     after: tuple[str, ...]
@@ -146,7 +146,7 @@ class PcsConfig:
         """Read a config.yaml.
 
         Raises:
-            EngineUnavailable: it cannot be read, or lacks what is needed.
+            EngineUnavailable: the file cannot be read or lacks a value.
         """
         import yaml
 
@@ -171,8 +171,8 @@ class _Window:
     text: int
     start: int
     end: int
-    kept: slice
-    """Inside the window."""
+    used: slice
+    """Range inside the window."""
 
 
 class PcsPunctuator:
@@ -185,7 +185,7 @@ class PcsPunctuator:
         self._batch_tokens = batch_tokens
 
     def punctuate(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[str | None]:
-        """Implement `Punctuator.punctuate`. A text with marks of its own stays as it is."""
+        """Implement `Punctuator.punctuate`. Texts with punctuation stay unchanged."""
         written_texts: list[str | None] = [
             text if language in self._config.languages else None
             for text, language in zip(texts, languages, strict=True)
@@ -196,20 +196,20 @@ class PcsPunctuator:
         marked: list[list[PieceMarks]] = [[] for _ in todo]
         for window, found in self._compute_windows([e["ids"] for e in encoded]):
             tokens = encoded[window.text]
-            for place in range(*window.kept.indices(window.end - window.start)):
+            for place in range(*window.used.indices(window.end - window.start)):
                 at = window.start + place
                 start, end = tokens["offsets"][at]
-                said = [part[place] for part in found]
-                marked[window.text].append(self._to_marks(tokens["pieces"][at], start, end, said))
+                predictions = [part[place] for part in found]
+                marked[window.text].append(self._to_marks(tokens["pieces"][at], start, end, predictions))
         for i, pieces in zip(todo, marked, strict=True):
             pieces.sort(key=lambda p: p.start)
             written_texts[i] = apply_marks(texts[i], pieces, languages[i])
         return written_texts
 
     def _compute_windows(self, ids: Sequence[Sequence[int]]) -> list[tuple[_Window, list[npt.NDArray[Any]]]]:
-        """Yield every window with the predictions for its tokens; windows of similar length are computed together."""
-        room = self._config.longest - 2
-        windows = [w for i, tokens in enumerate(ids) for w in _split_windows(i, len(tokens), room)]
+        """Return every window with the predictions for its tokens; windows of similar length are computed together."""
+        capacity = self._config.longest - 2
+        windows = [w for i, tokens in enumerate(ids) for w in _split_windows(i, len(tokens), capacity)]
         windows.sort(key=lambda w: w.end - w.start)
         done: list[tuple[_Window, list[npt.NDArray[Any]]]] = []
         while windows:
@@ -228,22 +228,24 @@ class PcsPunctuator:
     def _to_marks(self, token: str, start: int, end: int, found: Sequence[Any]) -> PieceMarks:
         before, after, capitals, _ = found
         mark = self._config.after[int(after)]
-        # the space of a word counts as its first letter
+        # the space before a word counts as its first letter
         marked = [bool(x) for x in capitals[len(_WORD) * token.startswith(_WORD) : len(token)]]
         dotted = mark == _ACRONYM
         return PieceMarks(start, end, self._config.before[int(before)], "" if dotted else mark, dotted, marked)
 
 
-def _split_windows(text: int, tokens: int, room: int) -> list[_Window]:
-    """Split tokens into windows of at most `room`; where two overlap, each gives its half."""
-    starts = range(0, max(1, tokens - OVERLAP), room - OVERLAP)
+def _split_windows(text: int, tokens: int, capacity: int) -> list[_Window]:
+    """Split tokens into windows of at most `capacity`; overlaps are divided equally."""
+    starts = range(0, max(1, tokens - OVERLAP), capacity - OVERLAP)
     half = OVERLAP // 2
     return [
         _Window(
             text,
             start,
-            min(start + room, tokens),
-            slice(half if start else 0, min(start + room, tokens) - start - (half if start + room < tokens else 0)),
+            min(start + capacity, tokens),
+            slice(
+                half if start else 0, min(start + capacity, tokens) - start - (half if start + capacity < tokens else 0)
+            ),
         )
         for start in starts
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 MARKS = ".?!,;:…。？！，、；：।॥؟،؛።፣፧"  # noqa: RUF001
 """Marks of sentences and clauses."""
 _MARK = re.compile(rf"(?<!\d)[{MARKS}]|[{MARKS}](?!\d)")
-"""A mark that is none of a number's, as in 3.5 or 1,000."""
+"""A mark that is not part of a number such as 3.5 or 1,000."""
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 """Letters of Thai, Lao, Burmese, Khmer, kana and Han, which are written without spaces between words."""
 _TURKIC = ("tr", "az")
@@ -22,20 +22,20 @@ class PieceMarks:
 
     start: int
     end: int
-    """Characters of the text, spaces before the word among them."""
+    """Character range in the text, including spaces before the word."""
     before: str = ""
     """Mark before the piece, as ¿."""
     after: str = ""
-    """Mark after the piece: taken where a word ends, and anywhere in scripts without spaces between words."""
+    """Mark after the piece; used at the end of a word, and anywhere in scripts without spaces between words."""
     dotted: bool = False
     """A full stop goes after every letter: U.S."""
     capitals: Sequence[bool] = ()
-    """Of each letter, whether it is a capital. Not used where there are more or fewer of them than letters: then the model
-    reads another form of these."""
+    """Whether each letter is a capital. Ignored if the number differs from that of the letters, because the model normalizes them
+    differently."""
 
 
 def has_punctuation(text: str) -> bool:
-    """Return whether a text has punctuation already, which is better than a model's prediction."""
+    """Return whether a text already has punctuation, which is better than a prediction."""
     return _MARK.search(text) is not None
 
 
@@ -50,8 +50,8 @@ def apply_marks(text: str, pieces: Sequence[PieceMarks], language: str | None) -
     """Insert marks and capitals into a text. Existing capitals stay, unless the text is all capitals.
 
     Args:
-        text: without marks.
-        pieces: of it, in order; they do not overlap.
+        text: text without punctuation.
+        pieces: its pieces, in order and without overlap.
         language: ISO 639-1 code.
     """
     base = to_plain_text(text, language) if text.isupper() else text

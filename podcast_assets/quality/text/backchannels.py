@@ -1,4 +1,4 @@
-"""What people do say over and over, as "no, no, no, no, no, no, no" or はいはいはいはい: it is no loop of a recognizer."""
+"""Backchannels that people do repeat, such as "no, no, no, no, no" or はいはいはいはい, and that are not loops of a recognizer."""
 
 import re
 from functools import lru_cache
@@ -9,7 +9,7 @@ from podcast_assets.quality.text.phrases import load_phrases
 from podcast_assets.speech.text_measures import UNSPACED
 
 SAYABLE_WORDS = 16
-"""Words, or characters of scripts without spaces, said again, from which nobody goes on: that is a loop whatever it says."""
+"""Repeated words (or characters, in scripts without spaces) from which on even a backchannel counts as a loop."""
 
 
 def collapse_backchannels(folded: pl.Series) -> pl.Series:
@@ -20,7 +20,7 @@ def collapse_backchannels(folded: pl.Series) -> pl.Series:
 
 @lru_cache(maxsize=1)
 def _run_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Runs of whole words, and of words of scripts without spaces."""
+    """Return patterns of repeated words, and of repeated words in scripts without spaces."""
     words = load_phrases().again
     apart = "|".join(map(re.escape, (w for w in words if not re.search(f"[{UNSPACED}]", w))))
     together = "|".join(map(re.escape, (w for w in words if re.search(f"[{UNSPACED}]", w))))

@@ -1,6 +1,6 @@
 """Optional text columns: numbers in digits, and personal data that a text seems to contain.
 
-Punctuation is asked for here too. It takes a model, so a stage of its own makes it (`stages/punctuate.py`).
+Punctuation is requested by the same setting, but a separate stage adds it, because it needs a model.
 """
 
 import re
@@ -17,14 +17,14 @@ CARES = {
     "punctuation": "column text_punctuated: punctuation and capitals, by the engine of PODCAST_PUNCTUATOR",
     "pii": "column pii: what seems to be an e-mail address, a telephone number or the number of a payment card",
 }
-"""What can be asked for, and what it makes."""
+"""Name in PODCAST_TEXT_CARE → what it adds."""
 
 _REGIONS = {
     pair[:2]: pair[3:]
     for pair in "ar:EG bg:BG cs:CZ da:DK de:DE el:GR en:US es:ES fa:IR fi:FI fr:FR he:IL hi:IN hr:HR hu:HU id:ID it:IT ja:JP "
     "ko:KR nb:NO nl:NL no:NO pl:PL pt:BR ro:RO ru:RU sk:SK sl:SI sr:RS sv:SE th:TH tr:TR uk:UA vi:VN zh:CN".split()
 }
-"""Language → the country in whose form a telephone number without country code is read."""
+"""Language → country whose format telephone numbers without country code are assumed to have."""
 
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 """13 to 19 digits: ISO/IEC 7812-1."""
@@ -33,31 +33,31 @@ _FEWEST_DIGITS = 7
 _SUSPECT = rf"{SUSPECT}|(?:\d\D{{0,3}}){{7}}"
 
 
-def parse_text_care(wanted: str) -> frozenset[str]:
+def parse_text_care(requested: str) -> frozenset[str]:
     """Parse the names in a setting such as `pii,numbers`.
 
     Raises:
-        Misconfigured: one of them is none of `CARES`.
+        Misconfigured: a name is not one of `CARES`.
     """
-    names = frozenset(name.strip() for name in wanted.split(",") if name.strip())
+    names = frozenset(name.strip() for name in requested.split(",") if name.strip())
     if unknown := sorted(names - CARES.keys()):
-        raise Misconfigured(f"PODCAST_TEXT_CARE={wanted!r}: {unknown[0]!r} is not one of {', '.join(CARES)}")
+        raise Misconfigured(f"PODCAST_TEXT_CARE={requested!r}: {unknown[0]!r} is not one of {', '.join(CARES)}")
     return names
 
 
-def text_care(texts: pl.DataFrame, wanted: frozenset[str]) -> pl.DataFrame:
+def text_care(texts: pl.DataFrame, requested: frozenset[str]) -> pl.DataFrame:
     """Compute the columns `text_digits` and `pii` for rows with `text` and `language`; null where not requested.
 
-    `text_digits` is null too where the library does not know the language. `pii` has kinds, never what was found.
+    `text_digits` is also null if the library does not support the language. `pii` contains only kinds, never the data itself.
     """
     digital: list[str | None] = [None] * texts.height
     found: list[list[str] | None] = [None] * texts.height
-    if wanted & {"numbers", "pii"}:
+    if requested & {"numbers", "pii"}:
         rows = list(texts.select(pl.col("text").fill_null(""), "language").iter_rows())
         in_digits = [numbers_to_digits(text, language) for text, language in rows]
-        if "numbers" in wanted:
+        if "numbers" in requested:
             digital = [new if language in NUMBERS else None for new, (_, language) in zip(in_digits, rows, strict=True)]
-        if "pii" in wanted:
+        if "pii" in requested:
             joined = pl.Series("text", [_ONE_BY_ONE.sub("", text) for text in in_digits], dtype=pl.String)
             suspect = joined.str.contains(_SUSPECT).to_list()
             found = [
@@ -81,7 +81,7 @@ def personal_data(text: str, language: str | None) -> Iterator[str]:
 
 
 def _find_phones(text: str, language: str | None) -> Iterator[int]:
-    """Yield where telephone numbers begin that are valid in their country's numbering plan."""
+    """Yield the positions of telephone numbers that are valid in their country's numbering plan."""
     import phonenumbers
 
     if sum(map(str.isdigit, text)) >= _FEWEST_DIGITS:
@@ -90,7 +90,7 @@ def _find_phones(text: str, language: str | None) -> Iterator[int]:
 
 
 def _is_card_number(number: str) -> bool:
-    """Whether its check digit is right (Luhn, ISO/IEC 7812-1 annex B), and it is of an issuer of payment cards (2 to 6)."""
+    """Return whether the check digit is right (Luhn, ISO/IEC 7812-1 annex B) and the issuer is one of payment cards (2 to 6)."""
     figures = [int(c) for c in number if c.isdigit()]
     doubled = [sum(divmod(2 * n, 10)) for n in figures[-2::-2]]
     return 2 <= figures[0] <= 6 and (sum(figures[-1::-2]) + sum(doubled)) % 10 == 0

@@ -1,18 +1,18 @@
 # ruff: noqa: RUF001 (letters of many scripts)
-"""E-mail addresses in texts, written and spoken: "jane at example dot org". Websites, and "at" and "point" as words, are none."""
+"""E-mail addresses in texts, written and spoken: "jane at example dot org". Websites, and "at" and "point" as words, are not."""
 
 import re
 
 _WRITTEN = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _DOT = r"(?: (?:dot|punkt|point|punto|ponto|punt|kropka|точка) |\.| \. )"
 _AT_SIGN = "ät|klammeraffe|arobase|arroba|chiocciola|apenstaartje|małpa|собака"
-"""What is said for the sign; "at" is a word besides."""
+"""Spoken names of the sign @, except "at", which is also an ordinary word."""
 _END = r"(?!\w|[-.]\w)"
 _TOP_LEVEL = (
     "com|org|net|edu|gov|info|biz|io|co|eu|tv|fm|app|dev|ai|club|online|shop|de|ch|fr|es|pl|pt|nl|se|dk|fi|cz|gr|hu|ro|ua|ru|tr|br|mx|ar|cl|"
     "uk|ie|au|nz|ca|us|jp|cn|kr|za"
 )
-"""Top-level domains that are no English word."""
+"""Top-level domains that are not English words."""
 _SPOKEN = re.compile(
     rf"(?<!\w)[\w.+-]+(?: ?@ ?| (?:{_AT_SIGN}) )[\w-]+(?:{_DOT}[\w-]+)*{_DOT}(?:{_TOP_LEVEL}|it|be|at|no|in|ру|рф|ком){_END}",
     re.IGNORECASE,
@@ -23,7 +23,7 @@ _AT = re.compile(
 _HOSTS = frozenset(
     "gmail googlemail hotmail outlook yahoo icloud proton protonmail gmx web aol posteo mailbox fastmail yandex".split()
 )
-"""Where people have mailboxes, more than websites."""
+"""Hosts of mailboxes rather than websites."""
 _MAILBOXES = frozenset(
     "info contact hello support press feedback office mail team questions listeners editor podcast".split()
 )
@@ -39,16 +39,16 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _BEFORE = 80
-"""Characters before a spoken address in which something says that it is one."""
+"""Characters before a spoken address that are searched for a cue."""
 SUSPECT = rf"(?i)@|\b(?:at|{_AT_SIGN})\b.*(?:\.|dot|punkt|point|punto|ponto|punt|kropka|точка)"
-"""For polars: every text that holds one matches."""
+"""Fast pre-filter for polars: matches every text that contains an address."""
 
 
 def contains_email(text: str) -> bool:
     """Return whether a text seems to contain an e-mail address.
 
-    A spoken one needs a spoken "dot", or a full stop without space, and a top-level domain. Where "at" is all that tells it from a
-    website, its name must be one ("info"), or its host one of mailboxes ("gmail"), or something before it speak of mail.
+    A spoken one needs a spoken "dot", or a full stop without space, and a top-level domain. If only "at" distinguishes it
+    from a website, it needs a typical name ("info"), a host of mailboxes ("gmail"), or a mention of mail before it.
     """
     if _WRITTEN.search(text) or _SPOKEN.search(text):
         return True

@@ -7,9 +7,9 @@ import polars as pl
 from podcast_assets.speech.text_measures import UNSPACED
 
 _INSIDE = "['\u2019\u02bc\u00ad\u200c\u200d\u0307]"
-"""Apostrophes, soft hyphens and joiners: a word goes on after them. And the dot that a small Turkish İ keeps."""
+"""Apostrophes, soft hyphens and joiners inside words, and the dot of a lower-case Turkish İ."""
 _BETWEEN = r"[^\p{L}\p{M}\p{N}]+"
-"""Vowel signs are no letters in many scripts: marks belong to words."""
+"""Everything between words. Marks belong to words, because vowel signs of many scripts are marks."""
 _TOKEN = rf"[{UNSPACED}]\p{{M}}*|[^ {UNSPACED}]+"
 
 

@@ -1,5 +1,7 @@
-"""Measures of segments' transcripts, which find what recognizers do when they fail: loops, phrases of subtitles, too much or too
-little text. All segments of a batch at once; what the measures mean together, text_rules.py says."""
+"""Measures of transcripts that reveal failures of recognizers: loops, subtitle phrases, too much or too little text.
+
+They are computed for all segments of a batch at once; module `rules` combines them.
+"""
 
 import polars as pl
 
@@ -16,7 +18,7 @@ TEXT_COLUMNS = (
     "chars_per_second words_per_second unique_word_share ngram_repetition script rate_ratio loop_words same_text_segments "
     "known_phrase digit_share uppercase_share punctuation_share text_flags hallucinated"
 ).split()
-"""Columns of the table `quality_scores` that come from here."""
+"""Columns of the table `quality_scores` that this module computes."""
 _INPUTS = {
     **{name: SEGMENTS[name][0] for name in ("episode_id", "segment_index", "duration")},
     **{
@@ -25,15 +27,15 @@ _INPUTS = {
     },
 }
 _AT_ONCE = 50_000
-"""Segments whose tokens are held in memory at once."""
+"""Segments whose tokens are in memory at once."""
 
 
 def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
-    """One row of `TEXT_COLUMNS` per segment, in the same order. `podcast_assets/store/schema.py` says what each is.
+    """Compute one row of `TEXT_COLUMNS` per segment, in the same order; `podcast_assets/store/schema.py` describes them.
 
     Args:
-        segments: columns of the tables `diarized_segments` and `transcripts`; `text` and `duration` must be there, and what else is
-            missing is taken as unknown.
+        segments: columns of the tables `diarized_segments` and `transcripts`; `text` and `duration` are required; other missing
+            columns count as unknown.
     """
     unknown = {n: pl.lit(None, dtype=t).alias(n) for n, t in _INPUTS.items() if n not in segments.columns}
     rows = segments.with_columns(**unknown).select(pl.col(n).cast(t) for n, t in _INPUTS.items())
@@ -46,7 +48,7 @@ def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
 
 def _measure_rows(rows: pl.DataFrame) -> pl.DataFrame:
     counts, folded = count_letters(rows["text"]), rows["folded"]
-    said = rows.with_columns(
+    measured = rows.with_columns(
         script=main_script(counts), own_script_share=own_script_share(counts, rows["language"])
     ).hstack(_measure_repetition(folded).hstack(find_known_phrases(folded).rename({"phrase": "known_phrase"})))
     text, seconds = pl.col("text"), pl.when(pl.col("duration") > 0).then("duration")
@@ -54,7 +56,7 @@ def _measure_rows(rows: pl.DataFrame) -> pl.DataFrame:
     digits, marks = text.str.count_matches(r"\p{N}"), text.str.count_matches(r"[\p{P}\p{S}]")
     large, small = text.str.count_matches(r"[\p{Lu}\p{Lt}]"), text.str.count_matches(r"\p{Ll}")
     some = pl.when(pl.col("folded") != "")
-    return said.with_columns(
+    return measured.with_columns(
         chars_per_second=some.then(characters / seconds),
         words_per_second=some.then(pl.col("tokens") / seconds),
         digit_share=some.then(digits / (characters - marks)),
@@ -64,22 +66,24 @@ def _measure_rows(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _measure_repetition(folded: pl.Series) -> pl.DataFrame:
-    """Measures of repetition; `unspaced`, whether characters stand for words; `sayable`, whether people do repeat themselves so."""
-    measures = _repeated(folded)
+    """Measure repetition; `unspaced`: characters count as words; `sayable`: people do repeat themselves like this."""
+    measures = _measure_tokens(folded)
     suspect = measures.select(is_repetitive()).to_series().fill_null(False).arg_true()
-    once = _repeated(collapse_backchannels(folded.gather(suspect)))
-    said = (measures["loop_words"].gather(suspect) < SAYABLE_WORDS) & ~once.select(is_repetitive()).to_series()
-    return measures.with_columns(sayable=pl.int_range(pl.len(), dtype=pl.UInt32).is_in(suspect.filter(said).implode()))
+    once = _measure_tokens(collapse_backchannels(folded.gather(suspect)))
+    sayable = (measures["loop_words"].gather(suspect) < SAYABLE_WORDS) & ~once.select(is_repetitive()).to_series()
+    return measures.with_columns(
+        sayable=pl.int_range(pl.len(), dtype=pl.UInt32).is_in(suspect.filter(sayable).implode())
+    )
 
 
-def _repeated(folded: pl.Series) -> pl.DataFrame:
+def _measure_tokens(folded: pl.Series) -> pl.DataFrame:
     text = folded.to_frame("text")
     unspaced = text.select(unspaced=pl.col("text").str.contains(f"[{UNSPACED}]"))
     return unspaced.hstack(measure_repetition(text.select(split_tokens(pl.col("text"))).to_series()))
 
 
 def _count_same_text(rows: pl.DataFrame, folded: pl.Series) -> pl.Series:
-    """How many segments in a row, this one among them, have the same text; 0 for one without text."""
+    """Count the consecutive segments with the same text, including this one; 0 without text."""
     ordered = (
         rows.select("episode_id", "segment_index", folded)
         .with_row_index("row")

@@ -1,4 +1,4 @@
-"""Phrases of phrases.toml: known hallucinations, which recognizers write where nobody speaks, and what people repeat."""
+"""Phrases of phrases.toml: known hallucinations of recognizers in silence, and words that people repeat."""
 
 import re
 import tomllib
@@ -19,13 +19,13 @@ class Phrases:
     """Folded phrases, the longest first."""
 
     always: tuple[str, ...]
-    """Count wherever they stand."""
+    """Hallucinations anywhere in a text."""
     alone: tuple[str, ...]
-    """Count where the text is nothing else."""
+    """Hallucinations if they are the whole text."""
     doubtful: tuple[str, ...]
-    """Count where the text is nothing else, and something more speaks against it."""
+    """Hallucinations if they are the whole text and there is further evidence."""
     again: tuple[str, ...]
-    """Never count: people say them several times in a row."""
+    """Not hallucinations: words that people say several times in a row."""
 
 
 @lru_cache(maxsize=1)
@@ -33,26 +33,29 @@ def load_phrases() -> Phrases:
     """Load the phrases of all languages."""
     data = tomllib.loads((files("podcast_assets.quality.text") / "phrases.toml").read_text(encoding="utf-8"))
     return Phrases(
-        *(_longest_first([p for of in data.values() for p in of.get(strength, [])]) for strength in _STRENGTHS)
+        *(
+            _longest_first([p for language in data.values() for p in language.get(strength, [])])
+            for strength in _STRENGTHS
+        )
     )
 
 
 def find_known_phrases(folded: pl.Series) -> pl.DataFrame:
-    """Of each folded text: `phrase`, the known one that it holds, else null; and `doubtful`, whether that needs a second reason."""
+    """Find known phrases in folded texts: `phrase` (null if none), and `doubtful` if it needs further evidence."""
     known = load_phrases()
-    said = folded.to_frame("text").select(
+    matches = folded.to_frame("text").select(
         pl.col("text"),
         always=(" " + pl.col("text") + " ").str.contains_any([_with_spaces(p) for p in known.always]),
         alone=_only_pattern([*known.always, *known.alone]),
         doubtful=_only_pattern([*known.always, *known.alone, *known.doubtful]),
     )
     every = _longest_first([*known.always, *known.alone, *known.doubtful])
-    found = said.select(
+    found = matches.select(
         (pl.col("always") | pl.col("doubtful")).fill_null(False).alias("known"),
         (pl.col("doubtful") & ~pl.col("alone") & ~pl.col("always")).fill_null(False).alias("doubtful"),
     )
-    # few texts are, and only of these it is asked which phrase it was
-    hits = said.filter(found["known"]).select(
+    # only the few texts with a known phrase are searched for which one it is
+    hits = matches.filter(found["known"]).select(
         pl.when(pl.col("always") & ~pl.col("alone"))
         .then(pl.col("text").str.extract_many(list(known.always), leftmost=True).list.first())
         .otherwise(pl.col("text").str.extract_many(list(every), leftmost=True).list.first())

@@ -6,7 +6,7 @@ import polars as pl
 
 _NGRAM = 3
 LONGEST_PERIOD = 16
-"""Words, or characters of scripts without spaces, of the longest phrase whose loop is looked for."""
+"""Words (or characters, in scripts without spaces) of the longest phrase whose repetition is detected."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 """Odd multiplier that spreads bits: 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4)."""
 
@@ -15,11 +15,11 @@ Rows = npt.NDArray[np.int64]
 
 
 def measure_repetition(tokens: pl.Series) -> pl.DataFrame:
-    """Measures of texts, which are given as lists of tokens: `tokens`, how many, and what is null where there is none.
+    """Measure repetition in texts given as lists of tokens. `tokens` is their number; the others are null if it is 0.
 
     `unique_word_share` is distinct tokens over tokens. `ngram_repetition` is the share of token 3-grams that have occurred before
-    in the text, 0 for fewer than three tokens. `loop_words` is the number of tokens that only say again what was said, in the
-    longest stretch in which one phrase comes three times or more in a row; 0 where there is none.
+    in the text, 0 for fewer than three tokens. `loop_words` is the number of repeated tokens in the longest
+    stretch in which a phrase occurs at least three times in a row; 0 if there is none.
     """
     lengths = tokens.list.len().fill_null(0).to_numpy().astype(np.int64)
     flat = tokens.explode(empty_as_null=False, keep_nulls=False)
@@ -57,7 +57,7 @@ def _count_distinct(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.in
 
 
 def _count_loop_tokens(hashes: Hashes, rows: Rows, count: int) -> npt.NDArray[np.int32]:
-    """Tokens of each row's longest stretch that equals what stands a period before it, twice the period at least."""
+    """Count the tokens of each row's longest stretch that repeats with some period, at least two periods long."""
     longest = np.zeros(count, np.int32)
     for period in range(1, LONGEST_PERIOD + 1):
         if len(hashes) <= 2 * period:

@@ -6,32 +6,31 @@ from podcast_assets.quality.text.scripts import script_of_language
 from podcast_assets.speech.languages.codes import different_languages
 
 LOOP_WORDS = 6
-"""Words that a loop says again, from which it is one."""
+"""Repeated words from which on a text is a loop."""
 LOOP_CHARACTERS = 9
-"""The same for scripts without spaces: four words of three characters, or five of two, are still said."""
+"""The same for scripts without spaces: people do say four words of three characters, or five of two."""
 REPEATED_NGRAMS = 0.5
-"""Share of repeated 3-grams: a phrase that comes twice and is all of the text stays just below."""
+"""Share of repeated 3-grams from which on a text is a loop; a text that is one phrase said twice stays just below."""
 NGRAM_WORDS = 10
-"""Words, or characters of scripts without spaces, from which that share is looked at: "ha ha ha ha" is no loop."""
+"""Least words (or characters, in scripts without spaces) for that share: "ha ha ha ha" is not a loop."""
 COMPRESSION = 2.4
 """Whisper's own limit (Radford et al. 2022, section 4.5)."""
 SAME_TEXT = 3
-"""Segments in a row with one text of two words or more: "yes" and "mhm" do come so."""
+"""Consecutive segments with the same text of two or more words; "yes" and "mhm" do occur repeatedly."""
 TOO_FAST = 2.0
-"""Times the usual rate of the script: nobody speaks so fast for a whole segment."""
+"""Multiple of the script's usual rate; nobody speaks that fast for a whole segment."""
 TOO_SLOW = 0.15
 SHORTEST_SECONDS = 1.0
-"""Of usual speech, that a text must be worth to be too fast: ends of segments are off by some tenths, which is all of "yes"."""
+"""Least duration of a text at the usual rate to count as too fast: ends of segments are inaccurate by tenths of a second."""
 NO_SPEECH, NO_SPEECH_LOGPROB = 0.6, -1.0
-"""Whisper's own limits for a window without speech, which are asked together (the same section)."""
+"""Whisper's own limits for a window without speech, which must both be met (the same section)."""
 DOUBT_RATE, DOUBT_SECONDS, DOUBT_NO_SPEECH, DOUBT_LOGPROB = 0.25, 2.0, 0.4, -1.0
-"""From where the sound speaks against a phrase that people do say: less text for its time than this, in this time or more, or less
-certainty."""
+"""Evidence against a phrase that people do say: a speaking rate below this in at least this time, or a less certain recognizer."""
 OWN_SCRIPT = 0.1
-"""Share of a text, by the time that its letters take, up to which it has nearly nothing in the script of its language. People do
-speak of their "GitHub Copilot" in the middle of a Chinese sentence."""
+"""Largest share of the script of its language, by speaking time, in a text that counts as foreign. A Chinese sentence may well
+mention "GitHub Copilot"."""
 FOREIGN_LETTERS = 16
-"""Letters of Latin, with the spaces between them, that may be a name and nothing else."""
+"""Longest Latin text, with spaces, that may be just a name."""
 
 TEXT_FLAGS = {
     "empty": "no text",
@@ -45,11 +44,11 @@ TEXT_FLAGS = {
 }
 """Rule → what it finds."""
 HALLUCINATIONS = ("loop", "known_phrase", "wrong_language", "too_fast", "no_speech")
-"""Rules that say that the text was not said."""
+"""Rules that indicate that the text was not spoken."""
 
 
 def add_text_flags(measures: pl.DataFrame) -> pl.DataFrame:
-    """Add `text_flags`, the rules that found something in their order, and `hallucinated`; a measure that is null finds nothing."""
+    """Add `text_flags`, the matching rules in order, and `hallucinated`; a null measure matches nothing."""
     flags = [pl.when(found.fill_null(False)).then(pl.lit(name)) for name, found in _build_rules().items()]
     flagged = measures.with_columns(text_flags=pl.concat_list(flags).list.drop_nulls())
     return flagged.with_columns(
@@ -79,7 +78,7 @@ def _build_rules() -> dict[str, pl.Expr]:
 
 
 def is_repetitive() -> pl.Expr:
-    """Whether the measures of repetition are those of a loop. Needs `unspaced`, too: whether characters stand for words."""
+    """Return whether the measures of repetition indicate a loop. Also needs `unspaced`: whether characters count as words."""
     limit = pl.when(pl.col("unspaced")).then(LOOP_CHARACTERS).otherwise(LOOP_WORDS)
     return (pl.col("loop_words") >= limit) | (
         (pl.col("ngram_repetition") >= REPEATED_NGRAMS) & (pl.col("tokens") >= NGRAM_WORDS)
@@ -87,7 +86,7 @@ def is_repetitive() -> pl.Expr:
 
 
 def _foreign_language() -> pl.Expr:
-    """Identified as another one, unless that is because of what a text in its own script says in another one."""
+    """Return whether another language was identified, unless the cause may be foreign words in a text in its own script."""
     own, other = (script_of_language(pl.col(c)).replace("kana", "han") for c in ("language", "text_language"))
     mixed = (own != other) & (pl.col("own_script_share") > OWN_SCRIPT)
     return different_languages(pl.col("language"), pl.col("text_language")) & ~mixed.fill_null(False)

@@ -12,9 +12,9 @@ class Script:
     """Script with its letters and usual speaking rate."""
 
     letters: str
-    """Character class of its letters."""
+    """Regular expression of a letter."""
     rate: float
-    """Characters, without white space, that a second of usual speech is written in."""
+    """Characters, without white space, per second of usual speech."""
 
 
 SCRIPTS = {
@@ -36,8 +36,8 @@ SCRIPTS = {
 }
 """Rates: syllables a second as measured by Pellegrino, Coupé and Marsico 2011 (Language 87:3, table 1; English 6.2, German 6.0,
 Spanish 7.8, Mandarin 5.2, Japanese 7.8), times the letters of a syllable: one in Han and Hangul; in Latin about 2.3 with
-punctuation. Japanese is written in kana and Han, which holds about two of its syllables. The rest are estimates of that kind:
-good to a third, which limits of half and double leave room for."""
+punctuation. Japanese is written in kana and Han, which holds about two of its syllables. The others are estimates with
+an error of up to a third, which limits of half and double allow for."""
 
 KANA_SHARE = 0.15
 """Share of kana in kana and Han together from which a text is Japanese."""
@@ -55,9 +55,9 @@ _OTHERS = {
     "other": "am as bn bo dv dz gu hy ka km kn lo ml my or si ta te ti",
 }
 _SEVERAL = "az bs crh hr ks kk ku pa sd sr tk uz".split()
-"""Languages that more than one script is usual for."""
+"""Languages that are commonly written in more than one script."""
 OF_LANGUAGE = {language: script for script, languages in _OTHERS.items() for language in languages.split()}
-"""Language → its script; Latin for those that are not here, unless they have several."""
+"""Language → its script; others use Latin or several scripts."""
 
 
 def count_letters(texts: pl.Series) -> pl.DataFrame:
@@ -73,7 +73,7 @@ def count_letters(texts: pl.Series) -> pl.DataFrame:
 
 
 def main_script(counts: pl.DataFrame) -> pl.Series:
-    """Return the name of the script of most letters of each text; null if there are none. Latin wins a draw."""
+    """Return the name of the script of most letters of each text; null if there are none. Latin wins ties."""
     ranked = counts.select(most=pl.max_horizontal(pl.all()), best=pl.concat_list(pl.all()).list.arg_max())
     numbered = dict(enumerate(SCRIPTS))
     return ranked.select(
@@ -84,7 +84,7 @@ def main_script(counts: pl.DataFrame) -> pl.Series:
 def own_script_share(counts: pl.DataFrame, language: pl.Series) -> pl.Series:
     """Return the share of letters of each text that are in the script of its language, 0 to 1; null where either is unknown.
 
-    Letters count by the time that they take to say: one of Han is worth almost three of Latin. Japanese may be all Han.
+    Letters are weighted by speaking time: one of Han counts almost as three of Latin. Japanese may be all Han.
     """
     seconds = [pl.col(name) / script.rate for name, script in SCRIPTS.items()]
     usual = pl.col("usual")

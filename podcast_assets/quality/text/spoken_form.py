@@ -10,18 +10,18 @@ from podcast_assets.quality.text.folding import fold, split_tokens
 from podcast_assets.quality.text.scripts import OF_LANGUAGE
 
 NUMBERS = ("en", "fr", "es", "pt", "de", "nl", "it", "da")
-"""Languages whose numbers text2num reads."""
+"""Languages that text2num supports."""
 _WITH_MARKS = ("arabic", "hebrew", "devanagari", "thai", "other")
-"""Scripts whose vowel signs and points Whisper's normalizer takes for punctuation: they are only folded."""
+"""Scripts that are only folded, because Whisper's normalizer treats their vowel signs and points as punctuation."""
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
 
 
 def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[list[str]]:
     """Return the words of each text, or characters of scripts without spaces, in the form used for error rates.
 
-    By whisper-normalizer, which published error rates are measured with: its English form for English (spelling, contractions,
-    numbers, fillers), its basic one otherwise. It leaves out what stands in brackets, as "[laughter]". Numbers in words become
-    digits where text2num knows the language.
+    It uses whisper-normalizer, as published error rates do: the English normalizer for English (spelling, contractions, numbers,
+    fillers), otherwise the basic one. Text in brackets, such as "[laughter]", is removed. Numbers in words become digits if
+    text2num supports the language.
     """
     plain = [_normalize_text(text, language) for text, language in zip(texts, languages, strict=True)]
     return (
@@ -35,7 +35,7 @@ def spoken_words(texts: Sequence[str], languages: Sequence[str | None]) -> list[
 def numbers_to_digits(text: str, language: str | None) -> str:
     """Convert numbers to digits; the text is unchanged if the language is not in `NUMBERS`.
 
-    Numbers below three stay words where they stand alone: in many languages one of them is the article.
+    Single numbers below three stay words, because "one" is an article in many languages.
     """
     from text_to_num import alpha2digit
 

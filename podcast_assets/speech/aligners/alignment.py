@@ -1,7 +1,7 @@
 """Forced alignment: word times for transcripts whose engine gives none.
 
-An aligner is told what was said in a stretch of audio, and says when. Nothing is made up: a word that cannot be placed has no
-times, and no text is ever lost.
+An aligner gets the text of a stretch of audio and finds when each word is spoken. A word that cannot be placed has no times, and no
+text is ever lost.
 """
 
 import logging
@@ -19,7 +19,7 @@ from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples, Transcript,
 UNALIGNED = "unaligned"
 """Flag of a turn none of whose words could be placed in time."""
 LONGEST_SECONDS = 1800.0
-"""A longer turn is not aligned: the effort grows with the square of the length."""
+"""Longer turns are not aligned: the cost grows with the square of the length."""
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class Aligner(Protocol):
 
         Args:
             audio: one turn, shape (n,), float32 at 16 kHz; may be empty.
-            text: what is said in it, and nothing else.
-            language: ISO 639-1 code, if it is known.
+            text: transcript of exactly this audio.
+            language: ISO 639-1 code; None if unknown.
         """
         ...
 
@@ -47,13 +47,13 @@ def align_transcripts(
     words can be placed has its words without times, and the flag `UNALIGNED`.
 
     Args:
-        aligner: says when.
-        audio: of the episode.
-        turns: of the episode.
+        aligner: the loaded aligner.
+        audio: audio of the episode.
+        turns: turns of the episode.
         transcripts: one per turn.
 
     Raises:
-        Exception: the device looks broken, which concerns every turn.
+        Exception: the device looks broken, which affects every turn.
     """
     aligned: list[Transcript] = []
     errors: list[Exception] = []
@@ -106,7 +106,7 @@ def words_without_times(words: Iterable[str]) -> list[Word]:
 def split_words(text: str) -> list[str]:
     """Split a text into words with their punctuation; joined, they are the text without its spaces.
 
-    In scripts that write no spaces each letter is a word, as Whisper has it.
+    In scripts without spaces each letter is a word, as in Whisper.
     """
     return [word for written in text.split() for word in _split_chunk(written)]
 

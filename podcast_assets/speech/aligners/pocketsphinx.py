@@ -2,7 +2,7 @@
 
 A classical aligner: hidden Markov models of triphones, 10 ms frames, a dictionary of 130,000 words. In the sample batch, which is
 synthesized speech, half of the words start within 0.01 s of the truth and nine of ten within 0.03 s, 50 times as fast as it is
-spoken. It is not a lesser engine, so that what it makes is not marked as embedded.
+spoken. Its accuracy is good enough that its rows are not marked as embedded.
 """
 
 import re
@@ -22,14 +22,14 @@ from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
 _FRAME = 0.01  # seconds
 _SEARCH = {"beam": 1e-300, "pbeam": 1e-300, "wbeam": 1e-300, "bestpath": False}
-"""As good as every path is kept: with the usual beams a third of the sample batch's turns fail when one word of ten is wrong, with
-these none. The lattice (`bestpath`) of so many paths would lose the last word."""
-_SHORTEST = 0.05  # seconds; less has no frame, or none that could hold a word
+"""Beams so wide that hardly any path is pruned: with the usual beams a third of the sample batch's turns fail if one word of ten
+is wrong, with these none. The lattice (`bestpath`) of so many paths would lose the last word."""
+_SHORTEST = 0.05  # seconds; shorter audio cannot contain a word
 _MISSING = "pocketsphinx is not installed here: pip install pocketsphinx"
 _VARIANT = re.compile(r"\(\d+\)$")  # the dictionary's mark of a second pronunciation: "read(2)"
 _FILLER = re.compile(r"<.*>|\[.*\]")  # <s>, </s>, <sil>, [NOISE], [SPEECH]
 _SPEECH = "[SPEECH]"
-"""The model's word for speech of which it knows nothing."""
+"""The model's word for unknown speech."""
 
 _TABLE = """
 tion SH AH N; ough AO; augh AO; sch SH; igh AY; ch CH; sh SH; th TH; ph F; gh G; ck K; qu K W; ng NG; wh W; kn N; wr R; ee IY;
@@ -81,23 +81,23 @@ class _PocketsphinxAlignerWorker:
     def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
         """Implement `Aligner.align`. Probabilities are None, because the aligner gives none.
 
-        Without times are words with digits or with letters other than a to z and their accents, and all words where the text
-        does not fit into the audio.
+        Words with digits, or with letters other than a to z and their accents, have no times; nor has any word if the text does not
+        fit into the audio.
 
         Raises:
-            ValueError: the language is known not to be English.
+            ValueError: the language is not English.
         """
         if language not in (None, "en"):
             raise ValueError(f"pocketsphinx aligns English only; the language is {language}")
         words = split_words(text)
-        said = [self._add_to_dictionary(spoken_parts(word)) for word in words]
-        known = [[part for part in parts if part != _SPEECH] for parts in said]
+        spoken = [self._add_to_dictionary(spoken_parts(word)) for word in words]
+        known = [[part for part in parts if part != _SPEECH] for parts in spoken]
         if not any(known) or len(audio) < _SHORTEST * SAMPLE_RATE:
             return words_without_times(words)
-        heard = self._align_parts(audio, list(chain.from_iterable(said)))
-        if [word for word, _, _ in heard] != list(chain.from_iterable(known)):
+        aligned = self._align_parts(audio, list(chain.from_iterable(spoken)))
+        if [word for word, _, _ in aligned] != list(chain.from_iterable(known)):
             return words_without_times(words)
-        times = iter(heard)
+        times = iter(aligned)
         placed = []
         for word, parts in zip(words, known, strict=True):
             own = [next(times) for _ in parts]
@@ -105,7 +105,7 @@ class _PocketsphinxAlignerWorker:
         return placed
 
     def _add_to_dictionary(self, parts: Sequence[str]) -> list[str]:
-        """Return the parts as the dictionary spells them, adding those that it lacks."""
+        """Return the parts as spelled in the dictionary, adding missing ones to it."""
         found = []
         for part in parts:
             word = part if part == _SPEECH or self._decoder.lookup_word(part) else part.strip("'")
@@ -114,12 +114,12 @@ class _PocketsphinxAlignerWorker:
             found.append(word)
         return found
 
-    def _align_parts(self, audio: Samples, said: Sequence[str]) -> list[tuple[str, float, float]]:
-        """Align words: start and end in seconds, without pauses and noises; few or none where they do not fit."""
+    def _align_parts(self, audio: Samples, spoken: Sequence[str]) -> list[tuple[str, float, float]]:
+        """Align words: start and end in seconds, without pauses and noises; few or none if they do not fit."""
         decoder = self._decoder
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
-        decoder.set_align_text(" ".join(said))
-        decoder.reinit_feat()  # forgets the noise of what came before: times do not depend on the turns before
+        decoder.set_align_text(" ".join(spoken))
+        decoder.reinit_feat()  # reset the noise estimate, so that times do not depend on earlier turns
         decoder.start_utt()
         decoder.process_raw(pcm.tobytes(), full_utt=True)
         decoder.end_utt()

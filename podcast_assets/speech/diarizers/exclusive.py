@@ -1,4 +1,4 @@
-"""Exclusive diarization: where a model detects several speakers at once, the most likely one is kept."""
+"""Exclusive diarization: where a model detects several speakers at once, only the most likely one is used."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from podcast_assets.speech.types import Turn
 Activity = npt.NDArray[np.float32]
 """Probability that a speaker speaks, per frame of the model, shape (frames,)."""
 _SLACK = 1e-6
-"""Of a frame: times at its borders are not exact in binary."""
+"""Tolerance in frames: times at frame borders are not exact in binary."""
 
 
 def exclusive_turns(full: Sequence[Turn], activity: Mapping[str, Activity], frame: float) -> list[Turn]:
     """Return turns in order of their start, at most one speaker at a time, with the share in which others speak too.
 
-    A stretch in which the same people speak at once goes to one of them as a whole: to the one whose mean probability in it is
-    highest, of equals to who spoke first. Frame by frame, two people who talk at once would cut each other's words to pieces of
-    80 ms. A speaker who is interrupted has a turn before and a turn after; one who is only talked over keeps the turn.
+    A stretch in which the same people speak at once goes to one of them as a whole: to the one with the highest mean probability
+    or, if equal, who spoke first. A decision per frame would cut the words of two people who talk at once into pieces of 80 ms.
+    A speaker who is interrupted has a turn before and a turn after; one who is only talked over keeps the turn.
 
     Args:
         full: every stretch of every speaker, named.
-        activity: speaker → probabilities; frames that it lacks count as 0.
+        activity: speaker → probabilities; missing frames count as 0.
         frame: length of a frame in seconds.
     """
     pieces: list[Turn] = []
@@ -39,7 +39,7 @@ def exclusive_turns(full: Sequence[Turn], activity: Mapping[str, Activity], fram
 
 
 def _split_at_changes(turns: Sequence[Turn]) -> Iterator[tuple[float, float, list[str]]]:
-    """Start, end and speakers of each stretch in which somebody speaks and nobody begins or ends; who began first stands first."""
+    """Yield start, end and speakers of each stretch with constant speakers, those who began first in front."""
     ordered = sorted(turns, key=lambda t: (t.start, t.end))
     waiting, speaking = 0, []
     for start, end in pairwise(sorted({time for t in turns for time in (t.start, t.end)})):

@@ -13,9 +13,9 @@ def speaker_bounds(settings: tuple[int, int], least: int | None, most: int | Non
     """Return the bounds on an episode's number of speakers; values known for the episode override the settings.
 
     Args:
-        settings: at least, at most, in the engine's settings.
-        least: at least, of the episode; None where that is not known.
-        most: at most, of the episode.
+        settings: fewest and most speakers by the engine's settings.
+        least: fewest speakers of the episode; None if unknown.
+        most: most speakers of the episode; None if unknown.
 
     Raises:
         ValueError: the episode's bounds contradict each other.
@@ -49,10 +49,10 @@ def one_at_a_time(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def add_overlap(turns: Sequence[Turn], full: Sequence[Turn]) -> list[Turn]:
-    """Add to each turn the share in which somebody else speaks too.
+    """Add to each turn the share in which another speaker speaks too.
 
     Args:
-        turns: at most one speaker at a time.
+        turns: turns with at most one speaker at a time.
         full: every stretch of every speaker.
     """
     starts, ends = np.array([t.start for t in full]), np.array([t.end for t in full])
@@ -60,16 +60,16 @@ def add_overlap(turns: Sequence[Turn], full: Sequence[Turn]) -> list[Turn]:
     for turn in turns:
         near = np.flatnonzero((starts < turn.end) & (ends > turn.start)).tolist()
         others = sorted((full[i].start, full[i].end) for i in near if full[i].speaker != turn.speaker)
-        shared, heard_until = 0.0, turn.start
+        shared, covered_until = 0.0, turn.start
         for start, end in others:
-            shared += max(0.0, min(end, turn.end) - max(start, heard_until))
-            heard_until = max(heard_until, end)
+            shared += max(0.0, min(end, turn.end) - max(start, covered_until))
+            covered_until = max(covered_until, end)
         measured.append(replace(turn, overlap=min(shared / (turn.end - turn.start), 1.0)))
     return measured
 
 
 def names_by_appearance(*turns: Sequence[Turn]) -> dict[str, str]:
-    """Map labels to SPEAKER_00, SPEAKER_01, … in the order in which they first speak; those of a later list after the others."""
+    """Map labels to SPEAKER_00, SPEAKER_01, … in order of first appearance; labels of later lists come last."""
     names: dict[str, str] = {}
     for some in turns:
         for turn in sorted(some, key=lambda t: t.start):

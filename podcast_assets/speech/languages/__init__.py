@@ -1,1 +1,1 @@
-"""Languages of audio and text: codes and their equivalences, and identification from a text."""
+"""Languages of texts: identification, and equivalence of language codes."""

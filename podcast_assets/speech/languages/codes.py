@@ -8,9 +8,9 @@ IDENTIFIED = frozenset(
     "mg mk ml mn mr ms mt my ne nl nn no nso oc om or pa pcm pl ps pt qu ro ru rw sa sdh se si sk sl sn so sq sr st sv sw ta te tg "
     "th tk tl tr tt ug uk ur uz uzs vec vi vo wa wuu xh yo yue zh zu".split()
 )
-"""Codes that the identifier of texts (speech/languages/text.py) can give. A text in another language gets one of these, too."""
+"""Codes that the text identifier (speech/languages/text.py) can return, also for texts in other languages."""
 ALIASES = {"jw": "jv", "nb": "no", "cmn": "zh", "iw": "he", "in": "id"}
-"""Other codes for a language: Whisper's for Javanese, and old or narrower ones."""
+"""Other codes of a language: Whisper's for Javanese, and outdated or narrower codes."""
 _FAMILIES = (
     "ar arz ary",
     "be ru uk",
@@ -33,7 +33,7 @@ _FAMILIES = (
     "uz uzs",
     "zh yue wuu",
 )
-"""Languages so close that an identifier takes one for the other in a sentence."""
+"""Languages so similar that an identifier confuses them in single sentences."""
 _FAMILY = {code: code for code in IDENTIFIED} | {
     code: group.split()[0] for group in _FAMILIES for code in group.split()
 }
@@ -46,9 +46,9 @@ def base_code(language: pl.Expr) -> pl.Expr:
 
 
 def different_languages(language: pl.Expr, text_language: pl.Expr) -> pl.Expr:
-    """Whether an identified language is surely another than the declared one; null where one of them is unknown.
+    """Return whether an identified language clearly differs from the declared one; null if either is unknown.
 
-    It is unknown too where the identifier does not know the declared one.
+    A declared language that the identifier does not support counts as unknown.
     """
     one, other = (
         base_code(code).replace_strict(_FAMILY, default=None, return_dtype=pl.String)

@@ -12,18 +12,18 @@ from podcast_assets.speech.languages.fasttext_file import find_defect
 SETTING = "PODCAST_TEXT_LANGUAGE_MODEL"
 INSTALL = "pip install 'podcast-assets[fasttext]'"
 _LABELS = 10
-"""Labels that are asked for: members of one macrolanguage share its probability."""
+"""Labels requested per text: members of a macrolanguage share its probability."""
 _WIKIPEDIA = {"als": "gsw", "bh": "bho", "bat": "sgs", "eml": "egl", "fiu": "vro", "nah": "nci"}
-"""Codes of Wikipedias, which lid.176 has for labels, and which mean something else or nothing in ISO 639."""
+"""Codes of Wikipedias that lid.176 uses as labels, and that mean something else or nothing in ISO 639."""
 _WITHDRAWN = {"sh": "sr"}
-"""Codes that were taken out of ISO 639-1, and under which nobody declares an episode."""
+"""Codes that were withdrawn from ISO 639-1, and their replacements."""
 
 
 def check_model(model: Path) -> None:
     """Check that a model can be loaded, without loading it.
 
     Raises:
-        Misconfigured: the package is missing, or the file is, or it is no whole fastText model.
+        Misconfigured: the package or the file is missing, or the file is not a complete fastText model.
     """
     _import_packages()
     if not model.is_file():
@@ -38,10 +38,10 @@ def model_hash(model: Path) -> str:
 
 
 def classify(model: Path, text: str) -> tuple[str | None, float]:
-    """Return the most probable language (ISO 639-1, else 639-3) and its probability; None if the model knows no word of it.
+    """Return the most probable language (ISO 639-1, else 639-3) and its probability; None if the model recognizes no word.
 
     Raises:
-        Misconfigured: see `check_model`; or the model does not tell languages.
+        Misconfigured: see `check_model`; or fastText cannot load the model.
     """
     loaded = _load_model(model, model.stat().st_mtime_ns if model.is_file() else None)
     line = " ".join(text.split())
@@ -59,7 +59,7 @@ def classify(model: Path, text: str) -> tuple[str | None, float]:
 
 @lru_cache(maxsize=4096)
 def language_of(label: str) -> str | None:
-    """Return the language of a label: ISO 639-1 of it or of its macrolanguage, else ISO 639-3; None where it names none.
+    """Return the language of a label: ISO 639-1 of it or of its macrolanguage, else ISO 639-3; None if it is not a language.
 
     `__label__en`, `__label__eng_Latn` and `eng` are `en`; `__label__arz_Arab` (Egyptian Arabic) is `ar`. A label with a script has
     a code of ISO 639-3; one without may have that of a Wikipedia.
@@ -73,7 +73,7 @@ def language_of(label: str) -> str | None:
         wider = Language.from_part3(language.macrolanguage) if language.macrolanguage else None
     except LanguageNotFoundError:
         return None
-    if language.scope not in ("I", "M"):  # "und", "zxx": no language
+    if language.scope not in ("I", "M"):  # such as "und" and "zxx"
         return None
     code = language.part1 or (wider and wider.part1) or language.part3
     return _WITHDRAWN.get(code, code)
@@ -81,7 +81,7 @@ def language_of(label: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _load_model(model: Path, changed: int | None) -> Any:
-    """The model; `changed`, the time of the file, makes another one be loaded in its place."""
+    """Load a model. `changed`, the modification time, reloads a file that was replaced."""
     check_model(model)
     try:
         return _import_packages().load_model(str(model))
@@ -92,7 +92,7 @@ def _load_model(model: Path, changed: int | None) -> Any:
 def _import_packages() -> Any:
     try:
         import fasttext
-        import iso639  # noqa: F401  (both come with the extra)
+        import iso639  # noqa: F401  (part of the same extra)
     except ImportError as error:
         raise Misconfigured(f"{SETTING} is set, and the package {error.name} is not installed: {INSTALL}") from error
     return fasttext

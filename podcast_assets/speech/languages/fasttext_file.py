@@ -1,7 +1,7 @@
 """Integrity check of fastText model files, which the library (fasttext-predict 0.9.2.4) does not do.
 
-Of a file that ends inside its words it reads until memory is full; one that lacks only its last bytes it loads, with weights that
-are not there. No size or hash is known to compare with: the model is whichever file people name, and the format has no end mark.
+Given a file that ends inside its words, the library reads until memory is full; one that lacks only its last bytes is loaded with
+invalid weights. There is no size or hash to compare with, because users may choose any model, and the format has no end mark.
 
 The layout is that of `FastText::loadModel`, `Dictionary::load`, `QuantMatrix::load` and `ProductQuantizer::load` in its source.
 """
@@ -18,7 +18,7 @@ def find_defect(path: Path) -> str | None:
     """Describe what is wrong with a model file; None if it is complete. Skips over its words and reads no weights."""
     with path.open("rb") as file:
         if file.read(4) != struct.pack("<i", _MAGIC):
-            return "this is no fastText model (.bin or .ftz)"
+            return "this is not a fastText model (.bin or .ftz)"
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             try:
                 end = _Cursor(content).end()
@@ -40,8 +40,8 @@ class _Cursor:
         """Return where the model ends according to its own header.
 
         Raises:
-            struct.error: its beginning is cut off.
-            ValueError: it is cut off inside its words.
+            struct.error: the file ends inside its header.
+            ValueError: the file ends inside its words.
         """
         self._read_fields("<2i12id")  # magic, version, arguments
         words, _, _, _, pruned = self._read_fields("<3i2q")

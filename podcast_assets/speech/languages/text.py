@@ -1,6 +1,6 @@
 """Text language identification: by a fastText model if one is configured, else by py3langid with its packaged model.
 
-It costs microseconds a text, so it is told whenever transcripts are committed: another model transcribes nothing again.
+It takes microseconds per text, so it runs whenever transcripts are committed; changing the model transcribes nothing again.
 """
 
 import importlib.metadata
@@ -15,11 +15,11 @@ from podcast_assets.speech.languages import fasttext as fasttext_language
 from podcast_assets.store.schema import TRANSCRIPTS, schema
 
 SHORTEST_CHARACTERS = 20
-"""Shorter texts are not looked at: "hello" is Breton to py3langid."""
+"""Shorter texts are not identified: py3langid takes "hello" for Breton."""
 CERTAIN = 0.9
-"""Less is not believed of py3langid: on sentences of everyday speech the right language mostly has more."""
+"""Least probability for py3langid: in sentences of everyday speech the right language mostly has more."""
 FASTTEXT_CERTAIN = 0.7
-"""The same of fastText. lid.176.ftz gives figures alone 0.6 for Romanian, and 140 of 145 half sentences more for what they are."""
+"""Least probability for fastText. lid.176.ftz rates digits alone as Romanian with 0.6, and 140 of 145 half sentences higher."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class TextLanguageIdentifier:
     model: Path | None = None
     """A fastText model; None takes py3langid (97 languages)."""
     certain: float | None = None
-    """Probability from which a language is believed; None is the default of each."""
+    """Least probability of an accepted language; None is the default of the identifier."""
 
     def check(self) -> None:
         """Check that the identifier can work before hours are spent on earlier stages. Loads no model.
 
         Raises:
-            Misconfigured: the package, or the model, is not there or no such model; one line says what to do.
+            Misconfigured: the package or the model is missing or invalid; the message is one line that says what to do.
         """
         if self.model:
             fasttext_language.check_model(self.model)
@@ -49,7 +49,7 @@ class TextLanguageIdentifier:
 
     def language(self, text: str) -> str | None:
         """Return the ISO 639-1 code (639-3 if there is none) of a text; None if it is too short or unclear."""
-        # a Chinese sentence says in ten characters what takes an English one thirty
+        # ten Chinese characters say as much as thirty English ones
         if sum(1 if c.isascii() else 3 for c in text) < SHORTEST_CHARACTERS:
             return None
         if self.model:

@@ -1,8 +1,7 @@
-"""FireRedASR-AED-L, Mandarin with its dialects and English, through sherpa-onnx, which alone of the two ONNX libraries runs it.
+"""FireRedASR-AED-L for Mandarin, its dialects and English, through sherpa-onnx: the other ONNX library does not support it.
 
-The library gives the text and nothing else: words have no times and no probabilities here (an aligner may add times), and there
-is no punctuation. Windows are decoded one by one, as the library would do anyway: the published encoder lost the mask that would
-keep the windows of a batch apart.
+The library gives only text: words have no times and no probabilities (an aligner may add times), and there is no punctuation.
+Windows are decoded one by one, as in the library: the published encoder lacks the mask that separates the windows of a batch.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from sherpa_onnx import OfflineRecognizer
 
 TOKENS_PER_SECOND = 16
-"""Tokens that are decoded at most. With 8, the library's own limit, short turns that are said quickly lose their end: half a second
-has 3 characters."""
+"""Most tokens that are decoded per second. With 8, the library's own limit, fast short turns lose their end: half a second has
+3 characters."""
 
 _REPO = "csukuangfj/sherpa-onnx-fire-red-asr-large-zh_en-2025-02-16"
 
@@ -43,7 +42,7 @@ class FireRed(SherpaTranscriber):
     quantization: Quantization = "int8"
     languages: Languages = ("en", "zh")
     chunk_seconds: float = Field(default=30.0, gt=1.0, le=60.0)
-    """As for every ONNX model; a minute is the most that is recommended for this one."""
+    """Longest piece given to the model; at most a minute is recommended for it."""
 
     @property
     def parts(self) -> tuple[str, ...]:

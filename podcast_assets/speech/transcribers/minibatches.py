@@ -1,8 +1,8 @@
-"""Batches of windows filled across episodes: many short episodes keep a recognizer as busy as a long one.
+"""Minibatches of windows filled across episodes: many short episodes keep a recognizer as busy as a long one.
 
-An engine says how an episode is cut into windows, and recognizes a batch of them. What lies between is here: which windows
-wait for which batch, features made and results taken while another batch is computed, a batch halved when memory runs out, and
-the way back from windows to the turns of their episodes.
+An engine cuts episodes into windows and recognizes minibatches of them. This module does the rest: it collects windows into
+minibatches, prepares inputs and handles results while another minibatch is computed, halves the size when memory runs out, and maps
+results back to the turns of their episodes.
 """
 
 import logging
@@ -28,15 +28,15 @@ from podcast_assets.speech.types import (
 )
 
 WAITING_SECONDS = 4 * 3600.0
-"""Audio of episodes that wait for their last windows, at most: then batches go that are not full."""
+"""Most audio of episodes with pending windows; beyond it, incomplete batches are computed."""
 SURELY_ANOTHER = 0.8
-"""Probability from which another language than the episode's is told (Emilia's threshold, He et al. 2024)."""
+"""Probability at which a different language is flagged (Emilia's threshold, He et al. 2024)."""
 OUTSIDE_SECONDS = 0.1
-"""By which the middle of a word may pass the ends of its turn. The last word of a turn often reaches into the silence behind it."""
+"""Tolerance for the middle of a word outside its turn. The last word of a turn often reaches into the silence after it."""
 OUTSIDE_SHARE = 0.2
-"""Share of the words outside of their turn from which that is told."""
+"""Share of words outside of their turn at which the turn is flagged."""
 DECIMALS = 4
-"""Of figures that a model gives. What follows depends on how many windows are computed together: sums in another order."""
+"""Decimals of a model's figures. Further ones depend on the batch size, which changes the order of sums."""
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +47,11 @@ class PlannedWindow:
 
     window: Window
     key: Hashable = None
-    """Only windows of one key are recognized together: of a language, with prompts of one length."""
+    """Only windows with the same key are recognized together: for instance, one language and one prompt length."""
     language: str | None = None
     """ISO 639-1 code, given or identified."""
     language_probability: float | None = None
-    """From the sound; None where that is not known before it is recognized."""
+    """Probability by the audio; None if unknown before recognition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class WindowInput:
     """Recognizer input for one window of a batch."""
 
     content: Any
-    """Its samples, or what the engine's `prepare` makes of them."""
+    """Samples of the window, or the result of the engine's `prepare`."""
     seconds: float
     language: str | None
     hints: str | None
@@ -70,20 +70,19 @@ class WindowResult:
     """Recognizer output for one window."""
 
     words: Sequence[Word]
-    """Times from the start of the window, s. Each as it is written in running text, with a space before it where there is one:
-    the text is what they make when they are joined."""
+    """Words with times in seconds from the start of the window, each with its leading space; joined, they are the text."""
     avg_logprob: float | None = None
     no_speech_prob: float | None = None
     temperature: float | None = None
     language_probability: float | None = None
-    """Of the language that it was decoded in, from the sound."""
+    """Probability, by the audio, of the language of decoding."""
     detected_language: tuple[str, float] | None = None
-    """What it sounds most like, ISO 639-1, and the probability."""
+    """Most probable language by the audio (ISO 639-1), and its probability."""
 
 
 @dataclass(slots=True)
 class _PendingEpisode:
-    """Episode some of whose windows are not recognized yet."""
+    """Episode with windows that are not recognized yet."""
 
     speech: EpisodeSpeech
     plan: Sequence[PlannedWindow]
@@ -108,11 +107,11 @@ class Batcher:
         """Create a batcher.
 
         Args:
-            engine: name for the transcripts and messages.
-            plan: cuts an episode; an error that it raises is the episode's.
-            recognize: gives one recognition per sound, in order; the sounds share the key. Called in a thread, always the same.
-            batch_size: windows recognized together at most. Halved for good when memory runs out.
-            prepare: makes features of a window's samples, in another thread.
+            engine: name of the engine for transcripts and messages.
+            plan: cuts an episode into windows; an error that it raises becomes the episode's result.
+            recognize: returns one result per input, in order, for inputs that share a key. Always called in the same thread.
+            batch_size: most windows recognized together. Halved permanently when memory runs out.
+            prepare: computes features of a window's samples in another thread.
         """
         self._engine = engine
         self._plan = plan
@@ -120,7 +119,7 @@ class Batcher:
         self._prepare = prepare
         self.batch_size = batch_size
         self.batches: list[int] = []
-        """Sizes of the batches so far, as they were recognized."""
+        """Sizes of all batches so far."""
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Implement `Transcriber.transcribe`. A batch is recognized in a thread while the previous results are written."""
@@ -129,11 +128,11 @@ class Batcher:
         for ((_, some), _), recognized in prefetch_items(
             ahead, lambda b: self._recognize_or_split(b[0][0], b[1].result()), ahead=1
         ):
-            for (job, i), recognition in zip(some, recognized.result(), strict=True):
-                job.results[i] = recognition
-                job.pending -= 1
-                if not job.pending:
-                    done.append(self._finish_episode(job))
+            for (episode, i), result in zip(some, recognized.result(), strict=True):
+                episode.results[i] = result
+                episode.pending -= 1
+                if not episode.pending:
+                    done.append(self._finish_episode(episode))
             yield from done
             done.clear()
         yield from done
@@ -150,12 +149,12 @@ class Batcher:
                     raise
                 done.append(TranscriptionResult(speech, error))
                 continue
-            job = _PendingEpisode(speech, plan, len(plan))
+            episode = _PendingEpisode(speech, plan, len(plan))
             if not plan:
-                done.append(self._finish_episode(job))
+                done.append(self._finish_episode(episode))
             for i, planned in enumerate(plan):
                 queue = waiting.setdefault(planned.key, [])
-                queue.append((job, i))
+                queue.append((episode, i))
                 if len(queue) >= self.batch_size:
                     yield planned.key, waiting.pop(planned.key)
             seconds = seconds + len(speech.audio) / SAMPLE_RATE if waiting else 0.0
@@ -165,53 +164,53 @@ class Batcher:
         yield from waiting.items()
 
     def _prepare_inputs(self, batch: _Batch) -> list[WindowInput]:
-        sounds = []
-        for job, i in batch[1]:
-            planned = job.plan[i]
-            samples = planned.window.samples(job.speech.audio)
+        inputs = []
+        for episode, i in batch[1]:
+            planned = episode.plan[i]
+            samples = planned.window.samples(episode.speech.audio)
             seconds = len(samples) / SAMPLE_RATE
-            sounds.append(WindowInput(self._prepare(samples), seconds, planned.language, job.speech.hints))
-        return sounds
+            inputs.append(WindowInput(self._prepare(samples), seconds, planned.language, episode.speech.hints))
+        return inputs
 
-    def _recognize_or_split(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult | Exception]:
-        """Recognize a batch; where it fails as a whole, its windows one by one, so that a bad window is alone with its error.
+    def _recognize_or_split(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult | Exception]:
+        """Recognize a batch; if it fails, recognize its windows one by one, so that an error affects only its own window.
 
         Raises:
-            Exception: the device looks broken, which concerns every window.
+            Exception: the device looks broken, which affects every window.
         """
-        if len(sounds) > self.batch_size:  # it was filled before memory ran out
-            return self._recognize_in_parts(key, sounds, self.batch_size)
+        if len(inputs) > self.batch_size:  # filled before the batch size was halved
+            return self._recognize_in_parts(key, inputs, self.batch_size)
         try:
-            recognized = list(self._recognize(key, sounds))
+            recognized = list(self._recognize(key, inputs))
         except Exception as error:
             if is_device_error(error):
                 raise
-            if len(sounds) == 1:
+            if len(inputs) == 1:
                 return [error]
             if not is_out_of_memory(error):
-                return self._recognize_in_parts(key, sounds, 1)
-            self.batch_size = (len(sounds) + 1) // 2
+                return self._recognize_in_parts(key, inputs, 1)
+            self.batch_size = (len(inputs) + 1) // 2
             log.warning(
-                "%s: out of memory with %d windows; continuing with %d", self._engine, len(sounds), self.batch_size
+                "%s: out of memory with %d windows; continuing with %d", self._engine, len(inputs), self.batch_size
             )
-            return self._recognize_in_parts(key, sounds, self.batch_size)
-        self.batches.append(len(sounds))
+            return self._recognize_in_parts(key, inputs, self.batch_size)
+        self.batches.append(len(inputs))
         return list(recognized)
 
     def _recognize_in_parts(
-        self, key: Hashable, sounds: Sequence[WindowInput], size: int
+        self, key: Hashable, inputs: Sequence[WindowInput], size: int
     ) -> list[WindowResult | Exception]:
-        return [r for at in range(0, len(sounds), size) for r in self._recognize_or_split(key, sounds[at : at + size])]
+        return [r for at in range(0, len(inputs), size) for r in self._recognize_or_split(key, inputs[at : at + size])]
 
-    def _finish_episode(self, job: _PendingEpisode) -> TranscriptionResult:
-        heard = [job.results[i] for i in range(len(job.plan))]
-        errors = [r for r in heard if isinstance(r, Exception)]
-        if errors and len(errors) == len(heard):
-            return TranscriptionResult(job.speech, errors[0])
-        made = [replace(t, engine=self._engine) for t in to_transcripts(job.speech, job.plan, heard)]
+    def _finish_episode(self, episode: _PendingEpisode) -> TranscriptionResult:
+        results = [episode.results[i] for i in range(len(episode.plan))]
+        errors = [r for r in results if isinstance(r, Exception)]
+        if errors and len(errors) == len(results):
+            return TranscriptionResult(episode.speech, errors[0])
+        made = [replace(t, engine=self._engine) for t in to_transcripts(episode.speech, episode.plan, results)]
         lost = sum(UNTRANSCRIBED in t.flags for t in made)
-        trouble = f"{self._engine}: {lost} of {len(made)} segments: {_describe_error(errors[0])}" if lost else None
-        return TranscriptionResult(job.speech, made, trouble)
+        problem = f"{self._engine}: {lost} of {len(made)} segments: {_describe_error(errors[0])}" if lost else None
+        return TranscriptionResult(episode.speech, made, problem)
 
 
 def _describe_error(error: Exception) -> str:
@@ -229,29 +228,29 @@ class _TurnPart:
 
 
 def to_transcripts(
-    speech: EpisodeSpeech, plan: Sequence[PlannedWindow], heard: Sequence[WindowResult | Exception]
+    speech: EpisodeSpeech, plan: Sequence[PlannedWindow], results: Sequence[WindowResult | Exception]
 ) -> list[Transcript]:
     """Build one transcript per turn from the results of the windows.
 
-    The figures of a window (avg_logprob, no_speech_prob) are those of each turn in it, averaged by length where a turn has
-    several. A turn of which a window failed is flagged, and has the words of the others.
+    The figures of a window (avg_logprob, no_speech_prob) apply to each turn in it; a turn with several windows gets their mean
+    weighted by length. A turn with a failed window is flagged and has the words of the other windows.
     """
     parts: list[list[_TurnPart]] = [[] for _ in speech.turns]
     failed: set[int] = set()
-    for planned, recognition in zip(plan, heard, strict=True):
+    for planned, result in zip(plan, results, strict=True):
         window = planned.window
-        if isinstance(recognition, Exception):
+        if isinstance(result, Exception):
             failed.update(p.turn for p in window.pieces)
             continue
         words: list[list[Word]] = [[] for _ in window.pieces]
-        at = 0  # a word without times stays with the one before it
-        for word in recognition.words:
+        at = 0  # a word without times belongs to the piece of the previous word
+        for word in result.words:
             start, end = word.start, word.end
             if start is not None and end is not None:
                 at, start, end = window.place(start, end)
             words[at].append(Word(word.word, start, end, word.probability))
         for piece, own in zip(window.pieces, words, strict=True):
-            parts[piece.turn].append(_TurnPart(own, (piece.end - piece.start) / SAMPLE_RATE, recognition, planned))
+            parts[piece.turn].append(_TurnPart(own, (piece.end - piece.start) / SAMPLE_RATE, result, planned))
     return [
         _build_transcript(turn, own, speech.language, failed=i in failed)
         for i, (turn, own) in enumerate(zip(speech.turns, parts, strict=True))
@@ -268,8 +267,8 @@ def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | No
     if probability is None and longest is not None:
         probability = _round_figure(longest.planned.language_probability)
     flags = [UNTRANSCRIBED] if failed else []
-    if longest is not None and (heard := longest.result.detected_language):
-        flags += [LANGUAGE_DIFFERS] if heard[0] != language and heard[1] >= SURELY_ANOTHER else []
+    if longest is not None and (detected := longest.result.detected_language):
+        flags += [LANGUAGE_DIFFERS] if detected[0] != language and detected[1] >= SURELY_ANOTHER else []
     words = [w for p in parts for w in p.words]
     flags += [WORDS_OUTSIDE] if words_lie_outside(turn, words) else []
     return Transcript(
@@ -288,8 +287,8 @@ def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | No
 def words_lie_outside(turn: Turn, words: Iterable[Word]) -> bool:
     """Return whether a fifth or more of the timed words have their middle over `OUTSIDE_SECONDS` before or after their turn.
 
-    Such words lie in the silence around turns that are packed into one window, or behind the window. `fit_words_to_turn` moves
-    them into the turn, so call this before it.
+    Such words lie in the silence between packed turns or after the window. Call this before `fit_words_to_turn`, which moves them
+    into the turn.
     """
     first, last = turn.start - OUTSIDE_SECONDS, turn.end + OUTSIDE_SECONDS
     outside = [not first <= (w.start + w.end) / 2 <= last for w in words if w.start is not None and w.end is not None]

@@ -20,7 +20,7 @@ from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech
 Quantization = Literal["fp32", "int8"]
 
 INSTALL = "pip install 'podcast-assets[onnx]'"
-"""What to do where a package is missing."""
+"""Command that installs the missing packages."""
 _GRAPH_BYTES = 100_000_000
 """A graph with external weights is smaller; a larger file holds its weights itself."""
 _EXTERNAL = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
@@ -36,19 +36,19 @@ Languages = Annotated[tuple[str, ...], AfterValidator(_sort_languages)]
 
 
 class OnnxTranscriber(Engine):
-    """Settings of a transcriber whose model is a folder of ONNX files. What is particular to a model is in its own engine."""
+    """Settings of a transcriber whose model is a folder of ONNX files. Engines of particular models derive from it."""
 
     extra = "onnx"
     published: ClassVar[Mapping[tuple[str, str], HubModel]] = {}
-    """(repository, quantization) → what is known of the models that the library names."""
+    """(repository, quantization) → the published models."""
     names_language: ClassVar[bool] = True
-    """Whether an episode's language must be known; False for models that tell languages apart by themselves."""
+    """Whether an episode's language must be known; False for models that handle several languages without being told."""
 
     model: str
     """A folder, or a model of the Hugging Face hub ("owner/name")."""
     quantization: Quantization
     languages: Languages
-    """Languages that the model knows. Episodes in others are refused."""
+    """Languages that the model supports. Episodes in other languages are refused."""
     chunk_seconds: float = Field(default=30.0, gt=1.0)
     """Longest piece given to the model; longer turns are cut at pauses."""
     device: Literal["auto", "cpu", "cuda"] = runtime("auto")
@@ -77,7 +77,7 @@ class OnnxTranscriber(Engine):
         """Implement `Engine.fetch`.
 
         Raises:
-            EngineUnavailable: the hub does not give the model, or the folder lacks files.
+            EngineUnavailable: the model cannot be downloaded, or the folder lacks files.
         """
         self.folder()
 
@@ -85,7 +85,7 @@ class OnnxTranscriber(Engine):
         """Return the model's folder with all of its files, downloading it if necessary.
 
         Raises:
-            EngineUnavailable: the hub does not give it, or files are missing; the message names them.
+            EngineUnavailable: the model cannot be downloaded, or files are missing; the message names them.
         """
         folder = Path(self.model).expanduser() if self.is_folder else models.fetch_model(self.hub_models()[0])
         if not folder.is_dir():
@@ -106,12 +106,12 @@ class OnnxTranscriber(Engine):
         return [folder / name for name in names if (folder / name).is_file()]
 
     def plan(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
-        """Plan one window per piece of a turn. Nothing is packed: these models compute what they are given, not a fixed window.
+        """Plan one window per piece of a turn. Packing is useless here: these models have no fixed window.
 
-        Windows are batched with others of about their length, as the shorter ones are computed as long as the longest.
+        Windows are batched with others of similar length, because every window of a batch is padded to the longest.
 
         Raises:
-            BadInput: the model does not know the language, or must know it and does not.
+            BadInput: the model does not support the language, or needs a language and none is known.
         """
         pieces = list(cut_turns(speech.audio, speech.turns, self.chunk_seconds))
         if pieces:

@@ -1,7 +1,7 @@
-"""Alibaba's Paraformer, Mandarin with English words in it, through sherpa-onnx, which alone of the two ONNX libraries runs it.
+"""Alibaba's Paraformer for Mandarin with some English, through sherpa-onnx: the other ONNX library does not support it.
 
-The library gives where characters begin, from models that have the output for it; no probabilities and no punctuation. What it
-does badly is made up for here: it makes an empty text of an error of the model, and reads on into the padding of a batch.
+The library gives the start of each character, if the model has that output, but no probabilities and no punctuation. Two of its
+flaws are worked around here: it turns model errors into empty texts, and it reads on into the padding of a batch.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from sherpa_onnx import OfflineRecognizer
 
 LONGEST_TOKEN = 0.24
-"""Seconds from a token's start after which it is over, should the next one be later: FunASR's own rule for this model
+"""Longest duration of a token in seconds: FunASR's own rule for this model
 (`ts_prediction_lfr6_standard`, MAX_TOKEN_DURATION of 12 frames of 20 ms)."""
 SPOKEN_SECONDS = 1.0
-"""An empty text for a window with more speech than this is taken for an error."""
+"""An empty text for a window with more speech than this counts as an error."""
 
 _REPO = "csukuangfj/sherpa-onnx-paraformer-zh-2023-09-14"
 _TIMES = "us_cif_peak"
-"""Output of the models that say where characters begin."""
+"""Output of models that give the start of each character."""
 
 
 def _model_files(quantization: str) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class Paraformer(SherpaTranscriber):
     languages: Languages = ("zh",)
     chunk_seconds: float = Field(default=30.0, gt=1.0, le=60.0)
     batch_size: int = runtime(8, ge=1)
-    """Pieces computed together by models that give times; others are done one by one."""
+    """Pieces computed together by models that give times; other models compute one at a time."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class Paraformer(SherpaTranscriber):
 class _ParaformerWorker:
     def __init__(self, engine: Paraformer, recognizer: "OfflineRecognizer", *, timed: bool) -> None:
         self._recognizer = recognizer
-        # without times nothing would tell that a text went on into the padding
+        # without times, text from the padding of a batch cannot be detected
         self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, engine.batch_size if timed else 1)
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
@@ -91,7 +91,7 @@ class _ParaformerWorker:
         return [_to_window_result(r, s) for r, s in zip(results, sounds, strict=True)]
 
     def _recognize_alone(self, sound: WindowInput) -> Any:
-        """Recognize a window alone that has no result in its batch: an error failed it with others, or it ran into the padding."""
+        """Recognize a single window that has no result in its batch, because of an error or of text from the padding."""
         return decode(self._recognizer, [sound.content])[0]
 
 
@@ -99,7 +99,7 @@ def _to_window_result(result: Any, sound: WindowInput) -> WindowResult:
     """Convert the library's result of a window.
 
     Raises:
-        RuntimeError: nothing, of a window with speech in it.
+        RuntimeError: the window has speech, but the result is empty.
     """
     if not result.tokens:
         spoken = sum(end - start for start, end in detect_speech(sound.content))
@@ -114,9 +114,9 @@ def time_tokens(symbols: Sequence[str], starts: Sequence[float], seconds: float)
     """Give tokens times: each lasts until the next one starts, `LONGEST_TOKEN` at most.
 
     Args:
-        symbols: as the library gives them.
-        starts: of the symbols, s; empty where they are not known.
-        seconds: length of the window, which no token passes.
+        symbols: tokens as the library returns them.
+        starts: start of each symbol in seconds; empty if unknown.
+        seconds: length of the window; tokens end there at the latest.
     """
     texts = insert_spaces(symbols)
     if len(starts) != len(symbols):

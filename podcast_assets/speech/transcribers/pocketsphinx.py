@@ -1,7 +1,7 @@
 """English speech recognition with nothing to download: PocketSphinx, whose package carries its model.
 
-A classical recognizer (hidden Markov models, trigram language model): about every third word of real speech is wrong. It is here
-so that a machine without a model hub gives real, timed words; rows that it makes are marked as embedded.
+A classical recognizer (hidden Markov models, trigram language model): about every third word of real speech is wrong. It exists
+so that machines without a model hub get real words with times; its rows are marked as embedded.
 """
 
 import math
@@ -47,8 +47,8 @@ class Pocketsphinx(Engine):
     embedded = True
 
     max_piece: float = Field(15.0, gt=0)
-    """Seconds of a turn that are decoded at once, at most: the search goes astray in long pieces. Longer turns are cut in
-    pauses, or evenly where there is none."""
+    """Longest piece of a turn in seconds that is decoded at once: the search fails on long pieces. Longer turns are cut at pauses,
+    or evenly without pauses."""
 
     def load(self, device: str | None = None) -> Transcriber:
         """Load the recognizer's model.
@@ -83,9 +83,9 @@ class _PocketsphinxWorker:
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
         """Implement `Transcriber.transcribe`.
 
-        `avg_logprob` is the mean natural logarithm of the words' posterior probabilities (a Whisper model's is over tokens: the
-        two do not compare). The language is what was given: nothing is identified, and an episode whose language is not known is
-        heard as if it were English. One that is not English is refused with `BadInput`.
+        `avg_logprob` is the mean natural logarithm of the words' posterior probabilities; Whisper's is over tokens and cannot be
+        compared with it. The language is not identified: an episode of unknown language is treated as English, and one in another
+        language is refused with `BadInput`.
         """
         return one_by_one(self._transcribe_episode, work)
 
@@ -111,7 +111,7 @@ class _PocketsphinxWorker:
     def _recognize_words(self, audio: Samples, start: float, end: float) -> Iterator[Word]:
         decoder = self._decoder
         pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
-        decoder.reinit_feat()  # forgets the noise of what came before: a turn's words do not depend on the turns before it
+        decoder.reinit_feat()  # reset the noise estimate, so that a turn's words do not depend on earlier turns
         decoder.start_utt()
         decoder.process_raw(pcm.tobytes(), full_utt=True)
         decoder.end_utt()
@@ -129,7 +129,7 @@ class _PocketsphinxWorker:
 def _split_turn(audio: Audio, turn: Turn, max_piece: float) -> Iterator[tuple[float, float]]:
     """Split the turn's speech into (start, end) in seconds: neighbouring stretches together, none longer than `max_piece`.
 
-    Only what the voice activity detector calls speech is decoded: given silence, the recognizer is sure to have heard a word.
+    Only stretches with detected speech are decoded: in silence, the recognizer invents words.
     """
     piece = audio[round(turn.start * SAMPLE_RATE) : round(turn.end * SAMPLE_RATE)]
     joined: list[tuple[float, float]] = []

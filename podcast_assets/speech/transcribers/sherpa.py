@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sherpa_onnx import OfflineRecognizer
 
 _CUDA_LIBRARY = "libonnxruntime_providers_cuda.so"
-"""Only in the wheels that compute on GPUs."""
+"""File that only the CUDA wheels contain."""
 
 
 class SherpaTranscriber(OnnxTranscriber):
@@ -22,7 +22,7 @@ class SherpaTranscriber(OnnxTranscriber):
 
     packages = ("sherpa-onnx",)
     metadata: ClassVar[str]
-    """A key of the metadata that sherpa-onnx reads from the model's first graph; without it, the library ends the process."""
+    """Metadata key that sherpa-onnx requires in the model's first graph: without it, the library ends the process."""
 
     def devices(self) -> list[str]:
         """Return the first GPU if sherpa-onnx can compute on GPUs: it supports no other."""
@@ -32,8 +32,8 @@ class SherpaTranscriber(OnnxTranscriber):
         """Create the library's recognizer with its model loaded.
 
         Args:
-            make: the method of `OfflineRecognizer` that makes it.
-            files: argument → file of the model, the first of them the graph that has the metadata.
+            make: name of the factory method of `OfflineRecognizer`.
+            files: argument → model file; the first is the graph with the metadata.
 
         Raises:
             EngineUnavailable: the package or the model is missing, or the model does not load.
@@ -62,34 +62,34 @@ class SherpaTranscriber(OnnxTranscriber):
         """Return the execution provider, "cpu" or "cuda".
 
         Raises:
-            EngineUnavailable: it shall compute on a GPU, and these wheels do not.
+            EngineUnavailable: the device is set to a GPU, and the installed wheels do not support GPUs.
         """
         if self.device == "cpu":
             return "cpu"
-        able = _computes_on_gpus()
-        if self.device == "cuda" and not able:
+        supported = _supports_gpus()
+        if self.device == "cuda" and not supported:
             raise EngineUnavailable(
                 "this sherpa-onnx computes on CPUs only: install its CUDA wheels (k2-fsa.github.io/sherpa/onnx/cuda.html), "
                 "or set the device to cpu"
             )
-        return "cuda" if able and (self.device == "cuda" or gpus.gpu_count()) else "cpu"
+        return "cuda" if supported and (self.device == "cuda" or gpus.gpu_count()) else "cpu"
 
 
-def _computes_on_gpus() -> bool:
+def _supports_gpus() -> bool:
     spec = find_spec("sherpa_onnx")
     return bool(spec and spec.origin and (Path(spec.origin).parent / "lib" / _CUDA_LIBRARY).is_file())
 
 
-def decode(recognizer: "OfflineRecognizer", sounds: list[Samples], **options: str) -> list[Any]:
+def decode(recognizer: "OfflineRecognizer", windows: list[Samples], **options: str) -> list[Any]:
     """Decode some windows in one call of the library's batch interface.
 
     Args:
         recognizer: a loaded model.
-        sounds: the windows' samples.
-        options: of each stream.
+        windows: samples of each window.
+        options: options of each stream.
     """
     streams = []
-    for samples in sounds:
+    for samples in windows:
         stream = recognizer.create_stream()
         for name, value in options.items():
             stream.set_option(name, value)

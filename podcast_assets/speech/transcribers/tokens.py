@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from podcast_assets.speech.types import Word
 
 _CONTROL = re.compile(r"\s*<[^<>]*>")
-"""Names of tokens that are no text: `<unk>`, `<s>`, `<|nospeech|>`."""
+"""Tokens that are not text: `<unk>`, `<s>`, `<|nospeech|>`."""
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _CONTINUES = "@@"
-"""Mark of subword-nmt at the end of a piece: the next one belongs to the same word."""
+"""Suffix of subword-nmt: the next piece belongs to the same word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class Token:
     """Token that a decoder emitted. Values that the decoder does not give are None."""
 
     text: str
-    """With a space before it where it begins a word of a script that writes spaces."""
+    """Text, with a leading space where it begins a word in scripts with spaces."""
     start: float | None = None
-    """From the start of the window, s; as the next."""
+    """Start and end in seconds from the start of the window."""
     end: float | None = None
     logprob: float | None = None
-    """Natural logarithm of its probability."""
+    """Natural logarithm of the probability."""
 
 
 def to_words(tokens: Iterable[Token]) -> list[Word]:
@@ -32,7 +32,7 @@ def to_words(tokens: Iterable[Token]) -> list[Word]:
 
     A word ends where a token begins with a space, and around every Han character, which is a word of its own: Chinese writes no
     spaces. Other marks and letters stay with what is before them. A word lasts from its first token's start to its last
-    token's end; its probability is the mean of its tokens'. Both are None where they are not known of all its tokens.
+    token's end; its probability is the mean of its tokens'. Both are None unless they are known for all of its tokens.
     """
     words: list[list[Token]] = []
     for token in tokens:
@@ -72,10 +72,9 @@ def mean_logprob(tokens: Iterable[Token]) -> float | None:
 
 
 def insert_spaces(symbols: Iterable[str]) -> list[str]:
-    """Symbols of a vocabulary of Han characters and marked pieces of words ("he@@", "llo"), in the convention of `Token.text`.
+    """Convert symbols of a vocabulary of Han characters and word pieces ("he@@", "llo") to the convention of `Token.text`.
 
-    Such a vocabulary has no spaces: they are put where running text has them, between a word of letters and whatever is before
-    or after it.
+    Such a vocabulary has no spaces. They are inserted around every word of letters, as in running text.
     """
     texts: list[str] = []
     glued, letters = True, False

@@ -1,4 +1,4 @@
-"""The languages of each model: what is said in them, and by which voices. Another language is another TOML file.
+"""Languages of each model: vocabulary, sentences and voices. To add a language, add a TOML file.
 
 python -m tools.mini_whisper.languages two     # print the words and a few sentences
 """
@@ -34,19 +34,19 @@ class Language:
     flite_voices: tuple[str, ...] = ()
 
     def sentence(self, r: random.Random) -> Words:
-        """A sentence to train on: mostly with grammar, else one to eight words at random."""
+        """Return a training sentence: mostly grammatical, otherwise one to eight random words."""
         if r.random() < RANDOM_SHARE:
             return r.sample(self.vocabulary, r.randint(1, 8))
         return self.natural_sentence(r)
 
 
 def is_held_out(words: Words) -> bool:
-    """Whether no model is trained on a sentence of exactly these words; so for one in HELD_OUT_ONE_IN."""
+    """Return whether a sentence of exactly these words is held out from training, as is one in HELD_OUT_ONE_IN."""
     return zlib.crc32(" ".join(words).encode()) % HELD_OUT_ONE_IN == 0
 
 
 def read_language(path: Path) -> Language:
-    """A language of template sentences: `code`, `espeak_voices`, `templates`, and `slots` with the words for each."""
+    """Read a language of template sentences: `code`, `espeak_voices`, `templates`, and `slots` with the words for each."""
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     templates: list[str] = content["templates"]
     slots: dict[str, Words] = {name: words.split() for name, words in content["slots"].items()}

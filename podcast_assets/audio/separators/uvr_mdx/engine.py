@@ -1,7 +1,7 @@
-"""The MDX-Net models of Ultimate Vocal Remover (UVR), which take the music out of recordings, by ONNX Runtime alone.
+"""The MDX-Net models of Ultimate Vocal Remover (UVR), which remove music from recordings, by ONNX Runtime alone.
 
-The library made for them, audio-separator 0.47, needs torch, torchvision, a nightly build of onnx and a fork of onnx2torch, and
-goes from file to file with each whole in memory. So the graph is run here with the published algorithm, as Emilia-Pipe does.
+Their library, audio-separator 0.47, needs torch, torchvision, a nightly build of onnx and a fork of onnx2torch, and holds whole
+files in memory. So the graph is run here with the published algorithm, as in Emilia-Pipe.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ PUBLISHED: Mapping[str, PublishedModel] = {
         7680, 1.021, "voice", "534b2070fcc7df514b13ef660dc8cbb328679c2374d04354a5c42bb14ecce111"
     ),
 }
-"""From UVR's table of models (TRvlvr/application_data, mdx_model_data/model_data.json), where they are known by the MD5 of their
+"""From UVR's table of models (TRvlvr/application_data, mdx_model_data/model_data.json), which identifies them by the MD5 of their
 last 10,000 KiB: 55657dd70583b0fedfba5f67df11d711 and 77d07b2667ddf05b9e3175941b4454a0."""
 
 
@@ -53,20 +53,20 @@ class UvrMdx(Engine):
     model: str = "seanghay/uvr_models"
     """An .onnx file, a folder, or a model of the Hugging Face hub ("owner/name")."""
     file: str = "UVR-MDX-NET-Inst_HQ_3.onnx"
-    """The model's name in the folder or on the hub; by default the one that Emilia-Pipe takes."""
+    """The model's name in the folder or on the hub; by default the one that Emilia-Pipe uses."""
     n_fft: int | None = Field(default=None, ge=4)
-    """Samples of a frame; None takes what is published for the file of that name, as for the next two."""
+    """Samples of a frame; None uses the published value of the file, also for `compensate` and `predicts`."""
     compensate: float | None = Field(default=None, gt=0)
-    """The voice is the mix minus this times a predicted accompaniment, as UVR and audio-separator have it (Emilia-Pipe: 1); not
-    used where the voice is predicted."""
+    """The voice is the mix minus this times a predicted accompaniment, as in UVR and audio-separator (Emilia-Pipe: 1); not
+    used if the voice is predicted."""
     predicts: Literal["voice", "accompaniment"] | None = None
     hop: int = Field(default=1024, ge=1)
-    """Samples from one frame to the next; 1024 in every model of UVR."""
+    """Samples from one frame to the next; 1024 for every model of UVR."""
     margin: float = Field(default=0.5, ge=0)
-    """Seconds at either end of a chunk that are computed and thrown away; at least half a frame is, as published. Chunks of the
+    """Seconds at either end of a chunk that are computed and discarded; at least half a frame, as published. Chunks of the
     published models last 5.9 s: half a second costs about as much as Emilia-Pipe's second around 15 s."""
     denoise: bool = False
-    """Run the network also on the inverted chunk and take the mean, as Emilia-Pipe does: less noise of its own, twice the time."""
+    """Also run the network on the inverted chunk and use the mean, as in Emilia-Pipe: less noise, twice the time."""
     device: Literal["auto", "cpu", "cuda"] = runtime("auto")
     batch_size: int = runtime(0, ge=0)
     """Chunks computed together; 0 is 4 on GPUs and 1 on CPUs."""
@@ -75,15 +75,15 @@ class UvrMdx(Engine):
 
     @property
     def is_local(self) -> bool:
-        """Whether `model` is a file or folder, there or not, rather than a name on the hub."""
+        """Return whether `model` is a file or folder, existing or not, rather than a Hub name."""
         return self.model.startswith((".", "~", "/")) or self.model.endswith(".onnx") or Path(self.model).exists()
 
     def hub_models(self) -> list[HubModel]:
-        """The model, where it is not on this machine by its setting. UVR asks for credit under the MIT licence."""
+        """Return the Hub model, unless the model is local. UVR asks for credit under the MIT licence."""
         return [] if self.is_local else [HubModel(self.model, (self.file,), _MEGABYTES, "mit")]
 
     def model_files(self) -> list[Path]:
-        """The graph; none before a model of the hub was downloaded."""
+        """Return the graph; empty until a Hub model is downloaded."""
         path = self._graph_path()
         return [path] if path is not None and path.is_file() else []
 
@@ -92,21 +92,21 @@ class UvrMdx(Engine):
         path = self._graph_path()
         if path is not None and not path.is_file():
             return f"there is no model {path} for uvr-mdx"
-        wanted = (
+        required = (
             ["n_fft", "predicts"]
             if self._resolve_setting("predicts") == "voice"
             else ["n_fft", "predicts", "compensate"]
         )
-        missing = [name for name in wanted if self._resolve_setting(name) is None]
+        missing = [name for name in required if self._resolve_setting(name) is None]
         if missing:
-            return f"{self._graph_file} is no model that uvr-mdx knows: set its {', '.join(missing)}"
+            return f"uvr-mdx does not know the model {self._graph_file}: set its {', '.join(missing)}"
         return None
 
     def fetch(self) -> None:
         """Implement `Engine.fetch`.
 
         Raises:
-            EngineUnavailable: the hub does not give the model, or gives another under its name, or it is an unknown one.
+            EngineUnavailable: the model cannot be downloaded, has other content than published, or is unknown.
         """
         self._download_graph()
 
@@ -163,7 +163,7 @@ class UvrMdx(Engine):
         return Path(self.model if self.model.endswith(".onnx") else self.file).name
 
     def _resolve_setting(self, name: str) -> Any:
-        """A setting, or what is published."""
+        """Return a setting or, if unset, its published value."""
         return getattr(self, name) or getattr(PUBLISHED.get(self._graph_file), name, None)
 
     def _graph_path(self) -> Path | None:
@@ -178,8 +178,10 @@ class UvrMdx(Engine):
         for model in self.hub_models():
             path = models.fetch_model(model) / self.file
             known = PUBLISHED.get(self._graph_file)
-            if known and model_lock.file_sha256(path) != known.sha256:  # anybody may upload a file of that name
-                raise EngineUnavailable(f"{self.file} of {self.model} is not the file that UVR published: take another")
+            if known and model_lock.file_sha256(path) != known.sha256:  # anyone may upload a file with that name
+                raise EngineUnavailable(
+                    f"{self.file} of {self.model} is not the file that UVR published: use another model"
+                )
         complaint, path = self.unavailable_reason(), self._graph_path()
         if complaint or path is None:
             raise EngineUnavailable(complaint or f"{self.file} of {self.model} is not here")
@@ -187,10 +189,10 @@ class UvrMdx(Engine):
 
 
 def _input_shape(session: Any, path: Path) -> tuple[int | None, int, int]:
-    """Chunks that a graph takes together (None: any number), and the frequencies and frames of each.
+    """Return a graph's batch size (None: any), and the number of frequencies and frames of a chunk.
 
     Raises:
-        EngineUnavailable: the graph is no MDX-Net.
+        EngineUnavailable: the graph is not an MDX-Net.
     """
     shapes = [[v.shape for v in values] for values in (session.get_inputs(), session.get_outputs())]
     match shapes:

@@ -1,4 +1,4 @@
-"""MDX-Net: spectrograms of stereo chunks into a network and back, after KUIELab-MDX-Net (arXiv 2111.12203, kuielab/mdx-net).
+"""MDX-Net: stereo chunks to spectrograms, through a network, and back, after KUIELab-MDX-Net (arXiv 2111.12203, kuielab/mdx-net).
 
 The network sees the complex short-time spectrum of a chunk as an image of four channels (left real, left imaginary, right real,
 right imaginary) and predicts that of one source. Everything around it is here, on the CPU, in float32.
@@ -20,7 +20,7 @@ Predicts = Literal["voice", "accompaniment"]
 
 @dataclass(frozen=True, slots=True)
 class Spectrogram:
-    """The short-time Fourier transform that a network was trained with: centred frames, periodic Hann window."""
+    """Short-time Fourier transform of a network's training: centred frames, periodic Hann window."""
 
     n_fft: int
     """Samples of a frame; even, and at least twice `hop`."""
@@ -46,11 +46,11 @@ class Spectrogram:
 
     @property
     def window(self) -> Float:
-        """Shape (n_fft,)."""
+        """Hann window, shape (n_fft,)."""
         return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.n_fft) / self.n_fft)).astype(np.float32)
 
     def analyse(self, waves: Float) -> Float:
-        """Chunks of shape (batch, length, 2) as (batch, 4, bins, frames); both ends are mirrored for the frames beyond them."""
+        """Convert chunks of shape (batch, length, 2) to spectra (batch, 4, bins, frames); chunks are mirrored at both ends."""
         side = self.n_fft // 2
         padded = np.pad(waves.swapaxes(1, 2), ((0, 0), (0, 0), (side, side)), mode="reflect")
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft, axis=2)[:, :, :: self.hop]
@@ -60,9 +60,9 @@ class Spectrogram:
         return image.reshape(len(waves), 4, self.bins, self.frames)
 
     def synthesize(self, image: Float) -> Float:
-        """The inverse of `analyse`: frames are added where they overlap, and divided by the sum of their squared windows.
+        """Invert `analyse`: add overlapping frames, and divide by the sum of their squared windows.
 
-        That is the signal nearest to the spectra (Griffin and Lim 1984, equation 6).
+        The result is the signal nearest to the spectra (Griffin and Lim 1984, equation 6).
         """
         parts = image.reshape(len(image), 2, 2, self.bins, self.frames).swapaxes(3, 4)
         spectra = np.zeros((len(image), 2, self.frames, self.n_fft // 2 + 1), np.complex64)
@@ -91,12 +91,12 @@ class MdxSeparator:
     chunking: Chunking
     predicts: Predicts
     compensate: float
-    """What a predicted accompaniment is multiplied by before it is taken from the mix (UVR's volume compensation)."""
+    """Factor of a predicted accompaniment before it is subtracted from the mix (UVR's volume compensation)."""
     denoise: bool
     batch_size: int
 
     def voice(self, chunks: Iterable[Stereo]) -> Iterator[Stereo]:
-        """See `Separator`. In memory are `batch_size` chunks and their spectrograms."""
+        """Implement `Separator.voice`. Memory holds `batch_size` chunks and their spectrograms."""
         return process_in_chunks(chunks, self.chunking, self._separate_batch, self.batch_size)
 
     def _separate_batch(self, waves: Float) -> Float:

@@ -23,11 +23,11 @@ class DnsmosEngine(Engine):
     packages: ClassVar[tuple[str, ...]] = ("speechmos", "onnxruntime", "onnx")
 
     hop: PositiveFloat = REFERENCE_HOP
-    """Seconds between the windows of 9.01 s that DNSMOS looks at. 1 is the reference's; a longer one is faster on segments beyond
-    10 s and on those that are repeated."""
+    """Seconds between DNSMOS' windows of 9.01 s. The reference uses 1; longer ones are faster for segments beyond 10 s and for
+    those that are repeated."""
     device: Device = runtime("auto")
     threads: PositiveInt = runtime(2)
-    """Of the CPU."""
+    """CPU threads."""
 
     def devices(self) -> list[str]:
         """Return every GPU if the engine computes on one."""

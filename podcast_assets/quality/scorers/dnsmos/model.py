@@ -1,8 +1,8 @@
 """DNSMOS: predicted mean opinion scores of speech quality, 1 (bad) to 5 (excellent), without a clean reference.
 
-P.835 rates speech, background and the whole (Reddy et al., "DNSMOS P.835", ICASSP 2022); P.808 rates the whole in another listening
-test (Reddy et al., "DNSMOS", ICASSP 2021). The networks and their windows are those of the package speechmos (MIT), which is not
-imported because it needs librosa. At a hop of 1 s the scores equal speechmos' own to 1e-4.
+P.835 rates speech, background and overall quality (Reddy et al., "DNSMOS P.835", ICASSP 2022); P.808 rates overall quality by
+another listening test (Reddy et al., "DNSMOS", ICASSP 2021). The networks and their windows are those of the package
+speechmos (MIT), which is not imported because it needs librosa. At a hop of 1 s the scores equal speechmos' own to 1e-4.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ _BAK = np.poly1d([-0.13166888, 1.60915514, -0.39604546])
 _OVRL = np.poly1d([-0.06766283, 1.11546468, 0.04602535])
 
 _MOST = 64
-"""Windows of a long segment that are held at once: their features take 40 MB."""
+"""Most windows of a long segment in memory: their features take 40 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Mos:
     """Mean opinion scores, 1 to 5."""
 
     sig: float
-    """P.835: the speech itself."""
+    """P.835: speech."""
     bak: float
-    """P.835: the background."""
+    """P.835: background."""
     ovrl: float
-    """P.835: the whole."""
+    """P.835: overall."""
     p808: float
-    """P.808: the whole."""
+    """P.808: overall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,15 @@ class BatchLimits:
     """Batch sizes on the device; the scores do not depend on them."""
 
     together: int
-    """Windows of several segments that are done together; 1 does each segment by itself."""
+    """Windows of several segments that are computed together; 1 computes each segment alone."""
     block: int
-    """Frames that the first convolutions see at once: 82 kB each."""
+    """Frames per call of the first convolutions: 82 kB each."""
     batch: int
-    """Windows that what comes after the shared convolutions, and P.808, see at once: 15 MB each."""
+    """Windows per call of P.808 and of the layers after the shared convolutions: 15 MB each."""
 
 
 CPU_LOAD = BatchLimits(together=1, block=300, batch=1)
-"""What is in work stays near the processor's cache: larger batches are slower there."""
+"""Small batches that fit into the processor's cache; larger ones are slower."""
 GPU_LOAD = BatchLimits(together=256, block=6000, batch=64)
 """About 2 GB of the GPU's memory."""
 
@@ -98,13 +98,13 @@ class Dnsmos:
             p808: ONNX file of P.808.
             hop: seconds from one window to the next; the scores of a segment are the mean over its windows. Where it is a multiple
                 of 0.04 s, windows share most of their work.
-            device: that computes.
+            device: device for the networks.
             held: the GPU that is held for it, such as "cuda:1".
-            threads: of the CPU, of each model.
-            load: how much goes to the device at once; None is what suits it.
+            threads: CPU threads of each model.
+            load: batch sizes; None chooses them for the device.
 
         Raises:
-            EngineUnavailable: a file is not the model that it should be, or the device cannot be used.
+            EngineUnavailable: a file is not the expected model, or the device cannot be used.
         """
         load = load or (GPU_LOAD if onnx_sessions.uses_gpu(device) else CPU_LOAD)
         on: dict[str, Any] = {"held": held, "threads": threads, "batch": load.batch}
@@ -135,7 +135,7 @@ class Dnsmos:
 
 
 def _group_runs(found: Iterable[WindowRun], together: int) -> Iterator[list[WindowRun]]:
-    """Stretches, so many together that they have `together` windows or more."""
+    """Group runs until a group has at least `together` windows."""
     group: list[WindowRun] = []
     for stretch in found:
         group.append(stretch)

@@ -1,6 +1,6 @@
 """Network of DNSMOS P.808 and its input: a spectrum in decibels below its own loudest cell.
 
-Each window has a loudest cell of its own, so that windows have no features in common, only their spectrum.
+Each window has its own loudest cell, so windows share no features, only the spectrum.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,10 @@ class P808:
 
         Args:
             graph: ONNX file of P.808.
-            device: that computes.
+            device: device for the network.
             held: the GPU that is held for it, such as "cuda:1".
-            threads: of the CPU.
-            batch: windows that it sees at once; each takes 15 MB. On a CPU more than one are slower.
+            threads: CPU threads.
+            batch: windows per call; each takes 15 MB. On a CPU, 1 is the fastest.
 
         Raises:
             EngineUnavailable: the file does not load, or the device cannot be used.
@@ -62,7 +62,7 @@ def log_mels(stretch: WindowRun, filters: Matrix) -> list[Matrix]:
     """Compute the network's input for each window, shape (900, 120): decibels below the loudest cell, at most 80, + 40, over 40.
 
     Frames are centred on every tenth millisecond, and weighted by a periodic Hann window. Those at the ends of a window reach
-    beyond it, where zeros stand for the audio: they are the window's own, all others are the stretch's.
+    beyond it into zeros, so they are computed per window; all others are computed per run.
     """
     power = _mel_power(_frame_view(stretch.samples), filters)
     used = [stretch.samples[b * FRAME : (b + FRAMES) * FRAME] for b in stretch.begins]
@@ -78,7 +78,7 @@ def log_mels(stretch: WindowRun, filters: Matrix) -> list[Matrix]:
 
 
 def _frame_view(samples: Samples) -> Matrix:
-    """Every frame, shape (len(samples) / FRAME, _FFT), as a view of the samples with zeros on both sides."""
+    """Return every frame, shape (len(samples) / FRAME, _FFT), as a view of the samples with zeros on both sides."""
     return np.lib.stride_tricks.sliding_window_view(np.pad(samples, _FFT // 2), _FFT)[::FRAME]
 
 

@@ -1,9 +1,9 @@
 """Network of DNSMOS P.835 over many overlapping windows, with shared convolutions computed once.
 
-The network looks at 900 frames of 10 ms, and is asked again a second further on: eight of nine frames are the ones that it saw
-before. It is a stack of convolutions, each followed by nothing but a rectifier or a pooling, up to the maximum over all that is
-left; so away from the ends of a window a feature depends on the audio near it and not on where the window begins. Only at the ends
-does the window show, as each convolution puts zeros beyond them. So every level of the stack is run
+The network's window of 900 frames of 10 ms moves by a second, so that eight of nine frames were already in the previous window.
+It is a stack of convolutions, each followed by nothing but a rectifier or a pooling, up to the maximum over all that is left; so
+away from the ends of a window a feature depends on the audio near it and not on where the window begins. Only at the ends does
+the window show, as each convolution puts zeros beyond them. So every level of the stack is run
 
 - once over all of the audio, without zeros, for the features inside of windows, and
 - for each window over a few frames at its beginning and at its end, with the zeros there, for the features that depend on them.
@@ -57,10 +57,10 @@ class _NetworkSection:
     tail: Any
     """With zeros after the end."""
     reach: int
-    """Places of its input before and after a feature that it depends on, beside the `stride` places that it is pooled from."""
+    """Input places before and after the `stride` pooled places on which a feature depends."""
     stride: int
     edge: int
-    """Places of its output, at each end of a window, that depend on the zeros."""
+    """Output places at each end of a window that depend on the zeros."""
 
     def compute_shared(self, shared: Maps, block: int) -> Maps:
         """Compute features of all audio; those that depend on samples beyond its ends are zero and unused."""
@@ -90,18 +90,18 @@ class _Windows:
     """Input of a network section for several windows."""
 
     shared: Maps
-    """Of all of the audio."""
+    """Features of all audio."""
     starts: Sequence[int]
     """Places at which the windows begin."""
     length: int
     """Places of a window."""
     heads: Maps | None = None
-    """What is different in each window's first places, shape (windows, …, places, frequency)."""
+    """Features of the first places of each window, shape (windows, …, places, frequency)."""
     tails: Maps | None = None
-    """In its last ones."""
+    """Features of the last places of each window."""
 
     def slice_windows(self, first: int, last: int, some: slice = slice(None)) -> Maps:
-        """Places of each of some windows, shape (windows, …, places, frequency); they are none, or all, of its head and tail."""
+        """Return places of some windows, shape (windows, …, places, frequency); head and tail are included whole or not at all."""
         return np.stack([self._slice_window(w, first, last) for w in range(len(self.starts))[some]])
 
     def _slice_window(self, window: int, first: int, last: int) -> Maps:
@@ -136,11 +136,11 @@ class P835:
 
         Args:
             graph: ONNX file of P.835.
-            device: that computes.
+            device: device for the network.
             held: the GPU that is held for it, such as "cuda:1".
-            threads: of the CPU.
-            block: frames that a level sees at once; a second takes 8 MB at the first level.
-            batch: windows that what comes after the levels sees at once; each takes 1 MB.
+            threads: CPU threads.
+            block: frames per call of a level; a second takes 8 MB at the first level.
+            batch: windows per call of the layers after the levels; each takes 1 MB.
 
         Raises:
             EngineUnavailable: the file is not this network, or the device cannot be used.
@@ -153,7 +153,7 @@ class P835:
         operators = [n.op_type for n in nodes[begin:]]
         expected = _FRONT + [operator for level in _LEVELS for operator in level]
         if not begin or operators[: len(expected)] != expected:
-            raise EngineUnavailable(f"{graph} is not the network of DNSMOS P.835 that is known here")
+            raise EngineUnavailable(f"{graph} is not the supported network of DNSMOS P.835")
 
         def session(first: int, last: int, *, before: bool, after: bool) -> Any:
             part = _extract_subgraph(model, nodes[first:last], before=before, after=after)
@@ -177,7 +177,7 @@ class P835:
         frames, starts, so_far = [], [], 0
         for stretch in stretches:
             blocks = stretch.samples.reshape(-1, FRAME)
-            frames.append(np.concatenate([blocks[:-1], blocks[1:]], axis=1))  # twice as long as they are apart
+            frames.append(np.concatenate([blocks[:-1], blocks[1:]], axis=1))  # frames overlap by half
             starts += [so_far + b for b in stretch.begins]
             so_far += len(frames[-1])  # a multiple of ALIGNMENT, so that the next stretch is aligned too
         windows = _Windows(np.concatenate(frames), starts, FRAMES)

@@ -9,20 +9,20 @@ from podcast_assets.speech.types import SAMPLE_RATE, Samples
 
 WINDOW_SECONDS = 9.01
 WINDOW = int(WINDOW_SECONDS * SAMPLE_RATE)
-"""Samples that the networks look at."""
+"""Samples of a window."""
 FRAME = 160
-"""Samples from one of their frames to the next."""
+"""Samples from one frame to the next."""
 FRAMES = 900
 """Frames of a window."""
 ALIGNMENT = 4
-"""Windows share work where their beginnings are a multiple of so many frames apart: see `p835`."""
+"""Windows share work if their beginnings are a multiple of this number of frames apart: see `p835`."""
 REFERENCE_HOP = 1.0
 """Seconds from one window to the next in the reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRun:
-    """Samples, and where windows in them begin: each overlaps the next, and they are aligned."""
+    """Samples with the beginnings of aligned windows, each of which overlaps the next."""
 
     samples: Samples
     """From the beginning of the first window to the end of the last, 16 kHz."""
@@ -41,8 +41,8 @@ def repeat_short(samples: Samples) -> Samples:
 def window_starts(samples: int, hop: float) -> list[int]:
     """Return the first samples of the windows in a segment of `samples` (WINDOW or more) samples.
 
-    The reference rounds the segment down to whole seconds first, and leaves out the windows that its own arithmetic makes a sample
-    too short (those at 7 to 23 s and some beyond 100 s). Published scores have both, so at its hop both are kept.
+    The reference first rounds the segment down to whole seconds, and skips windows that rounding makes a sample too short (those at
+    7 to 23 s and some beyond 100 s). Published scores include both effects, so they are reproduced at its hop.
     """
     last = int(samples // SAMPLE_RATE - WINDOW_SECONDS)
     starts = [i * hop for i in range(int(last / hop) + 1)]
@@ -54,7 +54,7 @@ def window_starts(samples: int, hop: float) -> list[int]:
 def group_windows(samples: Samples, starts: Iterable[int], most: int) -> Iterator[WindowRun]:
     """Group the windows that begin at some samples, in that order, at most `most` in a run.
 
-    A window that does not overlap the one before, or is not aligned with it, begins a stretch of its own.
+    A window that does not overlap the previous one, or is not aligned with it, begins a new run.
     """
     first, begins = 0, list[int]()
     for start in starts:

@@ -1,7 +1,7 @@
-"""Alignment by connectionist temporal classification (CTC): a text spelled in a model's letters, and the likeliest way to say it.
+"""Alignment by connectionist temporal classification (CTC): the likeliest position of each letter of a text.
 
-A CTC model says, for every 20 ms of audio, how likely each letter of its alphabet is, or none of them ("blank"; Graves et al.
-2006). Of all ways to spread a text over the frames the likeliest is found (Viterbi), and words begin and end with their letters.
+For every 20 ms of audio, a CTC model gives the probability of each letter of its alphabet and of "blank", no letter (Graves et al.
+2006). The Viterbi algorithm finds the likeliest way to spread a text over the frames, and words begin and end with their letters.
 """
 
 import unicodedata
@@ -15,11 +15,11 @@ from podcast_assets.speech.aligners.alignment import split_words, words_without_
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Word
 
 FRAME = 320
-"""Samples from one frame to the next: 20 ms, in every model of wav2vec 2.0's kind (Baevski et al. 2020)."""
+"""Samples from one frame to the next: 20 ms in every model like wav2vec 2.0 (Baevski et al. 2020)."""
 SHORTEST = 400
 """Samples that such a model needs for one frame."""
 WINDOW = 30 * SAMPLE_RATE
-"""Samples that are looked at together: the effort of attention grows with their square. A multiple of FRAME, as the next."""
+"""Samples of a window: the cost of attention grows with its square. WINDOW and CONTEXT are multiples of FRAME."""
 CONTEXT = 2 * SAMPLE_RATE
 """Samples before and after a window that the model hears with it, so that no word is judged at the edge."""
 GAP_PENALTY = 0.5
@@ -29,7 +29,7 @@ github.com/scagood/stt-api measured for it."""
 
 _APOSTROPHES = str.maketrans("\u2019\u2018\u02bc\uff07", "''''")
 _MOST_CELLS = 2**26
-"""Cells of the search that are held at once, one byte each; a longer search is done again from milestones."""
+"""Most cells of the search that are kept in memory, one byte each; a longer search is recomputed from milestones."""
 
 Logits = npt.NDArray[np.float32]
 """Shape (frames, letters), not normalized."""
@@ -37,7 +37,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Alphabet:
-    """Letters of a model."""
+    """Alphabet of a model."""
 
     letters: Mapping[str, int]
     """Letter → its column in the logits."""
@@ -51,7 +51,7 @@ class Alphabet:
     def spell(self, word: str) -> list[int]:
         """Spell a word in the model's letters: capitals, accents and ligatures as the model writes them, without punctuation.
 
-        Empty where a letter or a digit of the word has no way to be written, and for words without any.
+        Empty if the model cannot write one of the word's letters or digits, and for words without any.
         """
         spelled: list[int] = []
         for character in unicodedata.normalize("NFC", word).translate(_APOSTROPHES).strip("'-"):
@@ -86,9 +86,9 @@ class CtcAligner:
         """Create an aligner.
 
         Args:
-            logits: the model: one row for every FRAME samples, less the last part.
-            alphabet: what its columns mean.
-            romanize: writes a word in Latin letters; for words that cannot be spelled as they are.
+            logits: the model; gives one row for every FRAME samples except at the end.
+            alphabet: meaning of the columns.
+            romanize: writes a word in Latin letters, for words that the alphabet cannot spell.
         """
         self._logits = logits
         self._alphabet = alphabet
@@ -97,10 +97,10 @@ class CtcAligner:
     def align(self, audio: Samples, text: str, language: str | None) -> list[Word]:
         """Implement `Aligner.align`. A word's probability is the mean posterior of its letters over their frames.
 
-        Without times are words that cannot be spelled, and all words where the text has more letters than the audio frames.
+        Words that cannot be spelled have no times; nor has any word if the text has more letters than the audio has frames.
 
         Raises:
-            ValueError: the model's output does not fit the audio or the alphabet, or is not finite.
+            ValueError: the model's output does not match the audio or the alphabet, or is not finite.
         """
         words = split_words(text)
         spelled = [self._spell_word(word) for word in words]
@@ -115,8 +115,8 @@ class CtcAligner:
         if path is None:
             return words_without_times(words)
         frames = np.flatnonzero(path % 2)
-        said = path[frames] // 2
-        return place_words(words, owners[said], frames, np.exp(emissions[frames, targets[said]]))
+        spoken = path[frames] // 2
+        return place_words(words, owners[spoken], frames, np.exp(emissions[frames, targets[spoken]]))
 
     def _spell_word(self, word: str) -> list[int]:
         spelled = self._alphabet.spell(word)
@@ -125,13 +125,13 @@ class CtcAligner:
         return self._alphabet.spell(self._romanize(word))
 
     def _compute_emissions(self, audio: Samples, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Log probabilities of blank, of a gap and of some columns, shape (frames, 2 + len(columns)), window by window."""
+        """Compute log probabilities of blank, a gap and the columns, window by window; shape (frames, 2 + len(columns))."""
         parts: list[npt.NDArray[np.float32]] = []
         for start, end in split_windows(len(audio)):
             before = min(start, CONTEXT)
-            heard = audio[start - before : end + CONTEXT]
-            logits = self._logits(heard)
-            self._check_logits(logits, len(heard))
+            window = audio[start - before : end + CONTEXT]
+            logits = self._logits(window)
+            self._check_logits(logits, len(window))
             first = before // FRAME
             last = first + (end - start) // FRAME if end < len(audio) else None
             parts.append(_select_columns(logits[first:last], self._alphabet.blank, columns))
@@ -166,7 +166,7 @@ def best_path(
 ) -> npt.NDArray[np.int64] | None:
     """Find the likeliest state of each frame, shape (frames,): 2i+1 is letter i, 2i the pause before it. None if it does not fit.
 
-    Two equal letters need a blank between them, as CTC has it.
+    Two equal letters need a blank between them (a rule of CTC).
 
     Args:
         emissions: log probabilities, shape (frames, columns): column 0 is blank, 1 a gap between words.
@@ -222,21 +222,21 @@ def _viterbi_forward(
 
 def place_words(
     words: Sequence[str],
-    said: npt.NDArray[np.int64],
+    spoken: npt.NDArray[np.int64],
     frames: npt.NDArray[np.int64],
     posteriors: npt.NDArray[np.float32],
 ) -> list[Word]:
-    """Give words the times of their letters; words of which no letter is spoken have none.
+    """Give words the times of their letters; words without a placed letter have no times.
 
     Args:
-        words: all of them.
-        said: index of the word that is said in each frame in which one is, in order, shape (n,).
+        words: all words of the text.
+        spoken: index of the word in each frame with a letter, in order, shape (n,).
         frames: those frames, shape (n,).
-        posteriors: probability of the letter that is said in each, shape (n,).
+        posteriors: probability of the letter in each of those frames, shape (n,).
     """
     placed = words_without_times(words)
-    for i in map(int, np.unique(said)):
-        own = slice(np.searchsorted(said, i), np.searchsorted(said, i, "right"))
+    for i in map(int, np.unique(spoken)):
+        own = slice(np.searchsorted(spoken, i), np.searchsorted(spoken, i, "right"))
         start, end = int(frames[own][0]) * FRAME, int(frames[own][-1] + 1) * FRAME
         probability = min(float(posteriors[own].mean()), 1.0)
         placed[i] = Word(words[i], start / SAMPLE_RATE, end / SAMPLE_RATE, probability)

@@ -1,6 +1,6 @@
 """Word times by a CTC model in ONNX form: one for 1,600 languages, Meta's MMS aligner, or any wav2vec 2.0 model with an alphabet.
 
-ONNX Runtime computes the model, numpy the search. The libraries made for alignment were tried and left: ctc-forced-aligner 1.0.2
+ONNX Runtime runs the model, NumPy the search. Existing alignment libraries do not fit: ctc-forced-aligner 1.0.2
 aborts the process when a text is longer than its audio, brings librosa and numba, and has a licence of its own; ctc-segmentation
 1.7.5 must be compiled, and ends a word in the middle of the pause after it; the others need torch (easyaligner, forcealign, that of
 M. Ashraf) or recognize only (sherpa-onnx, onnx-asr).
@@ -42,7 +42,7 @@ PUBLISHED: Mapping[str, HubModel] = {
         revision="2100fb247d8e43962eef24491597fbeb8b469531",
     ),
 }
-"""What is known of models on the hub. Both are int8, for CPUs; for a GPU give a folder with one in float16 or float32."""
+"""Published models. Both are int8, for CPUs; for a GPU, use a folder with a model in float16 or float32."""
 
 _GRAPHS = ("model.onnx", "model.int8.onnx", "onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx")
 _VOCABULARIES = ("vocab.json", "tokens.txt")
@@ -60,7 +60,7 @@ class Ctc(Engine):
     """One of `PUBLISHED`, or a folder with a graph (`model.onnx`) from audio to the logits of letters, and with the letters, as
     `vocab.json` or `tokens.txt`."""
     romanize: bool = False
-    """Write words that the model's letters cannot spell in Latin ones, by uroman, and spell these."""
+    """Romanize words that the alphabet cannot spell, by uroman."""
     device: Literal["auto", "cpu", "cuda"] = runtime("cpu")
     threads: int = runtime(0, ge=0)
     """CPU threads; 0 leaves the number to ONNX Runtime."""
@@ -87,7 +87,7 @@ class Ctc(Engine):
         """Implement `Engine.fetch`.
 
         Raises:
-            EngineUnavailable: the hub does not give the model.
+            EngineUnavailable: the model cannot be downloaded.
         """
         for model in self.hub_models():
             models.fetch_model(model)
@@ -160,7 +160,7 @@ def read_alphabet(file: Path) -> Alphabet:
     """Read a model's letters from `vocab.json` (letter → column) or `tokens.txt` (one letter or space and its column per line).
 
     Raises:
-        EngineUnavailable: the file is neither, or does not say which column is blank.
+        EngineUnavailable: the file has another format, or does not define which column is blank.
     """
     text = file.read_text(encoding="utf-8")
     try:
@@ -171,7 +171,7 @@ def read_alphabet(file: Path) -> Alphabet:
             columns = {letter: int(column) for letter, _, column in lines}
     except (ValueError, AttributeError, TypeError) as error:
         raise EngineUnavailable(f"{file} is not a list of letters: {error}") from error
-    # wav2vec 2.0's own and Omnilingual's blank is the first column, by whatever name
+    # in wav2vec 2.0 and Omnilingual the blank is the first column, whatever its name
     first = [letter for letter, column in columns.items() if column == 0 and letter.startswith("<")]
     blank = next((columns[name] for name in (*_BLANKS, *first, "<pad>") if name in columns), None)
     letters = {letter: column for letter, column in columns.items() if len(letter) == 1}

@@ -10,9 +10,9 @@ from podcast_assets.speech.diarizers.embedded.voiceprints import Floats
 Labels = npt.NDArray[np.intp]
 
 MAX_WINDOWS = 4_000
-"""Windows that are clustered: 50 minutes of speech at a hop of 0.75 s. Ward's method takes memory with their square, here 64 MB."""
+"""Most windows that are clustered: 50 minutes of speech at a hop of 0.75 s. Memory grows with the square, here 64 MB."""
 
-_SEED = 2  # windows: a lone one is most often two voices, or no voice
+_SEED = 2  # windows: a single one is usually two voices or none
 
 
 def cluster_speakers(
@@ -26,19 +26,19 @@ def cluster_speakers(
 ) -> Labels:
     """Assign a speaker to every window.
 
-    Ward's method makes twice as many groups as there may be speakers; then the two groups that differ least become one, as long
-    as they could be one voice. Two groups are two voices if their centres are apart both in absolute terms and in relation to the
+    Ward's method makes twice as many groups as there may be speakers; then the two most similar groups are merged, as long as they
+    could be one voice. Two groups are two voices if their centres are apart both in absolute terms and in relation to the
     spread of each group along the line between the centres. The second test does not depend on the length of the episode, as
     Ward's own distance does: by that measure half of a normal cloud is never far from its other half, however many the points.
     Beyond `MAX_WINDOWS` an even sample is clustered, and every window goes to the nearest centre.
 
     Args:
         prints: one row per window, shape (n, d).
-        min_speakers: fewest speakers, as far as there are groups for them.
+        min_speakers: fewest speakers, if there are that many groups.
         max_speakers: most speakers.
         min_distance: least distance between the centres of two voices, in standard deviations of one voice's prints.
         min_separation: least distance between the centres, in standard deviations of the two groups along the line between them.
-        min_windows: smaller groups are not a speaker of their own (laughter, a jingle, two voices in one window).
+        min_windows: smaller groups are not a separate speaker (laughter, a jingle, two voices in one window).
 
     Returns:
         Speakers 0, 1, ... in order of their first window, shape (n,).
@@ -71,13 +71,13 @@ def nearest_centres(prints: Floats, centres: Floats) -> Labels:
 
 
 def _largest_groups(groups: Iterable[Floats], floor: float, at_least: int) -> list[Floats]:
-    """Groups of `floor` windows or more, largest first; smaller ones too until there are `at_least`."""
+    """Return groups of at least `floor` windows, largest first, and smaller ones until there are `at_least`."""
     ordered = sorted(groups, key=len, reverse=True)
     return ordered[: max(at_least, sum(len(group) >= floor for group in ordered))]
 
 
 def _group_distance(a: Floats, b: Floats, min_distance: float, min_separation: float) -> float:
-    """Measure the distance of two groups: from 1.0 on they are two voices."""
+    """Measure the distance of two groups; at 1.0 or more they are two voices."""
     between = a.mean(axis=0) - b.mean(axis=0)
     distance = float(np.linalg.norm(between)) + 1e-9
     along_a, along_b = a @ between / distance, b @ between / distance

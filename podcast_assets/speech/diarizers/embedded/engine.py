@@ -1,8 +1,8 @@
 """Diarization with nothing to download: Silero's voice activity, spectral voice prints, clustering.
 
 For machines without model hub or torch. It finds clear voices that take turns in one recording; it does not model overlap (every
-`Turn.overlap` is 0), and in far-field or telephone-like recordings of similar voices it is hardly better than calling all one
-speaker. Rows that it makes are marked as embedded.
+`Turn.overlap` is 0), and in far-field or telephone-like recordings of similar voices it is hardly better than a single
+speaker. Its rows are marked as embedded.
 """
 
 import math
@@ -30,16 +30,16 @@ class EmbeddedDiarizer(Engine):
     min_speakers: int = Field(1, ge=1)
     max_speakers: int = Field(6, ge=1)
     vad_threshold: float = Field(0.3, gt=0, lt=1)
-    """Lower than for transcription: far-field voices reach 0.5 only in part, and a missed stretch is lost for every later stage."""
+    """Lower than for transcription: far-field voices often stay below 0.5, and missed speech is lost for every later stage."""
     window: float = Field(1.5, gt=0)
     """Seconds of speech in one voice print."""
     min_distance: float = Field(3.75, gt=0)
-    """See `cluster_speakers`, as for the next."""
+    """See `cluster_speakers`, also for `min_separation`."""
     min_separation: float = Field(5.5, gt=0)
     min_speaker_speech: float = Field(3.0, ge=0)
-    """Seconds of speech that make a speaker; less is given to the nearest one."""
+    """Least speech of a speaker in seconds; less is assigned to the nearest speaker."""
     switch_cost: float = Field(40.0, ge=0)
-    """Log-likelihood that a change of speaker inside a stretch of speech must gain."""
+    """Least gain in log-likelihood of a change of speaker inside a stretch of speech."""
     max_gap: float = Field(0.5, ge=0)
     """Pause in seconds up to which one speaker's stretches are one turn."""
 
@@ -65,8 +65,8 @@ class _EmbeddedWorker:
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
         """Return turns in order of their start, never overlapping; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
 
-        A speaker's embedding is the mean voice print of what the clustering gave to it. Its length is kept: in this space it is
-        the distance that compares voices, not the angle (see `voiceprints`).
+        A speaker's embedding is the mean voice print of its cluster. It is not normalized, because voices are compared by distance,
+        not by angle (see `voiceprints`).
 
         Raises:
             ValueError: `min_speakers` is more than `max_speakers`.

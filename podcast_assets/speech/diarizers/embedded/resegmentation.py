@@ -1,7 +1,7 @@
 """Resegmentation: moves speaker boundaries to where the voice changes.
 
-The classical second pass (as in LIUM's and ICSI's systems): one Gaussian mixture per speaker, learned from the first pass, then the
-best path through a hidden Markov model whose only parameter is what a change of speaker costs.
+The classical second pass (as in LIUM's and ICSI's systems): one Gaussian mixture per speaker, fitted to the first pass, then the
+best path through a hidden Markov model whose only parameter is the cost of a change of speaker.
 """
 
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ def resegment(
     Args:
         features: frames of the episode.
         stretches: speech, (start, end) in seconds.
-        pieces: the first pass, which the speakers' models are learned from; speakers are 0, 1, ...
-        switch_cost: natural log-likelihood that a change of speaker must gain.
+        pieces: the first pass, to which the speakers' models are fitted; speakers are 0, 1, ...
+        switch_cost: least gain in natural log-likelihood of a change of speaker.
         components: Gaussians per speaker.
-        max_frames: frames that a speaker's model learns from, at most.
+        max_frames: most frames to which a speaker's model is fitted.
 
     Returns:
         Pieces in order, without overlap, covering the stretches.
@@ -80,7 +80,7 @@ def _fit_mixture(features: Frames, pieces: Sequence[Piece], components: int, max
 
 
 def _log_likelihoods(features: Frames, models: Sequence["GaussianMixture"]) -> npt.NDArray[np.floating]:
-    """Natural log-likelihood of every frame under every model, shape (frames, models)."""
+    """Compute the natural log-likelihood of every frame under every model, shape (frames, models)."""
     scores = np.empty((len(features.energy), len(models)), features.cepstra.dtype)
     for first in range(0, len(scores), _BLOCK):
         block = features.cepstra[first : first + _BLOCK]

@@ -1,10 +1,10 @@
 """Voice prints from spectral statistics, which need no model download.
 
 The print of a window is the mean and standard deviation of its mel-frequency cepstral coefficients (MFCC; Davis and Mermelstein,
-1980) over its loud frames, put through a linear discriminant analysis (LDA) that keeps what tells speakers apart and shrinks what
-tells words apart: within one speaker every direction has unit variance, so distances have one scale in every recording.
-This is the classical recipe from before neural embeddings. It tells clear voices of one recording apart; it does not recognize a
-person across rooms and microphones. `tools/voiceprints/train.py` makes the LDA.
+1980) over its loud frames, projected by a linear discriminant analysis (LDA) that keeps differences between speakers and reduces
+those between words: within one speaker every direction has unit variance, so distances have the same scale in every recording.
+This is the classical method from before neural embeddings. It distinguishes clear voices of one recording; it does not recognize a
+person across rooms and microphones. `tools/voiceprints/train.py` trains the LDA.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ WEIGHTS = Path(__file__).with_name("voiceprints.npz")
 FRAME_RATE = 100
 """Frames per second."""
 COEFFICIENTS = 24
-"""Cepstral coefficients kept, from the first on: the zeroth is loudness, which says nothing of the speaker."""
+"""Cepstral coefficients kept, from the first on: the zeroth is loudness, which is independent of the speaker."""
 LOUD = 3.0
 """A frame counts when its energy is at most this far under the window's loudest frame, as log10 of power (30 dB)."""
 

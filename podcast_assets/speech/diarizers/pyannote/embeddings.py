@@ -1,10 +1,10 @@
 """pyannote.audio's speaker embeddings, with the costly part of the network computed once per window instead of once per speaker.
 
-The library gives its embedding model every window as often as there are speakers in it (three times for the published pipelines),
-each time with another mask. In WeSpeaker's ResNets (Wang et al. 2023) the mask enters at the statistics pooling only, so the
-convolutions before it give the same each time (pyannote-audio's issues 1634 and 2050). `benchmarks/pyannote_embeddings.py` measures
-what that saves. On a CPU the embeddings are bit for bit those of the library with batches of as many rows; batches of another size
-change its own in the last bits.
+The library passes every window to its embedding model once per speaker (three times for the published pipelines), each time with
+another mask. In WeSpeaker's ResNets (Wang et al. 2023) the mask enters at the statistics pooling only, so the convolutions before
+it give the same result each time (pyannote-audio's issues 1634 and 2050). `benchmarks/pyannote_embeddings.py` measures the savings.
+On a CPU the embeddings equal those of the library bit for bit at the same batch size; at other sizes the library's own differ in
+the last bits.
 """
 
 import logging
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRIED = "4.0."
-"""Releases of pyannote.audio whose code was read for this. Later ones may compute the windows once by themselves."""
+CHECKED_RELEASES = "4.0."
+"""Releases of pyannote.audio that this was checked with. Later ones may do the same by themselves."""
 
 
 def share_trunk(model: Any, speakers: int) -> bool:
     """Make an embedding model compute its convolutions once for the speakers of a window, wherever the library calls it.
 
     Args:
-        model: pyannote.audio's embedding model. Left as it is where it is not one of WeSpeaker's ResNets, or where
-            the release of pyannote.audio is not known; the log says so.
+        model: pyannote.audio's embedding model. Unchanged, with a log message, if it is not one of WeSpeaker's ResNets or
+            the release of pyannote.audio has not been checked.
         speakers: rows of a batch that belong to one window, one after the other.
 
     Returns:
-        Whether it does so now.
+        Whether the model was changed.
     """
     if reason := _unsupported_reason(model):
         log.info("speaker embeddings are computed as pyannote.audio does it, window by window and speaker: %s", reason)
@@ -43,7 +43,7 @@ def _unsupported_reason(model: Any) -> str:
     """Return why the library's own computation must be kept; empty if it need not be."""
     from pyannote.audio.models.embedding.wespeaker import BaseWeSpeakerResNet
 
-    if not (installed := version("pyannote.audio")).startswith(TRIED):
+    if not (installed := version("pyannote.audio")).startswith(CHECKED_RELEASES):
         return f"the release {installed} is not known"
     steps = ("forward", "forward_frames", "forward_embedding")
     if not isinstance(model, BaseWeSpeakerResNet) or any(
@@ -58,7 +58,7 @@ def _unsupported_reason(model: Any) -> str:
 def _forward_shared(
     model: Any, speakers: int, waveforms: "torch.Tensor", weights: "torch.Tensor | None" = None
 ) -> "torch.Tensor":
-    """`BaseWeSpeakerResNet.forward`; rows that are not windows `speakers` times over are computed by it.
+    """Replace `BaseWeSpeakerResNet.forward`, which still computes rows that do not repeat each window `speakers` times.
 
     Args:
         model: the embedding model.

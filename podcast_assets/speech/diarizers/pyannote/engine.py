@@ -1,7 +1,7 @@
 """Diarization by pyannote.audio: neural segmentation with overlapping speech, speaker embeddings, clustering.
 
-Needs the extra `pyannote`, and a model: community-1 by default, 33 MB, whose terms everybody who downloads it must accept. Its
-weights are pickles; `pyannote_pipeline` says what is done before they are loaded. Meant for a GPU: on one core of a CPU the
+It needs the extra `pyannote` and a model: by default community-1, 33 MB, whose terms must be accepted before the download. Its
+weights are pickles; module `pipeline` describes the checks before they are loaded. A GPU is recommended: on one CPU core the
 embeddings of a minute take 9 to 16 s (`benchmarks/pyannote_embeddings.py`), and they are most of the work.
 """
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CPU_BATCH, GPU_BATCH = 2, 32
-"""Windows computed together: more only cost a CPU memory; 32 is what the published pipeline has."""
+"""Windows computed together. On a CPU, more only cost memory; 32 is the default of the published pipeline."""
 
 
 class Pyannote(Engine):
-    """Settings of pyannote.audio's speaker diarization. An episode's own bounds go before `min_speakers` and `max_speakers`."""
+    """Settings of pyannote.audio's speaker diarization. An episode's own bounds override `min_speakers` and `max_speakers`."""
 
     name: ClassVar[str] = "pyannote"
     packages: ClassVar[tuple[str, ...]] = ("pyannote.audio", "torch")
@@ -42,23 +42,23 @@ class Pyannote(Engine):
     model: str = pyannote_pipeline.COMMUNITY.repo
     """A pipeline of the Hugging Face hub ("owner/name"), or the folder of a copy of one."""
     min_speakers: int = Field(default=2, ge=1)
-    """Set it to 1 where there are monologues: one voice is split to reach it."""
+    """Fewest speakers. Set it to 1 if there are monologues: a single voice is split to reach it."""
     max_speakers: int = Field(default=6, ge=1)
     segmentation_step: float | None = Field(default=None, gt=0, le=1)
-    """From one window to the next, as a share of a window (10 s); None is as the pipeline has it, 0.1. Time and memory go by
-    its inverse."""
+    """Step from one window to the next as a share of a window (10 s); None is the pipeline's default, 0.1. Time and memory are
+    proportional to its inverse."""
     clustering_threshold: float | None = Field(default=None, gt=0, le=2)
-    """Distance up to which two voices are one speaker's; None is as the pipeline has it."""
+    """Largest distance between two voices of one speaker; None is the pipeline's default."""
     max_windows: int = Field(default=10_800, ge=2)
-    """Longer episodes, here of more than 3 h, are heard in larger steps: the clustering compares each window with each other, so
-    its memory goes by their square (see `diarize`)."""
+    """Most windows of an episode; longer episodes, by default of more than 3 h, get larger steps. The memory of the clustering
+    grows with the square of this number (see `diarize`)."""
     device: Literal["auto", "cpu", "cuda"] = runtime("auto")
     device_index: int | None = runtime(None, ge=0)
-    """One GPU of several; None takes whichever is free."""
+    """Index of the GPU; None uses any free one."""
     batch_size: int | None = runtime(None, ge=1)
-    """Windows computed together; None is 2 on a CPU and 32 on a GPU. Memory that runs out halves it."""
+    """Windows computed together; None is 2 on a CPU and 32 on a GPU. Halved when memory runs out."""
     trusted: bool = runtime(False)
-    """Load weights whatever they ask for. Pickles can run any code: only for models whose makers you trust."""
+    """Load weights without checking them. Pickles can run any code, so set this only for models that you trust."""
 
     @model_validator(mode="after")
     def _speakers_in_order(self) -> "Pyannote":
@@ -93,7 +93,7 @@ class Pyannote(Engine):
         try:
             pipeline: Any = Pipeline.from_pretrained(config)
             pipeline.to(torch.device(place))
-        except Exception as error:  # of the library, of torch, of CUDA: they have no common base
+        except Exception as error:  # errors of the library, torch and CUDA have no common base
             reason = pyannote_pipeline.first_line(error)
             raise EngineUnavailable(f"{self.model} cannot be loaded: {reason}") from error
         worker = _PyannoteWorker(self, pipeline, self.batch_size or (CPU_BATCH if place == "cpu" else GPU_BATCH))
@@ -104,7 +104,7 @@ class Pyannote(Engine):
         """Implement `Engine.fetch`.
 
         Raises:
-            EngineUnavailable: the hub does not give the model, or it is not a pipeline for diarization.
+            EngineUnavailable: the model cannot be downloaded, or is not a pipeline for diarization.
         """
         self._find_pipeline()
 
@@ -120,14 +120,14 @@ class Pyannote(Engine):
 
     def hub_models(self) -> list[HubModel]:
         """Return the pipeline, unless it is a folder, and the models that its configuration names once it is downloaded."""
-        asked: dict[HubModel, Path | None] = {}
+        needed: dict[HubModel, Path | None] = {}
 
         def find(model: HubModel) -> Path | None:
-            return asked.setdefault(model, models.find_model(model))
+            return needed.setdefault(model, models.find_model(model))
 
-        with contextlib.suppress(EngineUnavailable):  # told by those who need the model
+        with contextlib.suppress(EngineUnavailable):  # reported when the model is needed
             pyannote_pipeline.find_pipeline(self.model, find)
-        return list(asked)
+        return list(needed)
 
     def model_files(self) -> list[Path]:
         """Return `config.yaml`, the weights and the PLDA; empty until they are downloaded."""
@@ -141,7 +141,7 @@ class Pyannote(Engine):
 
     def _device_name(self) -> str:
         if self.device != "cpu":
-            with contextlib.suppress(ImportError):  # told by `load`
+            with contextlib.suppress(ImportError):  # reported by `load`
                 import torch
 
                 if self.device == "cuda" or torch.cuda.is_available():
@@ -160,7 +160,7 @@ class _PyannoteWorker:
         """Speakers that one window can have."""
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
-        """Implement `Diarizer.diarize`. A speaker who speaks too little alone has no embedding.
+        """Implement `Diarizer.diarize`. A speaker with too little speech without overlap has no embedding.
 
         Memory for 3 h of audio and 6 speakers, measured on a CPU with the miniature pipeline of the tests: 6.4 GB at most, of which
         1.0 GB are the audio, 0.6 GB the libraries, and more than half the clustering and what follows it.
@@ -172,7 +172,7 @@ class _PyannoteWorker:
 
         settings = (self._settings.min_speakers, self._settings.max_speakers)
         low, high = speaker_bounds(settings, min_speakers, max_speakers)
-        samples = np.require(audio[:], np.float32, ["C", "W"])  # as torch wants it
+        samples = np.require(audio[:], np.float32, ["C", "W"])  # as torch requires
         if not len(samples):
             return Diarization([], full=[])
         file = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
@@ -181,7 +181,7 @@ class _PyannoteWorker:
                 return to_diarization(self._run_pipeline(file, low, high), len(samples) / SAMPLE_RATE)
             except Exception as error:
                 if "n_clusters" in str(error) and low > 1:
-                    low = 1  # too short for as many speakers as there are said to be
+                    low = 1  # too short for the expected number of speakers
                 elif _batch_too_large(error) and self._batch_size > 1:
                     self._batch_size //= 2
                     torch.cuda.empty_cache()
@@ -196,22 +196,24 @@ class _PyannoteWorker:
         self._pipeline.segmentation_batch_size = self._batch_size
         self._pipeline.embedding_batch_size = self._batch_size * self.slots
         with warnings.catch_warnings():
-            # the result shows it: fewer speakers than asked for, or one who is never heard alone
+            # the result shows both: fewer speakers than requested, or one who never speaks alone
             warnings.filterwarnings("ignore", message=r"\s*The detected number of speakers")
             warnings.filterwarnings("ignore", message="Mean of empty slice|invalid value encountered")
-            # of the library's search for the shortest audio that its embedding model takes
+            # caused by the library's search for the shortest audio that its embedding model accepts
             warnings.filterwarnings("ignore", message=r"std\(\): degrees of freedom")
             return self._pipeline(file, min_speakers=low, max_speakers=high)
 
 
 def _batch_too_large(error: Exception) -> bool:
-    """Whether a smaller batch may help: not where the machine's memory is full, of which the clustering takes most."""
-    of_library = not isinstance(error, MemoryError) or "batch_size" in str(error)  # what it makes of a GPU's error
+    """Return whether a smaller batch may help; not if the machine's memory is full, most of which the clustering uses."""
+    of_library = not isinstance(error, MemoryError) or "batch_size" in str(
+        error
+    )  # how the library reports a GPU's error
     return of_library and is_out_of_memory(error)
 
 
 def step_seconds(seconds: float, window: float, share: float, most: int) -> float:
-    """Return the seconds from one window to the next: a share of the window, or more, in tenths, to stay at `most` windows."""
+    """Return the seconds from one window to the next: a share of the window, or more, in tenths, for at most `most` windows."""
     needed = math.ceil(10 * (seconds - window) / (most - 1)) / 10
     return min(max(share * window, needed), window)
 
@@ -221,10 +223,10 @@ def to_diarization(output: Any, seconds: float) -> Diarization:
 
     Args:
         output: pyannote.audio's `DiarizeOutput`.
-        seconds: length of the audio: the last window is filled up with silence, and turns can end in that.
+        seconds: length of the audio; turns may end in the silence that pads the last window.
     """
     full = _to_turns(output.speaker_diarization, seconds)
-    # one at a time but for pauses that are filled inside a speaker's turn
+    # they may overlap where the library fills pauses inside a speaker's turn
     turns = one_at_a_time(_to_turns(output.exclusive_speaker_diarization, seconds))
     names = names_by_appearance(turns, full)
     rows = dict(zip(output.speaker_diarization.labels(), output.speaker_embeddings, strict=True))

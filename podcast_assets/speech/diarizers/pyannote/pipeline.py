@@ -1,8 +1,8 @@
 """Safe import of pyannote.audio and its pipelines: without telemetry, and without running code that is not the library's.
 
-A pipeline is a folder with `config.yaml`, which names a class and its arguments, and weights, which are pickles. Both can make a
-program run any code: so of the first only speaker diarization is taken, and the second must pass `torch.load` with nothing allowed
-but tensors and the classes that pyannote.audio itself puts there, unless the model is said to be trusted.
+A pipeline is a folder with `config.yaml`, which names a class and its arguments, and weights, which are pickles. Both could run
+arbitrary code. So only the class for speaker diarization is accepted, and weights must pass `torch.load` with nothing allowed but
+tensors and pyannote.audio's own classes, unless the setting `trusted` is on.
 """
 
 import os
@@ -32,28 +32,28 @@ COMMUNITY = HubModel(
     revision="3533c8cf8e369892e6b79ff1bf80f7b0286a54ee",
     gated=True,
 )
-"""The pipeline that pyannote.audio 4 is published with; whole, where earlier ones name other models of the hub."""
+"""The published pipeline of pyannote.audio 4. It is complete, while earlier ones refer to other models of the hub."""
 
 _FILES = {
     "segmentation": ("pytorch_model.bin",),
     "embedding": ("pytorch_model.bin",),
     "plda": ("plda.npz", "xvec_transform.npz"),
 }
-"""What a pipeline is made of, and the files of each part."""
+"""Part of a pipeline → its files."""
 _PIPELINES = (
     "pyannote.audio.pipelines.SpeakerDiarization",
     "pyannote.audio.pipelines.speaker_diarization.SpeakerDiarization",
 )
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-_ASKED = re.compile(r"GLOBAL ([\w.]+)")
-"""What a pickle asked for, in torch's words."""
+_REFERENCED_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+"""Name of a class or function that a pickle refers to, in torch's message."""
 
 
 def import_pyannote() -> ModuleType:
-    """Import pyannote.audio without its telemetry and without an irrelevant warning.
+    """Import pyannote.audio without its telemetry and an irrelevant warning.
 
     Raises:
-        EngineUnavailable: it is not installed, or does not load.
+        EngineUnavailable: it is not installed or cannot be imported.
     """
     os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # on by default; read on import, and again for every episode
     try:
@@ -62,7 +62,7 @@ def import_pyannote() -> ModuleType:
             # torchcodec only decodes files, and the audio is given decoded
             warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed correctly")
             import pyannote.audio
-    except Exception as error:  # a package is missing, or libraries do not fit together
+    except Exception as error:  # a package is missing, or versions are incompatible
         raise EngineUnavailable(
             f"pyannote.audio cannot be imported ({first_line(error)}): pip install 'podcast-assets[pyannote]'"
         ) from error
@@ -95,13 +95,13 @@ def find_pipeline(model: str, get: Callable[[HubModel], Path | None]) -> Pipelin
 
     Args:
         model: a folder, or a repository of the hub ("owner/name").
-        get: gives the folder of a model of the hub; None where it is not to be had.
+        get: returns the folder of a Hub model; None if it is not available.
 
     Returns:
-        None where `get` gave None for one of the models.
+        The pipeline; None if `get` returned None for one of the models.
 
     Raises:
-        EngineUnavailable: it is not a pipeline for speaker diarization, or names what is neither in it nor on the hub.
+        EngineUnavailable: it is not a pipeline for speaker diarization, or refers to parts that do not exist.
     """
     folder = Path(model).expanduser() if is_folder(model) else get(hub_model(model, ("config.yaml", "*.bin", "*.npz")))
     if folder is None:
@@ -129,7 +129,7 @@ def is_folder(model: str) -> bool:
 
 
 def hub_model(repo: str, files: tuple[str, ...]) -> HubModel:
-    """Describe a Hub repository of which some files are needed."""
+    """Describe a Hub repository of which the given files are needed."""
     if repo == COMMUNITY.repo:
         return COMMUNITY
     return HubModel(repo, files, megabytes=0, licence="see its page", gated=repo.startswith("pyannote/"))
@@ -163,8 +163,8 @@ def pipeline_config(
 
     Args:
         found: the pipeline.
-        segmentation_step: as of `SpeakerDiarization`; None leaves it.
-        threshold: of the clustering; None leaves it.
+        segmentation_step: parameter of `SpeakerDiarization`; None keeps the pipeline's.
+        threshold: clustering threshold; None keeps the pipeline's.
     """
     params = {k: v for k, v in found.config["pipeline"].get("params", {}).items() if k not in _FILES}
     params |= {part: {"checkpoint": str(place)} for part, place in found.parts.items()}
@@ -173,17 +173,17 @@ def pipeline_config(
     values = dict(found.config.get("params", {}))
     if threshold is not None:
         values["clustering"] = {**values.get("clustering", {}), "threshold": threshold}
-    kept = {k: v for k, v in found.config.items() if k != "device"}
-    return {**kept, "pipeline": {**found.config["pipeline"], "params": params}, "params": values}
+    config = {k: v for k, v in found.config.items() if k != "device"}
+    return {**config, "pipeline": {**found.config["pipeline"], "params": params}, "params": values}
 
 
 def check_weights(files: Iterable[Path]) -> None:
     """Make sure that loading weights runs no code but torch's and pyannote.audio's, which must have been imported.
 
-    `torch.load(weights_only=True)` refuses every other class or function that a pickle asks for.
+    `torch.load(weights_only=True)` refuses every other class or function that a pickle refers to.
 
     Raises:
-        EngineUnavailable: weights ask for more, or cannot be read.
+        EngineUnavailable: weights refer to other code, or cannot be read.
     """
     import torch
     from pyannote.audio.core.model import Introspection
@@ -195,10 +195,10 @@ def check_weights(files: Iterable[Path]) -> None:
         try:
             with torch.serialization.safe_globals(known):
                 torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever a damaged file makes of its reader
-            if asked := _ASKED.search(str(error)):
+        except Exception as error:  # a damaged file may raise anything
+            if referenced := _REFERENCED_GLOBAL.search(str(error)):
                 raise EngineUnavailable(
-                    f"{file} asks for {asked[1]}, so it may run any code when it is loaded: set `trusted` if you trust its makers"
+                    f"{file} asks for {referenced[1]}, so it may run any code when it is loaded: set `trusted` if you trust it"
                 ) from error
             raise EngineUnavailable(f"{file} cannot be read ({first_line(error)}): copy the model again") from error
 

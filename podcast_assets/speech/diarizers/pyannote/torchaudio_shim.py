@@ -31,9 +31,9 @@ def import_torchaudio() -> ModuleType:
 
 
 def _make_stub() -> ModuleType:
-    """What stands in for `torchaudio._extension`: the same names as where torchaudio was built without its compiled part."""
+    """Return a replacement for `torchaudio._extension`, with the names of a torchaudio without compiled part."""
     module = ModuleType(_EXTENSION)
-    module.__path__ = []  # a package, as others import from inside it
+    module.__path__ = []  # a package, because others import its submodules
     vars(module).update(
         _IS_TORCHAUDIO_EXT_AVAILABLE=False,
         _IS_ALIGN_AVAILABLE=False,

@@ -1,7 +1,7 @@
 """Diarization by NVIDIA's streaming Sortformer: one network that detects up to four speakers, also where they overlap.
 
-It runs in NeMo, which lives in an environment of its own (`requirements-nemo.txt`) and is called as a process. Four speakers are
-all that it can tell apart: a fifth is silently taken for one of the four. It was trained mostly on English.
+It runs in NeMo, in a separate environment (`requirements-nemo.txt`) and process. It distinguishes at most four speakers: a fifth is
+silently assigned to one of the four. It was trained mostly on English.
 
 I. Medennikov et al., "Streaming Sortformer: Speaker Cache-Based Online Speaker Diarization with Arrival-Time Ordering",
 Interspeech 2025, arXiv:2507.18446.
@@ -41,18 +41,18 @@ PUBLISHED = HubModel(
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How the model goes through an episode, in its frames of 80 ms; named as in NeMo's `SortformerModules`."""
+    """Streaming parameters in frames of 80 ms, named as in NeMo's `SortformerModules`."""
 
     chunk_len: int
     """Frames decided at a time."""
     chunk_right_context: int
-    """Frames heard beyond them: with `chunk_len`, the latency."""
+    """Frames of context after them; with `chunk_len`, they are the latency."""
     fifo_len: int
-    """Frames before them that are heard again."""
+    """Frames of context before them."""
     spkcache_update_period: int
-    """Frames that leave the queue at a time, to refresh what is known of the speakers."""
+    """Frames that leave the queue at a time, to update the speaker cache."""
     spkcache_len: int
-    """Frames kept to know the speakers by."""
+    """Frames in the speaker cache."""
 
 
 PRESETS: Mapping[Latency, Preset] = MappingProxyType(
@@ -68,7 +68,7 @@ nvidia/diar_streaming_sortformer_4spk-v2; the same four, for v2.1, in NeMo Curat
 
 
 class Sortformer(Engine):
-    """Settings of the streaming Sortformer. The numbers of speakers that are known of an episode are not used: it takes none."""
+    """Settings of the streaming Sortformer. It cannot use a known number of speakers."""
 
     name = "sortformer"
     speaker_cap = 4
@@ -76,12 +76,12 @@ class Sortformer(Engine):
     model: str = PUBLISHED.repo
     """A streaming Sortformer for four speakers: of the Hugging Face hub ("owner/name"), or a `.nemo` file."""
     latency: Latency = "high_latency"
-    """How much is heard before something is decided. More is mostly more accurate, and faster: there are fewer steps."""
+    """Latency of decisions. A higher one is usually more accurate, and faster because there are fewer steps."""
     python: str | None = runtime(None)
     """Interpreter of NeMo's environment; None is PODCAST_NEMO_PYTHON, or `.nemo/bin/python` in the models folder."""
     device: Literal["auto", "cpu", "cuda"] = runtime("auto")
     device_index: int | None = runtime(None, ge=0)
-    """One GPU of several; None takes whichever is free."""
+    """Index of the GPU; None uses any free one."""
     threads: int = runtime(0, ge=0)
     """CPU threads; 0 leaves the number to torch."""
 
@@ -121,7 +121,7 @@ class Sortformer(Engine):
         """Implement `Engine.fetch`.
 
         Raises:
-            EngineUnavailable: the hub does not give the model, or there is no such file.
+            EngineUnavailable: the model cannot be downloaded, or the file does not exist.
         """
         self._download_model()
 
@@ -136,7 +136,7 @@ class Sortformer(Engine):
         return None
 
     def devices(self) -> list[str]:
-        """Return the GPUs that may be used: that of `device_index`, or any. Asks NeMo's environment, which takes seconds."""
+        """Return the GPUs that may be used: that of `device_index`, or any. Asks NeMo's environment; takes seconds."""
         if self.device == "cpu":
             return []
         found = [f"cuda:{i}" for i in range(nemo_process.gpu_count(self._find_python()))]
@@ -199,12 +199,12 @@ class _SortformerWorker:
             return Diarization([], full=[])
         turns, probabilities = self._request_turns(audio)
         seconds = len(audio) / SAMPLE_RATE
-        heard = sorted(
+        detected = sorted(
             (Turn(start, min(end, seconds), str(index)) for start, end, index in turns if start < min(end, seconds)),
             key=lambda t: (t.start, t.end),
         )
-        names = names_by_appearance(heard)
-        full = [replace(t, speaker=names[str(t.speaker)]) for t in heard]
+        names = names_by_appearance(detected)
+        full = [replace(t, speaker=names[str(t.speaker)]) for t in detected]
         if (min_speakers or 0) > len(names) or (max_speakers is not None and len(names) > max_speakers):
             log.warning(
                 "sortformer found %d speakers; expected for the episode: min_speakers %s, max_speakers %s",

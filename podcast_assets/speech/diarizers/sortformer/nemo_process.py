@@ -1,6 +1,6 @@
-"""NeMo in a separate process and environment, because its pinned packages conflict with ours.
+"""NeMo in a separate process and environment, because its pinned packages conflict with those of this project.
 
-The process is `nemo_worker.py`, run by the interpreter of that environment; the protocol between the two is written down there.
+The process runs `nemo_worker.py`, which documents the protocol, with the interpreter of that environment.
 """
 
 import contextlib
@@ -27,20 +27,20 @@ VARIABLE = "PODCAST_NEMO_PYTHON"
 PACKAGES = ("nemo_toolkit", "torch")
 WORKER = Path(__file__).with_name("nemo_worker.py")
 REQUIREMENTS = Path(__file__).with_name("requirements-nemo.txt")
-_SURROUNDINGS = {
+_ENVIRONMENT = {
     "OTEL_SDK_DISABLED": "true",  # NeMo's telemetry; it also crashed the load of models (NeMo Curator, audio tutorials)
-    "HF_HUB_OFFLINE": "1",  # models are fetched on this side
+    "HF_HUB_OFFLINE": "1",  # models are downloaded by this process
 }
-_ASK_VERSIONS = """
+_VERSIONS_CODE = """
 import importlib.metadata as m, json, sys
 def version(name):
     try: return m.version(name)
     except m.PackageNotFoundError: return None
 print(json.dumps({name: version(name) for name in sys.argv[1:]}))
 """
-_ASK_GPUS = "import torch; print(torch.cuda.device_count())"
+_GPU_COUNT_CODE = "import torch; print(torch.cuda.device_count())"
 _END_SECONDS = 5.0
-"""Time that a process gets to end, before it is killed."""
+"""Grace period of a process before it is killed."""
 
 
 class NemoError(RuntimeError):
@@ -49,7 +49,7 @@ class NemoError(RuntimeError):
     def __init__(self, message: str, *, missing: str | None = None) -> None:
         super().__init__(message)
         self.missing = missing
-        """The package that is not installed there."""
+        """Package that is missing in NeMo's environment."""
 
 
 def find_interpreter(named: str | None = None) -> Path:
@@ -62,12 +62,12 @@ def _default_interpreter() -> Path:
     return model_cache.models_folder() / ".nemo" / "bin" / "python"
 
 
-def install_message(python: Path, what: str) -> EngineUnavailable:
+def install_message(python: Path, problem: str) -> EngineUnavailable:
     """Return a message that NeMo is not available, with the command that installs it.
 
     Args:
-        python: the interpreter of its environment, there or not.
-        what: is missing.
+        python: interpreter of NeMo's environment, existing or not.
+        problem: what is missing.
     """
     install: list[str | Path] = [python, "-m", "pip", "install", "-r", REQUIREMENTS]
     commands = [install]
@@ -75,9 +75,9 @@ def install_message(python: Path, what: str) -> EngineUnavailable:
         folder = python.parents[1] if python.parent.name == "bin" else _default_interpreter().parents[1]
         install[0] = folder / "bin" / "python"
         commands = [[sys.executable, "-m", "venv", folder], install]
-    todo = " && ".join(shlex.join(map(str, command)) for command in commands)
+    command = " && ".join(shlex.join(map(str, part)) for part in commands)
     return EngineUnavailable(
-        f"NeMo needs an environment of its own, and {what}: run {todo}; or set {VARIABLE} to the interpreter of one that has it"
+        f"NeMo needs an environment of its own, and {problem}: run {command}; or set {VARIABLE} to an interpreter that has it"
     )
 
 
@@ -87,7 +87,7 @@ def versions(python: Path) -> dict[str, str]:
     Raises:
         EngineUnavailable: there is no such environment, or they are not installed in it.
     """
-    found: dict[str, str | None] = json.loads(_run_code(python, _ASK_VERSIONS, *PACKAGES))
+    found: dict[str, str | None] = json.loads(_run_code(python, _VERSIONS_CODE, *PACKAGES))
     if lacking := [name for name, version in found.items() if version is None]:
         raise install_message(python, f"{' and '.join(lacking)} is not installed for {python}")
     return {name: version for name, version in found.items() if version}
@@ -96,7 +96,7 @@ def versions(python: Path) -> dict[str, str]:
 def gpu_count(python: Path) -> int:
     """Count the GPUs that torch can use in an environment; 0 without an environment. Imports torch there."""
     try:
-        return int(_run_code(python, _ASK_GPUS))
+        return int(_run_code(python, _GPU_COUNT_CODE))
     except (EngineUnavailable, ValueError):
         return 0
 
@@ -114,12 +114,12 @@ def _run_code(python: Path, code: str, *arguments: str) -> str:
 def _failure_reason(python: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"there is no {python}"
-    said = getattr(error, "stderr", None) or str(error)
-    return f"{python} does not run ({said.strip().splitlines()[-1]})"
+    message = getattr(error, "stderr", None) or str(error)
+    return f"{python} does not run ({message.strip().splitlines()[-1]})"
 
 
 class NemoProcess:
-    """Process that holds one model: started by the first request, and again after it died."""
+    """Process with one loaded model; started by the first request, and again after a crash."""
 
     def __init__(self, python: Path, load: Mapping[str, Any]) -> None:
         """Create the object; starts no process yet.
@@ -130,7 +130,7 @@ class NemoProcess:
         """
         self._python, self._load = python, load
         self._process: subprocess.Popen[bytes] | None = None
-        self._last_words: deque[str] = deque(maxlen=1)
+        self._last_lines: deque[str] = deque(maxlen=1)
         self._listener: threading.Thread | None = None
         self._end: Any = None
 
@@ -144,19 +144,19 @@ class NemoProcess:
         self.close()
         try:
             process = subprocess.Popen(  # noqa: S603 - the interpreter is the user's setting
-                # isolated: neither PYTHONPATH nor the script's folder, whose modules are not for it, are on its path
+                # isolated: neither PYTHONPATH nor the script's folder may be on its path
                 [self._python, "-I", WORKER],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=os.environ | _SURROUNDINGS,
+                env=os.environ | _ENVIRONMENT,
             )
         except OSError as error:
             raise install_message(self._python, _failure_reason(self._python, error)) from error
         self._process = process
         self._end = weakref.finalize(self, _end_process, process)
-        self._last_words.clear()
-        self._listener = threading.Thread(target=_forward_log, args=(process.stderr, self._last_words), daemon=True)
+        self._last_lines.clear()
+        self._listener = threading.Thread(target=_forward_log, args=(process.stderr, self._last_lines), daemon=True)
         self._listener.start()
         try:
             return self._exchange_lines(self._load)
@@ -170,8 +170,8 @@ class NemoProcess:
         """Send a request and return the reply.
 
         Raises:
-            NemoError: it failed there, or the process died over it; the next request gets a process that is new.
-            EngineUnavailable: the process had died, and another one cannot be started.
+            NemoError: the request failed, or the process died; the next request starts a new process.
+            EngineUnavailable: the process had died and cannot be started again.
         """
         if self._process is None or self._process.poll() is not None:
             self.start()
@@ -209,26 +209,26 @@ class NemoProcess:
         code = process.wait()
         if self._listener:
             self._listener.join(_END_SECONDS)
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        said = f"; its last words: {self._last_words[0]}" if self._last_words and code != -signal.SIGKILL else ""
+        ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        log_line = f"; its last log line: {self._last_lines[0]}" if self._last_lines and code != -signal.SIGKILL else ""
         self.close()
-        return NemoError(f"the process of NeMo {how}{said}")
+        return NemoError(f"the process of NeMo {ending}{log_line}")
 
 
-def _forward_log(stream: Any, last_words: deque[str]) -> None:
-    """Pass on what a process logs. Of a line that is written over, as progress bars are, only the last state counts."""
+def _forward_log(stream: Any, last_lines: deque[str]) -> None:
+    """Forward a process's log. Of a line that is overwritten, as by progress bars, only the last state is used."""
     with stream:
         for line in stream:
-            said = line.decode(errors="replace").rstrip().rpartition("\r")[2].strip()
-            if said:
-                last_words.append(said)
-                log.debug("NeMo: %s", said)
+            text = line.decode(errors="replace").rstrip().rpartition("\r")[2].strip()
+            if text:
+                last_lines.append(text)
+                log.debug("NeMo: %s", text)
 
 
 def _end_process(process: subprocess.Popen[bytes]) -> None:
-    """Close a process's input, which ends it; kill it where that does not."""
+    """Close a process's input, which ends it; kill it if it keeps running."""
     if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):  # it is dead, and had not read all
+        with contextlib.suppress(BrokenPipeError):  # it died before it read everything
             process.stdin.close()
     try:
         process.wait(_END_SECONDS)

@@ -1,16 +1,16 @@
 """Worker script that runs a streaming Sortformer in NeMo's environment; `nemo_process` starts it.
 
-A script: nothing is imported here but numpy, torch and NeMo, and Python is 3.10 or later. It reads one JSON object per line from
+It imports only NumPy, torch and NeMo, and runs on Python 3.10 or later. It reads one JSON object per line from
 its standard input and writes one per line to its standard output; audio and probabilities travel as `.npy` files.
 
 The first line loads the model:
   {"model": ".nemo file", "device": "cpu" | "cuda:0", "threads": 0, "streaming": {name of a streaming parameter: frames}}
-  → {"speakers": most that it tells apart, "frame": seconds, "streaming": the parameters that are in force, "device": …}
+  → {"speakers": most that it distinguishes, "frame": seconds, "streaming": the parameters in use, "device": …}
 each further one is an episode, mono at 16 kHz, float32 or 16-bit:
   {"audio": "file to read", "probabilities": "file to write"}
   → {"turns": [[start, end, index of the speaker], …]}, times in seconds; the file has shape (frames, speakers), float32.
-What fails is answered {"error": last line of the traceback, "traceback": …, "missing": package that is not installed, or null}.
-The process ends as soon as its standard input is closed, whatever it is at: nobody waits for it any more.
+A failed request is answered {"error": last line of the traceback, "traceback": …, "missing": missing package or null}.
+The process ends as soon as its standard input is closed, even in the middle of a request.
 """
 
 import importlib
@@ -28,7 +28,7 @@ import numpy as np
 
 SAMPLE_RATE = 16_000
 _FULL_SCALE = 32768.0
-"""Of 16-bit samples."""
+"""Full scale of 16-bit samples."""
 
 
 def load(request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -90,13 +90,13 @@ def serve(
     answer: Callable[[Any, dict[str, Any]], dict[str, Any]],
 ) -> int:
     """Load once and answer until standard input ends; return the exit code if the model does not load."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent too, whose end is seen
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C also reaches the parent, whose end closes standard input
     replies = _take_stdout()
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     try:
         model, facts = load(requests.get())
-    except BaseException as error:  # whatever it is, somebody waits for an answer
+    except BaseException as error:  # the parent waits for an answer
         _write_reply(replies, _describe_failure(error))
         return 1
     _write_reply(replies, facts)
@@ -116,7 +116,7 @@ def _read_requests(requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
 
 
 def _take_stdout() -> TextIO:
-    """The standard output for ourselves alone: what libraries print there goes to the standard error."""
+    """Reserve standard output for replies: output of libraries goes to standard error."""
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -129,22 +129,22 @@ def _write_reply(replies: TextIO, reply: dict[str, Any]) -> None:
 
 
 def _describe_failure(error: BaseException) -> dict[str, Any]:
-    said = str(error).strip().splitlines() or [""]
+    lines = str(error).strip().splitlines() or [""]
     return {
-        "error": f"{type(error).__name__}: {said[0]}",
+        "error": f"{type(error).__name__}: {lines[0]}",
         "traceback": "".join(traceback.format_exception(error)),
         "missing": error.name if isinstance(error, ModuleNotFoundError) else None,
     }
 
 
 def _hide_broken_torchaudio() -> None:
-    """Make NeMo do without torchaudio, which it can, where its compiled part does not load: it does not fit this torch."""
+    """Hide torchaudio from NeMo, which does not need it, if its compiled part does not load with this torch."""
     try:
         importlib.import_module("torchaudio")
     except Exception:
         for name in [n for n in sys.modules if n.partition(".")[0] == "torchaudio"]:
             del sys.modules[name]
-        sys.modules["torchaudio"] = None  # type: ignore[assignment] # Python's way to say: not importable
+        sys.modules["torchaudio"] = None  # type: ignore[assignment] # makes it not importable
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Whisper decodes a batch of windows: one prompt each, hotter and hotter where a colder try loops or doubts, then word times.
+"""Whisper decoding of a batch of windows: one prompt each, higher temperatures for repetitive or unlikely texts, and word times.
 
-In place of faster-whisper's `BatchedInferencePipeline` (1.2), which decodes once, at the first temperature, has one prompt for all
-windows, moves a word's time by what else is in its batch, and drops what follows the last timestamp token.
+It replaces faster-whisper's `BatchedInferencePipeline` (1.2), which decodes at the first temperature only, has one prompt for all
+windows, lets word times depend on the rest of the batch, and drops what follows the last timestamp token.
 """
 
 import math
@@ -36,12 +36,12 @@ class Search:
     """Settings of the token search."""
 
     beam_size: int
-    """At temperature 0."""
+    """Beams at temperature 0."""
     best_of: int
-    """Samples of which the likeliest is taken, above temperature 0."""
+    """Samples drawn above temperature 0, of which the likeliest is used."""
     temperatures: Sequence[float]
     suppressed: Sequence[int]
-    """Tokens that are never taken."""
+    """Tokens that are never chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Decoded:
     no_speech_prob: float
     temperature: float
     languages: Mapping[str, float] = field(default_factory=dict)
-    """ISO 639-1 code → its probability from the sound, the likeliest first; empty for models of one language."""
+    """ISO 639-1 code → probability by the audio, likeliest first; empty for models of one language."""
 
     @property
     def loops(self) -> bool:
@@ -63,7 +63,7 @@ class Decoded:
 
     @property
     def silent(self) -> bool:
-        """Return whether the model takes the window for silence."""
+        """Return whether the model considers the window silent."""
         return self.no_speech_prob > NO_SPEECH_PROB and self.avg_logprob < LOGPROB
 
     @property
@@ -84,27 +84,27 @@ def decode(
 
     Args:
         model: the loaded model.
-        features: of the windows.
-        prompts: of the windows, all of one length: CTranslate2 wants that.
-        tokenizer: of the language of all.
-        search: how.
-        seconds: lengths of the windows; what follows is padding.
+        features: features of the windows.
+        prompts: prompt of each window; CTranslate2 requires the same length for all.
+        tokenizer: tokenizer for the language of all windows.
+        search: settings of the token search.
+        seconds: length of each window; the rest is padding.
 
     Returns:
         For each window its decoding, and its words with times from its start, written with the space before them.
     """
     encoded = model.encode(features)
-    tries = [[d] for d in _generate_tokens(model, encoded, prompts, tokenizer, search, search.temperatures[0])]
+    attempts = [[d] for d in _generate_tokens(model, encoded, prompts, tokenizer, search, search.temperatures[0])]
     for temperature in search.temperatures[1:]:
-        again = [i for i, t in enumerate(tries) if t[-1].doubtful]
+        again = [i for i, t in enumerate(attempts) if t[-1].doubtful]
         if not again:
             break
-        # an encoder's output cannot be taken apart: the few windows that need it are encoded again
+        # the encoder's output cannot be split, so the few windows that need it are encoded again
         some = model.encode(features[again])
         hotter = _generate_tokens(model, some, [prompts[i] for i in again], tokenizer, search, temperature)
         for i, decoded in zip(again, hotter, strict=True):
-            tries[i].append(decoded)
-    best = [t[-1] if not t[-1].doubtful else _least_bad(t) for t in tries]
+            attempts[i].append(decoded)
+    best = [t[-1] if not t[-1].doubtful else _best_attempt(t) for t in attempts]
     if model.model.is_multilingual:
         best = [replace(d, languages=found) for d, found in zip(best, detect_languages(model, encoded), strict=True)]
     return list(zip(best, _align_words(model, encoded, best, tokenizer, seconds), strict=True))
@@ -126,7 +126,7 @@ def _generate_tokens(
     search: Search,
     temperature: float,
 ) -> list[Decoded]:
-    how = (
+    options = (
         {"beam_size": 1, "num_hypotheses": search.best_of, "sampling_topk": 0, "sampling_temperature": temperature}
         if temperature > 0
         else {"beam_size": search.beam_size}
@@ -138,12 +138,12 @@ def _generate_tokens(
         return_scores=True,
         return_no_speech_prob=True,
         suppress_tokens=list(search.suppressed),
-        **how,
+        **options,
     )
     decoded = []
     for result in results:
         tokens = result.sequences_ids[0]
-        # CTranslate2 gives the mean over the tokens, Whisper counts the end token too
+        # CTranslate2's mean leaves out the end token, which Whisper counts
         logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)
         decoded.append(
             Decoded(tokens, tokenizer.decode(tokens).strip(), logprob, float(result.no_speech_prob), temperature)
@@ -151,30 +151,32 @@ def _generate_tokens(
     return decoded
 
 
-def _least_bad(tries: Sequence[Decoded]) -> Decoded:
-    """Return the likeliest of those that do not loop, else of all."""
-    return max([t for t in tries if not t.loops] or tries, key=lambda t: t.avg_logprob)
+def _best_attempt(attempts: Sequence[Decoded]) -> Decoded:
+    """Return the likeliest attempt without a loop, else the likeliest of all."""
+    return max([t for t in attempts if not t.loops] or attempts, key=lambda t: t.avg_logprob)
 
 
 def _align_words(
     model: "WhisperModel", encoded: Any, windows: Sequence[Decoded], tokenizer: "Tokenizer", seconds: Sequence[float]
 ) -> list[list[Word]]:
-    texts: Any = [[t for t in d.tokens if t < tokenizer.eot] for d in windows]  # annotated as those of one window
+    texts: Any = [
+        [t for t in d.tokens if t < tokenizer.eot] for d in windows
+    ]  # the library annotates the type for one window
     frames: Any = [min(math.ceil(s * model.frames_per_second), 3000) for s in seconds]  # as above
     found = model.find_alignment(tokenizer, texts, encoded, frames)
     timed = []
     for decoded, alignment, length in zip(windows, found, seconds, strict=True):
         words = _Aligned(model, alignment).words(decoded.tokens, tokenizer, length)
-        # text too short to be aligned stays, without times
+        # text that is too short to be aligned keeps its words, without times
         timed.append(words or [Word(f" {word}", None, None, None) for word in decoded.text.split()])
     return timed
 
 
 class _Aligned:
-    """Stands for the model where faster-whisper makes word times of one window that is aligned already.
+    """Stand-in for the model that lets faster-whisper compute the word times of a single, already aligned window.
 
-    Its way with a batch counts a window's times from the start of the first, and its rules for words that are too long then
-    depend on the place in the batch: they look at the window before, halve absolute times, and compare what rounding moved.
+    For a batch, faster-whisper counts times from the start of the first window, so its rules for words that are too long depend on
+    the position in the batch: they look at the window before, halve absolute times, and compare rounded values.
     """
 
     def __init__(self, model: "WhisperModel", alignment: Any) -> None:

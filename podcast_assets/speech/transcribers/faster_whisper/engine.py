@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
 
 WINDOW_SECONDS = 30.0
-"""Whisper's window: nothing after it would be heard."""
+"""Whisper's window: anything after it would be ignored."""
 _SIZES = {
     "tiny": 75, "base": 145, "small": 484, "medium": 1_530, "large-v2": 3_090, "large-v3": 3_090, "large-v3-turbo": 1_620,
     "turbo": 1_620, "distil-large-v3": 1_510, "distil-large-v3.5": 1_510,
 }  # fmt: skip
-"""Megabytes to download, about, of the models that have a short name."""
+"""Short name → approximate download size in megabytes."""
 _REPOS = {
     name: f"Systran/faster-whisper-{name}" for name in ("tiny", "base", "small", "medium", "large-v2", "large-v3")
 }
 _REPOS |= dict.fromkeys(("large-v3-turbo", "turbo"), "mobiuslabsgmbh/faster-whisper-large-v3-turbo")
-"""Short name → repository, as faster-whisper knows them: to ask it takes a while."""
+"""Short name → repository, copied from faster-whisper, whose import takes a while."""
 _REQUIRED_FILES = ("model.bin", "tokenizer.json")
-"""Without tokenizer.json faster-whisper takes that of another model from the hub."""
+"""Files that must exist: without tokenizer.json, faster-whisper downloads that of another model."""
 _MODEL_FILES = ("config.json", "model.bin", "preprocessor_config.*", "tokenizer.json", "vocabulary.*")
-"""What faster-whisper reads, or downloads, of a model."""
+"""Files of a model that faster-whisper reads or downloads."""
 
 
 class FasterWhisper(Engine):
@@ -45,26 +45,26 @@ class FasterWhisper(Engine):
     chunk_seconds: float = Field(default=WINDOW_SECONDS, gt=1.0, le=WINDOW_SECONDS)
     """Longest clip given to the model; longer turns are cut at pauses."""
     pack: bool = True
-    """Turns of one speaker share a window, up to `chunk_seconds`: a window costs the same however little is said in it."""
+    """Pack turns of one speaker into windows of up to `chunk_seconds`: a window costs the same however short its speech is."""
     mixed_languages: bool = False
-    """Identify the language of each turn, where none is given, and not once for the episode."""
+    """Identify the language of each turn rather than of the episode, if none is given."""
     timestamps: bool = False
     """Decode with timestamp tokens. Models of the usual sizes need none: word times come from the cross attention."""
     temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-    """Tried in turn while a text loops or is unlikely; give only the first where speed counts more. Above 0, samples are drawn:
-    such a text, whose `temperature` says so, can come out otherwise when it is made again."""
+    """Tried in turn while a text is repetitive or unlikely; give only the first to favour speed. Above 0, samples are drawn: such a
+    text, marked by its `temperature`, may differ when it is decoded again."""
     best_of: int = Field(default=5, ge=1)
-    """Samples of which the likeliest is taken, above temperature 0."""
+    """Samples drawn above temperature 0, of which the likeliest is used."""
     initial_prompt: str | None = None
-    """Text before every window, for a style of writing; hints of an episode come in addition."""
+    """Prompt before every window, to set a style of writing; hints of an episode are added to it."""
     compute_type: str = "auto"
-    """CTranslate2's number format. `auto` is int8 on CPUs, and on GPUs float16 where twice the model fits, else int8_float16."""
+    """CTranslate2's number format. `auto` is int8 on CPUs and, on GPUs, float16 if twice the model fits, else int8_float16."""
     device: Literal["auto", "cpu", "cuda"] = runtime("auto")
     device_index: int | None = runtime(None, ge=0)
-    """One GPU of several; None takes whichever is free."""
+    """Index of the GPU; None uses any free one."""
     batch_size: int | None = runtime(None, ge=1)
-    """Windows decoded together, of whatever episodes; None is 4 on a CPU and goes by the memory of a GPU. Memory that runs out
-    halves it."""
+    """Windows decoded together, also of several episodes; None is 4 on a CPU and depends on the memory of a GPU. Halved when
+    memory runs out."""
     threads: int = runtime(0, ge=0)
     """CPU threads; 0 leaves the number to CTranslate2."""
 
@@ -108,7 +108,7 @@ class FasterWhisper(Engine):
         """Return the Hub model, if a size or Hub name is set.
 
         Raises:
-            EngineUnavailable: it is neither, nor a folder; or faster-whisper, which knows the sizes, is not installed.
+            EngineUnavailable: the model is not a folder, size or Hub name; or faster-whisper is not installed.
         """
         if _is_folder(self.model):
             return []
@@ -138,7 +138,7 @@ class FasterWhisper(Engine):
         """Download a Hub model that is not on this machine.
 
         Raises:
-            EngineUnavailable: it cannot be had.
+            EngineUnavailable: the model cannot be downloaded.
         """
         for model in self.hub_models():
             models.fetch_model(model)
@@ -182,11 +182,11 @@ class FasterWhisper(Engine):
 
             supported = ctranslate2.get_supported_compute_types(device)
         except (ImportError, ValueError, RuntimeError):
-            supported = {"int8", "float16"}  # no such device here: what it would be where there is one
+            supported = {"int8", "float16"}  # no such device here: assume what one would support
         return compute.compute_type(device, supported, self._gpu_memory(), self._weight_bytes())
 
     def _gpu_memory(self) -> int | None:
-        """Of the GPU; of the first where any will do, as those of one machine are mostly alike."""
+        """Return the memory of the GPU; of the first one if any may be used, since the GPUs of a machine are usually the same."""
         return gpus.gpu_memory(self.device_index or 0) if self._device_name() == "cuda" else None
 
     def _weight_bytes(self) -> int | None:
@@ -204,7 +204,7 @@ class FasterWhisper(Engine):
 
 
 def _is_folder(model: str) -> bool:
-    """A folder, there or not, rather than a size or a name on the hub ("owner/name")."""
+    """Return whether a model is a folder, existing or not, rather than a size or a Hub name."""
     return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
 
 

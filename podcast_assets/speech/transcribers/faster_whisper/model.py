@@ -1,5 +1,7 @@
-"""A loaded Whisper model at work: windows of many episodes in one batch, with word times, the language identified where it is not
-known, and hints from the episodes' metadata in the prompts.
+"""Transcriber with a loaded Whisper model.
+
+It batches windows of many episodes, gives word times, identifies unknown languages, and puts hints from the metadata into the
+prompts.
 """
 
 from collections import Counter
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
     from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 
 LANGUAGE_SECONDS = 90.0
-"""Speech that is looked at for the language of an episode."""
+"""Speech used to identify the language of an episode."""
 CERTAIN_LANGUAGE = 0.5
-"""A window whose best language has more than this is believed (faster-whisper's default); others follow their episode."""
+"""Probability above which a window's own language is used (faster-whisper's default); other windows follow their episode."""
 
 
 class WhisperTranscriber:
@@ -38,9 +40,9 @@ class WhisperTranscriber:
         )
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """Implement `Transcriber.transcribe`. The language, where it is not given, is identified on the speech of the first turns.
+        """Implement `Transcriber.transcribe`. An unknown language is identified from the first turns.
 
-        An episode in a language that the model does not know is refused with `BadInput`.
+        An episode in a language that the model does not support is refused with `BadInput`.
         """
         return self.batcher.transcribe(work)
 
@@ -56,7 +58,7 @@ class WhisperTranscriber:
             return "en", None
         chosen: list[Window] = []
         seconds = 0.0
-        # a short window tells little: the longest of the first few minutes
+        # short windows are unreliable: use the longest of the first few minutes
         for window in sorted(windows[:20], key=len, reverse=True):
             chosen.append(window)
             seconds += len(window) / SAMPLE_RATE
@@ -91,12 +93,12 @@ class WhisperTranscriber:
                 else [Window((p,)) for p in pieces]
             )
             if speech.language is None:
-                one = self._identify_language(speech.audio, windows)
+                common = self._identify_language(speech.audio, windows)
             elif speech.language in self._model.supported_languages:
-                one = (speech.language, None)
+                common = (speech.language, None)
             else:
                 raise BadInput(f"the Whisper model {engine.model!r} does not support the language {speech.language!r}")
-            chosen = [one] * len(windows)
+            chosen = [common] * len(windows)
         prompts = {language: len(self._build_prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
         return [
             PlannedWindow(window, (language, prompts[language]), language, probability)
@@ -125,7 +127,7 @@ class WhisperTranscriber:
         )
         return [
             WindowResult(
-                # a window that the model takes for silence has no words
+                # silent windows have no words
                 words=[] if d.silent else words,
                 avg_logprob=d.avg_logprob,
                 no_speech_prob=d.no_speech_prob,

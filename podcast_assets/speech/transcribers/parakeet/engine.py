@@ -1,7 +1,7 @@
 """NVIDIA's Parakeet TDT 0.6B through onnx-asr: English (v2) or 25 European languages (v3), punctuated and capitalized.
 
-Why onnx-asr and not sherpa-onnx: it computes on GPUs with the `onnxruntime-gpu` of the package index, where sherpa-onnx needs
-wheels from elsewhere, and gives text for recordings of which sherpa-onnx made nothing (its issue 2258). Word times and
+onnx-asr rather than sherpa-onnx, because it supports GPUs with the `onnxruntime-gpu` of the package index, where sherpa-onnx needs
+wheels from elsewhere, and transcribes recordings for which sherpa-onnx returned nothing (its issue 2258). Word times and
 probabilities are the model's own.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from podcast_assets.speech.transcribers.parakeet.model import ParakeetTranscriber
 
 LANGUAGES = tuple("bg cs da de el en es et fi fr hr hu it lt lv mt nl pl pt ro ru sk sl sv uk".split())
-"""Of v3, by its model card."""
+"""Languages of v3, by its model card."""
 LONGEST_SECONDS = 300.0
 """The published graphs fail beyond 400 s, the 5000 positions of their attention (issue 131 of onnx-asr)."""
 

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 class ParakeetModel(NemoConformerTdt):
-    """onnx-asr's model with a decoder of ours: the library decodes one window after the other and drops the durations.
+    """onnx-asr's model with a batched decoder: the library decodes one window after the other and drops the durations.
 
-    Overrides and uses what subclasses of the library's models do, which it does not promise to keep: a test holds it to the
-    library's own results.
+    It relies on the library's internals, which may change; a test compares it with the library's own results.
     """
 
     @property
@@ -73,9 +72,9 @@ class ParakeetTranscriber:
         self.batcher = Batcher(engine.name, engine.plan, self._recognize_batch, batch_size)
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """Implement `Transcriber.transcribe`. The language stays what was given: the model does not say which it heard."""
+        """Implement `Transcriber.transcribe`. The language is the given one: the model does not report a language."""
         return self.batcher.transcribe(work)
 
     def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
-        heard = self._model.recognize([s.content for s in sounds])
-        return [WindowResult(to_words(tokens), mean_logprob(tokens)) for tokens in heard]
+        decoded = self._model.recognize([s.content for s in sounds])
+        return [WindowResult(to_words(tokens), mean_logprob(tokens)) for tokens in decoded]

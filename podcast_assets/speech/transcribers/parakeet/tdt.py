@@ -1,8 +1,8 @@
 """Greedy decoding of token-and-duration transducers, many windows at once.
 
-A TDT (Xu et al. 2023, arXiv:2304.06795) says with every token how many frames of the encoder it takes, so that the decoder steps
-over them. Libraries decode one window after the other; in a batch, every call of the network steps in all windows that are not
-done, and the token's duration, which they drop, is its end.
+A TDT (Xu et al. 2023, arXiv:2304.06795) predicts with every token how many encoder frames it takes, and the decoder skips them.
+Libraries decode one window after the other and drop the durations. Here every call of the network advances all unfinished windows,
+and a token's duration gives its end.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,9 +50,9 @@ def greedy_decode(
         step: the prediction and joint networks.
         encoded: encoder output, shape (windows, frames, width).
         lengths: frames of each window, shape (windows,).
-        states: before the first token.
+        states: states before the first token.
         tokens: size of the vocabulary, blank included.
-        blank: its number; also stands for "no token before".
+        blank: index of the blank token; also stands for "no previous token".
         most_per_frame: tokens that may be emitted at one frame.
     """
     count = len(encoded)
