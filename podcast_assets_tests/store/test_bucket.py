@@ -131,7 +131,7 @@ def test_what_a_server_refuses_is_one_line(
         (301, "PermanentRedirect", "the bucket is in another region: set AWS_REGION"),
         (507, "QuotaExceeded", "it is full"),
         (503, "SlowDown", "the server answered 503 SlowDown repeatedly: try later"),
-        (418, "Teapot", "it answered 418 Teapot"),
+        (418, "Teapot", "the server answered 418 Teapot"),
     ],
 )
 def test_what_servers_say_is_told_with_a_remedy_and_without_secrets(
