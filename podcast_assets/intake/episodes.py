@@ -26,21 +26,21 @@ class Recording:
 
 
 def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None = None) -> list[Recording]:
-    """Files by name, with ids; of files with the same bytes the first by name is the episode.
+    """Assign ids to the files of a batch, sorted by name. Of files with the same bytes the first is the episode.
 
     Args:
-        files: of a batch.
-        identities: ids that are known, by name; the others are made of name and bytes.
+        files: files of a batch.
+        identities: known ids by name; the others are derived from name and bytes.
     """
     known = identities or {}
-    kept: dict[str, str] = {}
+    first_by_hash: dict[str, str] = {}
     taken = TakenNames()
     result = []
     for file in sorted(files, key=lambda f: f.name):
         identity = make_unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
-        result.append(Recording(identity, file, kept.get(file.stored.sha256)))
-        if file.stored.bytes:  # files without any are lost one by one, and each is told
-            kept.setdefault(file.stored.sha256, identity)
+        result.append(Recording(identity, file, first_by_hash.get(file.stored.sha256)))
+        if file.stored.bytes:  # each empty file is a failure of its own, not a duplicate
+            first_by_hash.setdefault(file.stored.sha256, identity)
     return result
 
 
@@ -52,12 +52,12 @@ def batch_rows(
     failures: pl.DataFrame,
     also_in: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """The table of `raw_audio`: every file of the batch, in order of its name.
+    """Make the table of `raw_audio`: one row per file of the batch, in order of name.
 
     Args:
-        unpacked: what the batch held.
+        unpacked: contents of the batch.
         found: its recordings.
-        metadata: their metadata rows, by stem.
+        metadata: its joined metadata.
         ingested: rows of the stage `ingest`.
         failures: failures of the stage `ingest`.
         also_in: SHA-256 → episode of another batch with the same bytes.

@@ -1,4 +1,4 @@
-"""Lists of URLs: `incoming/<batch>.jsonl`, `.csv` or `.parquet` with a column `url`, and whatever else there is to know of each."""
+"""URL lists: `incoming/<batch>.jsonl`, `.csv` or `.parquet` with a column `url` and metadata columns."""
 
 import hashlib
 import json
@@ -24,11 +24,11 @@ class Link:
 
     url: str = field(repr=False)
     source: str
-    """The name that people know it by: the URL without its secrets."""
+    """Displayed name: the redacted URL."""
     row: dict[str, Any] = field(repr=False)
-    """All that the list says of it."""
+    """Row of the list."""
     identity: str | None = None
-    """Its episode id, where the list says which episode of which podcast it is; else its bytes decide."""
+    """Episode id, if the list names podcast and episode; else it is derived from the downloaded bytes."""
 
     @property
     def failed_id(self) -> str:
@@ -42,16 +42,16 @@ class LinkList:
 
     links: list[Link] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
-    """Name → why it is not downloaded: the same URL is in the list already."""
+    """Name → reason: the same URL is in the list already."""
     broken: dict[str, str] = field(default_factory=dict)
-    """Name → what is wrong with the row."""
+    """Name → error message about the row."""
 
 
 def parse_link_list(name: str, data: bytes) -> LinkList:
-    """Parse the links of a list. A row that is no good is named, and the others are taken.
+    """Parse a URL list. Invalid rows are reported, and the others are taken.
 
     Raises:
-        BadInput: the list cannot be read at all, or has no column `url`.
+        BadInput: the list cannot be read, or has no column `url`.
     """
     result = LinkList()
     seen: dict[str, str] = {}
@@ -72,17 +72,17 @@ def parse_link_list(name: str, data: bytes) -> LinkList:
         seen[url_key(url)] = source
         result.links.append(Link(url.strip(), source, row, _identity_of(row)))
     if not any_url:
-        raise BadInput(f"{name}: a list of URLs needs a column {URL!r}. Metadata of a batch are called <batch>.meta.…")
+        raise BadInput(f"{name}: a URL list needs a column {URL!r}; metadata of a batch belong in <batch>.meta.…")
     return result
 
 
 def episode_id(podcast_guid: str, guid: str) -> str:
-    """Id of an episode of a feed: the same wherever the feed or the audio move to. 20 hexadecimal digits."""
+    """Id of an episode of a feed, 20 hexadecimal digits: stable when feed or audio move."""
     return hashlib.sha256(f"{podcast_guid}\0{guid}".encode()).hexdigest()[:20]
 
 
 def format_link_list(rows: Iterable[dict[str, Any]]) -> bytes:
-    """Format a list as JSON lines; the same rows give the same bytes."""
+    """Format a URL list as JSON lines; the same rows give the same bytes."""
     return "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows).encode()
 
 
@@ -92,15 +92,15 @@ def _identity_of(row: dict[str, Any]) -> str | None:
 
 
 def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
-    """Rows as they come; in place of one that cannot be read, what is wrong with it."""
+    """Iterate over rows, with an error message in place of each unreadable one."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix == ".jsonl":
         return (_json_row(line) for line in data.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
     try:
         frame = pl.read_parquet(BytesIO(data)) if suffix == ".parquet" else pl.read_csv(data, infer_schema=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{name} cannot be read as {suffix[1:]}: {why}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{name} cannot be read as {suffix[1:]}: {reason}") from error
     return frame.iter_rows(named=True)
 
 
@@ -108,5 +108,5 @@ def _json_row(line: bytes) -> dict[str, Any] | str:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
-        return "it is no JSON"
-    return row if isinstance(row, dict) else "it is no JSON object"
+        return "it is not JSON"
+    return row if isinstance(row, dict) else "it is not a JSON object"

@@ -1,7 +1,7 @@
 """Metadata of a batch, joined to its recordings by a column with file names.
 
-Only the ids of a file are read, and the rows that are wanted: a table of a million rows beside a batch of sixty episodes costs
-seconds, and memory for its ids.
+Only the ids of a file and the matching rows are read: a table of a million rows beside a batch of sixty episodes costs seconds, and
+memory for its ids.
 """
 
 import base64
@@ -21,18 +21,18 @@ from podcast_assets.common.errors import BadInput
 
 METADATA_SUFFIXES = frozenset({".parquet", ".csv", ".jsonl"})
 KEY = "meta_id"
-"""Column that holds the name of the file that a row is about, without its suffix; PODCAST_META_KEY sets another."""
+"""Default column with the name of the row's file without suffix; PODCAST_META_KEY sets another."""
 NAMED = 1_000
-"""Ids that are named of those that did not fit; the rest is counted."""
+"""Number of unmatched ids that are listed; the rest is only counted."""
 
 MOST_ROWS = 50_000_000
-"""Of a parquet file, by its footer. A few kilobytes can tell of a billion equal rows, whose ids alone take 16 GB."""
+"""Maximum number of rows in a parquet file's footer. A few kilobytes can hold a billion equal rows, whose ids alone take 16 GB."""
 _REPEATED = 100_000
-"""Rows above what is wanted from which on the first of each id is picked before anything else of a row is read."""
+"""Number of duplicate rows from which only the first row of each id is decoded."""
 
 _LINE = "line of JSON"
-_AROUND = " \t\r\n\ufeff"
-"""What may stand around a line: Windows begins files with a byte order mark."""
+_PADDING = " \t\r\n\ufeff"
+"""Characters to strip from a line; files from Windows begin with a byte order mark."""
 _ID = "id"
 _ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, RecursionError)
 
@@ -43,18 +43,18 @@ class NotMetadata(BadInput):
 
 @dataclass(frozen=True)
 class MetadataFile:
-    """A metadata file of a batch. Its rows are read when they are asked for."""
+    """A metadata file of a batch. Its rows are read lazily."""
 
     name: str
-    """Its name in the batch."""
+    """Name of the file in the batch."""
     frame: pl.DataFrame | pl.LazyFrame
-    """Its rows as they are; of JSON lines, their text in one column."""
+    """Unchanged rows; for JSON lines, the text of each line in one column."""
     key: str = KEY
     """Column with the ids."""
     ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
-    """All ids in their order, as text, with nulls where there are none."""
-    held: Any = None
-    """What must not go away while the rows may be asked for: a temporary file."""
+    """Ids of all rows in order, as text; null for rows without an id."""
+    keep_alive: Any = None
+    """Temporary file that must live as long as rows may be read."""
 
     @property
     def folder(self) -> PurePosixPath:
@@ -62,14 +62,14 @@ class MetadataFile:
         return PurePosixPath(self.name).parent
 
     def rows(self, ids: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each of some ids with the first row that has it.
+        """Read the first row of each of some ids.
 
         Raises:
             BadInput: the rows cannot be read.
         """
-        wanted = pl.Series(_ID, list(ids), dtype=pl.String)
+        wanted_ids = pl.Series(_ID, list(ids), dtype=pl.String)
         try:
-            yield from self._read_line_rows(wanted) if self.is_lines else self._read_table_rows(wanted)
+            yield from self._read_line_rows(wanted_ids) if self.is_lines else self._read_table_rows(wanted_ids)
         except _ERRORS as error:
             raise _unreadable_error(self.name, error) from error
 
@@ -78,32 +78,32 @@ class MetadataFile:
         """Whether it is JSON lines."""
         return self.name.lower().endswith(".jsonl")
 
-    def _read_table_rows(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
-        """By the ids themselves: of other rows only those are decoded."""
+    def _read_table_rows(self, wanted_ids: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Filter by id: only the ids of other rows are decoded."""
         identity = pl.col(self.key).cast(pl.String)
         found = self.frame.lazy()
-        if int(self.ids.is_in(wanted.implode()).sum()) > len(wanted) + _REPEATED:
-            first = self._first_positions(wanted)[_AT]
+        if int(self.ids.is_in(wanted_ids.implode()).sum()) > len(wanted_ids) + _REPEATED:
+            first = self._first_positions(wanted_ids)[_AT]
             found = found.with_row_index(_AT).filter(pl.col(_AT).is_in(first.implode()))
-        found = found.filter(identity.is_in(wanted.implode())).with_columns(identity.alias(_AT))
-        given: set[str] = set()
+        found = found.filter(identity.is_in(wanted_ids.implode())).with_columns(identity.alias(_AT))
+        seen: set[str] = set()
         for row in found.collect(engine="streaming").iter_rows(named=True):
-            if (of := row.pop(_AT)) not in given:
-                given.add(of)
-                yield of, row
+            if (row_id := row.pop(_AT)) not in seen:
+                seen.add(row_id)
+                yield row_id, row
 
-    def _read_line_rows(self, wanted: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
-        """By position: the ids were found out before."""
-        first = self._first_positions(wanted)
+    def _read_line_rows(self, wanted_ids: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Select lines by position, as the ids are known already."""
+        first = self._first_positions(wanted_ids)
         found = self.frame.lazy().with_row_index(_AT).join(first.lazy(), on=_AT, how="inner").sort(_AT)
         for identity, text in found.select(_ID, _LINE).collect(engine="streaming").iter_rows():
-            parsed = json.loads(text.strip(_AROUND))
+            parsed = json.loads(text.strip(_PADDING))
             if _id_of(parsed, self.key, self.name) == identity:
-                yield identity, parsed  # else the pattern has found a key of something inside
+                yield identity, parsed  # else the pattern matched a nested key
 
-    def _first_positions(self, wanted: pl.Series) -> pl.DataFrame:
-        """Where each id is found first."""
-        found = pl.DataFrame({_ID: self.ids}).with_row_index(_AT).filter(pl.col(_ID).is_in(wanted.implode()))
+    def _first_positions(self, wanted_ids: pl.Series) -> pl.DataFrame:
+        """Position of the first row of each id."""
+        found = pl.DataFrame({_ID: self.ids}).with_row_index(_AT).filter(pl.col(_ID).is_in(wanted_ids.implode()))
         return found.unique(_ID, keep="first").sort(_AT)
 
 
@@ -117,91 +117,95 @@ class JoinedMetadata:
     rows: dict[str, dict[str, Any]]
     """Name of a file → its metadata row."""
     files_without_metadata: list[str]
-    """Names of files that no row is about."""
+    """Names of files without a metadata row."""
     metadata_without_file: list[str]
-    """Ids of rows without a file: the first NAMED."""
+    """The first NAMED ids of rows without a file."""
     duplicate_ids: list[str]
-    """Ids that more than one row of a folder has (the first row counts), and those in `ambiguous`: the first NAMED."""
+    """The first NAMED ids of several rows of one folder, whose first row counts, and those in `ambiguous`."""
     ambiguous: list[str]
-    """Ids that fit several files under the same metadata file: none of them gets the row."""
+    """Ids that match several files below one metadata file; none of the files gets the row."""
     ids_without_file: int = 0
-    """How many ids there are of which `metadata_without_file` names the first."""
+    """Total number of the ids that `metadata_without_file` lists in part."""
     ids_repeated: int = 0
-    """How many ids there are of which `duplicate_ids` names the first."""
+    """Total number of the ids that `duplicate_ids` lists in part."""
     broken: dict[str, str] = field(default_factory=dict)
-    """Metadata file → why its rows cannot be read."""
+    """Metadata file → error message of reading its rows."""
 
     def of(self, source: str) -> dict[str, Any]:
-        """The metadata row of a file; empty where it has none."""
+        """Metadata row of a file; empty if it has none."""
         return self.rows.get(source, {})
 
 
-def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, held: Any = None) -> MetadataFile:
-    """Open a metadata file: its ids are read, and that it is what its name says.
+def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: Any = None) -> MetadataFile:
+    """Open a metadata file, read its ids and check its format.
 
-    Nothing is made of the values: CSV is text, and rows of JSON stay as they are written.
+    Values are not converted: CSV stays text, and JSON rows stay as written.
 
     Args:
-        name: its name in the batch; the suffix tells its format.
-        data: its bytes, or a file with them.
+        name: name of the file in the batch; the suffix determines the format.
+        data: content of the file, or a path to it.
         key: column with the ids.
-        held: kept as long as the result is.
+        keep_alive: object to keep as long as the result, such as a temporary file.
 
     Raises:
-        BadInput: it cannot be read, or its ids are not text or numbers.
-        NotMetadata: it has no such column.
+        BadInput: the file cannot be read, or its ids are neither text nor numbers.
+        NotMetadata: the file has no column `key`.
     """
     suffix = PurePosixPath(name).suffix.lower()
     source = BytesIO(data) if isinstance(data, bytes) else data
     try:
         if suffix == ".jsonl":
-            frame = pl.scan_lines(source, name=_LINE).filter(pl.col(_LINE).str.strip_chars(_AROUND) != "")
+            frame = pl.scan_lines(source, name=_LINE).filter(pl.col(_LINE).str.strip_chars(_PADDING) != "")
             ids = _ids_of_lines(frame, key, name)
         else:
             frame = pl.scan_parquet(source) if suffix == ".parquet" else pl.scan_csv(source, infer_schema=False)
             columns = frame.collect_schema()
             if key not in columns:
-                raise NotMetadata(f"a table without a column {key!r}; there are: {', '.join(columns.names()[:12])}")
+                raise NotMetadata(
+                    f"a table without the column {key!r}; its columns are: {', '.join(columns.names()[:12])}"
+                )
             if columns[key].is_nested() or columns[key] == pl.Object:
                 raise BadInput(f"metadata {name}: column {key!r} is {columns[key]}, neither text nor numbers")
             if suffix == ".parquet" and (rows := frame.select(pl.len()).collect().item()) > MOST_ROWS:
                 raise BadInput(
-                    f"metadata {name}: {rows:,} rows, of which no more than {MOST_ROWS:,} are read: split it"
+                    f"metadata {name}: {rows:,} rows are more than the limit of {MOST_ROWS:,}: split the file"
                 )
             ids = frame.select(pl.col(key).cast(pl.String)).collect(engine="streaming")[key]
     except BadInput:
         raise
     except _ERRORS as error:
         raise _unreadable_error(name, error) from error
-    return MetadataFile(name, frame, key, ids, held)
+    return MetadataFile(name, frame, key, ids, keep_alive)
 
 
 def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
-    """Ids of JSON objects, one a line, each read as such only where a pattern leaves room for doubt."""
-    line, quoted = pl.col(_LINE).str.strip_chars(_AROUND), re.escape(json.dumps(key, ensure_ascii=False))
+    """Extract the ids of JSON lines by a regular expression, and parse only the lines for which it is ambiguous."""
+    line, quoted = pl.col(_LINE).str.strip_chars(_PADDING), re.escape(json.dumps(key, ensure_ascii=False))
     value = rf'{quoted}\s*:\s*(?:"([^"\\]*)"|(-?[0-9]+))\s*[,}}]'
     found = frame.select(
         text=line.str.extract(value, 1),
         number=line.str.extract(value, 2),
         times=line.str.count_matches(quoted),
-        odd=~(line.str.starts_with("{") & line.str.ends_with("}")),
+        malformed=~(line.str.starts_with("{") & line.str.ends_with("}")),
         escaped=line.str.contains("\\", literal=True),
     ).select(
-        "odd",
+        "malformed",
         pl.coalesce("text", "number").alias(_ID),
-        doubt=(pl.col("times") > 1)
+        ambiguous=(pl.col("times") > 1)
         | ((pl.col("times") == 1) & pl.col("text").is_null() & pl.col("number").is_null())
         | ((pl.col("times") == 0) & pl.col("escaped")),
     ).collect(engine="streaming")  # fmt: skip
-    if found["odd"].any():
-        at = int(found["odd"].arg_max() or 0)
-        raise BadInput(f"metadata {name} cannot be read as jsonl: line {at + 1} is no JSON object")
+    if found["malformed"].any():
+        at = int(found["malformed"].arg_max() or 0)
+        raise BadInput(f"metadata {name} cannot be read as jsonl: line {at + 1} is not a JSON object")
     ids = found[_ID]
-    doubtful = found["doubt"].arg_true()
-    if len(doubtful):
-        lines = frame.with_row_index(_AT).join(pl.LazyFrame({_AT: doubtful}), on=_AT, how="semi")
+    ambiguous_lines = found["ambiguous"].arg_true()
+    if len(ambiguous_lines):
+        lines = frame.with_row_index(_AT).join(pl.LazyFrame({_AT: ambiguous_lines}), on=_AT, how="semi")
         table = lines.collect(engine="streaming").sort(_AT)
-        ids = ids.scatter(doubtful, [_id_of(json.loads(text.strip(_AROUND)), key, name) for text in table[_LINE]])
+        ids = ids.scatter(
+            ambiguous_lines, [_id_of(json.loads(text.strip(_PADDING)), key, name) for text in table[_LINE]]
+        )
     if ids.null_count() == len(ids):
         raise NotMetadata(f"lines of JSON without {key!r}")
     return ids
@@ -210,19 +214,19 @@ def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
 def _id_of(row: Any, key: str, name: str) -> str | None:
     value = row.get(key) if isinstance(row, dict) else None
     if isinstance(value, (dict, list)):
-        raise BadInput(f"metadata {name}: {key!r} is neither text nor a number in some line")
+        raise BadInput(f"metadata {name}: {key!r} is neither text nor a number in at least one line")
     return None if value is None else str(value)
 
 
 def _unreadable_error(name: str, error: BaseException) -> BadInput:
-    why = (str(error).splitlines() or [type(error).__name__])[0]
-    return BadInput(f"metadata {name} cannot be read as {PurePosixPath(name).suffix.lower()[1:]}: {why}")
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return BadInput(f"metadata {name} cannot be read as {PurePosixPath(name).suffix.lower()[1:]}: {reason}")
 
 
 def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> JoinedMetadata:
-    """Join files (by stem) to the rows (by their ids) of the metadata files in their folder or above; the nearest wins.
+    """Join files by their stem to metadata rows by their id. Of the metadata files in or above a file's folder the nearest wins.
 
-    Metadata in a folder without recordings (`metadata/` beside `audio/`) are for the folder above it.
+    Metadata in a folder without recordings (`metadata/` beside `audio/`) apply to the folder above.
     """
     above = {folder: {PurePosixPath(folder), *PurePosixPath(folder).parents} for folder in map(_folder_of, sources)}
     folders = set[PurePosixPath]().union(*above.values())
@@ -232,28 +236,28 @@ def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> Join
         for folder in below.keys() & above[_folder_of(source)]:
             below[folder].setdefault(PurePosixPath(source).stem, []).append(source)
     rows: dict[str, dict[str, Any]] = {}
-    shared: dict[str, set[str]] = {}
+    ambiguous: dict[str, set[str]] = {}
     broken: dict[str, str] = {}
     for folder, file in sorted(placed, key=lambda f: len(f[0].parts), reverse=True):
         stems = below[folder]
         try:
             for identity, row in file.rows(stems):
-                about = stems[identity]
-                if len(about) == 1:
-                    rows.setdefault(about[0], row)
-                elif unserved := set(about).difference(rows):
-                    shared.setdefault(identity, set()).update(unserved)
+                matches = stems[identity]
+                if len(matches) == 1:
+                    rows.setdefault(matches[0], row)
+                elif unmatched := set(matches).difference(rows):
+                    ambiguous.setdefault(identity, set()).update(unmatched)
         except BadInput as error:
             broken[file.name] = str(error)
-    known = rows.keys() | set().union(*shared.values())
+    known = rows.keys() | set().union(*ambiguous.values())
     without_file, repeated = _find_unmatched(placed, below)
-    repeated = pl.concat([repeated, pl.Series(sorted(shared), dtype=pl.String)]).unique().sort()
+    repeated = pl.concat([repeated, pl.Series(sorted(ambiguous), dtype=pl.String)]).unique().sort()
     return JoinedMetadata(
         rows=rows,
         files_without_metadata=sorted(set(sources).difference(known)),
         metadata_without_file=without_file.head(NAMED).to_list(),
         duplicate_ids=repeated.head(NAMED).to_list(),
-        ambiguous=sorted(shared),
+        ambiguous=sorted(ambiguous),
         ids_without_file=len(without_file),
         ids_repeated=len(repeated),
         broken=broken,
@@ -263,7 +267,7 @@ def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> Join
 def _find_unmatched(
     placed: Sequence[tuple[PurePosixPath, MetadataFile]], below: dict[PurePosixPath, dict[str, list[str]]]
 ) -> tuple[pl.Series, pl.Series]:
-    """Ids without a file, and those that several rows of a folder have; each once, in order."""
+    """Ids without a file and ids of several rows of one folder; each once, in order."""
     without: list[pl.Series] = [pl.Series(dtype=pl.String)]
     repeated: list[pl.Series] = [pl.Series(dtype=pl.String)]
     for folder, stems in below.items():
@@ -285,28 +289,28 @@ def _folder_of(source: str) -> str:
 
 
 def _beside_recordings(folder: PurePosixPath, folders: Collection[PurePosixPath]) -> PurePosixPath:
-    """The nearest folder with recordings in it or below it."""
+    """Nearest folder upwards with recordings in or below it."""
     while folder not in folders and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
 def first_text(row: dict[str, Any], *names: str) -> str | None:
-    """The first of some columns that has a value, as text; NaN is none."""
+    """Value of the first of some columns that has one, as text; NaN counts as no value."""
     values = (_to_json_value(row.get(n)) for n in names)
     return next((str(v) for v in values if v not in (None, "")), None)
 
 
 def to_json(row: dict[str, Any]) -> str | None:
-    """A whole metadata row as JSON with sorted keys; None where there is none.
+    """Convert a metadata row to JSON with sorted keys; None if it is empty.
 
-    NaN and infinity become null, times ISO 8601, and bytes text, or base64 where they are not UTF-8.
+    NaN and infinity become null, times ISO 8601, and bytes UTF-8 text or else base64.
     """
     return json.dumps(_to_json_value(row), ensure_ascii=False, allow_nan=False, sort_keys=True) if row else None
 
 
 def _to_json_value(value: Any) -> Any:
-    """A value as JSON can have it."""
+    """Convert a value to a type that JSON supports."""
     match value:
         case None | bool() | int() | str():
             return value

@@ -13,50 +13,52 @@ from podcast_assets.intake.names import BATCH_NAME, is_hidden, slug
 from podcast_assets.store.store import Store
 
 MANIFEST = ".placed.json"
-"""Hidden file in a batch's folder that lists what was laid there from here; hidden files are no part of a batch."""
+"""Hidden file in a batch's folder that lists the files placed by this command; hidden files are not part of a batch."""
 
-_INSTEAD = "give another --batch, or run that one as it lies there: podcast-assets backfill --here BATCH"
+_ALTERNATIVES = "give another --batch, or run the existing batch: podcast-assets backfill --here BATCH"
 
 
 def batch_name_for(inputs: Sequence[Path]) -> str:
     """Derive a batch name from the paths of its inputs, so that running them again resumes the batch."""
-    places = sorted(str(path.resolve()) for path in inputs)
+    paths = sorted(str(path.resolve()) for path in inputs)
     name = slug(inputs[0].resolve().name.split(".")[0], length=40)
-    return f"{name}-{hashlib.sha256(os.fsencode(chr(0).join(places))).hexdigest()[:8]}"
+    return f"{name}-{hashlib.sha256(os.fsencode(chr(0).join(paths))).hexdigest()[:8]}"
 
 
 def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
     """Place files, folders and archives under `incoming/<batch>/`, as links if the file system allows it.
 
-    A file that is gone from the inputs since the last time goes from there too. Nothing that somebody else laid there is
-    touched: the folder's `.placed.json` lists what came from here.
+    Files that have disappeared from the inputs since the last call are removed from the batch. Files that something else put
+    there are not touched: the folder's `.placed.json` lists those placed by this function.
 
     Raises:
-        BadInput: an input is missing, the batch's name cannot be one, or somebody else's batch has it.
+        BadInput: an input is missing, the batch name is invalid, or another batch has the same name.
     """
     if not BATCH_NAME.fullmatch(batch):
         raise BadInput(
-            f"{batch!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'"
+            f"{batch!r} is not a valid batch name: use lower-case letters, digits, '.', '_' and '-', at most 63, no '..'"
         )
-    wanted = _name_files(inputs)
-    before = _placed_before(store, batch)
+    files = _name_files(inputs)
+    placed = _placed_before(store, batch)
     folder = f"{INCOMING}/{batch}"
-    if foreign := next((n for n in wanted if n not in before and store.exists(f"{folder}/{n}")), None):
-        raise BadInput(f"batch {batch}: somebody else put {foreign} into {store.path(folder)}; {_INSTEAD}")
-    # what is about to be laid is listed before, so that a next call can go on after this one was cut short
-    store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(before | wanted.keys())).encode())
-    for name, file in wanted.items():
+    if foreign := next((n for n in files if n not in placed and store.exists(f"{folder}/{n}")), None):
+        raise BadInput(
+            f"batch {batch}: {store.path(folder)} already has a file {foreign} that this command did not put there; {_ALTERNATIVES}"
+        )
+    # listed before they are placed, so that a later call can continue after a crash
+    store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(placed | files.keys())).encode())
+    for name, file in files.items():
         _copy_file(store, file, f"{folder}/{name}")
-    for name in before.difference(wanted):
+    for name in placed.difference(files):
         store.remove(f"{folder}/{name}")
-    store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(wanted)).encode())
+    store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(files)).encode())
 
 
 def _name_files(inputs: Sequence[Path]) -> dict[str, Path]:
-    """Name in the batch → file, of all files of the inputs that are not hidden."""
+    """Map names in the batch to the files of the inputs, without hidden files."""
     for path in inputs:
         if not path.exists():
-            raise BadInput(f"{path}: there is no such file or folder")
+            raise BadInput(f"{path}: no such file or folder")
     named: dict[str, Path] = {}
     for path in inputs:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -66,10 +68,12 @@ def _name_files(inputs: Sequence[Path]) -> dict[str, Path]:
                 continue
             name = inside if len(inputs) == 1 or not path.is_dir() else f"{path.resolve().name}/{inside}"
             if name in named:
-                raise BadInput(f"{file} and {named[name]} would both be {name!r}: give their common folder instead")
+                raise BadInput(
+                    f"{file} and {named[name]} would both be named {name!r} in the batch: give their common folder instead"
+                )
             named[name] = file
     if not named:
-        raise BadInput(f"{', '.join(map(str, inputs))}: no file in it")
+        raise BadInput(f"{', '.join(map(str, inputs))}: contains no files")
     return named
 
 
@@ -79,8 +83,8 @@ def _placed_before(store: Store, batch: str) -> set[str]:
     manifest = f"{INCOMING}/{batch}/{MANIFEST}"
     placed = store.exists(manifest)
     if arrival is not None and not (placed and arrival.files[0].key.startswith(f"{batch}/")):
-        there = store.path(f"{INCOMING}/{arrival.files[0].key.split('/')[0]}")
-        raise BadInput(f"batch {batch}: {there} has that name, and was not put there by this command; {_INSTEAD}")
+        existing = store.path(f"{INCOMING}/{arrival.files[0].key.split('/')[0]}")
+        raise BadInput(f"batch {batch}: {existing} has that name and was not created by this command; {_ALTERNATIVES}")
     return set(json.loads(store.read(manifest))) if placed else set()
 
 

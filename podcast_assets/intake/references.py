@@ -21,7 +21,7 @@ from podcast_assets.store.schema_beside import REFERENCES
 from podcast_assets.store.store import Store
 
 LARGEST = 20_000_000
-"""Bytes of a transcript; one hour of speech is below one million."""
+"""Maximum size of a transcript, bytes; candidate hour of speech has less than candidate million."""
 _TYPES = {
     "application/json": "json",
     "text/vtt": "vtt",
@@ -29,9 +29,9 @@ _TYPES = {
     "application/srt": "srt",
     "text/srt": "srt",
 }
-"""Media types of podcast:transcript, as feeds write them. HTML and plain text have no times, and are left."""
+"""Media types of podcast:transcript in real feeds. HTML and plain text are ignored, because they have no times."""
 _BEST_FIRST = ("json", "vtt", "srt")
-"""JSON names the speakers, WebVTT may."""
+"""JSON names the speakers, WebVTT may name them."""
 
 
 class NoTranscript(BadInput):
@@ -47,42 +47,42 @@ class PublisherTranscript:
     language: str | None
 
     def __repr__(self) -> str:
-        """Without the secrets of the URL."""
-        return f"Reference({redact_url(self.url)})"
+        """Representation with the redacted URL."""
+        return f"PublisherTranscript({redact_url(self.url)})"
 
 
 def select_references(row: Mapping[str, Any]) -> list[PublisherTranscript]:
-    """Select the transcripts that a row names in `transcripts` ({url, type, language}, …) or `transcript_url`, the best of each
-    language.
-    """
+    """Select the best transcript of each language from a row's `transcripts` ({url, type, language}, …) and `transcript_url`."""
     declared = row.get("transcripts")
     if isinstance(declared, str):
         try:
             declared = json.loads(declared)
         except ValueError:
             declared = None
-    given = [d for d in declared if isinstance(d, Mapping)] if isinstance(declared, list) else []
+    candidates = [d for d in declared if isinstance(d, Mapping)] if isinstance(declared, list) else []
     if isinstance(row.get("transcript_url"), str):
-        given.append({"url": row["transcript_url"]})
-    own = language_code(row.get("language")) if isinstance(row.get("language"), str) else None
+        candidates.append({"url": row["transcript_url"]})
+    row_language = language_code(row.get("language")) if isinstance(row.get("language"), str) else None
     best: dict[str | None, PublisherTranscript] = {}
-    for one in given:
-        url, kind = one.get("url"), str(one.get("type") or "").partition(";")[0].strip().lower()
+    for candidate in candidates:
+        url, kind = candidate.get("url"), str(candidate.get("type") or "").partition(";")[0].strip().lower()
         if not isinstance(url, str) or not url.strip():
             continue
         suffix = PurePosixPath(redact_url(url)).suffix.lower().removeprefix(".")
-        form = _TYPES.get(kind) or (suffix if suffix in _BEST_FIRST else None)
-        language = language_code(one.get("language")) if isinstance(one.get("language"), str) else own
-        if form is None:
+        format_name = _TYPES.get(kind) or (suffix if suffix in _BEST_FIRST else None)
+        language = (
+            language_code(candidate.get("language")) if isinstance(candidate.get("language"), str) else row_language
+        )
+        if format_name is None:
             continue
-        there = best.get(language)
-        if there is None or _BEST_FIRST.index(form) < _BEST_FIRST.index(there.format):
-            best[language] = PublisherTranscript(url.strip(), form, language)
+        current = best.get(language)
+        if current is None or _BEST_FIRST.index(format_name) < _BEST_FIRST.index(current.format):
+            best[language] = PublisherTranscript(url.strip(), format_name, language)
     return list(best.values())
 
 
 def references_key(batch: str, episode_id: str, suffix: str) -> str:
-    """Key of an episode's references: `parquet` for the rows, the format for what came."""
+    """Key of an episode's references: suffix `parquet` for the parsed rows, else the original file."""
     return f"references/{batch}/{episode_id}.{suffix}"
 
 
@@ -97,14 +97,14 @@ def fetch_references(
 ) -> list[str]:
     """Fetch the transcripts that a row names, store them beside the episode, and return any errors.
 
-    One that cannot be had is none the less done with: a reference is worth no second try every night.
+    Transcripts that are not available count as fetched: they are optional, and are not requested again by every run.
     """
-    wanted, key = select_references(row), references_key(batch, episode_id, "parquet")
-    if not wanted or store.exists(key):
+    references, key = select_references(row), references_key(batch, episode_id, "parquet")
+    if not references or store.exists(key):
         return []
     rows: list[dict[str, Any]] = []
     troubles: list[str] = []
-    for reference in wanted:
+    for reference in references:
         try:
             with PartialDownload(folder, url_key(f"{batch} {episode_id} {reference.url}")[:32]) as partial:
                 download(web, reference.url, partial, limits, check=lambda head, kind: None)
@@ -122,20 +122,20 @@ def fetch_references(
     return troubles
 
 
-def parse_cues(data: bytes, form: str) -> list[dict[str, Any]]:
+def parse_cues(data: bytes, format_name: str) -> list[dict[str, Any]]:
     """Parse a transcript to cues in order of their start: start and end in seconds, speaker, text.
 
     Raises:
-        NoTranscript: it is none of this format.
+        NoTranscript: the data are not in this format.
     """
     try:
         content = data.decode("utf-8-sig", "replace")
-        found = list(_json_cues(content) if form == "json" else _subtitle_cues(content, form))
+        cues = list(_json_cues(content) if format_name == "json" else _subtitle_cues(content, format_name))
     except (ValueError, KeyError, TypeError, RecursionError, pysubs2.exceptions.Pysubs2Error) as error:
-        raise NoTranscript(f"it cannot be read as {form}: {error}") from error
-    if not found:
-        raise NoTranscript(f"it holds nothing that can be read as {form}")
-    return sorted(found, key=lambda cue: cue["start"])
+        raise NoTranscript(f"it cannot be read as {format_name}: {error}") from error
+    if not cues:
+        raise NoTranscript(f"it has no cues that can be read as {format_name}")
+    return sorted(cues, key=lambda cue: cue["start"])
 
 
 def _json_cues(content: str) -> Iterator[dict[str, Any]]:
@@ -149,15 +149,15 @@ def _json_cues(content: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def _subtitle_cues(content: str, form: str) -> Iterator[dict[str, Any]]:
-    # tags are kept, because one of them, WebVTT's <v …>, names the speaker
-    for event in pysubs2.SSAFile.from_string(content, format_=form, keep_html_tags=True):
+def _subtitle_cues(content: str, format_name: str) -> Iterator[dict[str, Any]]:
+    # tags are kept, because WebVTT's <v …> names the speaker
+    for event in pysubs2.SSAFile.from_string(content, format_=format_name, keep_html_tags=True):
         speaker, words = _split_speaker(event.text.replace("\\N", " "))
         yield {"start": event.start / 1000, "end": event.end / 1000, "speaker": speaker, "text": words}
 
 
 def _split_speaker(text: str) -> tuple[str | None, str]:
-    """Speaker and words of a cue."""
+    """Split a cue's text into speaker and words."""
     speaker, words, rest = None, "", text
     while rest:
         before, mark, rest = rest.partition("<")
@@ -170,12 +170,12 @@ def _split_speaker(text: str) -> tuple[str | None, str]:
 
 
 def read_references(store: Store, batch: str) -> dict[str, pl.DataFrame]:
-    """Episode → its references, of those episodes of a batch that have any."""
+    """Read the references of a batch, by episode, for the episodes that have any."""
     episodes = [n.removesuffix(".parquet") for n in store.names(f"references/{batch}") if n.endswith(".parquet")]
     found = {episode: read_reference_rows(store, batch, episode) for episode in sorted(episodes)}
     return {episode: rows for episode, rows in found.items() if rows is not None and rows.height}
 
 
 def read_reference_rows(store: Store, batch: str, episode_id: str) -> pl.DataFrame | None:
-    """The references of an episode; None where it has none."""
+    """Read the references of an episode; None if it has none."""
     return store.read_table(references_key(batch, episode_id, "parquet"), REFERENCES)

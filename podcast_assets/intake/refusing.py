@@ -1,4 +1,4 @@
-"""Refusal of taken-down content at ingest: a file of a batch, or a link of a list, becomes a skipped row without anything else."""
+"""Refusal of taken-down content at ingest: the file or link becomes a skipped row without metadata."""
 
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.duplicates.exact import holders_key
@@ -11,39 +11,39 @@ from podcast_assets.store.takedown_records import Refusals
 
 
 def refuse_files(store: Store, refusals: Refusals, unpacked: UnpackedBatch, joined: JoinedMetadata) -> None:
-    """Move the files that were taken down to those that are skipped, and drop their metadata and their bytes.
+    """Mark taken-down files of a batch as skipped, and remove their metadata and their stored bytes.
 
     Args:
-        store: where their bytes were put when the batch was taken apart.
-        refusals: what was taken down.
-        unpacked: what the batch holds; changed.
-        joined: its metadata; changed.
+        store: store with the unpacked files.
+        refusals: taken-down content.
+        unpacked: contents of the batch; modified.
+        joined: metadata of the batch; modified.
     """
     if not refusals:
         return
-    kept: list[SourceFile] = []
+    allowed: list[SourceFile] = []
     refused: list[SourceFile] = []
     for file in unpacked.files:
         row, sha256 = joined.of(file.name), file.stored.sha256
         identity = unpacked.identities.get(file.name) or episode_id(file.name, sha256)
-        why = refusals.why(
+        reason = refusals.why(
             episode_id=identity,
             sha256=[sha256, *unpacked.earlier.get(file.name, ())],
             podcast_id=first_text(row, "podcast_guid", "podcast_id"),
             podcast=first_text(row, "podcast", "podcast_title"),
         )
-        if why is None:
-            kept.append(file)
+        if reason is None:
+            allowed.append(file)
             continue
         refused.append(file)
-        unpacked.skipped[file.name] = why
+        unpacked.skipped[file.name] = reason
         unpacked.identities[file.name] = identity
         unpacked.earlier.pop(file.name, None)
         joined.rows.pop(file.name, None)
-    unpacked.files = kept
-    needed = {file.stored.key for file in kept}
+    unpacked.files = allowed
+    keys_in_use = {file.stored.key for file in allowed}
     for file in refused:
-        if file.stored.key not in needed and not store.names(holders_key(file.stored.sha256)):
+        if file.stored.key not in keys_in_use and not store.names(holders_key(file.stored.sha256)):
             store.remove(file.stored.key)
 
 

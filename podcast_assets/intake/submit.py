@@ -28,7 +28,7 @@ class Inputs:
 
     places: list[Path]
     urls: list[str]
-    """Of episodes."""
+    """URLs of episodes."""
     feeds: list[str]
     lists_of_feeds: list[Path]
     """OPML files."""
@@ -39,10 +39,10 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
 
     Args:
         inputs: paths and http(s) URLs.
-        feeds: whether the URLs are those of feeds; None to tell by their paths.
+        feeds: whether the URLs are feeds; None to decide by their paths.
 
     Raises:
-        BadInput: an input is neither a URL nor there.
+        BadInput: an input is neither a supported URL nor an existing path.
     """
     result = Inputs([], [], [], [])
     for text in inputs:
@@ -50,9 +50,9 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
         if scheme in ("http", "https"):
             (result.feeds if feeds or (feeds is None and looks_like_feed(text)) else result.urls).append(text)
         elif scheme:
-            raise BadInput(f"{text}: http and https are read, {scheme} is not")
+            raise BadInput(f"{text}: {scheme} URLs are not supported: give an http or https URL")
         elif not Path(text).exists():
-            raise BadInput(f"{text}: there is no such file or folder, and it is no URL")
+            raise BadInput(f"{text}: neither an existing file or folder nor a URL")
         elif Path(text).suffix.lower() == ".opml":
             result.lists_of_feeds.append(Path(text))
         else:
@@ -61,7 +61,7 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
 
 
 def looks_like_feed(url: str) -> bool:
-    """Whether a URL is that of a feed, by its path: audio has the suffix of audio."""
+    """Whether a URL looks like a feed, by its path: URLs of audio have an audio suffix."""
     path = PurePosixPath(urlsplit(url).path.lower())
     return path.suffix in _FEED_SUFFIXES or (not path.suffix and bool(_FEED_PARTS & set(path.parts)))
 
@@ -70,7 +70,7 @@ def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, langua
     """Place files, folders and archives under `incoming/` with the ready marker, and return the batch.
 
     Raises:
-        BadInput: as `place_inputs`, or the language is not known.
+        BadInput: see `place_inputs`; or the language is unknown.
     """
     name = batch or batch_name_for(inputs)
     code = _check_language(language)
@@ -78,7 +78,7 @@ def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, langua
     defaults = f"{INCOMING}/{name}/{DEFAULTS}"
     if code is not None:
         text = json.dumps({"language": code}).encode()
-        if not store.exists(defaults) or store.read(defaults) != text:  # the same again is no change
+        if not store.exists(defaults) or store.read(defaults) != text:  # rewriting it would change the batch
             store.write(defaults, text)
     store.write(f"{INCOMING}/{name}/{MARKER}", b"")
     return name
@@ -88,15 +88,17 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
     """Write a list of URLs under `incoming/`, or extend the existing one, and return the batch.
 
     Raises:
-        BadInput: another kind of batch has that name, the name cannot be one, or the language is not known.
+        BadInput: another kind of batch has that name, the name is invalid, or the language is unknown.
     """
-    name = batch or _batch_of_urls(urls)
+    name = batch or _batch_name_for_urls(urls)
     if not BATCH_NAME.fullmatch(name):
-        raise BadInput(f"{name!r} cannot be a batch: lower-case letters, digits, '.', '_' and '-', 63 at most, no '..'")
+        raise BadInput(
+            f"{name!r} is not a valid batch name: use lower-case letters, digits, '.', '_' and '-', at most 63, no '..'"
+        )
     code, key = _check_language(language), f"{INCOMING}/{name}.jsonl"
     before = store.read(key) if store.exists(key) else b""
-    if not before and (there := list_incoming(store).arrivals.get(name)):
-        raise BadInput(f"batch {name}: {there.files[0].key} has that name; give another --batch")
+    if not before and (existing := list_incoming(store).arrivals.get(name)):
+        raise BadInput(f"batch {name}: {existing.files[0].key} has that name already; give another --batch")
     known = {_url_of(line) for line in before.splitlines()}
     added = [{"url": url} | ({"language": code} if code else {}) for url in dict.fromkeys(urls) if url not in known]
     if added:
@@ -110,13 +112,13 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
     """Add feeds to `feeds/feeds.csv` and return the number of new ones.
 
     Raises:
-        BadInput: the file that is there cannot be added to, or the language is not known.
+        BadInput: the existing file has no column `url`, or the language is unknown.
     """
     before = store.read(FEEDS).decode() if store.exists(FEEDS) else ""
     rows = list(csv.DictReader(io.StringIO(before)))
     columns = list(rows[0]) if rows else ["url", "language"]
     if "url" not in columns:
-        raise BadInput(f"{store.path(FEEDS)} has no column url: write the feeds into it yourself")
+        raise BadInput(f"{store.path(FEEDS)} has no column url: add the feeds to it by hand")
     known = {row["url"] for row in rows}
     new = [feed for feed in dict.fromkeys(feeds) if feed not in known]
     code = _check_language(language)
@@ -131,7 +133,7 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
 
 
 def submit_opml(store: Store, file: Path) -> str:
-    """Store a list of feeds in `feeds/` and return its key. The same list again is the same file."""
+    """Store a list of feeds in `feeds/` and return its key; the same content always has the same key."""
     data = file.read_bytes()
     key = f"feeds/{slug(file.stem)}-{hashlib.sha256(data).hexdigest()[:8]}.opml"
     if not store.exists(key):
@@ -146,8 +148,8 @@ def _check_language(language: str | None) -> str | None:
     return code
 
 
-def _batch_of_urls(urls: Sequence[str]) -> str:
-    """The same URLs are the same batch."""
+def _batch_name_for_urls(urls: Sequence[str]) -> str:
+    """Derive a batch name from URLs, so that the same URLs give the same batch."""
     host = slug(urlsplit(urls[0]).hostname or "urls", length=40)
     return f"{host}-{hashlib.sha256(chr(0).join(sorted(urls)).encode()).hexdigest()[:8]}"
 

@@ -40,10 +40,10 @@ class _HashingWriter:
 
 
 def assemble_shard(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> AssembledShard:
-    """Assemble a shard of parts, in order. Memory holds one block.
+    """Assemble a shard from parts, in order. Memory holds one block.
 
     Raises:
-        DamagedShard: a sealed shard is gone, cut off or changed; what was written is then worth nothing.
+        DamagedShard: a sealed shard is missing, truncated or changed; the output is then invalid.
     """
     hashed = _HashingWriter(out)
     single = len(parts) == 1 and parts[0].whole
@@ -55,20 +55,20 @@ def assemble_shard(store: Store, parts: Sequence[SealedPart], out: BinaryIO) -> 
 
 
 def _copy_part(store: Store, part: SealedPart, out: _HashingWriter, *, everything: bool) -> None:
-    """Read a whole sealed shard once and write the selected byte ranges."""
-    proof = hashlib.sha256()
+    """Read a whole sealed shard once, write the selected byte ranges and verify its checksum."""
+    digest = hashlib.sha256()
     try:
         with store.local_copy(part.key) as path, path.open("rb") as file:
             position = 0
             for start, stop in () if everything else part.ranges:
-                copy_and_hash(file, start - position, proof, None)
-                position = start + copy_and_hash(file, stop - start, proof, out)
-            size = position + copy_and_hash(file, None, proof, out if everything else None)
+                copy_and_hash(file, start - position, digest, None)
+                position = start + copy_and_hash(file, stop - start, digest, out)
+            size = position + copy_and_hash(file, None, digest, out if everything else None)
     except FileNotFoundError:
         raise DamagedShard(f"{_describe_part(part)} is missing: {_REMEDY}") from None
-    if proof.hexdigest() != part.sha256:
+    if digest.hexdigest() != part.sha256:
         raise DamagedShard(
-            f"{_describe_part(part)} is damaged: its {size:,} bytes have the sha256 {proof.hexdigest()[:12]}…, and "
+            f"{_describe_part(part)} is damaged: its {size:,} bytes have the sha256 {digest.hexdigest()[:12]}…, and "
             f"{part.sha256[:12]}… was sealed. Nothing was published. {_REMEDY[0].upper()}{_REMEDY[1:]}"
         )
 

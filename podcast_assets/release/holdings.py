@@ -27,7 +27,7 @@ from podcast_assets.store.store import Store, provenance_key, table_key
 log = logging.getLogger(__name__)
 
 _READERS = 16
-"""Tables read at once: over a network each takes tens of milliseconds, in which nothing else happens."""
+"""Concurrent reads, because each takes tens of milliseconds over a network."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,21 @@ class Holdings:
     """Sealed samples of a store and their selection."""
 
     segments: pl.DataFrame
-    """Rows of HF_SHARDS of all batches, as `selection.select_samples` gives them."""
+    """Rows of HF_SHARDS of all batches, with the columns of `selection.select_samples`."""
     whole: pl.DataFrame
-    """Rows of EPISODE_SHARDS alike."""
+    """Rows of EPISODE_SHARDS, with the same additional columns."""
     episodes: pl.DataFrame
     """Rows of `raw_audio` with their `batch`."""
     clearance: pl.DataFrame
-    """Of the batches."""
+    """Clearance of the episodes of these batches."""
     batches: frozenset[str]
-    """Those of whose segments this tells all."""
+    """Batches whose segments are known completely."""
     known: frozenset[tuple[str, str]]
-    """Grain and batch of all of which this tells all: a table that cannot be read takes nothing out of a dataset."""
+    """(grain, batch) that are known completely. Others stay published, so that an unreadable table removes nothing."""
     judged: StoreClearance
-    """Of every batch, sealed or not."""
+    """Clearance of every batch, sealed or not."""
     signature: str
-    """Of what was judged of the batches."""
+    """Digest of all rights decisions about these batches; changes when any decision changes."""
 
     def wanted(self) -> list[WantedPart]:
         """Parts to publish."""
@@ -72,18 +72,18 @@ def read_holdings(store: Store, publish: Publish, licenses: str) -> Holdings:
     """Read the sealed samples of a store and select those that may be released.
 
     Raises:
-        BadInput: a table cannot be read: nothing is released, and nothing is taken out, on a guess.
+        BadInput: a table cannot be read.
     """
     segments = _read_tables(store, "hf_shards", HF_SHARDS)
     batches = [b for b, table in segments.items() if table is not None]
     whole = _read_tables(store, "episode_shards", EPISODE_SHARDS, only=batches)
     judged = judge_store(store, licenses, batches)
-    ours = pl.col("batch").is_in(batches)
-    clearance = judged.clearance.filter(ours)
+    in_batches = pl.col("batch").is_in(batches)
+    clearance = judged.clearance.filter(in_batches)
     return Holdings(
         select_samples(_index_rows(segments, HF_SHARDS), clearance, publish),
         select_samples(_index_rows(whole, EPISODE_SHARDS), clearance, publish),
-        judged.episodes.filter(ours),
+        judged.episodes.filter(in_batches),
         clearance,
         frozenset(batches),
         frozenset(
@@ -122,10 +122,10 @@ def read_pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, 
 def _read_tables(
     store: Store, asset: str, columns: Columns, only: Sequence[str] | None = None
 ) -> dict[str, pl.DataFrame | None]:
-    """Batch with a table of an asset → the table; None where it was written by another version."""
+    """Read the tables of an asset by batch; None for those written by another version."""
     names = store.names(f"tables/{asset}")
-    there = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
-    batches = [b for b in there if only is None or b in only]
+    existing = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+    batches = [b for b in existing if only is None or b in only]
     with ThreadPoolExecutor(_READERS) as readers:
         tables = readers.map(lambda b: store.read_table(table_key(asset, b), columns), batches)
         found = dict(zip(batches, tables, strict=True))
@@ -135,6 +135,6 @@ def _read_tables(
 
 
 def _index_rows(tables: Mapping[str, pl.DataFrame | None], columns: Columns) -> pl.DataFrame:
-    """The rows of all batches, as `index_samples` gives them."""
+    """Index the samples of all batches."""
     rows = [index_samples(table, batch) for batch, table in tables.items() if table is not None]
     return pl.concat([index_samples(empty_table(columns), ""), *rows])

@@ -1,4 +1,4 @@
-"""Tables of a dataset from batches of other stores or other versions. It stays."""
+"""Published tables of batches from other stores or versions, which stay in the dataset."""
 
 import io
 from collections.abc import Callable, Collection, Iterable
@@ -14,14 +14,14 @@ _PLACE = ("batch", "episode_id", "shard", "shard_sha256", "audio_offset", "audio
 
 @dataclass(frozen=True)
 class ForeignTables:
-    """Tables that this store cannot make, by path."""
+    """Published tables that this store cannot make, by path."""
 
     metadata: dict[str, pl.DataFrame] = field(default_factory=dict)
-    """Of batches whose segments the store does not know."""
+    """Metadata tables of batches whose segments the store does not know."""
     episodes: dict[str, pl.DataFrame] = field(default_factory=dict)
-    """Of the same batches."""
+    """Episode tables of the same batches."""
     beside: dict[str, pl.DataFrame] = field(default_factory=dict)
-    """Tables of episodes of batches whose segments the store knows, and whose whole episodes it does not."""
+    """Episode tables of batches whose segments the store knows, but not their whole episodes."""
 
     def published(self) -> pl.DataFrame | None:
         """Rows of all episodes; None if there are none."""
@@ -33,7 +33,7 @@ class ForeignTables:
         return None if found is None else found.drop_nulls("shard").select(_PLACE)
 
     def ends(self) -> dict[tuple[str, str], int]:
-        """(published path, batch) → first byte after its samples, of all of them."""
+        """(published path, batch) → first byte after the batch's samples, from all tables."""
         found: dict[tuple[str, str], int] = {}
         for path, table in self.metadata.items():
             found |= tables.sample_ends(table, batch_of_table(path))
@@ -48,17 +48,21 @@ def read_foreign_tables(
     """Read the tables of foreign batches, which stay published.
 
     Args:
-        files: paths of the dataset.
-        read: gives the content of one of them.
+        files: paths of the dataset's files.
+        read: reads one of these files.
         segments: batches whose segments stay.
         whole: batches whose whole episodes stay.
     """
 
-    def of(folder: str, batches: Collection[str]) -> dict[str, pl.DataFrame]:
+    def read_tables(folder: str, batches: Collection[str]) -> dict[str, pl.DataFrame]:
         paths = [p for p in sorted(files) if p.startswith(f"{folder}/") and batch_of_table(p) in batches]
         return {p: pl.read_parquet(io.BytesIO(read(p))) for p in paths}
 
-    return ForeignTables(of("metadata", segments), of("episodes", segments), of("episodes", set(whole) - set(segments)))
+    return ForeignTables(
+        read_tables("metadata", segments),
+        read_tables("episodes", segments),
+        read_tables("episodes", set(whole) - set(segments)),
+    )
 
 
 def batch_of_table(path: str) -> str:

@@ -12,19 +12,19 @@ class ReleaseOptions:
 
     publish: Publish
     licenses: str
-    """As PODCAST_LICENSES."""
+    """Value of PODCAST_LICENSES."""
     shard_bytes: int
     codec: str
-    """Suffix of the audio members, where there is no sample to tell it."""
+    """Suffix of the audio members, used if there are no samples yet."""
     gated: bool = False
     purge_history: bool = True
-    """Whether what was taken down also goes from the history of a repository."""
+    """Whether to purge taken-down content from the history of a repository."""
     dropped: frozenset[str] = frozenset()
-    """Batches to take out although the store does not have them."""
+    """Batches to remove from the dataset although the store does not have them."""
 
 
 def release_options(settings: Settings, dropped: frozenset[str] = frozenset()) -> ReleaseOptions:
-    """Options of a release."""
+    """Make release options from the settings."""
     return ReleaseOptions(
         publish=settings.publish,
         licenses=settings.licenses,

@@ -1,7 +1,7 @@
 """Plan of a release: which shards stay, are rebuilt, are new or are removed. Pure.
 
-A published shard stays as long as all of its parts are wanted as they are in it. So a dataset only grows: a part that changes or is
-taken out has its own shard made anew, and new parts go into new shards.
+A published shard stays as long as none of its parts changes. If a part changes or is removed, its shard is rebuilt; new parts go
+into new shards.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -20,7 +20,7 @@ class WantedPart:
 
     part: Part
     bytes: int
-    """That its members take up in a tar."""
+    """Size of its members in a tar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class PlannedShard:
     path: str
     parts: tuple[Part, ...]
     before: PublishedShard | None
-    """What is published under this path; None where it is new."""
+    """Shard published under this path; None for a new one."""
 
     @property
     def stays(self) -> bool:
@@ -57,38 +57,38 @@ def plan_release(
     """Plan the shards so that the dataset contains the wanted parts.
 
     Args:
-        published: its shards now.
-        wanted: parts that it is to hold.
-        known: (grain, batch) of which `wanted` tells all. Parts of others stay: a store that lost a batch unpublishes nothing.
-        shard_bytes: new shards are filled up to this size.
-        dropped: batches that are to go although they are not known.
+        published: shards of the dataset now.
+        wanted: parts that the dataset shall contain.
+        known: (grain, batch) that `wanted` covers completely. Parts of others stay, so that a lost batch unpublishes nothing.
+        shard_bytes: size up to which new shards are filled.
+        dropped: batches to remove although they are not known.
 
     Raises:
-        BadInput: a shard has to be made anew of which a part is from a batch that is not known.
+        BadInput: a shard must be rebuilt, but one of its parts is from an unknown batch.
     """
-    now = {(w.part.batch, w.part.shard): w.part for w in wanted}
+    wanted_by_key = {(w.part.batch, w.part.shard): w.part for w in wanted}
     placed: set[tuple[str, str]] = set()
     shards: list[PlannedShard] = []
     removed: list[str] = []
     for shard in sorted(published, key=lambda s: s.path):
         parts: list[Part] = []
         for part in shard.parts:
-            place = part.batch, part.shard
-            if place in placed or part.batch in dropped:
+            key = part.batch, part.shard
+            if key in placed or part.batch in dropped:
                 continue
-            current = now.get(place) if grain_and_batch_of(part) in known else part
+            current = wanted_by_key.get(key) if grain_and_batch_of(part) in known else part
             if current is not None:
-                placed.add(place)
+                placed.add(key)
                 parts.append(current)
         planned = PlannedShard(shard.path, tuple(parts), shard)
         if not parts:
             removed.append(shard.path)
             continue
         if not planned.stays:
-            _all_at_hand(planned, known)
+            _require_known_batches(planned, known)
         shards.append(planned)
-    fresh = [w for w in wanted if (w.part.batch, w.part.shard) not in placed and w.part.batch not in dropped]
-    shards += _pack_parts(fresh, [s.path for s in published], shard_bytes)
+    new = [w for w in wanted if (w.part.batch, w.part.shard) not in placed and w.part.batch not in dropped]
+    shards += _pack_parts(new, [s.path for s in published], shard_bytes)
     return ReleasePlan(sorted(shards, key=lambda s: s.path), removed)
 
 
@@ -108,17 +108,17 @@ def grain_and_batch_of(part: Part) -> tuple[str, str]:
     return grain_language_split(part.shard)[0], part.batch
 
 
-def _all_at_hand(planned: PlannedShard, known: Collection[tuple[str, str]]) -> None:
+def _require_known_batches(planned: PlannedShard, known: Collection[tuple[str, str]]) -> None:
     if absent := sorted({p.batch for p in planned.parts if grain_and_batch_of(p) not in known}):
         raise BadInput(
-            f"{planned.path} has to be made anew, and part of it is from {', '.join(absent)}, which this store does not have (by "
+            f"{planned.path} must be rebuilt, but contains parts of {', '.join(absent)}, which this store does not have (in "
             "this version): release from the store that has it, materialize it here again, "
             "or take it out with `release --drop BATCH`"
         )
 
 
 def _pack_parts(parts: Iterable[WantedPart], taken: Iterable[str], shard_bytes: int) -> list[PlannedShard]:
-    """New shards of parts, in order. One that fills a shard has it for itself; small ones, the tails of batches, share."""
+    """Pack parts into new shards, in order. Large parts get shards of their own; small ones, the tails of batches, share."""
     numbers: dict[str, int] = {}
     for path in taken:
         numbers[group_of(path)] = max(numbers.get(group_of(path), -1), _shard_number(path))

@@ -1,6 +1,6 @@
 """Published shards as listed in `shards.jsonl`, with the sealed parts of each.
 
-The list lies in the dataset itself, and is the only memory of what was published.
+The list is part of the dataset, and the only record of what was published.
 """
 
 import json
@@ -38,9 +38,9 @@ class PublishedShard:
     """A published shard of a dataset."""
 
     path: str
-    """In the dataset."""
+    """Path in the dataset."""
     sha256: str
-    """Of the whole tar."""
+    """Hash of the whole tar."""
     bytes: int
     samples: int
     hours: float
@@ -62,7 +62,7 @@ def parse_shard_list(data: bytes) -> list[PublishedShard]:
     """Parse the shards of a `shards.jsonl`.
 
     Raises:
-        DamagedList: a line is not one of a shard.
+        DamagedList: a line does not describe a shard.
     """
     shards = []
     for number, line in enumerate(data.decode(errors="replace").splitlines(), start=1):

@@ -1,7 +1,7 @@
 """Release of sealed samples as the next state of a dataset, atomically.
 
-The dataset itself is the only memory of what was published: each release looks at its head, plans what differs, and brings only
-that. To run it again after whatever went wrong is to resume it.
+The dataset itself is the only record of what was published: each release reads its head, plans the differences and uploads only
+those. Running a release again after any failure resumes it.
 """
 
 import hashlib
@@ -54,11 +54,11 @@ from podcast_assets.store.store import Store
 log = logging.getLogger(__name__)
 
 LOCK = "_release"
-"""Lock of the store; no batch can be called so."""
+"""Name of the lock; not a valid batch name."""
 TRIES = 8
-"""Looks at the head before a release is given up: each finds that something else has happened since."""
-_OURS = ("data/", "episode_data/", "metadata/", "episodes/", "assets/")
-"""Folders of a dataset in which nobody else has files."""
+"""Attempts before a release gives up because the head keeps changing."""
+_OWN_FOLDERS = ("data/", "episode_data/", "metadata/", "episodes/", "assets/")
+"""Folders of a dataset that only releases write to."""
 _PICTURES = "assets/"
 
 
@@ -71,41 +71,39 @@ class StillPublished(BadInput):
 
 
 def release(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
-    """Publish all sealed samples that may be released. One at a time on this machine; a Hub keeps others apart by their commits.
+    """Publish all sealed samples that may be released. Only one release runs at a time per machine; on the Hub, commits conflict.
 
     Raises:
-        BadInput: a sealed shard or a table is damaged; it is named, and nothing was published.
-        Contended: others publish to the same place all the time, or it never answers.
-        StillPublished: all else is published, and what must go could not be taken out.
+        BadInput: a sealed shard or a table is damaged; nothing was published.
+        Contended: other releases keep changing the dataset, or the target does not answer.
+        StillPublished: everything else is published, but something that must be removed could not be.
     """
-    done = _release_once(store, target, options)
-    if done.podcasts_in_several_splits:
+    result = _release_once(store, target, options)
+    if result.podcasts_in_several_splits:
         log.warning(
             "%s: %d podcasts have episodes in several splits, because not every batch knows their guid; the card names them",
-            done.where,
-            done.podcasts_in_several_splits,
+            result.where,
+            result.podcasts_in_several_splits,
         )
-    if done.still_published.height:
-        raise StillPublished(describe_still_published(done))
-    return done
+    if result.still_published.height:
+        raise StillPublished(describe_still_published(result))
+    return result
 
 
 def _release_once(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
-    made: dict[tuple[Part, ...], AssembledShard] = {}
+    assembled: dict[tuple[Part, ...], AssembledShard] = {}
     with store.batch_lock(LOCK):
         for attempt in range(1, TRIES):
             try:
-                return _Release(store, target, options, made).run()
+                return _Release(store, target, options, assembled).run()
             except Stale as stale:
                 wait = stale.wait or min(2.0**attempt, 60.0)
-                log.warning("%s: %s; looking again in %.0f s (%d of %d)", target.where, stale, wait, attempt, TRIES)
+                log.warning("%s: %s; trying again in %.0f s (%d of %d)", target.where, stale, wait, attempt, TRIES)
                 time.sleep(wait)
         try:
-            return _Release(store, target, options, made).run()
+            return _Release(store, target, options, assembled).run()
         except Stale as stale:
-            raise Contended(
-                f"{target.where}: {stale}, for the {TRIES}th time. Run the release again to resume"
-            ) from stale
+            raise Contended(f"{target.where}: {stale} ({TRIES} attempts). Run the release again to resume") from stale
 
 
 def preview(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
@@ -117,20 +115,24 @@ class _Release:
     """One attempt of a release onto a head."""
 
     def __init__(
-        self, store: Store, target: ReleaseTarget, options: ReleaseOptions, made: dict[tuple[Part, ...], AssembledShard]
+        self,
+        store: Store,
+        target: ReleaseTarget,
+        options: ReleaseOptions,
+        assembled: dict[tuple[Part, ...], AssembledShard],
     ) -> None:
-        self.store, self.target, self.options, self.made = store, target, options, made
-        self.held: Holdings = read_holdings(store, options.publish, options.licenses)
+        self.store, self.target, self.options, self.assembled = store, target, options, assembled
+        self.holdings: Holdings = read_holdings(store, options.publish, options.licenses)
         self.head: PublishedHead = target.head()
         self.before = parse_shard_list(target.read(self.head, LIST)) if LIST in self.head.files else []
-        self.wanted = self.held.wanted()
-        self.hours = self.held.hours()
-        self.kept = self._read_foreign_tables()
-        known, self.kept = self._without_refused(self.kept)
-        published = self.kept.published()
-        self.still_published = self.held.judged.refused(published) if published is not None else pl.DataFrame()
+        self.wanted = self.holdings.wanted()
+        self.hours = self.holdings.hours()
+        self.foreign = self._read_foreign_tables()
+        known, self.foreign = self._without_refused(self.foreign)
+        published = self.foreign.published()
+        self.still_published = self.holdings.judged.refused(published) if published is not None else pl.DataFrame()
         self.codec = self._choose_codec()
-        self.in_several = 0
+        self.podcasts_in_several_splits = 0
         self.plan: ReleasePlan = plan_release(
             self.before,
             self.wanted,
@@ -140,29 +142,29 @@ class _Release:
         )
 
     def run(self) -> ReleaseResult:
-        # an empty list is a dataset still: what was to go with its last shard may be there, or in the history
-        if not self.plan.shards and not any(p == LIST or p.startswith(_OURS) for p in self.head.files):
+        # a dataset with an empty list may still have files or history to remove
+        if not self.plan.shards and not any(p == LIST or p.startswith(_OWN_FOLDERS) for p in self.head.files):
             return self._make_result([], changed=False)
         with self.target.change(self.head) as change:
-            shards, brought = self._make_shards(change)
-            small = self._small_files(shards)
-            differing = self._differing_files(small)
-            gone = self._removed_files([s.path for s in shards], small)
-            self._note_superseded(shards, small)  # what went for another reason may have been taken down since
-            if not brought and not gone and all(p.startswith(_PICTURES) for p in differing):
-                # fonts of another machine are no reason for a release
+            shards, uploaded = self._make_shards(change)
+            small_files = self._small_files(shards)
+            differing = self._differing_files(small_files)
+            removed = self._removed_files([s.path for s in shards], small_files)
+            self._note_superseded(shards, small_files)  # content removed earlier may have been taken down since
+            if not uploaded and not removed and all(p.startswith(_PICTURES) for p in differing):
+                # plots differ between machines by their fonts, which is no reason for a release
                 return self._finish(self._make_result(shards, changed=False), str(self.head.revision))
             for path, data in differing.items():
                 change.add(path, data)
-            for path in gone:
+            for path in removed:
                 change.remove(path)
-            told = self._make_result(shards, changed=True, files=differing, brought=brought)
-            revision = change.commit(commit_message(told), self._check_cleared)
-        return self._finish(told, revision)
+            result = self._make_result(shards, changed=True, files=differing, uploaded=uploaded)
+            revision = change.commit(commit_message(result), self._check_cleared)
+        return self._finish(result, revision)
 
     def _check_cleared(self) -> None:
         """Check that the clearance has not changed during the uploads."""
-        if current_clearance_signature(self.store, self.options.licenses, self.held) != self.held.signature:
+        if current_clearance_signature(self.store, self.options.licenses, self.holdings) != self.holdings.signature:
             raise Stale("the clearance has changed meanwhile", wait=0.1)
 
     def preview(self) -> ReleaseResult:
@@ -173,48 +175,50 @@ class _Release:
             else self._published_shard(p, AssembledShard("", sum(sizes.get(part, 0) for part in p.parts)))
             for p in self.plan.shards
         ]
-        brought = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_there(p)]
+        uploaded = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_published(p)]
         differing = self._differing_files(self._small_files(shards)) if LIST in self.head.files else {}
-        retold = _tables_of(differing, self.head.files, {p.batch for s in brought for p in s.parts})
-        changed = bool(brought or self.plan.removed or any(not p.startswith(_PICTURES) for p in differing))
-        return replace(self._make_result(shards, changed=changed, brought=brought), tables=retold)
+        changed_tables = _tables_of(differing, self.head.files, {p.batch for s in uploaded for p in s.parts})
+        changed = bool(uploaded or self.plan.removed or any(not p.startswith(_PICTURES) for p in differing))
+        return replace(self._make_result(shards, changed=changed, uploaded=uploaded), tables=changed_tables)
 
-    def _differing_files(self, small: Mapping[str, bytes]) -> dict[str, bytes]:
+    def _differing_files(self, small_files: Mapping[str, bytes]) -> dict[str, bytes]:
         """Files that differ from the published ones."""
         head = self.head.files
-        return {path: data for path, data in small.items() if path not in head or not head[path].is_content(data)}
+        return {path: data for path, data in small_files.items() if path not in head or not head[path].is_content(data)}
 
-    # -- what this store does not have ------------------------------------------------------------------------------
+    # -- tables of other stores        ------------------------------------------------------------------------------
 
     def _foreign_batches(self) -> set[str]:
-        """Published batches of which this store has no segments."""
-        return {p.batch for s in self.before for p in s.parts} - self.held.batches - self.options.dropped
+        """Published batches whose segments are not in this store."""
+        return {p.batch for s in self.before for p in s.parts} - self.holdings.batches - self.options.dropped
 
     def _read_foreign_tables(self) -> ForeignTables:
         """Read the tables of the dataset that this store cannot make."""
-        parts = [p for s in self.before for p in s.parts if s.grain == EPISODES and p.batch in self.held.batches]
-        whole = {p.batch for p in parts if grain_and_batch_of(p) not in self.held.known} - self.options.dropped
+        parts = [p for s in self.before for p in s.parts if s.grain == EPISODES and p.batch in self.holdings.batches]
+        whole = {p.batch for p in parts if grain_and_batch_of(p) not in self.holdings.known} - self.options.dropped
         return read_foreign_tables(
             self.head.files, lambda path: self.target.read(self.head, path), self._foreign_batches(), whole
         )
 
     def _choose_codec(self) -> str:
-        stays = self.kept.metadata or self.kept.episodes or self.kept.beside
+        stays = self.foreign.metadata or self.foreign.episodes or self.foreign.beside
         published = declared_codec(self.target.read(self.head, CARD)) if stays and CARD in self.head.files else None
-        sealed = sealed_codecs(self.store, self.held.segments, self.held.whole)
+        sealed = sealed_codecs(self.store, self.holdings.segments, self.holdings.whole)
         codec = require_one_codec(sealed, published, self.target.where) or self.options.codec
         if codec != self.options.codec:
             log.info(
-                "samples are %s as they were sealed; %s is for what is sealed from now on", codec, self.options.codec
+                "samples keep the codec %s with which they were sealed; %s applies to newly sealed ones",
+                codec,
+                self.options.codec,
             )
         return codec
 
     def _without_refused(self, found: ForeignTables) -> tuple[frozenset[tuple[str, str]], ForeignTables]:
-        """What is known, and what stays, once the whole episodes of a batch are out of which one may not be published."""
+        """Remove the whole episodes of batches in which one must not be published; return what is known and what stays."""
         whole = _concat([t.drop_nulls("shard") for t in found.beside.values()], None)
         if whole.is_empty():
-            return self.held.known, found
-        refused = set(self.held.judged.refused(whole)["batch"])
+            return self.holdings.known, found
+        refused = set(self.holdings.judged.refused(whole)["batch"])
         for batch in sorted(refused):
             log.warning(
                 "batch %s: one of its whole episodes may not be published any more, and episode_shards was written by another "
@@ -222,26 +226,26 @@ class _Release:
                 batch,
             )
         beside = {path: table for path, table in found.beside.items() if batch_of_table(path) not in refused}
-        return self.held.known | {(EPISODES, b) for b in refused}, replace(found, beside=beside)
+        return self.holdings.known | {(EPISODES, b) for b in refused}, replace(found, beside=beside)
 
     # -- shards --------------------------------------------------------------------------------------------------
 
     def _make_shards(self, change: ReleaseChange) -> tuple[list[PublishedShard], list[PublishedShard]]:
-        """All shards of the release, and those of them that were brought for it."""
-        parts = self.held.parts()
+        """Make and upload the shards of the release; return all of them, and the uploaded ones."""
+        parts = self.holdings.parts()
         shards: list[PublishedShard] = []
-        brought: list[PublishedShard] = []
+        uploaded: list[PublishedShard] = []
         for planned in self.plan.shards:
-            if self._is_there(planned) and planned.before:
+            if self._is_published(planned) and planned.before:
                 shards.append(planned.before)
                 continue
-            made = self._bring_shard(change, planned, [self._find_source(parts, planned, p) for p in planned.parts])
+            made = self._upload_shard(change, planned, [self._find_source(parts, planned, p) for p in planned.parts])
             shards.append(self._published_shard(planned, made))
-            brought.append(shards[-1])
-        return shards, brought
+            uploaded.append(shards[-1])
+        return shards, uploaded
 
-    def _is_there(self, planned: PlannedShard) -> bool:
-        """Whether a shard is published as it is to be, and its bytes are what the list says."""
+    def _is_published(self, planned: PlannedShard) -> bool:
+        """Whether a shard is published as planned and its bytes match the list."""
         found = self.head.files.get(planned.path)
         before = planned.before
         return planned.stays and found is not None and before is not None and found.is_file(before.sha256, before.bytes)
@@ -252,14 +256,14 @@ class _Release:
         found = parts.get((part.batch, part.shard))
         if found is None:
             raise DamagedShard(
-                f"{self.target.where}: {planned.path} is missing or damaged, and batch {part.batch}, which it was made "
-                "of, is not in this store: release from the store that has it, or take it out with `release --drop BATCH`"
+                f"{self.target.where}: {planned.path} is missing or damaged, and its batch {part.batch} "
+                "is not in this store: release from the store that has it, or remove it with `release --drop BATCH`"
             )
         return found
 
-    def _bring_shard(self, change: ReleaseChange, planned: PlannedShard, sources: list[SealedPart]) -> AssembledShard:
+    def _upload_shard(self, change: ReleaseChange, planned: PlannedShard, sources: list[SealedPart]) -> AssembledShard:
         """Assemble and upload a shard, unless an interrupted release has uploaded it."""
-        known = self.made.get(planned.parts)
+        known = self.assembled.get(planned.parts)
         sha256 = known.sha256 if known else sources[0].sha256 if len(sources) == 1 and sources[0].whole else None
         if sha256 and (size := change.has(planned.path, sha256)) is not None:
             return AssembledShard(sha256, size)
@@ -270,10 +274,10 @@ class _Release:
             except DamagedShard as error:
                 if all(is_still_sealed(self.store, s.batch, s.shard, s.sha256) for s in sources):
                     raise
-                raise Stale(f"resealed meanwhile: {error}", wait=0.1) from error
+                raise Stale(f"the batch was sealed again meanwhile: {error}", wait=0.1) from error
         change.add_file(planned.path, file, made.sha256)
         file.unlink(missing_ok=True)
-        self.made[planned.parts] = made
+        self.assembled[planned.parts] = made
         log.info("%s: uploaded %s, %s bytes", self.target.where, planned.path, f"{made.bytes:,}")
         return made
 
@@ -288,16 +292,20 @@ class _Release:
     # -- tables and card -----------------------------------------------------------------------------------------
 
     def _small_files(self, shards: list[PublishedShard]) -> dict[str, bytes]:
-        """Path → content of everything that is no shard. What belongs to batches of other stores stays and is not in it."""
+        """Path → content of all files other than shards, without the tables of other stores, which stay."""
         others = sorted(self._foreign_batches())
-        other_metadata, other_episodes, ends = self.kept.metadata, self.kept.episodes, self.kept.ends()
-        segments = tables.place_samples(self.held.segments, shards, ends)
-        whole = tables.place_samples(self.held.whole, shards, ends)
-        if (beside := self.kept.whole()) is not None:
+        other_metadata, other_episodes, ends = self.foreign.metadata, self.foreign.episodes, self.foreign.ends()
+        segments = tables.place_samples(self.holdings.segments, shards, ends)
+        whole = tables.place_samples(self.holdings.whole, shards, ends)
+        if (beside := self.foreign.whole()) is not None:
             whole = pl.concat([whole.select(beside.columns), beside], how="vertical_relaxed")
         metadata = tables.metadata_tables(segments)
-        episodes = tables.episode_tables(segments, whole, self.held.segments, self.held.episodes, self.held.clearance)
-        pipeline = self._merge_pipeline(sorted({p.batch for s in shards for p in s.parts} & self.held.batches), others)
+        episodes = tables.episode_tables(
+            segments, whole, self.holdings.segments, self.holdings.episodes, self.holdings.clearance
+        )
+        pipeline = self._merge_pipeline(
+            sorted({p.batch for s in shards for p in s.parts} & self.holdings.batches), others
+        )
         facts = DatasetFacts(
             repo=self.target.repo,
             metadata=_concat([*metadata.values(), *other_metadata.values()], segments),
@@ -307,10 +315,10 @@ class _Release:
             codec=self.codec,
             sample_rate=int(segments["sample_rate"].max() or 0),  # type: ignore[arg-type]
             policy=", ".join(segments["policy"].drop_nulls().unique().sort().to_list()),
-            not_released=count_not_released(self.held.segments, self.held.clearance),
+            not_released=count_not_released(self.holdings.segments, self.holdings.clearance),
             gated=self.options.gated,
         )
-        self.in_several = len(podcasts_in_several_splits(facts.episodes))
+        self.podcasts_in_several_splits = len(podcasts_in_several_splits(facts.episodes))
         return {
             **{path: tables.to_parquet(table) for path, table in (metadata | episodes).items()},
             LIST: format_shard_list(shards),
@@ -323,54 +331,54 @@ class _Release:
         settings = {"publish": self.options.publish, "licenses": self.options.licenses}
         return tables.merge_pipelines(read_pipelines(self.store, batches), settings, before, others)
 
-    def _removed_files(self, shards: Iterable[str], small: Mapping[str, bytes]) -> list[str]:
+    def _removed_files(self, shards: Iterable[str], small_files: Mapping[str, bytes]) -> list[str]:
         """Files to remove from the dataset."""
-        wanted = {*shards, *small}
+        wanted = {*shards, *small_files}
         others = self._foreign_batches()
         return [
             path
             for path in self.head.files
-            if path.startswith(_OURS)
+            if path.startswith(_OWN_FOLDERS)
             and path not in wanted
             and not (path.startswith(("metadata/", "episodes/")) and batch_of_table(path) in others)
         ]
 
     # -- history -------------------------------------------------------------------------------------------------
 
-    def _note_superseded(self, shards: Iterable[PublishedShard], small: Mapping[str, bytes]) -> None:
+    def _note_superseded(self, shards: Iterable[PublishedShard], small_files: Mapping[str, bytes]) -> None:
         """Record before the commit which objects must be purged from the history after it."""
         if not (self.target.repo and self.options.purge_history):
             return
-        batches = batches_to_purge(self.store, self.target.repo, self.held.judged.takedowns)
+        batches = batches_to_purge(self.store, self.target.repo, self.holdings.judged.takedowns)
         if not batches:
             return
-        after = {s.path: s.sha256 for s in shards} | {p: hashlib.sha256(d).hexdigest() for p, d in small.items()}
-        gone = superseded_objects(self.before, self.head.files, after, batches)
+        after = {s.path: s.sha256 for s in shards} | {p: hashlib.sha256(d).hexdigest() for p, d in small_files.items()}
+        removed = superseded_objects(self.before, self.head.files, after, batches)
         for earlier in self.target.history(self.head):
             listed = parse_shard_list(self.target.read(earlier, LIST)) if LIST in earlier.files else []
-            gone |= superseded_objects(listed, earlier.files, after, batches)
-        note_superseded(self.store, self.target.repo, gone)
+            removed |= superseded_objects(listed, earlier.files, after, batches)
+        note_superseded(self.store, self.target.repo, removed)
 
-    def _finish(self, told: ReleaseResult, revision: str) -> ReleaseResult:
+    def _finish(self, result: ReleaseResult, revision: str) -> ReleaseResult:
         """Tag the release, then purge the history."""
         try:
             revision = self._purge_history(revision)
         except Misconfigured as refused:
             tag = self.target.tag(revision)
             raise Misconfigured(
-                f"{self.target.where}: released as {tag}, but what was taken down is still in its history: {refused}. "
-                "PODCAST_PURGE_HISTORY=false leaves it there"
+                f"{self.target.where}: released as {tag}, but taken-down content is still in its history: {refused}. "
+                "Set PODCAST_PURGE_HISTORY=false to leave it there"
             ) from refused
-        return replace(told, revision=revision, tag=self.target.tag(revision))
+        return replace(result, revision=revision, tag=self.target.tag(revision))
 
     def _purge_history(self, revision: str) -> str:
         if not self.options.purge_history:
             return revision
         if self.target.repo and self.still_published.is_empty():
-            note_followed(self.store, self.target.repo, self.held.judged.takedowns)
+            note_followed(self.store, self.target.repo, self.holdings.judged.takedowns)
         return self.target.purge(self.store, revision)
 
-    # -- what is told --------------------------------------------------------------------------------------------
+    # -- result --------------------------------------------------------------------------------------------
 
     def _make_result(
         self,
@@ -378,38 +386,38 @@ class _Release:
         *,
         changed: bool,
         files: Mapping[str, bytes] | None = None,
-        brought: Collection[PublishedShard] = (),
+        uploaded: Collection[PublishedShard] = (),
     ) -> ReleaseResult:
         files = files or {}
         before = {s.path for s in self.before}
-        refused = self.held.clearance.filter(~pl.col("cleared"))
+        refused = self.holdings.clearance.filter(~pl.col("cleared"))
         return ReleaseResult(
             where=self.target.where,
             revision=self.head.revision,
             tag=None,
             changed=changed,
-            new=[s.path for s in brought if s.path not in before],
-            anew=[s.path for s in brought if s.path in before],
+            new=[s.path for s in uploaded if s.path not in before],
+            anew=[s.path for s in uploaded if s.path in before],
             removed=self.plan.removed,
-            kept=len(shards) - len(brought),
+            kept=len(shards) - len(uploaded),
             files=len(files),
-            bytes=sum(s.bytes for s in brought) + sum(map(len, files.values())),
+            bytes=sum(s.bytes for s in uploaded) + sum(map(len, files.values())),
             totals=tables.count_by_grain(shards),
-            not_released=count_not_released(self.held.segments, self.held.clearance),
+            not_released=count_not_released(self.holdings.segments, self.holdings.clearance),
             shards=shards,
             reasons=refused.select("batch", "episode_id", "reason", "detail"),
-            advice=clearance_advice(self.held.clearance, LicenceRules.of(self.options.licenses)),
-            podcasts_in_several_splits=self.in_several,
+            advice=clearance_advice(self.holdings.clearance, LicenceRules.of(self.options.licenses)),
+            podcasts_in_several_splits=self.podcasts_in_several_splits,
             still_published=self.still_published,
         )
 
 
-def _tables_of(differing: Iterable[str], published: Collection[str], brought: Collection[str]) -> list[str]:
-    """Tables among the files that differ, of batches whose shards are known: those of shards to come have no hash yet."""
+def _tables_of(differing: Iterable[str], published: Collection[str], uploaded: Collection[str]) -> list[str]:
+    """Changed tables of batches without new shards; the hashes of new shards are not known before they are made."""
     return sorted(
         path
         for path in differing
-        if path.startswith(("metadata/", "episodes/")) and path in published and batch_of_table(path) not in brought
+        if path.startswith(("metadata/", "episodes/")) and path in published and batch_of_table(path) not in uploaded
     )
 
 

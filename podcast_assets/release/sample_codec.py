@@ -1,4 +1,4 @@
-"""Codec of the samples of a release. The shards say it: settings may have changed since they were sealed."""
+"""Codec of the samples of a release, read from the shards, as settings may have changed since they were sealed."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +13,16 @@ from podcast_assets.shards.ustar import BLOCK, BrokenTar, read_header
 from podcast_assets.store.store import Store
 
 _READERS = 16
-"""Headers read at once: over a network each takes tens of milliseconds."""
+"""Concurrent reads, because each takes tens of milliseconds over a network."""
 
 
 def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
-    """Suffix of audio members, without the dot → batches that have such ones, by the first selected sample of each sealed folder.
+    """Suffix of audio members without the dot → batches with it, by the first selected sample of each sealed folder.
 
-    A shard that is gone or damaged tells nothing: whether it is needed is seen where it is copied.
+    Missing and damaged shards are skipped here and reported when they are copied.
 
     Args:
-        store: with the shards.
+        store: store with the shards.
         grains: rows of `selection.select_samples`.
     """
     firsts = [
@@ -43,17 +43,18 @@ def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
 
     found: dict[str, set[str]] = {}
     with ThreadPoolExecutor(_READERS) as readers:
-        for told in readers.map(lambda row: read(*row), pl.concat(firsts).iter_rows()):
-            if told:
-                found.setdefault(told[0], set()).add(told[1])
+        for codec_and_batch in readers.map(lambda row: read(*row), pl.concat(firsts).iter_rows()):
+            if codec_and_batch:
+                codec, codec_batch = codec_and_batch
+                found.setdefault(codec, set()).add(codec_batch)
     return found
 
 
 def declared_codec(card: bytes) -> str | None:
-    """The codec that the card of a dataset declares; None where it declares none, or several."""
+    """Codec that a dataset card declares; None if it declares none or several."""
     info = DatasetCard(card.decode()).data.to_dict().get("dataset_info")
     infos = info if isinstance(info, list) else [info] if info else []
-    names = {feature["name"] for one in infos for feature in one.get("features", [])} - columns("").keys()
+    names = {feature["name"] for info in infos for feature in info.get("features", [])} - columns("").keys()
     return names.pop() if len(names) == 1 else None
 
 
@@ -61,12 +62,12 @@ def require_one_codec(sealed: dict[str, set[str]], published: str | None, where:
     """The only codec of a dataset; None without samples.
 
     Args:
-        sealed: of `sealed_codecs`.
-        published: of the samples that stay though the store does not have them.
-        where: the dataset, for people.
+        sealed: result of `sealed_codecs`.
+        published: codec of samples that stay although the store does not have them.
+        where: displayed name of the dataset.
 
     Raises:
-        BadInput: there are several: readers take the audio by one name.
+        BadInput: there are several codecs; readers select the audio by one name.
     """
     found = sealed | ({published: sealed.get(published, set()) | {"what is published"}} if published else {})
     if len(found) > 1:

@@ -14,9 +14,9 @@ from podcast_assets.shards.ustar import BLOCK
 Publish = Literal["all", "kept"]
 
 NOT_KEPT = "not_kept"
-"""Why a segment is not released where only those that the policy keeps are."""
+"""Reason of segments that the policy does not keep, if only kept ones are released."""
 UNKNOWN = "not_known"
-"""Why a segment is not released whose episode has no clearance."""
+"""Reason of segments whose episode has no clearance."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class SealedPart:
     shard: str
     """Path under `sealed/<batch>/`, with the folder of its version."""
     sha256: str
-    """Of the whole sealed shard."""
+    """Hash of the whole sealed shard."""
     ranges: tuple[tuple[int, int], ...]
-    """First byte and the one after the last of each run of samples, in order."""
+    """Half-open byte range of each run of samples, in order."""
     whole: bool
     """Whether every sample of the shard is selected."""
 
@@ -54,14 +54,14 @@ def index_samples(table: pl.DataFrame, batch: str) -> pl.DataFrame:
 
 
 def select_samples(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish) -> pl.DataFrame:
-    """Rows of `index_samples` batches with `selected`: whether they are released, and `reason`: why not.
+    """Add the columns `selected` (whether a sample is released) and `reason` (why not) to rows of `index_samples`.
 
-    Their `license` becomes that of the clearance, which knows what the publisher said last.
+    `license` is replaced by that of the clearance, which reflects the publisher's latest statement.
 
     Args:
-        rows: of any batches.
+        rows: rows of `index_samples`, of any batches.
         clearance: batch, episode_id, cleared, reason, license.
-        publish: `kept` leaves out what the policy does not keep; rows that no policy judged (whole episodes) count as kept.
+        publish: `kept` omits what the policy does not keep; rows without a policy (whole episodes) count as kept.
     """
     cleared = clearance.select("batch", "episode_id", "cleared", "reason", "license")
     joined = (
@@ -69,12 +69,12 @@ def select_samples(rows: pl.DataFrame, clearance: pl.DataFrame, publish: Publish
         .join(cleared, on=["batch", "episode_id"], how="left", maintain_order="left")
         .with_columns(pl.col("cleared").fill_null(False))
     )
-    unwanted = ~pl.col("keep").fill_null(False) if publish == "kept" and "keep" in rows.columns else pl.lit(False)
+    excluded = ~pl.col("keep").fill_null(False) if publish == "kept" and "keep" in rows.columns else pl.lit(False)
     return joined.with_columns(
-        selected=pl.col("cleared") & ~unwanted,
+        selected=pl.col("cleared") & ~excluded,
         reason=pl.when(~pl.col("cleared"))
         .then(pl.col("reason").fill_null(UNKNOWN))
-        .when(unwanted)
+        .when(excluded)
         .then(pl.lit(NOT_KEPT)),
     ).select(*rows.columns, "selected", "reason")
 
@@ -91,7 +91,7 @@ def wanted_parts(rows: pl.DataFrame) -> list[WantedPart]:
 
 
 def sealed_parts(rows: pl.DataFrame) -> dict[tuple[str, str], SealedPart]:
-    """(batch, part) → where the bytes of its selected members lie, of every part with any."""
+    """(batch, part) → byte ranges of its selected members, for parts that have any."""
     found = {}
     for (batch, shard), members in _by_part(rows):
         chosen = members.filter("selected")
@@ -105,22 +105,22 @@ def sealed_parts(rows: pl.DataFrame) -> dict[tuple[str, str], SealedPart]:
 def members_digest(hashes: Iterable[tuple[str, str]]) -> str:
     """SHA-256 over the ordered (json_sha256, audio_sha256) of members."""
     whole = hashlib.sha256()
-    for note, audio in hashes:
-        whole.update(f"{note} {audio}\n".encode())
+    for json_sha256, audio_sha256 in hashes:
+        whole.update(f"{json_sha256} {audio_sha256}\n".encode())
     return whole.hexdigest()
 
 
 def count_not_released(rows: pl.DataFrame, clearance: pl.DataFrame) -> pl.DataFrame:
-    """Why episodes, or some of their segments, are not released: reason, episodes, hours; the most hours first.
+    """Count episodes and hours that are not released by reason: reason, episodes, hours; by decreasing hours.
 
     Args:
-        rows: of `select_samples`.
-        clearance: of `clearance.decide_clearance`; episodes that are not cleared count with all of their audio.
+        rows: rows of `select_samples`.
+        clearance: result of `decide_clearance`; episodes that are not cleared count with all of their audio.
     """
     refused = clearance.filter(~pl.col("cleared")).select("reason", "episode_id", "hours")
-    unkept = rows.filter(pl.col("reason") == NOT_KEPT).select("reason", "episode_id", hours=pl.col("duration") / 3600)
+    not_kept = rows.filter(pl.col("reason") == NOT_KEPT).select("reason", "episode_id", hours=pl.col("duration") / 3600)
     return (
-        pl.concat([refused, unkept])
+        pl.concat([refused, not_kept])
         .group_by("reason")
         .agg(episodes=pl.col("episode_id").n_unique().cast(pl.Int64), hours=pl.col("hours").sum())
         .sort("hours", "reason", descending=[True, False])
@@ -133,7 +133,7 @@ def _by_part(rows: pl.DataFrame) -> Iterable[tuple[tuple[str, str], pl.DataFrame
 
 
 def _merge_spans(spans: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    """Spans in order, those that touch as one."""
+    """Merge adjacent spans, which are in order."""
     begin, end = -1, -1
     for start, stop in spans:
         if start != end:

@@ -20,12 +20,12 @@ PIPELINE = "pipeline.json"
 def place_samples(
     rows: pl.DataFrame, shards: Sequence[PublishedShard], others: Mapping[tuple[str, str], int]
 ) -> pl.DataFrame:
-    """Selected rows with their place in the dataset: `shard`, `shard_sha256` and the offsets are of the published shard.
+    """Replace `shard`, `shard_sha256` and the offsets of selected rows by those of the published shards.
 
     Args:
-        rows: of `selection.select_samples`.
-        shards: of the release.
-        others: (published path, batch) → first byte after its samples, of batches that are in the dataset and not in `rows`.
+        rows: rows of `selection.select_samples`.
+        shards: shards of the release.
+        others: (published path, batch) → first byte after its samples, for batches in the dataset that are not in `rows`.
     """
     chosen = rows.filter("selected")
     sizes = {
@@ -72,7 +72,7 @@ def sample_ends(published: pl.DataFrame, batch: str) -> dict[tuple[str, str], in
 
 
 def metadata_tables(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """`metadata/<language>/<batch>.parquet` → columns of HF_SHARDS, of `place_samples` rows."""
+    """Split rows of `place_samples` into tables `metadata/<language>/<batch>.parquet` with the columns of HF_SHARDS."""
     tables = {}
     with_language = rows.with_columns(folder=pl.col("shard").str.split("/").list.get(1))
     for (language, batch), found in with_language.partition_by("folder", "batch", as_dict=True).items():
@@ -86,11 +86,11 @@ def episode_tables(
     """`episodes/<batch>.parquet` → one row per released episode.
 
     Args:
-        segments: `place_samples` segments.
-        whole: `place_samples` samples of whole episodes; may have no columns where there are none.
-        rows: all sealed segments, released or not: tables of `hf_shards` with their `batch`.
+        segments: released segments, from `place_samples`.
+        whole: released whole episodes, from `place_samples`; may have no columns if it is empty.
+        rows: all sealed segments, released or not: rows of `hf_shards` with their `batch`.
         episodes: rows of `raw_audio` with their `batch`.
-        clearance: of `clearance.decide_clearance`.
+        clearance: result of `decide_clearance`.
     """
     key = ["batch", "episode_id"]
     counts = segments.group_by(key).agg(segments=pl.len().cast(pl.Int64), hours=pl.col("duration").sum() / 3600)
@@ -103,7 +103,7 @@ def episode_tables(
     if whole.is_empty():
         types = schema(RELEASED_EPISODES)
         whole = pl.DataFrame(schema={k: types[k] for k in (*key, *places)})
-    about = clearance.select(
+    rights = clearance.select(
         *key, "license", "license_url", "attribution", "copyright", "explicit", source=pl.col("source_url")
     )
     found = (
@@ -113,7 +113,7 @@ def episode_tables(
             *("title", "podcast", "podcast_id", "language", "duration", "sha256", "codec", "channels"),
             original_sample_rate=pl.col("sample_rate"),
         )
-        .join(about, on=key, how="left")
+        .join(rights, on=key, how="left")
         .join(counts, on=key, how="left")
         .join(turns, on=key, how="left")
         .join(whole.select(*key, *places), on=key, how="left")
@@ -130,10 +130,10 @@ def episode_tables(
 
 
 def batch_pipeline(stages: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
-    """What made a batch: stage → engines, each with its settings and versions and the number of episodes.
+    """Summarize the engines of a batch by stage, with settings, versions and number of episodes.
 
     Args:
-        stages: stage → its provenance.
+        stages: stage → provenance.
     """
     made = {}
     for stage, provenance in stages.items():
@@ -149,15 +149,15 @@ def merge_pipelines(
     batches: Mapping[str, Mapping[str, Any]],
     settings: Mapping[str, Any],
     before: Mapping[str, Any],
-    kept: Iterable[str],
+    others: Iterable[str],
 ) -> dict[str, Any]:
-    """`pipeline.json`: what made each batch. Engines that made several are written once.
+    """Make the content of `pipeline.json`: the engines of each batch, with equal engines listed once.
 
     Args:
-        batches: batch → of `batch_pipeline`.
-        settings: of this release.
-        before: the `pipeline.json` that is published.
-        kept: batches of which it goes on to hold.
+        batches: batch → result of `batch_pipeline`.
+        settings: settings of this release.
+        before: the published `pipeline.json`.
+        others: batches whose published entries stay.
     """
     engines: dict[str, Any] = {}
     by_batch: dict[str, dict[str, dict[str, int]]] = {}
@@ -165,12 +165,12 @@ def merge_pipelines(
         by_batch[batch] = {}
         for stage, made in stages.items():
             counts = by_batch[batch].setdefault(stage, {})
-            for one in made:
-                about = {"stage": stage, "engine": one["engine"], "made_with": one["made_with"]}
-                name = fingerprint(**about)[:12]
-                engines[name] = about
-                counts[name] = one["episodes"]
-    for batch in kept:
+            for entry in made:
+                engine = {"stage": stage, "engine": entry["engine"], "made_with": entry["made_with"]}
+                name = fingerprint(**engine)[:12]
+                engines[name] = engine
+                counts[name] = entry["episodes"]
+    for batch in others:
         stages = before.get("batches", {}).get(batch)
         if stages is not None:
             by_batch[batch] = stages

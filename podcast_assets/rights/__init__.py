@@ -1,5 +1,5 @@
 """Rights: licences, clearance for release, and takedowns.
 
-What belongs here: whether something may be published, and its removal from the store. What publishers stated is noted at intake
-(`intake.rights_ledger`).
+What belongs here: whether something may be published, and its removal from the store. Statements of publishers are recorded at
+intake (`intake.rights_ledger`).
 """

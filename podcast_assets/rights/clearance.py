@@ -1,6 +1,6 @@
 """Clearance of episodes for release: decision, reason, licence and attribution.
 
-What publishers say at last goes first: the rights ledger before the metadata that came with an episode. Pure.
+The latest statement takes precedence: the rights ledger overrides the metadata that arrived with an episode. Pure.
 """
 
 import json
@@ -53,9 +53,9 @@ class Reason(StrEnum):
 
 
 OF_THE_CONTENT = (Reason.TAKEN_DOWN, Reason.OPTED_OUT, Reason.BLOCKED)
-"""What holds for the same bytes wherever they are."""
+"""Reasons that apply to all copies of the same bytes."""
 _OPT_OUTS = ("opt_out", "optout", "opted_out", "no_ai", "noai", "tdm_reservation", "tdm-reservation")
-"""Metadata that reserve the use for training; the last is W3C's TDM Reservation Protocol."""
+"""Metadata columns that reserve the use for training; the last is from W3C's TDM Reservation Protocol."""
 _YES = ("yes", "true", "1")
 _MISSING = "no licence is declared: give one in the column `license` of the metadata, or of the list in feeds/ that names the feed"
 
@@ -83,32 +83,32 @@ def decide_clearance(
 ) -> pl.DataFrame:
     """Decide for each finished episode whether it may be released; one row per episode, ordered by batch and episode.
 
-    Of the same bytes in several batches the lowest (batch, episode_id) among those that may be released is; a takedown, an opt-out
-    and a block hold for all of them.
+    Of several copies of the same bytes, the lowest (batch, episode_id) that may be released is released. A takedown, an opt-out or
+    a block applies to all copies.
 
     Args:
         episodes: rows of `raw_audio` of all batches, with their `batch`.
-        ledger: what the rights ledger says at last (`rights.ledger`).
-        takedowns: columns TAKEDOWNS (`takedowns.records`).
-        licences: which may be released.
-        sealed: batches whose copy can be the one that is released; None for all.
+        ledger: latest rows of the rights ledger (`rights_ledger.read_ledger`).
+        takedowns: takedown records, columns TAKEDOWNS.
+        licences: licences that may be released.
+        sealed: batches whose copies can be released; None for all.
     """
     refusals = Refusals(takedowns)
-    noted = {row["episode_id"]: row for row in ledger.iter_rows(named=True)}
+    ledger_rows = {row["episode_id"]: row for row in ledger.iter_rows(named=True)}
     rows: list[dict[str, Any]] = []
     for episode in episodes.filter(pl.col("status") == "done").sort("batch", "episode_id").iter_rows(named=True):
         metadata = metadata_of(episode)
-        said = _collect_statements(episode, metadata, noted.get(episode["episode_id"]), licences)
-        licence, reason, detail = _apply_rules(said, licences)
-        why = refusals.why(
+        statements = _collect_statements(episode, metadata, ledger_rows.get(episode["episode_id"]), licences)
+        licence, reason, detail = _apply_rules(statements, licences)
+        refusal = refusals.why(
             episode_id=episode["episode_id"],
             sha256=[episode["sha256"], *(episode["earlier_sha256"] or ())],
             podcast_id=episode["podcast_id"],
             podcast=episode["podcast"],
         )
-        if why:
-            reason, detail = Reason.TAKEN_DOWN, why
-        rows.append(_clearance_row(episode, metadata, said, licence) | {"reason": reason, "detail": detail})
+        if refusal:
+            reason, detail = Reason.TAKEN_DOWN, refusal
+        rows.append(_clearance_row(episode, metadata, statements, licence) | {"reason": reason, "detail": detail})
     _spread_to_copies(rows, sealed)
     for row in rows:
         row["cleared"] = row["reason"] is None
@@ -116,7 +116,7 @@ def decide_clearance(
 
 
 def clearance_advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
-    """Advice for people if no episode may be released or the setting may be mistyped; else None."""
+    """Advice if no episode may be released or PODCAST_LICENSES may be mistyped; else None."""
     unknown = licences.unknown(found["license"].drop_nulls().unique())
     mistyped = (
         f"PODCAST_LICENSES names {', '.join(unknown)}, which is no licence we know and none that an episode declares"
@@ -145,11 +145,11 @@ def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _collect_statements(
-    episode: Mapping[str, Any], metadata: Mapping[str, Any], noted: Mapping[str, Any] | None, rules: LicenceRules
+    episode: Mapping[str, Any], metadata: Mapping[str, Any], ledger_row: Mapping[str, Any] | None, rules: LicenceRules
 ) -> _RightsStatements:
     declared = {k.lower(): v for k, v in metadata.items()}
     opted_out = any(_parse_yes(declared.get(name)) for name in _OPT_OUTS)
-    if noted is None:
+    if ledger_row is None:
         return _RightsStatements(
             license=episode["license"],
             license_url=_as_text(declared.get("license_url")),
@@ -161,24 +161,26 @@ def _collect_statements(
             locked=_parse_yes(declared.get("locked")),
         )
     return _RightsStatements(
-        license=noted["license"],
-        license_url=noted["license_url"],
-        blocked=noted["blocked"] is True,
-        agreed=noted["feed"] in rules.agreed_feeds,
+        license=ledger_row["license"],
+        license_url=ledger_row["license_url"],
+        blocked=ledger_row["blocked"] is True,
+        agreed=ledger_row["feed"] in rules.agreed_feeds,
         opted_out=opted_out,
-        copyright=noted["copyright"],
-        explicit=noted["explicit"],
-        locked=noted["locked"],
+        copyright=ledger_row["copyright"],
+        explicit=ledger_row["explicit"],
+        locked=ledger_row["locked"],
     )
 
 
-def _apply_rules(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence | None, Reason | None, str | None]:
-    """Apply the licence rules; return the licence and why it withholds the episode; (licence, None, None) where nothing does."""
-    licence, trouble = _declared_licence(said)
-    text = said.license or said.license_url
-    if said.opted_out:
+def _apply_rules(
+    statements: _RightsStatements, rules: LicenceRules
+) -> tuple[Licence | None, Reason | None, str | None]:
+    """Apply the licence rules; return the licence, and the reason and detail if the episode is withheld."""
+    licence, trouble = _declared_licence(statements)
+    text = statements.license or statements.license_url
+    if statements.opted_out:
         return licence, Reason.OPTED_OUT, "its metadata reserve it from being used in datasets"
-    if said.blocked and not said.agreed:
+    if statements.blocked and not statements.agreed:
         return licence, Reason.BLOCKED, "its publisher blocks it"
     if trouble:
         return licence, Reason.LICENSE_CONFLICT, trouble
@@ -191,25 +193,25 @@ def _apply_rules(said: _RightsStatements, rules: LicenceRules) -> tuple[Licence 
     return licence, Reason.LICENSE_NOT_ALLOWED, f"{licence.id} is not among PODCAST_LICENSES"
 
 
-def _declared_licence(said: _RightsStatements) -> tuple[Licence | None, str | None]:
-    """Declared licence of an episode, and the error if name and link differ."""
-    by_name, by_link = parse_licence(said.license), parse_licence(said.license_url)
+def _declared_licence(statements: _RightsStatements) -> tuple[Licence | None, str | None]:
+    """Declared licence of an episode, and an error message if its name and link differ."""
+    by_name, by_link = parse_licence(statements.license), parse_licence(statements.license_url)
     if by_name and by_link and by_name.id != by_link.id:
         both_public = is_public_domain(by_name) and is_public_domain(by_link)
-        if both_public or by_link.id.startswith(f"{by_name.id}-"):  # the name leaves out version or country
+        if both_public or by_link.id.startswith(f"{by_name.id}-"):  # the name omits version or country
             return by_link, None
-        return by_name, f"its licence is called {said.license!r}, and the link beside it is that of {by_link.id}"
-    # words that nobody knows are not made good by a link beside them: they may take back what it gives
-    if said.license and by_name is None and by_link:
+        return by_name, f"its licence is called {statements.license!r}, and the link beside it is that of {by_link.id}"
+    # a link does not make up for unknown words, which may restrict what it grants
+    if statements.license and by_name is None and by_link:
         return None, None
     return by_name or by_link, None
 
 
 def _clearance_row(
-    episode: Mapping[str, Any], metadata: Mapping[str, Any], said: _RightsStatements, licence: Licence | None
+    episode: Mapping[str, Any], metadata: Mapping[str, Any], statements: _RightsStatements, licence: Licence | None
 ) -> dict[str, Any]:
     source = next((redact_url(u) for u in (_as_text(metadata.get("link")), _as_text(metadata.get("url"))) if u), None)
-    name = licence.id if licence else said.license
+    name = licence.id if licence else statements.license
     link = licence.url if licence else None
     return {
         "batch": episode["batch"],
@@ -219,11 +221,11 @@ def _clearance_row(
         "podcast": episode["podcast"],
         "source_url": source,
         "license": name,
-        "license_url": link or said.license_url,
-        "attribution": _attribution(episode, metadata, source, name, link or said.license_url),
-        "copyright": said.copyright,
-        "explicit": said.explicit,
-        "locked": said.locked,
+        "license_url": link or statements.license_url,
+        "attribution": _attribution(episode, metadata, source, name, link or statements.license_url),
+        "copyright": statements.copyright,
+        "explicit": statements.explicit,
+        "locked": statements.locked,
         "hours": (episode["duration"] or 0.0) / 3600,
     }
 
@@ -246,18 +248,18 @@ def _spread_to_copies(rows: Sequence[dict[str, Any]], sealed: Collection[str] | 
     for row in rows:
         by_content.setdefault(row["sha256"], []).append(row)
     for copies in by_content.values():
-        bad = next((r for reason in OF_THE_CONTENT for r in copies if r["reason"] is reason), None)
-        first: dict[str, Any] | None = None
+        blocking = next((r for reason in OF_THE_CONTENT for r in copies if r["reason"] is reason), None)
+        released: dict[str, Any] | None = None
         for row in copies:
-            if bad is not None:
-                row["reason"], row["detail"] = bad["reason"], bad["detail"]
+            if blocking is not None:
+                row["reason"], row["detail"] = blocking["reason"], blocking["detail"]
             elif row["reason"] is not None:
                 continue
-            elif first is None:
-                first = row if sealed is None or row["batch"] in sealed else None
+            elif released is None:
+                released = row if sealed is None or row["batch"] in sealed else None
             else:
                 row["reason"] = Reason.DUPLICATE
-                row["detail"] = f"the same bytes as {first['batch']}/{first['episode_id']}, which is released"
+                row["detail"] = f"the same bytes as {released['batch']}/{released['episode_id']}, which is released"
 
 
 def _as_text(value: Any) -> str | None:

@@ -1,8 +1,8 @@
-"""Names of licences, and the rules for their release.
+"""Names of licences, and rules for their release.
 
 Feeds and metadata name a licence by its SPDX id, by a link, or in words. The ids are those of https://spdx.org/licenses, which
-podcast:license uses too (in small letters); `packaging` knows them. Creative Commons' links and names have a grammar of their own,
-https://creativecommons.org/licenses/list.en, of which SPDX lists a part: `CC-BY-3.0-FR` is made alike. Pure.
+podcast:license uses too (in lower case) and `packaging` knows. Creative Commons' links and names have a grammar of their own,
+https://creativecommons.org/licenses/list.en. SPDX lists only some of them; ids such as `CC-BY-3.0-FR` follow its pattern. Pure.
 """
 
 import functools
@@ -41,9 +41,9 @@ class Licence:
     """A known licence."""
 
     id: str
-    """Of SPDX, or made alike where SPDX has none."""
+    """SPDX id, or an id of the same form if SPDX has none."""
     url: str | None
-    """Of its text."""
+    """URL of its text."""
 
 
 _CC0 = Licence("CC0-1.0", "https://creativecommons.org/publicdomain/zero/1.0/")
@@ -54,9 +54,9 @@ _PDM = Licence("CC-PDM-1.0", "https://creativecommons.org/publicdomain/mark/1.0/
 def parse_licence(text: str | None) -> Licence | None:
     """Parse an id, a link or words to a licence; None if unknown.
 
-    >>> licence_of("http://creativecommons.org/licenses/by-sa/3.0/de/deed.de").id
+    >>> parse_licence("http://creativecommons.org/licenses/by-sa/3.0/de/deed.de").id
     'CC-BY-SA-3.0-DE'
-    >>> licence_of("Creative Commons Attribution-NonCommercial 4.0 International").id
+    >>> parse_licence("Creative Commons Attribution-NonCommercial 4.0 International").id
     'CC-BY-NC-4.0'
     """
     words = " ".join((text or "").split()).casefold().rstrip(".")
@@ -81,10 +81,10 @@ def _licence_by_link(url: str) -> Licence | None:
 
 
 def _licence_by_name(words: str) -> Licence | None:
-    """Words, or an id of Creative Commons; nothing of them may be left over."""
+    """Parse words or a Creative Commons id; None if any word is left over."""
     if words in ("public domain", "publicdomain", "public-domain"):
         return Licence("LicenseRef-Public-Domain", None)
-    spoken = words
+    original = words
     for pattern, short in _WORDS:
         words = re.sub(pattern, f" {short} ", words)
     found = re.findall(r"v(?=\d)|\d+(?:\.\d+)*|[^\W\d_]+\d*|[^\s\w]", words)
@@ -98,8 +98,8 @@ def _licence_by_name(words: str) -> Licence | None:
     elements = [t for t in tokens if t in ("by", "nc", "nd", "sa")]
     versions = [t for t in tokens if re.fullmatch(r"\d\.\d", t)]
     ports = [t for t in tokens if t not in ("cc", *elements, *versions)]
-    said = "cc" in tokens or "attribution" in spoken or (versions and len(elements) > 1)
-    if not said or len(versions) > 1 or len(ports) > len(versions):
+    is_creative_commons = "cc" in tokens or "attribution" in original or (versions and len(elements) > 1)
+    if not is_creative_commons or len(versions) > 1 or len(ports) > len(versions):
         return None
     port = ports[0] if ports else ""
     if port not in _PORTS and not re.fullmatch("[a-z]{2}", port):
@@ -126,12 +126,12 @@ def _licence_by_spdx(words: str) -> Licence | None:
 
 
 def licence_family(identity: str) -> str:
-    """A licence without version and country: `cc-by-sa` of `CC-BY-SA-3.0-DE`."""
+    """Family of a licence, without version and country: `cc-by-sa` for `CC-BY-SA-3.0-DE`."""
     return _VERSION_AND_PORT.sub("", identity.lower())
 
 
 def is_public_domain(licence: Licence) -> bool:
-    """Whether the licence waives all rights or states that there are none."""
+    """Whether a licence waives all rights or states that there are none."""
     return licence_family(licence.id) in _PUBLIC_DOMAIN_IDS
 
 
@@ -140,31 +140,31 @@ class LicenceRules:
     """Licences that a release may contain."""
 
     allowed: frozenset[str]
-    """In small letters: ids, families (`cc-by`), `public-domain`, `*`, or the words of an agreement as a feed's list has them."""
+    """Lower-case ids, families (`cc-by`), `public-domain`, `*`, or the words of an agreement as in a list of feeds."""
     agreed_feeds: frozenset[str] = frozenset()
-    """Feeds, as people are shown them, whose publishers agreed though they block others."""
+    """Displayed names of feeds whose publishers agreed although they block others."""
 
     @classmethod
     def of(cls, setting: str, agreed_feeds: Iterable[str] = ()) -> "LicenceRules":
-        """Rules of PODCAST_LICENSES: separated by commas."""
+        """Parse PODCAST_LICENSES, separated by commas."""
         names = (" ".join(name.split()).casefold() for name in setting.split(","))
         return cls(frozenset(n for n in names if n), frozenset(agreed_feeds))
 
     def unknown(self, declared: Iterable[str]) -> list[str]:
-        """Entries that are no licence we know, and not what any episode declares: an agreement to come, or mistyped.
+        """Entries that are neither a known licence nor declared by any episode: future agreements, or mistyped.
 
         Args:
-            declared: licences of episodes, as they are declared.
+            declared: declared licences of episodes.
         """
-        said = {" ".join(text.split()).casefold() for text in declared}
-        return sorted(e for e in self.allowed - said if e != "*" and parse_licence(e) is None)
+        declared_names = {" ".join(text.split()).casefold() for text in declared}
+        return sorted(e for e in self.allowed - declared_names if e != "*" and parse_licence(e) is None)
 
     def allow(self, licence: Licence | None, text: str) -> bool:
-        """Whether what is under this licence may be released.
+        """Whether content under a licence may be released.
 
         Args:
-            licence: that was understood; None where it was not.
-            text: as it is declared.
+            licence: parsed licence; None if it is unknown.
+            text: declared text of the licence.
         """
         if "*" in self.allowed or " ".join(text.split()).casefold() in self.allowed:
             return True

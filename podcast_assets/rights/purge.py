@@ -1,6 +1,6 @@
-"""Removal of episodes from the store. Each step can be done again: what is gone already is fine.
+"""Removal of episodes from the store. Every step is idempotent.
 
-Shards go first, and the rows that lead to them after: a run that comes in between finds the shards as it would have made them.
+Shards are rewritten before the rows that refer to them, so that a run in between finds the shards as it would have made them.
 """
 
 import re
@@ -30,7 +30,7 @@ PER_EPISODE = ("diarization", "transcripts", "references")
 PER_CONTENT = ("original", "working", "opus", "fingerprint")
 """Folders under `audio/` with `<sha256[:2]>/<sha256>…`."""
 GRAINS = {"hf_shards": sealing.SEGMENTS, "episode_shards": sealing.EPISODES}
-"""Table that says where samples lie → what one sample is."""
+"""Table with the positions of samples → its grain."""
 _CHECKPOINT = re.compile(r"(?P<episode>.+)-[0-9a-f]{32}\.[a-z]+")
 
 
@@ -40,11 +40,11 @@ class PurgeResult:
 
     dry: bool = False
     counts: Counter[str] = field(default_factory=Counter)
-    """What → how many: files by their top folder, rows by their table."""
+    """Number of removed files by top folder, and of removed rows by table."""
     shards: list[str] = field(default_factory=list)
-    """Keys of the shards that hold an episode: they are written anew, or go."""
+    """Keys of the shards with an episode, which are rewritten or removed."""
     remains: list[str] = field(default_factory=list)
-    """Keys under incoming/ that hold an episode still."""
+    """Keys under incoming/ that still contain an episode."""
     damaged: list[str] = field(default_factory=list)
 
     def remove(self, store: Store, key: str) -> None:
@@ -55,17 +55,17 @@ class PurgeResult:
 
 
 def purge_batch(
-    store: Store, batch: str, rows: pl.DataFrame, why: str, purged: PurgeResult, *, shard_bytes: int
+    store: Store, batch: str, rows: pl.DataFrame, reason: str, purged: PurgeResult, *, shard_bytes: int
 ) -> None:
-    """Remove some episodes from a batch. Whoever calls holds its lock.
+    """Remove episodes from a batch. The caller must hold the batch's lock.
 
     Args:
-        store: with the batch.
+        store: store with the batch.
         batch: the batch.
-        rows: of `raw_audio`: those that go.
-        why: what their rows say from then on.
-        purged: is told.
-        shard_bytes: as PODCAST_SHARD_BYTES.
+        rows: rows of `raw_audio` of the episodes to remove.
+        reason: reason to write into their rows.
+        purged: result to update.
+        shard_bytes: value of PODCAST_SHARD_BYTES.
     """
     episodes = set(rows["episode_id"])
     for url in urls_of(rows):
@@ -76,7 +76,7 @@ def purge_batch(
                 part.unlink(missing_ok=True)
     _remove_from_shards(store, batch, episodes, purged, shard_bytes)
     for asset in TABLES:
-        _drop_rows(store, asset, batch, episodes, why, purged)
+        _drop_rows(store, asset, batch, episodes, reason, purged)
     for key in _episode_files(store, batch, episodes):
         purged.remove(store, key)
     ours = pl.col("episode_id").is_in(list(episodes))
@@ -85,7 +85,7 @@ def purge_batch(
 
 
 def purge_contents(store: Store, shas: Iterable[str], purged: PurgeResult) -> None:
-    """Remove some bytes, what was made of them, and the notes of who holds them."""
+    """Remove contents, the files derived from them, and the records of their holders."""
     for sha256 in shas:
         for kind in PER_CONTENT:
             folder = f"audio/{kind}/{sha256[:2]}"
@@ -94,34 +94,34 @@ def purge_contents(store: Store, shas: Iterable[str], purged: PurgeResult) -> No
         for name in sorted(store.names(holders_key(sha256))):
             purged.remove(store, f"{holders_key(sha256)}/{name}")
         if not purged.dry:
-            store.remove(holders_key(sha256))  # the empty folder is called after the content
+            store.remove(holders_key(sha256))  # the empty folder is named by the content's hash
 
 
 def purge_downloads(store: Store, url_keys: Iterable[str], purged: PurgeResult) -> None:
-    """Remove the notes of downloads from some URLs."""
+    """Remove the records of downloads from some URLs."""
     for key in url_keys:
         for name in sorted(store.names(f"downloads/{key[:2]}/{key}")):
             purged.remove(store, f"downloads/{key[:2]}/{key}/{name}")
 
 
 def purge_near_duplicates(store: Store, places: Collection[str], purged: PurgeResult) -> list[str]:
-    """Remove the pairs that name some episodes (`batch/episode_id`) from all batches; gives the others of these pairs."""
+    """Remove the pairs with some episodes (`batch/episode_id`) in all batches, and return the other episodes of these pairs."""
     others: list[str] = []
-    for name in sorted(n for n in store.names("near_duplicates") if n.endswith(".parquet") and not n.startswith(".")):
-        key, batch = f"near_duplicates/{name}", name.removesuffix(".parquet")
+    for file in sorted(n for n in store.names("near_duplicates") if n.endswith(".parquet") and not n.startswith(".")):
+        key, batch = f"near_duplicates/{file}", file.removesuffix(".parquet")
         found = store.read_table(key, NEAR_DUPLICATES)
         if found is None:
             continue
-        one = pl.lit(f"{batch}/") + pl.col("episode_id")
-        ours = one.is_in(list(places)) | pl.col("other").is_in(list(places))
-        pairs = found.filter(ours).select(one.alias("one"), "other")
-        others += [*pairs["one"], *pairs["other"]]
+        name = pl.lit(f"{batch}/") + pl.col("episode_id")
+        ours = name.is_in(list(places)) | pl.col("other").is_in(list(places))
+        pairs = found.filter(ours).select(name.alias("name"), "other")
+        others += [*pairs["name"], *pairs["other"]]
         _filter_table(store, key, NEAR_DUPLICATES, ~ours, purged)
     return sorted(set(others).difference(places))
 
 
 def purge_incoming(store: Store, arrival: Arrival | None, sources: Iterable[str], purged: PurgeResult) -> None:
-    """Remove what lies under `incoming/` as a file of its own; what is in an archive is told, as archives are not rewritten."""
+    """Remove the files of episodes under `incoming/`; archives are not rewritten and are reported in `remains`."""
     if arrival is None or arrival.is_list:
         return
     there = {file.key for file in arrival.files}
@@ -149,7 +149,7 @@ def _remove_from_shards(
             if rows.height and not purged.dry:
                 purged.counts[f"rows of {asset}"] += rows.height
                 _remove_from_grain(store, asset, batch, committed, episodes, purged, contents.get(asset))
-        _remove_unnamed(store, asset, batch, purged)
+        _remove_unreferenced_shards(store, asset, batch, purged)
 
 
 def _remove_from_grain(
@@ -169,8 +169,8 @@ def _remove_from_grain(
     _commit_rows(store, asset, batch, thinned.table, committed, episodes)
 
 
-def _remove_unnamed(store: Store, asset: str, batch: str, purged: PurgeResult) -> None:
-    """Remove shards that no table speaks of, or that are damaged: nobody can tell what is in them."""
+def _remove_unreferenced_shards(store: Store, asset: str, batch: str, purged: PurgeResult) -> None:
+    """Remove shards that no table refers to and damaged ones, because their content is unknown."""
     committed = CommittedTable.read(store, asset, batch)
     named = set() if committed.table is None else set(committed.table["shard"])
     for entry in list(store.list(f"{thinning.SEALED}/{batch}")):
@@ -183,7 +183,7 @@ def _remove_unnamed(store: Store, asset: str, batch: str, purged: PurgeResult) -
 def _content_versions(
     store: Store, batch: str, episodes: Collection[str], shard_bytes: int
 ) -> dict[str, tuple[str, str]]:
-    """Table → which content is to be sealed of a batch as it is, and which without some episodes, as far as that is known."""
+    """Content versions of each table with and without some episodes, if all tables of the batch can be read."""
     committed = {asset: CommittedTable.read(store, asset, batch) for asset in TABLES}
     audio, segments, texts = (committed[a].table for a in ("raw_audio", "diarized_segments", "transcripts"))
     scores = committed["quality_scores"].table
@@ -191,23 +191,25 @@ def _content_versions(
         return {}
     content = sealing.sample_content(audio, segments, texts)
     content = content.join(scores.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-    of = {"hf_shards": content, "episode_shards": episode_content(audio, content)}
+    content_by_asset = {"hf_shards": content, "episode_shards": episode_content(audio, content)}
     found = {}
     for asset, grain in GRAINS.items():
         fingerprints = committed[asset].fingerprints
         left = {e: f for e, f in fingerprints.items() if e not in episodes}
         found[asset] = (
-            sealing.content_version(fingerprints, of[asset], shard_bytes, grain),
-            sealing.content_version(left, of[asset], shard_bytes, grain),
+            sealing.content_version(fingerprints, content_by_asset[asset], shard_bytes, grain),
+            sealing.content_version(left, content_by_asset[asset], shard_bytes, grain),
         )
     return found
 
 
-def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], why: str, purged: PurgeResult) -> None:
-    """Take the rows of some episodes out of a table, its provenance and its failures; of `raw_audio` a skipped row stays."""
+def _drop_rows(
+    store: Store, asset: str, batch: str, episodes: Collection[str], reason: str, purged: PurgeResult
+) -> None:
+    """Remove the rows of episodes from a table, its provenance and its failures; in `raw_audio` a skipped row remains."""
     committed = CommittedTable.read(store, asset, batch)
     if committed.table is None:
-        if store.exists(table_key(asset, batch)):  # damaged, or of another version: nobody can tell what is in it
+        if store.exists(table_key(asset, batch)):  # damaged or of another version: its content is unknown
             purged.remove(store, table_key(asset, batch))
         for folder, columns in (("provenance", PROVENANCE), ("failures", FAILURES)):
             key = f"{folder}/{TABLE_STAGES[asset]}/{batch}.parquet"
@@ -218,7 +220,7 @@ def _drop_rows(store: Store, asset: str, batch: str, episodes: Collection[str], 
     if asset == "raw_audio":
         emptied = make_table(
             [
-                dict.fromkeys(RAW_AUDIO) | {"episode_id": e, "source": source, "status": "skipped", "error": why}
+                dict.fromkeys(RAW_AUDIO) | {"episode_id": e, "source": source, "status": "skipped", "error": reason}
                 for e, source in rows.filter(ours).select("episode_id", "source").iter_rows()
             ],
             RAW_AUDIO,
@@ -243,7 +245,7 @@ def _commit_rows(
 
 
 def _episode_files(store: Store, batch: str, episodes: Collection[str]) -> Iterator[str]:
-    """Keys of the files that are of one episode."""
+    """Keys of the files that belong to a single episode."""
     for folder in PER_EPISODE:
         for name in sorted(store.names(f"{folder}/{batch}")):
             if name.split(".", 1)[0] in episodes:

@@ -18,7 +18,7 @@ from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import Refusals, read_records
 
 _READERS = 16
-"""Batches read at once: over a network each file takes tens of milliseconds, in which nothing else happens."""
+"""Concurrent reads, because each takes tens of milliseconds over a network."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,23 @@ class StoreClearance:
     """Rows of `raw_audio` with their `batch`."""
     clearance: pl.DataFrame
     takedowns: pl.DataFrame
-    """The records."""
+    """Takedown records."""
 
     def signature(self, batches: Collection[str]) -> str:
         """Digest of all rights decisions about some batches; changes when any decision changes."""
         of_batches = self.clearance.filter(pl.col("batch").is_in(list(batches)))
-        orders = self.takedowns.drop("finished_at", "remains")  # how far it is, not what it forbids
+        orders = self.takedowns.drop("finished_at", "remains")  # progress, which does not affect decisions
         return hashlib.sha256(f"{of_batches.write_ndjson()}{orders.write_ndjson()}".encode()).hexdigest()
 
     def refused(self, published: pl.DataFrame) -> pl.DataFrame:
         """Episodes that may not be published: batch, episode_id, detail.
 
         Args:
-            published: rows of `episodes/*.parquet` of a dataset, of batches that this store may never have had.
+            published: rows of `episodes/*.parquet` of a dataset; their batches need not be in this store.
         """
         refusals = Refusals(self.takedowns)
         forbidden = self.clearance.filter(~pl.col("cleared"), pl.col("reason") != Reason.DUPLICATE)
-        own = {(b, e): why for b, e, why in forbidden.select("batch", "episode_id", "detail").iter_rows()}
+        own = {(b, e): detail for b, e, detail in forbidden.select("batch", "episode_id", "detail").iter_rows()}
         contents = (
             forbidden.filter(pl.col("reason").is_in(OF_THE_CONTENT))
             .join(self.episodes.select("batch", "episode_id", "sha256"), on=["batch", "episode_id"])
@@ -56,23 +56,23 @@ class StoreClearance:
         for batch, episode_id, sha256, podcast_id, podcast in published.select(
             "batch", "episode_id", "sha256", "podcast_id", "podcast"
         ).iter_rows():
-            why = refusals.why(episode_id=episode_id, sha256=[sha256], podcast_id=podcast_id, podcast=podcast)
-            if why := why or own.get((batch, episode_id)) or by_content.get(sha256):
-                found.append((batch, episode_id, why))
+            reason = refusals.why(episode_id=episode_id, sha256=[sha256], podcast_id=podcast_id, podcast=podcast)
+            if reason := reason or own.get((batch, episode_id)) or by_content.get(sha256):
+                found.append((batch, episode_id, reason))
         columns = {"batch": pl.String, "episode_id": pl.String, "detail": pl.String}
         return pl.DataFrame(found, schema=columns, orient="row").sort("batch", "episode_id")
 
 
 def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreClearance:
-    """Decide the clearance of every ingested batch: what one of them says of some bytes holds for their copies in the others.
+    """Decide the clearance of every ingested batch, because decisions apply to copies in other batches too.
 
     Args:
-        store: with the batches, the rights ledger, the lists of feeds and the takedowns.
-        licenses: as PODCAST_LICENSES.
-        sealed: batches with samples, of which one has the copy that is released.
+        store: store with batches, rights ledger, lists of feeds and takedowns.
+        licenses: value of PODCAST_LICENSES.
+        sealed: batches with samples, whose copies can be released.
 
     Raises:
-        BadInput: a table, the ledger or a record cannot be read: nothing is released on a guess.
+        BadInput: a table, the ledger or a record cannot be read.
     """
     names = store.names("tables/raw_audio")
     batches = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
@@ -85,12 +85,12 @@ def clearance_of(store: Store, batches: Iterable[str], licenses: str) -> pl.Data
     """Clearance of some batches, columns CLEARANCE.
 
     Args:
-        store: with the batches, the rights ledger, the lists of feeds and the takedowns.
-        batches: all that are considered; one is not published with another's copy in it, so give all that there are.
-        licenses: as PODCAST_LICENSES.
+        store: store with batches, rights ledger, lists of feeds and takedowns.
+        batches: batches to consider; give all of them, so that duplicates are found.
+        licenses: value of PODCAST_LICENSES.
 
     Raises:
-        BadInput: a table, the ledger or a record cannot be read: nothing is released on a guess.
+        BadInput: a table, the ledger or a record cannot be read.
     """
     return decide_clearance(
         read_episodes(store, batches), rights.read_ledger(store), read_records(store), licence_rules(store, licenses)
@@ -102,8 +102,8 @@ def licence_rules(store: Store, licenses: str) -> LicenceRules:
     agreed: dict[str, list[bool]] = defaultdict(list)
     for subscription in read_subscriptions(store).feeds.values():
         agreed[display_name(subscription)].append(subscription.take_blocked)
-    # without their secrets several feeds may be called the same: none of them speaks for another
-    return LicenceRules.of(licenses, (name for name, said in agreed.items() if all(said)))
+    # several feeds may have the same redacted URL: all of them must agree
+    return LicenceRules.of(licenses, (name for name, answers in agreed.items() if all(answers)))
 
 
 def read_episodes(store: Store, batches: Iterable[str]) -> pl.DataFrame:

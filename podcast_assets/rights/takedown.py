@@ -1,6 +1,6 @@
-"""Takedown of an episode or a podcast: a record first, by which it is refused from then on, then everything of it out of the store.
+"""Takedown of an episode or a podcast: write a record, which refuses it from then on, then remove everything of it from the store.
 
-To order the same again is to resume: every step finds what the one before it left. What is published follows at the next release.
+Requesting the same takedown again resumes it. Published copies are removed by the next release.
 """
 
 import datetime
@@ -46,7 +46,7 @@ from podcast_assets.store.takedown_records import (
 )
 
 _ROUNDS = 3
-"""Looks for copies that came while others were removed."""
+"""Maximum number of purges, to catch copies that arrive meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TakedownRequest:
     """A requested takedown."""
 
     name: str
-    """Of an episode or a podcast, as `find_target` takes it."""
+    """Name of an episode or a podcast; see `find_target`."""
     reason: str
     by: str | None
     at: datetime.datetime
@@ -66,12 +66,12 @@ class TakedownResult:
 
     record: Record
     again: bool
-    """It was ordered before."""
+    """Whether it was requested before."""
     purged: PurgeResult
     sound_the_same: list[str] = field(default_factory=list)
     """`batch/episode_id` of other episodes that sound like one that was taken down."""
     feeds: list[str] = field(default_factory=list)
-    """Its feeds that lists in feeds/ name."""
+    """Its feeds that are still listed in feeds/."""
 
     @property
     def batches(self) -> list[str]:
@@ -81,7 +81,7 @@ class TakedownResult:
 
 def take_down(
     store: Store,
-    order: TakedownRequest,
+    request: TakedownRequest,
     *,
     shard_bytes: int,
     dry_run: bool = False,
@@ -90,39 +90,39 @@ def take_down(
     """Take down the episode or podcast with this name, and all copies.
 
     Args:
-        store: from which it goes.
-        order: what, why, who, when.
-        shard_bytes: as PODCAST_SHARD_BYTES, by which batches are sealed.
-        dry_run: only say what would go.
-        report: is told how it goes.
+        store: the store.
+        request: target, reason, person and time.
+        shard_bytes: value of PODCAST_SHARD_BYTES.
+        dry_run: only report what would be removed.
+        report: called with progress messages.
 
     Raises:
-        BadInput: the name means nothing or several things, or a table or a record cannot be read: then nothing is removed.
+        BadInput: the name is unknown or ambiguous, or a table or a record cannot be read; nothing is removed.
     """
     episodes = read_episodes(store, _list_batches(store))
     known = read_records(store)
     target = find_target(
-        order.name, episodes, rights.read_ledger(store), read_subscriptions(store), known.iter_rows(named=True)
+        request.name, episodes, rights.read_ledger(store), read_subscriptions(store), known.iter_rows(named=True)
     )
     before = read_record(store, target.record_id)
-    record = before or new_record(target.record_id, target.scope, target.shown, order.reason, order.by, order.at)
-    outcome = TakedownResult(record, before is not None, PurgeResult(dry_run))
+    record = before or new_record(target.record_id, target.scope, target.shown, request.reason, request.by, request.at)
+    result = TakedownResult(record, before is not None, PurgeResult(dry_run))
     _extend_record(record, target, copies_of(episodes, target))
     if not dry_run:
         write_record(store, record)
     for _ in range(1 if dry_run else _ROUNDS):
         done = set(record["episodes"])
-        _purge_store(store, record, outcome, shard_bytes, report)
+        _purge_store(store, record, result, shard_bytes, report)
         if dry_run:
-            return outcome
+            return result
         _extend_record(record, target, copies_of(read_episodes(store, _list_batches(store)), target))
         if set(record["episodes"]) == done:
             break
         write_record(store, record)
     record["finished_at"] = record["finished_at"] or datetime.datetime.now(datetime.UTC)
-    record["remains"] = sorted(set(outcome.purged.remains))
+    record["remains"] = sorted(set(result.purged.remains))
     write_record(store, record)
-    return outcome
+    return result
 
 
 def _list_batches(store: Store) -> list[str]:
@@ -147,12 +147,12 @@ def _extend_record(record: Record, target: TakedownTarget, rows: pl.DataFrame) -
 
 
 def _purge_store(
-    store: Store, record: Record, outcome: TakedownResult, shard_bytes: int, report: Callable[[str], None]
+    store: Store, record: Record, result: TakedownResult, shard_bytes: int, report: Callable[[str], None]
 ) -> None:
     """Purge everything that a record names, once."""
-    purged = outcome.purged
+    purged = result.purged
     refusals = Refusals(make_table([record], TAKEDOWNS))
-    for batch in outcome.batches:
+    for batch in result.batches:
         own = {place.split("/", 1)[1] for place in record["episodes"] if place.startswith(f"{batch}/")}
         with store.batch_lock(batch):
             rows = read_episodes(store, [batch]).filter(pl.col("episode_id").is_in(list(own)))
@@ -168,46 +168,44 @@ def _purge_store(
             )
     purge_contents(store, record["sha256"], purged)
     purge_downloads(store, record["url_keys"], purged)
-    outcome.sound_the_same = sorted(
-        {*outcome.sound_the_same, *purge_near_duplicates(store, record["episodes"], purged)}
-    )
-    _purge_feeds(store, record, refusals, outcome)
+    result.sound_the_same = sorted({*result.sound_the_same, *purge_near_duplicates(store, record["episodes"], purged)})
+    _purge_feeds(store, record, refusals, result)
 
 
-def _purge_feeds(store: Store, record: Record, refusals: Refusals, outcome: TakedownResult) -> None:
-    """What feeds left: waiting episodes, what the ledger tells of them, and the list that names the feed, which people write."""
+def _purge_feeds(store: Store, record: Record, refusals: Refusals, result: TakedownResult) -> None:
+    """Purge pending episodes and ledger descriptions, and find the lists that still name the feeds, which people edit."""
     ledger = rights.read_ledger(store)
-    noted = pl.col("episode_id").is_in(record["episode_ids"])
+    affected = pl.col("episode_id").is_in(record["episode_ids"])
     if record["scope"] == PODCAST:
-        noted = noted | pl.col("podcast_guid").is_in(record["podcast_ids"])
-    rows = ledger.filter(noted)
-    told = rows.filter(pl.any_horizontal(pl.col(rights.DESCRIBING).is_not_null()))
-    if told.height:
-        outcome.purged.counts["rows under rights/ (emptied)"] += told.height
-    if not outcome.purged.dry:
+        affected = affected | pl.col("podcast_guid").is_in(record["podcast_ids"])
+    rows = ledger.filter(affected)
+    described = rows.filter(pl.any_horizontal(pl.col(rights.DESCRIBING).is_not_null()))
+    if described.height:
+        result.purged.counts["rows under rights/ (emptied)"] += described.height
+    if not result.purged.dry:
         rights.redact_episodes(
             store, set(rows["episode_id"]), refusal_reason(record), datetime.datetime.now(datetime.UTC)
         )
         if dropped := batching.drop_refused(store, refusals):
-            outcome.purged.counts["rows under feed_state/"] += dropped
+            result.purged.counts["rows under feed_state/"] += dropped
     followed = read_subscriptions(store).feeds
-    outcome.feeds = sorted(display_name(s) for key, s in followed.items() if key in record["url_keys"])
+    result.feeds = sorted(display_name(s) for key, s in followed.items() if key in record["url_keys"])
 
 
-def result_to_json(outcome: TakedownResult) -> str:
+def result_to_json(result: TakedownResult) -> str:
     """Convert the result to one JSON object."""
-    record = {k: v.isoformat() if isinstance(v, datetime.datetime) else v for k, v in outcome.record.items()}
+    record = {k: v.isoformat() if isinstance(v, datetime.datetime) else v for k, v in result.record.items()}
     return json.dumps(
         record
         | {
-            "dry_run": outcome.purged.dry,
-            "again": outcome.again,
-            "removed": dict(sorted(outcome.purged.counts.items())),
-            "shards": outcome.purged.shards,
-            "damaged": outcome.purged.damaged,
-            "remains": sorted(set(outcome.purged.remains)),
-            "sound_the_same": outcome.sound_the_same,
-            "feeds": outcome.feeds,
+            "dry_run": result.purged.dry,
+            "again": result.again,
+            "removed": dict(sorted(result.purged.counts.items())),
+            "shards": result.purged.shards,
+            "damaged": result.purged.damaged,
+            "remains": sorted(set(result.purged.remains)),
+            "sound_the_same": result.sound_the_same,
+            "feeds": result.feeds,
         },
         ensure_ascii=False,
     )

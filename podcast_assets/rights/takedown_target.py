@@ -1,4 +1,4 @@
-"""Target of a takedown: an episode with all of its copies, or a podcast with all of its episodes. Nothing is changed here."""
+"""Target of a takedown: an episode with all copies, or a podcast with all episodes. Read-only."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -25,13 +25,13 @@ class TakedownTarget:
 
     scope: str
     shown: str
-    """As people are shown it."""
+    """Displayed name."""
     episode_ids: set[str] = field(default_factory=set)
     podcast_ids: set[str] = field(default_factory=set)
     podcast_titles: set[str] = field(default_factory=set)
     url_keys: set[str] = field(default_factory=set)
     record: str | None = None
-    """Id of the record of an earlier order."""
+    """Id of the record of an earlier takedown."""
 
     @property
     def record_id(self) -> str:
@@ -61,16 +61,16 @@ def find_target(
 
     Args:
         name: an episode (its id, `batch/id`, SHA-256, name of its file, or URL of its audio) or a podcast (guid, title, or URL of
-            its feed). A URL that nothing is known of is that of a feed whose episodes are not to be taken.
+            its feed). An unknown URL is taken for a feed whose episodes must not be ingested.
         episodes: rows of `raw_audio` of all batches, with their `batch`.
-        ledger: what the rights ledger says at last.
-        feeds: that are followed.
-        records: of earlier takedowns.
+        ledger: latest rows of the rights ledger.
+        feeds: followed feeds.
+        records: records of earlier takedowns.
 
     Raises:
-        BadInput: it means nothing, or several things.
+        BadInput: the name is unknown or ambiguous.
     """
-    # of an episode that is gone its row still has the name of its file
+    # rows of removed episodes still have the file name
     emptied = set(episodes.filter(pl.col("source") == name, pl.col("sha256").is_null())["episode_id"])
     for record in records:
         by_url = _URL.match(name) and url_key(name) in record["url_keys"]
@@ -113,7 +113,7 @@ def copies_of(episodes: pl.DataFrame, target: TakedownTarget) -> pl.DataFrame:
 
 
 def content_hashes(rows: pl.DataFrame) -> list[str]:
-    """SHA-256 of all bytes that episodes have, or had under the same URL."""
+    """SHA-256 of the episodes' bytes and of earlier content of their URLs."""
     return sorted({*rows["sha256"].drop_nulls(), *rows["earlier_sha256"].explode().drop_nulls()})
 
 
@@ -131,14 +131,14 @@ def _record_names(record: Mapping[str, Any]) -> set[str]:
 
 
 def _find_episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> set[str]:
-    """Ids of the episodes that a name can mean: one, unless several files have this name."""
+    """Ids of the episodes with a name: at most one, unless several files have the name."""
     batch, _, identity = name.partition("/")
     exact = episodes.filter(
         (pl.col("episode_id") == name) | ((pl.col("batch") == batch) & (pl.col("episode_id") == identity))
     )
     if exact.is_empty() and _SHA256.fullmatch(name):
         exact = episodes.filter(pl.col("sha256") == name)
-        return set(exact["episode_id"].head(1))  # its copies are found by their bytes
+        return set(exact["episode_id"].head(1))  # copies are found by their bytes later
     if exact.is_empty() and _URL.match(name):
         rows = episodes.filter(pl.col("metadata").is_not_null())
         key = url_key(name)
@@ -170,7 +170,7 @@ def _find_podcast(
             return _with_feed(TakedownTarget(PODCAST, name, podcast_ids=ids), ledger, feeds)
         return TakedownTarget(PODCAST, name, podcast_titles={name}) if titled.height else None
     ids = set(ledger.filter(feed=redact_url(name))["podcast_guid"])
-    if len(ids) > 1:  # feeds whose URLs differ in what is not shown
+    if len(ids) > 1:  # feeds whose URLs differ only in redacted parts
         raise BadInput(
             f"{redact_url(name)} is the feed of {len(ids)} podcasts: name one by its guid: {', '.join(sorted(ids))}"
         )
@@ -178,7 +178,7 @@ def _find_podcast(
 
 
 def _with_feed(target: TakedownTarget, ledger: pl.DataFrame, feeds: Subscriptions) -> TakedownTarget:
-    """Add the followed feeds of a podcast, where nobody can mistake one for another."""
+    """Add the followed feeds of a podcast whose redacted URL is unambiguous."""
     names = set(ledger.filter(pl.col("podcast_guid").is_in(list(target.podcast_ids)))["feed"].drop_nulls())
     for name in names:
         keys = [key for key, s in feeds.feeds.items() if redact_url(s.url) == name]

@@ -1,7 +1,7 @@
 """Files of encoded members, written by a stage in episode order and read by sealing in shard order.
 
-JSON and audio of a sample lie side by side. The hashes are made where the bytes are, right after encoding; shards that are read
-back are compared with them, so that whatever happens to a byte on its way is seen.
+JSON and audio of a sample are adjacent. They are hashed right after encoding, and shards that are read back are compared with these
+hashes, so that any corruption in between is detected.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ MEMBERS: Columns = {
 }
 
 _AT_ONCE = 1 << 18
-"""Bytes of audio that are read at once."""
+"""Bytes of audio per read."""
 _OPEN = 64
-"""Files that are open at once: a batch may have more episodes than a process may have files."""
+"""Maximum number of open files: a batch may have more episodes than a process may open files."""
 
 
 class MembersWriter:
@@ -72,16 +72,16 @@ class MembersReader:
         self._open: OrderedDict[int, int] = OrderedDict()
 
     def pair(self, file: int, offset: int, json_size: int, audio_size: int) -> tuple[bytes, Iterable[Bytes]]:
-        """The JSON and the audio of a sample, a long audio in pieces that are read when they are taken.
+        """Read the JSON and the audio of a sample; long audio is read lazily, in pieces.
 
         Args:
-            file: its number.
-            offset: of the JSON.
-            json_size: bytes.
-            audio_size: bytes.
+            file: index of the file.
+            offset: first byte of the JSON.
+            json_size: bytes of the JSON.
+            audio_size: bytes of the audio.
 
         Raises:
-            EOFError: the file ends before.
+            EOFError: the file is truncated.
         """
         if audio_size <= _AT_ONCE:
             both = self._read_at(file, offset, json_size + audio_size)

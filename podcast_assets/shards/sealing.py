@@ -47,7 +47,7 @@ class Grain:
     folder: str
     """Folder of the shards below their version."""
     columns: Columns
-    """Of the table."""
+    """Columns of the table."""
 
     def group(self, language: str, split: str) -> str:
         """Folder of the shards of a language and a split."""
@@ -95,7 +95,7 @@ class EncodedEpisode:
     """Encoded members of an episode."""
 
     rows: pl.DataFrame
-    """Of the stage: MEMBERS for segments, one row for a whole episode."""
+    """Rows of the stage: MEMBERS for segments, one row for a whole episode."""
     fingerprint: str
     file: str
     """Key of the file with the bytes."""
@@ -117,10 +117,10 @@ def seal_batch(
     episodes' files are read where they lie in a local store, and are copied to this machine from a bucket.
 
     Args:
-        store: where to.
+        store: store to write to.
         batch: the batch.
-        version: names this content; other content goes into another folder, so that a committed table never speaks of other shards.
-        content: of `sample_content`.
+        version: hash of this content; each content has its own folder, so that a committed table always matches its shards.
+        content: result of `sample_content`.
         encoded: the members of each episode.
         suffix: of the audio members, without the dot.
         shard_bytes: a shard is closed when it has reached this size.
@@ -258,7 +258,7 @@ def episodes_table(places: pl.DataFrame, content: pl.DataFrame) -> pl.DataFrame:
 def content_version(
     fingerprints: Mapping[str, str], content: pl.DataFrame, shard_bytes: int, grain: Grain = SEGMENTS
 ) -> str:
-    """Names what is sealed: the episodes that are in the shards with their fingerprints, their groups, and the shards' size."""
+    """Hash of the sealed content: episodes with their fingerprints, their groups, and the shard size."""
     groups = content.filter(pl.col("episode_id").is_in(list(fingerprints))).select("language", "split").rows()
     return fingerprint(grain=grain.folder, episodes=fingerprints, groups=groups, shard_bytes=shard_bytes)[:12]
 
@@ -306,7 +306,7 @@ def _wrong_shard(store: Store, key: str, rows: pl.DataFrame) -> str | None:
 
 
 def remove_other_versions(store: Store, batch: str, kept: Sequence[str]) -> None:
-    """Remove sealed folders of a batch that its committed tables do not speak of any more."""
+    """Remove sealed folders of a batch that its committed tables no longer refer to."""
     for version in store.names(f"sealed/{batch}").difference(kept):
         store.remove(f"sealed/{batch}/{version}")
 

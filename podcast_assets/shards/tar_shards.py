@@ -14,10 +14,10 @@ from podcast_assets.shards.ustar import END, BrokenTar, TarMember, member_around
 from podcast_assets.store.store import BLOCK, Store
 
 SHUFFLE_SEED = "podcast-assets-1"
-"""Goes into the order of samples; another one is another order of every shard."""
+"""Seed of the order of samples; changing it reorders every shard."""
 
 _TOGETHER = 1 << 18
-"""Bytes that go to the disk and into the hash at a time: they are still in the processor's cache for the second of the two."""
+"""Bytes written and hashed at a time, small enough to stay in the processor's cache in between."""
 
 Bytes = bytes | memoryview
 
@@ -30,18 +30,18 @@ class Sample:
     group: str
     """Folder of its shard: `data/<language>/<split>`."""
     suffix: str
-    """Of the audio member, without the dot."""
+    """Suffix of the audio member, without the dot."""
     json: bytes
     json_sha256: str
     audio: Iterable[Bytes]
-    """The audio member in pieces, which are taken once."""
+    """Audio member in pieces, iterated once."""
     audio_size: int
-    """Bytes of all pieces."""
+    """Total size of the pieces."""
     audio_sha256: str
 
     @classmethod
     def of(cls, key: str, group: str, suffix: str, json: bytes, audio: bytes) -> "Sample":
-        """A sample of two members that are at hand, hashed here."""
+        """Make a sample from two members in memory and hash them."""
         return cls(key, group, suffix, json, _sha256(json), (audio,), len(audio), _sha256(audio))
 
 
@@ -78,7 +78,7 @@ class SealedShards:
 
 
 def shuffle_key(key: str) -> bytes:
-    """Sort key that shuffles samples: it depends on the key alone, so the order does on nothing but the content."""
+    """Sort key that shuffles samples. It depends on the sample's key alone, so that the same content has the same order."""
     return hashlib.sha256(f"{SHUFFLE_SEED}/{key}".encode()).digest()
 
 
@@ -89,14 +89,14 @@ def write_shards(store: Store, folder: str, samples: Iterable[Sample], *, shard_
     sample.
 
     Args:
-        store: where to.
-        folder: what the shards' paths begin from.
-        samples: those of a group one after the other, in the order in which they shall lie.
+        store: store to write to.
+        folder: folder of the shards.
+        samples: samples in their order, grouped by `group`.
         shard_bytes: a shard is closed when it has reached this size.
 
     Raises:
-        ValueError: a group comes back after another, a key has a dot in it, a name is too long, or a sample's audio has not
-            the size that it says.
+        ValueError: the samples of a group are not consecutive, a key contains a dot, a name is too long, or a sample's audio
+            does not have the declared size.
         StoreTrouble: the store is full or read-only, or cannot be reached.
     """
     shards: list[Shard] = []
@@ -125,10 +125,10 @@ class _ShardWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self.sha256, self.size = hashlib.sha256(), 0
-        self._file, self._pieces, self._held = file, list[Bytes](), 0
+        self._file, self._pieces, self._buffered = file, list[Bytes](), 0
 
     def take(self, *pieces: Bytes) -> None:
-        """Return the next bytes."""
+        """Append bytes."""
         for piece in pieces:
             self.size += len(piece)
             if len(piece) > _TOGETHER:
@@ -138,14 +138,14 @@ class _ShardWriter:
                     self._write_block(whole[begin : begin + _TOGETHER])
                 continue
             self._pieces.append(piece)
-            self._held += len(piece)
-        if self._held >= _TOGETHER:
+            self._buffered += len(piece)
+        if self._buffered >= _TOGETHER:
             self.flush()
 
     def flush(self) -> None:
         """Write the buffer to the file."""
         self._write_block(b"".join(self._pieces))
-        self._pieces, self._held = [], 0
+        self._pieces, self._buffered = [], 0
 
     def _write_block(self, block: Bytes) -> None:
         self._file.write(block)

@@ -1,8 +1,8 @@
-"""Removal of episodes from sealed shards: only those that hold one are written anew, and the batch is not sealed again after.
+"""Removal of episodes from sealed shards: only shards that contain one are rewritten, and the batch is not sealed again.
 
-A thinned shard lies in another folder of its batch, `sealed/<batch>/<version>/…`, so that the table that is committed speaks of
-whole shards at every moment. `thinned/<grain>/<batch>.json` says which content these shards are of: by that a later materialization
-knows that there is nothing to seal.
+A rewritten shard is in another folder of its batch, `sealed/<batch>/<version>/…`, so that the committed table refers to complete
+shards at every moment. `thinned/<grain>/<batch>.json` records the content of these shards, by which a later materialization knows
+that there is nothing to seal.
 """
 
 import hashlib
@@ -28,19 +28,19 @@ class ThinnedShards:
     """Result of removing episodes from a batch's shards."""
 
     table: pl.DataFrame
-    """Of the asset, without the episodes, with the new places."""
+    """Table of the asset without the episodes, with the new positions."""
     damaged: list[str] = field(default_factory=list)
-    """Keys of shards that held an episode and could not be read: they go, and the batch has to be sealed again."""
+    """Keys of unreadable shards with an episode, which are removed; the batch must be sealed again."""
 
 
 def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str]) -> ThinnedShards:
-    """Rewrite the shards that contain some episodes without them. The old ones still lie there when it returns.
+    """Rewrite the shards that contain some episodes without them. The old shards are kept.
 
     Args:
-        store: with the shards.
+        store: store with the shards.
         batch: the batch.
-        table: of either grain, with a row per sample and its place.
-        episodes: ids of those that go.
+        table: table of either grain, one row per sample with its position.
+        episodes: ids of the episodes to remove.
     """
     gone = pl.col("episode_id").is_in(list(episodes))
     touched = set(table.filter(gone)["shard"])
@@ -66,11 +66,11 @@ def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Col
 
 
 def _rewrite_shard(store: Store, batch: str, shard: str, place: str, kept: pl.DataFrame) -> pl.DataFrame:
-    """Copy the members of the kept samples; gives their rows with the new places.
+    """Copy the members of the remaining samples; return their rows with the new positions.
 
     Raises:
-        BrokenTar: the shard is not what the table says.
-        FileNotFoundError: it is gone.
+        BrokenTar: the shard does not match the table.
+        FileNotFoundError: the shard is missing.
     """
     column = "segment_id" if "segment_id" in kept.columns else "episode_id"
     keys = set(kept[column])
@@ -95,7 +95,7 @@ def _rewrite_shard(store: Store, batch: str, shard: str, place: str, kept: pl.Da
 def _copy_members(
     source: BinaryIO, target: BinaryIO, members: list[TarMember]
 ) -> tuple[str, dict[str, tuple[int, int]]]:
-    """Copy members as they are; gives the SHA-256 of what was written, and key → where the data of JSON and audio begin."""
+    """Copy members unchanged; return the SHA-256 of the output, and the offsets of JSON and audio data by key."""
     digest, position = hashlib.sha256(), 0
     offsets: dict[str, tuple[int, int]] = {}
     for note, audio in zip(members[::2], members[1::2], strict=True):
@@ -115,32 +115,32 @@ def _sample_key(member: TarMember) -> str:
 
 
 def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, content: str) -> None:
-    """Record which content the shards of a table have, though their folders are called after others.
+    """Record the content version of rewritten shards, whose folders have other names.
 
     Args:
-        store: with the shards.
-        grain: folder of its shards: data, or episode_data.
+        store: store with the shards.
+        grain: folder of the shards: data or episode_data.
         batch: the batch.
-        table: as it is going to be committed.
-        content: as `sealing.content_version` names it.
+        table: the table to be committed.
+        content: result of `sealing.content_version`.
     """
     store.write(_note_key(grain, batch), json.dumps({"shards": _shards_of(table), "content": content}).encode())
 
 
 def sealed_content(store: Store, grain: str, batch: str, table: pl.DataFrame) -> str | None:
-    """Which content the shards of a table are of; None where they are of several, or there are none."""
+    """Content version of the shards of a table; None if there are none or several."""
     try:
         noted: Mapping[str, str] = json.loads(store.read(_note_key(grain, batch)))
         if noted["shards"] == _shards_of(table):
             return noted["content"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        pass  # never thinned; and what cannot be read is as good as nothing: the batch is sealed again
+        pass  # never thinned, or unreadable: then the batch is sealed again
     folders = folders_of(table)
     return folders[0] if len(folders) == 1 else None
 
 
 def folders_of(table: pl.DataFrame) -> list[str]:
-    """The folders under `sealed/<batch>/` that a table speaks of."""
+    """Folders under `sealed/<batch>/` that a table refers to."""
     return table["shard"].str.split("/").list.first().unique().sort().to_list()
 
 

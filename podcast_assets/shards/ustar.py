@@ -1,4 +1,4 @@
-"""Tar files of shards: regular files with headers in which nothing tells of a machine or a day, and where each member lies.
+"""Tar files of shards: regular files whose headers do not depend on machine or time, and the positions of their members.
 
 The format is ustar of POSIX.1-1988 (IEEE Std 1003.1, pax, "ustar Interchange Format"), which every reader of tars knows. `tarfile`
 can write it too; a header of 512 bytes made from a template costs a tenth of its time, which counts where members are small.
@@ -29,7 +29,7 @@ _CHECKSUM = slice(148, 156)
 
 
 class BrokenTar(ValueError):
-    """It is cut off, damaged, or no tar that could be a shard; the message says what and at which byte."""
+    """The tar is truncated, damaged or not a shard; the message says what is wrong, and at which byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class TarMember:
     header_offset: int
     data_offset: int
     size: int
-    """Of its data, without the padding."""
+    """Size of its data, without the padding."""
 
     @property
     def end(self) -> int:
@@ -67,7 +67,7 @@ def member_around(name: str, size: int) -> tuple[bytes, bytes]:
     """Header and padding of a member.
 
     Raises:
-        ValueError: as `member_bytes`.
+        ValueError: see `member_bytes`.
     """
     return member_header(name, size), _PADDING[size % BLOCK]
 
@@ -76,7 +76,7 @@ def member_header(name: str, size: int) -> bytes:
     """Header of a regular file that everybody may read: mode 0444, user and group 0 without names, time 0.
 
     Raises:
-        ValueError: as `member_bytes`.
+        ValueError: see `member_bytes`.
     """
     raw = name.encode()
     if not 0 < len(raw) <= MAX_NAME or b"\0" in raw:
@@ -113,10 +113,10 @@ def read_members(file: BinaryIO) -> Iterator[TarMember]:
 
 
 def read_header(file: BinaryIO, position: int) -> TarMember:
-    """The member whose header begins at a byte.
+    """Read the header at a position and return its member.
 
     Raises:
-        BrokenTar: there is no such header.
+        BrokenTar: there is no valid header.
     """
     file.seek(position)
     return _parse_header(file.read(BLOCK), position)
@@ -126,17 +126,15 @@ def _parse_header(block: bytes, position: int) -> TarMember:
     if len(block) < BLOCK:
         raise BrokenTar(f"truncated: it ends at byte {position + len(block):,} without the blocks that end a tar")
     try:
-        told = int(block[_CHECKSUM].strip(b" \0"), 8)
+        checksum = int(block[_CHECKSUM].strip(b" \0"), 8)
         size = int(block[124:136].strip(b" \0"), 8)
         name = block[:MAX_NAME].split(b"\0", 1)[0].decode()
         prefix = block[345:500].rstrip(b"\0").decode()
     except ValueError:
         raise BrokenTar(f"no header of a tar at byte {position:,}") from None
     if not prefix and 0 < len(name) <= MAX_NAME and block == member_header(name, size):
-        return TarMember(
-            name, position, position + BLOCK, size
-        )  # one of ours, which is told faster than its checksum is made
-    if told != sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "):
+        return TarMember(name, position, position + BLOCK, size)  # written by this package: faster than the checksum
+    if checksum != sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "):
         raise BrokenTar(f"damaged header at byte {position:,}: its checksum differs")
     if block[156:157] not in _REGULAR:
         raise BrokenTar(f"{name} at byte {position:,} is no regular file of a ustar archive (type {block[156:157]!r})")

@@ -1,4 +1,4 @@
 """The store: keys, tables and their schemas, checkpoints and commits.
 
-What belongs here: where things lie and how they are written so that a crash leaves no half file. What does not: what the rows mean.
+What belongs here: where files are stored and how they are written atomically. What does not: the meaning of the rows.
 """

@@ -1,8 +1,7 @@
-"""CommittedTable results of a stage: checkpoints per episode before the commit, then one table per batch.
+"""Committed results of a stage: checkpoints per episode before the commit, then one table per batch.
 
-The table's file says itself which episodes it holds and which failed, with their fingerprints: one rename commits all of
-it, and the same results give the same bytes. `provenance/` and `failures/` hold what else there is to know of them: times,
-workers, tracebacks.
+The table's metadata list the episodes that are done or failed, with their fingerprints, so that one rename commits everything and
+the same results give the same bytes. `provenance/` and `failures/` hold the details: times, workers, tracebacks.
 """
 
 import json
@@ -32,16 +31,16 @@ class Checkpoints:
     columns: Columns
 
     def key(self, episode_id: str, fingerprint: str) -> str:
-        """Key of a checkpoint: another fingerprint is another file, so that a stale one is never taken."""
+        """Key of a checkpoint. It contains the fingerprint, so that an outdated checkpoint is never used."""
         return f"{checkpoints_key(self.stage, self.batch)}/{episode_id}-{fingerprint}.parquet"
 
     def write(self, episode_id: str, fingerprint: str, rows: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
-        """Write rows and their provenance as one file, so that there is never one without the other."""
+        """Write rows and their provenance as one file, so that neither exists without the other."""
         note = make_table([dict(provenance)], PROVENANCE).write_json()
         self.store.write_table(self.key(episode_id, fingerprint), rows, {_PROVENANCE: note})
 
     def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-        """Rows and provenance of an episode, or None where it is not done: a checkpoint that is damaged does not count."""
+        """Read the rows and provenance of an episode; None if there is no checkpoint or it is damaged."""
         found, _ = _read_if_undamaged(self.store, self.key(episode_id, fingerprint), self.columns)
         if found is None:
             return None
@@ -59,22 +58,22 @@ class CommittedTable:
 
     table: pl.DataFrame | None
     fingerprints: Mapping[str, str]
-    """Of the episodes that are done, those for which the stage made no row among them."""
+    """Fingerprints of the episodes that are done, including those without rows."""
     failed: Mapping[str, str]
     """Fingerprints of the episodes that failed."""
     provenance: pl.DataFrame
     failures: pl.DataFrame
     damage: str | None = None
-    """Why the table that is there cannot be read: it counts as none then, and is made anew."""
+    """Why the existing table cannot be read; it is then ignored and computed again."""
 
     @classmethod
     def nothing(cls, damage: str | None = None) -> "CommittedTable":
-        """Before the first commit, or where it cannot be read."""
+        """Result before the first commit, or for a table that cannot be read."""
         return cls(None, {}, {}, empty_table(PROVENANCE), empty_table(FAILURES), damage)
 
     @classmethod
     def read(cls, store: Store, asset: str, batch: str) -> "CommittedTable":
-        """The table of an asset, and the provenance and failures that belong to it."""
+        """Read the table of an asset with its provenance and failures."""
         found, damage = _read_if_undamaged(store, table_key(asset, batch), TABLES[asset])
         if found is None:
             return cls.nothing(damage)
@@ -92,14 +91,14 @@ class CommittedTable:
         return self.table
 
     def entry(self, episode_id: str, fingerprint: str) -> pl.DataFrame | None:
-        """The provenance of an episode that is done with this fingerprint; None for another one."""
+        """Provenance of an episode that is done with this fingerprint; None otherwise."""
         if self.fingerprints.get(episode_id) != fingerprint:
             return None
         found = self.provenance.filter(episode_id=episode_id)
         return found if found.height == 1 else None
 
     def failure(self, episode_id: str) -> dict[str, Any] | None:
-        """The failure of an episode, if the last run had one."""
+        """Failure of an episode in the last run; None if it did not fail."""
         found = self.failures.filter(episode_id=episode_id)
         return found.row(0, named=True) if found.height else None
 
@@ -109,7 +108,7 @@ def commit(
 ) -> CommittedTable:
     """Write provenance and failures, then the table: its presence is the commit. Return what was committed."""
     if rows.schema != schema(TABLES[asset]):
-        raise TypeError(f"{asset}: the table does not fit its schema: {rows.schema}")
+        raise TypeError(f"{asset}: the table does not match its schema: {rows.schema}")
     store.write_table(provenance_key(TABLE_STAGES[asset], batch), provenance)
     store.write_table(failures_key(TABLE_STAGES[asset], batch), failures)
     done, failed = _fingerprints_of(provenance), _fingerprints_of(failures)
@@ -124,7 +123,7 @@ def _fingerprints_of(frame: pl.DataFrame) -> dict[str, str]:
 def _read_if_undamaged(
     store: Store, key: str, columns: Columns
 ) -> tuple[tuple[pl.DataFrame, dict[str, str]] | None, str | None]:
-    """A table with its notes where it can be read, and what is wrong with it where it is damaged: told, and then made anew."""
+    """Read a table with its notes; if it is damaged, log it and return the error message."""
     try:
         return store.read_noted_table(key, columns), None
     except DamagedTable as error:
@@ -133,10 +132,10 @@ def _read_if_undamaged(
 
 
 def _rows_with_fingerprints(store: Store, key: str, columns: Columns, fingerprints: Mapping[str, str]) -> pl.DataFrame:
-    """The rows of a table beside the committed one that belong to it: a crash may have left rows of a commit that never came."""
+    """Rows of a provenance or failures table that belong to the commit: a crash may have left rows of an unfinished one."""
     found, _ = _read_if_undamaged(store, key, columns)
     if found is None:
         return empty_table(columns)
     frame = found[0]
-    own = [fingerprints.get(e) == f for e, f in frame.select("episode_id", "fingerprint").iter_rows()]
-    return frame.filter(pl.Series(own, dtype=pl.Boolean))
+    committed = [fingerprints.get(e) == f for e, f in frame.select("episode_id", "fingerprint").iter_rows()]
+    return frame.filter(pl.Series(committed, dtype=pl.Boolean))

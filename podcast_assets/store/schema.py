@@ -23,7 +23,7 @@ FLAGS = {
     "unaligned": "the words have no times, because the aligner could not place them",
     "words_outside": "the recognizer placed a fifth of the words, or more, outside of it; they were moved to its ends",
 }
-"""What readers must know of a segment; provenance says more."""
+"""Flags of a segment for readers of the dataset; provenance has the details."""
 _FLAGS: Columns = {
     "flags": (pl.List(pl.String), f"what readers must know: {', '.join(FLAGS)}; empty where nothing is odd")
 }
@@ -196,7 +196,7 @@ _PLACE: Columns = {
     "sample_rate": (pl.Int32, "of the audio member, Hz"),
     "channels": (pl.Int32, "of the audio member"),
 }
-"""Where a sample lies, in both grains."""
+"""Position of a sample, in both grains."""
 HF_SHARDS: Columns = {
     **_SEGMENT_KEY,
     "podcast_id": (pl.String, "guid of the podcast"),
@@ -227,7 +227,7 @@ EPISODE_SHARDS: Columns = {
     "degraded": (pl.Boolean, "whether any of it was segmented or transcribed by an embedded engine or a fallback"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }
-"""The second grain, one sample per episode, where PODCAST_GRAINS asks for it."""
+"""Second grain, one sample per episode, if PODCAST_GRAINS enables it."""
 
 SECOND_OPINIONS: Columns = {
     **_SEGMENT_KEY,
@@ -235,14 +235,14 @@ SECOND_OPINIONS: Columns = {
     "language": (pl.String, "ISO 639-1 code"),
     **_MADE_BY,
 }
-"""Beside the transcripts, where a second transcriber is set."""
+"""Second transcripts, if a second transcriber is set."""
 
 PUNCTUATED_TEXTS: Columns = {
     **_SEGMENT_KEY,
     "text_punctuated": QUALITY_SCORES["text_punctuated"],
     **_MADE_BY,
 }
-"""Beside the transcripts, where PODCAST_TEXT_CARE asks for punctuation."""
+"""Punctuated transcripts, if PODCAST_TEXT_CARE enables punctuation."""
 
 ASSETS: dict[str, Columns] = {
     "raw_audio": RAW_AUDIO,
@@ -257,7 +257,7 @@ TABLES = ASSETS | {
     "punctuated_texts": PUNCTUATED_TEXTS,
     "episode_shards": EPISODE_SHARDS,
 }
-"""All tables of batches: those without which no batch is done (`ASSETS`), and those of the optional assets."""
+"""All tables of batches: the required ones (`ASSETS`) and those of the optional assets."""
 
 PROVENANCE: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),
@@ -299,13 +299,13 @@ def empty_table(columns: Columns) -> pl.DataFrame:
 
 
 def make_table(rows: list[dict[str, Any]], columns: Columns) -> pl.DataFrame:
-    """Make a table from rows; every column must be there, in any order.
+    """Make a table from rows, whose columns may be in any order.
 
     Raises:
-        ValueError: a row lacks a column or has one too many.
+        ValueError: a row has missing or additional columns.
     """
     for row in rows:
         if row.keys() != columns.keys():
-            odd = sorted(row.keys() ^ columns.keys())
-            raise ValueError(f"row does not fit its table: {', '.join(odd)}")
+            different = sorted(row.keys() ^ columns.keys())
+            raise ValueError(f"the row does not match the columns of its table: {', '.join(different)}")
     return pl.DataFrame(rows, schema=schema(columns), orient="row")

@@ -50,7 +50,7 @@ SPEAKERS: Columns = {
     ),
     "engine": (pl.String, "diarizer"),
 }
-"""Beside each episode's full diarization; not an asset of its own."""
+"""Stored with each episode's full diarization; not an asset of its own."""
 
 REFERENCES: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),
@@ -61,7 +61,7 @@ REFERENCES: Columns = {
     "speaker": (pl.String, "name, as the publisher gives it; null where it gives none"),
     "text": (pl.String, "what the publisher says was said"),
 }
-"""Transcripts that publishers made, one table per episode beside what came; not an asset."""
+"""Publishers' transcripts, one table per episode, stored with the original file; not an asset."""
 
 RIGHTS: Columns = {
     "episode_id": (pl.String, "stable id of the episode, by podcast and guid"),
@@ -82,7 +82,7 @@ RIGHTS: Columns = {
     "reason": (pl.String, "why not; null where it was"),
     "observed_at": (pl.Datetime("us", "UTC"), "when the feed said so"),
 }
-"""The rights ledger: a row per episode of a feed, and one more whenever what the feed says of it changes."""
+"""The rights ledger: one row per episode of a feed, and another whenever the feed's statements about it change."""
 
 FEED_STATE: Columns = {
     "feed": (pl.String, "SHA-256 of the feed's URL"),
@@ -100,7 +100,7 @@ FEED_STATE: Columns = {
     "message": (pl.String, "what was wrong last; null where nothing was"),
     "episodes": (pl.Int32, "in the feed, at the last change"),
 }
-"""What is remembered of each feed, one table."""
+"""Polling state of all feeds, one table."""
 
 PENDING: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),
@@ -109,7 +109,7 @@ PENDING: Columns = {
     "seconds": (pl.Float64, "length as the feed says, s; null where it says nothing"),
     "row": (pl.String, "its row in the list of URLs, JSON"),
 }
-"""New episodes that wait until there are enough of them for a batch."""
+"""New episodes that wait for a batch."""
 
 FINGERPRINTS: Columns = {
     "episode_id": (pl.String, "stable id of the episode"),
@@ -143,4 +143,4 @@ TAKEDOWNS: Columns = {
     "episodes": (pl.List(pl.String), "batch/episode_id of all that it took, copies in other batches among them"),
     "remains": (pl.List(pl.String), "keys under incoming/ that hold it still, as an archive cannot be rewritten"),
 }
-"""Takedown records: never of its content."""
+"""Takedown records. They never contain the content that was taken down."""

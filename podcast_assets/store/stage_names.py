@@ -1,4 +1,4 @@
-"""Stages and the tables that they make. What the tables hold is in `schema`."""
+"""Names of the stages and their tables. The columns are in `schema`."""
 
 STAGES = {
     "raw_audio": "ingest",
@@ -7,12 +7,12 @@ STAGES = {
     "quality_scores": "score",
     "hf_shards": "package",
 }
-"""Asset → the stage that does its work, of the assets without which no batch is done."""
+"""Asset → stage, for the required assets."""
 OPTIONAL_STAGES = {
     "second_opinions": "second",
     "punctuated_texts": "punctuate",
     "episode_shards": "package_episodes",
 }
-"""The same of the optional assets: a batch is done without them."""
+"""Asset → stage, for the optional assets."""
 TABLE_STAGES = STAGES | OPTIONAL_STAGES
-"""The same of all assets that have a table per batch."""
+"""Asset → stage, for all assets with a table per batch."""

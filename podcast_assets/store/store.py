@@ -1,7 +1,7 @@
-"""The store: its keys, and the writing of tables and originals.
+"""The store: keys, tables and originals.
 
-Keys are paths relative to the store's root, with forward slashes. The bytes are kept by a folder or a bucket (`storage/`), which
-never show anybody half of a file.
+Keys are paths relative to the store's root, with forward slashes. The backends (`backends/`), a folder or a bucket, write files
+atomically.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 class DamagedTable(BadInput):
-    """A table in the store cannot be read: it is cut off, or its bytes have changed since they were written."""
+    """A table in the store is truncated or corrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +58,34 @@ class Store:
 
     @classmethod
     def at(cls, location: str | Path) -> "Store":
-        """The store at a folder or URL; a local folder is made absolute, so that runs in other folders find it.
+        """Open the store at a folder or URL. A local folder is made absolute, so that runs in other folders find it.
 
         Raises:
-            Misconfigured: it is neither.
+            Misconfigured: the location is neither.
         """
-        place = str(location).removeprefix("file://")
-        if not _URL.match(place):
-            return cls(Path(place).absolute())
-        from upath import UPath  # with fsspec it takes longer to import than most commands take for all else
+        text = str(location).removeprefix("file://")
+        if not _URL.match(text):
+            return cls(Path(text).absolute())
+        from upath import UPath  # slow to import (fsspec), and needed for buckets only
 
         try:
-            path = UPath(place)
+            path = UPath(text)
         except ValueError:
-            raise Misconfigured(f"PODCAST_STORE is a folder or s3://BUCKET/PREFIX, and cannot be {location}") from None
+            raise Misconfigured(f"PODCAST_STORE must be a folder or s3://BUCKET/PREFIX, not {location}") from None
         return cls(path.absolute() if isinstance(path, Path) else path)
 
     @property
     def is_local(self) -> bool:
-        """Whether the store is a folder of this machine."""
+        """Whether the store is a folder on this machine."""
         return isinstance(self.root, Path)
 
     @property
     def storage(self) -> Storage:
-        """Storage backend of the store. Made anew in every process: a store travels to workers as its root alone.
+        """Storage backend of the store. Every process creates its own, as only the root is sent to workers.
 
         Raises:
-            Misconfigured: no store can be at this URL, or the extra that it needs is not installed.
-            StoreTrouble: there are no keys to the bucket.
+            Misconfigured: the URL is not supported, or the extra that it needs is not installed.
+            StoreTrouble: there are no credentials for the bucket.
         """
         if self.is_local:
             return Folder(Path(str(self.root)))
@@ -94,7 +94,7 @@ class Store:
         )
 
     def path(self, key: str) -> "Path | UPath":
-        """The full path of a key, as people and other tools name it. What lies there is read by the methods of the store."""
+        """Full path of a key, for messages and other tools. To read it, use the methods of the store."""
         return self.root / key
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -107,27 +107,27 @@ class Store:
         """Read a whole file.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         return self.storage.read(key)
 
     def open(self, key: str) -> BinaryIO:
-        """A file to read and seek in, streamed: nothing keeps a copy of the whole.
+        """Open a file as a seekable stream, without a copy of the whole.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         return self.storage.open(key)
 
     def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
-        """A path of this machine with the content of a key: the file itself in a local store, else a temporary copy."""
+        """Local path to the content of a key: the file itself in a local store, else a temporary copy."""
         return self.storage.local_copy(key)
 
     def list(self, folder: str) -> Iterator[Entry]:
-        """All files below a folder, in any order; none where there is no such folder.
+        """List all files below a folder, in any order; empty if the folder does not exist.
 
         Raises:
-            OSError: it cannot be listed; that is never taken for an empty folder.
+            OSError: the folder cannot be listed.
         """
         return self.storage.list(folder)
 
@@ -140,39 +140,39 @@ class Store:
         return self.storage.list_folder(folder)
 
     def names(self, folder: str) -> set[str]:
-        """Names of the files and folders in a folder; empty where there is no such folder."""
+        """Names of the files and folders in a folder; empty if the folder does not exist."""
         return self.storage.names(folder)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def write(self, key: str, data: bytes) -> None:
-        """Write a small file: whole or not at all."""
+        """Write a small file atomically."""
         self.storage.write(key, data)
 
     def writing(self, key: str) -> contextlib.AbstractContextManager[BinaryIO]:
-        """A file to write (and seek in) that appears under `key` when the block ends well, and leaves nothing when it does not.
+        """Open a seekable file for writing that appears under `key` if the block succeeds, and is discarded otherwise.
 
         Raises:
-            StoreTrouble: the store, or the folder for temporary files, is full or read-only, or the store cannot be reached.
+            StoreTrouble: the store or the temporary folder is full or read-only, or the store cannot be reached.
         """
         return self.storage.writing(key)
 
     def upload(self, source: Path, key: str) -> None:
-        """Copy a file of this machine here: whole or not at all."""
+        """Copy a local file to the store atomically."""
         self.storage.upload(source, key)
 
     def holds(self, source: Path, key: str) -> bool:
-        """Whether a file of this machine lies under a key: told by size and time in a folder, by checksum in a bucket."""
+        """Whether a key has the content of a local file, by size and time in a folder and by checksum in a bucket."""
         return self.storage.holds(source, key)
 
     def put_original(self, source: IO[bytes], suffix: str) -> StoredOriginal:
-        """Store a file under its content, hashing it (SHA-256 and MD5) in the one pass that copies it."""
+        """Store a file by its content and hash it (SHA-256 and MD5) in the same pass."""
         hashes = Hashes()
         scratch = self.storage.scratch()
         temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
-        where = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
+        location = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
         try:
-            with translate_errors("an original", where), temporary.open("wb") as f:
+            with translate_errors("an original", location), temporary.open("wb") as f:
                 while block := source.read(BLOCK):
                     hashes.update(block)
                     f.write(block)
@@ -187,7 +187,7 @@ class Store:
         return StoredOriginal(key, digest, hashes.md5, hashes.size)
 
     def remove(self, key: str) -> None:
-        """Remove a file or a folder with all that is in it; nothing there is fine."""
+        """Remove a file or a folder with its contents, if it exists."""
         self.storage.remove(key)
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
@@ -195,28 +195,28 @@ class Store:
 
         Args:
             before: POSIX seconds.
-            spared: folders in which others upload.
+            spared: folders whose uploads are kept.
         """
         return self.storage.remove_unfinished_uploads(before, spared)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
     def write_table(self, key: str, table: pl.DataFrame, notes: Mapping[str, str] | None = None) -> None:
-        """Write a table as parquet, whole or not at all, with notes that are committed together with it."""
+        """Write a table and its notes atomically as one parquet file."""
         buffer = BytesIO()
         table.write_parquet(buffer, compression="zstd", statistics=True, metadata=dict(notes or {}))
         self.write(key, buffer.getvalue())
 
     def read_table(self, key: str, columns: Columns) -> pl.DataFrame | None:
-        """A table, or None where there is none yet or it was written with other columns."""
+        """Read a table; None if it does not exist or has other columns."""
         found = self.read_noted_table(key, columns)
         return None if found is None else found[0]
 
     def read_noted_table(self, key: str, columns: Columns) -> tuple[pl.DataFrame, dict[str, str]] | None:
-        """A table with the notes that were written with it; None as for `read_table`.
+        """Read a table and its notes; None if it does not exist or has other columns.
 
         Raises:
-            DamagedTable: it is there, and cannot be read.
+            DamagedTable: the table exists and cannot be read.
         """
         try:
             data = self.read(key)
@@ -225,8 +225,8 @@ class Store:
         try:
             table, notes = pl.read_parquet(BytesIO(data)), pl.read_parquet_metadata(BytesIO(data))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {why})") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {reason})") from error
         return (table, notes) if table.schema == schema(columns) else None
 
     # -- locks -----------------------------------------------------------------------------------------------------
@@ -235,8 +235,8 @@ class Store:
     def batch_lock(self, batch: str) -> Iterator[None]:
         """Lock a batch while the block runs, so that two runs of it on this machine take turns.
 
-        An flock: the kernel frees it when its holder dies. Object stores have no locks to offer, and what they offer in place of
-        them (a PUT that fails where there is an object) is not atomic everywhere: runs on other machines are not kept out.
+        This is an flock, which the kernel releases when its holder dies. Runs on other machines are not excluded if the store is a
+        bucket: object stores have no locks, and conditional PUTs are not atomic everywhere.
         """
         with contextlib.ExitStack() as stack:
             with translate_errors(
@@ -254,7 +254,7 @@ class Store:
 
 @functools.lru_cache(maxsize=32)
 def _bucket_client(url: str, environment: tuple[tuple[str, str], ...]) -> "Bucket":
-    """One client, with its connections, for as long as what it was made from stays the same."""
+    """Client of a bucket, cached with its connections until its configuration changes."""
     from podcast_assets.store.backends.bucket import Bucket
 
     return Bucket(url)
@@ -281,12 +281,12 @@ def checkpoints_key(stage: str, batch: str) -> str:
 
 
 def encoded_key(stage: str, batch: str, episode_id: str, fingerprint: str) -> str:
-    """Key of what a stage encoded of an episode, beside the checkpoint that speaks of it."""
+    """Key of an episode's encoded audio, next to the checkpoint that refers to it."""
     return f"{checkpoints_key(stage, batch)}/{episode_id}-{fingerprint}.encoded"
 
 
 def working_key(sha256: str, separated: str | None = None) -> str:
-    """Key of the working audio of an original; `separated` tells apart what different separators leave of it."""
+    """Key of the working audio of an original; `separated` identifies the separator, if any."""
     return f"audio/working/{sha256[:2]}/{sha256}{f'-{separated}' if separated else ''}.flac"
 
 
@@ -301,5 +301,5 @@ def transcript_key(batch: str, episode_id: str, suffix: str) -> str:
 
 
 def sealed_key(batch: str, version: str) -> str:
-    """Key of the folder with the sealed shards of a batch; another content is another version."""
+    """Key of the folder with the sealed shards of a batch; each content has its own version."""
     return f"sealed/{batch}/{version}"

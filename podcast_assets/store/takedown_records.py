@@ -1,6 +1,6 @@
-"""Takedown records: `takedowns/<id>.json` in the store. Who, when, why and which; never what it held.
+"""Takedown records, `takedowns/<id>.json` in the store: who, when, why and what, but never the content.
 
-They are what a later ingest is refused by, and what a release leaves out: by episode, by content, by podcast and by URL.
+Ingest refuses and releases omit what they name, by episode, content, podcast and URL.
 """
 
 import datetime
@@ -19,7 +19,7 @@ from podcast_assets.store.store import Store
 FOLDER = "takedowns"
 _TIMES = ("at", "finished_at")
 NAMES = ("episode_ids", "sha256", "podcast_ids", "podcast_titles", "url_keys", "episodes")
-"""Lists of a record that say what it is of; the last, where that was."""
+"""Lists of a record that identify its target; the last one lists the affected episodes."""
 _LISTS = tuple(name for name, (dtype, _) in TAKEDOWNS.items() if dtype == pl.List(pl.String))
 
 Record = dict[str, Any]
@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 
 def record_id(scope: str, names: Sequence[str]) -> str:
-    """Id of the record of a target, by what identifies it: ordered again it is the same one. 16 hexadecimal digits."""
+    """Id of the record of a target, 16 hexadecimal digits; the same target always has the same id."""
     return fingerprint(scope=scope, names=sorted(names))[:16]
 
 
@@ -35,12 +35,12 @@ def new_record(identity: str, scope: str, target: str, reason: str, by: str | No
     """Make a record of a takedown that has not been carried out yet.
 
     Args:
-        identity: of `record_id`.
-        scope: episode or podcast.
-        target: as people are shown it.
-        reason: why.
-        by: who.
-        at: when.
+        identity: id from `record_id`.
+        scope: `episode` or `podcast`.
+        target: displayed name of the target.
+        reason: reason of the takedown.
+        by: who requested it; None if unknown.
+        at: time of the request.
     """
     return dict.fromkeys(TAKEDOWNS) | {
         "takedown": identity,
@@ -54,7 +54,7 @@ def new_record(identity: str, scope: str, target: str, reason: str, by: str | No
 
 
 def write_record(store: Store, record: Record) -> None:
-    """Write a record, whole or not at all; its lists are sorted, each value once."""
+    """Write a record atomically, with its lists sorted and without repetitions."""
     plain = {k: v.isoformat() if isinstance(v, datetime.datetime) else v for k, v in record.items()}
     plain |= {k: sorted(set(record[k])) for k in _LISTS}
     store.write(f"{FOLDER}/{record['takedown']}.json", f"{json.dumps(plain, ensure_ascii=False, indent=1)}\n".encode())
@@ -64,7 +64,7 @@ def read_record(store: Store, identity: str) -> Record | None:
     """Read a record; None if there is none.
 
     Raises:
-        BadInput: it cannot be read: what it forbids must not be passed over.
+        BadInput: the record is invalid, and must not be ignored.
     """
     key = f"{FOLDER}/{identity}.json"
     try:
@@ -84,7 +84,7 @@ def read_records(store: Store) -> pl.DataFrame:
     """Read all records, columns TAKEDOWNS, in order of time.
 
     Raises:
-        BadInput: one of them cannot be read.
+        BadInput: a record is invalid.
     """
     names = sorted(n for n in store.names(FOLDER) if n.endswith(".json") and not n.startswith("."))
     found = [read_record(store, name.removesuffix(".json")) for name in names]
@@ -100,25 +100,25 @@ class Refusals:
     """Lookup of taken-down episodes."""
 
     def __init__(self, found: pl.DataFrame) -> None:
-        """Refusals of records, columns TAKEDOWNS."""
-        self._of: dict[tuple[str, str], str] = {}
+        """Create the lookup from records, columns TAKEDOWNS."""
+        self._reasons: dict[tuple[str, str], str] = {}
         for row in found.iter_rows(named=True):
-            why = refusal_reason(row)
+            reason = refusal_reason(row)
             for name in NAMES[:-1]:
-                self._of |= {(name, value): why for value in row[name] or ()}
+                self._reasons |= {(name, value): reason for value in row[name] or ()}
 
     @classmethod
     def of(cls, store: Store) -> "Refusals":
-        """Refusals of all records of a store.
+        """Create the lookup from all records of a store.
 
         Raises:
-            BadInput: one of them cannot be read.
+            BadInput: a record is invalid.
         """
         return cls(read_records(store))
 
     def __bool__(self) -> bool:
         """Whether anything is taken down."""
-        return bool(self._of)
+        return bool(self._reasons)
 
     def why(
         self,
@@ -129,14 +129,14 @@ class Refusals:
         podcast: str | None = None,
         url_key: str | None = None,
     ) -> str | None:
-        """Why an episode is refused; None where it is not.
+        """Reason why an episode is refused; None if it is not.
 
         Args:
-            episode_id: its id.
-            sha256: of its bytes, and of others that its URL gave before.
+            episode_id: id of the episode.
+            sha256: hashes of its bytes and of earlier content of its URL.
             podcast_id: guid of its podcast.
-            podcast: title of its podcast, by which one without a guid is known.
-            url_key: of the URL that it, or its feed, comes from.
+            podcast: title of its podcast, used if there is no guid.
+            url_key: hash of the URL of the episode or its feed.
         """
         keys = [
             ("episode_ids", episode_id),
@@ -145,4 +145,4 @@ class Refusals:
             ("podcast_titles", None if podcast_id else podcast),
             ("url_keys", url_key),
         ]
-        return next((self._of[n, v] for n, v in keys if v is not None and (n, v) in self._of), None)
+        return next((self._reasons[n, v] for n, v in keys if v is not None and (n, v) in self._reasons), None)

@@ -1,7 +1,7 @@
-"""Transcripts of whole episodes that people and programs read.
+"""Transcripts of whole episodes for people and programs.
 
-Total over every input: no segments, empty texts, words without times, times that are missing or overlap, texts that look like
-markup all give a valid file.
+Every input gives a valid file: no segments, empty texts, words without times, missing or overlapping times, text that looks like
+markup.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,16 +41,16 @@ FORMATS: Mapping[str, Callable[[Row, TranscriptSegments, str | None], str]] = {
     "txt": lambda episode, segments, note: to_text(segments),
     "rttm": lambda episode, segments, note: to_rttm(episode, segments),
 }
-"""Suffix of the file → what makes its content."""
+"""Suffix of the file → function that renders its content."""
 
 
 def render(episode: Row, segments: Sequence[Row], *, note: str | None = None) -> dict[str, str]:
-    """An episode's transcript in every format, by suffix.
+    """Render an episode's transcript in every format, by suffix.
 
     Args:
         episode: row of `raw_audio`.
         segments: its segments with their texts.
-        note: what readers should know of how it was made.
+        note: note to readers about how it was made.
     """
     speech = TranscriptSegments.of(segments)
     return {suffix: make(episode, speech, note) for suffix, make in FORMATS.items()}

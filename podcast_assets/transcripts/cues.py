@@ -30,11 +30,11 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """What is never broken: a word, or a line's worth of one that is longer."""
+    """Unbreakable text: a word, or a part of a word that is longer than a line."""
 
     text: str
     glued: bool
-    """Whether no space goes before it."""
+    """Whether it follows the previous piece without a space."""
     start: float
     end: float
 
@@ -44,7 +44,7 @@ def make_cues(segments: Sequence[TranscriptSegment], *, name_speakers: bool = Fa
 
     Args:
         segments: in order of their start.
-        name_speakers: put the speaker's name before the text wherever another one begins; for formats without a place for it.
+        name_speakers: put the speaker's name before the text at each change of speaker, for formats without speakers.
     """
     several = len({s.speaker for s in segments if s.text}) > 1
     found: list[Cue] = []
@@ -70,14 +70,14 @@ def _cues_of(segment: TranscriptSegment, prefix: str) -> list[Cue]:
     lines: list[str] = []
     start = end = segment.start
     for piece in _split_pieces(segment, prefix):
-        room = _add_piece(lines, piece)
-        full = room is None or piece.end - start > SECONDS
+        extended = _add_piece(lines, piece)
+        full = extended is None or piece.end - start > SECONDS
         ended = len(lines) > 1 and not piece.glued and _SENTENCE_END.search(lines[-1]) is not None
         if lines and (full or ended):
             found.append(_make_cue(start, end, segment.speaker, lines))
             lines, start = [piece.text], piece.start
         else:
-            lines = room or [piece.text]
+            lines = extended or [piece.text]
         end = piece.end
     if lines:
         found.append(_make_cue(start, end, segment.speaker, lines))
@@ -85,7 +85,7 @@ def _cues_of(segment: TranscriptSegment, prefix: str) -> list[Cue]:
 
 
 def _add_piece(lines: list[str], piece: _Piece) -> list[str] | None:
-    """The lines with one piece more; None where there is no room for it."""
+    """Append a piece to the lines; None if it does not fit."""
     if not lines:
         return [piece.text]
     longer = f"{lines[-1]}{'' if piece.glued else ' '}{piece.text}"
@@ -100,24 +100,26 @@ def _make_cue(start: float, end: float, speaker: str | None, lines: list[str]) -
 
 
 def _split_pieces(segment: TranscriptSegment, prefix: str) -> list[_Piece]:
-    """A segment's text in pieces with their times: those of its words where they spell the text, else by the number of letters."""
-    where, when = _time_anchors(segment)
-    spans = [(a, b) for m in re.finditer(r"\S+", segment.text) for a, b in _line_long(segment.text, m.start(), m.end())]
-    starts = np.interp([a for a, _ in spans], where, when).tolist()
-    ends = np.interp([b for _, b in spans], where, when).tolist()
+    """Split a segment's text into timed pieces, by its words if they match the text, else by the number of letters."""
+    offsets, times = _time_anchors(segment)
+    spans = [
+        (a, b) for m in re.finditer(r"\S+", segment.text) for a, b in _split_long_word(segment.text, m.start(), m.end())
+    ]
+    starts = np.interp([a for a, _ in spans], offsets, times).tolist()
+    ends = np.interp([b for _, b in spans], offsets, times).tolist()
     pieces = [
         _Piece(segment.text[a:b], a > 0 and not segment.text[a - 1].isspace(), start, end)
         for (a, b), start, end in zip(spans, starts, ends, strict=True)
     ]
-    names = [(a, b) for m in re.finditer(r"\S+", prefix) for a, b in _line_long(prefix, m.start(), m.end())]
+    names = [(a, b) for m in re.finditer(r"\S+", prefix) for a, b in _split_long_word(prefix, m.start(), m.end())]
     before = [
         _Piece(prefix[a:b], a > 0 and not prefix[a - 1].isspace(), segment.start, segment.start) for a, b in names
     ]
     return before + pieces
 
 
-def _line_long(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """A stretch without spaces in parts of at most a line."""
+def _split_long_word(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Split text without spaces into parts of at most one line."""
     if end - start <= COLUMNS // 2:
         return [(start, end)]
     parts, first, width = [], start, 0
@@ -131,8 +133,8 @@ def _line_long(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _time_anchors(segment: TranscriptSegment) -> tuple[list[int], list[float]]:
-    """Offsets in the text, and when they are spoken: rising, and within the segment."""
-    where, when = [0], [segment.start]
+    """Offsets in the text and their times, in increasing order and within the segment."""
+    offsets, times = [0], [segment.start]
     at = 0
     for word in segment.words:
         while at < len(segment.text) and segment.text[at].isspace():
@@ -141,7 +143,7 @@ def _time_anchors(segment: TranscriptSegment) -> tuple[list[int], list[float]]:
             return [0, len(segment.text)], [segment.start, segment.end]
         for offset, time in ((at, word.start), (at + len(word.word), word.end)):
             if time is not None:
-                where.append(offset)
-                when.append(min(max(time, when[-1]), segment.end))
+                offsets.append(offset)
+                times.append(min(max(time, times[-1]), segment.end))
         at += len(word.word)
-    return [*where, len(segment.text)], [*when, segment.end]
+    return [*offsets, len(segment.text)], [*times, segment.end]

@@ -1,4 +1,4 @@
-"""Transcripts for programs: JSON with all that is known, and RTTM with who speaks when."""
+"""Transcripts for programs: JSON with all details, and RTTM with the speaker turns."""
 
 import json
 import math
@@ -16,7 +16,7 @@ _KEYS = (
 
 
 def to_json(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
-    """An episode's transcript as JSON: what it is, and all its segments with words, a line each. Times in seconds."""
+    """Format an episode's transcript as JSON: metadata, and one line per segment with its words. Times in seconds."""
     rows = TranscriptSegments.of(segments).rows
     about = {
         "episode_id": episode["episode_id"],
@@ -33,7 +33,7 @@ def to_json(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
 
 
 def to_rttm(episode: Row, segments: Sequence[Row] | TranscriptSegments) -> str:
-    """Who speaks when, by the segments: those with a speaker and a length. White space in names becomes underscores."""
+    """Format the segments with a speaker and a length as RTTM. White space in names becomes underscores."""
     turns = [
         Turn(s.start, s.end, "_".join(s.speaker.split()))
         for s in TranscriptSegments.of(segments).spoken
@@ -50,7 +50,7 @@ def _dump_json(value: Any) -> str:
 
 
 def _finite_or_none(value: Any) -> Any:
-    """JSON has no words for infinity and what is no number."""
+    """Replace infinity and NaN, which JSON cannot represent, by None."""
     if isinstance(value, dict):
         return {k: _finite_or_none(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

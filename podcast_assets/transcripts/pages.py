@@ -7,14 +7,14 @@ from itertools import groupby
 from podcast_assets.transcripts.spoken import Row, TranscriptSegments, TranscriptWord, finite_number, one_line
 
 _MARKUP = re.compile(r"[\\`*<|~$]|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(\[:]|(?<=\[)\^|&(?=#?\w+;)|#(?=#*$)")
-"""What Markdown would take for markup in the midst of a line."""
+"""Characters that Markdown interprets as markup within a line."""
 
 _NOTHING = "*(nothing recognized)*"
 UNKNOWN = "unknown speaker"
 
 
 def format_clock(seconds: float) -> str:
-    """`m:ss`, or `h:mm:ss` from an hour on."""
+    """Format seconds as `m:ss`, or `h:mm:ss` from an hour on."""
     whole = int(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
@@ -26,14 +26,14 @@ def to_markdown(episode: Row, segments: Sequence[Row] | TranscriptSegments, *, n
     Args:
         episode: row of `raw_audio`.
         segments: its segments with their texts.
-        note: what readers should know of how it was made.
+        note: note to readers about how it was made.
     """
     speech = TranscriptSegments.of(segments)
     lines = _render_head(episode, speech.rows, note)
     for speaker, group in groupby(speech.spoken, key=lambda s: s.speaker):
         turns = list(group)
-        said = escape_markdown(" ".join(t.text for t in turns if t.text))
-        lines += [f"**{_speaker(speaker)}** [{format_clock(turns[0].start)}] {said or _NOTHING}", ""]
+        text = escape_markdown(" ".join(t.text for t in turns if t.text))
+        lines += [f"**{_speaker(speaker)}** [{format_clock(turns[0].start)}] {text or _NOTHING}", ""]
     return "\n".join(lines)
 
 
@@ -72,11 +72,11 @@ def to_word_level_markdown(
 
 
 def to_text(segments: Sequence[Row] | TranscriptSegments) -> str:
-    """What was said as plain text: one line for as long as somebody keeps speaking, after the name where several speak."""
-    said = [s for s in TranscriptSegments.of(segments).spoken if s.text]
-    several = len({s.speaker for s in said}) > 1
+    """Format a transcript as plain text: one line per speaker turn, with the speaker's name if there are several."""
+    with_text = [s for s in TranscriptSegments.of(segments).spoken if s.text]
+    several = len({s.speaker for s in with_text}) > 1
     lines = []
-    for speaker, group in groupby(said, key=lambda s: s.speaker):
+    for speaker, group in groupby(with_text, key=lambda s: s.speaker):
         before = f"{speaker or UNKNOWN}: " if several else ""
         lines.append(f"{before}{' '.join(s.text for s in group)}\n")
     return "".join(lines)
@@ -109,6 +109,6 @@ def _format_figure(value: float | None) -> str:
 
 
 def escape_markdown(value: str) -> str:
-    """A name or text in one line of Markdown that shows as it is."""
+    """Escape text for one line of Markdown."""
     text = one_line(value)
     return text if text.isalnum() else _MARKUP.sub(r"\\\g<0>", text)

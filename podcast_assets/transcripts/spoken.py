@@ -1,4 +1,4 @@
-"""Normalized segments for all renderers: in order of time, with times that are there, and texts in one line."""
+"""Normalized segments for all renderers: sorted by time, with valid times and single-line texts."""
 
 import math
 import re
@@ -10,9 +10,9 @@ Row = Mapping[str, Any]
 """A segment with its text: start, end (s), speaker, text, words. Any of them may be missing or null."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
-"""Characters that no text format can hold, or that some readers take for the start of a file."""
+"""Characters that text formats cannot hold, or that readers take for a byte order mark."""
 LONGEST = 100 * 3600 - 1.0
-"""Seconds; SRT has two digits for hours."""
+"""Longest time, s; SRT has two digits for hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class TranscriptSegments:
 
 
 def normalize_segments(segments: Sequence[Row]) -> list[TranscriptSegment]:
-    """Normalize segments and sort them by start. One without a start begins where the one before it in the list ends."""
+    """Normalize segments and sort them by start. A missing start becomes the end of the previous segment."""
     found: list[TranscriptSegment] = []
     for segment in segments:
         start, end = finite_time(segment.get("start")), finite_time(segment.get("end"))
@@ -79,7 +79,7 @@ def normalize_segments(segments: Sequence[Row]) -> list[TranscriptSegment]:
 
 
 def one_line(value: object) -> str:
-    """A text without line breaks, control characters, and space at its ends."""
+    """Convert a value to one line of text without control characters and surrounding space."""
     text = value if isinstance(value, str) else "" if value is None else str(value)
     if text.isalnum():  # most words
         return text
@@ -94,5 +94,5 @@ def finite_time(value: object) -> float | None:
 
 
 def finite_number(value: object) -> float | None:
-    """A finite number, or None."""
+    """Return a finite number as float, or None."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

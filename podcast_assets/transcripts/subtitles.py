@@ -7,18 +7,18 @@ from html import escape
 from podcast_assets.transcripts.cues import Cue, make_cues
 from podcast_assets.transcripts.spoken import Row, TranscriptSegments
 
-_TAKEN_FOR_SRT = re.compile(
+_SRT_MARKUP = re.compile(
     r"(?<=<)(?=[\s/!a-zA-Z])|(?<=\{)(?=\\)|(?<=--)(?=>)|(?<=\d)(?=:\d+:\d+\s*[.,])|(?<=\\)(?=[Nnh])|^(?=[ \d]+$)"
 )
-"""Where a text would be taken for a tag, for a line of times, or for the number of a cue."""
+"""Positions where text would be parsed as a tag, a line of times or the number of a cue."""
 _JOINER = "\u2060"
-"""WORD JOINER: has no width, and is shown as nothing."""
+"""WORD JOINER, an invisible character without width."""
 
 
 def to_srt(segments: Sequence[Row] | TranscriptSegments) -> str:
-    """Subtitles as SubRip. Speakers are named in the text, where several speak.
+    """Format subtitles as SubRip. If there are several speakers, they are named in the text.
 
-    The format has no escapes: what would be taken for a tag or a time has an invisible character in it.
+    The format has no escapes, so an invisible character is inserted into text that would be parsed as a tag or a time.
     """
     blocks = [
         "\n".join(
@@ -34,19 +34,19 @@ def to_srt(segments: Sequence[Row] | TranscriptSegments) -> str:
 
 
 def to_vtt(segments: Sequence[Row] | TranscriptSegments) -> str:
-    """Subtitles as WebVTT, speakers as voices (https://www.w3.org/TR/webvtt1/)."""
+    """Format subtitles as WebVTT, with speakers as voices (https://www.w3.org/TR/webvtt1/)."""
     blocks = [_vtt_block(cue) for cue in make_cues(TranscriptSegments.of(segments).spoken)]
     return "\n\n".join(["WEBVTT", *blocks, ""])
 
 
 def _vtt_block(cue: Cue) -> str:
-    said = "\n".join(escape(line, quote=False) for line in cue.lines)
+    text = "\n".join(escape(line, quote=False) for line in cue.lines)
     voice = f"<v {escape(cue.speaker, quote=False)}>" if cue.speaker else ""
-    return f"{_format_time(cue.start, '.')} --> {_format_time(cue.end, '.')}\n{voice}{said}"
+    return f"{_format_time(cue.start, '.')} --> {_format_time(cue.end, '.')}\n{voice}{text}"
 
 
 def _escape_line(line: str) -> str:
-    return _TAKEN_FOR_SRT.sub(_JOINER, line)
+    return _SRT_MARKUP.sub(_JOINER, line)
 
 
 def _format_time(milliseconds: int, point: str) -> str:

@@ -107,8 +107,8 @@ def test_types_are_neither_guessed_nor_made_alike() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "match"),
     [
-        ("m.jsonl", b'{"meta_id": "a"}\n{"meta_id": "b"', "line 2 is no JSON object"),
-        ("m.jsonl", b"[1, 2]\n", "line 1 is no JSON object"),
+        ("m.jsonl", b'{"meta_id": "a"}\n{"meta_id": "b"', "line 2 is not a JSON object"),
+        ("m.jsonl", b"[1, 2]\n", "line 1 is not a JSON object"),
         ("m.jsonl", b'{"meta_id": "a\xff"}\n', "cannot be read as jsonl"),
         ("m.jsonl", b'{"meta_id": ["a"]}\n', "neither text nor a number"),
         ("m.jsonl", b'{"meta_id": ' + b"[" * 200_000 + b"]" * 200_000 + b"}\n", "m.jsonl"),
@@ -160,7 +160,7 @@ def test_any_column_may_hold_the_names(tmp_path: Path) -> None:
     found = unpack.unpack(store, find_arrival(store, "x"), key="file")
     assert join_metadata([f.name for f in found.files], found.metadata).of("a.mp3")["meta_id"] == "no"
     other = unpack.unpack(store, find_arrival(store, "x"), key="guid")
-    assert "without a column 'guid'" in other.skipped["m.csv"]
+    assert "without the column 'guid'" in other.skipped["m.csv"]
 
 
 def test_a_large_table_goes_through_a_file_that_is_gone_afterwards(
@@ -184,7 +184,7 @@ def test_a_large_table_goes_through_a_file_that_is_gone_afterwards(
 
 def test_more_rows_than_memory_holds_are_told_by_the_footer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "MOST_ROWS", ROWS - 1)
-    with pytest.raises(BadInput, match=r"m\.parquet: 40 rows, of which no more than 39 are read"):
+    with pytest.raises(BadInput, match=r"m\.parquet: 40 rows are more than the limit of 39"):
         open_metadata("m.parquet", parquet(TABLE))
 
 

@@ -145,7 +145,7 @@ def test_placing_a_folder_twice_follows_its_changes(store: Store, tmp_path: Path
 def test_placing_what_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file or folder"):
         place_inputs(Store.at(tmp_path), [tmp_path / "nowhere"], "b")
-    with pytest.raises(BadInput, match="cannot be a batch"):
+    with pytest.raises(BadInput, match="is not a valid batch name"):
         place_inputs(Store.at(tmp_path), [tmp_path], "A,b")
 
 
@@ -153,14 +153,14 @@ def test_placing_leaves_alone_what_somebody_else_put_there(store: Store, tmp_pat
     extra = tmp_path / "extra.mp3"
     extra.write_bytes(b"extra")
     store.write("incoming/show1/theirs.mp3", b"theirs")
-    with pytest.raises(BadInput, match=r"batch show1: .*not put there by this command"):
+    with pytest.raises(BadInput, match=r"batch show1: .*not created by this command"):
         place_inputs(store, [extra], "show1")
     assert [f.key for f in find_arrival(store, "show1").files] == ["show1/theirs.mp3"]
     place_inputs(store, [extra], "mine")
     store.write("incoming/mine/theirs.mp3", b"theirs")
     place_inputs(store, [extra], "mine")
     assert [f.key for f in find_arrival(store, "mine").files] == ["mine/extra.mp3", "mine/theirs.mp3"]
-    with pytest.raises(BadInput, match=r"somebody else put theirs.mp3"):
+    with pytest.raises(BadInput, match=r"already has a file theirs.mp3 that this command did not put there"):
         (tmp_path / "theirs.mp3").write_bytes(b"other")
         place_inputs(store, [tmp_path / "theirs.mp3"], "mine")
     assert store.read("incoming/mine/theirs.mp3") == b"theirs"

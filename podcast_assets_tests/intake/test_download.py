@@ -66,7 +66,7 @@ def test_cut_connections_are_taken_up_where_they_broke_off(server: WebServer, tm
 def test_a_later_run_goes_on_where_an_earlier_one_gave_up(server: WebServer, tmp_path: Path) -> None:
     resource = Resource(AUDIO, cuts=[90_000, 0, 0, 0])
     url = server.put("/a.mp3", resource)
-    with pytest.raises(Transient, match=r"/a\.mp3: it broke off"):
+    with pytest.raises(Transient, match=r"/a\.mp3: the connection broke off"):
         get(tmp_path, url)
     assert len(list(tmp_path.iterdir())) == 1
     assert get(tmp_path, url) == AUDIO

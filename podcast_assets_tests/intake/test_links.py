@@ -46,8 +46,8 @@ def test_bad_rows_are_named_one_by_one() -> None:
     found = parse_link_list("list.jsonl", "\n".join(lines).encode())
     assert [link.source for link in found.links] == ["https://a.example/1.mp3", "https://a.example/2.mp3"]
     assert found.broken == {
-        "list.jsonl, row 2": "it is no JSON",
-        "list.jsonl, row 3": "it is no JSON object",
+        "list.jsonl, row 2": "it is not JSON",
+        "list.jsonl, row 3": "it is not a JSON object",
         "list.jsonl, row 4": "it has no url",
     }
     assert list(found.skipped.values()) == ["the same URL as https://a.example/1.mp3"]

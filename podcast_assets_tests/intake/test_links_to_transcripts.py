@@ -83,7 +83,7 @@ def test_a_feed_becomes_transcripts(
     assert dict(rows.select("episode_id", "status").iter_rows()) == {
         episode_id(PODCAST, guid): status for guid, status in [("gone", "failed"), *((e, "done") for e in EPISODES)]
     }
-    assert rows.filter(status="failed")["error"].to_list() == [f"{server.url('/gone.mp3')} answers 404 Not Found"]
+    assert rows.filter(status="failed")["error"].to_list() == [f"{server.url('/gone.mp3')} answered 404 Not Found"]
     assert rows.filter(status="done")["license"].to_list() == ["CC0-1.0"] * 2
     failures = store.read_table(failures_key("ingest", batch), FAILURES)
     assert failures is not None

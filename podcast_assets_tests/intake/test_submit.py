@@ -46,7 +46,7 @@ def test_feeds_are_told_by_their_paths(url: str, feed: bool) -> None:
 def test_inputs_that_are_nothing(folder: Path) -> None:
     found = sort_inputs([str(folder), "https://x.org/a.mp3"])
     assert (found.places, found.urls) == ([folder], ["https://x.org/a.mp3"])
-    with pytest.raises(BadInput, match="no such file or folder, and it is no URL"):
+    with pytest.raises(BadInput, match="neither an existing file or folder nor a URL"):
         sort_inputs(["nowhere"])
     with pytest.raises(BadInput, match="gopher is not"):
         sort_inputs(["gopher://x.org/a"])
@@ -73,7 +73,7 @@ def test_a_list_of_urls_grows(store: Store) -> None:
     submit_urls(store, urls, "mine", "en")
     lines = store.path("incoming/mine.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"url": urls[0]}, {"url": urls[1], "language": "en"}]
-    with pytest.raises(BadInput, match="cannot be a batch"):
+    with pytest.raises(BadInput, match="is not a valid batch name"):
         submit_urls(store, urls, "Not/One", None)
     store.write("incoming/taken.tar", b"archive")
     with pytest.raises(BadInput, match=r"taken.tar has that name"):

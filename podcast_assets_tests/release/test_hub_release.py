@@ -379,7 +379,7 @@ def test_a_purge_that_is_refused_leaves_a_release_with_a_tag(store: Store, hub: 
     take_down(store, "b1", "one")
     hub.fault("POST", "/lfs-files/batch", 403)
     with pytest.raises(
-        Misconfigured, match=r"released as r0002, but what was taken down is still in its history.*HF_TOKEN"
+        Misconfigured, match=r"released as r0002, but taken-down content is still in its history.*HF_TOKEN"
     ):
         publish(store, hub)
     assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"]

@@ -281,7 +281,7 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
         ("de", "json", 0.5, 1.0, "Bo", "Hallo"),
     ]
     assert store.read(f"references/list/{one}.en.vtt").decode() == vtt
-    assert found.reference_problems == [f"{server.url('/none.vtt')}: {server.url('/none.vtt')} answers 404 Not Found"]
+    assert found.reference_problems == [f"{server.url('/none.vtt')}: {server.url('/none.vtt')} answered 404 Not Found"]
     assert len(found.unpacked.files) == 2
     server.requests.clear()
     run(store, [row, other])
@@ -291,5 +291,5 @@ def test_publishers_transcripts_are_kept_as_references(server: WebServer, store:
 
 def test_a_list_that_cannot_be_read_is_said(store: Store) -> None:
     store.write("incoming/list.csv", b"address\nhttps://a.example\n")
-    with pytest.raises(BadInput, match=r"list\.csv: a list of URLs needs a column 'url'"):
+    with pytest.raises(BadInput, match=r"list\.csv: a URL list needs a column 'url'"):
         download_list(store, find_arrival(store, "list"), settings())

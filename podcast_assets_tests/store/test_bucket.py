@@ -52,7 +52,7 @@ def proxied(
 ) -> Iterator[tuple[Store, s3.Proxy]]:
     """A store behind a proxy that is told what to answer; nobody waits before trying again."""
     monkeypatch.setitem(buckets.RETRY, "max_retries", 0)
-    monkeypatch.setattr(buckets._AGAIN, "stop", tenacity.stop_after_attempt(1))
+    monkeypatch.setattr(buckets._RETRY, "stop", tenacity.stop_after_attempt(1))
     with s3.proxy(s3_server["AWS_ENDPOINT_URL_S3"]) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.url)
         yield Store.at(bucket), proxy
@@ -91,7 +91,7 @@ def test_folders_that_a_console_made_are_no_files(room: Store) -> None:
 
 def test_a_name_that_no_key_can_have_is_said(room: Store, tmp_path: Path) -> None:
     (tmp_path / "tab\t.mp3").write_bytes(b"1")
-    with pytest.raises(BadInput, match=r"tab\\t.mp3' cannot be the key of a file: rename it"):
+    with pytest.raises(BadInput, match=r"tab\\t.mp3' is not a valid key: rename the file"):
         place_inputs(room, [tmp_path], "show")
 
 
@@ -124,13 +124,17 @@ def test_what_a_server_refuses_is_one_line(
 @pytest.mark.parametrize(
     ("status", "code", "says"),
     [
-        (403, "AccessDenied", "access is denied: these keys may not do that in this bucket"),
+        (
+            403,
+            "AccessDenied",
+            "access is denied: the keys need permission to list, read, write and delete in this bucket",
+        ),
         (400, "ExpiredToken", "the session token has expired"),
         (403, "RequestTimeTooSkewed", "this machine's clock is wrong"),
         (301, "PermanentRedirect", "the bucket is in another region: set AWS_REGION"),
         (507, "QuotaExceeded", "it is full"),
-        (503, "SlowDown", "it answered 503 SlowDown, and again when asked again: try later"),
-        (418, "Teapot", "it answered 418 Teapot"),
+        (503, "SlowDown", "the server answered 503 SlowDown repeatedly: try later"),
+        (418, "Teapot", "the server answered 418 Teapot"),
     ],
 )
 def test_what_servers_say_is_told_with_a_remedy_and_without_secrets(

@@ -188,7 +188,7 @@ def test_names_of_any_script_are_kept(store: Store, name: str) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://host/folder", "s3://key:secret@bucket/prefix", "nonsense://x", "s3://"])
 def test_what_cannot_be_a_store_is_said_without_secrets(url: str) -> None:
-    with pytest.raises(Misconfigured, match="PODCAST_STORE is") as told:
+    with pytest.raises(Misconfigured, match="PODCAST_STORE must be") as told:
         Store.at(url).exists("a")
     assert "secret" not in str(told.value).replace("AWS_SECRET_ACCESS_KEY", "")
 

@@ -8,9 +8,9 @@ from typing import IO
 from podcast_assets.common.errors import BadInput
 
 FREE_BYTES = 256 << 20
-"""What an archive may unpack to in any case: a table of text alone may shrink to a five-hundredth."""
+"""Size that every archive may unpack to: tables of text compress up to 500 times."""
 _HEADER_BYTES = 1 << 20
-"""Between two members of a tar: headers, with what is read ahead."""
+"""Limit for headers between two members of a tar, including what is read ahead."""
 
 
 class Damaged(BadInput):
@@ -18,34 +18,34 @@ class Damaged(BadInput):
 
 
 class Bomb(Damaged):
-    """An archive unpacks to more than it may."""
+    """An archive unpacks to more than its limits allow."""
 
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """Limits on what an archive may unpack to. An archive inside an archive counts to the one that it is in."""
+    """Limits on what an archive may unpack to. Nested archives count towards the outermost one."""
 
     files: int = 100_000
     """Entries, folders included."""
     ratio: float = 200.0
-    """Times its own size, beyond FREE_BYTES."""
+    """Unpacked size over archive size, in addition to FREE_BYTES."""
     depth: int = 2
-    """Archives inside one another, itself included."""
+    """Levels of nested archives, including the outermost one."""
 
 
 GENEROUS = ArchiveLimits()
-"""What no archive of recordings comes near."""
+"""Default limits, far above any real archive of recordings."""
 
 
 class Meter:
     """Counter of the bytes and entries that an archive unpacks to."""
 
     def __init__(self, limits: ArchiveLimits, size: int) -> None:
-        """Nothing is counted yet.
+        """Create a meter at zero.
 
         Args:
-            limits: to keep to.
-            size: of the archive, bytes.
+            limits: limits to enforce.
+            size: size of the archive, bytes.
         """
         self.limits = limits
         self._left = FREE_BYTES + int(limits.ratio * size)
@@ -55,38 +55,37 @@ class Meter:
         """Count more bytes.
 
         Raises:
-            Bomb: they are too many.
+            Bomb: the limit is exceeded.
         """
         self._left -= count
         if self._left < 0:
             raise Bomb(
-                f"it unpacks to more than {self.limits.ratio:g} times its size, and stops there; if that is right, raise "
-                "PODCAST_ARCHIVE_RATIO"
+                f"it unpacks to more than {self.limits.ratio:g} times its size; to allow this, raise PODCAST_ARCHIVE_RATIO"
             )
 
     def entry(self) -> None:
         """Count one more entry.
 
         Raises:
-            Bomb: they are too many.
+            Bomb: the limit is exceeded.
         """
         self._entries += 1
         if self._entries > self.limits.files:
             raise Bomb(
-                f"it has more than {self.limits.files:,} entries, and only those were looked at; if that is right, raise "
+                f"it has more than {self.limits.files:,} entries, and only those were read; to allow more, raise "
                 "PODCAST_ARCHIVE_FILES"
             )
 
 
 class Metered:
-    """A stream whose bytes are counted. Where only headers are expected, they may not be without end."""
+    """A stream whose bytes are counted, with a limit where only headers are expected."""
 
     def __init__(self, stream: IO[bytes], meter: Meter) -> None:
         self._stream, self._meter = stream, meter
         self._allowed: int | None = _HEADER_BYTES
 
     def read(self, count: int = -1, /) -> bytes:
-        """Return the next bytes."""
+        """Read bytes."""
         data = self._stream.read(count)
         self._meter.add(len(data))
         if self._allowed is not None:
@@ -97,7 +96,7 @@ class Metered:
 
     @contextlib.contextmanager
     def only_headers(self, skipped: int) -> Iterator[None]:
-        """Allow no more than some headers, beyond bytes that are skipped."""
+        """Limit reading to headers after skipped bytes, while the block runs."""
         self._allowed = skipped + _HEADER_BYTES
         yield
         self._allowed = None

@@ -1,4 +1,4 @@
-"""Archives as a stream of members: nothing is unpacked to disk, so no name in an archive can lead anywhere."""
+"""Archives as a stream of members. Nothing is unpacked to disk, so names in an archive cannot escape a folder."""
 
 import bz2
 import contextlib
@@ -37,16 +37,16 @@ ERRORS: tuple[type[Exception], ...] = (
     zstandard.ZstdError,
     EOFError,
     ValueError,
-    RuntimeError,  # of which NotImplementedError, for a compression that zipfile does not know, is one
+    RuntimeError,  # includes NotImplementedError, for compressions that zipfile does not know
 )
-"""What reading broken archives raises, beside OSErrors."""
+"""Errors of reading broken archives, in addition to OSError."""
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
 
 
 @dataclass(frozen=True)
 class ArchiveMember:
-    """A file in an archive. `stream` can be read until the next member is asked for."""
+    """A file in an archive. `stream` can be read until the next member is requested."""
 
     name: str
     stream: IO[bytes]
@@ -61,7 +61,7 @@ class RefusedMember:
 
 
 def archive_format(head: bytes) -> str | None:
-    """Format by the first 512 bytes: tar, zip, gzip, xz, bzip2 or zstd; None for anything else."""
+    """Detect the format from the first 512 bytes: tar, zip, gzip, xz, bzip2 or zstd; None for anything else."""
     if head[257:262] == b"ustar":
         return "tar"
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
@@ -70,18 +70,18 @@ def archive_format(head: bytes) -> str | None:
 def read_members(
     archive: BinaryIO, limits: ArchiveLimits = GENEROUS, meter: Meter | None = None
 ) -> Iterator[ArchiveMember | RefusedMember]:
-    """Members of an archive in their order; what is hostile (links, devices, names that lead out) is refused one by one.
+    """Iterate over the members of an archive in order. Links, devices and names that lead out of it are refused one by one.
 
-    A stream raises `Damaged` for a member that cannot be read; the next member may still be asked for.
+    A member's stream raises `Damaged` if the member cannot be read; the next member may still be requested.
 
     Args:
-        archive: the file.
-        limits: what an archive may unpack to.
-        meter: of the archive that this one is a member of; None for one that is in no other.
+        archive: the archive.
+        limits: limits on what an archive may unpack to.
+        meter: meter of the archive that contains this one; None for an outermost archive.
 
     Raises:
-        Bomb: it unpacks to more than the limits allow.
-        Damaged: the archive ends early or is broken; what came before was whole.
+        Bomb: the archive unpacks to more than the limits allow.
+        Damaged: the archive is truncated or broken; the members before were complete.
         OSError: the store cannot be read.
     """
     head = archive.read(512)
@@ -100,7 +100,7 @@ def read_members(
 
 @contextlib.contextmanager
 def _translate_errors() -> Iterator[None]:
-    """Translate the errors of broken data to `Damaged`. What the system or the network raises keeps its type."""
+    """Translate errors of broken data to `Damaged`; errors of the system and the network keep their type."""
     try:
         yield
     except Damaged:
@@ -108,21 +108,21 @@ def _translate_errors() -> Iterator[None]:
     except ERRORS as error:
         raise Damaged(str(error) or type(error).__name__) from error
     except OSError as error:
-        # gzip and bz2 say so of broken data, with no number from the system; zipfile seeks where broken offsets lead
+        # gzip and bz2 raise OSError without errno for broken data; zipfile seeks to invalid offsets (EINVAL)
         if error.errno not in (None, errno.EINVAL) or type(error) not in (OSError, gzip.BadGzipFile):
             raise
         raise Damaged(str(error)) from error
 
 
 class _Content(io.RawIOBase):
-    """The bytes of a member, opened at the first read. What is wrong with them is raised as `Damaged`, and kept."""
+    """Content of a member, opened at the first read. Errors are raised as `Damaged` and kept in `damage`."""
 
     def __init__(self, opener: Callable[[], IO[bytes] | None], meter: Meter | None = None) -> None:
-        """Nothing is opened yet.
+        """Create the stream without opening the member.
 
         Args:
-            opener: opens it.
-            meter: counts what is read; None where something else does.
+            opener: opens the member.
+            meter: counts the bytes read; None if the archive's stream is counted already.
         """
         self._opener, self._meter = opener, meter
         self._stream: IO[bytes] | None = None
@@ -151,7 +151,7 @@ class _Content(io.RawIOBase):
 
 
 _HEADER_BYTES = 1 << 16
-"""Of a long name, or of the extended header of one member. Names end at 4,096 bytes on every system."""
+"""Limit for a long name or the extended header of one member. Every system limits names to 4,096 bytes."""
 _EXTENDED = {
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -162,12 +162,12 @@ _EXTENDED = {
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """A tar header. `tarfile` takes one that it cannot read for the end of the archive; here only the end mark is the end."""
+    """A tar header. `tarfile` treats an unreadable header as the end of the archive; here only the end marker ends it."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         info = super().frombuf(buf, encoding, errors)
-        if info.type in _EXTENDED and info.size > _HEADER_BYTES:  # tarfile would read it into memory, and search it
+        if info.type in _EXTENDED and info.size > _HEADER_BYTES:  # tarfile would read and search it in memory
             raise ReadError(f"a header of {info.size:,} bytes, where {_HEADER_BYTES:,} are allowed")
         if info.size < 0:
             raise ReadError(f"a member of {info.size:,} bytes")
@@ -181,23 +181,23 @@ class _StrictTarInfo(tarfile.TarInfo):
         except EOFHeaderError:  # a block of zeros
             rest = iter(lambda: stream.read(BLOCK), b"")
             if any(block.strip(b"\0") for block in rest):
-                raise ReadError("there is more after its end mark") from None
+                raise ReadError("there are data after its end marker") from None
             raise
         except HeaderError as error:
-            raise ReadError(f"at byte {stream.tell()}: {error}, and no end mark before") from error
+            raise ReadError(f"at byte {stream.tell()}: {error}, and no end marker before") from error
 
 
 def _tar_members(plain: Metered, meter: Meter) -> Iterator[ArchiveMember | RefusedMember]:
     stream = cast("BinaryIO", plain)
     with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape", tarinfo=_StrictTarInfo) as tar:
         while True:
-            # what is left of the member before is skipped, and then only headers are read
+            # the rest of the previous member is skipped, then only headers are read
             left = tar.offset - tar.fileobj.tell() if tar.fileobj else 0  # type: ignore[attr-defined]
             with plain.only_headers(max(left, 0)):
                 info = tar.next()
             if info is None:
                 return
-            tar.members.clear()  # type: ignore[attr-defined]  # it keeps them all
+            tar.members.clear()  # type: ignore[attr-defined]  # it would keep all members in memory
             meter.entry()
             if info.isdir():
                 continue
@@ -205,13 +205,13 @@ def _tar_members(plain: Metered, meter: Meter) -> Iterator[ArchiveMember | Refus
             if reason is None and not info.isreg():
                 reason = "a link or a device, not a file"
             elif reason is None and info.issparse():
-                reason = "a sparse file: its holes could be of any size"
+                reason = "a sparse file, whose holes may have any size"
             if reason:
                 yield RefusedMember(_printable_name(info.name), reason)
                 continue
             content = _Content(functools.partial(tar.extractfile, info))
             yield ArchiveMember(safe_member_name(info.name) or "", cast("IO[bytes]", content))
-            if content.damage:  # whatever comes next in a stream that is broken is not to be trusted
+            if content.damage:  # the rest of a broken stream cannot be trusted
                 raise content.damage
 
 
@@ -223,7 +223,7 @@ def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[ArchiveMember | Re
         if reason := entry.refusal or _why_refused(entry.name):
             yield RefusedMember(_printable_name(entry.name), reason)
             continue
-        with _Content(entry.opened, meter) as content:
+        with _Content(entry.open, meter) as content:
             yield ArchiveMember(safe_member_name(entry.name) or "", cast("IO[bytes]", content))
         if isinstance(content.damage, Bomb):
             raise content.damage
@@ -234,7 +234,7 @@ def _why_refused(name: str) -> str | None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "its name is not UTF-8: pack it again under a name that is"
+        return "its name is not UTF-8: rename it and pack the archive again"
     if len(name) > _NAME_CHARACTERS:
         return f"its name has {len(name):,} characters"
     return None if safe_member_name(name) else "its name leads out of the archive"
@@ -256,9 +256,9 @@ def _decompress(archive: BinaryIO, form: str) -> Iterator[IO[bytes]]:
             yield cast("IO[bytes]", plain)
 
 
-_SHOWN = 300
+_PRINTED_CHARACTERS = 300
 
 
 def _printable_name(name: str) -> str:
-    """The name as text of a bearable length, bytes that are not UTF-8 written out."""
-    return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_SHOWN]
+    """Name as text of limited length, with bytes that are not UTF-8 escaped."""
+    return name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")[:_PRINTED_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Entries of a zip, by its central directory or, without one, in order."""
+"""Entries of a zip, read from its central directory or, without one, sequentially."""
 
 import functools
 import io
@@ -13,38 +13,38 @@ from podcast_assets.intake.archives.limits import ArchiveLimits, Bomb, Damaged, 
 from podcast_assets.store.store import BLOCK
 
 _DIRECTORY_BYTES = 1_024
-"""Of the directory, per entry: 46 bytes and its name."""
+"""Generous size of a directory entry: 46 bytes and its name."""
 _END = struct.Struct("<4s4xHHL")
 _END_BYTES, _COMMENT_BYTES = 22, 65_535
 
 
 @dataclass(frozen=True)
 class ZipEntry:
-    """An entry as it is found. `opened` gives its bytes, until the next entry is asked for."""
+    """An entry of a zip. `open` returns its content, readable until the next entry is requested."""
 
     name: str
-    opened: Callable[[], IO[bytes]]
+    open: Callable[[], IO[bytes]]
     is_folder: bool = False
     refusal: str | None = None
-    """Why it cannot be taken."""
+    """Reason why the entry is skipped."""
 
 
 def zip_entries(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
-    """Entries of a zip. Where its directory is missing or broken, what is whole comes first, then the error.
+    """Iterate over the entries of a zip. If its directory is missing or broken, complete entries come before the error.
 
     Raises:
-        Bomb: its directory alone is too large.
-        Damaged: it is truncated or broken.
+        Bomb: the directory alone is too large.
+        Damaged: the zip is truncated or broken.
     """
     _check_directory(archive, meter.limits)
     try:
         zipped = zipfile.ZipFile(archive)
-    except UnicodeDecodeError:  # one name is not the UTF-8 that it says, for which zipfile gives up all
-        yield from _in_order(archive, meter)
+    except UnicodeDecodeError:  # zipfile gives up the whole archive for one name that is not valid UTF-8
+        yield from _read_sequentially(archive, meter)
         return
     except (zipfile.BadZipFile, struct.error, NotImplementedError, ValueError, OverflowError) as error:
-        yield from _in_order(archive, meter)
-        raise Damaged(f"it has no directory that can be read ({error})") from error
+        yield from _read_sequentially(archive, meter)
+        raise Damaged(f"its directory is missing or unreadable ({error})") from error
     with zipped:
         for info in zipped.infolist():
             refusal = None
@@ -56,27 +56,27 @@ def zip_entries(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
 
 
 def _check_directory(archive: BinaryIO, limits: ArchiveLimits) -> None:
-    """zipfile reads the whole directory into memory."""
+    """Refuse a huge directory, because zipfile reads it into memory."""
     size = archive.seek(0, io.SEEK_END)
     archive.seek(max(0, size - _END_BYTES - _COMMENT_BYTES))
     tail = archive.read()
     at = tail.rfind(b"PK\5\6")
     if 0 <= at <= len(tail) - _END.size:
         _, _, _, directory = _END.unpack_from(tail, at)
-        if directory == 0xFFFFFFFF:  # of a zip64, of which no more is known than that it lies inside the file
+        if directory == 0xFFFFFFFF:  # zip64: only the file's size bounds it unless its own end record is found
             directory = size if size > limits.files * _DIRECTORY_BYTES else 0
             if (long := tail.rfind(b"PK\6\6", 0, at)) >= 0 and long + 48 <= len(tail):
                 (directory,) = struct.unpack_from("<Q", tail, long + 40)
         if directory > limits.files * _DIRECTORY_BYTES:
             raise Bomb(
-                f"its directory is of {directory:,} bytes, far more than {limits.files:,} entries need; if that is right, "
+                f"its directory has {directory:,} bytes, far more than {limits.files:,} entries need; to allow this, "
                 "raise PODCAST_ARCHIVE_FILES"
             )
     archive.seek(0)
 
 
-def _in_order(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
-    """Entries as their own headers tell them, without the directory."""
+def _read_sequentially(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
+    """Iterate over entries by their local headers, without the directory."""
     import stream_unzip
 
     archive.seek(0)
@@ -92,7 +92,7 @@ def _in_order(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
 
 
 class _Chunks(io.RawIOBase):
-    """Chunks as a file."""
+    """File-like view of chunks."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks, self._rest = iter(chunks), b""
@@ -112,6 +112,6 @@ class _Chunks(io.RawIOBase):
         return count
 
     def finish(self, meter: Meter) -> None:
-        """Read what nobody wanted, as what comes next cannot be found without."""
+        """Read the rest of the entry, as the next one cannot be found without."""
         for chunk in self._chunks:
             meter.add(len(chunk))

@@ -1,7 +1,7 @@
-"""Filter of network addresses: untrusted links may only lead to public ones.
+"""Filter for network addresses: untrusted links may lead to public addresses only.
 
-A name is resolved once, each answer is judged, and the connection goes to an address that was judged: a name that answers
-otherwise a moment later gains nothing.
+A host name is resolved once and the connection goes to one of the addresses that were checked, so that a name that resolves to
+another address a moment later (DNS rebinding) gains nothing.
 """
 
 import ipaddress
@@ -12,19 +12,19 @@ from podcast_assets.common.errors import BadInput
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
-"""Host and port → numeric addresses, the best first.
+"""Host and port → numeric addresses, in order of preference.
 
 Raises:
-    socket.gaierror: the name is not known, or nobody can be asked.
+    socket.gaierror: the name is unknown, or no name server answers.
 """
 
 _CLOUD = {ipaddress.ip_address("168.63.129.16"): "the machine's own cloud (Azure's wire server)"}
-"""Addresses outside every private range that only a machine's own cloud answers; all the others are link-local or private."""
+"""Addresses of cloud metadata services outside all private ranges; all others are link-local or private."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are an IPv4 address."""
 _RESERVED = [ipaddress.ip_network(n) for n in ("192.0.0.0/24", "64:ff9b:1::/48", "::/96", "fec0::/10")]
 """IETF protocol assignments (RFC 6890; a cloud's metadata among them), local NAT64 (RFC 8215), IPv4-compatible and site-local
-addresses: `ipaddress` of older Pythons takes them for global."""
+addresses, which `ipaddress` of older Pythons treats as global."""
 
 
 class ForbiddenAddress(BadInput):
@@ -32,7 +32,7 @@ class ForbiddenAddress(BadInput):
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The system's answer."""
+    """Resolve a host name with the system's resolver."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
@@ -61,7 +61,7 @@ def _why_forbidden(ip: IPAddress) -> str | None:
 
 
 def _embedded_addresses(ip: IPAddress) -> Iterator[IPAddress]:
-    """IPv4 addresses that an IPv6 address carries: a tunnel or translator would go on to them."""
+    """IPv4 addresses embedded in an IPv6 address, to which a tunnel or translator would forward."""
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             yield ip.ipv4_mapped
@@ -74,11 +74,11 @@ def _embedded_addresses(ip: IPAddress) -> Iterator[IPAddress]:
 
 
 def public_addresses(host: str, port: int, resolver: Resolve = resolve) -> list[str]:
-    """Those addresses of a host that may be connected to.
+    """Public addresses of a host.
 
     Raises:
-        ForbiddenAddress: it has others only.
-        socket.gaierror: it has none.
+        ForbiddenAddress: none of its addresses is public.
+        socket.gaierror: the host cannot be resolved.
     """
     found = resolver(host, port)
     reasons = {address: why_forbidden(address) for address in found}
@@ -86,7 +86,7 @@ def public_addresses(host: str, port: int, resolver: Resolve = resolve) -> list[
     if not public:
         why = "; ".join(str(reason) for reason in reasons.values()) or "it has no address"
         raise ForbiddenAddress(
-            f"{host} is not on the public network ({why}): nothing is fetched from there. "
-            "PODCAST_ALLOW_HOSTS names hosts that may be."
+            f"{host} is not on the public network ({why}), so nothing is downloaded from it. "
+            "To allow it, add it to PODCAST_ALLOW_HOSTS."
         )
     return public

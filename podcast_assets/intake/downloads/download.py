@@ -17,17 +17,16 @@ from podcast_assets.intake.downloads.sniffing import HEAD, describe_non_media
 from podcast_assets.intake.downloads.urls import parse_url, redact_url
 
 LONGEST_WAIT = 300.0
-"""Seconds that a run waits because a server asks for it; what asks for more is left to a later run."""
-_LONGEST_BACKOFF = 60.0
-"""Seconds."""
-_ABOUT_THE_MOMENT = {408, 421, 425, 429}
-_FOR_GOOD = {501, 505}
+"""Longest Retry-After that a run waits for, s; a longer one is left to a later run."""
+_LONGEST_BACKOFF = 60.0  # s
+_TEMPORARY_STATUSES = {408, 421, 425, 429}
+_PERMANENT_STATUSES = {501, 505}
 _NUMBER = r"[0-9]{1,15}"
 _RANGE = re.compile(rf"bytes (?:(?P<start>{_NUMBER})-(?P<end>{_NUMBER})|\*)/(?P<total>{_NUMBER}|\*)")
 
 
 class NotFetched(BadInput):
-    """The server will not give it, or gives something else: to ask again does not help."""
+    """The server refuses the file or sends something else; trying again does not help."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,13 @@ class DownloadLimits:
     """Limits on the size, time and retries of a download."""
 
     bytes: int
-    """Size, at most."""
+    """Maximum size."""
     seconds: float
-    """Time that all tries of one run may take, without their waits."""
+    """Time for all attempts of one run, without the waits between them."""
     tries: int
-    """In a row that bring nothing."""
+    """Consecutive attempts without progress."""
     first_wait: float = 1.0
-    """Seconds before the second try, at most; the bound doubles with every further one."""
+    """Longest wait before the second attempt, s; doubles with every further attempt."""
 
 
 @dataclass
@@ -49,10 +48,9 @@ class _DownloadProgress:
     """State of a download across its attempts."""
 
     budget: TimeBudget
-    best: int = 0
-    """Bytes that have come at most."""
-    in_vain: int = 0
-    """Tries since more came."""
+    most_bytes: int = 0
+    """Largest size of the partial file so far."""
+    tries_without_progress: int = 0
 
 
 def download(
@@ -64,29 +62,29 @@ def download(
     known: FileVersion | None = None,
     check: Callable[[bytes, str | None], str | None] = describe_non_media,
 ) -> bool:
-    """Bring all of a file into `partial`; False where the server says that the version which is known is still right.
+    """Download a file completely into `partial`; return False if the server reports that the known version is current.
 
     Args:
-        web: to ask.
-        url: of the file.
-        partial: what came of it before, open; afterwards all of it.
-        limits: what it may cost.
-        known: the version that is at hand already.
-        check: tells from the first bytes and the media type what is wrong with it.
+        web: HTTP client.
+        url: URL of the file.
+        partial: open partial download to resume; holds the whole file afterwards.
+        limits: limits on size, time and retries.
+        known: version that is stored already.
+        check: describes what is wrong with the content, given its first bytes and media type; None if it is fine.
 
     Raises:
-        BadInput: it is no URL, leads to where it must not, is too large or something else than audio, or the server refuses it.
-        Transient: it did not work out now. What has come stays.
+        BadInput: the URL is invalid or not public, the file is too large or not audio, or the server refuses it.
+        Transient: the download failed for now; what was received stays in `partial`.
     """
-    going = _DownloadProgress(TimeBudget(limits.seconds), partial.size)
+    progress = _DownloadProgress(TimeBudget(limits.seconds), partial.size)
     tries = Retrying(
         retry=retry_if_exception_type(Transient),
-        wait=lambda state: _retry_wait(state, going, limits.first_wait),
-        stop=lambda state: _give_up(state, going, limits.tries),
+        wait=lambda state: _retry_wait(state, progress, limits.first_wait),
+        stop=lambda state: _give_up(state, progress, limits.tries),
         sleep=web.hosts.sleep,
         reraise=True,
     )
-    return tries(_attempt, web, url, partial, limits, going, known, check)
+    return tries(_attempt, web, url, partial, limits, progress, known, check)
 
 
 def _attempt(
@@ -94,27 +92,30 @@ def _attempt(
     url: str,
     partial: PartialDownload,
     limits: DownloadLimits,
-    going: _DownloadProgress,
+    progress: _DownloadProgress,
     known: FileVersion | None,
     check: Callable[[bytes, str | None], str | None],
 ) -> bool:
     try:
-        with web.get(url, _request_headers(partial, known), going.budget) as answer:
-            if answer.status == HTTPStatus.NOT_MODIFIED and known is not None:
+        with web.get(url, _request_headers(partial, known), progress.budget) as response:
+            if response.status == HTTPStatus.NOT_MODIFIED and known is not None:
                 return False
-            if answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _is_complete(answer, partial):
+            if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _is_complete(response, partial):
                 return True
-            _check_status(answer, web)
-            _begin_body(answer, partial, limits.bytes)
-            _write_body(answer, partial, limits.bytes, check)
+            _check_status(response, web)
+            _begin_body(response, partial, limits.bytes)
+            _write_body(response, partial, limits.bytes, check)
     finally:
-        more = partial.size > going.best
-        going.best, going.in_vain = max(partial.size, going.best), 0 if more else going.in_vain + 1
+        more = partial.size > progress.most_bytes
+        progress.most_bytes, progress.tries_without_progress = (
+            max(partial.size, progress.most_bytes),
+            0 if more else progress.tries_without_progress + 1,
+        )
     return True
 
 
 def _request_headers(partial: PartialDownload, known: FileVersion | None) -> dict[str, str]:
-    """Go on with what is there; else, only if it is another version."""
+    """Headers that resume a partial download, or else ask for the file only if it has changed."""
     condition = partial.version.condition
     if partial.size and condition:
         return {"Range": f"bytes={partial.size}-", "If-Range": condition}
@@ -126,51 +127,51 @@ def _request_headers(partial: PartialDownload, known: FileVersion | None) -> dic
     return headers
 
 
-def _check_status(answer: HttpResponse, web: HttpClient) -> None:
+def _check_status(response: HttpResponse, web: HttpClient) -> None:
     """Raise an error unless the response has a body to download."""
-    status = answer.status
+    status = response.status
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
-    words = f"{redact_url(answer.url)} answers {status_with_name(status)}"
-    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or status in _ABOUT_THE_MOMENT:
+    message = f"{redact_url(response.url)} answered {status_with_name(status)}"
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or status in _TEMPORARY_STATUSES:
         pass
-    elif status < 500 or status in _FOR_GOOD:
-        raise NotFetched(words)
-    wait = retry_after(answer.headers.get("Retry-After"), now=time())
+    elif status < 500 or status in _PERMANENT_STATUSES:
+        raise NotFetched(message)
+    wait = retry_after(response.headers.get("Retry-After"), now=time())
     if wait is not None:
-        web.hosts.pause(parse_url(answer.url).host, min(wait, LONGEST_WAIT))
-    raise Transient(words, wait)
+        web.hosts.pause(parse_url(response.url).host, min(wait, LONGEST_WAIT))
+    raise Transient(message, wait)
 
 
-def _begin_body(answer: HttpResponse, partial: PartialDownload, most: int) -> None:
-    """Go on after what is there, or begin anew where another version comes, or all of it."""
+def _begin_body(response: HttpResponse, partial: PartialDownload, max_bytes: int) -> None:
+    """Append to the partial file, or start it over if the server sends another version or the whole file."""
     size = partial.size
-    version = _file_version(answer)
-    if answer.status == HTTPStatus.PARTIAL_CONTENT:
-        found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    version = _file_version(response)
+    if response.status == HTTPStatus.PARTIAL_CONTENT:
+        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         same = version.condition in (None, partial.version.condition) and version.total == partial.version.total
         if not size or found is None or found["start"] != str(size) or not same:
             partial.begin(FileVersion())
-            raise Transient(f"{redact_url(answer.url)} sends another part than the one that was asked for")
+            raise Transient(f"{redact_url(response.url)} sent another range than the requested one")
     else:
         partial.begin(version)
-    if version.total is not None and version.total > most:
+    if version.total is not None and version.total > max_bytes:
         raise NotFetched(
-            f"{redact_url(answer.url)} has {version.total:,} bytes, more than PODCAST_DOWNLOAD_BYTES={most:,}"
+            f"{redact_url(response.url)} has {version.total:,} bytes, more than PODCAST_DOWNLOAD_BYTES={max_bytes:,}"
         )
 
 
 def _write_body(
-    answer: HttpResponse, partial: PartialDownload, most: int, check: Callable[[bytes, str | None], str | None]
+    response: HttpResponse, partial: PartialDownload, max_bytes: int, check: Callable[[bytes, str | None], str | None]
 ) -> None:
-    """Write the body, and look whether that is all of it."""
-    where = redact_url(answer.url)
+    """Write the body to the partial file and check that it is complete."""
+    where = redact_url(response.url)
     unchecked = partial.size < HEAD
-    for block in answer.blocks():
+    for block in response.blocks():
         partial.write(block)
-        if partial.size > most:
+        if partial.size > max_bytes:
             partial.begin(FileVersion())
-            raise NotFetched(f"{where} has more than PODCAST_DOWNLOAD_BYTES={most:,} bytes")
+            raise NotFetched(f"{where} has more than PODCAST_DOWNLOAD_BYTES={max_bytes:,} bytes")
         if unchecked and partial.size >= HEAD:
             _check_content(partial, where, check)
             unchecked = False
@@ -178,7 +179,7 @@ def _write_body(
     if total is not None and size != total:
         if size > total:
             partial.begin(FileVersion())
-        raise Transient(f"{where}: {size:,} of {total:,} bytes came")
+        raise Transient(f"{where}: {size:,} of {total:,} bytes received")
     if size == 0:
         raise NotFetched(f"{where} is empty")
     if unchecked:
@@ -191,28 +192,28 @@ def _check_content(partial: PartialDownload, where: str, check: Callable[[bytes,
         raise NotFetched(f"{where} is {wrong}, neither audio nor video")
 
 
-def _is_complete(answer: HttpResponse, partial: PartialDownload) -> bool:
-    """Whether nothing is left to come; where that is not so either, begin anew."""
-    found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+def _is_complete(response: HttpResponse, partial: PartialDownload) -> bool:
+    """Whether the partial file is the whole file; otherwise start it over, as the server has nothing after it."""
+    found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if partial.size and found and found["total"] == str(partial.size) == str(partial.version.total):
         return True
     partial.begin(FileVersion())
     return False
 
 
-def _file_version(answer: HttpResponse) -> FileVersion:
-    length = answer.headers.get("Content-Length", "")
-    total = int(length) if re.fullmatch(_NUMBER, length) and not answer.encoded else None
-    if answer.status == HTTPStatus.PARTIAL_CONTENT:
-        found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+def _file_version(response: HttpResponse) -> FileVersion:
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if re.fullmatch(_NUMBER, length) and not response.encoded else None
+    if response.status == HTTPStatus.PARTIAL_CONTENT:
+        found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         total = int(found["total"]) if found and found["total"] != "*" else None
     return FileVersion(
-        # bytes that were unpacked here cannot be joined with others
-        etag=None if answer.encoded else answer.headers.get("ETag"),
-        last_modified=None if answer.encoded else answer.headers.get("Last-Modified"),
+        # a decompressed body cannot be resumed by byte ranges
+        etag=None if response.encoded else response.headers.get("ETag"),
+        last_modified=None if response.encoded else response.headers.get("Last-Modified"),
         total=total,
-        content_type=answer.headers.get("Content-Type"),
-        url=redact_url(answer.url),
+        content_type=response.headers.get("Content-Type"),
+        url=redact_url(response.url),
     )
 
 
@@ -225,11 +226,11 @@ def status_with_name(status: int) -> str:
 
 
 def retry_after(value: str | None, *, now: float) -> float | None:
-    """Seconds that a Retry-After asks for, given as a number or a date (RFC 9110, 10.2.3); None where it says nothing.
+    """Parse a Retry-After header, a number or a date (RFC 9110, 10.2.3), to seconds; None if it is absent or invalid.
 
     Args:
-        value: of the header.
-        now: POSIX seconds.
+        value: value of the header.
+        now: current time, POSIX seconds.
     """
     if value is None:
         return None
@@ -241,21 +242,21 @@ def retry_after(value: str | None, *, now: float) -> float | None:
         return None
 
 
-def _retry_wait(state: RetryCallState, going: _DownloadProgress, first: float) -> float:
-    """At random below a bound that doubles, so that many do not come back together; never less than what was asked for.
+def _retry_wait(state: RetryCallState, progress: _DownloadProgress, first: float) -> float:
+    """Exponential backoff with full jitter, counted from the last progress, and never less than the requested wait.
 
-    "Full jitter" of https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/, counted from the last progress.
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
-    bound = min(first * 2 ** min(going.in_vain, 16), _LONGEST_BACKOFF)
+    bound = min(first * 2 ** min(progress.tries_without_progress, 16), _LONGEST_BACKOFF)
     jitter = random.uniform(0.0, bound)  # noqa: S311
-    asked = _requested_wait(state)
-    return jitter if asked is None else asked + min(jitter, first)
+    requested = _requested_wait(state)
+    return jitter if requested is None else requested + min(jitter, first)
 
 
-def _give_up(state: RetryCallState, going: _DownloadProgress, tries: int) -> bool:
+def _give_up(state: RetryCallState, progress: _DownloadProgress, tries: int) -> bool:
     error = state.outcome.exception() if state.outcome else None
-    late = going.budget.left <= 0 or isinstance(error, OutOfTime)
-    return late or going.in_vain >= tries or (_requested_wait(state) or 0.0) > LONGEST_WAIT
+    out_of_time = progress.budget.left <= 0 or isinstance(error, OutOfTime)
+    return out_of_time or progress.tries_without_progress >= tries or (_requested_wait(state) or 0.0) > LONGEST_WAIT
 
 
 def _requested_wait(state: RetryCallState) -> float | None:

@@ -1,6 +1,6 @@
 """Records of downloads, to avoid repeated downloads and to notice changed content under a URL.
 
-One small file per URL and batch: two runs never write the same one. It names the URL by its hash, as a URL may hold a secret.
+One small file per URL and batch, so that two runs never write the same one. It is named by the URL's hash: URLs may hold secrets.
 """
 
 import json
@@ -19,9 +19,9 @@ class DownloadRecord:
     stored: StoredOriginal
     version: FileVersion
     at: float
-    """When, POSIX seconds."""
+    """Time of the download, POSIX seconds."""
     earlier: tuple[str, ...] = field(default=())
-    """SHA-256 of other bytes that the same URL gave before: advertisements that are put in anew, or a corrected episode."""
+    """SHA-256 of earlier content of the same URL: with other inserted advertisements, or before a correction."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class DownloadRecords:
     store: Store
 
     def of(self, url: str, batch: str) -> DownloadRecord | None:
-        """Download of a batch from a URL, if it is still stored."""
+        """Read a batch's download from a URL; None if there is none or its file is no longer stored."""
         return self._read_record(f"{_records_folder(url)}/{batch}.json")
 
     def latest(self, url: str) -> DownloadRecord | None:
-        """Latest download from a URL by any batch, if it is still stored."""
+        """Read the latest download from a URL by any batch; None if there is none that is still stored."""
         keys = [
             f"{_records_folder(url)}/{name}"
             for name in sorted(self.store.names(_records_folder(url)))
@@ -56,7 +56,7 @@ class DownloadRecords:
             )
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):  # damaged, or of another version: it is downloaded again
+        except (ValueError, KeyError, TypeError):  # damaged or of another version: download it again
             return None
         return download if self.store.exists(download.stored.key) else None
 

@@ -1,7 +1,8 @@
 """HTTP GET of untrusted URLs: checked addresses, verified certificates, followed redirects, bounded time.
 
-urllib3 without its pool manager: a connection class of its own is the one place where the address that was judged is the address
-that is connected to, with the host's name kept for the certificate. No proxy of the environment is used: it would connect instead.
+urllib3 is used without its pool manager: a custom connection class makes sure that the address that was checked is the one that is
+connected to, while the certificate is verified for the host's name. Proxies of the environment are ignored, because a proxy would
+connect on its own.
 """
 
 import os
@@ -29,15 +30,15 @@ from podcast_assets.intake.downloads.urls import ParsedUrl, parse_url, redact_ur
 from podcast_assets.store.store import BLOCK
 
 REDIRECTS = 12
-"""Followed at most; episodes are often behind four or five that count listeners."""
+"""Maximum number of redirects; episodes are often behind four or five trackers."""
 CONNECT_SECONDS, SILENCE_SECONDS = 10.0, 30.0
-"""Given to a connection to come about, and to a server to say something."""
-_MOVED = {301, 302, 303, 307, 308}
-_MOVED_FOR_GOOD = {301, 308}
+"""Timeouts for connecting and for a silent server, s."""
+_REDIRECTS = {301, 302, 303, 307, 308}
+_PERMANENT_REDIRECTS = {301, 308}
 
 
 def verifying_context() -> ssl.SSLContext:
-    """Certificates are verified by the system's authorities, or those of SSL_CERT_FILE, and certifi's where the system has none."""
+    """TLS context that trusts the system's authorities or those of SSL_CERT_FILE, and certifi's if the system has none."""
     context = ssl.create_default_context()
     if not os.environ.get("SSL_CERT_FILE") and not context.get_ca_certs():
         context.load_verify_locations(certifi.where())
@@ -45,7 +46,7 @@ def verifying_context() -> ssl.SSLContext:
 
 
 class Transient(Exception):
-    """A download failed, and may succeed later. `retry_after` is what the server asked for, s."""
+    """A download failed and may succeed later. `retry_after` is the wait that the server requested, s."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -57,7 +58,7 @@ class OutOfTime(Transient):
 
 
 class Deadline:
-    """Deadline that ends connections in any phase: in the handshake, the headers, or a body that trickles."""
+    """Deadline that closes connections in any phase: handshake, headers or a slow body."""
 
     def __init__(self, seconds: float) -> None:
         self.over = False
@@ -78,7 +79,7 @@ class Deadline:
             self._sockets.clear()
 
     def watch(self, sock: socket.socket) -> None:
-        """Watch another connection. Its double stays good when TLS takes the socket over."""
+        """Watch another connection. A duplicate of the socket is kept, because TLS takes over the original."""
         with self._lock:
             self._sockets.append(sock.dup())
         if self.over:
@@ -97,7 +98,7 @@ class TimeBudget:
     """Time limit shared by several requests. Waiting for a turn at a host is not counted."""
 
     left: float
-    """Seconds."""
+    """Remaining time, s."""
 
     @contextmanager
     def spending(self) -> Iterator[Deadline]:
@@ -126,34 +127,34 @@ class _GuardedConnector:
                 sock = create_connection(
                     (address, connection.port), connection.timeout, socket_options=connection.socket_options
                 )
-            except OSError as failed:
-                error = failed
+            except OSError as connect_error:
+                error = connect_error
             else:
                 self.deadline.watch(sock)
                 return sock
-        raise error or OSError("it has no address")
+        raise error or OSError("the host has no address")
 
 
 class _GuardedHTTP(HTTPConnection):
-    def __init__(self, *args: Any, way: _GuardedConnector, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, connector: _GuardedConnector, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._way = way
+        self._connector = connector
 
     def _new_conn(self) -> socket.socket:
-        return self._way.connect(self)
+        return self._connector.connect(self)
 
 
 class _GuardedHTTPS(HTTPSConnection):
-    def __init__(self, *args: Any, way: _GuardedConnector, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, connector: _GuardedConnector, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._way = way
+        self._connector = connector
 
     def _new_conn(self) -> socket.socket:
-        return self._way.connect(self)
+        return self._connector.connect(self)
 
 
 class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _GuardedHTTP  # type: ignore[assignment]  # which the protocol's types leave no room for
+    ConnectionCls = _GuardedHTTP  # type: ignore[assignment]  # urllib3's types do not allow for a subclass
 
 
 class _HTTPSPool(HTTPSConnectionPool):
@@ -165,9 +166,9 @@ class HttpResponse:
     """Response of a server, after all redirects."""
 
     url: str
-    """Where it came from at last."""
+    """URL of the last redirect."""
     moved_to: str | None
-    """Where all redirects led that are for good, before the first that is not; None where there were none."""
+    """Where the leading permanent redirects led; None if the first redirect is not permanent."""
     status: int
     headers: Mapping[str, str]
     _response: urllib3.BaseHTTPResponse = field(repr=False)
@@ -183,8 +184,8 @@ class HttpResponse:
         """Iterate over the body, decompressed if necessary.
 
         Raises:
-            Transient: it broke off before its end, as far as the server said where that is.
-            Stopped: nobody wants it any more.
+            Transient: the connection broke off before the end of the body.
+            Stopped: the downloads were stopped.
         """
         with _translate_errors(self.url, self._deadline):
             while block := self._response.read1(BLOCK, decode_content=self.encoded):
@@ -192,7 +193,7 @@ class HttpResponse:
                 if self._hosts.stopped:
                     raise Stopped
         if self._deadline.over:
-            raise OutOfTime(f"{redact_url(self.url)}: it took too long")
+            raise OutOfTime(f"{redact_url(self.url)}: the download took too long")
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class HttpClient:
     hosts: HostTurns
     user_agent: str
     allowed: frozenset[str] = frozenset()
-    """Hosts that may be fetched from wherever they are."""
+    """Hosts that may have a private address."""
     resolver: Resolve = resolve
     tls: ssl.SSLContext = field(default_factory=verifying_context, repr=False)
     silence: float = SILENCE_SECONDS
@@ -212,54 +213,54 @@ class HttpClient:
         """Request a URL and follow its redirects.
 
         Args:
-            url: of http or https; user and password in it go to its own host only.
-            headers: beside those that say who asks.
-            budget: time that it may take, the body included.
+            url: http or https URL; its user and password are sent to its own host only.
+            headers: additional request headers.
+            budget: time limit, including the body.
 
         Raises:
-            BadInput: it is no URL, leads to an address that is not public, or redirects without end.
-            Transient: nobody answers, or too late.
+            BadInput: the URL is invalid, leads to an address that is not public, or redirects too often.
+            Transient: the server does not answer in time.
         """
-        here, moved, for_good = parse_url(url), None, True
-        login = here.login
+        current, moved_to, permanent = parse_url(url), None, True
+        login = current.login
         for _ in range(REDIRECTS + 1):
-            with self.hosts.visit(here.host), budget.spending() as deadline:
-                with _translate_errors(here.url, deadline):
-                    pool, response = self._request(here, login, headers, deadline)
+            with self.hosts.visit(current.host), budget.spending() as deadline:
+                with _translate_errors(current.url, deadline):
+                    pool, response = self._request(current, login, headers, deadline)
                 try:
                     location = response.headers.get("Location")
-                    if response.status not in _MOVED or not location:
+                    if response.status not in _REDIRECTS or not location:
                         yield HttpResponse(
-                            here.url, moved, response.status, response.headers, response, deadline, self.hosts
+                            current.url, moved_to, response.status, response.headers, response, deadline, self.hosts
                         )
                         return
                 finally:
                     response.close()
                     pool.close()
-            after = parse_url(resolve_redirect(here.url, location))
-            for_good = for_good and response.status in _MOVED_FOR_GOOD
-            moved = after.url if for_good else moved
-            login = after.login or (login if after.origin == here.origin else None)
-            here = after
+            target = parse_url(resolve_redirect(current.url, location))
+            permanent = permanent and response.status in _PERMANENT_REDIRECTS
+            moved_to = target.url if permanent else moved_to
+            login = target.login or (login if target.origin == current.origin else None)
+            current = target
         raise BadInput(f"{redact_url(url)}: more than {REDIRECTS} redirects")
 
     def _request(
-        self, here: ParsedUrl, login: str | None, headers: Mapping[str, str], deadline: Deadline
+        self, url: ParsedUrl, login: str | None, headers: Mapping[str, str], deadline: Deadline
     ) -> tuple[HTTPConnectionPool, urllib3.BaseHTTPResponse]:
         resolver = self.resolver
-        addresses = (resolver if here.host in self.allowed else _public_resolver(resolver))(here.host, here.port)
-        way = _GuardedConnector(tuple(addresses), deadline)
-        if here.scheme == "https":
-            pool = _HTTPSPool(here.host, here.port, ssl_context=self.tls, way=way)
+        addresses = (resolver if url.host in self.allowed else _public_resolver(resolver))(url.host, url.port)
+        connector = _GuardedConnector(tuple(addresses), deadline)
+        if url.scheme == "https":
+            pool = _HTTPSPool(url.host, url.port, ssl_context=self.tls, connector=connector)
         else:
-            pool = _HTTPPool(here.host, here.port, way=way)
-        sent = {"User-Agent": self.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
+            pool = _HTTPPool(url.host, url.port, connector=connector)
+        all_headers = {"User-Agent": self.user_agent, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
         if login:
-            sent["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+            all_headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
         response = pool.urlopen(
             "GET",
-            here.path,
-            headers=sent,
+            url.path,
+            headers=all_headers,
             redirect=False,
             retries=False,
             preload_content=False,
@@ -274,14 +275,14 @@ def _public_resolver(resolver: Resolve) -> Resolve:
 
 @contextmanager
 def _translate_errors(url: str, deadline: Deadline) -> Iterator[None]:
-    """Translate network errors to messages for people, without the secrets of URLs."""
+    """Translate network errors to one-line messages without the secrets of URLs."""
     try:
         yield
     except (Transient, BadInput):
         raise
     except (urllib3.exceptions.HTTPError, OSError) as error:
         if deadline.over:
-            raise OutOfTime(f"{redact_url(url)}: it took too long") from None
+            raise OutOfTime(f"{redact_url(url)}: the download took too long") from None
         raise Transient(f"{redact_url(url)}: {_describe_error(error)}") from None
 
 
@@ -289,15 +290,15 @@ def _describe_error(error: Exception) -> str:
     cause = error.args[-1] if error.args and isinstance(error.args[-1], Exception) else error.__cause__
     match error:
         case socket.gaierror():
-            return f"its name cannot be resolved ({error.strerror})"
+            return f"the host name cannot be resolved ({error.strerror})"
         case urllib3.exceptions.SSLError() | ssl.SSLError():
-            return f"its certificate or its TLS is not right ({cause or error})"
+            return f"TLS or certificate verification failed ({cause or error})"
         case urllib3.exceptions.TimeoutError() | TimeoutError():
             return "no answer in time"
         case urllib3.exceptions.IncompleteRead():
-            return "it broke off before its end"
+            return "the connection broke off before the end"
         case urllib3.exceptions.ProtocolError():
-            return f"it broke off ({type(cause).__name__ if cause else 'protocol error'})"
+            return f"the connection broke off ({type(cause).__name__ if cause else 'protocol error'})"
         case OSError():
             return f"no connection ({error.strerror or type(error).__name__})"
     return type(error).__name__

@@ -19,24 +19,29 @@ class FileVersion:
     etag: str | None = None
     last_modified: str | None = None
     total: int | None = None
-    """Its size in bytes, where the server said."""
+    """Size in bytes, if the server declared it."""
     content_type: str | None = None
     url: str | None = None
-    """Where it came from after all redirects, as people are shown it."""
+    """URL after all redirects, redacted."""
 
     @property
     def condition(self) -> str | None:
-        """Value of If-Range: a weak ETag is none that bytes may be joined by (RFC 9110, 13.1.5)."""
+        """Value of If-Range. A weak ETag must not be used to resume (RFC 9110, 13.1.5)."""
         if self.etag and not self.etag.startswith("W/"):
             return self.etag
         return self.last_modified
 
 
 class PartialDownload:
-    """A partial download in one file: a JSON line with the version, then the bytes. Whoever has it open has it alone."""
+    """A partial download in one file, locked while open: a JSON line with the version, then the bytes."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        """The partial download of a key (32 hexadecimal digits, as the janitor knows files by); made where there is none."""
+        """Partial download of a key, created on entry if it does not exist.
+
+        Args:
+            folder: folder of the partial file.
+            key: 32 hexadecimal digits, by which the janitor recognizes the file.
+        """
         self.path = folder / f"{SCRATCH_PREFIX}{key}.part"
         self.version = FileVersion()
         self._start = 0
@@ -70,7 +75,7 @@ class PartialDownload:
         return self._file.seek(0, 2) - self._start
 
     def begin(self, version: FileVersion) -> None:
-        """Start over with a version."""
+        """Discard what was received and start over with a version."""
         self._file.truncate(0)
         self._file.seek(0)
         self._file.write(json.dumps(asdict(version)).encode() + b"\n")
@@ -78,17 +83,17 @@ class PartialDownload:
         self.version, self._start = version, self._file.tell()
 
     def write(self, block: bytes) -> None:
-        """Append bytes."""  # the file is in append mode: they go to its end, wherever was read
+        """Append bytes."""  # append mode: reading does not change the write position
         self._file.write(block)
 
     def head(self, size: int) -> bytes:
-        """The first bytes."""
+        """Read the first bytes."""
         self._file.flush()
         self._file.seek(self._start)
         return self._file.read(size)
 
     def content(self) -> BinaryIO:
-        """All bytes, to read."""
+        """Return a stream over all bytes."""
         self._file.flush()
         self._file.seek(self._start)
         return self._file  # type: ignore[return-value]  # a BufferedRandom reads and writes

@@ -19,14 +19,14 @@ class Stopped(Exception):
 
 
 class HostTurns:
-    """Scheduler of connections per host. Threads that wait for one host keep nobody from another."""
+    """Scheduler of connections per host. Waiting for one host does not block another."""
 
     def __init__(self, *, overall: int, per_host: int, delay: float) -> None:
-        """See the class.
+        """Create a scheduler without any connections.
 
         Args:
-            overall: connections at once.
-            per_host: connections at once to one host.
+            overall: concurrent connections.
+            per_host: concurrent connections to one host.
             delay: seconds between the starts of two connections to one host.
         """
         self._overall, self._per_host, self._delay = overall, per_host, delay
@@ -34,43 +34,43 @@ class HostTurns:
         self._hosts: dict[str, _Host] = defaultdict(_Host)
         self._active = 0
         self.stopped = False
-        """Whether nobody wants an answer any more."""
+        """Whether the downloads were stopped."""
 
     @contextmanager
     def visit(self, host: str) -> Iterator[None]:
-        """Wait for a turn, and have it while the block runs. Nobody who has one may ask for another: that could wait for ever.
+        """Wait for a connection slot and hold it while the block runs. Nested calls could deadlock.
 
         Raises:
-            Stopped: there are no turns any more.
+            Stopped: the downloads were stopped.
         """
         with self._turns:
-            mine = self._hosts[host]
+            state = self._hosts[host]
             while True:
                 if self.stopped:
                     raise Stopped
-                early = mine.not_before - time.monotonic()
-                if early <= 0 and mine.active < self._per_host and self._active < self._overall:
+                wait = state.not_before - time.monotonic()
+                if wait <= 0 and state.active < self._per_host and self._active < self._overall:
                     break
-                self._turns.wait(early if early > 0 else None)
-            mine.active += 1
+                self._turns.wait(wait if wait > 0 else None)
+            state.active += 1
             self._active += 1
-            mine.not_before = time.monotonic() + self._delay
+            state.not_before = time.monotonic() + self._delay
         try:
             yield
         finally:
             with self._turns:
-                mine.active -= 1
+                state.active -= 1
                 self._active -= 1
                 self._turns.notify_all()
 
     def pause(self, host: str, seconds: float) -> None:
-        """Start nothing at a host for a time: it has asked for that."""
+        """Start no connection to a host for some time, as it requested."""
         with self._turns:
-            mine = self._hosts[host]
-            mine.not_before = max(mine.not_before, time.monotonic() + seconds)
+            state = self._hosts[host]
+            state.not_before = max(state.not_before, time.monotonic() + seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Wait, unless nobody wants an answer any more."""
+        """Sleep, or return early when the downloads are stopped."""
         with self._turns:
             self._turns.wait_for(lambda: self.stopped, seconds)
 

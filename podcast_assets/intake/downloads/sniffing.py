@@ -3,13 +3,13 @@
 import re
 
 HEAD = 1_024
-"""First bytes that are looked at."""
+"""Number of leading bytes to inspect."""
 
 _PAGE = re.compile(
     rb"(<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(!doctype html|html|head|body|script|iframe|h1|div|font|table|a|style|title|b|br|p|!--)\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""After the WHATWG's table for text/html (https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type)."""
+"""Follows the WHATWG's table for text/html (https://mimesniff.spec.whatwg.org/#identifying-a-resource-with-an-unknown-mime-type)."""
 _OTHERS = {
     b"#EXTM3U": "a playlist",
     b"%PDF-": "a PDF",
@@ -19,7 +19,7 @@ _OTHERS = {
     b"PK\x03\x04": "a zip archive",
 }
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-"""Bytes that no text has (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
+"""Bytes that do not occur in text (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
 
 
 def describe_non_media(head: bytes, content_type: str | None) -> str | None:
@@ -28,8 +28,8 @@ def describe_non_media(head: bytes, content_type: str | None) -> str | None:
     The bytes decide: many servers send audio as text, and pages as audio.
 
     Args:
-        head: the first bytes, `HEAD` of them where there are so many.
-        content_type: what the server says that it is.
+        head: the first `HEAD` bytes, or fewer if the file is shorter.
+        content_type: media type declared by the server.
     """
     kind = (content_type or "").partition(";")[0].strip().lower()
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -1,4 +1,4 @@
-"""Parsing, redaction and identity of URLs of audio and feeds. Logins and queries are secrets."""
+"""Parsing, redaction and hashing of URLs of audio and feeds. Logins and queries are treated as secrets."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from podcast_assets.common.errors import BadInput
 
 PORTS = {"http": 80, "https": 443}
 _LONGEST = 8_192
-"""Characters; servers take no more."""
+"""Characters; servers accept no more."""
 
 
 class BadUrl(BadInput):
@@ -47,7 +47,7 @@ def parse_url(url: str) -> ParsedUrl:
     """Parse a URL for a request.
 
     Raises:
-        BadUrl: it is none of http or https, or cannot be read.
+        BadUrl: the scheme is neither http nor https, or the URL is malformed.
     """
     parts = _split_url(url)
     if parts.scheme not in PORTS or not parts.host:
@@ -66,12 +66,12 @@ def resolve_redirect(base: str, location: str) -> str:
     """Resolve a redirect or a relative link.
 
     Raises:
-        BadUrl: nobody can tell.
+        BadUrl: the target is malformed.
     """
     try:
         return urljoin(base, location.strip())
     except ValueError:
-        raise BadUrl(f"{redact_url(base)} leads to a URL that cannot be read") from None
+        raise BadUrl(f"{redact_url(base)} redirects to a malformed URL") from None
 
 
 def redact_url(url: str) -> str:
@@ -92,7 +92,7 @@ def redact_url_distinctly(url: str) -> str:
 
 
 def url_key(url: str) -> str:
-    """Identifies a URL without giving it away: SHA-256, 64 hexadecimal digits. The fragment is not of it."""
+    """SHA-256 of a URL without its fragment, 64 hexadecimal digits: identifies it without revealing its secrets."""
     return hashlib.sha256(url.strip().partition("#")[0].encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -103,7 +103,7 @@ def _split_url(url: str) -> Url:
     try:
         return split_url(text)
     except (LocationParseError, UnicodeError, ValueError):
-        raise BadUrl("a URL that cannot be read") from None  # the error's words hold all of it
+        raise BadUrl("a URL that cannot be read") from None  # the original message quotes the whole URL
 
 
 def _displayed(parts: Url) -> str:

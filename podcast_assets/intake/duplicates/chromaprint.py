@@ -1,7 +1,7 @@
 """Chromaprint fingerprints of recordings and their comparison.
 
-A fingerprint has about eight items a second, of 32 bits each; each is of the 2.6 s of sound that follow. The same sound encoded
-again differs in up to four bits of an item, other sound in about half of them. Pure: what is kept where is in `near_duplicates`.
+A fingerprint has about eight items of 32 bits per second; each describes the following 2.6 s of sound. The same sound in another
+encoding differs in up to four bits of an item, other sound in about half of them. Pure: the storage is in `near`.
 
 Constants of Chromaprint are those of its sources: `fingerprinter_configuration.h` (hop, item), `fingerprint_matcher.cpp` (alignment
 by a histogram of offsets, stretches by smoothed bit errors). The others were measured on real speech:
@@ -18,46 +18,46 @@ import numpy.typing as npt
 from podcast_assets.common.errors import Misconfigured
 
 Items = npt.NDArray[np.uint32]
-"""A fingerprint: shape (n,), an item for every `ITEM_SECONDS`."""
+"""A fingerprint, shape (n,): one item for every `ITEM_SECONDS`."""
 
 ALGORITHM = 1
-"""CHROMAPRINT_ALGORITHM_TEST2, the library's default, which AcoustID uses."""
+"""CHROMAPRINT_ALGORITHM_TEST2, the default, which AcoustID uses."""
 ITEM_SECONDS = (4096 - (4096 - 4096 // 3)) / 11_025
-"""Between two items: frames of 4096 samples at 11,025 Hz, which overlap by all but a third."""
+"""Seconds between two items: frames of 4096 samples at 11,025 Hz that overlap by two thirds."""
 
 MAX_BIT_ERRORS = 8.0
-"""Of 32 bits, in the mean over `_WINDOW`: Opus of 12 kbit/s, begun half an item later, has 3 to 4; the most alike 5 s of different
-recordings had 10.3. The library's own tool takes 10 over longer stretches."""
+"""Bits of 32, mean over `_WINDOW`. Opus at 12 kbit/s, shifted by half an item, has 3 to 4; the most similar 5 s of different
+recordings had 10.3. Chromaprint's own tool allows 10 over longer stretches."""
 _WINDOW = 40
-"""Items over which bit errors are smoothed, and that a stretch has at least: 5 s."""
+"""Items over which bit errors are smoothed, and minimum length of a stretch: 5 s."""
 _LEAST_CHANGE = 3.0
-"""Bits between successive items, in the mean over `_WINDOW`, below which there is nothing to know a recording by: silence and a hum
-have 0, white noise up to 2.3, speech at least 4."""
+"""Bits between successive items, mean over `_WINDOW`, below which sound is not distinctive: silence and hum have 0, white noise up
+to 2.3, speech at least 4."""
 
 _ALIGN_SHIFT = 12
-"""Items align that agree in their upper 20 bits: every sixth of the same sound in the worst case, every 200,000th of others. The
-library's 12 bits are too few for hours of sound."""
+"""Items align if their upper 20 bits agree: at worst every sixth item of the same sound, and every 200,000th of other sound.
+Chromaprint's 12 bits are too few for hours of sound."""
 _MOST_OCCURRENCES = 16
-"""Values that come more often than this in a recording say nothing of where in it they are."""
+"""Values that occur more occurrences in a recording are ignored, because they do not identify a position."""
 _MOST_OFFSETS = 64
-"""Offsets that are looked at, the most promising first: as many inserted parts."""
+"""Maximum number of offsets to try, by votes; it bounds the number of inserted parts."""
 _LEAST_VOTES = 3
 
 ANCHOR_SHARE, LEAST_ANCHORS = 64, 256
-"""One item in so many is an anchor, chosen by its value so that both copies choose the same; of short recordings more are."""
+"""One item in 64 is an anchor, but at least 256; they are chosen by value, so that copies choose the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Overlap of two recordings. Only sound that a recording can be known by counts: no silence, no steady noise."""
+    """Overlap of two recordings. Only distinctive sound counts: no silence, no steady noise."""
 
     share: float
-    """Of the first one, 0 to 1."""
+    """Share of the first recording, 0 to 1."""
     share_of_other: float
     offset: float
-    """Seconds by which the longest common stretch comes later in the other one."""
+    """Seconds by which the longest common stretch is later in the other recording."""
     seconds: float
-    """That both have, as heard in the first one."""
+    """Length of the common sound in the first recording, s."""
 
 
 NOTHING = Overlap(0.0, 0.0, 0.0, 0.0)
@@ -67,7 +67,7 @@ def load_chromaprint() -> ModuleType:
     """Load Chromaprint through pyacoustid.
 
     Raises:
-        Misconfigured: one of the two is not installed.
+        Misconfigured: pyacoustid or the library is not installed.
     """
     try:
         import chromaprint
@@ -84,11 +84,11 @@ def load_chromaprint() -> ModuleType:
 
 
 def fingerprint(blocks: Iterable[npt.NDArray[np.int16]], rate: int) -> Items:
-    """The fingerprint of a whole recording; empty below 2.7 s.
+    """Compute the fingerprint of a recording; empty below 2.7 s. Chromaprint releases the GIL while it works.
 
     Args:
-        blocks: its mono samples, one block after the other. Chromaprint lets go of the interpreter's lock while it works.
-        rate: Hz.
+        blocks: consecutive blocks of mono samples.
+        rate: sample rate, Hz.
 
     Raises:
         Misconfigured: Chromaprint is not installed.
@@ -103,7 +103,7 @@ def fingerprint(blocks: Iterable[npt.NDArray[np.int16]], rate: int) -> Items:
 
 
 def anchor_positions(items: Items) -> npt.NDArray[np.intp]:
-    """Positions of the items by which recordings are found that may be the same; in order, each value once."""
+    """Positions of the anchors, by which similar recordings are found; in order, each value once."""
     _, first = np.unique(items, return_index=True)
     first = first[distinctive_items(items)[first]]
     mixed = mix_items(items[first])
@@ -113,36 +113,40 @@ def anchor_positions(items: Items) -> npt.NDArray[np.intp]:
 
 
 def mix_items(items: Items) -> Items:
-    """A hash of each item, by which it is an anchor or not, so that no kind of sound is preferred: Knuth's multiplicative one."""
+    """Hash each item (Knuth's multiplicative hash), so that the choice of anchors prefers no kind of sound."""
     return items * np.uint32(2_654_435_761)
 
 
 def distinctive_items(items: Items) -> npt.NDArray[np.bool_]:
-    """Which items a recording can be known by: not those of silence, hum and steady noise."""
+    """Mask of the distinctive items: not silence, hum or steady noise."""
     change = np.bitwise_count(items[1:] ^ items[:-1])
     return _moving_mean(np.append(change, change[-1:])) >= _LEAST_CHANGE
 
 
 def compare_fingerprints(one: Items, other: Items) -> Overlap:
-    """How much of two recordings is the same, wherever in them it is: parts may have been put in, left out or moved.
+    """Measure how much of two recordings is the same; parts may have been inserted, removed or moved.
 
-    Takes memory and time in proportion to the lengths, but for 64 looks at most: half a second for twice 10 h.
+    Memory and time are linear in the lengths, for at most 64 offsets: half a second for two recordings of 10 h.
     """
-    heard, heard_other = distinctive_items(one), distinctive_items(other)
+    distinct, distinct_other = distinctive_items(one), distinctive_items(other)
     found, found_other = np.zeros(len(one), np.bool_), np.zeros(len(other), np.bool_)
-    at, offsets = _matching_positions(one, other, heard, heard_other)
+    at, offsets = _matching_positions(one, other, distinct, distinct_other)
     longest, offset = 0, 0
     for _ in range(_MOST_OFFSETS):
         if not len(offsets):
             break
         least = offsets.min()
         counts = np.append(np.bincount(offsets - least), 0)
-        # where half an item lies between the two, votes go to both sides
+        # at an offset of half an item the votes are split between two neighbours
         best = int((counts[:-1] + counts[1:]).argmax())
         if counts[best] + counts[best + 1] < _LEAST_VOTES:
             break
-        tried = int(least) + best
-        pair = (tried, tried + 1) if counts[best] >= counts[best + 1] else (tried + 1, tried)
+        shift_of_best = int(least) + best
+        pair = (
+            (shift_of_best, shift_of_best + 1)
+            if counts[best] >= counts[best + 1]
+            else (shift_of_best + 1, shift_of_best)
+        )
         for shift in pair:
             if not -len(one) < shift < len(other):
                 continue
@@ -156,36 +160,36 @@ def compare_fingerprints(one: Items, other: Items) -> Overlap:
                 longest, offset = new, shift
         left = ~found[at] & ~np.isin(offsets, pair)
         at, offsets = at[left], offsets[left]
-    both, both_other = np.count_nonzero(found & heard), np.count_nonzero(found_other & heard_other)
+    both, both_other = np.count_nonzero(found & distinct), np.count_nonzero(found_other & distinct_other)
     if not both or not both_other:
         return NOTHING
     return Overlap(
-        share=float(both / np.count_nonzero(heard)),
-        share_of_other=float(both_other / np.count_nonzero(heard_other)),
+        share=float(both / np.count_nonzero(distinct)),
+        share_of_other=float(both_other / np.count_nonzero(distinct_other)),
         offset=offset * ITEM_SECONDS,
         seconds=float(both * ITEM_SECONDS),
     )
 
 
 def _matching_positions(
-    one: Items, other: Items, heard: npt.NDArray[np.bool_], heard_other: npt.NDArray[np.bool_]
+    one: Items, other: Items, distinct: npt.NDArray[np.bool_], distinct_other: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Positions in the one of items that the other has too, and how much later the other has them; a row per pair."""
-    there, there_other = np.flatnonzero(heard), np.flatnonzero(heard_other)
-    keys, keys_other = one[there] >> _ALIGN_SHIFT, other[there_other] >> _ALIGN_SHIFT
+    """Positions in the first recording of items that the other has too, and their offsets in the other; one pair per match."""
+    positions, positions_other = np.flatnonzero(distinct), np.flatnonzero(distinct_other)
+    keys, keys_other = one[positions] >> _ALIGN_SHIFT, other[positions_other] >> _ALIGN_SHIFT
     order = np.argsort(keys_other, kind="stable")
-    keys_other, there_other = keys_other[order], there_other[order]
+    keys_other, positions_other = keys_other[order], positions_other[order]
     first, last = np.searchsorted(keys_other, keys, "left"), np.searchsorted(keys_other, keys, "right")
-    _, back, often = np.unique(keys, return_inverse=True, return_counts=True)
-    count = np.where((last - first <= _MOST_OCCURRENCES) & (often[back] <= _MOST_OCCURRENCES), last - first, 0)
-    at = np.repeat(there, count)
-    # of each item's pairs the first, second … : positions counted from where its run begins
+    _, inverse, occurrences = np.unique(keys, return_inverse=True, return_counts=True)
+    count = np.where((last - first <= _MOST_OCCURRENCES) & (occurrences[inverse] <= _MOST_OCCURRENCES), last - first, 0)
+    at = np.repeat(positions, count)
+    # index of each match among the matches of its item
     within = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
-    return at, there_other[np.repeat(first, count) + within] - at
+    return at, positions_other[np.repeat(first, count) + within] - at
 
 
 def _moving_mean(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """The mean over `_WINDOW` around each value, over what there is of it at the ends."""
+    """Mean over a centred `_WINDOW`, shortened at the ends."""
     total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
     middle = np.arange(len(values))
     begin, end = np.maximum(middle - _WINDOW // 2, 0), np.minimum(middle + _WINDOW // 2, len(values))
@@ -193,7 +197,7 @@ def _moving_mean(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 def _drop_short_runs(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The mask without its runs below `_WINDOW`."""
+    """Clear runs shorter than `_WINDOW` in a mask."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.view(np.int8), [0]])))
     begin, end = edges[::2], edges[1::2]
     kept = end - begin >= _WINDOW

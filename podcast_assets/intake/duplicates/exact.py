@@ -1,10 +1,10 @@
 """Exact duplicates: other batches with the same bytes.
 
-Under `audio/holders/<sha256[:2]>/<sha256>/` lies an empty file per batch and episode that has these bytes. To ask for an
-episode's duplicates is to list one folder: as cheap among a hundred thousand batches as among two, without an index that all
-runs would have to write. Each run writes its own name before it looks, so of two at once at least one sees the other.
+`audio/holders/<sha256[:2]>/<sha256>/` holds an empty file per batch and episode with these bytes. Finding an episode's duplicates
+means listing one folder, which costs the same for two batches and for a hundred thousand, and needs no index that all runs would
+have to write. Each run writes its own file before it lists, so of two concurrent runs at least one sees the other.
 
-Earlier stages only mark duplicates; which one is published is decided where batches come together.
+Duplicates are only marked here; the release decides which copy is published.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from podcast_assets.store.store import Store
 
-_ASKED_AT_ONCE = 16
-"""Over a network each answer takes tens of milliseconds, in which nothing else happens."""
+_CONCURRENCY = 16
+"""Concurrent requests, because each takes tens of milliseconds over a network."""
 
 
 def holders_key(sha256: str) -> str:
-    """Key of the folder with the names of those who hold some bytes."""
+    """Key of the folder that lists the holders of some bytes."""
     return f"audio/holders/{sha256[:2]}/{sha256}"
 
 
@@ -25,15 +25,15 @@ def register_content(store: Store, batch: str, episodes: Mapping[str, str]) -> d
     """Register the content of a batch's episodes and return other batches that have it.
 
     Args:
-        store: where it is written down.
+        store: store with the holders.
         batch: the batch.
         episodes: SHA-256 → episode_id, of the batch.
 
     Returns:
-        SHA-256 → `batch/episode_id` of the first by name in another batch; only of bytes that another batch has.
+        SHA-256 → `batch/episode_id` of the first holder by name in another batch, for bytes that another batch has.
     """
 
-    def look(sha256: str) -> tuple[str, str | None]:
+    def register(sha256: str) -> tuple[str, str | None]:
         own = f"{batch}+{episodes[sha256]}"
         folder = holders_key(sha256)
         if not store.exists(f"{folder}/{own}"):
@@ -41,8 +41,8 @@ def register_content(store: Store, batch: str, episodes: Mapping[str, str]) -> d
         others = sorted(n for n in store.names(folder) if "+" in n and n.split("+", 1)[0] not in (batch, ""))
         return sha256, others[0].replace("+", "/", 1) if others else None
 
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as askers:
-        return {sha256: other for sha256, other in askers.map(look, episodes) if other}
+    with ThreadPoolExecutor(_CONCURRENCY) as pool:
+        return {sha256: other for sha256, other in pool.map(register, episodes) if other}
 
 
 def unregister_content(store: Store, batch: str, episodes: Iterable[tuple[str, str]]) -> None:

@@ -1,10 +1,10 @@
 """Near duplicates: the same recording in different bytes, re-encoded or with other advertisements.
 
-What lies where: `audio/fingerprint/…` a fingerprint per working audio, under its content, so that none is made twice;
-`fingerprints/<batch>.parquet` a batch's anchors, the few items by which others find it; `near_duplicates/<batch>.parquet` what was
-found. Each run writes the files of its own batch alone, and its anchors before it looks, so of two at once at least one sees the
-other. To look is to read the anchors of all batches, 3 kB per hour of audio, and the fingerprints of the few episodes that share
-some of them.
+Files: `audio/fingerprint/…` holds one fingerprint per working audio, by content, so that none is computed twice;
+`fingerprints/<batch>.parquet` holds a batch's anchors, the few items by which others find it; `near_duplicates/<batch>.parquet`
+holds the pairs. Each run writes only the files of its own batch, and its anchors before it searches, so of two concurrent runs
+at least one sees the other. A search reads the anchors of all batches, 3 kB per hour of audio, and the fingerprints of the few
+episodes that share some of them.
 """
 
 import os
@@ -25,18 +25,18 @@ from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.store import DamagedTable, Store
 
 LEAST_SHARE = 0.5
-"""Of the one or of the other, so that an episode that is part of a longer one is told too. The jingles and advertisements that
-many episodes have are far below."""
+"""Minimum share of either episode, so that an episode that is part of a longer one is found too. Shared jingles and advertisements
+are far below."""
 MOST_CANDIDATES = 20
-"""Episodes that one is compared with, those that share the most anchors first."""
+"""Maximum number of episodes to compare one with, in order of shared anchors."""
 _LEAST_HITS = 2
-"""Anchors at one distance that make a candidate."""
+"""Minimum number of shared anchors at one distance."""
 _SLACK = 4
-"""Items, half a second: distances so near count as one."""
-_MAKERS = 8
-"""Fingerprints made at once, at most: each reads its audio over the network or from the disk."""
+"""Items, half a second: distances within it count as equal."""
+_FINGERPRINT_THREADS = 8
+"""Maximum number of fingerprints computed at once; each reads its audio from network or disk."""
 _READERS = 16
-"""Over a network each answer takes tens of milliseconds, in which nothing else happens."""
+"""Concurrent reads, because each takes tens of milliseconds over a network."""
 _FOLDER, _FOUND = "fingerprints", "near_duplicates"
 
 Item = TypeVar("Item")
@@ -44,7 +44,7 @@ Result = TypeVar("Result")
 
 
 class _Candidate(NamedTuple):
-    """An episode and another that may be the same recording."""
+    """A pair of episodes that may be the same recording."""
 
     episode: str
     other: str
@@ -60,14 +60,14 @@ class NearDuplicates:
     rows: pl.DataFrame
     """Columns NEAR_DUPLICATES."""
     troubles: Sequence[str]
-    """What could not be read, a line each; everything else was compared."""
+    """Error messages of files that could not be read; everything else was compared."""
 
 
 def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) -> NearDuplicates:
     """Fingerprint a batch and find the same recordings in it and in all other batches.
 
     Args:
-        store: where everything lies.
+        store: store with all batches.
         batch: the batch.
         episodes: episode_id → key of its working audio.
 
@@ -76,10 +76,10 @@ def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) 
         StoreTrouble: the store cannot be read or written.
     """
     troubles: list[str] = []
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAKERS)) as makers:
-        made = dict(zip(episodes, makers.map(lambda key: _fingerprint_of(store, key), episodes.values()), strict=True))
-    troubles += [f"{batch}: {episode}: {why}" for episode, why in made.items() if isinstance(why, str)]
-    own = {episode: items for episode, items in made.items() if not isinstance(items, str)}
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _FINGERPRINT_THREADS)) as pool:
+        results = dict(zip(episodes, pool.map(lambda key: _fingerprint_of(store, key), episodes.values()), strict=True))
+    troubles += [f"{batch}: {episode}: {result}" for episode, result in results.items() if isinstance(result, str)]
+    own = {episode: items for episode, items in results.items() if not isinstance(items, str)}
     anchored = _anchor_rows(own, episodes)
     store.write_table(_table_key(_FOLDER, batch), anchored)
     rows: list[dict[str, Any]] = []
@@ -100,8 +100,8 @@ def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[
     """Read all pairs found so far, each once, by decreasing overlap.
 
     Args:
-        store: with the batches.
-        batches: only pairs with an episode of these; None for all.
+        store: store with all batches.
+        batches: only pairs with an episode of these batches; None for all.
     """
     wanted = None if batches is None else set(batches)
     seen: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -110,15 +110,15 @@ def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[
             name, other = f"{batch}/{row.pop('episode_id')}", row["other"]
             if wanted is None or wanted & {batch, _batch_of(other)}:
                 seen.setdefault(tuple(sorted((name, other))), {"episode": name, **row})
-    # what was found in a batch that has since changed, or is gone, is true no more
-    there = {_batch_of(row["other"]) for row in seen.values()}
-    current = {f"{b}/{e}" for b, t in _read_tables(store, _FOLDER, FINGERPRINTS, [], there) for e in t["episode_id"]}
+    # pairs with episodes that have changed or disappeared since are outdated
+    others = {_batch_of(row["other"]) for row in seen.values()}
+    current = {f"{b}/{e}" for b, t in _read_tables(store, _FOLDER, FINGERPRINTS, [], others) for e in t["episode_id"]}
     found = [row for row in seen.values() if row["other"] in current]
     return sorted(found, key=lambda r: (-max(r["share"], r["share_of_other"]), r["episode"], r["other"]))
 
 
 def fingerprint_key(working: str) -> str:
-    """Key of the fingerprint of some working audio: unsigned integers of 32 bits, little-endian."""
+    """Key of the fingerprint of some working audio: unsigned 32-bit integers, little-endian."""
     return f"{working.replace('audio/working/', 'audio/fingerprint/', 1).removesuffix('.flac')}.u32"
 
 
@@ -131,7 +131,7 @@ def _table_key(folder: str, batch: str) -> str:
 
 
 def _fingerprint_of(store: Store, working: str) -> Items | str:
-    """The fingerprint of working audio, made where there is none yet; or why there can be none."""
+    """Read the fingerprint of working audio, or compute and store it; an error message if that fails."""
     if (items := _read_fingerprint(store, working)) is not None:
         return items
     try:
@@ -154,21 +154,21 @@ def _read_fingerprint(store: Store, working: str) -> Items | None:
 
 
 def _anchor_rows(own: Mapping[str, Items], episodes: Mapping[str, str]) -> pl.DataFrame:
-    """A row per episode."""
-    at: dict[str, npt.NDArray[np.intp]] = {episode: anchor_positions(items) for episode, items in own.items()}
+    """Table of anchors, one row per episode."""
+    positions: dict[str, npt.NDArray[np.intp]] = {episode: anchor_positions(items) for episode, items in own.items()}
     return pl.DataFrame(
         {
             "episode_id": list(own),
             "working": [episodes[e] for e in own],
-            "anchors": [own[e][at[e]].tolist() for e in own],
-            "positions": [at[e].tolist() for e in own],
+            "anchors": [own[e][positions[e]].tolist() for e in own],
+            "positions": [positions[e].tolist() for e in own],
         },
         schema=schema(FINGERPRINTS),
     )
 
 
 def _find_candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> list[_Candidate]:
-    """Episodes of a batch, each with others that may be the same recording."""
+    """Pairs of the batch's episodes with others that may be the same recording."""
     ours = own.lazy().select("episode_id", "working", "anchors", "positions").explode("anchors", "positions")
     ours = ours.drop_nulls().collect()
     best: list[pl.DataFrame] = []
@@ -178,7 +178,7 @@ def _find_candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> li
             .explode("anchors", "positions")
             .drop_nulls()
             .join(ours.lazy(), on="anchors", suffix="_own")
-            # the same bytes are known as such already, and an episode is no duplicate of itself
+            # excludes exact duplicates, which are known already, and the episode itself
             .filter(pl.col("working") != pl.col("working_own"))
             .with_columns(distance=(pl.col("positions").cast(pl.Int64) - pl.col("positions_own")) // _SLACK)
             .group_by("episode_id_own", "episode_id", "working", "distance")
@@ -201,7 +201,7 @@ def _find_candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> li
 def _read_tables(
     store: Store, folder: str, columns: Columns, troubles: list[str], batches: Collection[str] | None = None
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Batches, all by default, each with its table in a folder; what cannot be read is a trouble, and the others still come."""
+    """Iterate over batches (all by default) and their tables in a folder; unreadable ones are added to `troubles`."""
     if batches is None:
         batches = {n.removesuffix(".parquet") for n in store.names(folder) if n.endswith(".parquet") and n[0] != "."}
 
@@ -219,8 +219,8 @@ def _read_tables(
 
 
 def _read_ahead(items: Sequence[Item], read: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
-    """Items in order, each with what was read of it; a few are read at once, and few are in memory."""
-    with ThreadPoolExecutor(_READERS) as readers:
+    """Iterate over items in order with the result of reading each; reads run concurrently, a few chunks ahead."""
+    with ThreadPoolExecutor(_READERS) as pool:
         for begin in range(0, len(items), 4 * _READERS):
-            part = items[begin : begin + 4 * _READERS]
-            yield from zip(part, readers.map(read, part), strict=True)
+            chunk = items[begin : begin + 4 * _READERS]
+            yield from zip(chunk, pool.map(read, chunk), strict=True)

@@ -1,6 +1,6 @@
 """Batching of new episodes into URL lists under `incoming/`, by number and waiting time.
 
-Which episode goes into which batch is written down before any list is, so that a crash in between gives the same lists again.
+The assignment of episodes to batches is stored before any list is written, so that a crash in between results in the same lists.
 """
 
 import datetime
@@ -20,9 +20,9 @@ from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 
 EPISODES, HOURS = 64, 40.0
-"""A batch is full with so many episodes, or so many hours of them."""
+"""Size at which a batch is full: episodes, or hours of audio."""
 _UNKNOWN_SECONDS = 3600.0
-"""Length of an episode whose feed says none."""
+"""Assumed length of an episode whose feed declares none."""
 _KEY = "feed_state/pending.parquet"
 
 
@@ -30,20 +30,22 @@ def read_pending(store: Store) -> pl.DataFrame:
     """Read the episodes that wait for a batch.
 
     Raises:
-        BadInput: they were written by another version: they would be lost, were they taken for none.
+        BadInput: the table was written by another version; ignoring it would lose episodes.
     """
     found = store.read_table(_KEY, PENDING)
     if found is None and store.exists(_KEY):
-        raise BadInput(f"{store.path(_KEY)} was written by another version: let that one put its episodes into batches")
+        raise BadInput(
+            f"{store.path(_KEY)} was written by another version: let that version write its episodes into batches first"
+        )
     return empty_table(PENDING) if found is None else found
 
 
 def add_pending(store: Store, rows: pl.DataFrame) -> None:
     """Add episodes to those that wait for a batch."""
     before = read_pending(store)
-    fresh = rows.unique("episode_id", keep="first", maintain_order=True).join(before, on="episode_id", how="anti")
-    if not fresh.is_empty():
-        store.write_table(_KEY, pl.concat([before, fresh]))
+    new = rows.unique("episode_id", keep="first", maintain_order=True).join(before, on="episode_id", how="anti")
+    if not new.is_empty():
+        store.write_table(_KEY, pl.concat([before, new]))
 
 
 def drop_refused(store: Store, refusals: Refusals) -> int:
@@ -56,14 +58,14 @@ def drop_refused(store: Store, refusals: Refusals) -> int:
 
 
 def _is_refused(refusals: Refusals, identity: str, row: str) -> bool:
-    about = json.loads(row)
-    why = refusals.why(
+    metadata = json.loads(row)
+    reason = refusals.why(
         episode_id=identity,
-        podcast_id=about.get("podcast_guid"),
-        podcast=about.get("podcast"),
-        url_key=url_key(about["url"]),
+        podcast_id=metadata.get("podcast_guid"),
+        podcast=metadata.get("podcast"),
+        url_key=url_key(metadata["url"]),
     )
-    return why is not None
+    return reason is not None
 
 
 def write_ready_batches(store: Store, *, now: datetime.datetime, wait: datetime.timedelta) -> list[str]:
@@ -76,7 +78,7 @@ def write_ready_batches(store: Store, *, now: datetime.datetime, wait: datetime.
     names: list[str] = []
     for name, rows in ready.group_by("batch", maintain_order=True):
         key = f"{INCOMING}/{name[0]}.jsonl"
-        if not store.exists(key):  # else the crash came after it was written: what lies there is never modified
+        if not store.exists(key):  # else it was written before a crash; submitted lists are never modified
             store.write(key, format_link_list(json.loads(row) for row in rows["row"]))
         names.append(str(name[0]))
     if names:
@@ -85,7 +87,11 @@ def write_ready_batches(store: Store, *, now: datetime.datetime, wait: datetime.
 
 
 def assign_batches(waiting: pl.DataFrame, *, now: datetime.datetime, wait: datetime.timedelta) -> pl.DataFrame:
-    """Episodes with the batch of each that is ready, in the order in which they were found; pure."""
+    """Assign waiting episodes to batches in the order in which they were found; pure.
+
+    Returns:
+        The episodes with the column `batch`: null for those that wait for more.
+    """
     rows = waiting.sort("found_at", "episode_id")
     batches: list[str | None] = rows["batch"].to_list()
     group: list[int] = []

@@ -15,10 +15,10 @@ from podcast_assets.intake.links import episode_id
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES
 
 _GUIDS = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
-"""Namespace of the guids that podcasts have by their URL (podcast:guid, https://podcasting2.org/docs/podcast-namespace/tags/guid)."""
+"""Namespace of the guids that are derived from feed URLs (podcast:guid, https://podcasting2.org/docs/podcast-namespace/tags/guid)."""
 _YES = {"yes", "true", "1"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_LONGEST = 4_000
+_LONGEST = 4_000  # characters
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class FeedRights:
     locked: bool | None = None
     """podcast:locked: no other host may import the feed."""
     blocked: bool = False
-    """itunes:block, or podcast:block for everybody: it is not to be listed or taken."""
+    """itunes:block, or podcast:block without an id: the episode must not be listed or downloaded."""
     explicit: bool | None = None
 
 
@@ -45,11 +45,11 @@ class FeedItem:
     url: str = field(repr=False)
     rights: FeedRights
     bytes: int | None = None
-    """As the feed says, which is often wrong."""
+    """Size declared by the feed, which is often wrong."""
     seconds: float | None = None
     published: datetime.datetime | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
-    """Title, people, transcripts, chapters, …, as they go into a list."""
+    """Title, persons, transcripts, chapters and other columns of the URL list."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Feed:
     language: str | None
     items: tuple[FeedItem, ...]
     complete: bool = False
-    """The publisher says that nothing will follow."""
+    """Whether the publisher declares that no episodes will follow."""
     moved_to: str | None = field(default=None, repr=False)
 
     def row(self, item: FeedItem, feed_url: str) -> dict[str, Any]:
-        """An episode as a row of a list of URLs."""
+        """Row of an episode in a URL list."""
         about = {
             "url": item.url,
             "podcast_guid": self.guid,
@@ -85,32 +85,32 @@ class Feed:
         return {name: value for name, value in about.items() if value not in (None, [], "")}
 
     def episode_id(self, item: FeedItem) -> str:
-        """The id of an episode wherever it lies."""
+        """Id of an episode, independent of where its audio is hosted."""
         return episode_id(self.guid, item.guid)
 
 
 def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:
-    """Read a feed.
+    """Parse a feed.
 
     Args:
-        data: as it came.
-        url: that it was subscribed under.
-        content_type: as the server said.
+        data: content of the feed.
+        url: URL of the subscription.
+        content_type: media type declared by the server.
 
     Raises:
-        NotAFeed: it is none.
+        NotAFeed: the content is not a feed.
     """
     found = parse_feed(data, content_type)
     channel = found["feed"]
-    general = _parse_rights(channel, FeedRights())
+    defaults = _parse_rights(channel, FeedRights())
     people = _parse_people(channel)
     items: dict[str, FeedItem] = {}
     for entry in found["entries"]:
-        item = None if entry.get("podcast_live") else _parse_item(entry, url, general, people)
+        item = None if entry.get("podcast_live") else _parse_item(entry, url, defaults, people)
         if item is None:
             continue
         if item.guid in items and items[item.guid].url != item.url:
-            # a guid that several episodes share is none: its further ones are known by where they lie
+            # a guid that several episodes share identifies none of them: later ones are identified by their URL too
             item = replace(item, guid=f"{item.guid} {url_key(item.url)[:16]}")
         items.setdefault(item.guid, item)
     moved = channel.get("itunes_new-feed-url")
@@ -125,7 +125,7 @@ def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:
 
 
 def guid_from_url(url: str) -> str:
-    """The guid that a podcast has by the URL of its feed, without scheme and trailing slashes."""
+    """Derive a podcast's guid from the URL of its feed, without scheme and trailing slashes."""
     return str(uuid.uuid5(_GUIDS, url.strip().partition("://")[2].rstrip("/")))
 
 
@@ -139,7 +139,9 @@ def parse_duration(text: str | None) -> float | None:
     return total or None
 
 
-def _parse_item(entry: dict[str, Any], base: str, general: FeedRights, people: list[dict[str, str]]) -> FeedItem | None:
+def _parse_item(
+    entry: dict[str, Any], base: str, defaults: FeedRights, people: list[dict[str, str]]
+) -> FeedItem | None:
     media = [e for e in entry.get("enclosures", ()) if e.get("href") and _is_media(e)]
     if not media:
         return None
@@ -147,11 +149,13 @@ def _parse_item(entry: dict[str, Any], base: str, general: FeedRights, people: l
     if url is None:
         return None
     length = str(media[0].get("length") or "").strip()
-    published = entry.get("published_parsed") or dict.get(entry, "updated_parsed")  # feedparser's own get warns
+    published = entry.get("published_parsed") or dict.get(
+        entry, "updated_parsed"
+    )  # feedparser's own get warns about this fallback
     return FeedItem(
         guid=_clean_text(entry.get("id")) or url,
         url=url,
-        rights=_parse_rights(entry, general),
+        rights=_parse_rights(entry, defaults),
         bytes=int(length) if re.fullmatch(r"0*[1-9][0-9]{0,14}", length) else None,
         seconds=parse_duration(_clean_text(entry.get("itunes_duration"))),
         published=_parse_date(published),
@@ -169,7 +173,7 @@ def _parse_item(entry: dict[str, Any], base: str, general: FeedRights, people: l
 
 
 def _parse_links(entry: dict[str, Any], tag: str, base: str) -> list[dict[str, str]]:
-    """What tags of Podcasting 2.0 lead to."""
+    """Links of a Podcasting 2.0 tag, with absolute URLs."""
     found = ((_join_url(base, t["url"]), t) for t in entry.get(f"podcast_{tag}_all", ()) if t.get("url"))
     return [{"url": url} | {k: t[k] for k in ("type", "language", "rel") if k in t} for url, t in found if url]
 
@@ -187,22 +191,22 @@ def _is_media(enclosure: Mapping[str, Any]) -> bool:
     return kind.startswith(("audio/", "video/")) or any(path.endswith(s) for s in MEDIA_SUFFIXES)
 
 
-def _parse_rights(found: Mapping[str, Any], general: FeedRights) -> FeedRights:
-    """What a channel or an episode says itself, and else what was said before it."""
+def _parse_rights(found: Mapping[str, Any], defaults: FeedRights) -> FeedRights:
+    """Rights statements of a channel or an episode, with defaults for those that it lacks."""
     licences = found.get("podcast_license_all") or [{}]
     linked = next((link["href"] for link in found.get("links", ()) if link.get("rel") == "license"), None)
     blocks = found.get("podcast_block_all", ())
-    # a block with an id is one service's; without one it is everybody's
+    # a block with an id applies to one service, a block without an id to all of them
     blocked = any(not b.get("id") and _parse_yes(b.get("text")) for b in blocks) or _parse_yes(found.get("block_text"))
     locked = found.get("podcast_locked_all") or [{}]
     return FeedRights(
-        license=_clean_text(licences[0].get("text")) or general.license,
-        license_url=_clean_text(licences[0].get("url")) or linked or general.license_url,
-        copyright=_clean_text(found.get("rights")) or general.copyright,
-        medium=_clean_text(found.get("podcast_medium")) or general.medium,
-        locked=general.locked if (lock := _parse_yes(locked[0].get("text"))) is None else lock,
-        blocked=bool(blocked) or general.blocked,
-        explicit=general.explicit if (explicit := _parse_yes(found.get("explicit_text"))) is None else explicit,
+        license=_clean_text(licences[0].get("text")) or defaults.license,
+        license_url=_clean_text(licences[0].get("url")) or linked or defaults.license_url,
+        copyright=_clean_text(found.get("rights")) or defaults.copyright,
+        medium=_clean_text(found.get("podcast_medium")) or defaults.medium,
+        locked=defaults.locked if (lock := _parse_yes(locked[0].get("text"))) is None else lock,
+        blocked=bool(blocked) or defaults.blocked,
+        explicit=defaults.explicit if (explicit := _parse_yes(found.get("explicit_text"))) is None else explicit,
     )
 
 
@@ -228,5 +232,5 @@ def _parse_yes(value: Any) -> bool | None:
 
 
 def _clean_text(value: Any) -> str | None:
-    """One line without what would steer a terminal, of a length that people write."""
+    """A value as one line of limited length without control characters; None if it is not text or empty."""
     return " ".join(_CONTROL.sub(" ", value).split())[:_LONGEST] or None if isinstance(value, str) else None

@@ -34,11 +34,11 @@ class FollowResult:
     looked: int = 0
     changed: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    """Feed, without its secrets → what was wrong."""
+    """Redacted URL of a feed → error message."""
     new_episodes: int = 0
     batches: list[str] = field(default_factory=list)
     next_due: datetime.datetime | None = None
-    """When there is something to do again; None for at once."""
+    """Time of the next poll or batch; None for at once."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class FollowOptions:
     """Options of the polling of feeds."""
 
     hours: float
-    """Between two looks at a feed whose list says nothing else."""
+    """Default for the hours between two polls of a feed."""
     wait: datetime.timedelta
-    """How long new episodes wait at most for others to fill their batch."""
+    """Longest time that new episodes wait for others to fill a batch."""
     newest: int | None
     at_once: int
     seconds: float
-    """After which a round begins to look at no further feed."""
+    """Time after which a round polls no further feed, s."""
 
 
 def follow_feeds(
-    store: Store, web: HttpClient, feeds: Subscriptions, how: FollowOptions, *, now: datetime.datetime
+    store: Store, web: HttpClient, feeds: Subscriptions, options: FollowOptions, *, now: datetime.datetime
 ) -> FollowResult:
     """Poll the feeds that are due, the longest overdue first.
 
-    What a feed has is noted before it is noted that it was looked at: after a crash it is looked at again.
+    Episodes are recorded before the state of their feed, so that the feed is polled again after a crash.
 
     Raises:
         OSError: the store is full or read-only.
@@ -68,35 +68,35 @@ def follow_feeds(
     refusals = Refusals.of(store)
     feeds = _without_refused(feeds, refusals)
     states = read_states(store)
-    known = {row["feed"]: row for row in states.iter_rows(named=True)}
+    state_by_feed = {row["feed"]: row for row in states.iter_rows(named=True)}
     due = sorted(
-        (s for s in feeds.feeds.values() if _is_due(known.get(s.key), now)),
-        key=lambda s: _due_since(known.get(s.key), now),
+        (s for s in feeds.feeds.values() if _is_due(state_by_feed.get(s.key), now)),
+        key=lambda s: _due_since(state_by_feed.get(s.key), now),
     )
     result = FollowResult()
-    waiting: list[dict[str, Any]] = []
-    noted: list[tuple[str, pl.DataFrame]] = []
-    for subscription, found in _poll_feeds(web, due, known, how, now):
+    pending: list[dict[str, Any]] = []
+    ledger_rows: list[tuple[str, pl.DataFrame]] = []
+    for subscription, poll in _poll_feeds(web, due, state_by_feed, options, now):
         result.looked += 1
-        known[subscription.key] = found.state
-        if found.state["message"]:
-            result.failed[display_name(subscription)] = found.state["message"]
-        if found.feed is not None:
+        state_by_feed[subscription.key] = poll.state
+        if poll.state["message"]:
+            result.failed[display_name(subscription)] = poll.state["message"]
+        if poll.feed is not None:
             result.changed += 1
-            rows, new = _select_items(store, subscription, found.feed, how, now, refusals)
-            noted.append((found.feed.guid, rows))
-            waiting += new
-    if waiting:
-        batching.add_pending(store, make_table(waiting, PENDING))
-        result.new_episodes = len(waiting)
-    for guid, rows in noted:
+            rows, new = _select_items(store, subscription, poll.feed, options, now, refusals)
+            ledger_rows.append((poll.feed.guid, rows))
+            pending += new
+    if pending:
+        batching.add_pending(store, make_table(pending, PENDING))
+        result.new_episodes = len(pending)
+    for guid, rows in ledger_rows:
         rights.add_to_ledger(store, guid, rows)
     if result.looked:
-        kept = [row for key, row in known.items() if key in feeds.feeds]
-        store.write_table(_KEY, make_table(kept, FEED_STATE))
+        current = [row for key, row in state_by_feed.items() if key in feeds.feeds]
+        store.write_table(_KEY, make_table(current, FEED_STATE))
     batching.drop_refused(store, refusals)
-    result.batches = batching.write_ready_batches(store, now=now, wait=how.wait)
-    result.next_due = _next_due(store, feeds, known, how)
+    result.batches = batching.write_ready_batches(store, now=now, wait=options.wait)
+    result.next_due = _next_due(store, feeds, state_by_feed, options)
     return result
 
 
@@ -109,59 +109,62 @@ def read_states(store: Store) -> pl.DataFrame:
 def _poll_feeds(
     web: HttpClient,
     due: list[Subscription],
-    known: dict[str, dict[str, Any]],
-    how: FollowOptions,
+    state_by_feed: dict[str, dict[str, Any]],
+    options: FollowOptions,
     now: datetime.datetime,
 ) -> Iterable[tuple[Subscription, FeedPoll]]:
-    """Poll several feeds at once until the time of the round is over; the rest waits for the next round.
+    """Poll feeds concurrently until the time of the round is over; the rest waits for the next round.
 
-    So are those at a host that says that it has too much to do: thousands of feeds may lie there.
+    The remaining feeds of an overloaded host wait too: a host may serve thousands of feeds.
     """
-    until = time.monotonic() + how.seconds
+    until = time.monotonic() + options.seconds
     busy: set[str] = set()
 
-    def one(subscription: Subscription) -> FeedPoll | None:
+    def poll(subscription: Subscription) -> FeedPoll | None:
         host = display_name(subscription).split("/")[2:3]
         if time.monotonic() >= until or busy.intersection(host):
             return None
-        found = poll_feed(web, subscription, known.get(subscription.key), now=now, hours=how.hours)
+        found = poll_feed(web, subscription, state_by_feed.get(subscription.key), now=now, hours=options.hours)
         if found.busy:
             busy.update(host)
         return found
 
-    with ThreadPoolExecutor(how.at_once, thread_name_prefix="feeds") as pool:
-        for subscription, found in zip(due, pool.map(one, due), strict=True):
+    with ThreadPoolExecutor(options.at_once, thread_name_prefix="feeds") as pool:
+        for subscription, found in zip(due, pool.map(poll, due), strict=True):
             if found is not None:
                 yield subscription, found
 
 
 def _without_refused(feeds: Subscriptions, refusals: Refusals) -> Subscriptions:
-    """The feeds without those that were taken down: nobody asks for them again."""
-    kept = {key: s for key, s in feeds.feeds.items() if not refusals.why(url_key=key)}
-    return Subscriptions(kept, feeds.troubles, feeds.signature)
+    """Remove taken-down feeds, so that they are not requested again."""
+    allowed = {key: s for key, s in feeds.feeds.items() if not refusals.why(url_key=key)}
+    return Subscriptions(allowed, feeds.troubles, feeds.signature)
 
 
 def _select_items(
-    store: Store, subscription: Subscription, feed: Feed, how: FollowOptions, now: datetime.datetime, refusals: Refusals
+    store: Store,
+    subscription: Subscription,
+    feed: Feed,
+    options: FollowOptions,
+    now: datetime.datetime,
+    refusals: Refusals,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """The ledger's rows of a feed's episodes, and those of them that are to be taken now."""
+    """Ledger rows of a feed's episodes, and pending rows of those to download."""
     taken = set(rights.latest_statements(store, feed.guid).filter("taken")["episode_id"])
     ledger, new = [], []
-    newest = subscription.newest or how.newest
+    newest = subscription.newest or options.newest
     for item in sorted(feed.items, key=_published_or_oldest, reverse=True)[:newest]:
         identity = feed.episode_id(item)
         blocked = item.rights.blocked and not subscription.take_blocked
         refused = refusals.why(episode_id=identity, podcast_id=feed.guid, podcast=feed.title, url_key=url_key(item.url))
         if refused:
-            # what was taken down is known by its ids alone
-            ledger.append(
-                _ledger_row(subscription, feed, item, now, why_not=refused) | dict.fromkeys(rights.DESCRIBING)
-            )
+            # taken-down episodes are recorded by their ids alone
+            ledger.append(_ledger_row(subscription, feed, item, now, reason=refused) | dict.fromkeys(rights.DESCRIBING))
             continue
         if identity not in taken and not blocked:
             new.append(_pending_row(subscription, feed, item, now))
-        why_not = None if identity in taken or not blocked else _BLOCKED
-        ledger.append(_ledger_row(subscription, feed, item, now, why_not=why_not))
+        reason = None if identity in taken or not blocked else _BLOCKED
+        ledger.append(_ledger_row(subscription, feed, item, now, reason=reason))
     return make_table(ledger, RIGHTS), new
 
 
@@ -171,8 +174,8 @@ def _published_or_oldest(item: FeedItem) -> datetime.datetime:
 
 def _pending_row(subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime) -> dict[str, Any]:
     row = feed.row(item, subscription.url)
-    given = {"language": language_code(subscription.language), "license": subscription.license}
-    row |= {name: value for name, value in given.items() if value}
+    overrides = {"language": language_code(subscription.language), "license": subscription.license}
+    row |= {name: value for name, value in overrides.items() if value}
     return {
         "episode_id": feed.episode_id(item),
         "found_at": now,
@@ -183,9 +186,9 @@ def _pending_row(subscription: Subscription, feed: Feed, item: FeedItem, now: da
 
 
 def _ledger_row(
-    subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime, *, why_not: str | None
+    subscription: Subscription, feed: Feed, item: FeedItem, now: datetime.datetime, *, reason: str | None
 ) -> dict[str, Any]:
-    said = item.rights
+    statements = item.rights
     return {
         "episode_id": feed.episode_id(item),
         "podcast_guid": feed.guid,
@@ -194,15 +197,15 @@ def _ledger_row(
         "title": item.about.get("title"),
         "feed": display_name(subscription),
         "source": redact_url(item.url),
-        "license": subscription.license or said.license,
-        "license_url": said.license_url,
-        "copyright": said.copyright,
-        "medium": said.medium,
-        "locked": said.locked,
-        "blocked": said.blocked,
-        "explicit": said.explicit,
-        "taken": why_not is None,
-        "reason": why_not,
+        "license": subscription.license or statements.license,
+        "license_url": statements.license_url,
+        "copyright": statements.copyright,
+        "medium": statements.medium,
+        "locked": statements.locked,
+        "blocked": statements.blocked,
+        "explicit": statements.explicit,
+        "taken": reason is None,
+        "reason": reason,
         "observed_at": now,
     }
 
@@ -212,17 +215,17 @@ def _is_due(state: dict[str, Any] | None, now: datetime.datetime) -> bool:
 
 
 def _due_since(state: dict[str, Any] | None, now: datetime.datetime) -> datetime.datetime:
-    """Since when it is due; a feed that nobody has looked at comes after those that are overdue."""
+    """Time since when a feed is due; new feeds come after overdue ones."""
     return now if state is None else state["due_at"]
 
 
 def _next_due(
-    store: Store, feeds: Subscriptions, known: dict[str, dict[str, Any]], how: FollowOptions
+    store: Store, feeds: Subscriptions, state_by_feed: dict[str, dict[str, Any]], options: FollowOptions
 ) -> datetime.datetime | None:
-    if feeds.feeds.keys() - known.keys():
+    if feeds.feeds.keys() - state_by_feed.keys():
         return None
-    dues = [known[key]["due_at"] for key in feeds.feeds]
+    dues = [state_by_feed[key]["due_at"] for key in feeds.feeds]
     open_since = batching.read_pending(store).filter(pl.col("batch").is_null())["found_at"].min()
     if isinstance(open_since, datetime.datetime):
-        dues.append(open_since + how.wait)
+        dues.append(open_since + options.wait)
     return min(dues, default=datetime.datetime.max.replace(tzinfo=datetime.UTC))

@@ -1,8 +1,8 @@
-"""The Podcasting 2.0 namespace for feedparser, which by itself keeps only the last of several tags, and of its halves only one.
+"""Support for the Podcasting 2.0 namespace in feedparser, which itself keeps only the last of several equal tags.
 
-feedparser is the parser because it reads what feeds are: broken XML (by a second, forgiving parser), wrong or missing encodings,
-RSS 0.9 to 2.0 and Atom, with iTunes, Dublin Core, Media RSS and Creative Commons. podcastparser is faster, but gives up at the
-first `&nbsp;`, and knows a fifth of this namespace.
+feedparser is used because it reads real-world feeds: broken XML (with a second, lenient parser), wrong or missing encodings,
+RSS 0.9 to 2.0 and Atom, with iTunes, Dublin Core, Media RSS and Creative Commons. podcastparser is faster, but fails at the first
+`&nbsp;` and supports a fifth of this namespace.
 """
 
 import re
@@ -22,9 +22,9 @@ _URIS = (
 )
 _WITH_TEXT = ("person", "license", "locked", "block", "txt")
 _EMPTY = ("transcript", "chapters")
-"""Tags that are kept, each as a list of {attributes, text} under `podcast_<tag>_all`. podcast:value and its like are not."""
-_DEEPEST, _MOST_ATTRIBUTES = 100, 100
-"""Of what people write in feeds. feedparser's time grows with the square of a tag's attributes."""
+"""Tags to keep, each as a list of {attributes, text} under `podcast_<tag>_all`. Payment tags such as podcast:value are ignored."""
+_MAX_DEPTH, _MAX_ATTRIBUTES = 100, 100
+"""Far above what real feeds have. feedparser's time grows with the square of a tag's attributes."""
 _LONGEST_TAG = re.compile(rb"<[^<>]{100000}")
 
 
@@ -33,12 +33,12 @@ class NotAFeed(BadInput):
 
 
 class _PodcastingTags:
-    """Handlers of tags, as feedparser finds them by name."""
+    """Handlers of tags; feedparser looks them up by name."""
 
     _live = 0
 
     def _start_podcast_liveitem(self: Any, attrs: dict[str, str]) -> None:
-        """A broadcast to come has titles, people and an enclosure of its own: none of them is the podcast's."""
+        """Start a separate entry, so that title, persons and enclosure of a live item do not become the podcast's."""
         self._live += 1
         self.inentry = 1
         self.entries.append(FeedParserDict(podcast_live=True))
@@ -48,7 +48,7 @@ class _PodcastingTags:
         self.inentry = 0
 
     def _end_itunes_explicit(self: Any) -> None:
-        """As it is: feedparser knows neither true nor false."""
+        """Keep the raw text: feedparser does not know `true` and `false`."""
         self._get_context()["explicit_text"] = self.pop("itunes_explicit")
 
     def _end_itunes_block(self: Any) -> None:
@@ -77,40 +77,40 @@ _STRICT, _LOOSE = (
     type(f"Podcasting{base.__name__}", (_PodcastingTags, base), {"namespaces": _NAMESPACES, "_matchnamespaces": {}})
     for base in (feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser)
 )
-# feedparser composes its parsers when it is imported, and has no other place to add a namespace
+# feedparser composes its parsers on import and has no other hook for a namespace
 feedparser.api.StrictFeedParser, feedparser.api.LooseFeedParser = _STRICT, _LOOSE
 
 
 def parse_feed(data: bytes, content_type: str | None) -> dict[str, Any]:
     """Parse a feed with feedparser, including the Podcasting 2.0 tags.
 
-    Nothing outside the data is read: feedparser takes declarations of entities out, and expat refuses what would grow.
+    Nothing outside the data is read: feedparser removes entity declarations, and expat limits their expansion.
 
     Args:
-        data: the feed.
-        content_type: what the server says of it, the encoding perhaps.
+        data: content of the feed.
+        content_type: media type declared by the server, possibly with the encoding.
 
     Raises:
-        NotAFeed: it is none.
+        NotAFeed: the data are not a feed.
     """
     _refuse_oversized(data)
-    # no address is given: feedparser would join it with guids too
+    # without a base URL, because feedparser would join it with guids too
     headers = {"content-type": content_type} if content_type else {}
     try:
         found = feedparser.parse(
             BytesIO(data), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
         )
-    except Exception as error:  # of what strangers send, any part of a parser may fail
+    except Exception as error:  # untrusted input: any part of the parser may fail
         raise NotAFeed(f"it cannot be read as a feed: {type(error).__name__}") from error
     if not found.get("version") and not found["entries"]:
-        raise NotAFeed("it is no feed")
+        raise NotAFeed("it is not a feed")
     return found
 
 
 def _refuse_oversized(data: bytes) -> None:
     """Refuse documents that would take a parser hours.
 
-    What comes after the first error in the XML only the length of its tags bounds.
+    After the first XML error only the length of tags is checked.
     """
     if _LONGEST_TAG.search(data):
         raise NotAFeed("it has a tag of more than 100,000 bytes")
@@ -119,8 +119,8 @@ def _refuse_oversized(data: bytes) -> None:
     def start(_name: str, attributes: list[str]) -> None:
         nonlocal depth
         depth += 1
-        if depth > _DEEPEST or len(attributes) > 2 * _MOST_ATTRIBUTES:
-            raise NotAFeed(f"it has tags more than {_DEEPEST} deep, or with more than {_MOST_ATTRIBUTES} attributes")
+        if depth > _MAX_DEPTH or len(attributes) > 2 * _MAX_ATTRIBUTES:
+            raise NotAFeed(f"it has tags more than {_MAX_DEPTH} deep, or with more than {_MAX_ATTRIBUTES} attributes")
 
     def end(_name: str) -> None:
         nonlocal depth

@@ -18,13 +18,13 @@ from podcast_assets.intake.feeds.subscriptions import Subscription, display_name
 log = logging.getLogger(__name__)
 
 LARGEST = 50_000_000
-"""Bytes of a feed; the longest that people publish have ten million."""
+"""Maximum size of a feed, bytes; the largest published ones have about ten million."""
 SECONDS = 20.0
-"""That a feed may take: a tick of the sensor has 60."""
+"""Time limit for one feed, s; a tick of the sensor has 60 s."""
 LONGEST_DAYS = 7.0
-"""Between two looks at a feed that fails, or that is complete."""
+"""Days between two polls of a feed that fails or is complete."""
 _SPREAD = 0.1
-"""Share of its interval by which a feed is looked at earlier, so that those which are added together do not stay together."""
+"""Share of the interval by which a feed is polled earlier, to spread feeds that were added together."""
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -39,7 +39,7 @@ class FeedPoll:
     state: dict[str, Any]
     feed: Feed | None = None
     busy: bool = False
-    """Its host wants to be left alone."""
+    """Whether its host is overloaded."""
 
 
 def poll_feed(
@@ -53,39 +53,39 @@ def poll_feed(
     """Request a feed if it has changed.
 
     Args:
-        web: to ask.
+        web: HTTP client.
         subscription: the feed.
-        before: its row of the last look; None for the first.
-        now: the time.
-        hours: between two looks, where its list says nothing else.
+        before: its state after the last poll; None for the first poll.
+        now: current time.
+        hours: default for the hours between two polls.
     """
     state: dict[str, Any] = dict(before) if before else _initial_state(subscription)
     state |= {"checked_at": now}
-    every = subscription.hours or hours
+    interval = subscription.hours or hours
     try:
-        with web.get(subscription.url, _request_headers(state), TimeBudget(SECONDS)) as answer:
-            if answer.status == HTTPStatus.NOT_MODIFIED:
-                return FeedPoll(state | _state_after_success(subscription, now, every))
-            if answer.status != HTTPStatus.OK:
-                raise _error_for_status(answer, now)
-            data = _read_body(answer)
-            feed = read_feed(data, subscription.url, answer.headers.get("Content-Type"))
+        with web.get(subscription.url, _request_headers(state), TimeBudget(SECONDS)) as response:
+            if response.status == HTTPStatus.NOT_MODIFIED:
+                return FeedPoll(state | _state_after_success(subscription, now, interval))
+            if response.status != HTTPStatus.OK:
+                raise _error_for_status(response, now)
+            data = _read_body(response)
+            feed = read_feed(data, subscription.url, response.headers.get("Content-Type"))
     except _Busy as error:
-        return FeedPoll(state | _state_after_failure(state, error, now, every), busy=True)
+        return FeedPoll(state | _state_after_failure(state, error, now, interval), busy=True)
     except (Transient, BadInput) as error:
-        return FeedPoll(state | _state_after_failure(state, error, now, every))
-    except Exception as error:  # one feed that nobody had thought of keeps no other from being followed
+        return FeedPoll(state | _state_after_failure(state, error, now, interval))
+    except Exception as error:  # an unexpected feed must not stop the others
         log.exception("feed %s", display_name(subscription))
-        return FeedPoll(state | _state_after_failure(state, error, now, every))
-    found = {
+        return FeedPoll(state | _state_after_failure(state, error, now, interval))
+    changes = {
         "title": feed.title,
-        "moved_to": redact_url(moved) if (moved := feed.moved_to or answer.moved_to) else None,
-        "etag": answer.headers.get("ETag"),
-        "last_modified": answer.headers.get("Last-Modified"),
+        "moved_to": redact_url(moved) if (moved := feed.moved_to or response.moved_to) else None,
+        "etag": response.headers.get("ETag"),
+        "last_modified": response.headers.get("Last-Modified"),
         "episodes": len(feed.items),
     }
-    every = LONGEST_DAYS * 24 if feed.complete else every
-    return FeedPoll(state | found | _state_after_success(subscription, now, every), feed)
+    interval = LONGEST_DAYS * 24 if feed.complete else interval
+    return FeedPoll(state | changes | _state_after_success(subscription, now, interval), feed)
 
 
 def _initial_state(subscription: Subscription) -> dict[str, Any]:
@@ -109,9 +109,9 @@ def _request_headers(state: Mapping[str, Any]) -> dict[str, str]:
     return {"Accept-Encoding": "gzip", **{name: value for name, value in headers.items() if value}}
 
 
-def _read_body(answer: HttpResponse) -> bytes:
+def _read_body(response: HttpResponse) -> bytes:
     parts, size = [], 0
-    for block in answer.blocks():
+    for block in response.blocks():
         parts.append(block)
         size += len(block)
         if size > LARGEST:
@@ -119,24 +119,24 @@ def _read_body(answer: HttpResponse) -> bytes:
     return b"".join(parts)
 
 
-def _error_for_status(answer: HttpResponse, now: datetime.datetime) -> Exception:
-    words = f"it answers {status_with_name(answer.status)}"
-    wait = retry_after(answer.headers.get("Retry-After"), now=now.timestamp())
-    return (_Busy if answer.status in _BUSY else Transient)(words, wait)
+def _error_for_status(response: HttpResponse, now: datetime.datetime) -> Exception:
+    message = f"the server answered {status_with_name(response.status)}"
+    wait = retry_after(response.headers.get("Retry-After"), now=now.timestamp())
+    return (_Busy if response.status in _BUSY else Transient)(message, wait)
 
 
 def _state_after_success(subscription: Subscription, now: datetime.datetime, hours: float) -> dict[str, Any]:
-    early = int(hashlib.sha256(subscription.key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF * _SPREAD
-    return {"due_at": now + datetime.timedelta(hours=hours * (1 - early)), "failures": 0, "message": None}
+    jitter = int(hashlib.sha256(subscription.key.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF * _SPREAD
+    return {"due_at": now + datetime.timedelta(hours=hours * (1 - jitter)), "failures": 0, "message": None}
 
 
 def _state_after_failure(
     state: Mapping[str, Any], error: Exception, now: datetime.datetime, hours: float
 ) -> dict[str, Any]:
-    """Later and later while it fails; a feed that is gone may come back, and is looked for once a week."""
+    """State with exponential backoff. A feed that is gone may come back and is polled once a week."""
     failures = state["failures"] + 1
     wait = datetime.timedelta(hours=min(hours * 2 ** min(failures - 1, 16), LONGEST_DAYS * 24))
-    asked = error.retry_after if isinstance(error, Transient) else None
-    if asked is not None:
-        wait = max(wait, datetime.timedelta(seconds=min(asked, LONGEST_DAYS * 86_400)))
+    requested = error.retry_after if isinstance(error, Transient) else None
+    if requested is not None:
+        wait = max(wait, datetime.timedelta(seconds=min(requested, LONGEST_DAYS * 86_400)))
     return {"due_at": now + wait, "failures": failures, "message": str(error) or type(error).__name__}

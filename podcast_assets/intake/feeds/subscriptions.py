@@ -21,7 +21,7 @@ from podcast_assets.store.store import Store
 
 FOLDER = "feeds"
 _URL = ("url", "feed_url", "feed", "rss", "xmlurl")
-"""Columns that a feed's URL may be in, in any case."""
+"""Columns that may hold a feed's URL; upper and lower case are equal."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,19 @@ class Subscription:
 
     url: str = field(repr=False)
     language: str | None = None
-    """Goes before the feed's own."""
+    """Overrides the feed's own language."""
     license: str | None = None
-    """Goes before the feed's own: what the publisher agreed to."""
+    """Overrides the feed's own licence: what the publisher agreed to."""
     hours: float | None = None
-    """Between two looks."""
+    """Hours between two polls."""
     newest: int | None = None
+    """Number of latest episodes to take; None for the default."""
     take_blocked: bool = False
-    """Its publisher agreed: itunes:block and podcast:block do not count."""
+    """Whether to ignore itunes:block and podcast:block, because the publisher agreed."""
 
     @property
     def key(self) -> str:
-        """Identifies it without giving its URL away."""
+        """Hash that identifies the feed without revealing its URL."""
         return url_key(self.url)
 
 
@@ -52,7 +53,7 @@ class Subscriptions:
     feeds: dict[str, Subscription] = field(default_factory=dict)
     """By key."""
     troubles: dict[str, str] = field(default_factory=dict)
-    """Name of a list → what is wrong with it."""
+    """Name of a list → error message."""
     signature: str = ""
     """Changes when a list changes."""
 
@@ -64,7 +65,7 @@ def lists_signature(store: Store) -> str:
 
 
 def read_subscriptions(store: Store) -> Subscriptions:
-    """All feeds that the lists name; the first list that names one counts.
+    """Read all lists of feeds; of several entries for one feed the first counts.
 
     Raises:
         OSError: the store cannot be listed.
@@ -74,7 +75,7 @@ def read_subscriptions(store: Store) -> Subscriptions:
 
 @functools.lru_cache(maxsize=1)
 def _read_lists(store: Store, version: str) -> Subscriptions:
-    """The lists, as long as they are as they were: a tick of the sensor would else read ten thousand feeds anew each time."""
+    """Read the lists, cached until their signature changes: else every tick of the sensor would parse thousands of feeds."""
     result = Subscriptions(signature=version)
     for entry in _find_lists(store):
         try:
@@ -87,10 +88,10 @@ def _read_lists(store: Store, version: str) -> Subscriptions:
             lowered = {str(k).lower(): v for k, v in row.items()}
             url = first_text(lowered, *_URL)
             if url and str(lowered.get("dead") or 0) in ("0", "False", "false"):
-                found = _make_subscription(url.strip(), lowered)
-                result.feeds.setdefault(found.key, found)
+                subscription = _make_subscription(url.strip(), lowered)
+                result.feeds.setdefault(subscription.key, subscription)
         if not rows:
-            result.troubles[_list_name(entry)] = "it names no feed"
+            result.troubles[_list_name(entry)] = "it contains no feeds"
     return result
 
 
@@ -132,12 +133,12 @@ def _read_rows(suffix: str, read: Any, path: str) -> Iterable[Mapping[str, Any]]
         expat.ExpatError,
         ValueError,
     ) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"it cannot be read as {suffix[1:]}: {why}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"it cannot be read as {suffix[1:]}: {reason}") from error
 
 
 def _read_opml(data: bytes) -> list[dict[str, str]]:
-    """Outlines with an `xmlUrl`, however deep (https://opml.org/spec2.opml#subscriptionLists)."""
+    """Read outlines with an `xmlUrl` at any depth (https://opml.org/spec2.opml#subscriptionLists)."""
     found: list[dict[str, str]] = []
 
     def start(name: str, attributes: dict[str, str]) -> None:
@@ -160,7 +161,7 @@ def _read_parquet(data: bytes) -> list[dict[str, Any]]:
 
 
 def _read_podcastindex(path: str) -> list[dict[str, Any]]:
-    """Its table `podcasts` (https://public.podcastindex.org/podcastindex_feeds.db.tgz), feeds that are alive."""
+    """Read live feeds from the table `podcasts` (https://public.podcastindex.org/podcastindex_feeds.db.tgz)."""
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         return [{"url": url} for (url,) in database.execute("select url from podcasts where dead = 0 order by id")]
 
@@ -169,5 +170,5 @@ _READERS = {".opml": _read_opml, ".csv": _read_csv, ".parquet": _read_parquet, "
 
 
 def display_name(subscription: Subscription) -> str:
-    """Name of a feed for people."""
+    """Name of a feed for messages: its redacted URL."""
     return redact_url(subscription.url)

@@ -124,7 +124,7 @@ class FolderTarget:
         if not self.folder.exists():
             fresh.rename(self.folder)
         elif not _swap_names(fresh, self.folder):
-            # no file system of Linux: for a moment there is none; `_settle` knows
+            # without an atomic swap there is no dataset for a moment; `_finish_swap` repairs a crash in between
             shutil.rmtree(self._previous_folder, ignore_errors=True)
             self.folder.rename(self._previous_folder)
             fresh.rename(self.folder)

@@ -1,1 +1,1 @@
-"""Storage backends: a folder of this machine, or a bucket of an object store. `Store` is the front of both."""
+"""Storage backends of `Store`: a folder on this machine or a bucket of an object store."""

@@ -1,8 +1,8 @@
 """The S3 backend: a store in a bucket, accessed with obstore.
 
-obstore and not s3fs: a sixth of the CPU time for small files, less than a tenth for listings, and a third of the memory for large
-files (docs/operations/store.md has the figures); and no cached listings, which hide what another machine has just written. A PUT
-shows an object when all of it is there; so nobody ever sees half of one.
+obstore needs a sixth of the CPU time of s3fs for small files, less than a tenth for listings, and a third of the memory for large
+files (figures in docs/operations/store.md). It does not cache listings, which would hide what another machine has just written. A
+PUT is atomic: an object appears when it is complete.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import tenacity
 
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.backends import s3_api
-from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble, not_asked_again, translate_errors
+from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble, needs_retry, translate_errors
 from podcast_assets.store.backends.pending_file import PendingFile
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 PART = 8 << 20
-"""Bytes of a part of an upload, and of a read. Each is one request, tried again by itself; S3 wants 5 MiB at least."""
+"""Bytes of a part of an upload or a read. Each is one request with its own retries; S3 requires at least 5 MiB."""
 MAX_PARTS = 10_000
-"""Of an upload. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+"""Parts of an upload. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 PARTS_AT_ONCE = 4
 PAGE = 1000
 
@@ -46,26 +46,25 @@ RETRY: "RetryConfig" = {
     },
     "retry_timeout": datetime.timedelta(minutes=3),
 }
-"""Half a minute of patience, more or less: each wait is drawn between the first and three times the one before."""
+"""About half a minute in total: each wait is random between the first and three times the previous one."""
 CLIENT: "ClientConfig" = {
     "connect_timeout": "10s",
-    "read_timeout": "2m",  # without a byte; for a part, until the answer comes
+    "read_timeout": "2m",  # without a byte; for an upload, until the response
     "timeout": "1h",  # of a whole request; the default, 30 s, ends the upload of a part over a slow line
 }
 
-_AGAIN = tenacity.Retrying(
-    retry=tenacity.retry_if_exception(lambda error: not_asked_again(str(error))),
+_RETRY = tenacity.Retrying(
+    retry=tenacity.retry_if_exception(lambda error: needs_retry(str(error))),
     wait=tenacity.wait_random_exponential(multiplier=0.5, max=15),
     stop=tenacity.stop_after_attempt(6),
     reraise=True,
 )
-"""For what obstore does not ask again itself: a listing, or the answer to a POST, that is cut off. Nothing here minds being done
-twice."""
+"""Retries for what obstore does not retry itself: listings and responses to a POST that are cut off. All calls are idempotent."""
 
 T = TypeVar("T")
 _ENVIRONMENT = "AWS_"
 _OWN_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
-"""Where one of them is set, obstore finds its keys itself; else boto3 looks wherever Amazon's tools do: profiles, machines."""
+"""If one of them is set, obstore finds the credentials; else boto3 looks where AWS tools do: profiles, instance metadata."""
 
 
 class Bucket:
@@ -75,22 +74,22 @@ class Bucket:
         url: `s3://bucket/prefix`.
 
     Raises:
-        Misconfigured: the URL is none that can be had, or the extra `s3` is not installed.
+        Misconfigured: the URL is not supported, or the extra `s3` is not installed.
     """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme != "s3":
-            raise Misconfigured(f"PODCAST_STORE is a folder or s3://BUCKET/PREFIX, and cannot be {parts.scheme}://…")
+            raise Misconfigured(f"PODCAST_STORE must be a folder or s3://BUCKET/PREFIX, not {parts.scheme}://…")
         if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
             raise Misconfigured(
-                "PODCAST_STORE is s3://BUCKET/PREFIX and nothing more: keys, region and endpoint are AWS_ACCESS_KEY_ID, "
+                "PODCAST_STORE must be s3://BUCKET/PREFIX only: set keys, region and endpoint as AWS_ACCESS_KEY_ID, "
                 "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL_S3"
             )
         self.bucket, self.prefix = parts.netloc, parts.path.strip("/")
         environment = {k: v for k, v in os.environ.items() if k.startswith(_ENVIRONMENT) and v}
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
-        self.place = BucketLocation(url.rstrip("/"), endpoint)
+        self.location = BucketLocation(url.rstrip("/"), endpoint)
         self.store = self._make_client(environment, endpoint)
 
     def _make_client(self, environment: Mapping[str, str], endpoint: str | None) -> "ObjectStore":
@@ -103,8 +102,8 @@ class Bucket:
         if endpoint:
             config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
         if not any(name in environment for name in _OWN_KEYS):
-            config["credential_provider"] = s3_api.credentials(self.place)
-        if "AWS_REGION" in environment:  # the SDKs take it before AWS_DEFAULT_REGION
+            config["credential_provider"] = s3_api.credentials(self.location)
+        if "AWS_REGION" in environment:  # takes precedence over AWS_DEFAULT_REGION, as in the SDKs
             config["region"] = environment["AWS_REGION"]
         options: ClientConfig = {**CLIENT, "allow_http": (endpoint or "").startswith("http://")}
         try:
@@ -115,10 +114,12 @@ class Bucket:
             )
         except OSError as error:
             raise Misconfigured(f"AWS_CA_BUNDLE cannot be read: {error}") from None
-        except (BaseError, ValueError) as error:  # only its kind is told: it may quote a value
+        except (BaseError, ValueError) as error:  # the message itself may quote a secret
             missing = re.search(r"Missing (\w+)", str(error))
-            what = f"{missing[1]} is missing" if missing else "one of the AWS_ variables is not what it should be"
-            raise Misconfigured(f"{self.place}: {what}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY") from None
+            problem = f"{missing[1]} is missing" if missing else "one of the AWS_ variables is invalid"
+            raise Misconfigured(
+                f"{self.location}: {problem}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            ) from None
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -131,11 +132,11 @@ class Bucket:
         return self._call(key, lambda: self.store.get(key).bytes().to_bytes())
 
     def open(self, key: str) -> BinaryIO:
-        """Open a stream over ranges of the object, which must stay the same while it is read."""
+        """Open a stream over ranges of the object, which must not change meanwhile."""
         facts = self._head_object(key)
         if facts is None:
-            self.names("")  # the answer to a HEAD does not say whether it is the bucket that is not there
-            raise FileNotFoundError(f"{self.place.url}/{key} is not there")
+            self.names("")  # a HEAD response does not tell a missing bucket from a missing object
+            raise FileNotFoundError(f"{self.location.url}/{key} does not exist")
         raw = _Ranges(self, key, facts["size"], facts["e_tag"])
         return cast("BinaryIO", io.BufferedReader(raw, BLOCK))
 
@@ -150,16 +151,16 @@ class Bucket:
             yield target
 
     def list(self, folder: str) -> Iterator[Entry]:
-        """All objects below a folder."""
+        """List all objects below a folder."""
         from obstore.exceptions import InvalidPathError
 
-        def look() -> Iterable[Entry]:
+        def list_entries() -> Iterable[Entry]:
             try:
                 return [_entry(m) for page in self.store.list(folder, chunk_size=PAGE) for m in page]
-            except InvalidPathError:  # a key such as a//b or ../c: obstore gives up the whole listing for it
-                return s3_api.list_keys(self.bucket, self.prefix, folder, self.place)
+            except InvalidPathError:  # a key such as a//b or ../c, for which obstore fails the whole listing
+                return s3_api.list_keys(self.bucket, self.prefix, folder, self.location)
 
-        yield from _without_placeholders([*self._call(f"{folder}/", look)])
+        yield from _without_placeholders([*self._call(f"{folder}/", list_entries)])
 
     def list_folder(self, folder: str) -> FolderListing:
         """The objects directly below a folder, and the first parts of the keys of the others."""
@@ -179,7 +180,7 @@ class Bucket:
         return FolderListing(files, found.folders)
 
     def names(self, folder: str) -> set[str]:
-        """First parts of the keys below a folder."""
+        """Names directly below a folder."""
         found = self._call(f"{folder}/", lambda: self.store.list_with_delimiter(folder))
         keys = (*found["common_prefixes"], *(m["path"] for m in found["objects"]))
         return {key.rsplit("/", 1)[-1] for key in keys if key != folder}
@@ -188,14 +189,14 @@ class Bucket:
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object with one PUT."""
-        answer = self._call(key, lambda: self.store.put(key, data, use_multipart=False), "writing")
+        response = self._call(key, lambda: self.store.put(key, data, use_multipart=False), "writing")
         self._verify_upload(
-            key, answer["e_tag"], hashlib.md5(data, usedforsecurity=False).hexdigest(), io.BytesIO(data)
+            key, response["e_tag"], hashlib.md5(data, usedforsecurity=False).hexdigest(), io.BytesIO(data)
         )
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
-        """A temporary file, uploaded when the block ends well."""
+        """Open a temporary file that is uploaded if the block succeeds."""
         with tempfile.NamedTemporaryFile(prefix=SCRATCH_PREFIX) as temporary:
             with translate_errors(key, _temporary_file()), PendingFile(io.FileIO(temporary.name, "w+")) as f:
                 yield cast("BinaryIO", f)
@@ -207,38 +208,38 @@ class Bucket:
         size = source.stat().st_size
         part = part_bytes(size)
         options: dict[str, Any] = {"use_multipart": size > part, "chunk_size": part, "max_concurrency": PARTS_AT_ONCE}
-        answer = self._call(key, lambda: self.store.put(key, source, **options), "writing")
+        response = self._call(key, lambda: self.store.put(key, source, **options), "writing")
         with source.open("rb") as f:
-            self._verify_upload(key, answer["e_tag"], entity_tag(source), f)
+            self._verify_upload(key, response["e_tag"], entity_tag(source), f)
 
     def move_in(self, source: Path, key: str) -> None:
         """Upload a file, as `upload` does."""
         self.upload(source, key)
 
-    def _verify_upload(self, key: str, answered: str | None, expected: str, content: BinaryIO) -> None:
-        """Verify an upload by its entity tag; where it differs, as it does of objects that the server encrypts, the content.
+    def _verify_upload(self, key: str, e_tag: str | None, expected: str, content: BinaryIO) -> None:
+        """Verify an upload by its entity tag, or by its content if the tag differs, as for encrypted objects.
 
         Raises:
-            StoreTrouble: another content than was sent lies there. It is removed.
+            StoreTrouble: the content differs from what was sent; the object is removed.
         """
-        if _unquote_e_tag(answered) == expected:
+        if _unquote_e_tag(e_tag) == expected:
             return
-        with self.open(key) as there:
+        with self.open(key) as uploaded:
             blocks = iter(lambda: content.read(BLOCK), b"")
-            same = all(block == there.read(BLOCK) for block in blocks) and not there.read(1)
+            same = all(block == uploaded.read(BLOCK) for block in blocks) and not uploaded.read(1)
         if not same:
             self.remove(key)
-            raise bucket_trouble(self.place, f"writing {key}", "<Code>BadDigest</Code>")
+            raise bucket_trouble(self.location, f"writing {key}", "<Code>BadDigest</Code>")
 
     def holds(self, source: Path, key: str) -> bool:
-        """By size and entity tag, which is the MD5 of the content, or of those of its parts."""
+        """Compare size and entity tag: the MD5 of the content, or of the MD5s of its parts."""
         facts = self._head_object(key)
         if facts is None:
             return False
         return facts["size"] == source.stat().st_size and _unquote_e_tag(facts["e_tag"]) == entity_tag(source)
 
     def remove(self, key: str) -> None:
-        """The object, and all below it."""
+        """Remove the object and all objects below it."""
 
         def remove() -> None:
             below = [m["path"] for page in self.store.list(key, chunk_size=PAGE) for m in page]
@@ -247,17 +248,17 @@ class Bucket:
         self._call(key, remove, "removing")
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
-        """Parts of uploads whose process was killed: they cost, and no listing shows them."""
-        return s3_api.abort_uploads(self.bucket, self.prefix, self.place, before=before, spared=spared)
+        """Abort uploads of killed processes: their parts are billed and not listed."""
+        return s3_api.abort_uploads(self.bucket, self.prefix, self.location, before=before, spared=spared)
 
     def scratch(self) -> Path:
-        """The machine's folder for temporary files."""
+        """Return the machine's folder for temporary files."""
         return Path(tempfile.gettempdir())
 
     def lock(self, name: str) -> Path:
-        """A file of this machine, for this user: object stores have no locks. Other machines are not kept out."""
-        whose = hashlib.sha256(f"{self.place.endpoint}\0{self.place.url}".encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"podcast-assets-locks-{os.getuid()}" / whose / f"{name}.lock"
+        """Path of a lock file for this user on this machine. Object stores have no locks, so other machines are not excluded."""
+        store_id = hashlib.sha256(f"{self.location.endpoint}\0{self.location.url}".encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"podcast-assets-locks-{os.getuid()}" / store_id / f"{name}.lock"
 
     def _head_object(self, key: str) -> "ObjectMeta | None":
         """Metadata of an object; None if it does not exist."""
@@ -270,36 +271,36 @@ class Bucket:
 
         return self._call(key, head)
 
-    def _call(self, key: str, call: Callable[[], T], doing: str = "reading") -> T:
-        """Make an idempotent call and translate its errors to one line.
+    def _call(self, key: str, call: Callable[[], T], action: str = "reading") -> T:
+        """Make an idempotent call and translate its errors to one-line messages.
 
-        What obstore says may hold the session token, and stays out of every traceback.
+        Messages of obstore may contain the session token, so they are kept out of tracebacks.
 
         Raises:
-            FileNotFoundError: there is no such object.
-            StoreTrouble: the server refuses, or fails again and again.
-            BadInput: nothing can have this key.
-            OSError: the object is not what it was.
+            FileNotFoundError: the object does not exist.
+            StoreTrouble: the server refuses the request or fails repeatedly.
+            BadInput: the key is invalid.
+            OSError: the object has changed meanwhile.
         """
         from obstore.exceptions import BaseError, InvalidPathError, PreconditionError
 
         try:
-            return _AGAIN(call)
+            return _RETRY(call)
         except BadInput:
             raise
         except (InvalidPathError, ValueError):
-            raise BadInput(f"{self.place.url}: {key!r} cannot be the key of a file: rename it") from None
+            raise BadInput(f"{self.location.url}: {key!r} is not a valid key: rename the file") from None
         except FileNotFoundError as error:
             if "<Code>NoSuchBucket</Code>" in str(error):
-                raise bucket_trouble(self.place, f"{doing} {key}", str(error)) from None
-            raise FileNotFoundError(f"{self.place.url}/{key} is not there") from None
+                raise bucket_trouble(self.location, f"{action} {key}", str(error)) from None
+            raise FileNotFoundError(f"{self.location.url}/{key} does not exist") from None
         except PreconditionError:
-            raise OSError(f"{self.place.url}/{key} was replaced while it was read: run it again") from None
+            raise OSError(f"{self.location.url}/{key} was replaced while it was being read: run again") from None
         except (BaseError, PermissionError) as error:
-            raise bucket_trouble(self.place, f"{doing} {key}", self._explain(str(error))) from None
+            raise bucket_trouble(self.location, f"{action} {key}", self._explain(str(error))) from None
 
     def _explain(self, message: str) -> str:
-        """Add the reason to a message: the answer to a HEAD has none, so a listing is asked for."""
+        """Find the reason of a failed HEAD, whose response has no body, by a listing."""
         from obstore.exceptions import BaseError
 
         if "performing HEAD" in message:
@@ -311,12 +312,12 @@ class Bucket:
 
 
 class _Ranges(io.RawIOBase):
-    """An object as a file, in parts. The last ones are kept: an archive is looked at from both ends before it is read."""
+    """A file-like view of an object, read in parts. The last two stay cached, because archives are inspected at both ends."""
 
-    _KEPT = 2
+    _CACHED_PARTS = 2
 
     def __init__(self, bucket: Bucket, key: str, size: int, e_tag: str | None) -> None:
-        self._bucket, self._key, self._size, self._e_tag, self._at = bucket, key, size, e_tag, 0
+        self._bucket, self._key, self._size, self._e_tag, self._position = bucket, key, size, e_tag, 0
         self._parts: dict[int, memoryview] = {}
 
     def readable(self) -> bool:
@@ -326,48 +327,48 @@ class _Ranges(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if start + offset < 0:
             raise ValueError(f"negative seek position {start + offset}")
-        self._at = start + offset
-        return self._at
+        self._position = start + offset
+        return self._position
 
     def tell(self) -> int:
-        return self._at
+        return self._position
 
     def readall(self) -> bytes:
-        return b"".join(iter(lambda: self.read(PART), b""))  # the inherited one asks for 8 kB at a time
+        return b"".join(iter(lambda: self.read(PART), b""))  # the inherited method reads 8 kB at a time
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if self._at >= self._size:
+        if self._position >= self._size:
             return 0
-        number, start = divmod(self._at, PART)
+        number, start = divmod(self._position, PART)
         block = self._read_part(number)[start : start + len(buffer)]
         buffer[: len(block)] = block
-        self._at += len(block)
+        self._position += len(block)
         return len(block)
 
     def _read_part(self, number: int) -> memoryview:
         if number not in self._parts:
-            while len(self._parts) >= self._KEPT:
+            while len(self._parts) >= self._CACHED_PARTS:
                 del self._parts[next(iter(self._parts))]
             span = (number * PART, min((number + 1) * PART, self._size))
             options: GetOptions = {"range": span, "if_match": self._e_tag}
             store = self._bucket.store
             found = memoryview(self._bucket._call(self._key, lambda: store.get(self._key, options=options).bytes()))
             if len(found) != span[1] - span[0]:
-                raise OSError(f"{self._bucket.place.url}/{self._key}: only a part came of what is there: run it again")
+                raise OSError(f"{self._bucket.location.url}/{self._key}: the response was incomplete: run again")
             self._parts[number] = found
         return self._parts[number]
 
 
 def part_bytes(size: int) -> int:
-    """Bytes of a part of an upload: as few as the most parts allow."""
+    """Size of the parts of an upload: the smallest that stays within MAX_PARTS."""
     return max(PART, math.ceil(size / MAX_PARTS))
 
 
 def entity_tag(file: Path) -> str:
-    """Entity tag that S3 gives a file uploaded by `Bucket.upload`: its MD5, or the MD5 of those of its parts and their number.
+    """Compute the entity tag that S3 assigns to an upload: the MD5, or the MD5 of the MD5s of its parts and their number.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     """
@@ -399,7 +400,7 @@ def _entry(found: "ObjectMeta") -> Entry:
 
 
 def _without_placeholders(entries: list[Entry]) -> Iterator[Entry]:
-    """Entries less the empty objects by which web consoles make folders: they have the name of one."""
+    """Drop the empty objects that web consoles create as folders."""
     folders = set()
     if any(e.bytes == 0 for e in entries):
         folders = {e.key[:at] for e in entries for at in _slash_positions(e.key)}

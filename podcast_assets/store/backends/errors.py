@@ -1,7 +1,7 @@
 """One-line error messages for problems with a store.
 
-The libraries' own messages run over pages, and may quote the request with its session token: they go neither into messages nor
-into tracebacks.
+Messages of the client libraries are long and may quote the request with its session token, so they are kept out of messages and
+tracebacks.
 """
 
 import contextlib
@@ -18,18 +18,18 @@ def translate_errors(key: str, where: str) -> Iterator[None]:
     """Translate errors of a full or read-only file system to messages that name the store.
 
     Args:
-        key: what was to be written.
-        where: the place, for people.
+        key: key that was to be written.
+        where: displayed name of the location.
     """
     try:
         yield
     except OSError as error:
         if isinstance(error, StoreTrouble) or error.errno not in STORE_TROUBLES:
             raise
-        what, remedy = STORE_TROUBLES[error.errno]
+        problem, remedy = STORE_TROUBLES[error.errno]
         raise StoreTrouble(
             error.errno,
-            f"{where} {what} ({key} could not be written): {remedy} there, then materialize again. What is done is kept.",
+            f"{where} {problem} ({key} could not be written): {remedy} there, then materialize again. Finished work is kept.",
         ) from error
 
 
@@ -38,7 +38,7 @@ class BucketLocation(NamedTuple):
 
     url: str
     endpoint: str | None
-    """None for Amazon's own."""
+    """None for Amazon S3."""
 
     def __str__(self) -> str:
         return f"the store {self.url}" + (f" at {self.endpoint}" if self.endpoint else "")
@@ -52,11 +52,11 @@ _CODES: dict[str, tuple[int, str]] = {
     "ExpiredToken": (errno.EACCES, "the session token has expired: get new keys"),
     "AccessDenied": (
         errno.EACCES,
-        "access is denied: these keys may not do that in this bucket. They need to list, read, write and delete",
+        "access is denied: the keys need permission to list, read, write and delete in this bucket",
     ),
-    "AllAccessDisabled": (errno.EACCES, "access is denied: the provider has switched it off"),
-    "AccountProblem": (errno.EACCES, "access is denied: ask the provider what is wrong with the account"),
-    "RequestTimeTooSkewed": (errno.EACCES, "this machine's clock is wrong, so requests are refused: set it"),
+    "AllAccessDisabled": (errno.EACCES, "access is denied: the provider has disabled it"),
+    "AccountProblem": (errno.EACCES, "access is denied: ask the provider about the account"),
+    "RequestTimeTooSkewed": (errno.EACCES, "requests are refused because this machine's clock is wrong: set it"),
     "NoSuchBucket": (errno.ENOENT, "there is no such bucket: create it, or correct PODCAST_STORE"),
     "AuthorizationHeaderMalformed": (errno.EINVAL, "the region is wrong: set AWS_REGION"),
     "PermanentRedirect": (
@@ -65,32 +65,32 @@ _CODES: dict[str, tuple[int, str]] = {
     ),
     "IllegalLocationConstraintException": (errno.EINVAL, "the region is wrong: set AWS_REGION"),
     "QuotaExceeded": (errno.EDQUOT, "it is full: its quota is used up"),
-    "XAmzContentSHA256Mismatch": (errno.EIO, "what arrived is not what was sent, time after time: look at the network"),
-    "BadDigest": (errno.EIO, "what arrived is not what was sent, time after time: look at the network"),
+    "XAmzContentSHA256Mismatch": (errno.EIO, "uploads arrive corrupted, repeatedly: check the network"),
+    "BadDigest": (errno.EIO, "uploads arrive corrupted, repeatedly: check the network"),
 }
 """Error codes of S3 → error number and what to do.
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
 _BY_STATUS: dict[int, tuple[int, str]] = {
     401: _CODES["SignatureDoesNotMatch"],
-    403: (errno.EACCES, f"access is denied: wrong keys ({_KEYS}), or keys that may not do that in this bucket"),
-    429: (errno.EBUSY, "it asks for patience, again and again: lower the number of runs at once"),
+    403: (errno.EACCES, f"access is denied: the keys are wrong ({_KEYS}) or lack permissions in this bucket"),
+    429: (errno.EBUSY, "it limits the request rate: lower the number of concurrent runs"),
     507: (errno.ENOSPC, "it is full"),
 }
 
 _UNREACHED = "it cannot be reached: check AWS_ENDPOINT_URL_S3 and the network"
 
 
-def bucket_trouble(place: BucketLocation, doing: str, message: str) -> StoreTrouble:
+def bucket_trouble(location: BucketLocation, action: str, message: str) -> StoreTrouble:
     """Make the one-line error for a problem with a bucket.
 
     Args:
-        place: where.
-        doing: what was tried, as `reading tables/x`.
-        message: of the client library.
+        location: the bucket.
+        action: attempted action, such as `reading tables/x`.
+        message: message of the client library.
     """
-    number, what = _error_cause(message)
-    return StoreTrouble(number, f"{place}: {what} ({doing}). What is done is kept: to run it again is to resume it.")
+    number, problem = _error_cause(message)
+    return StoreTrouble(number, f"{location}: {problem} ({action}). Finished work is kept: run again to resume.")
 
 
 def error_code(message: str) -> str | None:
@@ -105,11 +105,11 @@ def http_status(message: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def not_asked_again(message: str) -> bool:
-    """Whether obstore failed without a retry although one may help.
+def needs_retry(message: str) -> bool:
+    """Whether obstore gave up early on an error for which a retry may help.
 
-    So at the first try, or after fewer than it may do, over a connection that broke, where it cannot know if twice is once; and
-    where it completed an upload again that was completed, but for the answer: there is no such upload then.
+    When a connection breaks, it does not retry requests that may not be idempotent. When it repeats the completion of an upload
+    whose response was lost, it reports that there is no such upload (404).
     """
     if http_status(message) == 404 and "uploadId=" in message:
         return True
@@ -121,18 +121,18 @@ def not_asked_again(message: str) -> bool:
 
 
 def _error_cause(message: str) -> tuple[int, str]:
-    code, answered = error_code(message), http_status(message)
+    code, status = error_code(message), http_status(message)
     if code in _CODES:
         return _CODES[code]
     if "169.254.169.254" in message or "169.254.170.2" in message:
         return errno.EACCES, f"no keys were found: set {_KEYS}, or AWS_PROFILE"
     if "incorrectly configured region" in message:
         return _CODES["PermanentRedirect"]
-    if answered in _BY_STATUS:
-        return _BY_STATUS[answered]
-    if answered is None:
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status is None:
         return errno.EHOSTUNREACH, _UNREACHED
-    told_as = f"{answered} {code}" if code else str(answered)
-    if answered >= 500:
-        return errno.EIO, f"it answered {told_as}, and again when asked again: try later"
-    return errno.EIO, f"it answered {told_as}"
+    shown = f"{status} {code}" if code else str(status)
+    if status >= 500:
+        return errno.EIO, f"the server answered {shown} repeatedly: try later"
+    return errno.EIO, f"the server answered {shown}"

@@ -1,4 +1,4 @@
-"""The folder backend, also for mounted file systems: files appear by rename after fsync."""
+"""The folder backend, also for mounted file systems: files are renamed into place after fsync."""
 
 import contextlib
 import io
@@ -41,15 +41,15 @@ class Folder:
         return contextlib.nullcontext(self.path(key))
 
     def list(self, folder: str) -> Iterator[Entry]:
-        """All files below a folder; what is gone meanwhile is left out."""
+        """List all files below a folder; files that disappear meanwhile are left out."""
         top = self.path(folder)
         if not top.exists():
             return
-        for place, folders, names in os.walk(top, onerror=_raise_error):
-            # a link to a folder is not followed, and is told of all the same
-            for name in (*names, *(f for f in folders if Path(place, f).is_symlink())):
+        for parent, folders, names in os.walk(top, onerror=_raise_error):
+            # links to folders are listed, but not followed
+            for name in (*names, *(f for f in folders if Path(parent, f).is_symlink())):
                 with contextlib.suppress(FileNotFoundError):
-                    yield self._entry(Path(place, name))
+                    yield self._entry(Path(parent, name))
 
     def list_folder(self, folder: str) -> FolderListing:
         """The files and folders in a folder; a link to a folder counts as a file, as in `list`."""
@@ -79,7 +79,7 @@ class Folder:
 
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
-        """A hidden file beside the target, renamed when all of it is on the disk."""
+        """Open a hidden file next to the target that is renamed after fsync."""
         target = self.path(key)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         with self._translate_errors(key):
@@ -95,12 +95,12 @@ class Folder:
             _fsync_folder(target.parent)
 
     def upload(self, source: Path, key: str) -> None:
-        """Copy a file here."""
+        """Copy a file into the folder."""
         with source.open("rb") as f, self.writing(key) as target:
             shutil.copyfileobj(f, target)
 
     def move_in(self, source: Path, key: str) -> None:
-        """Rename a file of `scratch`, which is on the same file system."""
+        """Rename a file from `scratch`, which is on the same file system."""
         target = self.path(key)
         with self._translate_errors(key):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ class Folder:
             _fsync_folder(target.parent)
 
     def holds(self, source: Path, key: str) -> bool:
-        """By size and time of change."""
+        """Compare size and modification time."""
         target = self.path(key)
         if not target.exists():
             return False
@@ -125,18 +125,18 @@ class Folder:
                 path.unlink(missing_ok=True)
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
-        """There are none: unfinished files lie beside their targets, and the janitor knows them by name."""
+        """Return 0: unfinished files are next to their targets, where the janitor recognizes them by name."""
         return 0
 
     def scratch(self) -> Path:
-        """A folder of the store, so that a rename moves a file out of it."""
+        """Create a folder in the store, from which files can be renamed into place."""
         folder = self.path("scratch")
         with self._translate_errors("scratch"):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def lock(self, name: str) -> Path:
-        """A file of the store: whoever mounts it sees the same one."""
+        """Path of a lock file in the store, shared by all machines that mount it."""
         return self.path(f"scratch/{name}.lock")
 
     def _translate_errors(self, key: str) -> contextlib.AbstractContextManager[None]:
@@ -144,7 +144,7 @@ class Folder:
 
 
 def _raise_error(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # a folder that is gone since it was listed
+    if not isinstance(error, FileNotFoundError):  # else the folder disappeared after it was listed
         raise error
 
 

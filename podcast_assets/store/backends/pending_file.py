@@ -1,16 +1,16 @@
-"""Files being written, with their write errors kept for later."""
+"""Files that remember write errors."""
 
 import io
 from typing import Any
 
 
 class PendingFile(io.BufferedRandom):
-    """A file that keeps write errors: libsndfile, whose callback it is, goes on as if nothing had been."""
+    """A file that remembers write errors, because libsndfile ignores exceptions of its write callback."""
 
     trouble: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write data, and keep any error."""
+        """Write data and remember any error."""
         try:
             return super().write(data)
         except OSError as error:
@@ -18,19 +18,19 @@ class PendingFile(io.BufferedRandom):
             raise
 
     def settle(self) -> None:
-        """Flush and sync the file, and raise any kept error.
+        """Flush the file, and raise an earlier write error if there was one.
 
         Raises:
-            OSError: a write failed, now or before.
+            OSError: this or an earlier write failed.
         """
         if self.trouble is not None:
             raise self.trouble
         self.flush()
 
     def __exit__(self, *raised: Any) -> None:
-        """Close it; where the block raised after a write had failed, that write is what is told."""
+        """Close the file. If the block raised after a failed write, raise the write error instead."""
         try:
             super().__exit__(*raised)
         finally:
             if self.trouble is not None and raised[0] is not None:
-                raise self.trouble  # what was raised since, such as an assertion about what was written, follows from it
+                raise self.trouble  # later errors, such as a failed assertion about the file, follow from it

@@ -1,4 +1,4 @@
-"""Protocol of storage backends: a few operations on whole files that folders and buckets both support."""
+"""Protocol of storage backends: operations on whole files that folders and buckets both support."""
 
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 BLOCK = 1 << 20
-"""Bytes read at a time; larger blocks do not hash faster."""
+"""Bytes per read; larger blocks do not hash faster."""
 
 SCRATCH_PREFIX = "podcast-assets-scratch-"
-"""Names of temporary files and folders begin so: what a crash leaves of them is known by it, and removed by the janitor."""
+"""Prefix of temporary files and folders, by which the janitor finds those left by a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Entry:
     modified: float
     """Time of the last change, POSIX seconds."""
     trouble: str | None = None
-    """Why it can be listed and not read."""
+    """Why the file is listed but cannot be read; None if it can."""
     content: str | None = None
-    """The server's entity tag, another one for other content: its times are in seconds. None in a folder."""
+    """Entity tag of an object, which changes with the content; None in a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ class FolderListing:
 class Storage(Protocol):
     """Protocol of a storage backend. Keys are relative to its root, with forward slashes.
 
-    Every method raises `StoreTrouble`, with one line for people, where the place itself cannot be had: full, read-only, not
-    reached, or denied.
+    Every method raises `StoreTrouble` with a one-line message if the location is full, read-only, not reachable or denied.
     """
 
     def exists(self, key: str) -> bool:
@@ -51,28 +50,28 @@ class Storage(Protocol):
         """Read a whole file.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         ...
 
     def open(self, key: str) -> BinaryIO:
-        """A file to read and seek in, without a copy of the whole.
+        """Open a file as a seekable stream, without a copy of the whole.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         ...
 
     def local_copy(self, key: str) -> AbstractContextManager[Path]:
-        """A path of this machine with the content of a file.
+        """Local path to the content of a file.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         ...
 
     def list(self, folder: str) -> Iterator[Entry]:
-        """All files below a folder, in any order; none where there is no such folder. One that fails raises."""
+        """List all files below a folder, in any order; empty if the folder does not exist. Errors are raised."""
         ...
 
     def list_folder(self, folder: str) -> FolderListing:
@@ -80,31 +79,31 @@ class Storage(Protocol):
         ...
 
     def names(self, folder: str) -> set[str]:
-        """Names of the files and folders in a folder; empty where there is no such folder."""
+        """Names of the files and folders in a folder; empty if the folder does not exist."""
         ...
 
     def write(self, key: str, data: bytes) -> None:
-        """Write a small file, whole or not at all."""
+        """Write a small file atomically."""
         ...
 
     def writing(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """A file to write and seek in, that appears when the block ends well, and leaves nothing when it does not."""
+        """Open a seekable file for writing that appears if the block succeeds, and is discarded otherwise."""
         ...
 
     def upload(self, source: Path, key: str) -> None:
-        """Copy a file of this machine here, whole or not at all."""
+        """Copy a local file to the store atomically."""
         ...
 
     def move_in(self, source: Path, key: str) -> None:
-        """As `upload`, of a file in `scratch` that nobody needs afterwards."""
+        """Move a file from `scratch` to the store; see `upload`."""
         ...
 
     def holds(self, source: Path, key: str) -> bool:
-        """Whether what lies under a key is a file of this machine, as far as can be told without reading it back."""
+        """Whether a key has the content of a local file, as far as metadata tell."""
         ...
 
     def remove(self, key: str) -> None:
-        """Remove a file, or a folder with all that is in it; nothing there is fine."""
+        """Remove a file or a folder with its contents, if it exists."""
         ...
 
     def remove_unfinished_uploads(self, before: float, spared: Collection[str]) -> int:
@@ -112,14 +111,14 @@ class Storage(Protocol):
 
         Args:
             before: POSIX seconds.
-            spared: folders in which others upload.
+            spared: folders whose uploads are kept.
         """
         ...
 
     def scratch(self) -> Path:
-        """A folder of this machine, made here, for files that `move_in` takes."""
+        """Create a local folder for files to pass to `move_in`."""
         ...
 
     def lock(self, name: str) -> Path:
-        """A file of this machine for a lock that is this store's alone."""
+        """Local path of a lock file that belongs to this store."""
         ...

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from obstore.auth.boto3 import Boto3CredentialProvider
 
 RETRIES = 8
-"""After a request that failed, with longer and longer pauses."""
+"""Retries of a failed request, with exponential backoff."""
 
 
-def credentials(place: BucketLocation) -> "Boto3CredentialProvider":
+def credentials(location: BucketLocation) -> "Boto3CredentialProvider":
     """Credentials from wherever AWS tools look for them.
 
     Raises:
         Misconfigured: the extra `s3` is not installed.
-        StoreTrouble: there are none.
+        StoreTrouble: no credentials were found.
     """
     try:
         from botocore.exceptions import BotoCoreError
@@ -31,18 +31,18 @@ def credentials(place: BucketLocation) -> "Boto3CredentialProvider":
     try:
         return Boto3CredentialProvider()
     except (BotoCoreError, ValueError):
-        raise bucket_trouble(place, "looking for keys", "169.254.169.254") from None
+        raise bucket_trouble(location, "looking for keys", "169.254.169.254") from None
 
 
-def list_keys(bucket: str, prefix: str, folder: str, place: BucketLocation) -> list[Entry]:
-    """All objects below a folder, those with keys that are no paths among them: they say so, and cannot be read."""
+def list_keys(bucket: str, prefix: str, folder: str, location: BucketLocation) -> list[Entry]:
+    """List all objects below a folder, including those whose keys are not paths, which are marked as unreadable."""
     top = f"{prefix}/" if prefix else ""
     entries = []
-    with _translate_errors(place, f"listing {folder}") as client:
+    with _translate_errors(location, f"listing {folder}") as client:
         for page in client.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=f"{top}{folder}/" if folder else top
         ):
-            entries += [_entry(found, top) for found in page.get("Contents", ())]
+            entries += [_entry(found, top) for item in page.get("Contents", ())]
     return entries
 
 
@@ -61,17 +61,17 @@ def list_folder(bucket: str, prefix: str, folder: str, place: BucketLocation) ->
 
 
 def _entry(found: Any, top: str) -> Entry:
-    key = str(found["Key"]).removeprefix(top)
-    changed, content = found["LastModified"].timestamp(), str(found["ETag"]).strip('"')
-    return Entry(key.removesuffix("/"), found["Size"], changed, _unreadable_key_reason(key), content)
+    key = str(item["Key"]).removeprefix(top)
+    changed, content = item["LastModified"].timestamp(), str(item["ETag"]).strip('"')
+    return Entry(key.removesuffix("/"), item["Size"], changed, _unreadable_key_reason(key), content)
 
 
-def abort_uploads(bucket: str, prefix: str, place: BucketLocation, *, before: float, spared: Collection[str]) -> int:
+def abort_uploads(bucket: str, prefix: str, location: BucketLocation, *, before: float, spared: Collection[str]) -> int:
     """Abort incomplete uploads below a prefix started before a time (POSIX seconds) and return their number."""
     top = f"{prefix}/" if prefix else ""
     limit = datetime.datetime.fromtimestamp(before, datetime.UTC)
     count = 0
-    with _translate_errors(place, "looking for unfinished uploads") as client:
+    with _translate_errors(location, "looking for unfinished uploads") as client:
         for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=top):
             for found in page.get("Uploads", ()):
                 folder = str(found["Key"]).removeprefix(top).split("/")[0]
@@ -82,7 +82,7 @@ def abort_uploads(bucket: str, prefix: str, place: BucketLocation, *, before: fl
 
 
 def _unreadable_key_reason(key: str) -> str | None:
-    """Why an object with this key cannot be read: other tools would take it for another file."""
+    """Why an object with this key cannot be read; None if it can. Other tools would resolve the key to another path."""
     parts = key.removesuffix("/").split("/")
     if "" in parts or "." in parts or ".." in parts:
         return "its key has empty parts, '.' or '..': rename it"
@@ -92,21 +92,21 @@ def _unreadable_key_reason(key: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _translate_errors(place: BucketLocation, doing: str) -> Iterator[Any]:
+def _translate_errors(location: BucketLocation, action: str) -> Iterator[Any]:
     import boto3.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    style: Any = {"addressing_style": "path"} if place.endpoint else {}
+    style: Any = {"addressing_style": "path"} if location.endpoint else {}
     try:
         yield boto3.session.Session().client(
             "s3",
-            endpoint_url=place.endpoint,
+            endpoint_url=location.endpoint,
             config=Config(retries={"mode": "standard", "max_attempts": RETRIES}, s3=style, connect_timeout=10),
         )
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
-        answered = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        raise bucket_trouble(place, doing, f"status code: {answered} <Code>{code}</Code>") from None
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise bucket_trouble(location, action, f"status code: {status} <Code>{code}</Code>") from None
     except BotoCoreError:
-        raise bucket_trouble(place, doing, "") from None
+        raise bucket_trouble(location, action, "") from None

@@ -107,7 +107,7 @@ def test_a_feed_that_fails_is_asked_less_and_less_and_loses_nothing(server: WebS
     subscribe(store, server.put("/feed", feed(1)), server.put("/good", feed(2)))
     server.resources["/feed"].answers = [(500, {}), (503, {"Retry-After": "86400"})]
     first = go(store)
-    assert list(first.failed.values()) == ["it answers 500 Internal Server Error"]
+    assert list(first.failed.values()) == ["the server answered 500 Internal Server Error"]
     assert listed(store, *first.batches) == ["g2"]
     assert go(store, NOW + 6 * HOUR).failed
     assert go(store, NOW + 20 * HOUR).failed == {}
@@ -128,7 +128,7 @@ def test_a_host_that_has_too_much_to_do_is_left_alone_for_the_round(server: WebS
 def test_a_page_in_place_of_a_feed_is_said(server: WebServer, store: Store) -> None:
     subscribe(store, server.put("/feed?token=hunter2", Resource(b"<html>")), server.url("/feed"))
     server.put("/feed", Resource(b"<html>login</html>"))
-    assert set(go(store).failed.values()) == {"it is no feed"}
+    assert set(go(store).failed.values()) == {"it is not a feed"}
     assert "hunter2" not in repr(read_states(store).rows())
 
 
