@@ -17,7 +17,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.instance import prepare_home
 from podcast_assets.demo import BATCH_NAME
 from podcast_assets.store.store import Store
-from podcast_assets_tests.forked import run_command
+from podcast_assets_tests import forked
 from podcast_assets_tests.servers import s3
 from podcast_assets_tests.short_clip import drop_clip
 
@@ -51,7 +51,8 @@ class Place:
 
     def command(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `podcast-assets …` in a process of its own and wait for its end."""
-        return run_command([str(a) for a in arguments], folder=self.folder, environment=self.environment(**environment))
+        variables = self.environment(**environment)
+        return forked.command(*arguments, environment=variables, cwd=self.folder, pictures=True)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets_tests.doubles.hub_models import Hub
+from podcast_assets_tests.doubles.hub import HubDouble
 
 CLIENT = """
 import json, os, sys
@@ -48,7 +48,7 @@ class Client:
     """The models folder."""
 
     @classmethod
-    def start(cls, hub: Hub, folder: Path) -> "Client":
+    def start(cls, hub: HubDouble, folder: Path) -> "Client":
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PODCAST_"))}
         process = subprocess.Popen(
             [sys.executable, "-c", CLIENT],

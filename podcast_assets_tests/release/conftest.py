@@ -7,7 +7,7 @@ import pytest
 
 from podcast_assets.store.store import Store
 from podcast_assets_tests import quick
-from podcast_assets_tests.doubles.hub_datasets import DatasetHub, running_dataset_hub
+from podcast_assets_tests.doubles.hub import HubDouble, running_hub
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +35,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatasetHub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
     """An empty double of the Hub, without Xet."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    with running_dataset_hub(tmp_path / "hub") as found:
+    with running_hub(tmp_path / "hub") as found:
         yield found

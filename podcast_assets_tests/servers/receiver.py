@@ -2,12 +2,13 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from podcast_assets_tests.waiting import wait_for
 
 HANG = 0
 """In place of a status: takes the request and never answers."""
@@ -66,9 +67,10 @@ def receiver(*statuses: int, location: str = "/elsewhere") -> Iterator[Receiver]
 
 
 def wait_for_requests(found: Receiver, count: int, patience: float) -> list[Received]:
-    deadline = time.monotonic() + patience
-    while len(found.received) < count:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{len(found.received)} of {count} requests in {patience} s")
-        time.sleep(0.2)
+    """Wait for so many requests; returns all that came.
+
+    Raises:
+        TimeoutError: fewer came within `patience` seconds.
+    """
+    wait_for(f"{count} requests", lambda: len(found.received) >= count, patience=patience, every=0.2)
     return found.received
