@@ -35,7 +35,7 @@ def test_kill_9_in_the_middle_of_a_stage(
     episodes = 5 if stage == "ingest" else 4
     assert "had died; resuming it" in again.stderr
     done = int(again.stderr.split(f"{stage} takes ")[1].split(" of ")[0])
-    assert done == checkpoints
+    assert checkpoints <= done < episodes
     assert f"sample: {stage} 1 of {episodes - done}" in again.stderr
     report = json.loads(again.stdout)
     assert [s["sha256"] for s in report["shards"]] == [s["sha256"] for s in sample_run.report["shards"]]
