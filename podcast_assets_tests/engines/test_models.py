@@ -59,7 +59,7 @@ def test_what_is_needed_is_fetched_and_written_down(client: Client, hub: HubDoub
     folder = Path(fetched["folder"])
     needed = {k: v for k, v in FILES.items() if k != "README.md"}
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == needed
-    assert fetched["missing"] == fetched["came"] == sum(map(len, needed.values()))
+    assert fetched["missing"] == fetched["received"] == sum(map(len, needed.values()))
     assert find_model(model) == folder
 
     entry = model_lock.read_lock_file(client.folder)[model.repo]
@@ -84,12 +84,12 @@ def test_a_connection_that_breaks_is_made_again(client: Client, hub: HubDouble, 
 def test_a_process_that_dies_leaves_its_part_to_the_next(hub: HubDouble, client: Client, model: HubModel) -> None:
     hub.fault("GET", "model.bin", cut=len(WEIGHTS) // 2, hold=True)
     dying = Client.start(hub, client.folder.parent)
-    dying.ask("fetch", model)
+    dying.send("fetch", model)
     while not (parts := list(client.folder.glob("*/blobs/*.incomplete"))) or not parts[0].stat().st_size:
         assert dying.process.poll() is None
         time.sleep(0.01)
     assert find_model(model) is None
-    client.ask("fetch", model)
+    client.send("fetch", model)
     time.sleep(0.3)
     assert len(hub.downloads("model.bin")) == 1, "the other process waits as long as this one lives"
     dying.end()
@@ -157,15 +157,15 @@ def test_a_gated_model_says_which_page_to_open_and_which_variable_to_set(
     )
     refused = f"the token in use may not read it yet: accept its terms on {page} with the account of the token"
     assert client.fetch(model, token="hf_other")["error"] == gated + refused
-    assert client.fetch(model, "at_hand", token="hf_other")["at_hand"][0] is False
-    assert client.fetch(replace(model, files=("*.bin",)), "at_hand")["at_hand"][0] is False
-    assert client.fetch(model, "at_hand", token="hf_accepted")["at_hand"] == [
+    assert client.fetch(model, "check", token="hf_other")["available"][0] is False
+    assert client.fetch(replace(model, files=("*.bin",)), "check")["available"][0] is False
+    assert client.fetch(model, "check", token="hf_accepted")["available"] == [
         True,
         f"the model {model.repo} can be downloaded, about 1 MB",
     ]
     assert find_model(model) is None
     assert "folder" in client.fetch(model, token="hf_accepted")
-    assert client.fetch(model, "at_hand")["at_hand"] == [True, f"the model {model.repo} is in {client.folder}"]
+    assert client.fetch(model, "check")["available"] == [True, f"the model {model.repo} is in {client.folder}"]
 
 
 def test_what_cannot_be_had_gets_one_line(client: Client, hub: HubDouble, model: HubModel) -> None:
@@ -246,7 +246,7 @@ def test_offline_only_this_machine_is_looked_into(client: Client, hub: HubDouble
     told = client.fetch(model, offline=True)["error"]
     assert told.startswith(f"EngineUnavailable: {model.repo} is neither in {client.folder} nor in ")
     assert "HF_HUB_OFFLINE" in told
-    assert client.fetch(model, "at_hand", offline=True)["at_hand"][0] is False
+    assert client.fetch(model, "check", offline=True)["available"][0] is False
     assert client.fetch(here, offline=True)["folder"] == folder
     assert "cannot be updated, as HF_HUB_OFFLINE is set" in client.fetch(here, "update", offline=True)["error"]
     assert hub.requests == []

@@ -11,14 +11,14 @@ from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import failures_key, table_key
 from podcast_assets_tests.conftest import SampleRun
-from podcast_assets_tests.faults.made import checkpoints, copied
+from podcast_assets_tests.faults.made import checkpoints, copy_store
 from podcast_assets_tests.faults.processes import started
 
 pytestmark = pytest.mark.faults
 
 
 def test_a_model_that_is_cut_off_ends_the_run(sample_run: SampleRun, tmp_path: Path) -> None:
-    place = copied(sample_run, tmp_path)
+    place = copy_store(sample_run, tmp_path)
     for asset in list(ASSETS)[list(ASSETS).index("transcripts") :]:
         place.store.remove(table_key(asset, "sample"))
         place.store.remove(failures_key(STAGES[asset], "sample"))

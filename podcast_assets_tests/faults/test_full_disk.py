@@ -13,7 +13,7 @@ from podcast_assets.common.errors import StoreTrouble
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, made
+from podcast_assets_tests.faults.made import assert_once, output_hashes
 from podcast_assets_tests.faults.processes import in_the_middle, started
 from podcast_assets_tests.faults.short import lay_out
 
@@ -67,7 +67,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_stage(small_disk: Place, short_
         ballast.unlink()
     end = place.command("demo", "--json")
     assert end.returncode == 0, end.stderr
-    assert made(place.store) == made(short_run.store)
+    assert output_hashes(place.store) == output_hashes(short_run.store)
     assert_once(place.store)
 
 

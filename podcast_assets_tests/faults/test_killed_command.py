@@ -6,7 +6,7 @@ import pytest
 
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, checkpoints, made, shards_told
+from podcast_assets_tests.faults.made import assert_once, checkpoints, output_hashes, printed_shards
 from podcast_assets_tests.faults.processes import in_the_middle, started
 
 pytestmark = pytest.mark.faults
@@ -35,6 +35,6 @@ def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(short_place: Pla
         assert (int(taken[1]) if taken else 0) == whole, log
         assert ("is damaged" in log) == (stage == "diarize"), log
     print(f"checkpoints at the kill, taken by the next start: {kept}")
-    assert shards_told(last.stdout) == [s["sha256"] for s in short_run.report["shards"]]
-    assert made(short_place.store) == made(short_run.store)
+    assert printed_shards(last.stdout) == [s["sha256"] for s in short_run.report["shards"]]
+    assert output_hashes(short_place.store) == output_hashes(short_run.store)
     assert_once(short_place.store)

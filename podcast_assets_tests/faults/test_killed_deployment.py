@@ -18,7 +18,7 @@ from podcast_assets.defs.runs.process import process_of
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets_tests import stopping
 from podcast_assets_tests.conftest import CHECKOUT, Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, made
+from podcast_assets_tests.faults.made import assert_once, output_hashes
 from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started, wait_for
 from podcast_assets_tests.faults.short import lay_out
 from podcast_assets_tests.waiting import free_port
@@ -151,7 +151,7 @@ def test_the_run_is_killed_in_every_stage_and_run_retries_resume_it(machine: Mac
         in_the_middle(machine.place, stage, asset, process)
         os.kill(process, signal.SIGKILL)
     assert machine.ended("sample") == FAILED_THEN_DONE
-    assert made(machine.place.store) == made(short_run.store)
+    assert output_hashes(machine.place.store) == output_hashes(short_run.store)
     assert_once(machine.place.store)
 
 
@@ -169,7 +169,7 @@ def test_everything_is_killed_in_every_stage_and_a_restart_resumes_it(machine: M
         wait_for("the end of the run's process", lambda pid=process: not psutil.pid_exists(pid))
     machine.on()
     assert machine.ended("power") == FAILED_THEN_DONE
-    assert made(machine.place.store, "power") == made(short_run.store)
+    assert output_hashes(machine.place.store, "power") == output_hashes(short_run.store)
     assert_once(machine.place.store, "power")
 
 
@@ -185,7 +185,7 @@ def test_the_daemon_alone_is_killed_and_the_run_goes_on(machine: Machine, short_
     os.kill(process, signal.SIGCONT)
     machine.on()
     assert machine.ended("alone") == [dg.DagsterRunStatus.SUCCESS]
-    assert made(machine.place.store, "alone") == made(short_run.store)
+    assert output_hashes(machine.place.store, "alone") == output_hashes(short_run.store)
     assert_once(machine.place.store, "alone")
 
 
@@ -195,5 +195,5 @@ def test_one_run_in_the_queue_and_one_by_command(machine: Machine, short_run: Sa
     assert command.wait() == 0, command.err
     wait_for("both", lambda: all(run.is_finished for run in machine.runs("both")))
     assert [run.status for run in machine.runs("both")] == [dg.DagsterRunStatus.SUCCESS] * 2
-    assert made(machine.place.store, "both") == made(short_run.store)
+    assert output_hashes(machine.place.store, "both") == output_hashes(short_run.store)
     assert_once(machine.place.store, "both")

@@ -12,7 +12,7 @@ from podcast_assets.defs.launch import Outcome, run_here
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.store.store import table_key
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, checkpoints, copied, made
+from podcast_assets_tests.faults.made import assert_once, checkpoints, copy_store, output_hashes
 from podcast_assets_tests.faults.processes import in_the_middle, started
 
 pytestmark = pytest.mark.faults
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.faults
 @pytest.fixture
 def untranscribed(short_run: SampleRun, tmp_path: Path) -> Place:
     """The sample batch up to its segments."""
-    place = copied(short_run, tmp_path)
+    place = copy_store(short_run, tmp_path)
     for asset in ("transcripts", "quality_scores", "hf_shards"):
         place.store.remove(table_key(asset, "sample"))
     return place
@@ -47,7 +47,7 @@ def test_the_machine_has_no_memory_left(untranscribed: Place, short_run: SampleR
     assert code != 0
     again = untranscribed.command("demo", "--json")
     assert again.returncode == 0, again.stderr
-    assert made(untranscribed.store) == made(short_run.store)
+    assert output_hashes(untranscribed.store) == output_hashes(short_run.store)
     assert_once(untranscribed.store)
 
 
@@ -67,7 +67,7 @@ def test_a_gpu_without_memory_for_the_batch_gets_smaller_ones(
     outcome = run(untranscribed)
     assert outcome.succeeded, outcome.error
     assert refused
-    assert made(untranscribed.store) == made(short_run.store)
+    assert output_hashes(untranscribed.store) == output_hashes(short_run.store)
 
 
 def test_a_gpu_without_memory_for_a_single_window_is_told_and_nothing_is_committed(
@@ -87,5 +87,5 @@ def test_a_gpu_without_memory_for_a_single_window_is_told_and_nothing_is_committ
     assert not untranscribed.store.exists(table_key("transcripts", "sample"))
     again = run(untranscribed)
     assert again.succeeded, again.error
-    assert made(untranscribed.store) == made(short_run.store)
+    assert output_hashes(untranscribed.store) == output_hashes(short_run.store)
     assert_once(untranscribed.store)

@@ -3,7 +3,7 @@
 import pytest
 
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, made
+from podcast_assets_tests.faults.made import assert_once, output_hashes
 from podcast_assets_tests.faults.processes import started, wait_for
 from podcast_assets_tests.forked import Child
 
@@ -23,5 +23,5 @@ def test_two_commands_at_once_take_turns_and_agree(short_place: Place, short_run
     assert [process.wait() for process in both] == [0, 0], [process.err for process in both]
     done = [process.err.count("sample: transcribe 4 of 4") for process in both]
     assert sorted(done) == [0, 1], "each episode is transcribed by one of them, and taken by the other"
-    assert made(short_place.store) == made(short_run.store)
+    assert output_hashes(short_place.store) == output_hashes(short_run.store)
     assert_once(short_place.store)

@@ -1,4 +1,4 @@
-"""A real HTTP server that takes webhooks, and answers as a test wants."""
+"""A real HTTP server that receives webhooks, and answers with the statuses that a test sets."""
 
 import json
 import threading
@@ -11,11 +11,13 @@ from typing import Any
 from podcast_assets_tests.waiting import wait_for
 
 HANG = 0
-"""In place of a status: takes the request and never answers."""
+"""Instead of a status: read the request and never answer."""
 
 
 @dataclass
 class Received:
+    """A webhook that was received."""
+
     body: bytes
     headers: dict[str, str]
 
@@ -26,6 +28,8 @@ class Received:
 
 @dataclass
 class Receiver:
+    """The server, and what it has received."""
+
     url: str
     statuses: list[int]
     """Of the next answers; 204 after them."""
@@ -34,6 +38,7 @@ class Receiver:
 
 @contextmanager
 def receiver(*statuses: int, location: str = "/elsewhere") -> Iterator[Receiver]:
+    """Run a server that answers with these statuses first; `location` is where its redirects point."""
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
