@@ -53,6 +53,7 @@ pictures: $(VENV)/.dev demo  ## the pictures of the Dagster UI in the documentat
 wheel: $(VENV)/bin/uv  ## the package as a wheel in an empty environment, and the sample batch by it, in a bucket (Linux)
 	rm -rf build/wheel build/wheel-venv
 	$(BIN)/uv build --quiet --wheel --out-dir build/wheel
+	rm -rf build/lib
 	$(BIN)/uv venv --quiet --python $(BIN)/python build/wheel-venv
 	$(BIN)/uv pip install --quiet --python build/wheel-venv/bin/python $(LOCKED) "$$(ls build/wheel/*.whl)[demo,s3,s3-server]"
 	cd build && wheel-venv/bin/python -I $(CURDIR)/tools/s3_server.py -- wheel-venv/bin/podcast-assets demo --store s3://podcasts/demo

@@ -62,7 +62,7 @@ def measure(folder: Path, length: int, rounds: int) -> None:
     import dagster as dg
 
     from podcast_assets.config.settings import Settings
-    from podcast_assets.defs.launch import run_here
+    from podcast_assets.defs.launch import run_in_process
     from podcast_assets.demo import BATCH
 
     batches = [f"b{i:02d}" for i in range(length)]
@@ -78,7 +78,7 @@ def measure(folder: Path, length: int, rounds: int) -> None:
             with dg.DagsterInstance.get() as instance:
 
                 def here(chosen: list[str] = chosen, instance: dg.DagsterInstance = instance) -> None:
-                    outcome = run_here(instance, settings, chosen, source="backfill")
+                    outcome = run_in_process(instance, settings, chosen, source="backfill")
                     assert outcome.succeeded, outcome.error
 
                 times.setdefault(("in a process that is there", len(chosen)), []).append(seconds(here))

@@ -132,16 +132,16 @@ def _to_do(
 def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
     """Run batches in this process and return whether all of them finished."""
     from podcast_assets.defs.instance import end_dead_runs
-    from podcast_assets.defs.launch import add_batches, chunks, run_here
+    from podcast_assets.defs.launch import add_batches, run_in_process, split_into_ranges
     from podcast_assets.defs.partitions import BATCHES
 
     end_dead_runs(instance)
     add_batches(instance, batches)
-    parts = list(chunks(batches, list(instance.get_dynamic_partitions(BATCHES))))
+    parts = list(split_into_ranges(batches, list(instance.get_dynamic_partitions(BATCHES))))
     good = True
     while parts:
         part = parts.pop(0)
-        outcome = run_here(instance, settings, part, source="backfill")
+        outcome = run_in_process(instance, settings, part, source="backfill")
         print_line(f"run {outcome.run_id[:8]}: {', '.join(part)}: {outcome.error or 'done'}")
         if not outcome.succeeded and len(part) > 1:
             parts[:0] = [[batch] for batch in part]  # so that one bad batch does not keep the others from their end

@@ -137,7 +137,8 @@ def _wrong_settings(error: ValueError) -> list[str]:
     """A line for each setting that an error is about; none where it is about something else."""
     from pydantic import ValidationError
 
-    from podcast_assets.config.settings import Settings, explain_error
+    from podcast_assets.config.setting_errors import explain_error
+    from podcast_assets.config.settings import Settings
 
     return explain_error(error) if isinstance(error, ValidationError) and error.title == Settings.__name__ else []
 

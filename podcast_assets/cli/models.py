@@ -16,7 +16,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable
-from podcast_assets.config.settings import ProfileName, Settings
+from podcast_assets.config.groups.store import ProfileName
+from podcast_assets.config.settings import Settings
 from podcast_assets.engines import model_lock
 from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.model_cache import HubModel, models_folder

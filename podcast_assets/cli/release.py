@@ -28,7 +28,7 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
     import dagster as dg
 
     from podcast_assets.defs.instance import end_dead_runs, prepare_home
-    from podcast_assets.defs.launch import release_here
+    from podcast_assets.defs.launch import release_in_process
 
     settings = load_settings(store=store)
     if dry_run:
@@ -46,7 +46,7 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
         prepare_home(settings)
         with dg.DagsterInstance.get() as instance:
             end_dead_runs(instance)
-            told, why = release_here(instance, settings, drop)
+            told, why = release_in_process(instance, settings, drop)
         if told is None:
             print_line((f"not released: {why}", "red"))
             sys.exit(1)

@@ -66,7 +66,7 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
     import dagster as dg
 
     from podcast_assets.defs.instance import end_dead_runs, prepare_home
-    from podcast_assets.defs.launch import run_here
+    from podcast_assets.defs.launch import run_in_process
     from podcast_assets.quality.policies.policy import load_policy
     from podcast_assets.stages.profiles import choose
     from podcast_assets.stages.report import batch_report, nothing_done, show
@@ -84,7 +84,9 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
     with dg.DagsterInstance.get() as instance:
         for run_id in end_dead_runs(instance):
             print_line(f"run {run_id[:8]} had died; resuming it")
-        outcome = run_here(instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command")
+        outcome = run_in_process(
+            instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command"
+        )
     opened_store = Store.at(settings.store)
     report = batch_report(opened_store, batch, outcome.seconds)
     if as_json:

@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.cli.terminal import output
+from podcast_assets.config.environment import environment_name
 from podcast_assets.config.setting_descriptions import describe_settings
-from podcast_assets.config.settings import Settings, environment_name
+from podcast_assets.config.settings import Settings
 
 
 @click.command("settings")

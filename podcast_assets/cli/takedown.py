@@ -61,11 +61,11 @@ def _forget_runs(settings: "Settings", outcome: "TakedownResult", *, dry_run: bo
     import dagster as dg
 
     from podcast_assets.defs.instance import prepare_home
-    from podcast_assets.defs.runs.history import forget_runs
+    from podcast_assets.defs.runs.history import delete_runs
 
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
-        found = forget_runs(instance, outcome.batches, dry_run=dry_run)
+        found = delete_runs(instance, outcome.batches, dry_run=dry_run)
     if found.deleted:
         outcome.purged.counts["runs of Dagster"] += found.deleted
     if found.busy:

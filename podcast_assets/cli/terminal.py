@@ -53,7 +53,7 @@ def load_settings(**given: Any) -> "Settings":
 
     settings = Settings(**{k: v for k, v in given.items() if v is not None})
     if settings.log_format == "json":
-        from podcast_assets.common.log_lines import log_json_lines
+        from podcast_assets.common.log_lines import configure_json_logging
 
-        log_json_lines()
+        configure_json_logging()
     return settings

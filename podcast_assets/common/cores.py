@@ -8,13 +8,13 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_cores() -> int:
-    """Cores that this process may use: those that it may run on, or the limit of its container where that is less."""
+    """Number of cores that this process may use, limited by its CPU affinity and its container."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(allowed, container_limit(_CGROUP) or allowed)
 
 
 def container_limit(cgroup: Path) -> int | None:
-    """Cores that a container may keep busy, at least 1; None without a limit.
+    """CPU limit of a container in whole cores, at least 1; None if there is no limit.
 
     Args:
         cgroup: folder of its control group, version 2 or 1.

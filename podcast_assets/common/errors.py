@@ -39,7 +39,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_device_error(error: BaseException) -> bool:
-    """Whether an error concerns the device and not the episode. Out of memory is the episode's: it says nothing of the next."""
+    """Whether an error concerns the device and not the episode. Out of memory does not: the next episode may be shorter."""
     return _DEVICE_ERROR.search(f"{type(error).__name__}: {error}") is not None and not is_out_of_memory(error)
 
 
@@ -48,7 +48,7 @@ STORE_TROUBLES = {
     errno.EDQUOT: ("is full: its quota is used up", "free some space"),
     errno.EROFS: ("is read-only", "make it writable"),
 }
-"""Error number → what is wrong with the store, and what to do about it."""
+"""Error number → what is wrong with the store, and what to do."""
 
 
 def is_store_trouble(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 import re
 
 ALIASES = {"cn": "zh", "cmn": "zh", "in": "id", "iw": "he", "ji": "yi"}
-"""A country's code that feeds have for its language, ISO 639-3's Mandarin, and codes that ISO 639-1 had before 1989."""
+"""A country code that feeds use for its language, Mandarin in ISO 639-3, and codes that ISO 639-1 replaced in 1989."""
 
 _TABLE = """
 aa aar/afar; ab abk/abkhazian; ae ave/avestan; af afr/afrikaans; ak aka/akan; am amh/amharic; an arg/aragonese; ar
@@ -51,6 +51,6 @@ _CODES = _codes_by_name()
 
 
 def language_code(value: str | None) -> str | None:
-    """ISO 639-1 code of a language tag, an ISO 639-2 code or an English name ("en-US", "eng", "English" → "en"); else None."""
+    """Convert a language tag, ISO 639-2 code or English name to ISO 639-1 ("en-US", "eng", "English" → "en"); None if unknown."""
     name = " ".join((value or "").lower().split())
     return _CODES.get(name) or _CODES.get(re.split("[-_]", name)[0])

@@ -1,4 +1,4 @@
-"""Locks between processes of one machine: flocks, which the kernel frees when their holder dies, by the library filelock."""
+"""Locks between processes of one machine. The kernel releases them (flock) when their holder dies."""
 
 import contextlib
 import logging
@@ -15,12 +15,12 @@ def file_lock(path: Path, waiting: str) -> Iterator[None]:
     """Hold a lock file while the block runs; other processes wait.
 
     Args:
-        path: made where it is not there, with its folder. It stays afterwards.
-        waiting: logged where somebody else holds it.
+        path: created with its folder if it does not exist, and not removed afterwards.
+        waiting: message to log if another process holds the lock.
 
     Raises:
-        OSError: the file cannot be made or locked.
-        RuntimeError: this thread holds it already, and would wait for itself.
+        OSError: the file cannot be created or locked.
+        RuntimeError: this thread already holds the lock, and would wait for itself.
     """
     lock = _make_lock(path)
     try:
@@ -39,18 +39,18 @@ def temporary_file_lock(path: Path, waiting: str) -> Iterator[None]:
     """Like `file_lock`, but remove the lock file after the block (it stays if the process is killed).
 
     Args:
-        path: made where it is not there, with its folder.
-        waiting: logged where somebody else holds it.
+        path: created with its folder if it does not exist.
+        waiting: message to log if another process holds the lock.
 
     Raises:
-        OSError: the file cannot be made or locked.
-        RuntimeError: this thread holds it already, and would wait for itself.
+        OSError: the file cannot be created or locked.
+        RuntimeError: this thread already holds the lock, and would wait for itself.
     """
     with file_lock(path, waiting):
         try:
             yield
         finally:
-            # whoever opened it just before sees by its number of links that it is gone, and takes the file that is there then
+            # a process that has just opened it sees from the link count that it is gone, and opens it again
             path.unlink(missing_ok=True)
 
 
@@ -59,10 +59,10 @@ def try_file_lock(path: Path) -> Iterator[bool]:
     """Try to hold a lock file while the block runs; yields whether it is held.
 
     Args:
-        path: made where it is not there, with its folder.
+        path: created with its folder if it does not exist.
 
     Raises:
-        OSError: the file cannot be made or locked.
+        OSError: the file cannot be created or locked.
     """
     lock = _make_lock(path)
     try:
@@ -79,8 +79,8 @@ def try_file_lock(path: Path) -> Iterator[bool]:
 def _make_lock(path: Path) -> FileLock:
     return FileLock(
         path,
-        # who acquires it may not be who releases it: a context manager may be left in another thread
+        # a context manager may be left in another thread than it was entered in
         thread_local=False,
-        # where the file system has no flock, a file that only says "locked" would outlive a holder that is killed
+        # a soft lock, for file systems without flock, would outlive a holder that is killed
         fallback_to_soft=False,
     )

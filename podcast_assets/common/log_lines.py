@@ -1,7 +1,7 @@
 """Format of log lines: plain text for a terminal, or one JSON object per line.
 
-What a record is about, its batch, stage and episode, travels beside its text: `log_context` binds it for a block (and for all
-that is logged in it), `extra={"episode": …}` gives it to one record.
+The batch, stage and episode of a record are fields beside its message: `log_context` sets them for everything logged in a block,
+`extra={"episode": …}` for one record.
 """
 
 import logging
@@ -14,8 +14,8 @@ import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, WrappedLogger
 
-ABOUT = ("batch", "stage", "episode")
-"""Fields that say what a line is about; missing where it is about nothing of the kind."""
+CONTEXT_FIELDS = ("batch", "stage", "episode")
+"""Fields that say what a record is about; absent if they do not apply."""
 
 
 @contextmanager
@@ -25,25 +25,25 @@ def log_context(**fields: str) -> Iterator[None]:
         yield
 
 
-class PlainLines(logging.Formatter):
-    """The message as the asset wrote it; warnings and errors say what they are."""
+class PlainFormatter(logging.Formatter):
+    """Formats a record as its message, with its level before warnings and errors."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The text of a record, after its level from warnings on."""
+        """Implement `logging.Formatter.format`."""
         message = _own_message(record)
         return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
 
 
-def json_lines() -> logging.Formatter:
-    """One JSON object per line, with what is known of its fields.
+def json_formatter() -> logging.Formatter:
+    """Make a formatter that writes one JSON object per line.
 
-    `time` (UTC), `level`, `logger`, `message`; `batch`, `stage`, `episode`; of Dagster `run_id`, `job`, `step`, `dagster_event`;
-    and `exception` with its traceback.
+    Fields, if known: `time` (UTC), `level`, `logger`, `message`; `batch`, `stage`, `episode`; from Dagster `run_id`, `job`, `step`,
+    `dagster_event`; and `exception` with its traceback.
     """
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             merge_contextvars,
-            structlog.stdlib.ExtraAdder(allow=ABOUT),
+            structlog.stdlib.ExtraAdder(allow=CONTEXT_FIELDS),
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             _unwrap_dagster_record,
@@ -58,11 +58,11 @@ def json_lines() -> logging.Formatter:
 
 
 def _unwrap_dagster_record(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
-    """The message without Dagster's words around it, and what Dagster knows of the record as fields."""
+    """Replace Dagster's formatted message by the original one, and add Dagster's metadata of the record as fields."""
     record: logging.LogRecord = line["_record"]
     meta = dagster_meta(record)
     event = meta.get("dagster_event")
-    known = {
+    fields = {
         "logger": record.name,
         "run_id": meta.get("run_id"),
         "job": meta.get("job_name"),
@@ -70,7 +70,7 @@ def _unwrap_dagster_record(_logger: WrappedLogger, _name: str, line: EventDict) 
         "dagster_event": event.event_type_value if event else None,
         "event": meta.get("orig_message"),  # structlog's name for the message
     }
-    return {**line, **{k: v for k, v in known.items() if v is not None}}
+    return {**line, **{k: v for k, v in fields.items() if v is not None}}
 
 
 def _own_message(record: logging.LogRecord) -> str:
@@ -78,17 +78,17 @@ def _own_message(record: logging.LogRecord) -> str:
 
 
 def dagster_meta(record: logging.LogRecord) -> Mapping[str, Any]:
-    """What Dagster knows of a record that was logged in a run; empty for others."""
+    """Dagster's metadata of a record that was logged in a run; empty for other records."""
     meta = getattr(record, "dagster_meta", None)
     return meta if isinstance(meta, dict) else {}
 
 
-def log_json_lines() -> None:
-    """Write what this package logs outside of runs to standard error, one JSON object per line."""
+def configure_json_logging() -> None:
+    """Write this package's log records outside of runs to standard error, one JSON object per line."""
     package = logging.getLogger("podcast_assets")
     if not package.handlers:
-        handler = stderr_handler(json_lines())
-        # while a run goes on, Dagster's handler is beside it, and writes the line with what it knows of the run
+        handler = stderr_handler(json_formatter())
+        # during a run, Dagster adds a handler of its own, which writes the line with the run's fields
         handler.addFilter(lambda _: package.handlers == [handler])
         package.addHandler(handler)
         package.setLevel(logging.INFO)

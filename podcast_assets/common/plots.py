@@ -1,4 +1,4 @@
-"""Plots as PNG bytes. Drawn with matplotlib's object API: no global state, so any thread may draw."""
+"""Plots as PNG bytes, drawn with matplotlib's object API, which is thread-safe because it has no global state."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ["#4F43DD", "#E8590C", "#2B8A3E", "#C2255C", "#1098AD", "#F08C00", "#5C940D", "#868E96"]
-"""Distinct on white; one per speaker, in order."""
+"""Colours that are distinct on white; one per speaker, in order."""
 
 PALETTE = 96
-"""Colours of a picture, with the shades between them where lines and letters have soft edges."""
+"""Number of colours in a PNG, including the shades of antialiased edges."""
 
 
 def draw(paint: Callable[["Axes"], None], *, width: float = 8.0, height: float = 2.6) -> bytes:
-    """PNG of one pair of axes that `paint` fills; width and height in inches."""
+    """Draw a PNG with a single plot, which `paint` draws into its axes; width and height in inches."""
     return draw_figure(lambda figure: paint(figure.add_subplot()), width=width, height=height)
 
 
 def draw_figure(paint: Callable[["Figure"], None], *, width: float = 8.0, height: float = 2.6) -> bytes:
-    """PNG of a figure into which `paint` puts axes; width and height in inches. 8 inches are as wide as the UI shows a picture."""
+    """Draw a PNG of a figure, to which `paint` adds axes; width and height in inches. Dagster's UI shows 8 inches at most."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.text import Text
@@ -37,17 +37,17 @@ def draw_figure(paint: Callable[["Figure"], None], *, width: float = 8.0, height
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
     for text in figure.findobj(Text):
-        cast("Text", text).set_parse_math(False)  # a "$" in a name is no formula
+        cast("Text", text).set_parse_math(False)  # a "$" in a name does not start a formula
     canvas.draw()
-    # each picture is a row of Dagster's database for ever: a palette makes it a third as large
-    few = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(PALETTE, dither=Image.Dither.NONE)
+    # every plot stays in Dagster's database, and a palette cuts its size to a third
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(PALETTE, dither=Image.Dither.NONE)
     out = BytesIO()
-    few.save(out, format="png", optimize=True)
+    image.save(out, format="png", optimize=True)
     return out.getvalue()
 
 
 def label_text(name: str) -> str:
-    """Shorten a name to a label: at most 40 characters, with a box for each that the font lacks (matplotlib would warn of it)."""
+    """Shorten a name to a label of at most 40 characters. A box replaces characters that the font lacks, to avoid warnings."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font = get_font(findfont(FontProperties()))
@@ -55,7 +55,7 @@ def label_text(name: str) -> str:
 
 
 def draw_bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
-    """Horizontal bars, one per named value, the first on top."""
+    """Draw horizontal bars, one per named value, the first on top."""
 
     def paint(axes: "Axes") -> None:
         names = [label_text(name) for name, _ in values]
@@ -68,7 +68,7 @@ def draw_bars(values: Sequence[tuple[str, float]], *, label: str) -> bytes:
 
 
 def draw_histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str) -> bytes:
-    """Distributions of one or more named series over the same axis."""
+    """Draw the distributions of one or more named series over the same axis."""
 
     def paint(axes: "Axes") -> None:
         filled = [(name, list(values)) for name, values in series if len(values)]
@@ -85,7 +85,11 @@ def draw_histograms(series: Sequence[tuple[str, Sequence[float]]], *, label: str
 
 
 def draw_timeline(episodes: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> bytes:
-    """Who speaks when: one line per (episode's name, its segments with start, end in s and speaker)."""
+    """Draw who speaks when, one line per episode.
+
+    Args:
+        episodes: name of each episode, and its segments with `start` and `end` in seconds and `speaker`.
+    """
 
     def paint(axes: "Axes") -> None:
         for row, (_, segments) in enumerate(episodes):

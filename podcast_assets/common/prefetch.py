@@ -1,4 +1,4 @@
-"""Prepare items in threads, a bounded number ahead of the worker that takes them in order."""
+"""Prepare a bounded number of items in threads, ahead of the worker that consumes them in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,11 +20,11 @@ def prefetch_items(
     """Yield each item with the future of its prepared value.
 
     Args:
-        items: what to prepare; taken one by one, in order.
-        prepare: called in a thread.
-        ahead: items that wait beyond the one in hand, at most.
-        size: of an item, in any unit.
-        limit: sizes of those that wait, together, at most; a larger item waits alone.
+        items: items to prepare, consumed one by one.
+        prepare: function to call in a thread.
+        ahead: most items to prepare beyond the one that was yielded.
+        size: returns the size of an item, in any unit.
+        limit: largest total size of the prepared items; a larger item is prepared alone.
     """
     with ThreadPoolExecutor(max_workers=ahead, thread_name_prefix="prefetch") as pool:
         waiting: deque[tuple[Item, Future[Prepared]]] = deque()

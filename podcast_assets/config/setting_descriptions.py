@@ -13,23 +13,13 @@ from typing import Any, Literal
 from pydantic import HttpUrl, SecretStr
 from pydantic.fields import FieldInfo
 
-from podcast_assets.config.settings import Settings, environment_name
+from podcast_assets.config.environment import environment_name
+from podcast_assets.config.groups.group import SettingsGroup
+from podcast_assets.config.settings import Settings
 
-SECTIONS = {
-    "store": "Store and profile",
-    "language": "Languages and speakers",
-    "routes": "Speech engines",
-    "policy": "Quality",
-    "shard_codec": "Shards",
-    "publish": "Releases",
-    "settle_seconds": "Arrival and intake",
-    "keep_sources_days": "Retention and retries",
-    "prefetch": "Compute",
-    "downloads": "Downloads",
-    "feed_hours": "Feeds",
-    "dagster_home": "Dagster, notifications and logs",
-}
-"""First field of each section → its heading; a section ends where the next one begins."""
+_GROUPS = [base for base in Settings.__bases__ if issubclass(base, SettingsGroup)]
+SECTIONS = {name: group.heading for group in reversed(_GROUPS) for name in group.model_fields}
+"""Field → heading of its section."""
 
 
 @dataclass(frozen=True)
@@ -40,30 +30,26 @@ class SettingDescription:
     variable: str
     """Environment variable."""
     values: str
-    """Type and bounds, as `integer, at least 1`."""
+    """Type and bounds, such as `integer, at least 1`."""
     default: str | None
-    """As one would write it into the environment; None where the setting is unset by default."""
+    """As it would be written in the environment; None if the setting is unset by default."""
     description: str
     section: str
 
 
 def describe_settings() -> list[SettingDescription]:
-    """All settings, in the order in which `Settings` defines them."""
-    found = []
-    section = ""
-    for name, field in Settings.model_fields.items():
-        section = SECTIONS.get(name, section)
-        found.append(
-            SettingDescription(
-                field=name,
-                variable=environment_name(name),
-                values=", ".join(_describe_values(field)),
-                default=_describe_default(field),
-                description=field.description or "",
-                section=section,
-            )
+    """Describe all settings, in the order of the fields of `Settings`."""
+    return [
+        SettingDescription(
+            field=name,
+            variable=environment_name(name),
+            values=", ".join(_describe_values(field)),
+            default=_describe_default(field),
+            description=field.description or "",
+            section=SECTIONS[name],
         )
-    return found
+        for name, field in Settings.model_fields.items()
+    ]
 
 
 _TYPES = {

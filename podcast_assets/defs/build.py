@@ -1,6 +1,6 @@
-"""All that this project defines for Dagster, built from settings. Nothing heavy is imported, so it loads without any ML package.
+"""Build the Dagster definitions of this project from its settings. They load without any ML package.
 
-The environment is read once, here: what the assets, sensors and schedules know of the settings they are given as resources.
+The environment is read here and nowhere else: assets, sensors and schedules receive settings as resources.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.common.log_lines import log_json_lines
+from podcast_assets.common.log_lines import configure_json_logging
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
 from podcast_assets.defs.assets.episode_shards import episode_shards
@@ -51,55 +51,55 @@ def build_definitions(
     resource_overrides: Mapping[str, Any] | None = None,
     asset_overrides: Sequence[dg.AssetsDefinition] = (),
 ) -> dg.Definitions:
-    """Everything that this project defines.
+    """Build the definitions of this project.
 
     Args:
-        settings: of all that is defined; by default those of the environment.
-        resource_overrides: name → what takes the place of that resource, as in tests.
-        asset_overrides: assets that take the places of those with their keys.
+        settings: settings of the definitions; by default read from the environment.
+        resource_overrides: name → resource to use instead, such as in tests.
+        asset_overrides: assets to use instead of those with the same keys.
 
     Raises:
-        ValueError: an override has the name of nothing that is defined.
+        ValueError: an override replaces nothing.
     """
     settings = settings or Settings()
     if settings.log_format == "json":
-        log_json_lines()
+        configure_json_logging()
     sleep_while_waiting_for_a_pool()
-    profile = _runs_may_load(settings)
+    profile = _widest_profile(settings)
     assets = [
         *(a.definition(gpu_pool(a.stages, profile) if profile else GPU_POOL) for a in _BATCH_ASSETS),
         hf_dataset,
     ]
     resources = {
-        # as it is: as configuration, its secret would be shown in the UI
+        # not a configurable resource, because the UI would show its secret
         "settings": dg.ResourceDefinition.hardcoded_resource(
-            settings, "What sensors, schedules and the janitor go by."
+            settings, "Settings of the sensors, the schedules and the janitor."
         ),
         "store": StoreResource(root=settings.store),
         "pipeline": PipelineResource.of(settings),
         "releases": ReleaseResource.of(settings),
     }
     return dg.Definitions(
-        assets=list(_overridden({a.key: a for a in assets}, {a.key: a for a in asset_overrides}).values()),
+        assets=list(_apply_overrides({a.key: a for a in assets}, {a.key: a for a in asset_overrides}).values()),
         jobs=[podcast_dataset(settings), release_dataset(settings), tidy_up],
         schedules=[nightly_retry(settings), hourly_janitor(settings), nightly_release(settings)],
         sensors=[new_batches, due_feeds, enough_sealed, tell_of_failure, tell_of_success],
-        resources=_overridden(resources, resource_overrides or {}),
+        resources=_apply_overrides(resources, resource_overrides or {}),
         loggers={"console": console_logger(settings), "terminal": terminal_logger(settings)},
-        # one process loads a model once; a process per step would load it, and Dagster, five times
+        # a process per step would load Dagster, and a shared model, once per step
         executor=dg.in_process_executor,
     )
 
 
-def _runs_may_load(settings: Settings) -> Profile | None:
-    """What decides which assets take the pool `gpu`; None where the settings are wrong, which each run then reports."""
+def _widest_profile(settings: Settings) -> Profile | None:
+    """Profile with every engine that a run may load; None if the settings are invalid, which each run reports."""
     try:
         return widest(settings)
     except Misconfigured:
         return None
 
 
-def _overridden(defined: Mapping[Any, Any], overrides: Mapping[Any, Any]) -> dict[Any, Any]:
+def _apply_overrides(defined: Mapping[Any, Any], overrides: Mapping[Any, Any]) -> dict[Any, Any]:
     if unknown := overrides.keys() - defined.keys():
-        raise ValueError(f"nothing is defined as {', '.join(map(str, unknown))}, so nothing can take its place")
+        raise ValueError(f"nothing is defined as {', '.join(map(str, unknown))}, so it cannot be overridden")
     return {**defined, **overrides}

@@ -1,7 +1,7 @@
-"""What the project uses of Dagster that is not its public interface: all of it, with the reason for each, for Dagster 1.13.27.
+"""Every use of Dagster's private API, with the reason for each, for Dagster 1.13.27.
 
-Nothing else imports Dagster's internal modules. `setup.cfg` pins Dagster's version, and a test uses all that is here, so that
-an upgrade which changes any of it fails there.
+No other module imports Dagster's private modules. `setup.cfg` pins Dagster's version, and a test uses everything in this module, so
+that an incompatible upgrade fails there.
 """
 
 import time
@@ -14,30 +14,30 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_shared.error import SerializableErrorInfo
 
 AssetJob = UnresolvedAssetJobDefinition
-"""What `dg.define_asset_job` returns. Dagster exports the function and not the type, which annotations need."""
+"""Return type of `dg.define_asset_job`, for annotations. Dagster exports only the function."""
 
 ErrorInfo = SerializableErrorInfo
-"""The error of a step's failure event (`step_failure_data.error`), with its causes. Dagster exports the event and not the type."""
+"""Error of a step failure event (`step_failure_data.error`), with its causes. Dagster exports only the event."""
 
 RunHealth = CheckRunHealthResult
-"""What a run launcher answers to run monitoring. `dg.DefaultRunLauncher` is public, the types of its answer are not."""
+"""Result of a run launcher's health check. `dg.DefaultRunLauncher` is public, but its return types are not."""
 
 RunWorkerStatus = WorkerStatus
-"""Whether the process of a run lives; see `RunHealth`."""
+"""Status of a run's process; see `RunHealth`."""
 
 
 def instance_of(launcher: dg.DefaultRunLauncher) -> dg.DagsterInstance:
-    """The instance that a run launcher belongs to. Launchers outside Dagster read `_instance` too: nothing public gives it."""
+    """Return the instance of a run launcher. Third-party launchers read `_instance` too, because no public attribute exists."""
     return launcher._instance
 
 
 def set_pool_limit(instance: dg.DagsterInstance, pool: str, limit: int) -> None:
-    """Set how many steps of a pool run at once. Otherwise only the UI, GraphQL and `dagster instance concurrency` do."""
+    """Set how many steps of a pool may run at once. Publicly, only the UI, GraphQL and `dagster instance concurrency` can."""
     instance.event_log_storage.set_concurrency_slots(pool, limit)
 
 
 def free_pool_slots(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Free the slots of pools that a run holds. Otherwise the daemon does, and it does not always run."""
+    """Free the pool slots that a run holds. Dagster leaves this to its daemon, which does not always run here."""
     instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
@@ -50,12 +50,15 @@ def add_asset_backfill(
     tags: Mapping[str, str],
     title: str,
 ) -> str:
-    """Ask the daemon for a backfill of partitioned assets over partitions; gives its id.
+    """Request a backfill of partitioned assets from the daemon.
 
-    Otherwise only the UI and GraphQL do, which need a webserver: `dagster job backfill` starts one run per partition, whatever the
-    assets' backfill policy.
+    Publicly, only the UI and GraphQL can, which need a webserver. `dagster job backfill` ignores the backfill policy of assets and
+    starts one run per partition.
+
+    Returns:
+        The id of the backfill.
     """
-    # costs 0.2 s, which nothing else has to pay
+    # imported here because it takes 0.2 s
     from dagster._core.execution.backfill import PartitionBackfill
     from dagster._core.utils import make_new_backfill_id
 
@@ -78,10 +81,10 @@ def add_asset_backfill(
 
 
 def cancel_backfill(instance: dg.DagsterInstance, backfill_id: str) -> str | None:
-    """Ask the daemon to cancel a backfill that it works on. Otherwise only the UI and GraphQL do.
+    """Ask the daemon to cancel a backfill. Publicly, only the UI and GraphQL can.
 
     Returns:
-        The status that it had, in small letters (`requested` where it is canceled now); None where there is no such backfill.
+        Its previous status in lower case (only `requested` ones are canceled); None if there is no such backfill.
     """
     from dagster._core.execution.backfill import BulkActionStatus
 
@@ -94,17 +97,16 @@ def cancel_backfill(instance: dg.DagsterInstance, backfill_id: str) -> str | Non
 
 
 def sleep_while_waiting_for_a_pool() -> None:
-    """Make runs of this process sleep while they wait for a slot of a pool, in place of looking again at once.
+    """Make runs of this process sleep while they wait for a pool slot, instead of polling without a pause.
 
-    The executors ask `interval_to_next_pending_claim_check` how long they may sleep. It answers `min([0, …])`, which is never above
-    zero, so each run that waits takes a whole core: https://github.com/dagster-io/dagster/pull/20367 describes it and was closed
-    unmerged. No setting avoids it, and the multiprocess executor does not either: it does not even ask, and its process per step
-    costs some 20 CPU seconds more a batch.
+    Executors sleep for `interval_to_next_pending_claim_check`. It returns `min([0, …])`, which is never above zero, so each waiting
+    run uses a whole core: https://github.com/dagster-io/dagster/pull/20367 describes it and was closed unmerged. No setting avoids
+    it. The multiprocess executor has the same problem, and its process per step costs about 20 CPU seconds more per batch.
     """
     InstanceConcurrencyContext.interval_to_next_pending_claim_check = _seconds_to_next_claim
 
 
 def _seconds_to_next_claim(self: InstanceConcurrencyContext) -> float:
-    """Seconds until the first of the waiting steps is to look for a slot again; 0 where none waits."""
+    """Seconds until the next waiting step should check for a slot; 0 if none waits."""
     due = [at for step, at in self._pending_timeouts.items() if step in self._pending_claims]
     return max(0.0, min(due) - time.time()) if due else 0.0

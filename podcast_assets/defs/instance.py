@@ -1,4 +1,4 @@
-"""Dagster's instance on this machine: its folder, its GPU slots, and runs whose process died."""
+"""The Dagster instance on this machine: its folder, its GPU slots, and runs whose process died."""
 
 import os
 import shutil
@@ -16,19 +16,19 @@ from podcast_assets.defs.runs.process import HOST, PID, is_dead
 
 POOL = "gpu"
 LOCAL, POSTGRES = "dagster.yaml", "dagster.postgres.yaml"
-"""The two configurations: SQLite for one machine, PostgreSQL beyond it."""
-_TABLES_ARE_THERE = ".tables-are-there"
+"""Configurations of the instance: SQLite for one machine, PostgreSQL for several."""
+_TABLES_CREATED = ".tables-are-there"
 
 
 def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
-    """Make DAGSTER_HOME, put a dagster.yaml there unless there is one, and point Dagster (and what we start) at it.
+    """Create DAGSTER_HOME with a dagster.yaml, and set it in the environment of this process and its children.
 
     Args:
-        settings: name the folder.
-        configuration: the project's file to take, `LOCAL` or `POSTGRES`; None for the one that is there, else `LOCAL`.
+        settings: settings with the folder.
+        configuration: file of the project to copy, `LOCAL` or `POSTGRES`; None to keep an existing file, or copy `LOCAL`.
 
     Raises:
-        Misconfigured: another one is there.
+        Misconfigured: the folder has another configuration.
     """
     home = settings.dagster_home.expanduser().absolute()
     home.mkdir(parents=True, exist_ok=True)
@@ -37,28 +37,28 @@ def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
     if not target.exists():
         copy = home / f".{target.name}.{os.getpid()}"
         shutil.copyfile(source, copy)
-        copy.replace(target)  # another command may read it at any time, and must not see half of it
+        copy.replace(target)  # atomic, because another command may read it at any time
     elif configuration and target.read_bytes() != source.read_bytes():
         raise Misconfigured(
-            f"{target} is there and differs from {source.name} of this version: move it away first. What it recorded stays where "
-            "it is, and is not carried over to another storage"
+            f"{target} exists and differs from {source.name} of this version: move it away first. Its run history stays where it "
+            "is, and is not migrated to another storage"
         )
     os.environ["DAGSTER_HOME"] = str(home)
-    if target.read_bytes() == project_file(LOCAL).read_bytes() and not (home / _TABLES_ARE_THERE).exists():
-        _make_tables(home)
+    if target.read_bytes() == project_file(LOCAL).read_bytes() and not (home / _TABLES_CREATED).exists():
+        _create_tables(home)
     return home
 
 
-def _make_tables(home: Path) -> None:
-    """Make SQLite's tables: of two commands that are the first to open an instance, Dagster fails one."""
-    with file_lock(home / ".making-tables", "somebody else makes Dagster's tables"):
+def _create_tables(home: Path) -> None:
+    """Create SQLite's tables under a lock, because Dagster fails if two processes are the first to open an instance."""
+    with file_lock(home / ".making-tables", "waiting for another process that creates Dagster's tables"):
         with dg.DagsterInstance.get():
             pass
-        (home / _TABLES_ARE_THERE).touch()
+        (home / _TABLES_CREATED).touch()
 
 
 def project_file(name: str) -> Path:
-    """A file of the project's top level: in a checkout beside the package, else where the installation put it.
+    """Find a file of the project's top level, in a checkout or where the installation put it.
 
     Raises:
         FileNotFoundError: it is in neither place.
@@ -71,14 +71,17 @@ def project_file(name: str) -> Path:
 
 
 def set_gpu_slots(instance: dg.DagsterInstance, slots: int) -> None:
-    """How many steps may compute on GPUs at once."""
+    """Set how many steps may compute on GPUs at once."""
     set_pool_limit(instance, POOL, slots)
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs that processes of this machine began and did not live to end, and free their slots; gives their ids.
+    """Mark runs of this machine as failed if their process is gone, and free their pool slots.
 
-    Dagster's daemon does so too, where it runs (`run_launcher.py`).
+    Dagster's daemon does the same if it runs (`runs/launcher.py`).
+
+    Returns:
+        The ids of the runs.
     """
     unfinished = instance.get_runs(
         dg.RunsFilter(
@@ -88,6 +91,6 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     )
     dead = [run for run in unfinished if is_dead(run)]
     for run in dead:
-        instance.report_run_failed(run, f"process {run.tags[PID]}, which did this run, is gone")
+        instance.report_run_failed(run, f"process {run.tags[PID]}, which executed this run, is gone")
         free_pool_slots(instance, run.run_id)
     return [run.run_id for run in dead]

@@ -1,7 +1,7 @@
-"""Removes what crashes left behind: unfinished files, scratch, and checkpoints that nobody will take up.
+"""The janitor removes what crashes leave behind: unfinished files, scratch files, and checkpoints that no run will resume.
 
-Where `PODCAST_KEEP_SOURCES_DAYS` asks for it, sources of batches that are done go too (`retention.py`). Nothing else here is a
-result. What is too young, or belongs to a batch that a run has or waits for, is left alone.
+If `PODCAST_KEEP_SOURCES_DAYS` is set, it also removes the sources of finished batches (`retention.py`). It removes no results, no
+recent files, and nothing of a batch with an unfinished run.
 """
 
 import os
@@ -20,7 +20,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.partitions import busy_batches
 from podcast_assets.defs.resources import StoreResource
-from podcast_assets.defs.runs.process import sign
+from podcast_assets.defs.runs.process import record_process
 from podcast_assets.defs.sensors.new_batches import known_arrivals
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.stages.retention import remove_sources
@@ -30,15 +30,15 @@ from podcast_assets.store.store import SCRATCH_PREFIX, Store, table_key
 _CHECKPOINT = re.compile(r"(?P<episode>.+)-(?P<fingerprint>[0-9a-f]{32})\.(?P<kind>parquet|encoded)")
 _UNFINISHED = re.compile(rf"\..+\.[0-9a-f]{{8}}\.part|({re.escape(SCRATCH_PREFIX)})?[0-9a-f]{{32}}\.part")
 _TEMPORARY = (SCRATCH_PREFIX, "podcast-assets-nemo-")
-_ASKED_AT_ONCE = 500
-"""Batches in one question to Dagster's database."""
-_NOT_OURS = {"incoming", "feeds"}
-"""Folders of the store whose files other people write."""
+_BATCHES_PER_QUERY = 500
+"""Batches in one query to Dagster's database."""
+_USER_FOLDERS = {"incoming", "feeds"}
+"""Folders of the store that users write to."""
 
 
 @dataclass(frozen=True)
-class File:
-    """A file, with its size in bytes and the time of its last change (POSIX seconds)."""
+class CheckpointFile:
+    """A checkpoint, with its size in bytes and the time of its last change (POSIX seconds)."""
 
     name: str
     bytes: int
@@ -46,55 +46,55 @@ class File:
 
 
 @dataclass
-class Freed:
+class SweepResult:
     """What a sweep removed."""
 
     files: Counter[str] = field(default_factory=Counter)
-    """Kind → files: checkpoints, unfinished, temporary."""
+    """Kind (checkpoints, unfinished, temporary) → number of removed files."""
     bytes: int = 0
     in_use: set[str] = field(default_factory=set)
-    """Batches whose checkpoints were left alone because a run has them."""
+    """Batches whose checkpoints were kept because a run uses them."""
 
     def add(self, kind: str, size: int) -> None:
-        """One more."""
+        """Count a removed file or folder of `size` bytes."""
         self.files[kind] += 1
         self.bytes += size
 
 
-def stale(checkpoints: Sequence[File], *, committed: bool, before: float) -> list[File]:
-    """Those of a batch's checkpoints of one stage that nobody will take up; pure.
+def stale(checkpoints: Sequence[CheckpointFile], *, committed: bool, before: float) -> list[CheckpointFile]:
+    """Select the checkpoints of a batch and stage that no run will resume.
 
-    With a committed table that is all of them: the commit removes them, so they are left from a crash in that moment or of a later
-    run that was given up. Without one, an episode's newest is the work that a resumed run takes up, and the others are of settings
-    that were changed since.
+    If the table is committed, these are all of them: a commit removes checkpoints, so the rest is from a crash at that moment or
+    from an abandoned later run. Otherwise a run resumes the newest checkpoint of each episode, and the others belong to earlier
+    settings.
 
     Args:
-        checkpoints: all of them.
-        committed: whether the stage's table is there.
-        before: only what was last changed before this time, POSIX seconds.
+        checkpoints: all checkpoints of the batch and stage.
+        committed: whether the stage's table exists.
+        before: select only files that were last changed before this time, POSIX seconds.
     """
-    newest: dict[tuple[str, str], File] = {}
+    newest: dict[tuple[str, str], CheckpointFile] = {}
     for file in sorted(checkpoints, key=lambda f: f.modified):
         if match := _CHECKPOINT.fullmatch(file.name):
             newest[match["episode"], match["kind"]] = file
-    kept = set() if committed else set(newest.values())
-    return [f for f in checkpoints if f.modified < before and f not in kept and _CHECKPOINT.fullmatch(f.name)]
+    resumable = set() if committed else set(newest.values())
+    return [f for f in checkpoints if f.modified < before and f not in resumable and _CHECKPOINT.fullmatch(f.name)]
 
 
-def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: Path | None = None) -> Freed:
-    """Remove what is left over and was last changed before a time.
+def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: Path | None = None) -> SweepResult:
+    """Remove leftover files that were last changed before a time.
 
     Args:
-        store: whose leftovers.
+        store: the store to sweep.
         before: POSIX seconds.
-        busy: batches of runs that wait or go on. On one machine the batches' locks say so too.
-        scratch: the machine's folder for temporary files; None for the system's.
+        busy: batches with unfinished runs. On one machine, locks of batches protect them too.
+        scratch: folder for temporary files; None for the system's.
     """
-    freed = Freed()
+    freed = SweepResult()
     for asset, stage in TABLE_STAGES.items():
         for batch, files in _checkpoints(store, stage):
-            with store.batch_lock_if_free(batch) as ours:
-                if batch in busy or not ours:
+            with store.batch_lock_if_free(batch) as locked:
+                if batch in busy or not locked:
                     freed.in_use.add(batch)
                     continue
                 committed = store.exists(table_key(asset, batch))
@@ -104,7 +104,7 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
     if store.is_local:
         for path in _unfinished(Path(str(store.root))):
             _remove(path, "unfinished", before, freed)
-    if uploads := store.remove_unfinished_uploads(before, _NOT_OURS):
+    if uploads := store.remove_unfinished_uploads(before, _USER_FOLDERS):
         freed.files["unfinished"] += uploads
     for path in (scratch or Path(tempfile.gettempdir())).iterdir():
         if path.name.startswith(_TEMPORARY) and path.lstat().st_uid == os.getuid():
@@ -112,52 +112,52 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
     return freed
 
 
-def _checkpoints(store: Store, stage: str) -> Iterator[tuple[str, list[File]]]:
-    """Batch → checkpoints of a stage."""
-    by_batch: dict[str, list[File]] = {}
+def _checkpoints(store: Store, stage: str) -> Iterator[tuple[str, list[CheckpointFile]]]:
+    """Yield each batch with its checkpoints of a stage."""
+    by_batch: dict[str, list[CheckpointFile]] = {}
     for entry in store.list(f"checkpoints/{stage}"):
         _, _, batch, rest = entry.key.split("/", 3)
-        by_batch.setdefault(batch, []).append(File(rest, entry.bytes, entry.modified))
+        by_batch.setdefault(batch, []).append(CheckpointFile(rest, entry.bytes, entry.modified))
     yield from by_batch.items()
 
 
 def _unfinished(root: Path) -> Iterable[Path]:
-    """Files that `Store` was writing."""
-    folders = [p for p in root.iterdir() if p.is_dir() and p.name not in _NOT_OURS] if root.is_dir() else []
+    """Find files that `Store` did not finish writing."""
+    folders = [p for p in root.iterdir() if p.is_dir() and p.name not in _USER_FOLDERS] if root.is_dir() else []
     return [p for folder in folders for p in folder.rglob("*.part") if _UNFINISHED.fullmatch(p.name)]
 
 
-def _remove(path: Path, kind: str, before: float, freed: Freed) -> None:
-    """Remove a file or folder if all of it was last changed before a time; one that is gone by itself is fine."""
+def _remove(path: Path, kind: str, before: float, freed: SweepResult) -> None:
+    """Remove a file or folder if everything in it was last changed before a time. It may already be gone."""
     try:
         files = [path, *path.rglob("*")] if path.is_dir() else [path]
-        facts = [f.lstat() for f in files]
-        if max(s.st_mtime for s in facts) >= before:
+        stats = [f.lstat() for f in files]
+        if max(s.st_mtime for s in stats) >= before:
             return
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     except FileNotFoundError:
         return
-    freed.add(kind, sum(s.st_size for s in facts))
+    freed.add(kind, sum(s.st_size for s in stats))
 
 
 def oldest_in_use(settings: Settings, now: float) -> float:
-    """The time before which nothing was written that a run may still need: each run is ended after its longest time."""
+    """Return the time (POSIX seconds) before which no file is needed by a run, because runs have a maximum duration."""
     return now - 3600 * max(settings.scratch_hours, settings.max_runtime_hours)
 
 
-def _old_sources(context: dg.OpExecutionContext, store: Store, days: float | None) -> dict[str, int]:
-    """Remove sources that have been done with for so many days, or none for None; gives what there is to say of that."""
+def _remove_old_sources(context: dg.OpExecutionContext, store: Store, days: float | None) -> dict[str, int]:
+    """Remove the sources of batches that were committed more than `days` ago, if set, and return metadata about it."""
     if days is None:
         return {}
     known: dict[str, str] = {}
-    there = list(list_incoming(store).arrivals)
-    for at in range(0, len(there), _ASKED_AT_ONCE):
-        known |= known_arrivals(context.instance, there[at : at + _ASKED_AT_ONCE])
+    arrivals = list(list_incoming(store).arrivals)
+    for start in range(0, len(arrivals), _BATCHES_PER_QUERY):
+        known |= known_arrivals(context.instance, arrivals[start : start + _BATCHES_PER_QUERY])
     removed = remove_sources(store, known, before=time.time() - days * 86_400, busy=busy_batches(context.instance))
     for source in removed:
         context.log.info(
-            f"{source.batch}: its source is removed from incoming/, {source.files} files of {source.bytes / 1e6:.1f} MB: all of it "
-            f"has been committed for {days:g} days"
+            f"{source.batch}: removed its source from incoming/, {source.files} files of {source.bytes / 1e6:.1f} MB, because "
+            f"all its tables have been committed for {days:g} days"
         )
     return {"sources_removed": len(removed), "source_bytes_freed": sum(s.bytes for s in removed)}
 
@@ -166,14 +166,14 @@ def _old_sources(context: dg.OpExecutionContext, store: Store, days: float | Non
 def remove_leftovers(
     context: dg.OpExecutionContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> None:
-    """Remove unfinished files, scratch and stale checkpoints, and say how much that was."""
-    sign(context.instance, context.run)
+    """Remove unfinished files, scratch files and stale checkpoints."""
+    record_process(context.instance, context.run)
     before = oldest_in_use(settings, time.time())
     freed = sweep(store.get(), before=before, busy=busy_batches(context.instance))
     context.log.info(
-        f"removed {freed.files.total()} leftovers, {freed.bytes / 1e6:.1f} MB; left alone: {len(freed.in_use)} batches in use"
+        f"removed {freed.files.total()} leftover files, {freed.bytes / 1e6:.1f} MB; skipped {len(freed.in_use)} batches in use"
     )
-    sources = _old_sources(context, store.get(), settings.keep_sources_days)
+    sources = _remove_old_sources(context, store.get(), settings.keep_sources_days)
     context.add_output_metadata(
         {
             **sources,
@@ -185,7 +185,7 @@ def remove_leftovers(
     )
 
 
-@dg.job(name=TIDY_UP, executor_def=dg.in_process_executor, description="Removes what crashes left behind.")
+@dg.job(name=TIDY_UP, executor_def=dg.in_process_executor, description="Removes files that crashes left behind.")
 def tidy_up() -> None:
-    """One step."""
+    """Run `remove_leftovers`, the only step."""
     remove_leftovers()

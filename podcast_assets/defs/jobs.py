@@ -1,4 +1,4 @@
-"""The job that takes a batch all the way, and the names of jobs that others refer to."""
+"""The job that processes a batch, and the names of jobs."""
 
 import dagster as dg
 
@@ -13,26 +13,26 @@ TIDY_UP = "tidy_up"
 
 
 def podcast_dataset(settings: Settings) -> AssetJob:
-    """The job with its longest time, which all of its runs have: of the sensor, a schedule, the launchpad, `dagster job launch`."""
+    """Define the job that processes a batch. Its maximum duration applies to every run, however it is started."""
     return dg.define_asset_job(
         JOB,
         selection=batch_selection(settings),
         executor_def=dg.in_process_executor,
-        # `tags` without `run_tags` are both: beside `run_tags` they would stay on the job, and `dagster job launch` reads only them
+        # without `run_tags`, runs get these tags too; `dagster job launch` reads only `tags`
         tags={MAX_RUNTIME: run_tags("command", settings)[MAX_RUNTIME]},
-        description="A batch, from what arrived to sealed shards. To run it again is to resume it.",
+        description="Processes a batch from its arrival to sealed shards. Run it again to resume it.",
     )
 
 
 def batch_selection(settings: Settings) -> dg.AssetSelection:
-    """The assets that take a batch all the way: of the optional ones, those that the settings ask for."""
-    asked_for = {
+    """Select the assets that process a batch, including the optional ones that the settings enable."""
+    enabled = {
         "second_opinions": settings.second_transcriber is not None,
         "punctuated_texts": "punctuation" in (name.strip() for name in settings.text_care.split(",")),
         "episode_shards": settings.whole_episodes,
     }
     selection = dg.AssetSelection.groups("intake", "speech", "quality", "dataset")
     for asset in OPTIONAL_STAGES:
-        if not asked_for[asset]:
+        if not enabled[asset]:
             selection -= dg.AssetSelection.tag(OPTIONAL, asset)
     return selection

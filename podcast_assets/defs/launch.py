@@ -1,4 +1,4 @@
-"""Start jobs: here and now in this process, or on batches as a backfill that Dagster's daemon works off."""
+"""Start jobs, in this process or as a backfill that Dagster's daemon runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,32 +14,34 @@ from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.jobs import JOB, batch_selection
 from podcast_assets.defs.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
 from podcast_assets.defs.releases import RELEASE
-from podcast_assets.defs.runs.errors import one_line
+from podcast_assets.defs.runs.errors import summarize_error
 from podcast_assets.defs.runs.process import process_tags
 from podcast_assets.defs.runs.tags import Source, run_tags
 from podcast_assets.store.stage_names import TABLE_STAGES
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a run went."""
+class RunResult:
+    """Result of a run."""
 
     run_id: str
     succeeded: bool
     seconds: dict[str, float]
-    """Stage → its seconds in this run; stages that were not reached are missing."""
+    """Stage → its duration in this run; stages that did not run are missing."""
     error: str | None
-    """What ended the run, in one line."""
+    """Reason of a failure, in one line."""
 
 
-def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: Source) -> Outcome:
-    """Run the job on batches that follow one another in the partitions' order, in this process.
+def run_in_process(
+    instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: Source
+) -> RunResult:
+    """Run the job on a batch or a range of batches in this process.
 
     Args:
-        instance: where the run and its materializations are recorded.
-        settings: of this run.
-        batches: one batch, or a contiguous range of them.
-        source: what starts it.
+        instance: instance that records the run and its materializations.
+        settings: settings of this run.
+        batches: one batch, or several that are contiguous in the order of partitions.
+        source: what starts the run.
     """
     add_batches(instance, batches)
     job = build_definitions(settings).resolve_job_def(JOB)
@@ -59,13 +61,22 @@ def run_here(instance: dg.DagsterInstance, settings: Settings, batches: Sequence
         for e in result.filter_events(lambda e: e.is_step_success)
         if e.step_key in TABLE_STAGES
     }
-    return Outcome(result.run_id, result.success, seconds, None if result.success else _why(result))
+    return RunResult(result.run_id, result.success, seconds, None if result.success else _describe_failure(result))
 
 
-def release_here(
+def release_in_process(
     instance: dg.DagsterInstance, settings: Settings, drop: tuple[str, ...]
 ) -> tuple[dict[str, Any] | None, str]:
-    """Run the job `release_dataset` in this process: what it did, or None and why not."""
+    """Run the job `release_dataset` in this process.
+
+    Args:
+        instance: instance that records the run.
+        settings: settings of this run.
+        drop: batches to remove from the dataset although this store does not have them.
+
+    Returns:
+        The `release` metadata of the materialization and an empty text; or None and the reason of the failure.
+    """
     result = (
         build_definitions(settings)
         .resolve_job_def(RELEASE)
@@ -77,15 +88,15 @@ def release_here(
         )
     )
     for event in result.filter_events(lambda e: e.is_step_failure):
-        return None, one_line(event.step_failure_data.error)
+        return None, summarize_error(event.step_failure_data.error)
     found = result.asset_materializations_for_node("hf_dataset")
     return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]
 
 
-def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The first failed step with its error, else the checks that failed."""
+def _describe_failure(result: dg.ExecuteInProcessResult) -> str:
+    """Describe the first failed step, or the blocking checks that failed."""
     for event in result.filter_events(lambda e: e.is_step_failure):
-        return f"{event.step_key}: {one_line(event.step_failure_data.error)}"
+        return f"{event.step_key}: {summarize_error(event.step_failure_data.error)}"
     failed = [
         e.asset_check_evaluation_data
         for e in result.filter_events(lambda e: e.event_type_value == "ASSET_CHECK_EVALUATION")
@@ -97,28 +108,33 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
 
 
 def add_batches(instance: dg.DagsterInstance, batches: Sequence[str]) -> None:
-    """Make batches partitions, in one statement."""
+    """Add batches to the partitions, all at once."""
     known = set(instance.get_dynamic_partitions(BATCHES))
     if new := [b for b in batches if b not in known]:
         instance.add_dynamic_partitions(BATCHES, new)
 
 
-def chunks(batches: Sequence[str], order: Sequence[str]) -> Iterator[list[str]]:
-    """Batches in runs: each contiguous in the partitions' order and of at most BATCHES_PER_RUN, as Dagster's ranges need it."""
-    wanted, chunk = set(batches), list[str]()
+def split_into_ranges(batches: Sequence[str], order: Sequence[str]) -> Iterator[list[str]]:
+    """Split batches into runs of at most BATCHES_PER_RUN, each a range of partitions.
+
+    Args:
+        batches: the batches to run.
+        order: all partitions in order.
+    """
+    requested, chunk = set(batches), list[str]()
     for batch in order:
-        if batch in wanted and len(chunk) < BATCHES_PER_RUN:
+        if batch in requested and len(chunk) < BATCHES_PER_RUN:
             chunk.append(batch)
             continue
         if chunk:
             yield chunk
-        chunk = [batch] if batch in wanted else []
+        chunk = [batch] if batch in requested else []
     if chunk:
         yield chunk
 
 
 def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str]) -> str:
-    """Ask the daemon for a backfill over batches, which keeps to the assets' backfill policy; gives its id."""
+    """Request a backfill over batches from the daemon, with the assets' backfill policy, and return its id."""
     add_batches(instance, batches)
     return dagster_internals.add_asset_backfill(
         instance,
@@ -131,15 +147,15 @@ def request_backfill(instance: dg.DagsterInstance, settings: Settings, batches: 
 
 
 def cancel_backfill(instance: dg.DagsterInstance, backfill_id: str) -> None:
-    """Ask the daemon to end a backfill: it takes its runs out of the queue and interrupts those that go on.
+    """Ask the daemon to cancel a backfill: it removes queued runs and interrupts running ones.
 
-    What is committed or checkpointed stays: to start the batches again is to resume them.
+    Commits and checkpoints stay, so starting the batches again resumes them.
 
     Raises:
-        BadInput: there is none of that id, or it has ended.
+        BadInput: there is no such backfill, or it has ended.
     """
     status = dagster_internals.cancel_backfill(instance, backfill_id)
     if status is None:
         raise BadInput(f"there is no backfill {backfill_id}")
     if status != "requested":
-        raise BadInput(f"backfill {backfill_id} does not go on: it is {status}")
+        raise BadInput(f"backfill {backfill_id} cannot be canceled: it is already {status}")

@@ -1,4 +1,4 @@
-"""The one partition of this project: the batch."""
+"""Partitions of the assets: one per batch."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,22 @@ from podcast_assets.defs import unfinished_runs
 BATCHES = "batch"
 
 batches = dg.DynamicPartitionsDefinition(name=BATCHES)
-"""One partition per batch. The sensor `new_batches`, `podcast-assets run` and `podcast-assets add` add to it."""
+"""One partition per batch, added by the sensor `new_batches`, `podcast-assets run` and `podcast-assets add`."""
 
 PARTITION = "dagster/partition"
 PARTITION_RANGE_START = "dagster/asset_partition_range_start"
 PARTITION_RANGE_END = "dagster/asset_partition_range_end"
-"""Dagster's own tags of a run of one partition, and of a run over a range of partitions."""
+"""Dagster's tags of a run for one partition, and of a run for a range of partitions."""
 
 UNFINISHED = [dg.DagsterRunStatus(status) for status in unfinished_runs.UNFINISHED]
 
 
-def batches_of(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:
-    """The batches of a run: one, a range in the partitions' order, or none.
+def batches_in_run(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:
+    """Return the batches of a run: one, a range, or none.
 
     Args:
         run: any run.
-        order: all partitions in their order. Where an end of the range is not among them, the ends are all that is known.
+        order: all partitions in order. If it lacks an end of the run's range, only the two ends are returned.
     """
     first, last = run.tags.get(PARTITION_RANGE_START), run.tags.get(PARTITION_RANGE_END)
     if first in order and last in order:
@@ -33,6 +33,6 @@ def batches_of(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:
 
 
 def busy_batches(instance: dg.DagsterInstance) -> set[str]:
-    """Batches of all runs, of one batch or a range, that wait or go on."""
+    """Return the batches of all unfinished runs."""
     order = list(instance.get_dynamic_partitions(BATCHES))
-    return {b for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) for b in batches_of(run, order)}
+    return {b for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)) for b in batches_in_run(run, order)}

@@ -1,4 +1,4 @@
-"""What the assets are given: the store, and the engines of the profile."""
+"""Resources of the assets: the store, and the settings of runs and releases."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_origin
@@ -7,27 +7,27 @@ import dagster as dg
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
-from podcast_assets.config.settings import Settings, fields_of, make_settings
+from podcast_assets.config.settings import Settings, fields_in_scope, make_settings
 from podcast_assets.stages.profiles import Profile, choose
 from podcast_assets.store.store import Store
 
 
 class StoreResource(dg.ConfigurableResource):
-    """The store with everything that arrives and everything that is made."""
+    """The store, which holds everything that arrives and everything that assets produce."""
 
     root: str = Field(description="A folder, or s3://BUCKET/PREFIX.")
 
     def get(self) -> Store:
-        """The store."""
+        """Open the store."""
         return Store.at(self.root)
 
 
 class _SettingsResource(dg.ConfigurableResource):
-    """A resource whose fields are settings, which one run may have otherwise."""
+    """Base class of resources whose fields are settings that a single run can override."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The resource with these settings."""
+        """Make the resource from settings."""
         return cls(**settings.model_dump(include=set(cls.model_fields)))
 
     def settings(self) -> Settings:
@@ -36,7 +36,7 @@ class _SettingsResource(dg.ConfigurableResource):
 
 
 def _with_fields(fields: Mapping[str, FieldInfo]) -> type[_SettingsResource]:
-    """A resource with the fields of `Settings` that are named, in types that Dagster's configuration knows."""
+    """Make a base class with fields of `Settings`, in types that Dagster's configuration supports."""
     annotations = {name: _config_type(field.annotation) for name, field in fields.items()}
     described = {name: Field(description=field.description) for name, field in fields.items()}
     namespace = {"__module__": __name__, "__annotations__": annotations, **described}
@@ -44,23 +44,25 @@ def _with_fields(fields: Mapping[str, FieldInfo]) -> type[_SettingsResource]:
 
 
 def _config_type(annotation: Any) -> Any:
-    """The type of a setting as Dagster's configuration has it: texts for choices, and any mapping for mappings."""
+    """Convert the type of a setting to one that Dagster's configuration supports."""
     if get_origin(annotation) is Literal:
         return str
     return dict[str, Any] if get_origin(annotation) is dict else annotation
 
 
-class PipelineResource(_with_fields(fields_of("run"))):
-    """How the stages work: every field is a setting (`podcast-assets settings` explains them), and can be set for one run."""
+class PipelineResource(_with_fields(fields_in_scope("run"))):
+    """Settings of the stages, which can be overridden for a single run; `podcast-assets settings` describes them."""
 
     def chosen(self) -> Profile:
-        """The engines of this run."""
+        """Return the profile of this run, with its engines."""
         return choose(self.settings())
 
 
 _SHARDS = ("shard_bytes", "shard_codec")
-"""Settings of runs that a release has a say in too: it merges small shards."""
+"""Settings of runs that releases need too, because they merge small shards."""
 
 
-class ReleaseResource(_with_fields(fields_of("release") | {name: fields_of("run")[name] for name in _SHARDS})):
-    """What is released, and where to: every field is a setting, and can be set for one run."""
+class ReleaseResource(
+    _with_fields(fields_in_scope("release") | {name: fields_in_scope("run")[name] for name in _SHARDS})
+):
+    """Settings of releases, which can be overridden for a single run."""

@@ -1,4 +1,4 @@
-"""What starts by the clock: the nightly retry of failures that may pass, and the janitor."""
+"""Schedules: the nightly retry of temporary failures, and the janitor."""
 
 import dagster as dg
 
@@ -12,10 +12,10 @@ from podcast_assets.stages.unfinished import with_passing_failures
 
 
 def nightly_retry(settings: Settings) -> dg.ScheduleDefinition:
-    """The schedule that tries again what failed and not because of its data.
+    """Define the schedule that retries episodes whose failure was not caused by their data.
 
-    One run per batch. What is done is taken from before, and each stage counts the attempts of an episode: after
-    `PODCAST_RETRY_ATTEMPTS` of them it is left to people.
+    It requests one run per batch, which reuses finished results. After `PODCAST_RETRY_ATTEMPTS` attempts of a stage, an episode is
+    not retried any more.
     """
 
     @dg.schedule(
@@ -24,28 +24,28 @@ def nightly_retry(settings: Settings) -> dg.ScheduleDefinition:
         cron_schedule=settings.retry_cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Runs the batches again in which episodes failed, and not because of their data.",
+        description="Runs batches again if episodes failed for another reason than their data.",
     )
     def retry(context: dg.ScheduleEvaluationContext, store: StoreResource) -> list[dg.RunRequest] | dg.SkipReason:
-        room = store.get()
-        there = list_incoming(room).arrivals
-        known = [b for b in context.instance.get_dynamic_partitions(BATCHES) if b in there]
-        failed = with_passing_failures(room, known, attempts=settings.retry_attempts)
+        opened = store.get()
+        arrivals = list_incoming(opened).arrivals
+        known = [b for b in context.instance.get_dynamic_partitions(BATCHES) if b in arrivals]
+        failed = with_passing_failures(opened, known, attempts=settings.retry_attempts)
         busy = busy_batches(context.instance)
-        # the moment of the tick: another night is another key, and a tick that is repeated requests nothing twice
+        # the run key holds the time of the tick, so that a repeated tick requests nothing twice
         night = context.scheduled_execution_time.strftime("%Y%m%dT%H%M%SZ")
         requests = [
             dg.RunRequest(run_key=f"retry:{batch}:{night}", partition_key=batch, tags=run_tags("retry", settings))
             for batch in failed
             if batch not in busy
         ]
-        return requests or dg.SkipReason("no episode failed that another attempt may help")
+        return requests or dg.SkipReason("no failed episode can be retried")
 
     return retry
 
 
 def hourly_janitor(settings: Settings) -> dg.ScheduleDefinition:
-    """The schedule of the janitor's job."""
+    """Define the schedule of the janitor's job."""
 
     @dg.schedule(
         name="janitor",
@@ -53,7 +53,7 @@ def hourly_janitor(settings: Settings) -> dg.ScheduleDefinition:
         cron_schedule=settings.janitor_cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Removes what crashes left behind.",
+        description="Removes files that crashes left behind.",
     )
     def janitor(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         return dg.RunRequest(tags=run_tags("janitor", settings))

@@ -1,21 +1,24 @@
-"""Whether Dagster has runs that are not finished, told without Dagster where that can be: to import it takes two seconds."""
+"""Check for unfinished Dagster runs without importing Dagster, which takes two seconds."""
 
 import contextlib
 import sqlite3
 from pathlib import Path
 
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
-"""Statuses of runs that wait or go on."""
+"""Statuses of unfinished runs."""
 
 
 def may_have_unfinished_runs(home: Path) -> bool:
-    """False where Dagster's own database on this machine has no run that waits or goes on; True where only Dagster can say.
+    """Check whether an instance may have unfinished runs.
 
     Args:
-        home: Dagster's instance folder.
+        home: folder of the instance.
+
+    Returns:
+        False if its SQLite database has no unfinished run; True otherwise, and if the instance uses another storage.
     """
     try:
-        if "storage:" in (home / "dagster.yaml").read_text():  # not where Dagster keeps it by default
+        if "storage:" in (home / "dagster.yaml").read_text():  # not in the default SQLite database
             return True
         database = f"{(home / 'history' / 'runs.db').absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(database, uri=True, timeout=1)) as connection:

@@ -1,4 +1,4 @@
-"""Availability of an engine on this machine."""
+"""Whether an engine can be loaded on this machine."""
 
 import importlib.metadata
 
@@ -8,29 +8,29 @@ from podcast_assets.engines.engine import Engine
 
 
 def check_available(engine: Engine) -> tuple[bool, str]:
-    """Check whether an engine can be loaded here, with the reason for people. Downloads nothing; may ask the hub.
+    """Check whether an engine can be loaded on this machine. Downloads nothing; may ask the hub.
 
-    Args:
-        engine: with its settings.
+    Returns:
+        Whether it can, and a one-line explanation.
     """
     if missing := missing_packages(engine):
         extra = f"pip install 'podcast-assets[{engine.extra}]'" if engine.extra else f"pip install {' '.join(missing)}"
         return False, f"{engine.name} needs {', '.join(missing)}: {extra}"
     try:
-        if complaint := engine.complaint():
+        if complaint := engine.unavailable_reason():
             return False, complaint
-        if not (wanted := engine.hub_models()):
+        if not (required := engine.hub_models()):
             model = f" {getattr(engine, 'model', '')}".rstrip()
             return True, f"the model{model} of {engine.name} is on this machine"
     except EngineUnavailable as error:
         return False, str(error)
-    told = [models.check_available(model) for model in wanted]
-    missing_model = next((why for found, why in told if not found), None)
-    return missing_model is None, missing_model or "; ".join(why for _, why in told)
+    checks = [models.check_available(model) for model in required]
+    problem = next((reason for available, reason in checks if not available), None)
+    return problem is None, problem or "; ".join(reason for _, reason in checks)
 
 
 def missing_packages(engine: Engine) -> list[str]:
-    """Distributions that an engine needs and that are not installed."""
+    """List the distributions that an engine needs and that are not installed."""
     missing = []
     for package in engine.packages:
         try:

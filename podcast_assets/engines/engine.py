@@ -1,9 +1,8 @@
 """The base class of engines, and the lookup of an engine by name.
 
-An engine is one module in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …); one that
-needs more than a module has a folder there, with a module `engine`. It defines one subclass of `Engine`: the settings, cheap to
-make and to send to another process, with `load()` giving the object that does the work. Nothing heavy is imported by an engine's
-module itself; `load()` does that.
+An engine is a module in one of the engine folders (`speech/diarizers`, `speech/transcribers`, `quality/scorers`, …), or a folder
+there with a module `engine`. It defines a subclass of `Engine`, which holds the settings and is cheap to create and to send to
+another process. `load()` returns the worker that computes; heavy packages are imported there, not by the module.
 """
 
 import hashlib
@@ -30,16 +29,16 @@ FOLDERS = {
 
 
 GpuUse = Literal["never", "optional", "required"]
-"""Whether an engine computes on a GPU: `optional` is where there is one."""
+"""Whether an engine computes on a GPU; `optional` means if there is one."""
 
 
 def runtime(default: Any, **kwargs: Any) -> Any:
-    """A field that changes how fast results come, not what they are (device, threads, batch size): not part of the identity."""
+    """Declare a field that affects speed but not results, such as a device or a batch size; it is not part of the identity."""
     return Field(default, json_schema_extra={"runtime": True}, **kwargs)
 
 
 class Engine(BaseModel):
-    """Settings of one engine. `load()` makes the worker; everything else is cheap and needs no ML package."""
+    """Settings of one engine. `load()` returns the worker; everything else is cheap and needs no ML package."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,15 +48,15 @@ class Engine(BaseModel):
     extra: ClassVar[str | None] = None
     """The extra of this project to install when an import fails; None for the base install."""
     speaker_cap: ClassVar[int | None] = None
-    """Most speakers that a diarizer can tell apart; None where there is no such number."""
+    """Largest number of speakers that a diarizer distinguishes; None if it has no limit."""
     embedded: ClassVar[bool] = False
-    """True for the small engines that run anywhere: rows that they make say so."""
+    """True for the small engines that run anywhere, which their rows record."""
 
     def load(self, device: str | None = None) -> Any:
         """Load the model and return the worker. Called once per worker.
 
         Args:
-            device: the one of `devices()` that is held for the worker; None for engines that hold none.
+            device: one of `devices()`, reserved for the worker; None for engines that reserve none.
 
         Raises:
             EngineUnavailable: a package or a model is missing.
@@ -65,20 +64,20 @@ class Engine(BaseModel):
         raise NotImplementedError
 
     def fetch(self) -> None:
-        """Bring the model to this machine where it is not there yet, so that its content can be part of the identity.
+        """Download the model if it is not on this machine, so that its content can be part of the identity.
 
         Raises:
-            EngineUnavailable: it cannot be had.
+            EngineUnavailable: the model is not available.
         """
 
     def devices(self) -> list[str]:
-        """Devices of which the worker holds one while it lives ("cuda:0"); none for engines that share what there is."""
+        """Devices such as "cuda:0", one of which a worker reserves; empty for engines that share devices."""
         return []
 
     def gpu_use(self) -> GpuUse:
-        """Whether it computes on a GPU, on this machine or on another: by its settings alone, so that no driver is asked.
+        """Whether the engine computes on a GPU, on any machine. Derived from its settings alone, without asking a driver.
 
-        `never` means that `devices()` is empty everywhere.
+        `never` means that `devices()` is empty on every machine.
         """
         device: str | None = getattr(self, "device", None)
         if device is not None:
@@ -86,24 +85,24 @@ class Engine(BaseModel):
         return "never" if type(self).devices is Engine.devices else "optional"
 
     def hub_models(self) -> list[HubModel]:
-        """Models of the hub that these settings need; none where a local folder is named or the package carries its model."""
+        """Hub models that these settings need; empty if a local folder is set or the package includes its model."""
         return []
 
-    def complaint(self) -> str | None:
-        """What is wrong here, but for packages and models of the hub that are not here; None if it can be loaded. Cheap."""
+    def unavailable_reason(self) -> str | None:
+        """Reason why the engine cannot be loaded here, apart from missing packages and hub models; None if there is none. Cheap."""
         self.model_files()
         return None
 
     def model_files(self) -> list[Path]:
-        """Local files that hold the model, in a fixed order; their content is part of the identity."""
+        """Local files of the model, in a fixed order; their content is part of the identity."""
         return []
 
-    def narrowed(self, inputs: Mapping[str, Any]) -> "Engine":
-        """The part of a composed engine that an episode with these inputs of its stage needs; a plain engine is its own."""
+    def for_inputs(self, inputs: Mapping[str, Any]) -> "Engine":
+        """Return the part of a composed engine that an episode with these stage inputs needs; by default the engine itself."""
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What determines the results: name, settings that change them, and the model's hash."""
+        """Everything that determines the results: the name, the settings that affect them, and the model's hash."""
         fields = type(self).model_fields
         settings = {
             k: v
@@ -111,7 +110,7 @@ class Engine(BaseModel):
             if not (isinstance(extra := fields[k].json_schema_extra, dict) and extra.get("runtime"))
         }
         files = self.model_files()
-        if files:  # the model is known by its content, not by the folder that it lies in
+        if files:  # a model is identified by its content, not by its folder
             settings.pop("model", None)
         return {"engine": self.name, "settings": settings, "model": hash_files(files) if files else None}
 
@@ -121,11 +120,11 @@ class Engine(BaseModel):
 
 
 _GPU_USE: Mapping[str, GpuUse] = {"cpu": "never", "auto": "optional", "cuda": "required"}
-"""By the setting `device`."""
+"""Value of the setting `device` → GPU use."""
 
 
 def most_gpu_use(engines: Iterable[Engine]) -> GpuUse:
-    """GPU use of the most demanding of several engines."""
+    """Return the GPU use of the most demanding of several engines."""
     found = {engine.gpu_use() for engine in engines}
     return "required" if "required" in found else "optional" if "optional" in found else "never"
 
@@ -136,7 +135,7 @@ def _installed_version(package: str) -> str:
 
 
 def hash_files(files: list[Path]) -> str:
-    """SHA-256 over the names and contents of model files, remembered as long as they do not change."""
+    """Hash the names and contents of model files (SHA-256). Cached until a file changes."""
     total = hashlib.sha256()
     for file in files:
         stat = file.stat()
@@ -152,12 +151,12 @@ def _sha256(file: Path, size: int, mtime_ns: int) -> str:
 
 @cache
 def engines(kind: str) -> tuple[type[Engine], ...]:
-    """Every engine of a kind ("diarizer", "transcriber", "scorer"), found by looking into its folder."""
+    """List every engine of a kind, such as "diarizer", from the modules of its folder."""
     return tuple(found for module in _list_modules(kind).values() for found in _engines_in(module))
 
 
 def _list_modules(kind: str) -> dict[str, str]:
-    """The modules of a kind's folder, by name; of an engine that has a folder of its own, its module `engine`."""
+    """Map the names in a kind's folder to modules; an engine with its own folder is in the module `engine` there."""
     package = importlib.import_module(FOLDERS[kind])
     return {
         info.name: f"{package.__name__}.{info.name}{'.engine' if info.ispkg else ''}"
@@ -166,29 +165,29 @@ def _list_modules(kind: str) -> dict[str, str]:
 
 
 def _engines_in(module: str) -> list[type[Engine]]:
-    """The engines that a module defines: a base class that several share has no name of its own."""
+    """List the engines that a module defines, without shared base classes, which have no name."""
     values = vars(importlib.import_module(module)).values()
     found = [v for v in values if isinstance(v, type) and issubclass(v, Engine) and v.__module__ == module]
     return [engine for engine in found if "name" in vars(engine)]
 
 
 def is_embedded(kind: str, name: str) -> bool:
-    """Whether an engine is one of the small ones that run anywhere."""
+    """Whether an engine is one of the small engines that run anywhere."""
     return any(e.embedded for e in engines(kind) if e.name == name)
 
 
 def make_engine(kind: str, name: str, **settings: Any) -> Engine:
-    """The engine of that kind and name, with settings.
+    """Create an engine by kind and name.
 
     Raises:
-        ValueError: there is no such engine; the message lists those that there are.
+        ValueError: there is no such engine; the message lists the known ones.
     """
     return _engine_class(kind, name)(**settings)
 
 
 @cache
 def _engine_class(kind: str, name: str) -> type[Engine]:
-    """The engine of that name: of the module that has its name, if there is one, else of any."""
+    """Find an engine by name, first in the module of that name, so that the others need not be imported."""
     if module := _list_modules(kind).get(name.replace("-", "_")):
         for found in _engines_in(module):
             if found.name == name:

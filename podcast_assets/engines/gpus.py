@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def gpu_count() -> int:
-    """GPUs that this process may use, as CTranslate2 counts them; 0 without it."""
+    """Number of GPUs that this process may use, as counted by CTranslate2; 0 if it is not installed."""
     try:
         import ctranslate2
     except ImportError:
@@ -20,7 +20,7 @@ def gpu_count() -> int:
 
 
 def has_driver() -> bool:
-    """Whether NVIDIA's driver is installed: without it there is no GPU to count."""
+    """Whether NVIDIA's driver is installed."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -28,31 +28,31 @@ def has_driver() -> bool:
     return True
 
 
-def restrict_to(chosen: str | None) -> None:
-    """Hide the other GPUs from this process and what it starts. Of use only before anything asks for GPUs.
+def set_visible_gpus(indices: str | None) -> None:
+    """Hide all other GPUs from this process and its children. Has no effect once CUDA is initialized.
 
     Args:
-        chosen: numbers, as 0,2; None leaves all.
+        indices: such as 0,2; None leaves all GPUs visible.
     """
-    if chosen is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = chosen
+    if indices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = indices
 
 
 def physical_index(index: str) -> str:
-    """The driver's name of the GPU that CUDA numbers so: CUDA_VISIBLE_DEVICES renumbers them for each process."""
+    """Convert CUDA's index of a GPU to the driver's; CUDA_VISIBLE_DEVICES renumbers GPUs for each process."""
     visible = [v.strip() for v in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if v.strip()]
     return visible[int(index)] if index.isdigit() and int(index) < len(visible) else index
 
 
 @lru_cache
 def gpu_memory(index: int) -> int | None:
-    """Total memory of a GPU in bytes; None if the driver does not report it. Asked once: every fingerprint needs it.
+    """Total memory of a GPU in bytes; None if the driver does not report it. Cached, because every fingerprint needs it.
 
     Args:
-        index: as CUDA numbers it.
+        index: CUDA's index of the GPU.
     """
     try:
-        told = subprocess.run(  # noqa: S603
+        output = subprocess.run(  # noqa: S603
             [  # noqa: S607
                 "nvidia-smi",
                 f"--id={physical_index(str(index))}",
@@ -66,19 +66,19 @@ def gpu_memory(index: int) -> int | None:
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.match(r"\d+", told.strip())
+    found = re.match(r"\d+", output.strip())
     return int(found.group()) * 2**20 if found else None
 
 
 def load_cublas() -> None:
-    """Load cuBLAS of the package nvidia-cublas-cu12, where it is installed: CTranslate2 looks for it by name, and not in there.
+    """Load cuBLAS from the package nvidia-cublas-cu12 if it is installed.
 
-    A library that is loaded already is found by its name.
+    CTranslate2 opens cuBLAS by name and does not search Python packages, but finds a library that is already loaded.
     """
     spec = find_spec("nvidia")
     for root in spec.submodule_search_locations or () if spec else ():
         for name in ("libcublasLt.so.12", "libcublas.so.12"):
             file = Path(root) / "cublas" / "lib" / name
             if file.exists():
-                with contextlib.suppress(OSError):  # the model's own message then names what it misses
+                with contextlib.suppress(OSError):  # loading the model then reports what is missing
                     ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)

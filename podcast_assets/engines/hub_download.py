@@ -1,7 +1,7 @@
 """Resumable downloads of models from the Hugging Face hub, with clear errors.
 
-Large files are downloaded here, by ranges: `huggingface_hub` takes up a file again only as long as its process lives. It does the
-rest, so that the folder is laid out as its cache.
+Large files are downloaded here with range requests, because `huggingface_hub` resumes a file only within one process. It downloads
+the rest, so that the folder is a cache of `huggingface_hub`.
 """
 
 import contextlib
@@ -43,9 +43,9 @@ from podcast_assets.engines.model_lock import LockedFile, file_sha256
 log = logging.getLogger(__name__)
 
 TRIES, PAUSE_SECONDS = 5, 1.0
-"""Times that a download is taken up again without a byte coming, and the pause before each."""
+"""Attempts without any new bytes before a download fails, and the pause between them."""
 SPARE = 1.05
-"""Free space that a download needs, as a multiple of its size: file systems are slow when they are full to the brim."""
+"""Free space that a download needs, as a multiple of its size; file systems are slow when almost full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class RemoteFile:
     name: str
     bytes: int
     sha256: str | None
-    """Of its content; only large files, which git keeps elsewhere, have it."""
+    """Hash of the content; only files in Git LFS have it."""
     blob: str | None
-    """Git's identifier of the content of all others."""
+    """Git's blob id of the content; only files that are not in Git LFS have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +73,16 @@ class DownloadWatcher(Protocol):
     """Observer of a model download."""
 
     def begin(self, model: HubModel, commit: str, missing: int) -> None:
-        """Start of a download of `missing` bytes; 0 if everything is there."""
+        """Called before a download of `missing` bytes; 0 if no file is missing."""
         ...
 
     def advance(self, size: int) -> None:
-        """Another `size` bytes have been downloaded."""
+        """Called after each `size` downloaded bytes."""
         ...
 
 
 class _LogWatcher:
-    """Says in the log how much is downloaded, and where to."""
+    """Logs the size and the target of the download."""
 
     def begin(self, model: HubModel, commit: str, missing: int) -> None:
         if missing:
@@ -93,7 +93,7 @@ class _LogWatcher:
 
 
 def fetch_listing(repo: str, revision: str, seconds: float | None = None) -> RepositoryListing:
-    """A model at a revision, with its files. Raises whatever `huggingface_hub` does."""
+    """List the files of a model at a revision. Raises the errors of `huggingface_hub`."""
     seconds = seconds or constants.HF_HUB_ETAG_TIMEOUT
     info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=seconds)
     card = info.card_data or {}
@@ -112,12 +112,13 @@ def fetch_listing(repo: str, revision: str, seconds: float | None = None) -> Rep
 
 
 def check_access(model: HubModel, revision: str, seconds: float) -> None:
-    """Ask for the header of one of a model's files, as a download would. Raises whatever `huggingface_hub` does."""
-    named = next((name for name in model.files if not set(name) & set("*?[")), None)
-    if named is None:  # the listing says nothing of terms: it is free to all
+    """Request the headers of one of a model's files, as a download would. Raises the errors of `huggingface_hub`."""
+    # a listing is not enough: the hub lists the files of gated models to everybody
+    file = next((name for name in model.files if not set(name) & set("*?[")), None)
+    if file is None:
         listed = fetch_listing(model.repo, revision, seconds).files
-        named = next((f.name for f in listed if matches_patterns(f.name, model.files)), model.files[0])
-    get_hf_file_metadata(hf_hub_url(model.repo, named, revision=revision), timeout=seconds)
+        file = next((f.name for f in listed if matches_patterns(f.name, model.files)), model.files[0])
+    get_hf_file_metadata(hf_hub_url(model.repo, file, revision=revision), timeout=seconds)
 
 
 def download(
@@ -126,11 +127,11 @@ def download(
     """Download the files of a listing to a folder, resuming partial files, and verify each of them.
 
     Returns:
-        The folder of the commit, and what was brought.
+        The folder of the commit, and its files.
 
     Raises:
-        EngineUnavailable: there is nothing to bring, no room for it, or it came damaged.
-        Exception: whatever `huggingface_hub` raises.
+        EngineUnavailable: the listing is empty, the disk is too full, or a file is damaged.
+        Exception: any error of `huggingface_hub`.
     """
     if not listing.files:
         raise EngineUnavailable(
@@ -148,7 +149,7 @@ def download(
     ]
     small = [f for f in listing.files if not f.sha256 and not (found / f.name).is_file()]
     missing = sum(f.bytes - _file_size(_partial_path(blobs, f)) for f in large) + sum(f.bytes for f in small)
-    _check_room(model, folder, missing)
+    _check_free_space(model, folder, missing)
     watch.begin(model, listing.commit, missing)
     for file in large:
         url = hf_hub_url(model.repo, file.name, revision=listing.commit)
@@ -167,7 +168,7 @@ def download(
 
 @contextlib.contextmanager
 def translate_errors(model: HubModel) -> Iterator[None]:
-    """Turn errors of the block into an `EngineUnavailable` that says what to do."""
+    """Convert errors of the block to an `EngineUnavailable` that says what to do."""
     try:
         yield
     except (EngineUnavailable, Misconfigured):
@@ -179,18 +180,20 @@ def translate_errors(model: HubModel) -> Iterator[None]:
 def explain_error(error: BaseException, model: HubModel) -> str:
     """Explain in one line why a model is not available, and what to do about it."""
     if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
-        return explain_error(error.__cause__, model)  # it only says that nothing was found here either
+        return explain_error(error.__cause__, model)  # it only says that the cache has no copy
     page = f"{constants.ENDPOINT}/{model.repo}"
     if isinstance(error, GatedRepoError):
-        token = "the token in use may not read it yet: accept" if get_token() else "set HF_TOKEN, and accept"
-        return f"{model.repo} is gated: {token} its terms on {page} with the account of the token"
+        todo = "the token has no access to it yet; accept" if get_token() else "set HF_TOKEN, and accept"
+        return f"{model.repo} is gated: {todo} its terms on {page} with the account of the token"
     if isinstance(error, RevisionNotFoundError):
         todo = (
-            "the pinned revision is gone" if model.revision else "podcast-assets models fetch --update takes the newest"
+            "the pinned revision is gone"
+            if model.revision
+            else "download the newest with podcast-assets models fetch --update"
         )
-        return f"the hub has this revision of {model.repo} no longer: {todo}"
+        return f"the hub no longer has this revision of {model.repo}: {todo}"
     if isinstance(error, RemoteEntryNotFoundError):
-        return f"{model.repo} lacks a file that is needed: see {page}"
+        return f"{model.repo} lacks a required file: see {page}"
     if isinstance(error, RepositoryNotFoundError):
         return f"the hub has no model {model.repo}, or it is private: check the name, or set HF_TOKEN ({page})"
     if isinstance(error, HfHubHTTPError):
@@ -198,25 +201,26 @@ def explain_error(error: BaseException, model: HubModel) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         return f"{model.repo} is not on this machine, and {offline_reason()}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of {models_folder()} is full: make room, or set PODCAST_MODELS to another folder"
+        return f"the disk of {models_folder()} is full: free some space, or set PODCAST_MODELS to another folder"
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-        return (
-            f"the models folder {models_folder()} cannot be written ({error.strerror}): set PODCAST_MODELS to another"
-        )
+        return f"the models folder {models_folder()} is not writable ({error.strerror}): set PODCAST_MODELS to another"
+    reason = _first_line(error)
     return (
-        f"{model.repo} cannot be had from {constants.ENDPOINT}: {_first_line(error)}; try again, what has come is kept"
+        f"{model.repo} is not available from {constants.ENDPOINT}: {reason}; try again, a partial download is resumed"
     )
 
 
 def _explain_refusal(error: HfHubHTTPError, model: HubModel) -> str:
     status = error.response.status_code
     if status == 401:
-        return f"the hub refuses the token for {model.repo}: set HF_TOKEN to one that is valid, or unset it"
+        return f"the hub rejects the token for {model.repo}: set HF_TOKEN to a valid one, or unset it"
     if status == 403:
-        return f"the hub refuses {model.repo}: {error.server_message or 'the token in HF_TOKEN may not read it'}"
+        return (
+            f"the hub denies access to {model.repo}: {error.server_message or 'the token in HF_TOKEN may not read it'}"
+        )
     if status == 429:
-        return f"the hub answers no more for now (too many requests): fetch {model.repo} again in some minutes, or set HF_TOKEN"
-    return f"the hub answers {status} for {model.repo}: try again later; what has come is kept"
+        return f"the hub limits requests for now (status 429): download {model.repo} again in a few minutes, or set HF_TOKEN"
+    return f"the hub answers {status} for {model.repo}: try again later; a partial download is resumed"
 
 
 def _first_line(error: BaseException) -> str:
@@ -224,29 +228,29 @@ def _first_line(error: BaseException) -> str:
 
 
 def _download_file(url: str, target: Path, size: int, watch: DownloadWatcher) -> None:
-    """Download a file, from where it broke off before. A connection that breaks is made again."""
+    """Download a file, resuming a partial one, and reconnect if the connection breaks."""
     tries = TRIES
-    while (have := _file_size(target)) != size:
-        if have > size:  # not of this file
+    while (start := _file_size(target)) != size:
+        if start > size:  # not part of this file
             target.unlink()
             continue
         try:
-            _resume_download(url, target, have, watch)
-        except OSError:  # of the disk, or an answer of the hub: trying again cannot help
+            _resume_download(url, target, start, watch)
+        except OSError:  # of the disk, or a response of the hub: another attempt cannot help
             raise
-        except Exception as error:  # the connection; its errors are those of whichever client the hub's library uses
-            tries = TRIES if _file_size(target) > have else tries - 1
+        except Exception as error:  # of the connection; the type depends on the HTTP client of `huggingface_hub`
+            tries = TRIES if _file_size(target) > start else tries - 1
             if not tries:
                 raise
             log.info("%s: resumed at byte %d (%s)", target.name, _file_size(target), _first_line(error))
             time.sleep(PAUSE_SECONDS)
         else:
-            if _file_size(target) == have:
-                raise OSError(f"the hub sent {have} bytes where it had promised {size}")
+            if _file_size(target) == start:
+                raise OSError(f"the hub sent {start} bytes instead of {size}")
 
 
-def _resume_download(url: str, target: Path, have: int, watch: DownloadWatcher) -> None:
-    headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+def _resume_download(url: str, target: Path, start: int, watch: DownloadWatcher) -> None:
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with http_stream_backoff(
         "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT, retry_on_exceptions=()
     ) as response:
@@ -258,7 +262,7 @@ def _resume_download(url: str, target: Path, have: int, watch: DownloadWatcher) 
 
 
 def _check_file(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
-    """What a downloaded file is; one that is damaged is removed, so that it is downloaded again."""
+    """Verify a downloaded file. A damaged file is removed, so that it is downloaded again."""
     size, digest = path.stat().st_size, file_sha256(path)
     damaged = digest != file.sha256 if file.sha256 else file.blob not in (None, _git_blob(path))
     if damaged or size != file.bytes:
@@ -268,27 +272,28 @@ def _check_file(model: HubModel, file: RemoteFile, path: Path) -> LockedFile:
 
 
 def _remove_file(path: Path) -> None:
-    """Remove a file of a snapshot, and the content that it links to."""
+    """Remove a file of a snapshot with the blob that it links to."""
     path.resolve().unlink()
     path.unlink(missing_ok=True)
 
 
 def _git_blob(path: Path) -> str:
-    """Git's identifier of a content: SHA-1 over a header with its size, and the content (git's book, chapter 10.2)."""
+    """Compute Git's blob id of a file: SHA-1 of a header with the size, and the content (Pro Git, chapter 10.2)."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _check_room(model: HubModel, folder: Path, missing: int) -> None:
+def _check_free_space(model: HubModel, folder: Path, missing: int) -> None:
     free = shutil.disk_usage(folder).free
     if missing * SPARE > free:
         raise EngineUnavailable(
-            f"{model.repo} takes {missing / 1e6:.0f} MB and {folder} has {free / 1e6:.0f} MB free: make room, or set PODCAST_MODELS"
+            f"{model.repo} needs {missing / 1e6:.0f} MB and {folder} has {free / 1e6:.0f} MB free: free some space, or set "
+            "PODCAST_MODELS to another folder"
         )
 
 
 def _stays_inside(name: str) -> bool:
-    """Whether a file of a listing lies in the folder that it is brought to. Git knows no others; a server may."""
+    """Whether the path of a listed file stays inside the target folder. Git allows no other paths, but a server may."""
     return not (PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts)
 
 
@@ -302,7 +307,7 @@ def _file_size(path: Path) -> int:
 
 @contextlib.contextmanager
 def _hide_progress_bars() -> Iterator[None]:
-    """Without the progress bars of `huggingface_hub`: `DownloadWatcher` tells."""
+    """Disable the progress bars of `huggingface_hub`, because the `DownloadWatcher` reports progress."""
     if are_progress_bars_disabled():
         yield
         return

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub by name, and where their files lie on this machine: the layout of a cache of `huggingface_hub`."""
+"""Models of the Hugging Face hub, and the layout of their files on this machine, which is that of `huggingface_hub`'s cache."""
 
 import os
 from collections.abc import Sequence
@@ -16,26 +16,26 @@ class HubModel:
     repo: str
     """`owner/name`."""
     files: tuple[str, ...]
-    """Patterns of the files that are needed, as of a shell. One with a `*`, `?` or `[` may match nothing: `vocabulary.*`."""
+    """Shell patterns of the required files. A pattern with `*`, `?` or `[`, such as `vocabulary.*`, may match nothing."""
     megabytes: int
-    """About how much is downloaded."""
+    """Approximate size of the download."""
     licence: str
     revision: str | None = None
-    """Commit that is taken; None takes the newest at the first fetch, whose commit is then written down and kept."""
+    """Commit to use; None uses the newest at the first download, which the lock file then pins."""
     gated: bool = False
-    """Terms must be accepted on the model's page, and a token given."""
+    """Whether the model requires a token and accepting its terms on its page."""
 
     @property
     def lock_key(self) -> str:
-        """Its name in the lock file."""
+        """Name of the model in the lock file."""
         return model_lock.lock_key(self.repo, self.revision)
 
 
 def models_folder() -> Path:
-    """Folder of the downloaded models: PODCAST_MODELS, else one in the user's cache."""
-    if named := os.environ.get("PODCAST_MODELS"):
-        return Path(named).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME")  # as the XDG Base Directory Specification has it: absolute, or not meant
+    """Folder of the downloaded models: PODCAST_MODELS, or one in the user's cache folder."""
+    if configured := os.environ.get("PODCAST_MODELS"):
+        return Path(configured).expanduser().absolute()
+    cache = os.environ.get("XDG_CACHE_HOME")  # to be ignored if relative (XDG Base Directory Specification)
     return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "podcast-assets/models"
 
 
@@ -44,11 +44,11 @@ def matches_patterns(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def model_folder(place: Path, repo: str) -> Path:
-    """Folder of a model inside a cache of `huggingface_hub`."""
-    return place / f"models--{repo.replace('/', '--')}"
+def model_folder(cache: Path, repo: str) -> Path:
+    """Folder of a model in a `huggingface_hub` cache."""
+    return cache / f"models--{repo.replace('/', '--')}"
 
 
-def snapshot_folder(place: Path, repo: str, commit: str) -> Path:
-    """Folder of one commit of a model inside a cache of `huggingface_hub`."""
-    return model_folder(place, repo) / "snapshots" / commit
+def snapshot_folder(cache: Path, repo: str, commit: str) -> Path:
+    """Folder of one commit of a model in a `huggingface_hub` cache."""
+    return model_folder(cache, repo) / "snapshots" / commit

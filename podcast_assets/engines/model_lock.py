@@ -1,7 +1,7 @@
-"""The lock file of the models folder: which commit of a model was taken, and the size and SHA-256 of each of its files.
+"""The lock file of the models folder: the commit of each downloaded model, and the size and SHA-256 of its files.
 
-What is in it was checked once, file by file; so a model that is only partly there is told from one that is whole. Copied to another
-machine, it makes the same commits be taken there.
+It shows whether a model is complete, because every file was verified before it was recorded. Copy it to another machine to
+download the same commits there.
 """
 
 import contextlib
@@ -36,17 +36,17 @@ class LockedModel:
     repo: str
     commit: str
     patterns: tuple[str, ...]
-    """Patterns of the files that were asked for."""
+    """Patterns of the requested files."""
     licence: str
-    """As the hub told it."""
+    """As reported by the hub."""
     fetched_at: str
     """ISO 8601, UTC."""
     files: Mapping[str, LockedFile]
-    """Path inside the repository → what it was."""
+    """Path in the repository → its size and hash."""
 
 
 def lock_key(repo: str, revision: str | None) -> str:
-    """Name of an entry: what was asked for, not what came of it. A revision that is pinned has an entry of its own."""
+    """Name of an entry: the requested repository, and the revision if one is pinned."""
     return f"{repo}@{revision}" if revision else repo
 
 
@@ -54,7 +54,7 @@ def read_lock_file(folder: Path) -> dict[str, LockedModel]:
     """Read the lock file of a models folder; empty if nothing has been downloaded.
 
     Raises:
-        Misconfigured: the lock file is not one.
+        Misconfigured: the lock file is invalid or cannot be read.
     """
     path = folder / NAME
     try:
@@ -90,7 +90,7 @@ def write_entry(folder: Path, name: str, entry: LockedModel) -> None:
 
 @contextlib.contextmanager
 def lock_folder(folder: Path, name: str) -> Iterator[None]:
-    """Lock an entry of a models folder while the block runs; others wait. The kernel frees it when its holder dies."""
+    """Hold the lock of an entry in a models folder while the block runs; other processes wait."""
     path = folder / ".locks" / f"{name.replace('/', '--')}.podcast-assets.lock"
     with locks.file_lock(path, f"waiting for another process that fetches {name}"):
         yield

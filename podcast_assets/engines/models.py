@@ -1,12 +1,12 @@
-"""Where models come from and where they lie: pinned revisions of the Hugging Face hub in a models folder.
+"""Find, download and verify models: pinned revisions of the Hugging Face hub in a models folder.
 
-The folder is laid out as a cache of `huggingface_hub`, with a lock file beside (see `model_lock`). What talks to the hub is in
-`hub_download`; nothing of it is imported before it is needed.
+The folder is a cache of `huggingface_hub` with a lock file (see `model_lock`). `hub_download` talks to the hub; it is slow to
+import, and only imported to download.
 """
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,15 +35,16 @@ class Difference:
     """Name in the lock file."""
     file: str
     path: Path
-    """Where its content lies; to delete it makes the next fetch bring it again."""
+    """Where its content is stored; delete it to download it again."""
     problem: str
 
 
 def find_model(model: HubModel) -> Path | None:
-    """The folder of a model on this machine, whole; None if it is not there. Asks nobody.
+    """Find the folder of a complete model on this machine, without contacting the hub; None if there is none.
 
-    First the models folder is looked into, where the lock file says what belongs to the model; then the cache that other programs
-    share, where `huggingface_hub` wrote that down or, in older caches, where every file that is named without a wildcard is.
+    Looks in the models folder first, where the lock file lists the model's files, and then in the cache of `huggingface_hub`.
+    There, a model is complete if it has the files that `huggingface_hub` recorded or, in older caches, every file of `model.files`
+    without a wildcard.
 
     Raises:
         Misconfigured: the lock file cannot be read.
@@ -51,24 +52,24 @@ def find_model(model: HubModel) -> Path | None:
     from huggingface_hub import constants
 
     entry = locked_model(model)
-    places = (models_folder(), Path(constants.HF_HUB_CACHE))
+    caches = (models_folder(), Path(constants.HF_HUB_CACHE))
     if entry and set(model.files) <= set(entry.patterns):
         sizes = {name: file.bytes for name, file in entry.files.items() if matches_patterns(name, model.files)}
-        whole = (f for place in places if _has_files(f := snapshot_folder(place, model.repo, entry.commit), sizes))
-        return next(whole, None)
-    return _find_in_cache(places[1], model, entry.commit if entry else model.revision or _NEWEST)
+        folders = (snapshot_folder(cache, model.repo, entry.commit) for cache in caches)
+        return next((folder for folder in folders if _has_files(folder, sizes)), None)
+    return _find_in_cache(caches[1], model, entry.commit if entry else model.revision or _NEWEST)
 
 
 def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatcher | None" = None) -> Path:
-    """The folder of a model, downloaded if it is not there.
+    """Return the folder of a model, and download it first if it is missing.
 
     Args:
         model: the model.
-        update: take the newest commit, unless a revision is pinned; else the one that was taken before is kept.
-        watch: is told how much is downloaded; the log is by default.
+        update: download the newest commit unless a revision is pinned; otherwise keep the recorded commit.
+        watch: observer of the download; by default its size is logged.
 
     Raises:
-        EngineUnavailable: it cannot be had; the message says what to do.
+        EngineUnavailable: the model is not available; the message says what to do.
         Misconfigured: the lock file cannot be read.
     """
     if not update and (found := find_model(model)):
@@ -76,22 +77,22 @@ def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatche
         return found
     from huggingface_hub import constants
 
-    if why := offline_reason():
+    if reason := offline_reason():
         if update and (found := find_model(model)):
-            raise EngineUnavailable(f"{model.repo} cannot be updated, as {why}; {found} is kept")
+            raise EngineUnavailable(f"{model.repo} cannot be updated, because {reason}; {found} is kept")
         raise EngineUnavailable(
-            f"{model.repo} is neither in {models_folder()} nor in {constants.HF_HUB_CACHE}, and {why}: download it where the hub "
-            "can be reached, and copy the folder here"
+            f"{model.repo} is neither in {models_folder()} nor in {constants.HF_HUB_CACHE}, and {reason}: download it where the "
+            "hub can be reached, and copy the folder here"
         )
     from podcast_assets.engines.hub_download import download, fetch_listing, translate_errors
 
     folder = models_folder()
     with translate_errors(model), model_lock.lock_folder(folder, model.repo):
-        if not update and (found := find_model(model)):  # another process fetched it meanwhile
+        if not update and (found := find_model(model)):  # another process downloaded it in the meantime
             return found
         entry = locked_model(model)
-        kept = None if update else entry and entry.commit
-        listing = fetch_listing(model.repo, model.revision or kept or _NEWEST)
+        recorded = None if update else entry and entry.commit
+        listing = fetch_listing(model.repo, model.revision or recorded or _NEWEST)
         patterns = tuple(dict.fromkeys([*model.files, *(entry.patterns if entry else ())]))
         listing = replace(listing, files=tuple(f for f in listing.files if matches_patterns(f.name, patterns)))
         found, files = download(model, listing, folder, watch)
@@ -101,23 +102,26 @@ def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatche
             LockedModel(model.repo, listing.commit, patterns, listing.licence or model.licence, _timestamp(), files),
         )
     if listing.licence and listing.licence.lower() != model.licence.lower():
-        log.warning("%s: the hub gives its licence as %s, not %s", model.repo, listing.licence, model.licence)
+        log.warning("%s: its licence on the hub is %s, not %s", model.repo, listing.licence, model.licence)
     return found
 
 
 def check_available(model: HubModel, *, seconds: float = 2.0) -> tuple[bool, str]:
-    """Check whether a model can be loaded here, with the reason for people. Downloads nothing; may ask the hub.
+    """Check whether a model can be loaded on this machine. Downloads nothing; may ask the hub.
 
     Args:
         model: the model.
-        seconds: the longest that each step of asking may take.
+        seconds: time limit of each request to the hub.
+
+    Returns:
+        Whether it can, and a one-line explanation.
     """
     if found := find_model(model):
         return True, f"the model {model.repo} is in {found.parents[2]}"
-    if why := offline_reason():
-        return False, f"the model {model.repo} is not on this machine, and {why}"
-    if why := unreachable_reason(seconds):
-        return False, f"{model.repo} cannot be had from {why}; try again, what has come is kept"
+    if reason := offline_reason():
+        return False, f"the model {model.repo} is not on this machine, and {reason}"
+    if reason := unreachable_reason(seconds):
+        return False, f"{model.repo} is not available from {reason}; try again, a partial download is resumed"
     from podcast_assets.engines.hub_download import check_access, translate_errors
 
     entry = locked_model(model)
@@ -130,17 +134,21 @@ def check_available(model: HubModel, *, seconds: float = 2.0) -> tuple[bool, str
 
 
 def locked_model(model: HubModel) -> LockedModel | None:
-    """Entry of a model in the lock file."""
+    """Return the entry of a model in the lock file; None if there is none."""
     return model_lock.read_lock_file(models_folder()).get(model.lock_key)
 
 
 def verify_files(entries: Iterable[tuple[str, LockedModel]]) -> Iterator[tuple[str, str, Difference | None]]:
-    """Hash every file of some entries of the lock file again: the entry's name, the file, and the difference if there is one."""
+    """Compare every file of some entries of the lock file with its recorded size and hash.
+
+    Yields:
+        The name of the entry, the file, and the difference if there is one.
+    """
     from huggingface_hub import constants
 
-    places = (models_folder(), Path(constants.HF_HUB_CACHE))
+    caches = (models_folder(), Path(constants.HF_HUB_CACHE))
     for name, entry in entries:
-        folders = [snapshot_folder(place, entry.repo, entry.commit) for place in places]
+        folders = [snapshot_folder(cache, entry.repo, entry.commit) for cache in caches]
         folder = next((f for f in folders if f.is_dir()), folders[0])
         for file, expected in entry.files.items():
             problem = _find_difference(folder / file, expected)
@@ -154,7 +162,7 @@ def _has_files(folder: Path, sizes: dict[str, int]) -> bool:
 
 
 def _find_in_cache(cache: Path, model: HubModel, revision: str) -> Path | None:
-    """Folder of a model that another program left in a cache; None if it is not there, or not whole."""
+    """Find the folder of a model that another program downloaded to a cache; None if it is missing or incomplete."""
     if not _COMMIT.fullmatch(revision):
         try:
             revision = (model_folder(cache, model.repo) / "refs" / revision).read_text().strip()
@@ -169,31 +177,31 @@ def _find_in_cache(cache: Path, model: HubModel, revision: str) -> Path | None:
     try:
         tree = get_cached_repo_tree(model.repo, revision=revision, cache_dir=cache)
     except CachedRepoTreeNotFoundError:
-        named = [pattern for pattern in model.files if not re.search(r"[*?\[]", pattern)]
-        there = [
-            f
-            for f in folder.rglob("*")
-            if f.is_file() and matches_patterns(f.relative_to(folder).as_posix(), model.files)
-        ]
-        return folder if there and all((folder / name).is_file() for name in named) else None
-    return (
-        folder if _has_files(folder, {f.path: f.size for f in tree if matches_patterns(f.path, model.files)}) else None
-    )
+        required = [pattern for pattern in model.files if not re.search(r"[*?\[]", pattern)]
+        complete = _matching_files(folder, model.files) and all((folder / name).is_file() for name in required)
+        return folder if complete else None
+    sizes = {f.path: f.size for f in tree if matches_patterns(f.path, model.files)}
+    return folder if _has_files(folder, sizes) else None
+
+
+def _matching_files(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
+    """Map the names of a folder's files that match any of the patterns to their paths."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path for name, path in files.items() if matches_patterns(name, patterns)}
 
 
 def _record_commit(model: HubModel, folder: Path) -> None:
-    """Write down the commit of a model that another program brought here: it is kept when that program takes a newer one."""
+    """Record the commit of a model that another program downloaded, so that it stays in use when that program updates."""
     if locked_model(model):
         return
     files = {
-        path.relative_to(folder).as_posix(): LockedFile(path.stat().st_size, model_lock.file_sha256(path))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and matches_patterns(path.relative_to(folder).as_posix(), model.files)
+        name: LockedFile(path.stat().st_size, model_lock.file_sha256(path))
+        for name, path in _matching_files(folder, model.files).items()
     }
     entry = LockedModel(model.repo, folder.name, model.files, model.licence, _timestamp(), files)
     try:
         model_lock.write_entry(models_folder(), model.lock_key, entry)
-    except OSError as error:  # it can be used all the same
+    except OSError as error:  # the model can be used anyway
         log.warning("cannot record the commit of %s: %s", model.repo, error)
 
 

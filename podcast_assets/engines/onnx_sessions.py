@@ -8,7 +8,7 @@ from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import gpus
 
 Device = Literal["auto", "cpu", "cuda"]
-"""`auto` is a GPU where there is one and ONNX Runtime can compute on it."""
+"""`auto` uses a GPU if there is one and this ONNX Runtime supports it."""
 
 _CUDA = "CUDAExecutionProvider"
 
@@ -19,7 +19,7 @@ def runtime_version() -> str:
 
 
 def devices(device: Device) -> list[str]:
-    """Every GPU, where the setting means GPUs; none for CPUs.
+    """List the GPUs that a device setting selects; empty if it selects the CPU.
 
     Raises:
         EngineUnavailable: see `uses_gpu`.
@@ -31,16 +31,16 @@ def uses_gpu(device: Device) -> bool:
     """Whether the device setting selects a GPU on this machine.
 
     Raises:
-        EngineUnavailable: it does, and ONNX Runtime cannot compute on one, or is not there.
+        EngineUnavailable: `cuda` is set but ONNX Runtime supports CPUs only, or ONNX Runtime is not installed.
     """
     if device == "cpu":
         return False
-    able = _CUDA in _import_onnxruntime().get_available_providers()
-    if device == "cuda" and not able:
+    supported = _CUDA in _import_onnxruntime().get_available_providers()
+    if device == "cuda" and not supported:
         raise EngineUnavailable(
             "this ONNX Runtime supports CPUs only: install onnxruntime-gpu instead, or set the device to cpu"
         )
-    return able and (device == "cuda" or gpus.gpu_count() > 0)
+    return supported and (device == "cuda" or gpus.gpu_count() > 0)
 
 
 def open_session(
@@ -50,10 +50,10 @@ def open_session(
 
     Args:
         graph: an .onnx file, or its content.
-        device: the setting.
-        held: the GPU that is held for it, such as "cuda:1"; None is the first.
-        threads: of the CPU; 0 leaves the number to ONNX Runtime.
-        spin: idle threads keep asking for work for a while, which is quicker for one session and burns the cores of others.
+        device: device setting of the engine.
+        held: GPU reserved for the session, such as "cuda:1"; None for the first.
+        threads: number of CPU threads; 0 lets ONNX Runtime choose.
+        spin: whether idle threads busy-wait, which speeds up a single session but takes cores from others.
 
     Raises:
         EngineUnavailable: the file does not load, or the GPU cannot be used.
@@ -65,8 +65,8 @@ def open_session(
         )
     except Exception as error:  # errors of ONNX Runtime have no common base
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        name = "that was cut from another" if isinstance(graph, bytes) else graph
-        raise EngineUnavailable(f"the model {name} cannot be loaded: {reason}") from error
+        name = "part of a model" if isinstance(graph, bytes) else f"the model {graph}"
+        raise EngineUnavailable(f"{name} cannot be loaded: {reason}") from error
     check_providers(session.get_providers(), device)
     return session
 
@@ -74,7 +74,7 @@ def open_session(
 def session_arguments(
     device: Device, *, held: str | None = None, threads: int = 0, spin: bool = True
 ) -> dict[str, Any]:
-    """Options and providers of an `InferenceSession`, for libraries that make it themselves; arguments as of `open_session`."""
+    """Build options and providers of an `InferenceSession`, for libraries that create it; arguments as of `open_session`."""
     options = _import_onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     if not spin:
@@ -85,13 +85,13 @@ def session_arguments(
     return {"sess_options": options, "providers": providers}
 
 
-def check_providers(got: Sequence[str], device: Device) -> None:
-    """Make sure that a session got what the setting means: ONNX Runtime falls back to the CPU without an error.
+def check_providers(providers: Sequence[str], device: Device) -> None:
+    """Check that a session uses the configured device, because ONNX Runtime falls back to the CPU without an error.
 
     Raises:
-        EngineUnavailable: it computes on the CPU where a GPU is meant.
+        EngineUnavailable: it computes on the CPU although the device setting selects a GPU.
     """
-    if uses_gpu(device) and _CUDA not in got:
+    if uses_gpu(device) and _CUDA not in providers:
         raise EngineUnavailable(
             "ONNX Runtime does not find the CUDA libraries that it needs: install those of its CUDA version, "
             "or set the device to cpu"

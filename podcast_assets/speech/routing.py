@@ -92,7 +92,7 @@ class RoutedEngine(Engine):
             raise BadInput(f"no engine is set for the language {language!r}; PODCAST_ROUTES names {', '.join(found)}")
         return route
 
-    def narrowed(self, inputs: Mapping[str, Any]) -> Engine:
+    def for_inputs(self, inputs: Mapping[str, Any]) -> Engine:
         """Return an engine with only the route of the episode's language, if that is known."""
         if inputs.get("language") is None or len(self.routes) == 1:
             return self

@@ -122,7 +122,7 @@ def explain_choice(settings: Settings) -> tuple[str, str]:
 
 def _choose_name(settings: Settings) -> tuple[str, str]:
     """Name of the profile, and why."""
-    gpus.restrict_to(settings.gpus)
+    gpus.set_visible_gpus(settings.gpus)
     if settings.profile != "auto":
         return settings.profile, "it was asked for"
     count = gpus.gpu_count() if gpus.has_driver() else 0

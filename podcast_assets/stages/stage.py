@@ -135,7 +135,7 @@ class OneByOne:
 
 def engine_for(stage: Stage, episode: Episode) -> Engine | None:
     """The engine, or the part of a composed one, that an episode needs."""
-    return stage.engine.narrowed(episode.inputs) if stage.engine else None
+    return stage.engine.for_inputs(episode.inputs) if stage.engine else None
 
 
 def stage_fingerprint(stage: Stage, episode: Episode) -> str:

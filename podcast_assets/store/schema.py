@@ -185,7 +185,7 @@ QUALITY_SCORES: Columns = {
     **_MADE_BY,
 }
 _PLACE: Columns = {
-    "shard": (pl.String, "path of the tar under sealed/<batch>/"),
+    "shard": (pl.String, "path of the tar under sealed/{batch}/"),
     "shard_sha256": (pl.String, "of the whole tar"),
     "json_offset": (pl.Int64, "first byte of the JSON member's data in the tar"),
     "json_size": (pl.Int64, "bytes of the JSON member's data"),

@@ -107,7 +107,7 @@ def test_what_is_missing_what_failed_and_to_cancel(place: Place) -> None:
     assert (nothing.returncode, nothing.stderr.strip()) == (0, "nothing to do")
     assert place.command("backfill", "--cancel", requested["--failed"]).returncode == 0
     for identity, why in (
-        (requested["--failed"], "does not go on: it is canceling"),
+        (requested["--failed"], "cannot be canceled: it is already canceling"),
         ("nope", "there is no backfill nope"),
     ):
         again = place.command("backfill", "--cancel", identity)

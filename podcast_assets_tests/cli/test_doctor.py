@@ -116,7 +116,7 @@ def test_a_gated_model_keeps_the_profile_from_running(place: Place) -> None:
     findings = json.loads(refused.stdout)["findings"]
     (blocking,) = [f for f in findings if f["blocks"]]
     assert blocking["what"].startswith(
-        "transcriber faster-whisper: acme/whisper is gated: the token in use may not read it"
+        "transcriber faster-whisper: acme/whisper is gated: the token has no access to it yet"
     )
     assert f"accept its terms on {double.url}/acme/whisper" in blocking["what"]
     assert f"{double.url} answers" in [f["what"] for f in findings]

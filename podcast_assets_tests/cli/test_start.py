@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from podcast_assets.cli.main import COMMANDS, main
-from podcast_assets.config.settings import is_cron
+from podcast_assets.config.cron import is_cron
 from podcast_assets.defs.instance import LOCAL, POSTGRES, project_file
 from podcast_assets.defs.partitions import BATCHES, PARTITION
 from podcast_assets.defs.unfinished_runs import UNFINISHED, may_have_unfinished_runs

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from podcast_assets.config.settings import Settings, explain_error
+from podcast_assets.config.setting_errors import explain_error
+from podcast_assets.config.settings import Settings
 from podcast_assets_tests.conftest import Place
 
 

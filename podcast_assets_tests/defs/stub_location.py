@@ -1,7 +1,7 @@
 """The project's assets by name, partitions, pool, policy and job, with nothing to compute: to see how they are queued.
 
-A GPU step takes `STUB_SECONDS`, or nothing where the batch is called `m…`, for many; a batch called `bad…` fails, and one called
-`stuck…` does not end.
+A GPU step takes `STUB_SECONDS`, or nothing where the batch is called `many…`; a batch called `bad…` fails, one called `stuck…`
+does not end, and one called `many-held…` waits for the store's file `let_go`.
 """
 
 import os
@@ -40,7 +40,9 @@ def stub(name: str, deps: Sequence[BatchAsset] = ()) -> BatchAsset:
                 raise RuntimeError(f"batch {batch}: it is bad\nand more of it")
             if batch.startswith("stuck") and name in _GPU:
                 time.sleep(3600)
-            time.sleep(float(os.environ["STUB_SECONDS"]) if name in _GPU and not batch.startswith("m") else 0)
+            while batch.startswith("many-held") and not store.get().exists("let_go"):
+                time.sleep(0.1)
+            time.sleep(float(os.environ["STUB_SECONDS"]) if name in _GPU and not batch.startswith("many") else 0)
             failed = [failure("transcribe")] if batch.startswith("failed") and name == "transcripts" else []
             commit(
                 store.get(),

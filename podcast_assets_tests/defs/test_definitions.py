@@ -13,7 +13,7 @@ from podcast_assets.defs.assets.batches import BATCHES_PER_RUN
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.checks.tables import SPECS
 from podcast_assets.defs.instance import LOCAL, POSTGRES
-from podcast_assets.defs.launch import chunks
+from podcast_assets.defs.launch import split_into_ranges
 from podcast_assets.defs.runs.tags import PRIORITIES, run_tags
 from podcast_assets.store.schema import ASSETS, TABLES
 from podcast_assets.store.stage_names import OPTIONAL_STAGES, STAGES, TABLE_STAGES
@@ -109,6 +109,6 @@ def test_new_batches_go_before_people_and_backfills_come_last() -> None:
 
 def test_a_backfill_is_cut_into_contiguous_runs() -> None:
     order = [f"b{n}" for n in range(25)]
-    assert [len(c) for c in chunks(order, order)] == [BATCHES_PER_RUN, BATCHES_PER_RUN, 5]
-    assert list(chunks(["b0", "b1", "b5", "b6", "b9"], order)) == [["b0", "b1"], ["b5", "b6"], ["b9"]]
-    assert list(chunks([], order)) == []
+    assert [len(c) for c in split_into_ranges(order, order)] == [BATCHES_PER_RUN, BATCHES_PER_RUN, 5]
+    assert list(split_into_ranges(["b0", "b1", "b5", "b6", "b9"], order)) == [["b0", "b1"], ["b5", "b6"], ["b9"]]
+    assert list(split_into_ranges([], order)) == []

@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import is_valid_cron_string
 
-from podcast_assets.config.settings import Settings, is_cron
+from podcast_assets.config.cron import is_cron
+from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES

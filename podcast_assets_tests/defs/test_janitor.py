@@ -9,7 +9,7 @@ import pytest
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.build import build_definitions
-from podcast_assets.defs.janitor import File, oldest_in_use, stale, sweep
+from podcast_assets.defs.janitor import CheckpointFile, oldest_in_use, stale, sweep
 from podcast_assets.defs.partitions import BATCHES, PARTITION
 from podcast_assets.store.store import Store
 from podcast_assets_tests.committed import commit_batch
@@ -48,8 +48,8 @@ def scratch(tmp_path: Path) -> Path:
 
 
 def test_of_a_batch_without_table_the_newest_of_each_episode_stays() -> None:
-    first, second = File(f"one-{A}.parquet", 1, 10), File(f"one-{B}.parquet", 1, 20)
-    other, stray = File(f"two-{A}.parquet", 1, 5), File("notes.txt", 1, 1)
+    first, second = CheckpointFile(f"one-{A}.parquet", 1, 10), CheckpointFile(f"one-{B}.parquet", 1, 20)
+    other, stray = CheckpointFile(f"two-{A}.parquet", 1, 5), CheckpointFile("notes.txt", 1, 1)
     every = [second, first, other, stray]
     assert stale(every, committed=False, before=100) == [first]
     assert stale(every, committed=False, before=10) == []

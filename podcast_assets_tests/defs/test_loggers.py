@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from podcast_assets.common.log_lines import json_lines, log_context
+from podcast_assets.common.log_lines import json_formatter, log_context
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.short_clip import drop_clip
 
 
 def line(record: logging.LogRecord) -> dict[str, Any]:
-    text = json_lines().format(record)
+    text = json_formatter().format(record)
     assert "\n" not in text
     return json.loads(text)
 

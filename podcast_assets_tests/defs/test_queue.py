@@ -133,7 +133,7 @@ def test_a_stuck_run_ends_and_frees_its_slot(deployment: StubDeployment) -> None
 def test_a_hundred_batches_are_requested_cancelled_and_resumed(deployment: StubDeployment) -> None:
     deployment.stop_sensor("new_batches")
     before = done(deployment)
-    many = [f"m{n:03d}" for n in range(MANY)]
+    many = [f"many-{n:03d}" if n < MANY // 2 else f"many-held-{n:03d}" for n in range(MANY)]
     deployment.drop(*many)
     began = time.monotonic()
     requested = deployment.command("backfill", *many)
@@ -166,5 +166,6 @@ def test_a_hundred_batches_are_requested_cancelled_and_resumed(deployment: StubD
         wanted = {str(k.partition_key) for k in target.iterate_asset_partitions()}
     log.info("requested in %.1f s; %d runs, %d batches done when cancelled", seconds, launched, MANY - len(missing))
     assert wanted == missing
+    deployment.place.store.write("let_go", b"x")
     wait_for("more of them", lambda: len(done(deployment) & missing) >= 10)
     deployment.command("backfill", "--cancel", resumed)

@@ -8,7 +8,7 @@ import pytest
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.build import build_definitions
-from podcast_assets.defs.launch import release_here
+from podcast_assets.defs.launch import release_in_process
 from podcast_assets.defs.releases import RELEASE, enough_sealed
 from podcast_assets.release.options import release_options
 from podcast_assets.release.release import release
@@ -59,7 +59,7 @@ def test_the_sensor_waits_until_enough_is_sealed(store: Store, monkeypatch: pyte
         assert isinstance(found, dg.RunRequest)
         once_more, _ = tick(instance, store, cursor)
         assert isinstance(once_more, dg.RunRequest) and once_more.run_key == found.run_key, "Dagster starts one run"
-        told, why = release_here(instance, settings(store), ())
+        told, why = release_in_process(instance, settings(store), ())
         assert told is not None, why
         found, _ = tick(instance, store, cursor)
         assert isinstance(found, dg.SkipReason)
@@ -70,7 +70,7 @@ def test_the_sensor_does_not_wait_where_something_has_to_go(store: Store, monkey
     monkeypatch.setenv("PODCAST_RELEASE_BYTES", "1000000000")
     with dg.DagsterInstance.ephemeral() as instance:
         seal(store, "b1")
-        assert release_here(instance, settings(store), ())[0] is not None
+        assert release_in_process(instance, settings(store), ())[0] is not None
         seal(store, "b1", licenses={"one": None})
         found, cursor = tick(instance, store)
         assert isinstance(found, dg.RunRequest)
@@ -131,7 +131,7 @@ def test_without_a_threshold_it_never_releases(store: Store, monkeypatch: pytest
 def test_a_materialization_shows_what_was_released_and_what_was_not(store: Store) -> None:
     seal(store, "b1", licenses={"two": None})
     with dg.DagsterInstance.ephemeral() as instance:
-        assert release_here(instance, settings(store), ())[0] is not None
+        assert release_in_process(instance, settings(store), ())[0] is not None
         (event,) = instance.fetch_materializations(dg.AssetKey("hf_dataset"), limit=5).records
         shown = event.asset_materialization.metadata if event.asset_materialization else {}
         assert shown["dagster/row_count"].value == 3

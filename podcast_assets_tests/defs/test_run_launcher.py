@@ -14,7 +14,7 @@ from dagster._core.launcher import WorkerStatus
 
 from podcast_assets.defs.runs import launcher as run_launcher
 from podcast_assets.defs.runs.launcher import LocalRunLauncher
-from podcast_assets.defs.runs.process import BORN, HOST, PID, RUN, process_of, process_tags, sign
+from podcast_assets.defs.runs.process import BORN, HOST, PID, RUN, process_of, process_tags, record_process
 
 PATIENCE = 600
 
@@ -91,14 +91,14 @@ def test_a_run_that_nobody_signed_is_missed_after_a_while(
     event = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
     instance.report_dagster_event(event, run.run_id)
     assert status(instance, run) == WorkerStatus.RUNNING
-    monkeypatch.setattr(run_launcher, "UNSIGNED_SECONDS", 0.0)
+    monkeypatch.setattr(run_launcher, "START_SECONDS", 0.0)
     assert status(instance, run) == WorkerStatus.NOT_FOUND
 
 
 def test_a_retry_is_not_taken_for_the_dead_run_that_it_repeats(instance: dg.DagsterInstance) -> None:
     dead = a_run(instance, process_tags() | {PID: "999999999", RUN: "the run before"})
     assert status(instance, dead) == WorkerStatus.RUNNING
-    sign(instance, dead)
+    record_process(instance, dead)
     signed = instance.get_run_by_id(dead.run_id)
     assert signed is not None
     assert (signed.tags[PID], signed.tags[RUN]) == (str(os.getpid()), dead.run_id)

@@ -18,7 +18,7 @@ from podcast_assets.defs.webhook import (
     STANDARD_SIGNATURE,
     TIMESTAMP,
     TRIES,
-    Undelivered,
+    DeliveryFailed,
     Webhook,
     is_authentic,
     send,
@@ -64,7 +64,7 @@ def test_a_redirect_is_not_followed() -> None:
     with (
         receiver() as elsewhere,
         receiver(*[307] * TRIES, location=elsewhere.url) as found,
-        pytest.raises(Undelivered, match="status 307"),
+        pytest.raises(DeliveryFailed, match="status 307"),
     ):
         send(to(found), {})
     assert (len(found.received), len(elsewhere.received)) == (TRIES, 0)
@@ -80,7 +80,7 @@ def test_nobody_there(waits: list[float]) -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    with pytest.raises(Undelivered) as caught:
+    with pytest.raises(DeliveryFailed) as caught:
         send(Webhook(f"http://127.0.0.1:{port}/token-in-the-path?key=1", SECRET), {})
     assert len(waits) == TRIES - 1
     words = f"{caught.value!r} {caught.value.__cause__!r}"

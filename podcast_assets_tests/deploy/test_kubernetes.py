@@ -7,7 +7,8 @@ import pytest
 import yaml
 from dagster_ray.kuberay import configs
 
-from podcast_assets.config.settings import Settings, environment_name
+from podcast_assets.config.environment import environment_name
+from podcast_assets.config.settings import Settings
 from podcast_assets_tests.deploy.conftest import (
     KUBERNETES,
     OVERLAYS,

@@ -102,11 +102,21 @@ def test_tests_that_are_named_exist() -> None:
     assert [(f, t) for f, t in rows if f"def {t}(" not in (CHECKOUT / f).read_text()] == []
 
 
+def test_functions_that_are_named_exist() -> None:
+    page = (DOCS / "where-things-live.md").read_text()
+    rows = re.findall(r"`(podcast_assets/[\w/]+\.py)`,\s+`(\w+)`", page) + re.findall(
+        r"`(\w+)` in\s+`(podcast_assets/\S+\.py)`", page
+    )
+    assert len(rows) >= 8
+    pairs = [(b, a) if a.isidentifier() else (a, b) for a, b in rows]
+    assert [(f, n) for f, n in pairs if f"def {n}(" not in (CHECKOUT / f).read_text()] == []
+
+
 def test_every_setting_is_described_in_a_section() -> None:
     described = describe_settings()
     assert [d.field for d in described] == list(Settings.model_fields)
     assert all(d.section and d.description.endswith((".", ")")) for d in described)
-    assert list(dict.fromkeys(d.section for d in described)) == list(SECTIONS.values())
+    assert list(dict.fromkeys(d.section for d in described)) == list(dict.fromkeys(SECTIONS.values()))
     known = {d.field: d for d in described}
     assert (known["min_speakers"].values, known["min_speakers"].default) == ("integer, at least 1", None)
     assert (known["shard_codec"].values, known["shard_codec"].default) == ("flac, opus, mp3 or wav", "flac")

@@ -141,7 +141,7 @@ def test_a_pinned_revision_stays(client: Client, hub: HubDouble, model: HubModel
     assert find_model(pinned) != find_model(model)
     gone = client.fetch(replace(model, revision="f" * 40))["error"]
     assert gone == (
-        f"EngineUnavailable: the hub has this revision of {model.repo} no longer: the pinned revision is gone"
+        f"EngineUnavailable: the hub no longer has this revision of {model.repo}: the pinned revision is gone"
     )
 
 
@@ -155,7 +155,7 @@ def test_a_gated_model_says_which_page_to_open_and_which_variable_to_set(
     assert client.fetch(model)["error"] == (
         f"{gated}set HF_TOKEN, and accept its terms on {page} with the account of the token"
     )
-    refused = f"the token in use may not read it yet: accept its terms on {page} with the account of the token"
+    refused = f"the token has no access to it yet; accept its terms on {page} with the account of the token"
     assert client.fetch(model, token="hf_other")["error"] == gated + refused
     assert client.fetch(model, "check", token="hf_other")["available"][0] is False
     assert client.fetch(replace(model, files=("*.bin",)), "check")["available"][0] is False
@@ -181,19 +181,19 @@ def test_what_cannot_be_had_gets_one_line(client: Client, hub: HubDouble, model:
     tree = hub.repos[model.repo].commits[hub.repos[model.repo].refs["main"]].tree
     true_entry = tree["model.bin"]
     tree["model.bin"] = replace(true_entry, size=10**17)
-    assert error(model).startswith(f"{model.repo} takes 100000000000 MB and {client.folder} has")
+    assert error(model).startswith(f"{model.repo} needs 100000000000 MB and {client.folder} has")
     tree["model.bin"] = true_entry
     hub.fault("GET", "model.bin", cut=0, times=1000)
-    assert error(model).startswith(f"{model.repo} cannot be had from {hub.url}: ")
+    assert error(model).startswith(f"{model.repo} is not available from {hub.url}: ")
     hub.faults.clear()
     for status, message, told in (
         (
             401,
             "Invalid credentials in Authorization header",
-            f"the hub refuses the token for {model.repo}: set HF_TOKEN",
+            f"the hub rejects the token for {model.repo}: set HF_TOKEN",
         ),
-        (403, "not for you", f"the hub refuses {model.repo}: not for you"),
-        (429, "slowly", "the hub answers no more for now (too many requests)"),
+        (403, "not for you", f"the hub denies access to {model.repo}: not for you"),
+        (429, "slowly", "the hub limits requests for now (status 429)"),
         (503, "down", f"the hub answers 503 for {model.repo}: try again later"),
     ):
         hub.fault("", "", status, message=message, times=1000)
@@ -201,7 +201,7 @@ def test_what_cannot_be_had_gets_one_line(client: Client, hub: HubDouble, model:
         hub.faults.clear()
     client.folder.rename(client.folder.with_name("other"))
     client.folder.write_text("a file")
-    assert error(model).startswith(f"the models folder {client.folder} cannot be written")
+    assert error(model).startswith(f"the models folder {client.folder} is not writable")
 
 
 def test_trouble_with_the_disk_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,11 +212,11 @@ def test_trouble_with_the_disk_gets_one_line(tmp_path: Path, monkeypatch: pytest
     full = OSError(errno.ENOSPC, "No space left on device")
     assert (
         explain_error(full, model)
-        == f"the disk of {tmp_path} is full: make room, or set PODCAST_MODELS to another folder"
+        == f"the disk of {tmp_path} is full: free some space, or set PODCAST_MODELS to another folder"
     )
     locked = OSError(errno.EROFS, "Read-only file system")
     assert explain_error(locked, model).startswith(
-        f"the models folder {tmp_path} cannot be written (Read-only file system)"
+        f"the models folder {tmp_path} is not writable (Read-only file system)"
     )
 
 
@@ -248,7 +248,7 @@ def test_offline_only_this_machine_is_looked_into(client: Client, hub: HubDouble
     assert "HF_HUB_OFFLINE" in told
     assert client.fetch(model, "check", offline=True)["available"][0] is False
     assert client.fetch(here, offline=True)["folder"] == folder
-    assert "cannot be updated, as HF_HUB_OFFLINE is set" in client.fetch(here, "update", offline=True)["error"]
+    assert "cannot be updated, because HF_HUB_OFFLINE is set" in client.fetch(here, "update", offline=True)["error"]
     assert hub.requests == []
 
 

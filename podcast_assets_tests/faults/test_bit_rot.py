@@ -7,7 +7,7 @@ import pytest
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.build import build_definitions
-from podcast_assets.defs.launch import run_here
+from podcast_assets.defs.launch import run_in_process
 from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
@@ -35,7 +35,7 @@ def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
         cut(path)
     with dg.instance_for_test() as instance:
         settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
-        outcome = run_here(instance, settings, ["sample"], source="command")
+        outcome = run_in_process(instance, settings, ["sample"], source="command")
         assert outcome.succeeded, outcome.error
     for path in tables:
         assert f"{path} is damaged" in caplog.text
@@ -75,13 +75,13 @@ def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_
     cut(local_path(store, row["working"]))
     settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
     with dg.instance_for_test() as instance:
-        first = run_here(instance, settings, ["sample"], source="command")
+        first = run_in_process(instance, settings, ["sample"], source="command")
         assert first.succeeded, first.error
         failures = CommittedTable.read(store, "diarized_segments", "sample").failures
         assert failures["source"].to_list() == ["water-history.opus"]
         assert "materialize raw_audio again" in failures["message"][0]
         assert not failures["permanent"][0]
-        second = run_here(instance, settings, ["sample"], source="command")
+        second = run_in_process(instance, settings, ["sample"], source="command")
         assert second.succeeded, second.error
     assert output_hashes(store) == output_hashes(short_run.store)
     assert_once(store)

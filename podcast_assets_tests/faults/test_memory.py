@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.launch import Outcome, run_here
+from podcast_assets.defs.launch import RunResult, run_in_process
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.store.store import table_key
 from podcast_assets_tests.conftest import Place, SampleRun
@@ -27,10 +27,10 @@ def untranscribed(short_run: SampleRun, tmp_path: Path) -> Place:
     return place
 
 
-def run(place: Place) -> Outcome:
+def run(place: Place) -> RunResult:
     settings = Settings(store=str(place.store.root), profile="demo", dnsmos_hop=9)
     with dg.instance_for_test() as instance:
-        return run_here(instance, settings, ["sample"], source="command")
+        return run_in_process(instance, settings, ["sample"], source="command")
 
 
 def test_the_machine_has_no_memory_left(untranscribed: Place, short_run: SampleRun) -> None:

@@ -127,7 +127,7 @@ def test_what_is_missing_or_wrong_is_told(folder: Path, tmp_path: Path, monkeypa
     engine = make_engine("punctuator", "pcs", model=str(tmp_path))
     with pytest.raises(EngineUnavailable, match=r"it has no config.yaml and no model.onnx and no sp.model"):
         engine.load()
-    assert "not a complete model for pcs" in (engine.complaint() or "")
+    assert "not a complete model for pcs" in (engine.unavailable_reason() or "")
     other = punctuation_folder.make(tmp_path / "other", after={}, outputs=2)
     with pytest.raises(EngineUnavailable, match="takes input_ids and gives pre_preds, post_preds"):
         loaded(other)

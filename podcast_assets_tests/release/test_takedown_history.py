@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from podcast_assets.config.settings import Settings
-from podcast_assets.defs.launch import release_here
+from podcast_assets.defs.launch import release_in_process
 from podcast_assets.release.options import ReleaseOptions
 from podcast_assets.release.release import ReleaseResult, release
 from podcast_assets.release.targets import hub_pull
@@ -81,7 +81,7 @@ def test_a_takedown_goes_through_all_that_was_ever_published(store: Store, hub: 
 def test_dagster_is_told_of_no_title(store: Store) -> None:
     seal(store, "b1", licenses={"two": None})
     with dg.DagsterInstance.ephemeral() as instance:
-        assert release_here(instance, Settings(store=str(store.root)), ())[0] is not None
+        assert release_in_process(instance, Settings(store=str(store.root)), ())[0] is not None
         (run,) = instance.get_runs()
         events = "".join(str(event) for event in instance.all_logs(run.run_id))
     assert "b1-two" in events

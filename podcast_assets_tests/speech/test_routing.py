@@ -258,7 +258,7 @@ def test_another_route_s_engine_does_not_concern_an_episode_whose_language_is_kn
     after = routed(zh=Voice(says="a newer one"), any=Voice(says="any"))
     for language, same in (("en", True), ("zh", False), (None, False)):
         inputs = {"language": language}
-        assert (before.narrowed(inputs).identity() == after.narrowed(inputs).identity()) is same
+        assert (before.for_inputs(inputs).identity() == after.for_inputs(inputs).identity()) is same
 
 
 def test_a_fallback_is_not_part_of_what_a_result_is() -> None:

@@ -243,9 +243,9 @@ def test_the_interpreter_is_that_of_the_setting_or_of_the_environment_variable(
 ):
     (file := tmp_path / "a.nemo").touch()
     monkeypatch.setenv("PODCAST_NEMO_PYTHON", str(tmp_path / "variable" / "bin" / "python"))
-    assert f"there is no {tmp_path}/variable/bin/python" in str(Sortformer(model=str(file)).complaint())
+    assert f"there is no {tmp_path}/variable/bin/python" in str(Sortformer(model=str(file)).unavailable_reason())
     named = Sortformer(model=str(file), python=str(tmp_path / "setting" / "bin" / "python"))
-    assert f"there is no {tmp_path}/setting/bin/python" in str(named.complaint())
+    assert f"there is no {tmp_path}/setting/bin/python" in str(named.unavailable_reason())
 
 
 def test_an_interpreter_without_nemo_is_told(tmp_path: Path):

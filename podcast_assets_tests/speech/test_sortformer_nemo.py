@@ -92,7 +92,7 @@ def test_the_real_process_diarizes_fails_dies_and_comes_again(
 ):
     engine = Sortformer(model=str(random_model), python=str(nemo_python), device="cpu", threads=1)
     assert set(engine.versions()) == {"nemo_toolkit", "torch"}
-    assert engine.complaint() is None
+    assert engine.unavailable_reason() is None
     worker: Any = engine.load()
     found = worker.diarize(swelling_noise)
     assert found.full and found.turns

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.config.settings import Settings, environment_name
+from podcast_assets.config.environment import environment_name
+from podcast_assets.config.settings import Settings
 from podcast_assets.demo import MODEL
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 
 from podcast_assets.demo import BATCH_NAME
 
@@ -42,10 +42,10 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         )
-        page = browser.new_page(viewport={"width": 1400, "height": 520})
+        page = browser.new_page(viewport={"width": 1400, "height": 800}, device_scale_factor=1.5)
         page.set_default_timeout(PATIENCE * 1000)
         _asset_graph(page, address)
-        page.set_viewport_size({"width": 1240, "height": 980})
+        page.set_viewport_size({"width": 960, "height": 1000})
         _materialization(page, address)
         browser.close()
 
@@ -59,7 +59,8 @@ def _asset_graph(page: Page, address: str) -> None:
     page.keyboard.press("Alt+e")  # opens the groups in the graph
     page.get_by_text("hf_dataset").first.wait_for()
     page.wait_for_timeout(SETTLE)
-    _save(page, "asset-graph", height=420)
+    left, top, right, bottom = page.evaluate(_GRAPH_BOX)
+    _save(page, "asset-graph", {"x": left, "y": top, "width": right - left, "height": bottom - top})
 
 
 def _materialization(page: Page, address: str) -> None:
@@ -81,12 +82,26 @@ _RELATIVE_PATHS = r"""() => {
 """Cuts the path of this machine off the addresses of tables."""
 
 
-def _save(page: Page, name: str, *, height: int | None = None) -> None:
+_GRAPH_BOX = r"""() => {
+  for (const label of document.querySelectorAll("foreignObject *")) {
+    if (label.children.length || !label.textContent.trim()) continue;
+    label.style.fontSize = 1.2 * parseFloat(getComputedStyle(label).fontSize) + "px";
+    label.style.overflow = "visible";
+  }
+  const boxes = [...document.querySelectorAll("foreignObject")].map(node => node.getBoundingClientRect());
+  return [
+    Math.min(...boxes.map(b => b.left)) - 2, Math.min(...boxes.map(b => b.top)) - 2,
+    Math.max(...boxes.map(b => b.right)) + 2, Math.max(...boxes.map(b => b.bottom)) + 2,
+  ];
+}"""
+"""Enlarges the labels of the graph, which would be too small in the width of a page, and returns the box around it."""
+
+
+def _save(page: Page, name: str, clip: FloatRect | None = None) -> None:
     path = IMAGES / f"{name}.png"
-    page.screenshot(path=path)
+    page.screenshot(path=path, clip=clip)
     with Image.open(path) as picture:
-        shown = picture.crop((0, 0, picture.width, height or picture.height))
-        shown.convert("RGB").quantize(COLORS).save(path, optimize=True)
+        picture.convert("RGB").quantize(COLORS).save(path, optimize=True)
     print(f"wrote {path} ({path.stat().st_size / 1000:.0f} kB)")
 
 

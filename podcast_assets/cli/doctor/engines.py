@@ -95,7 +95,7 @@ def examine(member: ProfileEngine, models: Mapping[HubModel, tuple[bool, str]], 
         return Finding(AREA, "missing", what, "choose the profile cpu, or see under GPU", blocks)
     try:
         told = [models.get(model, (True, "")) for model in engine.hub_models()]
-        complaint = None if told else engine.complaint()
+        complaint = None if told else engine.unavailable_reason()
     except EngineUnavailable as error:
         return Finding(AREA, "missing", f"{member.title}: {first_line(error)}", None, blocks)
     if complaint := complaint or next((why for found, why in told if not found), None):

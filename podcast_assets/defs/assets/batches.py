@@ -18,8 +18,8 @@ from podcast_assets.defs.assets.facts import column_schema
 from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import StoreResource
-from podcast_assets.defs.runs.process import sign
-from podcast_assets.defs.runs.retries import final, own_failures_are_final
+from podcast_assets.defs.runs.process import record_process
+from podcast_assets.defs.runs.retries import disable_retry, retry_only_database_errors
 from podcast_assets.stages.compute.base import Compute
 from podcast_assets.stages.compute.device import BrokenDevice
 from podcast_assets.stages.progress import Progress, Report
@@ -64,11 +64,11 @@ def batch_asset(
 
         @functools.wraps(function)
         def signed(context: dg.AssetExecutionContext, *args: Any, **resources: Any) -> dg.MaterializeResult[Any]:
-            sign(context.instance, context.run)
-            with own_failures_are_final(context.instance, context.run):
+            record_process(context.instance, context.run)
+            with retry_only_database_errors(context.instance, context.run):
                 result = function(context, *args, **resources)
             if any(not r.passed and SPECS[name][r.check_name or ""].blocking for r in result.check_results or ()):
-                final(context.instance, context.run.run_id)
+                disable_retry(context.instance, context.run.run_id)
             return result
 
         def define(pool: str | None) -> dg.AssetsDefinition:

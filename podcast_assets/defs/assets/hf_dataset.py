@@ -11,8 +11,8 @@ from podcast_assets.defs.assets.facts import column_schema, picture, preview
 from podcast_assets.defs.assets.hf_shards import hf_shards
 from podcast_assets.defs.checks.tables import RELEASE_SPECS
 from podcast_assets.defs.resources import ReleaseResource, StoreResource
-from podcast_assets.defs.runs.process import sign
-from podcast_assets.defs.runs.retries import own_failures_are_final
+from podcast_assets.defs.runs.process import record_process
+from podcast_assets.defs.runs.retries import retry_only_database_errors
 
 if TYPE_CHECKING:
     from podcast_assets.release.result import ReleaseResult
@@ -50,8 +50,8 @@ def hf_dataset(
     from podcast_assets.release.release import release
     from podcast_assets.release.targets.choose import choose_target
 
-    sign(context.instance, context.run)
-    with own_failures_are_final(context.instance, context.run):
+    record_process(context.instance, context.run)
+    with retry_only_database_errors(context.instance, context.run):
         room, settings = store.get(), releases.settings()
         target = choose_target(settings, room)
         done = release(room, target, release_options(settings, frozenset(config.drop)))

@@ -1,1 +1,1 @@
-"""Runs: how they are started, tagged, retried, watched and ended."""
+"""How runs are launched, tagged, retried, monitored and deleted."""

@@ -1,4 +1,4 @@
-"""What ended a run, in one line for people."""
+"""One-line summaries of the errors that ended runs."""
 
 from podcast_assets.common.errors import BadInput, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.defs.dagster_internals import ErrorInfo
@@ -6,7 +6,7 @@ from podcast_assets.stages.compute.device import BrokenDevice
 from podcast_assets.stages.compute.stream import NoProgress
 from podcast_assets.stages.runner import NothingDone
 
-_OURS = {
+_PROJECT_ERRORS = {
     c.__name__
     for c in (
         BadInput,
@@ -21,9 +21,13 @@ _OURS = {
 }
 
 
-def one_line(error: ErrorInfo | None) -> str:
-    """The error that this project raised, else what is at the bottom of it: Dagster wraps it in its own."""
-    while error is not None and error.cause is not None and error.cls_name not in _OURS:
+def summarize_error(error: ErrorInfo | None) -> str:
+    """Summarize the error of a step in one line.
+
+    Dagster wraps errors in its own. The summary is of the first error in the chain that this project raised, or else of the root
+    cause.
+    """
+    while error is not None and error.cause is not None and error.cls_name not in _PROJECT_ERRORS:
         error = error.cause
     if error is None:
         return "failed"

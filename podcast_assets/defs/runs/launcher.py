@@ -1,7 +1,7 @@
-"""Dagster's run launcher for one machine, with two things that its own lacks: it sees that a run died, and ends one that hangs.
+"""Run launcher for one machine, which detects runs that died and kills runs that hang. Dagster's default launcher does neither.
 
-`dagster.yaml` names it. Dagster's run monitoring asks it after every run that goes on; what it reports as gone is failed there,
-its slots are freed, and `run_retries` starts it again, from its checkpoints.
+`dagster.yaml` configures it. Dagster's run monitoring checks the health of running runs with it. If the process of a run is gone,
+the run is marked as failed, its slots are freed, and `run_retries` starts it again from its checkpoints.
 """
 
 import logging
@@ -12,13 +12,13 @@ import dagster as dg
 import psutil
 
 from podcast_assets.defs.dagster_internals import RunHealth, RunWorkerStatus, instance_of
-from podcast_assets.defs.runs.process import Unsigned, process_of
+from podcast_assets.defs.runs.process import ProcessNotRecorded, process_of
 
 GRACE_SECONDS = 60.0
-"""From the interrupt that asks a run to end until it is killed: what it is computing may end by itself; what hangs does not."""
+"""Time between the interrupt of a run and its kill, for computations that end by themselves."""
 
-UNSIGNED_SECONDS = 300.0
-"""A run is signed by its process with its first asset, right after its start. One that is not, so long after, died there."""
+START_SECONDS = 300.0
+"""Time after which a run without a recorded process counts as dead; its first asset records the process right after the start."""
 
 log = logging.getLogger(__name__)
 
@@ -28,27 +28,27 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """True."""
+        """Enable health checks by run monitoring."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> RunHealth:
-        """Whether the process that signed the run lives. What cannot be told from here counts as alive: `max_runtime` ends it."""
+        """Check whether the process of a run is alive. If this machine cannot tell, it counts as alive; `max_runtime` ends it."""
         try:
             process = process_of(run)
-        except Unsigned as unknown:
+        except ProcessNotRecorded as unknown:
             record = instance_of(self).get_run_record_by_id(run.run_id)
             began = record.start_time if record else None
-            if began is None or time.time() - began < UNSIGNED_SECONDS:
+            if began is None or time.time() - began < START_SECONDS:
                 return RunHealth(RunWorkerStatus.RUNNING, str(unknown))
-            return RunHealth(RunWorkerStatus.NOT_FOUND, "the process that did this run died as it began")
+            return RunHealth(RunWorkerStatus.NOT_FOUND, "the process of this run died when it started")
         except LookupError as unknown:
             return RunHealth(RunWorkerStatus.RUNNING, str(unknown))
         if process is None:
-            return RunHealth(RunWorkerStatus.NOT_FOUND, "the process that did this run is gone")
+            return RunHealth(RunWorkerStatus.NOT_FOUND, "the process of this run is gone")
         return RunHealth(RunWorkerStatus.RUNNING)
 
     def terminate(self, run_id: str) -> bool:
-        """Interrupt a run, and kill its process where it is still there after a while: a call into a driver may never come back."""
+        """Interrupt a run, and kill its process if it is alive after `GRACE_SECONDS`, because a driver call may never return."""
         run = instance_of(self).get_run_by_id(run_id)
         try:
             process = process_of(run) if run and not run.is_finished else None
@@ -63,8 +63,8 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
 
 
 def _kill(process: psutil.Process, run_id: str) -> None:
-    if process.is_running():  # the same process, not another with its number
+    if process.is_running():  # false if another process has the same number now
         log.warning(
-            "run %s did not end %d s after it was asked to: process %d is killed", run_id, GRACE_SECONDS, process.pid
+            "run %s did not end within %d s of its interrupt: killing process %d", run_id, GRACE_SECONDS, process.pid
         )
         process.kill()

@@ -1,7 +1,7 @@
-"""Which process does a run, and whether it lives: what Dagster's daemon does not see of the runs of one machine.
+"""The process of a run, and whether it is alive, which Dagster does not record for runs on one machine.
 
-The process writes its host, its number and when it was born into tags of its run. A number alone would not do: after a
-restart of the machine another process soon has it.
+A process records its host, number and creation time in tags of its run. The number alone is not enough, because it is reused after
+a restart of the machine.
 """
 
 import os
@@ -12,47 +12,46 @@ import psutil
 
 HOST, PID, BORN, RUN = (f"podcast/{name}" for name in ("host", "pid", "born", "run"))
 
-_SAME = 2.0
-"""Seconds within which two times of birth are one: the kernel tells it in ticks since the start, and clocks are set."""
+_TOLERANCE = 2.0
+"""Seconds by which creation times of the same process may differ; the kernel derives them from the clock, which may be adjusted."""
 
 
-class Unsigned(LookupError):
-    """No process has written into a run's tags that it does it."""
+class ProcessNotRecorded(LookupError):
+    """A run has no recorded process."""
 
 
 def process_tags(run_id: str | None = None) -> dict[str, str]:
-    """Tags that say that this process does a run.
+    """Return tags that record this process as that of a run.
 
     Args:
-        run_id: of the run; None where it is not known yet. A retry has the tags of the run that it repeats, and must not be taken
-            for dead because that one is.
+        run_id: id of the run, if known. A retry inherits the tags of the run that it repeats, and the id shows whose they are.
     """
     born = psutil.Process().create_time()
     tags = {HOST: socket.gethostname(), PID: str(os.getpid()), BORN: f"{born:.1f}"}
     return tags | ({RUN: run_id} if run_id else {})
 
 
-def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    """Write into a run's tags that this process does it."""
+def record_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Record this process in the tags of a run."""
     if run.tags.get(RUN) != run.run_id:
         instance.add_run_tags(run.run_id, process_tags(run.run_id))
 
 
 def process_of(run: dg.DagsterRun) -> psutil.Process | None:
-    """The process that does a run, if it lives on this machine; None where it is gone.
+    """Find the process of a run; None if it is gone.
 
     Raises:
-        Unsigned: the run is not signed yet.
-        LookupError: another machine does it.
+        ProcessNotRecorded: the run has not recorded its process yet.
+        LookupError: the run is on another machine.
     """
     tags = run.tags
     if not {HOST, PID, BORN} <= tags.keys() or tags.get(RUN, run.run_id) != run.run_id:
-        raise Unsigned(f"run {run.run_id} is not signed by a process")
+        raise ProcessNotRecorded(f"run {run.run_id} has not recorded its process")
     if tags[HOST] != socket.gethostname():
-        raise LookupError(f"run {run.run_id} goes on at {tags[HOST]}")
+        raise LookupError(f"run {run.run_id} is on {tags[HOST]}")
     try:
         found = psutil.Process(int(tags[PID]))
-        same = abs(found.create_time() - float(tags[BORN])) < _SAME
+        same = abs(found.create_time() - float(tags[BORN])) < _TOLERANCE
         return found if same and found.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None

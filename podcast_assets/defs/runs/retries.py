@@ -1,7 +1,8 @@
-"""Which failed runs Dagster's daemon tries again by itself: those that did not fail by their own work.
+"""Which failed runs Dagster's daemon retries: those that an asset's own error did not end.
 
-`run_retries` of `dagster.yaml` retries every failed run. The database may be cut off at any of a step's events, and Dagster then
-reports that step as failed as if its asset had raised. An asset that does raise would raise again; the run is told so by a tag.
+`run_retries` in `dagster.yaml` retries every failed run. If the connection to the database breaks, Dagster reports the current step
+as failed, as if its asset had raised an error, and a retry helps. If an asset did raise an error, a retry would raise it again, so
+a tag of the run disables it.
 """
 
 import contextlib
@@ -11,29 +12,29 @@ import dagster as dg
 import sqlalchemy.exc
 
 RETRIED = "dagster/retry_on_asset_or_op_failure"
-"""Dagster's tag, which for its run stands above the setting of the instance."""
+"""Dagster's tag, which overrides the setting of the instance for its run."""
 
 
-def final(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Have a run not tried again where it fails by one of its steps."""
+def disable_retry(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Do not retry a run if one of its steps fails."""
     instance.add_run_tags(run_id, {RETRIED: "false"})
 
 
 @contextlib.contextmanager
-def own_failures_are_final(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[None]:
-    """What raises in the block would raise again, and ends its run for good; unless Dagster's database raised it."""
-    if run.tags.get(RETRIED) == "false":  # of the run that this one repeats
+def retry_only_database_errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[None]:
+    """Disable the retry of a run if an error in the block does not come from Dagster's database."""
+    if run.tags.get(RETRIED) == "false":  # inherited from the run that this one repeats
         instance.add_run_tags(run.run_id, {RETRIED: "true"})
     try:
         yield
     except Exception as error:
-        if not _of_the_database(error):
-            final(instance, run.run_id)
+        if not _is_database_error(error):
+            disable_retry(instance, run.run_id)
         raise
 
 
-def _of_the_database(error: BaseException | None) -> bool:
-    """Whether Dagster's storage raised an error, or is behind it: SQLAlchemy's error is the cause of dagster-postgres' own."""
+def _is_database_error(error: BaseException | None) -> bool:
+    """Whether an error of SQLAlchemy is the error or among its causes; dagster-postgres wraps it in errors of its own."""
     while error is not None:
         if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
             return True

@@ -1,7 +1,7 @@
-"""Tags of the runs that this project starts: where a run comes from, what goes before what, and how long it may last.
+"""Tags of the runs that this project starts: their source, priority and maximum duration.
 
-Tags are policy: `dagster.yaml` limits runs by them. They do not reach a run that the UI starts by *Materialize*; the hard limit
-there is the pool `gpu`, and the longest time is `run_monitoring.max_runtime_seconds`.
+`dagster.yaml` limits runs by these tags. Runs that the UI starts by *Materialize* do not have them; those are limited by the pool
+`gpu` and `run_monitoring.max_runtime_seconds`.
 """
 
 from typing import Literal
@@ -11,19 +11,19 @@ from podcast_assets.config.settings import Settings
 Source = Literal["command", "sensor", "retry", "backfill", "janitor", "release"]
 
 SOURCE = "podcast/source"
-"""Tag: what started the run. `dagster.yaml` limits how many of a backfill's go on at once."""
+"""Tag with the source of a run. `dagster.yaml` limits how many runs of backfills run at once."""
 PRIORITY = "dagster/priority"
 MAX_RUNTIME = "dagster/max_runtime"
-"""Dagster's own tags."""
+"""Dagster's tags."""
 
 NEW_BATCH = 10
-"""Somebody waits for a new batch, and it is small beside a backfill."""
+"""Before everything else: somebody waits for a new batch, and it is small compared to a backfill."""
 BY_HAND = 0
-"""What a person starts in the UI has no tag, which is 0: after new batches, before everything that waits for a free hour."""
+"""After new batches, before retries and backfills. Dagster's default, so it also applies to runs that are started in the UI."""
 RETRY = -5
-"""A few episodes of the night; short, so before backfills."""
+"""Before backfills, because a nightly retry of a few episodes is short."""
 BACKFILL = -10
-"""Thousands of batches: whatever comes meanwhile must not wait for days."""
+"""Last: a backfill may have thousands of batches, and other runs must not wait for days."""
 
 PRIORITIES: dict[Source, int] = {
     "command": BY_HAND,
@@ -31,16 +31,16 @@ PRIORITIES: dict[Source, int] = {
     "retry": RETRY,
     "backfill": BACKFILL,
     "release": BY_HAND,
-    "janitor": NEW_BATCH,  # a few seconds without a GPU
+    "janitor": NEW_BATCH,  # takes seconds, without a GPU
 }
 
 
 def run_tags(source: Source, settings: Settings) -> dict[str, str]:
-    """The tags of a run.
+    """Return the tags of a run.
 
     Args:
-        source: what starts it.
-        settings: say how long it may last.
+        source: what starts the run.
+        settings: settings with the maximum duration.
     """
     return {
         SOURCE: source,

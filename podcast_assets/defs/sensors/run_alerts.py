@@ -9,9 +9,9 @@ import dagster as dg
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.jobs import TIDY_UP
-from podcast_assets.defs.partitions import BATCHES, batches_of
+from podcast_assets.defs.partitions import BATCHES, batches_in_run
 from podcast_assets.defs.resources import StoreResource
-from podcast_assets.defs.runs.errors import one_line
+from podcast_assets.defs.runs.errors import summarize_error
 from podcast_assets.defs.runs.tags import SOURCE
 from podcast_assets.defs.webhook import Webhook, send
 from podcast_assets.store.commits import CommittedTable
@@ -77,7 +77,7 @@ def _tell(
     if webhook is None:
         return None
     run = context.dagster_run
-    batches = batches_of(run, list(context.instance.get_dynamic_partitions(BATCHES)))
+    batches = batches_in_run(run, list(context.instance.get_dynamic_partitions(BATCHES)))
     content = ended_run(run, batches, stage_counts(store.get(), batches), error)
     tries = send(webhook, content)
     context.log.info(json.dumps(content, ensure_ascii=False))
@@ -95,7 +95,7 @@ def tell_of_failure(
 ) -> dg.SkipReason | None:
     """The first failed step with its error, where one failed; else what ended the run."""
     steps = context.get_step_failure_events()
-    own = f"{steps[0].step_key}: {one_line(steps[0].step_failure_data.error)}" if steps else None
+    own = f"{steps[0].step_key}: {summarize_error(steps[0].step_failure_data.error)}" if steps else None
     return _tell(context, store, settings, own or context.failure_event.message)
 
 

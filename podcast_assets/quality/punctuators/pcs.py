@@ -67,7 +67,7 @@ class Pcs(Engine):
         """
         self.folder()
 
-    def complaint(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Return which files a model folder lacks."""
         if not self.is_folder:
             return None

@@ -87,8 +87,8 @@ class UvrMdx(Engine):
         path = self._graph_path()
         return [path] if path is not None and path.is_file() else []
 
-    def complaint(self) -> str | None:
-        """Implement `Engine.complaint`."""
+    def unavailable_reason(self) -> str | None:
+        """Implement `Engine.unavailable_reason`."""
         path = self._graph_path()
         if path is not None and not path.is_file():
             return f"there is no model {path} for uvr-mdx"
@@ -180,7 +180,7 @@ class UvrMdx(Engine):
             known = PUBLISHED.get(self._graph_file)
             if known and model_lock.file_sha256(path) != known.sha256:  # anybody may upload a file of that name
                 raise EngineUnavailable(f"{self.file} of {self.model} is not the file that UVR published: take another")
-        complaint, path = self.complaint(), self._graph_path()
+        complaint, path = self.unavailable_reason(), self._graph_path()
         if complaint or path is None:
             raise EngineUnavailable(complaint or f"{self.file} of {self.model} is not here")
         return path

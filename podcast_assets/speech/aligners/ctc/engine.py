@@ -75,7 +75,7 @@ class Ctc(Engine):
             EngineUnavailable: a package or the model is missing, or the model does not load.
         """
         self.fetch()
-        if complaint := self.complaint():
+        if complaint := self.unavailable_reason():
             raise EngineUnavailable(complaint)
         graph, vocabulary = self._find_parts()
         assert graph
@@ -100,8 +100,8 @@ class Ctc(Engine):
         """Return the Hub model, unless the model is a folder."""
         return [PUBLISHED[self.model]] if self.model in PUBLISHED else []
 
-    def complaint(self) -> str | None:
-        """Implement `Engine.complaint`."""
+    def unavailable_reason(self) -> str | None:
+        """Implement `Engine.unavailable_reason`."""
         folder, (graph, vocabulary) = self._find_folder(), self._find_parts()
         if folder is None or not folder.is_dir():
             return f"{self.model} is neither a folder nor a model that ctc knows: {', '.join(PUBLISHED)}"

@@ -125,7 +125,7 @@ class Sortformer(Engine):
         """
         self._download_model()
 
-    def complaint(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Return what is wrong with NeMo's environment or the model file."""
         try:
             self.versions()

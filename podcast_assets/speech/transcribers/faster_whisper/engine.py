@@ -130,7 +130,7 @@ class FasterWhisper(Engine):
             )
         return KNOWN[self.model]
 
-    def complaint(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Return which files the model's folder lacks."""
         return _missing_files(Path(self.model)) or None if _is_folder(self.model) else None
 

@@ -1,0 +1,23 @@
+"""Validation of cron schedules."""
+
+from croniter import croniter
+
+
+def is_cron(line: str) -> bool:
+    """Whether Dagster accepts a cron schedule: five fields that match some minute, or an alias such as @daily."""
+    if not croniter.is_valid(line):
+        return False
+    fields, *_ = croniter.expand(line)
+    days, months = fields[2:4]
+    return len(fields) == 5 and not (months == [2] and days in ([30], [31]))
+
+
+def check_cron(line: str) -> str:
+    """Return a cron schedule unchanged.
+
+    Raises:
+        ValueError: Dagster would not accept it.
+    """
+    if not is_cron(line):
+        raise ValueError('must be a cron line of five fields, such as "0 2 * * *"')
+    return line

@@ -1,0 +1,41 @@
+"""Settings of where and how stages compute."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from podcast_assets.config.groups.group import SettingsGroup
+
+
+class ComputeSettings(SettingsGroup):
+    """Where stages compute, and on how many workers."""
+
+    heading: ClassVar = "Compute"
+
+    prefetch: int = Field(default=2, ge=1, description="Episodes decoded ahead of the model.")
+    compute: Literal["local", "ray"] = Field(
+        default="local",
+        description="Where stages compute: in the run's own process, or on Ray workers (docs/guides/gpus.md).",
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="Ray cluster: host:port from one of its machines, ray://host:10001 from elsewhere. Unset: Ray on this "
+        "machine.",
+    )
+    min_workers: int = Field(default=1, ge=1, description="Fewest Ray workers of a stage.")
+    max_workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most Ray workers of a stage. Unset: as many as the cluster has room for.",
+    )
+    workers_per_gpu: int = Field(default=1, ge=1, description="Ray workers that share one GPU.")
+    worker_cpus: float = Field(default=1.0, gt=0, description="CPU cores of a Ray worker.")
+    gpus: str | None = Field(
+        default=None,
+        description="GPUs of this machine that may be used, such as 0,2. Unset: all that CUDA_VISIBLE_DEVICES shows.",
+    )
+    timeout: float = Field(
+        default=7200.0,
+        gt=0,
+        description="Seconds that a Ray worker may take for one episode; then the worker is ended and the episode fails.",
+    )
