@@ -28,9 +28,9 @@ PER_SHARD = 1000
 
 def serve(folder: str, pipe: Connection) -> None:
     """Run the double in a separate process."""
-    from podcast_assets_tests.doubles.hub_datasets import running_dataset_hub
+    from podcast_assets_tests.doubles.hub import running_hub
 
-    with running_dataset_hub(Path(folder)) as hub:
+    with running_hub(Path(folder)) as hub:
         pipe.send(hub.url)
         while pipe.recv():
             pipe.send((hub.uploaded(), len(hub.requests)))
@@ -44,7 +44,7 @@ def ours(folder: Path, url: str, samples: int, size: int) -> Callable[[float], N
     from podcast_assets.store.commits import CommittedTable, commit
     from podcast_assets.store.schema import FAILURES, empty_table
     from podcast_assets.store.store import Store
-    from podcast_assets_tests.doubles.hub_datasets import TOKEN
+    from podcast_assets_tests.doubles.hub import TOKEN
     from podcast_assets_tests.release.sealed_store import seal
 
     store = Store.at(folder / "store")
@@ -68,7 +68,7 @@ def peer(folder: Path, url: str, samples: int, size: int) -> Callable[[float], N
     import webdataset
     from huggingface_hub import HfApi
 
-    from podcast_assets_tests.doubles.hub_datasets import TOKEN
+    from podcast_assets_tests.doubles.hub import TOKEN
 
     api = HfApi(endpoint=url, token=TOKEN)
     api.create_repo("tester/peer", repo_type="dataset")

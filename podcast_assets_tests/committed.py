@@ -1,4 +1,4 @@
-"""Batches that are committed without anything having been computed: tables without rows, and the failures that a test wants."""
+"""Committed batches without computation: tables without rows, and the failures that a test gives."""
 
 import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from podcast_assets.store.store import Store
 
 
 def failure(stage: str, *, permanent: bool = False, attempts: int = 1, episode: str = "a") -> dict[str, Any]:
+    """A row of the failures table."""
     return {
         "episode_id": episode,
         "source": f"{episode}.mp3",
@@ -25,7 +26,7 @@ def failure(stage: str, *, permanent: bool = False, attempts: int = 1, episode: 
 
 
 def commit_batch(store: Store, batch: str, *failures: dict[str, Any], without: str | None = None) -> None:
-    """Commit all assets of a batch but one, with failures of any stages."""
+    """Commit all assets of a batch except `without`, with failures of any stages."""
     for asset in ASSETS:
         if asset != without:
             own = [f for f in failures if f["stage"] == STAGES[asset]]

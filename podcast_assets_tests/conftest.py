@@ -1,4 +1,4 @@
-"""What several tests share: the sample batch, taken all the way once, and the real recordings where they are at hand."""
+"""Fixtures shared by all tests: stores, the processed sample batch, an S3 server, and real recordings where they exist."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.instance import prepare_home
 from podcast_assets.demo import BATCH_NAME
 from podcast_assets.store.store import Store
-from podcast_assets_tests.forked import run_command
+from podcast_assets_tests import forked
 from podcast_assets_tests.servers import s3
 from podcast_assets_tests.short_clip import drop_clip
 
@@ -26,11 +26,11 @@ CHECKOUT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Place:
-    """A folder with a store and a Dagster instance of its own, and the commands run in it."""
+    """A folder with its own store and Dagster instance, and the commands that run in it."""
 
     folder: Path
     url: str | None = None
-    """Of the store; None for a folder in the place."""
+    """URL of the store; None for a folder in the place."""
 
     @property
     def store(self) -> Store:
@@ -51,7 +51,8 @@ class Place:
 
     def command(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `podcast-assets …` in a process of its own and wait for its end."""
-        return run_command([str(a) for a in arguments], folder=self.folder, environment=self.environment(**environment))
+        variables = self.environment(**environment)
+        return forked.command(*arguments, environment=variables, cwd=self.folder, pictures=True)
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,14 @@ class SampleRun:
 
 @dataclass(frozen=True)
 class SharedFolders:
-    """Folders that are expensive to make, made once for all workers of pytest-xdist."""
+    """Expensive folders, made once for all workers of pytest-xdist."""
 
     root: Path
 
     def make_once(self, name: str, make: Callable[[Path], None]) -> Path:
-        """A folder by its name, filled by `make` in whichever worker needs it first; the others wait. Nobody may change it.
+        """Return a folder by its name, filled by `make` in the worker that needs it first; the others wait. Do not change it.
 
-        A worker that was killed or failed in the middle leaves it unfinished: the next one makes it again.
+        If a worker fails or is killed while making it, the next one makes it again.
         """
         folder = self.root / name
         finished = self.root / f"{name}.finished"
@@ -96,7 +97,7 @@ class SharedFolders:
 
 @pytest.fixture(scope="session")
 def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> SharedFolders:
-    """Folders that all workers of this test session share."""
+    """Folders shared by all workers of this test session."""
     base = tmp_path_factory.getbasetemp()
     return SharedFolders(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
@@ -110,9 +111,9 @@ def _run_demo(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def sample_run(shared_folders: SharedFolders) -> SampleRun:
-    """The sample batch, from its archive to shards, by the real command with the real engines of the profile demo.
+    """The sample batch, from its archive to shards, made by the real command with the real engines of the profile demo.
 
-    All tests read this one; a test that changes something takes `sample_copy`.
+    Shared by all tests; a test that changes it takes `sample_copy`.
     """
     folder = shared_folders.make_once("sample", _run_demo)
     return SampleRun(Place(folder), json.loads((folder / "report.json").read_text()), (folder / "log.txt").read_text())
@@ -120,7 +121,7 @@ def sample_run(shared_folders: SharedFolders) -> SampleRun:
 
 @pytest.fixture
 def sample_copy(sample_run: SampleRun, tmp_path: Path) -> Place:
-    """A copy of the finished sample batch, store and Dagster instance, that a test may change."""
+    """A copy of the finished sample batch (store and Dagster instance) that the test may change."""
     for name in ("store", "dagster_home"):
         shutil.copytree(sample_run.place.folder / name, tmp_path / name)
     return Place(tmp_path)
@@ -134,7 +135,7 @@ def _make_dagster_home(folder: Path) -> None:
 
 @pytest.fixture
 def dagster_home(shared_folders: SharedFolders, tmp_path: Path) -> Path:
-    """The `DAGSTER_HOME` of `place`, with its tables: Dagster takes two seconds to make them."""
+    """The `DAGSTER_HOME` of `place`, with its tables, which take Dagster two seconds to create."""
     made = shared_folders.make_once("dagster_home", _make_dagster_home)
     return shutil.copytree(made, tmp_path / "dagster_home")
 
@@ -148,7 +149,7 @@ def _run_clip(folder: Path) -> None:
 
 @pytest.fixture
 def clip_copy(shared_folders: SharedFolders, tmp_path: Path) -> Place:
-    """A copy of a finished batch `one` with one short episode, that a test may change. Profile demo."""
+    """A copy of a finished batch `one` with one short episode, profile demo, that the test may change."""
     made = shared_folders.make_once("clip", _run_clip)
     for name in ("store", "dagster_home"):
         shutil.copytree(made / name, tmp_path / name)
@@ -163,14 +164,14 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[dict[str, str]]:
-    """A real S3 server: the environment by which clients find it."""
+    """Environment variables by which clients find a real S3 server."""
     with s3.server() as environment:
         yield environment
 
 
 @pytest.fixture
 def bucket(s3_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """URL of an empty store in a bucket, which this process and its children can reach."""
+    """URL of an empty store in a bucket that this process and its children can reach."""
     for name in [n for n in os.environ if n.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in s3_server.items():
@@ -186,7 +187,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 @pytest.fixture(scope="session")
 def real_audio() -> Path:
-    """Real recordings that lie beside the checkout; their terms keep them out of it."""
+    """Folder of real recordings beside the checkout; their terms do not allow them in it."""
     folder = CHECKOUT.parent / "shared" / "audio"
     if not folder.is_dir():
         pytest.skip("the real recordings are not beside this checkout")

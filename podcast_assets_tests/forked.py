@@ -1,73 +1,166 @@
-"""Commands, each in a process of its own that is forked from one which has imported the libraries already.
+"""Commands and functions in processes of their own, forked from one that has already imported the libraries.
 
-To start Python and import Dagster and Polars takes three seconds, and the engines' libraries as many again. A forked process has
-an environment, a working folder, standard streams, a process id and an exit status of its own, as any other.
+Starting Python and importing Dagster and Polars takes three seconds, and the engines' libraries as many again. A forked process has
+its own environment, working folder, standard streams, process id and exit status, and can be killed like any other.
 """
 
 import atexit
+import importlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from multiprocessing.context import ForkServerProcess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import pytest
+
+from podcast_assets_tests import quick
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["podcast_assets_tests.forked_imports"])
+PATIENCE = 1200.0
+"""Seconds after which a process counts as stuck; nothing is measured by it."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process, and the files that its output goes to."""
+
+    process: BaseProcess
+    streams: Path
+    """Folder of the files `out` and `err`."""
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def out(self) -> str:
+        """Standard output so far."""
+        return (self.streams / "out").read_text()
+
+    @property
+    def err(self) -> str:
+        """Standard error so far."""
+        return (self.streams / "err").read_text()
+
+    @property
+    def running(self) -> bool:
+        return self.process.exitcode is None
+
+    def stop(self) -> None:
+        """Suspend it with SIGSTOP."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it continue after `stop`."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and wait until it is gone."""
+        self.process.kill()
+        self.process.join()
+
+    def wait(self, patience: float = PATIENCE) -> int:
+        """Wait for its end; returns the exit status, or minus the number of the signal that ended it.
+
+        Raises:
+            TimeoutError: it does not end within `patience` seconds; it is killed.
+        """
+        self.process.join(patience)
+        if self.process.exitcode is None:
+            self.kill()
+            raise TimeoutError(f"the process did not end within {patience} s: {self.err}")
+        return self.process.exitcode
+
+
+def start(
+    function: Callable[..., object],
+    *arguments: object,
+    environment: Mapping[str, str],
+    cwd: Path,
+    pictures: bool = False,
+    streams: Path | None = None,
+) -> Child:
+    """Call a function of a module in a process of its own.
+
+    Args:
+        function: of a module, so that it can be pickled.
+        arguments: of the function.
+        environment: all of its environment variables.
+        cwd: working folder.
+        pictures: draw real pictures, which takes seconds, not placeholders.
+        streams: folder for the files of its output; a new folder in `cwd` by default.
+    """
+    folder = streams or Path(tempfile.mkdtemp(prefix="forked-", dir=cwd))
+    for name in ("out", "err"):
+        (folder / name).touch()
+    process = CONTEXT.Process(
+        target=_run, args=(function, arguments, dict(environment), cwd, folder, pictures), daemon=True
+    )
+    process.start()
+    return Child(process, folder)
 
 
 def start_command(
-    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], stdout: Path, stderr: Path
-) -> ForkServerProcess:
-    """Start `podcast-assets …` in a folder.
-
-    Args:
-        arguments: of the command.
-        folder: where it runs.
-        environment: all of its environment variables.
-        stdout: file for its standard output.
-        stderr: file for its standard error.
-    """
-    process = CONTEXT.Process(
-        target=_command, args=(list(arguments), str(folder), dict(environment), str(stdout), str(stderr))
+    *arguments: str | Path,
+    environment: Mapping[str, str],
+    cwd: Path,
+    pictures: bool = False,
+    streams: Path | None = None,
+) -> Child:
+    """Start `podcast-assets …`; parameters as those of `start`."""
+    return start(
+        run_command, *map(str, arguments), environment=environment, cwd=cwd, pictures=pictures, streams=streams
     )
-    process.start()
-    return process
 
 
-def run_command(
-    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str]
+def command(
+    *arguments: str | Path, environment: Mapping[str, str], cwd: Path, pictures: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run `podcast-assets …` in a folder and wait for its end: `start_command`."""
+    """Run `podcast-assets …` and wait for its end; leaves nothing in `cwd`."""
     with tempfile.TemporaryDirectory() as streams:
-        stdout, stderr = Path(streams, "stdout"), Path(streams, "stderr")
-        process = start_command(arguments, folder=folder, environment=environment, stdout=stdout, stderr=stderr)
-        process.join()
-        assert process.exitcode is not None
-        return subprocess.CompletedProcess(
-            ["podcast-assets", *arguments], process.exitcode, stdout.read_text(), stderr.read_text()
-        )
+        child = start_command(*arguments, environment=environment, cwd=cwd, pictures=pictures, streams=Path(streams))
+        status = child.wait()
+        return subprocess.CompletedProcess(["podcast-assets", *map(str, arguments)], status, child.out, child.err)
 
 
-def enter(folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
-    """Give a forked process its folder, environment and streams."""
-    for number, path in ((1, stdout), (2, stderr)):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def run_command(*arguments: str) -> None:
+    """Be `podcast-assets …`: for functions that are started, and change something first."""
+    from podcast_assets.cli.main import main
+
+    sys.argv = ["podcast-assets", *arguments]
+    main(list(arguments), prog_name="podcast-assets")
+
+
+def _run(
+    function: Callable[..., object],
+    arguments: tuple[object, ...],
+    environment: dict[str, str],
+    cwd: Path,
+    streams: Path,
+    pictures: bool,
+) -> None:
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(streams / name, os.O_WRONLY)
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()
     os.environ.update(environment)
-    os.chdir(folder)
-
-
-def _command(arguments: list[str], folder: str, environment: dict[str, str], stdout: str, stderr: str) -> None:
-    enter(folder, environment, stdout, stderr)
-    sys.argv = ["podcast-assets", *arguments]
-    from podcast_assets.cli.main import main
-
+    os.chdir(cwd)
+    multiprocessing.current_process().daemon = False  # it may start processes of its own
+    if constants := sys.modules.get("huggingface_hub.constants"):
+        # to unpickle the function may have imported the client, which read its settings then
+        importlib.reload(constants)
+    if not pictures:
+        quick.draw_nothing(pytest.MonkeyPatch())
     try:
-        main(arguments, prog_name="podcast-assets")
+        function(*arguments)
     finally:
-        atexit._run_exitfuncs()  # a process of `multiprocessing` leaves them out
+        atexit._run_exitfuncs()  # multiprocessing does not call them

@@ -32,5 +32,6 @@ from podcast_assets.defs.runs import history as run_history
 from podcast_assets.quality import plots as plots_quality
 from podcast_assets.release.readers import verify
 from podcast_assets.rights import takedown
+from podcast_assets_tests import forked
 
 assert "huggingface_hub" not in sys.modules

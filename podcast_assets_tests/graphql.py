@@ -1,4 +1,4 @@
-"""What people press in Dagster's UI, as the GraphQL that the UI sends."""
+"""Actions of Dagster's UI, as the GraphQL that the UI sends."""
 
 import json
 import urllib.request
@@ -19,7 +19,7 @@ mutation($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { m
 
 
 def ask(port: int, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of the answer of a webserver on this machine."""
+    """Send a query to the webserver on a port of this machine; returns the data of the answer."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/graphql",
         json.dumps({"query": query, "variables": variables}).encode(),

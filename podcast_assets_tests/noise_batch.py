@@ -1,4 +1,4 @@
-"""A batch of short episodes of noise, two segments each, that is scored without anything having been computed."""
+"""A scored batch of short episodes of noise, two segments each, without computation."""
 
 import hashlib
 from typing import Any
@@ -17,7 +17,7 @@ EPISODES = ("one", "two", "three")
 
 
 def commit_noise(store: Store, batch: str) -> None:
-    """Commit the batch up to its scores; its originals are there, its working audio is not."""
+    """Commit the batch up to its scores, with original audio and without working audio."""
     audio, segments = [], []
     for number, name in enumerate(EPISODES):
         data = encode(np.random.default_rng(number).normal(0, 0.1, 3 * RATE).astype(np.float32), RATE, "flac")

@@ -1,4 +1,4 @@
-"""Without what takes time and is not what is tested: the drawing of pictures, and waiting before something is tried again."""
+"""Shortcuts for tests about something else: placeholders instead of pictures, and retries without waiting."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Let every kind of picture be a few pixels of its own, which are the same whatever it is to show."""
+    """Replace every kind of picture by a few pixels, the same whatever the picture would show."""
 
     def draw_figure(paint: Callable[..., None], **_size: float) -> bytes:
         out = io.BytesIO()
@@ -24,7 +24,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 def shorten_waits(patch: pytest.MonkeyPatch) -> None:
-    """Let releases and the client of the Hub try again at once, where they would wait for seconds."""
+    """Let releases and the client of the Hub retry at once, where they would wait for seconds."""
     short = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: time.sleep(min(seconds, 0.01))})
     for module in ("podcast_assets.release.release", "huggingface_hub.utils._http", "tenacity.nap"):
         patch.setattr(f"{module}.time", short)

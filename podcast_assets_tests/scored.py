@@ -1,4 +1,4 @@
-"""Batches that are scored, without anything having been computed: three tables that belong together."""
+"""Scored batches without computation: three tables that belong together."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ GOOD: dict[str, Any] = {
 
 
 def tables(*changes: dict[str, Any]) -> dict[str, pl.DataFrame]:
-    """The tables of good segments, with changes to each, by asset."""
+    """Tables by asset: one good segment for each of `changes`, with the changed columns."""
     whole = [{**GOOD, "segment_id": f"s{n}", "segment_index": n, **change} for n, change in enumerate(changes)]
     return {
         asset: make_table([{c: row.get(c) for c in ASSETS[asset]} for row in whole], ASSETS[asset])
@@ -47,6 +47,6 @@ def tables(*changes: dict[str, Any]) -> dict[str, pl.DataFrame]:
 
 
 def commit_scored(store: Store, batch: str, *changes: dict[str, Any]) -> None:
-    """Commit good segments, with changes to each, as a batch that is scored."""
+    """Commit the `tables` of a batch."""
     for asset, rows in tables(*changes).items():
         commit(store, asset, batch, rows, empty_table(PROVENANCE), empty_table(FAILURES))

@@ -1,5 +1,7 @@
-"""Waiting for other processes, with an end to the patience."""
+"""Wait for other processes, and give up after a time that no healthy machine needs."""
 
+import contextlib
+import random
 import socket
 import time
 import urllib.request
@@ -7,7 +9,17 @@ from collections.abc import Callable
 
 
 def wait_for(what: str, condition: Callable[[], object], *, patience: float, every: float = 0.5) -> None:
-    """Return once a condition holds; look every so many seconds, and give up after `patience`."""
+    """Wait until a condition holds.
+
+    Args:
+        what: name of the condition, for the error.
+        condition: called until its result is true.
+        patience: seconds after which it is given up.
+        every: seconds between two calls.
+
+    Raises:
+        TimeoutError: the condition does not hold within `patience` seconds.
+    """
     deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
@@ -16,9 +28,15 @@ def wait_for(what: str, condition: Callable[[], object], *, patience: float, eve
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Return a port of the loopback interface that nobody uses.
+
+    It lies below the ports that Linux gives to outgoing connections, any of which may take it before the server listens.
+    """
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 def webserver_answers(port: int) -> bool:

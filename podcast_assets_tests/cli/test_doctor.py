@@ -22,7 +22,7 @@ from podcast_assets.speech.types import EpisodeSpeech, Transcript, Transcription
 from podcast_assets.stages.profiles import make_profile
 from podcast_assets.store.store import Store
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.doubles.hub_models import running_hub
+from podcast_assets_tests.doubles.hub import running_hub
 
 MODEL = HubModel("acme/model", ("model.bin",), 12, "mit", gated=True)
 GB = 10**9
@@ -97,8 +97,10 @@ def test_the_demonstration_can_run(place: Place) -> None:
 
 
 def test_a_gated_model_keeps_the_profile_from_running(place: Place) -> None:
-    with running_hub() as double:
-        double.commit("acme/whisper", dict.fromkeys(("config.json", "model.bin", "tokenizer.json"), b"{}"), gated=True)
+    with running_hub(place.folder / "hub") as double:
+        double.commit_model(
+            "acme/whisper", dict.fromkeys(("config.json", "model.bin", "tokenizer.json"), b"{}"), gated=True
+        )
         refused = place.command(
             *("doctor", "--quick", "--json", "--profile", "cpu"),
             HF_HUB_OFFLINE="",

@@ -14,7 +14,7 @@ from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.engines.models import find_model
 from podcast_assets.stages import profiles
-from podcast_assets_tests.doubles.hub_models import Hub, running_hub
+from podcast_assets_tests.doubles.hub import HubDouble, running_hub
 
 WEIGHTS = bytes(range(256)) * 1000
 
@@ -42,7 +42,7 @@ cli.main(["models", *arguments])
 """
 
 
-def command(folder: Path, hub: Hub, repo: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def command(folder: Path, hub: HubDouble, repo: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """`podcast-assets models …` in a process of its own, with an engine that needs a model."""
     return subprocess.run(
         [sys.executable, "-c", COMMAND, repo, *arguments],
@@ -73,8 +73,8 @@ def test_list_fetch_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (row["engine"], row["repo"], row["chosen"], row["megabytes"]) == ("toy", "acme/model", "none", 1)
     assert "no models have been downloaded" in run(cli.main, ["models", "verify"]).stderr
 
-    with running_hub() as hub:
-        commit = hub.commit("acme/model", {"config.json": b"{}", "model.bin": WEIGHTS})
+    with running_hub(tmp_path / "hub") as hub:
+        commit = hub.commit_model("acme/model", {"config.json": b"{}", "model.bin": WEIGHTS})
         fetched = command(tmp_path, hub, "acme/model", "fetch")
     assert fetched.returncode == 0, fetched.stderr
     assert f"acme/model: 0.3 MB to download (commit {commit[:12]})" in fetched.stderr

@@ -42,7 +42,7 @@ def run(folder: Path, stage: Scripted, count: int, **settings: Any) -> StageRun:
 
 
 def test_every_episode_is_done_once_by_workers_that_load_once(tmp_path: Path) -> None:
-    stage = Scripted(tmp_path, {"*": "sleep 0.05", "e003": "bad"})
+    stage = Scripted(tmp_path, {"*": "meet 2", "e003": "bad"})
     result = run(tmp_path, stage, 30)
     assert list(result.done) == [e.episode_id for e in episodes(30) if e.episode_id != "e003"]
     assert result.table()["episode_id"].to_list() == list(result.done), "in the order of the batch"

@@ -120,4 +120,4 @@ def test_a_run_that_waits_for_a_pool_is_told_how_long_it_may_sleep(instance: dg.
         before = time.time()
         seconds = context.interval_to_next_pending_claim_check()
         assert seconds > 0
-        assert context._pending_timeouts["a step"] == pytest.approx(before + seconds, abs=1)
+        assert before + seconds <= context._pending_timeouts["a step"] <= time.time() + seconds

@@ -18,7 +18,7 @@ from podcast_assets_tests.conftest import CHECKOUT, Place
 from podcast_assets_tests.short_clip import drop_clip
 from podcast_assets_tests.waiting import free_port, webserver_answers
 
-PATIENCE = 240
+PATIENCE = 600
 WORKSPACE = str(CHECKOUT / "workspace.yaml")
 LOCATION = "podcast_assets"
 wait_for = partial(waiting.wait_for, patience=PATIENCE, every=1)
@@ -128,10 +128,10 @@ def test_the_ui_shows_who_speaks_when(deployment: Deployment) -> None:
         )
         page = browser.new_page(viewport={"width": 1400, "height": 1200})
         page.goto(f"http://127.0.0.1:{deployment.port}/assets/diarized_segments?view=partitions&partition=one")
-        page.get_by_text("who_speaks_when").wait_for(timeout=60_000)
+        page.get_by_text("who_speaks_when").wait_for(timeout=PATIENCE * 1000)
         row = page.locator("tr", has_text="who_speaks_when")
-        row.get_by_text("Show Markdown").click()
+        row.get_by_text("Show Markdown").click(timeout=PATIENCE * 1000)
         picture = page.locator("img[alt='who speaks when']")
-        picture.wait_for(timeout=30_000)
+        picture.wait_for(timeout=PATIENCE * 1000)
         assert picture.evaluate("image => image.naturalWidth") > 500
         browser.close()

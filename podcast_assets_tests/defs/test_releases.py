@@ -16,7 +16,7 @@ from podcast_assets.release.targets.choose import choose_target
 from podcast_assets.release.targets.hub import HubTarget
 from podcast_assets.store.store import Store
 from podcast_assets_tests import quick
-from podcast_assets_tests.doubles.hub_datasets import TOKEN, running_dataset_hub
+from podcast_assets_tests.doubles.hub import TOKEN, running_hub
 from podcast_assets_tests.release.sealed_store import seal, take_down
 
 
@@ -89,7 +89,7 @@ def test_the_sensor_does_not_rest_until_the_history_is_purged(
     monkeypatch.setenv("PODCAST_RELEASE_BYTES", "1000000000")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     repo = "tester/talk"
-    with dg.DagsterInstance.ephemeral() as instance, running_dataset_hub(tmp_path / "hub") as hub:
+    with dg.DagsterInstance.ephemeral() as instance, running_hub(tmp_path / "hub") as hub:
         target, options = HubTarget(repo, endpoint=hub.url, token=TOKEN), release_options(settings(store))
         monkeypatch.setattr(
             "podcast_assets.release.targets.choose.choose_target",

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,16 +21,17 @@ from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 from podcast_assets.defs.instance import LOCAL, project_file
 from podcast_assets_tests.deploy import preempted
 from podcast_assets_tests.deploy.conftest import DEPLOY, ApiServer
+from podcast_assets_tests.waiting import wait_for
 
-PATIENCE = 120
+PATIENCE = 600
 
 
 def wait_for_the_step(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not (folder / "begun").exists():
+    def begun() -> bool:
         assert process.poll() is None, f"the process ended with {process.returncode} before the step began"
-        assert time.monotonic() < deadline, f"waited {PATIENCE} s for the step"
-        time.sleep(0.1)
+        return (folder / "begun").exists()
+
+    wait_for("the step", begun, patience=PATIENCE, every=0.1)
 
 
 class Run:

@@ -1,4 +1,4 @@
-"""A process with the real client of the hub in it: it reads HF_ENDPOINT when it is imported, and can be killed."""
+"""The real client of the Hub in a process of its own: it reads HF_ENDPOINT when it is imported, and tests kill it."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets_tests.doubles.hub_models import Hub
+from podcast_assets_tests.doubles.hub import HubDouble
 
 CLIENT = """
 import json, os, sys
@@ -17,38 +17,38 @@ from huggingface_hub import constants
 from podcast_assets.engines import hub_download, model_cache, models
 hub_download.PAUSE_SECONDS = 0.01
 
-class Told:
+class Progress:
     def begin(self, model, commit, missing): self.missing = missing
-    def advance(self, size): self.came = getattr(self, "came", 0) + size
+    def advance(self, size): self.received = getattr(self, "received", 0) + size
 
 print("ready", flush=True)
 for line in sys.stdin:
-    asked = json.loads(line)
-    os.environ.update(asked["environment"])
-    constants.HF_HUB_OFFLINE = asked["offline"]  # read when it was imported
-    model = model_cache.HubModel(**asked["model"] | {"files": tuple(asked["model"]["files"])})
-    told, answer = Told(), {}
+    request = json.loads(line)
+    os.environ.update(request["environment"])
+    constants.HF_HUB_OFFLINE = request["offline"]  # read when it was imported
+    model = model_cache.HubModel(**request["model"] | {"files": tuple(request["model"]["files"])})
+    progress, answer = Progress(), {}
     try:
-        if asked["what"] == "at_hand":
-            answer["at_hand"] = models.check_available(model)
+        if request["action"] == "check":
+            answer["available"] = models.check_available(model)
         else:
-            answer["folder"] = str(models.fetch_model(model, update=asked["what"] == "update", watch=told))
+            answer["folder"] = str(models.fetch_model(model, update=request["action"] == "update", watch=progress))
     except Exception as error:
         answer["error"] = f"{type(error).__name__}: {error}"
-    print(json.dumps(answer | vars(told)), flush=True)
+    print(json.dumps(answer | vars(progress)), flush=True)
 """
 
 
 @dataclass
 class Client:
-    """A process with the real client of the hub in it, that fetches what it is told to."""
+    """A process with the real client of the Hub, which fetches models on request."""
 
     process: subprocess.Popen[str]
     folder: Path
     """The models folder."""
 
     @classmethod
-    def start(cls, hub: Hub, folder: Path) -> "Client":
+    def start(cls, hub: HubDouble, folder: Path) -> "Client":
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PODCAST_"))}
         process = subprocess.Popen(
             [sys.executable, "-c", CLIENT],
@@ -59,24 +59,27 @@ class Client:
         )
         return cls(process, folder / "models")
 
-    def ask(self, what: str, model: HubModel, *, token: str = "", offline: bool = False) -> None:
+    def send(self, action: str, model: HubModel, *, token: str = "", offline: bool = False) -> None:
         assert self.process.stdin
-        asked = {
-            "what": what,
+        """Ask for a model: `fetch`, `update`, or `check` whether it is available."""
+        request = {
+            "action": action,
             "model": asdict(model),
             "environment": {"PODCAST_MODELS": str(self.folder), "HF_TOKEN": token},
             "offline": offline,
         }
-        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:
+        """Wait for the answer to a request: `folder`, `available` or `error`, and what was downloaded."""
         assert self.process.stdout
         lines = iter(self.process.stdout.readline, "")
         return json.loads(next(line for line in lines if line.startswith("{")))
 
-    def fetch(self, model: HubModel, what: str = "fetch", **how: Any) -> dict[str, Any]:
-        self.ask(what, model, **how)
+    def fetch(self, model: HubModel, action: str = "fetch", **options: Any) -> dict[str, Any]:
+        """Send a request and wait for the answer."""
+        self.send(action, model, **options)
         return self.answer()
 
     def end(self) -> None:

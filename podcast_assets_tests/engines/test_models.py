@@ -3,7 +3,6 @@
 import errno
 import random
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,30 +14,31 @@ from podcast_assets.common.errors import Misconfigured
 from podcast_assets.engines import model_cache, model_lock, models
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.engines.models import find_model, verify_files
+from podcast_assets_tests.doubles.hub import HubDouble, running_hub
 from podcast_assets_tests.doubles.hub_client import Client
-from podcast_assets_tests.doubles.hub_models import Hub, running_hub
 
 WEIGHTS = random.Random(0).randbytes(300_000)
 FILES = {"config.json": b"{}", "model.bin": WEIGHTS, "vocabulary.txt": b"a\nb\n", "README.md": b"not needed"}
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[Hub]:
-    with running_hub() as hub:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubDouble]:
+    with running_hub(tmp_path_factory.mktemp("hub")) as hub:
         yield hub
 
 
 @pytest.fixture(scope="module")
-def shared_client(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def shared_client(hub: HubDouble, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     client = Client.start(hub, tmp_path_factory.mktemp("client"))
     yield client
     client.end()
 
 
 @pytest.fixture
-def client(hub: Hub, shared_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+def client(hub: HubDouble, shared_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     """The client with an empty models folder, which is also that of the test's own process."""
     hub.requests.clear()
+    hub.faults.clear()
     monkeypatch.setenv("PODCAST_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "huggingface"))
     shared_client.folder = tmp_path / "models"
@@ -46,24 +46,24 @@ def client(hub: Hub, shared_client: Client, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.fixture
-def model(hub: Hub, request: pytest.FixtureRequest) -> HubModel:
+def model(hub: HubDouble, request: pytest.FixtureRequest) -> HubModel:
     """A model of its own for each test, with one commit."""
     name = f"acme/{request.node.name.replace('_', '-')}"
-    hub.commit(name, FILES)
+    hub.commit_model(name, FILES)
     return HubModel(name, ("config.json", "model.bin", "vocabulary.*", "preprocessor*"), 1, "MIT")
 
 
-def test_what_is_needed_is_fetched_and_written_down(client: Client, hub: Hub, model: HubModel) -> None:
+def test_what_is_needed_is_fetched_and_written_down(client: Client, hub: HubDouble, model: HubModel) -> None:
     assert find_model(model) is None
     fetched = client.fetch(model)
     folder = Path(fetched["folder"])
     needed = {k: v for k, v in FILES.items() if k != "README.md"}
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == needed
-    assert fetched["missing"] == fetched["came"] == sum(map(len, needed.values()))
+    assert fetched["missing"] == fetched["received"] == sum(map(len, needed.values()))
     assert find_model(model) == folder
 
     entry = model_lock.read_lock_file(client.folder)[model.repo]
-    assert (entry.commit, entry.licence) == (hub.repos[model.repo].newest, "mit")
+    assert (entry.commit, entry.licence) == (hub.repos[model.repo].refs["main"], "mit")
     assert {k: f.bytes for k, f in entry.files.items()} == {k: len(v) for k, v in needed.items()}
     assert [d for _, _, d in verify_files([(model.repo, entry)]) if d] == []
 
@@ -72,23 +72,24 @@ def test_what_is_needed_is_fetched_and_written_down(client: Client, hub: Hub, mo
     assert hub.requests == [], "what is here is asked of nobody"
 
 
-def test_a_connection_that_breaks_is_made_again(client: Client, hub: Hub, model: HubModel) -> None:
-    hub.cuts = [100_000, 0, 50_000]
+def test_a_connection_that_breaks_is_made_again(client: Client, hub: HubDouble, model: HubModel) -> None:
+    for cut in (100_000, 0, 50_000):
+        hub.fault("GET", "model.bin", cut=cut)
     folder = Path(client.fetch(model)["folder"])
     assert (folder / "model.bin").read_bytes() == WEIGHTS
     ranges = [r.range for r in hub.downloads("model.bin")]
     assert ranges == [None, "bytes=100000-", "bytes=100000-", "bytes=150000-"]
 
 
-def test_a_process_that_dies_leaves_its_part_to_the_next(hub: Hub, client: Client, model: HubModel) -> None:
-    hub.stall = threading.Event()
+def test_a_process_that_dies_leaves_its_part_to_the_next(hub: HubDouble, client: Client, model: HubModel) -> None:
+    hub.fault("GET", "model.bin", cut=len(WEIGHTS) // 2, hold=True)
     dying = Client.start(hub, client.folder.parent)
-    dying.ask("fetch", model)
+    dying.send("fetch", model)
     while not (parts := list(client.folder.glob("*/blobs/*.incomplete"))) or not parts[0].stat().st_size:
         assert dying.process.poll() is None
         time.sleep(0.01)
     assert find_model(model) is None
-    client.ask("fetch", model)
+    client.send("fetch", model)
     time.sleep(0.3)
     assert len(hub.downloads("model.bin")) == 1, "the other process waits as long as this one lives"
     dying.end()
@@ -115,9 +116,9 @@ def test_a_model_that_is_only_partly_there_is_not_found(client: Client, model: H
     assert (Path(more) / "README.md").read_bytes() == FILES["README.md"]
 
 
-def test_the_commit_is_kept_until_the_newest_is_asked_for(client: Client, hub: Hub, model: HubModel) -> None:
+def test_the_commit_is_kept_until_the_newest_is_asked_for(client: Client, hub: HubDouble, model: HubModel) -> None:
     first = Path(client.fetch(model)["folder"])
-    newest = hub.commit(model.repo, FILES | {"model.bin": WEIGHTS[::-1]})
+    newest = hub.commit_model(model.repo, FILES | {"model.bin": WEIGHTS[::-1]})
     assert first.name != newest
     assert client.fetch(model)["folder"] == str(first)
     shutil.rmtree(first.parents[1])
@@ -132,9 +133,9 @@ def test_the_commit_is_kept_until_the_newest_is_asked_for(client: Client, hub: H
     assert first.is_dir(), "whoever works with the old one is not disturbed"
 
 
-def test_a_pinned_revision_stays(client: Client, hub: Hub, model: HubModel) -> None:
-    pinned = replace(model, revision=hub.repos[model.repo].newest)
-    newest = hub.commit(model.repo, FILES | {"config.json": b"{1}"})
+def test_a_pinned_revision_stays(client: Client, hub: HubDouble, model: HubModel) -> None:
+    pinned = replace(model, revision=hub.repos[model.repo].refs["main"])
+    newest = hub.commit_model(model.repo, FILES | {"config.json": b"{1}"})
     assert Path(client.fetch(pinned, "update")["folder"]).name == pinned.revision
     assert Path(client.fetch(model)["folder"]).name == newest
     assert find_model(pinned) != find_model(model)
@@ -145,9 +146,9 @@ def test_a_pinned_revision_stays(client: Client, hub: Hub, model: HubModel) -> N
 
 
 def test_a_gated_model_says_which_page_to_open_and_which_variable_to_set(
-    client: Client, hub: Hub, model: HubModel
+    client: Client, hub: HubDouble, model: HubModel
 ) -> None:
-    hub.repos[model.repo].gated = True
+    hub.repos[model.repo].gated = "auto"
     hub.readers.add("hf_accepted")
     page = f"{hub.url}/{model.repo}"
     gated = f"EngineUnavailable: {model.repo} is gated: "
@@ -156,18 +157,18 @@ def test_a_gated_model_says_which_page_to_open_and_which_variable_to_set(
     )
     refused = f"the token has no access to it yet; accept its terms on {page} with the account of the token"
     assert client.fetch(model, token="hf_other")["error"] == gated + refused
-    assert client.fetch(model, "at_hand", token="hf_other")["at_hand"][0] is False
-    assert client.fetch(replace(model, files=("*.bin",)), "at_hand")["at_hand"][0] is False
-    assert client.fetch(model, "at_hand", token="hf_accepted")["at_hand"] == [
+    assert client.fetch(model, "check", token="hf_other")["available"][0] is False
+    assert client.fetch(replace(model, files=("*.bin",)), "check")["available"][0] is False
+    assert client.fetch(model, "check", token="hf_accepted")["available"] == [
         True,
         f"the model {model.repo} can be downloaded, about 1 MB",
     ]
     assert find_model(model) is None
     assert "folder" in client.fetch(model, token="hf_accepted")
-    assert client.fetch(model, "at_hand")["at_hand"] == [True, f"the model {model.repo} is in {client.folder}"]
+    assert client.fetch(model, "check")["available"] == [True, f"the model {model.repo} is in {client.folder}"]
 
 
-def test_what_cannot_be_had_gets_one_line(client: Client, hub: Hub, model: HubModel) -> None:
+def test_what_cannot_be_had_gets_one_line(client: Client, hub: HubDouble, model: HubModel) -> None:
     def error(model: HubModel) -> str:
         told = client.fetch(model)["error"]
         assert "\n" not in told
@@ -175,28 +176,29 @@ def test_what_cannot_be_had_gets_one_line(client: Client, hub: Hub, model: HubMo
 
     assert error(replace(model, repo="acme/nothing")).startswith("the hub has no model acme/nothing, or it is private")
     assert error(replace(model, files=("no.such",))) == (
-        f"{model.repo} has none of the files no.such (commit {hub.repos[model.repo].newest})"
+        f"{model.repo} has none of the files no.such (commit {hub.repos[model.repo].refs['main']})"
     )
-    hub.repos[model.repo].told_sizes["model.bin"] = 10**17
+    tree = hub.repos[model.repo].commits[hub.repos[model.repo].refs["main"]].tree
+    true_entry = tree["model.bin"]
+    tree["model.bin"] = replace(true_entry, size=10**17)
     assert error(model).startswith(f"{model.repo} needs 100000000000 MB and {client.folder} has")
-    hub.repos[model.repo].told_sizes.clear()
-    hub.cuts = [0] * 10
+    tree["model.bin"] = true_entry
+    hub.fault("GET", "model.bin", cut=0, times=1000)
     assert error(model).startswith(f"{model.repo} is not available from {hub.url}: ")
-    hub.cuts = []
-    for status, told in (
+    hub.faults.clear()
+    for status, message, told in (
         (
-            (401, "Invalid credentials in Authorization header"),
+            401,
+            "Invalid credentials in Authorization header",
             f"the hub rejects the token for {model.repo}: set HF_TOKEN",
         ),
-        ((403, "not for you"), f"the hub denies access to {model.repo}: not for you"),
-        ((429, "slowly"), "the hub limits requests for now (status 429)"),
-        ((503, "down"), f"the hub answers 503 for {model.repo}: try again later"),
+        (403, "not for you", f"the hub denies access to {model.repo}: not for you"),
+        (429, "slowly", "the hub limits requests for now (status 429)"),
+        (503, "down", f"the hub answers 503 for {model.repo}: try again later"),
     ):
-        hub.status = status
-        try:
-            assert error(model).startswith(told)
-        finally:
-            hub.status = None
+        hub.fault("", "", status, message=message, times=1000)
+        assert error(model).startswith(told)
+        hub.faults.clear()
     client.folder.rename(client.folder.with_name("other"))
     client.folder.write_text("a file")
     assert error(model).startswith(f"the models folder {client.folder} is not writable")
@@ -218,36 +220,33 @@ def test_trouble_with_the_disk_gets_one_line(tmp_path: Path, monkeypatch: pytest
     )
 
 
-def test_files_outside_of_the_folder_are_left_alone(client: Client, hub: Hub, model: HubModel) -> None:
+def test_files_outside_of_the_folder_are_left_alone(client: Client, hub: HubDouble, model: HubModel) -> None:
     outside = client.folder.parent / "outside"
     outside.write_text("mine")
-    stored = model_cache.snapshot_folder(client.folder, model.repo, hub.repos[model.repo].newest)
-    hub.commit(model.repo, FILES | {f"{'../' * len(stored.parts)}{outside}": b"theirs", str(outside): b"theirs"})
+    stored = model_cache.snapshot_folder(client.folder, model.repo, hub.repos[model.repo].refs["main"])
+    hub.commit_model(model.repo, FILES | {f"{'../' * len(stored.parts)}{outside}": b"theirs", str(outside): b"theirs"})
     found = Path(client.fetch(replace(model, files=("*",)))["folder"])
     assert sorted(f.name for f in found.rglob("*")) == sorted(FILES)
     assert outside.read_text() == "mine"
 
 
-def test_a_damaged_download_is_removed_and_comes_again(client: Client, hub: Hub, model: HubModel) -> None:
-    hub.damage = True
-    try:
-        told = client.fetch(model)["error"]
-    finally:
-        hub.damage = False
+def test_a_damaged_download_is_removed_and_comes_again(client: Client, hub: HubDouble, model: HubModel) -> None:
+    hub.fault("GET", "model.bin", damage=True)
+    told = client.fetch(model)["error"]
     assert told.startswith(f"EngineUnavailable: model.bin of {model.repo} has a wrong checksum")
     assert find_model(model) is None
     assert (Path(client.fetch(model)["folder"]) / "model.bin").read_bytes() == WEIGHTS
 
 
-def test_offline_only_this_machine_is_looked_into(client: Client, hub: Hub, model: HubModel) -> None:
+def test_offline_only_this_machine_is_looked_into(client: Client, hub: HubDouble, model: HubModel) -> None:
     here = replace(model, repo=f"{model.repo}-here")
-    hub.commit(here.repo, FILES)
+    hub.commit_model(here.repo, FILES)
     folder = client.fetch(here)["folder"]
     hub.requests.clear()
     told = client.fetch(model, offline=True)["error"]
     assert told.startswith(f"EngineUnavailable: {model.repo} is neither in {client.folder} nor in ")
     assert "HF_HUB_OFFLINE" in told
-    assert client.fetch(model, "at_hand", offline=True)["at_hand"][0] is False
+    assert client.fetch(model, "check", offline=True)["available"][0] is False
     assert client.fetch(here, offline=True)["folder"] == folder
     assert "cannot be updated, because HF_HUB_OFFLINE is set" in client.fetch(here, "update", offline=True)["error"]
     assert hub.requests == []

@@ -1,4 +1,4 @@
-"""Places where the short sample batch waits, and what it becomes where nothing goes wrong."""
+"""Fixtures of tests of faults: the short sample batch before a run, and after an undisturbed one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a batch has become, to be compared with what it becomes where nothing goes wrong."""
+"""Results of a batch, to be compared with those of an undisturbed run."""
 
 import hashlib
 import io
@@ -14,23 +14,23 @@ from podcast_assets.store.store import Store, checkpoints_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 
 
-def local(store: Store, key: str) -> Path:
+def local_path(store: Store, key: str) -> Path:
     return Path(str(store.path(key)))
 
 
-def made(store: Store, batch: str = "sample") -> dict[str, str]:
-    """SHA-256 of every table and shard of a batch; which other batches have the same bytes does not count."""
-    files = {asset: local(store, table_key(asset, batch)).read_bytes() for asset in ASSETS}
+def output_hashes(store: Store, batch: str = "sample") -> dict[str, str]:
+    """SHA-256 of every table and shard of a batch, without the column that names other batches with the same bytes."""
+    files = {asset: local_path(store, table_key(asset, batch)).read_bytes() for asset in ASSETS}
     alone = io.BytesIO()
     pl.read_parquet(files["raw_audio"]).drop("also_in").write_parquet(alone)
     files["raw_audio"] = alone.getvalue()
-    sealed = local(store, f"sealed/{batch}")
+    sealed = local_path(store, f"sealed/{batch}")
     files |= {str(path.relative_to(sealed)): path.read_bytes() for path in sorted(sealed.rglob("*.tar"))}
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
 def assert_once(store: Store, batch: str = "sample", files: int = 5) -> None:
-    """Every file of a batch is one row of raw_audio, every segment one row of the other tables, and no checkpoint is left."""
+    """Assert that every file of a batch is one row of raw_audio, every segment one row of the others, and no checkpoint is left."""
     tables = {asset: store.read_table(table_key(asset, batch), columns) for asset, columns in ASSETS.items()}
     rows = {asset: table for asset, table in tables.items() if table is not None}
     assert rows.keys() == ASSETS.keys()
@@ -39,21 +39,21 @@ def assert_once(store: Store, batch: str = "sample", files: int = 5) -> None:
     for asset in ("diarized_segments", "transcripts", "quality_scores", "hf_shards"):
         assert sorted(rows[asset]["segment_id"]) == sorted(set(segments)), asset
     for stage in STAGES.values():
-        assert not local(store, checkpoints_key(stage, batch)).exists(), stage
+        assert not local_path(store, checkpoints_key(stage, batch)).exists(), stage
 
 
 def checkpoints(store: Store, stage: str, batch: str = "sample") -> list[Path]:
-    """Checkpoints of a stage that are whole, which they are as soon as they have their name."""
-    folder = local(store, checkpoints_key(stage, batch))
+    """Complete checkpoints of a stage; a checkpoint gets its name when it is complete."""
+    folder = local_path(store, checkpoints_key(stage, batch))
     return sorted(folder.glob("[!.]*.parquet")) if folder.is_dir() else []
 
 
-def copied(run: SampleRun, folder: Path) -> Place:
-    """A place with a copy of what the sample run has made."""
+def copy_store(run: SampleRun, folder: Path) -> Place:
+    """Copy the store of a run to a place of its own."""
     shutil.copytree(str(run.store.root), folder / "store")
     return Place(folder)
 
 
-def shards_told(output: str) -> list[str]:
-    """SHA-256 of the shards in what a command printed with --json."""
+def printed_shards(output: str) -> list[str]:
+    """SHA-256 of the shards that a command printed with --json."""
     return [shard["sha256"] for shard in json.loads(output)["shards"]]

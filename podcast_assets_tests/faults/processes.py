@@ -1,63 +1,45 @@
-"""Processes of the tests: started, watched until the moment of the fault, and never left behind."""
+"""Commands that run beside a test and are disturbed in the middle of a stage."""
 
-import os
-import signal
 from functools import partial
-from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 
 from podcast_assets.store.store import table_key
-from podcast_assets_tests import waiting
+from podcast_assets_tests import forked, stopping, waiting
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.faults.made import checkpoints
-from podcast_assets_tests.forked import start_command
+from podcast_assets_tests.forked import Child
+from podcast_assets_tests.stopping import sitecustomize
 
-PATIENCE = 240
+PATIENCE = 600
 """Seconds after which a test gives up; nothing is measured by it."""
 wait_for = partial(waiting.wait_for, patience=PATIENCE, every=0.2)
 
 
-def started(place: Place, *arguments: str, log: Path, **environment: str) -> ForkServerProcess:
-    """`podcast-assets …` in the background; what it says goes to a file."""
-    return start_command(
-        arguments,
-        folder=place.folder,
-        environment=place.environment(**environment),
-        stdout=Path(os.devnull),
-        stderr=log,
-    )
+def started(
+    place: Place, *arguments: str, stop_in: str | None = None, after: int = 1, batch: str = "sample", **environment: str
+) -> Child:
+    """Start `podcast-assets …` in the background.
 
-
-def ended(process: ForkServerProcess) -> int | None:
-    """How a process ended; None where it has not in time, and is killed."""
-    process.join(PATIENCE)
-    code = process.exitcode
-    process.kill()  # nothing may be left that pytest would wait for
-    return code
-
-
-def in_the_middle(
-    place: Place, stage: str, asset: str, batch: str = "sample", process: ForkServerProcess | None = None
-) -> None:
-    """Return while a stage is at work: it has written a checkpoint, and not its table.
-
-    A process that is given is stopped by then, for the rest of a stage may take less time than the fault: `go_on`, or kill it.
+    Args:
+        place: where it runs.
+        arguments: of the command.
+        stop_in: a stage in whose middle the process suspends itself: `in_the_middle`.
+        after: number of the stage's checkpoints before that.
+        batch: whose stage it is.
+        environment: variables beside the place's own.
     """
-
-    def begun() -> bool:
-        assert process is None or process.exitcode is None, f"it ended before {stage}"
-        return bool(checkpoints(place.store, stage, batch))
-
-    wait_for(f"the first checkpoint of {stage}", begun, every=0.002)
-    if process is not None and process.pid is not None:
-        os.kill(process.pid, signal.SIGSTOP)
-    if place.store.exists(table_key(asset, batch)):
-        if process is not None:
-            process.kill()  # pytest would wait for it at its end
-        raise AssertionError(f"{stage} was done before the fault")
+    if stop_in is not None:
+        stopping.request_stop(place.folder, stop_in, batch, after)
+    variables = place.environment(**stopping.environment(place.folder), **environment)
+    return forked.start(_run_with_stops, *arguments, environment=variables, cwd=place.folder, pictures=True)
 
 
-def go_on(process: ForkServerProcess) -> None:
-    """Let a process go on that was stopped in the middle of a stage."""
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGCONT)
+def in_the_middle(place: Place, stage: str, asset: str, pid: int, batch: str = "sample") -> None:
+    """Wait until a process has stopped in the middle of a stage: it has written a checkpoint, and not its table."""
+    stopping.wait_until_stopped(pid, f"the middle of {stage}", PATIENCE)
+    assert checkpoints(place.store, stage, batch)
+    assert not place.store.exists(table_key(asset, batch)), f"{stage} was done before the fault"
+
+
+def _run_with_stops(*arguments: str) -> None:
+    sitecustomize.install()
+    forked.run_command(*arguments)

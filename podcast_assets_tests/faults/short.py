@@ -17,7 +17,7 @@ TRUNCATED = "morning-team.mp3"
 
 
 def first_seconds(path: Path, seconds: float = SECONDS) -> bytes:
-    """The beginning of an audio file, in the same container, without encoding it anew."""
+    """The beginning of an audio file, in the same container, without encoding it again."""
     kept = io.BytesIO()
     kept.name = path.name  # whose ending names the container
     with av.open(str(path)) as whole, av.open(kept, "w") as cut:
@@ -49,7 +49,7 @@ def short_run(shared: SharedFolders) -> SampleRun:
 
 
 def lay_out(run: SampleRun, place: Place, batch: str = "sample") -> None:
-    """Put the archive of the short sample batch where batches arrive: `podcast-assets demo` takes it for its own."""
+    """Put the archive of the short sample batch under `incoming/`, where `podcast-assets demo` finds it in place of its own."""
     with run.store.open("incoming/sample.tar") as archive, place.store.writing(f"incoming/{batch}.tar") as copy:
         shutil.copyfileobj(archive, copy)
 

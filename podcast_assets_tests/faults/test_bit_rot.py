@@ -13,7 +13,7 @@ from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import failures_key, provenance_key, table_key
 from podcast_assets_tests.conftest import SampleRun
-from podcast_assets_tests.faults.made import STAGES, assert_once, copied, local, made
+from podcast_assets_tests.faults.made import STAGES, assert_once, copy_store, local_path, output_hashes
 
 pytestmark = pytest.mark.faults
 
@@ -25,10 +25,12 @@ def cut(path: Path) -> None:
 def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
     short_run: SampleRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = copied(short_run, tmp_path).store
-    tables = [local(store, table_key(asset, "sample")) for asset in ASSETS]
-    beside = [local(store, key(stage, "sample")) for key in (provenance_key, failures_key) for stage in STAGES.values()]
-    shards = sorted(local(store, "sealed/sample").rglob("*.tar"))
+    store = copy_store(short_run, tmp_path).store
+    tables = [local_path(store, table_key(asset, "sample")) for asset in ASSETS]
+    beside = [
+        local_path(store, key(stage, "sample")) for key in (provenance_key, failures_key) for stage in STAGES.values()
+    ]
+    shards = sorted(local_path(store, "sealed/sample").rglob("*.tar"))
     for path in (*tables, *beside, shards[0]):
         cut(path)
     with dg.instance_for_test() as instance:
@@ -37,13 +39,13 @@ def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
         assert outcome.succeeded, outcome.error
     for path in tables:
         assert f"{path} is damaged" in caplog.text
-    assert made(store) == made(short_run.store)
+    assert output_hashes(store) == output_hashes(short_run.store)
     assert_once(store)
 
 
 def test_a_table_that_only_others_read_is_named(short_run: SampleRun, tmp_path: Path) -> None:
-    store = copied(short_run, tmp_path).store
-    path = local(store, table_key("raw_audio", "sample"))
+    store = copy_store(short_run, tmp_path).store
+    path = local_path(store, table_key("raw_audio", "sample"))
     cut(path)
     job = build_definitions(Settings(store=str(store.root), profile="demo")).resolve_implicit_global_asset_job_def()
     with dg.instance_for_test() as instance:
@@ -64,13 +66,13 @@ def test_a_table_that_only_others_read_is_named(short_run: SampleRun, tmp_path: 
 def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_anew(
     short_run: SampleRun, tmp_path: Path
 ) -> None:
-    store = copied(short_run, tmp_path).store
+    store = copy_store(short_run, tmp_path).store
     for asset in ("diarized_segments", "transcripts", "quality_scores", "hf_shards"):
         store.remove(table_key(asset, "sample"))
     audio = store.read_table(table_key("raw_audio", "sample"), ASSETS["raw_audio"])
     assert audio is not None
     row = audio.filter(source="water-history.opus").row(0, named=True)
-    cut(local(store, row["working"]))
+    cut(local_path(store, row["working"]))
     settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
     with dg.instance_for_test() as instance:
         first = run_in_process(instance, settings, ["sample"], source="command")
@@ -81,5 +83,5 @@ def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_
         assert not failures["permanent"][0]
         second = run_in_process(instance, settings, ["sample"], source="command")
         assert second.succeeded, second.error
-    assert made(store) == made(short_run.store)
+    assert output_hashes(store) == output_hashes(short_run.store)
     assert_once(store)

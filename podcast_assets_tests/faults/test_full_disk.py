@@ -13,8 +13,8 @@ from podcast_assets.common.errors import StoreTrouble
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, made
-from podcast_assets_tests.faults.processes import ended, go_on, in_the_middle, started
+from podcast_assets_tests.faults.made import assert_once, output_hashes
+from podcast_assets_tests.faults.processes import in_the_middle, started
 from podcast_assets_tests.faults.short import lay_out
 
 pytestmark = pytest.mark.faults
@@ -53,13 +53,12 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_stage(small_disk: Place, short_
     place, store = small_disk, small_disk.folder / "store"
     lay_out(short_run, place)
     for asset in ("raw_audio", "transcripts", "hf_shards"):
-        log = place.folder / f"{asset}.log"
-        process = started(place, "demo", log=log)
-        in_the_middle(place, STAGES[asset], asset, process=process)
+        process = started(place, "demo", stop_in=STAGES[asset])
+        in_the_middle(place, STAGES[asset], asset, process.pid)
         ballast = fill(store)
-        go_on(process)
-        assert ended(process) == 1
-        last = log.read_text().strip().splitlines()[-1]
+        process.resume()
+        assert process.wait() == 1
+        last = process.err.strip().splitlines()[-1]
         print(last)
         assert f"failed: {asset}: the store {store} is full (" in last
         assert "free some space there, then materialize again" in last
@@ -68,7 +67,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_stage(small_disk: Place, short_
         ballast.unlink()
     end = place.command("demo", "--json")
     assert end.returncode == 0, end.stderr
-    assert made(place.store) == made(short_run.store)
+    assert output_hashes(place.store) == output_hashes(short_run.store)
     assert_once(place.store)
 
 

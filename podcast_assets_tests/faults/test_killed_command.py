@@ -6,7 +6,7 @@ import pytest
 
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, checkpoints, made, shards_told
+from podcast_assets_tests.faults.made import assert_once, checkpoints, output_hashes, printed_shards
 from podcast_assets_tests.faults.processes import in_the_middle, started
 
 pytestmark = pytest.mark.faults
@@ -14,22 +14,20 @@ pytestmark = pytest.mark.faults
 
 def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(short_place: Place, short_run: SampleRun) -> None:
     kept: dict[str, int] = {}
+    logs: list[str] = []
     for asset, stage in STAGES.items():
-        process = started(short_place, "demo", log=short_place.folder / f"{stage}.log")
-        in_the_middle(short_place, stage, asset, process=process)
+        process = started(short_place, "demo", stop_in=stage)
+        in_the_middle(short_place, stage, asset, process.pid)
         process.kill()
-        process.join()
+        logs.append(process.err)
         kept[stage] = len(checkpoints(short_place.store, stage))
         if stage == "diarize":
             # bit rot: half of a finished result is gone
             rotten = checkpoints(short_place.store, stage)[0]
             rotten.write_bytes(rotten.read_bytes()[: rotten.stat().st_size // 2])
-    after = dict(zip(STAGES.values(), [*list(STAGES.values())[1:], "last"], strict=True))
     last = short_place.command("demo", "--json")
     assert last.returncode == 0, last.stderr
-    (short_place.folder / "last.log").write_text(last.stderr)
-    for stage, following in after.items():
-        log = (short_place.folder / f"{following}.log").read_text()
+    for stage, log in zip(STAGES.values(), [*logs[1:], last.stderr], strict=True):
         assert "had died; resuming it" in log
         episodes = 5 if stage == "ingest" else 4
         taken = re.search(rf"sample: {stage} takes (\d+) of {episodes} episodes from before", log)
@@ -37,6 +35,6 @@ def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(short_place: Pla
         assert (int(taken[1]) if taken else 0) == whole, log
         assert ("is damaged" in log) == (stage == "diarize"), log
     print(f"checkpoints at the kill, taken by the next start: {kept}")
-    assert shards_told(last.stdout) == [s["sha256"] for s in short_run.report["shards"]]
-    assert made(short_place.store) == made(short_run.store)
+    assert printed_shards(last.stdout) == [s["sha256"] for s in short_run.report["shards"]]
+    assert output_hashes(short_place.store) == output_hashes(short_run.store)
     assert_once(short_place.store)

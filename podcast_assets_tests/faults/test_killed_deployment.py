@@ -16,9 +16,10 @@ import yaml
 from podcast_assets.defs.instance import project_file
 from podcast_assets.defs.runs.process import process_of
 from podcast_assets.store.stage_names import STAGES
+from podcast_assets_tests import stopping
 from podcast_assets_tests.conftest import CHECKOUT, Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, made
-from podcast_assets_tests.faults.processes import PATIENCE, ended, in_the_middle, started, wait_for
+from podcast_assets_tests.faults.made import assert_once, output_hashes
+from podcast_assets_tests.faults.processes import PATIENCE, in_the_middle, started, wait_for
 from podcast_assets_tests.faults.short import lay_out
 from podcast_assets_tests.waiting import free_port
 
@@ -32,7 +33,8 @@ class Machine:
 
     def __init__(self, place: Place, sample: SampleRun) -> None:
         self.place, self.sample = place, sample
-        self.environment = dict(place.environment(PODCAST_PROFILE="demo", PODCAST_SETTLE_SECONDS="100000"))
+        stops = stopping.environment(place.folder)
+        self.environment = dict(place.environment(PODCAST_PROFILE="demo", PODCAST_SETTLE_SECONDS="100000", **stops))
         self.process: subprocess.Popen[bytes] | None = None
         self.groups: list[int] = []
         home = place.folder / "dagster_home"
@@ -97,10 +99,11 @@ class Machine:
             return list(instance.get_runs(dg.RunsFilter(tags={"dagster/partition": batch})))
 
     @contextlib.contextmanager
-    def waiting(self, batch: str) -> Iterator[None]:
-        """A run of a batch begins in the block, is known by then, and goes on when it is left: some stages take a second only."""
+    def waiting(self, batch: str, stop_in: str) -> Iterator[None]:
+        """Hold a run of a batch that begins in the block, until its process is known; it stops in the middle of a stage then."""
         with self.place.store.batch_lock(batch):
             yield
+            stopping.request_stop(self.place.folder, stop_in, batch)
 
     def process_of_run(self, batch: str, after: int) -> int:
         """The process of the run of a batch that comes after so many, as soon as there is one."""
@@ -141,55 +144,56 @@ FAILED_THEN_DONE = [dg.DagsterRunStatus.SUCCESS, *[dg.DagsterRunStatus.FAILURE] 
 
 def test_the_run_is_killed_in_every_stage_and_run_retries_resume_it(machine: Machine, short_run: SampleRun) -> None:
     for number, (asset, stage) in enumerate(STAGES.items()):
-        with machine.waiting("sample"):
+        with machine.waiting("sample", stop_in=stage):
             if number == 0:
                 machine.launch("sample")
             process = machine.process_of_run("sample", after=number)
-        in_the_middle(machine.place, stage, asset)
+        in_the_middle(machine.place, stage, asset, process)
         os.kill(process, signal.SIGKILL)
     assert machine.ended("sample") == FAILED_THEN_DONE
-    assert made(machine.place.store) == made(short_run.store)
+    assert output_hashes(machine.place.store) == output_hashes(short_run.store)
     assert_once(machine.place.store)
 
 
 def test_everything_is_killed_in_every_stage_and_a_restart_resumes_it(machine: Machine, short_run: SampleRun) -> None:
     """Daemon, webserver, code server and run at once, as when the machine loses its power."""
     for number, (asset, stage) in enumerate(STAGES.items()):
-        with machine.waiting("power"):
+        with machine.waiting("power", stop_in=stage):
             if number == 0:
                 machine.launch("power")
             else:
                 machine.on()
             process = machine.process_of_run("power", after=number)
-        in_the_middle(machine.place, stage, asset, batch="power")
+        in_the_middle(machine.place, stage, asset, process, batch="power")
         machine.off()
         wait_for("the end of the run's process", lambda pid=process: not psutil.pid_exists(pid))
     machine.on()
     assert machine.ended("power") == FAILED_THEN_DONE
-    assert made(machine.place.store, "power") == made(short_run.store)
+    assert output_hashes(machine.place.store, "power") == output_hashes(short_run.store)
     assert_once(machine.place.store, "power")
 
 
 def test_the_daemon_alone_is_killed_and_the_run_goes_on(machine: Machine, short_run: SampleRun) -> None:
-    machine.launch("alone")
-    process = machine.process_of_run("alone", after=0)
-    in_the_middle(machine.place, "diarize", "diarized_segments", batch="alone")
+    with machine.waiting("alone", stop_in="diarize"):
+        machine.launch("alone")
+        process = machine.process_of_run("alone", after=0)
+    in_the_middle(machine.place, "diarize", "diarized_segments", process, batch="alone")
     os.kill(machine.pid_of("dagster._daemon"), signal.SIGKILL)
     assert machine.process is not None
     assert machine.process.wait(PATIENCE) is not None, "`podcast-assets dev` ends with its daemon"
     assert psutil.pid_exists(process)
+    os.kill(process, signal.SIGCONT)
     machine.on()
     assert machine.ended("alone") == [dg.DagsterRunStatus.SUCCESS]
-    assert made(machine.place.store, "alone") == made(short_run.store)
+    assert output_hashes(machine.place.store, "alone") == output_hashes(short_run.store)
     assert_once(machine.place.store, "alone")
 
 
 def test_one_run_in_the_queue_and_one_by_command(machine: Machine, short_run: SampleRun) -> None:
     machine.launch("both")
-    log = machine.place.folder / "command.log"
-    command = started(machine.place, "backfill", "--here", "both", "--profile", "demo", log=log)
-    assert ended(command) == 0, log.read_text()
+    command = started(machine.place, "backfill", "--here", "both", "--profile", "demo")
+    assert command.wait() == 0, command.err
     wait_for("both", lambda: all(run.is_finished for run in machine.runs("both")))
     assert [run.status for run in machine.runs("both")] == [dg.DagsterRunStatus.SUCCESS] * 2
-    assert made(machine.place.store, "both") == made(short_run.store)
+    assert output_hashes(machine.place.store, "both") == output_hashes(short_run.store)
     assert_once(machine.place.store, "both")

@@ -12,8 +12,8 @@ from podcast_assets.defs.launch import RunResult, run_in_process
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.store.store import table_key
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, checkpoints, copied, made
-from podcast_assets_tests.faults.processes import ended, go_on, in_the_middle, started
+from podcast_assets_tests.faults.made import assert_once, checkpoints, copy_store, output_hashes
+from podcast_assets_tests.faults.processes import in_the_middle, started
 
 pytestmark = pytest.mark.faults
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.faults
 @pytest.fixture
 def untranscribed(short_run: SampleRun, tmp_path: Path) -> Place:
     """The sample batch up to its segments."""
-    place = copied(short_run, tmp_path)
+    place = copy_store(short_run, tmp_path)
     for asset in ("transcripts", "quality_scores", "hf_shards"):
         place.store.remove(table_key(asset, "sample"))
     return place
@@ -35,21 +35,19 @@ def run(place: Place) -> RunResult:
 
 def test_the_machine_has_no_memory_left(untranscribed: Place, short_run: SampleRun) -> None:
     """From the first transcript on the process gets no more: it ends, however it does, with what is done kept."""
-    log = untranscribed.folder / "starved.log"
-    process = started(untranscribed, "demo", log=log)
-    in_the_middle(untranscribed, "transcribe", "transcripts", process=process)
-    assert process.pid is not None
+    process = started(untranscribed, "demo", stop_in="transcribe")
+    in_the_middle(untranscribed, "transcribe", "transcripts", process.pid)
     limit = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
     resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
-    go_on(process)
-    code = ended(process)
-    told = log.read_text()
+    process.resume()
+    code = process.wait()
+    told = process.err
     kept = len(checkpoints(untranscribed.store, "transcribe"))
     print(f"ended with {code}; {kept} checkpoints of transcribe kept; last line: {told.strip().splitlines()[-1]}")
-    assert code not in (0, None)
+    assert code != 0
     again = untranscribed.command("demo", "--json")
     assert again.returncode == 0, again.stderr
-    assert made(untranscribed.store) == made(short_run.store)
+    assert output_hashes(untranscribed.store) == output_hashes(short_run.store)
     assert_once(untranscribed.store)
 
 
@@ -69,7 +67,7 @@ def test_a_gpu_without_memory_for_the_batch_gets_smaller_ones(
     outcome = run(untranscribed)
     assert outcome.succeeded, outcome.error
     assert refused
-    assert made(untranscribed.store) == made(short_run.store)
+    assert output_hashes(untranscribed.store) == output_hashes(short_run.store)
 
 
 def test_a_gpu_without_memory_for_a_single_window_is_told_and_nothing_is_committed(
@@ -89,5 +87,5 @@ def test_a_gpu_without_memory_for_a_single_window_is_told_and_nothing_is_committ
     assert not untranscribed.store.exists(table_key("transcripts", "sample"))
     again = run(untranscribed)
     assert again.succeeded, again.error
-    assert made(untranscribed.store) == made(short_run.store)
+    assert output_hashes(untranscribed.store) == output_hashes(short_run.store)
     assert_once(untranscribed.store)

@@ -1,27 +1,32 @@
 """Two processes take on the same batch at the same moment."""
 
+from functools import partial
+
 import pytest
 
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.faults.made import assert_once, made
-from podcast_assets_tests.faults.processes import ended, started
+from podcast_assets_tests.faults.made import assert_once, output_hashes
+from podcast_assets_tests.faults.processes import started, wait_for
+from podcast_assets_tests.forked import Child
 
 pytestmark = pytest.mark.faults
 
 
+def waits_for_the_batch(process: Child) -> bool:
+    assert process.running, process.err
+    return "waiting for another run of this batch" in process.err
+
+
 def test_two_commands_at_once_take_turns_and_agree(short_place: Place, short_run: SampleRun) -> None:
     short_place.command("init")  # so that both do not make Dagster's database at the same moment
-    logs = [short_place.folder / f"{n}.log" for n in range(2)]
-    both = [started(short_place, "demo", log=log) for log in logs]
-    try:
-        assert [ended(process) for process in both] == [0, 0], [log.read_text() for log in logs]
-    finally:
-        for process in both:
-            process.kill()
-            process.join()
-    told = [log.read_text() for log in logs]
-    assert any("waiting for another run of this batch" in text for text in told)
-    done = [text.count("sample: transcribe 4 of 4") for text in told]
+    with short_place.store.batch_lock("sample"):
+        both: list[Child] = []
+        for _ in range(2):
+            process = started(short_place, "demo")
+            wait_for("the command", partial(waits_for_the_batch, process))
+            both.append(process)
+    assert [process.wait() for process in both] == [0, 0], [process.err for process in both]
+    done = [process.err.count("sample: transcribe 4 of 4") for process in both]
     assert sorted(done) == [0, 1], "each episode is transcribed by one of them, and taken by the other"
-    assert made(short_place.store) == made(short_run.store)
+    assert output_hashes(short_place.store) == output_hashes(short_run.store)
     assert_once(short_place.store)

@@ -68,7 +68,7 @@ class Published:
 
 
 def publish(folder: Path, *, codec: Codec = "flac", shard_bytes: int = 30_000, episodes: bool = False) -> Published:
-    """A dataset of two batches, two languages and two splits, several shards of each, in a folder."""
+    """Release a dataset of two batches, two languages and two splits, with several shards of each, to a folder."""
     publish_to(FolderTarget(folder), folder.with_name(f"{folder.name}-store"), codec, shard_bytes, episodes=episodes)
     return Published(folder, codec)
 
@@ -76,11 +76,11 @@ def publish(folder: Path, *, codec: Codec = "flac", shard_bytes: int = 30_000, e
 def publish_to(
     target: ReleaseTarget, store: Path, codec: Codec = "flac", shard_bytes: int = 30_000, *, episodes: bool = False
 ) -> None:
-    """The same, anywhere."""
-    room = Store.at(store)
+    """Release the dataset of `publish` to any target, from a store in the folder `store`."""
+    sealed = Store.at(store)
     for batch, shows in BATCHES.items():
-        _seal(room, batch, shows, codec, shard_bytes, episodes)
-    release(room, target, ReleaseOptions("all", "*", shard_bytes=shard_bytes, codec=codec))
+        _seal(sealed, batch, shows, codec, shard_bytes, episodes)
+    release(sealed, target, ReleaseOptions("all", "*", shard_bytes=shard_bytes, codec=codec))
 
 
 def _seal(store: Store, batch: str, shows: Sequence[str], codec: Codec, shard_bytes: int, episodes: bool) -> None:

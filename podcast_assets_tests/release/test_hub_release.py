@@ -14,7 +14,7 @@ from podcast_assets.release.published import parse_shard_list
 from podcast_assets.release.release import ReleaseResult, release
 from podcast_assets.release.targets.hub import HubTarget
 from podcast_assets.store.store import Store
-from podcast_assets_tests.doubles.hub_datasets import TOKEN, DatasetHub, running_dataset_hub
+from podcast_assets_tests.doubles.hub import TOKEN, HubDouble, running_hub
 from podcast_assets_tests.release.sealed_store import seal, take_down
 
 pytestmark = pytest.mark.release
@@ -23,11 +23,11 @@ REPO = "tester/talk"
 OPTIONS = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
 
 
-def target(hub: DatasetHub, **how: object) -> HubTarget:
+def target(hub: HubDouble, **how: object) -> HubTarget:
     return HubTarget(REPO, endpoint=hub.url, token=TOKEN, **how)  # type: ignore[arg-type]
 
 
-def publish(store: Store, hub: DatasetHub, **how: object) -> ReleaseResult:
+def publish(store: Store, hub: HubDouble, **how: object) -> ReleaseResult:
     return release(store, target(hub, **how), OPTIONS)
 
 
@@ -48,7 +48,7 @@ def assert_whole(files: dict[str, bytes], samples: int) -> None:
     assert len(found) == len(set(found)) == samples
 
 
-def test_a_release_is_one_commit_with_a_tag(store: Store, hub: DatasetHub) -> None:
+def test_a_release_is_one_commit_with_a_tag(store: Store, hub: HubDouble) -> None:
     for batch in ("b1", "b2", "b3"):
         seal(store, batch)
     done = publish(store, hub)
@@ -58,7 +58,7 @@ def test_a_release_is_one_commit_with_a_tag(store: Store, hub: DatasetHub) -> No
     assert hub.repos[REPO].tags == {"r0001": done.revision} and done.tag == "r0001"
 
 
-def test_the_same_again_makes_no_commit_and_sends_no_byte(store: Store, hub: DatasetHub) -> None:
+def test_the_same_again_makes_no_commit_and_sends_no_byte(store: Store, hub: HubDouble) -> None:
     seal(store, "b1")
     publish(store, hub)
     before = hub.uploaded()
@@ -70,7 +70,7 @@ def test_the_same_again_makes_no_commit_and_sends_no_byte(store: Store, hub: Dat
     assert len(hub.commits(REPO)) == 1
 
 
-def test_a_store_that_was_wiped_and_sealed_again_sends_no_byte(store: Store, hub: DatasetHub, tmp_path: Path) -> None:
+def test_a_store_that_was_wiped_and_sealed_again_sends_no_byte(store: Store, hub: HubDouble, tmp_path: Path) -> None:
     seal(store, "b1")
     publish(store, hub)
     fresh = Store.at(tmp_path / "fresh")
@@ -78,7 +78,7 @@ def test_a_store_that_was_wiped_and_sealed_again_sends_no_byte(store: Store, hub
     assert not publish(fresh, hub).changed
 
 
-def test_a_change_of_scores_sends_tables_and_no_shard(store: Store, hub: DatasetHub) -> None:
+def test_a_change_of_scores_sends_tables_and_no_shard(store: Store, hub: HubDouble) -> None:
     rows = seal(store, "b1", audio_bytes=100_000)
     publish(store, hub)
     hub.requests.clear()
@@ -93,7 +93,7 @@ def test_a_change_of_scores_sends_tables_and_no_shard(store: Store, hub: Dataset
     assert hub.uploaded() < 100_000
 
 
-def test_an_excluded_episode_changes_its_shard_alone(store: Store, hub: DatasetHub) -> None:
+def test_an_excluded_episode_changes_its_shard_alone(store: Store, hub: HubDouble) -> None:
     for batch in ("b1", "b2"):
         seal(store, batch, audio_bytes=9_000)
     publish(store, hub)
@@ -109,7 +109,7 @@ def test_an_excluded_episode_changes_its_shard_alone(store: Store, hub: DatasetH
 
 
 def test_by_xet(store: Store, tmp_path: Path) -> None:
-    with running_dataset_hub(tmp_path / "xet", xet=True) as hub:
+    with running_hub(tmp_path / "xet", xet=True) as hub:
         seal(store, "b1")
         publish(store, hub)
         assert_whole(hub.files(REPO), 6)
@@ -134,7 +134,7 @@ def test_by_xet(store: Store, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize(("status", "headers"), [(429, {"RateLimit": '"api";r=0;t=0'}), (500, {}), (503, {})])
 def test_an_answer_that_says_later_is_waited_for(
-    store: Store, hub: DatasetHub, method: str, text: str, status: int, headers: dict[str, str]
+    store: Store, hub: HubDouble, method: str, text: str, status: int, headers: dict[str, str]
 ) -> None:
     seal(store, "b1")
     fault = hub.fault(method, text, status, headers=headers)
@@ -147,7 +147,7 @@ def test_an_answer_that_says_later_is_waited_for(
 
 @pytest.mark.parametrize("times", [1, 7])
 def test_a_commit_that_was_applied_though_the_answer_was_lost_is_not_made_twice(
-    store: Store, hub: DatasetHub, times: int
+    store: Store, hub: HubDouble, times: int
 ) -> None:
     seal(store, "b1")
     hub.fault("POST", "/commit/main", 504, applied=True, times=times)
@@ -156,7 +156,7 @@ def test_a_commit_that_was_applied_though_the_answer_was_lost_is_not_made_twice(
     assert_whole(hub.files(REPO), 6)
 
 
-def test_a_head_that_moves_is_looked_at_again(store: Store, hub: DatasetHub, tmp_path: Path) -> None:
+def test_a_head_that_moves_is_looked_at_again(store: Store, hub: HubDouble, tmp_path: Path) -> None:
     """Somebody else publishes between our look at the head and our commit: nothing of theirs is lost, and no byte goes twice."""
     elsewhere = Store.at(tmp_path / "elsewhere")
     seal(store, "b1", audio_bytes=9_000)
@@ -186,7 +186,7 @@ def test_a_head_that_moves_is_looked_at_again(store: Store, hub: DatasetHub, tmp
     ]
 
 
-def test_many_files_go_by_a_pull_request_and_show_at_once(store: Store, hub: DatasetHub) -> None:
+def test_many_files_go_by_a_pull_request_and_show_at_once(store: Store, hub: HubDouble) -> None:
     for number in range(6):
         seal(store, f"b{number}", audio_bytes=9_000)
     publish(store, hub, commit_files=5)
@@ -198,11 +198,11 @@ def test_many_files_go_by_a_pull_request_and_show_at_once(store: Store, hub: Dat
     assert repo.tags == {"r0001": repo.refs["main"]}
 
 
-def test_a_pull_request_that_was_broken_off_is_taken_up(store: Store, hub: DatasetHub) -> None:
+def test_a_pull_request_that_was_broken_off_is_taken_up(store: Store, hub: HubDouble) -> None:
     for number in range(6):
         seal(store, f"b{number}", audio_bytes=9_000)
-    hub.fault("POST", "/commit/refs/pr/1", 400, passed=1)
-    with pytest.raises(Exception, match="as the test says"):
+    hub.fault("POST", "/commit/refs/pr/1", 400, skip=1)
+    with pytest.raises(Exception, match="the test asked for this error"):
         publish(store, hub, commit_files=5)
     assert hub.commits(REPO) == [] and list(hub.files(REPO)) == []
     hub.requests.clear()
@@ -212,11 +212,11 @@ def test_a_pull_request_that_was_broken_off_is_taken_up(store: Store, hub: Datas
     assert not any("/_lfs/put" in r.path and r.path.endswith(".tar") for r in hub.requests)
 
 
-def test_a_pull_request_onto_an_older_head_is_closed(store: Store, hub: DatasetHub, tmp_path: Path) -> None:
+def test_a_pull_request_onto_an_older_head_is_closed(store: Store, hub: HubDouble, tmp_path: Path) -> None:
     for number in range(6):
         seal(store, f"b{number}", audio_bytes=9_000)
-    hub.fault("POST", "/commit/refs/pr/1", 400, passed=1)
-    with pytest.raises(Exception, match="as the test says"):
+    hub.fault("POST", "/commit/refs/pr/1", 400, skip=1)
+    with pytest.raises(Exception, match="the test asked for this error"):
         publish(store, hub, commit_files=5)
     elsewhere = Store.at(tmp_path / "elsewhere")
     seal(elsewhere, "c1", audio_bytes=9_000)
@@ -226,7 +226,7 @@ def test_a_pull_request_onto_an_older_head_is_closed(store: Store, hub: DatasetH
     assert_whole(hub.files(REPO), 42)
 
 
-def test_the_pull_request_of_another_user_is_neither_merged_nor_touched(store: Store, hub: DatasetHub) -> None:
+def test_the_pull_request_of_another_user_is_neither_merged_nor_touched(store: Store, hub: HubDouble) -> None:
     """The head is public, and with it the title that a release looks for."""
     seal(store, "b1", audio_bytes=9_000)
     publish(store, hub)
@@ -240,7 +240,7 @@ def test_the_pull_request_of_another_user_is_neither_merged_nor_touched(store: S
     assert not any("/refs/pr/" in r.path and r.method == "POST" for r in hub.requests)
 
 
-def test_a_pull_request_in_which_a_file_is_missing_is_closed(store: Store, hub: DatasetHub) -> None:
+def test_a_pull_request_in_which_a_file_is_missing_is_closed(store: Store, hub: HubDouble) -> None:
     seal(store, "b1", audio_bytes=9_000)
     publish(store, hub)
     repo = hub.repos[REPO]
@@ -252,7 +252,7 @@ def test_a_pull_request_in_which_a_file_is_missing_is_closed(store: Store, hub: 
     assert repo.pull_requests[number].status == "closed"
 
 
-def test_what_comes_into_a_pull_request_before_its_merge_is_mended(store: Store, hub: DatasetHub) -> None:
+def test_what_comes_into_a_pull_request_before_its_merge_is_mended(store: Store, hub: HubDouble) -> None:
     seal(store, "b1", audio_bytes=9_000)
     publish(store, hub)
     for number in range(2, 7):
@@ -273,7 +273,7 @@ def test_what_comes_into_a_pull_request_before_its_merge_is_mended(store: Store,
 
 @pytest.mark.parametrize("step", ["create_commit", "merge_pull_request"])
 def test_a_head_that_moves_while_a_pull_request_is_brought_or_merged(
-    store: Store, hub: DatasetHub, tmp_path: Path, step: str
+    store: Store, hub: HubDouble, tmp_path: Path, step: str
 ) -> None:
     """Shards that were committed to a pull request in vain go into the next one, without a byte."""
     for number in range(6):
@@ -298,7 +298,7 @@ def test_a_head_that_moves_while_a_pull_request_is_brought_or_merged(
     assert len(sent) == len(set(sent)), "no shard goes twice"
 
 
-def test_of_two_that_tag_at_once_each_has_its_own(store: Store, hub: DatasetHub) -> None:
+def test_of_two_that_tag_at_once_each_has_its_own(store: Store, hub: HubDouble) -> None:
     seal(store, "b1")
     ours = target(hub)
     first = ours.api.list_repo_refs
@@ -314,7 +314,7 @@ def test_of_two_that_tag_at_once_each_has_its_own(store: Store, hub: DatasetHub)
     assert done.tag == "r0002" and hub.repos[REPO].tags["r0002"] == done.revision
 
 
-def test_a_merge_whose_answer_is_lost_is_not_made_twice(store: Store, hub: DatasetHub) -> None:
+def test_a_merge_whose_answer_is_lost_is_not_made_twice(store: Store, hub: HubDouble) -> None:
     for number in range(6):
         seal(store, f"b{number}", audio_bytes=9_000)
     hub.fault("POST", "/merge", 504, applied=True)
@@ -323,7 +323,7 @@ def test_a_merge_whose_answer_is_lost_is_not_made_twice(store: Store, hub: Datas
     assert len(hub.repos[REPO].pull_requests) == 1
 
 
-def test_what_is_taken_down_goes_from_the_history_too(store: Store, hub: DatasetHub) -> None:
+def test_what_is_taken_down_goes_from_the_history_too(store: Store, hub: HubDouble) -> None:
     for batch in ("b1", "b2"):
         seal(store, batch, audio_bytes=9_000)
     publish(store, hub)
@@ -342,7 +342,7 @@ def test_what_is_taken_down_goes_from_the_history_too(store: Store, hub: Dataset
     assert hub.repos[REPO].tags.keys() == {"r0001", "r0002"}
 
 
-def test_what_is_taken_down_during_a_release_is_not_in_it(store: Store, hub: DatasetHub) -> None:
+def test_what_is_taken_down_during_a_release_is_not_in_it(store: Store, hub: HubDouble) -> None:
     seal(store, "b1")
     ours = target(hub)
     first = ours.api.preupload_lfs_files
@@ -359,7 +359,7 @@ def test_what_is_taken_down_during_a_release_is_not_in_it(store: Store, hub: Dat
 
 
 @pytest.mark.parametrize("left", [1, 0])
-def test_a_purge_that_is_not_answered_is_made_up_for_at_once(store: Store, hub: DatasetHub, left: int) -> None:
+def test_a_purge_that_is_not_answered_is_made_up_for_at_once(store: Store, hub: HubDouble, left: int) -> None:
     """Also where nothing is left in the dataset."""
     seal(store, "b1", ("one", "two"))
     publish(store, hub)
@@ -372,7 +372,7 @@ def test_a_purge_that_is_not_answered_is_made_up_for_at_once(store: Store, hub: 
     assert hub.repos[REPO].tags["r0002"] == hub.repos[REPO].refs["main"] == done.revision
 
 
-def test_a_purge_that_is_refused_leaves_a_release_with_a_tag(store: Store, hub: DatasetHub) -> None:
+def test_a_purge_that_is_refused_leaves_a_release_with_a_tag(store: Store, hub: HubDouble) -> None:
     seal(store, "b1")
     publish(store, hub)
     shard = hashlib.sha256(hub.files(REPO)["data/en/train/audio_000000.tar"]).hexdigest()
@@ -389,7 +389,7 @@ def test_a_purge_that_is_refused_leaves_a_release_with_a_tag(store: Store, hub: 
 
 
 @pytest.mark.parametrize("harm", ["truncated", "flipped"])
-def test_a_damaged_sealed_shard_is_refused_before_the_commit(store: Store, hub: DatasetHub, harm: str) -> None:
+def test_a_damaged_sealed_shard_is_refused_before_the_commit(store: Store, hub: HubDouble, harm: str) -> None:
     seal(store, "b1", audio_bytes=9_000)
     rows = seal(store, "b2", audio_bytes=9_000)
     path = Path(str(store.path(f"sealed/b2/{rows['shard'][0]}")))
@@ -401,21 +401,21 @@ def test_a_damaged_sealed_shard_is_refused_before_the_commit(store: Store, hub: 
     assert hub.commits(REPO) == [] and not hub.repos[REPO].tags
 
 
-def test_who_may_not_write_is_told_so(store: Store, hub: DatasetHub) -> None:
+def test_who_may_not_write_is_told_so(store: Store, hub: HubDouble) -> None:
     seal(store, "b1")
     with pytest.raises(Misconfigured, match="HF_TOKEN"):
         release(store, HubTarget(REPO, endpoint=hub.url, token="hf_somebody"), OPTIONS)
     assert hub.repos == {}
 
 
-def test_a_gated_repository(store: Store, hub: DatasetHub) -> None:
+def test_a_gated_repository(store: Store, hub: HubDouble) -> None:
     seal(store, "b1")
     publish(store, hub, gated=True, private=False)
     assert (hub.repos[REPO].gated, hub.repos[REPO].private) == ("auto", False)
 
 
 def test_neither_tokens_nor_signatures_are_logged(
-    store: Store, hub: DatasetHub, caplog: pytest.LogCaptureFixture
+    store: Store, hub: HubDouble, caplog: pytest.LogCaptureFixture
 ) -> None:
     seal(store, "b1")
     hub.fault("PUT", "/_lfs/put/", 503)

@@ -23,17 +23,17 @@ from podcast_assets.release.targets.bucket import BucketTarget
 from podcast_assets.release.targets.folder import FolderTarget
 from podcast_assets.release.targets.hub import COMMIT_FILES, HubTarget
 from podcast_assets.store.store import Store
-from podcast_assets_tests import forked_calls
+from podcast_assets_tests import forked
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.doubles.hub_datasets import TOKEN, DatasetHub
-from podcast_assets_tests.forked_calls import Child
+from podcast_assets_tests.doubles.hub import TOKEN, Fault, HubDouble
+from podcast_assets_tests.forked import Child
 from podcast_assets_tests.release.sealed_store import seal, take_down
 from podcast_assets_tests.waiting import wait_for
 
 pytestmark = pytest.mark.release
 
 REPO = "tester/talk"
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds until a process that does not come to its point counts as stuck."""
 AUDIO = 400_000
 """Bytes of a sample: a shard of six goes up in three parts."""
@@ -44,7 +44,7 @@ class Publisher:
     """A store, and what releases it."""
 
     place: Place
-    hub: DatasetHub
+    hub: HubDouble
     shard_bytes: int
     commit_files: int
 
@@ -62,13 +62,13 @@ class Publisher:
             PODCAST_HUB_REPO=REPO,
             PODCAST_SHARD_BYTES=str(self.shard_bytes),
         )
-        return forked_calls.start_command("release", environment=environment, cwd=self.place.folder)
+        return forked.start_command("release", environment=environment, cwd=self.place.folder)
 
     def start(self) -> Child:
         """Begin a release in a process of its own, without Dagster."""
         how = (self.store, self.hub.url, self.shard_bytes, self.commit_files)
         environment = self.place.environment(HF_HUB_OFFLINE="0", HF_HUB_DISABLE_XET="1")
-        return forked_calls.start(release_to_hub, *how, environment=environment, cwd=self.place.folder)
+        return forked.start(release_to_hub, *how, environment=environment, cwd=self.place.folder)
 
     def release(self) -> ReleaseResult:
         """Release to the end, in this process."""
@@ -87,6 +87,14 @@ def ended(child: Child) -> str:
     return child.out + child.err
 
 
+def kill_at(fault: Fault, child: Child) -> None:
+    """Kill a process that the double holds at a request, once it is there."""
+    reached = fault.reached.is_set
+    wait_for("the request", lambda: reached() or not child.running, patience=PATIENCE, every=0.02)
+    assert child.running, child.err
+    child.kill()
+
+
 def samples(files: Mapping[str, bytes]) -> list[str]:
     """Keys of all samples, of a dataset whose list and shards agree."""
     listed = {s.path: s.sha256 for s in parse_shard_list(files.get("shards.jsonl", b""))}
@@ -100,7 +108,7 @@ def samples(files: Mapping[str, bytes]) -> list[str]:
 
 
 def publisher(
-    hub: DatasetHub, folder: Path, *, shard_bytes: int = 3_000_000, commit_files: int = COMMIT_FILES
+    hub: HubDouble, folder: Path, *, shard_bytes: int = 3_000_000, commit_files: int = COMMIT_FILES
 ) -> Publisher:
     folder.mkdir()
     return Publisher(Place(folder), hub, shard_bytes, commit_files)
@@ -121,7 +129,7 @@ BY_COMMAND = ("half of the first shard is there", "it has committed and does not
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_while(hub: DatasetHub, tmp_path: Path, point: str) -> None:
+def test_killed_while(hub: HubDouble, tmp_path: Path, point: str) -> None:
     ours = publisher(hub, tmp_path / "ours")
     seal(ours.store, "b1", audio_bytes=AUDIO)
     ours.release()
@@ -129,11 +137,10 @@ def test_killed_while(hub: DatasetHub, tmp_path: Path, point: str) -> None:
         seal(ours.store, batch, audio_bytes=AUDIO)
     before = hub.files(REPO)
     method, text, passed, applied = POINTS[point]
-    fault = hub.fault(method, text, passed=passed, applied=applied, hold=True)
+    fault = hub.fault(method, text, skip=passed, applied=applied, hold=True)
     hub.requests.clear()
     child = ours.start_command() if point in BY_COMMAND else ours.start()
-    assert fault.reached.wait(PATIENCE), f"{point}: {child.err}"
-    child.kill()
+    kill_at(fault, child)
     seen = hub.files(REPO)
     committed = applied or text == "/tag/"
     assert (seen == before) != committed
@@ -152,16 +159,15 @@ def test_killed_while(hub: DatasetHub, tmp_path: Path, point: str) -> None:
 
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("step", ["a portion", "the merge"])
-def test_killed_in_a_pull_request(hub: DatasetHub, tmp_path: Path, step: str, applied: bool) -> None:
+def test_killed_in_a_pull_request(hub: HubDouble, tmp_path: Path, step: str, applied: bool) -> None:
     ours = publisher(hub, tmp_path / "ours", shard_bytes=20_000, commit_files=5)
     for number in range(6):
         seal(ours.store, f"b{number}")
     merge = step == "the merge"
     text, passed = ("/merge", 0) if merge else ("/commit/refs/pr/1", 1)
-    fault = hub.fault("POST", text, passed=passed, applied=applied, hold=True)
+    fault = hub.fault("POST", text, skip=passed, applied=applied, hold=True)
     child = ours.start()
-    assert fault.reached.wait(PATIENCE), child.err
-    child.kill()
+    kill_at(fault, child)
     assert len(samples(hub.files(REPO))) == (36 if applied and merge else 0)
     ours.release()
     assert len(hub.commits(REPO)) == 1 and len(hub.repos[REPO].pull_requests) == 1
@@ -172,7 +178,7 @@ def test_killed_in_a_pull_request(hub: DatasetHub, tmp_path: Path, step: str, ap
 @pytest.mark.parametrize("left", [1, 0])
 @pytest.mark.parametrize("applied", [False, True])
 def test_killed_while_what_was_taken_down_goes_from_the_history(
-    hub: DatasetHub, tmp_path: Path, applied: bool, left: int
+    hub: HubDouble, tmp_path: Path, applied: bool, left: int
 ) -> None:
     ours = publisher(hub, tmp_path / "ours")
     seal(ours.store, "b1", ("one", "two"))
@@ -181,8 +187,7 @@ def test_killed_while_what_was_taken_down_goes_from_the_history(
     take_down(ours.store, "b1", *("one", "two")[left:])
     fault = hub.fault("POST", "/lfs-files/batch", applied=applied, hold=True)
     child = ours.start()
-    assert fault.reached.wait(PATIENCE), child.err
-    child.kill()
+    kill_at(fault, child)
     assert len(samples(hub.files(REPO))) == 3 * left
     assert hub.blobs.path(shard).exists() != applied
     ours.release()
@@ -193,7 +198,7 @@ def test_killed_while_what_was_taken_down_goes_from_the_history(
     assert not ours.release().changed
 
 
-def test_two_stores_release_at_once(hub: DatasetHub, tmp_path: Path) -> None:
+def test_two_stores_release_at_once(hub: HubDouble, tmp_path: Path) -> None:
     one, other = publisher(hub, tmp_path / "one"), publisher(hub, tmp_path / "other")
     seal(one.store, "b1", audio_bytes=AUDIO)
     one.release()
@@ -206,7 +211,7 @@ def test_two_stores_release_at_once(hub: DatasetHub, tmp_path: Path) -> None:
     assert len(hub.repos[REPO].tags) == 3
 
 
-def test_one_store_released_by_two_at_once_is_released_once(hub: DatasetHub, tmp_path: Path) -> None:
+def test_one_store_released_by_two_at_once_is_released_once(hub: HubDouble, tmp_path: Path) -> None:
     ours = publisher(hub, tmp_path / "ours")
     seal(ours.store, "b1", audio_bytes=AUDIO)
     told = [ended(child) for child in [ours.start_command(), ours.start_command()]]
@@ -233,17 +238,17 @@ def release_held(pipe: Path, batch: str) -> None:
         return make(store, parts, out)
 
     release_module.assemble_shard = assemble
-    forked_calls.run_command("release")
+    forked.run_command("release")
 
 
 def start_held(place: Place, pipe: Path, batch: str, **settings: str) -> Child:
     os.mkfifo(pipe)
-    return forked_calls.start(release_held, pipe, batch, environment=place.environment(**settings), cwd=place.folder)
+    return forked.start(release_held, pipe, batch, environment=place.environment(**settings), cwd=place.folder)
 
 
 def release_command(place: Place, **settings: str) -> str:
     """What `podcast-assets release` says."""
-    return ended(forked_calls.start_command("release", environment=place.environment(**settings), cwd=place.folder))
+    return ended(forked.start_command("release", environment=place.environment(**settings), cwd=place.folder))
 
 
 def test_killed_while_a_folder_is_released(place: Place) -> None:
@@ -279,7 +284,7 @@ def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     first = start_held(places[0], pipe, "one2", **how)
     with pipe.open("w"):  # opens when the process does
-        second = forked_calls.start_command("release", environment=places[1].environment(**how), cwd=places[1].folder)
+        second = forked.start_command("release", environment=places[1].environment(**how), cwd=places[1].folder)
         wait_for("the second", lambda: "waiting for another release" in second.err, patience=PATIENCE, every=0.02)
     for child in (first, second):
         ended(child)
@@ -351,7 +356,7 @@ def release_and_die_when_swapped() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     FolderTarget.take = swap_and_die  # type: ignore[method-assign]
-    forked_calls.run_command("release")
+    forked.run_command("release")
 
 
 def test_killed_after_a_folder_was_swapped(place: Place) -> None:
@@ -360,7 +365,7 @@ def test_killed_after_a_folder_was_swapped(place: Place) -> None:
     seal(place.store, "b1")
     release_command(place)
     take_down(place.store, "b1", "one")
-    killed = forked_calls.start(release_and_die_when_swapped, environment=place.environment(), cwd=place.folder)
+    killed = forked.start(release_and_die_when_swapped, environment=place.environment(), cwd=place.folder)
     assert killed.wait(PATIENCE) == -signal.SIGKILL
     assert len(samples(there(folder / "dataset"))) == 3
     assert "nothing has changed" in release_command(place)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from podcast_assets.release.targets.hub import HubTarget
-from podcast_assets_tests.doubles.hub_datasets import TOKEN, DatasetHub
+from podcast_assets_tests.doubles.hub import TOKEN, HubDouble
 from podcast_assets_tests.release.published import publish_to
 
 pytestmark = pytest.mark.readers
@@ -31,7 +31,7 @@ print(json.dumps({
 """
 
 
-def test_the_card_of_the_hub_runs(hub: DatasetHub, tmp_path: Path) -> None:
+def test_the_card_of_the_hub_runs(hub: HubDouble, tmp_path: Path) -> None:
     publish_to(HubTarget(REPO, endpoint=hub.url, token=TOKEN), tmp_path / "store")
     card = hub.files(REPO)["README.md"].decode()
     pieces = re.findall(r"^```python\n(.*?)^```", card, flags=re.MULTILINE | re.DOTALL)

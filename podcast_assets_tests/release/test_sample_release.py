@@ -10,9 +10,9 @@ import pytest
 from podcast_assets.demo import BATCH_NAME
 from podcast_assets.store.schema import HF_SHARDS
 from podcast_assets.store.store import table_key
-from podcast_assets_tests import forked_calls
+from podcast_assets_tests import forked
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.doubles.hub_datasets import TOKEN, running_dataset_hub
+from podcast_assets_tests.doubles.hub import TOKEN, running_hub
 
 pytestmark = pytest.mark.release
 
@@ -22,7 +22,7 @@ def test_the_sample_batch_is_released_to_a_folder_and_to_the_hub(sample_copy: Pl
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         environment = place.environment(PODCAST_RELEASE_FOLDER=str(folder))
-        return forked_calls.command(*arguments, environment=environment, cwd=tmp_path)
+        return forked.command(*arguments, environment=environment, cwd=tmp_path)
 
     sealed = place.store.read_table(table_key("hf_shards", BATCH_NAME), HF_SHARDS)
     assert sealed is not None
@@ -46,7 +46,7 @@ def test_the_sample_batch_is_released_to_a_folder_and_to_the_hub(sample_copy: Pl
     again = run("release")
     assert again.returncode == 0 and "nothing has changed" in again.stderr
 
-    with running_dataset_hub(tmp_path / "hub", xet=True) as hub:
+    with running_hub(tmp_path / "hub", xet=True) as hub:
         hub_settings = {
             "PODCAST_HUB_REPO": "tester/talk",
             "HF_ENDPOINT": hub.url,

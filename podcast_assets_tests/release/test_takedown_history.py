@@ -16,13 +16,13 @@ from podcast_assets.release.targets import hub_pull
 from podcast_assets.release.targets.hub import HubTarget
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import new_record, write_record
-from podcast_assets_tests.doubles.hub_datasets import TOKEN, DatasetHub
+from podcast_assets_tests.doubles.hub import TOKEN, HubDouble
 from podcast_assets_tests.release.sealed_store import change, seal
 
 REPO = "tester/talk"
 
 
-def publish(store: Store, hub: DatasetHub) -> ReleaseResult:
+def publish(store: Store, hub: HubDouble) -> ReleaseResult:
     options = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
     return release(store, HubTarget(REPO, endpoint=hub.url, token=TOKEN), options)
 
@@ -34,7 +34,7 @@ def take_down(store: Store, *names: str) -> None:
 
 
 @pytest.mark.release
-def test_only_the_first_release_after_a_takedown_rewrites_the_history(store: Store, hub: DatasetHub) -> None:
+def test_only_the_first_release_after_a_takedown_rewrites_the_history(store: Store, hub: HubDouble) -> None:
     seal(store, "b1", ["one", "two", "three"])
 
     def table() -> str:
@@ -57,7 +57,7 @@ def test_only_the_first_release_after_a_takedown_rewrites_the_history(store: Sto
 
 
 @pytest.mark.release
-def test_a_takedown_goes_through_all_that_was_ever_published(store: Store, hub: DatasetHub) -> None:
+def test_a_takedown_goes_through_all_that_was_ever_published(store: Store, hub: HubDouble) -> None:
     def of_b1() -> set[str]:
         files = hub.files(REPO).items()
         return {hashlib.sha256(d).hexdigest() for p, d in files if "/b1." in p or p.endswith("audio_000000.tar")}
@@ -90,7 +90,7 @@ def test_dagster_is_told_of_no_title(store: Store) -> None:
 
 @pytest.mark.release
 def test_a_takedown_before_a_pull_request_is_merged_is_followed(
-    store: Store, hub: DatasetHub, monkeypatch: pytest.MonkeyPatch
+    store: Store, hub: HubDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for batch in ("b1", "b2"):
         seal(store, batch, audio_bytes=9_000)

@@ -26,8 +26,8 @@ from podcast_assets.release.readers.verify import verify_dataset
 from podcast_assets.release.targets.hub import HubTarget
 from podcast_assets.shards.ustar import END, member_bytes
 from podcast_assets.store.store import Store
-from podcast_assets_tests import forked_calls
-from podcast_assets_tests.doubles.hub_datasets import TOKEN, DatasetHub
+from podcast_assets_tests import forked
+from podcast_assets_tests.doubles.hub import TOKEN, HubDouble
 from podcast_assets_tests.release.published import Published, publish, publish_to
 
 pytestmark = pytest.mark.readers
@@ -326,7 +326,7 @@ def test_a_damaged_sample_is_not_given_out(published: Published) -> None:
 
 def command(place: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PODCAST_"))}
-    return forked_calls.command("dataset", *map(str, arguments), environment=clean | environment, cwd=place)
+    return forked.command("dataset", *map(str, arguments), environment=clean | environment, cwd=place)
 
 
 def test_the_command_of_a_folder(published: Published, tmp_path: Path) -> None:
@@ -355,13 +355,13 @@ def test_the_command_saves_samples(published: Published, tmp_path: Path) -> None
 
 
 @pytest.fixture
-def repo(hub: DatasetHub, tmp_path: Path) -> DatasetHub:
+def repo(hub: HubDouble, tmp_path: Path) -> HubDouble:
     """The Hub with the dataset."""
     publish_to(HubTarget(REPO, endpoint=hub.url, token=TOKEN), tmp_path / "store", episodes=True)
     return hub
 
 
-def test_on_the_hub(repo: DatasetHub, tmp_path: Path) -> None:
+def test_on_the_hub(repo: HubDouble, tmp_path: Path) -> None:
     where = {"HF_ENDPOINT": repo.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "home")}
     good = command(tmp_path, "verify", REPO, "--json", **where)
     assert good.returncode == 0, good.stdout + good.stderr
@@ -380,7 +380,7 @@ def test_on_the_hub(repo: DatasetHub, tmp_path: Path) -> None:
     assert {t["path"] for t in json.loads(bad.stdout)["troubles"]} == {SHARD}
 
 
-def test_a_repository_that_is_not_there(hub: DatasetHub, tmp_path: Path) -> None:
+def test_a_repository_that_is_not_there(hub: HubDouble, tmp_path: Path) -> None:
     result = command(tmp_path, "verify", "tester/nothing", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path))
     assert result.returncode == 2
     assert result.stderr.count("\n") <= 3
@@ -405,7 +405,7 @@ def test_the_command_plays(published: Published, monkeypatch: pytest.MonkeyPatch
     assert sorted(played) == sorted((round(d * 16_000), 16_000) for d in published.metadata["duration"])
 
 
-def test_a_hub_that_stops_answering_is_no_damage(repo: DatasetHub, tmp_path: Path) -> None:
+def test_a_hub_that_stops_answering_is_no_damage(repo: HubDouble, tmp_path: Path) -> None:
     repo.fault("GET", SHARD, 403, times=100)
     result = command(tmp_path, "verify", REPO, HF_ENDPOINT=repo.url, HF_TOKEN=TOKEN, HF_HOME=str(tmp_path))
     assert result.returncode == 2, result.stdout + result.stderr

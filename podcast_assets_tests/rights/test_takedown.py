@@ -22,9 +22,9 @@ from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.schema import ASSETS, TABLES
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import read_records
-from podcast_assets_tests import forked_calls
+from podcast_assets_tests import forked
 from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
-from podcast_assets_tests.forked_calls import Child
+from podcast_assets_tests.forked import Child
 
 SEALING = {"PODCAST_SHARD_BYTES": "300000", "PODCAST_GRAINS": "segments,episodes"}
 """Several shards, most of them with samples of several episodes."""
@@ -35,7 +35,7 @@ REASON = "the host asked for it"
 
 def run(place: Place, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `podcast-assets …` as all these tests do."""
-    return forked_calls.command(*arguments, environment=place.environment(**SEALING), cwd=place.folder)
+    return forked.command(*arguments, environment=place.environment(**SEALING), cwd=place.folder)
 
 
 @pytest.fixture(scope="session")
@@ -234,7 +234,7 @@ def test_a_name_that_means_nothing_is_said_and_a_broken_record_stops_everything(
 
 def killed_at(place: Place, effect: int) -> Child:
     """`podcast-assets takedown` that is killed right before its n-th rename or removal."""
-    return forked_calls.start(take_down_and_die, effect, environment=place.environment(**SEALING), cwd=place.folder)
+    return forked.start(take_down_and_die, effect, environment=place.environment(**SEALING), cwd=place.folder)
 
 
 def take_down_and_die(effect: int) -> None:
@@ -253,7 +253,7 @@ def take_down_and_die(effect: int) -> None:
     Folder.remove = deadly(Folder.remove)  # type: ignore[method-assign]
     Path.replace = deadly(Path.replace)  # type: ignore[method-assign]
     try:
-        forked_calls.run_command("takedown", FILE, "--reason", REASON)
+        forked.run_command("takedown", FILE, "--reason", REASON)
     finally:
         sys.stderr.write(f"effects left: {left}\n")
 

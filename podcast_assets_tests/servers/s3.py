@@ -1,4 +1,4 @@
-"""A real S3 server for tests, started once, and a proxy before it that fails as networks and servers do."""
+"""A real S3 server, and a proxy in front of it that fails as networks and servers do."""
 
 import contextlib
 import http.client
@@ -22,7 +22,7 @@ SLOW_SECONDS = 0.2
 
 
 def need_server() -> None:
-    """Skip where there is no server or no client for it."""
+    """Skip the test where the server or a client for it is not installed."""
     for package, extra in (("swift", "s3-server"), ("obstore", "s3"), ("boto3", "s3")):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed: pip install 'podcast-assets[{extra}]'")
@@ -30,7 +30,7 @@ def need_server() -> None:
 
 @contextlib.contextmanager
 def server() -> Iterator[dict[str, str]]:
-    """The environment by which clients find a server that runs while the block does."""
+    """Run a server while the block runs; yields the environment variables by which clients find it."""
     need_server()
     with s3_server.running(bucket=BUCKET) as environment:
         yield environment
@@ -38,24 +38,24 @@ def server() -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for."""
+    """A request of a client."""
 
     method: str
     path: str
 
 
 Fault = Callable[["_Handler", bytes], None]
-"""What is done in place of passing a request on: with the handler, and the request's body."""
+"""Called with the handler and the request's body instead of passing the request on."""
 
 
 @dataclass
 class Proxy:
-    """Passes requests on to a server, and spoils those that `spoils` picks."""
+    """Passes requests on to a server, except those that `fault` picks."""
 
     upstream: str
     port: int = 0
     fault: Callable[[Request], Fault | None] = field(default=lambda _: None)
-    """Picks what becomes of a request; None passes it on."""
+    """Returns the fault of a request; None passes it on."""
     seen: list[Request] = field(default_factory=list)
     spoiled: int = 0
 
@@ -63,8 +63,8 @@ class Proxy:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def some(self, *faults: Fault, every: int, seed: int = 0) -> None:
-        """Spoil one request of so many, drawn with a seed, by the faults in turn."""
+    def spoil_some(self, *faults: Fault, every: int, seed: int = 0) -> None:
+        """Spoil one of `every` requests, drawn with a seed, by the faults in turn."""
         draw, lock = random.Random(seed), threading.Lock()
 
         def pick(_: Request) -> Fault | None:
@@ -79,7 +79,7 @@ class _Server(ThreadingHTTPServer):
     proxy: Proxy
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        pass  # clients that go are what is tested
+        pass  # the tests are about clients that disconnect
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,13 +102,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = proxy.fault(request)
         if fault is None:
-            self.reply(*self.passed_on(body))
+            self.reply(*self.forward(body))
         else:
             proxy.spoiled += 1
             fault(self, body)
 
-    def passed_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        """The server's answer. The client signed the proxy's name: it is passed on too."""
+    def forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Pass the request on; returns the answer. The client signed the proxy's host name, so that is passed on too."""
         there = urlsplit(self.proxy.upstream)
         connection = http.client.HTTPConnection(there.hostname or "", there.port, timeout=60)
         try:
@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def answer(status: int, code: str, more: str = "") -> Fault:
-    """Say so, and do nothing."""
+    """Answer with an error, and do nothing."""
 
     def fault(handler: _Handler, body: bytes) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>spoiled</Message>{more}</Error>".encode()
@@ -147,28 +147,28 @@ def answer(status: int, code: str, more: str = "") -> Fault:
 
 
 def cut_before(handler: _Handler, body: bytes) -> None:
-    """The connection breaks before the server gets anything."""
+    """Close the connection before the server gets the request."""
     handler.close_connection = True
 
 
 def lose_answer(handler: _Handler, body: bytes) -> None:
-    """The server does it, and nobody is told."""
-    handler.passed_on(body)
+    """Let the server carry the request out, and close the connection without an answer."""
+    handler.forward(body)
     handler.close_connection = True
 
 
 def cut_answer(handler: _Handler, body: bytes) -> None:
-    """The connection breaks in the middle of the answer."""
-    status, headers, content = handler.passed_on(body)
+    """Close the connection in the middle of the answer."""
+    status, headers, content = handler.forward(body)
     whole = [(n, v) for n, v in headers if n.lower() != "content-length"] + [("Content-Length", str(len(content)))]
     handler.reply(status, whole if content else headers, content[: len(content) // 2])
     handler.close_connection = True
 
 
 def slow(handler: _Handler, body: bytes) -> None:
-    """The answer comes late, and drop by drop."""
+    """Send the answer late, in two halves."""
     time.sleep(SLOW_SECONDS)
-    status, headers, content = handler.passed_on(body)
+    status, headers, content = handler.forward(body)
     handler.reply(status, headers, content[: len(content) // 2])
     handler.wfile.flush()
     time.sleep(SLOW_SECONDS)
@@ -177,14 +177,14 @@ def slow(handler: _Handler, body: bytes) -> None:
 
 
 def spoil_request(handler: _Handler, body: bytes) -> None:
-    """A bit of what is sent is turned over on the way."""
+    """Change a bit of the body on the way to the server."""
     bad = bytes([body[0] ^ 1]) + body[1:] if body else body
-    handler.reply(*handler.passed_on(bad))
+    handler.reply(*handler.forward(bad))
 
 
 def other_tag(handler: _Handler, body: bytes) -> None:
-    """The entity tag is not the MD5 of the content, as where the server encrypts."""
-    status, headers, content = handler.passed_on(body)
+    """Answer with an entity tag that is not the MD5 of the content, as servers that encrypt do."""
+    status, headers, content = handler.forward(body)
     other = '"0123456789abcdef0123456789abcdef"'
     kept = [(n, other if n.lower() == "etag" else v) for n, v in headers if n.lower() != "content-length"]
     if handler.command == "HEAD":
@@ -193,12 +193,12 @@ def other_tag(handler: _Handler, body: bytes) -> None:
 
 
 def other_content(handler: _Handler, body: bytes) -> None:
-    """The server gives back something else than it was given."""
-    status, headers, content = handler.passed_on(body)
+    """Change a bit of the answer."""
+    status, headers, content = handler.forward(body)
     handler.reply(status, headers, bytes([content[0] ^ 1]) + content[1:] if content else content)
 
 
-UNWELL: dict[str, Fault] = {
+TRANSIENT_FAULTS: dict[str, Fault] = {
     "500": answer(500, "InternalError"),
     "503": answer(503, "SlowDown"),
     "slow": slow,
@@ -206,12 +206,12 @@ UNWELL: dict[str, Fault] = {
     "cut in the middle": cut_answer,
     "answer lost": lose_answer,
 }
-"""What passes, if one asks again."""
+"""Faults after which the same request succeeds."""
 
 
 @contextlib.contextmanager
 def proxy(upstream: str) -> Iterator[Proxy]:
-    """A proxy before a server, that passes everything on until told otherwise."""
+    """Run a proxy in front of a server; it passes everything on until `fault` is set."""
     with _Server(("127.0.0.1", 0), _Handler) as listening:
         listening.proxy = Proxy(upstream, listening.server_address[1])
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that misbehaves as a test wants."""
+"""A real HTTP server on the loopback interface that misbehaves as a test asks it to."""
 
 import re
 import ssl
@@ -17,7 +17,7 @@ UNKNOWN = -1
 
 @dataclass
 class Resource:
-    """What a path answers. The lists are used up, one entry per request; without an entry all is well."""
+    """What the server answers for a path. Lists are used up, one entry per request; after that it answers normally."""
 
     data: bytes = b""
     content_type: str | None = "audio/mpeg"
@@ -26,51 +26,60 @@ class Resource:
     ranges: bool = True
     chunked: bool = False
     length: int | None = None
-    """What Content-Length claims; None for the truth, UNKNOWN for no claim: the end of the connection is the end."""
+    """Value of Content-Length; None for the true one, UNKNOWN for no header: the content ends with the connection."""
     most: int | None = None
-    """Bytes of a range that it sends at most."""
+    """Largest range that it sends, in bytes."""
     cuts: list[int] = field(default_factory=list)
     """Bytes of the body after which the connection is cut."""
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    """Statuses with headers, in place of the data."""
+    """Statuses with headers, instead of the data."""
     location: str | None = None
-    """It has moved there."""
+    """Redirect there."""
     trickle: bool = False
-    """It sends a byte every tenth of a second, for ever."""
+    """Send a byte every tenth of a second, for ever."""
     hold: threading.Event | None = None
-    """It waits for this, once it has sent half."""
+    """Wait for this event after half of the data."""
 
 
 @dataclass
 class Request:
+    """A request that was received."""
+
     path: str
     headers: dict[str, str]
 
 
 @dataclass
 class WebServer:
+    """The server, its resources by path, and the requests so far."""
+
     port: int
     scheme: str = "http"
     resources: dict[str, Resource] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     most_at_once: int = 0
+    """Largest number of requests that were open at the same time."""
     over: threading.Event = field(default_factory=threading.Event)
+    """Set when the server ends."""
     host: str = "127.0.0.1"
 
     def url(self, path: str, host: str | None = None) -> str:
         return f"{self.scheme}://{host or self.host}:{self.port}{path}"
 
     def put(self, path: str, resource: Resource) -> str:
+        """Serve a resource under a path; returns its URL."""
         self.resources[path] = resource
         return self.url(path)
 
     @property
     def asked(self) -> Counter[str]:
+        """Number of requests by path."""
         return Counter(r.path for r in self.requests)
 
 
 @contextmanager
 def web_server(certificate: trustme.LeafCert | None = None, host: str = "127.0.0.1") -> Iterator[WebServer]:
+    """Run a server on a free port, by HTTPS where there is a certificate."""
     lock = threading.Lock()
     active = 0
 
@@ -159,7 +168,7 @@ def web_server(certificate: trustme.LeafCert | None = None, host: str = "127.0.0
         request_queue_size = 64
 
         def handle_error(self, request: object, client_address: object) -> None:
-            pass  # handshakes that fail and connections that end are what tests are about
+            pass  # the tests are about failed handshakes and closed connections
 
     server = Server((host, 0), Handler)
     scheme = "http"
@@ -185,7 +194,7 @@ def _blocks(data: bytes) -> list[bytes]:
 
 
 def authority(folder: Path, *names: str) -> tuple[trustme.LeafCert, Path]:
-    """A certificate for names, and the file of the authority that made it."""
+    """Make a certificate for host names; returns it and the file of its authority's certificate."""
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
     return ca.issue_cert(*names), folder / "ca.pem"

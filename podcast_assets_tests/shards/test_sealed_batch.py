@@ -16,7 +16,7 @@ from podcast_assets.release.readers.features import features
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS
 from podcast_assets.store.store import table_key
-from podcast_assets_tests import forked_calls
+from podcast_assets_tests import forked
 from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
 
 PACKAGED = re.compile(r": (package|package_episodes) \d+ of \d+")
@@ -25,7 +25,7 @@ BOTH = {"PODCAST_GRAINS": "segments,episodes"}
 
 def demo(place: Place, **environment: str) -> subprocess.CompletedProcess[str]:
     """`podcast-assets demo` with other settings."""
-    done = forked_calls.command("demo", "--json", environment=place.environment(**environment), cwd=place.folder)
+    done = forked.command("demo", "--json", environment=place.environment(**environment), cwd=place.folder)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -2,9 +2,10 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from podcast_assets_tests.waiting import wait_for
 
 
 def kill(pid: int) -> None:
@@ -23,9 +24,5 @@ def ended(pid: int) -> bool:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Wait for something that comes true soon; a minute at most."""
-    for _ in range(1200):
-        if true():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come true in a minute")
+    """Wait for something that comes true soon."""
+    wait_for("what the test expects", true, patience=600, every=0.05)

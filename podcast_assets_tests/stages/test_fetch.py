@@ -30,7 +30,7 @@ from podcast_assets.store.store import SCRATCH_PREFIX, Store, checkpoints_key
 from podcast_assets_tests.committed import failure
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
-PATIENCE = 60
+PATIENCE = 600
 
 
 def audio(seed: int, size: int = 20_000) -> bytes:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,30 +10,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from podcast_assets.store.store import checkpoints_key, failures_key, provenance_key, table_key
+from podcast_assets.store.store import failures_key, provenance_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
-from podcast_assets_tests.forked import start_command
-
-PATIENCE = 300
-
-
-def kill_when(place: Place, arguments: list[str], asset: str, stage: str, checkpoints: int) -> None:
-    """Run a command and kill -9 it once a stage has written so many checkpoints."""
-    nowhere = Path(os.devnull)
-    process = start_command(
-        arguments, folder=place.folder, environment=place.environment(), stdout=nowhere, stderr=nowhere
-    )
-    store, folder = place.store, checkpoints_key(stage, "sample")
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        assert process.exitcode is None, "it ended before it could be killed"
-        if len([n for n in store.names(folder) if n.endswith(".parquet") and n[0] != "."]) >= checkpoints:
-            break
-        time.sleep(0.01 if store.is_local else 0.1)
-    process.kill()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    assert not place.store.exists(table_key(asset, "sample"))
+from podcast_assets_tests.faults.processes import in_the_middle, started
 
 
 @pytest.mark.parametrize(
@@ -49,7 +27,9 @@ def test_kill_9_in_the_middle_of_a_stage(
         for key in (table_key(undone, "sample"), provenance_key(of, "sample"), failures_key(of, "sample")):
             place.store.remove(key)
     place.store.remove("sealed")
-    kill_when(place, ["demo", "--json"], asset, stage, checkpoints)
+    process = started(place, "demo", "--json", stop_in=stage, after=checkpoints)
+    in_the_middle(place, stage, asset, process.pid)
+    process.kill()
     again = place.command("demo", "--json")
     assert again.returncode == 0, again.stderr
     episodes = 5 if stage == "ingest" else 4

@@ -1,6 +1,7 @@
 """The sample batch in a bucket, over a bad network, with keys that expire and a run that is killed."""
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import checkpoints_key, table_key
+from podcast_assets_tests import forked
 from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
 from podcast_assets_tests.faults import short
 from podcast_assets_tests.servers import s3
-from podcast_assets_tests.stages.test_resume import kill_when
+from podcast_assets_tests.waiting import wait_for
 
 pytestmark = pytest.mark.store
 
@@ -48,7 +50,7 @@ def test_keys_expire_and_a_run_is_killed_over_a_bad_network(
     """One batch from its archive to its shards: keys that expire end a run and cost no episode, and the next one is killed."""
     undisturbed = short.short_run(shared_folders)
     short.lay_out(undisturbed, far)
-    proxy.some(*s3.UNWELL.values(), every=12)
+    proxy.spoil_some(*s3.TRANSIENT_FAULTS.values(), every=12)
     unwell = proxy.fault
 
     def expired(request: s3.Request) -> s3.Fault | None:
@@ -66,7 +68,26 @@ def test_keys_expire_and_a_run_is_killed_over_a_bad_network(
     assert far.store.names(checkpoints_key("transcribe", "sample")) == set()
     proxy.spoiled = 0
     proxy.fault = unwell
-    kill_when(far, ["demo", "--json"], "transcripts", "transcribe", 2)
+    folder = checkpoints_key("transcribe", "sample")
+    reached, over = threading.Event(), threading.Event()
+
+    def hold(handler: object, body: bytes) -> None:
+        reached.set()
+        over.wait()
+
+    def held(request: s3.Request) -> s3.Fault | None:
+        paths = {r.path for r in proxy.seen if r.method == "PUT" and folder in r.path}
+        return hold if request.method == "PUT" and request.path in paths and len(paths) > 2 else unwell(request)
+
+    proxy.fault = held
+    process = forked.start_command("demo", "--json", environment=far.environment(), cwd=far.folder, pictures=True)
+    wait_for("the third checkpoint", lambda: reached.is_set() or not process.running, patience=1200)
+    assert process.running, process.err
+    process.kill()
+    over.set()
+    proxy.fault = unwell
+    assert far.store.names(folder)
+    assert not far.store.exists(table_key("transcripts", "sample"))
     again = far.command("demo", "--json")
     assert again.returncode == 0, again.stderr
     assert "transcribe takes " in again.stderr

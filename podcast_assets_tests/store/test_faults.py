@@ -63,12 +63,12 @@ class Direct:
             return {e.key: store.read(e.key) for e in store.list("")}
 
 
-@pytest.mark.parametrize("kind", [*s3.UNWELL, "all of them"])
+@pytest.mark.parametrize("kind", [*s3.TRANSIENT_FAULTS, "all of them"])
 def test_what_passes_when_asked_again_is_not_even_noticed(
     kind: str, proxy: s3.Proxy, spoiled: Store, direct: Direct, tmp_path: Path
 ) -> None:
-    faults = list(s3.UNWELL.values()) if kind == "all of them" else [s3.UNWELL[kind]]
-    proxy.some(*faults, every=3)
+    faults = list(s3.TRANSIENT_FAULTS.values()) if kind == "all of them" else [s3.TRANSIENT_FAULTS[kind]]
+    proxy.spoil_some(*faults, every=3)
     data = {f"a/{n}": random.Random(n).randbytes(size) for n, size in enumerate((10, 5_000, BIG))}
     for key, content in data.items():
         if len(content) > buckets.PART:
@@ -99,7 +99,7 @@ def test_a_removal_is_asked_again_where_one_trouble_follows_another(
     """Once it has asked again after a 503, obstore gives up at a broken connection: twice might not be once."""
     for n in range(3):
         spoiled.write(f"a/{n}", b"x")
-    troubles = [s3.UNWELL["503"], s3.UNWELL[second]]
+    troubles = [s3.TRANSIENT_FAULTS["503"], s3.TRANSIENT_FAULTS[second]]
     proxy.fault = lambda request: troubles.pop(0) if request.method == "POST" and troubles else None
     spoiled.remove("a")
     assert troubles == []
@@ -116,7 +116,7 @@ def test_a_server_that_goes_away_in_the_middle_leaves_what_was_there(
     file.write_bytes(random.Random(1).randbytes(BIG))
     spoiled.write("old", b"old")
     begun = len(proxy.seen)
-    proxy.fault = lambda _: s3.UNWELL[kind] if len(proxy.seen) - begun > after else None
+    proxy.fault = lambda _: s3.TRANSIENT_FAULTS[kind] if len(proxy.seen) - begun > after else None
     for key in ("new", "old"):
         with pytest.raises(StoreTrouble, match=r"the server answered 500|cannot be reached"):
             spoiled.upload(file, key)
@@ -207,7 +207,7 @@ def test_uploads_of_killed_processes_are_ended(proxy: s3.Proxy, spoiled: Store, 
 def test_many_tables_through_a_bad_network_at_once(proxy: s3.Proxy, spoiled: Store, direct: Direct) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    proxy.some(*s3.UNWELL.values(), every=5)
+    proxy.spoil_some(*s3.TRANSIENT_FAULTS.values(), every=5)
     tables = {f"t/{n}": pl.DataFrame({"n": [n]}) for n in range(60)}
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda item: spoiled.write_table(*item), tables.items()))

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-LFS_PATTERNS = ("*.tar", "*.parquet", "*.flac", "*.opus", "*.png")
+LFS_PATTERNS = ("*.tar", "*.parquet", "*.flac", "*.opus", "*.png", "*.bin")
+"""Names of files that git keeps by LFS: datasets' and models'."""
 LFS_THRESHOLD = 10 << 20
 """Bytes above which every file is large."""
 _count = itertools.count()
@@ -47,8 +48,10 @@ class PullRequest:
 
 @dataclass
 class Repo:
-    """A repository."""
+    """A repository of a kind, `models` or `datasets`."""
 
+    kind: str
+    licence: str = ""
     private: bool = False
     gated: str | bool = False
     refs: dict[str, str] = field(default_factory=dict)
@@ -141,12 +144,16 @@ class Blobs:
         self.path(digest).write_bytes(data)
         return digest
 
-    def regular(self, data: bytes) -> Entry:
-        """A small file, kept in git."""
+    def add(self, path: str, data: bytes) -> Entry:
+        """Store a file as git would, by LFS or not."""
+        return self.large_entry(self.put(data)) if is_large(path, len(data)) else self.add_regular(data)
+
+    def add_regular(self, data: bytes) -> Entry:
+        """Store a small file, kept in git."""
         return Entry(len(data), git_oid(data), self.put(data), lfs=False)
 
-    def large(self, sha256: str) -> Entry:
-        """A large file that was brought before."""
+    def large_entry(self, sha256: str) -> Entry:
+        """The entry of a large file that has been uploaded."""
         size = self.path(sha256).stat().st_size
         pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n"
         return Entry(size, git_oid(pointer.encode()), sha256, lfs=True)
