@@ -39,7 +39,7 @@ def peak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def choose(**settings: Any) -> profiles.Profile:
-    return profiles.choose(Settings(profile="demo", dnsmos_hop=9, scorers="peak", **settings))
+    return profiles.choose_profile(Settings(profile="demo", dnsmos_hop=9, scorers="peak", **settings))
 
 
 @pytest.mark.usefixtures("peak")
@@ -59,7 +59,7 @@ def test_its_settings_are_set_by_name_and_only_those_of_results_are_in_the_finge
     assert choose(engines=json.loads(example[1])).scorer.identity() != identity
     assert choose(engines={"peak": {"threads": 2}}).scorer.identity() == identity
     assert choose().scorer.versions()["numpy"] == np.__version__
-    assert profiles.parts(choose().scorer)[-1].gpu_use() == "never"
+    assert profiles.components(choose().scorer)[-1].gpu_use() == "never"
 
 
 @pytest.mark.usefixtures("peak")
@@ -71,21 +71,21 @@ def test_doctor_lists_it() -> None:
 
 @pytest.mark.usefixtures("peak")
 def test_scorers_may_repeat_each_other_and_dnsmos() -> None:
-    profile = profiles.choose(Settings(profile="demo", scorers="dnsmos, peak,peak"))
-    assert [e.name for e in profiles.parts(profile.scorer)] == ["dnsmos", "peak"]
+    profile = profiles.choose_profile(Settings(profile="demo", scorers="dnsmos, peak,peak"))
+    assert [e.name for e in profiles.components(profile.scorer)] == ["dnsmos", "peak"]
 
 
 def test_settings_of_an_engine_that_does_not_exist_are_refused() -> None:
     with pytest.raises(Misconfigured, match="PODCAST_ENGINES: no engine is called 'peek'; there are: ctc, dnsmos"):
-        profiles.choose(Settings(profile="demo", engines={"peek": {"window": 2}}))
+        profiles.choose_profile(Settings(profile="demo", engines={"peek": {"window": 2}}))
 
 
 @pytest.mark.parametrize("profile", ["demo", "embedded"])
 def test_a_profile_with_engines_of_its_own_says_which_settings_it_does_not_use(profile: Any) -> None:
-    both = profiles.choose(Settings(profile=profile, diarizer="sortformer", routes="*=parakeet"))
+    both = profiles.choose_profile(Settings(profile=profile, diarizer="sortformer", routes="*=parakeet"))
     assert "PODCAST_DIARIZER and PODCAST_ROUTES are not used" in both.reason
     assert both.diarizer.name == "embedded"
-    assert "not used" not in profiles.choose(Settings(profile=profile)).reason
+    assert "not used" not in profiles.choose_profile(Settings(profile=profile)).reason
 
 
 class Plain(Engine):

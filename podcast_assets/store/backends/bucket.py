@@ -170,7 +170,7 @@ class Bucket:
             try:
                 found = self.store.list_with_delimiter(folder)
             except InvalidPathError:  # see `list`
-                return s3_api.list_folder(self.bucket, self.prefix, folder, self.place)
+                return s3_api.list_folder(self.bucket, self.prefix, folder, self.location)
             entries = tuple(_entry(m) for m in found["objects"] if m["path"] != folder)
             return FolderListing(entries, frozenset(p.rsplit("/", 1)[-1] for p in found["common_prefixes"]))
 

@@ -42,16 +42,16 @@ def list_keys(bucket: str, prefix: str, folder: str, location: BucketLocation) -
         for page in client.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=f"{top}{folder}/" if folder else top
         ):
-            entries += [_entry(found, top) for item in page.get("Contents", ())]
+            entries += [_entry(found, top) for found in page.get("Contents", ())]
     return entries
 
 
-def list_folder(bucket: str, prefix: str, folder: str, place: BucketLocation) -> FolderListing:
+def list_folder(bucket: str, prefix: str, folder: str, location: BucketLocation) -> FolderListing:
     """The objects directly below a folder, as `list_keys` gives them, and the folders whose names can be those of folders."""
     top = f"{prefix}/" if prefix else ""
     within = f"{top}{folder}/"
     entries, folders = [], set[str]()
-    with _translate_errors(place, f"listing {folder}") as client:
+    with _translate_errors(location, f"listing {folder}") as client:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=within, Delimiter="/"):
             entries += [_entry(found, top) for found in page.get("Contents", ()) if found["Key"] != within]
             folders |= {
@@ -61,9 +61,9 @@ def list_folder(bucket: str, prefix: str, folder: str, place: BucketLocation) ->
 
 
 def _entry(found: Any, top: str) -> Entry:
-    key = str(item["Key"]).removeprefix(top)
-    changed, content = item["LastModified"].timestamp(), str(item["ETag"]).strip('"')
-    return Entry(key.removesuffix("/"), item["Size"], changed, _unreadable_key_reason(key), content)
+    key = str(found["Key"]).removeprefix(top)
+    changed, content = found["LastModified"].timestamp(), str(found["ETag"]).strip('"')
+    return Entry(key.removesuffix("/"), found["Size"], changed, _unreadable_key_reason(key), content)
 
 
 def abort_uploads(bucket: str, prefix: str, location: BucketLocation, *, before: float, spared: Collection[str]) -> int:
