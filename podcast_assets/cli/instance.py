@@ -1,6 +1,7 @@
 """`podcast-assets init`, `add`, `dev`: the Dagster instance, its partitions and its UI."""
 
 import os
+import signal
 import sys
 
 import click
@@ -63,6 +64,8 @@ def dev(port: int) -> None:
     prepare_home(Settings())
     workspace = str(project_file("workspace.yaml"))
     print_line(f"starting the Dagster UI at http://127.0.0.1:{port} (press Ctrl+C to stop)")
+    # Dagster handles SIGTERM as SIGINT, which shells ignore for a process in the background: it would ignore both
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # not `dg dev`, which takes no workspace.yaml
     os.execvp(  # noqa: S606
         sys.executable,
