@@ -86,7 +86,7 @@ def test_keys_expire_and_a_run_is_killed_over_a_bad_network(
     process.kill()
     over.set()
     proxy.fault = unwell
-    assert far.store.names(folder)
+    assert len(far.store.names(folder)) >= 2, "each was written before the next was begun"
     assert not far.store.exists(table_key("transcripts", "sample"))
     again = far.command("demo", "--json")
     assert again.returncode == 0, again.stderr

@@ -77,7 +77,7 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
         settings: settings of the runs.
         load: also load the engines whose models are on this machine, and transcribe a clip; takes up to a minute.
     """
-    limit = hub.TimeLimit()
+    limit = hub.TimeLimit(hub.SECONDS)
     hub_finding = hub.reachable(limit, hub.ping)
     if hub_finding.state != "ok":
         go_offline("the hub cannot be reached")

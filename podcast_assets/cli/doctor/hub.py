@@ -21,7 +21,7 @@ T = TypeVar("T")
 class TimeLimit:
     """Time limit shared by several requests."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self._left = seconds
         self.exceeded = False
         """Whether a request was not answered in time."""
