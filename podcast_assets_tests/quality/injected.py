@@ -20,7 +20,7 @@ from podcast_assets.quality.text.measures import text_measures
 from podcast_assets.quality.text.rules import TEXT_FLAGS
 from podcast_assets.speech.languages.text import text_language
 from podcast_assets.speech.text_measures import compression_ratio
-from podcast_assets.speech.transcribers.minibatches import words_lie_outside
+from podcast_assets.speech.transcribers.window_results import words_lie_outside
 from podcast_assets.speech.types import WORDS_OUTSIDE, Turn, Word
 
 CHARACTERS_PER_MINUTE = {

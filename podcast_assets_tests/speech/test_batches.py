@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 
 from podcast_assets.speech.transcribers import minibatches as batches
-from podcast_assets.speech.transcribers.minibatches import (
-    Batcher,
-    PlannedWindow,
-    WindowInput,
-    WindowResult,
-    words_lie_outside,
-)
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput
+from podcast_assets.speech.transcribers.window_results import PlannedWindow, WindowResult, words_lie_outside
 from podcast_assets.speech.transcribers.windows import Piece, Window, cut_turns
 from podcast_assets.speech.types import (
     LANGUAGE_DIFFERS,
@@ -40,17 +35,17 @@ def plan(item: EpisodeSpeech) -> list[PlannedWindow]:
 class Listener:
     """Hears how loud a window is, as a word; an error where `wrong` says so."""
 
-    def __init__(self, wrong: Callable[[Sequence[WindowInput]], Exception | None] = lambda sounds: None) -> None:
+    def __init__(self, wrong: Callable[[Sequence[WindowInput]], Exception | None] = lambda inputs: None) -> None:
         self.sizes: list[int] = []
         self.keys: list[Hashable] = []
         self.wrong = wrong
 
-    def __call__(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
-        if error := self.wrong(sounds):
+    def __call__(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
+        if error := self.wrong(inputs):
             raise error
-        self.sizes.append(len(sounds))
+        self.sizes.append(len(inputs))
         self.keys.append(key)
-        return [WindowResult([Word(f" {s.content[0]:.1f}", 0.0, s.seconds, 1.0)], -0.5) for s in sounds]
+        return [WindowResult([Word(f" {s.content[0]:.1f}", 0.0, s.seconds, 1.0)], -0.5) for s in inputs]
 
 
 def transcripts(heard: TranscriptionResult) -> Sequence[Transcript]:
@@ -87,10 +82,10 @@ def test_what_is_done_is_written_down_while_the_next_batch_is_heard() -> None:
     second = threading.Event()
 
     class Watched(Listener):
-        def __call__(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+        def __call__(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
             if self.sizes:
                 second.set()
-            return super().__call__(key, sounds)
+            return super().__call__(key, inputs)
 
     stream = Batcher("tool", plan, Watched(), 4).transcribe([speech(f"e{i}", 4) for i in range(4)])
     next(stream)
@@ -107,8 +102,8 @@ def test_only_windows_of_one_key_share_a_batch() -> None:
 
 
 def test_out_of_memory_halves_the_batch_for_good_and_loses_nothing() -> None:
-    def wrong(sounds: Sequence[WindowInput]) -> Exception | None:
-        return RuntimeError("CUDA failed with error out of memory") if len(sounds) > 3 else None
+    def wrong(inputs: Sequence[WindowInput]) -> Exception | None:
+        return RuntimeError("CUDA failed with error out of memory") if len(inputs) > 3 else None
 
     listener = Listener(wrong)
     batcher = Batcher("tool", plan, listener, 16)
@@ -119,8 +114,8 @@ def test_out_of_memory_halves_the_batch_for_good_and_loses_nothing() -> None:
 
 
 def test_one_window_that_cannot_be_done_is_flagged_and_takes_no_other_down() -> None:
-    def wrong(sounds: Sequence[WindowInput]) -> Exception | None:
-        return ValueError("no such mel") if any(s.content[0] > 0.8 for s in sounds) else None
+    def wrong(inputs: Sequence[WindowInput]) -> Exception | None:
+        return ValueError("no such mel") if any(s.content[0] > 0.8 for s in inputs) else None
 
     bad = speech("bad", 3)
     bad.audio[SAMPLE_RATE : 2 * SAMPLE_RATE] = 0.9  # type: ignore[index]
@@ -131,14 +126,14 @@ def test_one_window_that_cannot_be_done_is_flagged_and_takes_no_other_down() -> 
 
 
 def test_an_episode_of_which_nothing_can_be_done_has_its_error() -> None:
-    heard = list(Batcher("tool", plan, Listener(lambda sounds: ValueError("no")), 8).transcribe([speech("a", 2)]))
+    heard = list(Batcher("tool", plan, Listener(lambda inputs: ValueError("no")), 8).transcribe([speech("a", 2)]))
     assert isinstance(heard[0].transcripts, ValueError)
 
 
 def test_a_broken_device_concerns_every_episode() -> None:
     broken = RuntimeError("CUDA error: an illegal memory access was encountered")
     with pytest.raises(RuntimeError, match="illegal memory"):
-        list(Batcher("tool", plan, Listener(lambda sounds: broken), 8).transcribe([speech("a", 2)]))
+        list(Batcher("tool", plan, Listener(lambda inputs: broken), 8).transcribe([speech("a", 2)]))
 
 
 def test_episodes_do_not_wait_for_ever_in_a_rare_language(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,8 +165,8 @@ def test_a_turn_of_several_windows_is_one_text_in_order() -> None:
 
 
 def test_what_sounds_like_another_language_is_flagged() -> None:
-    def recognize(key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
-        return [WindowResult([], language_probability=0.1, detected_language=("de", 0.85)) for _ in sounds]
+    def recognize(key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
+        return [WindowResult([], language_probability=0.1, detected_language=("de", 0.85)) for _ in inputs]
 
     (heard,) = Batcher("tool", plan, recognize, 2).transcribe([speech("a", 1, "en")])
     (transcript,) = transcripts(heard)
@@ -182,10 +177,10 @@ def test_what_sounds_like_another_language_is_flagged() -> None:
 def test_words_that_are_placed_behind_their_turn_are_told_and_moved(outside: int, told: bool) -> None:
     """A recognizer that computes 30 s may write of the silence behind a turn of one second."""
 
-    def recognize(key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+    def recognize(key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
         inside = [Word(f" {n}", 0.09 * n, 0.09 * n + 0.09, 0.9) for n in range(10 - outside)]
         behind = [Word(" there", 1.5 + n, 1.9 + n, 0.9) for n in range(outside)]
-        return [WindowResult([*inside, *behind]) for _ in sounds]
+        return [WindowResult([*inside, *behind]) for _ in inputs]
 
     (heard,) = Batcher("tool", plan, recognize, 1).transcribe([speech("a", 1)])
     (transcript,) = transcripts(heard)
@@ -203,7 +198,7 @@ def test_words_a_few_frames_off_or_without_times_are_not_outside() -> None:
 def test_words_in_the_silence_between_packed_turns_are_told() -> None:
     window = Window((Piece(0, 0, SAMPLE_RATE), Piece(2, 2 * SAMPLE_RATE, 3 * SAMPLE_RATE)))
 
-    def recognize(key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+    def recognize(key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
         return [WindowResult([Word(" one", 0.1, 0.5, 0.9), Word(" made", 1.1, 1.3, 0.9), Word(" two", 1.6, 1.9, 0.9)])]
 
     (heard,) = Batcher("tool", lambda s: [PlannedWindow(window, "en", "en")], recognize, 1).transcribe([speech("a", 3)])
@@ -214,7 +209,7 @@ def test_words_of_a_packed_window_go_to_their_turns() -> None:
     window = Window((Piece(0, 0, SAMPLE_RATE), Piece(2, 2 * SAMPLE_RATE, 3 * SAMPLE_RATE)))
     turns = [Turn(0, 1, "A"), Turn(1, 2, "B"), Turn(2, 3, "A")]
 
-    def recognize(key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
+    def recognize(key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
         return [WindowResult([Word(" one", 0.1, 0.9, 0.5), Word(" three", 1.6, 2.2, 0.5), Word(".", None, None, None)])]
 
     (heard,) = Batcher("tool", lambda s: [PlannedWindow(window)], recognize, 2).transcribe(

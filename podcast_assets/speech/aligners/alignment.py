@@ -13,7 +13,7 @@ from typing import Protocol
 
 from podcast_assets.common.errors import is_device_error
 from podcast_assets.speech.text_measures import join_texts
-from podcast_assets.speech.transcribers.minibatches import fit_words_to_turn
+from podcast_assets.speech.transcribers.window_results import fit_words_to_turn
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples, Transcript, Turn, Word
 
 UNALIGNED = "unaligned"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput
 from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization
 from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
 from podcast_assets.speech.transcribers.tokens import Token, to_words
+from podcast_assets.speech.transcribers.window_results import WindowResult
 from podcast_assets.speech.types import EpisodeSpeech, Transcriber, TranscriptionResult
 
 if TYPE_CHECKING:
@@ -73,6 +74,6 @@ class _FireRedWorker:
         """Implement `Transcriber.transcribe`."""
         return self.batcher.transcribe(work)
 
-    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
-        results = decode(self._recognizer, [s.content for s in sounds], max_token_per_second=str(TOKENS_PER_SECOND))
+    def _recognize_batch(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
+        results = decode(self._recognizer, [s.content for s in inputs], max_token_per_second=str(TOKENS_PER_SECOND))
         return [WindowResult(to_words(Token(symbol) for symbol in r.tokens)) for r in results]

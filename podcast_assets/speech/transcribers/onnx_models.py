@@ -13,7 +13,7 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import PlannedWindow
+from podcast_assets.speech.transcribers.window_results import PlannedWindow
 from podcast_assets.speech.transcribers.windows import Window, cut_turns
 from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech
 

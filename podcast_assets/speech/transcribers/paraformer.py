@@ -11,10 +11,11 @@ from pydantic import Field
 
 from podcast_assets.engines.engine import runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput
 from podcast_assets.speech.transcribers.onnx_models import Languages, Quantization, file_contains
 from podcast_assets.speech.transcribers.sherpa import SherpaTranscriber, decode
 from podcast_assets.speech.transcribers.tokens import Token, insert_spaces, to_words
+from podcast_assets.speech.transcribers.window_results import WindowResult
 from podcast_assets.speech.types import EpisodeSpeech, Transcriber, TranscriptionResult
 from podcast_assets.speech.vad import detect_speech
 
@@ -84,30 +85,30 @@ class _ParaformerWorker:
         """Implement `Transcriber.transcribe`."""
         return self.batcher.transcribe(work)
 
-    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
-        results = decode(self._recognizer, [s.content for s in sounds])
-        if len(sounds) > 1:
-            results = [r if r.timestamps else self._recognize_alone(s) for r, s in zip(results, sounds, strict=True)]
-        return [_to_window_result(r, s) for r, s in zip(results, sounds, strict=True)]
+    def _recognize_batch(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
+        results = decode(self._recognizer, [s.content for s in inputs])
+        if len(inputs) > 1:
+            results = [r if r.timestamps else self._recognize_alone(s) for r, s in zip(results, inputs, strict=True)]
+        return [_to_window_result(r, s) for r, s in zip(results, inputs, strict=True)]
 
-    def _recognize_alone(self, sound: WindowInput) -> Any:
+    def _recognize_alone(self, window: WindowInput) -> Any:
         """Recognize a single window that has no result in its batch, because of an error or of text from the padding."""
-        return decode(self._recognizer, [sound.content])[0]
+        return decode(self._recognizer, [window.content])[0]
 
 
-def _to_window_result(result: Any, sound: WindowInput) -> WindowResult:
+def _to_window_result(result: Any, window: WindowInput) -> WindowResult:
     """Convert the library's result of a window.
 
     Raises:
         RuntimeError: the window has speech, but the result is empty.
     """
     if not result.tokens:
-        spoken = sum(end - start for start, end in detect_speech(sound.content))
+        spoken = sum(end - start for start, end in detect_speech(window.content))
         if spoken > SPOKEN_SECONDS:
             raise RuntimeError(
                 f"Paraformer gave no text for {spoken:.1f} s of speech; sherpa-onnx writes the errors of a model to standard error"
             )
-    return WindowResult(to_words(time_tokens(result.tokens, result.timestamps, sound.seconds)))
+    return WindowResult(to_words(time_tokens(result.tokens, result.timestamps, window.seconds)))
 
 
 def time_tokens(symbols: Sequence[str], starts: Sequence[float], seconds: float) -> list[Token]:

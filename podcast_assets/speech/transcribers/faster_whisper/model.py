@@ -15,7 +15,8 @@ from faster_whisper.transcribe import WhisperModel, get_suppressed_tokens
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, detect_languages
-from podcast_assets.speech.transcribers.minibatches import Batcher, PlannedWindow, WindowInput, WindowResult
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput
+from podcast_assets.speech.transcribers.window_results import PlannedWindow, WindowResult
 from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack_windows
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, EpisodeSpeech, Samples, TranscriptionResult
 
@@ -109,13 +110,13 @@ class WhisperTranscriber:
         """Compute the log-mel spectrogram, shape (mels, 3000)."""
         return pad_or_trim(self._model.feature_extractor(samples)[..., :-1])
 
-    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
-        language = sounds[0].language or "en"
+    def _recognize_batch(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
+        language = inputs[0].language or "en"
         tokenizer = self._tokenizer(language)
         decoded = decode(
             self._model,
-            np.stack([s.content for s in sounds]),
-            [self._build_prompt(language, s.hints) for s in sounds],
+            np.stack([s.content for s in inputs]),
+            [self._build_prompt(language, s.hints) for s in inputs],
             tokenizer,
             Search(
                 self._engine.beam_size,
@@ -123,7 +124,7 @@ class WhisperTranscriber:
                 self._engine.temperatures,
                 get_suppressed_tokens(tokenizer, (-1,)) or (),
             ),
-            [s.seconds for s in sounds],
+            [s.seconds for s in inputs],
         )
         return [
             WindowResult(

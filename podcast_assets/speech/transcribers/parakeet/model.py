@@ -7,9 +7,10 @@ import numpy as np
 from onnx_asr.models.nemo import NemoConformerTdt
 from onnx_asr.utils import pad_list
 
-from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput, WindowResult
+from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput
 from podcast_assets.speech.transcribers.parakeet.tdt import Emission, Floats, Ints, States, greedy_decode
 from podcast_assets.speech.transcribers.tokens import Token, mean_logprob, to_words
+from podcast_assets.speech.transcribers.window_results import WindowResult
 from podcast_assets.speech.types import EpisodeSpeech, Samples, TranscriptionResult
 
 if TYPE_CHECKING:
@@ -75,6 +76,6 @@ class ParakeetTranscriber:
         """Implement `Transcriber.transcribe`. The language is the given one: the model does not report a language."""
         return self.batcher.transcribe(work)
 
-    def _recognize_batch(self, key: Hashable, sounds: Sequence[WindowInput]) -> list[WindowResult]:
-        decoded = self._model.recognize([s.content for s in sounds])
+    def _recognize_batch(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
+        decoded = self._model.recognize([s.content for s in inputs])
         return [WindowResult(to_words(tokens), mean_logprob(tokens)) for tokens in decoded]
