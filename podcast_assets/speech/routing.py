@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import SerializeAsAny
+from pydantic import BaseModel, ConfigDict, SerializeAsAny
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable, is_device_error, is_out_of_memory
 from podcast_assets.config.routes import ANY
@@ -37,10 +37,10 @@ class LanguageIdentifier(Protocol):
         ...
 
 
-class Route(Engine):
+class Route(BaseModel):
     """Language and its chain of engines."""
 
-    name: ClassVar[str] = "route"
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     language: str
     """ISO 639-1 code, or `*`."""
@@ -124,7 +124,8 @@ class _PartialTranscription:
     speech: EpisodeSpeech
     transcripts: list[Transcript | None]
     """Transcripts so far."""
-    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Which engines failed and why, and what fallbacks did."""
     error: Exception | None = None
     """Error of the last engine, if it failed on the whole episode."""
 
@@ -133,12 +134,12 @@ class _PartialTranscription:
         """Return the turns that are not or not fully transcribed."""
         return [i for i, t in enumerate(self.transcripts) if t is None or UNTRANSCRIBED in t.flags]
 
-    def take(self, turns: Sequence[int], made: Sequence[Transcript], engine: Engine) -> None:
-        """Merge the transcripts that a fallback engine made of some turns."""
+    def take(self, turns: Sequence[int], transcripts: Sequence[Transcript], engine: Engine) -> None:
+        """Merge the transcripts of some turns by a fallback engine."""
         self.error = None
-        for i, transcript in zip(turns, made, strict=True):
+        for i, transcript in zip(turns, transcripts, strict=True):
             self.transcripts[i] = replace(transcript, flags=(*transcript.flags, FALLBACK), engine=engine.name)
-        self.failures.append(f"{engine.name} did {len(turns)} of {len(self.transcripts)} segments")
+        self.notes.append(f"{engine.name} did {len(turns)} of {len(self.transcripts)} segments")
 
 
 class RoutedTranscriber:
@@ -167,9 +168,9 @@ class RoutedTranscriber:
             try:
                 speech = self._identify_language(given)
                 route = self._engine.route(speech.language)
-                self._first_loadable(route)
+                self._ensure_loadable(route)
             except EngineUnavailable as error:
-                if _is_device_problem(error) or self._all_unavailable():
+                if _is_machine_problem(error) or self._all_unavailable():
                     raise
                 yield TranscriptionResult(given, error)
                 continue
@@ -196,46 +197,54 @@ class RoutedTranscriber:
         return replace(speech, language=language)
 
     def _follow_chain(self, route: Route, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """Transcribe episodes along a chain: the first engine takes all of them in one stream, the others what is left of each."""
-        index, before = self._first_loadable(route)
-        first = route.chain[index]
-        for result in self._load_worker(first).transcribe(work):
-            part = _PartialTranscription(result.speech, [None] * len(result.speech.turns), list(before))
+        """Transcribe episodes along a chain: one engine takes all of them in one stream, the others what is left of each.
+
+        A device error that the stream returns as an episode's result is passed on, since the stream goes on and the runner decides
+        about the device. One in a fallback is raised: the episode is not finished, and no later engine may hide the error.
+        """
+        index, load_errors = self._first_loadable(route)
+        engine = route.chain[index]
+        for result in self._load_worker(engine).transcribe(work):
+            part = _PartialTranscription(result.speech, [None] * len(result.speech.turns), list(load_errors))
             if isinstance(result.transcripts, Exception):
                 if is_device_error(result.transcripts):
                     yield result
                     continue
-                part.failures.append(f"{first.name}: {type(result.transcripts).__name__}: {result.transcripts}")
+                part.notes.append(f"{engine.name}: {type(result.transcripts).__name__}: {result.transcripts}")
                 # an engine that could not be loaded might have transcribed the episode, so the failure is not final
-                part.error = EngineUnavailable("; ".join(part.failures)) if before else result.transcripts
+                part.error = EngineUnavailable("; ".join(part.notes)) if load_errors else result.transcripts
             else:
-                part.failures += [result.fallback] if result.fallback else []
-                if before:
-                    part.take(range(len(result.transcripts)), result.transcripts, first)
+                part.notes += [result.fallback] if result.fallback else []
+                if load_errors:
+                    part.take(range(len(result.transcripts)), result.transcripts, engine)
                 else:
-                    part.transcripts = [t if t.engine else replace(t, engine=first.name) for t in result.transcripts]
-            for engine in route.chain[index + 1 :]:
+                    part.transcripts = [t if t.engine else replace(t, engine=engine.name) for t in result.transcripts]
+            for fallback in route.chain[index + 1 :]:
                 if part.rest or part.error:
-                    self._transcribe_rest(engine, part)
+                    self._transcribe_rest(fallback, part)
             yield self._finish_episode(part)
 
+    def _ensure_loadable(self, route: Route) -> None:
+        """Load the first engine of a chain that can be loaded. Raises as `_first_loadable` does."""
+        self._first_loadable(route)
+
     def _first_loadable(self, route: Route) -> tuple[int, list[str]]:
-        """Return the index of a chain's first engine that can be loaded, and what is wrong with those before it.
+        """Return the index of a chain's first engine that can be loaded, and the errors of those before it.
 
         Raises:
             EngineUnavailable: no engine can be loaded; or the GPU or memory fails, where a fallback would only hide the problem.
         """
-        problems: list[str] = []
+        load_errors: list[str] = []
         for index, engine in enumerate(route.chain):
             try:
                 self._load_worker(engine)
             except EngineUnavailable as error:
-                if _is_device_problem(error):
+                if _is_machine_problem(error):
                     raise
-                problems.append(str(error))
+                load_errors.append(str(error))
             else:
-                return index, problems
-        raise EngineUnavailable("; ".join(problems))
+                return index, load_errors
+        raise EngineUnavailable("; ".join(load_errors))
 
     def _all_unavailable(self) -> bool:
         return all(engine in self._unavailable for route in self._engine.routes for engine in route.chain)
@@ -247,28 +256,28 @@ class RoutedTranscriber:
         turns = [part.speech.turns[i] for i in rest]
         try:
             (result,) = self._load_worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
-            made = result.transcripts
-            if isinstance(made, Exception):
-                raise made
+            transcripts = result.transcripts
+            if isinstance(transcripts, Exception):
+                raise transcripts
         except EngineUnavailable as error:
-            part.failures.append(str(error))
+            part.notes.append(str(error))
             return
         except Exception as error:
             if is_device_error(error):
                 raise
-            part.failures.append(f"{engine.name}: {type(error).__name__}: {error}")
+            part.notes.append(f"{engine.name}: {type(error).__name__}: {error}")
             return
-        part.take(rest, made, engine)
+        part.take(rest, transcripts, engine)
 
     def _finish_episode(self, part: _PartialTranscription) -> TranscriptionResult:
         if part.error is not None:
-            part.error.add_note("; ".join(part.failures))
+            part.error.add_note("; ".join(part.notes))
             return TranscriptionResult(part.speech, part.error)
         transcripts = [t or Transcript("", flags=(UNTRANSCRIBED,)) for t in part.transcripts]
         if self._engine.aligner is not None:
             aligner: Aligner = self._load_worker(self._engine.aligner)
             transcripts = align_transcripts(aligner, part.speech.audio, part.speech.turns, transcripts)
-        return TranscriptionResult(part.speech, transcripts, "; ".join(part.failures) or None)
+        return TranscriptionResult(part.speech, transcripts, "; ".join(part.notes) or None)
 
     def _load_worker(self, engine: Engine) -> Any:
         """Return an engine's worker, loading it on first use.
@@ -291,6 +300,6 @@ class RoutedTranscriber:
         return self._loaded[engine]
 
 
-def _is_device_problem(error: EngineUnavailable) -> bool:
+def _is_machine_problem(error: EngineUnavailable) -> bool:
     """Return whether an engine cannot be loaded because of the GPU or memory."""
     return is_device_error(error) or is_out_of_memory(error)

@@ -1,6 +1,8 @@
 """Whisper by faster-whisper (CTranslate2): CPU or NVIDIA GPU, word times, no torch."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,16 +19,19 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS = 30.0
 """Whisper's window: anything after it would be ignored."""
-_SIZES = {
-    "tiny": 75, "base": 145, "small": 484, "medium": 1_530, "large-v2": 3_090, "large-v3": 3_090, "large-v3-turbo": 1_620,
-    "turbo": 1_620, "distil-large-v3": 1_510, "distil-large-v3.5": 1_510,
-}  # fmt: skip
-"""Short name → approximate download size in megabytes."""
-_REPOS = {
-    name: f"Systran/faster-whisper-{name}" for name in ("tiny", "base", "small", "medium", "large-v2", "large-v3")
+_KNOWN_MODELS = {
+    "tiny": ("Systran/faster-whisper-tiny", 75),
+    "base": ("Systran/faster-whisper-base", 145),
+    "small": ("Systran/faster-whisper-small", 484),
+    "medium": ("Systran/faster-whisper-medium", 1_530),
+    "large-v2": ("Systran/faster-whisper-large-v2", 3_090),
+    "large-v3": ("Systran/faster-whisper-large-v3", 3_090),
+    "large-v3-turbo": ("mobiuslabsgmbh/faster-whisper-large-v3-turbo", 1_620),
+    "turbo": ("mobiuslabsgmbh/faster-whisper-large-v3-turbo", 1_620),
+    "distil-large-v3": ("Systran/faster-distil-whisper-large-v3", 1_510),
+    "distil-large-v3.5": ("distil-whisper/distil-large-v3.5-ct2", 1_510),
 }
-_REPOS |= dict.fromkeys(("large-v3-turbo", "turbo"), "mobiuslabsgmbh/faster-whisper-large-v3-turbo")
-"""Short name → repository, copied from faster-whisper, whose import takes a while."""
+"""Short name → repository and approximate download size in megabytes, copied from faster-whisper, whose import takes a while."""
 _REQUIRED_FILES = ("model.bin", "tokenizer.json")
 """Files that must exist: without tokenizer.json, faster-whisper downloads that of another model."""
 _MODEL_FILES = ("config.json", "model.bin", "preprocessor_config.*", "tokenizer.json", "vocabulary.*")
@@ -40,7 +45,7 @@ class FasterWhisper(Engine):
     packages: ClassVar[tuple[str, ...]] = ("faster-whisper", "ctranslate2")
 
     model: str = "small"
-    """A folder, a size ("small", "large-v3-turbo"), or a model of the Hugging Face hub ("owner/name")."""
+    """A folder, a short name ("small", "large-v3-turbo"), or a model of the Hugging Face hub ("owner/name")."""
     beam_size: int = Field(default=5, ge=1)
     chunk_seconds: float = Field(default=WINDOW_SECONDS, gt=1.0, le=WINDOW_SECONDS)
     """Longest clip given to the model; longer turns are cut at pauses."""
@@ -77,15 +82,12 @@ class FasterWhisper(Engine):
         Raises:
             EngineUnavailable: faster-whisper is not installed, or the model is missing or does not load.
         """
-        try:
+        with _translate_import_error():
             import faster_whisper
 
             from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
-        except ImportError as error:
-            raise EngineUnavailable(
-                f"faster-whisper cannot be imported ({error}): pip install faster-whisper"
-            ) from error
-        if self._device_name() == "cuda":
+        device_name = self._device_name()
+        if device_name == "cuda":
             gpus.load_cublas()
         folder = self._find_folder() or models.fetch_model(self.hub_models()[0])
         if complaint := _missing_files(folder):
@@ -93,7 +95,7 @@ class FasterWhisper(Engine):
         try:
             model = faster_whisper.WhisperModel(
                 str(folder),
-                device=self._device_name(),
+                device=device_name,
                 device_index=int(device.removeprefix("cuda:")) if device else self.device_index or 0,
                 compute_type=self._compute_type(),
                 cpu_threads=self.threads,
@@ -101,38 +103,25 @@ class FasterWhisper(Engine):
         except Exception as error:  # CUDA and model errors have no common base
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be loaded: {reason}") from error
-        size = self.batch_size or compute.batch_size(self._device_name(), self._gpu_memory(), self._weight_bytes())
-        return WhisperTranscriber(self, model, size)
+        batch_size = self.batch_size or compute.batch_size(device_name, self._gpu_memory(), self._weight_bytes())
+        return WhisperTranscriber(self, model, batch_size)
 
     def hub_models(self) -> list[HubModel]:
-        """Return the Hub model, if a size or Hub name is set.
+        """Return the Hub model, if a short name or Hub name is set.
 
         Raises:
-            EngineUnavailable: the model is not a folder, size or Hub name; or faster-whisper is not installed.
+            EngineUnavailable: the model is not a folder, short name or Hub name; or faster-whisper is not installed.
         """
         if _is_folder(self.model):
             return []
-        repo = _REPOS.get(self.model) or self._hub_repo()
-        return [HubModel(repo, _MODEL_FILES, _SIZES.get(self.model.removesuffix(".en"), 0), "mit")]
-
-    def _hub_repo(self) -> str:
-        if "/" in self.model:
-            return self.model
-        try:
-            from faster_whisper.utils import _MODELS as KNOWN
-        except ImportError as error:
-            raise EngineUnavailable(
-                f"faster-whisper cannot be imported ({error}): pip install faster-whisper"
-            ) from error
-        if self.model not in KNOWN:
-            raise EngineUnavailable(
-                f"{self.model!r} is neither a folder, a model of the hub (owner/name), nor one of {', '.join(KNOWN)}"
-            )
-        return KNOWN[self.model]
+        _, megabytes = _KNOWN_MODELS.get(self.model.removesuffix(".en"), ("", 0))
+        return [HubModel(_repo_of(self.model), _MODEL_FILES, megabytes, "mit")]
 
     def unavailable_reason(self) -> str | None:
         """Return which files the model's folder lacks."""
-        return _missing_files(Path(self.model)) or None if _is_folder(self.model) else None
+        if not _is_folder(self.model):
+            return None
+        return _missing_files(Path(self.model)) or None
 
     def fetch(self) -> None:
         """Download a Hub model that is not on this machine.
@@ -159,7 +148,11 @@ class FasterWhisper(Engine):
         return sorted(f for pattern in _MODEL_FILES for f in folder.glob(pattern)) if folder else []
 
     def identity(self) -> dict[str, Any]:
-        """Return the identity of an engine, with `compute_type` as resolved for this machine."""
+        """Return the identity of an engine, with `compute_type` as resolved for this machine.
+
+        Number formats give different texts. So with `auto`, a batch that moves from a CPU to a GPU has other fingerprints and is
+        transcribed again, unless `compute_type` is set.
+        """
         identity = super().identity()
         identity["settings"]["compute_type"] = self._compute_type()
         return identity
@@ -204,8 +197,35 @@ class FasterWhisper(Engine):
 
 
 def _is_folder(model: str) -> bool:
-    """Return whether a model is a folder, existing or not, rather than a size or a Hub name."""
+    """Return whether a model is a folder, existing or not, rather than a short name or a Hub name."""
     return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
+
+
+def _repo_of(model: str) -> str:
+    """Return the repository of a short name or Hub name.
+
+    Raises:
+        EngineUnavailable: the name is unknown, or faster-whisper, which knows more names, is not installed.
+    """
+    if "/" in model:
+        return model
+    if model in _KNOWN_MODELS:
+        return _KNOWN_MODELS[model][0]
+    with _translate_import_error():
+        from faster_whisper.utils import _MODELS as REPOS
+    if model not in REPOS:
+        raise EngineUnavailable(
+            f"{model!r} is neither a folder, a model of the hub (owner/name), nor one of {', '.join(REPOS)}"
+        )
+    return REPOS[model]
+
+
+@contextlib.contextmanager
+def _translate_import_error() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise EngineUnavailable(f"faster-whisper cannot be imported ({error}): pip install faster-whisper") from error
 
 
 def _missing_files(folder: Path) -> str:
