@@ -1,7 +1,7 @@
 """The janitor removes what crashes leave behind: unfinished files, scratch files, and checkpoints that no run will resume.
 
-If `PODCAST_KEEP_SOURCES_DAYS` is set, it also removes the sources of finished batches (`retention.py`). It removes no results, no
-recent files, and nothing of a batch with an unfinished run.
+If `PODCAST_KEEP_SOURCES_DAYS` is set, it also removes the sources of finished batches (`stages/retention.py`). It removes no
+results, no recent files, and nothing of a batch with an unfinished run.
 """
 
 import os

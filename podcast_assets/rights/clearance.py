@@ -88,8 +88,8 @@ def decide_clearance(
 
     Args:
         episodes: rows of `raw_audio` of all batches, with their `batch`.
-        ledger: latest rows of the rights ledger (`rights_ledger.read_ledger`).
-        takedowns: takedown records, columns TAKEDOWNS.
+        ledger: latest rows of the rights ledger (`intake.rights_ledger.read_ledger`).
+        takedowns: takedown records, columns `store.schema_beside.TAKEDOWNS`.
         licences: licences that may be released.
         sealed: batches whose copies can be released; None for all.
     """

@@ -181,7 +181,7 @@ def _add_sample(out: _ShardWriter, sample: Sample, path: str) -> SamplePlacement
 
 
 def read_shard(shard: BinaryIO) -> tuple[str, list[SamplePlacement]]:
-    """Read a shard: SHA-256 of its bytes and the samples that it contains (`Placed.shard` is empty).
+    """Read a shard: SHA-256 of its bytes and the samples that it contains (`SamplePlacement.shard` is empty).
 
     Raises:
         ValueError: it is truncated or damaged, or is not made of pairs of JSON and audio.

@@ -80,7 +80,7 @@ def hallucination_share(rows: pl.DataFrame) -> Verdict:
     """At most 2 % of the speech has a text that was not said, as the rules on texts tell.
 
     Args:
-        rows: the scores with what rules can look at (`quality.evidence`).
+        rows: the scores with what rules can look at (`quality.policies.evidence.collect_evidence`).
     """
     odd = rows.filter("hallucinated")
     share = _share(odd, rows)

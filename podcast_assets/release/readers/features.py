@@ -54,7 +54,7 @@ EPISODE: dict[str, Kind] = {
     "license": "string",
     "v": "int64",
 }
-"""The JSON of a whole episode (`dataset.episode_grain`)."""
+"""The JSON of a whole episode (`shards.episode_grain.episode_json`)."""
 AUDIO = "audio"
 
 
