@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -254,12 +254,12 @@ def test_a_model_is_known_by_its_content(rules: Path):
 
 
 def test_windows_are_no_more_than_memory_allows():
-    step = engine_module.step_seconds
-    assert step(3 * 3600, 10, 0.1, 10_800) == 1
-    assert step(3.1 * 3600, 10, 0.1, 10_800) == 1.1
-    assert step(24 * 3600, 10, 0.1, 10_800) == 8
-    assert step(100 * 3600, 10, 0.1, 10_800) == 10  # no gaps
-    assert step(2, 10, 0.25, 2) == 2.5
+    step = partial(engine_module.step_seconds, window=10, share=0.1, max_windows=10_800)
+    assert step(seconds=3 * 3600) == 1
+    assert step(seconds=3.1 * 3600) == 1.1
+    assert step(seconds=24 * 3600) == 8
+    assert step(seconds=100 * 3600) == 10  # no gaps
+    assert step(seconds=2, share=0.25, max_windows=2) == 2.5
 
 
 def test_a_long_episode_is_heard_in_larger_steps(diarizer: Diarizer):

@@ -19,7 +19,15 @@ from podcast_assets.common.errors import EngineUnavailable, is_out_of_memory
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
-from podcast_assets.speech.diarizers.pyannote import pipeline as pyannote_pipeline
+from podcast_assets.speech.diarizers.pyannote.pipeline import (
+    COMMUNITY,
+    PipelineSource,
+    check_weights,
+    find_pipeline,
+    first_line,
+    import_pyannote,
+    pipeline_config,
+)
 from podcast_assets.speech.diarizers.turns import add_overlap, names_by_appearance, one_at_a_time, speaker_bounds
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer, Turn
 
@@ -30,6 +38,11 @@ log = logging.getLogger(__name__)
 
 CPU_BATCH, GPU_BATCH = 2, 32
 """Windows computed together. On a CPU, more only cost memory; 32 is the default of the published pipeline."""
+TOO_FEW_EMBEDDINGS = "should be >= n_clusters="
+"""Part of the message of scikit-learn's `KMeans`, to which pyannote.audio's `VBxClustering` passes the minimum of speakers even if
+the clip has fewer embeddings."""
+BATCH_TOO_LARGE = "batch_size"
+"""Part of the message of the `MemoryError` that pyannote.audio's `Inference.infer` raises when a GPU's memory runs out."""
 
 
 class Pyannote(Engine):
@@ -39,7 +52,7 @@ class Pyannote(Engine):
     packages: ClassVar[tuple[str, ...]] = ("pyannote.audio", "torch")
     extra: ClassVar[str | None] = "pyannote"
 
-    model: str = pyannote_pipeline.COMMUNITY.repo
+    model: str = COMMUNITY.repo
     """A pipeline of the Hugging Face hub ("owner/name"), or the folder of a copy of one."""
     min_speakers: int = Field(default=2, ge=1)
     """Fewest speakers. Set it to 1 if there are monologues: a single voice is split to reach it."""
@@ -75,7 +88,7 @@ class Pyannote(Engine):
         Raises:
             EngineUnavailable: pyannote.audio is not installed, or the model is missing, may run code, or does not load.
         """
-        pyannote_pipeline.import_pyannote()
+        import_pyannote()
         import torch
         from pyannote.audio import Pipeline
 
@@ -85,19 +98,17 @@ class Pyannote(Engine):
         if missing := [str(file) for file in found.files if not file.is_file()]:
             raise EngineUnavailable(f"{self.model} is incomplete: it has no {' and no '.join(missing)}: copy it again")
         if not self.trusted:
-            pyannote_pipeline.check_weights(found.weights)
-        config = pyannote_pipeline.pipeline_config(
-            found, segmentation_step=self.segmentation_step, threshold=self.clustering_threshold
-        )
+            check_weights(found.weights)
+        config = pipeline_config(found, segmentation_step=self.segmentation_step, threshold=self.clustering_threshold)
         place = device or self._device_name()
         try:
             pipeline: Any = Pipeline.from_pretrained(config)
             pipeline.to(torch.device(place))
         except Exception as error:  # errors of the library, torch and CUDA have no common base
-            reason = pyannote_pipeline.first_line(error)
+            reason = first_line(error)
             raise EngineUnavailable(f"{self.model} cannot be loaded: {reason}") from error
         worker = _PyannoteWorker(self, pipeline, self.batch_size or (CPU_BATCH if place == "cpu" else GPU_BATCH))
-        share_trunk(pipeline._embedding.model_, worker.slots)
+        share_trunk(pipeline._embedding.model_, worker.speakers_per_window)
         return worker
 
     def fetch(self) -> None:
@@ -126,16 +137,16 @@ class Pyannote(Engine):
             return needed.setdefault(model, models.find_model(model))
 
         with contextlib.suppress(EngineUnavailable):  # reported when the model is needed
-            pyannote_pipeline.find_pipeline(self.model, find)
+            find_pipeline(self.model, find)
         return list(needed)
 
     def model_files(self) -> list[Path]:
         """Return `config.yaml`, the weights and the PLDA; empty until they are downloaded."""
-        found = pyannote_pipeline.find_pipeline(self.model, models.find_model)
+        found = find_pipeline(self.model, models.find_model)
         return found.files if found else []
 
-    def _find_pipeline(self) -> pyannote_pipeline.PipelineSource:
-        found = pyannote_pipeline.find_pipeline(self.model, models.fetch_model)
+    def _find_pipeline(self) -> PipelineSource:
+        found = find_pipeline(self.model, models.fetch_model)
         assert found is not None
         return found
 
@@ -156,8 +167,8 @@ class _PyannoteWorker:
         self._settings = settings
         self._pipeline = pipeline
         self._batch_size = batch_size
-        self.slots = len(pipeline._segmentation.model.specifications.classes)
-        """Speakers that one window can have."""
+        self.speakers_per_window = len(pipeline._segmentation.model.specifications.classes)
+        """Most speakers that one window can have."""
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
         """Implement `Diarizer.diarize`. A speaker with too little speech without overlap has no embedding.
@@ -176,25 +187,36 @@ class _PyannoteWorker:
         if not len(samples):
             return Diarization([], full=[])
         file = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE}
+        try:
+            output = self._run_halving_batches(file, low, high)
+        except Exception as error:
+            if low == 1 or TOO_FEW_EMBEDDINGS not in str(error):
+                raise
+            output = self._run_halving_batches(file, 1, high)
+        return to_diarization(output, len(samples) / SAMPLE_RATE)
+
+    def _run_halving_batches(self, file: dict[str, Any], low: int, high: int) -> Any:
+        """Run the pipeline; when memory runs out, halve the batch size permanently and repeat."""
+        import torch
+
         while True:
             try:
-                return to_diarization(self._run_pipeline(file, low, high), len(samples) / SAMPLE_RATE)
+                return self._run_pipeline(file, low, high)
             except Exception as error:
-                if "n_clusters" in str(error) and low > 1:
-                    low = 1  # too short for the expected number of speakers
-                elif _batch_too_large(error) and self._batch_size > 1:
-                    self._batch_size //= 2
-                    torch.cuda.empty_cache()
-                    log.warning("pyannote: out of memory; continuing with %d windows at once", self._batch_size)
-                else:
+                if self._batch_size == 1 or not _is_batch_too_large(error):
                     raise
+                self._batch_size //= 2
+                torch.cuda.empty_cache()
+                log.warning("pyannote: out of memory; continuing with %d windows at once", self._batch_size)
 
     def _run_pipeline(self, file: dict[str, Any], low: int, high: int) -> Any:
         segmentation, share = self._pipeline._segmentation, self._pipeline.segmentation_step
         seconds = file["waveform"].shape[1] / SAMPLE_RATE
-        segmentation.step = step_seconds(seconds, segmentation.duration, share, self._settings.max_windows)
+        segmentation.step = step_seconds(
+            seconds=seconds, window=segmentation.duration, share=share, max_windows=self._settings.max_windows
+        )
         self._pipeline.segmentation_batch_size = self._batch_size
-        self._pipeline.embedding_batch_size = self._batch_size * self.slots
+        self._pipeline.embedding_batch_size = self._batch_size * self.speakers_per_window
         with warnings.catch_warnings():
             # the result shows both: fewer speakers than requested, or one who never speaks alone
             warnings.filterwarnings("ignore", message=r"\s*The detected number of speakers")
@@ -204,17 +226,26 @@ class _PyannoteWorker:
             return self._pipeline(file, min_speakers=low, max_speakers=high)
 
 
-def _batch_too_large(error: Exception) -> bool:
-    """Return whether a smaller batch may help; not if the machine's memory is full, most of which the clustering uses."""
-    of_library = not isinstance(error, MemoryError) or "batch_size" in str(
-        error
-    )  # how the library reports a GPU's error
-    return of_library and is_out_of_memory(error)
+def _is_batch_too_large(error: Exception) -> bool:
+    """Return whether a smaller batch may help: a GPU's memory is full.
+
+    A smaller batch does not help if the machine's memory is full, most of which the clustering uses.
+    """
+    if isinstance(error, MemoryError):
+        return BATCH_TOO_LARGE in str(error)
+    return is_out_of_memory(error)
 
 
-def step_seconds(seconds: float, window: float, share: float, most: int) -> float:
-    """Return the seconds from one window to the next: a share of the window, or more, in tenths, for at most `most` windows."""
-    needed = math.ceil(10 * (seconds - window) / (most - 1)) / 10
+def step_seconds(*, seconds: float, window: float, share: float, max_windows: int) -> float:
+    """Return the seconds from one window to the next.
+
+    Args:
+        seconds: length of the audio.
+        window: length of a window, in seconds; the step is never longer.
+        share: step as a share of a window. It is enlarged, to a multiple of 0.1 s, if there would be more than `max_windows`.
+        max_windows: most windows.
+    """
+    needed = math.ceil(10 * (seconds - window) / (max_windows - 1)) / 10
     return min(max(share * window, needed), window)
 
 
@@ -229,14 +260,14 @@ def to_diarization(output: Any, seconds: float) -> Diarization:
     # they may overlap where the library fills pauses inside a speaker's turn
     turns = one_at_a_time(_to_turns(output.exclusive_speaker_diarization, seconds))
     names = names_by_appearance(turns, full)
-    rows = dict(zip(output.speaker_diarization.labels(), output.speaker_embeddings, strict=True))
+    embeddings_by_label = dict(zip(output.speaker_diarization.labels(), output.speaker_embeddings, strict=True))
     return Diarization(
         [_rename_speaker(t, names) for t in add_overlap(turns, full)],
         full=[_rename_speaker(t, names) for t in full],
         embeddings={
-            name: rows[label].astype(np.float32)
+            name: embeddings_by_label[label].astype(np.float32)
             for label, name in names.items()
-            if np.isfinite(rows[label]).all() and rows[label].any()
+            if np.isfinite(embeddings_by_label[label]).all() and embeddings_by_label[label].any()
         },
     )
 
