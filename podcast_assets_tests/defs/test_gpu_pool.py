@@ -60,7 +60,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: GPUS)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     monkeypatch.setattr(onnx_sessions, "_import_onnxruntime", lambda: able)
-    monkeypatch.setattr(sherpa, "_computes_on_gpus", lambda: True)
+    monkeypatch.setattr(sherpa, "_supports_gpus", lambda: True)
     monkeypatch.setattr(nemo_process, "gpu_count", lambda _: GPUS)
     monkeypatch.setattr(profiles, "check_available", lambda _: (True, ""))
 
