@@ -10,7 +10,7 @@ import dagster as dg
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.defs.jobs import JOB
-from podcast_assets.defs.partitions import BATCHES, busy_batches
+from podcast_assets.defs.partitions import add_batches, busy_batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.tags import run_tags
 from podcast_assets.intake.arrivals import BatchSighting, Incoming, find_settled, list_incoming
@@ -148,7 +148,7 @@ def new_batches(
         context.log.info(f"batch {batch} has changed: it runs again; episodes that did not change are not done again")
     if tick.requests:
         # one statement for all: a request per partition asks the database once for each
-        context.instance.add_dynamic_partitions(BATCHES, list(tick.requests))
+        add_batches(context.instance, list(tick.requests))
     remembered = json.dumps(asdict(tick.cursor))
     if not tick.requests:
         context.update_cursor(remembered)
