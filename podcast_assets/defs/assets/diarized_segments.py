@@ -35,7 +35,7 @@ def diarized_segments(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
     """One row per segment: one stretch of one speaker, with start and end in seconds."""
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     preset = PRESETS[settings.segmentation]
     any_batch = Diarize(opened_store, Diarize.engine_of(profile), preset)
 

@@ -27,7 +27,7 @@ def punctuated_texts(
 
     An episode that cannot be done has no such texts, and its scores are made all the same.
     """
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     engine = Punctuate.engine_of(profile)
     if engine is None:
         return skip_unrequested(context, store, "PODCAST_TEXT_CARE=punctuation")

@@ -51,7 +51,7 @@ def quality_scores(
     Scores delete nothing. Another policy runs no model again, and other texts none either. Second opinions and punctuated texts are
     taken where they are there.
     """
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     stage = Score(opened_store, Score.engine_of(profile))
     policy = load_policy(settings.policy)
     earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)

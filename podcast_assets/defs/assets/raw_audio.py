@@ -45,7 +45,7 @@ def raw_audio(
     """
     opened_store, settings = store.get(), pipeline.settings()
     # without one, no engine is looked for
-    separator = Ingest.engine_of(pipeline.chosen()) if settings.separator else None
+    separator = Ingest.engine_of(pipeline.selected_profile()) if settings.separator else None
     stage = Ingest(opened_store, separator, longest=settings.max_hours * 3600)
     if settings.near_duplicates:
         fingerprints.load_chromaprint()  # what is missing is told now and not after hours

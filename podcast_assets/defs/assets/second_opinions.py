@@ -28,7 +28,7 @@ def second_opinions(
 
     An episode that it cannot do has no second opinion. The transcripts stay as they are; `quality_scores` compares the two.
     """
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     engine = SecondOpinion.engine_of(profile)
     if engine is None:
         return skip_unrequested(context, store, "PODCAST_SECOND_TRANSCRIBER")

@@ -45,7 +45,7 @@ def transcripts(
 
     Beside the table, the transcript of every episode as Markdown, JSON, SRT, VTT, TXT and RTTM.
     """
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     stage = Transcribe(opened_store, Transcribe.engine_of(profile))
     named = settings.text_language_model
     identifier = TextLanguageIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
