@@ -15,7 +15,7 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigu
 from podcast_assets.common.log_lines import log_context
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.facts import column_schema, run_facts, table_facts
-from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted, no_failures
+from podcast_assets.defs.checks.tables import SPECS, Verdict, all_accounted, no_failures
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.process import record_process
@@ -201,7 +201,7 @@ def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
 def check_accounted(committed: CommittedTable, expected: Iterable[str]) -> Verdict:
     """Whether what an asset committed accounts for every episode that it should have."""
     stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
-    return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
+    return all_accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
 
 
 def stage_result(
