@@ -81,8 +81,8 @@ def submit_backfill(instance: "dg.DagsterInstance", settings: "Settings", batche
 def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
     """Run batches in this process and return whether all of them finished."""
     from podcast_assets.defs.instance import end_dead_runs
-    from podcast_assets.defs.launch import add_batches, run_in_process, split_into_ranges
-    from podcast_assets.defs.partitions import BATCHES
+    from podcast_assets.defs.launch import run_in_process, split_into_ranges
+    from podcast_assets.defs.partitions import BATCHES, add_batches
 
     end_dead_runs(instance)
     add_batches(instance, batches)

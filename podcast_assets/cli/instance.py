@@ -19,7 +19,7 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
     import dagster as dg
 
     from podcast_assets.defs.instance import prepare_home
-    from podcast_assets.defs.launch import add_batches
+    from podcast_assets.defs.partitions import add_batches
     from podcast_assets.intake.arrivals import find_arrival, list_incoming
 
     settings = load_settings(store=store)

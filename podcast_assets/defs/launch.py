@@ -12,7 +12,7 @@ from podcast_assets.defs import dagster_internals
 from podcast_assets.defs.assets.batches import BATCHES_PER_RUN
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.jobs import JOB, batch_selection
-from podcast_assets.defs.partitions import BATCHES, PARTITION_RANGE_END, PARTITION_RANGE_START
+from podcast_assets.defs.partitions import PARTITION_RANGE_END, PARTITION_RANGE_START, add_batches
 from podcast_assets.defs.releases import RELEASE
 from podcast_assets.defs.runs.errors import summarize_error
 from podcast_assets.defs.runs.process import process_tags
@@ -105,13 +105,6 @@ def _describe_failure(result: dg.ExecuteInProcessResult) -> str:
     return (
         "; ".join(f"check {c.check_name} of {c.asset_key.to_user_string()} failed" for c in failed) or "the run failed"
     )
-
-
-def add_batches(instance: dg.DagsterInstance, batches: Sequence[str]) -> None:
-    """Add batches to the partitions, all at once."""
-    known = set(instance.get_dynamic_partitions(BATCHES))
-    if new := [b for b in batches if b not in known]:
-        instance.add_dynamic_partitions(BATCHES, new)
 
 
 def split_into_ranges(batches: Sequence[str], order: Sequence[str]) -> Iterator[list[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import dagster as dg
+import sqlalchemy.exc
 
 from podcast_assets.defs import unfinished_runs
 
@@ -17,6 +18,25 @@ PARTITION_RANGE_END = "dagster/asset_partition_range_end"
 """Dagster's tags of a run for one partition, and of a run for a range of partitions."""
 
 UNFINISHED = [dg.DagsterRunStatus(status) for status in unfinished_runs.UNFINISHED]
+
+
+def add_batches(instance: dg.DagsterInstance, batches: Sequence[str]) -> None:
+    """Add batches to the partitions; existing ones are left as they are, also those that another process adds meanwhile."""
+    missing = _missing_batches(instance, batches)
+    while missing:
+        try:
+            instance.add_dynamic_partitions(BATCHES, missing)
+            return
+        except sqlalchemy.exc.IntegrityError:
+            # on SQLite, Dagster reads the existing partitions and then inserts the others: another process was faster
+            before, missing = missing, _missing_batches(instance, batches)
+            if missing == before:
+                raise
+
+
+def _missing_batches(instance: dg.DagsterInstance, batches: Sequence[str]) -> list[str]:
+    existing = set(instance.get_dynamic_partitions(BATCHES))
+    return [b for b in dict.fromkeys(batches) if b not in existing]
 
 
 def batches_in_run(run: dg.DagsterRun, order: Sequence[str]) -> list[str]:

@@ -53,8 +53,8 @@ def _config_type(annotation: Any) -> Any:
 class PipelineResource(_with_fields(fields_in_scope("run"))):
     """Settings of the stages, which can be overridden for a single run; `podcast-assets settings` describes them."""
 
-    def chosen(self) -> Profile:
-        """Return the profile of this run, with its engines."""
+    def selected_profile(self) -> Profile:
+        """Return the profile that this run selects, with its engines. (`profile` is the setting that names it.)"""
         return choose_profile(self.settings())
 
 

@@ -1,8 +1,8 @@
 """Batches under `incoming/` of the store.
 
-`incoming/<batch>.tar[.gz|.xz|.bz2|.zst]`, `incoming/<batch>.zip` and `incoming/<batch>/…` are batches, and so are lists of URLs,
-`incoming/<batch>.jsonl|csv|parquet`;
-`<batch>.meta.parquet|csv|jsonl` beside one is its metadata. Nothing here is ever modified.
+A batch is an archive (`incoming/<batch>.tar[.gz|.xz|.bz2|.zst]` or `incoming/<batch>.zip`), a folder (`incoming/<batch>/…`) or a
+list of URLs (`incoming/<batch>.jsonl|csv|parquet`). `<batch>.meta.parquet|csv|jsonl` beside it is its metadata. This module
+only reads.
 """
 
 import hashlib
@@ -21,20 +21,24 @@ INCOMING = "incoming"
 _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
 _LIST = re.compile(r"(?P<stem>.+)\.(parquet|csv|jsonl)", re.IGNORECASE)
 DEFAULTS = ".defaults.json"
-"""Hidden file of a folder: what holds for all of its episodes whose metadata say nothing, as {"language": "de"}."""
+"""Hidden file of a folder with values for episodes whose metadata have none, such as {"language": "de"}."""
 READY = frozenset({"_READY", ".ready", "_SUCCESS"})
-"""Names of the file that says that a folder is complete: `_SUCCESS` is what Hadoop and Spark write."""
+"""Names of the marker file of a complete folder. Hadoop and Spark write `_SUCCESS`."""
 _METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|jsonl)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class IncomingFile:
-    """One file under `incoming/`: its key, size in bytes, time of change (POSIX seconds), and entity tag in a bucket."""
+    """A file under `incoming/`."""
 
     key: str
+    """Key relative to `incoming/`."""
     bytes: int
+    """Size."""
     modified: float
+    """Time of the last change, POSIX seconds."""
     content: str | None = None
+    """Entity tag, in a bucket."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,9 @@ class Arrival:
     metadata: tuple[IncomingFile, ...] = ()
     """Metadata files beside the batch."""
     ready: IncomingFile | None = None
-    """The marker that says that the folder is complete."""
+    """Marker file that declares the folder complete."""
     defaults: IncomingFile | None = None
-    """What holds for all of its episodes whose metadata say nothing."""
+    """File of default values, see `DEFAULTS`."""
 
     @property
     def is_list(self) -> bool:
@@ -57,7 +61,7 @@ class Arrival:
 
     @property
     def signature(self) -> str:
-        """Changes when a file is added, removed, or changes in size, time or, in a bucket, content."""
+        """Hash of the listing: changes when a file is added, removed, or changes in size, time or, in a bucket, content."""
         files = [*self.files, *self.metadata, *filter(None, [self.defaults])]
         listing = sorted(
             f"{f.key}\0{f.bytes}\0{f.modified:.3f}" + (f"\0{f.content}" if f.content else "") for f in files
@@ -76,19 +80,23 @@ class Arrival:
 
     @property
     def bytes(self) -> int:
-        """Size of its files."""
+        """Total size of its files."""
         return sum(f.bytes for f in self.files)
 
 
 def default_language(store: Store, arrival: Arrival) -> str | None:
-    """The ISO 639-1 code that holds for episodes whose metadata name no language; None where none does."""
+    """Return the ISO 639-1 code for episodes whose metadata name no language, from the arrival's defaults; None if there are none.
+
+    Raises:
+        BadInput: the file of defaults is malformed.
+    """
     if arrival.defaults is None:
         return None
     try:
         found = json.loads(store.read(f"{INCOMING}/{arrival.defaults.key}"))
         return language_code(found["language"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f'batch {arrival.batch}: {arrival.defaults.key} is not as {{"language": "de"}}') from error
+        raise BadInput(f'batch {arrival.batch}: {arrival.defaults.key} must look like {{"language": "de"}}') from error
 
 
 @dataclass
@@ -97,11 +105,11 @@ class Incoming:
 
     arrivals: dict[str, Arrival] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    """Name under `incoming/` → why it is no batch."""
+    """Name under `incoming/` → reason why it is not part of a batch."""
 
 
 def list_incoming(store: Store) -> Incoming:
-    """List the arrived batches. A listing that fails raises: it is never taken for an empty one.
+    """List the arrived batches. A failed listing is never taken for an empty one.
 
     Raises:
         OSError: the store cannot be listed.
@@ -119,7 +127,7 @@ def _group_entries(entries: Sequence[Entry]) -> Incoming:
 
 
 def _batch_of(name: str, *, is_folder: bool) -> str | None:
-    """The batch that a file or folder at the top of `incoming/` belongs to by its name; None where it can belong to none."""
+    """Derive the batch from the name of a file or folder at the top of `incoming/`; None if the name fits no batch."""
     if is_folder:
         return batch_name(name)
     match = _METADATA.fullmatch(name) or _ARCHIVE.fullmatch(name) or _LIST.fullmatch(name)
@@ -127,7 +135,7 @@ def _batch_of(name: str, *, is_folder: bool) -> str | None:
 
 
 def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
-    """Group files (keys relative to `incoming/`) into batches; pure, so that its rules can be tested on lists."""
+    """Group files under `incoming/` into batches. Without access to the store, so that tests can use lists."""
     sources: dict[tuple[str, str], list[IncomingFile]] = {}
     beside: dict[str, list[IncomingFile]] = {}
     markers: dict[str, IncomingFile] = {}
@@ -160,21 +168,31 @@ def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
     return result
 
 
-def find_arrival(store: Store, batch: str) -> Arrival:
-    """The arrival of a batch, as `list_incoming` has it, without a look into the folders of other batches.
+def lookup_arrival(store: Store, batch: str) -> Arrival | None:
+    """Return the arrival of a batch, equal to the one of `list_incoming`; None if nothing under `incoming/` has that name.
 
-    The names at the top are needed whatever the batch is called: files of several names belong to one batch, and those that are
-    not fit for a batch's name belong to one that is called otherwise.
+    Only the folders of this batch are listed. The names at the top of `incoming/` are always listed, because a batch can have files
+    of several names, and its name can differ from theirs (`Show 2.tar` is the batch `show-2`).
 
     Raises:
-        BadInput: nothing under `incoming/` has that name.
+        OSError: the store cannot be listed.
     """
     top = store.list_folder(INCOMING)
     entries = [e for e in top.files if _batch_of(e.key[len(INCOMING) + 1 :], is_folder=False) == batch]
     for folder in sorted(top.folders):
         if not is_hidden(folder) and _batch_of(folder, is_folder=True) == batch:
             entries += store.list(f"{INCOMING}/{folder}")
-    arrival = _group_entries(entries).arrivals.get(batch)
+    return _group_entries(entries).arrivals.get(batch)
+
+
+def find_arrival(store: Store, batch: str) -> Arrival:
+    """Return the arrival of a batch, as `lookup_arrival` does.
+
+    Raises:
+        BadInput: nothing under `incoming/` has that name.
+        OSError: the store cannot be listed.
+    """
+    arrival = lookup_arrival(store, batch)
     if arrival is None:
         raise BadInput(
             f"batch {batch}: nothing of that name lies under {store.path(INCOMING)}; "
@@ -192,12 +210,12 @@ class BatchSighting(NamedTuple):
 
 @dataclass(frozen=True)
 class SettlingBatches:
-    """Batches that are ready, judged by repeated listings."""
+    """Batches that are ready and batches that may still grow, judged by repeated listings."""
 
     ready: dict[str, BatchSighting]
-    """Those that stopped growing."""
+    """Batches that stopped growing or are declared complete."""
     waiting: dict[str, BatchSighting]
-    """Those to look at again."""
+    """Batches to check again in the next listing."""
 
 
 def find_settled(
@@ -208,11 +226,18 @@ def find_settled(
     minimum_age: float,
     require_ready: bool = False,
 ) -> SettlingBatches:
-    """Batches that look as they did at an earlier look (`seen`), and have done so for a minimum of seconds.
+    """Split the arrivals into batches that are ready and batches that may still grow.
 
-    A folder whose marker is younger than all of its files is ready at once. Where markers are required, others are not ready.
+    A batch is ready once its signature has not changed for `minimum_age` seconds; a folder is ready at once if its marker is at
+    least as new as its files. Modification times are not compared with `now`: copies can keep old ones, and another machine's
+    clock can be ahead.
 
-    The files' own times do not count: a copy may keep old ones, and another machine's clock may be ahead.
+    Args:
+        incoming: the current listing.
+        seen: waiting batches of the previous listing, by batch.
+        now: time of the current listing, POSIX seconds.
+        minimum_age: seconds without a change after which a batch is ready.
+        require_ready: whether folders without a marker never become ready.
     """
     ready, waiting = {}, {}
     for batch, arrival in incoming.arrivals.items():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.arrivals import INCOMING, list_incoming
+from podcast_assets.intake.arrivals import INCOMING, lookup_arrival
 from podcast_assets.intake.names import BATCH_NAME, is_hidden, slug
 from podcast_assets.store.store import Store
 
@@ -79,7 +79,7 @@ def _name_files(inputs: Sequence[Path]) -> dict[str, Path]:
 
 def _placed_before(store: Store, batch: str) -> set[str]:
     """Names of the files placed in the batch's folder earlier; empty for a new batch."""
-    arrival = list_incoming(store).arrivals.get(batch)
+    arrival = lookup_arrival(store, batch)
     manifest = f"{INCOMING}/{batch}/{MANIFEST}"
     placed = store.exists(manifest)
     if arrival is not None and not (placed and arrival.files[0].key.startswith(f"{batch}/")):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
-from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, list_incoming
+from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, lookup_arrival
 from podcast_assets.intake.names import BATCH_NAME, slug
 from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.store.store import Store
@@ -97,7 +97,7 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
         )
     code, key = _check_language(language), f"{INCOMING}/{name}.jsonl"
     before = store.read(key) if store.exists(key) else b""
-    if not before and (existing := list_incoming(store).arrivals.get(name)):
+    if not before and (existing := lookup_arrival(store, name)):
         raise BadInput(f"batch {name}: {existing.files[0].key} has that name already; give another --batch")
     known = {_url_of(line) for line in before.splitlines()}
     added = [{"url": url} | ({"language": code} if code else {}) for url in dict.fromkeys(urls) if url not in known]

@@ -56,7 +56,7 @@ def test_a_batch_that_is_gone_takes_no_other_down(tmp_path: Path) -> None:
         (failure,) = result.filter_events(lambda e: e.is_step_failure)
         error = failure.step_failure_data.error
         assert error is not None
-        assert "1 of 3 batches could not be done" in error.message
+        assert "1 of 3 batches failed" in error.message
         assert "batch b: nothing of that name lies under" in error.message
         assert instance.get_materialized_partitions(raw_audio.key) == {"a", "c"}
     assert [store.exists(table_key("raw_audio", b)) for b in "abc"] == [True, False, True]

@@ -31,11 +31,11 @@ GOOD = rows(SEGMENTS, segment(0, 0.0, 2.0), segment(1, 2.0, 5.0), segment(2, 4.5
 
 
 def test_accounted() -> None:
-    assert checks.accounted(["a", "b"], ["a"], ["b"]).passed
-    lost = checks.accounted(["a", "b", "c"], ["a"], ["b"])
+    assert checks.all_accounted(["a", "b"], ["a"], ["b"]).passed
+    lost = checks.all_accounted(["a", "b", "c"], ["a"], ["b"])
     assert (lost.passed, lost.facts["lost"]) == (False, ["c"])
-    assert checks.accounted(["a", "b"], ["b", "a"], ["a"]).facts["twice"] == ["a"]
-    assert checks.accounted(["a"], ["a", "x"], []).facts["unknown"] == ["x"]
+    assert checks.all_accounted(["a", "b"], ["b", "a"], ["a"]).facts["twice"] == ["a"]
+    assert checks.all_accounted(["a"], ["a", "x"], []).facts["unknown"] == ["x"]
 
 
 def test_every_file_has_one_row_with_a_reason_unless_done() -> None:

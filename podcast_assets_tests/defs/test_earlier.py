@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from podcast_assets.defs.assets.earlier import RECORDS, kept_earlier
-from podcast_assets.defs.checks.quality import Kept
+from podcast_assets.defs.assets.earlier import RECORDS, earlier_kept_hours
+from podcast_assets.defs.checks.quality import KeptHours
 
 ASSET = dg.AssetKey("quality_scores")
 
@@ -19,13 +19,13 @@ def test_the_last_batches_under_the_same_rules_each_as_it_was_last() -> None:
             materialize(instance, batch, kept)
         materialize(instance, "c", 2.0, rules="asr, edited without another version")
         instance.report_runless_asset_event(dg.AssetMaterialization(ASSET, partition="by an older version"))
-        found = kept_earlier(instance, ASSET, "asr", ["now"])
-        assert found == [Kept("a", 2.0, 1.5), Kept("b", 2.0, 1.0)]
-        assert kept_earlier(instance, dg.AssetKey("nothing"), "asr", []) == []
+        found = earlier_kept_hours(instance, ASSET, "asr", ["now"])
+        assert found == [KeptHours("a", 2.0, 1.5), KeptHours("b", 2.0, 1.0)]
+        assert earlier_kept_hours(instance, dg.AssetKey("nothing"), "asr", []) == []
 
 
 def test_only_so_many_are_read() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         for n in range(RECORDS + 5):
             materialize(instance, f"b{n}", 1.0)
-        assert len(kept_earlier(instance, ASSET, "asr", [])) == RECORDS
+        assert len(earlier_kept_hours(instance, ASSET, "asr", [])) == RECORDS

@@ -236,7 +236,7 @@ def test_assets_work_in_the_store_and_with_the_limits_that_are_given(
     assert job.execute_in_process(instance=instance, asset_selection=[raw_audio.key], partition_key="b").success
     assert store.exists(table_key("raw_audio", "b"))
     assert not elsewhere.exists()
-    assert resources["pipeline"].chosen().name == "embedded"
+    assert resources["pipeline"].selected_profile().name == "embedded"
     assert resources["pipeline"].settings().max_hours == 0.5
     # what the resource does not hold has its default
     assert resources["pipeline"].settings().webhook_url is None

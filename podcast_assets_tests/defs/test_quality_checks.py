@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from podcast_assets.defs.checks import quality as checks
-from podcast_assets.defs.checks.quality import Kept
+from podcast_assets.defs.checks.quality import KeptHours
 from podcast_assets.quality.policies.evidence import EVIDENCE
 from podcast_assets.store.schema import schema
 
@@ -30,8 +30,8 @@ def rows(*changes: dict[str, Any], good: int = 97) -> pl.DataFrame:
     return pl.DataFrame(whole, schema=schema(EVIDENCE) | {"keep": pl.Boolean})
 
 
-def earlier(*shares: float) -> list[Kept]:
-    return [Kept(f"b{n}", 10.0, 10.0 * share) for n, share in enumerate(shares)]
+def earlier(*shares: float) -> list[KeptHours]:
+    return [KeptHours(f"b{n}", 10.0, 10.0 * share) for n, share in enumerate(shares)]
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def earlier(*shares: float) -> list[Kept]:
     ],
 )
 def test_drift_of_the_kept_share(share: float, before: tuple[float, ...], passed: bool) -> None:
-    verdict = checks.kept_share_steady(Kept("this", 10.0, 10.0 * share), earlier(*before))
+    verdict = checks.kept_share_steady(KeptHours("this", 10.0, 10.0 * share), earlier(*before))
     assert verdict.passed == passed
     assert len(verdict.facts["compared_with"]) <= checks.EARLIER_BATCHES
 
 
 def test_a_batch_without_speech_has_not_drifted() -> None:
-    assert checks.kept_share_steady(Kept("this", 0.0, 0.0), earlier(0.8, 0.8)).passed
+    assert checks.kept_share_steady(KeptHours("this", 0.0, 0.0), earlier(0.8, 0.8)).passed
 
 
 def test_degraded_share_counts_every_stage() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from podcast_assets import transcripts as transcript
 from podcast_assets.cli.demo_evaluation import evaluate
-from podcast_assets.defs.assets.earlier import kept_earlier
+from podcast_assets.defs.assets.earlier import earlier_kept_hours
 from podcast_assets.quality.policies.policy import load_policy
 from podcast_assets.release.readers.features import features
 from podcast_assets.store.schema import ASSETS, schema
@@ -162,7 +162,7 @@ def test_to_run_it_again_does_nothing_and_changes_nothing(sample_run: SampleRun,
 def test_a_materialization_shows_what_is_kept_and_the_next_batch_is_compared_with_it(sample_run: SampleRun) -> None:
     key = dg.AssetKey("quality_scores")
     with dg.DagsterInstance.from_config(str(sample_run.place.folder / "dagster_home")) as instance:
-        [kept] = kept_earlier(instance, key, load_policy("asr").digest, [])
+        [kept] = earlier_kept_hours(instance, key, load_policy("asr").digest, [])
         facts = instance.fetch_materializations(key, limit=1).records[0].asset_materialization
     rows = table(sample_run, "hf_shards")
     assert kept.batch == sample_run.batch

@@ -20,11 +20,9 @@ def waits_for_the_batch(process: Child) -> bool:
 def test_two_commands_at_once_take_turns_and_agree(short_place: Place, short_run: SampleRun) -> None:
     short_place.command("init")  # so that both do not make Dagster's database at the same moment
     with short_place.store.batch_lock("sample"):
-        both: list[Child] = []
-        for _ in range(2):
-            process = started(short_place, "demo")
+        both = [started(short_place, "demo") for _ in range(2)]
+        for process in both:
             wait_for("the command", partial(waits_for_the_batch, process))
-            both.append(process)
     assert [process.wait() for process in both] == [0, 0], [process.err for process in both]
     done = [process.err.count("sample: transcribe 4 of 4") for process in both]
     assert sorted(done) == [0, 1], "each episode is transcribed by one of them, and taken by the other"

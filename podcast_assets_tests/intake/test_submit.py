@@ -1,6 +1,7 @@
 """What people submit lies where the sensors look, and the same again is the same."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from podcast_assets.intake.submit import (
     submit_opml,
     submit_urls,
 )
-from podcast_assets.store.store import Store
+from podcast_assets.store.store import Entry, Store
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_inputs_that_are_nothing(folder: Path) -> None:
     assert (found.places, found.urls) == ([folder], ["https://x.org/a.mp3"])
     with pytest.raises(BadInput, match="neither an existing file or folder nor a URL"):
         sort_inputs(["nowhere"])
-    with pytest.raises(BadInput, match="gopher is not"):
+    with pytest.raises(BadInput, match="gopher URLs are not supported"):
         sort_inputs(["gopher://x.org/a"])
 
 
@@ -64,6 +65,24 @@ def test_a_submitted_folder_is_ready_at_once_with_its_language(store: Store, fol
     assert find_arrival(store, batch).signature != incoming.arrivals[batch].signature
     with pytest.raises(BadInput, match="'klingon' is not a language code"):
         submit_files(store, [folder], None, "klingon")
+
+
+def test_submitting_lists_no_other_batch(store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("incoming/other/a.mp3", b"a")
+    listed: list[str] = []
+    list_files = Store.list
+
+    def list_and_record(self: Store, folder: str) -> Iterator[Entry]:
+        listed.append(folder)
+        return list_files(self, folder)
+
+    monkeypatch.setattr(Store, "list", list_and_record)
+    for _ in range(2):
+        submit_files(store, [folder], "mine", None)
+        submit_urls(store, ["https://x.org/a.mp3"], "links", None)
+    with pytest.raises(BadInput, match=r"mine/a\.mp3 has that name"):
+        submit_urls(store, ["https://x.org/a.mp3"], "mine", None)
+    assert set(listed) == {"incoming/mine"}
 
 
 def test_a_list_of_urls_grows(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""The loop that every partitioned asset shares: one batch after the other, each committed on its own."""
+"""Definition and execution of assets that are partitioned by batch. Each batch of a run is committed on its own."""
 
 import contextlib
 import functools
@@ -15,7 +15,7 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigu
 from podcast_assets.common.log_lines import log_context
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.facts import column_schema, run_facts, table_facts
-from podcast_assets.defs.checks.tables import SPECS, Verdict, accounted, no_failures
+from podcast_assets.defs.checks.tables import SPECS, Verdict, all_accounted, no_failures
 from podcast_assets.defs.partitions import batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.process import record_process
@@ -32,13 +32,13 @@ from podcast_assets.store.stage_names import OPTIONAL_STAGES, TABLE_STAGES
 from podcast_assets.store.store import Store
 
 PROGRESS_SECONDS = 2.0
-"""Between two lines of progress. Each is a row in Dagster's database, 10 to 20 ms on SQLite: as long as a short episode takes."""
+"""Minimum time between two lines of progress. Each is a row in Dagster's database, which takes SQLite 10 to 20 ms."""
 
 OPTIONAL = "podcast/optional"
-"""Tag of an asset without which a batch is done; its value is the asset's name."""
+"""Tag of optional assets, which a complete batch need not have; its value is the asset's name."""
 
 BATCHES_PER_RUN = 10
-"""A backfill gives a run this many batches: the start of a run and the load of a model are paid once for them."""
+"""Maximum number of batches in a run of a backfill, which share the start of the run and the loading of models."""
 
 
 def batch_asset(
@@ -53,10 +53,10 @@ def batch_asset(
 
     Args:
         group: group name of the asset.
-        code_version: a new one for results that differ.
-        kinds: tags of the technology, for the UI.
+        code_version: version of the code; changes if the results change.
+        kinds: technologies, shown in the UI.
         deps: upstream assets.
-        stages: the stages that it runs and that may have an engine.
+        stages: the stages of the asset that can have an engine.
     """
 
     def decorate(function: Callable[..., dg.MaterializeResult[Any]]) -> "BatchAsset":
@@ -96,18 +96,18 @@ def batch_asset(
 
 @dataclass(frozen=True)
 class BatchAsset:
-    """An asset partitioned by batch, before it is known which pool it takes: that depends on the engines of the settings."""
+    """An asset partitioned by batch whose pool is not chosen yet, because it depends on the engines of the settings."""
 
     key: dg.AssetKey
     stages: Sequence[type[StageWithEngine]]
-    """What it runs that may have an engine."""
+    """Stages of the asset that can have an engine."""
     definition: Callable[[str | None], dg.AssetsDefinition]
-    """The asset as Dagster has it, with its pool; None for no pool."""
+    """Makes the Dagster asset for the name of a pool; None for no pool."""
 
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What an asset made of one batch."""
+    """Metadata and check results of an asset for one batch."""
 
     metadata: Mapping[str, Any]
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
@@ -118,16 +118,20 @@ def materialize_batches(
 ) -> dg.MaterializeResult[Any]:
     """Materialize the batches of a run one after the other, each committed on its own.
 
-    One that cannot be done does not keep the others from being committed; the run then fails and names it, and to start the
-    others again is to resume them. What would stop every batch alike (a broken device, a missing engine, a full store) stops the
-    run at once.
+    A batch that fails does not prevent the others from being committed. The run then fails, and names it. Errors that every batch
+    would have (a broken device, a missing engine, a full store) stop the run at once.
+
+    Args:
+        context: execution context of the asset.
+        store: resource with the batches.
+        work: makes the asset for one batch.
 
     Raises:
-        Failure: some batches could not be done; it names them.
+        Failure: some of several batches failed; it names them.
     """
     asset = context.asset_key.to_user_string()
     with contextlib.ExitStack() as locks:
-        # all of them, in one order, and before any device is held: two runs can then not wait for each other
+        # all locks in the same order, and before a device is in use, so that two runs cannot deadlock
         for batch in sorted(context.partition_keys):
             locks.enter_context(store.get().batch_lock(batch))
         results, troubles = _run_each(context, asset, work)
@@ -138,7 +142,7 @@ def materialize_batches(
             )
         names = "; ".join(f"{batch}: {error}" for batch, error in troubles.items())
         raise dg.Failure(
-            f"{asset}: {len(troubles)} of {len(context.partition_keys)} batches could not be done, the others are. {names}"
+            f"{asset}: {len(troubles)} of {len(context.partition_keys)} batches failed, the others are committed. {names}"
         )
     for batch, result in results.items():
         context.add_asset_metadata(dict(result.metadata), partition_key=batch)
@@ -152,7 +156,7 @@ def materialize_batches(
 def _run_each(
     context: dg.AssetExecutionContext, asset: str, work: Callable[[str], BatchResult]
 ) -> tuple[dict[str, BatchResult], dict[str, Exception]]:
-    """Run the work on each batch; return the results, and the errors that concern one batch alone."""
+    """Run the work on each batch; return the results, and the errors that concern a single batch."""
     results: dict[str, BatchResult] = {}
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
@@ -164,13 +168,13 @@ def _run_each(
         except Exception as error:
             if len(context.partition_keys) == 1:
                 raise
-            context.log.exception(f"{batch}: {asset} could not be made")
+            context.log.exception(f"{batch}: {asset} failed")
             troubles[batch] = error
     return results, troubles
 
 
 def _combine_verdicts(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:
-    """Combine a check's verdicts on the batches of a run: with the facts of the only batch, or of those that do not pass."""
+    """Combine the verdicts of a check for all batches of a run, with the facts of the only batch or of those that fail."""
     shown = verdicts if len(verdicts) == 1 else {b: v for b, v in verdicts.items() if not v.passed}
     facts: dict[str, Any] = {"batches": list(verdicts)}
     for batch, verdict in shown.items():
@@ -185,10 +189,10 @@ def _combine_verdicts(name: str, verdicts: Mapping[str, Verdict], asset: str) ->
 
 
 def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
-    """Read what an upstream asset committed.
+    """Read the committed table of an upstream asset.
 
     Raises:
-        BadInput: it committed nothing, or with another version of this project, or the table is damaged.
+        BadInput: the table does not exist, was made by an incompatible version of this project, or is damaged.
     """
     committed = CommittedTable.read(store, asset, batch)
     if committed.damage:
@@ -199,9 +203,9 @@ def upstream(store: Store, asset: str, batch: str) -> CommittedTable:
 
 
 def check_accounted(committed: CommittedTable, expected: Iterable[str]) -> Verdict:
-    """Whether what an asset committed accounts for every episode that it should have."""
+    """Check that a committed table accounts for every expected episode."""
     stray = set(committed.rows["episode_id"]).difference(committed.fingerprints)
-    return accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
+    return all_accounted(list(expected), [*committed.fingerprints, *sorted(stray)], list(committed.failed))
 
 
 def stage_result(
@@ -213,15 +217,15 @@ def stage_result(
     metadata: Mapping[str, Any],
     verdicts: Mapping[str, Verdict],
 ) -> BatchResult:
-    """Build the result of a batch whose rows a stage made, with the metadata and the checks that all such assets have.
+    """Make the result of a batch whose rows come from a stage, with the metadata and checks that all such assets share.
 
     Args:
-        store: where the table lies.
-        run: what the stage did.
-        committed: what it committed.
+        store: store with the table.
+        run: run of the stage.
+        committed: the committed table.
         expected: ids of the episodes that should be done or failed.
-        metadata: of this asset alone.
-        verdicts: of this asset's other checks, by their names.
+        metadata: further metadata.
+        verdicts: verdicts of further checks by name.
     """
     return BatchResult(
         metadata={**table_facts(store, run.stage.asset, run.batch, committed.rows), **run_facts(run), **metadata},
@@ -243,9 +247,17 @@ def do_stage(
     compute: Compute,
     committed: CommittedTable | None = None,
 ) -> StageRun:
-    """Run a stage as the settings say, with its progress as lines of Dagster's log.
+    """Run a stage with these settings, and log its progress in Dagster.
 
-    `committed` is what the last run committed of the asset, where it was read already.
+    Args:
+        context: execution context of the asset.
+        settings: settings of the run.
+        stage: the stage.
+        batch: the batch.
+        episodes: all episodes of the stage.
+        store: the store.
+        compute: workers of the stage.
+        committed: table of the last run; read from the store if missing.
     """
     return run_stage(
         stage,

@@ -15,7 +15,7 @@ from podcast_assets.defs.assets.batches import (
 )
 from podcast_assets.defs.assets.facts import picture, preview
 from podcast_assets.defs.assets.raw_audio import raw_audio
-from podcast_assets.defs.checks.tables import below_cap, segments_in_order, speakers_known
+from podcast_assets.defs.checks.tables import below_speaker_cap, segments_in_order, speakers_known
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.compute.choose import computing
@@ -34,8 +34,8 @@ from podcast_assets.stages.speech_input import by_episode, episodes
 def diarized_segments(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
-    """One row per segment: one stretch of one speaker, with start and end in seconds."""
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    """One row per segment, a stretch of speech by one speaker: its speaker label, and its start and end in seconds."""
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     preset = PRESETS[settings.segmentation]
     any_batch = Diarize(opened_store, Diarize.engine_of(profile), preset)
 
@@ -71,7 +71,7 @@ def diarized_segments(
             verdicts={
                 "times_in_order": segments_in_order(rows, audio),
                 "speakers_known": speakers_known(rows),
-                "below_speaker_cap": below_cap(found, stage.engine.speaker_cap),
+                "below_speaker_cap": below_speaker_cap(found, stage.engine.speaker_cap),
             },
         )
 

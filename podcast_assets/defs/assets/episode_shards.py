@@ -1,4 +1,4 @@
-"""Asset `episode_shards`, optional: the second grain, whole episodes."""
+"""Asset `episode_shards`, optional: shards of whole episodes."""
 
 from dataclasses import replace
 
@@ -38,10 +38,10 @@ from podcast_assets.store.store import Store, diarization_key
 def episode_shards(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
-    """One row per episode sealed whole: where it lies, and its hashes. Optional: made where `PODCAST_GRAINS` includes episodes.
+    """One row per whole episode in the WebDataset shards: its position in a shard, and its hashes.
 
-    It holds the episodes whose segments are sealed. One that cannot be encoded has no sample in this grain. Where the setting does
-    not ask for it any more, `hf_shards` removes the table and its shards.
+    Optional: made if `PODCAST_GRAINS` includes `episodes`, for episodes with segments in `hf_shards`. An episode that cannot be
+    encoded is left out. If the setting no longer includes `episodes`, `hf_shards` removes the table and its shards.
     """
     opened_store, settings = store.get(), pipeline.settings()
     if not settings.whole_episodes:
@@ -78,7 +78,7 @@ def episode_shards(
         return BatchResult(
             metadata={
                 **table_facts(opened_store, "episode_shards", batch, rows),
-                **(run_facts(run) if run else {"sealed_before": "the same content: nothing was written anew"}),
+                **(run_facts(run) if run else {"sealed_before": "the content is unchanged: no shard was written"}),
                 "whole_episodes": rows.height,
                 "whole_episodes_failed": failures.height,
                 "hours": round(float(rows["duration"].sum()) / 3600, 4),
@@ -87,7 +87,7 @@ def episode_shards(
             verdicts={
                 "episodes_accounted": check_accounted(sealed.committed, [e.episode_id for e in todo]),
                 "no_failures": no_failures(failures),
-                # else nothing would be committed
+                # sealing verifies the shards before it commits
                 "read_back_equal": Verdict(True, {"shards": shards.height, "samples": rows.height}),
             },
         )
@@ -121,7 +121,7 @@ def _episodes(
 
 
 def _read_rttm(store: Store, batch: str, episode_id: str) -> str | None:
-    """The full diarization of an episode, where it is there."""
+    """Read the diarization of an episode; None if there is none."""
     try:
         return store.read(diarization_key(batch, episode_id, "rttm")).decode()
     except FileNotFoundError:

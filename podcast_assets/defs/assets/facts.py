@@ -1,4 +1,4 @@
-"""What a materialization shows in the UI: counts, a preview of the table, pictures, and the table's columns."""
+"""Metadata of assets and materializations for the Dagster UI: counts, previews of tables, pictures, and column schemas."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ _TEXT_LIMIT = 90
 
 
 def column_schema(asset: str) -> dict[str, dg.TableSchema]:
-    """Definition metadata: the columns of an asset's table with their types and units."""
+    """Return definition metadata: the columns of an asset's table with their types and descriptions."""
     columns = [dg.TableColumn(n, str(t), description=d) for n, (t, d) in TABLES[asset].items()]
     return {"dagster/column_schema": dg.TableSchema(columns=columns)}
 
 
 def table_facts(store: Store, asset: str, batch: str, rows: pl.DataFrame) -> dict[str, Any]:
-    """Metadata that every table has."""
+    """Return the metadata that all tables have: number of rows and location."""
     return {
         "dagster/partition_row_count": rows.height,
         "dagster/uri": str(store.path(table_key(asset, batch))),
@@ -30,7 +30,7 @@ def table_facts(store: Store, asset: str, batch: str, rows: pl.DataFrame) -> dic
 
 
 def run_facts(run: StageRun) -> dict[str, Any]:
-    """What a stage did: episodes done, taken from before, failed; hours and speed of the work done now; failures as a table."""
+    """Return metadata of a stage's run: episodes done, reused and failed, hours and speed of this run, and a table of failures."""
     done = run.provenance.height
     facts: dict[str, Any] = {
         "episodes_done": done,
@@ -47,7 +47,7 @@ def run_facts(run: StageRun) -> dict[str, Any]:
 
 
 def preview(table: pl.DataFrame, columns: Sequence[str], *, rows: int = PREVIEW_ROWS) -> dg.MarkdownMetadataValue:
-    """The first rows as a Markdown table, long texts cut."""
+    """Render the first rows as a Markdown table, with long texts cut off."""
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(_cell(v) for v in row)} |" for row in table.select(columns).head(rows).iter_rows()]
     if table.height > rows:
@@ -56,12 +56,12 @@ def preview(table: pl.DataFrame, columns: Sequence[str], *, rows: int = PREVIEW_
 
 
 def picture(png: bytes, title: str) -> dg.MarkdownMetadataValue:
-    """A picture inside the metadata."""
+    """Embed a PNG picture in metadata."""
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def counts(values: Mapping[str, int]) -> str:
-    """Named counts in one line, the largest first."""
+    """Format named counts as one line, the largest first."""
     return ", ".join(f"{n} {k}" for k, n in sorted(values.items(), key=lambda kv: (-kv[1], kv[0]))) or "none"
 
 

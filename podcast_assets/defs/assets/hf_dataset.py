@@ -1,4 +1,4 @@
-"""Asset `hf_dataset`: the dataset that is published."""
+"""Asset `hf_dataset`: the published dataset."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from podcast_assets.release.result import ReleaseResult
 
 POOL = "release"
-"""Has one slot, whatever starts the run."""
+"""Pool of releases, which has one slot: two releases never run at once."""
 
 
 class ReleaseConfig(dg.Config):
-    """What may be said for one run."""
+    """Configuration of a single release."""
 
     drop: list[str] = Field(
-        default_factory=list, description="Batches to take out of the dataset although this store does not have them."
+        default_factory=list, description="Batches to remove from the dataset although this store does not have them."
     )
 
 
@@ -42,9 +42,10 @@ class ReleaseConfig(dg.Config):
 def hf_dataset(
     context: dg.AssetExecutionContext, config: ReleaseConfig, store: StoreResource, releases: ReleaseResource
 ) -> dg.MaterializeResult:
-    """One release of all sealed batches: shards, tables and card, in one commit to a Hub repository or a folder.
+    """All sealed batches as one dataset: shards, tables and card, published in one commit to a Hub repository or a folder.
 
-    Only what differs from what is published is brought; where nothing does, there is no commit. Rights are judged here.
+    Only files that differ from the published ones are uploaded; without differences there is no commit. Episodes without the
+    necessary rights are left out.
     """
     from podcast_assets.release.options import release_options
     from podcast_assets.release.release import release

@@ -10,7 +10,7 @@ from podcast_assets.common import plots
 from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, materialize_batches, upstream
 from podcast_assets.defs.assets.facts import picture, preview, run_facts, table_facts
 from podcast_assets.defs.assets.quality_scores import quality_scores
-from podcast_assets.defs.checks.tables import Verdict, accounted, no_failures
+from podcast_assets.defs.checks.tables import Verdict, all_accounted, no_failures
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.shards import sealing
 from podcast_assets.stages.compute.choose import computing
@@ -30,9 +30,10 @@ from podcast_assets.store.store import sealed_key, table_key
 def hf_shards(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
-    """One row per sample of the sealed WebDataset shards: where it lies, its hashes, its text, scores and policy.
+    """One row per sample of the WebDataset shards: its position in a shard, its hashes, its text and its quality scores.
 
-    Shards hold every scored segment; `keep` and `reject_reasons` are columns, so another policy seals nothing anew.
+    Shards contain all scored segments. Whether the policy keeps a segment is a column of this table (`keep`), so a new policy does
+    not change the shards.
     """
     opened_store, settings = store.get(), pipeline.settings()
     any_batch = Package(opened_store, "", audio_form(settings))
@@ -48,7 +49,7 @@ def hf_shards(
         content = content.join(scored.rows.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
         todo = _episodes(audio, content, list(scored.fingerprints), stage.form)
         if not settings.whole_episodes:
-            # nobody would keep them up to date; their shards go below, with those that no table speaks of
+            # nothing would update them; sealing below removes their shards, as it removes all that no table refers to
             opened_store.remove(table_key("episode_shards", batch))
         sealed = seal_grain(
             opened_store,
@@ -67,7 +68,7 @@ def hf_shards(
         return BatchResult(
             metadata={
                 **table_facts(opened_store, "hf_shards", batch, rows),
-                **(run_facts(run) if run else {"sealed_before": "the same content: nothing was written anew"}),
+                **(run_facts(run) if run else {"sealed_before": "the content is unchanged: no shard was written"}),
                 "samples": rows.height,
                 "hours": round(float(rows["duration"].sum()) / 3600, 4),
                 "hours_kept": round(float(kept["duration"].sum()) / 3600, 4),
@@ -86,7 +87,7 @@ def hf_shards(
                 ),
             },
             verdicts={
-                "episodes_accounted": accounted(
+                "episodes_accounted": all_accounted(
                     content["segment_id"].to_list(),
                     rows["segment_id"].to_list(),
                     content.filter(pl.col("episode_id").is_in(failures["episode_id"].to_list()))[
@@ -103,7 +104,7 @@ def hf_shards(
 
 
 def _episodes(audio: pl.DataFrame, content: pl.DataFrame, scored: list[str], form: AudioForm) -> list[Episode]:
-    """Work items of the episodes that were scored and have segments."""
+    """Return the work items of the episodes that were scored and have segments."""
     samples = by_episode(content.drop("overlap", "degraded", "split"))
     return episodes(
         audio.filter(pl.col("episode_id").is_in(scored), pl.col("episode_id").is_in(list(samples))),

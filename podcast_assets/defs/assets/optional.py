@@ -1,7 +1,7 @@
-"""What optional assets share: a batch is done without them, and what they cannot do keeps nothing else from being done.
+"""Execution of optional assets, whose failure does not prevent other assets from being made.
 
-Dagster skips the steps after one that raises. So an optional asset that others may build on does not raise where its engine is
-missing or fails: its checks, which block nothing, say what is wrong.
+Dagster skips all steps downstream of one that raises an error. An optional asset therefore does not raise if its engine is missing
+or fails. Its checks, which do not block, report the error.
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ from podcast_assets.store.store import Store
 
 
 def skip_unrequested(context: dg.AssetExecutionContext, store: StoreResource, setting: str) -> dg.MaterializeResult:
-    """Skip an asset that no setting asks for, and name the setting. What an earlier run committed stays.
+    """Skip an asset that the settings do not enable, and name the setting. A table of an earlier run stays.
 
     Args:
         context: execution context of the asset.
         store: resource with the batches.
-        setting: the environment variable to set, as it is typed.
+        setting: the environment variable to set, with its value if one is needed.
     """
     asset = context.asset_key.to_user_string()
     return materialize_batches(
         context,
         store,
         lambda batch: not_made_result(
-            context, batch, f"{asset} is optional and not asked for: set {setting} to have it made"
+            context, batch, f"{asset} is optional and not enabled: set {setting} to enable it"
         ),
     )
 
 
 def not_made_result(context: dg.AssetExecutionContext, batch: str, why: str) -> BatchResult:
-    """The result of a batch for which the asset made nothing now: it fails its checks."""
+    """Make the result of a batch for which the asset made nothing: all checks fail with the reason."""
     context.log.error(f"{batch}: {why}")
     verdicts = {name: Verdict(False, {"not_made": why}) for name in SPECS[context.asset_key.to_user_string()]}
     return BatchResult({"not_made": why}, verdicts)
@@ -55,17 +55,17 @@ def run_optional_stage(
     *,
     columns: Sequence[str],
 ) -> BatchResult:
-    """Run a stage whose rows are the asset's table, and commit them; where it cannot be done, say why and raise nothing.
+    """Run a stage and commit its rows as the asset's table; if it fails, report that in the checks without raising an error.
 
     Args:
-        context: of the asset.
-        settings: of this run.
-        stage: what to do.
+        context: execution context of the asset.
+        settings: settings of this run.
+        stage: the stage.
         batch: the batch.
-        episodes: all that the stage should have.
+        episodes: all episodes of the stage.
         store: the store.
-        compute: the stage's workers.
-        columns: of the preview.
+        compute: workers of the stage.
+        columns: columns of the preview.
 
     Raises:
         OSError: the store is full or read-only.
@@ -79,13 +79,15 @@ def run_optional_stage(
         return not_made_result(
             context,
             batch,
-            f"{stage.asset} could not be made, and the batch is done without: {type(error).__name__}: {error}",
+            f"{stage.asset} failed, and the batch is finished without it: {type(error).__name__}: {error}",
         )
     rows = run.table()
     committed = run.commit(store, rows)
     if run.failures.height:
         names = ", ".join(run.failures["source"].to_list()[:20])
-        context.log.warning(f"{batch}: nothing in {stage.asset} for {run.failures.height} episodes: {names}")
+        context.log.warning(
+            f"{batch}: {stage.asset} failed for {run.failures.height} episodes, which have no rows: {names}"
+        )
     return stage_result(
         store,
         run,

@@ -23,11 +23,11 @@ from podcast_assets.stages.stage import Episode
 def punctuated_texts(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
-    """One row per segment: its text with punctuation and capitals. Optional: made where `PODCAST_TEXT_CARE` asks for punctuation.
+    """One row per segment: its text with punctuation and capitals.
 
-    An episode that cannot be done has no such texts, and its scores are made all the same.
+    Optional: made if `PODCAST_TEXT_CARE` includes `punctuation`. An episode that fails has no rows and is scored without them.
     """
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     engine = Punctuate.engine_of(profile)
     if engine is None:
         return skip_unrequested(context, store, "PODCAST_TEXT_CARE=punctuation")
@@ -44,7 +44,7 @@ def punctuated_texts(
 
 
 def episodes_to_punctuate(raw_audio: pl.DataFrame, transcripts: pl.DataFrame) -> list[Episode]:
-    """The episodes that have texts, with these."""
+    """Return the work items of the episodes that have transcripts, with their texts."""
     texts = by_episode(transcripts.select("episode_id", *TEXT_COLUMNS))
     return [
         Episode(

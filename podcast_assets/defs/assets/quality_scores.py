@@ -13,13 +13,13 @@ from podcast_assets.defs.assets.batches import (
     stage_result,
     upstream,
 )
-from podcast_assets.defs.assets.earlier import kept_earlier
+from podcast_assets.defs.assets.earlier import earlier_kept_hours
 from podcast_assets.defs.assets.facts import counts, picture, preview
 from podcast_assets.defs.assets.punctuated_texts import punctuated_texts
 from podcast_assets.defs.assets.second_opinions import second_opinions
 from podcast_assets.defs.assets.transcripts import transcripts
 from podcast_assets.defs.checks import quality as quality_checks
-from podcast_assets.defs.checks.quality import Kept
+from podcast_assets.defs.checks.quality import KeptHours
 from podcast_assets.defs.checks.tables import Verdict, scores_in_range
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake.references import read_references
@@ -46,15 +46,15 @@ from podcast_assets.store.schema import SEGMENTS, empty_table
 def quality_scores(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
-    """One row per segment: scores of its signal and of its text, and whether the policy keeps it and why not.
+    """One row per segment: quality scores of its audio and text, whether the policy keeps it, and the reasons if not.
 
-    Scores delete nothing. Another policy runs no model again, and other texts none either. Second opinions and punctuated texts are
-    taken where they are there.
+    Rejected segments stay in all tables. A change of the policy or of the texts updates these rows without running a model again.
+    Second opinions and punctuated texts are included if they exist.
     """
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     stage = Score(opened_store, Score.engine_of(profile))
     policy = load_policy(settings.policy)
-    earlier = kept_earlier(context.instance, context.asset_key, policy.digest, context.partition_keys)
+    earlier = earlier_kept_hours(context.instance, context.asset_key, policy.digest, context.partition_keys)
     care = parse_text_care(settings.text_care)
 
     def work(batch: str) -> BatchResult:
@@ -91,8 +91,8 @@ def quality_scores(
         committed = run.commit(opened_store, rows)
         seen = collect_evidence(rows, segments, transcribed.rows)
         hours, hours_kept = (float(part["duration"].sum()) / 3600 for part in (seen, seen.filter("keep")))
-        verdicts = _verdicts(seen, segments, transcribed.rows, Kept(batch, hours, hours_kept), earlier)
-        earlier.insert(0, Kept(batch, hours, hours_kept))
+        verdicts = _verdicts(seen, segments, transcribed.rows, KeptHours(batch, hours, hours_kept), earlier)
+        earlier.insert(0, KeptHours(batch, hours, hours_kept))
         return stage_result(
             opened_store,
             run,
@@ -124,7 +124,7 @@ def quality_scores(
 
 
 def _verdicts(
-    seen: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, kept: Kept, earlier: list[Kept]
+    seen: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame, kept: KeptHours, earlier: list[KeptHours]
 ) -> dict[str, Verdict]:
     return {
         "kept_share_steady": quality_checks.kept_share_steady(kept, earlier),
@@ -136,7 +136,7 @@ def _verdicts(
 
 
 def _pictures(seen: pl.DataFrame, audio: pl.DataFrame, policy: Policy, hours: float) -> dict[str, Any]:
-    """Distributions, what is kept and why not, and the episode of which most is rejected, or of which there is most."""
+    """Draw the scores' distributions, the policy's losses, and the episode with the most rejected (else the most) speech."""
     if seen.is_empty():
         return {}
     costly = seen.group_by("episode_id").agg(

@@ -27,7 +27,7 @@ from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
 
 ARRIVAL = "arrival"
-"""Metadata key of the signature of what had arrived, by which the sensor knows a batch that it did not start."""
+"""Metadata key of the arrival's signature, from which the sensor knows batches that something else started."""
 
 
 @batch_asset(
@@ -41,14 +41,15 @@ def raw_audio(
 ) -> dg.MaterializeResult:
     """One row per file of the batch: hashes, codec, durations, metadata, and whether it is done, failed or skipped.
 
-    The original bytes are kept under their content, beside mono 16 kHz working audio: of the voice alone, where a separator is set.
+    The original file is stored under the hash of its content. Working audio for the later stages is mono 16 kHz FLAC, of the voice
+    alone if a separator is set.
     """
     opened_store, settings = store.get(), pipeline.settings()
-    # without one, no engine is looked for
-    separator = Ingest.engine_of(pipeline.chosen()) if settings.separator else None
+    # without the setting, no engine has to be available
+    separator = Ingest.engine_of(pipeline.selected_profile()) if settings.separator else None
     stage = Ingest(opened_store, separator, longest=settings.max_hours * 3600)
     if settings.near_duplicates:
-        fingerprints.load_chromaprint()  # what is missing is told now and not after hours
+        fingerprints.load_chromaprint()  # a missing library is an error now, not after hours
     limits = ArchiveLimits(files=settings.archive_files, ratio=settings.archive_ratio)
 
     def work(batch: str) -> BatchResult:
@@ -142,7 +143,7 @@ def raw_audio(
 
 
 def _near_duplicates(context: dg.AssetExecutionContext, store: Store, batch: str, done: pl.DataFrame) -> dict[str, Any]:
-    """Find recordings that other batches have too, and return the metadata that lists them."""
+    """Find recordings that are also in other batches, and return metadata that list them."""
     episodes = done.filter(pl.col("duplicate_of").is_null() & pl.col("working").is_not_null())
     found = near_duplicates.find_near_duplicates(
         store, batch, dict(episodes.select("episode_id", "working").iter_rows())
@@ -168,7 +169,7 @@ def _download_facts(fetched: DownloadedList) -> dict[str, Any]:
 
 
 def metadata_facts(joined: metadata.JoinedMetadata) -> dict[str, int]:
-    """How much of the metadata and the files found each other."""
+    """Count the files and metadata rows that match each other, and those that do not."""
     return {
         "files_with_metadata": len(joined.rows),
         "files_without_metadata_count": len(joined.files_without_metadata),

@@ -24,11 +24,12 @@ from podcast_assets.stages.stage import Episode
 def second_opinions(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
-    """One row per segment: what a second recognizer heard there. Optional: made where `PODCAST_SECOND_TRANSCRIBER` is set.
+    """One row per segment: its text as transcribed by a second recognizer.
 
-    An episode that it cannot do has no second opinion. The transcripts stay as they are; `quality_scores` compares the two.
+    Optional: made if `PODCAST_SECOND_TRANSCRIBER` is set. `quality_scores` compares these texts with the transcripts, which do not
+    change. An episode that fails has no rows here.
     """
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     engine = SecondOpinion.engine_of(profile)
     if engine is None:
         return skip_unrequested(context, store, "PODCAST_SECOND_TRANSCRIBER")
@@ -49,7 +50,7 @@ def second_opinions(
 
 
 def _in_known_language(episodes: list[Episode], transcripts: pl.DataFrame) -> list[Episode]:
-    """The episodes, those of no declared language with the one that most of their segments were transcribed in."""
+    """Fill in the language of episodes that declare none: the one in which most of their segments were transcribed."""
     most = transcripts.group_by("episode_id").agg(pl.col("language").drop_nulls().mode(maintain_order=True).first())
     known = dict(most.iter_rows())
     return [

@@ -41,11 +41,11 @@ from podcast_assets.store.store import Store, transcript_key
 def transcripts(
     context: dg.AssetExecutionContext, store: StoreResource, pipeline: PipelineResource
 ) -> dg.MaterializeResult:
-    """One row per segment: its text, words with times, language, and what the recognizer thought of it.
+    """One row per segment: its text, its words with timestamps, its language, and the confidence of the recognizer.
 
-    Beside the table, the transcript of every episode as Markdown, JSON, SRT, VTT, TXT and RTTM.
+    The transcript of every episode is also written as Markdown, JSON, SRT, VTT, TXT and RTTM.
     """
-    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.chosen()
+    opened_store, settings, profile = store.get(), pipeline.settings(), pipeline.selected_profile()
     stage = Transcribe(opened_store, Transcribe.engine_of(profile))
     named = settings.text_language_model
     identifier = TextLanguageIdentifier(Path(named).expanduser() if named else None, settings.text_language_certain)
@@ -100,7 +100,7 @@ def transcripts(
 
 
 def episodes_to_transcribe(audio: pl.DataFrame, diarized: CommittedTable, settings: Settings) -> list[Episode]:
-    """The episodes that were diarized, with all that transcription depends on."""
+    """Return the work items of the diarized episodes: their segments, language and hints."""
     spoken = by_episode(diarized.rows.select("episode_id", *SPEECH_COLUMNS))
     nothing = empty_table(SEGMENTS).select("episode_id", *SPEECH_COLUMNS)
     return episodes(
@@ -122,7 +122,7 @@ def write_transcripts(
     done: list[str],
     note: str | None,
 ) -> int:
-    """Write the transcript of every episode that is done in every format; gives the number of files."""
+    """Write the transcript of every finished episode in every format, and return the number of files."""
     columns = [c for c in schema(SEGMENTS).names() if c not in rows.columns]
     spoken_rows = rows.join(segments.select("segment_id", *columns), on="segment_id", how="left", maintain_order="left")
     texts = by_episode(spoken_rows)
@@ -132,5 +132,5 @@ def write_transcripts(
             store.write(transcript_key(batch, episode["episode_id"], suffix), content.encode())
     written = {f"{episode}.{suffix}" for episode in done for suffix in transcript.FORMATS}
     for name in store.names(f"transcripts/{batch}").difference(written) if done else ():
-        store.remove(f"transcripts/{batch}/{name}")  # of an episode that has left the batch, or fails now
+        store.remove(f"transcripts/{batch}/{name}")  # of an episode that was removed from the batch, or now fails
     return len(written)

@@ -1,1 +1,1 @@
-"""Asset checks: pure functions from tables to verdicts, each with its threshold."""
+"""Asset checks: pure functions from tables to verdicts, with their thresholds."""

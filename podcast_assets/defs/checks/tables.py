@@ -1,6 +1,7 @@
-"""What is asserted of each table before anything is built on it: pure functions from tables to verdicts.
+"""Asset checks of every table: their specs, and pure functions from tables to verdicts.
 
-The assets run them right after the commit of a batch. Blocking ones stop what comes after; those of optional assets never do.
+Assets run their checks right after they commit a batch. A blocking check that fails stops downstream assets. Checks of optional
+assets never block.
 """
 
 from collections import Counter
@@ -14,20 +15,21 @@ import polars as pl
 from podcast_assets.speech.languages.codes import different_languages
 
 TOLERANCE = 0.02
-"""Share by which a declared and a decoded duration may differ; containers round, and encoders pad."""
+"""Share by which declared and decoded durations may differ: containers round, and encoders pad."""
 TOLERANCE_SECONDS = 1.0
-"""Difference in seconds that is fine in any case."""
+"""Difference between declared and decoded durations, in seconds, that is always accepted."""
 MILLISECOND = 0.001
 LANGUAGE_SHARE = 0.05
-"""Share of the speech in another language than declared that is borrowed words and short answers; more is another language."""
+"""Largest accepted share of speech in another language: borrowed words and short answers stay below it."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a check holds for a batch, with what shows it."""
+    """Result of a check for one batch."""
 
     passed: bool
     facts: Mapping[str, Any] = field(default_factory=dict)
+    """Metadata that explain the result."""
 
 
 _NO_FAILURES = ("no_failures", "No episode failed in this stage.", False)
@@ -39,50 +41,74 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
     }
     for asset, specs in {
         "raw_audio": [
-            ("episodes_accounted", "Every file of the batch is done, failed or skipped, once.", True),
+            (
+                "episodes_accounted",
+                "Every file of the batch has exactly one row, which says done, failed or skipped.",
+                True,
+            ),
             _NO_FAILURES,
-            ("durations_agree", "What was decoded is as long as the header declares.", False),
-            ("metadata_coverage", "Every episode has a metadata row, and every row an episode.", False),
+            ("durations_agree", "Decoded audio is as long as the file's header declares.", False),
+            ("metadata_coverage", "Every episode has a metadata row, and every metadata row has an episode.", False),
         ],
         "diarized_segments": [
             (
                 "episodes_accounted",
-                "Every episode of raw_audio has segments or is known to have none, or failed.",
+                "Every episode of raw_audio was diarized, even if no speech was found, or failed.",
                 True,
             ),
             _NO_FAILURES,
             ("times_in_order", "Segments start in order, end after their start, and lie inside their episode.", True),
-            ("speakers_known", "The diarizer could say of every segment who speaks.", False),
-            ("below_speaker_cap", "No episode has as many speakers as the diarizer can tell apart at most.", False),
+            ("speakers_known", "Every segment has a speaker.", False),
+            (
+                "below_speaker_cap",
+                "No episode reaches the maximum number of speakers that the diarizer can tell apart.",
+                False,
+            ),
         ],
         "transcripts": [
-            ("episodes_accounted", "Every episode of diarized_segments has its transcripts, or failed.", True),
+            ("episodes_accounted", "Every episode of diarized_segments was transcribed or failed.", True),
             _NO_FAILURES,
             ("times_in_order", "Words start in order and lie inside their segment.", True),
             ("not_degraded", "No row was made by an embedded engine or a fallback.", False),
-            ("languages_agree", "What is heard, what is written and what was declared are in one language.", False),
+            (
+                "languages_agree",
+                "At most 5 % of the speech sounds or reads like another language than the declared one.",
+                False,
+            ),
         ],
         "second_opinions": [
-            ("episodes_accounted", "Every episode of diarized_segments has its second opinion, or failed.", False),
+            (
+                "episodes_accounted",
+                "Every episode of diarized_segments was transcribed a second time or failed.",
+                False,
+            ),
             _NO_FAILURES,
         ],
         "punctuated_texts": [
-            ("episodes_accounted", "Every episode with a text has been punctuated, or failed.", False),
+            ("episodes_accounted", "Every episode with a transcript was punctuated or failed.", False),
             _NO_FAILURES,
         ],
         "quality_scores": [
-            ("episodes_accounted", "Every episode of transcripts has its scores, or failed.", True),
+            ("episodes_accounted", "Every episode of transcripts was scored or failed.", True),
             _NO_FAILURES,
-            ("scores_in_range", "Every score lies in its range, and none is missing without a cause.", True),
+            (
+                "scores_in_range",
+                "Every score is in its valid range, and every segment of the scored episodes has a row.",
+                True,
+            ),
             (
                 "kept_share_steady",
-                "The policy keeps about as large a share of the speech as of the batches before.",
+                "The policy keeps about the same share of the speech as in earlier batches.",
                 False,
             ),
             ("degraded_share", "At most 10 % of the speech was made by an embedded engine or a fallback.", False),
-            ("scores_covered", "Of the segments that are long enough, 95 % of the speech has each score.", False),
-            ("hallucination_share", "At most 2 % of the speech has a text that looks invented.", False),
-            ("kept_in_one_language", "At most 5 % of what is kept is heard or written in another language.", False),
+            ("scores_covered", "At least 95 % of the speech in segments of 1 s or more has each score.", False),
+            (
+                "hallucination_share",
+                "At most 2 % of the speech has a hallucinated text, judged by the text rules.",
+                False,
+            ),
+            ("kept_in_one_language", "At most 5 % of the kept speech sounds or reads like another language.", False),
         ],
         "hf_shards": [
             ("episodes_accounted", "Every scored segment is in a shard, or its episode failed.", True),
@@ -90,26 +116,30 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             ("read_back_equal", "The shards, read back from the store, hold what the table says.", True),
         ],
         "episode_shards": [
-            ("episodes_accounted", "Every episode whose segments are sealed is in a shard whole, or failed.", False),
+            (
+                "episodes_accounted",
+                "Every episode with sealed segments is in a shard as a whole episode, or failed.",
+                False,
+            ),
             _NO_FAILURES,
             ("read_back_equal", "The shards, read back from the store, hold what the table says.", False),
         ],
     }.items()
 }
-"""Asset → its checks."""
+"""Checks by asset and name."""
 
 RELEASE_SPECS: dict[str, dg.AssetCheckSpec] = {
     name: dg.AssetCheckSpec(name, asset="hf_dataset", description=description)
     for name, description in (
-        ("published_equal", "Every shard of the list is published, with its size and hash."),
-        ("all_released", "No episode is withheld for its rights, and no segment for its quality."),
+        ("published_equal", "Every shard is published with the expected size and hash."),
+        ("all_released", "No episode is withheld because of its rights, and no segment because of its quality."),
     )
 }
-"""Checks of `hf_dataset`, which is no table of a batch."""
+"""Checks of `hf_dataset`, which is not partitioned by batch."""
 
 
-def accounted(expected: list[str], done: list[str], failed: list[str]) -> Verdict:
-    """Every expected episode is done or failed, exactly once, and no other is."""
+def all_accounted(expected: list[str], done: list[str], failed: list[str]) -> Verdict:
+    """Check that every expected episode (or segment) is done or failed exactly once, and that there are no others."""
     found = [*done, *failed]
     lost = sorted(set(expected).difference(found))
     unknown = sorted(set(found).difference(expected))
@@ -128,7 +158,7 @@ def accounted(expected: list[str], done: list[str], failed: list[str]) -> Verdic
 
 
 def no_failures(failures: pl.DataFrame) -> Verdict:
-    """The stage failed for no episode."""
+    """Check that no episode failed in the stage."""
     return Verdict(
         failures.is_empty(),
         {
@@ -140,7 +170,12 @@ def no_failures(failures: pl.DataFrame) -> Verdict:
 
 
 def files_accounted(table: pl.DataFrame, files: int) -> Verdict:
-    """The table of raw_audio has one row with a status for every file of the batch."""
+    """Check that `raw_audio` has exactly one row for every file of the batch, and a reason for every file that is not done.
+
+    Args:
+        table: rows of `raw_audio`.
+        files: number of files in the batch.
+    """
     statuses = dict(table["status"].value_counts().iter_rows())
     unique = table["episode_id"].n_unique() == table.height
     known = set(statuses) <= {"done", "failed", "skipped"}
@@ -157,7 +192,7 @@ def files_accounted(table: pl.DataFrame, files: int) -> Verdict:
 
 
 def durations_agree(table: pl.DataFrame) -> Verdict:
-    """Decoded and declared durations of the episodes that were done, where a header declares one."""
+    """Check that decoded and declared durations agree, for finished episodes whose header declares one."""
     done = table.filter(pl.col("status") == "done", pl.col("declared_duration").is_not_null())
     gap = (pl.col("duration") - pl.col("declared_duration")).abs()
     limit = pl.max_horizontal(pl.lit(TOLERANCE_SECONDS), pl.col("declared_duration") * TOLERANCE)
@@ -166,7 +201,7 @@ def durations_agree(table: pl.DataFrame) -> Verdict:
 
 
 def segments_in_order(segments: pl.DataFrame, raw_audio: pl.DataFrame) -> Verdict:
-    """Starts in order within an episode, ends after starts, all inside the episode."""
+    """Check that segments start in order, end after their start, and lie inside their episode, with unique ids."""
     joined = segments.join(
         raw_audio.select("episode_id", pl.col("duration").alias("length")),
         on="episode_id",
@@ -185,7 +220,7 @@ def segments_in_order(segments: pl.DataFrame, raw_audio: pl.DataFrame) -> Verdic
 
 
 def words_in_order(transcripts: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
-    """Words that have times start in order and lie inside their segment (to the millisecond)."""
+    """Check that words with times start in order and lie inside their segment, to the millisecond."""
     words = (
         transcripts.select("segment_id", "words")
         .explode("words", empty_as_null=False)
@@ -206,49 +241,54 @@ def words_in_order(transcripts: pl.DataFrame, segments: pl.DataFrame) -> Verdict
 
 
 def not_degraded(table: pl.DataFrame) -> Verdict:
-    """No row is degraded."""
+    """Check that no row was made by an embedded engine or a fallback."""
     share = float(table["degraded"].mean() or 0.0) if table.height else 0.0  # type: ignore[arg-type]
     return Verdict(share == 0.0, {"degraded_share": share})
 
 
 def speakers_known(segments: pl.DataFrame) -> Verdict:
-    """Every segment has a speaker: where the diarizer fails, segments go on without."""
+    """Check that every segment has a speaker. If the diarizer fails, segments have none."""
     unknown = segments.filter(pl.col("speaker").is_null())
     episodes = unknown["episode_id"].unique(maintain_order=True).to_list()
     return Verdict(unknown.is_empty(), {"segments_without_speaker": unknown.height, "episodes": episodes[:20]})
 
 
-def below_cap(speakers: Mapping[str, int], cap: int | None) -> Verdict:
-    """No episode reaches the most speakers that a diarizer can tell apart: there may be more than it found.
+def below_speaker_cap(speakers: Mapping[str, int], cap: int | None) -> Verdict:
+    """Check that no episode reaches the maximum number of speakers of the diarizer; such an episode may have more.
 
     Args:
-        speakers: episode → number of its speakers.
-        cap: None where the diarizer has none.
+        speakers: number of speakers of each episode.
+        cap: maximum number that the diarizer can tell apart; None if it has no limit.
     """
     at_cap = [name for name, count in speakers.items() if cap is not None and count >= cap]
     return Verdict(not at_cap, {"cap": cap or "none", "at_cap": at_cap[:20]})
 
 
 def languages_agree(transcripts: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
-    """In at most 5 % of the speech, sound and text speak of another language than the segment's."""
+    """Check that at most `LANGUAGE_SHARE` of the speech sounds or reads like another language than the segment's."""
     rows = transcripts.join(
         segments.select("segment_id", "duration"), on="segment_id", how="left", maintain_order="left"
     )
-    odd = rows.filter(
+    other_language = rows.filter(
         pl.col("flags").list.contains("language_differs")
         | different_languages(pl.col("language"), pl.col("text_language"))
     )
-    total, apart = float(rows["duration"].sum()), float(odd["duration"].sum())
-    share = apart / total if total else 0.0
-    return Verdict(share <= LANGUAGE_SHARE, {"share": round(share, 4), "segments": odd["segment_id"].to_list()[:20]})
+    total = float(rows["duration"].sum())
+    share = float(other_language["duration"].sum()) / total if total else 0.0
+    return Verdict(
+        share <= LANGUAGE_SHARE,
+        {"share": round(share, 4), "segments": other_language["segment_id"].to_list()[:20]},
+    )
 
 
 def scores_in_range(scores: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
-    """One row of scores per segment; MOS from 1 to 5 (its fit may pass the ends a little), shares from 0 to 1, no NaN.
+    """Check that every segment has a row, and that scores are valid: MOS 0.5 to 5.5, shares 0 to 1, no NaN.
+
+    The scale of MOS is 1 to 5, but the polynomials of DNSMOS can slightly exceed it.
 
     Args:
         scores: rows of `quality_scores`.
-        segments: segments of the episodes that were scored: a failed episode is the one cause of missing rows.
+        segments: segments of the episodes that were scored. Those of failed episodes have no rows.
     """
     mos = [c for c in scores.columns if c.startswith("dnsmos_")]
     shares = [c for c in scores.columns if c.endswith("_share") or c == "ngram_repetition"]
@@ -277,7 +317,14 @@ def metadata_coverage(
     duplicate_ids: list[str],
     counts: Mapping[str, int] | None = None,
 ) -> Verdict:
-    """Files and metadata rows that found each other; `counts` says how many there are of what is named only in part."""
+    """Check that every file has a metadata row and every metadata row has a file.
+
+    Args:
+        without_metadata: files without a metadata row.
+        without_file: ids of metadata rows without a file.
+        duplicate_ids: ids of several metadata rows.
+        counts: total numbers, for the verdict's facts; the lists may be cut off.
+    """
     return Verdict(
         not (without_metadata or without_file or duplicate_ids),
         {

@@ -1,4 +1,4 @@
-"""The sensor that requests a run for every batch that has arrived under `incoming/`, and again when it changes."""
+"""Sensor that requests a run for every new or changed batch under `incoming/`."""
 
 import json
 import time
@@ -10,33 +10,33 @@ import dagster as dg
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import ARRIVAL, raw_audio
 from podcast_assets.defs.jobs import JOB
-from podcast_assets.defs.partitions import BATCHES, busy_batches
+from podcast_assets.defs.partitions import add_batches, busy_batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.tags import run_tags
 from podcast_assets.intake.arrivals import BatchSighting, Incoming, find_settled, list_incoming
 
 REQUESTS_PER_TICK = 100
-"""A tick has 60 seconds; the queue keeps what it is given, so the rest can wait for the next tick."""
+"""Maximum number of requested runs: a tick must end within 60 seconds, and more batches can wait for the next one."""
 
-LOOKING_SECONDS = 20.0
-"""Of a tick, in which it goes on past batches that turn out to be materialized: thousands of them, after a backfill by command."""
+SEARCH_SECONDS = 20.0
+"""Time after which a tick stops skipping batches that are already materialized: after a backfill by command there are thousands."""
 
 
 @dataclass
 class Cursor:
-    """What the sensor remembers between ticks."""
+    """State of the sensor between ticks."""
 
     seen: dict[str, BatchSighting] = field(default_factory=dict)
-    """Batches that wait: what they look like and since when."""
+    """Waiting batches: their signatures, and since when these have not changed."""
     requested: dict[str, str] = field(default_factory=dict)
-    """Batch → signature with which a run was requested."""
+    """Signature of each batch when a run was requested."""
 
     @classmethod
     def load(cls, text: str | None) -> "Cursor":
-        """The cursor of the last tick; an empty one at the first.
+        """Parse the cursor of the last tick; None or an empty text, as before the first tick, gives an empty cursor.
 
         Raises:
-            ValueError: it is none that this version writes.
+            ValueError: the text is not a cursor of this version.
         """
         if not text:
             return cls()
@@ -50,16 +50,20 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Tick:
-    """What a tick does."""
+    """Result of a tick."""
 
     requests: dict[str, str]
-    """Batch → signature of the runs to request."""
+    """Batches to request runs for, with their signatures."""
     changed: list[str]
-    """Those of them that had a run with another content before."""
+    """Requested batches that had a run with other content before."""
     cursor: Cursor
 
-    def without(self, known: Mapping[str, str]) -> "Tick":
-        """The tick less the batches that were materialized (batch → signature) as they lie there; another signature is a change."""
+    def without_materialized(self, known: Mapping[str, str]) -> "Tick":
+        """Drop requests for batches that are materialized with the same signature, and mark those with another one as changed.
+
+        Args:
+            known: signatures of materialized batches.
+        """
         return replace(
             self,
             requests={b: s for b, s in self.requests.items() if known.get(b) != s},
@@ -68,14 +72,14 @@ class Tick:
 
 
 def known_arrivals(instance: dg.DagsterInstance, batches: Sequence[str]) -> dict[str, str]:
-    """Batch → signature with which it was materialized last, whoever started that: a command, a person in the UI, a tick."""
+    """Return the signature of each batch at its latest materialization, whether the sensor, the UI or a command started it."""
     if not batches:
         return {}
     records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=raw_audio.key, asset_partitions=list(batches)), limit=10 * len(batches)
     ).records
     known: dict[str, str] = {}
-    for record in records:  # the latest first
+    for record in records:  # latest first
         signature = record.asset_materialization.metadata.get(ARRIVAL) if record.asset_materialization else None
         if record.partition_key is not None and signature is not None:
             known.setdefault(record.partition_key, str(signature.value))
@@ -91,9 +95,15 @@ def plan_tick(
     busy: Collection[str] = (),
     require_ready: bool = False,
 ) -> Tick:
-    """Which runs to request, from what lies there and what is remembered; pure, so that its rules can be tested on values.
+    """Decide which runs to request. Without access to the store or the instance, so that tests can use plain values.
 
-    A batch that is `busy` in a run that has not ended waits, though it be ready.
+    Args:
+        incoming: the current listing.
+        cursor: state after the last tick.
+        now: time of the listing, POSIX seconds.
+        minimum_age: seconds without a change after which a batch is ready.
+        busy: batches with unfinished runs, which have to wait.
+        require_ready: whether folders need a marker.
     """
     unknown = Incoming(
         {b: a for b, a in incoming.arrivals.items() if cursor.requested.get(b) != a.signature}, incoming.refused
@@ -113,53 +123,55 @@ def plan_tick(
     job_name=JOB,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Finds batches under incoming/ that stopped growing, and requests one run for each; again when one changes.",
+    description="Requests a run for every batch under incoming/ that is complete, and another one when a batch changes.",
 )
 def new_batches(
     context: dg.SensorEvaluationContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Request a run for every batch that has arrived. A listing that fails is an error of the tick, never an empty listing."""
+    """Request a run for every new or changed batch. A failed listing fails the tick and is never taken for an empty one."""
     incoming = list_incoming(store.get())
     for name, reason in incoming.refused.items():
         context.log.warning(f"incoming/{name}: {reason}")
     try:
         cursor = Cursor.load(context.cursor)
     except ValueError as error:
-        context.log.warning(f"{error}: begins anew; what was materialized stays known")
+        context.log.warning(f"{error}; starting with an empty cursor, batches that are materialized do not run again")
         cursor = Cursor()
-    # without a marker nothing is ready that was not seen before
+    # batches that no earlier tick has seen can only be ready if a marker declares them complete
     declared = any(a.is_declared and cursor.requested.get(b) != a.signature for b, a in incoming.arrivals.items())
     busy = busy_batches(context.instance) if cursor.seen or declared else ()
-    began, looking = time.time(), True
+    started, searching = time.time(), True
     tick = Tick({}, [], cursor)
-    while looking:
+    while searching:
         tick = plan_tick(
             incoming,
             tick.cursor,
-            now=began,
+            now=started,
             minimum_age=settings.settle_seconds,
             busy=busy,
             require_ready=settings.require_ready,
         )
-        looking = len(tick.requests) == REQUESTS_PER_TICK and time.time() - began < LOOKING_SECONDS
-        tick = tick.without(known_arrivals(context.instance, list(tick.requests)))
-        looking = looking and not tick.requests
+        searching = len(tick.requests) == REQUESTS_PER_TICK and time.time() - started < SEARCH_SECONDS
+        tick = tick.without_materialized(known_arrivals(context.instance, list(tick.requests)))
+        searching = searching and not tick.requests
     for batch in tick.changed:
-        context.log.info(f"batch {batch} has changed: it runs again; episodes that did not change are not done again")
+        context.log.info(f"batch {batch} has changed and runs again; unchanged episodes are not processed again")
     if tick.requests:
-        # one statement for all: a request per partition asks the database once for each
-        context.instance.add_dynamic_partitions(BATCHES, list(tick.requests))
-    remembered = json.dumps(asdict(tick.cursor))
+        # one statement for all batches: a dynamic partitions request queries the database for each partition
+        add_batches(context.instance, list(tick.requests))
+    new_cursor = json.dumps(asdict(tick.cursor))
     if not tick.requests:
-        context.update_cursor(remembered)
+        context.update_cursor(new_cursor)
         waiting = ", ".join(sorted(tick.cursor.seen)[:10])
         return dg.SkipReason(
-            f"waiting until they stop growing and have no run: {waiting}" if waiting else "nothing new under incoming/"
+            f"waiting for batches to stop changing and for their runs to end: {waiting}"
+            if waiting
+            else "nothing new under incoming/"
         )
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(run_key=f"{batch}:{signature}", partition_key=batch, tags=run_tags("sensor", settings))
             for batch, signature in tick.requests.items()
         ],
-        cursor=remembered,
+        cursor=new_cursor,
     )

@@ -1,4 +1,4 @@
-"""Telling of every run that Dagster's daemon started and that ended: sensors that post to the webhook of the settings."""
+"""Sensors that notify the webhook of the settings of every finished run."""
 
 import datetime
 import json
@@ -20,11 +20,11 @@ from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store
 
 ERROR_LENGTH = 500
-"""Characters of an error that are told: it is one line in a chat, the run has the rest."""
+"""Maximum length of an error in a notification, in characters: it is one line in a chat, and the run has the rest."""
 
 
 def stage_counts(store: Store, batches: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Stage → how many episodes of the batches are committed as done and as failed; stages that committed nothing are missing."""
+    """Count the done and failed episodes that each stage has committed for the batches; stages without commits are missing."""
     counts: dict[str, dict[str, int]] = {}
     for asset in ASSETS:
         committed = [c for c in (CommittedTable.read(store, asset, b) for b in batches) if c.table is not None]
@@ -36,20 +36,20 @@ def stage_counts(store: Store, batches: Sequence[str]) -> dict[str, dict[str, in
     return counts
 
 
-def ended_run(
+def describe_run(
     run: dg.DagsterRun, batches: Sequence[str], counts: Mapping[str, Mapping[str, int]], error: str | None
 ) -> dict[str, Any]:
-    """What is told of a run that ended.
+    """Make the notification of a finished run.
 
     Args:
         run: the run.
         batches: its batches.
-        counts: of `stage_counts`.
-        error: what ended it; its first line is told.
+        counts: result of `stage_counts`.
+        error: why it failed; only the first line is sent.
     """
     lines = (error or "").strip().splitlines()
     return {
-        # a run is told of again where the sensor is cut off: receivers know it by this
+        # a sensor that was interrupted sends a notification again, which receivers recognize by its id
         "id": f"{run.run_id}:{run.status.value}",
         "run_id": run.run_id,
         "status": run.status.value.lower(),
@@ -63,50 +63,50 @@ def ended_run(
     }
 
 
-def webhook_of(settings: Settings) -> Webhook | None:
-    """The webhook of the settings, if there is one."""
+def configured_webhook(settings: Settings) -> Webhook | None:
+    """Return the webhook of the settings; None if they have none."""
     if settings.webhook_url is None or settings.webhook_secret is None:
         return None
     return Webhook(str(settings.webhook_url), settings.webhook_secret.get_secret_value())
 
 
-def _tell(
+def _notify(
     context: dg.RunStatusSensorContext, store: StoreResource, settings: Settings, error: str | None
 ) -> dg.SkipReason | None:
-    webhook = webhook_of(settings)
+    webhook = configured_webhook(settings)
     if webhook is None:
         return None
     run = context.dagster_run
     batches = batches_in_run(run, list(context.instance.get_dynamic_partitions(BATCHES)))
-    content = ended_run(run, batches, stage_counts(store.get(), batches), error)
+    content = describe_run(run, batches, stage_counts(store.get(), batches), error)
     tries = send(webhook, content)
     context.log.info(json.dumps(content, ensure_ascii=False))
-    # a result ends the tick: each has 60 s, and a webhook that is down takes most of them
-    return dg.SkipReason(f"told {webhook.host} of run {run.run_id} at try {tries}")
+    # returning a result ends the tick: it must end within 60 s, and a webhook that is down can take most of that
+    return dg.SkipReason(f"notified {webhook.host} of run {run.run_id} at attempt {tries}")
 
 
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
-    description="Tells the webhook of the settings of every run that failed, and why.",
+    description="Notifies the webhook of every failed run, with its error.",
 )
 def tell_of_failure(
     context: dg.RunFailureSensorContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> dg.SkipReason | None:
-    """The first failed step with its error, where one failed; else what ended the run."""
+    """Notify the webhook of a failed run, with the error of its first failed step or of the run itself."""
     steps = context.get_step_failure_events()
-    own = f"{steps[0].step_key}: {summarize_error(steps[0].step_failure_data.error)}" if steps else None
-    return _tell(context, store, settings, own or context.failure_event.message)
+    step_error = f"{steps[0].step_key}: {summarize_error(steps[0].step_failure_data.error)}" if steps else None
+    return _notify(context, store, settings, step_error or context.failure_event.message)
 
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,
-    description="Tells the webhook of the settings of every run that is done, and how many episodes it did.",
+    description="Notifies the webhook of every successful run, with numbers of episodes.",
 )
 def tell_of_success(
     context: dg.RunStatusSensorContext, store: StoreResource, settings: dg.ResourceParam[Settings]
 ) -> dg.SkipReason | None:
-    """Counts of what is committed. That the janitor was there is no news."""
-    return None if context.dagster_run.job_name == TIDY_UP else _tell(context, store, settings, None)
+    """Notify the webhook of a successful run, unless it is the janitor's."""
+    return None if context.dagster_run.job_name == TIDY_UP else _notify(context, store, settings, None)
