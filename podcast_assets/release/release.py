@@ -257,7 +257,7 @@ class _Release:
         """Assemble and upload a shard, unless an interrupted release has uploaded it."""
         known = self.assembled.get(planned.parts)
         sha256 = known.sha256 if known else sources[0].sha256 if len(sources) == 1 and sources[0].whole else None
-        if sha256 and (size := change.has(planned.path, sha256)) is not None:
+        if sha256 and (size := change.reuse(planned.path, sha256)) is not None:
             return AssembledShard(sha256, size)
         file = change.scratch / "shard.tar"
         with file.open("wb") as out:
