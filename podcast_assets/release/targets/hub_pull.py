@@ -116,7 +116,7 @@ class PullRequest:
             Stale: the pull request holds something else, or a commit failed.
         """
         if planned.unexpected(self.files):
-            self._close("it contains files of another release")
+            self._close_as_stale("it contains files of another release")
         missing = planned.missing(self.files)
         size = self.target.commit_files
         parts = [missing[i : i + size] for i in range(0, len(missing), size)]
@@ -136,9 +136,9 @@ class PullRequest:
         """
         files = self.target.files(self.ref)
         if planned.unexpected(files) or planned.missing(files):
-            self._close("somebody else has committed to it")
+            self._close_as_stale("somebody else has committed to it")
         if self.target.latest_commit() != self.base:
-            self._close("another release was published meanwhile")
+            self._close_as_stale("another release was published meanwhile")
         final_check()
         _set_status(self.target, self.number, "open")
         try:
@@ -157,7 +157,7 @@ class PullRequest:
             raise Stale(f"pull request {self.number} was merged with changes by somebody else", wait=0.5)
         return revision
 
-    def _close(self, why: str) -> NoReturn:
+    def _close_as_stale(self, why: str) -> NoReturn:
         _set_status(self.target, self.number, "closed")
         raise Stale(f"pull request {self.number}: {why}", wait=0.5)
 
