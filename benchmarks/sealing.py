@@ -97,7 +97,7 @@ def by_podcast_assets(members: Members, folder: Path) -> None:
 
 
 def by_podcast_assets_from_file(members: Members, folder: Path) -> None:
-    places = sealing.seal_batch(
+    places = sealing.seal_segments(
         members.store, "b", f"v-{folder.name}", members.content, members.encoded, suffix="opus", shard_bytes=1 << 40
     )
     made = members.store.path(f"sealed/b/{places['shard'][0]}")

@@ -5,26 +5,22 @@ those. Running a release again after any failure resumes it.
 """
 
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import polars as pl
 
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release import tables
 from podcast_assets.release.assemble import AssembledShard, DamagedShard, assemble_shard
-from podcast_assets.release.card.facts import DatasetFacts
-from podcast_assets.release.card.write import CARD, render_card
+from podcast_assets.release.card.write import CARD
 from podcast_assets.release.holdings import (
     Holdings,
     current_clearance_signature,
     is_still_sealed,
     read_holdings,
-    read_pipelines,
 )
 from podcast_assets.release.kept import ForeignTables, batch_of_table, read_foreign_tables
 from podcast_assets.release.options import ReleaseOptions
@@ -35,11 +31,11 @@ from podcast_assets.release.plan import (
     grain_language_split,
     plan_release,
 )
-from podcast_assets.release.published import EPISODES, LIST, Part, PublishedShard, format_shard_list, parse_shard_list
+from podcast_assets.release.published import EPISODES, LIST, Part, PublishedShard, parse_shard_list
 from podcast_assets.release.result import ReleaseResult, commit_message, describe_still_published
 from podcast_assets.release.sample_codec import declared_codec, require_one_codec, sealed_codecs
 from podcast_assets.release.selection import SealedPart, count_not_released
-from podcast_assets.release.splits import podcasts_in_several_splits
+from podcast_assets.release.small_files import OWN_FOLDERS, changed_tables, make_small_files, removed_files
 from podcast_assets.release.targets.hub_history import (
     batches_to_purge,
     note_followed,
@@ -57,8 +53,6 @@ LOCK = "_release"
 """Name of the lock; not a valid batch name."""
 TRIES = 8
 """Attempts before a release gives up because the head keeps changing."""
-_OWN_FOLDERS = ("data/", "episode_data/", "metadata/", "episodes/", "assets/")
-"""Folders of a dataset that only releases write to."""
 _PICTURES = "assets/"
 
 
@@ -127,6 +121,8 @@ class _Release:
         self.before = parse_shard_list(target.read(self.head, LIST)) if LIST in self.head.files else []
         self.wanted = self.holdings.wanted()
         self.hours = self.holdings.hours()
+        self.foreign_batches = {p.batch for s in self.before for p in s.parts} - self.holdings.batches - options.dropped
+        """Published batches whose segments are not in this store."""
         self.foreign = self._read_foreign_tables()
         known, self.foreign = self._without_refused(self.foreign)
         published = self.foreign.published()
@@ -143,13 +139,13 @@ class _Release:
 
     def run(self) -> ReleaseResult:
         # a dataset with an empty list may still have files or history to remove
-        if not self.plan.shards and not any(p == LIST or p.startswith(_OWN_FOLDERS) for p in self.head.files):
+        if not self.plan.shards and not any(p == LIST or p.startswith(OWN_FOLDERS) for p in self.head.files):
             return self._make_result([], changed=False)
         with self.target.change(self.head) as change:
             shards, uploaded = self._make_shards(change)
-            small_files = self._small_files(shards)
+            small_files = self._make_small_files(shards)
             differing = self._differing_files(small_files)
-            removed = self._removed_files([s.path for s in shards], small_files)
+            removed = removed_files(self.head.files, {*small_files, *(s.path for s in shards)}, self.foreign_batches)
             self._note_superseded(shards, small_files)  # content removed earlier may have been taken down since
             if not uploaded and not removed and all(p.startswith(_PICTURES) for p in differing):
                 # plots differ between machines by their fonts, which is no reason for a release
@@ -176,28 +172,24 @@ class _Release:
             for p in self.plan.shards
         ]
         uploaded = [s for s, p in zip(shards, self.plan.shards, strict=True) if not self._is_published(p)]
-        differing = self._differing_files(self._small_files(shards)) if LIST in self.head.files else {}
-        changed_tables = _tables_of(differing, self.head.files, {p.batch for s in uploaded for p in s.parts})
+        differing = self._differing_files(self._make_small_files(shards)) if LIST in self.head.files else {}
+        differing_tables = changed_tables(differing, self.head.files, {p.batch for s in uploaded for p in s.parts})
         changed = bool(uploaded or self.plan.removed or any(not p.startswith(_PICTURES) for p in differing))
-        return replace(self._make_result(shards, changed=changed, uploaded=uploaded), tables=changed_tables)
+        return replace(self._make_result(shards, changed=changed, uploaded=uploaded), tables=differing_tables)
 
     def _differing_files(self, small_files: Mapping[str, bytes]) -> dict[str, bytes]:
         """Files that differ from the published ones."""
         head = self.head.files
         return {path: data for path, data in small_files.items() if path not in head or not head[path].is_content(data)}
 
-    # -- tables of other stores        ------------------------------------------------------------------------------
-
-    def _foreign_batches(self) -> set[str]:
-        """Published batches whose segments are not in this store."""
-        return {p.batch for s in self.before for p in s.parts} - self.holdings.batches - self.options.dropped
+    # -- tables of other stores ----------------------------------------------------------------------------------
 
     def _read_foreign_tables(self) -> ForeignTables:
         """Read the tables of the dataset that this store cannot make."""
         parts = [p for s in self.before for p in s.parts if s.grain == EPISODES and p.batch in self.holdings.batches]
         whole = {p.batch for p in parts if grain_and_batch_of(p) not in self.holdings.known} - self.options.dropped
         return read_foreign_tables(
-            self.head.files, lambda path: self.target.read(self.head, path), self._foreign_batches(), whole
+            self.head.files, lambda path: self.target.read(self.head, path), self.foreign_batches, whole
         )
 
     def _choose_codec(self) -> str:
@@ -215,10 +207,10 @@ class _Release:
 
     def _without_refused(self, found: ForeignTables) -> tuple[frozenset[tuple[str, str]], ForeignTables]:
         """Remove the whole episodes of batches in which one must not be published; return what is known and what stays."""
-        whole = _concat([t.drop_nulls("shard") for t in found.beside.values()], None)
-        if whole.is_empty():
+        whole = [t.drop_nulls("shard") for t in found.beside.values()]
+        if all(t.is_empty() for t in whole):
             return self.holdings.known, found
-        refused = set(self.holdings.judged.refused(whole)["batch"])
+        refused = set(self.holdings.judged.refused(pl.concat(whole, how="diagonal_relaxed"))["batch"])
         for batch in sorted(refused):
             log.warning(
                 "batch %s: one of its whole episodes may not be published any more, and episode_shards was written by another "
@@ -265,7 +257,7 @@ class _Release:
         """Assemble and upload a shard, unless an interrupted release has uploaded it."""
         known = self.assembled.get(planned.parts)
         sha256 = known.sha256 if known else sources[0].sha256 if len(sources) == 1 and sources[0].whole else None
-        if sha256 and (size := change.has(planned.path, sha256)) is not None:
+        if sha256 and (size := change.reuse(planned.path, sha256)) is not None:
             return AssembledShard(sha256, size)
         file = change.scratch / "shard.tar"
         with file.open("wb") as out:
@@ -291,57 +283,21 @@ class _Release:
 
     # -- tables and card -----------------------------------------------------------------------------------------
 
-    def _small_files(self, shards: list[PublishedShard]) -> dict[str, bytes]:
+    def _make_small_files(self, shards: list[PublishedShard]) -> dict[str, bytes]:
         """Path → content of all files other than shards, without the tables of other stores, which stay."""
-        others = sorted(self._foreign_batches())
-        other_metadata, other_episodes, ends = self.foreign.metadata, self.foreign.episodes, self.foreign.ends()
-        segments = tables.place_samples(self.holdings.segments, shards, ends)
-        whole = tables.place_samples(self.holdings.whole, shards, ends)
-        if (beside := self.foreign.whole()) is not None:
-            whole = pl.concat([whole.select(beside.columns), beside], how="vertical_relaxed")
-        metadata = tables.metadata_tables(segments)
-        episodes = tables.episode_tables(
-            segments, whole, self.holdings.segments, self.holdings.episodes, self.holdings.clearance
-        )
-        pipeline = self._merge_pipeline(
-            sorted({p.batch for s in shards for p in s.parts} & self.holdings.batches), others
-        )
-        facts = DatasetFacts(
-            repo=self.target.repo,
-            metadata=_concat([*metadata.values(), *other_metadata.values()], segments),
-            episodes=_concat([*episodes.values(), *other_episodes.values()], None),
-            shards=shards,
-            pipeline=pipeline,
+        made = make_small_files(
+            self.store,
+            self.target,
+            self.head,
+            self.options,
+            self.holdings,
+            self.foreign,
+            shards,
+            foreign_batches=self.foreign_batches,
             codec=self.codec,
-            sample_rate=int(segments["sample_rate"].max() or 0),  # type: ignore[arg-type]
-            policy=", ".join(segments["policy"].drop_nulls().unique().sort().to_list()),
-            not_released=count_not_released(self.holdings.segments, self.holdings.clearance),
-            gated=self.options.gated,
         )
-        self.podcasts_in_several_splits = len(podcasts_in_several_splits(facts.episodes))
-        return {
-            **{path: tables.to_parquet(table) for path, table in (metadata | episodes).items()},
-            LIST: format_shard_list(shards),
-            tables.PIPELINE: tables.to_json(pipeline),
-            **render_card(facts),
-        }
-
-    def _merge_pipeline(self, batches: list[str], others: list[str]) -> dict[str, Any]:
-        before = json.loads(self.target.read(self.head, tables.PIPELINE)) if tables.PIPELINE in self.head.files else {}
-        settings = {"publish": self.options.publish, "licenses": self.options.licenses}
-        return tables.merge_pipelines(read_pipelines(self.store, batches), settings, before, others)
-
-    def _removed_files(self, shards: Iterable[str], small_files: Mapping[str, bytes]) -> list[str]:
-        """Files to remove from the dataset."""
-        wanted = {*shards, *small_files}
-        others = self._foreign_batches()
-        return [
-            path
-            for path in self.head.files
-            if path.startswith(_OWN_FOLDERS)
-            and path not in wanted
-            and not (path.startswith(("metadata/", "episodes/")) and batch_of_table(path) in others)
-        ]
+        self.podcasts_in_several_splits = made.podcasts_in_several_splits
+        return made.content
 
     # -- history -------------------------------------------------------------------------------------------------
 
@@ -410,16 +366,3 @@ class _Release:
             podcasts_in_several_splits=self.podcasts_in_several_splits,
             still_published=self.still_published,
         )
-
-
-def _tables_of(differing: Iterable[str], published: Collection[str], uploaded: Collection[str]) -> list[str]:
-    """Changed tables of batches without new shards; the hashes of new shards are not known before they are made."""
-    return sorted(
-        path
-        for path in differing
-        if path.startswith(("metadata/", "episodes/")) and path in published and batch_of_table(path) not in uploaded
-    )
-
-
-def _concat(found: list[pl.DataFrame], like: pl.DataFrame | None) -> pl.DataFrame:
-    return pl.concat(found, how="diagonal_relaxed") if found else (like.clear() if like is not None else pl.DataFrame())

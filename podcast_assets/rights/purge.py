@@ -29,7 +29,7 @@ PER_EPISODE = ("diarization", "transcripts", "references")
 """Folders with `<batch>/<episode_id>.<suffix>`."""
 PER_CONTENT = ("original", "working", "opus", "fingerprint")
 """Folders under `audio/` with `<sha256[:2]>/<sha256>…`."""
-GRAINS = {"hf_shards": sealing.SEGMENTS, "episode_shards": sealing.EPISODES}
+GRAINS = {"hf_shards": sealing.SEGMENT_GRAIN, "episode_shards": sealing.EPISODE_GRAIN}
 """Table with the positions of samples → its grain."""
 _CHECKPOINT = re.compile(r"(?P<episode>.+)-[0-9a-f]{32}\.[a-z]+")
 

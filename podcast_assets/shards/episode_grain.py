@@ -15,11 +15,11 @@ _SEGMENT_KEYS = ("segment_id", "start", "end", "speaker", "text", "language", "w
 
 
 def episode_content(raw_audio: pl.DataFrame, content: pl.DataFrame) -> pl.DataFrame:
-    """One row per episode that has samples: what its JSON says of it, its split, and the language in which most is spoken.
+    """One row per episode with samples: the content of its JSON member, its split, and its most spoken language.
 
     Args:
-        raw_audio: of the batch.
-        content: of `sample_content`, whose order the episodes keep.
+        raw_audio: rows of `raw_audio` of the batch.
+        content: result of `sample_content`; the episodes keep its order.
     """
     spoken = (
         content.group_by("episode_id", "language")
@@ -40,13 +40,13 @@ def episode_content(raw_audio: pl.DataFrame, content: pl.DataFrame) -> pl.DataFr
 
 
 def episode_json(about: dict[str, Any], samples: pl.DataFrame, rttm: str | None, *, sample_rate: int) -> bytes:
-    """The JSON member of an episode. Every key is always there; times in seconds.
+    """Make the JSON member of an episode. All keys are always present; times are in seconds.
 
     Args:
         about: `episode_id`, `podcast_id`, `podcast`, `title`, `duration`, `language`, `license`.
-        samples: its segments with their texts, in order.
-        rttm: the whole diarization, overlaps and all; None where there is none: the turns are then those of the segments.
-        sample_rate: of the audio member, Hz.
+        samples: segments of the episode with their texts, in order.
+        rttm: full diarization with overlaps; if None, the turns are those of the segments.
+        sample_rate: sample rate of the audio member, Hz.
     """
     identity = str(about["episode_id"])
     turns = (

@@ -1,4 +1,4 @@
-"""Sealing of a batch: content of the samples, their shards, and their positions."""
+"""Sealing of a batch: the content of its samples, and their placement in shards."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,22 +10,19 @@ from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.shards.members import MembersReader
 from podcast_assets.shards.tar_shards import (
     Sample,
-    SamplePlacement,
     SealedShards,
     read_pieces,
-    read_shard,
     shuffle_key,
     split_of,
     write_shards,
 )
-from podcast_assets.shards.thinning import sealed_content
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, Columns, schema
 from podcast_assets.store.store import Store, sealed_key
 
 UNKNOWN_LANGUAGE = "und"
 """ISO 639-2 code for a language that is not known."""
 
-_PLACE = (
+PLACEMENT_COLUMNS = (
     "shard",
     "shard_sha256",
     "json_offset",
@@ -35,7 +32,9 @@ _PLACE = (
     "audio_size",
     "audio_sha256",
 )
-_FORM = ("sample_rate", "channels", "fingerprint")
+"""Where a sample is: its shard, and the offsets and hashes of its members in the tar."""
+FORMAT_COLUMNS = ("sample_rate", "channels", "fingerprint")
+"""What its audio was encoded as, and from."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,12 @@ class Grain:
         return f"{self.folder}/{language}/{split}"
 
 
-SEGMENTS = Grain("segment_id", "data", HF_SHARDS)
-EPISODES = Grain("episode_id", "episode_data", EPISODE_SHARDS)
+SEGMENT_GRAIN = Grain("segment_id", "data", HF_SHARDS)
+EPISODE_GRAIN = Grain("episode_id", "episode_data", EPISODE_SHARDS)
 
 
 def sample_content(raw_audio: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
-    """One row per transcribed segment with all that its JSON member says, and the split it belongs to."""
+    """One row per transcribed segment: the content of its JSON member, and its split."""
     about = raw_audio.select("episode_id", "podcast_id", "podcast", "license")
     identity = pl.coalesce("podcast_id", "podcast", "episode_id")
     return (
@@ -101,7 +100,7 @@ class EncodedEpisode:
     """Key of the file with the bytes."""
 
 
-def seal_batch(
+def seal_segments(
     store: Store,
     batch: str,
     version: str,
@@ -111,22 +110,22 @@ def seal_batch(
     suffix: str,
     shard_bytes: int,
 ) -> pl.DataFrame:
-    """Seal a batch's segments, shuffled, under `sealed/<batch>/<version>/`; return place, form and fingerprint of each.
+    """Seal a batch's segments, shuffled, under `sealed/<batch>/<version>/`; return the placement, format and fingerprint of each.
 
-    The order depends on the samples' keys alone. Memory holds one sample and an index of all, whatever the order: the
-    episodes' files are read where they lie in a local store, and are copied to this machine from a bucket.
+    The order depends only on the samples' keys. Memory holds one sample and an index of all of them: the episodes' files are
+    read in place in a local store, and copied to this machine from a bucket.
 
     Args:
         store: store to write to.
         batch: the batch.
         version: hash of this content; each content has its own folder, so that a committed table always matches its shards.
         content: result of `sample_content`.
-        encoded: the members of each episode.
-        suffix: of the audio members, without the dot.
-        shard_bytes: a shard is closed when it has reached this size.
+        encoded: the encoded members of each episode.
+        suffix: suffix of the audio members, without the dot.
+        shard_bytes: size at which a shard is closed.
     """
-    members = _in_order(
-        SEGMENTS,
+    members = _shuffle_members(
+        SEGMENT_GRAIN,
         content,
         [
             e.rows.select(pl.all(), file=pl.lit(n, pl.Int64), fingerprint=pl.lit(e.fingerprint))
@@ -152,7 +151,7 @@ def seal_batch(
 
         samples = (sample(row) for row in members.iter_rows(named=True))
         sealed = write_shards(store, sealed_key(batch, version), samples, shard_bytes=shard_bytes)
-    return _placement_table(SEGMENTS, sealed, version, members)
+    return _placement_table(SEGMENT_GRAIN, sealed, version, members)
 
 
 def seal_episodes(
@@ -165,13 +164,13 @@ def seal_episodes(
     suffix: str,
     shard_bytes: int,
 ) -> pl.DataFrame:
-    """Seal whole episodes, as `seal_batch` does segments; `content` is that of `episode_content`.
+    """Seal whole episodes like `seal_segments`; `content` is the result of `episode_content`.
 
-    Audio goes through memory in small pieces.
+    Audio is copied in small pieces, so that memory never holds a whole episode.
     """
     files = {str(e.rows["episode_id"][0]): e.file for e in encoded}
-    members = _in_order(
-        EPISODES, content, [e.rows.select(pl.all(), fingerprint=pl.lit(e.fingerprint)) for e in encoded]
+    members = _shuffle_members(
+        EPISODE_GRAIN, content, [e.rows.select(pl.all(), fingerprint=pl.lit(e.fingerprint)) for e in encoded]
     )
 
     def samples() -> Iterator[Sample]:
@@ -189,11 +188,11 @@ def seal_episodes(
                 )
 
     sealed = write_shards(store, sealed_key(batch, version), samples(), shard_bytes=shard_bytes)
-    return _placement_table(EPISODES, sealed, version, members)
+    return _placement_table(EPISODE_GRAIN, sealed, version, members)
 
 
-def _in_order(grain: Grain, content: pl.DataFrame, rows: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """The rows of all episodes with the group of each, group by group and shuffled inside each."""
+def _shuffle_members(grain: Grain, content: pl.DataFrame, rows: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Concatenate the rows of all episodes, sorted by group and shuffled within each group."""
     if not rows:
         return pl.DataFrame(
             schema={grain.key: pl.String, "sample_rate": pl.Int32, "channels": pl.Int32, "fingerprint": pl.String}
@@ -207,10 +206,10 @@ def _in_order(grain: Grain, content: pl.DataFrame, rows: Sequence[pl.DataFrame])
     return (
         every.with_columns(
             group=pl.Series([groups[k] for k in keys], dtype=pl.String),
-            place=pl.Series([shuffle_key(k) for k in keys], dtype=pl.Binary),
+            shuffle_key=pl.Series([shuffle_key(k) for k in keys], dtype=pl.Binary),
         )
-        .sort("group", "place")
-        .drop("place")
+        .sort("group", "shuffle_key")
+        .drop("shuffle_key")
     )
 
 
@@ -231,82 +230,40 @@ def _placement_table(grain: Grain, sealed: SealedShards, version: str, members: 
         for p in sealed.placed
     ]
     types = schema(grain.columns)
-    places = pl.DataFrame(rows, schema={k: types[k] for k in (grain.key, *_PLACE)}, orient="row")
-    return places.join(members.select(grain.key, *_FORM), on=grain.key, how="left", maintain_order="left")
+    placements = pl.DataFrame(rows, schema={k: types[k] for k in (grain.key, *PLACEMENT_COLUMNS)}, orient="row")
+    return placements.join(members.select(grain.key, *FORMAT_COLUMNS), on=grain.key, how="left", maintain_order="left")
 
 
-def shards_table(places: pl.DataFrame, content: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
-    """The table of `hf_shards`: places, content and scores of every sealed sample, in the order of the shards."""
+def shards_table(placements: pl.DataFrame, content: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """Make the table of `hf_shards`: placement, content and scores of each sealed segment, in the order of the shards."""
     judged = scores.drop("episode_id", "segment_index", "engine", "degraded", "fingerprint")
     return (
-        places.join(content, on="segment_id", how="left", maintain_order="left")
+        placements.join(content, on="segment_id", how="left", maintain_order="left")
         .join(judged, on="segment_id", how="left", maintain_order="left")
         .select(schema(HF_SHARDS).names())
         .cast(schema(HF_SHARDS))  # type: ignore[arg-type]
     )
 
 
-def episodes_table(places: pl.DataFrame, content: pl.DataFrame) -> pl.DataFrame:
-    """The table `episode_shards`: place and facts of every sealed episode, in the order of the shards."""
+def episodes_table(placements: pl.DataFrame, content: pl.DataFrame) -> pl.DataFrame:
+    """Make the table of `episode_shards`: placement and content of each sealed episode, in the order of the shards."""
     return (
-        places.join(content, on="episode_id", how="left", maintain_order="left")
+        placements.join(content, on="episode_id", how="left", maintain_order="left")
         .select(schema(EPISODE_SHARDS).names())
         .cast(schema(EPISODE_SHARDS))  # type: ignore[arg-type]
     )
 
 
 def content_version(
-    fingerprints: Mapping[str, str], content: pl.DataFrame, shard_bytes: int, grain: Grain = SEGMENTS
+    fingerprints: Mapping[str, str], content: pl.DataFrame, shard_bytes: int, grain: Grain = SEGMENT_GRAIN
 ) -> str:
     """Hash of the sealed content: episodes with their fingerprints, their groups, and the shard size."""
     groups = content.filter(pl.col("episode_id").is_in(list(fingerprints))).select("language", "split").rows()
     return fingerprint(grain=grain.folder, episodes=fingerprints, groups=groups, shard_bytes=shard_bytes)[:12]
 
 
-def find_sealed(
-    store: Store,
-    batch: str,
-    version: str,
-    content: pl.DataFrame,
-    table: pl.DataFrame | None,
-    grain: Grain = SEGMENTS,
-) -> pl.DataFrame | None:
-    """Placements of a batch already sealed with this content, if its shards are undamaged; else None."""
-    if table is None or set(table[grain.key]) != set(content[grain.key]):
-        return None
-    if sealed_content(store, grain.folder, batch, table) != version or find_damaged_shards(store, batch, table, grain):
-        return None
-    return table.select(grain.key, *_PLACE, *_FORM)
-
-
-def find_damaged_shards(store: Store, batch: str, table: pl.DataFrame, grain: Grain = SEGMENTS) -> list[str]:
-    """Verify all shards of a table by reading them; return the errors, empty if there are none."""
-    troubles = []
-    for (path,), rows in table.partition_by("shard", as_dict=True).items():
-        trouble = _wrong_shard(store, f"sealed/{batch}/{path}", rows.select(grain.key, *_PLACE))
-        if trouble:
-            troubles.append(f"{path}: {trouble}")
-    return troubles
-
-
-def _wrong_shard(store: Store, key: str, rows: pl.DataFrame) -> str | None:
-    if not store.exists(key):
-        return "it is gone"
-    try:
-        with store.local_copy(key) as path, path.open("rb") as f:
-            digest, found = read_shard(f)
-    except ValueError as error:
-        return str(error)
-    expected = [SamplePlacement(k, "", *rest) for k, *rest in rows.drop("shard", "shard_sha256").iter_rows()]
-    if digest != rows["shard_sha256"][0]:
-        return f"its sha256 is {digest[:12]}…, the table says {rows['shard_sha256'][0][:12]}…"
-    if found != expected:
-        return f"it holds {len(found)} samples that are not those of the table ({len(expected)})"
-    return None
-
-
 def remove_other_versions(store: Store, batch: str, kept: Sequence[str]) -> None:
-    """Remove sealed folders of a batch that its committed tables no longer refer to."""
+    """Remove the sealed folders of a batch, except those of the kept versions."""
     for version in store.names(f"sealed/{batch}").difference(kept):
         store.remove(f"sealed/{batch}/{version}")
 
@@ -319,5 +276,5 @@ def shard_list(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def sealed_versions(table: pl.DataFrame) -> set[str]:
-    """Sealed folders of a batch that a table refers to."""
+    """Versions, which are folders of the batch under `sealed/`, that a table refers to."""
     return {str(shard).split("/", 1)[0] for shard in table["shard"]}

@@ -61,7 +61,7 @@ class SamplePlacement:
 
 @dataclass(frozen=True)
 class Shard:
-    """A sealed shard; `path` is relative to the folder that was sealed into."""
+    """A sealed shard; `path` is relative to the folder passed to `write_shards`."""
 
     path: str
     sha256: str
@@ -78,21 +78,20 @@ class SealedShards:
 
 
 def shuffle_key(key: str) -> bytes:
-    """Sort key that shuffles samples. It depends on the sample's key alone, so that the same content has the same order."""
+    """Sort key that shuffles samples. It depends only on the sample's key, so that the same content has the same order."""
     return hashlib.sha256(f"{SHUFFLE_SEED}/{key}".encode()).digest()
 
 
 def write_shards(store: Store, folder: str, samples: Iterable[Sample], *, shard_bytes: int) -> SealedShards:
     """Write samples into shards under a folder of the store: `<group>/audio_<n>.tar`, a new one whenever `shard_bytes` is reached.
 
-    A shard appears whole, with all of it on the disk, or not at all. It is hashed in the pass that writes it. Memory holds one
-    sample.
+    A shard appears complete and synced to disk, or not at all. It is hashed while it is written. Memory holds one sample.
 
     Args:
         store: store to write to.
         folder: folder of the shards.
         samples: samples in their order, grouped by `group`.
-        shard_bytes: a shard is closed when it has reached this size.
+        shard_bytes: size at which a shard is closed.
 
     Raises:
         ValueError: the samples of a group are not consecutive, a key contains a dot, a name is too long, or a sample's audio
@@ -110,13 +109,13 @@ def write_shards(store: Store, folder: str, samples: Iterable[Sample], *, shard_
             path = f"{group}/audio_{number:06d}.tar"
             with store.writing(f"{folder}/{path}") as file:
                 out = _ShardWriter(file)
-                begun = len(placed)
+                first_index = len(placed)
                 placed.append(_add_sample(out, first, path))
                 while out.size < shard_bytes and (sample := next(members, None)) is not None:
                     placed.append(_add_sample(out, sample, path))
-                out.take(END)
+                out.write(END)
                 out.flush()
-            shards.append(Shard(path, out.sha256.hexdigest(), out.size, len(placed) - begun))
+            shards.append(Shard(path, out.sha256.hexdigest(), out.size, len(placed) - first_index))
     return SealedShards(sorted(shards, key=lambda s: s.path), placed)
 
 
@@ -127,7 +126,7 @@ class _ShardWriter:
         self.sha256, self.size = hashlib.sha256(), 0
         self._file, self._pieces, self._buffered = file, list[Bytes](), 0
 
-    def take(self, *pieces: Bytes) -> None:
+    def write(self, *pieces: Bytes) -> None:
         """Append bytes."""
         for piece in pieces:
             self.size += len(piece)
@@ -159,15 +158,15 @@ def _add_sample(out: _ShardWriter, sample: Sample, path: str) -> SamplePlacement
             raise ValueError(f"{name!r} cannot be a member's name: a dot in the key makes readers merge samples")
     before, after = member_around(note, len(sample.json))
     json_offset = out.size + len(before)
-    out.take(before, sample.json, after)
+    out.write(before, sample.json, after)
     before, after = member_around(audio, sample.audio_size)
     audio_offset = out.size + len(before)
-    out.take(before)
+    out.write(before)
     for piece in sample.audio:
-        out.take(piece)
+        out.write(piece)
     if out.size - audio_offset != sample.audio_size:
         raise ValueError(f"{audio} has {out.size - audio_offset:,} bytes instead of {sample.audio_size:,}")
-    out.take(after)
+    out.write(after)
     return SamplePlacement(
         sample.key,
         path,

@@ -55,9 +55,9 @@ def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Col
             continue
         version, path = str(shard).split("/", 1)
         without = sorted(set(rows.filter(gone)["episode_id"]))
-        place = f"{fingerprint(version=version, without=without)[:12]}/{path}"
+        new_shard = f"{fingerprint(version=version, without=without)[:12]}/{path}"
         try:
-            parts.append(_rewrite_shard(store, batch, str(shard), place, kept))
+            parts.append(_rewrite_shard(store, batch, str(shard), new_shard, kept))
         except (BrokenTar, FileNotFoundError):
             result.damaged.append(f"{SEALED}/{batch}/{shard}")
             parts.append(kept)
@@ -65,7 +65,7 @@ def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Col
     return result
 
 
-def _rewrite_shard(store: Store, batch: str, shard: str, place: str, kept: pl.DataFrame) -> pl.DataFrame:
+def _rewrite_shard(store: Store, batch: str, shard: str, new_shard: str, kept: pl.DataFrame) -> pl.DataFrame:
     """Copy the members of the remaining samples; return their rows with the new positions.
 
     Raises:
@@ -81,10 +81,10 @@ def _rewrite_shard(store: Store, batch: str, shard: str, place: str, kept: pl.Da
         copy_and_hash(source, None, digest, None)
         if digest.hexdigest() != kept["shard_sha256"][0]:
             raise BrokenTar(f"{shard}: its bytes are not those that were sealed")
-        with store.writing(f"{SEALED}/{batch}/{place}") as target:
+        with store.writing(f"{SEALED}/{batch}/{new_shard}") as target:
             sha256, offsets = _copy_members(source, target, [m for m in members if _sample_key(m) in keys])
     moved = {
-        "shard": pl.lit(place),
+        "shard": pl.lit(new_shard),
         "shard_sha256": pl.lit(sha256),
         "audio_offset": pl.Series([offsets[k][1] for k in kept[column]], dtype=pl.Int64),
         "json_offset": pl.Series([offsets[k][0] for k in kept[column]], dtype=pl.Int64),

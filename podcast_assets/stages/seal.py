@@ -8,7 +8,7 @@ import polars as pl
 
 from podcast_assets.audio.form import AudioForm
 from podcast_assets.config.settings import Settings
-from podcast_assets.shards import sealing
+from podcast_assets.shards import check, sealing
 from podcast_assets.shards.sealing import Grain
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.resume import decide
@@ -55,7 +55,7 @@ def seal_grain(
         content: one row per sample to seal.
         settings: codec and size of the shards.
         run: runs the stage on the episodes, given what the last run committed.
-        table: makes the asset's table from the positions of the samples in the shards.
+        table: makes the asset's table from the placements of the samples in the shards.
         other_grains: asset → committed table of the batch's other grains, if already read.
 
     Raises:
@@ -63,15 +63,15 @@ def seal_grain(
     """
     before = CommittedTable.read(store, stage.asset, batch)
     checkpoints = Checkpoints(store, stage.name, batch, stage.columns)
-    places = _find_unchanged(store, batch, grain, stage, episodes, content, settings, before)
-    if places is not None:
+    placements = _find_unchanged(store, batch, grain, stage, episodes, content, settings, before)
+    if placements is not None:
         stage_run, provenance, failures = None, before.provenance, before.failures
-        rows = table(places)
+        rows = table(placements)
     else:
         stage_run = run(before)
         provenance, failures = stage_run.provenance, stage_run.failures
         rows = table(_write_shards(store, stage_run, grain, content, settings))
-        if damaged := sealing.find_damaged_shards(store, batch, rows, grain):
+        if damaged := check.find_damaged_shards(store, batch, rows, grain):
             checkpoints.remove()  # the encoded files may be damaged too
             raise OSError(
                 f"batch {batch}: shards differ from what was encoded when read back: {'; '.join(damaged)}. Nothing was committed. "
@@ -98,7 +98,7 @@ def _find_unchanged(
     settings: Settings,
     committed: CommittedTable,
 ) -> pl.DataFrame | None:
-    """Positions of all samples in existing shards; None if content has changed or an episode has to be tried again."""
+    """Placements of all samples in existing shards; None if content has changed or an episode has to be tried again."""
     fingerprints = {e.episode_id: stage_fingerprint(stage, e) for e in episodes}
     resume = decide(fingerprints, committed, retry_permanent=settings.retry_permanent)
     if resume.todo:
@@ -106,15 +106,15 @@ def _find_unchanged(
     done = {e: fingerprints[e] for e in resume.committed}
     sealed = content.filter(pl.col("episode_id").is_in(list(done)))
     version = sealing.content_version(done, content, settings.shard_bytes, grain)
-    return sealing.find_sealed(store, batch, version, sealed, committed.table, grain)
+    return check.find_sealed(store, batch, version, sealed, committed.table, grain)
 
 
 def _write_shards(
     store: Store, stage_run: StageRun, grain: Grain, content: pl.DataFrame, settings: Settings
 ) -> pl.DataFrame:
-    """Write the encoded episodes into shards and return the positions of the samples."""
+    """Write the encoded episodes into shards and return the placements of the samples."""
     done = dict(stage_run.provenance.select("episode_id", "fingerprint").iter_rows())
-    seal = sealing.seal_batch if grain is sealing.SEGMENTS else sealing.seal_episodes
+    seal = sealing.seal_segments if grain is sealing.SEGMENT_GRAIN else sealing.seal_episodes
     name, batch = stage_run.stage.name, stage_run.batch
     return seal(
         store,

@@ -86,7 +86,7 @@ def publish_to(
 def _seal(store: Store, batch: str, shows: Sequence[str], codec: Codec, shard_bytes: int, episodes: bool) -> None:
     audio, content, scores = _tables(batch, shows)
     encoded = [_encoded(store, episode, rows, codec) for episode, rows in _by_episode(content)]
-    places = sealing.seal_batch(store, batch, "v1", content, encoded, suffix=codec, shard_bytes=shard_bytes)
+    places = sealing.seal_segments(store, batch, "v1", content, encoded, suffix=codec, shard_bytes=shard_bytes)
     made_with = json.dumps({"version": "1", "settings": {"codec": codec}})
     made = _rows(PROVENANCE, [{"episode_id": e, "made_with": made_with} for e, _ in _by_episode(content)])
     commit(store, "raw_audio", batch, audio, made, empty_table(FAILURES))

@@ -162,7 +162,7 @@ def test_only_what_is_kept() -> None:
     about = facts()
     kept = replace(about, metadata=about.metadata.filter("keep"))
     assert set(render_card(kept)) == {"README.md", "assets/quality.png"}
-    assert "only those segments are here" in text(kept)
+    assert "only those segments are included" in text(kept)
 
 
 def test_an_empty_dataset_has_a_card() -> None:

@@ -126,11 +126,11 @@ def test_a_show_on_both_sides_of_a_split_is_told(store: Store, folder: Path, cap
             store, "raw_audio", batch, pl.lit(True), podcast="One *show*", podcast_id=None if batch == "b2" else "guid"
         )
     publish(store, folder)
-    assert "No show that is known is on both sides" in (folder / "README.md").read_text()
+    assert "No known podcast is in several splits" in (folder / "README.md").read_text()
     change(store, "hf_shards", "b2", pl.lit(True), split="test")
     assert publish(store, folder).podcasts_in_several_splits == 1
     text = (folder / "README.md").read_text()
-    assert "some are on both sides" in text and r"One \*show\*" in text
+    assert "Some podcasts are in several splits" in text and r"One \*show\*" in text
     assert "1 podcasts have episodes in several splits" in caplog.text
 
 

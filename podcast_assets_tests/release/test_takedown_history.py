@@ -96,13 +96,13 @@ def test_a_takedown_before_a_pull_request_is_merged_is_followed(
         seal(store, batch, audio_bytes=9_000)
     options = ReleaseOptions("all", "cc-by", shard_bytes=80_000, codec="flac")
     target = HubTarget(REPO, endpoint=hub.url, token=TOKEN, commit_files=2)
-    brought = hub_pull.PullRequest.bring
+    upload = hub_pull.PullRequest.upload
 
-    def bring(*arguments: object) -> None:
-        brought(*arguments)  # type: ignore[arg-type]
+    def upload_then_take_down(*arguments: object) -> None:
+        upload(*arguments)  # type: ignore[arg-type]
         take_down(store, "one")
 
-    monkeypatch.setattr(hub_pull.PullRequest, "bring", bring)
+    monkeypatch.setattr(hub_pull.PullRequest, "upload", upload_then_take_down)
     release(store, target, options)
     rows = pl.read_parquet(io.BytesIO(hub.files(REPO)["metadata/en/b1.parquet"]))
     assert set(rows["episode_id"]) == {"b1-two"}

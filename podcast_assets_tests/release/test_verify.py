@@ -123,7 +123,7 @@ def test_extra(published: Published) -> None:
 def test_rows_that_are_missing(published: Published) -> None:
     (lost,) = published.metadata.filter(shard=SHARD)["segment_id"].head(1)
     change_table(published, "metadata/en/b1.parquet", lambda t: t.filter(pl.col("segment_id") != lost))
-    assert troubles(published) == [f"{SHARD}: missing rows: no table speaks of {lost}"]
+    assert troubles(published) == [f"{SHARD}: missing rows: no table has rows of {lost}"]
 
 
 def test_a_table_that_is_missing(published: Published) -> None:
@@ -146,7 +146,7 @@ def test_samples_that_are_missing(published: Published) -> None:
     relist(published, *told)
     assert troubles(published) == [
         f"{SHARD}: it holds {rows.height - 1} samples, shards.jsonl says {rows.height}",
-        f"{SHARD}: missing samples: tables speak of {last['segment_id']}",
+        f"{SHARD}: missing samples: tables have rows of {last['segment_id']}",
         f"{SHARD}: the tables have another sha256 for it than shards.jsonl",
     ]
 
@@ -162,7 +162,7 @@ def test_a_table_with_another_place(published: Published, column: str) -> None:
 def test_a_row_that_is_there_twice(published: Published) -> None:
     one = published.metadata.filter(shard=SHARD).head(1)
     change_table(published, "metadata/en/b1.parquet", lambda t: pl.concat([t, one]))
-    assert troubles(published) == [f"{SHARD}: 1 rows more than once"]
+    assert troubles(published) == [f"{SHARD}: 1 duplicate rows"]
 
 
 def test_a_shard_that_is_not_listed_any_more(published: Published) -> None:
@@ -202,10 +202,10 @@ def test_a_list_that_cannot_be_read(published: Published) -> None:
 @pytest.mark.parametrize(
     ("pieces", "what"),
     [
-        ([("a.json", b"{}"), ("b.flac", b"x")], "b.flac at byte 1,024 is not where it belongs"),
-        ([("a.flac", b"x"), ("a.json", b"{}")], "a.flac at byte 0 is not where it belongs"),
+        ([("a.json", b"{}"), ("b.flac", b"x")], "b.flac at byte 1,024 is out of order"),
+        ([("a.flac", b"x"), ("a.json", b"{}")], "a.flac at byte 0 is out of order"),
         ([("a.json", b"{}"), ("a.flac", b"x"), ("b.json", b"{}")], "b has no audio"),
-        ([("a.json", b"{}"), ("a.flac", b"x")] * 2, "a.flac at byte 3,072 is not where it belongs"),
+        ([("a.json", b"{}"), ("a.flac", b"x")] * 2, "a.flac at byte 3,072 is out of order"),
     ],
 )
 def test_what_is_no_shard(published: Published, pieces: list[tuple[str, bytes]], what: str) -> None:
@@ -242,7 +242,7 @@ def test_memory_does_not_grow_with_a_shard(tmp_path: Path) -> None:
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert [t.what for t in found.troubles] == ["missing rows: no table speaks of it"]
+    assert [t.what for t in found.troubles] == ["missing rows: no table has rows of it"]
     assert most < 16 << 20
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from podcast_assets.shards import sealing
+from podcast_assets.shards import check, sealing
 from podcast_assets.shards.episode_grain import episode_content, episode_json
 from podcast_assets.shards.members import MembersWriter
 from podcast_assets.shards.tar_shards import split_of
@@ -58,7 +58,9 @@ def encoded(store: Store, found: pl.DataFrame, episodes: Sequence[str] = EPISODE
 def sealed(store: Store, version: str = "v1") -> tuple[pl.DataFrame, pl.DataFrame]:
     """Content and the table of `hf_shards`."""
     found = content()
-    places = sealing.seal_batch(store, "b", version, found, encoded(store, found), suffix="flac", shard_bytes=1 << 20)
+    places = sealing.seal_segments(
+        store, "b", version, found, encoded(store, found), suffix="flac", shard_bytes=1 << 20
+    )
     scores = rows(QUALITY_SCORES, *({"segment_id": i, "keep": True} for i in found["segment_id"]))
     return found, sealing.shards_table(places, found, scores)
 
@@ -69,7 +71,7 @@ def test_every_sample_has_its_place_and_its_content(store: Store) -> None:
     assert sorted(written["segment_id"]) == sorted(found["segment_id"])
     assert written["degraded"].all()
     assert written["language"].unique().to_list() == ["und"]
-    assert sealing.find_damaged_shards(store, "b", written) == []
+    assert check.find_damaged_shards(store, "b", written) == []
 
 
 def test_a_show_without_a_guid_stays_on_one_side(store: Store) -> None:
@@ -78,17 +80,17 @@ def test_a_show_without_a_guid_stays_on_one_side(store: Store) -> None:
 
 def test_what_was_sealed_is_known_again(store: Store) -> None:
     found, written = sealed(store)
-    places = sealing.find_sealed(store, "b", "v1", found, written)
+    places = check.find_sealed(store, "b", "v1", found, written)
     assert places is not None
     assert places["segment_id"].to_list() == written["segment_id"].to_list()
-    assert sealing.find_sealed(store, "b", "v2", found, written) is None
-    assert sealing.find_sealed(store, "b", "v1", found.head(2), written) is None
+    assert check.find_sealed(store, "b", "v2", found, written) is None
+    assert check.find_sealed(store, "b", "v1", found.head(2), written) is None
 
 
 def test_an_empty_table_is_not_taken_for_sealed_content(store: Store) -> None:
     """A batch that once held no speech must be sealed when some arrives."""
     found, written = sealed(store)
-    assert sealing.find_sealed(store, "b", "v1", found, written.clear()) is None
+    assert check.find_sealed(store, "b", "v1", found, written.clear()) is None
 
 
 @pytest.mark.parametrize("harm", ["truncated", "flipped", "gone"])
@@ -104,13 +106,13 @@ def test_harm_is_found(store: Store, harm: str) -> None:
     else:
         data[int(written["audio_offset"][2]) + 5] ^= 1
         path.write_bytes(data)
-    assert len(sealing.find_damaged_shards(store, "b", written)) == 1
-    assert sealing.find_sealed(store, "b", "v1", found, written) is None
+    assert len(check.find_damaged_shards(store, "b", written)) == 1
+    assert check.find_sealed(store, "b", "v1", found, written) is None
 
 
 def test_a_table_that_speaks_of_other_samples_is_found(store: Store) -> None:
     _, written = sealed(store)
-    assert sealing.find_damaged_shards(store, "b", written.with_columns(audio_sha256=pl.lit("0" * 64)))
+    assert check.find_damaged_shards(store, "b", written.with_columns(audio_sha256=pl.lit("0" * 64)))
 
 
 def test_other_content_is_another_version(store: Store) -> None:
@@ -128,7 +130,7 @@ def test_old_versions_go_when_a_new_one_is_committed(store: Store) -> None:
     _, written = sealed(store, "v2")
     sealing.remove_other_versions(store, "b", ["v2"])
     assert not store.exists("sealed/b/v1")
-    assert sealing.find_damaged_shards(store, "b", written) == []
+    assert check.find_damaged_shards(store, "b", written) == []
 
 
 def many(store: Store, episodes: int = 90, segments: int = 4) -> tuple[pl.DataFrame, list[sealing.EncodedEpisode]]:
@@ -142,8 +144,8 @@ def many(store: Store, episodes: int = 90, segments: int = 4) -> tuple[pl.DataFr
 def test_samples_are_shuffled_over_the_batch_and_the_order_is_that_of_their_keys(store: Store) -> None:
     found, members = many(store)
     options = {"suffix": "flac", "shard_bytes": 1 << 20}
-    places = sealing.seal_batch(store, "b", "v1", found, members, **options)
-    again = sealing.seal_batch(store, "b", "v2", found, members[::-1], **options)
+    places = sealing.seal_segments(store, "b", "v1", found, members, **options)
+    again = sealing.seal_segments(store, "b", "v2", found, members[::-1], **options)
     first, second = (store.read(f"sealed/b/{p['shard'][0]}") for p in (places, again))
     assert first == second, "the order in which episodes come is none of the shards' business"
     order = [i.rsplit("-", 1)[0] for i in places["segment_id"]]
@@ -159,12 +161,12 @@ def test_samples_are_shuffled_over_the_batch_and_the_order_is_that_of_their_keys
 def test_a_bucket_gets_the_same_shards(store: Store, bucket: str) -> None:
     there = Store.at(bucket)
     options = {"suffix": "flac", "shard_bytes": 1 << 20}
-    here = sealing.seal_batch(store, "b", "v", *many(store, 5), **options)
+    here = sealing.seal_segments(store, "b", "v", *many(store, 5), **options)
     found, members = many(there, 5)
-    places = sealing.seal_batch(there, "b", "v", found, members, **options)
+    places = sealing.seal_segments(there, "b", "v", found, members, **options)
     assert places.equals(here)
     assert there.read(f"sealed/b/{places['shard'][0]}") == store.read(f"sealed/b/{places['shard'][0]}")
-    assert sealing.find_damaged_shards(there, "b", places) == []
+    assert check.find_damaged_shards(there, "b", places) == []
 
 
 def test_memory_does_not_follow_the_batch(store: Store) -> None:
@@ -179,7 +181,7 @@ def test_memory_does_not_follow_the_batch(store: Store) -> None:
     found = rows.select("segment_id", episode_id=pl.lit("ep"), language=pl.lit("en"), split=pl.lit("train"))
     made = [sealing.EncodedEpisode(rows, "f", "encoded/big")]
     tracemalloc.start()
-    sealing.seal_batch(store, "b", "v1", found, made, suffix="flac", shard_bytes=1 << 30)
+    sealing.seal_segments(store, "b", "v1", found, made, suffix="flac", shard_bytes=1 << 30)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 6_000_000
@@ -195,11 +197,11 @@ def test_harm_between_encoding_and_sealing_is_found(store: Store, harm: str) -> 
     options = {"suffix": "flac", "shard_bytes": 1 << 20}
     if harm == "truncated":
         with pytest.raises(EOFError, match="ep-a is cut off"):
-            sealing.seal_batch(store, "b", "v1", found, members, **options)
+            sealing.seal_segments(store, "b", "v1", found, members, **options)
         assert not store.names("sealed/b/v1/data/und/train"), "no shard appears"
         return
-    places = sealing.seal_batch(store, "b", "v1", found, members, **options)
-    assert "not those of the table" in sealing.find_damaged_shards(store, "b", places)[0]
+    places = sealing.seal_segments(store, "b", "v1", found, members, **options)
+    assert "not those of the table" in check.find_damaged_shards(store, "b", places)[0]
 
 
 def test_one_whole_sample_per_episode(store: Store) -> None:
@@ -225,8 +227,8 @@ def test_one_whole_sample_per_episode(store: Store) -> None:
     assert written.schema == schema(EPISODE_SHARDS)
     assert sorted(written["shard"]) == [f"v1/episode_data/und/train/audio_00000{n}.tar" for n in (0, 1)]
     assert written.select("segments", "speakers", "degraded").unique().rows() == [(3, 1, True)]
-    assert sealing.find_damaged_shards(store, "b", written, sealing.EPISODES) == []
-    assert sealing.find_sealed(store, "b", "v1", whole, written, sealing.EPISODES) is not None
+    assert check.find_damaged_shards(store, "b", written, sealing.EPISODE_GRAIN) == []
+    assert check.find_sealed(store, "b", "v1", whole, written, sealing.EPISODE_GRAIN) is not None
 
 
 def test_an_episode_speaks_the_language_in_which_most_is_said() -> None:

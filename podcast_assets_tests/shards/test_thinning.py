@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from podcast_assets.shards import sealing
+from podcast_assets.shards import check, sealing
 from podcast_assets.shards.thinning import note_content, remove_episodes, sealed_content
 from podcast_assets.store.store import Store
 from podcast_assets_tests import conftest
@@ -18,7 +18,7 @@ BATCH = "b"
 def sealed(store: Store, shard_bytes: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Content and the table of `hf_shards`."""
     found = content()
-    places = sealing.seal_batch(
+    places = sealing.seal_segments(
         store, BATCH, "v1", found, encoded(store, found), suffix="flac", shard_bytes=shard_bytes
     )
     return found, places.join(found.select("segment_id", "episode_id"), on="segment_id", maintain_order="left")
@@ -38,7 +38,7 @@ def test_only_shards_with_the_episode_are_written_anew(store: Store) -> None:
     )
     assert not set(thinned.table["shard"]) & set(held)
     assert thinned.table["segment_id"].to_list() == table.filter(episode_id="ep-b")["segment_id"].to_list()
-    assert sealing.find_damaged_shards(store, BATCH, thinned.table) == []
+    assert check.find_damaged_shards(store, BATCH, thinned.table) == []
     assert not any(b"ep-a" in store.read(f"sealed/{BATCH}/{s}") for s in thinned.table["shard"].unique())
     untouched = table.filter(~pl.col("shard").is_in(held))
     assert thinned.table.join(untouched, on=table.columns, how="semi").height == untouched.height
@@ -49,11 +49,11 @@ def test_a_thinned_batch_is_known_as_sealed(store: Store) -> None:
     found, table = sealed(store, shard_bytes=4_000)
     thinned = remove_episodes(store, BATCH, table, ["ep-a"]).table
     left = found.filter(episode_id="ep-b")
-    assert sealing.find_sealed(store, BATCH, "v1", found, table) is not None
-    assert sealing.find_sealed(store, BATCH, "v2", left, thinned) is None
+    assert check.find_sealed(store, BATCH, "v1", found, table) is not None
+    assert check.find_sealed(store, BATCH, "v2", left, thinned) is None
     note_content(store, "data", BATCH, thinned, "v2")
-    assert sealing.find_sealed(store, BATCH, "v2", left, thinned) is not None
-    assert sealing.find_sealed(store, BATCH, "v1", left, thinned) is None
+    assert check.find_sealed(store, BATCH, "v2", left, thinned) is not None
+    assert check.find_sealed(store, BATCH, "v1", left, thinned) is None
     assert sealed_content(store, "data", BATCH, table) == "v1", "the note is of these shards alone"
 
 

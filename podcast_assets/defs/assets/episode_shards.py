@@ -64,13 +64,13 @@ def episode_shards(
         sealed = seal_grain(
             opened_store,
             batch,
-            sealing.EPISODES,
+            sealing.EPISODE_GRAIN,
             stage,
             todo,
             whole,
             settings,
             run=lambda before: do_stage(context, settings, stage, batch, todo, opened_store, compute, before),
-            table=lambda places: sealing.episodes_table(places, whole),
+            table=lambda placements: sealing.episodes_table(placements, whole),
             other_grains={"hf_shards": in_shards.rows},
         )
         rows, run, failures = sealed.committed.rows, sealed.run, sealed.committed.failures

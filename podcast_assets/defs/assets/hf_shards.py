@@ -54,13 +54,13 @@ def hf_shards(
         sealed = seal_grain(
             opened_store,
             batch,
-            sealing.SEGMENTS,
+            sealing.SEGMENT_GRAIN,
             stage,
             todo,
             content,
             settings,
             run=lambda before: do_stage(context, settings, stage, batch, todo, opened_store, compute, before),
-            table=lambda places: sealing.shards_table(places, content, scored.rows),
+            table=lambda placements: sealing.shards_table(placements, content, scored.rows),
         )
         rows, run, failures = sealed.committed.rows, sealed.run, sealed.committed.failures
         shards = sealing.shard_list(rows)

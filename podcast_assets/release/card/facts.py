@@ -11,8 +11,8 @@ from podcast_assets.store.schema import Columns
 
 NOT_RELEASED: Columns = {
     "reason": (pl.String, "why the episodes were not released"),
-    "episodes": (pl.Int64, "that were not released for it"),
-    "hours": (pl.Float64, "of those episodes"),
+    "episodes": (pl.Int64, "number of episodes not released for this reason"),
+    "hours": (pl.Float64, "hours of these episodes"),
 }
 
 
@@ -23,24 +23,23 @@ class DatasetFacts:
     repo: str | None
     """`owner/name` on the Hub; None for a folder."""
     metadata: pl.DataFrame
-    """One row per released segment: columns of HF_SHARDS, where `shard` is the path of the published shard and `audio_offset` the
-    offset in it."""
+    """One row per released segment: columns of HF_SHARDS, where `shard` and `audio_offset` refer to the published shard."""
     episodes: pl.DataFrame
-    """One row per released episode: `episode_id`, and of these what is known: title, podcast, podcast_id, source, license,
+    """One row per released episode: `episode_id`, and, if known, title, podcast, podcast_id, source, license,
     attribution, duration (s)."""
     shards: list[PublishedShard]
     pipeline: Mapping[str, Any]
-    """What `pipeline.json` says: engines, versions, settings that change results, policy."""
+    """Content of `pipeline.json`: engines, versions, settings that change results, policy."""
     codec: str
     """Suffix of the audio members, without the dot."""
     sample_rate: int
     """Highest sample rate, Hz."""
     policy: str
-    """Name and version of the policy that judged the segments."""
+    """Name and version of the policy that evaluated the segments."""
     not_released: pl.DataFrame
-    """As NOT_RELEASED."""
+    """Columns of NOT_RELEASED."""
     gated: bool = False
-    """Whether readers must ask for access."""
+    """Whether readers must request access."""
 
     @property
     def grains(self) -> list[str]:

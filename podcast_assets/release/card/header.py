@@ -1,6 +1,6 @@
 """YAML header of a card, read by the Hub, its viewer and `datasets`.
 
-The keys: https://github.com/huggingface/hub-docs/blob/main/datasetcard.md; of `configs` and `dataset_info`: the documentation of
+Keys: https://github.com/huggingface/hub-docs/blob/main/datasetcard.md; for `configs` and `dataset_info`, see the documentation of
 `datasets`, "Structure your repository" and "Create a dataset card".
 """
 
@@ -27,22 +27,22 @@ _HUB_LICENCES = frozenset(
     "cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 pddl odbl mit apache-2.0 "
     "gfdl".split()
 )
-"""Ids that the Hub knows, https://huggingface.co/docs/hub/repositories-licenses; of others it is told `other`."""
+"""Licence ids of the Hub, https://huggingface.co/docs/hub/repositories-licenses; all others become `other`."""
 
 
-def render_header(about: DatasetFacts) -> DatasetCardData:
+def render_header(facts: DatasetFacts) -> DatasetCardData:
     """Render the YAML header."""
-    languages = [x for x in unique_in_order(about.metadata["language"]) if x != UNKNOWN_LANGUAGE]
-    licences = hub_licences(unique_in_order(about.episodes["license"]) if "license" in about.episodes.columns else [])
-    configs = [c for grain in about.grains for c in _render_configs(about, grain)]
+    languages = [x for x in unique_in_order(facts.metadata["language"]) if x != UNKNOWN_LANGUAGE]
+    licences = hub_licences(unique_in_order(facts.episodes["license"]) if "license" in facts.episodes.columns else [])
+    configs = [c for grain in facts.grains for c in _render_configs(facts, grain)]
     gating: dict[str, Any] = {}
-    if about.gated:
+    if facts.gated:
         gating = {
             "extra_gated_heading": "Access to these recordings",
             "extra_gated_prompt": (
-                "Each recording has a licence of its own: see episodes/*.parquet. You agree to keep to it, to give the "
-                "attribution that it asks for, not to identify or imitate the people who speak, and to delete what later "
-                "releases no longer hold."
+                "Each recording has its own licence, see episodes/*.parquet. You agree to comply with it, to give the attribution "
+                "it requires, not to identify or imitate the speakers, and to delete samples that later releases no longer "
+                "contain."
             ),
             "extra_gated_fields": {
                 "Name": "text",
@@ -52,10 +52,10 @@ def render_header(about: DatasetFacts) -> DatasetCardData:
             },
         }
     return DatasetCardData(
-        pretty_name=title(about),
+        pretty_name=title(facts),
         language=languages or None,
         license=licences[0] if len(licences) == 1 else licences,
-        size_categories=size_category(about.metadata.height),
+        size_categories=size_category(facts.metadata.height),
         task_categories=["automatic-speech-recognition", "text-to-speech"],
         annotations_creators="machine-generated",
         language_creators="found",
@@ -66,42 +66,42 @@ def render_header(about: DatasetFacts) -> DatasetCardData:
             "speech",
             "podcasts",
             "webdataset",
-            *(["speaker-diarization"] if EPISODES in about.grains else []),
+            *(["speaker-diarization"] if EPISODES in facts.grains else []),
         ],
         configs=[{k: v for k, v in c.items() if k not in ("grain", "shards")} for c in configs],
-        dataset_info=[_dataset_info(about, c) for c in configs],
+        dataset_info=[_dataset_info(facts, c) for c in configs],
         **gating,
     )
 
 
-def title(about: DatasetFacts) -> str:
+def title(facts: DatasetFacts) -> str:
     """Title of the dataset."""
-    return about.repo.partition("/")[2].replace("_", " ").replace("-", " ") if about.repo else "Speech from podcasts"
+    return facts.repo.partition("/")[2].replace("_", " ").replace("-", " ") if facts.repo else "Speech from podcasts"
 
 
 def config_name(grain: str, language: str = ALL) -> str:
-    """Name of a configuration: the language, after `episodes-` where samples are whole episodes."""
+    """Name of a configuration: the language, prefixed with `episodes-` if samples are whole episodes."""
     return language if grain == SEGMENTS else f"episodes-{language}"
 
 
 def size_category(samples: int) -> str:
-    """Size category in the Hub's terms."""
+    """Size category as defined by the Hub."""
     return next((name for limit, name in _SIZES if samples < limit), "10B<n<100B")
 
 
 def hub_licences(licences: Iterable[str]) -> list[str]:
-    """Licences in the Hub's terms; `other` for those that it does not know, `unknown` where there are none."""
+    """Licence ids of the Hub; `other` for licences it does not know, `unknown` if there are none."""
     found = {x.lower() if x.lower() in _HUB_LICENCES else "other" for x in licences}
     return sorted(found, key=lambda x: (x == "other", x)) or ["unknown"]
 
 
 def unique_in_order(values: Iterable[str | None]) -> list[str]:
-    """Values that are set, without duplicates, in order."""
+    """Non-empty values, sorted and without duplicates."""
     return sorted({v for v in values if v})
 
 
-def _render_configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
-    shards = [s for s in about.shards if s.grain == grain]
+def _render_configs(facts: DatasetFacts, grain: str) -> list[dict[str, Any]]:
+    shards = [s for s in facts.shards if s.grain == grain]
     languages = unique_in_order(s.language for s in shards)
     groups = [(ALL, shards), *((x, [s for s in shards if s.language == x]) for x in languages)]
     return [
@@ -111,7 +111,7 @@ def _render_configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
                 {"split": split, "path": f"{FOLDERS[grain]}/{'*' if name == ALL else name}/{split}/audio_*.tar"}
                 for split in splits_of(own)
             ],
-            **({"default": True} if (grain, name) == (about.grains[0], ALL) else {}),
+            **({"default": True} if (grain, name) == (facts.grains[0], ALL) else {}),
             "grain": grain,
             "shards": own,
         }
@@ -120,18 +120,18 @@ def _render_configs(about: DatasetFacts, grain: str) -> list[dict[str, Any]]:
 
 
 def splits_of(shards: Sequence[PublishedShard]) -> list[str]:
-    """The splits that have shards, in the usual order."""
+    """Splits that have shards, in the order of SPLITS."""
     present = {s.split for s in shards}
     return [s for s in SPLITS if s in present]
 
 
-def _dataset_info(about: DatasetFacts, config: dict[str, Any]) -> dict[str, Any]:
-    """Features, and how many samples there are: `datasets` compares it with what it reads."""
+def _dataset_info(facts: DatasetFacts, config: dict[str, Any]) -> dict[str, Any]:
+    """Features and numbers of samples of a configuration, which `datasets` verifies while reading."""
     by_split = {x: [s for s in config["shards"] if s.split == x] for x in splits_of(config["shards"])}
     size = sum(s.bytes for s in config["shards"])
     return {
         "config_name": config["config_name"],
-        "features": declared(about.codec, config["grain"]),
+        "features": declared(facts.codec, config["grain"]),
         "splits": [
             {"name": x, "num_bytes": sum(s.bytes for s in own), "num_examples": sum(s.samples for s in own)}
             for x, own in by_split.items()

@@ -7,10 +7,10 @@ from podcast_assets.release.splits import podcasts_in_several_splits
 from podcast_assets.transcripts.pages import escape_markdown
 
 _NAMED = 20
-"""Podcasts that a sentence lists."""
+"""Maximum number of podcasts named in a sentence."""
 
 _DATASETS = """\
-With [datasets](https://huggingface.co/docs/datasets) (audio is decoded by torchcodec, which must be installed):
+With [datasets](https://huggingface.co/docs/datasets) (requires torchcodec to decode audio):
 
 ```python
 from datasets import load_dataset
@@ -20,7 +20,7 @@ segment = next(iter(segments))
 print(segment["json"]["speaker"], segment["json"]["text"], segment["{codec}"].get_all_samples().data.shape)
 ```
 
-Without torchcodec, the audio as the bytes of its file:
+Without torchcodec, as encoded audio:
 
 ```python
 from datasets import Value, load_dataset, load_dataset_builder
@@ -32,13 +32,13 @@ segments = load_dataset({dataset}, "{config}", split="{split}", features=feature
 """
 
 _REMOTE = """\
-The other libraries read files. This brings those of one language and split, with its tables, to this machine:
+The other libraries read local files. This downloads those of one language and split, with their tables:
 
 ```python
 from huggingface_hub import snapshot_download
 
-wanted = ["{folder}/*", "metadata/{language}/*", "episodes/*", "shards.jsonl"]
-folder = snapshot_download("{place}", repo_type="dataset", allow_patterns=wanted)
+patterns = ["{folder}/*", "metadata/{language}/*", "episodes/*", "shards.jsonl"]
+folder = snapshot_download("{place}", repo_type="dataset", allow_patterns=patterns)
 ```
 """
 
@@ -63,10 +63,10 @@ import webdataset
 
 shards = sorted(glob.glob(f"{{folder}}/{folder}/*.tar"))
 for sample in webdataset.WebDataset(shards, shardshuffle=False):
-    about, audio = json.loads(sample["json"]), sample["{codec}"]
+    metadata, audio = json.loads(sample["json"]), sample["{codec}"]
 ```
 
-With [Lhotse](https://github.com/lhotse-speech/lhotse) (`lhotse.py` of podcast-assets depends on Lhotse alone, and may be copied):
+With [Lhotse](https://github.com/lhotse-speech/lhotse) (`lhotse.py` of podcast-assets depends on Lhotse only and may be copied):
 
 ```python
 from podcast_assets.release.readers.lhotse import lazy_cuts
@@ -76,8 +76,8 @@ for cut in cuts:
     text, speaker = cut.supervisions[0].text, cut.supervisions[0].speaker
 ```
 
-With [NeMo](https://github.com/NVIDIA/NeMo)'s tarred reader, which wants a manifest per shard, made of the metadata. Rows that are
-left out here are passed over there:
+With the tarred reader of [NeMo](https://github.com/NVIDIA/NeMo), which needs a manifest per shard, made from the metadata. It skips
+samples without a row in the manifest:
 
 ```python
 import json
@@ -100,13 +100,13 @@ for (shard,), samples in rows.partition_by("shard", as_dict=True).items():
 ```yaml
 train_ds:
   use_lhotse: true
-  skip_missing_manifest_entries: true  # the tars hold a JSON beside each audio
+  skip_missing_manifest_entries: true  # the tars contain a JSON beside each audio file
   manifest_filepath: manifests/manifest__OP_{first}..{last}_CL_.json
   tarred_audio_filepaths: FOLDER/{folder}/audio__OP_{first}..{last}_CL_.tar
 ```
 {gaps}
-With [polars](https://pola.rs) or [DuckDB](https://duckdb.org), to choose by any column before a byte of audio is read; the tables
-say where in which shard each sample lies:
+With [polars](https://pola.rs) or [DuckDB](https://duckdb.org), to filter by any column before downloading audio; the tables contain
+the shard and offset of each sample:
 
 ```python
 import polars as pl
@@ -125,7 +125,7 @@ hours = duckdb.sql(
 """
 
 _RANGE_REMOTE = """\
-One sample, without its shard:
+One sample, without reading its whole shard:
 
 ```python
 from huggingface_hub import HfFileSystem
@@ -137,7 +137,7 @@ with HfFileSystem().open(f"datasets/{place}/{{row['shard']}}", block_size=2**18)
 """
 
 _RANGE_LOCAL = """\
-One sample, without its shard:
+One sample, without reading its whole shard:
 
 ```python
 with open(f"{{folder}}/{{row['shard']}}", "rb") as shard:
@@ -146,28 +146,28 @@ with open(f"{{folder}}/{{row['shard']}}", "rb") as shard:
 ```
 """
 
-TRAPS = """\
+CAVEATS = """\
 - **Check what you downloaded**: `podcast-assets dataset verify {place}` compares every shard with `shards.jsonl` and the tables.
-  A tar that is cut off gives fewer samples and no error in webdataset and in a stream of `datasets`; NeMo's reader passes over it.
-- **One row per JSON**: what may be judged anew (scores, `keep`, hashes) is in `metadata/`, not in the tars; join by `id` =
+  With a truncated tar, webdataset and streaming `datasets` return fewer samples without an error; NeMo's reader skips it.
+- **Scores are not in the tars**: what later releases may change (scores, `keep`, hashes) is in `metadata/`; join on `id` =
   `segment_id`.
-- **Declared features**: leave them as they are. Where `datasets` has to guess them from the first samples, it drops keys, makes
-  6.0 an integer, or fails at a null.
-- **Opus is decoded at 48 kHz** whatever rate went in: `sample_rate` says what is in it. `source_bandwidth_hz` is what the
-  recording really holds, which may be less than the rate promises.
-- **Speakers** are labels within one episode: `SPEAKER_00` of two episodes are two people.
-- **Splits** are by podcast: by its guid, by its title where that is not known, else by episode. {splits}
-- **Shards are of different sizes**, and numbers may be missing where something was taken down: list the files, do not count.
-  Where each process needs as many samples, split by rows of `metadata/` and not by shards.
-- **Times** of words are seconds from the beginning of the episode, as `start` and `end` are; null where a word could not be
-  placed.
-- **Later releases** may take samples out: rights change. Delete what the newest `shards.jsonl` does not list.
+- **Declared features**: do not remove them. If `datasets` has to infer features from the first samples, it drops keys, reads
+  6.0 as an integer, or fails on nulls.
+- **Opus is decoded at 48 kHz** whatever its original rate, which is `sample_rate`. `source_bandwidth_hz` is the bandwidth of the
+  recording, which may be lower than its sample rate allows.
+- **Speakers** are labels within one episode: `SPEAKER_00` in two episodes is not the same person.
+- **Splits** are by podcast: by its guid, or its title if that is unknown, or else by episode. {splits}
+- **Shards differ in size**, and numbers may be missing after takedowns: list the files instead of counting.
+  If all processes need the same number of samples, split rows of `metadata/` instead of shards.
+- **Times** of words are in seconds from the beginning of the episode, like `start` and `end`; null if a word could not be
+  aligned.
+- **Later releases** may remove samples, because rights change. Delete what the newest `shards.jsonl` does not list.
 """
 
 
-def loading_examples(about: DatasetFacts) -> str:
-    """Loading snippets for the language and split with the most samples."""
-    own = [s for s in about.shards if s.grain == SEGMENTS]
+def loading_examples(facts: DatasetFacts) -> str:
+    """Loading examples for the language with the most samples; empty without segments."""
+    own = [s for s in facts.shards if s.grain == SEGMENTS]
     if not own:
         return ""
     language = max(
@@ -177,37 +177,39 @@ def loading_examples(about: DatasetFacts) -> str:
     numbers = sorted(
         s.path.rpartition("_")[2].removesuffix(".tar") for s in own if (s.language, s.split) == (language, split)
     )
-    whole = len(numbers) == int(numbers[-1]) - int(numbers[0]) + 1
-    words = {
-        "place": about.repo,
-        "dataset": f'"{about.repo}"' if about.repo else "folder",
+    consecutive = len(numbers) == int(numbers[-1]) - int(numbers[0]) + 1
+    values = {
+        "place": facts.repo,
+        "dataset": f'"{facts.repo}"' if facts.repo else "folder",
         "config": config_name(SEGMENTS, language),
         "language": language,
         "split": split,
         "folder": f"data/{language}/{split}",
-        "codec": about.codec,
+        "codec": facts.codec,
         "first": numbers[0],
         "last": numbers[-1],
-        "gaps": "" if whole else "\nNumbers are missing between these: name the files one by one, in two lists.\n",
+        "gaps": ""
+        if consecutive
+        else "\nNumbers are missing between these: name the files one by one, in two lists.\n",
     }
     hub = (_DATASETS, _REMOTE, _FILES, _RANGE_REMOTE)
-    parts = hub if about.repo else (_LOCAL, _DATASETS, _FILES, _RANGE_LOCAL)
-    return "\n".join(part.format(**words) for part in parts)
+    parts = hub if facts.repo else (_LOCAL, _DATASETS, _FILES, _RANGE_LOCAL)
+    return "\n".join(part.format(**values) for part in parts)
 
 
-def loading_caveats(about: DatasetFacts) -> str:
+def loading_caveats(facts: DatasetFacts) -> str:
     """Caveats for readers of the dataset."""
-    return TRAPS.format(place=about.repo or "FOLDER", splits=_split_caveat(about))
+    return CAVEATS.format(place=facts.repo or "FOLDER", splits=_split_caveat(facts))
 
 
-def _split_caveat(about: DatasetFacts) -> str:
-    found = podcasts_in_several_splits(about.episodes)
+def _split_caveat(facts: DatasetFacts) -> str:
+    found = podcasts_in_several_splits(facts.episodes)
     if not found:
-        return "No show that is known is on both sides."
+        return "No known podcast is in several splits."
     named = ", ".join(escape_markdown(name) for name in found[:_NAMED]) + (
         f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     )
     return (
-        f"Of these some are on both sides, because not every batch knows their guid: {named}. Leave them out of one by `podcast` "
-        "in `episodes/` where that matters."
+        f"Some podcasts are in several splits, because not every batch knows their guid: {named}. If that matters, exclude them "
+        "from one split by `podcast` in `episodes/`."
     )

@@ -7,9 +7,9 @@ from podcast_assets.quality.policies.waterfall import rejection_losses
 from podcast_assets.release.card.facts import DatasetFacts
 
 
-def draw_pictures(about: DatasetFacts) -> dict[str, tuple[str, bytes]]:
+def draw_pictures(facts: DatasetFacts) -> dict[str, tuple[str, bytes]]:
     """Draw the plots: path in the dataset → caption and PNG; empty without segments."""
-    rows = about.metadata.with_columns(
+    rows = facts.metadata.with_columns(
         pl.col("keep").fill_null(False), bandwidth_hz=pl.coalesce("source_bandwidth_hz", "bandwidth_hz")
     )
     if rows.is_empty():
@@ -23,7 +23,7 @@ def draw_pictures(about: DatasetFacts) -> dict[str, tuple[str, bytes]]:
     if not rows["keep"].all():
         hours = float(rows["duration"].sum()) / 3600
         found["assets/policy.png"] = (
-            "from all hours to those that the policy keeps, by reason",
-            plots_quality.plot_waterfall(rejection_losses(rows), hours, policy=about.policy),
+            "Hours kept by the policy, after each reason for rejection",
+            plots_quality.plot_waterfall(rejection_losses(rows), hours, policy=facts.policy),
         )
     return found

@@ -13,32 +13,32 @@ from podcast_assets.store.schema import HF_SHARDS
 from podcast_assets.transcripts.pages import escape_markdown
 
 MOST = 40
-"""Rows of a table; the rest is told in one line."""
+"""Maximum number of rows of a table; the rest is counted in one line."""
 
 
-def summary(about: DatasetFacts) -> str:
+def summary(facts: DatasetFacts) -> str:
     """Summary of the dataset in two sentences."""
-    rows = about.metadata
+    rows = facts.metadata
     languages = unique_in_order(rows["language"])
     parts = [
         f"{_sum_hours(rows)} of speech from podcasts in {rows.height:,} segments",
-        f"of {about.episodes.height:,} episodes in {', '.join(languages) or 'no language'}",
+        f"of {facts.episodes.height:,} episodes in {', '.join(languages) or 'no language'}",
     ]
     kept = rows.filter(pl.col("keep").fill_null(False))
     text = (
-        f"{' '.join(parts)}: each with its audio ({about.codec}, at most {about.sample_rate / 1000:g} kHz), its text with times "
-        "of words, its speaker, and scores of its quality. "
-        f"The policy {code(about.policy)} keeps {_sum_hours(kept)} of it (column `keep`); "
+        f"{' '.join(parts)}: each with audio ({facts.codec}, at most {facts.sample_rate / 1000:g} kHz), text with word times, "
+        "speaker and quality scores. "
+        f"The policy {code(facts.policy)} keeps {_sum_hours(kept)} of it (column `keep`); "
     )
     if kept.height == rows.height:
-        return text + "only those segments are here.\n"
-    return text + "the other segments are here too, with the reasons why not.\n"
+        return text + "only those segments are included.\n"
+    return text + "the other segments are included too, with the reasons for rejection.\n"
 
 
-def contents(about: DatasetFacts) -> str:
-    """Section on samples and hours by language and split, and on the files."""
+def contents(facts: DatasetFacts) -> str:
+    """Section on segments and hours by language and split, and on the files."""
     found = (
-        about.metadata.group_by("language", "split")
+        facts.metadata.group_by("language", "split")
         .agg(
             episodes=pl.col("episode_id").n_unique(),
             speakers=pl.struct("episode_id", "speaker").filter(pl.col("speaker").is_not_null()).n_unique(),
@@ -49,7 +49,7 @@ def contents(about: DatasetFacts) -> str:
         .sort("language", pl.col("split").replace_strict(dict(zip(SPLITS, range(3), strict=True)), default=9))
     )
     table = _render_table(
-        ("language", "split", "episodes", "voices in episodes", "segments", "hours", "of them kept"),
+        ("language", "split", "episodes", "speakers (per episode)", "segments", "hours", "hours kept"),
         [
             (
                 r["language"],
@@ -64,34 +64,34 @@ def contents(about: DatasetFacts) -> str:
         ],
         left=2,
     )
-    grains = {g: [s for s in about.shards if s.grain == g] for g in about.grains}
-    places = (
+    grains = {g: [s for s in facts.shards if s.grain == g] for g in facts.grains}
+    files = (
         [
             f"- `data/<language>/<split>/audio_<n>.tar`: {_totals(grains[SEGMENTS])}; two members per sample, `<key>.json` and "
-            f"`<key>.{about.codec}`."
+            f"`<key>.{facts.codec}`."
         ]
         if SEGMENTS in grains
         else []
     )
     if EPISODES in grains:
-        places.append(
-            f"- `episode_data/<language>/<split>/audio_<n>.tar`: {_totals(grains[EPISODES])}; whole episodes in the same form, "
-            "with their turns and transcript."
+        files.append(
+            f"- `episode_data/<language>/<split>/audio_<n>.tar`: {_totals(grains[EPISODES])}; whole episodes in the same format, "
+            "with speaker turns and transcript."
         )
-    places += [
-        "- `metadata/<language>/<batch>.parquet`: one row per segment with every score, and where it lies in which shard.",
-        "- `episodes/<batch>.parquet`: one row per episode: title, podcast, source, licence, attribution, who speaks when.",
-        "- `shards.jsonl`: every shard with its SHA-256, bytes and samples. `pipeline.json`: what made all this.",
+    files += [
+        "- `metadata/<language>/<batch>.parquet`: one row per segment, with all scores and its position in the shards.",
+        "- `episodes/<batch>.parquet`: one row per episode: title, podcast, source, licence, attribution, speaker turns.",
+        "- `shards.jsonl`: every shard with its SHA-256, size and samples. `pipeline.json`: engines, versions and settings.",
     ]
-    return "\n".join([table, *places, ""])
+    return "\n".join([table, *files, ""])
 
 
-def scores(about: DatasetFacts) -> str:
+def scores(facts: DatasetFacts) -> str:
     """Section on the distribution of the scores."""
-    wanted = "duration dnsmos_ovrl dnsmos_sig dnsmos_bak dnsmos_p808 snr_db source_bandwidth_hz loudness_lufs".split()
+    measures = "duration dnsmos_ovrl dnsmos_sig dnsmos_bak dnsmos_p808 snr_db source_bandwidth_hz loudness_lufs".split()
     rows = []
-    for column in wanted:
-        values = about.metadata[column].cast(pl.Float64).fill_nan(None).drop_nulls()
+    for column in measures:
+        values = facts.metadata[column].cast(pl.Float64).fill_nan(None).drop_nulls()
         if values.len():
             quantiles = (values.quantile(q, "linear") for q in (0.05, 0.25, 0.5, 0.75, 0.95))
             rows.append(
@@ -102,9 +102,12 @@ def scores(about: DatasetFacts) -> str:
 
 def columns() -> str:
     """Section on the metadata columns."""
-    here = {"shard": "path of the tar in this dataset", "license": "of the episode; the table of episodes has it too"}
-    rows = [(code(name), here.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
-    return _render_table(("column", "what it is"), rows, left=2)
+    overrides = {
+        "shard": "path of the tar in this dataset",
+        "license": "licence of the episode, as in the table of episodes",
+    }
+    rows = [(code(name), overrides.get(name, what)) for name, (_, what) in HF_SHARDS.items()]
+    return _render_table(("column", "description"), rows, left=2)
 
 
 def made_with(pipeline: Mapping[str, Any]) -> str:
@@ -114,7 +117,7 @@ def made_with(pipeline: Mapping[str, Any]) -> str:
             (
                 str(e.get("stage") or ""),
                 str(e.get("engine") or "(no engine)"),
-                *_in_brief(e.get("made_with")),
+                *_summarize_engine(e.get("made_with")),
             )
             for e in dict(pipeline.get("engines") or {}).values()
             if isinstance(e, Mapping)
@@ -123,7 +126,7 @@ def made_with(pipeline: Mapping[str, Any]) -> str:
     parts: list[str] = []
     if engines:
         head = ("stage", "engine", "version of the stage", "model", "packages")
-        parts += [_render_table(head, engines, left=5), "All their settings are in `pipeline.json`.\n"]
+        parts += [_render_table(head, engines, left=5), "All settings of the engines are in `pipeline.json`.\n"]
     if settings := dict(pipeline.get("settings") or {}):
         parts.append(
             _render_table(("setting", "value"), [(code(k), code(v)) for k, v in sorted(settings.items())], left=2)
@@ -131,8 +134,8 @@ def made_with(pipeline: Mapping[str, Any]) -> str:
     return "\n".join(parts) or "See `pipeline.json`.\n"
 
 
-def _in_brief(made_with: object) -> "tuple[str, Code, str]":
-    """Version of a stage, the beginnings of its models' hashes, its packages."""
+def _summarize_engine(made_with: object) -> "tuple[str, Code, str]":
+    """Version of a stage, abbreviated hashes of its models, and versions of its packages."""
     made = made_with if isinstance(made_with, Mapping) else {}
     routes = made.get("routes")
     engines = [made, *(routes.values() if isinstance(routes, Mapping) else ())]
@@ -142,20 +145,20 @@ def _in_brief(made_with: object) -> "tuple[str, Code, str]":
     return str(made.get("version") or ""), code(", ".join(models)), ", ".join(f"{n} {v}" for n, v in named)
 
 
-def not_released(about: DatasetFacts) -> str:
+def not_released(facts: DatasetFacts) -> str:
     """Section on what was not released, and why."""
-    if about.not_released.is_empty():
-        return "Everything that was processed is here.\n"
+    if facts.not_released.is_empty():
+        return "Everything that was processed is included.\n"
     rows = [
         (r["reason"], f"{r['episodes']:,}", _format_two_digits(r["hours"]))
-        for r in about.not_released.sort("hours", "reason", descending=[True, False]).iter_rows(named=True)
+        for r in facts.not_released.sort("hours", "reason", descending=[True, False]).iter_rows(named=True)
     ]
     return _render_table(("reason", "episodes", "hours"), rows, left=1)
 
 
-def attribution(about: DatasetFacts) -> str:
-    """Section on licences and attribution. No episode is named: a card cannot be taken out of a repository's history."""
-    episodes = _with_columns(about.episodes, "license", "podcast", "duration")
+def attribution(facts: DatasetFacts) -> str:
+    """Section on licences and attribution. No episode is named, because a card cannot be removed from a repository's history."""
+    episodes = _with_columns(facts.episodes, "license", "podcast", "duration")
     licences = (
         episodes.group_by(pl.col("license").fill_null("none declared"))
         .agg(episodes=pl.len(), hours=pl.col("duration").fill_null(0.0).sum() / 3600)
@@ -176,9 +179,9 @@ def attribution(about: DatasetFacts) -> str:
     rest = f"\nAnd {podcasts.height - MOST:,} more podcasts.\n" if podcasts.height > MOST else ""
     return "\n".join(
         [
-            "Each episode has its own licence and its own line of attribution: columns `license`, `license_url` and "
-            "`attribution` of `episodes/*.parquet`. Whoever uses a segment names the work that it is from. The tables hold what "
-            "the publisher said last, and go before `license` in the JSON of a sample, which was known when it was sealed.\n",
+            "Each episode has its own licence and attribution: columns `license`, `license_url` and `attribution` of "
+            "`episodes/*.parquet`. Attribute each segment that you use to its episode. The tables contain the latest statement "
+            "of the publisher and take precedence over `license` in the JSON of a sample, which dates from its sealing.\n",
             _render_table(
                 ("licence of the episodes", "episodes", "hours"),
                 [
@@ -194,8 +197,8 @@ def attribution(about: DatasetFacts) -> str:
 
 def _with_columns(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
     """Add missing columns to a frame, as null."""
-    kinds = {"duration": pl.Float64}
-    return frame.with_columns(pl.lit(None, kinds.get(n, pl.String)).alias(n) for n in names if n not in frame.columns)
+    types = {"duration": pl.Float64}
+    return frame.with_columns(pl.lit(None, types.get(n, pl.String)).alias(n) for n in names if n not in frame.columns)
 
 
 def _totals(shards: Sequence[Any]) -> str:
@@ -227,19 +230,19 @@ class Code(str):
 
 
 def code(value: Any) -> Code:
-    """Format a value as code; a table's cell cannot hold a bar or a line break, nor code a backtick."""
+    """Format a value as code, without the characters that would end a table cell or the code."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
     text = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
     return Code(f"`{text[:400]}{'…' if len(text) > 400 else ''}`" if text else "")
 
 
 def _render_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
-    """A table of Markdown; the columns after the first `left` hold numbers."""
+    """Render a Markdown table; columns after the first `left` are numbers, aligned right."""
     lines = [f"| {' | '.join(head)} |", f"|{'|'.join(['---'] * left + ['--:'] * (len(head) - left))}|"]
     lines += [f"| {' | '.join(_render_cell(cell) for cell in row)} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def _render_cell(value: str) -> str:
-    """Format a cell: names from feeds are data, and show as they are."""
+    """Format a cell; names from feeds are escaped, so that they appear unchanged."""
     return value if isinstance(value, Code) else escape_markdown(value)

@@ -12,40 +12,40 @@ from podcast_assets.release.card.pictures import draw_pictures
 CARD = "README.md"
 
 
-def render_card(about: DatasetFacts) -> dict[str, bytes]:
-    """Render the card: path in the dataset → content, for README.md and its pictures. The same facts give the same bytes."""
-    shown = draw_pictures(about)
-    text = render_readme(about, {path: what for path, (what, _) in shown.items()})
-    return {CARD: text.encode(), **{path: png for path, (_, png) in shown.items()}}
+def render_card(facts: DatasetFacts) -> dict[str, bytes]:
+    """Render README.md and its pictures: path in the dataset → content. Deterministic."""
+    pictures = draw_pictures(facts)
+    text = render_readme(facts, {path: what for path, (what, _) in pictures.items()})
+    return {CARD: text.encode(), **{path: png for path, (_, png) in pictures.items()}}
 
 
-def render_readme(about: DatasetFacts, shown: Mapping[str, str]) -> str:
+def render_readme(facts: DatasetFacts, captions: Mapping[str, str]) -> str:
     """Render the text of README.md.
 
     Args:
-        about: the release.
-        shown: path of a picture in the dataset → what it shows.
+        facts: facts of the release.
+        captions: path of a picture in the dataset → caption.
     """
-    images = "\n\n".join(f"![{what}]({path})" for path, what in shown.items())
+    images = "\n\n".join(f"![{what}]({path})" for path, what in captions.items())
     chapters = [
-        (title(about), sections.summary(about)),
-        ("What is in it", f"{sections.contents(about)}\n{sections.scores(about)}\n{images}\n"),
-        ("How to load it", loading.loading_examples(about)),
-        ("What to know before", loading.loading_caveats(about)),
-        ("Columns of the metadata", sections.columns()),
-        ("How it was made", _render_provenance(about)),
-        ("What is not in it", sections.not_released(about)),
-        ("Licences and attribution", sections.attribution(about)),
+        (title(facts), sections.summary(facts)),
+        ("Contents", f"{sections.contents(facts)}\n{sections.scores(facts)}\n{images}\n"),
+        ("Loading", loading.loading_examples(facts)),
+        ("Caveats", loading.loading_caveats(facts)),
+        ("Metadata columns", sections.columns()),
+        ("How it was made", _render_provenance(facts)),
+        ("What was not released", sections.not_released(facts)),
+        ("Licences and attribution", sections.attribution(facts)),
     ]
     parts = [f"{'#' if n == 0 else '##'} {name}\n\n{text}" for n, (name, text) in enumerate(chapters) if text.strip()]
     body = "\n".join(parts)
-    return str(DatasetCard(f"---\n{render_header(about).to_yaml()}\n---\n\n{body}"))
+    return str(DatasetCard(f"---\n{render_header(facts).to_yaml()}\n---\n\n{body}"))
 
 
-def _render_provenance(about: DatasetFacts) -> str:
+def _render_provenance(facts: DatasetFacts) -> str:
     return (
-        "By podcast-assets: recordings were diarized, transcribed, scored, cut from the original at its own quality, and sealed. "
-        "Texts, speakers and scores are the work of machines and have their mistakes; each row says what the engines themselves "
-        f"thought of it. The policy {sections.code(about.policy)} says what is good enough.\n\n"
-        f"{sections.made_with(about.pipeline)}"
+        "With podcast-assets: recordings were diarized, transcribed and scored; segments were cut from the original audio. Texts, "
+        "speakers and scores are machine-generated and contain errors; each row has the confidence of its engines. The policy "
+        f"{sections.code(facts.policy)} decides which segments are good enough (`keep`).\n\n"
+        f"{sections.made_with(facts.pipeline)}"
     )

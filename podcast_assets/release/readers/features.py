@@ -1,7 +1,7 @@
-"""Features of the shards for the card and for `datasets`.
+"""Features of the shards for `datasets` and for the dataset card.
 
-They are declared because inference looks at the first samples only: it drops keys that come later, makes 6.0 an integer, or raises
-where a null is followed by a value.
+They are declared because `datasets` infers features from the first samples only: it drops keys that appear later, reads 6.0 as an
+integer, or fails if a value follows a null.
 """
 
 from typing import TYPE_CHECKING, Any, cast
@@ -11,11 +11,11 @@ from podcast_assets.release.published import EPISODES, SEGMENTS
 if TYPE_CHECKING:
     from datasets import Features
 
-Kind = str | list[Any] | dict[str, Any]
+FeatureType = str | list[Any] | dict[str, Any]
 """A type: the name of a scalar, a list with the type of its items, or a mapping of names to types."""
 
-WORD: Kind = {"word": "string", "start": "float64", "end": "float64", "probability": "float64"}
-SEGMENT: dict[str, Kind] = {
+WORD: FeatureType = {"word": "string", "start": "float64", "end": "float64", "probability": "float64"}
+SEGMENT: dict[str, FeatureType] = {
     "id": "string",
     "episode_id": "string",
     "podcast_id": "string",
@@ -35,9 +35,9 @@ SEGMENT: dict[str, Kind] = {
     "license": "string",
     "v": "int64",
 }
-"""The JSON of a segment (`stages.package.sample_json`)."""
-TURN: dict[str, Kind] = {"start": "float64", "end": "float64", "speaker": "string"}
-EPISODE: dict[str, Kind] = {
+"""JSON member of a segment (`stages.package.sample_json`)."""
+TURN: dict[str, FeatureType] = {"start": "float64", "end": "float64", "speaker": "string"}
+EPISODE: dict[str, FeatureType] = {
     "id": "string",
     "episode_id": "string",
     "podcast_id": "string",
@@ -54,12 +54,12 @@ EPISODE: dict[str, Kind] = {
     "license": "string",
     "v": "int64",
 }
-"""The JSON of a whole episode (`shards.episode_grain.episode_json`)."""
+"""JSON member of a whole episode (`shards.episode_grain.episode_json`)."""
 AUDIO = "audio"
 
 
-def columns(codec: str, grain: str = SEGMENTS) -> dict[str, Kind]:
-    """Columns of a shard: `__key__`, `__url__`, `json` (the sample's JSON) and the audio under the codec's name."""
+def columns(codec: str, grain: str = SEGMENTS) -> dict[str, FeatureType]:
+    """Columns of a shard: `__key__`, `__url__`, `json` (the JSON member) and the audio, named like the codec."""
     return {
         "__key__": "string",
         "__url__": "string",
@@ -72,42 +72,42 @@ def features(codec: str = "flac", *, decode: bool = False, grain: str = SEGMENTS
     """Features of a shard for `datasets`.
 
     Args:
-        codec: suffix of the audio members.
-        decode: give the audio as `Audio()` (needs torch and torchcodec); else as the bytes of its file.
-        grain: what a sample is.
+        codec: suffix of the audio members, without the dot.
+        decode: whether to decode audio, as `Audio()` (requires torch and torchcodec); otherwise it is the bytes of the file.
+        grain: what one sample is, SEGMENTS or EPISODES.
     """
     from datasets import Audio, Features, List, Value
 
-    def feature(kind: Kind) -> Any:
+    def to_feature(kind: FeatureType) -> Any:
         if isinstance(kind, dict):
-            return {name: feature(inner) for name, inner in kind.items()}
+            return {name: to_feature(inner) for name, inner in kind.items()}
         if isinstance(kind, list):
-            return List(feature(kind[0]))
+            return List(to_feature(kind[0]))
         if kind == AUDIO:
             return Audio() if decode else Value("binary")
         return Value(kind)
 
-    return Features(cast("dict[str, Any]", feature(columns(codec, grain))))
+    return Features(cast("dict[str, Any]", to_feature(columns(codec, grain))))
 
 
 def episode_features(codec: str = "flac", *, decode: bool = False) -> "Features":
-    """Features of the shards of whole episodes, as `features`."""
+    """Features of the shards of whole episodes; see `features`."""
     return features(codec, decode=decode, grain=EPISODES)
 
 
 def declared(codec: str, grain: str = SEGMENTS) -> list[dict[str, Any]]:
-    """Features of a shard as `dataset_info` of a card writes them."""
+    """Features of a shard in the form of `dataset_info` in a card."""
     return _struct_features(columns(codec, grain))
 
 
-def _struct_features(fields: dict[str, Kind]) -> list[dict[str, Any]]:
-    return [{"name": name, **_declare_kind(kind)} for name, kind in fields.items()]
+def _struct_features(fields: dict[str, FeatureType]) -> list[dict[str, Any]]:
+    return [{"name": name, **_declare_type(kind)} for name, kind in fields.items()]
 
 
-def _declare_kind(kind: Kind) -> dict[str, Any]:
+def _declare_type(kind: FeatureType) -> dict[str, Any]:
     if isinstance(kind, dict):
         return {"struct": _struct_features(kind)}
     if isinstance(kind, list):
-        inner = _declare_kind(kind[0])
+        inner = _declare_type(kind[0])
         return {"list": inner["struct"] if list(inner) == ["struct"] else inner["dtype"]}
     return {"dtype": kind}

@@ -1,9 +1,9 @@
-"""Lhotse cuts from shards. Needs Lhotse and nothing else of this package: the file may be copied.
+"""Lhotse cuts from shards. This file depends on Lhotse only, so that it may be copied into other projects.
 
-`CutSet.from_webdataset` expects pickled cuts, which these shards do not hold.
+`CutSet.from_webdataset` cannot be used, because it expects pickled cuts.
 """
 
-# where Lhotse is not installed, pyright takes this very file for it:
+# if Lhotse is not installed, pyright resolves `lhotse` to this file:
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportInvalidTypeForm=false
 
 import io
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 def lazy_cuts(shards: Iterable[str | Path]) -> "CutSet":
     """Iterate lazily over the cuts of shards, one per sample, in order.
 
-    A cut holds its audio as the bytes of its file, its text, words (as the alignment `word`), speaker and language, and
-    everything else of the sample's JSON as custom fields. Times of words are relative to the cut.
+    A cut holds its encoded audio, its text, words (as the alignment `word`), speaker and language; all other keys of the
+    sample's JSON are custom fields. Times of words are relative to the cut.
 
     Args:
-        shards: paths of tars on this machine. Give each worker of a data loader its own.
+        shards: paths of tars on this machine. Give each worker of a data loader its own shards.
+
+    Raises:
+        ValueError: while iterating, if an audio member does not follow its JSON.
     """
     from lhotse import CutSet
 
@@ -32,7 +35,7 @@ def lazy_cuts(shards: Iterable[str | Path]) -> "CutSet":
 
 
 class _Samples:
-    """Re-iterable samples of shards."""
+    """Samples of shards, as an iterable that can be restarted."""
 
     def __init__(self, shards: list[str]) -> None:
         self.shards = shards
@@ -40,53 +43,53 @@ class _Samples:
     def __iter__(self) -> Iterator["MonoCut"]:
         for shard in self.shards:
             with tarfile.open(shard, mode="r|") as tar:
-                about: dict[str, Any] = {}
+                metadata: dict[str, Any] = {}
                 for member in tar:
                     data = tar.extractfile(member)
                     content = data.read() if data else b""
                     if member.name.endswith(".json"):
-                        about = json.loads(content)
-                    elif member.name.startswith(f"{about.get('id')}."):
-                        yield cut_of(about, content)
+                        metadata = json.loads(content)
+                    elif member.name.startswith(f"{metadata.get('id')}."):
+                        yield cut_of(metadata, content)
                     else:
                         raise ValueError(f"{shard}: {member.name} does not follow its JSON")
 
 
-def cut_of(about: dict[str, Any], audio: bytes) -> "MonoCut":
+def cut_of(metadata: dict[str, Any], audio: bytes) -> "MonoCut":
     """Convert a sample to a cut.
 
     Args:
-        about: its JSON.
-        audio: the bytes of its audio file.
+        metadata: JSON of the sample.
+        audio: encoded audio of the sample.
     """
     import soundfile
     from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
     from lhotse.supervision import AlignmentItem
 
-    # libsndfile tells what is in all of the shards' formats, wherever Lhotse's own backends are not at hand
-    found = soundfile.info(io.BytesIO(audio))
-    source = AudioSource(type="memory", channels=list(range(found.channels)), source=audio)
-    recording = Recording(about["id"], [source], int(found.samplerate), found.frames, found.frames / found.samplerate)
+    # libsndfile reads all formats of the shards, even if Lhotse's own backends are not installed
+    info = soundfile.info(io.BytesIO(audio))
+    source = AudioSource(type="memory", channels=list(range(info.channels)), source=audio)
+    recording = Recording(metadata["id"], [source], int(info.samplerate), info.frames, info.frames / info.samplerate)
     words = [
         AlignmentItem(
-            w["word"], round(w["start"] - about["start"], 6), round(w["end"] - w["start"], 6), w["probability"]
+            w["word"], round(w["start"] - metadata["start"], 6), round(w["end"] - w["start"], 6), w["probability"]
         )
-        for w in about["words"] or ()
+        for w in metadata["words"] or ()
         if w["start"] is not None and w["end"] is not None
     ]
-    said = SupervisionSegment(
-        id=about["id"],
-        recording_id=about["id"],
+    supervision = SupervisionSegment(
+        id=metadata["id"],
+        recording_id=metadata["id"],
         start=0.0,
         duration=recording.duration,
-        text=about["text"],
-        language=about["language"],
-        speaker=about["speaker"],
+        text=metadata["text"],
+        language=metadata["language"],
+        speaker=metadata["speaker"],
         alignment={"word": words} if words else None,
     )
-    cut = MonoCut(about["id"], 0.0, recording.duration, 0, recording=recording, supervisions=[said])
+    cut = MonoCut(metadata["id"], 0.0, recording.duration, 0, recording=recording, supervisions=[supervision])
     cut.custom = {
-        k: v for k, v in about.items() if k not in ("id", "text", "language", "speaker", "duration", "start", "end")
+        k: v for k, v in metadata.items() if k not in ("id", "text", "language", "speaker", "duration", "start", "end")
     }
-    cut.custom |= {"episode_start": about["start"], "episode_end": about["end"]}
+    cut.custom |= {"episode_start": metadata["start"], "episode_end": metadata["end"]}
     return cut

@@ -1,4 +1,4 @@
-"""Access to a published dataset in a folder, in a bucket, or on the Hub. Nothing is downloaded but what is read."""
+"""Access to a published dataset in a folder, in a bucket, or on the Hub. Only what is read is downloaded."""
 
 import contextlib
 import functools
@@ -29,27 +29,27 @@ class PublishedDataset(Protocol):
         ...
 
     def open(self, path: str) -> BinaryIO:
-        """Open a file as a stream.
+        """Open a file for sequential reading.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         ...
 
     def seekable(self, path: str) -> BinaryIO:
-        """Open a seekable file.
+        """Open a file for random access.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: the file does not exist.
         """
         ...
 
 
 def open_dataset(where: str) -> PublishedDataset:
-    """Open the dataset in a folder, at s3://…, or in a repository `owner/name[@revision]` of the Hub (HF_ENDPOINT).
+    """Open the dataset in a folder, at s3://…, or in a repository `owner/name[@revision]` on the Hub (HF_ENDPOINT).
 
     Raises:
-        Misconfigured: it is none of these, or cannot be had.
+        Misconfigured: `where` is none of these, or is not available.
     """
     if "://" in where and not where.startswith("hf://"):
         return StoredDataset(Store.at(where))
@@ -74,25 +74,25 @@ def _may_be_repository(name: str) -> bool:
 class StoredDataset:
     """A dataset in a folder or a bucket."""
 
-    def __init__(self, place: Store) -> None:
-        self._place = place
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     @property
     def where(self) -> str:
         """Path or URL of the dataset."""
-        return str(self._place.root)
+        return str(self._store.root)
 
     def files(self) -> Mapping[str, int]:
-        """List the files."""
-        return {entry.key: entry.bytes for entry in self._place.list("")}
+        """Map each file's path to its size in bytes."""
+        return {entry.key: entry.bytes for entry in self._store.list("")}
 
     def open(self, path: str) -> BinaryIO:
-        """Open a file as a stream."""
-        return self._place.open(path)
+        """Open a file for sequential reading."""
+        return self._store.open(path)
 
     def seekable(self, path: str) -> BinaryIO:
-        """Open a seekable file."""
-        return self._place.open(path)
+        """Open a file for random access."""
+        return self._store.open(path)
 
 
 class HubDataset:
@@ -112,27 +112,27 @@ class HubDataset:
         return f"{self.repo}@{str(self.commit)[:12]}"
 
     def files(self) -> Mapping[str, int]:
-        """List the files."""
+        """Map each file's path to its size in bytes."""
         with _translate_errors(self.repo):
             found = cast("dict[str, dict[str, Any]]", self._system.find(self._root, detail=True))
-        return {path.removeprefix(f"{self._root}/"): int(about["size"]) for path, about in found.items()}
+        return {path.removeprefix(f"{self._root}/"): int(entry["size"]) for path, entry in found.items()}
 
     def open(self, path: str) -> BinaryIO:
-        """Stream a file with one request."""
+        """Open a file for sequential reading, with one request."""
         return self._open_file(path, 0)
 
     def seekable(self, path: str) -> BinaryIO:
-        """Open a file that is read by ranges."""
+        """Open a file for random access, with a request per range."""
         return self._open_file(path, 1 << 18)
 
     def _open_file(self, path: str, block: int) -> BinaryIO:
         with _translate_errors(self.repo):
             file = self._system.open(f"{self._root}/{path}", "rb", block_size=block)
-        return cast("BinaryIO", _Remote(file, self.repo))
+        return cast("BinaryIO", _HubFile(file, self.repo))
 
 
-class _Remote:
-    """A file on the Hub whose read errors are translated to one line."""
+class _HubFile:
+    """A file on the Hub whose read errors are translated to one-line messages."""
 
     def __init__(self, file: Any, repo: str) -> None:
         self._file, self._repo = file, repo
@@ -153,7 +153,7 @@ class _Remote:
 
 @contextlib.contextmanager
 def _translate_errors(repo: str) -> Iterator[None]:
-    """Translate errors of the Hub's client to one line."""
+    """Translate errors of the Hub's client to one-line messages."""
     from httpx2 import HTTPError
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -168,31 +168,31 @@ def _translate_errors(repo: str) -> Iterator[None]:
 
 
 def read_shard_list(dataset: PublishedDataset) -> list[PublishedShard]:
-    """Read the shards of a dataset's `shards.jsonl`.
+    """Read the list of shards, `shards.jsonl`, of a dataset.
 
     Raises:
-        Misconfigured: there is no such list: it is no dataset of this kind.
-        DamagedList: it cannot be read.
+        Misconfigured: the dataset has no list of shards.
+        DamagedList: the list cannot be parsed.
     """
     try:
         with dataset.open(LIST) as f:
             return parse_shard_list(f.read())
     except FileNotFoundError:
-        raise Misconfigured(f"{dataset.where} has no {LIST}: it is not a dataset that was published here") from None
+        raise Misconfigured(f"{dataset.where} has no {LIST}: it was not published by podcast-assets") from None
 
 
 _NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
 
 
 class SampleIndex:
-    """Index of sample positions, from a dataset's tables. A few tables are held at a time, and only the needed columns."""
+    """Index of sample positions, from a dataset's tables. Memory holds the needed columns of a few tables at a time."""
 
     def __init__(self, dataset: PublishedDataset, tables: Sequence[str]) -> None:
         self._dataset = dataset
         self._tables: dict[str, list[str]] = {}
         self._cached = functools.lru_cache(maxsize=8)(self._read_table)
         self.unreadable: dict[str, str] = {}
-        """Table → why it cannot be read, of those that were asked for so far."""
+        """Path → reason, of the tables that could not be read so far."""
         for path in sorted(tables):
             for shard in self._read_or_note(path, ("shard",), self._read_table)["shard"].drop_nulls().unique():
                 self._tables.setdefault(shard, []).append(path)
@@ -213,7 +213,7 @@ class SampleIndex:
     def _read_or_note(
         self, path: str, columns: tuple[str, ...], read: Callable[[str, tuple[str, ...]], pl.DataFrame]
     ) -> pl.DataFrame:
-        """What a table says; nothing where it cannot be read, which is noted."""
+        """Read a table; if that fails, record the reason and return no rows."""
         try:
             return read(path, columns)
         except (OSError, ValueError) as error:
@@ -225,7 +225,7 @@ class SampleIndex:
 
         with self._dataset.seekable(path) as f:
             table = pq.ParquetFile(f)
-            wanted = [c for c in columns if c in table.schema_arrow.names]
-            if "shard" not in wanted:
+            present = [c for c in columns if c in table.schema_arrow.names]
+            if "shard" not in present:
                 return _NO_ROWS
-            return cast("pl.DataFrame", pl.from_arrow(table.read(columns=wanted)))
+            return cast("pl.DataFrame", pl.from_arrow(table.read(columns=present)))

@@ -19,12 +19,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class AudioSample:
-    """A sample with its row and the bytes of its audio file."""
+    """A sample: its metadata and its encoded audio."""
 
     row: dict[str, Any]
+    """Metadata, with the keys of COLUMNS that the tables have."""
     audio: bytes
     suffix: str
-    """Of the audio, without the dot."""
+    """File suffix of the audio, without the dot."""
 
 
 def draw_samples(
@@ -38,30 +39,30 @@ def draw_samples(
     """Draw samples uniformly at random.
 
     Args:
-        dataset: in a folder or on the Hub.
-        count: how many, or as many as there are.
-        language: only of this one.
-        split: only of this one.
-        seed: the same gives the same samples.
+        dataset: dataset to draw from.
+        count: number of samples; all of them if there are fewer.
+        language: draw only samples in this language.
+        split: draw only samples of this split.
+        seed: seed of the random choice.
 
     Raises:
-        Misconfigured: there are none.
-        BadInput: what lies where the table says is not the sample.
+        Misconfigured: the dataset has no such samples.
+        BadInput: a shard or table is damaged.
     """
-    there = [s for s in read_shard_list(dataset) if s.grain == SEGMENTS and s.samples]
-    shards = [s for s in there if language in (None, s.language) and split in (None, s.split)]
+    available = [s for s in read_shard_list(dataset) if s.grain == SEGMENTS and s.samples]
+    shards = [s for s in available if language in (None, s.language) and split in (None, s.split)]
     if not shards:
-        kinds = ", ".join(sorted({f"{s.language} {s.split}" for s in there})) or "none"
-        asked = " ".join(filter(None, (language, split)))
-        raise Misconfigured(f"{dataset.where} has no samples{asked and f' of {asked}'}; it has: {kinds}")
-    chance = random.Random(seed)  # noqa: S311
+        kinds = ", ".join(sorted({f"{s.language} {s.split}" for s in available})) or "none"
+        filters = " ".join(filter(None, (language, split)))
+        raise Misconfigured(f"{dataset.where} has no samples{filters and f' of {filters}'}; it has: {kinds}")
+    rng = random.Random(seed)  # noqa: S311
     total = sum(s.samples for s in shards)
-    wanted = sorted(chance.sample(range(total), min(count, total)))
+    chosen = sorted(rng.sample(range(total), min(count, total)))
     first = 0
     for shard in shards:
-        places = [n - first for n in wanted if first <= n < first + shard.samples]
+        indices = [n - first for n in chosen if first <= n < first + shard.samples]
         first += shard.samples
-        if not places:
+        if not indices:
             continue
         tables = sorted({f"metadata/{shard.language}/{part.batch}.parquet" for part in shard.parts})
         index = SampleIndex(dataset, tables)
@@ -69,12 +70,12 @@ def draw_samples(
         if index.unreadable or rows.is_empty():
             why = (
                 "; ".join(f"{path}: {why}" for path, why in index.unreadable.items())
-                or f"no table speaks of {shard.path}"
+                or f"no table has rows of {shard.path}"
             )
             raise BadInput(f"{dataset.where} is damaged: {why}")
         rows = rows.sort("audio_offset")
         with dataset.seekable(shard.path) as file:
-            for row in rows[[p for p in places if p < rows.height]].iter_rows(named=True):
+            for row in rows[[i for i in indices if i < rows.height]].iter_rows(named=True):
                 yield _read_sample(file, row, shard.path)
 
 
@@ -83,5 +84,7 @@ def _read_sample(file: Any, row: dict[str, Any], shard: str) -> AudioSample:
     data = file.read(512 + row["audio_size"])
     name, audio = data[:100].rstrip(b"\0").decode(errors="replace"), data[512:]
     if hashlib.sha256(audio).hexdigest() != row["audio_sha256"]:
-        raise BadInput(f"{shard}: {row['segment_id']} is damaged; `podcast-assets dataset verify` tells what else is")
+        raise BadInput(
+            f"{shard}: {row['segment_id']} is damaged; run `podcast-assets dataset verify` to find all damaged samples"
+        )
     return AudioSample(row, audio, PurePosixPath(name).suffix.removeprefix("."))

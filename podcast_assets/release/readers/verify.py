@@ -1,6 +1,6 @@
 """Verification of a published dataset: every shard against `shards.jsonl` and the tables.
 
-Each shard is read once, as a stream; memory holds a block, the places of one shard's samples, and a few tables.
+Each shard is read once, as a stream. Memory holds one block, the positions of one shard's samples, and a few tables.
 """
 
 import hashlib
@@ -16,17 +16,19 @@ from podcast_assets.shards.ustar import END, padded_size
 from podcast_assets.store.store import BLOCK
 
 KEYS = {SEGMENTS: "segment_id", EPISODES: "episode_id"}
-_PLACE = ("json_offset", "json_size", "json_sha256", "audio_offset", "audio_size", "audio_sha256")
+_POSITION = ("json_offset", "json_size", "json_sha256", "audio_offset", "audio_size", "audio_sha256")
 _SHOWN = 3
-"""Samples that are named of many."""
+"""Maximum number of samples named in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem of a dataset, in one line."""
+    """A problem found in a dataset."""
 
     path: str
+    """File with the problem."""
     what: str
+    """One-line description."""
 
 
 @dataclass
@@ -37,60 +39,60 @@ class VerificationResult:
     samples: int = 0
     bytes: int = 0
     hours: float = 0.0
-    """Of segments; whole episodes hold the same once more."""
+    """Hours of the segments; whole episodes contain the same audio again."""
     troubles: list[Problem] = field(default_factory=list)
 
 
 def verify_dataset(
-    dataset: PublishedDataset, watch: Callable[[PublishedShard, list[Problem]], None] = lambda shard, troubles: None
+    dataset: PublishedDataset, on_shard: Callable[[PublishedShard, list[Problem]], None] = lambda shard, problems: None
 ) -> VerificationResult:
     """Verify a whole dataset against its list and tables.
 
     Args:
-        dataset: in a folder or on the Hub.
-        watch: is told of each shard, with what is wrong with it.
+        dataset: dataset to verify.
+        on_shard: called after each shard with the problems found in it.
 
     Raises:
-        Misconfigured: it has no list of shards, or cannot be read.
+        Misconfigured: the dataset has no list of shards, or is not available.
     """
-    found = VerificationResult()
+    result = VerificationResult()
     try:
         shards = read_shard_list(dataset)
     except DamagedList as error:
-        found.troubles.append(Problem(LIST, str(error)))
-        return found
+        result.troubles.append(Problem(LIST, str(error)))
+        return result
     files = dataset.files()
     tables = SampleIndex(
         dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")]
     )
     known = {s.path for s in shards}
-    found.troubles += [
+    result.troubles += [
         Problem(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
     ]
     for path in sorted(set(tables.shards) - known):
-        found.troubles += [
+        result.troubles += [
             Problem(table, f"rows of {path}, which {LIST} does not list") for table in tables.shards[path]
         ]
     seen: set[str] = set()
     for shard in sorted(shards, key=lambda s: s.path):
-        troubles = [Problem(shard.path, what) for what in _verify_shard(dataset, files, tables, shard)]
+        problems = [Problem(shard.path, what) for what in _verify_shard(dataset, files, tables, shard)]
         if shard.path in seen:
-            troubles.append(Problem(shard.path, f"{LIST} lists it twice"))
+            problems.append(Problem(shard.path, f"{LIST} lists it twice"))
         seen.add(shard.path)
-        found.troubles += troubles
-        found.shards += 1
-        found.samples += shard.samples
-        found.bytes += files.get(shard.path, 0)
-        found.hours += shard.hours if shard.grain == SEGMENTS else 0.0
-        watch(shard, troubles)
-    found.troubles += [Problem(path, f"cannot be read: {why}") for path, why in sorted(tables.unreadable.items())]
-    return found
+        result.troubles += problems
+        result.shards += 1
+        result.samples += shard.samples
+        result.bytes += files.get(shard.path, 0)
+        result.hours += shard.hours if shard.grain == SEGMENTS else 0.0
+        on_shard(shard, problems)
+    result.troubles += [Problem(path, f"cannot be read: {why}") for path, why in sorted(tables.unreadable.items())]
+    return result
 
 
 def _verify_shard(
     dataset: PublishedDataset, files: Mapping[str, int], tables: SampleIndex, shard: PublishedShard
 ) -> Iterator[str]:
-    """Problems of a shard."""
+    """Find the problems of a shard."""
     size = files.get(shard.path)
     if size is None:
         yield "missing"
@@ -114,19 +116,19 @@ def _compare_with_tables(
     samples: Mapping[str, "SampleHashes"], tables: SampleIndex, shard: PublishedShard
 ) -> Iterator[str]:
     key = KEYS[shard.grain]
-    rows = tables.rows(shard.path, (key, "shard_sha256", *_PLACE))
+    rows = tables.rows(shard.path, (key, "shard_sha256", *_POSITION))
     if rows.is_empty():
-        yield "missing rows: no table speaks of it"
+        yield "missing rows: no table has rows of it"
         return
-    told = {str(row[key]): row for row in rows.iter_rows(named=True)}
-    if len(told) < rows.height:
-        yield f"{rows.height - len(told)} rows more than once"
-    if lost := [s for s in samples if s not in told]:
-        yield f"missing rows: no table speaks of {_name_samples(lost)}"
-    if lost := [s for s in told if s not in samples]:
-        yield f"missing samples: tables speak of {_name_samples(lost)}"
-    for name in (n for n in _PLACE if n in rows.columns):
-        if wrong := [s for s, sample in samples.items() if s in told and getattr(sample, name) != told[s][name]]:
+    by_key = {str(row[key]): row for row in rows.iter_rows(named=True)}
+    if len(by_key) < rows.height:
+        yield f"{rows.height - len(by_key)} duplicate rows"
+    if missing := [s for s in samples if s not in by_key]:
+        yield f"missing rows: no table has rows of {_name_samples(missing)}"
+    if missing := [s for s in by_key if s not in samples]:
+        yield f"missing samples: tables have rows of {_name_samples(missing)}"
+    for name in (n for n in _POSITION if n in rows.columns):
+        if wrong := [s for s, sample in samples.items() if s in by_key and getattr(sample, name) != by_key[s][name]]:
             yield f"{name} differs from the table: {_name_samples(wrong)}"
     if "shard_sha256" in rows.columns and set(rows["shard_sha256"].unique()) != {shard.sha256}:
         yield f"the tables have another sha256 for it than {LIST}"
@@ -145,10 +147,10 @@ class SampleHashes:
 
 
 def read_samples(stream: BinaryIO) -> tuple[str, dict[str, SampleHashes], str | None]:
-    """SHA-256 of a shard, its samples by key as far as they can be read, and what ends the reading where something does."""
+    """Read a shard; return its SHA-256, its readable samples by key, and the problem that stopped reading, if any."""
     hashed = _HashingReader(stream)
     samples: dict[str, SampleHashes] = {}
-    trouble: str | None = None
+    problem: str | None = None
     note: tuple[str, int, int, str] | None = None
     try:
         for member in _read_members(hashed):
@@ -157,40 +159,39 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, SampleHashes], str | 
                 note = key, member.offset, member.size, member.sha256
             elif note is None or note[0] != key or suffix == "json" or key in samples:
                 start = member.offset - BLOCK_OF_TAR
-                trouble = f"{member.name} at byte {start:,} is not where it belongs: a JSON, then its audio"
+                problem = f"{member.name} at byte {start:,} is out of order: expected a JSON, then its audio"
                 break
             else:
                 samples[key] = SampleHashes(*note[1:], member.offset, member.size, member.sha256)
                 note = None
-        if note and not trouble:
-            trouble = f"{note[0]} has no audio"
+        if note and not problem:
+            problem = f"{note[0]} has no audio"
     except (tarfile.TarError, EOFError) as error:
-        trouble = f"no tar that can be read, after {len(samples)} samples: {error}"
-    hashed.rest()
-    return hashed.sha256.hexdigest(), samples, trouble
+        problem = f"not a readable tar after {len(samples)} samples: {error}"
+    hashed.read_rest()
+    return hashed.sha256.hexdigest(), samples, problem
 
 
 @dataclass(frozen=True, slots=True)
 class _HashedMember:
     name: str
     offset: int
-    """Of its data."""
+    """Offset of the data."""
     size: int
     sha256: str
 
 
 def _read_members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
-    """The members of a tar from its beginning to its end. `tarfile` reads streams too, at ten times the cost where
-    members are small.
+    """Read the members of a tar in order. `tarfile` needs ten times the CPU time if members are small.
 
     Raises:
-        TarError: something else than the header of a regular file is where one should be.
-        EOFError: it is cut off.
+        TarError: a header is invalid, or not of a regular file.
+        EOFError: the tar is truncated.
     """
     while (block := b"".join(hashed.pieces(BLOCK_OF_TAR))) != END[:BLOCK_OF_TAR]:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         if not header.isreg():
-            raise tarfile.TarError(f"{header.name!r} is no regular file")
+            raise tarfile.TarError(f"{header.name!r} is not a regular file")
         offset, digest = hashed.position, hashlib.sha256()
         for piece in hashed.pieces(header.size):
             digest.update(piece)
@@ -200,19 +201,19 @@ def _read_members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
 
 
 class _HashingReader:
-    """A stream that is hashed while it is read in large blocks, and given out in pieces that are not copied."""
+    """A stream that is read in large blocks and hashed, and returned in pieces without copying."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self.sha256 = stream, hashlib.sha256()
         self._block = memoryview(b"")
         self.position = 0
-        """Of the next byte that is given out."""
+        """Offset of the next byte to return."""
 
     def pieces(self, size: int) -> Iterator[memoryview]:
         """Read `size` bytes in pieces.
 
         Raises:
-            EOFError: there are fewer.
+            EOFError: the stream ends earlier.
         """
         while size:
             if not self._block:
@@ -225,8 +226,8 @@ class _HashingReader:
             size -= len(piece)
             yield piece
 
-    def rest(self) -> None:
-        """Hash what is left."""
+    def read_rest(self) -> None:
+        """Read and hash the rest of the stream."""
         while self._read_block():
             pass
 

@@ -1,9 +1,8 @@
-"""A dataset in a bucket of an object store, which has no way to publish many files at once.
+"""Release target in a bucket. Object stores cannot publish several files atomically.
 
-New files come first, those that change after them, the list of shards last, and what is to go goes after that. Between them readers
-of shards that were made anew may see the new bytes before the list tells of them: who needs releases at once or not at all takes a
-Hub repository or a folder. Nor is there a lock that holds for several machines: two that publish to one place at the same time are
-told in most cases, and may mix their files in the others.
+New files are written first, then changed ones, then the list of shards; removed files are deleted last. In between, readers may see
+a rebuilt shard before the list describes it: use a Hub repository or a folder if releases must be atomic. No lock covers several
+machines: two that publish to the same prefix at the same time usually notice, but their files may get mixed.
 """
 
 import contextlib
@@ -20,12 +19,17 @@ from podcast_assets.store.store import SCRATCH_PREFIX, Store
 
 
 class BucketTarget:
-    """A dataset below a prefix."""
+    """Release target below a prefix of a bucket."""
 
     repo: str | None = None
 
     def __init__(self, store: Store, folder: str = "") -> None:
-        """A dataset under a key of a store; by default in all of it."""
+        """Create the target.
+
+        Args:
+            store: store in the bucket.
+            folder: key below which the dataset is; by default the whole store.
+        """
         self.store, self.folder = store, folder.strip("/")
 
     @property
@@ -34,14 +38,14 @@ class BucketTarget:
         return str(self.store.path(self.folder)) if self.folder else str(self.store.root)
 
     def head(self) -> PublishedHead:
-        """What lies there. Shards are known by their size, other files by their content."""
+        """List the dataset, with the hashes of all files except shards."""
         entries = list(self.store.list(self.folder))
         files = {}
         for entry in entries:
             path = entry.key.removeprefix(f"{self.folder}/" if self.folder else "")
             sha256 = None if path.endswith(".tar") else hashlib.sha256(self.store.read(entry.key)).hexdigest()
             files[path] = TargetFile(entry.bytes, sha256)
-        # shards alone are what a first release left that was broken off
+        # an interrupted first release leaves shards only
         if LIST not in files and any(
             not path.startswith(tuple(f"{top}/" for top in FOLDERS.values())) for path in files
         ):
@@ -50,92 +54,92 @@ class BucketTarget:
         return PublishedHead(listed.sha256 if listed else None, files)
 
     def history(self, head: PublishedHead) -> Iterable[PublishedHead]:
-        """A bucket has none."""
+        """Return nothing: a bucket keeps no history."""
         return ()
 
     def read(self, head: PublishedHead, path: str) -> bytes:
-        """A file."""
+        """Read a file of the dataset."""
         return self.store.read(self.key(path))
 
     @contextlib.contextmanager
     def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
-        """Files wait on this machine until the commit. Of this machine's releases to one place, one goes on at a time."""
+        """Begin a release; changed files are kept on this machine until the commit. Releases of one machine take turns."""
         lock = file_lock(self.store.storage.lock("_dataset"), f"{self.where}: waiting for another release to it")
         with lock, tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
-            self.must_be(head)
+            self.require_head(head)
             yield _BucketChange(self, head, Path(folder))
 
-    def must_be(self, head: PublishedHead) -> None:
-        """Make sure that nobody has published.
+    def require_head(self, head: PublishedHead) -> None:
+        """Check that the dataset is still at this head.
 
         Raises:
-            Stale: somebody has.
+            Stale: another release was published.
         """
         key = self.key(LIST)
         now = hashlib.sha256(self.store.read(key)).hexdigest() if self.store.exists(key) else None
         if now != head.revision:
-            raise Stale(f"{self.where} was published to meanwhile", wait=0.5)
+            raise Stale(f"{self.where}: another release was published meanwhile", wait=0.5)
 
     def purge(self, store: Store, revision: str) -> str:
-        """There is no history."""
+        """Return the revision unchanged: a bucket keeps no history."""
         return revision
 
     def tag(self, revision: str) -> str | None:
-        """A bucket has no tags."""
+        """Return None: a bucket has no tags."""
         return None
 
     def key(self, path: str) -> str:
-        """Key of a file in the store."""
+        """Key in the store of a file of the dataset."""
         return f"{self.folder}/{path}" if self.folder else path
 
 
 class _BucketChange:
-    """Files that wait, and those that are new and need not."""
+    """A release in progress: new shards are uploaded at once, everything else with the commit."""
 
     def __init__(self, target: BucketTarget, head: PublishedHead, scratch: Path) -> None:
         self.target, self.before, self._scratch = target, head, scratch
-        self.waiting: dict[str, Path | bytes] = {}
-        self.gone: list[str] = []
+        self.pending: dict[str, Path | bytes] = {}
+        self.removed: list[str] = []
 
     @property
     def scratch(self) -> Path:
-        """A temporary folder."""
+        """Temporary folder."""
         return self._scratch
 
-    def has(self, path: str, sha256: str) -> int | None:
-        """Nothing is known of what a release that was broken off left."""
+    def reuse(self, path: str, sha256: str) -> int | None:
+        """Return None: files of an interrupted release are not recognized."""
         return None
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
-        """A new shard is uploaded now: no list names it yet. One that changes waits."""
+        """Upload a new shard at once, because no list refers to it yet; keep a changed one until the commit."""
         if path not in self.before.files:
             self.target.store.upload(file, self.target.key(path))
             return
-        place = self._scratch / sha256
-        file.replace(place)
-        self.waiting[path] = place
+        kept = self._scratch / sha256
+        file.replace(kept)
+        self.pending[path] = kept
 
     def add(self, path: str, data: bytes) -> None:
-        """Written with the commit."""
-        self.waiting[path] = data
+        """Keep a small file until the commit."""
+        self.pending[path] = data
 
     def remove(self, path: str) -> None:
-        """Removed after the commit."""
-        self.gone.append(path)
+        """Delete a file after the commit."""
+        self.removed.append(path)
 
-    def commit(self, message: str, sure: Callable[[], None]) -> str:
-        """Write what waits, the list last; then remove what is to go."""
+    def commit(self, message: str, final_check: Callable[[], None]) -> str:
+        """Write the pending files, the list last; then delete the removed ones."""
         store, key = self.target.store, self.target.key
-        self.target.must_be(self.before)
-        sure()
-        for path in sorted(self.waiting, key=lambda p: (p == LIST, p)):
-            content = self.waiting[path]
+        self.target.require_head(self.before)
+        final_check()
+        for path in sorted(self.pending, key=lambda p: (p == LIST, p)):
+            content = self.pending[path]
             if path == LIST:
-                self.target.must_be(self.before)
+                self.target.require_head(self.before)
             if isinstance(content, Path):
                 store.upload(content, key(path))
             else:
                 store.write(key(path), content)
-        for path in self.gone:
+        for path in self.removed:
             store.remove(key(path))
         return str(self.target.head().revision)

@@ -9,7 +9,7 @@ from podcast_assets.release.targets.protocol import ReleaseTarget
 from podcast_assets.store.store import Store
 
 FOLDER = "dataset"
-"""In the store, where no other place is named."""
+"""Folder in the store if no other target is set."""
 
 
 def choose_target(settings: Settings, store: Store) -> ReleaseTarget:
@@ -18,7 +18,7 @@ def choose_target(settings: Settings, store: Store) -> ReleaseTarget:
         from podcast_assets.release.targets.hub import HubTarget
 
         return HubTarget(settings.hub_repo, private=settings.hub_private, gated=settings.hub_gated)
-    place = Store.at(settings.release_folder) if settings.release_folder else store
-    if place.is_local:
-        return FolderTarget(Path(str(place.root)) / ("" if settings.release_folder else FOLDER))
-    return BucketTarget(place, "" if settings.release_folder else FOLDER)
+    target_store = Store.at(settings.release_folder) if settings.release_folder else store
+    if target_store.is_local:
+        return FolderTarget(Path(str(target_store.root)) / ("" if settings.release_folder else FOLDER))
+    return BucketTarget(target_store, "" if settings.release_folder else FOLDER)

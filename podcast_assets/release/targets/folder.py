@@ -1,7 +1,7 @@
-"""Release target in a local folder. A release is a second folder, of which only what differs is written, that takes its place.
+"""Release target in a local folder. A release is prepared in a hidden second folder, which then replaces the first atomically.
 
-Files that stay are links to the same bytes, and no file is ever written in place: whoever has one open reads on. A release that was
-broken off is a hidden folder, which the next one removes.
+Unchanged files are hard links to the same bytes, and no file is written in place, so that readers of open files are not disturbed.
+An interrupted release leaves the hidden folder, which the next one removes.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ _EXCHANGE = 2
 """RENAME_EXCHANGE of renameat2(2)."""
 _SCRATCH = ".scratch"
 _SHARDS = ".tar"
-"""Files that are known by their size: to hash them would be to read the whole dataset."""
+"""Suffix of files that are compared by size, because hashing them would mean reading the whole dataset."""
 
 
 class FolderTarget:
-    """A dataset in a folder."""
+    """Release target in a folder."""
 
     repo: str | None = None
 
@@ -42,7 +42,7 @@ class FolderTarget:
         return str(self.folder)
 
     def head(self) -> PublishedHead:
-        """What is in the folder; a swap that was broken off is ended first."""
+        """List the dataset; an interrupted swap is completed first."""
         if self._previous_folder.is_dir():
             with self._lock_folder():
                 self._finish_swap()
@@ -59,18 +59,20 @@ class FolderTarget:
         if not (self.folder / LIST).is_file():
             raise Misconfigured(f"{self.folder} contains something other than a dataset: choose an empty or new folder")
         return {
-            p.relative_to(self.folder).as_posix(): _find_files(p) for p in sorted(self.folder.rglob("*")) if p.is_file()
+            p.relative_to(self.folder).as_posix(): _target_file(p)
+            for p in sorted(self.folder.rglob("*"))
+            if p.is_file()
         }
 
     def history(self, head: PublishedHead) -> Iterable[PublishedHead]:
-        """A folder has none."""
+        """Return nothing: a folder keeps no history."""
         return ()
 
     def read(self, head: PublishedHead, path: str) -> bytes:
-        """A file of the folder.
+        """Read a file of the dataset.
 
         Raises:
-            Stale: it is another dataset by now.
+            Stale: another release has replaced the folder.
         """
         with _unless_swapped(self.folder, head.revision):
             data = (self.folder / path).read_bytes()
@@ -80,7 +82,7 @@ class FolderTarget:
 
     @contextlib.contextmanager
     def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
-        """A second folder, which is gone if it is not committed. Stores that release to one folder do so one after the other."""
+        """Begin a release in a second folder, which is removed unless it is committed. Releases to one folder take turns."""
         with self._lock_folder():
             if _folder_revision(self.folder) != head.revision:
                 raise self._make_stale()
@@ -92,11 +94,11 @@ class FolderTarget:
                 shutil.rmtree(self._next_folder, ignore_errors=True)
 
     def purge(self, store: Store, revision: str) -> str:
-        """There is no history."""
+        """Return the revision unchanged: a folder keeps no history."""
         return revision
 
     def tag(self, revision: str) -> str | None:
-        """A folder has no tags."""
+        """Return None: a folder has no tags."""
         return None
 
     @property
@@ -112,92 +114,92 @@ class FolderTarget:
         return temporary_file_lock(lock, f"{self.where}: waiting for another release to it")
 
     def _make_stale(self) -> Stale:
-        return Stale(f"{self.where} was published to meanwhile", wait=0.1)
+        return Stale(f"{self.where}: another release was published meanwhile", wait=0.1)
 
     def _finish_swap(self) -> None:
-        """End a swap by two renames between which somebody pulled the plug."""
+        """Complete a swap by two renames that was interrupted between them."""
         if self._previous_folder.is_dir() and not self.folder.exists():
             self._previous_folder.rename(self.folder)
 
-    def take(self, fresh: Path) -> None:
-        """Put a finished folder in place of the dataset."""
+    def replace_with(self, new: Path) -> None:
+        """Replace the dataset by a finished folder."""
         if not self.folder.exists():
-            fresh.rename(self.folder)
-        elif not _swap_names(fresh, self.folder):
+            new.rename(self.folder)
+        elif not _swap_names(new, self.folder):
             # without an atomic swap there is no dataset for a moment; `_finish_swap` repairs a crash in between
             shutil.rmtree(self._previous_folder, ignore_errors=True)
             self.folder.rename(self._previous_folder)
-            fresh.rename(self.folder)
+            new.rename(self.folder)
             shutil.rmtree(self._previous_folder)
         _fsync_path(self.folder.parent)
 
 
 class _FolderChange:
-    """The second folder."""
+    """A release in progress, in the second folder."""
 
     def __init__(self, target: FolderTarget, head: PublishedHead, folder: Path) -> None:
         self.target, self.before, self.folder = target, head, folder
-        self.gone: set[str] = set()
+        self.removed: set[str] = set()
 
     @property
     def scratch(self) -> Path:
-        """In the second folder, so that a rename brings a shard to its place."""
+        """Folder on the same file system as the release, so that shards can be renamed into it."""
         return self.folder / _SCRATCH
 
-    def has(self, path: str, sha256: str) -> int | None:
-        """Nothing is left of a release that was broken off."""
+    def reuse(self, path: str, sha256: str) -> int | None:
+        """Return None: `change` has removed the files of an interrupted release."""
         return None
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
-        """Move a file in."""
+        """Move a file into the release."""
         _fsync_path(file)
-        file.replace(self._place_of(path))
+        file.replace(self._make_path(path))
 
     def add(self, path: str, data: bytes) -> None:
         """Write a small file."""
-        with self._place_of(path).open("wb") as f:
+        with self._make_path(path).open("wb") as f:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
 
     def remove(self, path: str) -> None:
-        """Do not take it over."""
-        self.gone.add(path)
+        """Leave a published file out of the release."""
+        self.removed.add(path)
 
-    def commit(self, message: str, sure: Callable[[], None]) -> str:
-        """Link what stays, and swap the folders."""
+    def commit(self, message: str, final_check: Callable[[], None]) -> str:
+        """Link the unchanged files, and swap the folders."""
         shutil.rmtree(self.scratch)
         for path in self.before.files:
-            if path not in self.gone and not (self.folder / path).exists():
-                _link_file(self.target.folder / path, self._place_of(path))
+            if path not in self.removed and not (self.folder / path).exists():
+                _link_file(self.target.folder / path, self._make_path(path))
         for folder in {self.folder, *(p.parent for p in self.folder.rglob("*"))}:
             _fsync_path(folder)
-        sure()
-        self.target.take(self.folder)
+        final_check()
+        self.target.replace_with(self.folder)
         return str(_folder_revision(self.target.folder))
 
-    def _place_of(self, path: str) -> Path:
-        place = self.folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return place
+    def _make_path(self, path: str) -> Path:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
 
 
-def _find_files(path: Path) -> TargetFile:
+def _target_file(path: Path) -> TargetFile:
     size = path.stat().st_size
     return TargetFile(size, None if path.suffix == _SHARDS else hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _folder_revision(folder: Path) -> str | None:
-    """Another one after each release: a swap brings another folder."""
+    """Identity of the folder, which differs after each release; None if there is no folder."""
     with contextlib.suppress(FileNotFoundError):
         facts = folder.stat()
-        return f"{facts.st_dev}-{facts.st_ino}-{facts.st_ctime_ns}"  # numbers of folders are given out again
+        return f"{facts.st_dev}-{facts.st_ino}-{facts.st_ctime_ns}"  # inode numbers are reused
     return None
 
 
 @contextlib.contextmanager
 def _unless_swapped(folder: Path, revision: str | None) -> Iterator[None]:
-    """A file that is not there is an error only where the folder is still the one that was looked at."""
+    """Suppress FileNotFoundError if the folder was replaced meanwhile."""
     try:
         yield
     except FileNotFoundError:
@@ -205,17 +207,17 @@ def _unless_swapped(folder: Path, revision: str | None) -> Iterator[None]:
             raise
 
 
-def _link_file(source: Path, place: Path) -> None:
+def _link_file(source: Path, target: Path) -> None:
     try:
-        os.link(source, place)
+        os.link(source, target)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK):
             raise
-        shutil.copyfile(source, place)  # no links there
+        shutil.copyfile(source, target)  # the file system has no hard links
 
 
 def _swap_names(one: Path, other: Path) -> bool:
-    """Swap two names in one step; False where the system cannot."""
+    """Exchange two paths atomically; False if the system does not support it."""
     if not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,7 +1,7 @@
-"""A dataset in a repository on the Hugging Face Hub, or on whatever HF_ENDPOINT names.
+"""Release target in a dataset repository on the Hugging Face Hub, or at HF_ENDPOINT.
 
-Shards are uploaded one by one, each gone from this machine before the next is made. Nobody sees them until one commit names all of
-them, and it must follow the head that the release was planned from. One of many files is prepared in a pull request, and merged.
+Shards are made and uploaded one at a time, so that this machine holds only one. They become visible with one commit, whose parent
+must be the head that the release was planned from. Releases of many files are prepared in a pull request, which is then merged.
 """
 
 import contextlib
@@ -34,13 +34,13 @@ from podcast_assets.store.store import SCRATCH_PREFIX, Store
 log = logging.getLogger(__name__)
 
 COMMIT_FILES = 100
-"""Files of a commit; the Hub gives up on larger ones."""
+"""Maximum number of files per commit; the Hub times out on larger ones."""
 _MAIN = "main"
 _TAG = re.compile(r"r(\d{4,})")
 
 
 class HubTarget:
-    """A dataset repository."""
+    """Release target in a dataset repository."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class HubTarget:
         token: str | None = None,
         commit_files: int = COMMIT_FILES,
     ) -> None:
-        """A repository that need not be there yet.
+        """Create the target; the repository is created by the first release.
 
         Args:
             repo: owner/name.
-            private: whether it is made private.
-            gated: whether readers must ask for access.
-            endpoint: None for HF_ENDPOINT, else the Hub itself.
-            token: None for HF_TOKEN, or that of `hf auth login`.
-            commit_files: above which a release goes by way of a pull request.
+            private: whether the repository is created as private.
+            gated: whether readers must request access.
+            endpoint: URL of the Hub; defaults to HF_ENDPOINT.
+            token: access token; defaults to HF_TOKEN or that of `hf auth login`.
+            commit_files: number of files above which a release is prepared in a pull request.
         """
         disable_progress_bars()
         hide_signatures()
@@ -69,8 +69,8 @@ class HubTarget:
         )
         self.name, self.private, self.gated, self.commit_files = repo, private, gated, commit_files
         self.uploaded: dict[str, CommitOperationAdd] = {}
-        """By SHA-256 what this process has brought, so that another try does not make it again. The client commits an operation
-        once: each try gets a copy."""
+        """SHA-256 → operation of the files that this process has uploaded, so that another attempt does not upload them again.
+        The client can commit an operation only once, so each attempt gets a copy."""
 
     @property
     def repo(self) -> str | None:
@@ -83,18 +83,18 @@ class HubTarget:
         return f"{self.api.endpoint}/datasets/{self.name}"
 
     def head(self) -> PublishedHead:
-        """The newest commit with its files and their hashes."""
-        revision = self.newest()
+        """Read the newest commit with its files and their hashes."""
+        revision = self.latest_commit()
         return PublishedHead() if revision is None else PublishedHead(revision, self.files(revision))
 
     def user(self) -> str:
-        """Who publishes. Asked once: the Hub allows few such questions."""
+        """Name of the user of the token. Cached, because the Hub limits the rate of this call."""
         return call_with_retries(lambda: self.api.whoami(cache=True))["name"]
 
-    def newest(self) -> str | None:
-        """The newest commit; None where there is no repository."""
+    def latest_commit(self) -> str | None:
+        """The newest commit; None if there is no repository."""
 
-        def look() -> str | None:
+        def get_commit() -> str | None:
             try:
                 return self.api.repo_info(self.name, repo_type=KIND, revision=_MAIN).sha
             except RepositoryNotFoundError as error:
@@ -102,19 +102,22 @@ class HubTarget:
                     raise
                 return None
 
-        return call_with_retries(look)
+        return call_with_retries(get_commit)
 
     def files(self, revision: str) -> dict[str, TargetFile]:
-        """Path → what the Hub says of it."""
+        """Path → file of a commit or reference."""
 
-        def look() -> list[RepoFile]:
+        def list_files() -> list[RepoFile]:
             tree = self.api.list_repo_tree(self.name, recursive=True, revision=revision, repo_type=KIND)
             return [entry for entry in tree if isinstance(entry, RepoFile)]
 
-        return {e.path: TargetFile(e.size, e.lfs.sha256 if e.lfs else None, e.blob_id) for e in call_with_retries(look)}
+        return {
+            e.path: TargetFile(e.size, e.lfs.sha256 if e.lfs else None, e.blob_id)
+            for e in call_with_retries(list_files)
+        }
 
     def history(self, head: PublishedHead) -> Iterator[PublishedHead]:
-        """The commits before one."""
+        """Earlier commits, newest first."""
         if head.revision is None:
             return
         for commit in call_with_retries(
@@ -124,9 +127,9 @@ class HubTarget:
                 yield PublishedHead(commit.commit_id, self.files(commit.commit_id))
 
     def read(self, head: PublishedHead, path: str) -> bytes:
-        """A file of a commit."""
+        """Read a file of a commit."""
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
-            where = call_with_retries(
+            file = call_with_retries(
                 lambda: hf_hub_download(
                     self.name,
                     path,
@@ -137,14 +140,14 @@ class HubTarget:
                     token=self.api.token,
                 )
             )
-            return Path(where).read_bytes()
+            return Path(file).read_bytes()
 
     @contextlib.contextmanager
     def change(self, head: PublishedHead) -> Iterator[ReleaseChange]:
-        """A release that follows a head; the repository is made where there is none."""
+        """Begin a release that follows a head; the repository is created if there is none."""
         if head.revision is None:
-            made = self._create_repository()
-            head = PublishedHead(made, self.files(made))
+            created = self._create_repository()
+            head = PublishedHead(created, self.files(created))
         with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as folder:
             yield _HubChange(self, head, Path(folder))
 
@@ -152,21 +155,23 @@ class HubTarget:
         call_with_retries(lambda: self.api.create_repo(self.name, repo_type=KIND, private=self.private, exist_ok=True))
         if self.gated:
             call_with_retries(lambda: self.api.update_repo_settings(self.name, repo_type=KIND, gated="auto"))
-        revision = self.newest()
+        revision = self.latest_commit()
         if revision is None:
-            raise Misconfigured(f"{self.where} was made, and is not shown to us: does HF_TOKEN let its owner read it?")
+            raise Misconfigured(f"{self.where} was created but cannot be read: check that HF_TOKEN may read it")
         return revision
 
     def purge(self, store: Store, revision: str) -> str:
-        """Delete what was taken down from all commits; the head is another one then."""
+        """Delete taken-down content from all commits; return the head, which this rewrites."""
         with translate_errors():
             purged = purge_history(store, self.api, self.name)
         if purged.waiting:
-            log.warning("%s: %d objects are still to go from its history: release again", self.where, purged.waiting)
-        return (self.newest() or revision) if purged.removed else revision
+            log.warning(
+                "%s: %d objects remain to be purged from its history: release again", self.where, purged.waiting
+            )
+        return (self.latest_commit() or revision) if purged.removed else revision
 
     def tag(self, revision: str) -> str | None:
-        """r0001, r0002, …: of a commit that has one, its own."""
+        """Tag a commit as r0001, r0002, …, unless it has such a tag; return the tag."""
         while True:
             refs = call_with_retries(lambda: self.api.list_repo_refs(self.name, repo_type=KIND))
             tags = {t.name: t.target_commit for t in refs.tags}
@@ -178,9 +183,9 @@ class HubTarget:
                 return name
 
     def _create_tag(self, name: str, revision: str) -> bool:
-        """Whether a tag was free; it may be our own, of a request whose answer was lost."""
+        """Create a tag; False if it exists, which may be ours, from a request whose response was lost."""
 
-        def make() -> bool:
+        def create() -> bool:
             try:
                 self.api.create_tag(self.name, tag=name, revision=revision, repo_type=KIND)
             except HfHubHTTPError as error:
@@ -189,28 +194,28 @@ class HubTarget:
                 return False
             return True
 
-        return call_with_retries(make)
+        return call_with_retries(create)
 
 
 class _HubChange:
-    """What is brought for one commit."""
+    """A release in progress: the operations of one commit."""
 
     def __init__(self, target: HubTarget, head: PublishedHead, scratch: Path) -> None:
         self.target, self.head, self._scratch = target, head, scratch
         self.operations: list[Operation] = []
-        self.taken: dict[str, str] = {}
-        """Path → SHA-256 of files that lie in the pull request already."""
-        self.request = PullRequest.open_on(target, str(head.revision))
+        self.reused: dict[str, str] = {}
+        """Path → SHA-256 of files that are already in the pull request."""
+        self.request = PullRequest.find_open(target, str(head.revision))
 
     @property
     def scratch(self) -> Path:
-        """A temporary folder, which the janitor knows by its name."""
+        """Temporary folder, whose prefix lets the janitor remove it after a crash."""
         return self._scratch
 
-    def has(self, path: str, sha256: str) -> int | None:
-        """What lies in the pull request that this release began, or in the head, or was uploaded at an earlier try."""
+    def reuse(self, path: str, sha256: str) -> int | None:
+        """Reuse a file of the open pull request, of the head, or of an earlier attempt; return its size, or None."""
         if self.request and (found := self.request.files.get(path)) and found.sha256 == sha256:
-            self.taken[path] = sha256
+            self.reused[path] = sha256
             return found.size
         if (found := self.head.files.get(path)) and found.sha256 == sha256:
             return found.size
@@ -218,44 +223,44 @@ class _HubChange:
         if operation is None:
             return None
         again = copy.copy(operation)
-        again.path_in_repo = path  # somebody else may have taken its number meanwhile
+        again.path_in_repo = path  # another release may have used its number meanwhile
         self.operations.append(again)
         return again.upload_info.size
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
-        """Upload a file. The Hub takes no byte of what it has."""
+        """Upload a file, unless the Hub already has its content."""
         operation = CommitOperationAdd(path, str(file))
-        operation.upload_info.sha256 = bytes.fromhex(sha256)  # one reading less
+        operation.upload_info.sha256 = bytes.fromhex(sha256)  # avoids reading the file once more
         call_with_retries(lambda: self.target.api.preupload_lfs_files(self.target.name, [operation], repo_type=KIND))
-        if operation.path_or_fileobj == str(file):  # so small that it goes into the commit itself
+        if operation.path_or_fileobj == str(file):  # the Hub wants small files in the commit itself
             operation = CommitOperationAdd(path, file.read_bytes())
         else:
             self.target.uploaded[sha256] = copy.copy(operation)
         self.operations.append(operation)
 
     def add(self, path: str, data: bytes) -> None:
-        """A small file, brought with the commit."""
+        """Add a small file to the commit."""
         self.operations.append(CommitOperationAdd(path, data))
 
     def remove(self, path: str) -> None:
         """Delete a file in the commit."""
         self.operations.append(CommitOperationDelete(path, is_folder=False))
 
-    def commit(self, message: str, sure: Callable[[], None]) -> str:
-        """One commit; by way of a pull request where there are many files, or one was begun."""
+    def commit(self, message: str, final_check: Callable[[], None]) -> str:
+        """Commit directly, or through a pull request if there are many files or one is open."""
         try:
-            return self._commit_at_once(message, sure)
+            return self._commit(message, final_check)
         except Stale as stale:
-            if stale.forgotten:
+            if stale.uploads_lost:
                 self.target.uploaded.clear()
             raise
 
-    def _commit_at_once(self, message: str, sure: Callable[[], None]) -> str:
+    def _commit(self, message: str, final_check: Callable[[], None]) -> str:
         target = self.target
         if len(self.operations) <= target.commit_files and self.request is None:
-            sure()
+            final_check()
             return create_commit(target, self.operations, message, str(self.head.revision), _MAIN)
-        request = self.request or PullRequest.begun(target, str(self.head.revision))
-        planned = PlannedFiles(self.head.files, {op.path_in_repo: op for op in self.operations}, self.taken)
-        request.bring(planned, message)
-        return request.merge(planned, message, sure)
+        request = self.request or PullRequest.create(target, str(self.head.revision))
+        planned = PlannedFiles(self.head.files, {op.path_in_repo: op for op in self.operations}, self.reused)
+        request.upload(planned, message)
+        return request.merge(planned, message, final_check)

@@ -16,10 +16,10 @@ from podcast_assets.release.targets.protocol import Stale
 
 TRIES = 5
 LONGEST_WAIT = 320.0
-"""Seconds; the Hub's limits are for windows of five minutes."""
-_MOVED = (409, 412)
-_GONE_SINCE = 400
-"""Large files that were brought and not committed go after a while: a commit that names one is a bad request."""
+"""Seconds. The Hub limits requests per five minutes."""
+_CONFLICT = (409, 412)
+_BAD_REQUEST = 400
+"""Status of a commit with large files that were uploaded but not committed in time, which the Hub deletes."""
 
 Result = TypeVar("Result")
 
@@ -28,23 +28,23 @@ def call_with_retries(call: Callable[[], Result]) -> Result:
     """Make an idempotent call, with retries.
 
     Raises:
-        Stale: the Hub goes on not to answer, or somebody else was faster.
-        Misconfigured: it does not let us.
+        Stale: the Hub keeps failing, or another release was faster.
+        Misconfigured: the Hub denies access.
     """
-    tries = Retrying(
-        retry=retry_if_exception(_may_pass),
+    retrying = Retrying(
+        retry=retry_if_exception(_is_transient),
         stop=stop_after_attempt(TRIES),
         wait=_retry_wait,
         reraise=True,
         before_sleep=None,
     )
     with translate_errors():
-        return tries(call)
+        return retrying(call)
 
 
 @contextlib.contextmanager
 def translate_errors() -> Iterator[None]:
-    """Translate errors of the Hub's client to our own."""
+    """Translate errors of the Hub's client to `Stale` and `Misconfigured`."""
     try:
         yield
     except OfflineModeIsEnabled:
@@ -52,50 +52,50 @@ def translate_errors() -> Iterator[None]:
     except LocalTokenNotFoundError:
         raise Misconfigured(_NO_TOKEN) from None
     except (HfHubHTTPError, httpx2.HTTPError, RuntimeError) as error:
-        answer = _response_of(error)
-        if answer is None and not _is_network(error):
+        response = _response_of(error)
+        if response is None and not _is_network(error):
             raise
-        raise _translate(error, answer) from error
+        raise _translate(error, response) from error
 
 
 _NO_TOKEN = "set HF_TOKEN to a token that may write to the repository (or run hf auth login)"  # noqa: S105 - no token is in it
 
 
-def _translate(error: BaseException, answer: httpx2.Response | None) -> Exception:
-    if answer is None:
+def _translate(error: BaseException, response: httpx2.Response | None) -> Exception:
+    if response is None:
         return Stale(f"the Hub cannot be reached ({type(error).__name__})")
-    status = answer.status_code
-    message = answer.headers.get("X-Error-Message") or ""
-    if status in _MOVED:
-        return Stale("somebody else has published meanwhile", wait=0.5)
+    status = response.status_code
+    message = response.headers.get("X-Error-Message") or ""
+    if status in _CONFLICT:
+        return Stale("another release was published meanwhile", wait=0.5)
     if status == 429 or status >= 500:
-        return Stale(f"the Hub answered {status}", wait=_asked_for(answer))
-    if status == _GONE_SINCE and "LFS" in message:
-        return Stale("what was brought is there no more", forgotten=True)
+        return Stale(f"the Hub answered {status}", wait=_requested_wait(response))
+    if status == _BAD_REQUEST and "LFS" in message:
+        return Stale("uploaded files were deleted before they were committed", uploads_lost=True)
     if status in (401, 403):
         return Misconfigured(f"the Hub answered {status} {message}: {_NO_TOKEN}")
     if status == 404:
-        return Misconfigured(f"the Hub does not have the repository, or does not show it: {_NO_TOKEN}")
+        return Misconfigured(f"the repository does not exist on the Hub, or the token may not read it: {_NO_TOKEN}")
     return error if isinstance(error, Exception) else RuntimeError(str(error))
 
 
-def _may_pass(error: BaseException) -> bool:
-    answer = _response_of(error)
-    if answer is None:
+def _is_transient(error: BaseException) -> bool:
+    response = _response_of(error)
+    if response is None:
         return _is_network(error)
-    return answer.status_code in (408, 429) or answer.status_code >= 500
+    return response.status_code in (408, 429) or response.status_code >= 500
 
 
 def _retry_wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    answer = _response_of(error) if error else None
-    return (_asked_for(answer) if answer is not None else 0.0) or min(2.0**state.attempt_number, 30.0)
+    response = _response_of(error) if error else None
+    return (_requested_wait(response) if response is not None else 0.0) or min(2.0**state.attempt_number, 30.0)
 
 
-def _asked_for(answer: httpx2.Response) -> float:
-    """Seconds that the Hub asks for; 0 where it says nothing."""
-    limit = parse_ratelimit_headers(answer.headers)
-    after = answer.headers.get("Retry-After", "")
+def _requested_wait(response: httpx2.Response) -> float:
+    """Seconds that the Hub asks to wait; 0 if it does not say."""
+    limit = parse_ratelimit_headers(response.headers)
+    after = response.headers.get("Retry-After", "")
     seconds = (
         limit.reset_in_seconds + 1.0 if limit and limit.remaining == 0 else float(after) if after.isdigit() else 0.0
     )
@@ -103,35 +103,35 @@ def _asked_for(answer: httpx2.Response) -> float:
 
 
 def _response_of(error: BaseException) -> httpx2.Response | None:
-    """The answer that an error, or one that it was made of, speaks of: uploads wrap theirs."""
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, HfHubHTTPError) and at.response is not None:
-            return at.response
-        at = at.__cause__
+    """Find the response of an error or of one of its causes, because uploads wrap their errors."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, HfHubHTTPError) and cause.response is not None:
+            return cause.response
+        cause = cause.__cause__
     return None
 
 
 def _is_network(error: BaseException) -> bool:
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)):
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)):
             return True
-        at = at.__cause__
+        cause = cause.__cause__
     return False
 
 
 class _NoSignatures(logging.Filter):
-    """The client tells of tries again with the whole URL, and those of uploads hold a signature that lets anybody write."""
+    """Removes signatures from log records: the client logs retries with the full URL, and anybody could write with an upload's."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Cut the queries of URLs off."""
+        """Remove the queries of URLs from the message."""
         record.msg, record.args = re.sub(r"\?\S+", "?…", record.getMessage()), ()
         return True
 
 
 def hide_signatures() -> None:
-    """Remove the queries of URLs from the client's log lines from now on."""
+    """Remove the queries of URLs from the log messages of the Hub's client."""
     for name in ("huggingface_hub.utils._http", "huggingface_hub.lfs", "httpx", "httpx2"):
         log = logging.getLogger(name)
         if not any(isinstance(f, _NoSignatures) for f in log.filters):

@@ -1,8 +1,8 @@
-"""What was published and taken down is purged from a repository's history too: a commit takes it out of the head alone.
+"""Purge of taken-down content from a repository's history, because a commit removes it from the head only.
 
-Which objects have to go is written down in the store before the commit that takes them out (`takedowns/unpurged/…`), and struck off
-when the Hub no longer lists them: a release that is broken off in between is made up for by the next one, changed or not. Which
-takedowns a release has followed is noted too (`takedowns/followed/…`), as each purge gives the commits other ids.
+The objects to purge are recorded in the store before the commit that removes them (`takedowns/unpurged/…`). A record is deleted
+when the Hub no longer lists the object, so that the next release completes an interrupted purge. The takedowns that a release has
+followed are recorded too (`takedowns/followed/…`), because a purge changes the ids of all commits.
 """
 
 import hashlib
@@ -35,18 +35,18 @@ class HistoryPurge:
     """Result of a purge of the history."""
 
     removed: int
-    """Objects that are gone from all commits."""
+    """Number of objects removed from all commits."""
     waiting: int
-    """Objects that have to go, and are still in the head or still listed: the next release tries again."""
+    """Number of objects that are still in the head or still listed; the next release tries again."""
 
 
 def batches_to_purge(store: Store, repo: str, takedowns: pl.DataFrame) -> set[str]:
-    """Batches of takedowns that no release of a repository has followed as they are now.
+    """Batches of the takedowns that no release to a repository has followed in their present state.
 
     Args:
-        store: with the notes.
+        store: store with the records.
         repo: as for `note_superseded`.
-        takedowns: the records.
+        takedowns: records of the takedowns.
     """
     followed = store.names(_followed_key(repo))
     places = {
@@ -59,65 +59,65 @@ def batches_to_purge(store: Store, repo: str, takedowns: pl.DataFrame) -> set[st
 
 
 def note_followed(store: Store, repo: str, takedowns: pl.DataFrame) -> None:
-    """Write down, after the commit, that takedowns are followed: later changes of their batches need no other history.
+    """Record, after the commit, which takedowns were followed, so that later releases need not read the history for them.
 
     Args:
-        store: with the notes.
+        store: store with the records.
         repo: as for `note_superseded`.
-        takedowns: the records that the commit knew.
+        takedowns: records of the takedowns that the commit followed.
     """
-    there = store.names(_followed_key(repo))
-    for state in sorted({_record_state(row) for row in takedowns.iter_rows(named=True)} - there):
+    recorded = store.names(_followed_key(repo))
+    for state in sorted({_record_state(row) for row in takedowns.iter_rows(named=True)} - recorded):
         store.write(f"{_followed_key(repo)}/{state}", b"")
 
 
 def superseded_objects(
     before: Iterable[PublishedShard], head: Mapping[str, TargetFile], after: Mapping[str, str], batches: Iterable[str]
 ) -> set[str]:
-    """SHA-256 of a commit's files of some batches that a release does not have; pure. Those that are not in LFS have none.
+    """SHA-256 of the files of some batches that are in a commit but not in a release; files outside of LFS have none. Pure.
 
     Args:
-        before: the shards of the commit.
-        head: path → every file of it.
-        after: path → SHA-256 of every file of the release.
-        batches: of `batches_to_purge`.
+        before: shards of the commit.
+        head: path → file of the commit.
+        after: path → SHA-256 of each file of the release.
+        batches: result of `batches_to_purge`.
     """
-    ours = set(batches)
-    shards = {shard.path for shard in before if ours & {part.batch for part in shard.parts}}
-    tables = {path for path in head if path.split("/", 1)[0] in _TABLES and PurePosixPath(path).stem in ours}
+    chosen = set(batches)
+    shards = {shard.path for shard in before if chosen & {part.batch for part in shard.parts}}
+    tables = {path for path in head if path.split("/", 1)[0] in _TABLES and PurePosixPath(path).stem in chosen}
     found = {head[path].sha256 for path in shards | tables if path in head}
     return {sha256 for sha256 in found if sha256} - set(after.values())
 
 
 def note_superseded(store: Store, repo: str, objects: Iterable[str]) -> None:
-    """Write down, before the commit, which objects have to go from the history of a repository.
+    """Record, before the commit, which objects to purge from the history of a repository.
 
     Args:
-        store: with the records.
-        repo: owner/name, with its endpoint where there are several.
-        objects: SHA-256.
+        store: store with the records.
+        repo: owner/name, with its endpoint if there are several.
+        objects: SHA-256 of the objects.
     """
     for sha256 in objects:
         store.write(f"{_history_folder(repo)}/{sha256}", b"")
 
 
 def unpurged_objects(store: Store, repo: str) -> set[str]:
-    """SHA-256 of objects that were written down, and are not known to be gone from the history of a repository."""
+    """SHA-256 of the recorded objects that may still be in the history of a repository."""
     return {name for name in store.names(_history_folder(repo)) if not name.startswith(".")}
 
 
 def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurge:
-    """Delete what was written down from all commits of a repository, and strike off what is gone.
+    """Delete the recorded objects from all commits of a repository, and the records of those that are gone.
 
-    What the head still has is never deleted: then the commit that takes it out has not come.
+    Objects of the head are never deleted, because the commit that removes them has not happened yet.
 
     Args:
-        store: with the records.
-        api: whose token may write to the repository.
+        store: store with the records.
+        api: client whose token may write to the repository.
         repo: owner/name.
 
     Raises:
-        HfHubHTTPError: the Hub refuses it; what is left is tried again by the next call.
+        HfHubHTTPError: the Hub refuses the deletion; the next call tries the rest again.
     """
     waiting = unpurged_objects(store, repo)
     if not waiting:
@@ -127,22 +127,22 @@ def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurge:
         for entry in api.list_repo_tree(repo, recursive=True, repo_type=_KIND)
         if (lfs := getattr(entry, "lfs", None))
     }
-    doomed = waiting - head
-    found = [f for f in api.list_lfs_files(repo, repo_type=_KIND) if doomed & {f.oid, f.file_oid}]
+    to_delete = waiting - head
+    found = [f for f in api.list_lfs_files(repo, repo_type=_KIND) if to_delete & {f.oid, f.file_oid}]
     if found:
-        log.info("%s: deleting %d objects that were taken down from its history", repo, len(found))
+        log.info("%s: deleting %d taken-down objects from its history", repo, len(found))
         api.permanently_delete_lfs_files(repo, found, rewrite_history=True, repo_type=_KIND)
     listed = (
         {name for f in api.list_lfs_files(repo, repo_type=_KIND) for name in (f.oid, f.file_oid)} if found else set()
     )
-    gone = doomed - listed
-    for sha256 in gone:
+    deleted = to_delete - listed
+    for sha256 in deleted:
         store.remove(f"{_history_folder(repo)}/{sha256}")
-    return HistoryPurge(len(gone), len(waiting) - len(gone))
+    return HistoryPurge(len(deleted), len(waiting) - len(deleted))
 
 
 def _record_state(record: Mapping[str, Any]) -> str:
-    """Another one when a record names more than before."""
+    """Key of a record's present state, which changes when the record names more than before."""
     return f"{record['takedown']}-{fingerprint(**{name: sorted(record[name] or ()) for name in NAMES})[:16]}"
 
 

@@ -1,4 +1,4 @@
-"""A release of many files on the Hub: brought in portions to a pull request, and merged once it is there, whole and alone."""
+"""Releases of many files to the Hub: committed in several parts to a pull request, which is merged when it is complete."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -23,27 +23,33 @@ Operation = CommitOperationAdd | CommitOperationDelete
 
 
 class PlannedFiles:
-    """Planned state of the files after a release."""
+    """Planned state of the files after a release.
+
+    Args:
+        before: path → file of the head that the release follows.
+        operations: path → operation of the release.
+        reused: path → SHA-256 of the files that an earlier attempt has committed to the pull request.
+    """
 
     def __init__(
-        self, before: Mapping[str, TargetFile], operations: Mapping[str, Operation], taken: Mapping[str, str]
+        self, before: Mapping[str, TargetFile], operations: Mapping[str, Operation], reused: Mapping[str, str]
     ) -> None:
-        self.before, self.operations, self.taken = before, operations, taken
+        self.before, self.operations, self.reused = before, operations, reused
 
-    def strangers(self, files: Mapping[str, TargetFile]) -> list[str]:
-        """Files that are neither as before nor as they are to be, or that nobody planned to delete: somebody else's doing."""
-        others = [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
-        return [*others, *(p for p in self.before if p not in files and not self._is_to_go(p))]
+    def unexpected(self, files: Mapping[str, TargetFile]) -> list[str]:
+        """Paths of files that differ from both the head and the plan, or were deleted without a plan: changes of others."""
+        changed = [p for p, f in files.items() if not self._as_before(p, f) and not self._as_planned(p, f)]
+        return [*changed, *(p for p in self.before if p not in files and not self._is_deleted(p))]
 
     def missing(self, files: Mapping[str, TargetFile]) -> list[Operation]:
-        """Operations that are still missing."""
+        """Operations that have not been committed yet."""
         return [
             op
             for path, op in self.operations.items()
             if (path in files if isinstance(op, CommitOperationDelete) else not self._as_planned(path, files.get(path)))
         ]
 
-    def _is_to_go(self, path: str) -> bool:
+    def _is_deleted(self, path: str) -> bool:
         return isinstance(self.operations.get(path), CommitOperationDelete)
 
     def _as_before(self, path: str, found: TargetFile) -> bool:
@@ -54,7 +60,7 @@ class PlannedFiles:
         if found is None:
             return False
         if not isinstance(operation, CommitOperationAdd):
-            return operation is None and self.taken.get(path) == found.sha256 is not None
+            return operation is None and self.reused.get(path) == found.sha256 is not None
         if found.size != operation.upload_info.size:
             return False
         if found.sha256 is not None:
@@ -63,7 +69,7 @@ class PlannedFiles:
 
 
 class PullRequest:
-    """A release under way in a pull request. Its title says from which head, so that it is found again after a crash."""
+    """A release in progress in a pull request. Its title names the head that it follows, so that it is found after a crash."""
 
     def __init__(self, target: "HubTarget", number: int, base: str) -> None:
         self.target, self.number, self.base = target, number, base
@@ -71,75 +77,87 @@ class PullRequest:
         self.files = target.files(self.ref)
 
     @classmethod
-    def open_on(cls, target: "HubTarget", base: str) -> "PullRequest | None":
-        """The one that a release onto this head began. Those onto older heads are closed: they cannot be merged any more.
+    def find_open(cls, target: "HubTarget", base: str) -> "PullRequest | None":
+        """Find the open pull request of a release onto this head. Those onto older heads are closed, as they cannot be merged.
 
-        Anybody may open one of that title: those of other users are neither taken up nor touched.
+        Anybody may open a pull request with such a title: those of other users are ignored.
         """
         found = None
-        for one in call_with_retries(lambda: list(target.api.get_repo_discussions(target.name, repo_type=KIND))):
-            if not one.is_pull_request or one.status not in ("open", "draft") or not one.title.startswith(_TITLE):
+        for discussion in call_with_retries(lambda: list(target.api.get_repo_discussions(target.name, repo_type=KIND))):
+            if (
+                not discussion.is_pull_request
+                or discussion.status not in ("open", "draft")
+                or not discussion.title.startswith(_TITLE)
+            ):
                 continue
-            if one.author != target.user():
-                log.warning("%s: pull request %d, of %s, is left unchanged", target.where, one.num, one.author)
+            if discussion.author != target.user():
+                log.warning("%s: pull request %d by %s is ignored", target.where, discussion.num, discussion.author)
                 continue
-            if one.title == f"{_TITLE}{base}" and found is None:
-                found = cls(target, one.num, base)
+            if discussion.title == f"{_TITLE}{base}" and found is None:
+                found = cls(target, discussion.num, base)
             else:
-                _set_status(target, one.num, "closed")
+                _set_status(target, discussion.num, "closed")
         return found
 
     @classmethod
-    def begun(cls, target: "HubTarget", base: str) -> "PullRequest":
-        """A new one."""
+    def create(cls, target: "HubTarget", base: str) -> "PullRequest":
+        """Create a pull request for a release onto a head."""
         title = f"{_TITLE}{base}"
-        about = "Merged by podcast-assets once all of it is here."
-        made = call_with_retries(
-            lambda: target.api.create_pull_request(target.name, title=title, description=about, repo_type=KIND)
+        description = "podcast-assets merges this when it is complete."
+        created = call_with_retries(
+            lambda: target.api.create_pull_request(target.name, title=title, description=description, repo_type=KIND)
         )
-        return cls(target, made.num, base)
+        return cls(target, created.num, base)
 
-    def bring(self, planned: PlannedFiles, message: str) -> None:
-        """Commit what is not in it yet, in portions, each after the one before."""
-        if planned.strangers(self.files):
-            self._give_up("it was begun for another release")
+    def upload(self, planned: PlannedFiles, message: str) -> None:
+        """Commit the missing operations in several parts, each on top of the previous one.
+
+        Raises:
+            Stale: the pull request holds something else, or a commit failed.
+        """
+        if planned.unexpected(self.files):
+            self._close_as_stale("it contains files of another release")
         missing = planned.missing(self.files)
         size = self.target.commit_files
-        portions = [missing[i : i + size] for i in range(0, len(missing), size)]
+        parts = [missing[i : i + size] for i in range(0, len(missing), size)]
         head = _head_of(self.target, self.ref)
-        for number, portion in enumerate(portions, start=1):
-            title = f"{message} ({number} of {len(portions)})"
-            head = create_commit(self.target, portion, title, head, self.ref)
+        for number, part in enumerate(parts, start=1):
+            title = f"{message} ({number} of {len(parts)})"
+            head = create_commit(self.target, part, title, head, self.ref)
             log.info(
-                "%s: %d of %d portions are in pull request %d", self.target.where, number, len(portions), self.number
+                "%s: committed part %d of %d to pull request %d", self.target.where, number, len(parts), self.number
             )
 
-    def merge(self, planned: PlannedFiles, message: str, sure: Callable[[], None]) -> str:
-        """Publish it, if all of the release and nothing else is in it, and the head has not moved."""
+    def merge(self, planned: PlannedFiles, message: str, final_check: Callable[[], None]) -> str:
+        """Merge the pull request if it holds the whole release and nothing else; return the new head.
+
+        Raises:
+            Stale: the pull request or the head was changed by somebody else, or the merge is not visible yet.
+        """
         files = self.target.files(self.ref)
-        if planned.strangers(files) or planned.missing(files):
-            self._give_up("somebody else has written to it")
-        if self.target.newest() != self.base:
-            self._give_up("somebody else has published meanwhile")
-        sure()
+        if planned.unexpected(files) or planned.missing(files):
+            self._close_as_stale("somebody else has committed to it")
+        if self.target.latest_commit() != self.base:
+            self._close_as_stale("another release was published meanwhile")
+        final_check()
         _set_status(self.target, self.number, "open")
         try:
-            with translate_errors():  # not twice: whether it was applied shows at the next look
+            with translate_errors():  # not retried: the next attempt sees whether it was applied
                 self.target.api.merge_pull_request(self.target.name, self.number, comment=message, repo_type=KIND)
         except (Misconfigured, HfHubHTTPError) as refused:
             if _get_status(self.target, self.number) == "open":
                 raise
             raise Stale(f"pull request {self.number} was closed meanwhile", wait=0.5) from refused
-        revision = self.target.newest()
+        revision = self.target.latest_commit()
         if revision is None or revision == self.base:
-            raise Stale(f"pull request {self.number} was merged, and does not show yet")
-        # a merge cannot carry what it expects: what came into it in between shows only now
+            raise Stale(f"pull request {self.number} was merged, but the merge is not visible yet")
+        # a merge cannot name the commit it expects, so commits that came in between are noticed only now
         files = self.target.files(revision)
-        if planned.strangers(files) or planned.missing(files):
-            raise Stale(f"pull request {self.number} was merged, and not as it was brought", wait=0.5)
+        if planned.unexpected(files) or planned.missing(files):
+            raise Stale(f"pull request {self.number} was merged with changes by somebody else", wait=0.5)
         return revision
 
-    def _give_up(self, why: str) -> NoReturn:
+    def _close_as_stale(self, why: str) -> NoReturn:
         _set_status(self.target, self.number, "closed")
         raise Stale(f"pull request {self.number}: {why}", wait=0.5)
 
@@ -147,10 +165,10 @@ class PullRequest:
 def create_commit(
     target: "HubTarget", operations: Sequence[Operation], message: str, parent: str, revision: str
 ) -> str:
-    """Make one commit after another; gives its id. It is not tried again: whether it was applied shows at the next look.
+    """Commit on top of a parent and return the new commit. Not retried: the next attempt sees whether it was applied.
 
     Raises:
-        Stale: the parent is not the newest commit any more, or no answer came.
+        Stale: the parent is not the newest commit any more, or there was no response.
     """
     with translate_errors():
         return target.api.create_commit(

@@ -12,20 +12,20 @@ from podcast_assets.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class TargetFile:
-    """A published file as listed by the target, without its content. Which hash it knows is its own affair."""
+    """A published file as listed by the target, without its content. Each kind of target knows other hashes, or none."""
 
     size: int
     """Bytes."""
     sha256: str | None = None
     git: str | None = None
-    """SHA-1 of it as git's blob."""
+    """SHA-1 of the file as a git blob."""
 
     def is_file(self, sha256: str, size: int) -> bool:
-        """Whether it is a file of this hash, as far as can be told: by size alone where the place knows no hash."""
+        """Whether the file has this hash and size; only the size is compared if the target does not know the hash."""
         return self.size == size and (self.sha256 is None or self.sha256 == sha256)
 
     def is_content(self, data: bytes) -> bool:
-        """Whether it is this content; not, where the place knows no hash."""
+        """Whether the file has this content; False if the target knows no hash."""
         if self.size != len(data):
             return False
         if self.sha256 is not None:
@@ -38,19 +38,20 @@ class PublishedHead:
     """The published state of a dataset."""
 
     revision: str | None = None
-    """What the next release must follow; None where there is no dataset yet."""
+    """Revision that the next release must follow; None if there is no dataset yet."""
     files: Mapping[str, TargetFile] = field(default_factory=dict)
+    """Path → file of the dataset."""
 
 
 class Stale(Exception):
     """The head has changed, or it is unknown whether a commit was applied; the release must be tried again."""
 
-    def __init__(self, why: str, wait: float = 0.0, *, forgotten: bool = False) -> None:
+    def __init__(self, why: str, wait: float = 0.0, *, uploads_lost: bool = False) -> None:
         super().__init__(why)
-        self.forgotten = forgotten
-        """Whether the place has lost what was brought for the commit."""
+        self.uploads_lost = uploads_lost
+        """Whether the target has dropped the files that were uploaded for the commit."""
         self.wait = wait
-        """Seconds until it is worth while to look again."""
+        """Seconds to wait before the next attempt; 0 for the default."""
 
 
 class ReleaseChange(Protocol):
@@ -58,15 +59,15 @@ class ReleaseChange(Protocol):
 
     @property
     def scratch(self) -> Path:
-        """A folder of this machine for a shard that is being made; gone at the end."""
+        """Temporary folder on this machine for the shard being made; removed at the end."""
         ...
 
-    def has(self, path: str, sha256: str) -> int | None:
-        """Take over what the place has already, from a release that was broken off: its size; None where it must be brought."""
+    def reuse(self, path: str, sha256: str) -> int | None:
+        """Reuse a file that an interrupted release has uploaded; return its size, or None if it must be uploaded."""
         ...
 
     def add_file(self, path: str, file: Path, sha256: str) -> None:
-        """Upload a file, which may be moved."""
+        """Upload a file. The local file may be moved away."""
         ...
 
     def add(self, path: str, data: bytes) -> None:
@@ -74,18 +75,18 @@ class ReleaseChange(Protocol):
         ...
 
     def remove(self, path: str) -> None:
-        """Leave out a file that is published now."""
+        """Remove a published file."""
         ...
 
-    def commit(self, message: str, sure: Callable[[], None]) -> str:
+    def commit(self, message: str, final_check: Callable[[], None]) -> str:
         """Publish everything at once and return the new revision.
 
         Args:
-            message: of the commit.
-            sure: raises `Stale` where the release is not to be any more; called last of all.
+            message: commit message.
+            final_check: called immediately before publishing; raises `Stale` if the release must not be published any more.
 
         Raises:
-            Stale: the head has moved, or the answer was lost.
+            Stale: the head has changed, or the response was lost.
         """
         ...
 
@@ -95,7 +96,7 @@ class ReleaseTarget(Protocol):
 
     @property
     def where(self) -> str:
-        """Location of the dataset, for people."""
+        """Location of the dataset, for messages."""
         ...
 
     @property
@@ -104,25 +105,25 @@ class ReleaseTarget(Protocol):
         ...
 
     def head(self) -> PublishedHead:
-        """What is published now; nothing is made where there is no dataset yet."""
+        """Read the published state. Nothing is created if there is no dataset yet."""
         ...
 
     def history(self, head: PublishedHead) -> Iterable[PublishedHead]:
-        """What was published before, the newest first; nothing where a place remembers none."""
+        """Earlier published states, newest first; empty if the target keeps no history."""
         ...
 
     def read(self, head: PublishedHead, path: str) -> bytes:
-        """A small file of a head."""
+        """Read a small file of a published state."""
         ...
 
     def change(self, head: PublishedHead) -> AbstractContextManager[ReleaseChange]:
-        """Begin a release that follows a head. What is left of one that was broken off goes."""
+        """Begin a release that follows a head, and remove the remains of an interrupted one."""
         ...
 
     def purge(self, store: Store, revision: str) -> str:
-        """Take what was taken down out of the history, where there is one; gives the revision, which that may change."""
+        """Remove taken-down content from the history, if there is one; return the revision, which this may change."""
         ...
 
     def tag(self, revision: str) -> str | None:
-        """Give the release a name that stays, unless it has one; gives the name, None where there are no names."""
+        """Tag the release unless it has a tag; return the tag, or None if the target has no tags."""
         ...

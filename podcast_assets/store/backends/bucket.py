@@ -9,7 +9,6 @@ import contextlib
 import datetime
 import hashlib
 import io
-import math
 import os
 import re
 import tempfile
@@ -23,6 +22,7 @@ import tenacity
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.backends import s3_api
 from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble, needs_retry, translate_errors
+from podcast_assets.store.backends.multipart import PART, entity_tag, part_bytes, unquote_entity_tag
 from podcast_assets.store.backends.pending_file import PendingFile
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing
 
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-PART = 8 << 20
-"""Bytes of a part of an upload or a read. Each is one request with its own retries; S3 requires at least 5 MiB."""
-MAX_PARTS = 10_000
-"""Parts of an upload. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 PARTS_AT_ONCE = 4
 PAGE = 1000
 
@@ -137,7 +133,7 @@ class Bucket:
         if facts is None:
             self.names("")  # a HEAD response does not tell a missing bucket from a missing object
             raise FileNotFoundError(f"{self.location.url}/{key} does not exist")
-        raw = _Ranges(self, key, facts["size"], facts["e_tag"])
+        raw = _ObjectReader(self, key, facts["size"], facts["e_tag"])
         return cast("BinaryIO", io.BufferedReader(raw, BLOCK))
 
     @contextlib.contextmanager
@@ -166,7 +162,7 @@ class Bucket:
         """The objects directly below a folder, and the first parts of the keys of the others."""
         from obstore.exceptions import InvalidPathError
 
-        def look() -> FolderListing:
+        def list_objects() -> FolderListing:
             try:
                 found = self.store.list_with_delimiter(folder)
             except InvalidPathError:  # see `list`
@@ -174,7 +170,7 @@ class Bucket:
             entries = tuple(_entry(m) for m in found["objects"] if m["path"] != folder)
             return FolderListing(entries, frozenset(p.rsplit("/", 1)[-1] for p in found["common_prefixes"]))
 
-        found = self._call(f"{folder}/", look)
+        found = self._call(f"{folder}/", list_objects)
         # less the placeholders of folders: see `_without_placeholders`
         files = tuple(e for e in found.files if e.bytes or e.key.rsplit("/", 1)[-1] not in found.folders)
         return FolderListing(files, found.folders)
@@ -222,7 +218,7 @@ class Bucket:
         Raises:
             StoreTrouble: the content differs from what was sent; the object is removed.
         """
-        if _unquote_e_tag(e_tag) == expected:
+        if unquote_entity_tag(e_tag) == expected:
             return
         with self.open(key) as uploaded:
             blocks = iter(lambda: content.read(BLOCK), b"")
@@ -236,7 +232,7 @@ class Bucket:
         facts = self._head_object(key)
         if facts is None:
             return False
-        return facts["size"] == source.stat().st_size and _unquote_e_tag(facts["e_tag"]) == entity_tag(source)
+        return facts["size"] == source.stat().st_size and unquote_entity_tag(facts["e_tag"]) == entity_tag(source)
 
     def remove(self, key: str) -> None:
         """Remove the object and all objects below it."""
@@ -311,7 +307,7 @@ class Bucket:
         return message
 
 
-class _Ranges(io.RawIOBase):
+class _ObjectReader(io.RawIOBase):
     """A file-like view of an object, read in parts. The last two stay cached, because archives are inspected at both ends."""
 
     _CACHED_PARTS = 2
@@ -362,40 +358,9 @@ class _Ranges(io.RawIOBase):
         return self._parts[number]
 
 
-def part_bytes(size: int) -> int:
-    """Size of the parts of an upload: the smallest that stays within MAX_PARTS."""
-    return max(PART, math.ceil(size / MAX_PARTS))
-
-
-def entity_tag(file: Path) -> str:
-    """Compute the entity tag that S3 assigns to an upload: the MD5, or the MD5 of the MD5s of its parts and their number.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
-    """
-    size = file.stat().st_size
-    part = part_bytes(size)
-    digests = []
-    with file.open("rb") as f:
-        for start in range(0, max(size, 1), part):
-            digest = hashlib.md5(usedforsecurity=False)
-            left = min(part, size - start)
-            while left and (block := f.read(min(BLOCK, left))):
-                digest.update(block)
-                left -= len(block)
-            digests.append(digest)
-    if len(digests) == 1:
-        return digests[0].hexdigest()
-    whole = hashlib.md5(b"".join(d.digest() for d in digests), usedforsecurity=False)
-    return f"{whole.hexdigest()}-{len(digests)}"
-
-
-def _unquote_e_tag(e_tag: str | None) -> str | None:
-    return e_tag.removeprefix("W/").strip('"') if e_tag else None
-
-
 def _entry(found: "ObjectMeta") -> Entry:
     return Entry(
-        found["path"], found["size"], found["last_modified"].timestamp(), content=_unquote_e_tag(found["e_tag"])
+        found["path"], found["size"], found["last_modified"].timestamp(), content=unquote_entity_tag(found["e_tag"])
     )
 
 
