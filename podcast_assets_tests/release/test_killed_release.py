@@ -349,13 +349,13 @@ def test_broken_off_at_any_write_to_a_bucket(tmp_path: Path, bucket: str) -> Non
 
 
 def release_and_die_when_swapped() -> None:
-    take = FolderTarget.take
+    replace_with = FolderTarget.replace_with
 
-    def swap_and_die(self: FolderTarget, fresh: Path) -> None:
-        take(self, fresh)
+    def swap_and_die(self: FolderTarget, new: Path) -> None:
+        replace_with(self, new)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    FolderTarget.take = swap_and_die  # type: ignore[method-assign]
+    FolderTarget.replace_with = swap_and_die  # type: ignore[method-assign]
     forked.run_command("release")
 
 
