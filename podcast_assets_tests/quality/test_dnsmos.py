@@ -100,7 +100,7 @@ def test_no_segments_have_no_scores(dnsmos: Dnsmos):
 
 
 def test_another_network_is_not_taken_for_this_one(paths: tuple[Path, Path]):
-    with pytest.raises(EngineUnavailable, match=r"model_v8\.onnx is not the network of DNSMOS P\.835"):
+    with pytest.raises(EngineUnavailable, match=r"model_v8\.onnx is not the supported network of DNSMOS P\.835"):
         P835(paths[1])
 
 

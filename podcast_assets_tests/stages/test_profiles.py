@@ -123,7 +123,7 @@ def test_the_commands_say_what_there_is(place: Place) -> None:
 def test_wrong_input_gets_one_line(place: Place) -> None:
     missing = place.command("run", "nowhere.tar")
     assert missing.returncode == 2
-    assert missing.stderr == "podcast-assets: nowhere.tar: there is no such file or folder\n"
+    assert missing.stderr == "podcast-assets: nowhere.tar: no such file or folder\n"
     policy = place.command("run", __file__, PODCAST_POLICY="no-such-policy")
     assert policy.returncode == 2
     assert policy.stderr == (
