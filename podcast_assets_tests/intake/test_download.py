@@ -143,7 +143,7 @@ def test_what_is_there_whole_already_is_known_by_416(server: WebServer, tmp_path
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 501])
 def test_a_refusal_is_for_good(server: WebServer, tmp_path: Path, status: int) -> None:
     url = server.put("/a.mp3", Resource(AUDIO, answers=[(status, {})] * 9))
-    with pytest.raises(NotFetched, match=f"answers {status}"):
+    with pytest.raises(NotFetched, match=f"answered {status}"):
         get(tmp_path, url)
     assert len(server.requests) == 1
 
@@ -153,7 +153,7 @@ def test_what_may_pass_is_tried_again(server: WebServer, tmp_path: Path, status:
     url = server.put("/a.mp3", Resource(AUDIO, answers=[(status, {}), (status, {})]))
     assert get(tmp_path, url) == AUDIO
     server.resources["/a.mp3"].answers = [(status, {})] * 9
-    with pytest.raises(Transient, match=f"answers {status}"):
+    with pytest.raises(Transient, match=f"answered {status}"):
         get(tmp_path / "other", url)
     assert len(server.requests) == 3 + 3
 
