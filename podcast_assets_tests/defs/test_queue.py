@@ -119,9 +119,14 @@ def test_a_stuck_run_ends_and_frees_its_slot(deployment: StubDeployment) -> None
     def ended() -> bool:
         with deployment.instance() as instance:
             (run,) = instance.get_runs(dg.RunsFilter(tags={"test": "stuck"}), limit=1)
-            return run.status == dg.DagsterRunStatus.FAILURE
+            return run.is_finished
 
     wait_for("the end of the stuck run", ended)
+    with deployment.instance() as instance:
+        (run,) = instance.get_runs(dg.RunsFilter(tags={"test": "stuck"}), limit=1)
+        failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    # its status is FAILURE or CANCELED: the daemon reports the failure, the run's process its end, whichever comes last
+    assert any("maximum runtime" in record.event_log_entry.message for record in failures)
 
     def free() -> bool:
         with deployment.instance() as instance:
