@@ -39,6 +39,8 @@ class Resource:
     """Send a byte every tenth of a second, for ever."""
     hold: threading.Event | None = None
     """Wait for this event after half of the data."""
+    after: str | None = None
+    """Answer only once this path was requested."""
 
 
 @dataclass
@@ -103,6 +105,8 @@ def web_server(certificate: trustme.LeafCert | None = None, host: str = "127.0.0
 
         def _answer(self) -> None:
             resource = found.resources.get(self.path.partition("?")[0])
+            while resource and resource.after and not found.asked[resource.after] and not found.over.wait(0.01):
+                pass
             if resource is None:
                 self._status(404, {})
             elif resource.answers:

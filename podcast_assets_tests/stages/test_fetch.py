@@ -180,7 +180,8 @@ def test_a_link_that_sounds_like_a_broken_device_fails_alone(server: WebServer, 
 def test_a_full_store_ends_downloads_that_wait(
     server: WebServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits = server.put("/waits.mp3", Resource(answers=[(503, {"Retry-After": "250"})] * 9))
+    # after the other request, which would wait for the host otherwise
+    waits = server.put("/waits.mp3", Resource(answers=[(503, {"Retry-After": "250"})] * 9, after="/a.mp3"))
     rows = [{"url": waits}, {"url": server.put("/a.mp3", Resource(audio(1)))}]
     asked = threading.Event()
 
