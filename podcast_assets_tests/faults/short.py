@@ -2,8 +2,8 @@
 
 import io
 import json
-import shutil
 import tarfile
+from collections.abc import Collection
 from pathlib import Path
 
 import av
@@ -48,10 +48,24 @@ def short_run(shared: SharedFolders) -> SampleRun:
     return SampleRun(Place(folder), json.loads((folder / "report.json").read_text()), "")
 
 
-def lay_out(run: SampleRun, place: Place, batch: str = "sample") -> None:
-    """Put the archive of the short sample batch under `incoming/`, where `podcast-assets demo` finds it in place of its own."""
-    with run.store.open("incoming/sample.tar") as archive, place.store.writing(f"incoming/{batch}.tar") as copy:
-        shutil.copyfileobj(archive, copy)
+def lay_out(run: SampleRun, place: Place, batch: str = "sample", without: Collection[str] = ()) -> None:
+    """Put the archive of the short sample batch under `incoming/`, where `podcast-assets demo` finds it in place of its own.
+
+    Args:
+        run: the short sample batch, see `short_run`.
+        place: where to put the archive.
+        batch: name of the batch there.
+        without: files that are left out.
+    """
+    with (
+        run.store.open("incoming/sample.tar") as whole,
+        tarfile.open(fileobj=whole) as archive,
+        place.store.writing(f"incoming/{batch}.tar") as target,
+        tarfile.open(fileobj=target, mode="w", format=tarfile.USTAR_FORMAT) as copy,
+    ):
+        for entry in archive:
+            if entry.name not in without:
+                copy.addfile(entry, archive.extractfile(entry))
 
 
 def _run_demo(folder: Path) -> None:
