@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_finds_who_spoke_when_in_the_sample_batch(diarizer: Diarizer, file: Path
     audio, reference = load(file)
     found = diarizer.diarize(audio)
     turns = found.turns
-    assert found.full is None
+    assert found.full
     assert turns[0].speaker == "SPEAKER_00"
     assert len({t.speaker for t in turns}) == len({t.speaker for t in reference})
     decoded = Timeline([Segment(0, len(audio) / SAMPLE_RATE)])  # one file of the batch is truncated
@@ -95,13 +96,14 @@ def test_embeddings_are_those_of_the_voices(diarizer: Diarizer):
     found = diarizer.diarize(audio)
     assert set(found.embeddings) == {t.speaker for t in found.turns} == {"SPEAKER_00", "SPEAKER_01"}
     for name, embedding in found.embeddings.items():
-        assert embedding.shape == (24,)
+        assert embedding.shape == (192,)
         assert embedding.dtype == np.float32
+        assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
         turn = max((t for t in found.turns if t.speaker == name), key=lambda t: t.end - t.start)
         (speaker,) = {r.speaker for r in reference if r.start <= (turn.start + turn.end) / 2 <= r.end}
         (voice,) = diarizer.diarize(alone(audio, reference, speaker)).embeddings.values()
-        distances = {n: float(np.linalg.norm(e - voice)) for n, e in found.embeddings.items()}
-        assert min(distances, key=distances.__getitem__) == name
+        similar = {n: float(e @ voice) for n, e in found.embeddings.items()}
+        assert max(similar, key=similar.__getitem__) == name
 
 
 def test_long_audio_is_read_in_short_slices(diarizer: Diarizer):
@@ -117,29 +119,91 @@ def test_long_audio_is_read_in_short_slices(diarizer: Diarizer):
     assert {t.speaker for t in found.turns} == {"SPEAKER_00", "SPEAKER_01"}
 
 
-def test_the_weights_and_the_voice_activity_model_are_part_of_the_identity():
+def test_the_networks_are_part_of_the_identity():
     engine = make_engine("diarizer", "embedded")
-    assert [f.suffix for f in engine.model_files()] == [".npz", ".onnx"]
-    assert engine.identity() != make_engine("diarizer", "embedded", min_separation=6).identity()
+    assert [f.name for f in engine.model_files()] == ["segmentation.onnx", "voices.onnx"]
+    assert engine.identity() != make_engine("diarizer", "embedded", max_distance=0.4).identity()
+    assert engine.identity() == make_engine("diarizer", "embedded", threads=2).identity()
 
 
-def voices(*sizes: int, apart: float = 9.0) -> tuple[np.ndarray, np.ndarray]:
-    """Prints of made-up voices, unit variance in 24 dimensions, in random order, with the voice of each."""
+def test_settings_of_the_version_before_are_ignored_with_a_warning(caplog: pytest.LogCaptureFixture):
+    assert make_engine("diarizer", "embedded", min_separation=6) == make_engine("diarizer", "embedded")
+    assert "min_separation" in caplog.text
+
+
+def test_a_real_conversation_of_two_similar_voices(diarizer: Diarizer, real_audio: Path):
+    audio = decode_audio(str(real_audio / "conversation.wav"))
+    ((name, reference),) = parse_rttm((real_audio / "conversation.rttm").read_text()).items()
+    found = diarizer.diarize(audio)
+    assert len(found.embeddings) == len({t.speaker for t in reference}) == 2, name
+    full = annotation(found.full or ())
+    whole = Timeline([Segment(0, len(audio) / SAMPLE_RATE)])
+    assert DiarizationErrorRate(collar=0.25)(annotation(reference), full, uem=whole) <= 0.05
+
+
+def test_overlapping_voices_are_reported_and_transcribed_once(diarizer: Diarizer, real_audio: Path):
+    one, other = (decode_audio(str(real_audio / name)) for name in ("libri-198.ogg", "libri-1088-0000.flac"))
+    begin = len(one) - 3 * SAMPLE_RATE
+    mixed = np.zeros(begin + len(other), np.float32)
+    mixed[: len(one)] += one
+    mixed[begin:] += other
+    found = diarizer.diarize(mixed)
+    both = annotation(found.full or ()).get_overlap().duration()
+    assert 1 <= both <= 3.5
+    assert all(before.end <= after.start for before, after in pairwise(found.turns))
+    assert sum(t.overlap * (t.end - t.start) for t in found.turns) == pytest.approx(both, abs=0.1)
+
+
+def voices(*sizes: int, spread: float = 0.35) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings of unit length of made-up voices, in random order, with the voice of each."""
     rng = np.random.default_rng(0)
     truth = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    centres = apart / np.sqrt(2) * np.eye(24)[: len(sizes)]
-    return (centres[truth] + rng.normal(size=(len(truth), 24))).astype(np.float32), truth
+    points = np.eye(192)[truth] + rng.normal(size=(len(truth), 192)) * spread / np.sqrt(192)
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32), truth
+
+
+def cluster(points: np.ndarray, local: Sequence[tuple[int, int, int]] = (), **settings: float) -> np.ndarray:
+    """Centres of the voices, with the engine's settings and windows of 2 s that overlap by half."""
+    engine = make_engine("diarizer", "embedded").model_dump(mode="json")
+    chosen = {k: engine[k] for k in ("min_speakers", "max_speakers", "max_distance", "max_distance_apart")}
+    seconds = np.full(len(points), 2.0)
+    return clustering.cluster_voices(
+        points, seconds, seconds / 2, local, **(chosen | {"min_speech": engine["min_speaker_speech"]} | settings)
+    )
+
+
+def labels(points: np.ndarray, centres: np.ndarray) -> list[int]:
+    return (points @ centres.T).argmax(axis=1).tolist()
 
 
 @pytest.mark.parametrize("sizes", [(1,), (30,), (3_000,), (40, 40), (600, 30), (50, 60, 70, 80)])
 def test_clusters_are_the_voices_however_many_windows_there_are(sizes: tuple[int, ...]):
-    prints, truth = voices(*sizes)
-    labels = clustering.cluster_speakers(prints)
-    assert len(set(zip(labels.tolist(), truth.tolist(), strict=True))) == len(sizes)
+    points, truth = voices(*sizes)
+    found = labels(points, cluster(points))
+    assert len(set(zip(found, truth.tolist(), strict=True))) == len(sizes)
 
 
 def test_a_long_episode_is_clustered_by_a_sample(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(clustering, "MAX_WINDOWS", 100)
-    prints, truth = voices(700, 900)
-    labels = clustering.cluster_speakers(prints)
-    assert len(set(zip(labels.tolist(), truth.tolist(), strict=True))) == 2
+    monkeypatch.setattr(clustering, "MAX_EMBEDDINGS", 100)
+    points, truth = voices(700, 900)
+    found = labels(points, cluster(points))
+    assert len(set(zip(found, truth.tolist(), strict=True))) == 2
+
+
+def test_a_few_seconds_are_no_speaker_of_their_own():
+    points, _ = voices(40, 40, 2)
+    assert len(cluster(points)) == 2
+    assert len(cluster(points, min_speakers=3)) == 3
+    assert len(cluster(points, max_speakers=1)) == 1
+
+
+def test_similar_voices_stay_apart_where_the_network_tells_them_apart():
+    """Two voices at a cosine distance of about 0.4, which alone would be one."""
+    points, truth = voices(30, 30)
+    near = (points + 1.25 * np.eye(192)[2]).astype(np.float32)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    distance = 1 - float(near[truth == 0].mean(axis=0) @ near[truth == 1].mean(axis=0))
+    assert 0.35 < distance < 0.45
+    assert len(cluster(near)) == 1
+    told = [(i, i // 6, int(truth[i])) for i in range(60)]
+    assert len(cluster(near, told)) == 2

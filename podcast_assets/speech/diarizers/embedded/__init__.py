@@ -1,1 +1,4 @@
-"""Diarizer `embedded`: Silero's voice activity, spectral voice prints, clustering. Nothing to download."""
+"""Diarizer `embedded`: two networks that the package contains, run by ONNX Runtime; nothing to download, no torch.
+
+Does not belong here: what other diarizers use too (`diarizers/turns.py`, `diarizers/exclusive.py`).
+"""

@@ -1,97 +1,174 @@
-"""Clustering of voice prints into speakers when the number of speakers is unknown."""
+"""Clustering of voice embeddings into speakers when their number is unknown."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.diarizers.embedded.voiceprints import Floats
+from podcast_assets.speech.diarizers.embedded.voice_embeddings import Floats
 
-Labels = npt.NDArray[np.intp]
+MAX_EMBEDDINGS = 4_000
+"""Embeddings that are clustered at most, more than an hour of speech; memory grows with the square, here 64 MB."""
+_FINE = 0.3
+"""Cosine distance up to which embeddings are grouped without looking at anything else."""
+_EVIDENCE = 3
+"""Pairs of embeddings in one window after which the network's opinion counts."""
+_RELIABLE = 1.2
+"""Seconds of audio below which an embedding is not clustered, if others are longer."""
+_ROUNDS = 3
 
-MAX_WINDOWS = 4_000
-"""Most windows that are clustered: 50 minutes of speech at a hop of 0.75 s. Memory grows with the square, here 64 MB."""
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.intp]
+Pair = tuple[int, int]
 
-_SEED = 2  # windows: a single one is usually two voices or none
 
-
-def cluster_speakers(
-    prints: Floats,
+def cluster_voices(
+    embeddings: Floats,
+    seconds: npt.NDArray[np.float64],
+    speech: npt.NDArray[np.float64],
+    local: Iterable[tuple[int, int, int]],
     *,
-    min_speakers: int = 1,
-    max_speakers: int = 6,
-    min_distance: float = 3.75,
-    min_separation: float = 5.5,
-    min_windows: int = 4,
-) -> Labels:
-    """Assign a speaker to every window.
+    min_speakers: int,
+    max_speakers: int,
+    max_distance: float,
+    max_distance_apart: float,
+    min_speech: float,
+) -> Floats:
+    """Find the voices of an episode; returns their mean embeddings, of unit length, shape (speakers, d).
 
-    Ward's method makes twice as many groups as there may be speakers; then the two most similar groups are merged, as long as they
-    could be one voice. Two groups are two voices if their centres are apart both in absolute terms and in relation to the
-    spread of each group along the line between the centres. The second test does not depend on the length of the episode, as
-    Ward's own distance does: by that measure half of a normal cloud is never far from its other half, however many the points.
-    Beyond `MAX_WINDOWS` an even sample is clustered, and every window goes to the nearest centre.
+    Average linkage on cosine distance. Voices may be much alike, so groups that the segmentation network told apart wherever they
+    are near each other have to be closer than others to be joined. Groups with little speech (laughter, a jingle, two voices at
+    once) are no speakers of their own.
 
     Args:
-        prints: one row per window, shape (n, d).
+        embeddings: of unit length, shape (n, d), n > 0.
+        seconds: length of the audio of each, shape (n,).
+        speech: seconds of speech that each stands for, shape (n,): less than its length where windows overlap.
+        local: (embedding, window, local speaker), see `LocalSpeakers.speakers_of`.
         min_speakers: fewest speakers, if there are that many groups.
         max_speakers: most speakers.
-        min_distance: least distance between the centres of two voices, in standard deviations of one voice's prints.
-        min_separation: least distance between the centres, in standard deviations of the two groups along the line between them.
-        min_windows: smaller groups are not a separate speaker (laughter, a jingle, two voices in one window).
-
-    Returns:
-        Speakers 0, 1, ... in order of their first window, shape (n,).
+        max_distance: mean cosine distance up to which two groups are one voice.
+        max_distance_apart: the same for groups that the network told apart.
+        min_speech: seconds of speech of a speaker.
     """
-    from scipy.cluster.hierarchy import fcluster, linkage
+    reliable = np.flatnonzero(seconds >= min(_RELIABLE, seconds.max()))
+    sample = reliable[np.linspace(0, len(reliable) - 1, min(len(reliable), MAX_EMBEDDINGS)).astype(np.intp)]
+    # a sampled embedding stands for several
+    weight = speech[sample] * len(reliable) / len(sample)
+    tree = _linkage(embeddings[sample])
+    groups = _cut(tree, len(sample), _FINE)
+    apart, together = _count_pairs(local, dict(zip(sample.tolist(), groups.tolist(), strict=True)), groups.max() + 1)
+    labels = _merge(embeddings[sample], groups, apart, together, max_distance, max_distance_apart)
+    chosen = _speakers(np.bincount(labels, weight), min_speech)
+    if len(chosen) < min_speakers:
+        labels = _at_least(tree, len(sample), weight, min_speakers, min_speech)
+        chosen = _speakers(np.bincount(labels, weight), min_speech)[: max(min_speakers, 1)]
+    elif len(chosen) > max_speakers:
+        labels, chosen = _at_most(embeddings[sample], labels, chosen, max_speakers)
+    centres = _unit(np.stack([embeddings[sample][labels == label].sum(axis=0) for label in chosen]))
+    for _ in range(_ROUNDS):
+        nearest = (embeddings[sample] @ centres.T).argmax(axis=1)
+        sums = [embeddings[sample][nearest == i].sum(axis=0) for i in range(len(centres))]
+        centres = _unit(np.stack([s if s.any() else c for s, c in zip(sums, centres, strict=True)]))
+    return centres
 
-    if len(prints) < 2:
-        return np.zeros(len(prints), np.intp)
-    sample = prints[np.linspace(0, len(prints) - 1, min(len(prints), MAX_WINDOWS)).astype(np.intp)]
-    first = fcluster(linkage(sample, method="ward"), min(2 * max_speakers, len(sample)), criterion="maxclust")
-    groups = _largest_groups((sample[first == label] for label in np.unique(first)), _SEED, min_speakers)
-    while len(groups) > min_speakers:
-        difference, i, j = min(
-            (_group_distance(groups[i], groups[j], min_distance, min_separation), i, j)
-            for i in range(len(groups))
-            for j in range(i + 1, len(groups))
-        )
-        if difference >= 1.0 and len(groups) <= max_speakers:
+
+def _linkage(points: Floats) -> npt.NDArray[np.float64] | None:
+    from scipy.cluster.hierarchy import linkage
+
+    return linkage(points, "average", "cosine") if len(points) > 1 else None
+
+
+def _cut(tree: npt.NDArray[np.float64] | None, points: int, limit: float, criterion: str = "distance") -> Ints:
+    from scipy.cluster.hierarchy import fcluster
+
+    if tree is None:
+        return np.zeros(points, np.intp)
+    return np.unique(fcluster(tree, limit, criterion), return_inverse=True)[1].astype(np.intp)
+
+
+def _count_pairs(
+    local: Iterable[tuple[int, int, int]], group_of: dict[int, int], groups: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Count the pairs of embeddings of two groups in one window: those of different and of the same local speaker."""
+    apart, together = np.zeros((2, groups, groups), np.int64)
+    windows: dict[int, list[Pair]] = {}
+    for embedding, window, speaker in local:
+        if embedding in group_of:
+            windows.setdefault(window, []).append((group_of[embedding], speaker))
+    for found in windows.values():
+        for group, speaker in found:
+            for other_group, other in found:
+                if group != other_group:
+                    (together if speaker == other else apart)[group, other_group] += 1
+    return apart, together
+
+
+def _merge(
+    points: Floats,
+    groups: Ints,
+    apart: npt.NDArray[np.int64],
+    together: npt.NDArray[np.int64],
+    max_distance: float,
+    max_distance_apart: float,
+) -> Ints:
+    """Join the nearest groups as long as they may be one voice; returns labels, shape (n,)."""
+    count = int(groups.max()) + 1
+    sums = np.stack([points[groups == group].sum(axis=0) for group in range(count)]).astype(np.float64)
+    sizes = np.bincount(groups).astype(np.float64)
+    apart, together = apart.astype(np.float64), together.astype(np.float64)
+    name = np.arange(count)
+    while len(sums) > 1:
+        distance = 1 - (sums @ sums.T) / np.outer(sizes, sizes)  # mean distance of all pairs
+        told_apart = (apart + together >= _EVIDENCE) & (apart >= together)
+        excess = distance - np.where(told_apart, max_distance_apart, max_distance)
+        np.fill_diagonal(excess, np.inf)
+        a, b = sorted(divmod(int(excess.argmin()), len(sums)))
+        if excess[a, b] > 0:
             break
-        groups[i] = np.concatenate([groups[i], groups.pop(j)])
-    groups = _largest_groups(groups, min_windows * len(sample) / len(prints), min_speakers)
-    return _renumber_labels(nearest_centres(prints, np.stack([group.mean(axis=0) for group in groups])))
+        sums, sizes = _join(sums, a, b), _join(sizes, a, b)
+        apart, together = _join(_join(apart, a, b).T, a, b), _join(_join(together, a, b).T, a, b)
+        name = np.where(name == b, a, np.where(name > b, name - 1, name))
+    return name[groups]
 
 
-def nearest_centres(prints: Floats, centres: Floats) -> Labels:
-    """Return the index of the centre, shape (k, d), that is nearest to each print, shape (n, d)."""
-    from scipy.spatial.distance import cdist
-
-    return cdist(prints, centres).argmin(axis=1)
-
-
-def _largest_groups(groups: Iterable[Floats], floor: float, at_least: int) -> list[Floats]:
-    """Return groups of at least `floor` windows, largest first, and smaller ones until there are `at_least`."""
-    ordered = sorted(groups, key=len, reverse=True)
-    return ordered[: max(at_least, sum(len(group) >= floor for group in ordered))]
+def _join(rows: npt.NDArray[np.float64], a: int, b: int) -> npt.NDArray[np.float64]:
+    """Add row b to row a, and remove it."""
+    rows = rows.copy()
+    rows[a] += rows[b]
+    return np.delete(rows, b, axis=0)
 
 
-def _group_distance(a: Floats, b: Floats, min_distance: float, min_separation: float) -> float:
-    """Measure the distance of two groups; at 1.0 or more they are two voices."""
-    between = a.mean(axis=0) - b.mean(axis=0)
-    distance = float(np.linalg.norm(between)) + 1e-9
-    along_a, along_b = a @ between / distance, b @ between / distance
-    # Medians, because windows across a change of speaker lie between the voices and would hide the gap.
-    middle_a, middle_b = np.median(along_a), np.median(along_b)
-    deviations = np.abs(np.concatenate([along_a - middle_a, along_b - middle_b]))
-    spread = np.hypot(
-        1.4826 * np.median(deviations), 0.5
-    )  # 1.4826: from median deviation to standard deviation of a normal
-    separation = float(abs(middle_a - middle_b) / spread)
-    return min(distance / min_distance, separation / min_separation)
+def _speakers(speech: npt.NDArray[np.float64], min_speech: float) -> list[int]:
+    """Return the groups with enough speech, that with the most first; the largest one if none has."""
+    order = np.argsort(-speech, kind="stable").tolist()
+    return [group for group in order if speech[group] >= min_speech] or order[:1]
 
 
-def _renumber_labels(labels: Labels) -> Labels:
-    """Renumber labels by first appearance."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].astype(np.intp)
+def _at_least(
+    tree: npt.NDArray[np.float64] | None, points: int, weight: npt.NDArray[np.float64], number: int, min_speech: float
+) -> Ints:
+    """Cut the tree so that `number` groups have enough speech, or so many have any."""
+    for groups in range(number, min(points, 4 * number) + 1):
+        labels = _cut(tree, points, groups, "maxclust")
+        if len(_speakers(np.bincount(labels, weight), min_speech)) >= number:
+            return labels
+    return _cut(tree, points, number, "maxclust")
+
+
+def _at_most(points: Floats, labels: Ints, chosen: list[int], number: int) -> tuple[Ints, list[int]]:
+    """Join the nearest speakers until there are only `number`."""
+    labels = labels.copy()
+    while len(chosen) > number:
+        centres = _unit(np.stack([points[labels == label].sum(axis=0) for label in chosen]))
+        likeness = centres @ centres.T
+        np.fill_diagonal(likeness, -np.inf)
+        a, b = sorted(divmod(int(likeness.argmax()), len(chosen)))
+        labels[labels == chosen[b]] = chosen[a]
+        del chosen[b]
+    return labels, chosen
+
+
+def _unit(vectors: npt.NDArray[np.floating]) -> Floats:
+    """Scale vectors to a length of 1."""
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

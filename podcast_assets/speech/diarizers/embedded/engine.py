@@ -1,47 +1,64 @@
-"""Diarization with nothing to download: Silero's voice activity, spectral voice prints, clustering.
+"""Diarization without torch or a download: local speaker segmentation, voice embeddings, clustering.
 
-For machines without model hub or torch. It finds clear voices that take turns in one recording; it does not model overlap (every
-`Turn.overlap` is 0), and in far-field or telephone-like recordings of similar voices it is hardly better than a single
-speaker. Its rows are marked as embedded.
+The steps of pyannote.audio's pipeline (H. Bredin, "pyannote.audio 2.1 speaker diarization pipeline", Interspeech 2023), with the same
+segmentation network, but with an embedding for every second of a single voice instead of one per local speaker and window: a
+third of the work, and changes of speaker that the segmentation network misses are found.
 """
 
-import math
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from pydantic import Field, model_validator
 
-from podcast_assets.engines.engine import Engine
-from podcast_assets.speech import vad
-from podcast_assets.speech.diarizers.embedded import voiceprints
-from podcast_assets.speech.diarizers.embedded.clustering import cluster_speakers
-from podcast_assets.speech.diarizers.embedded.resegmentation import Piece, resegment
-from podcast_assets.speech.diarizers.turns import speaker_bounds
-from podcast_assets.speech.types import Audio, Diarization, Diarizer, Turn
+from podcast_assets.engines import onnx_sessions
+from podcast_assets.engines.engine import Engine, runtime
+from podcast_assets.speech.diarizers.embedded import local_speakers, voice_embeddings
+from podcast_assets.speech.diarizers.embedded.assignment import SpeakersByTrack, assign_speakers
+from podcast_assets.speech.diarizers.embedded.clustering import cluster_voices
+from podcast_assets.speech.diarizers.embedded.local_speakers import FRAME, OFFSET, LocalSpeakers, Stretch, runs
+from podcast_assets.speech.diarizers.exclusive import Activity, exclusive_turns
+from podcast_assets.speech.diarizers.turns import add_overlap, names_by_appearance, speaker_bounds
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer, Turn
+
+log = logging.getLogger(__name__)
+
+_REPLACED = ("vad_threshold", "min_distance", "min_separation")
+"""Settings of the spectral voice prints that this engine had before."""
 
 
 class EmbeddedDiarizer(Engine):
     """Settings of the diarizer that needs no model download. `benchmarks/diarization.py` compares it with others."""
 
     name = "embedded"
-    packages = ("faster-whisper", "onnxruntime", "scipy", "scikit-learn")
-    embedded = True
+    packages = ("onnxruntime", "kaldi-native-fbank", "scipy")
 
     min_speakers: int = Field(1, ge=1)
-    max_speakers: int = Field(6, ge=1)
-    vad_threshold: float = Field(0.3, gt=0, lt=1)
-    """Lower than for transcription: far-field voices often stay below 0.5, and missed speech is lost for every later stage."""
-    window: float = Field(1.5, gt=0)
-    """Seconds of speech in one voice print."""
-    min_distance: float = Field(3.75, gt=0)
-    """See `cluster_speakers`, also for `min_separation`."""
-    min_separation: float = Field(5.5, gt=0)
+    max_speakers: int = Field(20, ge=1)
+    window: float = Field(2.0, ge=0.5)
+    """Seconds of speech in one voice embedding; windows overlap by half."""
+    max_distance: float = Field(0.45, gt=0, lt=2)
+    """See `cluster_voices`, also for `max_distance_apart`."""
+    max_distance_apart: float = Field(0.35, gt=0, lt=2)
     min_speaker_speech: float = Field(3.0, ge=0)
-    """Least speech of a speaker in seconds; less is assigned to the nearest speaker."""
-    switch_cost: float = Field(40.0, ge=0)
-    """Least gain in log-likelihood of a change of speaker inside a stretch of speech."""
+    """Minimum speech of a speaker in seconds; less is assigned to the nearest speaker."""
+    switch_cost: float = Field(0.3, ge=0)
+    """See `assign_speakers`."""
     max_gap: float = Field(0.5, ge=0)
     """Pause in seconds up to which one speaker's stretches are one turn."""
+    threads: int = runtime(0, ge=0)
+    """CPU threads; 0 leaves the number to ONNX Runtime."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_replaced_settings(cls, given: Any) -> Any:
+        found = [key for key in _REPLACED if isinstance(given, dict) and key in given]
+        if found:
+            log.warning("the diarizer embedded has no setting %s any more: it is ignored", ", ".join(found))
+            given = {key: value for key, value in given.items() if key not in _REPLACED}
+        return given
 
     @model_validator(mode="after")
     def _speakers_in_order(self) -> "EmbeddedDiarizer":
@@ -50,79 +67,141 @@ class EmbeddedDiarizer(Engine):
         return self
 
     def load(self, device: str | None = None) -> Diarizer:
-        """Return the diarizer; its model is loaded with the first episode."""
-        return _EmbeddedWorker(self)
+        """Load both networks.
+
+        Raises:
+            EngineUnavailable: one of them does not load.
+        """
+        sessions = [
+            onnx_sessions.open_session(file, "cpu", threads=self.threads, spin=False) for file in self.model_files()
+        ]
+        return _EmbeddedWorker(self, *sessions)
 
     def model_files(self) -> list[Path]:
-        """Return the LDA of the voice prints and Silero's network."""
-        return [voiceprints.WEIGHTS, vad.model_file()]
+        """Return the two networks."""
+        return [local_speakers.NETWORK, voice_embeddings.NETWORK]
 
 
 class _EmbeddedWorker:
-    def __init__(self, settings: EmbeddedDiarizer) -> None:
-        self._settings = settings
+    def __init__(self, settings: EmbeddedDiarizer, segmentation: Any, voices: Any) -> None:
+        self._settings, self._segmentation, self._voices = settings, segmentation, voices
 
     def diarize(self, audio: Audio, *, min_speakers: int | None = None, max_speakers: int | None = None) -> Diarization:
-        """Return turns in order of their start, never overlapping; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
+        """Return turns in order of their start; speakers are SPEAKER_00, SPEAKER_01, ... by first appearance.
 
-        A speaker's embedding is the mean voice print of its cluster. It is not normalized, because voices are compared by distance,
-        not by angle (see `voiceprints`).
+        A speaker's embedding is the mean of the voice embeddings nearest to it, float32 of unit length, shape (192,).
 
         Raises:
             ValueError: `min_speakers` is more than `max_speakers`.
         """
         s = self._settings
         least, most = speaker_bounds((s.min_speakers, s.max_speakers), min_speakers, max_speakers)
-        stretches = vad.detect_speech(audio, threshold=s.vad_threshold)
+        local = local_speakers.find_local_speakers(audio, self._segmentation)
+        stretches = local.stretches(_JOINED_PAUSE)
         if not stretches:
-            return Diarization([])
-        features = voiceprints.extract_frames(audio)
-        windows = [w for stretch in stretches for w in split_windows(*stretch, s.window)]
-        prints = voiceprints.voiceprints(voiceprints.window_statistics(features, windows))
-        labels = cluster_speakers(
-            prints,
-            min_speakers=least,
-            max_speakers=most,
-            min_distance=s.min_distance,
-            min_separation=s.min_separation,
-            min_windows=math.ceil(s.min_speaker_speech / (s.window / 2)),
+            return Diarization([], full=[])
+        windows = voice_embeddings.embed_stretches(audio, stretches, s.window, self._voices)
+        centres = np.zeros((1, 0), np.float32)
+        if len(windows):
+            centres = cluster_voices(
+                windows.embedding,
+                windows.seconds,
+                windows.speech(stretches),
+                _local_speakers_of(windows, stretches, local),
+                min_speakers=least,
+                max_speakers=most,
+                max_distance=s.max_distance,
+                max_distance_apart=s.max_distance_apart,
+                min_speech=s.min_speaker_speech,
+            )
+        assigned = assign_speakers(stretches, windows, centres, s.switch_cost)
+        return _diarization(local, assigned, centres, s.max_gap, len(audio) / SAMPLE_RATE)
+
+
+_JOINED_PAUSE = 0.35
+"""Seconds of silence inside a stretch, for which no new embedding begins."""
+_BRIDGED = 0.1
+"""Seconds of silence that are no pause."""
+_SHORTEST = 0.15
+"""Seconds below which speech is not believed."""
+
+
+def _local_speakers_of(
+    windows: voice_embeddings.VoiceWindows, stretches: Sequence[Stretch], local: LocalSpeakers
+) -> list[tuple[int, int, int]]:
+    """List (embedding, window of the segmentation network, local speaker)."""
+    found = []
+    for i in range(len(windows)):
+        first = stretches[windows.stretch[i]].start
+        start, end = (first + round(seconds / FRAME) for seconds in (windows.start[i], windows.end[i]))
+        found += [(i, window, speaker) for window, speaker in local.speakers_of(start, max(end, start + 1))]
+    return found
+
+
+def _diarization(
+    local: LocalSpeakers,
+    assigned: Sequence[tuple[Stretch, int]],
+    centres: voice_embeddings.Floats,
+    max_gap: float,
+    seconds: float,
+) -> Diarization:
+    active, probability = _activity(local, assigned, len(centres))
+    detected = sorted(
+        (Turn(start * FRAME, end * FRAME, str(speaker)) for speaker in range(len(centres)) for start, end in _spoken(active[:, speaker])),
+        key=lambda turn: (turn.start, turn.end),
+    )
+    names = names_by_appearance(detected)
+    full = [Turn(t.start, t.end, names[str(t.speaker)]) for t in detected]
+    activity: dict[str, Activity] = {name: probability[:, int(label)] for label, name in names.items()}
+    turns = _join_turns(exclusive_turns(full, activity, FRAME), max_gap)
+    embeddings = {name: centres[int(label)] for label, name in names.items() if centres.shape[1]}
+    shifted = [_shift(turn, seconds) for turn in full]
+    return Diarization(add_overlap([_shift(turn, seconds) for turn in turns], shifted), full=shifted, embeddings=embeddings)
+
+
+def _activity(
+    local: LocalSpeakers, assigned: Sequence[tuple[Stretch, int]], speakers: int
+) -> tuple[local_speakers.Bools, Activity]:
+    """Compute per frame who speaks, and with what probability, both of shape (frames, speakers)."""
+    active = np.zeros((local.frames, speakers), np.bool_)
+    probability = np.zeros((local.frames, speakers), np.float32)
+    for stretch, speaker in assigned:
+        active[stretch.start : stretch.end, speaker] = True
+        probability[stretch.start : stretch.end, speaker] = 1.0
+    by_track = SpeakersByTrack(assigned)
+    for overlap in local.overlaps():
+        speaker = by_track.nearest(overlap)
+        active[overlap.start : overlap.end, speaker] = True
+        np.maximum(
+            probability[overlap.start : overlap.end, speaker],
+            local.probability_on(overlap),
+            out=probability[overlap.start : overlap.end, speaker],
         )
-        first_pass = [(*middle, int(label)) for middle, label in zip(window_middles(windows), labels, strict=True)]
-        pieces = resegment(features, stretches, first_pass, switch_cost=s.switch_cost)
-        names = speaker_names(pieces)
-        means = {name: prints[labels == speaker].mean(axis=0) for speaker, name in names.items()}
-        return Diarization(join_turns(pieces, s.max_gap), embeddings=means)
+    return active, probability
 
 
-def split_windows(start: float, end: float, length: float) -> list[tuple[float, float]]:
-    """Split a stretch into windows that overlap by about half; a short stretch is one window."""
-    if end - start <= 1.2 * length:
-        return [(start, end)]
-    count = math.ceil((end - start - length) / (length / 2)) + 1
-    hop = (end - start - length) / (count - 1)
-    return [(start + i * hop, start + i * hop + length) for i in range(count)]
-
-
-def window_middles(windows: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the part of each window that is nearer to its centre than to a neighbour's: overlaps are cut in half."""
-    starts = [max(s, (s + windows[i - 1][1]) / 2) if i else s for i, (s, _) in enumerate(windows)]
-    ends = [min(e, (e + windows[i + 1][0]) / 2) if i + 1 < len(windows) else e for i, (_, e) in enumerate(windows)]
-    return list(zip(starts, ends, strict=True))
-
-
-def speaker_names(pieces: Sequence[Piece]) -> dict[int, str]:
-    """Name speakers SPEAKER_00, SPEAKER_01, ... by first appearance."""
-    return {speaker: f"SPEAKER_{n:02d}" for n, speaker in enumerate(dict.fromkeys(speaker for *_, speaker in pieces))}
-
-
-def join_turns(pieces: Sequence[Piece], max_gap: float) -> list[Turn]:
-    """Join neighbouring pieces of one speaker into turns of named speakers."""
-    names = speaker_names(pieces)
-    turns: list[Turn] = []
-    for start, end, speaker in pieces:
-        name = names[speaker]
-        if turns and turns[-1].speaker == name and start - turns[-1].end <= max_gap:
-            turns[-1] = Turn(turns[-1].start, end, name)
+def _spoken(active: local_speakers.Bools) -> list[tuple[int, int]]:
+    """Return first and end frame of each stretch of a speaker, without short silences and shorter sounds."""
+    joined: list[tuple[int, int]] = []
+    for start, end in runs(active):
+        if joined and (start - joined[-1][1]) * FRAME < _BRIDGED:
+            joined[-1] = joined[-1][0], end
         else:
-            turns.append(Turn(start, end, name))
-    return turns
+            joined.append((start, end))
+    return [(start, end) for start, end in joined if (end - start) * FRAME >= _SHORTEST]
+
+
+def _join_turns(turns: Sequence[Turn], max_gap: float) -> list[Turn]:
+    """Join successive turns of one speaker."""
+    joined: list[Turn] = []
+    for turn in turns:
+        if joined and joined[-1].speaker == turn.speaker and turn.start - joined[-1].end <= max_gap:
+            joined[-1] = Turn(joined[-1].start, turn.end, turn.speaker)
+        else:
+            joined.append(turn)
+    return joined
+
+
+def _shift(turn: Turn, seconds: float) -> Turn:
+    """Move a turn from frames to the clock of an episode of so many seconds."""
+    return Turn(min(turn.start + OFFSET, seconds), min(turn.end + OFFSET, seconds), turn.speaker)
