@@ -3,6 +3,7 @@
 Shards are rewritten before the rows that refer to them, so that a run in between finds the shards as it would have made them.
 """
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -23,7 +24,9 @@ from podcast_assets.store.commits import CommittedTable, commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.stage_names import TABLE_STAGES
-from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.store import DamagedTable, Store, table_key
+
+log = logging.getLogger(__name__)
 
 PER_EPISODE = ("diarization", "transcripts", "references")
 """Folders with `<batch>/<episode_id>.<suffix>`."""
@@ -109,14 +112,11 @@ def purge_near_duplicates(store: Store, places: Collection[str], purged: PurgeRe
     others: list[str] = []
     for file in sorted(n for n in store.names("near_duplicates") if n.endswith(".parquet") and not n.startswith(".")):
         key, batch = f"near_duplicates/{file}", file.removesuffix(".parquet")
-        found = store.read_table(key, NEAR_DUPLICATES)
-        if found is None:
-            continue
         name = pl.lit(f"{batch}/") + pl.col("episode_id")
         ours = name.is_in(list(places)) | pl.col("other").is_in(list(places))
-        pairs = found.filter(ours).select(name.alias("name"), "other")
-        others += [*pairs["name"], *pairs["other"]]
-        _filter_table(store, key, NEAR_DUPLICATES, ~ours, purged)
+        pairs = _filter_table(store, key, NEAR_DUPLICATES, ~ours, purged)
+        if pairs is not None:
+            others += [*pairs.select(name).to_series(), *pairs["other"]]
     return sorted(set(others).difference(places))
 
 
@@ -257,12 +257,23 @@ def _episode_files(store: Store, batch: str, episodes: Collection[str]) -> Itera
                 yield f"checkpoints/{stage}/{batch}/{name}"
 
 
-def _filter_table(store: Store, key: str, columns: Columns, keep: pl.Expr, purged: PurgeResult) -> None:
-    found = store.read_noted_table(key, columns)
+def _filter_table(
+    store: Store, key: str, columns: Columns, keep: pl.Expr, purged: PurgeResult
+) -> pl.DataFrame | None:
+    """Remove rows from a derived table and return them; None if there is no table, or it is unreadable and removed as a whole."""
+    try:
+        found = store.read_noted_table(key, columns)
+    except DamagedTable:
+        found = None
     if found is None:
-        return
-    left = found[0].filter(keep)
-    if left.height < found[0].height:
-        purged.counts[f"rows under {key.split('/', 1)[0]}/"] += found[0].height - left.height
+        if store.exists(key):  # damaged or of another version: its content is unknown, and it can be computed again
+            log.warning("%s cannot be read by this version: all of it is removed", key)
+            purged.remove(store, key)
+        return None
+    rows, notes = found
+    left = rows.filter(keep)
+    if left.height < rows.height:
+        purged.counts[f"rows under {key.split('/', 1)[0]}/"] += rows.height - left.height
         if not purged.dry:
-            store.write_table(key, left, {k: v for k, v in found[1].items() if not k.startswith("ARROW")})
+            store.write_table(key, left, {k: v for k, v in notes.items() if not k.startswith("ARROW")})
+    return rows.filter(~keep)

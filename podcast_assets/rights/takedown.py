@@ -97,7 +97,8 @@ def take_down(
         report: called with progress messages.
 
     Raises:
-        BadInput: the name is unknown or ambiguous, or a table or a record cannot be read; nothing is removed.
+        BadInput: before anything is removed, if the name is unknown or ambiguous, or a table of `raw_audio` or a record
+            cannot be read.
     """
     episodes = read_episodes(store, _list_batches(store))
     known = read_records(store)
