@@ -20,6 +20,7 @@ from podcast_assets.release.selection import (
 )
 from podcast_assets.release.tables import batch_pipeline
 from podcast_assets.rights.store_clearance import StoreClearance, judge_store
+from podcast_assets.shards.sealing import GRAINS
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty_table
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import Store, provenance_key, table_key
@@ -101,8 +102,8 @@ def current_clearance_signature(store: Store, licenses: str, held: Holdings) -> 
 
 def is_still_sealed(store: Store, batch: str, shard: str, sha256: str) -> bool:
     """Whether a batch's tables still refer to a sealed shard; another run may have resealed the batch."""
-    for asset, columns in (("hf_shards", HF_SHARDS), ("episode_shards", EPISODE_SHARDS)):
-        table = store.read_table(table_key(asset, batch), columns)
+    for grain in GRAINS:
+        table = store.read_table(table_key(grain.asset, batch), grain.columns)
         if table is not None and table.filter(shard=shard, shard_sha256=sha256).height:
             return True
     return False

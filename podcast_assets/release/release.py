@@ -214,7 +214,7 @@ class _Release:
         for batch in sorted(refused):
             log.warning(
                 "batch %s: one of its whole episodes may not be published any more, and episode_shards was written by another "
-                "version: all of them are taken out until hf_shards is materialized again",
+                "version: all of them are taken out until it is materialized again",
                 batch,
             )
         beside = {path: table for path, table in found.beside.items() if batch_of_table(path) not in refused}

@@ -10,6 +10,7 @@ import polars as pl
 from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import Part
 from podcast_assets.shards.ustar import BLOCK
+from podcast_assets.store.store import sealed_key
 
 Publish = Literal["all", "kept"]
 
@@ -36,7 +37,7 @@ class SealedPart:
     @property
     def key(self) -> str:
         """Key of the sealed shard in the store."""
-        return f"sealed/{self.batch}/{self.shard}"
+        return sealed_key(self.batch, self.shard)
 
 
 def index_samples(table: pl.DataFrame, batch: str) -> pl.DataFrame:

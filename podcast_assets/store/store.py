@@ -300,6 +300,6 @@ def transcript_key(batch: str, episode_id: str, suffix: str) -> str:
     return f"transcripts/{batch}/{episode_id}.{suffix}"
 
 
-def sealed_key(batch: str, version: str) -> str:
-    """Key of the folder with the sealed shards of a batch; each content has its own version."""
-    return f"sealed/{batch}/{version}"
+def sealed_key(batch: str, path: str = "") -> str:
+    """Key of a batch's sealed shards: of all, of the folder of one version, or of one shard, `<version>/<folder>/…`."""
+    return f"sealed/{batch}/{path}" if path else f"sealed/{batch}"

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from podcast_assets.release.published import EPISODES, LIST, SEGMENTS, DamagedList, PublishedShard
+from podcast_assets.release.published import LIST, SEGMENTS, TABLE_FOLDERS, DamagedList, PublishedShard
 from podcast_assets.release.readers.opened import PublishedDataset, SampleIndex, read_shard_list
+from podcast_assets.shards.sealing import GRAINS
 from podcast_assets.shards.ustar import BLOCK as BLOCK_OF_TAR
 from podcast_assets.shards.ustar import END, padded_size
 from podcast_assets.store.store import BLOCK
 
-KEYS = {SEGMENTS: "segment_id", EPISODES: "episode_id"}
+_KEYS = {grain.name: grain.key for grain in GRAINS}
 _POSITION = ("json_offset", "json_size", "json_sha256", "audio_offset", "audio_size", "audio_sha256")
 _SHOWN = 3
 """Maximum number of samples named in a message."""
@@ -62,9 +63,7 @@ def verify_dataset(
         result.troubles.append(Problem(LIST, str(error)))
         return result
     files = dataset.files()
-    tables = SampleIndex(
-        dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")]
-    )
+    tables = SampleIndex(dataset, [p for p in files if p.startswith(TABLE_FOLDERS) and p.endswith(".parquet")])
     known = {s.path for s in shards}
     result.troubles += [
         Problem(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
@@ -115,7 +114,7 @@ def _verify_shard(
 def _compare_with_tables(
     samples: Mapping[str, "SampleHashes"], tables: SampleIndex, shard: PublishedShard
 ) -> Iterator[str]:
-    key = KEYS[shard.grain]
+    key = _KEYS[shard.grain]
     rows = tables.rows(shard.path, (key, "shard_sha256", *_POSITION))
     if rows.is_empty():
         yield "missing rows: no table has rows of it"
