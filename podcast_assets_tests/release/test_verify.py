@@ -321,6 +321,16 @@ def test_a_damaged_sample_is_not_given_out(published: Published) -> None:
         list(draw_samples(open_dataset(str(published.folder)), 1))
 
 
+def test_a_shard_of_which_rows_are_missing_gives_no_fewer_samples(published: Published) -> None:
+    path = next(published.folder.glob("metadata/en/*.parquet"))
+    table = pl.read_parquet(path)
+    table.filter(pl.int_range(pl.len()) > 0).write_parquet(path)
+    with pytest.raises(
+        BadInput, match=r"is damaged: its tables have \d+ rows of data/en/\w+/audio_\d+.tar, which has \d+ samples"
+    ):
+        list(draw_samples(open_dataset(str(published.folder)), 1000))
+
+
 # -- the command
 
 
