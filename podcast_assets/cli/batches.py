@@ -17,6 +17,7 @@ from podcast_assets.cli.terminal import (
     json_option,
     load_settings,
     make_table,
+    messages,
     open_store,
     output,
     print_line,
@@ -139,7 +140,10 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
 
     settings = load_settings(store=store)
     opened_store = open_store(settings)
-    rows = near_duplicates.read_pairs(opened_store, _resolve_batch_names(opened_store, names) if names else None)
+    batches = _resolve_batch_names(opened_store, names) if names else None
+    rows, troubles = near_duplicates.read_pairs(opened_store, batches)
+    for trouble in troubles:
+        messages.print(Text(trouble, "yellow"))
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)

@@ -96,8 +96,8 @@ def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) 
     return NearDuplicates(found, troubles)
 
 
-def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """Read all pairs found so far, each once, by decreasing overlap.
+def read_pairs(store: Store, batches: Iterable[str] | None = None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read all pairs found so far, each once, by decreasing overlap; also return error messages of unreadable tables.
 
     Args:
         store: store with all batches.
@@ -105,16 +105,18 @@ def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[
     """
     wanted = None if batches is None else set(batches)
     seen: dict[tuple[str, ...], dict[str, Any]] = {}
-    for batch, rows in _read_tables(store, _FOUND, NEAR_DUPLICATES, []):
+    troubles: list[str] = []
+    for batch, rows in _read_tables(store, _FOUND, NEAR_DUPLICATES, troubles):
         for row in rows.iter_rows(named=True):
             name, other = f"{batch}/{row.pop('episode_id')}", row["other"]
             if wanted is None or wanted & {batch, _batch_of(other)}:
                 seen.setdefault(tuple(sorted((name, other))), {"episode": name, **row})
     # pairs with episodes that have changed or disappeared since are outdated
     others = {_batch_of(row["other"]) for row in seen.values()}
-    current = {f"{b}/{e}" for b, t in _read_tables(store, _FOLDER, FINGERPRINTS, [], others) for e in t["episode_id"]}
+    tables = _read_tables(store, _FOLDER, FINGERPRINTS, troubles, others)
+    current = {f"{batch}/{episode}" for batch, table in tables for episode in table["episode_id"]}
     found = [row for row in seen.values() if row["other"] in current]
-    return sorted(found, key=lambda r: (-max(r["share"], r["share_of_other"]), r["episode"], r["other"]))
+    return sorted(found, key=lambda r: (-max(r["share"], r["share_of_other"]), r["episode"], r["other"])), troubles
 
 
 def fingerprint_key(working: str) -> str:
