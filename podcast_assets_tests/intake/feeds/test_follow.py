@@ -117,6 +117,13 @@ def test_a_feed_that_fails_is_asked_less_and_less_and_loses_nothing(server: WebS
     assert read_states(store)["failures"].to_list() == [0, 0]
 
 
+def test_private_feeds_of_one_host_fail_each_by_itself(server: WebServer, store: Store) -> None:
+    subscribe(store, *(server.url(f"/private?token=hunter{n}") for n in (1, 2)))
+    found = go(store).failed
+    assert len(found) == 2
+    assert "hunter" not in repr(found)
+
+
 def test_a_host_that_has_too_much_to_do_is_left_alone_for_the_round(server: WebServer, store: Store) -> None:
     subscribe(store, *(server.put(f"/{n}", feed(n)) for n in range(1, 9)))
     for resource in server.resources.values():
