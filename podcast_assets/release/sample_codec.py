@@ -10,10 +10,7 @@ from huggingface_hub import DatasetCard
 from podcast_assets.common.errors import BadInput
 from podcast_assets.release.readers.features import columns
 from podcast_assets.shards.ustar import BLOCK, BrokenTar, read_header
-from podcast_assets.store.store import Store, sealed_key
-
-_READERS = 16
-"""Concurrent reads, because each takes tens of milliseconds over a network."""
+from podcast_assets.store.store import STORE_READERS, Store, sealed_key
 
 
 def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
@@ -42,7 +39,7 @@ def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
         return PurePosixPath(name).suffix.removeprefix("."), batch
 
     found: dict[str, set[str]] = {}
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         for codec_and_batch in readers.map(lambda row: read(*row), pl.concat(firsts).iter_rows()):
             if codec_and_batch:
                 codec, codec_batch = codec_and_batch

@@ -109,8 +109,8 @@ def purge_downloads(store: Store, url_keys: Iterable[str], purged: PurgeResult) 
 def purge_near_duplicates(store: Store, places: Collection[str], purged: PurgeResult) -> list[str]:
     """Remove the pairs with some episodes (`batch/episode_id`) in all batches, and return the other episodes of these pairs."""
     others: list[str] = []
-    for file in sorted(n for n in store.names("near_duplicates") if n.endswith(".parquet") and not n.startswith(".")):
-        key, batch = f"near_duplicates/{file}", file.removesuffix(".parquet")
+    for batch in store.table_names("near_duplicates"):
+        key = f"near_duplicates/{batch}.parquet"
         name = pl.lit(f"{batch}/") + pl.col("episode_id")
         ours = name.is_in(list(places)) | pl.col("other").is_in(list(places))
         pairs = _filter_table(store, key, NEAR_DUPLICATES, ~ours, purged)

@@ -14,11 +14,8 @@ from podcast_assets.intake.feeds.subscriptions import display_name, read_subscri
 from podcast_assets.rights.clearance import OF_THE_CONTENT, Reason, decide_clearance
 from podcast_assets.rights.licences import LicenceRules
 from podcast_assets.store.schema import RAW_AUDIO, schema
-from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.store import STORE_READERS, Store, table_key
 from podcast_assets.store.takedown_records import Refusals, read_records
-
-_READERS = 16
-"""Concurrent reads, because each takes tens of milliseconds over a network."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +71,7 @@ def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreCl
     Raises:
         BadInput: a table, the ledger or a record cannot be read.
     """
-    names = store.names("tables/raw_audio")
-    batches = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+    batches = store.table_names("tables/raw_audio")
     takedowns, episodes = read_records(store), read_episodes(store, sorted({*batches, *sealed}))
     found = decide_clearance(episodes, rights.read_ledger(store), takedowns, licence_rules(store, licenses), sealed)
     return StoreClearance(episodes, found, takedowns)
@@ -116,5 +112,5 @@ def read_episodes(store: Store, batches: Iterable[str]) -> pl.DataFrame:
         return found.select(pl.lit(batch).alias("batch"), pl.all())
 
     none = pl.DataFrame(schema={"batch": pl.String, **schema(RAW_AUDIO)})
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         return pl.concat([none, *readers.map(read, batches)])

@@ -100,7 +100,7 @@ def take_down(
         BadInput: before anything is removed, if the name is unknown or ambiguous, or a table of `raw_audio` or a record
             cannot be read.
     """
-    episodes = read_episodes(store, _list_batches(store))
+    episodes = read_episodes(store, store.table_names("tables/raw_audio"))
     known = read_records(store)
     target = find_target(
         request.name, episodes, rights.read_ledger(store), read_subscriptions(store), known.iter_rows(named=True)
@@ -116,7 +116,7 @@ def take_down(
         _purge_store(store, record, result, shard_bytes, report)
         if dry_run:
             return result
-        _extend_record(record, target, copies_of(read_episodes(store, _list_batches(store)), target))
+        _extend_record(record, target, copies_of(read_episodes(store, store.table_names("tables/raw_audio")), target))
         if set(record["episodes"]) == done:
             break
         write_record(store, record)
@@ -124,11 +124,6 @@ def take_down(
     record["remains"] = sorted(set(result.purged.remains))
     write_record(store, record)
     return result
-
-
-def _list_batches(store: Store) -> list[str]:
-    names = store.names("tables/raw_audio")
-    return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
 
 
 def _extend_record(record: Record, target: TakedownTarget, rows: pl.DataFrame) -> None:

@@ -9,13 +9,11 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.store.schema import RAW_AUDIO, schema
 from podcast_assets.store.schema_beside import SPEAKERS
-from podcast_assets.store.store import Store, diarization_key, table_key
+from podcast_assets.store.store import STORE_READERS, Store, diarization_key, table_key
 
 ALL = "all podcasts"
 KEY = "voices/voices.parquet"
 """Key of the table of links, with the columns of `podcast_assets.speech.linking.LINKED`."""
-_READERS = 16
-"""Episodes read at once: over a network each file takes tens of milliseconds, spent waiting."""
 
 
 def read_speakers(
@@ -56,7 +54,7 @@ def read_speakers(
         return None if rows is None else rows.with_columns(podcast=pl.lit(podcast), batch=pl.lit(batch))
 
     none = pl.DataFrame(schema=schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String})
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         return pl.concat([none, *(rows for rows in readers.map(read, episodes) if rows is not None)])
 
 

@@ -12,10 +12,8 @@ from podcast_assets.intake.arrivals import Arrival, list_incoming
 from podcast_assets.stages.report import stage_failures
 from podcast_assets.store.schema import ASSETS, RAW_AUDIO
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
-from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.store import STORE_READERS, Store, table_key
 
-_READERS = 16
-"""Batches read at once: over a network, each file takes tens of milliseconds of waiting."""
 _EPISODE_COLUMNS = (
     "episode_id source status error title language duration bytes codec sha256 duplicate_of also_in".split()
 )
@@ -92,19 +90,13 @@ def failure_rows(store: Store, batches: Iterable[str], *, stage: str | None = No
 
 
 def _map_concurrently(items: Sequence[Item], read: Callable[[Item], Result]) -> list[Result]:
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         return list(readers.map(read, items))
 
 
 def _committed_batches(store: Store) -> dict[str, set[str]]:
     """Asset → batches with its table."""
-    committed = {}
-    for asset in ASSETS:
-        names = store.names(f"tables/{asset}")
-        committed[asset] = {
-            n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith(".")
-        }
-    return committed
+    return {asset: set(store.table_names(f"tables/{asset}")) for asset in ASSETS}
 
 
 def _last_modified(arrival: Arrival | None) -> float:

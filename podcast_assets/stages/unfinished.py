@@ -6,15 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS, FAILURES
 from podcast_assets.store.stage_names import STAGES
-from podcast_assets.store.store import Store, failures_key
-
-_READERS = 16
-"""Files read at once: over a network each takes tens of milliseconds."""
+from podcast_assets.store.store import STORE_READERS, Store, failures_key
 
 
 def missing(store: Store, batches: Iterable[str]) -> list[str]:
     """Return the batches that lack a committed table, in their order. To materialize them is to resume them."""
-    committed = [_batches_in(store, f"tables/{asset}") for asset in ASSETS]
+    committed = [set(store.table_names(f"tables/{asset}")) for asset in ASSETS]
     return [batch for batch in batches if not all(batch in names for names in committed)]
 
 
@@ -27,7 +24,7 @@ def with_passing_failures(store: Store, batches: Iterable[str], *, attempts: int
         attempts: ignore episodes with this many attempts or more; None ignores none.
     """
     listed = list(batches)
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         found = readers.map(
             lambda batch: any(_has_passing_failure(store, asset, batch, attempts) for asset in ASSETS), listed
         )
@@ -42,7 +39,3 @@ def _has_passing_failure(store: Store, asset: str, batch: str, attempts: int | N
     failures = CommittedTable.read(store, asset, batch).failures
     passing = failures.filter(~failures["permanent"])
     return not (passing if attempts is None else passing.filter(passing["attempts"] < attempts)).is_empty()
-
-
-def _batches_in(store: Store, folder: str) -> set[str]:
-    return {name.removesuffix(".parquet") for name in store.names(folder)}

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "StoredOriginal"]
 
 
+STORE_READERS = 16
+"""Number of concurrent requests to a store, because each takes tens of milliseconds over a network."""
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
@@ -142,6 +145,12 @@ class Store:
     def names(self, folder: str) -> set[str]:
         """Names of the files and folders in a folder; empty if the folder does not exist."""
         return self.storage.names(folder)
+
+    def table_names(self, folder: str) -> tuple[str, ...]:
+        """Names of the tables in a folder, without their suffix, sorted: of `tables/<asset>`, its batches."""
+        names = self.storage.names(folder)
+        tables = (n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+        return tuple(sorted(tables))
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from podcast_assets.audio.working import WORKING_RATE, read_working_audio_blocks
 from podcast_assets.intake.duplicates.chromaprint import Items, anchor_positions, compare_fingerprints, fingerprint
 from podcast_assets.store.schema import Columns, make_table, schema
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
-from podcast_assets.store.store import DamagedTable, Store
+from podcast_assets.store.store import STORE_READERS, DamagedTable, Store
 
 LEAST_SHARE = 0.5
 """Minimum share of either episode, so that an episode that is part of a longer one is found too. Shared jingles and advertisements
@@ -35,8 +35,6 @@ _SLACK = 4
 """Items, half a second: distances within it count as equal."""
 _FINGERPRINT_THREADS = 8
 """Maximum number of fingerprints computed at once; each reads its audio from network or disk."""
-_READERS = 16
-"""Concurrent reads, because each takes tens of milliseconds over a network."""
 _FOLDER, _FOUND = "fingerprints", "near_duplicates"
 
 Item = TypeVar("Item")
@@ -205,7 +203,7 @@ def _read_tables(
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Iterate over batches (all by default) and their tables in a folder; unreadable ones are added to `troubles`."""
     if batches is None:
-        batches = {n.removesuffix(".parquet") for n in store.names(folder) if n.endswith(".parquet") and n[0] != "."}
+        batches = store.table_names(folder)
 
     def read(batch: str) -> pl.DataFrame | str | None:
         try:
@@ -222,7 +220,7 @@ def _read_tables(
 
 def _read_ahead(items: Sequence[Item], read: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
     """Iterate over items in order with the result of reading each; reads run concurrently, a few chunks ahead."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        for begin in range(0, len(items), 4 * _READERS):
-            chunk = items[begin : begin + 4 * _READERS]
+    with ThreadPoolExecutor(STORE_READERS) as pool:
+        for begin in range(0, len(items), 4 * STORE_READERS):
+            chunk = items[begin : begin + 4 * STORE_READERS]
             yield from zip(chunk, pool.map(read, chunk), strict=True)
