@@ -27,6 +27,11 @@ class EngineUnavailable(RuntimeError):
     """An engine cannot be loaded here; the message says what to install or to set."""
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or the error's type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 _DEVICE_ERROR = re.compile(
     r"\bcuda|cublas|cudnn|\bnvml|device-side assert|illegal memory access|no kernel image", re.IGNORECASE
 )

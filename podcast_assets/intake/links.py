@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput
+from podcast_assets.common.errors import BadInput, first_line
 from podcast_assets.intake.downloads.urls import redact_url_distinctly, url_key
 from podcast_assets.intake.metadata import first_text
 from podcast_assets.intake.names import slug
@@ -99,7 +99,7 @@ def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
     try:
         frame = pl.read_parquet(BytesIO(data)) if suffix == ".parquet" else pl.read_csv(data, infer_schema=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise BadInput(f"{name} cannot be read as {suffix[1:]}: {reason}") from error
     return frame.iter_rows(named=True)
 

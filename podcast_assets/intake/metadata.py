@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput
+from podcast_assets.common.errors import BadInput, first_line
 
 METADATA_SUFFIXES = frozenset({".parquet", ".csv", ".jsonl"})
 KEY = "meta_id"
@@ -219,7 +219,7 @@ def _id_of(row: Any, key: str, name: str) -> str | None:
 
 
 def _unreadable_error(name: str, error: BaseException) -> BadInput:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     return BadInput(f"metadata {name} cannot be read as {PurePosixPath(name).suffix.lower()[1:]}: {reason}")
 
 

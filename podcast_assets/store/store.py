@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 import polars as pl
 
 from podcast_assets.common import locks
-from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.errors import BadInput, Misconfigured, first_line
 from podcast_assets.common.hashing import Hashes
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
@@ -234,7 +234,7 @@ class Store:
         try:
             table, notes = pl.read_parquet(BytesIO(data)), pl.read_parquet_metadata(BytesIO(data))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {reason})") from error
         return (table, notes) if table.schema == schema(columns) else None
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from podcast_assets import demo
-from podcast_assets.cli.doctor.finding import Finding, first_line
-from podcast_assets.common.errors import is_out_of_memory
+from podcast_assets.cli.doctor.finding import Finding
+from podcast_assets.common.errors import first_line, is_out_of_memory
 from podcast_assets.speech.types import EpisodeSpeech, Samples, Transcriber, Turn
 
 AREA = "a known clip"

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from podcast_assets.cli.doctor.finding import Finding, first_line
-from podcast_assets.common.errors import EngineUnavailable, is_out_of_memory
+from podcast_assets.cli.doctor.finding import Finding
+from podcast_assets.common.errors import EngineUnavailable, first_line, is_out_of_memory
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines
 from podcast_assets.engines.model_cache import HubModel

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from podcast_assets.cli.doctor.finding import Finding, first_line
+from podcast_assets.cli.doctor.finding import Finding
+from podcast_assets.common.errors import first_line
 
 AREA = "GPU"
 CUBLAS = "libcublas.so.12"

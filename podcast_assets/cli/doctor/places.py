@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from podcast_assets.cli.doctor.finding import Finding, first_line
+from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.cli.doctor.machine import nearest_existing
+from podcast_assets.common.errors import first_line
 from podcast_assets.config.settings import Settings
 from podcast_assets.store.store import Store
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.common.errors import EngineUnavailable, first_line
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.speech.diarizers.pyannote.torchaudio_shim import import_torchaudio
 
@@ -201,8 +201,3 @@ def check_weights(files: Iterable[Path]) -> None:
                     f"{file} asks for {referenced[1]}, so it may run any code when it is loaded: set `trusted` if you trust it"
                 ) from error
             raise EngineUnavailable(f"{file} cannot be read ({first_line(error)}): copy the model again") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

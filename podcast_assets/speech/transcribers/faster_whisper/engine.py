@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.common.errors import EngineUnavailable, first_line
 from podcast_assets.engines import gpus, models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
@@ -101,7 +101,7 @@ class FasterWhisper(Engine):
                 cpu_threads=self.threads,
             )
         except Exception as error:  # CUDA and model errors have no common base
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be loaded: {reason}") from error
         batch_size = self.batch_size or compute.batch_size(device_name, self._gpu_memory(), self._weight_bytes())
         return WhisperTranscriber(self, model, batch_size)
