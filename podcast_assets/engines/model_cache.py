@@ -31,6 +31,11 @@ class HubModel:
         return model_lock.lock_key(self.repo, self.revision)
 
 
+def is_folder(model: str) -> bool:
+    """Whether a model setting is a folder, existing or not, rather than a Hub name."""
+    return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
+
+
 def models_folder() -> Path:
     """Folder of the downloaded models: PODCAST_MODELS, or one in the user's cache folder."""
     if configured := os.environ.get("PODCAST_MODELS"):

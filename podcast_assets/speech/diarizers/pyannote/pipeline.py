@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from podcast_assets.common.errors import EngineUnavailable, first_line
-from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.engines.model_cache import HubModel, is_folder
 from podcast_assets.speech.diarizers.pyannote.torchaudio_shim import import_torchaudio
 
 COMMUNITY = HubModel(
@@ -121,11 +121,6 @@ def find_pipeline(model: str, get: Callable[[HubModel], Path | None]) -> Pipelin
             return None
         parts[part] = place / part if reference == COMMUNITY.repo else place
     return PipelineSource(folder, config, parts)
-
-
-def is_folder(model: str) -> bool:
-    """Return whether a model is a folder, existing or not, rather than a Hub name."""
-    return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
 
 
 def hub_model(repo: str, files: tuple[str, ...]) -> HubModel:
