@@ -22,13 +22,13 @@ MOST_SPEAKERS = 20_000
 """Most speakers of one podcast that are compared: every pair takes 8 bytes, 1.6 GB in all."""
 
 LINKED: Columns = {
-    "podcast": (pl.String, "id of the podcast; voices are not looked for beyond it"),
+    "podcast": (pl.String, "id of the podcast; voices are matched within it only"),
     "batch": (pl.String, "batch of the episode"),
     **{k: v for k, v in SPEAKERS.items() if k != "embedding"},
-    "voice": (pl.String, "the same for all who sound like one person; null where there is too little to tell by"),
+    "voice": (pl.String, "the same for all speakers who sound like one person; null if there is too little speech"),
     "confidence": (
         pl.Float64,
-        "0 to 1: how much nearer the voice is than the next one, or than the limit; null where nobody else has the voice",
+        "0 to 1: how much nearer the voice is than the next one, or than the limit; null if no other speaker has this voice",
     ),
 }
 
