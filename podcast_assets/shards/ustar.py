@@ -73,7 +73,7 @@ def member_around(name: str, size: int) -> tuple[bytes, bytes]:
 
 
 def member_header(name: str, size: int) -> bytes:
-    """Header of a regular file that everybody may read: mode 0444, user and group 0 without names, time 0.
+    """Header of a world-readable regular file: mode 0444, user and group 0 without names, time 0.
 
     Raises:
         ValueError: see `member_bytes`.
@@ -82,7 +82,7 @@ def member_header(name: str, size: int) -> bytes:
     if not 0 < len(raw) <= MAX_NAME or b"\0" in raw:
         raise ValueError(f"{name!r} cannot be a member's name: a tar has 1 to {MAX_NAME} bytes for it")
     if size > MAX_SIZE:
-        raise ValueError(f"{name} has {size:,} bytes, and a member of a tar {MAX_SIZE:,} at most")
+        raise ValueError(f"{name} has {size:,} bytes, but a tar member can have at most {MAX_SIZE:,}")
     length = b"%011o\0" % size
     checksum = b"%06o\0 " % (_TEMPLATE_SUM + sum(raw) + sum(length))
     return b"".join((raw.ljust(MAX_NAME, b"\0"), _AFTER_NAME, length, _AFTER_SIZE, checksum, _AFTER_CHECKSUM))
@@ -92,8 +92,8 @@ def read_members(file: BinaryIO) -> Iterator[TarMember]:
     """Iterate over the members of a tar by their headers, skipping the data.
 
     Raises:
-        BrokenTar: it is cut off anywhere, the blocks at its end included, a header is damaged, something follows the end, or a
-            member is no regular file.
+        BrokenTar: it is truncated, even only in the blocks at its end, a header is damaged, there are data after the end, or a
+            member is not a regular file.
     """
     size = file.seek(0, 2)
     position = 0
@@ -106,7 +106,7 @@ def read_members(file: BinaryIO) -> Iterator[TarMember]:
         found = _parse_header(block, position)
         if found.end > size:
             raise BrokenTar(
-                f"{found.name} is cut off: it would end at byte {found.end:,}, and the file does at {size:,}"
+                f"{found.name} is cut off: it should end at byte {found.end:,}, but the file ends at {size:,}"
             )
         yield found
         position = found.end
@@ -131,13 +131,15 @@ def _parse_header(block: bytes, position: int) -> TarMember:
         name = block[:MAX_NAME].split(b"\0", 1)[0].decode()
         prefix = block[345:500].rstrip(b"\0").decode()
     except ValueError:
-        raise BrokenTar(f"no header of a tar at byte {position:,}") from None
+        raise BrokenTar(f"no valid tar header at byte {position:,}") from None
     if not prefix and 0 < len(name) <= MAX_NAME and block == member_header(name, size):
         return TarMember(name, position, position + BLOCK, size)  # written by this package: faster than the checksum
     if checksum != sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "):
         raise BrokenTar(f"damaged header at byte {position:,}: its checksum differs")
     if block[156:157] not in _REGULAR:
-        raise BrokenTar(f"{name} at byte {position:,} is no regular file of a ustar archive (type {block[156:157]!r})")
+        raise BrokenTar(
+            f"{name} at byte {position:,} is not a regular file of a ustar archive (type {block[156:157]!r})"
+        )
     return TarMember(f"{prefix}/{name}" if prefix else name, position, position + BLOCK, size)
 
 
@@ -146,7 +148,7 @@ def _check_end(file: BinaryIO, position: int) -> None:
     rest = 0
     while block := file.read(1 << 20):
         if block.count(0) != len(block):
-            raise BrokenTar(f"something follows the end of the tar at byte {position:,}")
+            raise BrokenTar(f"data after the end of the tar at byte {position:,}")
         rest += len(block)
     if rest < len(END):
         raise BrokenTar(f"truncated: one of the two blocks that end a tar is missing at byte {position:,}")

@@ -120,7 +120,7 @@ def write(folder: Path, rule: str) -> Path:
             "lets nothing pass: at least 5 and at most 2",
         ),
         ('column = "language"\none_of = []\nreason = "bad"', "rule 1 one_of"),
-        ('column = "language"\none_of = "en"\nreason = "bad"', r"rule 1 one_of: wants a list, as \[1, 2\]"),
+        ('column = "language"\none_of = "en"\nreason = "bad"', r"rule 1 one_of: must be a list, such as \[1, 2\]"),
     ],
 )
 def test_mistakes_are_told_when_the_policy_is_loaded(tmp_path: Path, rule: str, message: str) -> None:

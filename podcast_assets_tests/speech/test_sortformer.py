@@ -261,7 +261,7 @@ def test_a_model_that_does_not_load_or_is_another_one_is_told(nemo_script: NemoS
     ):
         nemo_script(broken=True).engine().load()
     with pytest.raises(
-        EngineUnavailable, match="tells 8 speakers apart, and the presets of sortformer are for models of 4"
+        EngineUnavailable, match="distinguishes 8 speakers, but sortformer needs a model for 4: set another model"
     ):
         nemo_script(facts={"speakers": 8}).engine().load()
     with pytest.raises(EngineUnavailable, match=r"there is no file .*missing.nemo"):

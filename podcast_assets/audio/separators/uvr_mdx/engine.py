@@ -184,7 +184,7 @@ class UvrMdx(Engine):
                 )
         complaint, path = self.unavailable_reason(), self._graph_path()
         if complaint or path is None:
-            raise EngineUnavailable(complaint or f"{self.file} of {self.model} is not here")
+            raise EngineUnavailable(complaint or f"{self.file} of the model {self.model} is not on this machine")
         return path
 
 
