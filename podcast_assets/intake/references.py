@@ -21,7 +21,7 @@ from podcast_assets.store.schema_beside import REFERENCES
 from podcast_assets.store.store import Store
 
 LARGEST = 20_000_000
-"""Maximum size of a transcript, bytes; candidate hour of speech has less than candidate million."""
+"""Maximum size of a transcript, bytes; an hour of speech has less than a million."""
 _TYPES = {
     "application/json": "json",
     "text/vtt": "vtt",

@@ -101,7 +101,7 @@ def _release_once(store: Store, target: ReleaseTarget, options: ReleaseOptions) 
 
 
 def preview(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
-    """Preview a release; nothing is written anywhere. Sizes of shards are estimates without their tar headers' end."""
+    """Preview a release; nothing is written anywhere. Shard sizes are estimates without the end-of-archive blocks."""
     return _Release(store, target, options, {}).preview()
 
 

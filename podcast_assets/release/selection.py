@@ -1,4 +1,4 @@
-"""Selection of sealed samples for a release, as parts with digests and byte ranges. Pure."""
+"""Selection of sealed samples for a release, as parts with digests and byte ranges. No I/O."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Takedown of an episode or a podcast: write a record, which refuses it from then on, then remove everything of it from the store.
+"""Takedown of an episode or a podcast: record it, so that it is refused from then on, then remove it from the store.
 
 Requesting the same takedown again resumes it. Published copies are removed by the next release.
 """

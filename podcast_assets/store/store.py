@@ -135,10 +135,10 @@ class Store:
         return self.storage.list(folder)
 
     def list_folder(self, folder: str) -> FolderListing:
-        """The files and folders directly in a folder, in any order; none where there is no such folder.
+        """List the files and folders directly in a folder, in any order; empty if it does not exist.
 
         Raises:
-            OSError: it cannot be listed; that is never taken for an empty folder.
+            OSError: the folder cannot be listed.
         """
         return self.storage.list_folder(folder)
 

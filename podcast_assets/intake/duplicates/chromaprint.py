@@ -38,7 +38,7 @@ _ALIGN_SHIFT = 12
 """Items align if their upper 20 bits agree: at worst every sixth item of the same sound, and every 200,000th of other sound.
 Chromaprint's 12 bits are too few for hours of sound."""
 _MOST_OCCURRENCES = 16
-"""Values that occur more occurrences in a recording are ignored, because they do not identify a position."""
+"""Values that occur more often than this in a recording are ignored, because they do not identify a position."""
 _MOST_OFFSETS = 64
 """Maximum number of offsets to try, by votes; it bounds the number of inserted parts."""
 _LEAST_VOTES = 3

@@ -71,7 +71,7 @@ def note_followed(store: Store, repo: str, takedowns: pl.DataFrame) -> None:
 def superseded_objects(
     before: Iterable[PublishedShard], head: Mapping[str, TargetFile], after: Mapping[str, str], batches: Iterable[str]
 ) -> set[str]:
-    """SHA-256 of the files of some batches that are in a commit but not in a release; files outside of LFS have none. Pure.
+    """SHA-256 of the files of some batches that are in a commit but not in a release; files outside of LFS have none. No I/O.
 
     Args:
         before: shards of the commit.

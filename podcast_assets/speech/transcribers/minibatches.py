@@ -2,7 +2,7 @@
 
 An engine cuts episodes into windows and recognizes minibatches of them. This module does the rest: it collects windows into
 minibatches, prepares inputs and handles results while another minibatch is computed, and halves the size when memory runs out.
-"Out of memory" is therefore no device error, even where it names CUDA (`common/errors.py`): device errors end the stage.
+"Out of memory" is therefore not treated as a device error, which ends the stage, even if it names CUDA (`common/errors.py`).
 """
 
 import logging
