@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from podcast_assets.intake import rights_ledger as rights
-from podcast_assets.intake.arrivals import list_incoming
+from podcast_assets.intake.arrivals import lookup_arrival
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.subscriptions import display_name, read_subscriptions
@@ -153,7 +153,7 @@ def _purge_store(
         with store.batch_lock(batch):
             rows = read_episodes(store, [batch]).filter(pl.col("episode_id").is_in(list(own)))
             report(f"{batch}: {rows.height} episode(s)")
-            purge_incoming(store, list_incoming(store).arrivals.get(batch), rows["source"].to_list(), purged)
+            purge_incoming(store, lookup_arrival(store, batch), rows["source"].to_list(), purged)
             purge_batch(
                 store,
                 batch,
