@@ -77,22 +77,6 @@ def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreCl
     return StoreClearance(episodes, found, takedowns)
 
 
-def clearance_of(store: Store, batches: Iterable[str], licenses: str) -> pl.DataFrame:
-    """Clearance of some batches, columns CLEARANCE.
-
-    Args:
-        store: store with batches, rights ledger, lists of feeds and takedowns.
-        batches: batches to consider; give all of them, so that duplicates are found.
-        licenses: value of PODCAST_LICENSES.
-
-    Raises:
-        BadInput: a table, the ledger or a record cannot be read.
-    """
-    return decide_clearance(
-        read_episodes(store, batches), rights.read_ledger(store), read_records(store), licence_rules(store, licenses)
-    )
-
-
 def licence_rules(store: Store, licenses: str) -> LicenceRules:
     """Licences that may be released, with the feeds whose publishers agreed (`take_blocked` in their list)."""
     agreed: dict[str, list[bool]] = defaultdict(list)

@@ -53,21 +53,11 @@ def padded_size(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def member_bytes(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Header, data and padding of a member: its bytes, one after the other. The data are not copied.
-
-    Raises:
-        ValueError: the name or the data are too long for a ustar header, or the name is empty or has a NUL in it.
-    """
-    before, after = member_around(name, len(data))
-    return before, data, after
-
-
 def member_around(name: str, size: int) -> tuple[bytes, bytes]:
     """Header and padding of a member.
 
     Raises:
-        ValueError: see `member_bytes`.
+        ValueError: the name or the data are too long for a ustar header, or the name is empty or has a NUL in it.
     """
     return member_header(name, size), _PADDING[size % BLOCK]
 
@@ -76,7 +66,7 @@ def member_header(name: str, size: int) -> bytes:
     """Header of a world-readable regular file: mode 0444, user and group 0 without names, time 0.
 
     Raises:
-        ValueError: see `member_bytes`.
+        ValueError: see `member_around`.
     """
     raw = name.encode()
     if not 0 < len(raw) <= MAX_NAME or b"\0" in raw:

@@ -18,7 +18,7 @@ import polars as pl
 from podcast_assets import demo
 from podcast_assets.quality.text.measures import text_measures
 from podcast_assets.quality.text.rules import TEXT_FLAGS
-from podcast_assets.speech.languages.text import text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier
 from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.transcribers.window_results import words_lie_outside
 from podcast_assets.speech.types import WORDS_OUTSIDE, Turn, Word
@@ -213,7 +213,7 @@ def flags(segments: list[Segment]) -> list[set[str]]:
             "text": [s.text for s in segments],
             "duration": [s.seconds for s in segments],
             "language": [s.language for s in segments],
-            "text_language": [text_language(s.text) for s in segments],
+            "text_language": [TextLanguageIdentifier().language(s.text) for s in segments],
             "compression_ratio": [compression_ratio(s.text) for s in segments],
             "no_speech_prob": [s.no_speech_prob for s in segments],
             "avg_logprob": [s.avg_logprob for s in segments],

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from podcast_assets import demo
-from podcast_assets.rights.store_clearance import clearance_of
+from podcast_assets.rights.store_clearance import judge_store
 from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.schema import ASSETS, TABLES
 from podcast_assets.store.store import Store, table_key
@@ -206,12 +206,12 @@ def test_a_podcast_goes_whole_and_what_is_released_leaves_it_out(fresh: Place) -
     podcast = episode(store, "sample", FILE)
     own = rows(store, "raw_audio", "sample").filter(podcast_id=podcast["podcast_id"])
     assert own.height >= 1
-    cleared = clearance_of(store, ["other", "sample"], "public-domain")
+    cleared = judge_store(store, "public-domain", ["other", "sample"]).clearance
     assert cleared["cleared"].any()
     told = take_down(fresh, podcast["podcast_id"])
     assert told["scope"] == "podcast"
     assert set(own["episode_id"]) <= set(told["episode_ids"])
-    left = clearance_of(store, ["other", "sample"], "public-domain")
+    left = judge_store(store, "public-domain", ["other", "sample"]).clearance
     assert not set(left["episode_id"]) & set(told["episode_ids"])
     for asset in ASSETS:
         if asset != "raw_audio":

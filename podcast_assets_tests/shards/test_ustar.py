@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.shards.ustar import BLOCK, END, MAX_NAME, BrokenTar, member_bytes, read_members
+from podcast_assets.shards.ustar import BLOCK, END, MAX_NAME, BrokenTar, read_members
+from podcast_assets_tests.shards.in_memory import member_bytes
 
 FILES = {
     "a.json": b"{}",
@@ -20,7 +21,7 @@ FILES = {
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:
-    return b"".join([*(piece for name, data in files.items() for piece in member_bytes(name, data)), END])
+    return b"".join([*(member_bytes(name, data) for name, data in files.items()), END])
 
 
 def test_tarfile_reads_the_same_names_bytes_and_places() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.defs.checks.tables import languages_agree
-from podcast_assets.speech.languages.text import text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.speech.types import LANGUAGE_DIFFERS, EpisodeSpeech, Transcript, Turn
 
@@ -77,7 +77,7 @@ def test_the_check_tells_an_episode_whose_languages_disagree(how: str, request: 
         {
             "segment_id": ids,
             "language": [t.language for t in transcripts],
-            "text_language": [text_language(t.text) for t in transcripts],
+            "text_language": [TextLanguageIdentifier().language(t.text) for t in transcripts],
             "flags": [list(t.flags) for t in transcripts],
         },
         schema_overrides={"flags": pl.List(pl.String)},
