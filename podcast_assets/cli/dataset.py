@@ -34,7 +34,7 @@ def dataset() -> None:
 @json_option("the result as one JSON object")
 def verify_dataset(where: str, as_json: bool) -> None:
     """Compare every shard of the dataset at WHERE with shards.jsonl and the tables. Exits with 1 if they differ."""
-    from podcast_assets.release.readers.opened import open_dataset
+    from podcast_assets.release.readers.published_dataset import open_dataset
     from podcast_assets.release.readers.verify import verify_dataset
 
     def report_shard(shard: "PublishedShard", problems: "list[Problem]") -> None:
@@ -89,7 +89,7 @@ def sample(
     as_json: bool,
 ) -> None:
     """Print random samples of the dataset at WHERE: text, speaker and scores. Only their own bytes are read."""
-    from podcast_assets.release.readers.opened import open_dataset
+    from podcast_assets.release.readers.published_dataset import open_dataset
     from podcast_assets.release.readers.sample import draw_samples
 
     for drawn in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):

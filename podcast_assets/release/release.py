@@ -16,13 +16,13 @@ from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release import tables
 from podcast_assets.release.assemble import AssembledShard, DamagedShard, assemble_shard
 from podcast_assets.release.card.write import CARD
+from podcast_assets.release.foreign_tables import ForeignTables, batch_of_table, read_foreign_tables
 from podcast_assets.release.holdings import (
     Holdings,
     current_clearance_signature,
     is_still_sealed,
     read_holdings,
 )
-from podcast_assets.release.kept import ForeignTables, batch_of_table, read_foreign_tables
 from podcast_assets.release.options import ReleaseOptions
 from podcast_assets.release.plan import (
     PlannedShard,

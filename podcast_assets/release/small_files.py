@@ -10,8 +10,8 @@ import polars as pl
 from podcast_assets.release import tables
 from podcast_assets.release.card.facts import DatasetFacts
 from podcast_assets.release.card.write import render_card
+from podcast_assets.release.foreign_tables import ForeignTables, batch_of_table
 from podcast_assets.release.holdings import Holdings, read_pipelines
-from podcast_assets.release.kept import ForeignTables, batch_of_table
 from podcast_assets.release.options import ReleaseOptions
 from podcast_assets.release.published import FOLDERS, LIST, TABLE_FOLDERS, PublishedShard, format_shard_list
 from podcast_assets.release.selection import count_not_released

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from podcast_assets.cli.dataset import dataset as dataset_commands
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release.published import PublishedShard, format_shard_list
-from podcast_assets.release.readers.opened import StoredDataset, open_dataset
+from podcast_assets.release.readers.published_dataset import StoredDataset, open_dataset
 from podcast_assets.release.readers.sample import draw_samples
 from podcast_assets.release.readers.verify import verify_dataset
 from podcast_assets.release.targets.hub import HubTarget

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.release.card.facts import DatasetFacts
-from podcast_assets.release.card.header import SPLITS, unique_in_order
+from podcast_assets.release.card.header import SPLITS, sorted_unique
 from podcast_assets.release.published import EPISODES, SEGMENTS
 from podcast_assets.store.schema import HF_SHARDS
 from podcast_assets.transcripts.pages import escape_markdown
@@ -19,7 +19,7 @@ MOST = 40
 def summary(facts: DatasetFacts) -> str:
     """Summary of the dataset in two sentences."""
     rows = facts.metadata
-    languages = unique_in_order(rows["language"])
+    languages = sorted_unique(rows["language"])
     parts = [
         f"{_sum_hours(rows)} of speech from podcasts in {rows.height:,} segments",
         f"of {facts.episodes.height:,} episodes in {', '.join(languages) or 'no language'}",

@@ -9,7 +9,7 @@ from typing import Any
 
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release.published import SEGMENTS
-from podcast_assets.release.readers.opened import PublishedDataset, SampleIndex, read_shard_list
+from podcast_assets.release.readers.published_dataset import PublishedDataset, SampleIndex, read_shard_list
 
 COLUMNS = (
     "segment_id episode_id podcast_id split language speaker start end duration text sample_rate license keep reject_reasons "

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from podcast_assets.release.published import LIST, SEGMENTS, TABLE_FOLDERS, DamagedList, PublishedShard
-from podcast_assets.release.readers.opened import PublishedDataset, SampleIndex, read_shard_list
+from podcast_assets.release.readers.published_dataset import PublishedDataset, SampleIndex, read_shard_list
 from podcast_assets.shards.sealing import GRAINS
 from podcast_assets.shards.ustar import BLOCK as BLOCK_OF_TAR
 from podcast_assets.shards.ustar import END, padded_size

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.release.kept import batch_of_table
+from podcast_assets.release.foreign_tables import batch_of_table
 from podcast_assets.release.published import TABLE_FOLDERS, PublishedShard
 from podcast_assets.release.targets.hub_pull import KIND
 from podcast_assets.release.targets.protocol import TargetFile
