@@ -76,7 +76,7 @@ def parse_link_list(name: str, data: bytes) -> LinkList:
     return result
 
 
-def episode_id(podcast_guid: str, guid: str) -> str:
+def feed_episode_id(podcast_guid: str, guid: str) -> str:
     """Id of an episode of a feed, 20 hexadecimal digits: stable when feed or audio move."""
     return hashlib.sha256(f"{podcast_guid}\0{guid}".encode()).hexdigest()[:20]
 
@@ -88,7 +88,7 @@ def format_link_list(rows: Iterable[dict[str, Any]]) -> bytes:
 
 def _identity_of(row: dict[str, Any]) -> str | None:
     podcast, guid = first_text(row, "podcast_guid"), first_text(row, "guid", "item_guid")
-    return episode_id(podcast, guid) if podcast and guid else None
+    return feed_episode_id(podcast, guid) if podcast and guid else None
 
 
 def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:

@@ -33,7 +33,7 @@ def batch_name(text: str) -> str:
     return text if BATCH_NAME.fullmatch(text) else slug(text)
 
 
-def episode_id(source: str, sha256: str) -> str:
+def file_episode_id(source: str, sha256: str) -> str:
     """Id of an episode that arrived as a file: stable for the same bytes and name, without dots and slashes."""
     return f"{slug(PurePosixPath(source).stem)}-{sha256[:12]}"
 

@@ -6,7 +6,7 @@ import pytest
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import IncomingFile, find_arrival, find_settled, group_by_batch, list_incoming
-from podcast_assets.intake.names import BATCH_NAME, batch_name, episode_id
+from podcast_assets.intake.names import BATCH_NAME, batch_name, file_episode_id
 from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.store.store import Store
 
@@ -45,7 +45,7 @@ def test_every_name_becomes_a_safe_partition_key(name: str) -> None:
 
 
 def test_episode_ids_have_no_dots_or_slashes() -> None:
-    assert episode_id("Show 1/Ep. 12: Äpfel.mp3", "0123456789abcdef") == "ep-12-apfel-0123456789ab"
+    assert file_episode_id("Show 1/Ep. 12: Äpfel.mp3", "0123456789abcdef") == "ep-12-apfel-0123456789ab"
 
 
 def test_a_batch_is_ready_when_it_has_stopped_growing() -> None:
