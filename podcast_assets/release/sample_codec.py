@@ -9,7 +9,7 @@ from huggingface_hub import DatasetCard
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.release.readers.features import columns
-from podcast_assets.shards.ustar import BLOCK, BrokenTar, read_header
+from podcast_assets.shards.ustar import TAR_BLOCK, BrokenTar, read_header
 from podcast_assets.store.store import STORE_READERS, Store, sealed_key
 
 
@@ -33,7 +33,7 @@ def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
     def read(batch: str, shard: str, offset: int) -> tuple[str, str] | None:
         try:
             with store.open(sealed_key(batch, shard)) as file:
-                name = read_header(file, offset - BLOCK).name
+                name = read_header(file, offset - TAR_BLOCK).name
         except (FileNotFoundError, BrokenTar):
             return None
         return PurePosixPath(name).suffix.removeprefix("."), batch

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-BLOCK = 512
+TAR_BLOCK = 512
 """Bytes; headers and data begin at multiples of it."""
-END = bytes(2 * BLOCK)
+END = bytes(2 * TAR_BLOCK)
 """The end of an archive: two blocks of zeros."""
 MAX_NAME = 100
 """Bytes that a header has for a name without a prefix."""
@@ -23,7 +23,7 @@ _AFTER_CHECKSUM = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000
 _TEMPLATE_SUM = (
     sum(_AFTER_NAME) + sum(_AFTER_SIZE) + sum(_AFTER_CHECKSUM) + 8 * ord(" ")
 )  # the checksum counts as spaces
-_PADDING = [bytes(-n % BLOCK) for n in range(BLOCK)]
+_PADDING = [bytes(-n % TAR_BLOCK) for n in range(TAR_BLOCK)]
 _REGULAR = (b"0", b"\0")
 _CHECKSUM = slice(148, 156)
 
@@ -50,7 +50,7 @@ class TarMember:
 
 def padded_size(size: int) -> int:
     """Size of data including the padding."""
-    return -(-size // BLOCK) * BLOCK
+    return -(-size // TAR_BLOCK) * TAR_BLOCK
 
 
 def member_around(name: str, size: int) -> tuple[bytes, bytes]:
@@ -59,7 +59,7 @@ def member_around(name: str, size: int) -> tuple[bytes, bytes]:
     Raises:
         ValueError: the name or the data are too long for a ustar header, or the name is empty or has a NUL in it.
     """
-    return member_header(name, size), _PADDING[size % BLOCK]
+    return member_header(name, size), _PADDING[size % TAR_BLOCK]
 
 
 def member_header(name: str, size: int) -> bytes:
@@ -89,8 +89,8 @@ def read_members(file: BinaryIO) -> Iterator[TarMember]:
     position = 0
     while True:
         file.seek(position)
-        block = file.read(BLOCK)
-        if block == END[:BLOCK]:
+        block = file.read(TAR_BLOCK)
+        if block == END[:TAR_BLOCK]:
             _check_end(file, position)
             return
         found = _parse_header(block, position)
@@ -109,11 +109,11 @@ def read_header(file: BinaryIO, position: int) -> TarMember:
         BrokenTar: there is no valid header.
     """
     file.seek(position)
-    return _parse_header(file.read(BLOCK), position)
+    return _parse_header(file.read(TAR_BLOCK), position)
 
 
 def _parse_header(block: bytes, position: int) -> TarMember:
-    if len(block) < BLOCK:
+    if len(block) < TAR_BLOCK:
         raise BrokenTar(f"truncated: it ends at byte {position + len(block):,} without the blocks that end a tar")
     try:
         checksum = int(block[_CHECKSUM].strip(b" \0"), 8)
@@ -122,15 +122,16 @@ def _parse_header(block: bytes, position: int) -> TarMember:
         prefix = block[345:500].rstrip(b"\0").decode()
     except ValueError:
         raise BrokenTar(f"no valid tar header at byte {position:,}") from None
+    # written by this package: faster than the checksum
     if not prefix and 0 < len(name) <= MAX_NAME and block == member_header(name, size):
-        return TarMember(name, position, position + BLOCK, size)  # written by this package: faster than the checksum
+        return TarMember(name, position, position + TAR_BLOCK, size)
     if checksum != sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "):
         raise BrokenTar(f"damaged header at byte {position:,}: its checksum differs")
     if block[156:157] not in _REGULAR:
         raise BrokenTar(
             f"{name} at byte {position:,} is not a regular file of a ustar archive (type {block[156:157]!r})"
         )
-    return TarMember(f"{prefix}/{name}" if prefix else name, position, position + BLOCK, size)
+    return TarMember(f"{prefix}/{name}" if prefix else name, position, position + TAR_BLOCK, size)
 
 
 def _check_end(file: BinaryIO, position: int) -> None:

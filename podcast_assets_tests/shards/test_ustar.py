@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets.shards.ustar import BLOCK, END, MAX_NAME, BrokenTar, read_members
+from podcast_assets.shards.ustar import END, MAX_NAME, TAR_BLOCK, BrokenTar, read_members
 from podcast_assets_tests.shards.in_memory import member_bytes
 
 FILES = {
     "a.json": b"{}",
     "a.flac": bytes(range(256)) * 5,
     "empty.json": b"",
-    "b" * 95 + ".flac": b"x" * BLOCK,
+    "b" * 95 + ".flac": b"x" * TAR_BLOCK,
     "ü.txt": b"u",
 }
 
@@ -57,7 +57,7 @@ def test_what_tarfile_writes_is_walked_too() -> None:
 
 def test_cut_off_at_any_block_is_found() -> None:
     data = tar_of(FILES)
-    for length in [*range(0, len(data), BLOCK), 1, BLOCK + 1, len(data) - 1]:
+    for length in [*range(0, len(data), TAR_BLOCK), 1, TAR_BLOCK + 1, len(data) - 1]:
         with pytest.raises(BrokenTar):
             list(read_members(io.BytesIO(data[:length])))
 
@@ -75,7 +75,7 @@ def test_what_follows_the_end_is_found() -> None:
     data = tar_of(FILES)
     with pytest.raises(BrokenTar, match="after the end of the tar"):
         list(read_members(io.BytesIO(data + data)))
-    assert len(list(read_members(io.BytesIO(data + bytes(9 * BLOCK))))) == len(FILES)
+    assert len(list(read_members(io.BytesIO(data + bytes(9 * TAR_BLOCK))))) == len(FILES)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.XHDTYPE])

@@ -12,8 +12,7 @@ from typing import BinaryIO
 from podcast_assets.release.published import LIST, SEGMENTS, TABLE_FOLDERS, DamagedList, PublishedShard
 from podcast_assets.release.readers.published_dataset import PublishedDataset, SampleIndex, read_shard_list
 from podcast_assets.shards.sealing import GRAINS
-from podcast_assets.shards.ustar import BLOCK as BLOCK_OF_TAR
-from podcast_assets.shards.ustar import END, padded_size
+from podcast_assets.shards.ustar import END, TAR_BLOCK, padded_size
 from podcast_assets.store.store import BLOCK
 
 _KEYS = {grain.name: grain.key for grain in GRAINS}
@@ -157,7 +156,7 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, SampleHashes], str | 
             if suffix == "json" and note is None:
                 note = key, member.offset, member.size, member.sha256
             elif note is None or note[0] != key or suffix == "json" or key in samples:
-                start = member.offset - BLOCK_OF_TAR
+                start = member.offset - TAR_BLOCK
                 problem = f"{member.name} at byte {start:,} is out of order: expected a JSON, then its audio"
                 break
             else:
@@ -187,7 +186,7 @@ def _read_members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
         TarError: a header is invalid, or not of a regular file.
         EOFError: the tar is truncated.
     """
-    while (block := b"".join(hashed.pieces(BLOCK_OF_TAR))) != END[:BLOCK_OF_TAR]:
+    while (block := b"".join(hashed.pieces(TAR_BLOCK))) != END[:TAR_BLOCK]:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         if not header.isreg():
             raise tarfile.TarError(f"{header.name!r} is not a regular file")

@@ -75,8 +75,8 @@ class Ctc(Engine):
             EngineUnavailable: a package or the model is missing, or the model does not load.
         """
         self.fetch()
-        if complaint := self.unavailable_reason():
-            raise EngineUnavailable(complaint)
+        if reason := self.unavailable_reason():
+            raise EngineUnavailable(reason)
         graph, vocabulary = self._find_parts()
         assert graph
         assert vocabulary

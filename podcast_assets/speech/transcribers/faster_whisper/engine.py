@@ -89,8 +89,8 @@ class FasterWhisper(Engine):
         if device_name == "cuda":
             gpus.load_cublas()
         folder = self._find_folder() or models.fetch_model(self.hub_models()[0])
-        if complaint := _missing_files(folder):
-            raise EngineUnavailable(complaint)
+        if reason := _missing_files(folder):
+            raise EngineUnavailable(reason)
         try:
             model = faster_whisper.WhisperModel(
                 str(folder),
