@@ -52,7 +52,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
 
 
-OF_THE_CONTENT = (Reason.TAKEN_DOWN, Reason.OPTED_OUT, Reason.BLOCKED)
+CONTENT_REASONS = (Reason.TAKEN_DOWN, Reason.OPTED_OUT, Reason.BLOCKED)
 """Reasons that apply to all copies of the same bytes."""
 _OPT_OUTS = ("opt_out", "optout", "opted_out", "no_ai", "noai", "tdm_reservation", "tdm-reservation")
 """Metadata columns that reserve the use for training; the last is from W3C's TDM Reservation Protocol."""
@@ -248,7 +248,7 @@ def _spread_to_copies(rows: Sequence[dict[str, Any]], sealed: Collection[str] | 
     for row in rows:
         by_content.setdefault(row["sha256"], []).append(row)
     for copies in by_content.values():
-        blocking = next((r for reason in OF_THE_CONTENT for r in copies if r["reason"] is reason), None)
+        blocking = next((r for reason in CONTENT_REASONS for r in copies if r["reason"] is reason), None)
         released: dict[str, Any] | None = None
         for row in copies:
             if blocking is not None:

@@ -11,7 +11,7 @@ import polars as pl
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.feeds.subscriptions import display_name, read_subscriptions
-from podcast_assets.rights.clearance import OF_THE_CONTENT, Reason, decide_clearance
+from podcast_assets.rights.clearance import CONTENT_REASONS, Reason, decide_clearance
 from podcast_assets.rights.licences import LicenceRules
 from podcast_assets.store.schema import RAW_AUDIO, schema
 from podcast_assets.store.store import STORE_READERS, Store, table_key
@@ -44,7 +44,7 @@ class StoreClearance:
         forbidden = self.clearance.filter(~pl.col("cleared"), pl.col("reason") != Reason.DUPLICATE)
         own = {(b, e): detail for b, e, detail in forbidden.select("batch", "episode_id", "detail").iter_rows()}
         contents = (
-            forbidden.filter(pl.col("reason").is_in(OF_THE_CONTENT))
+            forbidden.filter(pl.col("reason").is_in(CONTENT_REASONS))
             .join(self.episodes.select("batch", "episode_id", "sha256"), on=["batch", "episode_id"])
             .select("sha256", "detail")
         )
