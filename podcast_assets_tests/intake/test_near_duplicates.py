@@ -21,7 +21,7 @@ from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.demo import BATCH
-from podcast_assets.intake.duplicates.near import LEAST_SHARE, NearDuplicates, find_near_duplicates, read_pairs
+from podcast_assets.intake.duplicates.near import MIN_SHARE, NearDuplicates, find_near_duplicates, read_pairs
 from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.store import Store, table_key
@@ -194,7 +194,7 @@ def test_raw_audio_tells_of_them_and_a_command_lists_them(place: Place, water: S
     (pair,) = json.loads(listed.stdout)
     assert pair["episode"].startswith("two/republished-")
     assert pair["other"].startswith("one/water-")
-    assert min(pair["share"], pair["share_of_other"]) > 0.9 > LEAST_SHARE
+    assert min(pair["share"], pair["share_of_other"]) > 0.9 > MIN_SHARE
     table = place.command("duplicates", "one")
     assert "two/republished-" in table.stdout
     assert "%" in table.stdout

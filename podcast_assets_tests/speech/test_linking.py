@@ -49,7 +49,7 @@ def test_the_host_is_one_voice_and_each_guest_another() -> None:
 
 
 def test_more_speakers_than_can_be_compared_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linking, "MOST_SPEAKERS", 2)
+    monkeypatch.setattr(linking, "MAX_SPEAKERS", 2)
     with pytest.raises(BadInput, match="podcast p: 3 speakers are more than the 2"):
         linked(*[speaker(0, f"e{n}") for n in range(3)])
     assert linked(*[speaker(0, f"e{n}") for n in range(2)])["voice"].n_unique() == 1

@@ -24,12 +24,12 @@ from podcast_assets.store.schema import Columns, make_table, schema
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.store import STORE_READERS, DamagedTable, Store
 
-LEAST_SHARE = 0.5
+MIN_SHARE = 0.5
 """Minimum share of either episode, so that an episode that is part of a longer one is found too. Shared jingles and advertisements
 are far below."""
-MOST_CANDIDATES = 20
+MAX_CANDIDATES = 20
 """Maximum number of episodes to compare one with, in order of shared anchors."""
-_LEAST_HITS = 2
+_MIN_HITS = 2
 """Minimum number of shared anchors at one distance."""
 _SLACK = 4
 """Items, half a second: distances within it count as equal."""
@@ -87,7 +87,7 @@ def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) 
             troubles.append(f"{other}: its fingerprint is gone; materialize raw_audio of its batch again")
             continue
         overlap = compare_fingerprints(own[episode], items)
-        if max(overlap.share, overlap.share_of_other) >= LEAST_SHARE:
+        if max(overlap.share, overlap.share_of_other) >= MIN_SHARE:
             rows.append({"episode_id": episode, "other": other} | asdict(overlap))
     found = make_table(rows, NEAR_DUPLICATES).sort("episode_id", "share", "other", descending=[False, True, False])
     store.write_table(_table_key(_FOUND, batch), found)
@@ -183,7 +183,7 @@ def _find_candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> li
             .with_columns(distance=(pl.col("positions").cast(pl.Int64) - pl.col("positions_own")) // _SLACK)
             .group_by("episode_id_own", "episode_id", "working", "distance")
             .len()
-            .filter(pl.col("len") >= _LEAST_HITS)
+            .filter(pl.col("len") >= _MIN_HITS)
             .group_by("episode_id_own", "episode_id", "working")
             .agg(pl.col("len").sum())
             .with_columns(other=pl.lit(f"{name}/") + pl.col("episode_id"))
@@ -194,7 +194,7 @@ def _find_candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> li
     if not best:
         return []
     ranked = pl.concat(best).sort("episode_id_own", "len", "other", descending=[False, True, False])
-    chosen = ranked.group_by("episode_id_own", maintain_order=True).head(MOST_CANDIDATES)
+    chosen = ranked.group_by("episode_id_own", maintain_order=True).head(MAX_CANDIDATES)
     return [_Candidate(*row) for row in chosen.select("episode_id_own", "other", "working").iter_rows()]
 
 
