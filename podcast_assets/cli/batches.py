@@ -261,7 +261,7 @@ def _batches_in_runs(settings: "Settings") -> set[str]:
     """Batches in queued or active runs; empty without a Dagster instance."""
     from podcast_assets.defs.unfinished_runs import may_have_unfinished_runs
 
-    home = settings.dagster_home.expanduser()
+    home = settings.dagster_home
     if not (home / "dagster.yaml").exists() or not may_have_unfinished_runs(home):
         return set()
     import dagster as dg

@@ -30,7 +30,7 @@ def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
     Raises:
         Misconfigured: the folder has another configuration.
     """
-    home = settings.dagster_home.expanduser().absolute()
+    home = settings.dagster_home.absolute()
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
     source = project_file(configuration or LOCAL)

@@ -1,5 +1,7 @@
 """Settings that cannot work are told, each by its environment variable."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -24,6 +26,13 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PODCAST_LANGUAGE", "")
     monkeypatch.setenv("PODCAST_PREFETCH", "")
     assert (Settings().language, Settings().prefetch) == (None, 2)
+
+
+def test_dagster_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "~/instance")
+    assert Settings().dagster_home == tmp_path / "instance"
+    assert lines(dagster_home="~no-such-user/instance")[0].startswith("DAGSTER_HOME='~no-such-user/instance': ")
 
 
 def test_fewest_speakers_are_not_more_than_most() -> None:
