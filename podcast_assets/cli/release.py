@@ -68,7 +68,7 @@ def _release(settings: "Settings", drop: tuple[str, ...]) -> dict[str, Any]:
         end_dead_runs(instance)
         result, why = release_in_process(instance, settings, drop)
     if result is None:
-        print_line((f"not released: {why}", "red"))
+        print_line((f"the release failed: {why}", "red"))
         sys.exit(1)
     return result
 
