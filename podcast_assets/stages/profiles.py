@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DESCRIPTIONS = {
     "demo": "Demonstration: a miniature Whisper of 103 words in synthetic voices, run by faster-whisper. Only for the "
     "sample batch.",
-    "embedded": "Runs anywhere, without a model hub: voice prints and clustering, pocketsphinx (English, about a quarter of the "
+    "embedded": "Runs anywhere, without a model hub: voice prints and clustering, pocketsphinx (English, about a third of the "
     "words wrong). For trying things out.",
     "cpu": "pyannote (where available) and faster-whisper on the CPU; model `small` unless PODCAST_WHISPER_MODEL says "
     "otherwise.",
