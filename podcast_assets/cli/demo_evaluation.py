@@ -13,7 +13,7 @@ from rich.table import Table
 
 from podcast_assets.demo import load_reference
 from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO
-from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.store import Store, sealed_key, table_key
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
@@ -99,7 +99,7 @@ def show_evaluation(store: Store, batch: str, console: Console) -> None:
     console.print(table)
     console.rule("load it with datasets")
     rows = _read_table(store, "hf_shards", batch)
-    folder = store.path(f"sealed/{batch}/{rows['shard'][0].split('/')[0]}")
+    folder = store.path(sealed_key(batch, rows["shard"][0].split("/")[0]))
     pattern = f"{folder}/data/*/*/*.tar"
     console.print(
         "from datasets import load_dataset; from podcast_assets.release.readers.features import features\n"
