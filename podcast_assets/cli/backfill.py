@@ -151,7 +151,7 @@ def _select_unfinished(
     store = open_store(settings)
     selected = {
         *(unfinished.missing(store, batches) if missing else ()),
-        *(unfinished.with_passing_failures(store, batches) if failed else ()),
+        *(unfinished.with_retryable_failures(store, batches) if failed else ()),
     }
     if busy := selected & busy_batches(instance):
         print_line(f"already in a queued or active run: {count_noun(len(busy), 'batch')}")
