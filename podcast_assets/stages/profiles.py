@@ -123,7 +123,7 @@ def _choose_name(settings: Settings) -> tuple[str, str]:
     """Name of the profile, and the reason for it."""
     gpus.set_visible_gpus(settings.gpus)
     if settings.profile != "auto":
-        return settings.profile, "it was asked for"
+        return settings.profile, "it was requested"
     count = gpus.gpu_count() if gpus.has_driver() else 0
     best = "gpu" if count else "cpu"
     model = settings.whisper_model or WHISPER_MODELS[best]

@@ -147,7 +147,7 @@ def test_what_vanishes_meanwhile_is_passed_over(
     store: Store, put: Put, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Folder(type(scratch)):  # type: ignore[misc]
-        def iterdir(self) -> Iterator[Path]:
+        def iterdir(self) -> Iterator[Any]:  # type: ignore[override]
             yield from [scratch / "podcast-assets-scratch-gone", *scratch.iterdir()]
 
     scandir = os.scandir
