@@ -84,7 +84,11 @@ def show_evaluation(store: Store, batch: str, console: Console) -> None:
     try:
         results = evaluate(store, batch)
     except ImportError as error:
-        console.print(f"to compare with the references: pip install 'podcast-assets[demo]' ({error})")
+        console.print(
+            f"to compare with the references: pip install 'podcast-assets[demo]' ({error})",
+            markup=False,
+            soft_wrap=True,
+        )
         return
     console.rule("accuracy against the references")
     table = Table()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from podcast_assets.config.environment import read_environment
 from podcast_assets.engines import model_lock
 
 
@@ -38,7 +39,7 @@ def is_folder(model: str) -> bool:
 
 def models_folder() -> Path:
     """Folder of the downloaded models: PODCAST_MODELS, or one in the user's cache folder."""
-    if configured := os.environ.get("PODCAST_MODELS"):
+    if configured := read_environment(["models"]).get("models"):
         return Path(configured).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME")  # to be ignored if relative (XDG Base Directory Specification)
     return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "podcast-assets/models"

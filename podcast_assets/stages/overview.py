@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from podcast_assets.intake.arrivals import Arrival, list_incoming
+from podcast_assets.intake.arrivals import Arrival, Incoming, list_incoming
 from podcast_assets.stages.report import stage_failures
 from podcast_assets.store.schema import ASSETS, RAW_AUDIO
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
@@ -48,23 +48,35 @@ class BatchRow:
     """Audio of the episodes that are done."""
 
 
-def batch_names(store: Store) -> list[str]:
-    """All batches that are under incoming/ or have a table, sorted."""
-    return sorted({*list_incoming(store).arrivals, *(b for names in _committed_batches(store).values() for b in names)})
+def batch_names(store: Store, incoming: Incoming | None = None) -> list[str]:
+    """All batches that are under incoming/ or have a table, sorted.
+
+    Args:
+        store: store of the batches.
+        incoming: listing of incoming/, if there is one already.
+    """
+    arrivals = (incoming or list_incoming(store)).arrivals
+    return sorted({*arrivals, *(b for names in _committed_batches(store).values() for b in names)})
 
 
 def batch_rows(
-    store: Store, names: Collection[str] | None = None, *, busy: Collection[str] = (), limit: int | None = None
+    store: Store,
+    names: Collection[str] | None = None,
+    *,
+    incoming: Incoming | None = None,
+    busy: Collection[str] = (),
+    limit: int | None = None,
 ) -> list[BatchRow]:
     """List batches, newest first.
 
     Args:
         store: store of the batches.
         names: only these; None for all.
+        incoming: listing of incoming/, if there is one already.
         busy: batches in queued or active runs.
         limit: maximum number of rows; None for all.
     """
-    arrivals, committed = list_incoming(store).arrivals, _committed_batches(store)
+    arrivals, committed = (incoming or list_incoming(store)).arrivals, _committed_batches(store)
     known = {*arrivals, *(b for tables in committed.values() for b in tables)}
     chosen = sorted(known if names is None else known.intersection(names))
     chosen.sort(key=lambda b: _last_modified(arrivals.get(b)), reverse=True)

@@ -138,7 +138,7 @@ def nothing_done(report: BatchReport) -> str | None:
     return f"no episode of batch {report.batch} is done: {len(failed)} failed; the first: {first}"
 
 
-# -- for people --------------------------------------------------------------------------------------------------------
+# -- terminal output --------------------------------------------------------------------------------------------------------
 
 
 def show(report: BatchReport, store: Store, console: Console, *, segments: int = 10) -> None:
@@ -160,7 +160,7 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
     if shards is not None and longest is not None:
         console.rule(Text(f"segments of {longest.source}"))
         console.print(_segments_table(shards.filter(episode_id=longest.episode_id).sort("start").head(segments)))
-    console.rule("where it is")
+    console.rule("files")
     for name, path in (
         *report.tables.items(),
         ("transcripts to read", str(store.path(f"transcripts/{report.batch}"))),

@@ -1,4 +1,4 @@
-"""Unfinished batches, as the store shows them: without a committed table, or with failures that may pass."""
+"""Unfinished batches, as the store shows them: without a committed table, or with failures that a retry may resolve."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ def missing(store: Store, batches: Iterable[str]) -> list[str]:
     return [batch for batch in batches if not all(batch in names for names in committed)]
 
 
-def with_passing_failures(store: Store, batches: Iterable[str], *, attempts: int | None = None) -> list[str]:
+def with_retryable_failures(store: Store, batches: Iterable[str], *, attempts: int | None = None) -> list[str]:
     """Return the batches that have a committed failure which is not permanent, in their order.
 
     Args:
@@ -26,16 +26,16 @@ def with_passing_failures(store: Store, batches: Iterable[str], *, attempts: int
     listed = list(batches)
     with ThreadPoolExecutor(STORE_READERS) as readers:
         found = readers.map(
-            lambda batch: any(_has_passing_failure(store, asset, batch, attempts) for asset in ASSETS), listed
+            lambda batch: any(_has_retryable_failure(store, asset, batch, attempts) for asset in ASSETS), listed
         )
-        return [batch for batch, passing in zip(listed, found, strict=True) if passing]
+        return [batch for batch, retryable in zip(listed, found, strict=True) if retryable]
 
 
-def _has_passing_failure(store: Store, asset: str, batch: str, attempts: int | None) -> bool:
+def _has_retryable_failure(store: Store, asset: str, batch: str, attempts: int | None) -> bool:
     listed = store.read_table(failures_key(STAGES[asset], batch), FAILURES)
     if listed is None or listed.filter(~listed["permanent"]).is_empty():
         return False
     # the failures' file is small and read first; it may belong to a commit that never came, which only the table shows
     failures = CommittedTable.read(store, asset, batch).failures
-    passing = failures.filter(~failures["permanent"])
-    return not (passing if attempts is None else passing.filter(passing["attempts"] < attempts)).is_empty()
+    retryable = failures.filter(~failures["permanent"])
+    return not (retryable if attempts is None else retryable.filter(retryable["attempts"] < attempts)).is_empty()

@@ -22,7 +22,7 @@ from podcast_assets.defs.schedules import hourly_janitor, nightly_retry
 from podcast_assets.defs.sensors import run_alerts as alerts
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
-from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_success
+from podcast_assets.defs.sensors.run_alerts import tell_of_cancellation, tell_of_failure, tell_of_success
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.feeds import follow
 from podcast_assets.store.store import Store, table_key
@@ -225,6 +225,28 @@ def test_the_webhook_that_is_given_is_told(
     )
     (tell_of_success(context) if succeeds else tell_of_failure(context.for_run_failure()))
     assert told == [("https://given.example/hook", SECRET)]
+
+
+def test_the_webhook_is_told_of_a_run_that_is_canceled(
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    resources: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(alerts, "send", lambda _, content: told.append(content) or 1)
+    run = instance.create_run_for_job(definitions.resolve_job_def("tidy_up"))
+    event = instance.report_run_canceled(run, "it exceeded its maximum duration")
+    context = dg.build_run_status_sensor_context(
+        sensor_name="tell_of_cancellation",
+        dagster_instance=instance,
+        dagster_run=instance.get_run_by_id(run.run_id) or run,
+        dagster_event=event,
+        resources=resources,
+    )
+    assert "tell_of_cancellation" in {sensor.name for sensor in definitions.sensors or []}
+    tell_of_cancellation(context)
+    assert [(c["status"], c["error"]) for c in told] == [("canceled", "it exceeded its maximum duration")]
 
 
 def test_assets_work_in_the_store_and_with_the_limits_that_are_given(

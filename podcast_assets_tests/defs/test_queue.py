@@ -46,7 +46,7 @@ def done(deployment: StubDeployment) -> set[str]:
 
 
 def backfill_id(said: str) -> str:
-    match = re.search(r"backfill (\w+) of [0-9]+ batches requested", said)
+    match = re.search(r"backfill (\w+) of [0-9]+ batch(?:es)? requested", said)
     assert match, said
     return match[1]
 

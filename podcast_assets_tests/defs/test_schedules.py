@@ -74,5 +74,5 @@ def test_schedules_run_without_being_switched_on_but_for_what_may_publish() -> N
 
 
 def test_a_cron_line_that_cannot_be_read_is_told() -> None:
-    with pytest.raises(ValueError, match="must be a cron line"):
+    with pytest.raises(ValueError, match="must be a cron expression"):
         Settings(janitor_cron="every hour")

@@ -314,6 +314,9 @@ def test_the_models_folder_is_the_setting_or_in_the_cache(tmp_path: Path, monkey
     monkeypatch.setenv("PODCAST_MODELS", str(tmp_path))
     assert model_cache.models_folder() == tmp_path
     monkeypatch.delenv("PODCAST_MODELS")
+    monkeypatch.setenv("podcast_models", str(tmp_path / "small"))
+    assert model_cache.models_folder() == tmp_path / "small", "variables are read as those of all settings are"
+    monkeypatch.delenv("podcast_models")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert model_cache.models_folder() == tmp_path / "podcast-assets/models"
     monkeypatch.delenv("XDG_CACHE_HOME")

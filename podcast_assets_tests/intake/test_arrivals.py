@@ -102,8 +102,6 @@ def test_a_batch_is_found_by_its_name_as_in_the_whole_listing(store: Store) -> N
     for absent in (
         "sho",
         "show2.tar.gz",
-        "no-batch",
-        "lost",
         "hidden",
         ".hidden",
         "only-hidden",
@@ -112,6 +110,12 @@ def test_a_batch_is_found_by_its_name_as_in_the_whole_listing(store: Store) -> N
     ):
         with pytest.raises(BadInput, match="nothing of that name"):
             find_arrival(store, absent)
+    for refused, why in (
+        ("no-batch", "batch no-batch: incoming/no-batch.txt: neither an archive, a folder nor a list of URLs"),
+        ("lost", "batch lost: incoming/lost.meta.csv: metadata without a batch of that name"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            find_arrival(store, refused)
 
 
 def test_a_link_to_a_folder_is_no_batch(tmp_path: Path) -> None:
@@ -120,7 +124,7 @@ def test_a_link_to_a_folder_is_no_batch(tmp_path: Path) -> None:
     store.write("incoming/b.tar", b"x")
     (tmp_path / "store" / "incoming" / "linked").symlink_to(tmp_path / "store" / "elsewhere")
     assert list(list_incoming(store).refused) == ["linked"]
-    with pytest.raises(BadInput, match="nothing of that name"):
+    with pytest.raises(BadInput, match="batch linked: incoming/linked: "):
         find_arrival(store, "linked")
 
 

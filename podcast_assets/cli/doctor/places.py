@@ -47,7 +47,7 @@ def store(place: Store) -> Finding:
 
 def dagster_home(settings: Settings) -> Finding:
     """Check that DAGSTER_HOME exists or can be created."""
-    home = settings.dagster_home.expanduser().absolute()
+    home = settings.dagster_home.absolute()
     existing = nearest_existing(home)
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         what = f"DAGSTER_HOME {home} cannot be written"
@@ -65,7 +65,7 @@ def telemetry(settings: Settings, environment: Mapping[str, str]) -> list[Findin
         environment: environment variables.
     """
     return [
-        _dagster_telemetry(settings.dagster_home.expanduser().absolute() / "dagster.yaml"),
+        _dagster_telemetry(settings.dagster_home.absolute() / "dagster.yaml"),
         Finding(PRIVACY, "ok", "telemetry of pyannote: off, disabled by its engine"),
         _hub_telemetry(any(_is_on(environment.get(v, "")) for v in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"))),
     ]
