@@ -1,9 +1,9 @@
 """A pool of actors on a real Ray of this machine: nothing lost, whatever becomes of a worker."""
 
+import contextlib
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,12 @@ def test_a_worker_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(ray_pool, "SILENCE_SECONDS", 4.0)
     stage = Scripted(tmp_path, {"*": "sleep 0.2"})
     stopped: list[int] = []
+    over = threading.Event()
 
     def stop() -> None:
         while len(stage.noted("done")) < 4:
-            time.sleep(0.05)
+            if over.wait(0.05):
+                return
         stopped.append(int(stage.noted("load")[0]))
         os.kill(stopped[0], signal.SIGSTOP)
 
@@ -100,8 +102,11 @@ def test_a_worker_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pyt
     try:
         result = run(tmp_path, stage, 30)
     finally:
+        over.set()
         thread.join()
-        os.kill(stopped[0], signal.SIGCONT)
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
     assert len(result.done) == 30
     assert len(stage.noted("load")) >= 2
 
@@ -120,7 +125,7 @@ def test_where_every_device_is_broken_the_stage_stops_and_spends_no_attempt(tmp_
     stage = Scripted(tmp_path, {"*": "device"})
     with pytest.raises(BrokenDevice, match="4 workers in a row had to be replaced"):
         run(tmp_path, stage, 30, **ALONE)
-    assert not Store.at(tmp_path / "store").exists("failures/scripted/b.parquet")
+    assert not Store.at(tmp_path / "store").exists(failures_key("diarize", "b"))
 
 
 def test_a_missing_model_is_told_in_its_own_words(tmp_path: Path) -> None:
