@@ -89,7 +89,7 @@ def test_what_is_done_is_written_down_while_the_next_batch_is_heard() -> None:
 
     stream = Batcher("tool", plan, Watched(), 4).transcribe([speech(f"e{i}", 4) for i in range(4)])
     next(stream)
-    assert second.wait(10), "nobody has asked for the second episode yet"
+    assert second.wait(600), "nobody has asked for the second episode yet"
     assert len(list(stream)) == 3
 
 
