@@ -12,8 +12,7 @@ import pytest
 import yaml
 from dagster._config import process_config, resolve_to_config_type
 
-from podcast_assets_tests.deploy.conftest import DEPLOY, Manifest, strictly_valid
-from podcast_assets_tests.deploy.test_versions import locked
+from podcast_assets_tests.deploy.conftest import DEPLOY, Manifest, locked, strictly_valid
 
 IMAGE = {"repository", "tag", "pullPolicy"}
 SERVICE = {

@@ -21,9 +21,9 @@ from podcast_assets.intake.unpack import unpack
 from podcast_assets.store.backends import bucket as buckets
 from podcast_assets.store.backends import s3_api
 from podcast_assets.store.store import Store
+from podcast_assets_tests.archives import tar, zipped
 from podcast_assets_tests.committed import commit_batch
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.intake.test_unpack import tar, zipped
 from podcast_assets_tests.servers import s3
 
 pytestmark = pytest.mark.store
