@@ -7,7 +7,7 @@ takes what is committed: no model is loaded or run. What is left is Dagster (run
 judging and drawing the tables. In-process, on SQLite in a fresh DAGSTER_HOME:
 
 - a run of one batch, and a run over a range of --range batches: seconds per batch, in a process that is there already;
-- the same as the command `podcast-assets backfill --here` types it: with the start of Python, imports and definitions.
+- the same by the command `podcast-assets backfill --here`: with the start of Python, imports and definitions.
 
 Then the share of these seconds at batches of 5, 20 and 60 minutes of work. Wall time, median of the rounds.
 """

@@ -27,7 +27,7 @@ from podcast_assets.store.schema import TRANSCRIPTS, Columns, schema
 from podcast_assets.store.store import Store, table_key
 
 WORK_SECONDS = 30.0
-"""Of an episode, on which the share is reckoned."""
+"""Of an episode, of which the share is computed."""
 
 
 class Tool(Engine):

@@ -77,7 +77,7 @@ def test_an_episode_that_ends_every_worker_takes_no_other_down(tmp_path: Path) -
     assert "is gone" in failure["message"]
 
 
-def test_an_episode_that_comes_to_no_end_fails_and_takes_no_other_down(tmp_path: Path) -> None:
+def test_an_episode_that_never_finishes_fails_and_no_other_does(tmp_path: Path) -> None:
     result = run(tmp_path, Scripted(tmp_path, {"e001": "hang"}), 6, timeout=15)
     assert list(result.done) == ["e000", "e002", "e003", "e004", "e005"]
     assert "finished no episode in 15 s (PODCAST_TIMEOUT)" in result.failures["message"][0]

@@ -81,7 +81,7 @@ def test_no_more_steps_than_slots_however_runs_are_started(deployment: StubDeplo
     assert priorities["backfill"] == "-10"
 
 
-def test_the_webhook_is_told_how_each_run_ended(deployment: StubDeployment, hook: Receiver) -> None:
+def test_the_webhook_gets_the_outcome_of_each_run(deployment: StubDeployment, hook: Receiver) -> None:
     """Signed, again after the receiver's error, and with what is known of the batch."""
     deployment.drop("bad-one", "good-one")
 

@@ -172,7 +172,7 @@ def test_a_gated_model_says_which_page_to_open_and_which_variable_to_set(
     assert client.fetch(model, "check")["available"] == [True, f"the model {model.repo} is in {client.folder}"]
 
 
-def test_what_cannot_be_had_gets_one_line(client: Client, hub: HubDouble, model: HubModel) -> None:
+def test_what_is_not_available_gets_one_line(client: Client, hub: HubDouble, model: HubModel) -> None:
     def error(model: HubModel) -> str:
         told = client.fetch(model)["error"]
         assert "\n" not in told

@@ -41,11 +41,11 @@ GOOD = {"a.mp3": b"first" + NOISE, "deep/er/b.m4a": b"second" + NOISE, "c.ogg": 
 def arrived(store: Store, name: str, data: bytes, bounds: ArchiveLimits = limits.GENEROUS) -> UnpackedBatch:
     store.write(f"incoming/{name}", data)
     found = unpack(store, find_arrival(store, name.split("/")[0].split(".")[0]), limits=bounds)
-    room = Path(str(store.root))
-    assert {p.name for p in room.parent.iterdir()} == {room.name}, "something lies beside the store"
-    assert {p.name for p in room.iterdir()} <= {"incoming", "audio", "scratch"}
-    assert not list(room.glob("scratch/*")), "something was left behind"
-    assert not [p for p in room.rglob("*") if p.is_symlink()]
+    root = Path(str(store.root))
+    assert {p.name for p in root.parent.iterdir()} == {root.name}, "something lies beside the store"
+    assert {p.name for p in root.iterdir()} <= {"incoming", "audio", "scratch"}
+    assert not list(root.glob("scratch/*")), "something was left behind"
+    assert not [p for p in root.rglob("*") if p.is_symlink()]
     return found
 
 

@@ -75,7 +75,7 @@ def test_a_later_run_goes_on_where_an_earlier_one_gave_up(server: WebServer, tmp
     assert ranges(server)[-1] == "bytes=90000-"
 
 
-def test_a_file_that_changed_meanwhile_is_begun_anew(server: WebServer, tmp_path: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_begun_again(server: WebServer, tmp_path: Path) -> None:
     resource = Resource(AUDIO, cuts=[90_000, 0, 0, 0])
     url = server.put("/a.mp3", resource)
     with pytest.raises(Transient):

@@ -68,7 +68,7 @@ def test_a_refusal_is_raised_and_made_up_for_by_the_next_call(hub: HubDouble, re
     assert purge_history(store, api(hub), REPO).removed == 1
 
 
-def test_an_object_that_never_came_is_struck_off(hub: HubDouble, repo: Repo, store: Store) -> None:
+def test_an_object_that_never_came_is_removed_from_the_list(hub: HubDouble, repo: Repo, store: Store) -> None:
     note_superseded(store, REPO, ["d" * 64])
     assert purge_history(store, api(hub), REPO).waiting == 0
     assert deletions(hub) == 0

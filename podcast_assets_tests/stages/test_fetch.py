@@ -1,4 +1,4 @@
-"""A list of URLs is downloaded once, and what cannot be had is a failure of its own."""
+"""Each URL of a list is downloaded once, and one that cannot be downloaded is a failure of its own."""
 
 import errno
 import json
@@ -233,7 +233,7 @@ def test_another_batch_asks_whether_it_has_changed(server: WebServer, store: Sto
 
 
 def test_other_bytes_under_the_same_url_are_noted(server: WebServer, store: Store) -> None:
-    """Advertisements that are put in anew at each download."""
+    """Advertisements that are inserted again at each download."""
     url = server.put("/a.mp3", Resource(audio(1)))
     first = run(store, [{"url": url}]).unpacked.files[0].stored.sha256
     server.resources["/a.mp3"] = Resource(audio(2), etag='"two"')

@@ -31,7 +31,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
-def test_one_look_in_vain_after_a_long_pause_is_no_loss(clock: Clock) -> None:
+def test_one_failed_check_after_a_long_pause_does_not_lose_the_head(clock: Clock) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)):
         pulse = Pulse(f"127.0.0.1:{port}")
