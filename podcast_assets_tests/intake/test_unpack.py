@@ -122,7 +122,7 @@ def test_metadata_formats_keep_ids_as_text(name: str, data: bytes) -> None:
 def test_a_broken_metadata_file_is_a_failure_and_another_table_is_skipped(store: Store) -> None:
     found = arrived(store, "x.tar", tar({"a.mp3": b"x", "m.parquet": b"nope", "other.csv": b"a,b\n1,2\n"}))
     assert list(found.broken) == ["m.parquet"]
-    assert "no column 'meta_id'" in found.skipped["other.csv"]
+    assert "without the column 'meta_id'" in found.skipped["other.csv"]
 
 
 def test_every_file_is_accounted_for_and_the_same_bytes_are_one_episode(store: Store) -> None:
