@@ -1,4 +1,4 @@
-"""The doctor: each fault is put in, and must be told with what to do about it."""
+"""Doctor: each fault is provoked, and must be reported with a remedy."""
 
 import json
 import threading

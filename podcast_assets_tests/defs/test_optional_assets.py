@@ -132,7 +132,7 @@ def test_asked_for_by_hand_it_says_what_to_set(instance: dg.DagsterInstance, sto
 
 
 class NotHere(Engine):
-    """An engine whose model cannot be had."""
+    """An engine whose model is not available."""
 
     def fetch(self) -> None:
         raise EngineUnavailable("there is no model here")

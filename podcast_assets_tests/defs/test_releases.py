@@ -94,7 +94,7 @@ def test_the_sensor_does_not_rest_until_the_history_is_purged(
         target, options = HubTarget(repo, endpoint=hub.url, token=TOKEN), release_options(settings(store))
         monkeypatch.setattr(
             "podcast_assets.release.targets.choose.choose_target",
-            lambda chosen, room: target if chosen.hub_repo else choose_target(chosen, room),
+            lambda chosen, place: target if chosen.hub_repo else choose_target(chosen, place),
         )
         seal(store, "b1")
         release(store, target, options)

@@ -1,4 +1,4 @@
-"""A webhook is told once it listens, by whom and when it can be sure of, and nothing secret is said of it."""
+"""Webhook deliveries: retried, signed, and free of secrets."""
 
 import base64
 import hashlib
@@ -149,7 +149,7 @@ def test_the_signature_is_the_one_that_the_documentation_promises() -> None:
     }
 
 
-def test_every_try_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_try_is_signed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000, 2000, 100))
     monkeypatch.setattr(webhook, "time", SimpleNamespace(time=lambda: next(clock)))
     with receiver(500, 500) as found:

@@ -128,7 +128,7 @@ def test_mistakes_are_told_when_the_policy_is_loaded(tmp_path: Path, rule: str, 
         load_policy(write(tmp_path, rule))
 
 
-def test_an_optional_rule_on_a_column_that_there_is_not_is_inactive_and_noted(tmp_path: Path) -> None:
+def test_an_optional_rule_on_a_missing_column_is_inactive_and_noted(tmp_path: Path) -> None:
     policy = load_policy(write(tmp_path, 'column = "durations"\nminimum = 3\nreason = "bad"\noptional = true'))
     rows = pl.DataFrame({"duration": [1.0]})
     assert apply_policy(rows, policy)["keep"].to_list() == [True]

@@ -135,7 +135,7 @@ def test_all_of_an_episode_goes_with_its_copies_and_nothing_else_changes(fresh: 
     assert set(record["episode_ids"]) == ids
 
 
-def test_it_does_not_come_back_and_no_other_shard_is_sealed_anew(fresh: Place) -> None:
+def test_it_does_not_come_back_and_no_other_shard_is_sealed_again(fresh: Place) -> None:
     store, unsteady = fresh.store, ("provenance/", "tables/raw_audio/")
     take_down(fresh, FILE)
     before, sample, other = (tree(fresh, *unsteady), *(rows(store, "raw_audio", b) for b in ("sample", "other")))
@@ -143,7 +143,7 @@ def test_it_does_not_come_back_and_no_other_shard_is_sealed_anew(fresh: Place) -
         again = run(fresh, *arguments)
         assert again.returncode == 0, again.stderr
     assert tree(fresh, *unsteady) == before
-    # which other batches have the same bytes is looked up anew; of the folder the file itself is gone
+    # which other batches have the same bytes is looked up again; of the folder the file itself is gone
     assert rows(store, "raw_audio", "sample").drop("also_in").equals(sample.drop("also_in"))
     assert rows(store, "raw_audio", "other").drop("also_in").equals(other.filter(status="done").drop("also_in"))
     shown = json.loads(run(fresh, "episodes", "sample", "--status", "skipped", "--json").stdout)
@@ -164,7 +164,7 @@ def test_the_same_file_under_another_name_is_refused_in_a_new_batch(fresh: Place
     assert not any(sha256 in key for key in tree(fresh, "takedowns/"))
 
 
-def test_to_order_it_again_changes_nothing_and_a_dry_run_neither(fresh: Place) -> None:
+def test_neither_a_repeated_order_nor_a_dry_run_changes_anything(fresh: Place) -> None:
     before = tree(fresh)
     dry = take_down(fresh, FILE, "--dry-run")
     assert tree(fresh) == before

@@ -137,7 +137,7 @@ def test_a_dot_in_a_key_is_refused_because_it_merges_samples(store: Store) -> No
 
 def test_splits_keep_a_podcast_together_and_are_about_96_2_2() -> None:
     found = [split_of(f"podcast-{n}") for n in range(5000)]
-    assert found == [split_of(f"podcast-{n}") for n in range(5000)]
+    assert [found[n] for n in (0, 27, 19)] == ["train", "validation", "test"], "another split moves every podcast"
     shares = {name: found.count(name) / len(found) for name in ("train", "validation", "test")}
     assert shares["train"] == pytest.approx(0.96, abs=0.01)
     assert shares["test"] == pytest.approx(0.02, abs=0.01)

@@ -1,4 +1,4 @@
-"""Shards without some of their episodes: those that hold one are written anew, and the others are not touched."""
+"""Shards without some of their episodes: those that hold one are written again, and the others are not touched."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def shards(store: Store) -> dict[str, bytes]:
     return {e.key: store.read(e.key) for e in store.list(f"sealed/{BATCH}")}
 
 
-def test_only_shards_with_the_episode_are_written_anew(store: Store) -> None:
+def test_only_shards_with_the_episode_are_written_again(store: Store) -> None:
     _, table = sealed(store, shard_bytes=4_000)
     before, held = shards(store), table.filter(episode_id="ep-a")["shard"].unique().to_list()
     thinned = remove_episodes(store, sealing.SEGMENT_GRAIN, BATCH, table, ["ep-a"])

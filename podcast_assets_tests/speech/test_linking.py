@@ -12,14 +12,14 @@ from podcast_assets.speech.linking import LINKED, LinkingSettings, link_speakers
 from podcast_assets.store.schema import schema
 from podcast_assets.store.schema_beside import SPEAKERS
 
-RANDOM = np.random.default_rng(3)
-VOICES = RANDOM.normal(size=(6, 256))
+VOICES = np.random.default_rng(3).normal(size=(6, 256))
 TYPES = schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String}
 
 
 def speaker(voice: int, episode: str, *, noise: float = 0.4, **more: Any) -> dict[str, Any]:
     """A speaker whose embedding has a cosine of about 1 / (1 + noise²) to another of the same voice."""
-    embedding = VOICES[voice] + noise * RANDOM.normal(size=256)
+    random = np.random.default_rng([voice, *episode.encode()])
+    embedding = VOICES[voice] + noise * random.normal(size=256)
     return {
         "podcast": "p",
         "batch": "b",
