@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 	$(BIN)/podcast-assets demo
 
-demo-s3: $(VENV)/.demo-s3  ## the same in a bucket of a real S3 server, which is there for as long as it takes (Linux)
+demo-s3: $(VENV)/.demo-s3  ## the same in a bucket of a real S3 server, that runs for the duration (Linux)
 	$(BIN)/python tools/s3_server.py -- $(BIN)/podcast-assets demo --store s3://podcasts/demo
 
 dev: $(VENV)/.demo  ## the Dagster UI on http://127.0.0.1:3000
@@ -50,7 +50,7 @@ docs: $(VENV)/.docs  ## the documentation site, in build/site; fails on stale pa
 pictures: $(VENV)/.dev demo  ## the pictures of the Dagster UI in the documentation; needs Chromium
 	PODCAST_PROFILE=demo $(BIN)/python -m tools.docs.pictures
 
-wheel: $(VENV)/bin/uv  ## the package as a wheel in an empty environment, and the sample batch by it, in a bucket (Linux)
+wheel: $(VENV)/bin/uv  ## the package as a wheel in an empty environment, and run the sample batch with it, in a bucket (Linux)
 	rm -rf build/wheel build/wheel-venv
 	$(BIN)/uv build --quiet --wheel --out-dir build/wheel
 	rm -rf build/lib
@@ -94,10 +94,10 @@ $(VENV)/.pyannote: $(VENV)/.dev
 $(VENV)/.all: $(VENV)/.ray $(VENV)/.docs
 	@touch $@
 
-lock: $(VENV)/bin/uv  ## constraints.txt anew, from setup.cfg
+lock: $(VENV)/bin/uv  ## regenerate constraints.txt from setup.cfg
 	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --universal --extra dev --extra postgres --extra s3 --extra ray --extra gpu --extra readers --extra docs setup.cfg -o constraints.txt
 	echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 
 clean:  ## everything that was installed or made
-	rm -rf $(VENV) store dagster_home
+	rm -rf $(VENV) store dagster_home build *.egg-info

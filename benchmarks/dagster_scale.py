@@ -18,7 +18,6 @@ CPU seconds of the process, and wall time, which also depends on the load of the
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -42,6 +41,7 @@ from podcast_assets.defs.sensors.new_batches import REQUESTS_PER_TICK, new_batch
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import Store
+from podcast_assets_tests.waiting import free_port, wait_for, webserver_answers
 
 WORKSPACE = str(project_file("workspace.yaml"))
 _KEY = "$key: AssetKeyInput!"
@@ -186,9 +186,7 @@ def ticks(instance: dg.DagsterInstance, store: Path, print_row: Callable[[str, D
 @contextmanager
 def webserver() -> Iterator[tuple[Callable[[str, dict[str, Any]], Any], Callable[[], float]]]:
     """Start a webserver; yield a function that queries it and one that returns its CPU time (Linux; else 0)."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "dagster_webserver", "-w", WORKSPACE, "-h", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
@@ -211,13 +209,13 @@ def webserver() -> Iterator[tuple[Callable[[str, dict[str, Any]], Any], Callable
         fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else ["0"] * 13
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def answers() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"the webserver ended with status {process.returncode}")
+        return webserver_answers(port)
+
     try:
-        for _ in range(600):
-            try:
-                ask("query { version }", {})
-                break
-            except OSError:
-                time.sleep(0.2)
+        wait_for("the webserver", answers, patience=120, every=0.2)
         yield ask, cpu
     finally:
         process.terminate()

@@ -9,7 +9,6 @@ computed from the file by PyAV at the original rate. Peak memory is of a fresh p
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from benchmarks.measured import cpu, peak_memory
 
 RATE = 16_000
 
@@ -72,23 +73,13 @@ WAYS: dict[str, Callable[[str], npt.NDArray[np.float32]]] = {
 
 def alone(way: str, file: str) -> None:
     """Run one call in this process."""
-    before = _cpu()
+    before = cpu()
     # what is imported counts for nobody: it is paid once
     WAYS[way](str(Path(file).with_suffix(".short.mp3")))
-    between = _cpu()
+    between = cpu()
     audio = WAYS[way](file)
     level = float(audio[0]) if len(audio) == 2 else float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
-    print(json.dumps({"cpu": _cpu() - between, "start": between - before, "level": level, "peak": _peak()}))
-
-
-def _peak() -> float:
-    """Return the peak memory of this process in MB. (`ru_maxrss` would start with that of the parent.)"""
-    status = Path("/proc/self/status").read_text()
-    return float(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def _cpu() -> float:
-    return sum(sum(resource.getrusage(w)[:2]) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps({"cpu": cpu() - between, "start": between - before, "level": level, "peak": peak_memory()}))
 
 
 def make(file: Path, seconds: float) -> float:

@@ -8,7 +8,7 @@
 3. The stage `score` over episodes of a store: decoding, all measures of the signal, speech share, DNSMOS.
 
 Segments last 3 to 30 s, 9 s on average, as those of Emilia, cut from the sample batch or from the recordings of FOLDER. One thread
-each; rounds take turns; "x" is seconds of audio per CPU second. What the scores differ by is printed; more than 1e-4 is an error.
+each; rounds take turns. What the scores differ by is printed; more than 1e-4 is an error.
 """
 
 import argparse
@@ -24,7 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.rounds import rounds
+from benchmarks.measured import WHOLE, compare
 from podcast_assets.audio.decode import decode
 from podcast_assets.demo import BATCH
 from podcast_assets.quality.scorers.dnsmos.model import Dnsmos, model_paths
@@ -35,7 +35,6 @@ from podcast_assets.speech.types import SAMPLE_RATE
 Samples = npt.NDArray[np.float32]
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", ".mp4", ".opus", ".ogg")
-WHOLE = [BATCH / name for name in ("city-music.m4a", "future-food.mp4", "night-science.mp3", "water-history.opus")]
 """Of the sample batch; another file of it is cut off on purpose."""
 TOLERANCE = 1e-4
 EMILIAS_RATE = 24_000
@@ -115,7 +114,11 @@ def main() -> None:
     parser.add_argument("--hops", type=float, nargs="*", default=[9.0], help="larger hops to compare too, s")
     parser.add_argument("--only", choices=["speechmos", "emilia", "stage"], nargs="*")
     args = parser.parse_args()
-    files = sorted(f for f in args.real.iterdir() if f.suffix in SUFFIXES) if args.real else WHOLE
+    files = (
+        sorted(f for f in args.real.iterdir() if f.suffix in SUFFIXES)
+        if args.real
+        else [BATCH / name for name in WHOLE]
+    )
     paths = model_paths()
     assert paths, "pip install speechmos"
     chosen = args.only or ["speechmos", "emilia", "stage"]
@@ -143,7 +146,7 @@ def against_speechmos(some: list[Samples], paths: tuple[Path, Path], hops: Seque
     print()
     candidates = {"speechmos": lambda: [peer(s) for s in some]}
     candidates |= {f"ours, hop {hop:g} s": lambda scorer=scorer: scorer(some) for hop, scorer in ours.items()}  # type: ignore[misc]
-    rounds(candidates, count, seconds)
+    compare(candidates, count, seconds, "s of audio")
 
 
 def against_emilia(some: list[Samples], path: Path, count: int) -> None:
@@ -163,7 +166,7 @@ def against_emilia(some: list[Samples], path: Path, count: int) -> None:
         "ours": lambda: [ours(s) for s in some],
         "ours, soxr": lambda: [lighter(s) for s in some],
     }
-    rounds(candidates, count, seconds)
+    compare(candidates, count, seconds, "s of audio")
 
 
 def whole_stage(hops: Sequence[float], count: int) -> None:
@@ -181,7 +184,7 @@ def whole_stage(hops: Sequence[float], count: int) -> None:
         for hop in (1.0, *hops):
             candidates[f"hop {hop:g} s"] = stage(store, episodes, DnsmosEngine(hop=hop, threads=1, device="cpu"))
         candidates["all but DNSMOS"] = stage(store, episodes, None)
-        rounds(candidates, count, seconds)
+        compare(candidates, count, seconds, "s of audio")
 
 
 def fill(store: Any) -> tuple[list[Any], float, float]:
@@ -195,7 +198,7 @@ def fill(store: Any) -> tuple[list[Any], float, float]:
     from podcast_assets.store.store import working_key
 
     episodes, seconds, speech = [], 0.0, 0.0
-    for file in WHOLE:
+    for file in (BATCH / name for name in WHOLE):
         key, original = working_key(file.stem * 4), f"audio/original/{file.name}"
         with store.writing(key) as target:
             length = make_working_audio(file, target).duration

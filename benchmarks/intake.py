@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.decode import make
-from benchmarks.measured import cpu
+from benchmarks.measured import cpu, peak_memory
 
 SECONDS = 200.0
 """Whole repetitions of its sound, so a little more: 4 MB at 128 kbit/s."""
@@ -48,8 +48,7 @@ def alone(folder: Path, opus: int | None) -> dict[str, float]:
     while not decode_process._idle.empty():  # the time of children counts only after they end
         process = decode_process._idle.get_nowait()
         assert process._process is not None
-        status = Path(f"/proc/{process._process.pid}/status").read_text()
-        peak = max(peak, int(status.split("VmHWM:")[1].split()[0]) / 1024)
+        peak = max(peak, peak_memory(process._process.pid))
         process.close()
     return {"cpu": cpu() - before, "wall": time.perf_counter() - began, "peak": peak}
 

@@ -9,15 +9,14 @@ must lie inside its segment, and no segment may be longer than the window.
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measured import WHOLE, peak_memory
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.working import write_working_audio
@@ -34,7 +33,6 @@ from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.store.schema import SEGMENTS
 from podcast_assets.store.store import Store, table_key, working_key
 
-WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
 KEY = working_key("long")
 
 
@@ -79,8 +77,7 @@ def stage(store: Store, name: str, hours: float) -> None:
             assert words_in_order(rows, segments).passed
         else:
             assert rows["duration"].max() <= 30.0  # type: ignore[operator]
-    peak = int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
-    print(json.dumps({"peak": peak, "seconds": time.monotonic() - began}))
+    print(json.dumps({"peak": peak_memory(), "seconds": time.monotonic() - began}))
 
 
 def main() -> None:

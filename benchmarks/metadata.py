@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.measured import compare
+from benchmarks.measured import compare, peak_memory
 from podcast_assets.intake.metadata import join_metadata, open_metadata
 
 ROWS, COLUMNS, FILES = 100_000, 168, 1_000
@@ -83,8 +83,8 @@ def alone(path: Path) -> Iterator[str]:
     assert len(joined.rows) == 64
     assert all(name == f"{row['meta_id']}.mp3" for name, row in joined.rows.items())
     assert joined.ids_without_file == 1_000_000 - 64
-    peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
-    yield f"| {path.suffix[1:]} | {path.stat().st_size / 1e6:,.0f} | {time.perf_counter() - began:.1f} | {int(peak) / 1024:,.0f} |"
+    taken, peak = time.perf_counter() - began, peak_memory()
+    yield f"| {path.suffix[1:]} | {path.stat().st_size / 1e6:,.0f} | {taken:.1f} | {peak:,.0f} |"
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measured import compare
+from benchmarks.measured import WHOLE, compare
 from podcast_assets import demo
 from podcast_assets.audio.cut import cut_segments
 from podcast_assets.audio.decode import decode
@@ -28,7 +28,6 @@ from podcast_assets.audio.encode import Codec, encode
 from podcast_assets.shards.members import MembersWriter
 
 RATE, SOURCE_RATE = 24_000, 44_100
-WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
 OPTIONS: dict[Codec, list[str]] = {
     "flac": ["-c:a", "flac"],
     "opus": ["-c:a", "libopus", "-b:a", "32k", "-compression_level", "5"],

@@ -7,7 +7,7 @@ takes what is committed: no model is loaded or run. What is left is Dagster (run
 judging and drawing the tables. In-process, on SQLite in a fresh DAGSTER_HOME:
 
 - a run of one batch, and a run over a range of --range batches: seconds per batch, in a process that is there already;
-- the same as the command `podcast-assets backfill --here` types it: with the start of Python, imports and definitions.
+- the same by the command `podcast-assets backfill --here`: with the start of Python, imports and definitions.
 
 Then the share of these seconds at batches of 5, 20 and 60 minutes of work. Wall time, median of the rounds.
 """
@@ -19,18 +19,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from benchmarks.measured import wall
 
 MINUTES = (5, 20, 60)
 EPISODE = "water-history.opus"
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def command(batches: Sequence[str]) -> None:
@@ -81,8 +76,8 @@ def measure(folder: Path, length: int, rounds: int) -> None:
                     outcome = run_in_process(instance, settings, chosen, source="backfill")
                     assert outcome.succeeded, outcome.error
 
-                times.setdefault(("in a process that is there", len(chosen)), []).append(seconds(here))
-            times.setdefault(("as a command", len(chosen)), []).append(seconds(lambda c=chosen: command(c)))
+                times.setdefault(("in a process that is there", len(chosen)), []).append(wall(here))
+            times.setdefault(("as a command", len(chosen)), []).append(wall(lambda c=chosen: command(c)))
     heads = " | ".join(f"share at {m} min of work" for m in MINUTES)
     print(f"\n| run | batches in it | s per run | s per batch | {heads} |\n|{'---|' * (4 + len(MINUTES))}")
     for (name, count), each in times.items():

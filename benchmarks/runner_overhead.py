@@ -13,12 +13,12 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import polars as pl
 
+from benchmarks.measured import wall
 from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.runner import run_stage
@@ -27,7 +27,7 @@ from podcast_assets.store.schema import TRANSCRIPTS, Columns, schema
 from podcast_assets.store.store import Store, table_key
 
 WORK_SECONDS = 30.0
-"""Of an episode, on which the share is reckoned."""
+"""Of an episode, of which the share is computed."""
 
 
 class Tool(Engine):
@@ -84,12 +84,6 @@ def ready_rows(segments: int) -> pl.DataFrame:
     return pl.DataFrame([values | {"segment_index": i} for i in range(segments)], schema=types)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, nargs="*", default=[200, 2000])
@@ -124,12 +118,12 @@ def measure(rows: pl.DataFrame, count: int, work: float, rounds: int) -> dict[st
                 if committing:
                     result.commit(store, table)
 
-            plain = seconds(lambda: pl.concat([stage.process(None, e, stage.prepare(e)) for e in episodes]))
-            more["first run"].append(seconds(run) - plain)
-            more["run again, committed"].append(seconds(run))
+            plain = wall(lambda: pl.concat([stage.process(None, e, stage.prepare(e)) for e in episodes]))
+            more["first run"].append(wall(run) - plain)
+            more["run again, committed"].append(wall(run))
             store.remove(table_key("transcripts", batch))
             run(committing=False)
-            more["run again, from checkpoints"].append(seconds(run))
+            more["run again, from checkpoints"].append(wall(run))
     return {name: statistics.median(each) / count for name, each in more.items()}
 
 

@@ -11,11 +11,10 @@ import argparse
 import os
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from benchmarks.measured import wall
 from benchmarks.stage import fill
 from podcast_assets import demo
 from podcast_assets.common import memory
@@ -53,8 +52,8 @@ def main() -> None:
     plain = walls["Ray, 1 worker"]
     print(f"\n{len(episodes)} episodes, {seconds / 60:.0f} min")
     print("| | wall s, median | x real time | as fast as one worker |\n|---|---|---|---|")
-    for name, wall in walls.items():
-        print(f"| {name} | {wall:.1f} | {seconds / wall:.0f} | {plain / wall:.2f} x |")
+    for name, taken in walls.items():
+        print(f"| {name} | {taken:.1f} | {seconds / taken:.0f} | {plain / taken:.2f} x |")
 
 
 def measure(
@@ -63,7 +62,7 @@ def measure(
     """Wall time of the stage on one place, median, s."""
     with computing(stage, settings) as compute:
         run(stage, store, episodes, f"{name}-warm", compute)
-        times = [timed(lambda n=n: run(stage, store, episodes, f"{name}-{n}", compute)) for n in range(rounds)]
+        times = [wall(lambda n=n: run(stage, store, episodes, f"{name}-{n}", compute)) for n in range(rounds)]
     print(f"{name}: {', '.join(f'{t:.1f}' for t in times)} s", flush=True)
     return statistics.median(times)
 
@@ -72,12 +71,6 @@ def run(stage: Transcribe, store: Store, episodes: list[Episode], batch: str, co
     result = run_stage(stage, batch.replace(" ", "-"), episodes, store, compute=compute)
     assert len(result.done) == len(episodes), result.failures
     result.commit(store, result.table())
-
-
-def timed(work: Callable[[], object]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began
 
 
 if __name__ == "__main__":

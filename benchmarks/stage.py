@@ -20,6 +20,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from benchmarks.measured import WHOLE
 from podcast_assets import demo
 from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.speech.routing import Route, RoutedEngine
@@ -32,10 +33,8 @@ from podcast_assets.stages.diarize import segment_rows
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe, to_speech
-from podcast_assets.store.schema import SEGMENTS, empty_table
 from podcast_assets.store.store import Store, working_key
 
-WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
 BATCH_SIZE = 16
 """Windows, as on a GPU of 8 GB."""
 LOADS: list[str] = []
@@ -87,9 +86,7 @@ def main() -> None:
         store = Store.at(folder)
         episodes = fill(store, arguments.minutes)
         seconds = sum(e.seconds for e in episodes)
-        print(
-            f"{len(episodes)} episodes, {seconds / 60:.0f} min; schema of segments: {empty_table(SEGMENTS).width} columns\n"
-        )
+        print(f"{len(episodes)} episodes, {seconds / 60:.0f} min\n")
         engine = RoutedEngine(
             routes=(
                 Route(

@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import sqlite3
 import statistics
 import subprocess
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from benchmarks.measured import cpu, peak_memory
 from tools.s3_server import ACCOUNT, running
 
 BUCKET = "bench"
@@ -139,18 +139,9 @@ def alone(name: str, work: str, folder: Path, small: int) -> None:
         "read small files, 16 threads": lambda: many(lambda n: client.get(f"{name}/small/{n}"), THREADS),
         "list": lambda: client.list("many/incoming"),
     }
-    before, began = _cpu(), time.perf_counter()
+    before, began = cpu(), time.perf_counter()
     works[work]()
-    print(json.dumps({"wall": time.perf_counter() - began, "cpu": _cpu() - before, "peak": _peak()}))
-
-
-def _cpu() -> float:
-    return sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-
-
-def _peak() -> float:
-    """Most memory of this process, MB (Linux)."""
-    return float(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    print(json.dumps({"wall": time.perf_counter() - began, "cpu": cpu() - before, "peak": peak_memory()}))
 
 
 def fill(server: Path, batches: int) -> None:

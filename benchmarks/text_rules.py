@@ -15,7 +15,7 @@ import polars as pl
 
 from benchmarks.measured import compare
 from podcast_assets.quality.text.measures import text_measures
-from podcast_assets_tests.quality.injected import made, results
+from podcast_assets_tests.quality.injected import make_segments, results
 
 
 def segment_by_segment(texts: list[str], seconds: list[float]) -> list[tuple[float, float, float]]:
@@ -34,7 +34,7 @@ def segment_by_segment(texts: list[str], seconds: list[float]) -> list[tuple[flo
 
 def table(count: int) -> pl.DataFrame:
     """Segments of the set of hallucinations, over and over, each with a number so that no two are the same."""
-    some = made(10_000, seed=1)
+    some = make_segments(10_000, seed=1)
     rows = list(itertools.islice(itertools.cycle(some), count))
     return pl.DataFrame(
         {
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print("| rule | put in | found | precision | recall | found in 500 without anything |\n|---|---|---|---|---|---|")
-    for f in results(made(1000, seed=26)):
+    for f in results(make_segments(1000, seed=26)):
         print(f"| {f.rule} | {f.put_in} | {f.found} | {f.precision:.3f} | {f.recall:.3f} | {f.in_clean} |")
     rows = table(options.segments)
     print(f"\n{rows.height:,} segments of {rows['text'].str.len_chars().mean():.0f} characters on average")

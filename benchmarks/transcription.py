@@ -4,7 +4,7 @@
 
 The model has random weights in the shape of a published size, which is honest for speed if the number of decoded tokens is fixed:
 here 3 for each second of speech, the end token never taken. So nothing follows about words. All on one thread, beam 5, ours with
-word times, the peer without; "x" is seconds of speech per CPU second. The turns are those of the sample batch, of two speakers.
+word times, the peer without. The turns are those of the sample batch, of two speakers.
 
 Segments: `WhisperModel.transcribe` on each, ours with one window per segment, alone and in batches, and ours packed. Clips: ours
 on an episode of 200 segments, and on 200 episodes of one, against `WhisperModel.transcribe` file by file. Each in a process of its
@@ -25,7 +25,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
-from benchmarks.rounds import rounds_in_processes
+from benchmarks.measured import WHOLE, compare_in_processes
 from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.common import memory
@@ -37,7 +37,6 @@ from tools.random_models.whisper import SIZES, make
 
 TOKENS_PER_SECOND = 3
 PROMPT = 4
-WHOLE = ("night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus")
 
 
 @contextmanager
@@ -139,7 +138,7 @@ def segments(folder: str, minutes: float, count: int) -> None:
     speech = sum(t.end - t.start for t in turns)
     alone, packed = speech / len(turns), 26.0
     print(f"\n{len(turns)} segments of {alone:.1f} s on average, in {minutes:g} minutes\n")
-    rounds_in_processes(
+    compare_in_processes(
         {
             "WhisperModel.transcribe, segment by segment": lambda: run_peer(folder, clips, alone),
             "ours, one window per segment, one by one": lambda: run_ours(
@@ -152,6 +151,7 @@ def segments(folder: str, minutes: float, count: int) -> None:
         },
         count,
         speech,
+        "s of speech",
     )
 
 
@@ -161,7 +161,7 @@ def five_seconds(folder: str, number: int, count: int) -> None:
     one = [EpisodeSpeech("episode", audio, [Turn(i * 5, i * 5 + 5, "AB"[i % 2]) for i in range(number)], "en")]
     many = [EpisodeSpeech(f"clip {i}", clip, [Turn(0, 5, "A")], "en") for i, clip in enumerate(clips)]
     print(f"\n{number} clips of 5 s\n")
-    rounds_in_processes(
+    compare_in_processes(
         {
             "WhisperModel.transcribe, file by file": lambda: run_peer(folder, clips, 5),
             f"ours, {number} episodes of one segment": lambda: run_ours(folder, 8, pack=True, seconds=5, work=many),
@@ -169,6 +169,7 @@ def five_seconds(folder: str, number: int, count: int) -> None:
         },
         max(3, count // 2),
         number * 5,
+        "s of speech",
     )
 
 

@@ -3,16 +3,15 @@
     pip install silero-vad
     python -m benchmarks.vad [--real FOLDER] [--rounds 9] [--minutes 10] [--hours 3]
 
-The audio is the sample batch, or the recordings of FOLDER, one after the other until the length is reached. "x" is seconds of
-audio per CPU second; both use one thread, rounds alternate between them, and the ratio is that of each round. Memory is the peak of
-a fresh process for --hours of audio, the audio included: silero-vad takes a float32 tensor, ours 16-bit samples (Linux only).
+The audio is the sample batch, or the recordings of FOLDER, one after the other until the length is reached. Both use one thread,
+rounds alternate between them, and the ratio is that of each round. Memory is the peak of a fresh process for --hours of audio, the
+audio included: silero-vad takes a float32 tensor, ours 16-bit samples (Linux only).
 
 silero-vad 6.0 and 6.1 have the weights that faster-whisper carries. Later ones were trained again; their package also has
 their weights in the form used here, so that both sides use the same weights, at every setting that an engine uses.
 """
 
 import argparse
-import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.rounds import rounds
+from benchmarks.measured import compare, peak_memory
 from podcast_assets.speech import vad
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Pcm
 
@@ -116,7 +115,7 @@ def speed(audio: Pcm, count: int) -> None:
         "ours, its weights": lambda: ours(audio, network, SETTINGS[0]),
         "ours, faster-whisper's weights": lambda: vad.detect_speech(audio),
     }
-    rounds(candidates, count, seconds)
+    compare(candidates, count, seconds, "s of audio")
 
 
 def memory(tile: npt.NDArray[np.int16], hours: float) -> None:
@@ -154,8 +153,7 @@ def alone(who: str, tile: npt.NDArray[np.int16], seconds: float) -> None:
         pcm = tiled(tile, seconds)
         size = pcm.nbytes
         vad.detect_speech(Pcm(pcm))
-    status = Path("/proc/self/status").read_text()
-    peak = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024  # getrusage would count the parent's peak too
+    peak = peak_memory() * 2**20
     print(f"| {who} | {size / 1e6:.0f} | {peak / 1e6:.0f} | {(peak - size) / 1e6:.0f} |", flush=True)
 
 

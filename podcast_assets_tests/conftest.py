@@ -55,6 +55,13 @@ class Place:
         return forked.command(*arguments, environment=variables, cwd=self.folder, pictures=True)
 
 
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Kill what a test has started and not ended: a suspended process would hold up the end of pytest for ever."""
+    with forked.none_left():
+        yield
+
+
 @dataclass(frozen=True)
 class SampleRun:
     """The sample batch after `podcast-assets demo --json`."""

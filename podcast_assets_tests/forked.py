@@ -5,14 +5,16 @@ its own environment, working folder, standard streams, process id and exit statu
 """
 
 import atexit
+import contextlib
 import importlib
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -80,6 +82,10 @@ class Child:
         return self.process.exitcode
 
 
+_STARTED: list[Child] = []
+"""Processes of this one, whether they still run or not."""
+
+
 def start(
     function: Callable[..., object],
     *arguments: object,
@@ -105,7 +111,29 @@ def start(
         target=_run, args=(function, arguments, dict(environment), cwd, folder, pictures), daemon=True
     )
     process.start()
-    return Child(process, folder)
+    child = Child(process, folder)
+    _STARTED.append(child)
+    return child
+
+
+@contextlib.contextmanager
+def none_left() -> Iterator[None]:
+    """Kill the processes that the block has started and that still run, suspended or not."""
+    before = len(_STARTED)
+    try:
+        yield
+    finally:
+        _kill_started(before)
+
+
+def _kill_started(after: int = 0) -> None:
+    while len(_STARTED) > after:
+        _STARTED.pop().kill()
+
+
+# `multiprocessing` ends its processes with SIGTERM, which a suspended one never takes, and waits for them for ever. Its handler was
+# registered by the import of `multiprocessing.util`, so this one is called before it.
+atexit.register(_kill_started)
 
 
 def start_command(

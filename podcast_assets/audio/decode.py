@@ -35,18 +35,6 @@ def decode(source: Source, *, rate: int = 16_000) -> npt.NDArray[np.float32]:
     return out
 
 
-def decode_stream(source: Source) -> Iterator[npt.NDArray[np.float32]]:
-    """Decode the audio unchanged, in blocks of shape (n, channels), float32, at the rate that `probe` gives.
-
-    Raises:
-        AudioError: as `decode`; a truncated file gives its blocks first.
-        OSError: the path cannot be opened.
-    """
-    with open_audio(source) as reader:
-        for block in reader.blocks():
-            yield block.T
-
-
 def to_mono(block: Planar) -> npt.NDArray[np.float32]:
     """Average the channels: shape (channels, n) to (n,)."""
     if len(block) == 2:  # three times as fast as numpy's mean

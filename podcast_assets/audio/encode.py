@@ -1,12 +1,15 @@
 """Encoding segments. The same samples and settings give the same bytes with the same library versions."""
 
 import io
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from podcast_assets.audio.working import to_int16
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
 
 Codec = Literal["flac", "wav", "opus", "mp3"]
 
@@ -17,6 +20,8 @@ MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_0
 
 BIT_RATES = {"opus": 32_000, "mp3": 64_000}
 """Default bit rates in bit/s per channel."""
+ENCODERS = {"opus": ("libopus", "ogg"), "mp3": ("libmp3lame", "mp3")}
+"""Lossy codec → encoder and container of libav."""
 BITEXACT_MUXER = {"fflags": "+bitexact"}
 """Without it, Ogg gets a random serial number, and both containers name the library's version."""
 BITEXACT_ENCODER = {
@@ -70,14 +75,16 @@ def _encode_lossy(samples: npt.NDArray[np.float32], rate: int, codec: str, bit_r
     import av
 
     layout = "mono" if samples.ndim == 1 or samples.shape[1] == 1 else "stereo"
-    encoder, container_format = ("libopus", "ogg") if codec == "opus" else ("libmp3lame", "mp3")
+    encoder, container_format = ENCODERS[codec]
     muxing = dict(BITEXACT_MUXER)
     if codec == "opus":
         # libavformat reads 6.5 ms too much from a file of one Ogg page (1 s by default): write at least two
         muxing["page_duration"] = str(min(1_000_000, len(samples) * 500_000 // rate))  # microseconds
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container_format, options=muxing) as container:
-        stream = container.add_stream(encoder, rate=rate, layout=layout, options=BITEXACT_ENCODER[codec])
+        stream = cast(
+            "AudioStream", container.add_stream(encoder, rate=rate, layout=layout, options=BITEXACT_ENCODER[codec])
+        )
         stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(to_int16(samples).reshape(1, -1), format="s16", layout=layout)
         frame.sample_rate = rate

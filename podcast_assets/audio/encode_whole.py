@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.audio.encode import BIT_RATES, BITEXACT_ENCODER, BITEXACT_MUXER, Codec
+from podcast_assets.audio.encode import BIT_RATES, BITEXACT_ENCODER, BITEXACT_MUXER, ENCODERS, Codec
 from podcast_assets.audio.working import to_int16
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _write_lossy(blocks: Blocks, target: BinaryIO, rate: int, channels: int, cod
     import av
 
     layout = "mono" if channels == 1 else "stereo"
-    encoder, container_format = ("libopus", "ogg") if codec == "opus" else ("libmp3lame", "mp3")
+    encoder, container_format = ENCODERS[codec]
     samples = 0
     with av.open(target, "w", format=container_format, options=BITEXACT_MUXER) as container:
         stream = cast(

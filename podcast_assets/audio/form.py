@@ -8,7 +8,7 @@ from podcast_assets.audio.loudness import Loudness
 
 Channels = Literal["mono", "source"]
 
-AS_THEY_ARE: dict[str, tuple[str, str]] = {
+COPYABLE_FORMATS: dict[str, tuple[str, str]] = {
     "mp3": ("mp3", "mp3"),
     "ogg": ("opus", "opus"),
     "flac": ("flac", "flac"),
@@ -39,10 +39,10 @@ class AudioForm:
 
     def takes_as_is(self, container: str, codec: str, rate: int, channels: int) -> bool:
         """Return whether a file has this format already, so that its bytes can be copied without another lossy encoding."""
-        kind, form = AS_THEY_ARE.get(container, ("", ""))
+        kind, form = COPYABLE_FORMATS.get(container, ("", ""))
         same = form == self.codec and codec.removesuffix("float") == kind
         return same and self.loudness == "none" and rate <= self.rate and channels == self.channels_of(channels)
 
-    def parts(self) -> dict[str, Any]:
+    def fingerprint_values(self) -> dict[str, Any]:
         """Return the values that go into fingerprints."""
         return asdict(self)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from podcast_assets.audio.encode import BITEXACT_ENCODER, BITEXACT_MUXER, ENCODERS
 from podcast_assets.audio.reader import open_audio
 from podcast_assets.audio.working import WORKING_RATE, to_int16
 
@@ -34,12 +35,12 @@ def opus_writer(target: Path | str | BinaryIO, bit_rate: int) -> Iterator["OpusW
     """
     import av
 
-    # bitexact: without it the serial number is random; complexity 5 of 10: 10 takes three times as long
-    muxing, encoding = {"fflags": "+bitexact"}, {"flags": "+bitexact", "compression_level": "5"}
+    encoder, container_format = ENCODERS["opus"]
     file = target if hasattr(target, "write") else str(target)
-    with av.open(file, "w", format="ogg", options=muxing) as container:
+    with av.open(file, "w", format=container_format, options=BITEXACT_MUXER) as container:
         stream = cast(
-            "AudioStream", container.add_stream("libopus", rate=WORKING_RATE, layout="mono", options=encoding)
+            "AudioStream",
+            container.add_stream(encoder, rate=WORKING_RATE, layout="mono", options=BITEXACT_ENCODER["opus"]),
         )
         stream.bit_rate = bit_rate
         yield OpusWriter(lambda frame: container.mux(stream.encode(frame)))

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podcast_assets.cli.terminal import PROFILE, STORE, join_names, load_settings, open_store, print_line
+from podcast_assets.cli.terminal import (
+    PROFILE,
+    STORE,
+    count_noun,
+    join_names,
+    load_settings,
+    open_store,
+    print_line,
+    print_refused,
+)
 from podcast_assets.common.errors import BadInput, Misconfigured
 
 if TYPE_CHECKING:
@@ -55,7 +64,7 @@ def backfill(
     with dg.DagsterInstance.get() as instance:
         if cancel:
             cancel_backfill(instance, cancel)
-            print_line(f"backfill {cancel} is being cancelled; resume it with `podcast-assets backfill --missing`")
+            print_line(f"backfill {cancel} is being canceled; resume it with `podcast-assets backfill --missing`")
             return
         chosen = _available_batches(
             instance, settings, batches, everything=everything or ((missing or failed) and not batches)
@@ -75,7 +84,9 @@ def submit_backfill(instance: "dg.DagsterInstance", settings: "Settings", batche
     from podcast_assets.defs.launch import request_backfill
 
     backfill_id = request_backfill(instance, settings, batches)
-    print_line(f"backfill {backfill_id} of {len(batches)} batches requested; the daemon (make dev) runs it")
+    print_line(
+        f"backfill {backfill_id} of {count_noun(len(batches), 'batch')} requested; the daemon (podcast-assets dev) runs it"
+    )
 
 
 def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
@@ -105,13 +116,16 @@ def _available_batches(
     """Return the requested batches whose sources still exist.
 
     Raises:
-        BadInput: a named batch, or any at all, is not under `incoming/`.
+        BadInput: a named batch is not under `incoming/`, or there are no batches.
         Misconfigured: no batch was named.
     """
     from podcast_assets.defs.partitions import BATCHES
     from podcast_assets.intake.arrivals import list_incoming
 
-    arrivals = list_incoming(open_store(settings)).arrivals
+    incoming = list_incoming(open_store(settings))
+    arrivals = incoming.arrivals
+    if everything:
+        print_refused(incoming)
     if unknown := [b for b in batches if b not in arrivals]:
         raise BadInput(f"not found under incoming/: {join_names(unknown)}")
     requested = dict.fromkeys([*instance.get_dynamic_partitions(BATCHES), *arrivals] if everything else batches)
@@ -137,8 +151,8 @@ def _select_unfinished(
     store = open_store(settings)
     selected = {
         *(unfinished.missing(store, batches) if missing else ()),
-        *(unfinished.with_passing_failures(store, batches) if failed else ()),
+        *(unfinished.with_retryable_failures(store, batches) if failed else ()),
     }
     if busy := selected & busy_batches(instance):
-        print_line(f"{len(busy)} batches are already in a queued or active run")
+        print_line(f"already in a queued or active run: {count_noun(len(busy), 'batch')}")
     return [b for b in batches if b in selected - busy]

@@ -4,7 +4,7 @@ import itertools
 import json
 import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,9 +17,11 @@ from podcast_assets.cli.terminal import (
     json_option,
     load_settings,
     make_table,
+    messages,
     open_store,
     output,
     print_line,
+    print_refused,
 )
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
@@ -66,15 +68,22 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
     """List batches, newest first, with their progress and the number of failed episodes."""
     from dataclasses import asdict
 
+    from podcast_assets.intake.arrivals import list_incoming
     from podcast_assets.stages import overview
 
     settings = load_settings(store=store)
     opened_store = open_store(settings)
-    known = set(overview.batch_names(opened_store))
+    incoming = list_incoming(opened_store)
+    known = set(overview.batch_names(opened_store, incoming))
     _check_known(names, known)
-    rows = overview.batch_rows(opened_store, names or None, busy=_batches_in_runs(settings), limit=limit or None)
+    rows = overview.batch_rows(
+        opened_store, names or None, incoming=incoming, busy=_batches_in_runs(settings), limit=limit or None
+    )
+    if not names:
+        print_refused(incoming)
     if as_json:
         _print_json([asdict(row) for row in rows])
+        _print_remainder("batches", rows, set(names) or known)
         return
     table = _make_table("batch", "state", "arrived", numbers=("done", "failed", "skipped", "hours"))
     for row in rows:
@@ -89,8 +98,7 @@ def batches(names: tuple[str, ...], limit: int, as_json: bool, store: str | None
             f"{row.hours:.2f}",
         )
     output.print(table)
-    if not names and len(known) > len(rows):
-        print_line(f"{len(rows)} of {len(known)} batches; --limit 0 shows all")
+    _print_remainder("batches", rows, set(names) or known)
 
 
 @click.command()
@@ -108,6 +116,7 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
+        _print_remainder("episodes", shown, rows)
         return
     for batch, rows_of_batch in _by_batch(shown):
         output.rule(Text(batch), align="left")
@@ -139,10 +148,14 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
 
     settings = load_settings(store=store)
     opened_store = open_store(settings)
-    rows = near_duplicates.read_pairs(opened_store, _resolve_batch_names(opened_store, names) if names else None)
+    batches = _resolve_batch_names(opened_store, names) if names else None
+    rows, troubles = near_duplicates.read_pairs(opened_store, batches)
+    for trouble in troubles:
+        messages.print(Text(trouble, "yellow"))
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
+        _print_remainder("pairs", shown, rows)
         return
     table = Table()
     for name in ("episode", "other", "share", "share of other", "offset"):
@@ -176,6 +189,7 @@ def failures(
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)
+        _print_remainder("failures", shown, rows)
         return
     for batch, rows_of_batch in _by_batch(shown):
         output.rule(Text(batch), align="left")
@@ -210,11 +224,11 @@ def retry(names: tuple[str, ...], permanent: bool, here: bool, store: str | None
 
     if permanent and not here:
         raise Misconfigured("--permanent only works together with --here")
-    settings = load_settings(store=store).model_copy(update={"retry_permanent": permanent})
+    settings = load_settings(store=store, retry_permanent=permanent or None)
     opened_store = open_store(settings)
     known = overview.batch_names(opened_store)
     failed = overview.failure_rows(opened_store, known)
-    chosen = _batches_to_retry(names, set(known), failed, permanent=permanent)
+    chosen = _batches_to_retry(names, set(known), failed, permanent=settings.retry_permanent)
     if not chosen:
         print_line("nothing to retry: there are no failures, or all were caused by the data")
         return
@@ -261,7 +275,7 @@ def _batches_in_runs(settings: "Settings") -> set[str]:
     """Batches in queued or active runs; empty without a Dagster instance."""
     from podcast_assets.defs.unfinished_runs import may_have_unfinished_runs
 
-    home = settings.dagster_home.expanduser()
+    home = settings.dagster_home
     if not (home / "dagster.yaml").exists() or not may_have_unfinished_runs(home):
         return set()
     import dagster as dg
@@ -291,6 +305,6 @@ def _print_json(rows: Sequence[Mapping[str, Any]]) -> None:
     click.echo(json.dumps(rows, ensure_ascii=False, default=str))
 
 
-def _print_remainder(what: str, shown: Sequence[object], rows: Sequence[object]) -> None:
+def _print_remainder(what: str, shown: Sized, rows: Sized) -> None:
     if len(rows) > len(shown):
         print_line(f"{len(shown)} of {len(rows)} {what}; --limit 0 shows all")

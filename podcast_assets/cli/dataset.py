@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli.terminal import count_noun, json_option, output, print_line
+from podcast_assets.cli.terminal import count_noun, json_option, load_settings, output, print_line
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def dataset() -> None:
 @json_option("the result as one JSON object")
 def verify_dataset(where: str, as_json: bool) -> None:
     """Compare every shard of the dataset at WHERE with shards.jsonl and the tables. Exits with 1 if they differ."""
-    from podcast_assets.release.readers.opened import open_dataset
+    from podcast_assets.release.readers.published_dataset import open_dataset
     from podcast_assets.release.readers.verify import verify_dataset
 
     def report_shard(shard: "PublishedShard", problems: "list[Problem]") -> None:
@@ -42,6 +42,7 @@ def verify_dataset(where: str, as_json: bool) -> None:
             state = ("damaged", "red") if problems else (f"{count_noun(shard.samples, 'sample')}, ok", "green")
             print_line(f"{shard.path}: ", state)
 
+    load_settings()
     opened = open_dataset(where)
     result = verify_dataset(opened, report_shard)
     if as_json:
@@ -89,9 +90,10 @@ def sample(
     as_json: bool,
 ) -> None:
     """Print random samples of the dataset at WHERE: text, speaker and scores. Only their own bytes are read."""
-    from podcast_assets.release.readers.opened import open_dataset
+    from podcast_assets.release.readers.published_dataset import open_dataset
     from podcast_assets.release.readers.sample import draw_samples
 
+    load_settings()
     for drawn in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
         if as_json:
             click.echo(json.dumps(drawn.row, ensure_ascii=False))

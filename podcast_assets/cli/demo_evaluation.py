@@ -13,7 +13,7 @@ from rich.table import Table
 
 from podcast_assets.demo import load_reference
 from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO
-from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.store import Store, sealed_key, table_key
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
@@ -84,7 +84,11 @@ def show_evaluation(store: Store, batch: str, console: Console) -> None:
     try:
         results = evaluate(store, batch)
     except ImportError as error:
-        console.print(f"to compare with the references: pip install 'podcast-assets[demo]' ({error})")
+        console.print(
+            f"to compare with the references: pip install 'podcast-assets[demo]' ({error})",
+            markup=False,
+            soft_wrap=True,
+        )
         return
     console.rule("accuracy against the references")
     table = Table()
@@ -95,7 +99,7 @@ def show_evaluation(store: Store, batch: str, console: Console) -> None:
     console.print(table)
     console.rule("load it with datasets")
     rows = _read_table(store, "hf_shards", batch)
-    folder = store.path(f"sealed/{batch}/{rows['shard'][0].split('/')[0]}")
+    folder = store.path(sealed_key(batch, rows["shard"][0].split("/")[0]))
     pattern = f"{folder}/data/*/*/*.tar"
     console.print(
         "from datasets import load_dataset; from podcast_assets.release.readers.features import features\n"

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from podcast_assets.cli.terminal import STORE, count_noun, load_settings, open_store, print_line
-from podcast_assets.common.errors import Misconfigured
+from podcast_assets.cli.terminal import STORE, count_noun, load_settings, open_store, print_line, print_refused
+from podcast_assets.common.errors import BadInput, Misconfigured
 
 
 @click.command()
@@ -24,13 +24,16 @@ def add(batches: tuple[str, ...], everything: bool, store: str | None) -> None:
 
     settings = load_settings(store=store)
     opened_store = open_store(settings)
-    chosen = (
-        list(list_incoming(opened_store).arrivals)
-        if everything
-        else [find_arrival(opened_store, b).batch for b in batches]
-    )
-    if not chosen:
-        raise Misconfigured("name batches, or pass --all")
+    if everything:
+        incoming = list_incoming(opened_store)
+        print_refused(incoming)
+        chosen = list(incoming.arrivals)
+        if not chosen:
+            raise BadInput("there are no batches under incoming/")
+    else:
+        chosen = [find_arrival(opened_store, b).batch for b in batches]
+        if not chosen:
+            raise Misconfigured("name batches, or pass --all")
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
         add_batches(instance, chosen)
@@ -58,10 +61,9 @@ def init(gpus: int, postgres: bool) -> None:
 @click.option("--port", default=3000, show_default=True, help="Port of the UI.")
 def dev(port: int) -> None:
     """Start the Dagster UI on this machine: the webserver and the daemon."""
-    from podcast_assets.config.settings import Settings
     from podcast_assets.defs.instance import prepare_home, project_file
 
-    prepare_home(Settings())
+    prepare_home(load_settings())
     workspace = str(project_file("workspace.yaml"))
     print_line(f"starting the Dagster UI at http://127.0.0.1:{port} (press Ctrl+C to stop)")
     # Dagster handles SIGTERM as SIGINT, which shells ignore for a process in the background: it would ignore both

@@ -92,7 +92,7 @@ COMMANDS = {
     ),
     "submit": (
         "podcast_assets.cli.submit:submit",
-        "Add files, folders, archives, episode URLs, feeds or OPML lists to the store. The sensors (make dev) process them.",
+        "Add files, folders, archives, episode URLs, feeds or OPML lists to the store. `podcast-assets dev` processes them.",
     ),
     "takedown": (
         "podcast_assets.cli.takedown:takedown",

@@ -88,6 +88,7 @@ def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> N
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
 def verify_models(repos: tuple[str, ...]) -> None:
     """Check the downloaded models against their checksums and list files that differ. Exits with 1 if any does."""
+    load_settings()
     entries = model_lock.read_lock_file(models_folder())
     if unknown := set(repos) - {entry.repo for entry in entries.values()}:
         raise BadInput(f"not downloaded to {models_folder()}: {', '.join(sorted(unknown))}")

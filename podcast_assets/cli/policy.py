@@ -59,6 +59,7 @@ def show(policy_name: str, as_json: bool) -> None:
     from podcast_assets.quality.policies.evidence import evidence_types
     from podcast_assets.quality.policies.policy import load_policy
 
+    load_settings()
     p = load_policy(policy_name)
     notes = p.notes(evidence_types().names())
     if as_json:

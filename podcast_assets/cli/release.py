@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,7 +69,7 @@ def _release(settings: "Settings", drop: tuple[str, ...]) -> dict[str, Any]:
         end_dead_runs(instance)
         result, why = release_in_process(instance, settings, drop)
     if result is None:
-        print_line((f"not released: {why}", "red"))
+        print_line((f"the release failed: {why}", "red"))
         sys.exit(1)
     return result
 
@@ -111,6 +112,13 @@ def _print_withheld(result: dict[str, Any]) -> None:
         output.print(Text(text, "yellow"))
     for row in result["withheld"][:_MAX_EPISODES]:
         output.print(Text(f"  {row['batch']}/{row['episode_id']}: {row['detail']}"), soft_wrap=True)
+    _print_more(result["withheld"], "  ")
     for row in result["still_published"][:_MAX_EPISODES]:
         text = f"still published: {row['batch']}/{row['episode_id']}: {row['detail']}"
         output.print(Text(text, "red"), soft_wrap=True)
+    _print_more(result["still_published"], "still published: ")
+
+
+def _print_more(rows: Sequence[object], prefix: str) -> None:
+    if len(rows) > _MAX_EPISODES:
+        output.print(f"{prefix}and {len(rows) - _MAX_EPISODES} more (--json lists all)")

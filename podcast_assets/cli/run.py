@@ -80,7 +80,9 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
     began = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         for run_id in end_dead_runs(instance):
-            print_line(f"run {run_id[:8]} had died; resuming it")
+            print_line(
+                f"run {run_id[:8]} had died and is marked as failed; `podcast-assets backfill --missing` resumes it"
+            )
         outcome = run_in_process(
             instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command"
         )

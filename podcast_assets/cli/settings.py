@@ -6,17 +6,16 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import json_option, output
+from podcast_assets.cli.terminal import json_option, load_settings, output
 from podcast_assets.config.environment import environment_name
 from podcast_assets.config.setting_descriptions import describe_settings
-from podcast_assets.config.settings import Settings
 
 
 @click.command("settings")
 @json_option("one JSON object")
 def show_settings(as_json: bool) -> None:
     """List all settings with their environment variables, values and meanings."""
-    settings = Settings()
+    settings = load_settings()
     values = settings.model_dump(mode="json")
     if as_json:
         click.echo(json.dumps({environment_name(k): v for k, v in values.items()}))
@@ -24,7 +23,7 @@ def show_settings(as_json: bool) -> None:
     table = Table("variable", "value", "meaning")
     for setting in describe_settings():
         value = values[setting.field]
-        table.add_row(setting.variable, Text("" if value is None else str(value)), setting.description)
+        table.add_row(setting.variable, Text("" if value is None else str(value)), Text(setting.description))
     output.print(table)
 
 
@@ -35,7 +34,7 @@ def profiles() -> None:
 
     table = Table("profile", "description")
     for name, description in DESCRIPTIONS.items():
-        table.add_row(name, description)
+        table.add_row(name, Text(description))
     output.print(table)
-    name, reason = explain_choice(Settings())
+    name, reason = explain_choice(load_settings())
     output.print(Text.assemble("here: ", (name, "bold"), f", because {reason}"), soft_wrap=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(-1, 1),
     default=0.6,
     show_default=True,
-    help="Cosine similarity of two voice embeddings from which they count as one speaker.",
+    help="Minimum cosine similarity at which two voice embeddings count as one speaker.",
 )
 @click.option(
     "--min-seconds",

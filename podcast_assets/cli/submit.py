@@ -30,7 +30,7 @@ def submit(
     as_json: bool,
     store: str | None,
 ) -> None:
-    """Add files, folders, archives, episode URLs, feeds or OPML lists to the store. The sensors (make dev) process them.
+    """Add files, folders, archives, episode URLs, feeds or OPML lists to the store. `podcast-assets dev` processes them.
 
     Files, folders and archives become one batch. Episode URLs become another, as a list of URLs. Feeds and OPML lists are polled
     from then on.

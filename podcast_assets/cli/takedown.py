@@ -130,11 +130,17 @@ def _print_result(result: "TakedownResult") -> None:
         print_line("the published dataset is updated by the next release")
 
 
+def _asset_of(shard_key: str) -> str:
+    from podcast_assets.shards.sealing import grain_of_shard
+
+    return grain_of_shard(shard_key.split("/", 2)[2]).asset
+
+
 def _warnings(result: "TakedownResult") -> list[str]:
     """What is left for people to do."""
     return [
         *(
-            f"{key} was damaged and has been removed: materialize hf_shards of its batch again"
+            f"{key} was damaged and has been removed: materialize {_asset_of(key)} of its batch again"
             for key in result.purged.damaged
         ),
         *(

@@ -12,6 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
+    from podcast_assets.intake.arrivals import Incoming
     from podcast_assets.store.store import Store
 
 messages = Console(stderr=True, highlight=False, emoji=False)
@@ -51,6 +52,12 @@ def print_line(*parts: str | tuple[str, str]) -> None:
         messages.print(line, soft_wrap=True)
 
 
+def print_refused(incoming: "Incoming") -> None:
+    """Print the names under incoming/ that are part of no batch, each with the reason."""
+    for name, reason in incoming.refused.items():
+        print_line((f"incoming/{name}: {reason}", "yellow"))
+
+
 def make_table(*columns: str, numbers: Container[str] = (), no_wrap: Container[str] = ()) -> Table:
     """Make a compact table.
 
@@ -69,10 +76,11 @@ def make_table(*columns: str, numbers: Container[str] = (), no_wrap: Container[s
 def count_noun(number: int, noun: str) -> str:
     """Format a number with its noun.
 
-    >>> count_noun(1, "shard"), count_noun(2000, "shard")
-    ('1 shard', '2,000 shards')
+    >>> count_noun(1, "shard"), count_noun(2000, "shard"), count_noun(2, "batch")
+    ('1 shard', '2,000 shards', '2 batches')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
 def join_names(names: Sequence[str], limit: int = 10) -> str:

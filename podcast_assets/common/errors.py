@@ -9,7 +9,7 @@ class BadInput(ValueError):
 
 
 class StoreTrouble(OSError):
-    """The store cannot be written. The message is one line that says why, and what to do about it."""
+    """The store is full, read-only or not accessible. The message is one line that says why, and what to do about it."""
 
     def __str__(self) -> str:
         return str(self.strerror)
@@ -27,6 +27,11 @@ class EngineUnavailable(RuntimeError):
     """An engine cannot be loaded here; the message says what to install or to set."""
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, or the error's type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 _DEVICE_ERROR = re.compile(
     r"\bcuda|cublas|cudnn|\bnvml|device-side assert|illegal memory access|no kernel image", re.IGNORECASE
 )
@@ -34,7 +39,7 @@ _OUT_OF_MEMORY = re.compile(r"out of memory|failed to allocate memory|can't allo
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that GPU or machine memory ran out, so that a smaller batch may help."""
+    """Whether an error means that GPU or machine memory ran out, so that a smaller minibatch may help."""
     return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(f"{type(error).__name__}: {error}") is not None
 
 

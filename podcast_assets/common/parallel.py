@@ -1,4 +1,4 @@
-"""Run a function on many items in threads, and yield what comes as soon as it is there."""
+"""Run a function on many items in threads and yield results as they complete."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,13 +16,13 @@ def run_in_threads(
     name: str,
     on_abort: Callable[[], None] = lambda: None,
 ) -> Iterator[Result]:
-    """Yield the result of each item as soon as it is there, in any order.
+    """Yield the result of each item as it completes, in any order.
 
     Args:
-        function: called in a thread. An error that it raises is raised here, after the results that are there already.
+        function: called in a thread. An error that it raises is raised here, after the results already available.
         items: taken one by one: as many as there are threads, and one more, so that no thread waits for the caller.
-        threads: items that are worked on at once, at most.
-        name: of the threads.
+        threads: maximum number of items processed at once.
+        name: prefix of the threads' names.
         on_abort: called when the caller stops early or an error is raised, before the running threads are waited for.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix=name) as pool:

@@ -22,7 +22,7 @@ def prefetch_items(
     Args:
         items: items to prepare, consumed one by one.
         prepare: function to call in a thread.
-        ahead: most items to prepare beyond the one that was yielded.
+        ahead: maximum number of items to prepare beyond the one that was yielded.
         size: returns the size of an item, in any unit.
         limit: largest total size of the prepared items; a larger item is prepared alone.
     """

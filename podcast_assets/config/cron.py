@@ -1,10 +1,10 @@
-"""Validation of cron schedules."""
+"""Validation of cron expressions."""
 
 from croniter import croniter
 
 
 def is_cron(line: str) -> bool:
-    """Whether Dagster accepts a cron schedule: five fields that match some minute, or an alias such as @daily."""
+    """Whether Dagster accepts a cron expression: five fields that match some minute, or an alias such as @daily."""
     if not croniter.is_valid(line):
         return False
     fields, *_ = croniter.expand(line)
@@ -13,11 +13,11 @@ def is_cron(line: str) -> bool:
 
 
 def check_cron(line: str) -> str:
-    """Return a cron schedule unchanged.
+    """Return a cron expression unchanged.
 
     Raises:
         ValueError: Dagster would not accept it.
     """
     if not is_cron(line):
-        raise ValueError('must be a cron line of five fields, such as "0 2 * * *"')
+        raise ValueError('must be a cron expression of five fields, such as "0 2 * * *"')
     return line

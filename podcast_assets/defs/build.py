@@ -29,7 +29,7 @@ from podcast_assets.defs.resources import PipelineResource, ReleaseResource, Sto
 from podcast_assets.defs.schedules import hourly_janitor, nightly_retry
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
-from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_success
+from podcast_assets.defs.sensors.run_alerts import tell_of_cancellation, tell_of_failure, tell_of_success
 from podcast_assets.stages.profiles import Profile, widest_profile
 from podcast_assets.stages.requirements import GPU_POOL, gpu_pool
 
@@ -83,7 +83,7 @@ def build_definitions(
         assets=list(_apply_overrides({a.key: a for a in assets}, {a.key: a for a in asset_overrides}).values()),
         jobs=[podcast_dataset(settings), release_dataset(settings), tidy_up],
         schedules=[nightly_retry(settings), hourly_janitor(settings), nightly_release(settings)],
-        sensors=[new_batches, due_feeds, enough_sealed, tell_of_failure, tell_of_success],
+        sensors=[new_batches, due_feeds, enough_sealed, tell_of_failure, tell_of_cancellation, tell_of_success],
         resources=_apply_overrides(resources, resource_overrides or {}),
         loggers={"console": console_logger(settings), "terminal": terminal_logger(settings)},
         # a process per step would load Dagster, and a shared model, once per step

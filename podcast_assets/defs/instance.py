@@ -13,8 +13,8 @@ from podcast_assets.common.locks import file_lock
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.dagster_internals import free_pool_slots, set_pool_limit
 from podcast_assets.defs.runs.process import HOST, PID, is_dead
+from podcast_assets.stages.requirements import GPU_POOL
 
-POOL = "gpu"
 LOCAL, POSTGRES = "dagster.yaml", "dagster.postgres.yaml"
 """Configurations of the instance: SQLite for one machine, PostgreSQL for several."""
 _TABLES_CREATED = ".tables-are-there"
@@ -30,7 +30,7 @@ def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
     Raises:
         Misconfigured: the folder has another configuration.
     """
-    home = settings.dagster_home.expanduser().absolute()
+    home = settings.dagster_home.absolute()
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
     source = project_file(configuration or LOCAL)
@@ -72,7 +72,7 @@ def project_file(name: str) -> Path:
 
 def set_gpu_slots(instance: dg.DagsterInstance, slots: int) -> None:
     """Set how many steps may compute on GPUs at once."""
-    set_pool_limit(instance, POOL, slots)
+    set_pool_limit(instance, GPU_POOL, slots)
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:

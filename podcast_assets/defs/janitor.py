@@ -107,7 +107,7 @@ def sweep(store: Store, *, before: float, busy: Collection[str] = (), scratch: P
     if uploads := store.remove_unfinished_uploads(before, _USER_FOLDERS):
         freed.files["unfinished"] += uploads
     for path in (scratch or Path(tempfile.gettempdir())).iterdir():
-        if path.name.startswith(_TEMPORARY) and path.lstat().st_uid == os.getuid():
+        if path.name.startswith(_TEMPORARY) and _is_own(path):
             _remove(path, "temporary", before, freed)
     return freed
 
@@ -124,7 +124,17 @@ def _checkpoints(store: Store, stage: str) -> Iterator[tuple[str, list[Checkpoin
 def _unfinished(root: Path) -> Iterable[Path]:
     """Find files that `Store` did not finish writing."""
     folders = [p for p in root.iterdir() if p.is_dir() and p.name not in _USER_FOLDERS] if root.is_dir() else []
-    return [p for folder in folders for p in folder.rglob("*.part") if _UNFINISHED.fullmatch(p.name)]
+    # not rglob, which fails where a folder vanishes meanwhile
+    walked = (entry for folder in folders for entry in os.walk(folder))
+    return [Path(folder, name) for folder, _, names in walked for name in names if _UNFINISHED.fullmatch(name)]
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file or folder is this user's. It may already be gone."""
+    try:
+        return path.lstat().st_uid == os.getuid()
+    except FileNotFoundError:
+        return False
 
 
 def _remove(path: Path, kind: str, before: float, freed: SweepResult) -> None:

@@ -67,7 +67,7 @@ def run_in_process(
 def release_in_process(
     instance: dg.DagsterInstance, settings: Settings, drop: tuple[str, ...]
 ) -> tuple[dict[str, Any] | None, str]:
-    """Run the job `release_dataset` in this process.
+    """Run the job `release_dataset` in this process. A failed check with severity ERROR is a failure.
 
     Args:
         instance: instance that records the run.
@@ -89,21 +89,29 @@ def release_in_process(
     )
     for event in result.filter_events(lambda e: e.is_step_failure):
         return None, summarize_error(event.step_failure_data.error)
+    if failed := _describe_failed_checks(result):
+        return None, failed
     found = result.asset_materializations_for_node("hf_dataset")
     return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]
 
 
 def _describe_failure(result: dg.ExecuteInProcessResult) -> str:
-    """Describe the first failed step, or the blocking checks that failed."""
+    """Describe the first failed step, or the failed checks."""
     for event in result.filter_events(lambda e: e.is_step_failure):
         return f"{event.step_key}: {summarize_error(event.step_failure_data.error)}"
-    failed = [
+    return _describe_failed_checks(result) or "the run failed"
+
+
+def _describe_failed_checks(result: dg.ExecuteInProcessResult) -> str:
+    """Describe the failed checks with severity ERROR; empty if there are none. Those that do not block fail no step or run."""
+    evaluations = [
         e.asset_check_evaluation_data
         for e in result.filter_events(lambda e: e.event_type_value == "ASSET_CHECK_EVALUATION")
-        if not e.asset_check_evaluation_data.passed and e.asset_check_evaluation_data.blocking
     ]
-    return (
-        "; ".join(f"check {c.check_name} of {c.asset_key.to_user_string()} failed" for c in failed) or "the run failed"
+    return "; ".join(
+        f"check {c.check_name} of {c.asset_key.to_user_string()} failed"
+        for c in evaluations
+        if not c.passed and c.severity == dg.AssetCheckSeverity.ERROR
     )
 
 

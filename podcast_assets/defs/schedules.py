@@ -8,7 +8,7 @@ from podcast_assets.defs.partitions import BATCHES, busy_batches
 from podcast_assets.defs.resources import StoreResource
 from podcast_assets.defs.runs.tags import run_tags
 from podcast_assets.intake.arrivals import list_incoming
-from podcast_assets.stages.unfinished import with_passing_failures
+from podcast_assets.stages.unfinished import with_retryable_failures
 
 
 def nightly_retry(settings: Settings) -> dg.ScheduleDefinition:
@@ -30,7 +30,7 @@ def nightly_retry(settings: Settings) -> dg.ScheduleDefinition:
         opened = store.get()
         arrivals = list_incoming(opened).arrivals
         known = [b for b in context.instance.get_dynamic_partitions(BATCHES) if b in arrivals]
-        failed = with_passing_failures(opened, known, attempts=settings.retry_attempts)
+        failed = with_retryable_failures(opened, known, attempts=settings.retry_attempts)
         busy = busy_batches(context.instance)
         # the run key holds the time of the tick, so that a repeated tick requests nothing twice
         night = context.scheduled_execution_time.strftime("%Y%m%dT%H%M%SZ")

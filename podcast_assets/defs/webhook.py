@@ -29,7 +29,7 @@ _HEADER = re.compile("t=(?P<t>[0-9]{1,12}),v1=(?P<v1>[0-9a-f]{64})")
 TOLERANCE = 300
 """Maximum age of a request in seconds, including clock differences; Stripe's default."""
 TRIES = 5
-FIRST_WAIT, LONGEST_WAIT = 2.0, 30.0
+FIRST_WAIT, LONGEST_WAIT = 2.0, 16.0
 """Bounds of the random wait before a retry, in seconds. The upper bound doubles with each retry, so that many senders do not retry
 at once (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). At most 2 + 4 + 8 + 16 in all."""
 TIMEOUT = (2.0, 3.0)

@@ -17,8 +17,8 @@ def check_available(engine: Engine) -> tuple[bool, str]:
         extra = f"pip install 'podcast-assets[{engine.extra}]'" if engine.extra else f"pip install {' '.join(missing)}"
         return False, f"{engine.name} needs {', '.join(missing)}: {extra}"
     try:
-        if complaint := engine.unavailable_reason():
-            return False, complaint
+        if reason := engine.unavailable_reason():
+            return False, reason
         if not (required := engine.hub_models()):
             model = f" {getattr(engine, 'model', '')}".rstrip()
             return True, f"the model{model} of {engine.name} is on this machine"

@@ -35,7 +35,7 @@ from huggingface_hub.utils import (
     http_stream_backoff,
 )
 
-from podcast_assets.common.errors import EngineUnavailable, Misconfigured
+from podcast_assets.common.errors import EngineUnavailable, Misconfigured, first_line
 from podcast_assets.engines.hub_offline import offline_reason
 from podcast_assets.engines.model_cache import HubModel, matches_patterns, model_folder, models_folder, snapshot_folder
 from podcast_assets.engines.model_lock import LockedFile, file_sha256
@@ -204,7 +204,7 @@ def explain_error(error: BaseException, model: HubModel) -> str:
         return f"the disk of {models_folder()} is full: free some space, or set PODCAST_MODELS to another folder"
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         return f"the models folder {models_folder()} is not writable ({error.strerror}): set PODCAST_MODELS to another"
-    reason = _first_line(error)
+    reason = first_line(error)
     return (
         f"{model.repo} is not available from {constants.ENDPOINT}: {reason}; try again, a partial download is resumed"
     )
@@ -223,10 +223,6 @@ def _explain_refusal(error: HfHubHTTPError, model: HubModel) -> str:
     return f"the hub answers {status} for {model.repo}: try again later; a partial download is resumed"
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def _download_file(url: str, target: Path, size: int, watch: DownloadWatcher) -> None:
     """Download a file, resuming a partial one, and reconnect if the connection breaks."""
     tries = TRIES
@@ -242,7 +238,7 @@ def _download_file(url: str, target: Path, size: int, watch: DownloadWatcher) ->
             tries = TRIES if _file_size(target) > start else tries - 1
             if not tries:
                 raise
-            log.info("%s: resumed at byte %d (%s)", target.name, _file_size(target), _first_line(error))
+            log.info("%s: resumed at byte %d (%s)", target.name, _file_size(target), first_line(error))
             time.sleep(PAUSE_SECONDS)
         else:
             if _file_size(target) == start:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from podcast_assets.config.environment import read_environment
 from podcast_assets.engines import model_lock
 
 
@@ -31,9 +32,14 @@ class HubModel:
         return model_lock.lock_key(self.repo, self.revision)
 
 
+def is_folder(model: str) -> bool:
+    """Whether a model setting is a folder, existing or not, rather than a Hub name."""
+    return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
+
+
 def models_folder() -> Path:
     """Folder of the downloaded models: PODCAST_MODELS, or one in the user's cache folder."""
-    if configured := os.environ.get("PODCAST_MODELS"):
+    if configured := read_environment(["models"]).get("models"):
         return Path(configured).expanduser().absolute()
     cache = os.environ.get("XDG_CACHE_HOME")  # to be ignored if relative (XDG Base Directory Specification)
     return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "podcast-assets/models"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.common.errors import EngineUnavailable, first_line
 from podcast_assets.engines import gpus
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -64,7 +64,7 @@ def open_session(
             source, **session_arguments(device, held=held, threads=threads, spin=spin)
         )
     except Exception as error:  # errors of ONNX Runtime have no common base
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         name = "part of a model" if isinstance(graph, bytes) else f"the model {graph}"
         raise EngineUnavailable(f"{name} cannot be loaded: {reason}") from error
     check_providers(session.get_providers(), device)

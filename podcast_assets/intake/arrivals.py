@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from podcast_assets.common.errors import BadInput
@@ -171,28 +172,39 @@ def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
 def lookup_arrival(store: Store, batch: str) -> Arrival | None:
     """Return the arrival of a batch, equal to the one of `list_incoming`; None if nothing under `incoming/` has that name.
 
-    Only the folders of this batch are listed. The names at the top of `incoming/` are always listed, because a batch can have files
-    of several names, and its name can differ from theirs (`Show 2.tar` is the batch `show-2`).
-
     Raises:
         OSError: the store cannot be listed.
     """
+    return _list_batch(store, batch).arrivals.get(batch)
+
+
+def _list_batch(store: Store, batch: str) -> Incoming:
+    """List the arrival of a batch, and refused names that would be this batch.
+
+    Only the folders of this batch are listed. The names at the top of `incoming/` are always listed, because a batch can have files
+    of several names, and its name can differ from theirs (`Show 2.tar` is the batch `show-2`).
+    """
     top = store.list_folder(INCOMING)
-    entries = [e for e in top.files if _batch_of(e.key[len(INCOMING) + 1 :], is_folder=False) == batch]
+    names = [(e.key[len(INCOMING) + 1 :], e) for e in top.files]
+    entries = [e for n, e in names if (_batch_of(n, is_folder=False) or batch_name(PurePosixPath(n).stem)) == batch]
     for folder in sorted(top.folders):
         if not is_hidden(folder) and _batch_of(folder, is_folder=True) == batch:
             entries += store.list(f"{INCOMING}/{folder}")
-    return _group_entries(entries).arrivals.get(batch)
+    return _group_entries(entries)
 
 
 def find_arrival(store: Store, batch: str) -> Arrival:
     """Return the arrival of a batch, as `lookup_arrival` does.
 
     Raises:
-        BadInput: nothing under `incoming/` has that name.
+        BadInput: nothing under `incoming/` has that name, or what has it is refused.
         OSError: the store cannot be listed.
     """
-    arrival = lookup_arrival(store, batch)
+    found = _list_batch(store, batch)
+    arrival = found.arrivals.get(batch)
+    if arrival is None and found.refused:
+        reasons = "; ".join(f"{INCOMING}/{name}: {reason}" for name, reason in found.refused.items())
+        raise BadInput(f"batch {batch}: {reasons}")
     if arrival is None:
         raise BadInput(
             f"batch {batch}: nothing of that name lies under {store.path(INCOMING)}; "

@@ -9,7 +9,7 @@ import polars as pl
 
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.metadata import JoinedMetadata, first_text, to_json
-from podcast_assets.intake.names import episode_id, slug
+from podcast_assets.intake.names import file_episode_id, slug
 from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
 from podcast_assets.store.schema import RAW_AUDIO, make_table
 
@@ -37,7 +37,7 @@ def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None
     taken = TakenNames()
     result = []
     for file in sorted(files, key=lambda f: f.name):
-        identity = make_unique(known.get(file.name) or episode_id(file.name, file.stored.sha256), taken)
+        identity = make_unique(known.get(file.name) or file_episode_id(file.name, file.stored.sha256), taken)
         result.append(Recording(identity, file, first_by_hash.get(file.stored.sha256)))
         if file.stored.bytes:  # each empty file is a failure of its own, not a duplicate
             first_by_hash.setdefault(file.stored.sha256, identity)

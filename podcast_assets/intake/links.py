@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput
+from podcast_assets.common.errors import BadInput, first_line
 from podcast_assets.intake.downloads.urls import redact_url_distinctly, url_key
 from podcast_assets.intake.metadata import first_text
 from podcast_assets.intake.names import slug
@@ -76,7 +76,7 @@ def parse_link_list(name: str, data: bytes) -> LinkList:
     return result
 
 
-def episode_id(podcast_guid: str, guid: str) -> str:
+def feed_episode_id(podcast_guid: str, guid: str) -> str:
     """Id of an episode of a feed, 20 hexadecimal digits: stable when feed or audio move."""
     return hashlib.sha256(f"{podcast_guid}\0{guid}".encode()).hexdigest()[:20]
 
@@ -88,7 +88,7 @@ def format_link_list(rows: Iterable[dict[str, Any]]) -> bytes:
 
 def _identity_of(row: dict[str, Any]) -> str | None:
     podcast, guid = first_text(row, "podcast_guid"), first_text(row, "guid", "item_guid")
-    return episode_id(podcast, guid) if podcast and guid else None
+    return feed_episode_id(podcast, guid) if podcast and guid else None
 
 
 def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
@@ -99,7 +99,7 @@ def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
     try:
         frame = pl.read_parquet(BytesIO(data)) if suffix == ".parquet" else pl.read_csv(data, infer_schema=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise BadInput(f"{name} cannot be read as {suffix[1:]}: {reason}") from error
     return frame.iter_rows(named=True)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput
+from podcast_assets.common.errors import BadInput, first_line
 
 METADATA_SUFFIXES = frozenset({".parquet", ".csv", ".jsonl"})
 KEY = "meta_id"
@@ -25,7 +25,7 @@ KEY = "meta_id"
 NAMED = 1_000
 """Number of unmatched ids that are listed; the rest is only counted."""
 
-MOST_ROWS = 50_000_000
+MAX_ROWS = 50_000_000
 """Maximum number of rows in a parquet file's footer. A few kilobytes can hold a billion equal rows, whose ids alone take 16 GB."""
 _REPEATED = 100_000
 """Number of duplicate rows from which only the first row of each id is decoded."""
@@ -166,9 +166,9 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: 
                 )
             if columns[key].is_nested() or columns[key] == pl.Object:
                 raise BadInput(f"metadata {name}: column {key!r} is {columns[key]}, neither text nor numbers")
-            if suffix == ".parquet" and (rows := frame.select(pl.len()).collect().item()) > MOST_ROWS:
+            if suffix == ".parquet" and (rows := frame.select(pl.len()).collect().item()) > MAX_ROWS:
                 raise BadInput(
-                    f"metadata {name}: {rows:,} rows are more than the limit of {MOST_ROWS:,}: split the file"
+                    f"metadata {name}: {rows:,} rows are more than the limit of {MAX_ROWS:,}: split the file"
                 )
             ids = frame.select(pl.col(key).cast(pl.String)).collect(engine="streaming")[key]
     except BadInput:
@@ -219,7 +219,7 @@ def _id_of(row: Any, key: str, name: str) -> str | None:
 
 
 def _unreadable_error(name: str, error: BaseException) -> BadInput:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     return BadInput(f"metadata {name} cannot be read as {PurePosixPath(name).suffix.lower()[1:]}: {reason}")
 
 

@@ -4,8 +4,22 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
+from podcast_assets.common.errors import BadInput
+
 BATCH_NAME = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9._-]{0,62}")
 """Batch names are Dagster partition keys: commas break backfills in the UI, `...` separates ranges, slashes break paths."""
+
+
+def check_batch_name(name: str) -> None:
+    """Check a batch name.
+
+    Raises:
+        BadInput: the name is invalid.
+    """
+    if not BATCH_NAME.fullmatch(name):
+        raise BadInput(
+            f"{name!r} is not a valid batch name: use lower-case letters, digits, '.', '_' and '-', at most 63, no '..'"
+        )
 
 
 def slug(text: str, *, length: int = 48) -> str:
@@ -19,7 +33,7 @@ def batch_name(text: str) -> str:
     return text if BATCH_NAME.fullmatch(text) else slug(text)
 
 
-def episode_id(source: str, sha256: str) -> str:
+def file_episode_id(source: str, sha256: str) -> str:
     """Id of an episode that arrived as a file: stable for the same bytes and name, without dots and slashes."""
     return f"{slug(PurePosixPath(source).stem)}-{sha256[:12]}"
 

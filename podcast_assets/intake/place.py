@@ -9,7 +9,7 @@ from pathlib import Path
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import INCOMING, lookup_arrival
-from podcast_assets.intake.names import BATCH_NAME, is_hidden, slug
+from podcast_assets.intake.names import check_batch_name, is_hidden, slug
 from podcast_assets.store.store import Store
 
 MANIFEST = ".placed.json"
@@ -34,10 +34,7 @@ def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
     Raises:
         BadInput: an input is missing, the batch name is invalid, or another batch has the same name.
     """
-    if not BATCH_NAME.fullmatch(batch):
-        raise BadInput(
-            f"{batch!r} is not a valid batch name: use lower-case letters, digits, '.', '_' and '-', at most 63, no '..'"
-        )
+    check_batch_name(batch)
     files = _name_files(inputs)
     placed = _placed_before(store, batch)
     folder = f"{INCOMING}/{batch}"

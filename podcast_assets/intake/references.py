@@ -21,7 +21,7 @@ from podcast_assets.store.schema_beside import REFERENCES
 from podcast_assets.store.store import Store
 
 LARGEST = 20_000_000
-"""Maximum size of a transcript, bytes; candidate hour of speech has less than candidate million."""
+"""Maximum size of a transcript, bytes; an hour of speech has less than a million."""
 _TYPES = {
     "application/json": "json",
     "text/vtt": "vtt",
@@ -171,8 +171,8 @@ def _split_speaker(text: str) -> tuple[str | None, str]:
 
 def read_references(store: Store, batch: str) -> dict[str, pl.DataFrame]:
     """Read the references of a batch, by episode, for the episodes that have any."""
-    episodes = [n.removesuffix(".parquet") for n in store.names(f"references/{batch}") if n.endswith(".parquet")]
-    found = {episode: read_reference_rows(store, batch, episode) for episode in sorted(episodes)}
+    episodes = store.table_names(f"references/{batch}")
+    found = {episode: read_reference_rows(store, batch, episode) for episode in episodes}
     return {episode: rows for episode, rows in found.items() if rows is not None and rows.height}
 
 

@@ -4,7 +4,7 @@ from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.duplicates.exact import holders_key
 from podcast_assets.intake.links import Link
 from podcast_assets.intake.metadata import JoinedMetadata, first_text
-from podcast_assets.intake.names import episode_id
+from podcast_assets.intake.names import file_episode_id
 from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals
@@ -25,7 +25,7 @@ def refuse_files(store: Store, refusals: Refusals, unpacked: UnpackedBatch, join
     refused: list[SourceFile] = []
     for file in unpacked.files:
         row, sha256 = joined.of(file.name), file.stored.sha256
-        identity = unpacked.identities.get(file.name) or episode_id(file.name, sha256)
+        identity = unpacked.identities.get(file.name) or file_episode_id(file.name, sha256)
         reason = refusals.why(
             episode_id=identity,
             sha256=[sha256, *unpacked.earlier.get(file.name, ())],

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, lookup_arrival
-from podcast_assets.intake.names import BATCH_NAME, slug
+from podcast_assets.intake.links import format_link_list
+from podcast_assets.intake.names import check_batch_name, slug
 from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.store.store import Store
 
@@ -91,10 +92,7 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
         BadInput: another kind of batch has that name, the name is invalid, or the language is unknown.
     """
     name = batch or _batch_name_for_urls(urls)
-    if not BATCH_NAME.fullmatch(name):
-        raise BadInput(
-            f"{name!r} is not a valid batch name: use lower-case letters, digits, '.', '_' and '-', at most 63, no '..'"
-        )
+    check_batch_name(name)
     code, key = _check_language(language), f"{INCOMING}/{name}.jsonl"
     before = store.read(key) if store.exists(key) else b""
     if not before and (existing := lookup_arrival(store, name)):
@@ -102,9 +100,8 @@ def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: 
     known = {_url_of(line) for line in before.splitlines()}
     added = [{"url": url} | ({"language": code} if code else {}) for url in dict.fromkeys(urls) if url not in known]
     if added:
-        lines = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in added)
         end = b"" if not before or before.endswith(b"\n") else b"\n"
-        store.write(key, before + end + lines.encode())
+        store.write(key, before + end + format_link_list(added))
     return name
 
 

@@ -21,8 +21,8 @@ KEPT, REJECTED, ALONE = COLOURS[0], "#CED4DA", COLOURS[1]
 """Colours of kept segments, rejected ones, and those rejected for a single reason."""
 LIMIT = "#C2255C"
 """Colour of a policy's limits."""
-MOST_BARS = 12
-"""Most bars of a chart; the rest is combined."""
+MAX_BARS = 12
+"""Maximum number of bars of a chart; the rest is combined."""
 
 Limits = Mapping[str, Sequence[float]]
 """Column → limits that the policy sets."""
@@ -68,7 +68,7 @@ def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
         policy: label of the policy.
     """
     rows = [r for r in losses.iter_rows(named=True) if r["first_segments"]]
-    shown, rest = rows[:MOST_BARS], rows[MOST_BARS:]
+    shown, rest = rows[:MAX_BARS], rows[MAX_BARS:]
     unit, factor = ("h", 1.0) if hours >= 1 else ("min", 60.0)
 
     def paint(figure: "Figure") -> None:
@@ -109,7 +109,7 @@ def plot_waterfall(losses: pl.DataFrame, hours: float, *, policy: str) -> bytes:
             ncols=3,
         )
 
-    return draw_figure(paint, height=1.5 + 0.27 * (min(len(rows), MOST_BARS + 1) + 2))
+    return draw_figure(paint, height=1.5 + 0.27 * (min(len(rows), MAX_BARS + 1) + 2))
 
 
 def plot_episode(name: str, rows: pl.DataFrame, limits: Limits | None = None) -> bytes:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.release.selection import SealedPart
+from podcast_assets.shards.sealing import grain_of_shard
 from podcast_assets.shards.ustar import END
 from podcast_assets.store.copying import copy_and_hash
 from podcast_assets.store.store import Store
@@ -65,15 +66,17 @@ def _copy_part(store: Store, part: SealedPart, out: _HashingWriter, *, everythin
                 position = start + copy_and_hash(file, stop - start, digest, out)
             size = position + copy_and_hash(file, None, digest, out if everything else None)
     except FileNotFoundError:
-        raise DamagedShard(f"{_describe_part(part)} is missing: {_REMEDY}") from None
+        raise DamagedShard(f"{_describe_part(part)} is missing: {_remedy(part)}") from None
     if digest.hexdigest() != part.sha256:
+        remedy = _remedy(part)
         raise DamagedShard(
             f"{_describe_part(part)} is damaged: its {size:,} bytes have the sha256 {digest.hexdigest()[:12]}…, and "
-            f"{part.sha256[:12]}… was sealed. Nothing was published. {_REMEDY[0].upper()}{_REMEDY[1:]}"
+            f"{part.sha256[:12]}… was sealed. Nothing was published. {remedy[0].upper()}{remedy[1:]}"
         )
 
 
-_REMEDY = "materialize hf_shards of this batch again, then release again"
+def _remedy(part: SealedPart) -> str:
+    return f"materialize {grain_of_shard(part.shard).asset} of this batch again, then release again"
 
 
 def _describe_part(part: SealedPart) -> str:

@@ -20,14 +20,12 @@ from podcast_assets.release.selection import (
 )
 from podcast_assets.release.tables import batch_pipeline
 from podcast_assets.rights.store_clearance import StoreClearance, judge_store
+from podcast_assets.shards.sealing import GRAINS
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, PROVENANCE, Columns, empty_table
 from podcast_assets.store.stage_names import TABLE_STAGES
-from podcast_assets.store.store import Store, provenance_key, table_key
+from podcast_assets.store.store import STORE_READERS, Store, provenance_key, table_key
 
 log = logging.getLogger(__name__)
-
-_READERS = 16
-"""Concurrent reads, because each takes tens of milliseconds over a network."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +99,8 @@ def current_clearance_signature(store: Store, licenses: str, held: Holdings) -> 
 
 def is_still_sealed(store: Store, batch: str, shard: str, sha256: str) -> bool:
     """Whether a batch's tables still refer to a sealed shard; another run may have resealed the batch."""
-    for asset, columns in (("hf_shards", HF_SHARDS), ("episode_shards", EPISODE_SHARDS)):
-        table = store.read_table(table_key(asset, batch), columns)
+    for grain in GRAINS:
+        table = store.read_table(table_key(grain.asset, batch), grain.columns)
         if table is not None and table.filter(shard=shard, shard_sha256=sha256).height:
             return True
     return False
@@ -115,7 +113,7 @@ def read_pipelines(store: Store, batches: Sequence[str]) -> dict[str, dict[str, 
         found = {stage: store.read_table(provenance_key(stage, batch), PROVENANCE) for stage in TABLE_STAGES.values()}
         return batch_pipeline({stage: table for stage, table in found.items() if table is not None})
 
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         return dict(zip(batches, readers.map(read, batches), strict=True))
 
 
@@ -123,10 +121,8 @@ def _read_tables(
     store: Store, asset: str, columns: Columns, only: Sequence[str] | None = None
 ) -> dict[str, pl.DataFrame | None]:
     """Read the tables of an asset by batch; None for those written by another version."""
-    names = store.names(f"tables/{asset}")
-    existing = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
-    batches = [b for b in existing if only is None or b in only]
-    with ThreadPoolExecutor(_READERS) as readers:
+    batches = [b for b in store.table_names(f"tables/{asset}") if only is None or b in only]
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         tables = readers.map(lambda b: store.read_table(table_key(asset, b), columns), batches)
         found = dict(zip(batches, tables, strict=True))
     for batch in [b for b, table in found.items() if table is None]:

@@ -1,4 +1,4 @@
-"""Plan of a release: which shards stay, are rebuilt, are new or are removed. Pure.
+"""Plan of a release: which shards stay, are rebuilt, are new or are removed. No I/O.
 
 A published shard stays as long as none of its parts changes. If a part changes or is removed, its shard is rebuilt; new parts go
 into new shards.

@@ -8,13 +8,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from podcast_assets.shards.sealing import EPISODE_GRAIN, GRAINS, SEGMENT_GRAIN
+
 LIST = "shards.jsonl"
 """Path of the list in a dataset."""
 
-SEGMENTS, EPISODES = "segments", "episodes"
+SEGMENTS, EPISODES = SEGMENT_GRAIN.name, EPISODE_GRAIN.name
 """Grains: what one sample is."""
-FOLDERS = {SEGMENTS: "data", EPISODES: "episode_data"}
+FOLDERS = {grain.name: grain.folder for grain in GRAINS}
 """Grain → top folder of its shards, sealed or published."""
+TABLE_FOLDERS = ("metadata/", "episodes/")
+"""Folders with one table per batch."""
 
 
 class DamagedList(ValueError):

@@ -16,13 +16,13 @@ from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release import tables
 from podcast_assets.release.assemble import AssembledShard, DamagedShard, assemble_shard
 from podcast_assets.release.card.write import CARD
+from podcast_assets.release.foreign_tables import ForeignTables, batch_of_table, read_foreign_tables
 from podcast_assets.release.holdings import (
     Holdings,
     current_clearance_signature,
     is_still_sealed,
     read_holdings,
 )
-from podcast_assets.release.kept import ForeignTables, batch_of_table, read_foreign_tables
 from podcast_assets.release.options import ReleaseOptions
 from podcast_assets.release.plan import (
     PlannedShard,
@@ -101,7 +101,7 @@ def _release_once(store: Store, target: ReleaseTarget, options: ReleaseOptions) 
 
 
 def preview(store: Store, target: ReleaseTarget, options: ReleaseOptions) -> ReleaseResult:
-    """Preview a release; nothing is written anywhere. Sizes of shards are estimates without their tar headers' end."""
+    """Preview a release; nothing is written anywhere. Shard sizes are estimates without the end-of-archive blocks."""
     return _Release(store, target, options, {}).preview()
 
 
@@ -214,7 +214,7 @@ class _Release:
         for batch in sorted(refused):
             log.warning(
                 "batch %s: one of its whole episodes may not be published any more, and episode_shards was written by another "
-                "version: all of them are taken out until hf_shards is materialized again",
+                "version: all of them are taken out until it is materialized again",
                 batch,
             )
         beside = {path: table for path, table in found.beside.items() if batch_of_table(path) not in refused}

@@ -68,9 +68,10 @@ def describe_still_published(result: ReleaseResult) -> str:
     more = f" and {rows.height - 5} more" if rows.height > 5 else ""
     batches = " --drop ".join(rows["batch"].unique().sort())
     return (
-        f"{result.where}: {named}{more} may not be published and still is, and this store cannot make the shards anew: it does not "
-        "have the batch, or hf_shards of it was written by another version. All else is released. Materialize hf_shards of it, "
-        f"take it down in the store that has it, or take the batch out with `release --drop {batches}`"
+        f"{result.where}: {named}{more} must not be published but is still in the dataset. This store cannot rebuild its shards, "
+        "because it does not have the batch, or because hf_shards or episode_shards of it was written by another version. "
+        "Everything else was released. Materialize that asset again, take the episode down in the store that has it, "
+        f"or remove the batch with `release --drop {batches}`"
     )
 
 
@@ -79,5 +80,5 @@ def commit_message(result: ReleaseResult) -> str:
     totals = result.totals.get(SEGMENTS, {})
     return (
         f"Release of {totals.get('samples', 0):,} segments, {totals.get('hours', 0.0):,.1f} h: {len(result.new)} new shards, "
-        f"{len(result.anew)} made anew, {len(result.removed)} removed"
+        f"{len(result.anew)} rebuilt, {len(result.removed)} removed"
     )

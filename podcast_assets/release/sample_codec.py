@@ -9,11 +9,8 @@ from huggingface_hub import DatasetCard
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.release.readers.features import columns
-from podcast_assets.shards.ustar import BLOCK, BrokenTar, read_header
-from podcast_assets.store.store import Store
-
-_READERS = 16
-"""Concurrent reads, because each takes tens of milliseconds over a network."""
+from podcast_assets.shards.ustar import TAR_BLOCK, BrokenTar, read_header
+from podcast_assets.store.store import STORE_READERS, Store, sealed_key
 
 
 def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
@@ -35,14 +32,14 @@ def sealed_codecs(store: Store, *grains: pl.DataFrame) -> dict[str, set[str]]:
 
     def read(batch: str, shard: str, offset: int) -> tuple[str, str] | None:
         try:
-            with store.open(f"sealed/{batch}/{shard}") as file:
-                name = read_header(file, offset - BLOCK).name
+            with store.open(sealed_key(batch, shard)) as file:
+                name = read_header(file, offset - TAR_BLOCK).name
         except (FileNotFoundError, BrokenTar):
             return None
         return PurePosixPath(name).suffix.removeprefix("."), batch
 
     found: dict[str, set[str]] = {}
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         for codec_and_batch in readers.map(lambda row: read(*row), pl.concat(firsts).iter_rows()):
             if codec_and_batch:
                 codec, codec_batch = codec_and_batch
@@ -73,8 +70,9 @@ def require_one_codec(sealed: dict[str, set[str]], published: str | None, where:
     if len(found) > 1:
         named = "; ".join(f"{codec}: {_list_batches(batches)}" for codec, batches in sorted(found.items()))
         raise BadInput(
-            f"{where}: a dataset has samples of one codec, and these would be of several ({named}). Materialize hf_shards of the "
-            "others again under one PODCAST_SHARD_CODEC, or release them elsewhere. Nothing was published"
+            f"{where}: all samples of a dataset must have the same codec, but there are several ({named}). Materialize hf_shards, "
+            "and episode_shards where it exists, of the others again with one PODCAST_SHARD_CODEC, or release them elsewhere. "
+            "Nothing was published"
         )
     return next(iter(found), None)
 

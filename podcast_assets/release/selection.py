@@ -1,4 +1,4 @@
-"""Selection of sealed samples for a release, as parts with digests and byte ranges. Pure."""
+"""Selection of sealed samples for a release, as parts with digests and byte ranges. No I/O."""
 
 import hashlib
 from collections.abc import Iterable
@@ -9,7 +9,8 @@ import polars as pl
 
 from podcast_assets.release.plan import WantedPart
 from podcast_assets.release.published import Part
-from podcast_assets.shards.ustar import BLOCK
+from podcast_assets.shards.ustar import TAR_BLOCK
+from podcast_assets.store.store import sealed_key
 
 Publish = Literal["all", "kept"]
 
@@ -36,7 +37,7 @@ class SealedPart:
     @property
     def key(self) -> str:
         """Key of the sealed shard in the store."""
-        return f"sealed/{self.batch}/{self.shard}"
+        return sealed_key(self.batch, self.shard)
 
 
 def index_samples(table: pl.DataFrame, batch: str) -> pl.DataFrame:
@@ -48,8 +49,8 @@ def index_samples(table: pl.DataFrame, batch: str) -> pl.DataFrame:
     return table.sort("shard", "audio_offset", maintain_order=True).with_columns(
         batch=pl.lit(batch),
         part=pl.col("shard").str.split("/").list.slice(1).list.join("/"),
-        from_byte=pl.col("json_offset") - BLOCK,
-        to_byte=pl.col("audio_offset") + (pl.col("audio_size") + BLOCK - 1) // BLOCK * BLOCK,
+        from_byte=pl.col("json_offset") - TAR_BLOCK,
+        to_byte=pl.col("audio_offset") + (pl.col("audio_size") + TAR_BLOCK - 1) // TAR_BLOCK * TAR_BLOCK,
     )
 
 

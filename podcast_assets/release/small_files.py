@@ -10,19 +10,17 @@ import polars as pl
 from podcast_assets.release import tables
 from podcast_assets.release.card.facts import DatasetFacts
 from podcast_assets.release.card.write import render_card
+from podcast_assets.release.foreign_tables import ForeignTables, batch_of_table
 from podcast_assets.release.holdings import Holdings, read_pipelines
-from podcast_assets.release.kept import ForeignTables, batch_of_table
 from podcast_assets.release.options import ReleaseOptions
-from podcast_assets.release.published import LIST, PublishedShard, format_shard_list
+from podcast_assets.release.published import FOLDERS, LIST, TABLE_FOLDERS, PublishedShard, format_shard_list
 from podcast_assets.release.selection import count_not_released
 from podcast_assets.release.splits import podcasts_in_several_splits
 from podcast_assets.release.targets.protocol import PublishedHead, ReleaseTarget
 from podcast_assets.store.store import Store
 
-OWN_FOLDERS = ("data/", "episode_data/", "metadata/", "episodes/", "assets/")
+OWN_FOLDERS = (*(f"{folder}/" for folder in FOLDERS.values()), *TABLE_FOLDERS, "assets/")
 """Folders of a dataset that only releases write to."""
-_TABLE_FOLDERS = ("metadata/", "episodes/")
-"""Folders with one table per batch."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def changed_tables(differing: Iterable[str], published: Collection[str], uploade
     return sorted(
         path
         for path in differing
-        if path.startswith(_TABLE_FOLDERS) and path in published and batch_of_table(path) not in uploaded
+        if path.startswith(TABLE_FOLDERS) and path in published and batch_of_table(path) not in uploaded
     )
 
 
@@ -119,7 +117,7 @@ def removed_files(published: Iterable[str], released: Collection[str], foreign_b
         for path in published
         if path.startswith(OWN_FOLDERS)
         and path not in released
-        and not (path.startswith(_TABLE_FOLDERS) and batch_of_table(path) in foreign_batches)
+        and not (path.startswith(TABLE_FOLDERS) and batch_of_table(path) in foreign_batches)
     ]
 
 

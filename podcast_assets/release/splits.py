@@ -1,4 +1,4 @@
-"""Check for podcasts in several splits. Pure."""
+"""Check for podcasts in several splits. No I/O."""
 
 import polars as pl
 

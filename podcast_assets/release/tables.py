@@ -1,4 +1,4 @@
-"""Tables of a dataset: sample positions, episodes and pipelines. Pure."""
+"""Tables of a dataset: sample positions, episodes and pipelines. No I/O."""
 
 import io
 import json

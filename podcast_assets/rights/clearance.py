@@ -1,6 +1,6 @@
 """Clearance of episodes for release: decision, reason, licence and attribution.
 
-The latest statement takes precedence: the rights ledger overrides the metadata that arrived with an episode. Pure.
+The latest statement takes precedence: the rights ledger overrides the metadata that arrived with an episode. No I/O.
 """
 
 import json
@@ -21,21 +21,21 @@ CLEARANCE: Columns = {
     "batch": (pl.String, "the batch"),
     "episode_id": (pl.String, "stable id of the episode"),
     "cleared": (pl.Boolean, "whether it may be released"),
-    "reason": (pl.String, "why not, one of `Reason`; null where it may"),
-    "detail": (pl.String, "the reason for people; null where it may"),
-    "title": (pl.String, "of the episode"),
+    "reason": (pl.String, "why not, one of `Reason`; null if it may"),
+    "detail": (pl.String, "the reason for people; null if it may"),
+    "title": (pl.String, "title of the episode"),
     "podcast": (pl.String, "name of the podcast"),
     "source_url": (
         pl.String,
-        "page of the episode, or where its audio came from, without secrets; null where nobody says",
+        "page of the episode, or where its audio came from, without secrets; null if unknown",
     ),
     "license": (pl.String, "SPDX id, or the words of an agreement"),
-    "license_url": (pl.String, "of the licence's text"),
+    "license_url": (pl.String, "URL of the licence's text"),
     "attribution": (pl.String, "line that names the work, its author, its source and its licence"),
     "copyright": (pl.String, "the publisher's copyright line"),
-    "explicit": (pl.Boolean, "whether the publisher calls it explicit; null where nobody says"),
+    "explicit": (pl.Boolean, "whether the publisher calls it explicit; null if unknown"),
     "locked": (pl.Boolean, "podcast:locked: no other host may import the feed; says nothing about use"),
-    "hours": (pl.Float64, "of audio, h"),
+    "hours": (pl.Float64, "hours of audio"),
 }
 
 
@@ -52,7 +52,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
 
 
-OF_THE_CONTENT = (Reason.TAKEN_DOWN, Reason.OPTED_OUT, Reason.BLOCKED)
+CONTENT_REASONS = (Reason.TAKEN_DOWN, Reason.OPTED_OUT, Reason.BLOCKED)
 """Reasons that apply to all copies of the same bytes."""
 _OPT_OUTS = ("opt_out", "optout", "opted_out", "no_ai", "noai", "tdm_reservation", "tdm-reservation")
 """Metadata columns that reserve the use for training; the last is from W3C's TDM Reservation Protocol."""
@@ -119,7 +119,7 @@ def clearance_advice(found: pl.DataFrame, licences: LicenceRules) -> str | None:
     """Advice if no episode may be released or PODCAST_LICENSES may be mistyped; else None."""
     unknown = licences.unknown(found["license"].drop_nulls().unique())
     mistyped = (
-        f"PODCAST_LICENSES names {', '.join(unknown)}, which is no licence we know and none that an episode declares"
+        f"PODCAST_LICENSES names {', '.join(unknown)}, which is neither a known licence nor declared by any episode"
     )
     if found.is_empty() or found["cleared"].any():
         return mistyped if unknown else None
@@ -189,7 +189,7 @@ def _apply_rules(
     if rules.allow(licence, text or ""):
         return licence, None, None
     if licence is None:
-        return None, Reason.LICENSE_UNKNOWN, f"its licence is not understood: {text!r}"
+        return None, Reason.LICENSE_UNKNOWN, f"unknown licence: {text!r}"
     return licence, Reason.LICENSE_NOT_ALLOWED, f"{licence.id} is not among PODCAST_LICENSES"
 
 
@@ -200,7 +200,7 @@ def _declared_licence(statements: _RightsStatements) -> tuple[Licence | None, st
         both_public = is_public_domain(by_name) and is_public_domain(by_link)
         if both_public or by_link.id.startswith(f"{by_name.id}-"):  # the name omits version or country
             return by_link, None
-        return by_name, f"its licence is called {statements.license!r}, and the link beside it is that of {by_link.id}"
+        return by_name, f"its licence is declared as {statements.license!r}, but the link is to {by_link.id}"
     # a link does not make up for unknown words, which may restrict what it grants
     if statements.license and by_name is None and by_link:
         return None, None
@@ -248,7 +248,7 @@ def _spread_to_copies(rows: Sequence[dict[str, Any]], sealed: Collection[str] | 
     for row in rows:
         by_content.setdefault(row["sha256"], []).append(row)
     for copies in by_content.values():
-        blocking = next((r for reason in OF_THE_CONTENT for r in copies if r["reason"] is reason), None)
+        blocking = next((r for reason in CONTENT_REASONS for r in copies if r["reason"] is reason), None)
         released: dict[str, Any] | None = None
         for row in copies:
             if blocking is not None:

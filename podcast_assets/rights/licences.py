@@ -2,7 +2,7 @@
 
 Feeds and metadata name a licence by its SPDX id, by a link, or in words. The ids are those of https://spdx.org/licenses, which
 podcast:license uses too (in lower case) and `packaging` knows. Creative Commons' links and names have a grammar of their own,
-https://creativecommons.org/licenses/list.en. SPDX lists only some of them; ids such as `CC-BY-3.0-FR` follow its pattern. Pure.
+https://creativecommons.org/licenses/list.en. SPDX lists only some of them; ids such as `CC-BY-3.0-FR` follow its pattern. No I/O.
 """
 
 import functools

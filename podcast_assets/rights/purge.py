@@ -3,6 +3,7 @@
 Shards are rewritten before the rows that refer to them, so that a run in between finds the shards as it would have made them.
 """
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -17,20 +18,21 @@ from podcast_assets.intake.duplicates.exact import holders_key
 from podcast_assets.rights.takedown_target import urls_of
 from podcast_assets.shards import sealing, thinning
 from podcast_assets.shards.episode_grain import episode_content
+from podcast_assets.shards.sealing import EPISODE_GRAIN, GRAINS, SEGMENT_GRAIN, Grain
 from podcast_assets.speech import voices
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.store.commits import CommittedTable, commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, TABLES, Columns, make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.stage_names import TABLE_STAGES
-from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.store import DamagedTable, Store, sealed_key, table_key
+
+log = logging.getLogger(__name__)
 
 PER_EPISODE = ("diarization", "transcripts", "references")
 """Folders with `<batch>/<episode_id>.<suffix>`."""
 PER_CONTENT = ("original", "working", "opus", "fingerprint")
 """Folders under `audio/` with `<sha256[:2]>/<sha256>…`."""
-GRAINS = {"hf_shards": sealing.SEGMENT_GRAIN, "episode_shards": sealing.EPISODE_GRAIN}
-"""Table with the positions of samples → its grain."""
 _CHECKPOINT = re.compile(r"(?P<episode>.+)-[0-9a-f]{32}\.[a-z]+")
 
 
@@ -107,16 +109,13 @@ def purge_downloads(store: Store, url_keys: Iterable[str], purged: PurgeResult) 
 def purge_near_duplicates(store: Store, places: Collection[str], purged: PurgeResult) -> list[str]:
     """Remove the pairs with some episodes (`batch/episode_id`) in all batches, and return the other episodes of these pairs."""
     others: list[str] = []
-    for file in sorted(n for n in store.names("near_duplicates") if n.endswith(".parquet") and not n.startswith(".")):
-        key, batch = f"near_duplicates/{file}", file.removesuffix(".parquet")
-        found = store.read_table(key, NEAR_DUPLICATES)
-        if found is None:
-            continue
+    for batch in store.table_names("near_duplicates"):
+        key = f"near_duplicates/{batch}.parquet"
         name = pl.lit(f"{batch}/") + pl.col("episode_id")
         ours = name.is_in(list(places)) | pl.col("other").is_in(list(places))
-        pairs = found.filter(ours).select(name.alias("name"), "other")
-        others += [*pairs["name"], *pairs["other"]]
-        _filter_table(store, key, NEAR_DUPLICATES, ~ours, purged)
+        pairs = _filter_table(store, key, NEAR_DUPLICATES, ~ours, purged)
+        if pairs is not None:
+            others += [*pairs.select(name).to_series(), *pairs["other"]]
     return sorted(set(others).difference(places))
 
 
@@ -141,41 +140,40 @@ def _remove_from_shards(
     store: Store, batch: str, episodes: Collection[str], purged: PurgeResult, shard_bytes: int
 ) -> None:
     contents = {} if purged.dry else _content_versions(store, batch, episodes, shard_bytes)
-    for asset in GRAINS:
-        committed = CommittedTable.read(store, asset, batch)
+    for grain in GRAINS:
+        committed = CommittedTable.read(store, grain.asset, batch)
         if committed.table is not None:
             rows = committed.table.filter(pl.col("episode_id").is_in(list(episodes)))
-            purged.shards += [f"{thinning.SEALED}/{batch}/{s}" for s in rows["shard"].unique(maintain_order=True)]
+            purged.shards += [sealed_key(batch, s) for s in rows["shard"].unique(maintain_order=True)]
             if rows.height and not purged.dry:
-                purged.counts[f"rows of {asset}"] += rows.height
-                _remove_from_grain(store, asset, batch, committed, episodes, purged, contents.get(asset))
-        _remove_unreferenced_shards(store, asset, batch, purged)
+                purged.counts[f"rows of {grain.asset}"] += rows.height
+                _remove_from_grain(store, grain, batch, committed, episodes, purged, contents.get(grain.asset))
+        _remove_unreferenced_shards(store, grain, batch, purged)
 
 
 def _remove_from_grain(
     store: Store,
-    asset: str,
+    grain: Grain,
     batch: str,
     committed: CommittedTable,
     episodes: Collection[str],
     purged: PurgeResult,
     contents: tuple[str, str] | None,
 ) -> None:
-    grain = GRAINS[asset].folder
-    thinned = thinning.remove_episodes(store, batch, committed.rows, episodes)
+    thinned = thinning.remove_episodes(store, grain, batch, committed.rows, episodes)
     purged.damaged += thinned.damaged
     if contents and thinning.sealed_content(store, grain, batch, committed.rows) == contents[0]:
         thinning.note_content(store, grain, batch, thinned.table, contents[1])
-    _commit_rows(store, asset, batch, thinned.table, committed, episodes)
+    _commit_rows(store, grain.asset, batch, thinned.table, committed, episodes)
 
 
-def _remove_unreferenced_shards(store: Store, asset: str, batch: str, purged: PurgeResult) -> None:
+def _remove_unreferenced_shards(store: Store, grain: Grain, batch: str, purged: PurgeResult) -> None:
     """Remove shards that no table refers to and damaged ones, because their content is unknown."""
-    committed = CommittedTable.read(store, asset, batch)
+    committed = CommittedTable.read(store, grain.asset, batch)
     named = set() if committed.table is None else set(committed.table["shard"])
-    for entry in list(store.list(f"{thinning.SEALED}/{batch}")):
+    for entry in list(store.list(sealed_key(batch))):
         shard = entry.key.split("/", 2)[2]
-        own = shard.split("/")[1:2] == [GRAINS[asset].folder]
+        own = shard.split("/")[1:2] == [grain.folder]
         if own and (shard not in named or entry.key in purged.damaged) and not purged.dry:
             store.remove(entry.key)
 
@@ -191,14 +189,14 @@ def _content_versions(
         return {}
     content = sealing.sample_content(audio, segments, texts)
     content = content.join(scores.select("segment_id"), on="segment_id", how="semi", maintain_order="left")
-    content_by_asset = {"hf_shards": content, "episode_shards": episode_content(audio, content)}
+    content_by_asset = {SEGMENT_GRAIN.asset: content, EPISODE_GRAIN.asset: episode_content(audio, content)}
     found = {}
-    for asset, grain in GRAINS.items():
-        fingerprints = committed[asset].fingerprints
+    for grain in GRAINS:
+        fingerprints = committed[grain.asset].fingerprints
         left = {e: f for e, f in fingerprints.items() if e not in episodes}
-        found[asset] = (
-            sealing.content_version(fingerprints, content_by_asset[asset], shard_bytes, grain),
-            sealing.content_version(left, content_by_asset[asset], shard_bytes, grain),
+        found[grain.asset] = (
+            sealing.content_version(fingerprints, content_by_asset[grain.asset], shard_bytes, grain),
+            sealing.content_version(left, content_by_asset[grain.asset], shard_bytes, grain),
         )
     return found
 
@@ -257,12 +255,21 @@ def _episode_files(store: Store, batch: str, episodes: Collection[str]) -> Itera
                 yield f"checkpoints/{stage}/{batch}/{name}"
 
 
-def _filter_table(store: Store, key: str, columns: Columns, keep: pl.Expr, purged: PurgeResult) -> None:
-    found = store.read_noted_table(key, columns)
+def _filter_table(store: Store, key: str, columns: Columns, keep: pl.Expr, purged: PurgeResult) -> pl.DataFrame | None:
+    """Remove rows from a derived table and return them; None if there is no table, or it is unreadable and removed as a whole."""
+    try:
+        found = store.read_noted_table(key, columns)
+    except DamagedTable:
+        found = None
     if found is None:
-        return
-    left = found[0].filter(keep)
-    if left.height < found[0].height:
-        purged.counts[f"rows under {key.split('/', 1)[0]}/"] += found[0].height - left.height
+        if store.exists(key):  # damaged or of another version: its content is unknown, and it can be computed again
+            log.warning("%s cannot be read by this version: all of it is removed", key)
+            purged.remove(store, key)
+        return None
+    rows, notes = found
+    left = rows.filter(keep)
+    if left.height < rows.height:
+        purged.counts[f"rows under {key.split('/', 1)[0]}/"] += rows.height - left.height
         if not purged.dry:
-            store.write_table(key, left, {k: v for k, v in found[1].items() if not k.startswith("ARROW")})
+            store.write_table(key, left, {k: v for k, v in notes.items() if not k.startswith("ARROW")})
+    return rows.filter(~keep)

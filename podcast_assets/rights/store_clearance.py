@@ -11,14 +11,11 @@ import polars as pl
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.feeds.subscriptions import display_name, read_subscriptions
-from podcast_assets.rights.clearance import OF_THE_CONTENT, Reason, decide_clearance
+from podcast_assets.rights.clearance import CONTENT_REASONS, Reason, decide_clearance
 from podcast_assets.rights.licences import LicenceRules
 from podcast_assets.store.schema import RAW_AUDIO, schema
-from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.store import STORE_READERS, Store, table_key
 from podcast_assets.store.takedown_records import Refusals, read_records
-
-_READERS = 16
-"""Concurrent reads, because each takes tens of milliseconds over a network."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class StoreClearance:
         forbidden = self.clearance.filter(~pl.col("cleared"), pl.col("reason") != Reason.DUPLICATE)
         own = {(b, e): detail for b, e, detail in forbidden.select("batch", "episode_id", "detail").iter_rows()}
         contents = (
-            forbidden.filter(pl.col("reason").is_in(OF_THE_CONTENT))
+            forbidden.filter(pl.col("reason").is_in(CONTENT_REASONS))
             .join(self.episodes.select("batch", "episode_id", "sha256"), on=["batch", "episode_id"])
             .select("sha256", "detail")
         )
@@ -74,27 +71,10 @@ def judge_store(store: Store, licenses: str, sealed: Collection[str]) -> StoreCl
     Raises:
         BadInput: a table, the ledger or a record cannot be read.
     """
-    names = store.names("tables/raw_audio")
-    batches = sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+    batches = store.table_names("tables/raw_audio")
     takedowns, episodes = read_records(store), read_episodes(store, sorted({*batches, *sealed}))
     found = decide_clearance(episodes, rights.read_ledger(store), takedowns, licence_rules(store, licenses), sealed)
     return StoreClearance(episodes, found, takedowns)
-
-
-def clearance_of(store: Store, batches: Iterable[str], licenses: str) -> pl.DataFrame:
-    """Clearance of some batches, columns CLEARANCE.
-
-    Args:
-        store: store with batches, rights ledger, lists of feeds and takedowns.
-        batches: batches to consider; give all of them, so that duplicates are found.
-        licenses: value of PODCAST_LICENSES.
-
-    Raises:
-        BadInput: a table, the ledger or a record cannot be read.
-    """
-    return decide_clearance(
-        read_episodes(store, batches), rights.read_ledger(store), read_records(store), licence_rules(store, licenses)
-    )
 
 
 def licence_rules(store: Store, licenses: str) -> LicenceRules:
@@ -116,5 +96,5 @@ def read_episodes(store: Store, batches: Iterable[str]) -> pl.DataFrame:
         return found.select(pl.lit(batch).alias("batch"), pl.all())
 
     none = pl.DataFrame(schema={"batch": pl.String, **schema(RAW_AUDIO)})
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         return pl.concat([none, *readers.map(read, batches)])

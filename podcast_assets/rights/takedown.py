@@ -1,4 +1,4 @@
-"""Takedown of an episode or a podcast: write a record, which refuses it from then on, then remove everything of it from the store.
+"""Takedown of an episode or a podcast: record it, so that it is refused from then on, then remove it from the store.
 
 Requesting the same takedown again resumes it. Published copies are removed by the next release.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from podcast_assets.intake import rights_ledger as rights
-from podcast_assets.intake.arrivals import list_incoming
+from podcast_assets.intake.arrivals import lookup_arrival
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.subscriptions import display_name, read_subscriptions
@@ -97,9 +97,10 @@ def take_down(
         report: called with progress messages.
 
     Raises:
-        BadInput: the name is unknown or ambiguous, or a table or a record cannot be read; nothing is removed.
+        BadInput: before anything is removed, if the name is unknown or ambiguous, or a table of `raw_audio` or a record
+            cannot be read.
     """
-    episodes = read_episodes(store, _list_batches(store))
+    episodes = read_episodes(store, store.table_names("tables/raw_audio"))
     known = read_records(store)
     target = find_target(
         request.name, episodes, rights.read_ledger(store), read_subscriptions(store), known.iter_rows(named=True)
@@ -115,7 +116,7 @@ def take_down(
         _purge_store(store, record, result, shard_bytes, report)
         if dry_run:
             return result
-        _extend_record(record, target, copies_of(read_episodes(store, _list_batches(store)), target))
+        _extend_record(record, target, copies_of(read_episodes(store, store.table_names("tables/raw_audio")), target))
         if set(record["episodes"]) == done:
             break
         write_record(store, record)
@@ -123,11 +124,6 @@ def take_down(
     record["remains"] = sorted(set(result.purged.remains))
     write_record(store, record)
     return result
-
-
-def _list_batches(store: Store) -> list[str]:
-    names = store.names("tables/raw_audio")
-    return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
 
 
 def _extend_record(record: Record, target: TakedownTarget, rows: pl.DataFrame) -> None:
@@ -157,7 +153,7 @@ def _purge_store(
         with store.batch_lock(batch):
             rows = read_episodes(store, [batch]).filter(pl.col("episode_id").is_in(list(own)))
             report(f"{batch}: {rows.height} episode(s)")
-            purge_incoming(store, list_incoming(store).arrivals.get(batch), rows["source"].to_list(), purged)
+            purge_incoming(store, lookup_arrival(store, batch), rows["source"].to_list(), purged)
             purge_batch(
                 store,
                 batch,

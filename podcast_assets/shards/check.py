@@ -5,7 +5,7 @@ import polars as pl
 from podcast_assets.shards.sealing import FORMAT_COLUMNS, PLACEMENT_COLUMNS, SEGMENT_GRAIN, Grain
 from podcast_assets.shards.tar_shards import SamplePlacement, read_shard
 from podcast_assets.shards.thinning import sealed_content
-from podcast_assets.store.store import Store
+from podcast_assets.store.store import Store, sealed_key
 
 
 def find_sealed(
@@ -19,7 +19,7 @@ def find_sealed(
     """Return the placements of a batch already sealed with this content, if its shards are undamaged; else None."""
     if table is None or set(table[grain.key]) != set(content[grain.key]):
         return None
-    if sealed_content(store, grain.folder, batch, table) != version or find_damaged_shards(store, batch, table, grain):
+    if sealed_content(store, grain, batch, table) != version or find_damaged_shards(store, batch, table, grain):
         return None
     return table.select(grain.key, *PLACEMENT_COLUMNS, *FORMAT_COLUMNS)
 
@@ -28,7 +28,7 @@ def find_damaged_shards(store: Store, batch: str, table: pl.DataFrame, grain: Gr
     """Read all shards of a table and compare them with it; return one message per damaged shard."""
     problems = []
     for (path,), rows in table.partition_by("shard", as_dict=True).items():
-        problem = _shard_problem(store, f"sealed/{batch}/{path}", rows.select(grain.key, *PLACEMENT_COLUMNS))
+        problem = _shard_problem(store, sealed_key(batch, str(path)), rows.select(grain.key, *PLACEMENT_COLUMNS))
         if problem:
             problems.append(f"{path}: {problem}")
     return problems

@@ -20,12 +20,12 @@ from podcast_assets.store.schema import Columns, make_table
 MEMBERS: Columns = {
     "segment_id": (pl.String, "sample key"),
     "sample_rate": (pl.Int32, "Hz"),
-    "channels": (pl.Int32, "of the audio"),
+    "channels": (pl.Int32, "channels of the audio"),
     "members_offset": (pl.Int64, "first byte of the JSON in the file of members; the audio follows it"),
-    "json_size": (pl.Int64, "bytes"),
-    "json_sha256": (pl.String, "of the JSON"),
-    "audio_size": (pl.Int64, "bytes"),
-    "audio_sha256": (pl.String, "of the audio"),
+    "json_size": (pl.Int64, "bytes of the JSON"),
+    "json_sha256": (pl.String, "SHA-256 of the JSON"),
+    "audio_size": (pl.Int64, "bytes of the audio"),
+    "audio_sha256": (pl.String, "SHA-256 of the audio"),
 }
 
 _AT_ONCE = 1 << 18

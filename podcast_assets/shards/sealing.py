@@ -41,6 +41,10 @@ FORMAT_COLUMNS = ("sample_rate", "channels", "fingerprint")
 class Grain:
     """Kind of sample: a segment or a whole episode."""
 
+    name: str
+    """Name in settings and in a dataset's list of shards."""
+    asset: str
+    """Asset that seals it, and whose table has the positions of the samples."""
     key: str
     """Column that holds the sample's key."""
     folder: str
@@ -53,8 +57,15 @@ class Grain:
         return f"{self.folder}/{language}/{split}"
 
 
-SEGMENT_GRAIN = Grain("segment_id", "data", HF_SHARDS)
-EPISODE_GRAIN = Grain("episode_id", "episode_data", EPISODE_SHARDS)
+SEGMENT_GRAIN = Grain("segments", "hf_shards", "segment_id", "data", HF_SHARDS)
+EPISODE_GRAIN = Grain("episodes", "episode_shards", "episode_id", "episode_data", EPISODE_SHARDS)
+GRAINS = (SEGMENT_GRAIN, EPISODE_GRAIN)
+
+
+def grain_of_shard(shard: str) -> Grain:
+    """Grain of a sealed shard, `<version>/<folder>/…`."""
+    folder = shard.split("/")[1]
+    return next(grain for grain in GRAINS if grain.folder == folder)
 
 
 def sample_content(raw_audio: pl.DataFrame, segments: pl.DataFrame, transcripts: pl.DataFrame) -> pl.DataFrame:
@@ -264,8 +275,8 @@ def content_version(
 
 def remove_other_versions(store: Store, batch: str, kept: Sequence[str]) -> None:
     """Remove the sealed folders of a batch, except those of the kept versions."""
-    for version in store.names(f"sealed/{batch}").difference(kept):
-        store.remove(f"sealed/{batch}/{version}")
+    for version in store.names(sealed_key(batch)).difference(kept):
+        store.remove(sealed_key(batch, version))
 
 
 def shard_list(table: pl.DataFrame) -> pl.DataFrame:

@@ -39,11 +39,6 @@ class Sample:
     """Total size of the pieces."""
     audio_sha256: str
 
-    @classmethod
-    def of(cls, key: str, group: str, suffix: str, json: bytes, audio: bytes) -> "Sample":
-        """Make a sample from two members in memory and hash them."""
-        return cls(key, group, suffix, json, _sha256(json), (audio,), len(audio), _sha256(audio))
-
 
 @dataclass(frozen=True)
 class SamplePlacement:
@@ -236,7 +231,3 @@ def split_of(identity: str) -> str:
     """
     part = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "big") % 100
     return "test" if part < 2 else "validation" if part < 4 else "train"
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

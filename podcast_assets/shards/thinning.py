@@ -1,8 +1,8 @@
 """Removal of episodes from sealed shards: only shards that contain one are rewritten, and the batch is not sealed again.
 
 A rewritten shard is in another folder of its batch, `sealed/<batch>/<version>/…`, so that the committed table refers to complete
-shards at every moment. `thinned/<grain>/<batch>.json` records the content of these shards, by which a later materialization knows
-that there is nothing to seal.
+shards at every moment. `thinned/<folder of the grain>/<batch>.json` records the content of these shards, by which a later
+materialization knows that there is nothing to seal.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from typing import BinaryIO
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.shards.sealing import Grain, sealed_versions
 from podcast_assets.shards.ustar import END, BrokenTar, TarMember, read_members
 from podcast_assets.store.copying import copy_and_hash
-from podcast_assets.store.store import Store
+from podcast_assets.store.store import Store, sealed_key
 
-SEALED = "sealed"
 _ORDER = "row_of_the_table"
 
 
@@ -33,13 +33,16 @@ class ThinnedShards:
     """Keys of unreadable shards with an episode, which are removed; the batch must be sealed again."""
 
 
-def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Collection[str]) -> ThinnedShards:
+def remove_episodes(
+    store: Store, grain: Grain, batch: str, table: pl.DataFrame, episodes: Collection[str]
+) -> ThinnedShards:
     """Rewrite the shards that contain some episodes without them. The old shards are kept.
 
     Args:
         store: store with the shards.
+        grain: kind of their samples.
         batch: the batch.
-        table: table of either grain, one row per sample with its position.
+        table: table of the grain's asset.
         episodes: ids of the episodes to remove.
     """
     gone = pl.col("episode_id").is_in(list(episodes))
@@ -57,37 +60,38 @@ def remove_episodes(store: Store, batch: str, table: pl.DataFrame, episodes: Col
         without = sorted(set(rows.filter(gone)["episode_id"]))
         new_shard = f"{fingerprint(version=version, without=without)[:12]}/{path}"
         try:
-            parts.append(_rewrite_shard(store, batch, str(shard), new_shard, kept))
+            parts.append(_rewrite_shard(store, grain, batch, str(shard), new_shard, kept))
         except (BrokenTar, FileNotFoundError):
-            result.damaged.append(f"{SEALED}/{batch}/{shard}")
+            result.damaged.append(sealed_key(batch, str(shard)))
             parts.append(kept)
     result.table = pl.concat(parts).sort(_ORDER).drop(_ORDER)
     return result
 
 
-def _rewrite_shard(store: Store, batch: str, shard: str, new_shard: str, kept: pl.DataFrame) -> pl.DataFrame:
+def _rewrite_shard(
+    store: Store, grain: Grain, batch: str, shard: str, new_shard: str, kept: pl.DataFrame
+) -> pl.DataFrame:
     """Copy the members of the remaining samples; return their rows with the new positions.
 
     Raises:
         BrokenTar: the shard does not match the table.
         FileNotFoundError: the shard is missing.
     """
-    column = "segment_id" if "segment_id" in kept.columns else "episode_id"
-    keys = set(kept[column])
-    with store.local_copy(f"{SEALED}/{batch}/{shard}") as path, path.open("rb") as source:
+    keys = set(kept[grain.key])
+    with store.local_copy(sealed_key(batch, str(shard))) as path, path.open("rb") as source:
         members = list(read_members(source))
         digest = hashlib.sha256()
         source.seek(0)
         copy_and_hash(source, None, digest, None)
         if digest.hexdigest() != kept["shard_sha256"][0]:
             raise BrokenTar(f"{shard}: its bytes are not those that were sealed")
-        with store.writing(f"{SEALED}/{batch}/{new_shard}") as target:
+        with store.writing(sealed_key(batch, new_shard)) as target:
             sha256, offsets = _copy_members(source, target, [m for m in members if _sample_key(m) in keys])
     moved = {
         "shard": pl.lit(new_shard),
         "shard_sha256": pl.lit(sha256),
-        "audio_offset": pl.Series([offsets[k][1] for k in kept[column]], dtype=pl.Int64),
-        "json_offset": pl.Series([offsets[k][0] for k in kept[column]], dtype=pl.Int64),
+        "audio_offset": pl.Series([offsets[k][1] for k in kept[grain.key]], dtype=pl.Int64),
+        "json_offset": pl.Series([offsets[k][0] for k in kept[grain.key]], dtype=pl.Int64),
     }
     return kept.with_columns(**{name: values for name, values in moved.items() if name in kept.columns})
 
@@ -114,12 +118,12 @@ def _sample_key(member: TarMember) -> str:
     return PurePosixPath(member.name).name.split(".", 1)[0]
 
 
-def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, content: str) -> None:
+def note_content(store: Store, grain: Grain, batch: str, table: pl.DataFrame, content: str) -> None:
     """Record the content version of rewritten shards, whose folders have other names.
 
     Args:
         store: store with the shards.
-        grain: folder of the shards: data or episode_data.
+        grain: kind of their samples.
         batch: the batch.
         table: the table to be committed.
         content: result of `sealing.content_version`.
@@ -127,7 +131,7 @@ def note_content(store: Store, grain: str, batch: str, table: pl.DataFrame, cont
     store.write(_note_key(grain, batch), json.dumps({"shards": _shards_of(table), "content": content}).encode())
 
 
-def sealed_content(store: Store, grain: str, batch: str, table: pl.DataFrame) -> str | None:
+def sealed_content(store: Store, grain: Grain, batch: str, table: pl.DataFrame) -> str | None:
     """Content version of the shards of a table; None if there are none or several."""
     try:
         noted: Mapping[str, str] = json.loads(store.read(_note_key(grain, batch)))
@@ -135,17 +139,12 @@ def sealed_content(store: Store, grain: str, batch: str, table: pl.DataFrame) ->
             return noted["content"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass  # never thinned, or unreadable: then the batch is sealed again
-    folders = folders_of(table)
-    return folders[0] if len(folders) == 1 else None
+    versions = sealed_versions(table)
+    return versions.pop() if len(versions) == 1 else None
 
 
-def folders_of(table: pl.DataFrame) -> list[str]:
-    """Folders under `sealed/<batch>/` that a table refers to."""
-    return table["shard"].str.split("/").list.first().unique().sort().to_list()
-
-
-def _note_key(grain: str, batch: str) -> str:
-    return f"thinned/{grain}/{batch}.json"
+def _note_key(grain: Grain, batch: str) -> str:
+    return f"thinned/{grain.folder}/{batch}.json"
 
 
 def _shards_of(table: pl.DataFrame) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-BLOCK = 512
+TAR_BLOCK = 512
 """Bytes; headers and data begin at multiples of it."""
-END = bytes(2 * BLOCK)
+END = bytes(2 * TAR_BLOCK)
 """The end of an archive: two blocks of zeros."""
 MAX_NAME = 100
 """Bytes that a header has for a name without a prefix."""
@@ -23,7 +23,7 @@ _AFTER_CHECKSUM = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + b"0000000
 _TEMPLATE_SUM = (
     sum(_AFTER_NAME) + sum(_AFTER_SIZE) + sum(_AFTER_CHECKSUM) + 8 * ord(" ")
 )  # the checksum counts as spaces
-_PADDING = [bytes(-n % BLOCK) for n in range(BLOCK)]
+_PADDING = [bytes(-n % TAR_BLOCK) for n in range(TAR_BLOCK)]
 _REGULAR = (b"0", b"\0")
 _CHECKSUM = slice(148, 156)
 
@@ -50,39 +50,29 @@ class TarMember:
 
 def padded_size(size: int) -> int:
     """Size of data including the padding."""
-    return -(-size // BLOCK) * BLOCK
-
-
-def member_bytes(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Header, data and padding of a member: its bytes, one after the other. The data are not copied.
-
-    Raises:
-        ValueError: the name or the data are too long for a ustar header, or the name is empty or has a NUL in it.
-    """
-    before, after = member_around(name, len(data))
-    return before, data, after
+    return -(-size // TAR_BLOCK) * TAR_BLOCK
 
 
 def member_around(name: str, size: int) -> tuple[bytes, bytes]:
     """Header and padding of a member.
 
     Raises:
-        ValueError: see `member_bytes`.
+        ValueError: the name or the data are too long for a ustar header, or the name is empty or has a NUL in it.
     """
-    return member_header(name, size), _PADDING[size % BLOCK]
+    return member_header(name, size), _PADDING[size % TAR_BLOCK]
 
 
 def member_header(name: str, size: int) -> bytes:
-    """Header of a regular file that everybody may read: mode 0444, user and group 0 without names, time 0.
+    """Header of a world-readable regular file: mode 0444, user and group 0 without names, time 0.
 
     Raises:
-        ValueError: see `member_bytes`.
+        ValueError: see `member_around`.
     """
     raw = name.encode()
     if not 0 < len(raw) <= MAX_NAME or b"\0" in raw:
         raise ValueError(f"{name!r} cannot be a member's name: a tar has 1 to {MAX_NAME} bytes for it")
     if size > MAX_SIZE:
-        raise ValueError(f"{name} has {size:,} bytes, and a member of a tar {MAX_SIZE:,} at most")
+        raise ValueError(f"{name} has {size:,} bytes, but a tar member can have at most {MAX_SIZE:,}")
     length = b"%011o\0" % size
     checksum = b"%06o\0 " % (_TEMPLATE_SUM + sum(raw) + sum(length))
     return b"".join((raw.ljust(MAX_NAME, b"\0"), _AFTER_NAME, length, _AFTER_SIZE, checksum, _AFTER_CHECKSUM))
@@ -92,21 +82,21 @@ def read_members(file: BinaryIO) -> Iterator[TarMember]:
     """Iterate over the members of a tar by their headers, skipping the data.
 
     Raises:
-        BrokenTar: it is cut off anywhere, the blocks at its end included, a header is damaged, something follows the end, or a
-            member is no regular file.
+        BrokenTar: it is truncated, even only in the blocks at its end, a header is damaged, there are data after the end, or a
+            member is not a regular file.
     """
     size = file.seek(0, 2)
     position = 0
     while True:
         file.seek(position)
-        block = file.read(BLOCK)
-        if block == END[:BLOCK]:
+        block = file.read(TAR_BLOCK)
+        if block == END[:TAR_BLOCK]:
             _check_end(file, position)
             return
         found = _parse_header(block, position)
         if found.end > size:
             raise BrokenTar(
-                f"{found.name} is cut off: it would end at byte {found.end:,}, and the file does at {size:,}"
+                f"{found.name} is cut off: it should end at byte {found.end:,}, but the file ends at {size:,}"
             )
         yield found
         position = found.end
@@ -119,11 +109,11 @@ def read_header(file: BinaryIO, position: int) -> TarMember:
         BrokenTar: there is no valid header.
     """
     file.seek(position)
-    return _parse_header(file.read(BLOCK), position)
+    return _parse_header(file.read(TAR_BLOCK), position)
 
 
 def _parse_header(block: bytes, position: int) -> TarMember:
-    if len(block) < BLOCK:
+    if len(block) < TAR_BLOCK:
         raise BrokenTar(f"truncated: it ends at byte {position + len(block):,} without the blocks that end a tar")
     try:
         checksum = int(block[_CHECKSUM].strip(b" \0"), 8)
@@ -131,14 +121,17 @@ def _parse_header(block: bytes, position: int) -> TarMember:
         name = block[:MAX_NAME].split(b"\0", 1)[0].decode()
         prefix = block[345:500].rstrip(b"\0").decode()
     except ValueError:
-        raise BrokenTar(f"no header of a tar at byte {position:,}") from None
+        raise BrokenTar(f"no valid tar header at byte {position:,}") from None
+    # written by this package: faster than the checksum
     if not prefix and 0 < len(name) <= MAX_NAME and block == member_header(name, size):
-        return TarMember(name, position, position + BLOCK, size)  # written by this package: faster than the checksum
+        return TarMember(name, position, position + TAR_BLOCK, size)
     if checksum != sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "):
         raise BrokenTar(f"damaged header at byte {position:,}: its checksum differs")
     if block[156:157] not in _REGULAR:
-        raise BrokenTar(f"{name} at byte {position:,} is no regular file of a ustar archive (type {block[156:157]!r})")
-    return TarMember(f"{prefix}/{name}" if prefix else name, position, position + BLOCK, size)
+        raise BrokenTar(
+            f"{name} at byte {position:,} is not a regular file of a ustar archive (type {block[156:157]!r})"
+        )
+    return TarMember(f"{prefix}/{name}" if prefix else name, position, position + TAR_BLOCK, size)
 
 
 def _check_end(file: BinaryIO, position: int) -> None:
@@ -146,7 +139,7 @@ def _check_end(file: BinaryIO, position: int) -> None:
     rest = 0
     while block := file.read(1 << 20):
         if block.count(0) != len(block):
-            raise BrokenTar(f"something follows the end of the tar at byte {position:,}")
+            raise BrokenTar(f"data after the end of the tar at byte {position:,}")
         rest += len(block)
     if rest < len(END):
         raise BrokenTar(f"truncated: one of the two blocks that end a tar is missing at byte {position:,}")

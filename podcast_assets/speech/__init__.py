@@ -1,1 +1,5 @@
-"""Speech engines: diarization, transcription, alignment and language identification."""
+"""Speech engines: diarization, transcription, alignment and language identification.
+
+What belongs here: who speaks when, and what is said. What does not: whether a segment is good enough (`quality`), and
+running engines over a batch (`stages`).
+"""

@@ -18,17 +18,17 @@ from podcast_assets.store.schema_beside import SPEAKERS
 
 Floats = npt.NDArray[np.float64]
 
-MOST_SPEAKERS = 20_000
-"""Most speakers of one podcast that are compared: every pair takes 8 bytes, 1.6 GB in all."""
+MAX_SPEAKERS = 20_000
+"""Maximum number of speakers of one podcast that are compared: every pair takes 8 bytes, 1.6 GB in all."""
 
 LINKED: Columns = {
-    "podcast": (pl.String, "id of the podcast; voices are not looked for beyond it"),
+    "podcast": (pl.String, "id of the podcast; voices are matched within it only"),
     "batch": (pl.String, "batch of the episode"),
     **{k: v for k, v in SPEAKERS.items() if k != "embedding"},
-    "voice": (pl.String, "the same for all who sound like one person; null where there is too little to tell by"),
+    "voice": (pl.String, "the same for all speakers who sound like one person; null if there is too little speech"),
     "confidence": (
         pl.Float64,
-        "0 to 1: how much nearer the voice is than the next one, or than the limit; null where nobody else has the voice",
+        "0 to 1: how much nearer the voice is than the next one, or than the limit; null if no other speaker has this voice",
     ),
 }
 
@@ -62,9 +62,9 @@ def link_speakers(speakers: pl.DataFrame, settings: LinkingSettings | None = Non
     voices: dict[int, tuple[str, float | None]] = {}
     rows = speakers.with_row_index("row")
     for (podcast, _), group in rows.filter(usable).group_by("podcast", "engine", maintain_order=True):
-        if group.height > MOST_SPEAKERS:
+        if group.height > MAX_SPEAKERS:
             raise BadInput(
-                f"podcast {podcast}: {group.height:,} speakers are more than the {MOST_SPEAKERS:,} that can be compared; "
+                f"podcast {podcast}: {group.height:,} speakers are more than the {MAX_SPEAKERS:,} that can be compared; "
                 "leave out those who say little (--min-seconds)"
             )
         voices |= _assign_voices(group, settings)

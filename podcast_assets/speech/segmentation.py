@@ -77,8 +77,8 @@ def segment(
 ) -> list[Turn]:
     """Return the segments of an episode, in order of their start, all inside the audio.
 
-    Where no two of the diarization's turns overlap, no two segments do. Segments that are given as turns again come out as they
-    are, by the rules `asr`. Pauses of turns whose speaker nobody knows are joined by the rules `asr` too, as one speaker's.
+    Where no two of the diarization's turns overlap, no two segments do. Segments that are given as turns again are returned
+    unchanged, by the rules `asr`. The rules `asr` join the pauses of turns of unknown speakers too, as one speaker's.
 
     Args:
         diarization: its `turns` are segmented; turns without length and parts outside the audio are dropped.
@@ -88,7 +88,7 @@ def segment(
 
     Returns:
         Turns whose `overlap` is the share of the segment in which, by `diarization.full`, somebody other than its speaker speaks;
-        where the speaker is not known, in which two speak at once. 0 where `full` is None.
+        if the speaker is unknown, in which two speak at once. 0 where `full` is None.
     """
     length = len(audio) // _MS
     spans = _to_spans(diarization.turns, length)
@@ -144,8 +144,8 @@ def _apply_emilia_rules(
 
     2 s and 30 s are `max_gap` and `longest`. Different here: the fourth rule is the policy's, by `duration`; a long turn in which
     Silero hears nothing is kept whole; and what is segmented are the turns with one speaker at a time, where Emilia-Pipe takes
-    overlapping ones and leaves out those that end before an earlier one does, so that speech of two is in two segments. Speakers
-    that nobody knows are never joined.
+    overlapping ones and leaves out those that end before an earlier one does, so that overlapping speech is in two segments. Turns
+    of unknown speakers are never joined.
     """
     longest = None if settings.longest is None else round(settings.longest * 1000)
     segments: list[_Span] = []

@@ -15,7 +15,7 @@ UNTRANSCRIBED = "untranscribed"
 LANGUAGE_DIFFERS = "language_differs"
 """Flag of a turn whose detected language differs from the one that it was decoded in."""
 WORDS_OUTSIDE = "words_outside"
-"""Flag of a turn of whose words the recognizer placed a fifth or more outside of it."""
+"""Flag of a turn if the recognizer placed a fifth or more of its words outside the turn."""
 
 Samples = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1], at SAMPLE_RATE."""

@@ -5,16 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 
+from podcast_assets.common.errors import BadInput
 from podcast_assets.speech.linking import LINKED
 from podcast_assets.store.schema import RAW_AUDIO, schema
 from podcast_assets.store.schema_beside import SPEAKERS
-from podcast_assets.store.store import Store, diarization_key, table_key
+from podcast_assets.store.store import STORE_READERS, Store, diarization_key, table_key
 
 ALL = "all podcasts"
 KEY = "voices/voices.parquet"
 """Key of the table of links, with the columns of `podcast_assets.speech.linking.LINKED`."""
-_READERS = 16
-"""Episodes read at once: over a network each file takes tens of milliseconds, spent waiting."""
 
 
 def read_speakers(
@@ -29,13 +28,19 @@ def read_speakers(
         batches: the batches to read.
         podcasts: ids of the podcasts to read; all if empty.
         across: treat all podcasts as one.
+
+    Raises:
+        BadInput: a table of `raw_audio` cannot be read.
     """
     chosen = set(podcasts)
     episodes: list[tuple[str, str, str]] = []
     seen: set[str] = set()
     for batch in batches:
-        table = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
+        key = table_key("raw_audio", batch)
+        table = store.read_table(key, RAW_AUDIO)
         if table is None:
+            if store.exists(key):
+                raise BadInput(f"batch {batch}: raw_audio was written by another version: materialize it again first")
             continue
         done = table.filter(pl.col("status") == "done", pl.col("podcast_id").is_not_null())
         for episode, podcast, content in done.select("episode_id", "podcast_id", "sha256").iter_rows():
@@ -49,7 +54,7 @@ def read_speakers(
         return None if rows is None else rows.with_columns(podcast=pl.lit(podcast), batch=pl.lit(batch))
 
     none = pl.DataFrame(schema=schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String})
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         return pl.concat([none, *(rows for rows in readers.map(read, episodes) if rows is not None)])
 
 

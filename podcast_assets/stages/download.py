@@ -18,7 +18,7 @@ from podcast_assets.intake.downloads.partial import PartialDownload
 from podcast_assets.intake.downloads.politeness import HostTurns
 from podcast_assets.intake.downloads.urls import redact_url, url_key
 from podcast_assets.intake.links import Link
-from podcast_assets.intake.names import episode_id
+from podcast_assets.intake.names import file_episode_id
 from podcast_assets.intake.references import LARGEST, fetch_references
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES
 from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
@@ -130,7 +130,7 @@ class Download:
             size = record.stored.bytes
         else:
             record, size = recorded, None
-        identity = link.identity or episode_id(link.source, record.stored.sha256)
+        identity = link.identity or file_episode_id(link.source, record.stored.sha256)
         row = {
             "episode_id": identity,
             "key": record.stored.key,

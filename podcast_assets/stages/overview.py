@@ -8,14 +8,12 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from podcast_assets.intake.arrivals import Arrival, list_incoming
+from podcast_assets.intake.arrivals import Arrival, Incoming, list_incoming
 from podcast_assets.stages.report import stage_failures
 from podcast_assets.store.schema import ASSETS, RAW_AUDIO
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
-from podcast_assets.store.store import Store, table_key
+from podcast_assets.store.store import STORE_READERS, Store, table_key
 
-_READERS = 16
-"""Batches read at once: over a network, each file takes tens of milliseconds of waiting."""
 _EPISODE_COLUMNS = (
     "episode_id source status error title language duration bytes codec sha256 duplicate_of also_in".split()
 )
@@ -50,23 +48,35 @@ class BatchRow:
     """Audio of the episodes that are done."""
 
 
-def batch_names(store: Store) -> list[str]:
-    """All batches that are under incoming/ or have a table, sorted."""
-    return sorted({*list_incoming(store).arrivals, *(b for names in _committed_batches(store).values() for b in names)})
+def batch_names(store: Store, incoming: Incoming | None = None) -> list[str]:
+    """All batches that are under incoming/ or have a table, sorted.
+
+    Args:
+        store: store of the batches.
+        incoming: listing of incoming/, if there is one already.
+    """
+    arrivals = (incoming or list_incoming(store)).arrivals
+    return sorted({*arrivals, *(b for names in _committed_batches(store).values() for b in names)})
 
 
 def batch_rows(
-    store: Store, names: Collection[str] | None = None, *, busy: Collection[str] = (), limit: int | None = None
+    store: Store,
+    names: Collection[str] | None = None,
+    *,
+    incoming: Incoming | None = None,
+    busy: Collection[str] = (),
+    limit: int | None = None,
 ) -> list[BatchRow]:
     """List batches, newest first.
 
     Args:
         store: store of the batches.
         names: only these; None for all.
+        incoming: listing of incoming/, if there is one already.
         busy: batches in queued or active runs.
         limit: maximum number of rows; None for all.
     """
-    arrivals, committed = list_incoming(store).arrivals, _committed_batches(store)
+    arrivals, committed = (incoming or list_incoming(store)).arrivals, _committed_batches(store)
     known = {*arrivals, *(b for tables in committed.values() for b in tables)}
     chosen = sorted(known if names is None else known.intersection(names))
     chosen.sort(key=lambda b: _last_modified(arrivals.get(b)), reverse=True)
@@ -92,19 +102,13 @@ def failure_rows(store: Store, batches: Iterable[str], *, stage: str | None = No
 
 
 def _map_concurrently(items: Sequence[Item], read: Callable[[Item], Result]) -> list[Result]:
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         return list(readers.map(read, items))
 
 
 def _committed_batches(store: Store) -> dict[str, set[str]]:
     """Asset → batches with its table."""
-    committed = {}
-    for asset in ASSETS:
-        names = store.names(f"tables/{asset}")
-        committed[asset] = {
-            n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith(".")
-        }
-    return committed
+    return {asset: set(store.table_names(f"tables/{asset}")) for asset in ASSETS}
 
 
 def _last_modified(arrival: Arrival | None) -> float:

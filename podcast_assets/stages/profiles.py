@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DESCRIPTIONS = {
     "demo": "Demonstration: a miniature Whisper of 103 words in synthetic voices, run by faster-whisper. Only for the "
     "sample batch.",
-    "embedded": "Runs anywhere, without a model hub: voice prints and clustering, pocketsphinx (English, about a quarter of the "
+    "embedded": "Runs anywhere, without a model hub: voice prints and clustering, pocketsphinx (English, about a third of the "
     "words wrong). For trying things out.",
     "cpu": "pyannote (where available) and faster-whisper on the CPU; model `small` unless PODCAST_WHISPER_MODEL says "
     "otherwise.",
@@ -123,7 +123,7 @@ def _choose_name(settings: Settings) -> tuple[str, str]:
     """Name of the profile, and the reason for it."""
     gpus.set_visible_gpus(settings.gpus)
     if settings.profile != "auto":
-        return settings.profile, "it was asked for"
+        return settings.profile, "it was requested"
     count = gpus.gpu_count() if gpus.has_driver() else 0
     best = "gpu" if count else "cpu"
     model = settings.whisper_model or WHISPER_MODELS[best]

@@ -13,7 +13,7 @@ from podcast_assets.shards.sealing import shard_list
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
-from podcast_assets.store.store import Store, table_key, transcript_key
+from podcast_assets.store.store import Store, sealed_key, table_key, transcript_key
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
         shards=[]
         if shards is None
         else [
-            ShardReport(str(store.path(f"sealed/{batch}/{row['shard']}")), row["sha256"], row["samples"])
+            ShardReport(str(store.path(sealed_key(batch, row["shard"]))), row["sha256"], row["samples"])
             for row in shard_list(shards).iter_rows(named=True)
         ],
         tables={a: str(store.path(table_key(a, batch))) for a, t in tables.items() if t is not None},
@@ -138,7 +138,7 @@ def nothing_done(report: BatchReport) -> str | None:
     return f"no episode of batch {report.batch} is done: {len(failed)} failed; the first: {first}"
 
 
-# -- for people --------------------------------------------------------------------------------------------------------
+# -- terminal output --------------------------------------------------------------------------------------------------------
 
 
 def show(report: BatchReport, store: Store, console: Console, *, segments: int = 10) -> None:
@@ -160,7 +160,7 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
     if shards is not None and longest is not None:
         console.rule(Text(f"segments of {longest.source}"))
         console.print(_segments_table(shards.filter(episode_id=longest.episode_id).sort("start").head(segments)))
-    console.rule("where it is")
+    console.rule("files")
     for name, path in (
         *report.tables.items(),
         ("transcripts to read", str(store.path(f"transcripts/{report.batch}"))),

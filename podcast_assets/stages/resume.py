@@ -26,7 +26,7 @@ class ResumeDecision:
     failed_permanently: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Failures because of the data: a retry cannot help."""
     todo: list[str] = field(default_factory=list)
-    """Episodes that are new, have changed, or failed for a reason that may pass."""
+    """Episodes that are new, have changed, or failed in a way that a retry may resolve."""
 
 
 def decide(

@@ -134,7 +134,7 @@ def _remove_other_versions(store: Store, batch: str, known: Mapping[str, pl.Data
     """Remove the batch's folders of shards that no committed table refers to; `known` holds the tables already read."""
     tables = [
         known[asset] if asset in known else CommittedTable.read(store, asset, batch).table
-        for asset in ("hf_shards", "episode_shards")
+        for asset in (g.asset for g in sealing.GRAINS)
     ]
     sealing.remove_other_versions(
         store, batch, [v for t in tables if t is not None for v in sealing.sealed_versions(t)]

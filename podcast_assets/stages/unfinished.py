@@ -1,4 +1,4 @@
-"""Unfinished batches, as the store shows them: without a committed table, or with failures that may pass."""
+"""Unfinished batches, as the store shows them: without a committed table, or with failures that a retry may resolve."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,19 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS, FAILURES
 from podcast_assets.store.stage_names import STAGES
-from podcast_assets.store.store import Store, failures_key
-
-_READERS = 16
-"""Files read at once: over a network each takes tens of milliseconds."""
+from podcast_assets.store.store import STORE_READERS, Store, failures_key
 
 
 def missing(store: Store, batches: Iterable[str]) -> list[str]:
     """Return the batches that lack a committed table, in their order. To materialize them is to resume them."""
-    committed = [_batches_in(store, f"tables/{asset}") for asset in ASSETS]
+    committed = [set(store.table_names(f"tables/{asset}")) for asset in ASSETS]
     return [batch for batch in batches if not all(batch in names for names in committed)]
 
 
-def with_passing_failures(store: Store, batches: Iterable[str], *, attempts: int | None = None) -> list[str]:
+def with_retryable_failures(store: Store, batches: Iterable[str], *, attempts: int | None = None) -> list[str]:
     """Return the batches that have a committed failure which is not permanent, in their order.
 
     Args:
@@ -27,22 +24,18 @@ def with_passing_failures(store: Store, batches: Iterable[str], *, attempts: int
         attempts: ignore episodes with this many attempts or more; None ignores none.
     """
     listed = list(batches)
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(STORE_READERS) as readers:
         found = readers.map(
-            lambda batch: any(_has_passing_failure(store, asset, batch, attempts) for asset in ASSETS), listed
+            lambda batch: any(_has_retryable_failure(store, asset, batch, attempts) for asset in ASSETS), listed
         )
-        return [batch for batch, passing in zip(listed, found, strict=True) if passing]
+        return [batch for batch, retryable in zip(listed, found, strict=True) if retryable]
 
 
-def _has_passing_failure(store: Store, asset: str, batch: str, attempts: int | None) -> bool:
+def _has_retryable_failure(store: Store, asset: str, batch: str, attempts: int | None) -> bool:
     listed = store.read_table(failures_key(STAGES[asset], batch), FAILURES)
     if listed is None or listed.filter(~listed["permanent"]).is_empty():
         return False
     # the failures' file is small and read first; it may belong to a commit that never came, which only the table shows
     failures = CommittedTable.read(store, asset, batch).failures
-    passing = failures.filter(~failures["permanent"])
-    return not (passing if attempts is None else passing.filter(passing["attempts"] < attempts)).is_empty()
-
-
-def _batches_in(store: Store, folder: str) -> set[str]:
-    return {name.removesuffix(".parquet") for name in store.names(folder)}
+    retryable = failures.filter(~failures["permanent"])
+    return not (retryable if attempts is None else retryable.filter(retryable["attempts"] < attempts)).is_empty()

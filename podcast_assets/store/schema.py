@@ -19,7 +19,7 @@ FLAGS = {
     "no_speakers": "the diarizer failed: speech was found, but not who speaks",
     "untranscribed": "no engine could transcribe it, or not all of it",
     "fallback": "the first engine failed, and another took over",
-    "language_differs": "what is heard sounds like another language than the declared one",
+    "language_differs": "the detected language differs from the declared one",
     "unaligned": "the words have no times, because the aligner could not place them",
     "words_outside": "the recognizer placed a fifth of the words, or more, outside of it; they were moved to its ends",
 }
@@ -148,7 +148,7 @@ QUALITY_SCORES: Columns = {
     ),
     "known_phrase": (
         pl.String,
-        "known phrase that recognizers write where nobody speaks, normalized; null if the text is none",
+        "known phrase that recognizers write where nobody speaks, normalized; null if there is none",
     ),
     "digit_share": (pl.Float64, "share of digits among letters and digits, 0 to 1"),
     "uppercase_share": (pl.Float64, "share of capitals among letters with case, 0 to 1; null if there are none"),

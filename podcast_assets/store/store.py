@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 import polars as pl
 
 from podcast_assets.common import locks
-from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.errors import BadInput, Misconfigured, first_line
 from podcast_assets.common.hashing import Hashes
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "StoredOriginal"]
 
+
+STORE_READERS = 16
+"""Number of concurrent requests to a store, because each takes tens of milliseconds over a network."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
@@ -132,16 +135,22 @@ class Store:
         return self.storage.list(folder)
 
     def list_folder(self, folder: str) -> FolderListing:
-        """The files and folders directly in a folder, in any order; none where there is no such folder.
+        """List the files and folders directly in a folder, in any order; empty if it does not exist.
 
         Raises:
-            OSError: it cannot be listed; that is never taken for an empty folder.
+            OSError: the folder cannot be listed.
         """
         return self.storage.list_folder(folder)
 
     def names(self, folder: str) -> set[str]:
         """Names of the files and folders in a folder; empty if the folder does not exist."""
         return self.storage.names(folder)
+
+    def table_names(self, folder: str) -> tuple[str, ...]:
+        """Names of the tables in a folder, without their suffix, sorted: of `tables/<asset>`, its batches."""
+        names = self.storage.names(folder)
+        tables = (n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+        return tuple(sorted(tables))
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -225,7 +234,7 @@ class Store:
         try:
             table, notes = pl.read_parquet(BytesIO(data)), pl.read_parquet_metadata(BytesIO(data))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {reason})") from error
         return (table, notes) if table.schema == schema(columns) else None
 
@@ -300,6 +309,6 @@ def transcript_key(batch: str, episode_id: str, suffix: str) -> str:
     return f"transcripts/{batch}/{episode_id}.{suffix}"
 
 
-def sealed_key(batch: str, version: str) -> str:
-    """Key of the folder with the sealed shards of a batch; each content has its own version."""
-    return f"sealed/{batch}/{version}"
+def sealed_key(batch: str, path: str = "") -> str:
+    """Key of a batch's sealed shards: of all, of the folder of one version, or of one shard, `<version>/<folder>/…`."""
+    return f"sealed/{batch}/{path}" if path else f"sealed/{batch}"

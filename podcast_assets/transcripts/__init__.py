@@ -2,6 +2,9 @@
 
 Every input gives a valid file: no segments, empty texts, words without times, missing or overlapping times, text that looks like
 markup.
+
+What belongs here: formats of transcript files. What does not: making the transcripts (`speech`), and reading those of publishers
+(`intake.references`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -21,7 +21,7 @@ def format_clock(seconds: float) -> str:
 
 
 def to_markdown(episode: Row, segments: Sequence[Row] | TranscriptSegments, *, note: str | None = None) -> str:
-    """An episode's transcript as Markdown: one paragraph for as long as somebody keeps speaking, with the time it begins.
+    """An episode's transcript as Markdown: one paragraph per speaker turn, with its start time.
 
     Args:
         episode: row of `raw_audio`.

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from podcast_assets.audio.decode import decode, decode_stream
+from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.errors import AudioError, CorruptAudio, EmptyAudio, NoAudioTrack, NotAudio
+from podcast_assets.audio.reader import open_audio
 from podcast_assets_tests.audio.conftest import RATE, Muxer
 
 
@@ -76,7 +77,8 @@ def test_path_string_bytes_and_file_give_the_same(tmp_path: Path, stereo):
 
 
 def test_stream_gives_source_rate_and_channels_in_small_blocks(stereo):
-    blocks = list(decode_stream(encode(stereo, RATE)))
+    with open_audio(encode(stereo, RATE)) as reader:
+        blocks = [block.T for block in reader.blocks()]
     assert all(b.ndim == 2 and b.shape[1] == 2 for b in blocks)
     assert max(map(len, blocks)) < 3 * RATE
     np.testing.assert_allclose(np.concatenate(blocks), stereo, atol=1e-4)

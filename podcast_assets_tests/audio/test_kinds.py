@@ -1,4 +1,4 @@
-"""What podcasts come as: videos, several tracks, variable rates, wrong names, and lengths from a tenth of a second."""
+"""The kinds of files that podcasts are published as: videos, several tracks, variable rates, wrong names, a tenth of a second."""
 
 import io
 from typing import cast

@@ -33,7 +33,7 @@ def test_cut_off(mux: Muxer, kind):
         make_working_audio(whole[: len(whole) * 55 // 100], io.BytesIO())
 
 
-def test_a_second_without_its_last_quarter(tmp_path):
+def test_a_one_second_file_that_lacks_its_last_quarter(tmp_path):
     """Its last block is there in part: it is neither audio nor silence."""
     path = tmp_path / "short.flac"
     soundfile.write(path, np.random.default_rng(7).normal(0, 0.1, 16_000), 16_000)
@@ -101,7 +101,7 @@ def test_wav_written_to_a_pipe_declares_nothing(mux: Muxer):
     assert len(decode(bytes(data))) == pytest.approx(12.3 * 16_000, rel=0.01)
 
 
-def test_a_missing_half_second_is_let_pass(mux: Muxer):
+def test_a_missing_half_second_is_tolerated(mux: Muxer):
     data = mux("wav", "pcm_s16le")
     assert len(decode(data[: -RATE * 2])) == pytest.approx(11.8 * 16_000, rel=0.01)
 

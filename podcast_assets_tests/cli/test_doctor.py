@@ -1,4 +1,4 @@
-"""The doctor: each fault is put in, and must be told with what to do about it."""
+"""Doctor: each fault is provoked, and must be reported with a remedy."""
 
 import json
 import threading
@@ -175,16 +175,16 @@ def test_what_only_takes_over_is_no_condition() -> None:
 
 
 def test_an_engine_that_does_not_load_says_why() -> None:
-    member = ProfileEngine("diarizer", Toy(loaded=EngineUnavailable("the checkpoint is broken\nat byte 3")), "needed")
-    worker, trouble = engines.load(member)
+    broken = Toy(loaded=EngineUnavailable("the checkpoint is broken\nat byte 3"))
+    worker, trouble = engines.load(broken, "diarizer toy", needed=True)
     assert worker is None
     assert trouble
     assert trouble.blocks
     assert trouble.what == "diarizer toy: cannot be loaded: EngineUnavailable: the checkpoint is broken"
-    _, full = engines.load(ProfileEngine("diarizer", Toy(loaded=RuntimeError("CUDA out of memory")), "needed"))
+    _, full = engines.load(Toy(loaded=RuntimeError("CUDA out of memory")), "diarizer toy", needed=True)
     assert full
     assert "another process may use the memory" in (full.todo or "")
-    assert engines.load(ProfileEngine("diarizer", Toy(loaded="worker"), "needed")) == ("worker", None)
+    assert engines.load(Toy(loaded="worker"), "diarizer toy", needed=True) == ("worker", None)
 
 
 # -- a known clip -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -13,10 +14,9 @@ from podcast_assets.speech.voices import KEY
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty_table, make_table
 from podcast_assets.store.schema_beside import SPEAKERS
-from podcast_assets.store.store import Store, diarization_key
+from podcast_assets.store.store import Store, diarization_key, table_key
 
-RANDOM = np.random.default_rng(0)
-VOICES = {name: RANDOM.normal(size=64) for name in "ab"}
+VOICES = dict(zip("ab", np.random.default_rng(0).normal(size=(2, 64)), strict=True))
 
 
 def commit_episodes(store: Store, batch: str, *episodes: tuple[str, str, str], engine: str = "pyannote") -> None:
@@ -27,7 +27,7 @@ def commit_episodes(store: Store, batch: str, *episodes: tuple[str, str, str], e
     ]
     commit(store, "raw_audio", batch, make_table(rows, RAW_AUDIO), empty_table(PROVENANCE), empty_table(FAILURES))
     for episode, _, voice in episodes:
-        embedding = (VOICES[voice] + 0.3 * RANDOM.normal(size=64)).tolist()
+        embedding = (VOICES[voice] + 0.3 * np.random.default_rng([*episode.encode()]).normal(size=64)).tolist()
         row = {"episode_id": episode, "speaker": "S", "seconds": 90.0, "embedding": embedding, "engine": engine}
         store.write_table(diarization_key(batch, episode, "parquet"), make_table([row], SPEAKERS))
 
@@ -79,3 +79,13 @@ def test_links_are_kept_podcast_by_podcast(folder: Path) -> None:
     assert again is not None
     assert again.filter(podcast="q").equals(kept.filter(podcast="q"))
     assert again.filter(podcast="p")["voice"].n_unique() == 3
+
+
+def test_a_batch_of_another_version_is_named(folder: Path) -> None:
+    store = Store.at(folder)
+    store.write("incoming/three.jsonl", b"{}")  # a batch that is not ingested has no speakers yet
+    assert voices(folder)
+    store.write_table(table_key("raw_audio", "two"), pl.DataFrame({"episode_id": ["e3"]}))
+    result = CliRunner().invoke(main, ["speakers", "--store", str(folder)])
+    assert result.exit_code != 0
+    assert "batch two: raw_audio was written by another version" in " ".join(result.output.split())

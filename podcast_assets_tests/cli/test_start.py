@@ -10,7 +10,6 @@ import dagster as dg
 import pytest
 
 from podcast_assets.cli.main import COMMANDS, main
-from podcast_assets.config.cron import is_cron
 from podcast_assets.defs.instance import LOCAL, POSTGRES, project_file
 from podcast_assets.defs.partitions import BATCHES, PARTITION
 from podcast_assets.defs.unfinished_runs import UNFINISHED, may_have_unfinished_runs
@@ -99,21 +98,6 @@ def _help(group: click.Group, width: int) -> str:
             help_option_names=group.context_settings["help_option_names"],
         )
     )
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        *("0 2 * * *", "*/5 8-18,22 * * mon-fri", "@daily", "0 0 l * ?", "0 0 * feb,DEC 7", "5/10 * 1-31/2 * *"),
-        *("0 0 * * fri#2", "", "every hour", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *"),
-        *("* * * 13 *", "* * * * 8", "*/0 * * * *", "a * * * *", "* * * mon *", "0 0 30 2 *", "0 0 31 FEB *"),
-        *("1- * * * *", "@often", "1,,2 * * * *"),
-    ],
-)
-def test_a_cron_line_is_one_where_dagster_takes_it(line: str) -> None:
-    from dagster._utils.schedules import is_valid_cron_string
-
-    assert is_cron(line) == is_valid_cron_string(line)
 
 
 def test_unfinished_runs_are_seen_without_dagster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

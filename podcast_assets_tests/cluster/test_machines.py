@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -60,13 +60,15 @@ def cluster() -> Iterator[Path]:
     # the names of Ray's sockets have 107 bytes at most, too few for pytest's folders
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         hosts("down")
-        hosts("up", folder)
-        yield Path(folder)
-        hosts("down")
+        try:
+            hosts("up", folder)
+            yield Path(folder)
+        finally:
+            hosts("down")
 
 
 class Driver:
-    """The stage, run on the head's machine."""
+    """The stage, run on the head's machine; a context manager that ends it if it still runs."""
 
     def __init__(self, folder: Path, seconds: float = SECONDS, **environment: str) -> None:
         script = json.dumps({"*": f"sleep {seconds}"})
@@ -88,6 +90,13 @@ class Driver:
             stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.process:
+            self.process.kill()
 
     def wait_for(self, done: int) -> None:
         """Until so many episodes are done."""
@@ -115,18 +124,18 @@ def assert_all_done(result: dict[str, Any]) -> None:
 
 
 def test_nobody_is_let_in_without_the_token(cluster: Path, tmp_path: Path) -> None:
-    stranger = Driver(tmp_path, RAY_AUTH_TOKEN="f" * 64)
-    _, err = stranger.process.communicate(timeout=200)
+    with Driver(tmp_path, RAY_AUTH_TOKEN="f" * 64) as stranger:
+        _, err = stranger.process.communicate(timeout=200)
     assert stranger.process.returncode == 1
     assert "no Ray cluster answers at PODCAST_RAY_ADDRESS=10.77.0.1:6399" in err
     assert "a cluster with a token wants RAY_AUTH_MODE=token and RAY_AUTH_TOKEN" in err
 
 
 def test_a_machine_that_dies_costs_what_it_had_in_hand(cluster: Path, tmp_path: Path) -> None:
-    driver = Driver(tmp_path)
-    driver.wait_for(10)
-    hosts("kill", "ray-b")
-    assert_all_done(driver.result())
+    with Driver(tmp_path) as driver:
+        driver.wait_for(10)
+        hosts("kill", "ray-b")
+        assert_all_done(driver.result())
     hosts("join", "ray-b", str(cluster))
 
 
@@ -134,11 +143,11 @@ def test_a_machine_that_is_cut_off_holds_nobody_up(
     cluster: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """The run ends while the machine is still cut off."""
-    driver = Driver(tmp_path)
-    driver.wait_for(10)
-    hosts("cut", "ray-a")
-    cut = time.monotonic()
-    result = driver.result()
+    with Driver(tmp_path) as driver:
+        driver.wait_for(10)
+        hosts("cut", "ray-a")
+        cut = time.monotonic()
+        result = driver.result()
     record_property("seconds from the cut to the end", round(time.monotonic() - cut))
     assert_all_done(result)
     hosts("mend", "ray-a")
@@ -148,15 +157,16 @@ def test_a_machine_that_is_cut_off_holds_nobody_up(
 
 def test_without_its_head_the_run_fails_clearly_and_the_next_does_the_rest(cluster: Path, tmp_path: Path) -> None:
     # longer than it takes to notice: workers go on without the head
-    driver = Driver(tmp_path, seconds=3.0)
-    driver.wait_for(10)
-    hosts("behead")
-    _, err = driver.process.communicate(timeout=200)
+    with Driver(tmp_path, seconds=3.0) as driver:
+        driver.wait_for(10)
+        hosts("behead")
+        _, err = driver.process.communicate(timeout=200)
     assert driver.process.returncode == 1, err
     assert "the head of the Ray cluster does not answer" in err
     assert "start the run again once there is a cluster" in err
     hosts("down")
     hosts("up", str(cluster))
-    result = Driver(tmp_path).result()
+    with Driver(tmp_path) as driver:
+        result = driver.result()
     assert_all_done(result)
     assert result["ran"] <= COUNT - 10, "what was done is not done again"

@@ -1,10 +1,17 @@
 """Settings that cannot work are told, each by its environment variable."""
 
+from pathlib import Path
+from typing import get_args
+
+import click
 import pytest
 from pydantic import ValidationError
 
+from podcast_assets.cli.terminal import PROFILE
+from podcast_assets.config.groups.store import ProfileName
 from podcast_assets.config.setting_errors import explain_error
 from podcast_assets.config.settings import Settings
+from podcast_assets.stages.profiles import DESCRIPTIONS
 from podcast_assets_tests.conftest import Place
 
 
@@ -24,6 +31,20 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PODCAST_LANGUAGE", "")
     monkeypatch.setenv("PODCAST_PREFETCH", "")
     assert (Settings().language, Settings().prefetch) == (None, 2)
+
+
+def test_dagster_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "~/instance")
+    assert Settings().dagster_home == tmp_path / "instance"
+    assert lines(dagster_home="~no-such-user/instance")[0].startswith("DAGSTER_HOME='~no-such-user/instance': ")
+
+
+def test_profiles_have_the_same_names_everywhere() -> None:
+    """Settings and options do not import the module that describes them, as it loads engines."""
+    (option,) = click.command()(PROFILE(lambda profile: None)).params
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == list(get_args(ProfileName)) == ["auto", *DESCRIPTIONS]
 
 
 def test_fewest_speakers_are_not_more_than_most() -> None:

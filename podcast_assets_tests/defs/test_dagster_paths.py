@@ -54,6 +54,12 @@ class Deployment:
     def wait_for_batches(self, *batches: str) -> None:
         wait_for(f"the batches {batches}", lambda: set(batches) <= self.materialized("hf_shards"))
 
+    def ensure_batches(self, *batches: str) -> None:
+        """Materialize batches that no test before this one has materialized."""
+        if missing := set(batches) - self.materialized("hf_shards"):
+            self.command("backfill", *sorted(missing))
+            self.wait_for_batches(*missing)
+
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
@@ -105,6 +111,7 @@ def test_a_backfill_over_three_batches_is_one_run(deployment: Deployment) -> Non
 
 def test_the_sensor_finds_a_fourth_batch(deployment: Deployment) -> None:
     """And leaves alone the three that are known, though it starts with an empty memory."""
+    deployment.ensure_batches("one", "two", "three")
     drop_clip(deployment.place.store, "four", 8)
     graphql.start_sensor(deployment.port, LOCATION, "new_batches")
     deployment.wait_for_batches("four")
@@ -121,6 +128,7 @@ def test_the_ui_shows_who_speaks_when(deployment: Deployment) -> None:
         pytest.skip("chromium is not installed")
     from playwright.sync_api import sync_playwright
 
+    deployment.ensure_batches("one")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium,

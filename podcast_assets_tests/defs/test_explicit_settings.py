@@ -22,7 +22,7 @@ from podcast_assets.defs.schedules import hourly_janitor, nightly_retry
 from podcast_assets.defs.sensors import run_alerts as alerts
 from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.defs.sensors.new_batches import new_batches
-from podcast_assets.defs.sensors.run_alerts import tell_of_failure, tell_of_success
+from podcast_assets.defs.sensors.run_alerts import tell_of_cancellation, tell_of_failure, tell_of_success
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.feeds import follow
 from podcast_assets.store.store import Store, table_key
@@ -227,6 +227,28 @@ def test_the_webhook_that_is_given_is_told(
     assert told == [("https://given.example/hook", SECRET)]
 
 
+def test_the_webhook_is_told_of_a_run_that_is_canceled(
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    resources: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(alerts, "send", lambda _, content: told.append(content) or 1)
+    run = instance.create_run_for_job(definitions.resolve_job_def("tidy_up"))
+    event = instance.report_run_canceled(run, "it exceeded its maximum duration")
+    context = dg.build_run_status_sensor_context(
+        sensor_name="tell_of_cancellation",
+        dagster_instance=instance,
+        dagster_run=instance.get_run_by_id(run.run_id) or run,
+        dagster_event=event,
+        resources=resources,
+    )
+    assert "tell_of_cancellation" in {sensor.name for sensor in definitions.sensors or []}
+    tell_of_cancellation(context)
+    assert [(c["status"], c["error"]) for c in told] == [("canceled", "it exceeded its maximum duration")]
+
+
 def test_assets_work_in_the_store_and_with_the_limits_that_are_given(
     instance: dg.DagsterInstance, definitions: dg.Definitions, resources: dict[str, Any], store: Store, elsewhere: Path
 ) -> None:
@@ -281,6 +303,15 @@ def test_resources_and_assets_can_be_replaced(
             "0 0 31 2,4 *",
             "0 0 * * 7",
         ),
+        *(
+            "*/5 8-18,22 * * mon-fri",
+            "0 0 l * ?",
+            "0 0 * feb,DEC 7",
+            "5/10 * 1-31/2 * *",
+            "0 0 * * fri#2",
+            "1- * * * *",
+        ),
+        *("* * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "a * * * *", "* * * mon *", "1,,2 * * * *"),
         *("0 2 * *", "0 2 * * * *", "60 * * * *", "0 0 31 2 *", "0 0 30 feb *", "daily", "", "@reboot", "*/0 * * * *"),
     ],
 )

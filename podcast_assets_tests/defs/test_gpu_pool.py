@@ -108,7 +108,7 @@ def test_profiles_on_cpus_take_no_pool_and_a_separator_on_a_gpu_does() -> None:
     assert not pools(Settings(profile="gpu"))["raw_audio"]
 
 
-def test_to_load_the_definitions_asks_no_driver_and_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_the_definitions_asks_neither_driver_nor_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     def asked(*_: Any) -> None:
         pytest.fail("asked")
 
@@ -150,7 +150,7 @@ class OnCpu(Engine):
     """One that holds nothing."""
 
 
-def test_a_fallback_on_a_gpu_holds_it_and_one_that_cannot_be_had_stops_nobody() -> None:
+def test_a_fallback_on_a_gpu_holds_it_and_one_that_is_not_available_stops_nobody() -> None:
     routed = RoutedEngine(routes=(Route(language="*", chain=(OnCpu(), OnGpu(), Broken())),))
     assert routed.gpu_use() == "optional"
     assert routed.devices() == ["cuda:0"]

@@ -9,14 +9,14 @@ import pytest
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.instance import prepare_home
-from podcast_assets_tests.forked import CONTEXT
+from podcast_assets_tests.forked import CONTEXT, PATIENCE
 
 
 def _be_the_first(home: str, together: Barrier) -> None:
     import dagster as dg
 
     os.environ["DAGSTER_HOME"] = home
-    together.wait()
+    together.wait(PATIENCE)
     prepare_home(Settings())
     with dg.DagsterInstance.get() as instance:
         assert instance.get_runs() == []
@@ -25,11 +25,11 @@ def _be_the_first(home: str, together: Barrier) -> None:
 def test_two_commands_may_be_the_first_at_once(tmp_path: Path) -> None:
     """Dagster's own tables cannot be made twice at once: of four processes, one or two failed in most of the tries."""
     together = CONTEXT.Barrier(4)
-    processes = [CONTEXT.Process(target=_be_the_first, args=(str(tmp_path), together)) for _ in range(4)]
+    processes = [CONTEXT.Process(target=_be_the_first, args=(str(tmp_path), together), daemon=True) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        process.join(PATIENCE)
     assert [process.exitcode for process in processes] == [0] * 4
 
 

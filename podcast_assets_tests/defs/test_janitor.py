@@ -1,8 +1,10 @@
 """The janitor removes what nobody needs, and nothing that somebody has."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -139,6 +141,28 @@ def test_scratch_of_the_machine(store: Store, scratch: Path) -> None:
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)
     assert freed.files == {"temporary": 2}
+
+
+def test_what_vanishes_meanwhile_is_passed_over(
+    store: Store, put: Put, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Folder(type(scratch)):  # type: ignore[misc]
+        def iterdir(self) -> Iterator[Any]:  # type: ignore[override]
+            yield from [scratch / "podcast-assets-scratch-gone", *scratch.iterdir()]
+
+    scandir = os.scandir
+
+    def remove_and_scan(folder: Any) -> Any:
+        if str(folder).endswith("/vanishing"):
+            shutil.rmtree(folder, ignore_errors=True)
+        return scandir(folder)
+
+    (scratch / "podcast-assets-scratch-1").write_bytes(b"x")
+    os.utime(scratch / "podcast-assets-scratch-1", (OLD, OLD))
+    put("tables/vanishing/.one.parquet.0123abcd.part")
+    put("tables/transcripts/.one.parquet.0123abcd.part")
+    monkeypatch.setattr(os, "scandir", remove_and_scan)
+    assert sweep(store, before=BEFORE, scratch=Folder(scratch)).files == {"temporary": 1, "unfinished": 1}
 
 
 def test_nothing_is_younger_than_the_longest_run() -> None:

@@ -22,7 +22,7 @@ from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.punctuate import Punctuate
 from podcast_assets.stages.second_opinion import SecondOpinion
-from podcast_assets.stages.unfinished import missing, with_passing_failures
+from podcast_assets.stages.unfinished import missing, with_retryable_failures
 from podcast_assets.store.commits import CommittedTable, commit
 from podcast_assets.store.schema import ASSETS, FAILURES, PROVENANCE, TABLES, empty_table, make_table
 from podcast_assets.store.stage_names import OPTIONAL_STAGES
@@ -117,7 +117,7 @@ def test_a_batch_is_done_without_them_and_with_their_failures(store: Store) -> N
             empty_table(PROVENANCE),
             make_table([failure(stage)], FAILURES),
         )
-    assert missing(store, ["b"]) == with_passing_failures(store, ["b"]) == []
+    assert missing(store, ["b"]) == with_retryable_failures(store, ["b"]) == []
 
 
 @pytest.mark.parametrize("asset", [second_opinions, punctuated_texts, episode_shards], ids=lambda a: a.key.path[0])
@@ -132,7 +132,7 @@ def test_asked_for_by_hand_it_says_what_to_set(instance: dg.DagsterInstance, sto
 
 
 class NotHere(Engine):
-    """An engine whose model cannot be had."""
+    """An engine whose model is not available."""
 
     def fetch(self) -> None:
         raise EngineUnavailable("there is no model here")

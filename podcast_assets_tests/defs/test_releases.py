@@ -14,6 +14,7 @@ from podcast_assets.release.options import release_options
 from podcast_assets.release.release import release
 from podcast_assets.release.targets.choose import choose_target
 from podcast_assets.release.targets.hub import HubTarget
+from podcast_assets.release.targets.protocol import TargetFile
 from podcast_assets.store.store import Store
 from podcast_assets_tests import quick
 from podcast_assets_tests.doubles.hub import TOKEN, running_hub
@@ -93,7 +94,7 @@ def test_the_sensor_does_not_rest_until_the_history_is_purged(
         target, options = HubTarget(repo, endpoint=hub.url, token=TOKEN), release_options(settings(store))
         monkeypatch.setattr(
             "podcast_assets.release.targets.choose.choose_target",
-            lambda chosen, room: target if chosen.hub_repo else choose_target(chosen, room),
+            lambda chosen, place: target if chosen.hub_repo else choose_target(chosen, place),
         )
         seal(store, "b1")
         release(store, target, options)
@@ -145,6 +146,17 @@ def test_a_materialization_shows_what_was_released_and_what_was_not(store: Store
             "published_equal": "SUCCEEDED",
             "all_released": "FAILED",
         }
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_shard_that_is_not_published_as_it_is_sealed_fails_the_release(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal(store, "b1", licenses={"two": None})  # all_released fails too, which is only a warning
+    monkeypatch.setattr(TargetFile, "is_file", lambda *_: False)
+    with dg.DagsterInstance.ephemeral() as instance:
+        told, why = release_in_process(instance, settings(store), ())
+    assert (told, why) == (None, "check published_equal of hf_dataset failed")
 
 
 def test_a_backfill_of_batches_releases_nothing(store: Store) -> None:

@@ -23,19 +23,19 @@ def instance(dagster_home: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def store(tmp_path: Path, instance: dg.DagsterInstance) -> Store:
-    room = Store.at(tmp_path)
-    commit_batch(room, "good")
-    commit_batch(room, "may-pass", failure("transcribe", attempts=2))
-    commit_batch(room, "bad-data", failure("ingest", permanent=True))
-    commit_batch(room, "tried-often", failure("transcribe", attempts=3))
-    commit_batch(room, "taken", failure("diarize"))
-    commit_batch(room, "source-gone", failure("diarize"))
+    store = Store.at(tmp_path)
+    commit_batch(store, "good")
+    commit_batch(store, "may-pass", failure("transcribe", attempts=2))
+    commit_batch(store, "bad-data", failure("ingest", permanent=True))
+    commit_batch(store, "tried-often", failure("transcribe", attempts=3))
+    commit_batch(store, "taken", failure("diarize"))
+    commit_batch(store, "source-gone", failure("diarize"))
     for batch in ("good", "may-pass", "bad-data", "tried-often", "taken"):
-        room.write(f"incoming/{batch}.tar", b"x")
+        store.write(f"incoming/{batch}.tar", b"x")
     instance.add_dynamic_partitions(BATCHES, ["good", "may-pass", "bad-data", "tried-often", "taken", "source-gone"])
     job = dg.GraphDefinition(name="any", node_defs=[]).to_job()
     instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PARTITION: "taken"})
-    return room
+    return store
 
 
 def night(instance: dg.DagsterInstance, store: Store, day: int) -> list[dg.RunRequest]:
@@ -74,5 +74,5 @@ def test_schedules_run_without_being_switched_on_but_for_what_may_publish() -> N
 
 
 def test_a_cron_line_that_cannot_be_read_is_told() -> None:
-    with pytest.raises(ValueError, match="must be a cron line"):
+    with pytest.raises(ValueError, match="must be a cron expression"):
         Settings(janitor_cron="every hour")

@@ -1,4 +1,4 @@
-"""A webhook is told once it listens, by whom and when it can be sure of, and nothing secret is said of it."""
+"""Webhook deliveries: retried, signed, and free of secrets."""
 
 import base64
 import hashlib
@@ -51,7 +51,7 @@ def test_the_fifth_try_is_a_success(waits: list[float]) -> None:
         assert send(to(found), {"run_id": "1"}) == 5
     assert [r.content for r in found.received] == [{"run_id": "1"}] * 5
     assert len(waits) == 4
-    assert all(2 <= wait <= 30 for wait in waits)
+    assert all(2 <= wait <= 16 for wait in waits)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -149,7 +149,7 @@ def test_the_signature_is_the_one_that_the_documentation_promises() -> None:
     }
 
 
-def test_every_try_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_try_is_signed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000, 2000, 100))
     monkeypatch.setattr(webhook, "time", SimpleNamespace(time=lambda: next(clock)))
     with receiver(500, 500) as found:

@@ -173,7 +173,7 @@ def test_a_materialization_shows_what_is_kept_and_the_next_batch_is_compared_wit
         assert "](data:image/png;base64," in str(facts.metadata[name].value)
 
 
-def test_another_policy_runs_no_model_and_seals_nothing_anew(sample_run: SampleRun, sample_copy: Place) -> None:
+def test_another_policy_runs_no_model_and_seals_nothing_again(sample_run: SampleRun, sample_copy: Place) -> None:
     copied = replace(sample_run, place=sample_copy)
     again = sample_copy.command("demo", "--json", PODCAST_POLICY="all")
     assert not PROGRESS.search(again.stderr)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -33,6 +34,12 @@ def tool(name: str) -> str:
     found = str(path) if path.exists() else shutil.which(name)
     assert found, f"{name} is missing: pip install -c constraints.txt -e '.[dev]'"
     return found
+
+
+def locked(name: str) -> str:
+    """The version of a package in constraints.txt."""
+    [version] = re.findall(rf"^{re.escape(name)}==(\S+)", (CHECKOUT / "constraints.txt").read_text(), re.MULTILINE)
+    return version
 
 
 def render(overlay: str) -> list[Manifest]:

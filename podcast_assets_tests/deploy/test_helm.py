@@ -1,6 +1,6 @@
 """The values for Dagster's chart: keys that it has, and pods that Kubernetes takes.
 
-Neither helm nor the chart can be had by pip. What is here is held against the keys of the chart's own value models (pydantic
+pip can install neither helm nor the chart. What is here is held against the keys of the chart's own value models (pydantic
 classes under helm/dagster/schema in Dagster's repository), read in the version that has `concurrency` and written down below as
 far as we use them.
 """
@@ -12,8 +12,7 @@ import pytest
 import yaml
 from dagster._config import process_config, resolve_to_config_type
 
-from podcast_assets_tests.deploy.conftest import DEPLOY, Manifest, strictly_valid
-from podcast_assets_tests.deploy.test_versions import locked
+from podcast_assets_tests.deploy.conftest import DEPLOY, Manifest, locked, strictly_valid
 
 IMAGE = {"repository", "tag", "pullPolicy"}
 SERVICE = {

@@ -3,6 +3,7 @@
 The processes are those of a run pod: the commands are the ones that the K8sRunLauncher puts into it.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,6 +40,7 @@ class Run:
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         self.folder, self.instance = folder, instance
+        self.processes: list[subprocess.Popen[bytes]] = []
         # one slot: what a dead process would hold for ever
         instance.event_log_storage.set_concurrency_slots("gpu", 1)
         repository = ReconstructableRepository.for_file(preempted.__file__, "defs")
@@ -50,16 +52,35 @@ class Run:
         (self.folder / "begun").unlink(missing_ok=True)
         args = kind(self.origin, self.run.run_id, self.instance.get_ref(), set_exit_code_on_failure=True)
         command = args.get_command_args()
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "dagster", *command[command.index("api") :]],
             env={**os.environ, "PREEMPTED_FOLDER": str(self.folder)},
         )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill the processes that still run: they compute until they are let go."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
 
     @property
     def status(self) -> dg.DagsterRunStatus:
         found = self.instance.get_run_by_id(self.run.run_id)
         assert found is not None
         return found.status
+
+
+@contextlib.contextmanager
+def run_of_instance(folder: Path) -> Iterator[Run]:
+    """A run on the instance whose configuration is in a folder."""
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        run = Run(folder, instance)
+        try:
+            yield run
+        finally:
+            run.end()
 
 
 @pytest.fixture
@@ -72,16 +93,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("RUN_IMAGE", "podcast-assets")
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        yield Run(tmp_path, instance)
+    with run_of_instance(tmp_path) as run:
+        yield run
 
 
 @pytest.fixture
 def run_on_one_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     (tmp_path / "dagster.yaml").write_text(project_file(LOCAL).read_text())
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        yield Run(tmp_path, instance)
+    with run_of_instance(tmp_path) as run:
+        yield run
 
 
 def test_a_pod_that_is_told_to_end_lets_go_of_its_gpu_and_its_run_is_resumed(run: Run) -> None:

@@ -6,13 +6,7 @@ import re
 import yaml
 
 from podcast_assets_tests.conftest import CHECKOUT
-from podcast_assets_tests.deploy.conftest import DEPLOY, KUBERNETES, OVERLAYS, pod_templates, render
-
-
-def locked(name: str) -> str:
-    """The version of a package in constraints.txt."""
-    [version] = re.findall(rf"^{re.escape(name)}==(\S+)", (CHECKOUT / "constraints.txt").read_text(), re.MULTILINE)
-    return version
+from podcast_assets_tests.deploy.conftest import DEPLOY, KUBERNETES, OVERLAYS, locked, pod_templates, render
 
 
 def own_version() -> str:

@@ -12,7 +12,7 @@ from podcast_assets.engines.model_cache import HubModel
 from podcast_assets_tests.doubles.hub import HubDouble
 
 CLIENT = """
-import json, os, sys
+import json, logging, os, sys
 from huggingface_hub import constants
 from podcast_assets.engines import hub_download, model_cache, models
 hub_download.PAUSE_SECONDS = 0.01
@@ -21,6 +21,7 @@ class Progress:
     def begin(self, model, commit, missing): self.missing = missing
     def advance(self, size): self.received = getattr(self, "received", 0) + size
 
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
 print("ready", flush=True)
 for line in sys.stdin:
     request = json.loads(line)
@@ -60,8 +61,8 @@ class Client:
         return cls(process, folder / "models")
 
     def send(self, action: str, model: HubModel, *, token: str = "", offline: bool = False) -> None:
-        assert self.process.stdin
         """Ask for a model: `fetch`, `update`, or `check` whether it is available."""
+        assert self.process.stdin
         request = {
             "action": action,
             "model": asdict(model),
@@ -70,6 +71,15 @@ class Client:
         }
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
+
+    def wait_for_message(self, text: str) -> None:
+        """Wait until it logs a text, which must be before it answers."""
+        assert self.process.stdout
+        for line in iter(self.process.stdout.readline, ""):
+            assert not line.startswith("{"), f"it answered without {text!r}: {line}"
+            if text in line:
+                return
+        raise AssertionError(f"the client ended without {text!r}")
 
     def answer(self) -> dict[str, Any]:
         """Wait for the answer to a request: `folder`, `available` or `error`, and what was downloaded."""

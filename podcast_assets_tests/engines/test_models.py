@@ -3,7 +3,6 @@
 import errno
 import random
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,9 @@ from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.engines.models import find_model, verify_files
 from podcast_assets_tests.doubles.hub import HubDouble, running_hub
 from podcast_assets_tests.doubles.hub_client import Client
+from podcast_assets_tests.waiting import wait_for
 
+PATIENCE = 600
 WEIGHTS = random.Random(0).randbytes(300_000)
 FILES = {"config.json": b"{}", "model.bin": WEIGHTS, "vocabulary.txt": b"a\nb\n", "README.md": b"not needed"}
 
@@ -85,12 +86,15 @@ def test_a_process_that_dies_leaves_its_part_to_the_next(hub: HubDouble, client:
     hub.fault("GET", "model.bin", cut=len(WEIGHTS) // 2, hold=True)
     dying = Client.start(hub, client.folder.parent)
     dying.send("fetch", model)
-    while not (parts := list(client.folder.glob("*/blobs/*.incomplete"))) or not parts[0].stat().st_size:
+
+    def begun() -> bool:
         assert dying.process.poll() is None
-        time.sleep(0.01)
+        return any(part.stat().st_size for part in client.folder.glob("*/blobs/*.incomplete"))
+
+    wait_for("the beginning of the download", begun, patience=PATIENCE, every=0.01)
     assert find_model(model) is None
     client.send("fetch", model)
-    time.sleep(0.3)
+    client.wait_for_message("waiting for another process that fetches")
     assert len(hub.downloads("model.bin")) == 1, "the other process waits as long as this one lives"
     dying.end()
     fetched = client.answer()
@@ -168,7 +172,7 @@ def test_a_gated_model_says_which_page_to_open_and_which_variable_to_set(
     assert client.fetch(model, "check")["available"] == [True, f"the model {model.repo} is in {client.folder}"]
 
 
-def test_what_cannot_be_had_gets_one_line(client: Client, hub: HubDouble, model: HubModel) -> None:
+def test_what_is_not_available_gets_one_line(client: Client, hub: HubDouble, model: HubModel) -> None:
     def error(model: HubModel) -> str:
         told = client.fetch(model)["error"]
         assert "\n" not in told
@@ -314,6 +318,9 @@ def test_the_models_folder_is_the_setting_or_in_the_cache(tmp_path: Path, monkey
     monkeypatch.setenv("PODCAST_MODELS", str(tmp_path))
     assert model_cache.models_folder() == tmp_path
     monkeypatch.delenv("PODCAST_MODELS")
+    monkeypatch.setenv("podcast_models", str(tmp_path / "small"))
+    assert model_cache.models_folder() == tmp_path / "small", "variables are read as those of all settings are"
+    monkeypatch.delenv("podcast_models")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert model_cache.models_folder() == tmp_path / "podcast-assets/models"
     monkeypatch.delenv("XDG_CACHE_HOME")

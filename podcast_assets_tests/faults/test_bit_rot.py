@@ -1,4 +1,4 @@
-"""Files of the store that are cut off: told, and made anew from what is whole."""
+"""Truncated files of the store are reported, and made again from the files that are whole."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_a_table_that_only_others_read_is_named(short_run: SampleRun, tmp_path: 
     assert "materialize raw_audio again" in str(error)
 
 
-def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_anew(
+def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_again(
     short_run: SampleRun, tmp_path: Path
 ) -> None:
     store = copy_store(short_run, tmp_path).store

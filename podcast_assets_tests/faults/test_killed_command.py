@@ -28,7 +28,7 @@ def test_killed_in_every_stage_in_turn_and_a_checkpoint_cut_off(short_place: Pla
     last = short_place.command("demo", "--json")
     assert last.returncode == 0, last.stderr
     for stage, log in zip(STAGES.values(), [*logs[1:], last.stderr], strict=True):
-        assert "had died; resuming it" in log
+        assert "had died and is marked as failed" in log
         episodes = 5 if stage == "ingest" else 4
         taken = re.search(rf"sample: {stage} takes (\d+) of {episodes} episodes from before", log)
         whole = kept[stage] - (stage == "diarize")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.faults
 FILES = 500
 BROKEN = 5
 SPOKEN_EVERY = 50
-"""Every so many whole files have speech in them; the others are sounds that are none, which cost no model any time."""
+"""Every so many whole files have speech in them; the others are sounds without speech, which cost the models no time."""
 RATE = 16_000
 
 

@@ -41,10 +41,12 @@ def test_the_machine_has_no_memory_left(untranscribed: Place, short_run: SampleR
     resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
     process.resume()
     code = process.wait()
-    told = process.err
     kept = len(checkpoints(untranscribed.store, "transcribe"))
-    print(f"ended with {code}; {kept} checkpoints of transcribe kept; last line: {told.strip().splitlines()[-1]}")
+    print(
+        f"ended with {code}; {kept} checkpoints of transcribe kept; last line: {process.err.strip().splitlines()[-1]}"
+    )
     assert code != 0
+    assert kept >= 1
     again = untranscribed.command("demo", "--json")
     assert again.returncode == 0, again.stderr
     assert output_hashes(untranscribed.store) == output_hashes(short_run.store)

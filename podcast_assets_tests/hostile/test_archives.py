@@ -21,6 +21,7 @@ from podcast_assets.intake.archives.limits import ArchiveLimits
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.unpack import UnpackedBatch, unpack
 from podcast_assets.store.store import Store
+from podcast_assets_tests.archives import tar, zipped
 from podcast_assets_tests.hostile.mutations import mutated
 
 pytestmark = pytest.mark.hostile
@@ -37,35 +38,14 @@ NOISE = bytes(n * n % 251 for n in range(9_000))
 GOOD = {"a.mp3": b"first" + NOISE, "deep/er/b.m4a": b"second" + NOISE, "c.ogg": b"third" + NOISE}
 
 
-def tar(members: dict[str, bytes], *infos: tarfile.TarInfo, form: int = tarfile.PAX_FORMAT) -> bytes:
-    """A tar of some members, with others of no data before them."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=form, errors="surrogateescape") as archive:
-        for info in infos:
-            archive.addfile(info)
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
-def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", method) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return out.getvalue()
-
-
 def arrived(store: Store, name: str, data: bytes, bounds: ArchiveLimits = limits.GENEROUS) -> UnpackedBatch:
     store.write(f"incoming/{name}", data)
     found = unpack(store, find_arrival(store, name.split("/")[0].split(".")[0]), limits=bounds)
-    room = Path(str(store.root))
-    assert {p.name for p in room.parent.iterdir()} == {room.name}, "something lies beside the store"
-    assert {p.name for p in room.iterdir()} <= {"incoming", "audio", "scratch"}
-    assert not list(room.glob("scratch/*")), "something was left behind"
-    assert not [p for p in room.rglob("*") if p.is_symlink()]
+    root = Path(str(store.root))
+    assert {p.name for p in root.parent.iterdir()} == {root.name}, "something lies beside the store"
+    assert {p.name for p in root.iterdir()} <= {"incoming", "audio", "scratch"}
+    assert not list(root.glob("scratch/*")), "something was left behind"
+    assert not [p for p in root.rglob("*") if p.is_symlink()]
     return found
 
 

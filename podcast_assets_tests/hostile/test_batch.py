@@ -15,7 +15,7 @@ from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.store.schema import RAW_AUDIO
 from podcast_assets.store.store import Store, table_key
-from podcast_assets_tests.hostile.test_archives import tar
+from podcast_assets_tests.archives import tar
 
 pytestmark = pytest.mark.hostile
 

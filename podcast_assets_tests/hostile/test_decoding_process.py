@@ -1,8 +1,8 @@
 """A decoder that crashes, hangs or is killed costs the recording that it was at, and nothing else."""
 
+import contextlib
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,21 +44,26 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def to_decoders(send: Callable[[psutil.Process], None]) -> threading.Thread:
-    """Do something to the first decoding process of this one that is at work."""
+@contextlib.contextmanager
+def to_decoders(send: Callable[[psutil.Process], None]) -> Iterator[None]:
+    """Do something to the first decoding process of this one that is at work, once, while the block runs."""
+    over = threading.Event()
 
     def wait() -> None:
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
+        while not over.wait(0.02):
             for child in psutil.Process().children():
-                if any("decode_worker" in part for part in child.cmdline()) and child.cpu_times().user > 1.5:
-                    send(child)
-                    return
-            time.sleep(0.02)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if any("decode_worker" in part for part in child.cmdline()) and child.cpu_times().user > 1.5:
+                        send(child)
+                        return
 
     thread = threading.Thread(target=wait)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_it_gives_what_decoding_here_gives(tmp_path: Path) -> None:
@@ -91,10 +96,8 @@ def test_one_process_does_many_and_errors_are_those_of_here(tmp_path: Path) -> N
 def test_a_process_that_ends_is_told_apart(
     tmp_path: Path, long: Path, ended_by: signal.Signals, error: type[Exception], match: str
 ) -> None:
-    thread = to_decoders(lambda child: child.send_signal(ended_by))
-    with pytest.raises(error, match=match):
+    with to_decoders(lambda child: child.send_signal(ended_by)), pytest.raises(error, match=match):
         make_working_audio_in_subprocess(long, tmp_path / "out.flac")
-    thread.join()
     make_working_audio_in_subprocess(TALK, tmp_path / "next.flac")
 
 
@@ -105,10 +108,8 @@ def test_a_decoder_that_hangs_is_ended(tmp_path: Path, long: Path) -> None:
         stopped.append(child.pid)
         child.suspend()
 
-    thread = to_decoders(stop)
-    with pytest.raises(DecoderStuck, match="its decoder made no progress for 5 s"):
+    with to_decoders(stop), pytest.raises(DecoderStuck, match="its decoder made no progress for 5 s"):
         make_working_audio_in_subprocess(long, tmp_path / "out.flac", stall=5)
-    thread.join()
     assert not psutil.pid_exists(stopped[0])
 
 
@@ -125,10 +126,9 @@ def test_a_crash_is_the_failure_of_one_episode(tmp_path: Path, long: Path) -> No
         if child.pid not in at_work:
             child.send_signal(signal.SIGSEGV)
 
-    thread = to_decoders(crash)
     stage = Ingest(store)
-    run = run_stage(stage, "batch", todo, store, Local(stage, 2))
-    thread.join()
+    with to_decoders(crash):
+        run = run_stage(stage, "batch", todo, store, Local(stage, 2))
     assert len(run.done) == len(todo) - 1
     (failure,) = run.failures.iter_rows(named=True)
     assert failure["permanent"]

@@ -183,7 +183,7 @@ def test_a_large_table_goes_through_a_file_that_is_gone_afterwards(
 
 
 def test_more_rows_than_memory_holds_are_told_by_the_footer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "MOST_ROWS", ROWS - 1)
+    monkeypatch.setattr(metadata, "MAX_ROWS", ROWS - 1)
     with pytest.raises(BadInput, match=r"m\.parquet: 40 rows are more than the limit of 39"):
         open_metadata("m.parquet", parquet(TABLE))
 

@@ -6,7 +6,7 @@ import pytest
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import IncomingFile, find_arrival, find_settled, group_by_batch, list_incoming
-from podcast_assets.intake.names import BATCH_NAME, batch_name, episode_id
+from podcast_assets.intake.names import BATCH_NAME, batch_name, file_episode_id
 from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.store.store import Store
 
@@ -45,7 +45,7 @@ def test_every_name_becomes_a_safe_partition_key(name: str) -> None:
 
 
 def test_episode_ids_have_no_dots_or_slashes() -> None:
-    assert episode_id("Show 1/Ep. 12: Äpfel.mp3", "0123456789abcdef") == "ep-12-apfel-0123456789ab"
+    assert file_episode_id("Show 1/Ep. 12: Äpfel.mp3", "0123456789abcdef") == "ep-12-apfel-0123456789ab"
 
 
 def test_a_batch_is_ready_when_it_has_stopped_growing() -> None:
@@ -102,8 +102,6 @@ def test_a_batch_is_found_by_its_name_as_in_the_whole_listing(store: Store) -> N
     for absent in (
         "sho",
         "show2.tar.gz",
-        "no-batch",
-        "lost",
         "hidden",
         ".hidden",
         "only-hidden",
@@ -112,6 +110,12 @@ def test_a_batch_is_found_by_its_name_as_in_the_whole_listing(store: Store) -> N
     ):
         with pytest.raises(BadInput, match="nothing of that name"):
             find_arrival(store, absent)
+    for refused, why in (
+        ("no-batch", "batch no-batch: incoming/no-batch.txt: neither an archive, a folder nor a list of URLs"),
+        ("lost", "batch lost: incoming/lost.meta.csv: metadata without a batch of that name"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            find_arrival(store, refused)
 
 
 def test_a_link_to_a_folder_is_no_batch(tmp_path: Path) -> None:
@@ -120,7 +124,7 @@ def test_a_link_to_a_folder_is_no_batch(tmp_path: Path) -> None:
     store.write("incoming/b.tar", b"x")
     (tmp_path / "store" / "incoming" / "linked").symlink_to(tmp_path / "store" / "elsewhere")
     assert list(list_incoming(store).refused) == ["linked"]
-    with pytest.raises(BadInput, match="nothing of that name"):
+    with pytest.raises(BadInput, match="batch linked: incoming/linked: "):
         find_arrival(store, "linked")
 
 

@@ -1,6 +1,7 @@
 """One download against real servers that cut, lie, refuse and redirect."""
 
 import base64
+import contextlib
 import random
 import threading
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.downloads.download import DownloadLimits, NotFetched, download, retry_after
 from podcast_assets.intake.downloads.http import HttpClient, Transient, verifying_context
 from podcast_assets.intake.downloads.partial import FileVersion, PartialDownload
-from podcast_assets.intake.downloads.politeness import HostTurns
+from podcast_assets.intake.downloads.politeness import HostTurns, Stopped
 from podcast_assets.intake.downloads.sniffing import describe_non_media
 from podcast_assets_tests.servers.web_server import UNKNOWN, Resource, WebServer, authority, web_server
+from podcast_assets_tests.waiting import wait_for
 
 AUDIO = b"ID3\x04\x00" + random.Random(5).randbytes(300_000)
 KEY = "0" * 32
@@ -73,7 +75,7 @@ def test_a_later_run_goes_on_where_an_earlier_one_gave_up(server: WebServer, tmp
     assert ranges(server)[-1] == "bytes=90000-"
 
 
-def test_a_file_that_changed_meanwhile_is_begun_anew(server: WebServer, tmp_path: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_begun_again(server: WebServer, tmp_path: Path) -> None:
     resource = Resource(AUDIO, cuts=[90_000, 0, 0, 0])
     url = server.put("/a.mp3", resource)
     with pytest.raises(Transient):
@@ -176,10 +178,24 @@ def test_the_host_is_left_alone_for_as_long_as_it_asks(
 def test_a_pause_of_one_host_keeps_nobody_from_another() -> None:
     hosts = HostTurns(overall=1, per_host=1, delay=0)
     hosts.pause("slow", 3600)
-    waiting = threading.Thread(target=lambda: hosts.visit("slow").__enter__(), daemon=True)
-    waiting.start()
-    with hosts.visit("other"):
+    turns: Any = hosts._turns
+    begun = threading.Event()
+
+    def visit(host: str) -> None:
+        with contextlib.suppress(Stopped), hosts.visit(host):
+            begun.set()
+
+    waiting = threading.Thread(target=visit, args=("slow",))
+    other = threading.Thread(target=visit, args=("other",), daemon=True)
+    try:
+        waiting.start()
+        wait_for("the wait for the slow host", lambda: turns._waiters, patience=60, every=0.01)
+        other.start()
+        assert begun.wait(60), "the other host waits too"
         assert waiting.is_alive()
+    finally:
+        hosts.stop()
+        waiting.join()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import IncomingFile, group_by_batch
 from podcast_assets.intake.downloads.urls import redact_url, redact_url_distinctly
-from podcast_assets.intake.links import episode_id, parse_link_list
+from podcast_assets.intake.links import feed_episode_id, parse_link_list
 
 
 def test_lists_are_batches_and_metadata_beside_one_are_not() -> None:
@@ -78,4 +78,4 @@ def test_an_episode_of_a_feed_keeps_its_id_when_it_moves() -> None:
         "a.jsonl",
         "\n".join(json.dumps(about | {"url": f"https://{host}/e.mp3"}) for host in ("a.example", "b.example")).encode(),
     )
-    assert {link.identity for link in found.links} == {episode_id(about["podcast_guid"], about["guid"])}
+    assert {link.identity for link in found.links} == {feed_episode_id(about["podcast_guid"], about["guid"])}

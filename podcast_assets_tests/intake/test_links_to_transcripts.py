@@ -13,7 +13,7 @@ from podcast_assets.defs.sensors.due_feeds import due_feeds
 from podcast_assets.demo import BATCH, load_reference
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import list_incoming
-from podcast_assets.intake.links import episode_id
+from podcast_assets.intake.links import feed_episode_id
 from podcast_assets.intake.references import read_reference_rows
 from podcast_assets.store.schema import FAILURES, QUALITY_SCORES, RAW_AUDIO, TRANSCRIPTS
 from podcast_assets.store.store import Store, failures_key, table_key
@@ -81,7 +81,8 @@ def test_a_feed_becomes_transcripts(
     rows = store.read_table(table_key("raw_audio", batch), RAW_AUDIO)
     assert rows is not None
     assert dict(rows.select("episode_id", "status").iter_rows()) == {
-        episode_id(PODCAST, guid): status for guid, status in [("gone", "failed"), *((e, "done") for e in EPISODES)]
+        feed_episode_id(PODCAST, guid): status
+        for guid, status in [("gone", "failed"), *((e, "done") for e in EPISODES)]
     }
     assert rows.filter(status="failed")["error"].to_list() == [f"{server.url('/gone.mp3')} answered 404 Not Found"]
     assert rows.filter(status="done")["license"].to_list() == ["CC0-1.0"] * 2
@@ -91,13 +92,13 @@ def test_a_feed_becomes_transcripts(
     found, expected = texts(store, batch), texts(sample_run.store, sample_run.batch)
     assert {name: found[name] for name in EPISODES} == {name: expected[name] for name in EPISODES}
     for name in EPISODES:
-        reference = read_reference_rows(store, batch, episode_id(PODCAST, name))
+        reference = read_reference_rows(store, batch, feed_episode_id(PODCAST, name))
         assert reference is not None
         assert reference["speaker"].unique().to_list() == ["Ada"]
         assert reference["text"].to_list() == [t["text"] for t in load_reference("night-science")]
     scores = store.read_table(table_key("quality_scores", batch), QUALITY_SCORES)
     assert scores is not None
-    right, wrong = (scores.filter(episode_id=episode_id(PODCAST, name)) for name in EPISODES)
+    right, wrong = (scores.filter(episode_id=feed_episode_id(PODCAST, name)) for name in EPISODES)
     assert right["reference_words"].sum() >= 0.9 * sum(len(t["text"].split()) for t in load_reference("night-science"))
     assert right.select(pl.col("reference_wer").dot("reference_words") / pl.col("reference_words").sum()).item() < 0.12
     assert wrong["reference_words"].null_count() == wrong.height, "it is of another recording"
@@ -105,7 +106,7 @@ def test_a_feed_becomes_transcripts(
     told = result.stderr + rows.drop("metadata").write_json() + failures.write_json()
     assert "hunter2" not in told
     shown = place.command("failures", batch, "--stage", "download", "--json")
-    assert [row["episode_id"] for row in json.loads(shown.stdout)] == [episode_id(PODCAST, "gone")], shown.stderr
+    assert [row["episode_id"] for row in json.loads(shown.stdout)] == [feed_episode_id(PODCAST, "gone")], shown.stderr
     _again(place, server, batch)
 
 

@@ -9,17 +9,21 @@ import dagster as dg
 import numpy as np
 import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.working import WORKING_RATE, write_working_audio
 from podcast_assets.cli.doctor import examine_near_duplicates
+from podcast_assets.cli.main import main
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.demo import BATCH
-from podcast_assets.intake.duplicates.near import LEAST_SHARE, NearDuplicates, find_near_duplicates, read_pairs
+from podcast_assets.intake.duplicates.near import MIN_SHARE, NearDuplicates, find_near_duplicates, read_pairs
+from podcast_assets.store.schema import make_table
+from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.chromaprint import needs_chromaprint
 from podcast_assets_tests.conftest import Place
@@ -68,9 +72,9 @@ def test_what_sounds_the_same_is_found_in_all_batches(store: Store, water: Sampl
     assert found.troubles == []
     # the batch that came first learns of it when it runs again; of the pair there is still one
     assert told(find_near_duplicates(store, "one", first)) == [("water", "two/again")]
-    assert [(p["episode"], p["other"]) for p in read_pairs(store)] == [("one/water", "two/again")]
-    assert [p["other"] for p in read_pairs(store, ["two"])] == ["two/again"]
-    assert read_pairs(store, ["three"]) == []
+    assert [(p["episode"], p["other"]) for p in read_pairs(store)[0]] == [("one/water", "two/again")]
+    assert [p["other"] for p in read_pairs(store, ["two"])[0]] == ["two/again"]
+    assert read_pairs(store, ["three"]) == ([], [])
     # in one batch too
     third = {"a": kept(store, "c1", again(science)), "b": kept(store, "c2", science[: 30 * WORKING_RATE])}
     assert {pair for pair in told(find_near_duplicates(store, "three", third)) if "three/" in pair[1]} == {
@@ -85,8 +89,32 @@ def test_what_a_batch_no_longer_has_is_told_no_more(store: Store, water: Samples
     second = {"again": kept(store, "b1", again(water))}
     assert told(find_near_duplicates(store, "two", second)) == [("again", "one/water")]
     find_near_duplicates(store, "one", {})
-    assert read_pairs(store) == []
+    assert read_pairs(store) == ([], [])
     assert told(find_near_duplicates(store, "two", second)) == []
+
+
+@pytest.mark.parametrize("damaged", ["near_duplicates/two.parquet", "fingerprints/one.parquet"])
+def test_a_table_that_cannot_be_read_is_reported(tmp_path: Path, damaged: str) -> None:
+    store = Store.at(tmp_path)
+    prints = [{"episode_id": "water", "working": "w", "anchors": [1], "positions": [1]}]
+    store.write_table("fingerprints/one.parquet", make_table(prints, FINGERPRINTS))
+    pair = {
+        "episode_id": "again",
+        "other": "one/water",
+        "share": 0.9,
+        "share_of_other": 0.9,
+        "offset": 0.0,
+        "seconds": 60.0,
+    }
+    store.write_table("near_duplicates/two.parquet", make_table([pair], NEAR_DUPLICATES))
+    assert [p["other"] for p in read_pairs(store)[0]] == ["one/water"]
+    store.write(damaged, store.read(damaged)[:-9])
+    rows, (trouble,) = read_pairs(store)
+    assert rows == []
+    assert f"{damaged} is damaged" in trouble
+    result = CliRunner().invoke(main, ["duplicates", "--store", str(tmp_path), "--json"])
+    assert json.loads(result.stdout) == []
+    assert "is damaged" in " ".join(result.stderr.split())
 
 
 @needs_chromaprint
@@ -166,7 +194,7 @@ def test_raw_audio_tells_of_them_and_a_command_lists_them(place: Place, water: S
     (pair,) = json.loads(listed.stdout)
     assert pair["episode"].startswith("two/republished-")
     assert pair["other"].startswith("one/water-")
-    assert min(pair["share"], pair["share_of_other"]) > 0.9 > LEAST_SHARE
+    assert min(pair["share"], pair["share_of_other"]) > 0.9 > MIN_SHARE
     table = place.command("duplicates", "one")
     assert "two/republished-" in table.stdout
     assert "%" in table.stdout

@@ -13,7 +13,7 @@ from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.follow import read_states
-from podcast_assets.intake.links import episode_id, format_link_list
+from podcast_assets.intake.links import feed_episode_id, format_link_list
 from podcast_assets.rights.takedown import TakedownRequest, take_down
 from podcast_assets.stages.fetch import download_list
 from podcast_assets.store.store import Store
@@ -40,7 +40,7 @@ def test_an_episode_of_a_feed_is_not_taken_again_and_the_ledger_keeps_its_rights
 ) -> None:
     subscribe(store, server.put("/feed", feed(1, 2, channel=GUID)))
     go(store)
-    gone = episode_id("p", "g1")
+    gone = feed_episode_id("p", "g1")
     down(store, gone)
     rows = rights.read_history(store, "p").filter(episode_id=gone)
     assert rows.select(rights.DESCRIBING).null_count().row(0) == (rows.height, rows.height)
@@ -60,8 +60,8 @@ def test_an_episode_of_a_feed_is_not_taken_again_and_the_ledger_keeps_its_rights
 def test_an_episode_that_waits_for_its_batch_is_let_go(server: WebServer, store: Store) -> None:
     subscribe(store, server.put("/feed", feed(1, 2, channel=GUID)))
     assert go(store, wait=HOUR).batches == []
-    down(store, episode_id("p", "g1"))
-    assert batching.read_pending(store)["episode_id"].to_list() == [episode_id("p", "g2")]
+    down(store, feed_episode_id("p", "g1"))
+    assert batching.read_pending(store)["episode_id"].to_list() == [feed_episode_id("p", "g2")]
     assert listed(store, *go(store, NOW + 2 * HOUR, wait=HOUR).batches) == ["g2"]
 
 
@@ -114,7 +114,7 @@ def test_a_link_of_a_list_is_not_downloaded(server: WebServer, tmp_path: Path) -
         for n in (1, 2)
     ]
     store.write("incoming/links.jsonl", format_link_list(rows))
-    gone = episode_id("p", "g1")
+    gone = feed_episode_id("p", "g1")
     rights.add_to_ledger(store, "p", _noted(gone))
     down(store, gone)
     settings = Settings(allow_hosts="127.0.0.1", download_host_delay=0)

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 (letters of many scripts)
-"""Transcripts with hallucinations put into them: which rules find which, and what they find that is none.
+"""Transcripts with hallucinations put into them: which rules find them, and what else the rules flag wrongly.
 
 The transcripts are the references of the sample batch and of the episode in two languages, with their own times, and sentences in
 fourteen languages, whose times come from how fast people read aloud; what is put in is what users report of recognizers. No time
@@ -18,7 +18,7 @@ import polars as pl
 from podcast_assets import demo
 from podcast_assets.quality.text.measures import text_measures
 from podcast_assets.quality.text.rules import TEXT_FLAGS
-from podcast_assets.speech.languages.text import text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier
 from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.transcribers.window_results import words_lie_outside
 from podcast_assets.speech.types import WORDS_OUTSIDE, Turn, Word
@@ -174,8 +174,8 @@ class Segment:
     language: str
     seconds: float
     expected: frozenset[str] = frozenset()
-    true_too: frozenset[str] = frozenset()
-    """What may be found as well: it is true, and was not the point."""
+    also_correct: frozenset[str] = frozenset()
+    """Other findings that would be correct."""
     no_speech_prob: float | None = 0.05
     avg_logprob: float | None = -0.3
     behind: float = 0.0
@@ -186,7 +186,7 @@ Sentences = dict[str, list[tuple[str, float, bool]]]
 """By language, with the seconds that they take, and whether these are of a recording."""
 
 
-def made(count: int, seed: int) -> list[Segment]:
+def make_segments(count: int, seed: int) -> list[Segment]:
     """Half of them as they are, the rest with something put in; the same for the same seed."""
     rng = random.Random(seed)
     sentences = _sentences()
@@ -213,7 +213,7 @@ def flags(segments: list[Segment]) -> list[set[str]]:
             "text": [s.text for s in segments],
             "duration": [s.seconds for s in segments],
             "language": [s.language for s in segments],
-            "text_language": [text_language(s.text) for s in segments],
+            "text_language": [TextLanguageIdentifier().language(s.text) for s in segments],
             "compression_ratio": [compression_ratio(s.text) for s in segments],
             "no_speech_prob": [s.no_speech_prob for s in segments],
             "avg_logprob": [s.avg_logprob for s in segments],
@@ -241,7 +241,7 @@ def _words(segment: Segment) -> list[Word]:
 
 @dataclass(frozen=True)
 class Found:
-    """How a rule did."""
+    """Counts of a rule's findings."""
 
     rule: str
     put_in: int
@@ -271,7 +271,7 @@ def results(segments: list[Segment]) -> list[Found]:
             sum(rule in s.expected for s in segments),
             sum(rule in f for f in said),
             sum(rule in s.expected and rule in f for s, f in pairs),
-            sum(rule in s.expected | s.true_too and rule in f for s, f in pairs),
+            sum(rule in s.expected | s.also_correct and rule in f for s, f in pairs),
             sum(not s.expected and rule in f for s, f in pairs),
         )
         for rule in TEXT_FLAGS

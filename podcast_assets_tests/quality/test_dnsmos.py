@@ -67,7 +67,7 @@ def test_scores_of_real_speech_equal_the_reference(dnsmos: Dnsmos, real_audio):
     assert differences(dnsmos, some) == pytest.approx([0, 0, 0], abs=1e-4)
 
 
-def test_every_window_is_told_what_it_would_be_told_alone(paths: tuple[Path, Path], voice):
+def test_a_window_gets_the_same_score_in_a_batch_as_alone(paths: tuple[Path, Path], voice):
     """Shared work in blocks of several sizes, and windows of several stretches in one call, against the network itself."""
     import onnxruntime
 

@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 
 from podcast_assets.quality.text import scripts
-from podcast_assets_tests.quality.injected import Found, made, results
+from podcast_assets_tests.quality.injected import Found, make_segments, results
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Found]:
-    return {f.rule: f for f in results(made(1000, seed=26))}
+    return {f.rule: f for f in results(make_segments(1000, seed=26))}
 
 
 @pytest.mark.parametrize(
@@ -41,5 +41,5 @@ def test_wrong_rates_of_scripts_would_be_seen(factor: float, monkeypatch: pytest
     """The set takes no time from the rules: with rates that are wrong, they find the wrong things."""
     wrong = {k: dataclasses.replace(v, rate=v.rate * factor) for k, v in scripts.SCRIPTS.items()}
     monkeypatch.setattr(scripts, "SCRIPTS", wrong)
-    too_fast = next(f for f in results(made(1000, seed=26)) if f.rule == "too_fast")
+    too_fast = next(f for f in results(make_segments(1000, seed=26)) if f.rule == "too_fast")
     assert too_fast.recall < 0.7 or too_fast.in_clean > 100

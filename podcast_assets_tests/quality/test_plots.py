@@ -101,7 +101,7 @@ def widest(png: bytes, colour: str) -> int:
 
 def test_many_reasons_are_told_as_one() -> None:
     many = pl.DataFrame({"duration": [60.0] * 40, "reject_reasons": [[f"reason {n}"] for n in range(40)]})
-    few = many.head(plots_quality.MOST_BARS + 1)
+    few = many.head(plots_quality.MAX_BARS + 1)
     heights = {
         shape(plots_quality.plot_waterfall(rejection_losses(rows), 1.0, policy="mine-v1"))[1] for rows in (many, few)
     }

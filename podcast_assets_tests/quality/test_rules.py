@@ -120,7 +120,7 @@ def write(folder: Path, rule: str) -> Path:
             "lets nothing pass: at least 5 and at most 2",
         ),
         ('column = "language"\none_of = []\nreason = "bad"', "rule 1 one_of"),
-        ('column = "language"\none_of = "en"\nreason = "bad"', r"rule 1 one_of: wants a list, as \[1, 2\]"),
+        ('column = "language"\none_of = "en"\nreason = "bad"', r"rule 1 one_of: must be a list, such as \[1, 2\]"),
     ],
 )
 def test_mistakes_are_told_when_the_policy_is_loaded(tmp_path: Path, rule: str, message: str) -> None:
@@ -128,7 +128,7 @@ def test_mistakes_are_told_when_the_policy_is_loaded(tmp_path: Path, rule: str, 
         load_policy(write(tmp_path, rule))
 
 
-def test_an_optional_rule_on_a_column_that_there_is_not_is_inactive_and_noted(tmp_path: Path) -> None:
+def test_an_optional_rule_on_a_missing_column_is_inactive_and_noted(tmp_path: Path) -> None:
     policy = load_policy(write(tmp_path, 'column = "durations"\nminimum = 3\nreason = "bad"\noptional = true'))
     rows = pl.DataFrame({"duration": [1.0]})
     assert apply_policy(rows, policy)["keep"].to_list() == [True]

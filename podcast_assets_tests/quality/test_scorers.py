@@ -58,7 +58,7 @@ def test_a_file_and_a_setting_are_all_that_a_scorer_needs():
 
 
 @pytest.mark.usefixtures("utmos")
-def test_what_it_is_set_to_is_part_of_what_the_result_depends_on():
+def test_the_settings_of_a_scorer_are_part_of_its_identity():
     def identity(**settings: object) -> dict[str, object]:
         return profiles.choose_profile(
             Settings(profile="demo", scorers="utmos-like", engines=settings)
@@ -67,7 +67,7 @@ def test_what_it_is_set_to_is_part_of_what_the_result_depends_on():
     assert identity() == identity() != identity(**{"utmos-like": {"best": 4.0}})
 
 
-def test_a_scorer_that_there_is_not_is_told_with_those_that_there_are():
+def test_an_unknown_scorer_is_reported_with_the_known_ones():
     with pytest.raises(Misconfigured, match="no scorer is called 'utmos'; there are: dnsmos"):
         profiles.choose_profile(Settings(profile="demo", scorers="utmos"))
 
@@ -91,7 +91,7 @@ def test_scorers_that_contradict_each_other_or_miss_a_segment_are_named():
 
 
 @pytest.mark.parametrize("name", ["duration", "words_per_second", "text", "characters", "podcast_id"])
-def test_what_other_stages_say_is_no_scorers_to_give(name: str):
+def test_a_scorer_may_not_return_columns_of_other_stages(name: str):
     with pytest.raises(ValueError, match=f"the scorer a returns reserved columns: {name}"):
         LoadedScorers([("a", Fixed({name: 1.0}))]).score(np.zeros(10, np.float32), [(0, 1)])
 

@@ -126,7 +126,7 @@ def test_words_that_the_recognizer_placed_outside_are_told():
     ("no_speech_prob", "avg_logprob", "told"),
     [(0.65, -0.15, False), (0.65, -1.2, True), (0.3, -1.2, False), (0.65, None, False), (None, -1.2, False)],
 )
-def test_no_speech_is_told_as_whisper_tells_it(no_speech_prob: float | None, avg_logprob: float | None, told: bool):
+def test_no_speech_is_flagged_by_whispers_rule(no_speech_prob: float | None, avg_logprob: float | None, told: bool):
     text = "A perfectly good sentence that was said."
     found = measures(text, 3, no_speech_prob=no_speech_prob, avg_logprob=avg_logprob)
     assert (found["text_flags"], found["hallucinated"]) == (["no_speech"] if told else [], told)

@@ -34,6 +34,6 @@ def test_batches_add_up() -> None:
     assert both["hours"].to_list() == [4.0, 8.0, 4.0, 1.0]
 
 
-def test_nothing_is_lost_of_nothing() -> None:
+def test_an_empty_batch_loses_nothing() -> None:
     assert rejection_losses(BATCH.clear()).is_empty()
     assert sum_losses([]).schema == rejection_losses(BATCH).schema

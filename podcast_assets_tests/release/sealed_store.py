@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from podcast_assets.shards.ustar import BLOCK, END, member_bytes
+from podcast_assets.shards.ustar import END, TAR_BLOCK
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, HF_SHARDS, PROVENANCE, RAW_AUDIO, Columns, empty_table, make_table
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import new_record, record_id, write_record
+from podcast_assets_tests.shards.in_memory import member_bytes
 
 LICENSE = "CC-BY-4.0"
 
@@ -54,10 +55,10 @@ def seal(
             note = json.dumps({"id": key, "text": "hello"}).encode()
             # not to be compressed: sizes on the way are what is measured
             audio = np.random.default_rng(list(f"{key}{salt}".encode())).bytes(audio_bytes)
-            json_offset = len(tar) + BLOCK
-            tar += b"".join(member_bytes(f"{key}.json", note))
-            offset = len(tar) + BLOCK
-            tar += b"".join(member_bytes(f"{key}.{suffix}", audio))
+            json_offset = len(tar) + TAR_BLOCK
+            tar += member_bytes(f"{key}.json", note)
+            offset = len(tar) + TAR_BLOCK
+            tar += member_bytes(f"{key}.{suffix}", audio)
             rows.append(
                 {
                     "segment_id": key,

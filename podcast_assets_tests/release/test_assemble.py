@@ -9,7 +9,14 @@ import polars as pl
 import pytest
 
 from podcast_assets.release.assemble import DamagedShard, assemble_shard
-from podcast_assets.release.selection import Publish, index_samples, sealed_parts, select_samples, wanted_parts
+from podcast_assets.release.selection import (
+    Publish,
+    SealedPart,
+    index_samples,
+    sealed_parts,
+    select_samples,
+    wanted_parts,
+)
 from podcast_assets.store.store import Store
 from podcast_assets_tests.release.sealed_store import seal
 
@@ -97,4 +104,14 @@ def test_a_damaged_sealed_shard_is_refused_and_named(store: Store, harm: str, ev
         data[700] ^= 1  # in a sample that is left out where not everything is taken
         path.write_bytes(data if harm == "flipped" else data[:-1024])
     with pytest.raises(DamagedShard, match=rf"batch b: sealed shard {part.shard} is "):
+        assemble_shard(store, [part], io.BytesIO())
+
+
+@pytest.mark.parametrize(("folder", "asset"), [("data", "hf_shards"), ("episode_data", "episode_shards")])
+def test_the_remedy_names_the_asset_that_seals_the_shard(store: Store, folder: str, asset: str) -> None:
+    part = SealedPart("b", f"v1/{folder}/en/train/audio_000000.tar", "0" * 64, (), whole=True)
+    with pytest.raises(DamagedShard, match=f"is missing: materialize {asset} of this batch again"):
+        assemble_shard(store, [part], io.BytesIO())
+    store.write(part.key, b"damaged")
+    with pytest.raises(DamagedShard, match=f"Materialize {asset} of this batch again"):
         assemble_shard(store, [part], io.BytesIO())

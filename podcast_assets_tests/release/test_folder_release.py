@@ -271,7 +271,7 @@ def test_a_dataset_has_samples_of_one_codec(store: Store, folder: Path, tmp_path
     publish(store, folder)
     before = state(folder)
     seal(store, "b2", suffix="opus")
-    with pytest.raises(BadInput, match=r"of several \(flac: b1; opus: b2\)"):
+    with pytest.raises(BadInput, match=r"there are several \(flac: b1; opus: b2\)"):
         publish(store, folder)
     elsewhere = Store.at(tmp_path / "elsewhere")
     seal(elsewhere, "b3", suffix="opus")

@@ -1,11 +1,12 @@
 """`podcast-assets release` killed with -9 on its way, and two of them at once: what readers see is always one whole release."""
 
+import contextlib
 import hashlib
 import io
 import os
 import signal
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -246,6 +247,24 @@ def start_held(place: Place, pipe: Path, batch: str, **settings: str) -> Child:
     return forked.start(release_held, pipe, batch, environment=place.environment(**settings), cwd=place.folder)
 
 
+@contextlib.contextmanager
+def held(child: Child, pipe: Path) -> Iterator[None]:
+    """Wait until a process of `start_held` waits; it goes on after the block."""
+    opened: list[int] = []
+
+    def waits() -> bool:
+        assert child.running, child.err
+        with contextlib.suppress(OSError):  # ENXIO: nobody reads it yet
+            opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(opened)
+
+    wait_for("the release that is held", waits, patience=PATIENCE, every=0.02)
+    try:
+        yield
+    finally:
+        os.close(opened[0])
+
+
 def release_command(place: Place, **settings: str) -> str:
     """What `podcast-assets release` says."""
     return ended(forked.start_command("release", environment=place.environment(**settings), cwd=place.folder))
@@ -263,7 +282,7 @@ def test_killed_while_a_folder_is_released(place: Place) -> None:
     seal(place.store, "b3")
     pipe = place.folder / "pipe"
     child = start_held(place, pipe, "b3", **small)
-    with pipe.open("w"):  # opens when the process does
+    with held(child, pipe):
         assert list((place.folder / "store" / ".dataset.next").rglob("audio_000001.tar"))
         child.kill()
     assert files() == before
@@ -283,7 +302,7 @@ def test_two_stores_release_to_one_folder_at_once(tmp_path: Path) -> None:
         seal(place.store, f"{place.folder.name}2")
     pipe = tmp_path / "pipe"
     first = start_held(places[0], pipe, "one2", **how)
-    with pipe.open("w"):  # opens when the process does
+    with held(first, pipe):
         second = forked.start_command("release", environment=places[1].environment(**how), cwd=places[1].folder)
         wait_for("the second", lambda: "waiting for another release" in second.err, patience=PATIENCE, every=0.02)
     for child in (first, second):

@@ -55,7 +55,7 @@ def test_what_is_published_stays_and_what_is_new_follows() -> None:
     assert made(later) == {"audio_000001.tar": ["c"], "data/de/test/audio_000000.tar": ["c"]}
 
 
-def test_a_part_that_changes_has_only_its_own_shard_made_anew() -> None:
+def test_a_part_that_changes_has_only_its_own_shard_made_again() -> None:
     before = published(release([], wanted("a", size=950), wanted("b", size=950), wanted("c", size=950)))
     found = release(before, wanted("a"), wanted("b", digest="2"), wanted("c"))
     assert made(found) == {"audio_000001.tar": ["b"]}
@@ -80,7 +80,7 @@ def test_a_batch_that_is_not_at_hand_is_dropped_only_by_name() -> None:
     assert release(before, wanted("b"), known={"b"}, dropped=["a"]).removed == [f"{TRAIN}/audio_000000.tar"]
 
 
-def test_a_shard_is_not_made_anew_without_all_that_it_holds() -> None:
+def test_a_shard_is_not_made_again_without_all_that_it_holds() -> None:
     before = published(release([], wanted("a"), wanted("b")))
     with pytest.raises(
         BadInput, match=r"audio_000000\.tar must be rebuilt.* parts of a, which this store does not have"

@@ -38,7 +38,7 @@ def of_another_version(store: Store, asset: str, batch: str) -> None:
     pl.read_parquet(path).drop("degraded").write_parquet(path)
 
 
-# -- batches that cannot be made anew -----------------------------------------------------------------------------------
+# -- batches that cannot be made again -----------------------------------------------------------------------------------
 
 
 def test_what_is_taken_down_in_a_batch_of_another_version_is_named_until_it_is_out(store: Store, folder: Path) -> None:
@@ -83,19 +83,19 @@ def test_what_is_taken_down_in_a_batch_of_another_store_is_named_and_can_be_drop
 
 def test_whole_episodes_of_another_version_stay_until_one_of_them_must_go(folder: Path) -> None:
     publish_shows(folder, episodes=True)
-    room = Store.at(folder.with_name(f"{folder.name}-store"))
+    store = Store.at(folder.with_name(f"{folder.name}-store"))
     before = {p.stem: pl.read_parquet(p) for p in folder.glob("episodes/*.parquet")}
     batch, table = min(before.items())
-    of_another_version(room, "episode_shards", batch)
+    of_another_version(store, "episode_shards", batch)
     assert table["shard"].drop_nulls().len()
-    again = publish(room, folder, shard_bytes=30_000)
+    again = publish(store, folder, shard_bytes=30_000)
     assert not again.changed
     assert again.kept == len(parse_shard_list((folder / "shards.jsonl").read_bytes()))
     assert pl.read_parquet(folder / f"episodes/{batch}.parquet").equals(table)
 
     gone = table["episode_id"][0]
-    take_down(room, episode_ids=[gone], episodes=[f"{batch}/{gone}"])
-    publish(room, folder, shard_bytes=30_000)
+    take_down(store, episode_ids=[gone], episodes=[f"{batch}/{gone}"])
+    publish(store, folder, shard_bytes=30_000)
     assert not any(key == gone or key.startswith(f"{gone}-") for key in samples(folder))
     listed = parse_shard_list((folder / "shards.jsonl").read_bytes())
     assert not [s.path for s in listed if s.grain == "episodes" and batch in {p.batch for p in s.parts}]

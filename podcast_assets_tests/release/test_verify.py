@@ -20,15 +20,16 @@ from click.testing import CliRunner
 from podcast_assets.cli.dataset import dataset as dataset_commands
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release.published import PublishedShard, format_shard_list
-from podcast_assets.release.readers.opened import StoredDataset, open_dataset
+from podcast_assets.release.readers.published_dataset import StoredDataset, open_dataset
 from podcast_assets.release.readers.sample import draw_samples
 from podcast_assets.release.readers.verify import verify_dataset
 from podcast_assets.release.targets.hub import HubTarget
-from podcast_assets.shards.ustar import END, member_bytes
+from podcast_assets.shards.ustar import END
 from podcast_assets.store.store import Store
 from podcast_assets_tests import forked
 from podcast_assets_tests.doubles.hub import TOKEN, HubDouble
 from podcast_assets_tests.release.published import Published, publish, publish_to
+from podcast_assets_tests.shards.in_memory import member_bytes
 
 pytestmark = pytest.mark.readers
 
@@ -209,7 +210,7 @@ def test_a_list_that_cannot_be_read(published: Published) -> None:
     ],
 )
 def test_what_is_no_shard(published: Published, pieces: list[tuple[str, bytes]], what: str) -> None:
-    data = b"".join(b"".join(member_bytes(*p)) for p in pieces) + END
+    data = b"".join(member_bytes(*p) for p in pieces) + END
     (published.folder / SHARD).write_bytes(data)
     told = [
         s if s.path != SHARD else replace(s, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -229,7 +230,7 @@ def test_no_dataset(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_a_shard(tmp_path: Path) -> None:
     audio = bytes(96 << 20)
-    data = b"".join((*member_bytes("a.json", b"{}"), *member_bytes("a.flac", audio), END))
+    data = b"".join((member_bytes("a.json", b"{}"), member_bytes("a.flac", audio), END))
     digest = hashlib.sha256(data).hexdigest()
     shard = PublishedShard("data/en/train/audio_000000.tar", digest, len(data), 1, 1.0, "en", "train", "segments", ())
     (tmp_path / "data/en/train").mkdir(parents=True)
@@ -319,6 +320,16 @@ def test_a_damaged_sample_is_not_given_out(published: Published) -> None:
         _flip(published.folder / row["shard"], row["audio_offset"] + 11)
     with pytest.raises(BadInput, match="is damaged"):
         list(draw_samples(open_dataset(str(published.folder)), 1))
+
+
+def test_a_shard_of_which_rows_are_missing_gives_no_fewer_samples(published: Published) -> None:
+    path = next(published.folder.glob("metadata/en/*.parquet"))
+    table = pl.read_parquet(path)
+    table.filter(pl.int_range(pl.len()) > 0).write_parquet(path)
+    with pytest.raises(
+        BadInput, match=r"is damaged: its tables have \d+ rows of data/en/\w+/audio_\d+.tar, which has \d+ samples"
+    ):
+        list(draw_samples(open_dataset(str(published.folder)), 1000))
 
 
 # -- the command

@@ -85,7 +85,7 @@ def test_a_name_and_a_link_must_not_say_two_things(name: str, link: str, reason:
     assert found["reason"].to_list() == [reason]
 
 
-def test_what_the_ledger_says_at_last_goes_before_what_came_with_the_episode() -> None:
+def test_the_latest_ledger_entry_overrides_what_came_with_the_episode() -> None:
     closed = cleared(episode("a", "e", license="cc-by-4.0"), ledger=[said("e", license="all rights reserved")])
     withdrawn = cleared(episode("a", "e", license="cc-by-4.0"), ledger=[said("e")])
     opened = cleared(episode("a", "e", license="cc-by-nd-4.0"), ledger=[said("e", license="cc-by-4.0")])

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from podcast_assets.intake.downloads.urls import url_key
@@ -111,6 +112,26 @@ def test_what_sounds_the_same_is_told_and_left(store: Store) -> None:
     voices_left = store.read_table(voices.KEY, LINKED)
     assert voices_left is not None
     assert voices_left["episode_id"].to_list() == ["e3"]
+
+
+DERIVED = {"fingerprints/one.parquet": FINGERPRINTS, "near_duplicates/two.parquet": NEAR_DUPLICATES, voices.KEY: LINKED}
+
+
+@pytest.mark.parametrize("key", DERIVED)
+@pytest.mark.parametrize("damaged", [True, False], ids=["damaged", "other columns"])
+def test_an_unreadable_derived_table_is_removed_as_a_whole(tmp_path: Path, key: str, damaged: bool) -> None:
+    store = Store.at(tmp_path)
+    commit(store, "one", row("e1", A, "1.mp3"), row("e2", B, "2.mp3"))
+    for name, columns in DERIVED.items():
+        store.write_table(name, make_table([], columns))
+    store.write_table(key, pl.DataFrame({"episode_id": ["e1"], "text": ["what was said"]}))
+    if damaged:
+        store.write(key, store.read(key)[:-9])
+    assert down(store, "e1", dry_run=True).purged.counts[f"{key.split('/')[0]}/"] == 1
+    assert store.exists(key), "a dry run removes nothing"
+    outcome = down(store, "e1")
+    assert outcome.record["finished_at"]
+    assert {name for name in DERIVED if store.exists(name)} == DERIVED.keys() - {key}
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ class Postgres:
             )
 
     def kill(self) -> None:
-        """What no process of a server survives."""
+        """Kill the server with SIGKILL."""
         pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGKILL)
 

@@ -41,6 +41,8 @@ class Resource:
     """Wait for this event after half of the data."""
     after: str | None = None
     """Answer only once this path was requested."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent beside the others, with the data."""
 
 
 @dataclass
@@ -143,6 +145,7 @@ def web_server(certificate: trustme.LeafCert | None = None, host: str = "127.0.0
                 "Content-Type": resource.content_type,
                 "ETag": resource.etag,
                 "Last-Modified": resource.last_modified,
+                **resource.headers,
             }.items():
                 if value is not None:
                     self.send_header(name, value)

@@ -100,7 +100,7 @@ def test_from_nothing_the_same_shards_are_sealed(finished: Place, sample_run: Sa
     assert {k: v for k, v in found.items() if "episode_data" not in k} == sealed(sample_run.place)
 
 
-def test_to_want_no_episodes_any_more_removes_them_and_to_want_them_again_encodes_only_them(both: Place) -> None:
+def test_rejected_episodes_are_removed_and_accepting_them_again_encodes_only_them(both: Place) -> None:
     before = sealed(both)
     assert not PACKAGED.search(run(both, **BOTH)), "all of it is there"
     assert not PACKAGED.search(run(both))

@@ -69,7 +69,7 @@ def test_what_has_times_or_no_text_is_left_as_it_is(transcript: Transcript):
     assert not aligner.asked
 
 
-def test_words_without_any_time_are_aligned_anew():
+def test_words_without_any_time_are_aligned_again():
     untimed = Transcript("a b", words=words_without_times(["a", "b"]))
     assert times(align_transcripts(Evenly(), AUDIO, [Turn(0.0, 1.0, "A")], [untimed])[0]) == [(0.0, 0.5), (0.5, 1.0)]
 
@@ -126,7 +126,7 @@ def test_times_stay_in_the_turn_and_in_order():
     assert times(aligned) == [(5.0, 5.3), (5.3, 5.3), (5.9, 6.0), (6.0, 6.0)]
 
 
-def test_a_turn_outside_the_audio_is_given_nothing():
+def test_a_turn_outside_the_audio_gets_no_times():
     aligner = Saying(words_without_times(["one"]))
     assert align_transcripts(aligner, AUDIO, [Turn(30.0, 31.0, "A")], [Transcript("one")])[0].flags == (UNALIGNED,)
 

@@ -188,7 +188,7 @@ def likeliest(emissions: npt.NDArray[np.float32], states: list[int], skip: list[
 @pytest.mark.parametrize("cells", [2**26, 1])
 @pytest.mark.parametrize("letters", [[2], [2, 3], [3, 3], [2, 2, 3]])
 def test_the_search_finds_the_likeliest_way(monkeypatch: pytest.MonkeyPatch, letters: list[int], cells: int):
-    monkeypatch.setattr(ctc, "_MOST_CELLS", cells)
+    monkeypatch.setattr(ctc, "_MAX_CELLS", cells)
     targets = np.array(letters)
     starts = np.array([True, *[False] * (len(letters) - 1)])
     states = [1, *itertools.chain.from_iterable((letter, 0) for letter in letters[:-1]), letters[-1], 1]

@@ -136,6 +136,11 @@ def test_what_is_missing_is_named(tmp_path: Path):
         engine(lacking).load()
 
 
+def test_a_published_model_that_is_not_downloaded_yet_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(models, "find_model", lambda model: None)
+    assert Ctc().unavailable_reason() is None
+
+
 def test_a_vocabulary_of_another_model_is_told(folder: Path, tmp_path: Path):
     mixed = random_ctc.make(tmp_path / "mixed")
     letters = (folder / "tokens.txt").read_text(encoding="utf-8")

@@ -12,14 +12,14 @@ from podcast_assets.speech.linking import LINKED, LinkingSettings, link_speakers
 from podcast_assets.store.schema import schema
 from podcast_assets.store.schema_beside import SPEAKERS
 
-RANDOM = np.random.default_rng(3)
-VOICES = RANDOM.normal(size=(6, 256))
+VOICES = np.random.default_rng(3).normal(size=(6, 256))
 TYPES = schema(SPEAKERS) | {"podcast": pl.String, "batch": pl.String}
 
 
 def speaker(voice: int, episode: str, *, noise: float = 0.4, **more: Any) -> dict[str, Any]:
     """A speaker whose embedding has a cosine of about 1 / (1 + noise²) to another of the same voice."""
-    embedding = VOICES[voice] + noise * RANDOM.normal(size=256)
+    random = np.random.default_rng([voice, *episode.encode()])
+    embedding = VOICES[voice] + noise * random.normal(size=256)
     return {
         "podcast": "p",
         "batch": "b",
@@ -49,7 +49,7 @@ def test_the_host_is_one_voice_and_each_guest_another() -> None:
 
 
 def test_more_speakers_than_can_be_compared_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linking, "MOST_SPEAKERS", 2)
+    monkeypatch.setattr(linking, "MAX_SPEAKERS", 2)
     with pytest.raises(BadInput, match="podcast p: 3 speakers are more than the 2"):
         linked(*[speaker(0, f"e{n}") for n in range(3)])
     assert linked(*[speaker(0, f"e{n}") for n in range(2)])["voice"].n_unique() == 1

@@ -11,7 +11,7 @@ import pytest
 
 from podcast_assets.audio.decode import decode
 from podcast_assets.defs.checks.tables import languages_agree
-from podcast_assets.speech.languages.text import text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.speech.types import LANGUAGE_DIFFERS, EpisodeSpeech, Transcript, Turn
 
@@ -19,7 +19,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 REFERENCE: list[dict[str, Any]] = json.loads((FIXTURES / "mixed_languages" / "mixed.json").read_text())["turns"]
 
 
-def hear(language: str | None = None, *, mixed: bool = False) -> Sequence[Transcript]:
+def transcribe(language: str | None = None, *, mixed: bool = False) -> Sequence[Transcript]:
     engine = FasterWhisper(
         model=str(FIXTURES / "mini_whisper_two"),
         chunk_seconds=8,
@@ -30,26 +30,26 @@ def hear(language: str | None = None, *, mixed: bool = False) -> Sequence[Transc
     )
     turns = [Turn(t["start"], t["end"], t["speaker"]) for t in REFERENCE]
     audio = decode(FIXTURES / "mixed_languages" / "mixed.opus")
-    (heard,) = engine.load().transcribe([EpisodeSpeech("mixed", audio, turns, language)])
-    assert not isinstance(heard.transcripts, Exception), heard.transcripts
-    return heard.transcripts
+    (result,) = engine.load().transcribe([EpisodeSpeech("mixed", audio, turns, language)])
+    assert not isinstance(result.transcripts, Exception), result.transcripts
+    return result.transcripts
 
 
 @pytest.fixture(scope="module")
 def mixed() -> Sequence[Transcript]:
-    return hear(mixed=True)
+    return transcribe(mixed=True)
 
 
 @pytest.fixture(scope="module")
 def once() -> Sequence[Transcript]:
     """The language identified once for the episode, as is the default."""
-    return hear()
+    return transcribe()
 
 
 def wer(transcripts: Sequence[Transcript], language: str) -> float:
     pairs = [(t["text"], x.text) for t, x in zip(REFERENCE, transcripts, strict=True) if t["language"] == language]
-    said, heard = zip(*((s.lower(), h.replace(".", "").lower()) for s, h in pairs), strict=True)
-    return float(jiwer.wer(list(said), list(heard)))
+    said, transcribed = zip(*((s.lower(), h.replace(".", "").lower()) for s, h in pairs), strict=True)
+    return float(jiwer.wer(list(said), list(transcribed)))
 
 
 def test_each_turn_is_transcribed_in_its_own_language(mixed: Sequence[Transcript]) -> None:
@@ -77,7 +77,7 @@ def test_the_check_tells_an_episode_whose_languages_disagree(how: str, request: 
         {
             "segment_id": ids,
             "language": [t.language for t in transcripts],
-            "text_language": [text_language(t.text) for t in transcripts],
+            "text_language": [TextLanguageIdentifier().language(t.text) for t in transcripts],
             "flags": [list(t.flags) for t in transcripts],
         },
         schema_overrides={"flags": pl.List(pl.String)},
@@ -88,6 +88,6 @@ def test_the_check_tells_an_episode_whose_languages_disagree(how: str, request: 
 
 
 def test_a_declared_language_is_kept_and_doubted() -> None:
-    declared = hear("en", mixed=True)
+    declared = transcribe("en", mixed=True)
     assert {t.language for t in declared} == {"en"}
     assert [LANGUAGE_DIFFERS in t.flags for t in declared] == [t["language"] == "de" for t in REFERENCE]

@@ -25,13 +25,13 @@ def transcriber() -> Transcriber:
     return make_engine("transcriber", "pocketsphinx").load()
 
 
-def hear(
+def transcribe(
     transcriber: Transcriber, audio: Samples, turns: Sequence[Turn], language: str | None = None
 ) -> Sequence[Transcript]:
-    (heard,) = transcriber.transcribe([EpisodeSpeech("episode", audio, turns, language)])
-    if isinstance(heard.transcripts, Exception):
-        raise heard.transcripts
-    return heard.transcripts
+    (result,) = transcriber.transcribe([EpisodeSpeech("episode", audio, turns, language)])
+    if isinstance(result.transcripts, Exception):
+        raise result.transcripts
+    return result.transcripts
 
 
 def load(file: Path) -> Samples:
@@ -40,20 +40,20 @@ def load(file: Path) -> Samples:
 
 
 def test_recognizes_most_words_of_real_speech(transcriber: Transcriber, real_audio: Path):
-    heard = []
+    transcribed = []
     for name, (start, _) in SENTENCES.items():
         audio = load(real_audio / name)
-        transcript = hear(transcriber, audio, [Turn(start, len(audio) / SAMPLE_RATE, "A")], "en")[0]
+        transcript = transcribe(transcriber, audio, [Turn(start, len(audio) / SAMPLE_RATE, "A")], "en")[0]
         assert transcript.text == " ".join(w.word for w in transcript.words)
         assert not set("<>[]()+") & set(transcript.text)
-        heard.append(transcript.text)
-    assert jiwer.wer([text for _, text in SENTENCES.values()], heard) < 0.45
+        transcribed.append(transcript.text)
+    assert jiwer.wer([text for _, text in SENTENCES.values()], transcribed) < 0.45
 
 
 def test_words_lie_in_their_turn_with_probabilities(transcriber: Transcriber, real_audio: Path):
     audio = np.concatenate([np.zeros(2 * SAMPLE_RATE, np.float32), load(real_audio / "sense-0880.wav")])
     turn = Turn(2.0, len(audio) / SAMPLE_RATE, "A")
-    transcript = hear(transcriber, audio, [turn])[0]
+    transcript = transcribe(transcriber, audio, [turn])[0]
     times = [t for w in transcript.words for t in (w.start, w.end) if t is not None]
     assert len(times) == 2 * len(transcript.words)
     assert times == sorted(times)
@@ -67,18 +67,18 @@ def test_words_lie_in_their_turn_with_probabilities(transcriber: Transcriber, re
     assert (transcript.language, transcript.language_probability, transcript.no_speech_prob) == (None, None, None)
 
 
-def test_a_turn_is_heard_alike_whatever_came_before(transcriber: Transcriber, real_audio: Path):
+def test_a_transcript_does_not_depend_on_earlier_turns(transcriber: Transcriber, real_audio: Path):
     a, b = load(real_audio / "sense-0880.wav"), load(real_audio / "sense-0890.wav")[: 2 * SAMPLE_RATE]
     audio = np.concatenate([a, b])
     first, second = Turn(0.0, len(a) / SAMPLE_RATE, "A"), Turn(len(a) / SAMPLE_RATE, len(audio) / SAMPLE_RATE, "B")
-    alone = hear(transcriber, audio, [first])[0]
-    assert hear(transcriber, audio, [second, first])[1] == alone
+    alone = transcribe(transcriber, audio, [first])[0]
+    assert transcribe(transcriber, audio, [second, first])[1] == alone
 
 
 def test_a_long_turn_is_decoded_in_pieces(real_audio: Path):
     transcriber = make_engine("transcriber", "pocketsphinx", max_piece=1.0).load()
     audio = load(real_audio / "sense-0880.wav")
-    words = hear(transcriber, audio, [Turn(0.0, len(audio) / SAMPLE_RATE, "A")])[0].words
+    words = transcribe(transcriber, audio, [Turn(0.0, len(audio) / SAMPLE_RATE, "A")])[0].words
     assert len(words) > 3
     times = [(w.start, w.end) for w in words if w.start is not None and w.end is not None]
     assert len(times) == len(words)
@@ -88,7 +88,7 @@ def test_a_long_turn_is_decoded_in_pieces(real_audio: Path):
 
 @pytest.mark.parametrize("turn", [Turn(0.0, 4.0, "A"), Turn(1.0, 1.001, "A"), Turn(3.9, 5.0, "A")])
 def test_silence_gives_no_words(transcriber: Transcriber, turn: Turn):
-    transcript = hear(transcriber, np.zeros(4 * SAMPLE_RATE, np.float32), [turn])[0]
+    transcript = transcribe(transcriber, np.zeros(4 * SAMPLE_RATE, np.float32), [turn])[0]
     assert (transcript.text, list(transcript.words)) == ("", [])
     assert transcript.avg_logprob is None
     assert transcript.compression_ratio is None
@@ -96,7 +96,7 @@ def test_silence_gives_no_words(transcriber: Transcriber, turn: Turn):
 
 def test_another_language_is_refused(transcriber: Transcriber):
     with pytest.raises(BadInput, match="supports English only, but the language of the episode is de"):
-        hear(transcriber, np.zeros(SAMPLE_RATE, np.float32), [], "de")
+        transcribe(transcriber, np.zeros(SAMPLE_RATE, np.float32), [], "de")
 
 
 def test_the_model_is_part_of_the_identity():

@@ -334,7 +334,7 @@ def test_a_device_that_does_not_work_is_told(diarizer: Diarizer):
         Pyannote(model=str(RULES)).load("cuda:0")
 
 
-def test_nothing_is_told_to_anybody(diarizer: Diarizer):
+def test_telemetry_is_off(diarizer: Diarizer):
     from pyannote.audio.telemetry.metrics import is_metrics_enabled
 
     assert os.environ["PYANNOTE_METRICS_ENABLED"] == "0"

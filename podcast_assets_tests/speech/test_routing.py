@@ -98,63 +98,65 @@ def routed(**routes: Voice | tuple[Voice, ...]) -> RoutedEngine:
     )
 
 
-def hear(engine: RoutedEngine, *work: EpisodeSpeech) -> dict[str, TranscriptionResult]:
+def transcribe(engine: RoutedEngine, *work: EpisodeSpeech) -> dict[str, TranscriptionResult]:
     return {h.speech.episode: h for h in engine.load().transcribe(work)}
 
 
-def texts(heard: TranscriptionResult) -> list[str]:
-    assert not isinstance(heard.transcripts, Exception), heard.transcripts
-    return [t.text for t in heard.transcripts]
+def texts(result: TranscriptionResult) -> list[str]:
+    assert not isinstance(result.transcripts, Exception), result.transcripts
+    return [t.text for t in result.transcripts]
 
 
 def test_each_language_has_its_engine_and_only_those_that_are_needed_are_loaded() -> None:
     table = routed(zh=Voice(says="chinese"), en=Voice(says="english"), any=Voice(says="any"))
-    heard = hear(table, speech("a", "zh"), speech("b", "de"), speech("c", "zh"))
-    assert {k: texts(v)[0] for k, v in heard.items()} == {"a": "chinese", "b": "any", "c": "chinese"}
+    results = transcribe(table, speech("a", "zh"), speech("b", "de"), speech("c", "zh"))
+    assert {k: texts(v)[0] for k, v in results.items()} == {"a": "chinese", "b": "any", "c": "chinese"}
     assert sorted(LOADED) == ["any", "chinese"]
-    assert all(h.fallback is None for h in heard.values())
+    assert all(h.fallback is None for h in results.values())
 
 
 def test_an_unknown_language_is_identified_first_and_never_taken_for_english() -> None:
     table = routed(zh=Voice(says="chinese"), en=Voice(says="english"), any=Voice(says="any", identifies="zh"))
-    heard = hear(table, speech("a", None))
-    assert texts(heard["a"]) == ["chinese", "chinese"]
+    results = transcribe(table, speech("a", None))
+    assert texts(results["a"]) == ["chinese", "chinese"]
     assert "english" not in LOADED
 
 
 def test_where_one_engine_fails_the_next_takes_over_and_says_so() -> None:
     table = routed(any=(Voice(says="first", fails=("b",)), Voice(says="second", fails=("b",)), Voice(says="third")))
-    heard = hear(table, speech("a"), speech("b"))
-    assert (texts(heard["a"]), texts(heard["b"])) == (["first", "first"], ["third", "third"])
-    assert heard["a"].fallback is None
-    told = heard["b"].fallback or ""
+    results = transcribe(table, speech("a"), speech("b"))
+    assert (texts(results["a"]), texts(results["b"])) == (["first", "first"], ["third", "third"])
+    assert results["a"].fallback is None
+    told = results["b"].fallback or ""
     assert "first fell over" in told
     assert "second fell over" in told
     assert "did 2 of 2 segments" in told
-    made = heard["b"].transcripts
+    made = results["b"].transcripts
     assert not isinstance(made, Exception)
     assert all(FALLBACK in t.flags for t in made)
 
 
 def test_only_the_turns_that_failed_go_to_the_next_engine() -> None:
-    heard = hear(routed(any=(Voice(says="first", half=("a",)), Voice(says="second"))), speech("a", turns=3))
-    assert texts(heard["a"]) == ["second", "first", "first"]
-    made = heard["a"].transcripts
+    results = transcribe(routed(any=(Voice(says="first", half=("a",)), Voice(says="second"))), speech("a", turns=3))
+    assert texts(results["a"]) == ["second", "first", "first"]
+    made = results["a"].transcripts
     assert not isinstance(made, Exception)
     assert [t.flags for t in made] == [(FALLBACK,), (), ()]
     assert [w.start for t in made for w in t.words] == [0, 1, 2]
 
 
 def test_a_turn_that_nobody_can_do_is_empty_and_flagged_not_lost() -> None:
-    heard = hear(routed(any=Voice(says="first", half=("a",))), speech("a"))
-    made = heard["a"].transcripts
+    results = transcribe(routed(any=Voice(says="first", half=("a",))), speech("a"))
+    made = results["a"].transcripts
     assert not isinstance(made, Exception)
     assert [(t.text, t.flags) for t in made] == [("", (UNTRANSCRIBED,)), ("first", ())]
 
 
 def test_an_episode_that_no_engine_can_do_fails_with_what_the_first_one_said() -> None:
-    heard = hear(routed(any=(Voice(says="first", fails=("a",)), Voice(says="second", fails=("a",)))), speech("a"))
-    error = heard["a"].transcripts
+    results = transcribe(
+        routed(any=(Voice(says="first", fails=("a",)), Voice(says="second", fails=("a",)))), speech("a")
+    )
+    error = results["a"].transcripts
     assert isinstance(error, RuntimeError)
     assert str(error) == "first fell over"
     assert "second fell over" in error.__notes__[0]
@@ -164,21 +166,21 @@ MISSING = Voice(says="missing", unavailable="missing is not installed")
 
 
 def test_a_fallback_that_cannot_be_loaded_is_told() -> None:
-    heard = hear(routed(any=(Voice(says="first", fails=("a",)), MISSING)), speech("a"), speech("b"))
-    error = heard["a"].transcripts
+    results = transcribe(routed(any=(Voice(says="first", fails=("a",)), MISSING)), speech("a"), speech("b"))
+    error = results["a"].transcripts
     assert str(error) == "first fell over"
     assert "missing is not installed" in getattr(error, "__notes__", [""])[0]
-    assert texts(heard["b"]) == ["first", "first"]
+    assert texts(results["b"]) == ["first", "first"]
 
 
 def test_where_an_engine_cannot_be_loaded_the_next_does_all_of_it_and_says_so() -> None:
-    heard = hear(
+    results = transcribe(
         routed(any=(MISSING, Voice(says="second", half=("b",)), Voice(says="third"))), speech("a"), speech("b")
     )
-    assert texts(heard["a"]) == ["second", "second"]
-    assert texts(heard["b"]) == ["third", "second"]
-    assert heard["a"].fallback == "voice: missing is not installed; voice did 2 of 2 segments"
-    for one in heard.values():
+    assert texts(results["a"]) == ["second", "second"]
+    assert texts(results["b"]) == ["third", "second"]
+    assert results["a"].fallback == "voice: missing is not installed; voice did 2 of 2 segments"
+    for one in results.values():
         assert not isinstance(one.transcripts, Exception)
         assert all(FALLBACK in t.flags and t.engine == "voice" for t in one.transcripts)
     assert LOADED.count("missing") == 1, "it is not tried again for each episode"
@@ -197,60 +199,62 @@ def test_where_no_engine_of_a_chain_can_be_loaded_no_episode_is_taken() -> None:
     assert taken == []
 
 
-def test_where_one_language_s_engines_cannot_be_loaded_the_others_are_done() -> None:
+def test_other_languages_are_done_where_the_engines_of_one_do_not_load() -> None:
     table = routed(zh=MISSING, any=Voice(says="any"))
-    heard = hear(table, speech("a", "zh"), speech("b", "de"), speech("c", "zh"))
-    assert texts(heard["b"]) == ["any", "any"]
+    results = transcribe(table, speech("a", "zh"), speech("b", "de"), speech("c", "zh"))
+    assert texts(results["b"]) == ["any", "any"]
     for name in "ac":
-        error = heard[name].transcripts
+        error = results[name].transcripts
         assert isinstance(error, EngineUnavailable)
         assert "missing is not installed" in str(error)
 
 
 def test_where_no_engine_of_any_language_can_be_loaded_the_run_stops() -> None:
     with pytest.raises(EngineUnavailable, match="missing is not installed"):
-        hear(routed(zh=MISSING, any=MISSING), speech("a", "zh"), speech("b", "de"))
+        transcribe(routed(zh=MISSING, any=MISSING), speech("a", "zh"), speech("b", "de"))
 
 
 def test_an_unknown_language_that_nobody_can_identify_is_not_guessed() -> None:
     table = routed(zh=Voice(says="chinese"), any=(MISSING, Voice(says="second")))
-    heard = hear(table, speech("a", None), speech("b", "zh"))
-    assert isinstance(heard["a"].transcripts, EngineUnavailable)
-    assert texts(heard["b"]) == ["chinese", "chinese"]
+    results = transcribe(table, speech("a", None), speech("b", "zh"))
+    assert isinstance(results["a"].transcripts, EngineUnavailable)
+    assert texts(results["b"]) == ["chinese", "chinese"]
 
 
-def test_what_only_a_fallback_refuses_is_not_the_data_s_fault() -> None:
+def test_a_refusal_by_a_fallback_is_not_a_permanent_failure() -> None:
     """The engine that cannot be loaded may know the language."""
-    heard = hear(routed(any=(MISSING, Voice(says="second", refuses=("a",)))), speech("a"), speech("b"))
-    error = heard["a"].transcripts
+    results = transcribe(routed(any=(MISSING, Voice(says="second", refuses=("a",)))), speech("a"), speech("b"))
+    error = results["a"].transcripts
     assert isinstance(error, EngineUnavailable)
     assert "voice: missing is not installed; voice: BadInput: second does not know the language" in str(error)
-    assert texts(heard["b"]) == ["second", "second"]
+    assert texts(results["b"]) == ["second", "second"]
 
 
 @pytest.mark.parametrize("why", ["CUDA driver version is insufficient", "failed to allocate memory"])
-def test_a_gpu_that_cannot_be_used_is_not_answered_with_a_worse_engine(why: str) -> None:
+def test_a_broken_gpu_does_not_lead_to_a_worse_engine(why: str) -> None:
     with pytest.raises(EngineUnavailable, match=why):
-        hear(routed(any=(Voice(says="gpu", unavailable=why), Voice(says="second"))), speech("a"))
+        transcribe(routed(any=(Voice(says="gpu", unavailable=why), Voice(says="second"))), speech("a"))
     assert LOADED == ["gpu"]
 
 
 def test_an_aligner_that_cannot_be_loaded_stops_the_run_before_anything_is_transcribed() -> None:
     table = RoutedEngine(routes=routed(any=Voice(says="any")).routes, aligner=MISSING)
     with pytest.raises(EngineUnavailable, match="missing is not installed"):
-        hear(table, speech("a"))
+        transcribe(table, speech("a"))
     assert LOADED == ["missing"]
 
 
 def test_a_broken_device_is_not_answered_with_a_worse_engine() -> None:
-    heard = hear(routed(any=(Voice(says="gpu", broken=True), Voice(says="second"))), speech("a"))
-    assert isinstance(heard["a"].transcripts, RuntimeError)
+    results = transcribe(routed(any=(Voice(says="gpu", broken=True), Voice(says="second"))), speech("a"))
+    assert isinstance(results["a"].transcripts, RuntimeError)
 
 
 def test_a_language_without_a_route_is_one_episode_s_trouble() -> None:
-    heard = hear(routed(zh=Voice(says="chinese"), en=Voice(says="english")), speech("a", "de"), speech("b", "zh"))
-    assert isinstance(heard["a"].transcripts, BadInput)
-    assert texts(heard["b"])[0] == "chinese"
+    results = transcribe(
+        routed(zh=Voice(says="chinese"), en=Voice(says="english")), speech("a", "de"), speech("b", "zh")
+    )
+    assert isinstance(results["a"].transcripts, BadInput)
+    assert texts(results["b"])[0] == "chinese"
 
 
 def test_another_route_s_engine_does_not_concern_an_episode_whose_language_is_known() -> None:

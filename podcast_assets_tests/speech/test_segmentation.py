@@ -174,7 +174,7 @@ def test_overlap_is_the_share_in_which_somebody_else_speaks(
         assert found.overlap == pytest.approx(expected)
 
 
-def test_overlap_is_measured_anew_for_each_piece():
+def test_overlap_is_measured_again_for_each_piece():
     full = turns((0, 50, "A"), (0, 5, "B"))
     first, second = segment(Diarization(turns((0, 50, "A")), full), Reads(60), PRESETS["asr"])
     assert first.overlap == pytest.approx(5 / first.end)

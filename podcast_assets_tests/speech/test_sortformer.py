@@ -261,10 +261,10 @@ def test_a_model_that_does_not_load_or_is_another_one_is_told(nemo_script: NemoS
     ):
         nemo_script(broken=True).engine().load()
     with pytest.raises(
-        EngineUnavailable, match="tells 8 speakers apart, and the presets of sortformer are for models of 4"
+        EngineUnavailable, match="distinguishes 8 speakers, but sortformer needs a model for 4: set another model"
     ):
         nemo_script(facts={"speakers": 8}).engine().load()
-    with pytest.raises(EngineUnavailable, match=r"there is no file .*missing.nemo"):
+    with pytest.raises(EngineUnavailable, match=r"the Sortformer model .*missing.nemo does not exist"):
         Sortformer(model=str(tmp_path / "missing.nemo")).load()
 
 
@@ -276,7 +276,7 @@ def test_a_model_of_the_hub_is_found_in_the_models_folder(tmp_path: Path, monkey
     assert [m.repo for m in engine.hub_models()] == ["nvidia/diar_streaming_sortformer_4spk-v2.1"]
     assert engine.model_files() == []
     found[engine.model] = tmp_path
-    with pytest.raises(EngineUnavailable, match="there is no file nvidia/"):
+    with pytest.raises(EngineUnavailable, match=r"the Sortformer model nvidia/.* does not exist"):
         engine.fetch()
     (tmp_path / "diar_streaming_sortformer_4spk-v2.1.nemo").write_bytes(b"weights")
     engine.fetch()

@@ -40,7 +40,7 @@ def test_a_blank_that_stays_moves_on_by_a_frame() -> None:
     assert placed(heard) == [(0, 2, 1)]
 
 
-def test_tokens_at_one_frame_are_limited_for_each_frame_anew() -> None:
+def test_tokens_at_one_frame_are_limited_for_each_frame_again() -> None:
     (heard,) = decode([2], {(0, 0): (0, 0), (0, 1): (1, 0)}, most=3)
     assert placed(heard) == [(0, 0, 0)] * 3 + [(1, 1, 0)] * 3
 

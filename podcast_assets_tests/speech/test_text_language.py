@@ -2,7 +2,7 @@
 
 import pytest
 
-from podcast_assets.speech.languages.text import text_language
+from podcast_assets.speech.languages.text import TextLanguageIdentifier
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from podcast_assets.speech.languages.text import text_language
     ],
 )
 def test_sentences_and_scraps(text: str, language: str | None) -> None:
-    assert text_language(text) == language
+    assert TextLanguageIdentifier().language(text) == language

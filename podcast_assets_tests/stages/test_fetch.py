@@ -1,4 +1,4 @@
-"""A list of URLs is downloaded once, and what cannot be had is a failure of its own."""
+"""Each URL of a list is downloaded once, and one that cannot be downloaded is a failure of its own."""
 
 import errno
 import json
@@ -9,7 +9,7 @@ import tempfile
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +21,7 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import find_arrival
+from podcast_assets.intake.downloads.downloaded import DownloadRecords
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.stages.fetch import DownloadedList, download_list
 from podcast_assets.stages.runner import NothingDone
@@ -29,6 +30,7 @@ from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty_t
 from podcast_assets.store.store import SCRATCH_PREFIX, Store, checkpoints_key
 from podcast_assets_tests.committed import failure
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
+from podcast_assets_tests.waiting import wait_for
 
 PATIENCE = 600
 
@@ -101,34 +103,56 @@ def test_a_second_run_takes_what_is_done_and_tries_only_what_may_pass(server: We
     assert third.failures["attempts"].to_list() == [2]
 
 
-def test_a_killed_run_leaves_what_was_whole(server: WebServer, store: Store) -> None:
-    """What a run downloads counts at once, not when all of its list is done."""
-    rows = [{"url": server.put(f"/{n}.mp3", Resource(audio(n)))} for n in range(3)]
-    run(store, rows[:2])
-    server.requests.clear()
-    assert run(store, rows).downloaded == 1
-    assert [r.path for r in server.requests] == ["/2.mp3"]
-
-
-def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer, store: Store) -> None:
-    whole = audio(1, 3_000_000)
-    url = server.put("/a.mp3", Resource(whole, hold=server.over))
-    store.write("incoming/list.csv", f"url\n{url}\n".encode())
+def start_download(store: Store) -> subprocess.Popen[bytes]:
+    """Download the URL list in a process of its own."""
     program = f"""
         from podcast_assets.intake.arrivals import find_arrival
         from podcast_assets.config.settings import Settings
         from podcast_assets.stages.fetch import download_list
         from podcast_assets.store.store import Store
         store = Store.at({str(store.root)!r})
-        download_list(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1"))
+        download_list(store, find_arrival(store, "list"), Settings(allow_hosts="127.0.0.1", download_host_delay=0))
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
+
+
+def kill_once(process: subprocess.Popen[bytes], what: str, condition: Callable[[], bool]) -> None:
+    """Kill a process as soon as a condition holds."""
+
+    def reached() -> bool:
+        assert process.poll() is None, f"the process ended before {what}"
+        return condition()
+
+    try:
+        wait_for(what, reached, patience=PATIENCE, every=0.01)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_killed_run_leaves_what_was_whole(server: WebServer, store: Store) -> None:
+    """What a run downloads counts at once, not when all of its list is done."""
+    rows = [{"url": server.put(f"/{n}.mp3", Resource(audio(n)))} for n in range(3)]
+    server.resources["/2.mp3"].hold = server.over
+    store.write("incoming/list.jsonl", "\n".join(json.dumps(row) for row in rows).encode())
+    records = DownloadRecords(store)
+    kill_once(start_download(store), "two downloads", lambda: all(records.of(r["url"], "list") for r in rows[:2]))
+    server.resources["/2.mp3"].hold = None
+    server.requests.clear()
+    assert run(store, rows).downloaded == 1
+    assert {r.path for r in server.requests} == {"/2.mp3"}
+
+
+def test_kill_9_in_the_middle_of_a_download_loses_little_of_it(server: WebServer, store: Store) -> None:
+    whole = audio(1, 3_000_000)
+    url = server.put("/a.mp3", Resource(whole, hold=server.over))
+    store.write("incoming/list.csv", f"url\n{url}\n".encode())
     part = store.storage.scratch() / f"{SCRATCH_PREFIX}{url_key(f'list {url}')[:32]}.part"
-    deadline = time.monotonic() + PATIENCE
-    while (not part.exists() or part.stat().st_size < len(whole) // 3) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+
+    def begun() -> bool:
+        return part.exists() and part.stat().st_size >= len(whole) // 3
+
+    kill_once(start_download(store), "a third of the download", begun)
     assert list(store.list("audio")) == []
     server.resources["/a.mp3"].hold = None
     found = download_list(store, find_arrival(store, "list"), settings())
@@ -209,7 +233,7 @@ def test_another_batch_asks_whether_it_has_changed(server: WebServer, store: Sto
 
 
 def test_other_bytes_under_the_same_url_are_noted(server: WebServer, store: Store) -> None:
-    """Advertisements that are put in anew at each download."""
+    """Advertisements that are inserted again at each download."""
     url = server.put("/a.mp3", Resource(audio(1)))
     first = run(store, [{"url": url}]).unpacked.files[0].stored.sha256
     server.resources["/a.mp3"] = Resource(audio(2), etag='"two"')

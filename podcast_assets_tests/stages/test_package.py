@@ -79,7 +79,7 @@ def episode(store: Store, stereo: np.ndarray, container: str, form: AudioForm) -
             "container": container,
             "audio_codec": "mp3float" if container == "mp3" else container,
             "nothing_else": True,
-            "form": form.parts(),
+            "form": form.fingerprint_values(),
             "about": about,
             "samples": samples.with_columns(episode_id=pl.lit("ep")),
             "rttm": None,
@@ -87,7 +87,7 @@ def episode(store: Store, stereo: np.ndarray, container: str, form: AudioForm) -
     )
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda f: "-".join(map(str, f.parts().values())))
+@pytest.mark.parametrize("form", FORMS, ids=lambda f: "-".join(map(str, f.fingerprint_values().values())))
 def test_segments_are_the_samples_of_the_original_in_the_form_that_is_asked_for(
     store: Store, stereo: np.ndarray, form: AudioForm
 ) -> None:
@@ -114,7 +114,7 @@ def test_segments_are_the_samples_of_the_original_in_the_form_that_is_asked_for(
     assert store.read(key) == data, "the same again gives the same bytes"
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda f: "-".join(map(str, f.parts().values())))
+@pytest.mark.parametrize("form", FORMS, ids=lambda f: "-".join(map(str, f.fingerprint_values().values())))
 def test_a_whole_episode_lasts_as_long_as_the_original(store: Store, stereo: np.ndarray, form: AudioForm) -> None:
     stage, given = PackageEpisodes(store, "b", form), episode(store, stereo, "flac", form)
     row = stage.process(None, given, None).row(0, named=True)

@@ -132,7 +132,7 @@ def test_wrong_input_gets_one_line(place: Place) -> None:
     )
 
 
-def test_a_model_that_cannot_be_had_is_told_before_any_work(place: Place) -> None:
+def test_a_model_that_is_not_available_is_reported_before_any_work(place: Place) -> None:
     result = place.command("run", __file__, "--profile", "cpu")
     assert result.returncode == 2
     last = result.stderr.strip().splitlines()[-1]

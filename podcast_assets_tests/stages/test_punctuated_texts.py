@@ -1,4 +1,4 @@
-"""Punctuation by the command: a column beside the text, made once for each text, and by no change of the policy."""
+"""Punctuation by the command: a column beside the text, made once for each text, and not again when the policy changes."""
 
 from pathlib import Path
 

@@ -72,7 +72,7 @@ def test_errors_of_the_commands_are_shown_as_they_are(
         raise BadInput(f"{name}: is not there")
 
     monkeypatch.setattr(cli_terminal, "messages", Console(stderr=True, highlight=False))
-    monkeypatch.setattr(cli_settings, "Settings", fail)
+    monkeypatch.setattr(cli_settings, "load_settings", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main(["settings"])
     assert ended.value.code == 2
@@ -119,7 +119,7 @@ def test_backfill_of_all_passes_over_batches_that_are_gone(place: Place) -> None
     assert result.returncode == 0, result.stderr
     warning, requested = result.stderr.splitlines()
     assert warning == "skipped, because their sources are no longer under incoming/: old"
-    assert "of 1 batches requested" in requested
+    assert "of 1 batch requested" in requested
     named = place.command("backfill", "old", "new")
     assert named.returncode == 2
     assert "not found under incoming/: old" in named.stderr

@@ -33,7 +33,7 @@ def test_kill_9_in_the_middle_of_a_stage(
     again = place.command("demo", "--json")
     assert again.returncode == 0, again.stderr
     episodes = 5 if stage == "ingest" else 4
-    assert "had died; resuming it" in again.stderr
+    assert "had died and is marked as failed" in again.stderr
     done = int(again.stderr.split(f"{stage} takes ")[1].split(" of ")[0])
     assert checkpoints <= done < episodes
     assert f"sample: {stage} 1 of {episodes - done}" in again.stderr

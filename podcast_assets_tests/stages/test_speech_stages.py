@@ -110,7 +110,7 @@ def test_where_the_diarizer_fails_the_episode_goes_on_without_speakers(filled: t
     committed = CommittedTable.read(store, "diarized_segments", "deaf")
     assert committed.provenance["fallback"].to_list() == ["deaf: RuntimeError: no ears; segments without speakers"] * 2
     again = diarize(filled, Deaf(limit=0.0), "deaf")
-    assert again.equals(rows), "taken as it is, unless it is asked for anew"
+    assert again.equals(rows), "taken as it is, unless it is asked for again"
     stage = Diarize(store, Deaf(), PRESETS["asr"], "deaf")
     todo = episodes(filled[1], min_speakers=None, max_speakers=None, segmentation=PRESETS["asr"].model_dump())
     assert run_stage(stage, "deaf", todo, store, Local(stage, 2), retry_fallbacks=True).ran == 2

@@ -21,9 +21,9 @@ from podcast_assets.intake.unpack import unpack
 from podcast_assets.store.backends import bucket as buckets
 from podcast_assets.store.backends import s3_api
 from podcast_assets.store.store import Store
+from podcast_assets_tests.archives import tar, zipped
 from podcast_assets_tests.committed import commit_batch
 from podcast_assets_tests.conftest import Place
-from podcast_assets_tests.intake.test_unpack import tar, zipped
 from podcast_assets_tests.servers import s3
 
 pytestmark = pytest.mark.store
@@ -42,7 +42,7 @@ ASKING: dict[str, Callable[[Store], object]] = {
 
 
 @pytest.fixture
-def room(bucket: str) -> Store:
+def store(bucket: str) -> Store:
     return Store.at(bucket)
 
 
@@ -65,34 +65,34 @@ def put(key: str, data: bytes = b"1") -> None:
     boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"]).put_object(Bucket=s3.BUCKET, Key=key, Body=data)
 
 
-def test_keys_that_are_no_paths_are_refused_one_by_one(room: Store) -> None:
-    top = str(room.root).removeprefix(f"s3://{s3.BUCKET}/")
+def test_keys_that_are_no_paths_are_refused_one_by_one(store: Store) -> None:
+    top = str(store.root).removeprefix(f"s3://{s3.BUCKET}/")
     for key in ("good/a.mp3", "bad//b.mp3", "../c.tar", "good/../d.mp3", "tab\t.tar", "new\nline.tar", "also.tar"):
         put(f"{top}/incoming/{key}")
-    found = list_incoming(room)
+    found = list_incoming(store)
     assert sorted(found.arrivals) == ["also", "good"]
     assert [f.key for f in found.arrivals["good"].files] == ["good/a.mp3"]
     assert sorted(found.refused) == ["../c.tar", "bad//b.mp3", "good/../d.mp3", "new\nline.tar", "tab\t.tar"]
     assert all("rename it" in why for why in found.refused.values())
-    assert {batch: find_arrival(room, batch) for batch in found.arrivals} == found.arrivals
+    assert {batch: find_arrival(store, batch) for batch in found.arrivals} == found.arrivals
 
 
-def test_folders_that_a_console_made_are_no_files(room: Store) -> None:
-    top = str(room.root).removeprefix(f"s3://{s3.BUCKET}/")
+def test_folders_that_a_console_made_are_no_files(store: Store) -> None:
+    top = str(store.root).removeprefix(f"s3://{s3.BUCKET}/")
     for key in ("incoming/", "incoming/show/", "incoming/show/season/"):
         put(f"{top}/{key}", b"")
     for key in ("show/season/a.mp3", "show/empty.mp3"):
         put(f"{top}/incoming/{key}", b"")
-    found = list_incoming(room)
+    found = list_incoming(store)
     assert found.refused == {}
     assert [f.key for f in found.arrivals["show"].files] == ["show/empty.mp3", "show/season/a.mp3"]
-    assert find_arrival(room, "show") == found.arrivals["show"]
+    assert find_arrival(store, "show") == found.arrivals["show"]
 
 
-def test_a_name_that_no_key_can_have_is_said(room: Store, tmp_path: Path) -> None:
+def test_a_name_that_no_key_can_have_is_said(store: Store, tmp_path: Path) -> None:
     (tmp_path / "tab\t.mp3").write_bytes(b"1")
     with pytest.raises(BadInput, match=r"tab\\t.mp3' is not a valid key: rename the file"):
-        place_inputs(room, [tmp_path], "show")
+        place_inputs(store, [tmp_path], "show")
 
 
 @pytest.mark.parametrize("asking", ASKING)
@@ -219,16 +219,16 @@ def test_a_file_is_read_in_few_requests(proxied: tuple[Store, s3.Proxy]) -> None
     assert len(proxy.seen) - begun <= 1 + 3
 
 
-def test_the_janitor_sweeps_a_bucket(room: Store, tmp_path: Path) -> None:
-    commit_batch(room, "done")
+def test_the_janitor_sweeps_a_bucket(store: Store, tmp_path: Path) -> None:
+    commit_batch(store, "done")
     for batch in ("done", "begun", "queued"):
-        room.write(f"checkpoints/transcribe/{batch}/x-{'a' * 32}.parquet", b"1234567890")
-    commit_batch(room, "queued")
+        store.write(f"checkpoints/transcribe/{batch}/x-{'a' * 32}.parquet", b"1234567890")
+    commit_batch(store, "queued")
     soon = time.time() + 600
-    assert sweep(room, before=time.time() - 600, scratch=tmp_path).files.total() == 0
-    freed = sweep(room, before=soon, busy={"queued"}, scratch=tmp_path)
+    assert sweep(store, before=time.time() - 600, scratch=tmp_path).files.total() == 0
+    freed = sweep(store, before=soon, busy={"queued"}, scratch=tmp_path)
     assert (freed.files["checkpoints"], freed.bytes, freed.in_use) == (1, 10, {"queued"})
-    assert room.names("checkpoints/transcribe") == {"begun", "queued"}
-    with room.batch_lock("queued"):
-        assert sweep(room, before=soon, scratch=tmp_path).in_use == {"queued"}
-    assert sweep(room, before=soon, scratch=tmp_path).files["checkpoints"] == 1
+    assert store.names("checkpoints/transcribe") == {"begun", "queued"}
+    with store.batch_lock("queued"):
+        assert sweep(store, before=soon, scratch=tmp_path).in_use == {"queued"}
+    assert sweep(store, before=soon, scratch=tmp_path).files["checkpoints"] == 1

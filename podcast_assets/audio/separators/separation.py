@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podcast_assets.audio.reader import Planar
+from podcast_assets.common.errors import first_line
 
 SEPARATION_RATE = 44_100
 """Sample rate in Hz of the input and output of every separator, which is that of the music in the models' training data."""
@@ -133,7 +134,7 @@ def separate_voice(separator: Separator, blocks: Iterable[Planar], rate: int) ->
     except Exception as error:
         if decoding_errors:
             raise decoding_errors[0] from None
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise SeparationFailed(
             f"the separator {separator.name} failed with {type(error).__name__}: {reason}"
         ) from error

@@ -13,9 +13,9 @@ from typing import Any
 from podcast_assets import demo
 from podcast_assets.cli.doctor import clip, engines, gpu, hub, machine, places
 from podcast_assets.cli.doctor.engines import ProfileEngine
-from podcast_assets.cli.doctor.finding import Finding, first_line
+from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.cli.terminal import count_noun
-from podcast_assets.common.errors import EngineUnavailable, Misconfigured
+from podcast_assets.common.errors import EngineUnavailable, Misconfigured, first_line
 from podcast_assets.config.routes import ANY
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.availability import missing_packages
@@ -140,7 +140,7 @@ def load_engines(
     for member, finding in zip(members, findings, strict=True):
         worker, problem = None, None
         if member.role == "needed" and finding.state == "ok":
-            worker, problem = engines.load(member)
+            worker, problem = engines.load(member.engine, member.title, needed=True)
         loaded.append(problem or finding)
         is_demo_model = isinstance(member.engine, FasterWhisper) and member.engine.model == str(demo.MODEL)
         if worker is not None and member.engine == transcriber and not is_demo_model:
@@ -154,11 +154,8 @@ def examine_demo_model(members: Sequence[ProfileEngine], test_clip: clip.Clip) -
     if whisper is None or missing_packages(whisper.engine):
         return []
     needed = whisper.role == "needed"
-    member = ProfileEngine(
-        "the demonstration model of", FasterWhisper(**demo.TRANSCRIBER), "needed" if needed else "other"
-    )
-    worker, problem = engines.load(member)
     title = f"the demonstration model of {whisper.engine.name}"
+    worker, problem = engines.load(FasterWhisper(**demo.TRANSCRIBER), title, needed=needed)
     return [problem or clip.examine(title, worker, test_clip, needed=needed)]
 
 

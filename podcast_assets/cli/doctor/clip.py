@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from rapidfuzz.distance import Levenshtein
+
 from podcast_assets import demo
-from podcast_assets.cli.doctor.finding import Finding, first_line
-from podcast_assets.common.errors import is_out_of_memory
+from podcast_assets.cli.doctor.finding import Finding
+from podcast_assets.common.errors import first_line, is_out_of_memory
 from podcast_assets.speech.types import EpisodeSpeech, Samples, Transcriber, Turn
 
 AREA = "a known clip"
@@ -58,7 +60,7 @@ def examine(title: str, transcriber: Transcriber, clip: Clip, *, needed: bool) -
         if text
         else f"{title} returns no text for it"
     )
-    todo = "on a GPU, the cause is mostly the driver: update it, or choose the profile cpu"
+    todo = "on a GPU, the cause is usually the driver: update it, or choose the profile cpu"
     return Finding(AREA, "missing", what, todo, needed)
 
 
@@ -73,13 +75,8 @@ def transcribe_clip(transcriber: Transcriber, clip: Clip) -> str:
 
 def word_error_rate(reference: str, hypothesis: str) -> float:
     """Word error rate: substitutions, insertions and deletions over the number of reference words."""
-    expected, found = _split_words(reference), _split_words(hypothesis)
-    row = list(range(len(found) + 1))
-    for i, word in enumerate(expected, 1):
-        before, row[0] = row[0], i
-        for j, other in enumerate(found, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
-    return row[-1] / len(expected)
+    expected = _split_words(reference)
+    return Levenshtein.distance(expected, _split_words(hypothesis)) / len(expected)
 
 
 def _split_words(text: str) -> list[str]:

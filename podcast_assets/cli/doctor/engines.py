@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from podcast_assets.cli.doctor.finding import Finding, first_line
-from podcast_assets.common.errors import EngineUnavailable, is_out_of_memory
+from podcast_assets.cli.doctor.finding import Finding
+from podcast_assets.common.errors import EngineUnavailable, first_line, is_out_of_memory
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines
 from podcast_assets.engines.model_cache import HubModel
@@ -109,16 +109,21 @@ def examine(member: ProfileEngine, models: Mapping[HubModel, tuple[bool, str]], 
     return Finding(AREA, "warning", what, f"podcast-assets models fetch {repos}")
 
 
-def load(member: ProfileEngine) -> tuple[Any, Finding | None]:
-    """Load an engine as a run would, and return its worker, or a finding with the error."""
-    engine = member.engine
+def load(engine: Engine, title: str, *, needed: bool) -> tuple[Any, Finding | None]:
+    """Load an engine as a run would, and return its worker, or a finding with the error.
+
+    Args:
+        engine: the engine.
+        title: its name in the finding.
+        needed: whether the profile needs it.
+    """
     try:
         devices = engine.devices()
         return engine.load(devices[0] if devices else None), None
     except Exception as error:  # of drivers, packages or models, which have no common base
         todo = "another process may use the memory: try again when it has ended" if is_out_of_memory(error) else None
-        what = f"{member.title}: cannot be loaded: {type(error).__name__}: {first_line(error)}"
-        return None, Finding(AREA, "missing", what, todo, member.role == "needed")
+        what = f"{title}: cannot be loaded: {type(error).__name__}: {first_line(error)}"
+        return None, Finding(AREA, "missing", what, todo, needed)
 
 
 def _hub_models(engine: Engine) -> list[HubModel]:

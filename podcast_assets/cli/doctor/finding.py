@@ -19,8 +19,3 @@ class Finding:
     """How to fix it: what to install, set or accept."""
     blocks: bool = False
     """Whether it keeps the chosen profile from running."""
-
-
-def first_line(error: BaseException) -> str:
-    """First line of an error's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from podcast_assets.cli.doctor.finding import Finding, first_line
+from podcast_assets.cli.doctor.finding import Finding
+from podcast_assets.cli.terminal import count_noun
+from podcast_assets.common.errors import first_line
 
 AREA = "GPU"
 CUBLAS = "libcublas.so.12"
@@ -52,7 +54,7 @@ def examine(cards: Sequence[GpuCard] | str, usable: int | None, cublas: str | No
         what = f"CTranslate2 can use {usable} of {len(cards)} GPUs"
         findings.append(Finding(AREA, "warning" if usable else "missing", what, todo, needed and not usable))
     elif usable:
-        findings.append(Finding(AREA, "ok", f"CTranslate2 can use {usable} GPU(s)"))
+        findings.append(Finding(AREA, "ok", f"CTranslate2 can use {count_noun(usable, 'GPU')}"))
     if cublas:
         todo = "pip install 'podcast-assets[cuda]'"
         findings.append(Finding(AREA, "missing", f"{CUBLAS} cannot be opened: {cublas}", todo, needed))

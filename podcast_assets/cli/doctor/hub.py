@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from podcast_assets.cli.doctor.finding import Finding, first_line
+from podcast_assets.cli.doctor.finding import Finding
+from podcast_assets.common.errors import first_line
 from podcast_assets.engines import models as hub
 from podcast_assets.engines.hub_offline import offline_reason
 from podcast_assets.engines.model_cache import HubModel

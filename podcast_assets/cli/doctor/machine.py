@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from podcast_assets.cli.doctor.finding import Finding
+from podcast_assets.cli.terminal import count_noun
 from podcast_assets.common.cores import available_cores
 from podcast_assets.engines.model_cache import models_folder
 from podcast_assets.store.store import Store
@@ -24,7 +25,7 @@ def memory_and_cores(memory: int | None, cores: int) -> Finding:
         memory: available to all processes, bytes; None if unknown.
         cores: available to this process.
     """
-    what = f"{cores} core(s), {'unknown' if memory is None else f'{memory / 1e9:.1f} GB of'} memory"
+    what = f"{count_noun(cores, 'core')}, {'unknown' if memory is None else f'{memory / 1e9:.1f} GB of'} memory"
     if memory is not None and memory < LOW_MEMORY:
         return Finding(AREA, "warning", what, "use a smaller model: PODCAST_WHISPER_MODEL=base")
     return Finding(AREA, "ok", what)

@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from podcast_assets.cli.doctor.finding import Finding, first_line
+from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.cli.doctor.machine import nearest_existing
+from podcast_assets.common.errors import first_line
 from podcast_assets.config.settings import Settings
 from podcast_assets.store.store import Store
 
@@ -46,7 +47,7 @@ def store(place: Store) -> Finding:
 
 def dagster_home(settings: Settings) -> Finding:
     """Check that DAGSTER_HOME exists or can be created."""
-    home = settings.dagster_home.expanduser().absolute()
+    home = settings.dagster_home.absolute()
     existing = nearest_existing(home)
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         what = f"DAGSTER_HOME {home} cannot be written"
@@ -64,7 +65,7 @@ def telemetry(settings: Settings, environment: Mapping[str, str]) -> list[Findin
         environment: environment variables.
     """
     return [
-        _dagster_telemetry(settings.dagster_home.expanduser().absolute() / "dagster.yaml"),
+        _dagster_telemetry(settings.dagster_home.absolute() / "dagster.yaml"),
         Finding(PRIVACY, "ok", "telemetry of pyannote: off, disabled by its engine"),
         _hub_telemetry(any(_is_on(environment.get(v, "")) for v in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"))),
     ]

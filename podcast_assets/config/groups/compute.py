@@ -22,11 +22,11 @@ class ComputeSettings(SettingsGroup):
         description="Ray cluster: host:port from one of its machines, ray://host:10001 from elsewhere. Unset: Ray on this "
         "machine.",
     )
-    min_workers: int = Field(default=1, ge=1, description="Fewest Ray workers of a stage.")
+    min_workers: int = Field(default=1, ge=1, description="Minimum number of Ray workers of a stage.")
     max_workers: int | None = Field(
         default=None,
         ge=1,
-        description="Most Ray workers of a stage. Unset: as many as the cluster has room for.",
+        description="Maximum number of Ray workers of a stage. Unset: as many as the cluster has room for.",
     )
     workers_per_gpu: int = Field(default=1, ge=1, description="Ray workers that share one GPU.")
     worker_cpus: float = Field(default=1.0, gt=0, description="CPU cores of a Ray worker.")

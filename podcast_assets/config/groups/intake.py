@@ -31,7 +31,7 @@ class IntakeSettings(SettingsGroup):
     archive_files: int = Field(
         default=100_000,
         ge=1,
-        description="Most entries of an archive that are read; an archive with more is refused from there on.",
+        description="Maximum number of entries read from an archive; reading stops there.",
     )
     archive_ratio: float = Field(
         default=200.0,
@@ -79,7 +79,7 @@ class DownloadSettings(SettingsGroup):
     )
     allow_hosts: str = Field(
         default="",
-        description="Hosts, such as media.example,localhost, that lists and feeds may name although their addresses are "
+        description="Hosts, such as media.example,localhost, that lists and feeds may use even if their addresses are "
         "private.",
     )
     user_agent: str = Field(
@@ -88,7 +88,7 @@ class DownloadSettings(SettingsGroup):
         description="User agent of downloads; include a way to reach you.",
     )
     refresh_downloads: bool = Field(
-        default=False, description="For one run: ask whether downloaded files have changed."
+        default=False, description="For one run: check whether downloaded files have changed on the server."
     )
 
     @property

@@ -91,6 +91,14 @@ class DagsterSettings(SettingsGroup):
         description="Format of log lines: text, or one JSON object per line.",
     )
 
+    @field_validator("dagster_home")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        try:
+            return value.expanduser()  # nothing else expands a ~ that comes from a file of variables
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
+
     _check_crons = field_validator("retry_cron", "janitor_cron")(check_cron)
 
     @field_validator("webhook_secret")

@@ -33,13 +33,14 @@ class LanguageSettings(SettingsGroup):
     min_speakers: int | None = Field(
         default=None,
         ge=1,
-        description="Fewest speakers of an episode; overridden by the episode's metadata. Unset: the diarizer's default, 2 for"
-        " pyannote and 1 for embedded.",
+        description="Minimum number of speakers of an episode; overridden by the episode's metadata. Unset: the diarizer's "
+        "default, 2 for pyannote and 1 for embedded.",
     )
     max_speakers: int | None = Field(
         default=None,
         ge=1,
-        description="Most speakers of an episode; overridden by the episode's metadata. Unset: the diarizer's default, 6.",
+        description="Maximum number of speakers of an episode; overridden by the episode's metadata. Unset: the diarizer's "
+        "default, 6.",
     )
     segmentation: Literal["asr", "emilia", "none"] = Field(
         default="asr",
@@ -86,8 +87,8 @@ class EngineSettings(SettingsGroup):
         default=None,
         ge=0,
         le=1,
-        description="Probability from which the identified language of a text is trusted. Unset: 0.9, or 0.7 with a fastText "
-        "model.",
+        description="Minimum probability at which the identified language of a text is trusted. Unset: 0.9, or 0.7 with a "
+        "fastText model.",
     )
     aligner: str | None = Field(
         default=None,

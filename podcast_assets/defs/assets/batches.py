@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, StoreTrouble
+from podcast_assets.common.errors import BadInput, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble
 from podcast_assets.common.log_lines import log_context
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.facts import column_schema, run_facts, table_facts
@@ -63,7 +63,7 @@ def batch_asset(
         name = function.__name__
 
         @functools.wraps(function)
-        def signed(context: dg.AssetExecutionContext, *args: Any, **resources: Any) -> dg.MaterializeResult[Any]:
+        def materialize(context: dg.AssetExecutionContext, *args: Any, **resources: Any) -> dg.MaterializeResult[Any]:
             record_process(context.instance, context.run)
             with retry_only_database_errors(context.instance, context.run):
                 result = function(context, *args, **resources)
@@ -87,7 +87,7 @@ def batch_asset(
                     check_specs=list(SPECS[name].values()),
                     metadata=column_schema(name),
                     tags={"podcast/stage": TABLE_STAGES[name]} | ({OPTIONAL: name} if name in OPTIONAL_STAGES else {}),
-                )(signed)
+                )(materialize)
 
         return BatchAsset(dg.AssetKey(name), stages, define)
 
@@ -119,7 +119,8 @@ def materialize_batches(
     """Materialize the batches of a run one after the other, each committed on its own.
 
     A batch that fails does not prevent the others from being committed. The run then fails, and names it. Errors that every batch
-    would have (a broken device, a missing engine, a full store) stop the run at once.
+    would have (a broken device, a missing engine, a lost cluster, a full store) stop the run at once. In each case, the
+    committed batches are materialized.
 
     Args:
         context: execution context of the asset.
@@ -134,12 +135,14 @@ def materialize_batches(
         # all locks in the same order, and before a device is in use, so that two runs cannot deadlock
         for batch in sorted(context.partition_keys):
             locks.enter_context(store.get().batch_lock(batch))
-        results, troubles = _run_each(context, asset, work)
+        results: dict[str, BatchResult] = {}
+        try:
+            troubles = _run_each(context, asset, work, results)
+        except BaseException:  # an interruption of the run too
+            _log_materializations(context, results)
+            raise
     if troubles:
-        for batch, result in results.items():
-            context.log_event(
-                dg.AssetMaterialization(context.asset_key, partition=batch, metadata=dict(result.metadata))
-            )
+        _log_materializations(context, results)
         names = "; ".join(f"{batch}: {error}" for batch, error in troubles.items())
         raise dg.Failure(
             f"{asset}: {len(troubles)} of {len(context.partition_keys)} batches failed, the others are committed. {names}"
@@ -154,23 +157,31 @@ def materialize_batches(
 
 
 def _run_each(
-    context: dg.AssetExecutionContext, asset: str, work: Callable[[str], BatchResult]
-) -> tuple[dict[str, BatchResult], dict[str, Exception]]:
-    """Run the work on each batch; return the results, and the errors that concern a single batch."""
-    results: dict[str, BatchResult] = {}
+    context: dg.AssetExecutionContext,
+    asset: str,
+    work: Callable[[str], BatchResult],
+    results: dict[str, BatchResult],
+) -> dict[str, Exception]:
+    """Run the work on each batch, add its result to `results`, and return the errors that concern a single batch."""
     troubles: dict[str, Exception] = {}
     for batch in context.partition_keys:
         try:
             with log_context(batch=batch, stage=TABLE_STAGES[asset]):
                 results[batch] = work(batch)
-        except (BrokenDevice, EngineUnavailable, Misconfigured, StoreTrouble):
+        except (BrokenDevice, ClusterLost, EngineUnavailable, Misconfigured, StoreTrouble):
             raise
         except Exception as error:
             if len(context.partition_keys) == 1:
                 raise
             context.log.exception(f"{batch}: {asset} failed")
             troubles[batch] = error
-    return results, troubles
+    return troubles
+
+
+def _log_materializations(context: dg.AssetExecutionContext, results: Mapping[str, BatchResult]) -> None:
+    """Record the committed batches of a step that fails; Dagster does so only for a step that succeeds."""
+    for batch, result in results.items():
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=batch, metadata=dict(result.metadata)))
 
 
 def _combine_verdicts(name: str, verdicts: Mapping[str, Verdict], asset: str) -> dg.AssetCheckResult:

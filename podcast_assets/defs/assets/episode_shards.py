@@ -112,7 +112,7 @@ def _episodes(
             **{k: row[k] for k in ("original", "sample_rate", "channels", "container")},
             "audio_codec": row["codec"],
             "nothing_else": row["audio_streams"] == 1 and not row["has_video"],
-            "form": form.parts(),
+            "form": form.fingerprint_values(),
             "about": about[row["episode_id"]],
             "samples": samples[row["episode_id"]],
             "rttm": _read_rttm(store, batch, row["episode_id"]),

@@ -17,7 +17,7 @@ from podcast_assets.defs.runs.retries import retry_only_database_errors
 if TYPE_CHECKING:
     from podcast_assets.release.result import ReleaseResult
 
-POOL = "release"
+RELEASE_POOL = "release"
 """Pool of releases, which has one slot: two releases never run at once."""
 
 
@@ -35,7 +35,7 @@ class ReleaseConfig(dg.Config):
     kinds={"huggingface", "webdataset"},
     owners=["team:podcast-assets"],
     code_version="1",
-    pool=POOL,
+    pool=RELEASE_POOL,
     check_specs=list(RELEASE_SPECS.values()),
     metadata=column_schema("hf_shards"),
 )

@@ -112,7 +112,7 @@ def _episodes(audio: pl.DataFrame, content: pl.DataFrame, scored: list[str], for
             "original": row["original"],
             "sample_rate": row["sample_rate"],
             "channels": row["channels"],
-            "form": form.parts(),
+            "form": form.fingerprint_values(),
             "samples": samples[row["episode_id"]],
         },
     )

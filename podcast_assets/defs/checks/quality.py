@@ -13,7 +13,7 @@ from podcast_assets.quality.text.rules import HALLUCINATIONS
 
 EARLIER_BATCHES = 5
 """Maximum number of earlier batches that the kept share of a batch is compared with."""
-EARLIER_AT_LEAST = 2
+MIN_EARLIER = 2
 """Minimum number of earlier batches: fewer do not show what is usual."""
 KEPT_DRIFT = 0.2
 """Largest accepted difference (0 to 1) from the kept share of earlier batches: feeds differ by less, wrong settings by more."""
@@ -47,7 +47,7 @@ def kept_share_steady(current: KeptHours, earlier: Sequence[KeptHours]) -> Verdi
     """
     compared = [kept for kept in earlier if kept.hours > 0][:EARLIER_BATCHES]
     facts: dict[str, object] = {"threshold": KEPT_DRIFT, "compared_with": [kept.batch for kept in compared]}
-    if not current.hours or len(compared) < EARLIER_AT_LEAST:
+    if not current.hours or len(compared) < MIN_EARLIER:
         return Verdict(passed=True, facts=facts | {"note": "not enough earlier batches or speech to compare"})
     share = current.hours_kept / current.hours
     usual = sum(kept.hours_kept for kept in compared) / sum(kept.hours for kept in compared)

@@ -1,1 +1,1 @@
-"""Sensors: what starts work, or reports on it, by itself."""
+"""Sensors that request runs or report on them."""

@@ -14,9 +14,9 @@ ROUND_SECONDS = 20.0
 
 
 def _load_cursor(cursor: str | None) -> tuple[str, float] | None:
-    """Signature of the lists and POSIX seconds of the next thing to do, as the last tick left them; None where nothing is known.
+    """Parse the cursor: signature of the feed lists and POSIX time of the next poll; None if unknown.
 
-    All else is in the store: a cursor that is lost or reset costs one more look into it.
+    A lost cursor only costs one more read of the store.
     """
     try:
         found: dict[str, Any] = json.loads(cursor or "")
@@ -29,7 +29,7 @@ def _load_cursor(cursor: str | None) -> tuple[str, float] | None:
     name="due_feeds",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Looks at the podcast feeds that feeds/ names and that are due; puts new episodes into batches under incoming/.",
+    description="Polls the due feeds listed under feeds/ and adds new episodes as batches under incoming/.",
 )
 def due_feeds(
     context: dg.SensorEvaluationContext, store: StoreResource, settings: dg.ResourceParam[Settings]

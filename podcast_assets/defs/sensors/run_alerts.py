@@ -100,6 +100,19 @@ def tell_of_failure(
 
 
 @dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.CANCELED,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=5,
+    description="Notifies the webhook of every canceled run, such as one that exceeded its maximum duration.",
+)
+def tell_of_cancellation(
+    context: dg.RunStatusSensorContext, store: StoreResource, settings: dg.ResourceParam[Settings]
+) -> dg.SkipReason | None:
+    """Notify the webhook of a canceled run."""
+    return _notify(context, store, settings, context.dagster_event.message)
+
+
+@dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=5,

@@ -30,20 +30,20 @@ MAX_BIT_ERRORS = 8.0
 recordings had 10.3. Chromaprint's own tool allows 10 over longer stretches."""
 _WINDOW = 40
 """Items over which bit errors are smoothed, and minimum length of a stretch: 5 s."""
-_LEAST_CHANGE = 3.0
+_MIN_CHANGE = 3.0
 """Bits between successive items, mean over `_WINDOW`, below which sound is not distinctive: silence and hum have 0, white noise up
 to 2.3, speech at least 4."""
 
 _ALIGN_SHIFT = 12
 """Items align if their upper 20 bits agree: at worst every sixth item of the same sound, and every 200,000th of other sound.
 Chromaprint's 12 bits are too few for hours of sound."""
-_MOST_OCCURRENCES = 16
-"""Values that occur more occurrences in a recording are ignored, because they do not identify a position."""
-_MOST_OFFSETS = 64
+_MAX_OCCURRENCES = 16
+"""Values that occur more often than this in a recording are ignored, because they do not identify a position."""
+_MAX_OFFSETS = 64
 """Maximum number of offsets to try, by votes; it bounds the number of inserted parts."""
-_LEAST_VOTES = 3
+_MIN_VOTES = 3
 
-ANCHOR_SHARE, LEAST_ANCHORS = 64, 256
+ANCHOR_SHARE, MIN_ANCHORS = 64, 256
 """One item in 64 is an anchor, but at least 256; they are chosen by value, so that copies choose the same ones."""
 
 
@@ -108,7 +108,7 @@ def anchor_positions(items: Items) -> npt.NDArray[np.intp]:
     first = first[distinctive_items(items)[first]]
     mixed = mix_items(items[first])
     chosen = np.argsort(mixed, kind="stable")
-    count = max(LEAST_ANCHORS, int(np.count_nonzero(mixed < 2**32 // ANCHOR_SHARE)))
+    count = max(MIN_ANCHORS, int(np.count_nonzero(mixed < 2**32 // ANCHOR_SHARE)))
     return np.sort(first[chosen[:count]])
 
 
@@ -120,7 +120,7 @@ def mix_items(items: Items) -> Items:
 def distinctive_items(items: Items) -> npt.NDArray[np.bool_]:
     """Mask of the distinctive items: not silence, hum or steady noise."""
     change = np.bitwise_count(items[1:] ^ items[:-1])
-    return _moving_mean(np.append(change, change[-1:])) >= _LEAST_CHANGE
+    return _moving_mean(np.append(change, change[-1:])) >= _MIN_CHANGE
 
 
 def compare_fingerprints(one: Items, other: Items) -> Overlap:
@@ -132,14 +132,14 @@ def compare_fingerprints(one: Items, other: Items) -> Overlap:
     found, found_other = np.zeros(len(one), np.bool_), np.zeros(len(other), np.bool_)
     at, offsets = _matching_positions(one, other, distinct, distinct_other)
     longest, offset = 0, 0
-    for _ in range(_MOST_OFFSETS):
+    for _ in range(_MAX_OFFSETS):
         if not len(offsets):
             break
         least = offsets.min()
         counts = np.append(np.bincount(offsets - least), 0)
         # at an offset of half an item the votes are split between two neighbours
         best = int((counts[:-1] + counts[1:]).argmax())
-        if counts[best] + counts[best + 1] < _LEAST_VOTES:
+        if counts[best] + counts[best + 1] < _MIN_VOTES:
             break
         shift_of_best = int(least) + best
         pair = (
@@ -181,7 +181,7 @@ def _matching_positions(
     keys_other, positions_other = keys_other[order], positions_other[order]
     first, last = np.searchsorted(keys_other, keys, "left"), np.searchsorted(keys_other, keys, "right")
     _, inverse, occurrences = np.unique(keys, return_inverse=True, return_counts=True)
-    count = np.where((last - first <= _MOST_OCCURRENCES) & (occurrences[inverse] <= _MOST_OCCURRENCES), last - first, 0)
+    count = np.where((last - first <= _MAX_OCCURRENCES) & (occurrences[inverse] <= _MAX_OCCURRENCES), last - first, 0)
     at = np.repeat(positions, count)
     # index of each match among the matches of its item
     within = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)

@@ -10,10 +10,7 @@ Duplicates are only marked here; the release decides which copy is published.
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from podcast_assets.store.store import Store
-
-_CONCURRENCY = 16
-"""Concurrent requests, because each takes tens of milliseconds over a network."""
+from podcast_assets.store.store import STORE_READERS, Store
 
 
 def holders_key(sha256: str) -> str:
@@ -41,7 +38,7 @@ def register_content(store: Store, batch: str, episodes: Mapping[str, str]) -> d
         others = sorted(n for n in store.names(folder) if "+" in n and n.split("+", 1)[0] not in (batch, ""))
         return sha256, others[0].replace("+", "/", 1) if others else None
 
-    with ThreadPoolExecutor(_CONCURRENCY) as pool:
+    with ThreadPoolExecutor(STORE_READERS) as pool:
         return {sha256: other for sha256, other in pool.map(register, episodes) if other}
 
 

@@ -22,21 +22,19 @@ from podcast_assets.audio.working import WORKING_RATE, read_working_audio_blocks
 from podcast_assets.intake.duplicates.chromaprint import Items, anchor_positions, compare_fingerprints, fingerprint
 from podcast_assets.store.schema import Columns, make_table, schema
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
-from podcast_assets.store.store import DamagedTable, Store
+from podcast_assets.store.store import STORE_READERS, DamagedTable, Store
 
-LEAST_SHARE = 0.5
+MIN_SHARE = 0.5
 """Minimum share of either episode, so that an episode that is part of a longer one is found too. Shared jingles and advertisements
 are far below."""
-MOST_CANDIDATES = 20
+MAX_CANDIDATES = 20
 """Maximum number of episodes to compare one with, in order of shared anchors."""
-_LEAST_HITS = 2
+_MIN_HITS = 2
 """Minimum number of shared anchors at one distance."""
 _SLACK = 4
 """Items, half a second: distances within it count as equal."""
 _FINGERPRINT_THREADS = 8
 """Maximum number of fingerprints computed at once; each reads its audio from network or disk."""
-_READERS = 16
-"""Concurrent reads, because each takes tens of milliseconds over a network."""
 _FOLDER, _FOUND = "fingerprints", "near_duplicates"
 
 Item = TypeVar("Item")
@@ -89,15 +87,15 @@ def find_near_duplicates(store: Store, batch: str, episodes: Mapping[str, str]) 
             troubles.append(f"{other}: its fingerprint is gone; materialize raw_audio of its batch again")
             continue
         overlap = compare_fingerprints(own[episode], items)
-        if max(overlap.share, overlap.share_of_other) >= LEAST_SHARE:
+        if max(overlap.share, overlap.share_of_other) >= MIN_SHARE:
             rows.append({"episode_id": episode, "other": other} | asdict(overlap))
     found = make_table(rows, NEAR_DUPLICATES).sort("episode_id", "share", "other", descending=[False, True, False])
     store.write_table(_table_key(_FOUND, batch), found)
     return NearDuplicates(found, troubles)
 
 
-def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """Read all pairs found so far, each once, by decreasing overlap.
+def read_pairs(store: Store, batches: Iterable[str] | None = None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read all pairs found so far, each once, by decreasing overlap; also return error messages of unreadable tables.
 
     Args:
         store: store with all batches.
@@ -105,16 +103,18 @@ def read_pairs(store: Store, batches: Iterable[str] | None = None) -> list[dict[
     """
     wanted = None if batches is None else set(batches)
     seen: dict[tuple[str, ...], dict[str, Any]] = {}
-    for batch, rows in _read_tables(store, _FOUND, NEAR_DUPLICATES, []):
+    troubles: list[str] = []
+    for batch, rows in _read_tables(store, _FOUND, NEAR_DUPLICATES, troubles):
         for row in rows.iter_rows(named=True):
             name, other = f"{batch}/{row.pop('episode_id')}", row["other"]
             if wanted is None or wanted & {batch, _batch_of(other)}:
                 seen.setdefault(tuple(sorted((name, other))), {"episode": name, **row})
     # pairs with episodes that have changed or disappeared since are outdated
     others = {_batch_of(row["other"]) for row in seen.values()}
-    current = {f"{b}/{e}" for b, t in _read_tables(store, _FOLDER, FINGERPRINTS, [], others) for e in t["episode_id"]}
+    tables = _read_tables(store, _FOLDER, FINGERPRINTS, troubles, others)
+    current = {f"{batch}/{episode}" for batch, table in tables for episode in table["episode_id"]}
     found = [row for row in seen.values() if row["other"] in current]
-    return sorted(found, key=lambda r: (-max(r["share"], r["share_of_other"]), r["episode"], r["other"]))
+    return sorted(found, key=lambda r: (-max(r["share"], r["share_of_other"]), r["episode"], r["other"])), troubles
 
 
 def fingerprint_key(working: str) -> str:
@@ -183,7 +183,7 @@ def _find_candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> li
             .with_columns(distance=(pl.col("positions").cast(pl.Int64) - pl.col("positions_own")) // _SLACK)
             .group_by("episode_id_own", "episode_id", "working", "distance")
             .len()
-            .filter(pl.col("len") >= _LEAST_HITS)
+            .filter(pl.col("len") >= _MIN_HITS)
             .group_by("episode_id_own", "episode_id", "working")
             .agg(pl.col("len").sum())
             .with_columns(other=pl.lit(f"{name}/") + pl.col("episode_id"))
@@ -194,7 +194,7 @@ def _find_candidates(store: Store, own: pl.DataFrame, troubles: list[str]) -> li
     if not best:
         return []
     ranked = pl.concat(best).sort("episode_id_own", "len", "other", descending=[False, True, False])
-    chosen = ranked.group_by("episode_id_own", maintain_order=True).head(MOST_CANDIDATES)
+    chosen = ranked.group_by("episode_id_own", maintain_order=True).head(MAX_CANDIDATES)
     return [_Candidate(*row) for row in chosen.select("episode_id_own", "other", "working").iter_rows()]
 
 
@@ -203,7 +203,7 @@ def _read_tables(
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Iterate over batches (all by default) and their tables in a folder; unreadable ones are added to `troubles`."""
     if batches is None:
-        batches = {n.removesuffix(".parquet") for n in store.names(folder) if n.endswith(".parquet") and n[0] != "."}
+        batches = store.table_names(folder)
 
     def read(batch: str) -> pl.DataFrame | str | None:
         try:
@@ -220,7 +220,7 @@ def _read_tables(
 
 def _read_ahead(items: Sequence[Item], read: Callable[[Item], Result]) -> Iterator[tuple[Item, Result]]:
     """Iterate over items in order with the result of reading each; reads run concurrently, a few chunks ahead."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        for begin in range(0, len(items), 4 * _READERS):
-            chunk = items[begin : begin + 4 * _READERS]
+    with ThreadPoolExecutor(STORE_READERS) as pool:
+        for begin in range(0, len(items), 4 * STORE_READERS):
+            chunk = items[begin : begin + 4 * STORE_READERS]
             yield from zip(chunk, pool.map(read, chunk), strict=True)

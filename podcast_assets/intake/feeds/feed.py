@@ -11,7 +11,7 @@ from typing import Any
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.downloads.urls import BadUrl, redact_url, resolve_redirect, url_key
 from podcast_assets.intake.feeds.podcasting import parse_feed
-from podcast_assets.intake.links import episode_id
+from podcast_assets.intake.links import feed_episode_id
 from podcast_assets.intake.unpack import MEDIA_SUFFIXES
 
 _GUIDS = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
@@ -86,7 +86,7 @@ class Feed:
 
     def episode_id(self, item: FeedItem) -> str:
         """Id of an episode, independent of where its audio is hosted."""
-        return episode_id(self.guid, item.guid)
+        return feed_episode_id(self.guid, item.guid)
 
 
 def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:

@@ -13,7 +13,7 @@ import polars as pl
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.downloads.http import HttpClient
-from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.downloads.urls import redact_url, redact_url_distinctly, url_key
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.feed import Feed, FeedItem
 from podcast_assets.intake.feeds.poll import FeedPoll, poll_feed
@@ -34,7 +34,7 @@ class FollowResult:
     looked: int = 0
     changed: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    """Redacted URL of a feed → error message."""
+    """Redacted URL of a feed, distinct from that of any other → error message."""
     new_episodes: int = 0
     batches: list[str] = field(default_factory=list)
     next_due: datetime.datetime | None = None
@@ -80,7 +80,7 @@ def follow_feeds(
         result.looked += 1
         state_by_feed[subscription.key] = poll.state
         if poll.state["message"]:
-            result.failed[display_name(subscription)] = poll.state["message"]
+            result.failed[redact_url_distinctly(subscription.url)] = poll.state["message"]
         if poll.feed is not None:
             result.changed += 1
             rows, new = _select_items(store, subscription, poll.feed, options, now, refusals)

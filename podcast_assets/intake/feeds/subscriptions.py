@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput
+from podcast_assets.common.errors import BadInput, first_line
 from podcast_assets.intake.downloads.urls import redact_url, url_key
 from podcast_assets.intake.metadata import first_text
 from podcast_assets.store.backends.protocol import Entry
@@ -133,7 +133,7 @@ def _read_rows(suffix: str, read: Any, path: str) -> Iterable[Mapping[str, Any]]
         expat.ExpatError,
         ValueError,
     ) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise BadInput(f"it cannot be read as {suffix[1:]}: {reason}") from error
 
 

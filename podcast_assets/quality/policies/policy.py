@@ -154,7 +154,7 @@ def load_policy(name: str | Path) -> Policy:
     """Load a policy by name, or from a TOML file (a path that ends in `.toml`).
 
     Raises:
-        Misconfigured: there is none of that name, the file cannot be read, is not a policy, or asks for what no table has.
+        Misconfigured: there is none of that name, the file cannot be read, is not a policy, or uses a column that does not exist.
     """
     if str(name).endswith(".toml"):
         file = Path(name)
@@ -198,7 +198,7 @@ def _describe_validation_error(error: Mapping[str, Any]) -> str:
         what = (
             "rules are written as [[rules]], each with its column"
             if "rules" in error["loc"][-1:]
-            else "wants a list, as [1, 2]"
+            else "must be a list, such as [1, 2]"
         )
         return f"{' '.join(where[:2])}: {what}".removeprefix(": ")
     return f"{' '.join(where[:2]) or 'it'}: {error['msg'].removeprefix('Value error, ')}"

@@ -74,8 +74,7 @@ class PolicyTrial:
 
 def scored_batches(store: Store) -> list[str]:
     """Return the batches that have a table of scores, in order."""
-    names = store.names("tables/quality_scores")
-    return sorted(n.removesuffix(".parquet") for n in names if n.endswith(".parquet") and not n.startswith("."))
+    return list(store.table_names("tables/quality_scores"))
 
 
 def try_policy(store: Store, policy: Policy, batches: Iterable[str] | None = None) -> PolicyTrial:

@@ -15,7 +15,7 @@ from pydantic import PositiveInt
 from podcast_assets.common.errors import EngineUnavailable
 from podcast_assets.engines import models, onnx_sessions
 from podcast_assets.engines.engine import Engine, runtime
-from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.engines.model_cache import HubModel, is_folder
 from podcast_assets.engines.onnx_sessions import Device
 from podcast_assets.quality.punctuators.punctuation import PieceMarks, apply_marks, has_punctuation, to_plain_text
 
@@ -43,18 +43,13 @@ class Pcs(Engine):
     batch_tokens: PositiveInt = runtime(4096)
     """Tokens computed at once."""
 
-    @property
-    def is_folder(self) -> bool:
-        """Return whether `model` is a folder, existing or not, rather than a Hub name."""
-        return self.model.startswith((".", "~", "/")) or Path(self.model).is_dir()
-
     def devices(self) -> list[str]:
         """Return every GPU if the engine computes on one."""
         return onnx_sessions.devices(self.device)
 
     def hub_models(self) -> list[HubModel]:
         """Return the Hub model, unless the model is a folder."""
-        if self.is_folder:
+        if is_folder(self.model):
             return []
         known = self.model == _REPO
         return [HubModel(self.model, _FILES, 1_110 if known else 0, "apache-2.0" if known else "see its page")]
@@ -69,7 +64,7 @@ class Pcs(Engine):
 
     def unavailable_reason(self) -> str | None:
         """Return which files a model folder lacks."""
-        if not self.is_folder:
+        if not is_folder(self.model):
             return None
         try:
             self.folder()
@@ -83,7 +78,7 @@ class Pcs(Engine):
         Raises:
             EngineUnavailable: the model cannot be downloaded, or files are missing; the message names them.
         """
-        folder = Path(self.model).expanduser() if self.is_folder else models.fetch_model(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if is_folder(self.model) else models.fetch_model(self.hub_models()[0])
         if missing := [name for name in _FILES if not (folder / name).is_file()]:
             raise EngineUnavailable(
                 f"{folder} is not a complete model for {self.name}: it has no {' and no '.join(missing)}"
@@ -92,7 +87,7 @@ class Pcs(Engine):
 
     def model_files(self) -> list[Path]:
         """Return the files of the folder or download; empty until a Hub model is downloaded."""
-        folder = Path(self.model).expanduser() if self.is_folder else models.find_model(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if is_folder(self.model) else models.find_model(self.hub_models()[0])
         return [folder / name for name in _FILES if (folder / name).is_file()] if folder else []
 
     def load(self, device: str | None = None) -> "PcsPunctuator":

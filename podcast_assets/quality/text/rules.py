@@ -39,7 +39,7 @@ TEXT_FLAGS = {
     "wrong_language": "the text is in another language, or another script, than the segment",
     "too_fast": "more text than can be said in its time",
     "too_slow": "hardly any text for its time",
-    "no_speech": "the recognizer wrote a text and thinks that nobody speaks",
+    "no_speech": "the recognizer returned text but a high no-speech probability",
     "words_outside": "words that lie outside of their segment",
 }
 """Rule → what it finds."""

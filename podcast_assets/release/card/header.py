@@ -32,8 +32,8 @@ _HUB_LICENCES = frozenset(
 
 def render_header(facts: DatasetFacts) -> DatasetCardData:
     """Render the YAML header."""
-    languages = [x for x in unique_in_order(facts.metadata["language"]) if x != UNKNOWN_LANGUAGE]
-    licences = hub_licences(unique_in_order(facts.episodes["license"]) if "license" in facts.episodes.columns else [])
+    languages = [x for x in sorted_unique(facts.metadata["language"]) if x != UNKNOWN_LANGUAGE]
+    licences = hub_licences(sorted_unique(facts.episodes["license"]) if "license" in facts.episodes.columns else [])
     configs = [c for grain in facts.grains for c in _render_configs(facts, grain)]
     gating: dict[str, Any] = {}
     if facts.gated:
@@ -95,14 +95,14 @@ def hub_licences(licences: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda x: (x == "other", x)) or ["unknown"]
 
 
-def unique_in_order(values: Iterable[str | None]) -> list[str]:
+def sorted_unique(values: Iterable[str | None]) -> list[str]:
     """Non-empty values, sorted and without duplicates."""
     return sorted({v for v in values if v})
 
 
 def _render_configs(facts: DatasetFacts, grain: str) -> list[dict[str, Any]]:
     shards = [s for s in facts.shards if s.grain == grain]
-    languages = unique_in_order(s.language for s in shards)
+    languages = sorted_unique(s.language for s in shards)
     groups = [(ALL, shards), *((x, [s for s in shards if s.language == x]) for x in languages)]
     return [
         {

@@ -1,7 +1,7 @@
 """Loading examples of a card; each snippet runs as shown, in order."""
 
 from podcast_assets.release.card.facts import DatasetFacts
-from podcast_assets.release.card.header import config_name, splits_of, unique_in_order
+from podcast_assets.release.card.header import config_name, sorted_unique, splits_of
 from podcast_assets.release.published import SEGMENTS
 from podcast_assets.release.splits import podcasts_in_several_splits
 from podcast_assets.transcripts.pages import escape_markdown
@@ -171,7 +171,7 @@ def loading_examples(facts: DatasetFacts) -> str:
     if not own:
         return ""
     language = max(
-        unique_in_order(s.language for s in own), key=lambda x: (sum(s.samples for s in own if s.language == x), x)
+        sorted_unique(s.language for s in own), key=lambda x: (sum(s.samples for s in own if s.language == x), x)
     )
     split = splits_of([s for s in own if s.language == language])[0]
     numbers = sorted(

@@ -7,19 +7,19 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.release.card.facts import DatasetFacts
-from podcast_assets.release.card.header import SPLITS, unique_in_order
+from podcast_assets.release.card.header import SPLITS, sorted_unique
 from podcast_assets.release.published import EPISODES, SEGMENTS
 from podcast_assets.store.schema import HF_SHARDS
 from podcast_assets.transcripts.pages import escape_markdown
 
-MOST = 40
+MAX_PODCASTS = 40
 """Maximum number of rows of a table; the rest is counted in one line."""
 
 
 def summary(facts: DatasetFacts) -> str:
     """Summary of the dataset in two sentences."""
     rows = facts.metadata
-    languages = unique_in_order(rows["language"])
+    languages = sorted_unique(rows["language"])
     parts = [
         f"{_sum_hours(rows)} of speech from podcasts in {rows.height:,} segments",
         f"of {facts.episodes.height:,} episodes in {', '.join(languages) or 'no language'}",
@@ -174,9 +174,9 @@ def attribution(facts: DatasetFacts) -> str:
     )
     names = [
         (p["podcast"] or "(no name)", ", ".join(p["licences"]), f"{p['episodes']:,}")
-        for p in podcasts.head(MOST).iter_rows(named=True)
+        for p in podcasts.head(MAX_PODCASTS).iter_rows(named=True)
     ]
-    rest = f"\nAnd {podcasts.height - MOST:,} more podcasts.\n" if podcasts.height > MOST else ""
+    rest = f"\nAnd {podcasts.height - MAX_PODCASTS:,} more podcasts.\n" if podcasts.height > MAX_PODCASTS else ""
     return "\n".join(
         [
             "Each episode has its own licence and attribution: columns `license`, `license_url` and `attribution` of "

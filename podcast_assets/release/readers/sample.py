@@ -9,7 +9,7 @@ from typing import Any
 
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.release.published import SEGMENTS
-from podcast_assets.release.readers.opened import PublishedDataset, SampleIndex, read_shard_list
+from podcast_assets.release.readers.published_dataset import PublishedDataset, SampleIndex, read_shard_list
 
 COLUMNS = (
     "segment_id episode_id podcast_id split language speaker start end duration text sample_rate license keep reject_reasons "
@@ -67,15 +67,15 @@ def draw_samples(
         tables = sorted({f"metadata/{shard.language}/{part.batch}.parquet" for part in shard.parts})
         index = SampleIndex(dataset, tables)
         rows = index.rows(shard.path, COLUMNS)
-        if index.unreadable or rows.is_empty():
+        if index.unreadable or rows.height != shard.samples:
             why = (
                 "; ".join(f"{path}: {why}" for path, why in index.unreadable.items())
-                or f"no table has rows of {shard.path}"
+                or f"its tables have {rows.height} rows of {shard.path}, which has {shard.samples} samples"
             )
             raise BadInput(f"{dataset.where} is damaged: {why}")
         rows = rows.sort("audio_offset")
         with dataset.seekable(shard.path) as file:
-            for row in rows[[i for i in indices if i < rows.height]].iter_rows(named=True):
+            for row in rows[indices].iter_rows(named=True):
                 yield _read_sample(file, row, shard.path)
 
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from podcast_assets.release.published import EPISODES, LIST, SEGMENTS, DamagedList, PublishedShard
-from podcast_assets.release.readers.opened import PublishedDataset, SampleIndex, read_shard_list
-from podcast_assets.shards.ustar import BLOCK as BLOCK_OF_TAR
-from podcast_assets.shards.ustar import END, padded_size
+from podcast_assets.release.published import LIST, SEGMENTS, TABLE_FOLDERS, DamagedList, PublishedShard
+from podcast_assets.release.readers.published_dataset import PublishedDataset, SampleIndex, read_shard_list
+from podcast_assets.shards.sealing import GRAINS
+from podcast_assets.shards.ustar import END, TAR_BLOCK, padded_size
 from podcast_assets.store.store import BLOCK
 
-KEYS = {SEGMENTS: "segment_id", EPISODES: "episode_id"}
+_KEYS = {grain.name: grain.key for grain in GRAINS}
 _POSITION = ("json_offset", "json_size", "json_sha256", "audio_offset", "audio_size", "audio_sha256")
 _SHOWN = 3
 """Maximum number of samples named in a message."""
@@ -62,9 +62,7 @@ def verify_dataset(
         result.troubles.append(Problem(LIST, str(error)))
         return result
     files = dataset.files()
-    tables = SampleIndex(
-        dataset, [p for p in files if p.startswith(("metadata/", "episodes/")) and p.endswith(".parquet")]
-    )
+    tables = SampleIndex(dataset, [p for p in files if p.startswith(TABLE_FOLDERS) and p.endswith(".parquet")])
     known = {s.path for s in shards}
     result.troubles += [
         Problem(p, f"extra: {LIST} does not list it") for p in sorted(files) if p.endswith(".tar") and p not in known
@@ -115,7 +113,7 @@ def _verify_shard(
 def _compare_with_tables(
     samples: Mapping[str, "SampleHashes"], tables: SampleIndex, shard: PublishedShard
 ) -> Iterator[str]:
-    key = KEYS[shard.grain]
+    key = _KEYS[shard.grain]
     rows = tables.rows(shard.path, (key, "shard_sha256", *_POSITION))
     if rows.is_empty():
         yield "missing rows: no table has rows of it"
@@ -158,7 +156,7 @@ def read_samples(stream: BinaryIO) -> tuple[str, dict[str, SampleHashes], str | 
             if suffix == "json" and note is None:
                 note = key, member.offset, member.size, member.sha256
             elif note is None or note[0] != key or suffix == "json" or key in samples:
-                start = member.offset - BLOCK_OF_TAR
+                start = member.offset - TAR_BLOCK
                 problem = f"{member.name} at byte {start:,} is out of order: expected a JSON, then its audio"
                 break
             else:
@@ -188,7 +186,7 @@ def _read_members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
         TarError: a header is invalid, or not of a regular file.
         EOFError: the tar is truncated.
     """
-    while (block := b"".join(hashed.pieces(BLOCK_OF_TAR))) != END[:BLOCK_OF_TAR]:
+    while (block := b"".join(hashed.pieces(TAR_BLOCK))) != END[:TAR_BLOCK]:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         if not header.isreg():
             raise tarfile.TarError(f"{header.name!r} is not a regular file")

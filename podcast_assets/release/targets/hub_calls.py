@@ -122,7 +122,7 @@ def _is_network(error: BaseException) -> bool:
 
 
 class _NoSignatures(logging.Filter):
-    """Removes signatures from log records: the client logs retries with the full URL, and anybody could write with an upload's."""
+    """Removes signatures from log records: the client logs full URLs, and the signed URL of an upload lets anyone write."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Remove the queries of URLs from the message."""

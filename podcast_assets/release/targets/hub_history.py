@@ -9,13 +9,14 @@ import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
-from podcast_assets.release.published import PublishedShard
+from podcast_assets.release.foreign_tables import batch_of_table
+from podcast_assets.release.published import TABLE_FOLDERS, PublishedShard
+from podcast_assets.release.targets.hub_pull import KIND
 from podcast_assets.release.targets.protocol import TargetFile
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import FOLDER, NAMES
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 log = logging.getLogger(__name__)
-
-_KIND = "dataset"
-_TABLES = ("metadata", "episodes")
-"""Folders of a dataset with a table per batch."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def note_followed(store: Store, repo: str, takedowns: pl.DataFrame) -> None:
 def superseded_objects(
     before: Iterable[PublishedShard], head: Mapping[str, TargetFile], after: Mapping[str, str], batches: Iterable[str]
 ) -> set[str]:
-    """SHA-256 of the files of some batches that are in a commit but not in a release; files outside of LFS have none. Pure.
+    """SHA-256 of the files of some batches that are in a commit but not in a release; files outside of LFS have none. No I/O.
 
     Args:
         before: shards of the commit.
@@ -84,7 +81,7 @@ def superseded_objects(
     """
     chosen = set(batches)
     shards = {shard.path for shard in before if chosen & {part.batch for part in shard.parts}}
-    tables = {path for path in head if path.split("/", 1)[0] in _TABLES and PurePosixPath(path).stem in chosen}
+    tables = {path for path in head if path.startswith(TABLE_FOLDERS) and batch_of_table(path) in chosen}
     found = {head[path].sha256 for path in shards | tables if path in head}
     return {sha256 for sha256 in found if sha256} - set(after.values())
 
@@ -124,16 +121,16 @@ def purge_history(store: Store, api: "HfApi", repo: str) -> HistoryPurge:
         return HistoryPurge(0, 0)
     head = {
         lfs.sha256
-        for entry in api.list_repo_tree(repo, recursive=True, repo_type=_KIND)
+        for entry in api.list_repo_tree(repo, recursive=True, repo_type=KIND)
         if (lfs := getattr(entry, "lfs", None))
     }
     to_delete = waiting - head
-    found = [f for f in api.list_lfs_files(repo, repo_type=_KIND) if to_delete & {f.oid, f.file_oid}]
+    found = [f for f in api.list_lfs_files(repo, repo_type=KIND) if to_delete & {f.oid, f.file_oid}]
     if found:
         log.info("%s: deleting %d taken-down objects from its history", repo, len(found))
-        api.permanently_delete_lfs_files(repo, found, rewrite_history=True, repo_type=_KIND)
+        api.permanently_delete_lfs_files(repo, found, rewrite_history=True, repo_type=KIND)
     listed = (
-        {name for f in api.list_lfs_files(repo, repo_type=_KIND) for name in (f.oid, f.file_oid)} if found else set()
+        {name for f in api.list_lfs_files(repo, repo_type=KIND) for name in (f.oid, f.file_oid)} if found else set()
     )
     deleted = to_delete - listed
     for sha256 in deleted:

@@ -47,7 +47,7 @@ class _Cursor:
         words, _, _, _, pruned = self._read_fields("<3i2q")
         for _ in range(words):
             if (after := self._content.find(b"\0", self._at)) < 0:
-                raise ValueError("the end of a word is not there")
+                raise ValueError("the file ends inside a word")
             self._at = after + 1 + struct.calcsize("<qb")
         self._at += 8 * max(0, pruned)
         for _ in range(2):

@@ -60,11 +60,6 @@ class TextLanguageIdentifier:
         return language if probability >= least else None
 
 
-def text_language(text: str) -> str | None:
-    """Identify the language of a text by py3langid; None if it is too short or unclear."""
-    return TextLanguageIdentifier().language(text)
-
-
 def add_text_language(transcripts: pl.DataFrame, identifier: TextLanguageIdentifier) -> pl.DataFrame:
     """Add the column `text_language` to rows of the stage `transcribe`, as in the table `transcripts`."""
     languages = [identifier.language(text) for text in transcripts["text"].fill_null("")]

@@ -2,7 +2,7 @@
 
 An engine cuts episodes into windows and recognizes minibatches of them. This module does the rest: it collects windows into
 minibatches, prepares inputs and handles results while another minibatch is computed, and halves the size when memory runs out.
-"Out of memory" is therefore no device error, even where it names CUDA (`common/errors.py`): device errors end the stage.
+"Out of memory" is therefore not treated as a device error, which ends the stage, even if it names CUDA (`common/errors.py`).
 """
 
 import logging
@@ -16,14 +16,14 @@ from podcast_assets.speech.transcribers.window_results import PlannedWindow, Win
 from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, EpisodeSpeech, Samples, TranscriptionResult
 
 WAITING_SECONDS = 4 * 3600.0
-"""Most audio of episodes with pending windows; beyond it, incomplete batches are computed."""
+"""Maximum audio of episodes with pending windows; beyond it, incomplete minibatches are computed."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowInput:
-    """Recognizer input for one window of a batch."""
+    """Recognizer input for one window of a minibatch."""
 
     content: Any
     """Samples of the window, or the result of the engine's `prepare`."""
@@ -45,7 +45,7 @@ class _PendingEpisode:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _Minibatch:
     """Windows to recognize together."""
 
     key: Hashable
@@ -70,7 +70,7 @@ class Batcher:
             engine: name of the engine for transcripts and messages.
             plan: cuts an episode into windows; an error that it raises becomes the episode's result.
             recognize: returns one result per input, in order, for inputs that share a key. Always called in the same thread.
-            batch_size: most windows recognized together. Halved permanently when memory runs out.
+            batch_size: maximum number of windows recognized together. Halved permanently when memory runs out.
             prepare: computes features of a window's samples in another thread.
         """
         self._engine = engine
@@ -79,17 +79,17 @@ class Batcher:
         self._prepare = prepare
         self.batch_size = batch_size
         self.batches: list[int] = []
-        """Sizes of all batches so far."""
+        """Sizes of all minibatches so far."""
 
     def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
-        """Implement `Transcriber.transcribe`. A batch is recognized in a thread while the previous results are written."""
+        """Implement `Transcriber.transcribe`. A minibatch is recognized in a thread while the previous results are written."""
         done: list[TranscriptionResult] = []
-        prepared = prefetch_items(self._fill_batches(work, done), self._prepare_inputs, ahead=1)
+        prepared = prefetch_items(self._fill_minibatches(work, done), self._prepare_inputs, ahead=1)
         recognized = prefetch_items(
             prepared, lambda item: self._recognize_or_split(item[0].key, item[1].result()), ahead=1
         )
-        for (batch, _), results in recognized:
-            for (episode, i), result in zip(batch.windows, results.result(), strict=True):
+        for (minibatch, _), results in recognized:
+            for (episode, i), result in zip(minibatch.windows, results.result(), strict=True):
                 episode.results[i] = result
                 episode.pending -= 1
                 if not episode.pending:
@@ -98,8 +98,8 @@ class Batcher:
             done.clear()
         yield from done
 
-    def _fill_batches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Batch]:
-        """Fill batches as episodes come in; episodes without windows are done at once."""
+    def _fill_minibatches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Minibatch]:
+        """Fill minibatches as episodes come in; episodes without windows are done at once."""
         waiting: dict[Hashable, list[tuple[_PendingEpisode, int]]] = {}
         seconds = 0.0
         for speech in work:
@@ -117,16 +117,16 @@ class Batcher:
                 queue = waiting.setdefault(planned.key, [])
                 queue.append((episode, i))
                 if len(queue) >= self.batch_size:
-                    yield _Batch(planned.key, waiting.pop(planned.key))
+                    yield _Minibatch(planned.key, waiting.pop(planned.key))
             seconds = seconds + len(speech.audio) / SAMPLE_RATE if waiting else 0.0
             if seconds > WAITING_SECONDS:
-                yield from (_Batch(key, windows) for key, windows in waiting.items())
+                yield from (_Minibatch(key, windows) for key, windows in waiting.items())
                 waiting, seconds = {}, 0.0
-        yield from (_Batch(key, windows) for key, windows in waiting.items())
+        yield from (_Minibatch(key, windows) for key, windows in waiting.items())
 
-    def _prepare_inputs(self, batch: _Batch) -> list[WindowInput]:
+    def _prepare_inputs(self, minibatch: _Minibatch) -> list[WindowInput]:
         inputs = []
-        for episode, i in batch.windows:
+        for episode, i in minibatch.windows:
             planned = episode.plan[i]
             samples = planned.window.samples(episode.speech.audio)
             seconds = len(samples) / SAMPLE_RATE
@@ -134,12 +134,12 @@ class Batcher:
         return inputs
 
     def _recognize_or_split(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult | Exception]:
-        """Recognize a batch; if it fails, recognize its windows one by one, so that an error affects only its own window.
+        """Recognize a minibatch; if it fails, recognize its windows one by one, so that an error affects only its own window.
 
         Raises:
             Exception: the device looks broken, which affects every window.
         """
-        if len(inputs) > self.batch_size:  # filled before the batch size was halved
+        if len(inputs) > self.batch_size:  # filled before the minibatch size was halved
             return self._recognize_in_parts(key, inputs, self.batch_size)
         try:
             results = self._recognize(key, inputs)

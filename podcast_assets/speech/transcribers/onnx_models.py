@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
-from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.engines.model_cache import HubModel, is_folder
 from podcast_assets.speech.transcribers.window_results import PlannedWindow
 from podcast_assets.speech.transcribers.windows import Window, cut_turns
 from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech
@@ -60,14 +60,9 @@ class OnnxTranscriber(Engine):
         """Return the names of the files that the library needs, without external weights."""
         raise NotImplementedError
 
-    @property
-    def is_folder(self) -> bool:
-        """Return whether `model` is a folder, existing or not, rather than a Hub name."""
-        return self.model.startswith((".", "~", "/")) or Path(self.model).is_dir()
-
     def hub_models(self) -> list[HubModel]:
         """Return the Hub model, unless the model is a folder."""
-        if self.is_folder:
+        if is_folder(self.model):
             return []
         known = self.published.get((self.model, self.quantization))
         weights = tuple(f"{name}*data" for name in self.parts if name.endswith(".onnx"))
@@ -87,7 +82,7 @@ class OnnxTranscriber(Engine):
         Raises:
             EngineUnavailable: the model cannot be downloaded, or files are missing; the message names them.
         """
-        folder = Path(self.model).expanduser() if self.is_folder else models.fetch_model(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if is_folder(self.model) else models.fetch_model(self.hub_models()[0])
         if not folder.is_dir():
             raise EngineUnavailable(f"there is no folder {folder} to load a model from")
         needed = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]
@@ -99,7 +94,7 @@ class OnnxTranscriber(Engine):
 
     def model_files(self) -> list[Path]:
         """Return the files of the folder or download; empty until a Hub model is downloaded."""
-        folder = Path(self.model).expanduser() if self.is_folder else models.find_model(self.hub_models()[0])
+        folder = Path(self.model).expanduser() if is_folder(self.model) else models.find_model(self.hub_models()[0])
         if folder is None:
             return []
         names = [*self.parts, *(w for name in self.parts for w in external_weights(folder / name))]

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.common.errors import EngineUnavailable, first_line
 from podcast_assets.engines import gpus
 from podcast_assets.speech.transcribers.onnx_models import INSTALL, OnnxTranscriber, file_contains
 from podcast_assets.speech.types import SAMPLE_RATE, Samples
@@ -55,7 +55,7 @@ class SherpaTranscriber(OnnxTranscriber):
                 **paths, num_threads=self.threads or os.cpu_count() or 1, provider=provider
             )
         except Exception as error:  # the library's errors have no common base
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise EngineUnavailable(f"the model in {folder} cannot be loaded: {reason}") from error
 
     def _provider_name(self) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from podcast_assets.common.errors import ClusterLost, Misconfigured
+from podcast_assets.common.errors import ClusterLost, Misconfigured, first_line
 from podcast_assets.config.settings import Settings
 
 PULSE_SECONDS = 5.0
@@ -53,7 +53,7 @@ def connect(settings: Settings) -> None:
             ray.init(settings.ray_address, **options)
         except Exception as error:  # no common base: ConnectionError, RuntimeError, ValueError, those of gRPC
             raise Misconfigured(
-                f"no Ray cluster answers at PODCAST_RAY_ADDRESS={settings.ray_address}: {_first_line(error)}. From a machine of "
+                f"no Ray cluster answers at PODCAST_RAY_ADDRESS={settings.ray_address}: {first_line(error)}. From a machine of "
                 "the cluster it is host:6379, from elsewhere ray://host:10001; a cluster with a token wants RAY_AUTH_MODE=token "
                 "and RAY_AUTH_TOKEN here too."
             ) from error
@@ -130,7 +130,3 @@ def head_address(settings: Settings) -> str | None:
 
 _LOST = "the head of the Ray cluster does not answer"
 _NOTHING_LOST = "Finished episodes are kept: start the run again once there is a cluster."
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

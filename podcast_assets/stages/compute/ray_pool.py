@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podcast_assets.common import memory
-from podcast_assets.common.errors import EngineUnavailable, is_device_error
+from podcast_assets.common.errors import EngineUnavailable, first_line, is_device_error
 from podcast_assets.config.settings import Settings
 from podcast_assets.stages.compute.base import EpisodeOutcome, Place
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
@@ -117,7 +117,7 @@ class RayPool:
             try:
                 self._stop_worker(member)
             except Exception as error:  # the connection is lost: this must not hide the error that says why
-                log.warning("%s: %s could not be ended: %s", self._stage.name, member, _first_line(error))
+                log.warning("%s: %s could not be ended: %s", self._stage.name, member, first_line(error))
 
     def _start_workers(self, waiting: Sequence[Episode]) -> None:
         """Start as many workers as the episodes are worth. Each gets episodes once it is up."""
@@ -177,7 +177,7 @@ class RayPool:
     ) -> Iterator[EpisodeOutcome]:
         """Handle a worker's report, and make the next call to it."""
         if isinstance(report, Exception):
-            yield from self._lose_worker(member, WorkerLost(f"{member} is gone: {_first_line(report)}"), waiting)
+            yield from self._lose_worker(member, WorkerLost(f"{member} is gone: {first_line(report)}"), waiting)
             return
         member.place = report.place
         for level, text in report.logs:
@@ -312,10 +312,6 @@ def ray_compute(stage: Stage, settings: Settings) -> Iterator[RayPool]:
 def _last_error(outcome: EpisodeOutcome) -> Exception:
     error = outcome.result.rows
     return error if isinstance(error, Exception) else RuntimeError("no error")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _take_all(outcomes: list[EpisodeOutcome]) -> list[EpisodeOutcome]:

@@ -29,11 +29,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class FolderListing:
-    """What lies directly in a folder."""
+    """Files and folders directly in a folder."""
 
     files: tuple[Entry, ...] = ()
     folders: frozenset[str] = frozenset()
-    """Names of the folders in it; in a folder of this machine they may be empty."""
+    """Names of its subfolders; on a local disk they may be empty folders."""
 
 
 class Storage(Protocol):
@@ -75,7 +75,7 @@ class Storage(Protocol):
         ...
 
     def list_folder(self, folder: str) -> FolderListing:
-        """The files and folders directly in a folder, in any order; none where there is no such folder. One that fails raises."""
+        """List the files and folders directly in a folder, in any order; empty if it does not exist. Errors are raised."""
         ...
 
     def names(self, folder: str) -> set[str]:

@@ -47,7 +47,7 @@ def list_keys(bucket: str, prefix: str, folder: str, location: BucketLocation) -
 
 
 def list_folder(bucket: str, prefix: str, folder: str, location: BucketLocation) -> FolderListing:
-    """The objects directly below a folder, as `list_keys` gives them, and the folders whose names can be those of folders."""
+    """List the objects directly below a folder, as `list_keys` does, and its subfolders with readable names."""
     top = f"{prefix}/" if prefix else ""
     within = f"{top}{folder}/"
     entries, folders = [], set[str]()

@@ -68,12 +68,7 @@ async def tree(request: web.Request) -> web.Response:
             found.append(_shown(path, entry))
     if not found and folder:
         return error(404, "EntryNotFound", f"{folder} does not exist")
-    start = int(request.query.get("cursor", 0))
-    headers = {"X-Repo-Commit": sha}
-    if start + PAGE < len(found):
-        query = "&".join(f"{k}={quote(v)}" for k, v in (dict(request.query) | {"cursor": str(start + PAGE)}).items())
-        headers["Link"] = f'<{request.app[HUB].url}{request.path}?{query}>; rel="next"'
-    return web.json_response(found[start : start + PAGE], headers=headers)
+    return _page(request, found, {"X-Repo-Commit": sha})
 
 
 @routes.post(f"{API}/paths-info/{{rev}}")
@@ -154,19 +149,27 @@ async def commits(request: web.Request) -> web.Response:
 async def lfs_files(request: web.Request) -> web.Response:
     _, repo = find_repo(request, write=True)
     found = {(p, e.sha256): e for c in repo.commits.values() for p, e in c.tree.items() if e.lfs}
-    return web.json_response(
-        [
-            {
-                "fileOid": sha256,
-                "filename": path,
-                "oid": sha256,
-                "pushedAt": "2026-01-01T00:00:00.000Z",
-                "ref": None,
-                "size": entry.size,
-            }
-            for (path, sha256), entry in found.items()
-        ]
-    )
+    listed = [
+        {
+            "fileOid": sha256,
+            "filename": path,
+            "oid": sha256,
+            "pushedAt": "2026-01-01T00:00:00.000Z",
+            "ref": None,
+            "size": entry.size,
+        }
+        for (path, sha256), entry in found.items()
+    ]
+    return _page(request, listed, {})
+
+
+def _page(request: web.Request, entries: list[dict[str, Any]], headers: dict[str, str]) -> web.Response:
+    """Answer with the page of a listing that is asked for, and a link to the next one."""
+    start = int(request.query.get("cursor", 0))
+    if start + PAGE < len(entries):
+        query = "&".join(f"{k}={quote(v)}" for k, v in (dict(request.query) | {"cursor": str(start + PAGE)}).items())
+        headers["Link"] = f'<{request.app[HUB].url}{request.path}?{query}>; rel="next"'
+    return web.json_response(entries[start : start + PAGE], headers=headers)
 
 
 def _shown(path: str, entry: Entry) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from podcast_assets.intake.feeds.feed import FeedRights, guid_from_url, parse_duration, read_feed
 from podcast_assets.intake.feeds.podcasting import NotAFeed
-from podcast_assets_tests.intake.feeds.shapes import FULL, NAMESPACES, item, rss
+from podcast_assets_tests.intake.feeds.shapes import FULL, item, rss
 
 URL = "https://feeds.example/show?token=hunter2"
 
@@ -216,7 +216,3 @@ def test_two_hundred_mutated_feeds_crash_nothing() -> None:
             continue
         for found in feed.items:
             feed.row(found, URL)
-
-
-def test_the_namespaces_that_tests_use_are_those_of_the_specification() -> None:
-    assert "https://podcastindex.org/namespace/1.0" in NAMESPACES

@@ -117,6 +117,13 @@ def test_a_feed_that_fails_is_asked_less_and_less_and_loses_nothing(server: WebS
     assert read_states(store)["failures"].to_list() == [0, 0]
 
 
+def test_private_feeds_of_one_host_fail_each_by_itself(server: WebServer, store: Store) -> None:
+    subscribe(store, *(server.url(f"/private?token=hunter{n}") for n in (1, 2)))
+    found = go(store).failed
+    assert len(found) == 2
+    assert "hunter" not in repr(found)
+
+
 def test_a_host_that_has_too_much_to_do_is_left_alone_for_the_round(server: WebServer, store: Store) -> None:
     subscribe(store, *(server.put(f"/{n}", feed(n)) for n in range(1, 9)))
     for resource in server.resources.values():
@@ -142,14 +149,13 @@ def test_private_addresses_are_refused(server: WebServer, store: Store) -> None:
 def test_packed_feeds_are_unpacked_within_bounds(
     server: WebServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Gzip(Resource):
-        pass
+    def gzipped(data: bytes) -> Resource:
+        return Resource(gzip.compress(data), content_type="text/xml", headers={"Content-Encoding": "gzip"})
 
-    packed = gzip.compress(rss(*episodes(1)))
-    server.put("/feed", Gzip(packed, content_type="application/rss+xml\r\nContent-Encoding: gzip"))
+    server.put("/feed", gzipped(rss(*episodes(1))))
     subscribe(store, server.url("/feed"))
     assert go(store).new_episodes == 1
-    server.put("/bomb", Gzip(gzip.compress(b" " * 30_000_000), content_type="text/xml\r\nContent-Encoding: gzip"))
+    server.put("/bomb", gzipped(b" " * 30_000_000))
     subscribe(store, server.url("/bomb"))
     monkeypatch.setattr("podcast_assets.intake.feeds.poll.LARGEST", 10_000_000)
     assert list(go(store, NOW + HOUR).failed.values()) == ["it has more than 10,000,000 bytes"]

@@ -182,9 +182,9 @@ class UvrMdx(Engine):
                 raise EngineUnavailable(
                     f"{self.file} of {self.model} is not the file that UVR published: use another model"
                 )
-        complaint, path = self.unavailable_reason(), self._graph_path()
-        if complaint or path is None:
-            raise EngineUnavailable(complaint or f"{self.file} of {self.model} is not here")
+        reason, path = self.unavailable_reason(), self._graph_path()
+        if reason or path is None:
+            raise EngineUnavailable(reason or f"{self.file} of the model {self.model} is not on this machine")
         return path
 
 

@@ -32,8 +32,8 @@ _SIG = np.poly1d([-0.08397278, 1.22083953, 0.0052439])
 _BAK = np.poly1d([-0.13166888, 1.60915514, -0.39604546])
 _OVRL = np.poly1d([-0.06766283, 1.11546468, 0.04602535])
 
-_MOST = 64
-"""Most windows of a long segment in memory: their features take 40 MB."""
+_MAX_WINDOWS = 64
+"""Maximum number of windows of a long segment in memory: their features take 40 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Dnsmos:
                 enough = repeat_short(samples)
                 starts = window_starts(len(enough), self._hop)
                 counts.append(len(starts))
-                yield from group_windows(enough, starts, _MOST)
+                yield from group_windows(enough, starts, _MAX_WINDOWS)
 
         raw = [self._score_group(group) for group in _group_runs(windows(), self._together)]
         each = np.split(np.concatenate(raw) if raw else np.empty((0, 4)), np.cumsum(counts)[:-1])

@@ -2,8 +2,8 @@
 
 The network's window of 900 frames of 10 ms moves by a second, so that eight of nine frames were already in the previous window.
 It is a stack of convolutions, each followed by nothing but a rectifier or a pooling, up to the maximum over all that is left; so
-away from the ends of a window a feature depends on the audio near it and not on where the window begins. Only at the ends does
-the window show, as each convolution puts zeros beyond them. So every level of the stack is run
+away from the ends of a window a feature depends on the audio near it and not on where the window begins. Only features at the
+ends depend on the window, as each convolution puts zeros beyond them. So every level of the stack is run
 
 - once over all of the audio, without zeros, for the features inside of windows, and
 - for each window over a few frames at its beginning and at its end, with the zeros there, for the features that depend on them.
@@ -12,7 +12,7 @@ What the last level sees is, feature for feature, what it would see of the windo
 idea is that of dense evaluation of classifiers over images (Sermanet et al., "OverFeat", ICLR 2014; Giusti et al., "Fast image
 scanning with deep max-pooling convolutional neural networks", ICIP 2013), here with the edges of the windows kept exact.
 
-It goes on for as long as windows begin at whole features. After two poolings one is 40 ms, so the third pooling, which would make
+This works as long as windows begin at whole features. After two poolings one is 40 ms, so the third pooling, which would make
 it 80 ms and does not divide a second, and what comes after it are done per window: 1 % of the work of a window.
 """
 
@@ -204,9 +204,9 @@ def _extract_subgraph(model: "ModelProto", nodes: Sequence["NodeProto"], *, befo
 
     Args:
         model: the network.
-        nodes: of it, in their order; each depends on the others of them, on weights, and on one more value: the input.
-        before: leave the zeros that convolutions put before the beginning of the time axis.
-        after: those after its end.
+        nodes: consecutive operators of the network, with one input besides weights.
+        before: keep the zero padding before the start of the time axis.
+        after: keep the padding after its end.
     """
     from onnx import TensorProto, helper
 

@@ -28,8 +28,8 @@ spelled, falls into the gap and not to a neighbour (the star of Pratap et al. 20
 github.com/scagood/stt-api measured for it."""
 
 _APOSTROPHES = str.maketrans("\u2019\u2018\u02bc\uff07", "''''")
-_MOST_CELLS = 2**26
-"""Most cells of the search that are kept in memory, one byte each; a longer search is recomputed from milestones."""
+_MAX_CELLS = 2**26
+"""Maximum number of cells of the search in memory, one byte each; a longer search is recomputed from milestones."""
 
 Logits = npt.NDArray[np.float32]
 """Shape (frames, letters), not normalized."""
@@ -179,7 +179,7 @@ def best_path(
     states[-1] = 1
     skip = np.zeros(len(states), bool)
     skip[3::2] = targets[1:] != targets[:-1]
-    rows = max(1, _MOST_CELLS // len(states))
+    rows = max(1, _MAX_CELLS // len(states))
     blocks = [emissions[at : at + rows] for at in range(0, len(emissions), rows)]
     score = np.full(len(states), -np.inf)
     score[0] = 0.0

@@ -75,8 +75,8 @@ class Ctc(Engine):
             EngineUnavailable: a package or the model is missing, or the model does not load.
         """
         self.fetch()
-        if complaint := self.unavailable_reason():
-            raise EngineUnavailable(complaint)
+        if reason := self.unavailable_reason():
+            raise EngineUnavailable(reason)
         graph, vocabulary = self._find_parts()
         assert graph
         assert vocabulary
@@ -103,7 +103,9 @@ class Ctc(Engine):
     def unavailable_reason(self) -> str | None:
         """Implement `Engine.unavailable_reason`."""
         folder, (graph, vocabulary) = self._find_folder(), self._find_parts()
-        if folder is None or not folder.is_dir():
+        if folder is None:
+            return None  # a published model that is not downloaded yet
+        if not folder.is_dir():
             return f"{self.model} is neither a folder nor a model that ctc knows: {', '.join(PUBLISHED)}"
         missing = [
             part for part, found in (("model.onnx", graph), (" or ".join(_VOCABULARIES), vocabulary)) if not found

@@ -33,7 +33,7 @@ def share_trunk(model: Any, speakers: int) -> bool:
         Whether the model was changed.
     """
     if reason := _unsupported_reason(model):
-        log.info("speaker embeddings are computed as pyannote.audio does it, window by window and speaker: %s", reason)
+        log.info("speaker embeddings are computed by pyannote.audio itself, once per window and speaker: %s", reason)
         return False
     model.forward = partial(_forward_shared, model, speakers)
     return True

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from podcast_assets.common.errors import EngineUnavailable, is_out_of_memory
+from podcast_assets.common.errors import EngineUnavailable, first_line, is_out_of_memory
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
@@ -24,7 +24,6 @@ from podcast_assets.speech.diarizers.pyannote.pipeline import (
     PipelineSource,
     check_weights,
     find_pipeline,
-    first_line,
     import_pyannote,
     pipeline_config,
 )

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from podcast_assets.common.errors import EngineUnavailable
-from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.common.errors import EngineUnavailable, first_line
+from podcast_assets.engines.model_cache import HubModel, is_folder
 from podcast_assets.speech.diarizers.pyannote.torchaudio_shim import import_torchaudio
 
 COMMUNITY = HubModel(
@@ -123,11 +123,6 @@ def find_pipeline(model: str, get: Callable[[HubModel], Path | None]) -> Pipelin
     return PipelineSource(folder, config, parts)
 
 
-def is_folder(model: str) -> bool:
-    """Return whether a model is a folder, existing or not, rather than a Hub name."""
-    return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
-
-
 def hub_model(repo: str, files: tuple[str, ...]) -> HubModel:
     """Describe a Hub repository of which the given files are needed."""
     if repo == COMMUNITY.repo:
@@ -201,8 +196,3 @@ def check_weights(files: Iterable[Path]) -> None:
                     f"{file} asks for {referenced[1]}, so it may run any code when it is loaded: set `trusted` if you trust it"
                 ) from error
             raise EngineUnavailable(f"{file} cannot be read ({first_line(error)}): copy the model again") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -111,8 +111,8 @@ class Sortformer(Engine):
         if loaded["speakers"] != self.speaker_cap:
             process.close()
             raise EngineUnavailable(
-                f"{file} tells {loaded['speakers']} speakers apart, and the presets of {self.name} are for models of "
-                f"{self.speaker_cap}: set another model"
+                f"{file} distinguishes {loaded['speakers']} speakers, but {self.name} needs a model for {self.speaker_cap}: "
+                "set another model"
             )
         log.info("%s on %s, %s: %s", file.name, loaded["device"], self.latency, loaded["streaming"])
         return _SortformerWorker(process, loaded["frame"])
@@ -177,7 +177,7 @@ class Sortformer(Engine):
             models.fetch_model(self.hub_models()[0])
         files = self.model_files()
         if not files:
-            raise EngineUnavailable(f"there is no file {self.model} to load a Sortformer from")
+            raise EngineUnavailable(f"the Sortformer model {self.model} does not exist")
         if len(files) > 1:
             raise EngineUnavailable(
                 f"{self.model} has several .nemo files: set the path of one, {' or '.join(map(str, files))}"

@@ -1,17 +1,16 @@
 """Whisper by faster-whisper (CTranslate2): CPU or NVIDIA GPU, word times, no torch."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.common.errors import EngineUnavailable, first_line
 from podcast_assets.engines import gpus, models
 from podcast_assets.engines.engine import Engine, runtime
-from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.engines.model_cache import HubModel, is_folder
 from podcast_assets.speech.transcribers.faster_whisper import compute
 
 if TYPE_CHECKING:
@@ -90,8 +89,8 @@ class FasterWhisper(Engine):
         if device_name == "cuda":
             gpus.load_cublas()
         folder = self._find_folder() or models.fetch_model(self.hub_models()[0])
-        if complaint := _missing_files(folder):
-            raise EngineUnavailable(complaint)
+        if reason := _missing_files(folder):
+            raise EngineUnavailable(reason)
         try:
             model = faster_whisper.WhisperModel(
                 str(folder),
@@ -101,7 +100,7 @@ class FasterWhisper(Engine):
                 cpu_threads=self.threads,
             )
         except Exception as error:  # CUDA and model errors have no common base
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise EngineUnavailable(f"the Whisper model {self.model!r} cannot be loaded: {reason}") from error
         batch_size = self.batch_size or compute.batch_size(device_name, self._gpu_memory(), self._weight_bytes())
         return WhisperTranscriber(self, model, batch_size)
@@ -112,14 +111,14 @@ class FasterWhisper(Engine):
         Raises:
             EngineUnavailable: the model is not a folder, short name or Hub name; or faster-whisper is not installed.
         """
-        if _is_folder(self.model):
+        if is_folder(self.model):
             return []
         _, megabytes = _KNOWN_MODELS.get(self.model.removesuffix(".en"), ("", 0))
         return [HubModel(_repo_of(self.model), _MODEL_FILES, megabytes, "mit")]
 
     def unavailable_reason(self) -> str | None:
         """Return which files the model's folder lacks."""
-        if not _is_folder(self.model):
+        if not is_folder(self.model):
             return None
         return _missing_files(Path(self.model)) or None
 
@@ -188,17 +187,12 @@ class FasterWhisper(Engine):
 
     def _find_folder(self) -> Path | None:
         """Return the model's folder; None for a Hub model that is not on this machine."""
-        if _is_folder(self.model):
+        if is_folder(self.model):
             return Path(self.model).expanduser()
         try:
             return models.find_model(self.hub_models()[0])
         except EngineUnavailable:
             return None
-
-
-def _is_folder(model: str) -> bool:
-    """Return whether a model is a folder, existing or not, rather than a short name or a Hub name."""
-    return model.startswith((".", "~", os.sep)) or Path(model).is_dir()
 
 
 def _repo_of(model: str) -> str:

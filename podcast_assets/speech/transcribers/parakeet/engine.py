@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from podcast_assets.common.errors import EngineUnavailable
+from podcast_assets.common.errors import EngineUnavailable, first_line
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.engine import runtime
 from podcast_assets.engines.model_cache import HubModel
@@ -107,7 +107,7 @@ class Parakeet(OnnxTranscriber):
                 session,
             )
         except Exception as error:  # errors of ONNX Runtime have no common base
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise EngineUnavailable(f"the Parakeet model in {folder} cannot be loaded: {reason}") from error
         onnx_sessions.check_providers(model.providers, self.device)
         return ParakeetTranscriber(self, model, self.batch_size or (32 if on_gpu else 4))

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 
 import polars as pl
 
-from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.errors import Misconfigured, first_line
 from podcast_assets.release.published import LIST, PublishedShard, parse_shard_list
 from podcast_assets.store.store import Store
 
@@ -163,7 +163,7 @@ def _translate_errors(repo: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
-        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        why = first_line(error)
         raise Misconfigured(f"the dataset {repo} cannot be read from {constants.ENDPOINT}: {why}") from error
 
 
@@ -217,7 +217,7 @@ class SampleIndex:
         try:
             return read(path, columns)
         except (OSError, ValueError) as error:
-            self.unreadable[path] = next(iter(str(error).splitlines()), type(error).__name__)
+            self.unreadable[path] = first_line(error)
             return _NO_ROWS
 
     def _read_table(self, path: str, columns: tuple[str, ...]) -> pl.DataFrame:
