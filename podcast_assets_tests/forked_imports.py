@@ -21,7 +21,6 @@ import polars
 import scipy.cluster.hierarchy
 import scipy.fft
 import scipy.spatial.distance
-import sklearn.mixture
 import sqlalchemy.dialects.sqlite
 import tokenizers
 

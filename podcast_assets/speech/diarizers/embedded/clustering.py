@@ -17,15 +17,15 @@ _RELIABLE = 1.2
 """Seconds of audio below which an embedding is not clustered, if others are longer."""
 _ROUNDS = 3
 
-Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.intp]
+Doubles = npt.NDArray[np.float64]
 Pair = tuple[int, int]
 
 
 def cluster_voices(
     embeddings: Floats,
-    seconds: npt.NDArray[np.float64],
-    speech: npt.NDArray[np.float64],
+    seconds: Doubles,
+    speech: Doubles,
     local: Iterable[tuple[int, int, int]],
     *,
     min_speakers: int,
@@ -59,10 +59,10 @@ def cluster_voices(
     groups = _cut(tree, len(sample), _FINE)
     apart, together = _count_pairs(local, dict(zip(sample.tolist(), groups.tolist(), strict=True)), groups.max() + 1)
     labels = _merge(embeddings[sample], groups, apart, together, max_distance, max_distance_apart)
-    chosen = _speakers(np.bincount(labels, weight), min_speech)
+    chosen = _speakers(labels, weight, min_speech)
     if len(chosen) < min_speakers:
         labels = _at_least(tree, len(sample), weight, min_speakers, min_speech)
-        chosen = _speakers(np.bincount(labels, weight), min_speech)[: max(min_speakers, 1)]
+        chosen = _speakers(labels, weight, min_speech)[: max(min_speakers, 1)]
     elif len(chosen) > max_speakers:
         labels, chosen = _at_most(embeddings[sample], labels, chosen, max_speakers)
     centres = _unit(np.stack([embeddings[sample][labels == label].sum(axis=0) for label in chosen]))
@@ -73,13 +73,13 @@ def cluster_voices(
     return centres
 
 
-def _linkage(points: Floats) -> npt.NDArray[np.float64] | None:
+def _linkage(points: Floats) -> Doubles | None:
     from scipy.cluster.hierarchy import linkage
 
     return linkage(points, "average", "cosine") if len(points) > 1 else None
 
 
-def _cut(tree: npt.NDArray[np.float64] | None, points: int, limit: float, criterion: str = "distance") -> Ints:
+def _cut(tree: Doubles | None, points: int, limit: float, criterion: str = "distance") -> Ints:
     from scipy.cluster.hierarchy import fcluster
 
     if tree is None:
@@ -89,9 +89,9 @@ def _cut(tree: npt.NDArray[np.float64] | None, points: int, limit: float, criter
 
 def _count_pairs(
     local: Iterable[tuple[int, int, int]], group_of: dict[int, int], groups: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[Doubles, Doubles]:
     """Count the pairs of embeddings of two groups in one window: those of different and of the same local speaker."""
-    apart, together = np.zeros((2, groups, groups), np.int64)
+    apart, together = np.zeros((groups, groups)), np.zeros((groups, groups))
     windows: dict[int, list[Pair]] = {}
     for embedding, window, speaker in local:
         if embedding in group_of:
@@ -107,8 +107,8 @@ def _count_pairs(
 def _merge(
     points: Floats,
     groups: Ints,
-    apart: npt.NDArray[np.int64],
-    together: npt.NDArray[np.int64],
+    apart: Doubles,
+    together: Doubles,
     max_distance: float,
     max_distance_apart: float,
 ) -> Ints:
@@ -116,7 +116,6 @@ def _merge(
     count = int(groups.max()) + 1
     sums = np.stack([points[groups == group].sum(axis=0) for group in range(count)]).astype(np.float64)
     sizes = np.bincount(groups).astype(np.float64)
-    apart, together = apart.astype(np.float64), together.astype(np.float64)
     name = np.arange(count)
     while len(sums) > 1:
         distance = 1 - (sums @ sums.T) / np.outer(sizes, sizes)  # mean distance of all pairs
@@ -132,26 +131,25 @@ def _merge(
     return name[groups]
 
 
-def _join(rows: npt.NDArray[np.float64], a: int, b: int) -> npt.NDArray[np.float64]:
+def _join(rows: Doubles, a: int, b: int) -> Doubles:
     """Add row b to row a, and remove it."""
     rows = rows.copy()
     rows[a] += rows[b]
     return np.delete(rows, b, axis=0)
 
 
-def _speakers(speech: npt.NDArray[np.float64], min_speech: float) -> list[int]:
+def _speakers(labels: Ints, weight: Doubles, min_speech: float) -> list[int]:
     """Return the groups with enough speech, that with the most first; the largest one if none has."""
+    speech = np.bincount(labels, weight).astype(np.float64)
     order = np.argsort(-speech, kind="stable").tolist()
     return [group for group in order if speech[group] >= min_speech] or order[:1]
 
 
-def _at_least(
-    tree: npt.NDArray[np.float64] | None, points: int, weight: npt.NDArray[np.float64], number: int, min_speech: float
-) -> Ints:
+def _at_least(tree: Doubles | None, points: int, weight: Doubles, number: int, min_speech: float) -> Ints:
     """Cut the tree so that `number` groups have enough speech, or so many have any."""
     for groups in range(number, min(points, 4 * number) + 1):
         labels = _cut(tree, points, groups, "maxclust")
-        if len(_speakers(np.bincount(labels, weight), min_speech)) >= number:
+        if len(_speakers(labels, weight, min_speech)) >= number:
             return labels
     return _cut(tree, points, number, "maxclust")
 

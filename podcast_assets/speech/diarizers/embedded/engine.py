@@ -1,8 +1,8 @@
 """Diarization without torch or a download: local speaker segmentation, voice embeddings, clustering.
 
-The steps of pyannote.audio's pipeline (H. Bredin, "pyannote.audio 2.1 speaker diarization pipeline", Interspeech 2023), with the same
-segmentation network, but with an embedding for every second of a single voice instead of one per local speaker and window: a
-third of the work, and changes of speaker that the segmentation network misses are found.
+The steps of pyannote.audio's pipeline (H. Bredin, "pyannote.audio 2.1 speaker diarization pipeline", Interspeech 2023), with the
+same segmentation network, but with an embedding for every second of a single voice instead of one per local speaker and window:
+a third of the work, and changes of speaker that the segmentation network misses are found.
 """
 
 import logging
@@ -37,6 +37,8 @@ class EmbeddedDiarizer(Engine):
 
     min_speakers: int = Field(1, ge=1)
     max_speakers: int = Field(20, ge=1)
+    silence_odds: float = Field(2.0, gt=0)
+    """How many times as probable as speech silence has to be. Above 1, because speech that is missed is lost to later stages."""
     window: float = Field(2.0, ge=0.5)
     """Seconds of speech in one voice embedding; windows overlap by half."""
     max_distance: float = Field(0.45, gt=0, lt=2)
@@ -96,7 +98,7 @@ class _EmbeddedWorker:
         """
         s = self._settings
         least, most = speaker_bounds((s.min_speakers, s.max_speakers), min_speakers, max_speakers)
-        local = local_speakers.find_local_speakers(audio, self._segmentation)
+        local = local_speakers.find_local_speakers(audio, self._segmentation, s.silence_odds)
         stretches = local.stretches(_JOINED_PAUSE)
         if not stretches:
             return Diarization([], full=[])
@@ -120,8 +122,8 @@ class _EmbeddedWorker:
 
 _JOINED_PAUSE = 0.35
 """Seconds of silence inside a stretch, for which no new embedding begins."""
-_BRIDGED = 0.1
-"""Seconds of silence that are no pause."""
+_BRIDGED = 0.3
+"""Seconds of silence that do not end a speaker's stretch, as in NIST's Rich Transcription evaluations (RT-09 plan, section 4)."""
 _SHORTEST = 0.15
 """Seconds below which speech is not believed."""
 
@@ -147,7 +149,11 @@ def _diarization(
 ) -> Diarization:
     active, probability = _activity(local, assigned, len(centres))
     detected = sorted(
-        (Turn(start * FRAME, end * FRAME, str(speaker)) for speaker in range(len(centres)) for start, end in _spoken(active[:, speaker])),
+        (
+            Turn(start * FRAME, end * FRAME, str(speaker))
+            for speaker in range(len(centres))
+            for start, end in _spoken(active[:, speaker])
+        ),
         key=lambda turn: (turn.start, turn.end),
     )
     names = names_by_appearance(detected)
@@ -156,7 +162,9 @@ def _diarization(
     turns = _join_turns(exclusive_turns(full, activity, FRAME), max_gap)
     embeddings = {name: centres[int(label)] for label, name in names.items() if centres.shape[1]}
     shifted = [_shift(turn, seconds) for turn in full]
-    return Diarization(add_overlap([_shift(turn, seconds) for turn in turns], shifted), full=shifted, embeddings=embeddings)
+    return Diarization(
+        add_overlap([_shift(turn, seconds) for turn in turns], shifted), full=shifted, embeddings=embeddings
+    )
 
 
 def _activity(

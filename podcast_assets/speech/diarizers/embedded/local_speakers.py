@@ -1,7 +1,7 @@
 """Local speaker segmentation: who speaks when inside windows of ten seconds, by the network pyannote/segmentation-3.0.
 
-A window distinguishes up to three speakers, two of them at once, whose numbers mean nothing outside of it. H. Bredin and A. Plaquet,
-"Powerset multi-class cross entropy loss for neural speaker diarization", Interspeech 2023, arXiv:2310.13025.
+A window distinguishes up to three speakers, two of them at once, whose numbers mean nothing outside of it. A. Plaquet and
+H. Bredin, "Powerset multi-class cross entropy loss for neural speaker diarization", Interspeech 2023, arXiv:2310.13025.
 """
 
 from collections.abc import Iterator
@@ -122,12 +122,13 @@ class LocalSpeakers:
                     yield first + start, first + end, int(self.tracks[window, speaker])
 
 
-def find_local_speakers(audio: Audio, session: Any) -> LocalSpeakers:
+def find_local_speakers(audio: Audio, session: Any, silence_odds: float) -> LocalSpeakers:
     """Run the network over an episode.
 
     Args:
         audio: the episode; read in slices of a window.
         session: ONNX Runtime session of `NETWORK`.
+        silence_odds: how many times as probable as the most probable speakers silence has to be.
     """
     step = HOP * STEP
     windows = max(1, -(-(len(audio) - WINDOW) // step) + 1)
@@ -139,8 +140,9 @@ def find_local_speakers(audio: Audio, session: Any) -> LocalSpeakers:
             samples = audio[(first + i) * step : (first + i) * step + WINDOW]
             batch[i, 0, : len(samples)] = samples
         (scores,) = session.run(None, {"audio": batch})  # natural log probability, (windows, FRAMES, 7)
-        active[first : first + len(batch)] = _POWERSET[scores.argmax(axis=-1)] > 0
         probability[first : first + len(batch)] = np.exp(scores) @ _POWERSET
+        scores[..., 0] -= np.log(silence_odds)
+        active[first : first + len(batch)] = _POWERSET[scores.argmax(axis=-1)] > 0
     frames = max(0, round((len(audio) - _SEEN) / STEP) + 1)
     return LocalSpeakers(active, probability, min(frames, (windows - 1) * HOP + FRAMES), _link_windows(active))
 

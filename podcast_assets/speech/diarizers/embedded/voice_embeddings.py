@@ -69,8 +69,7 @@ def embed_stretches(audio: Audio, stretches: Sequence[Stretch], length: float, s
             samples = audio[round((begin + start) * SAMPLE_RATE) : round((begin + end) * SAMPLE_RATE)]
             if len(samples) < SHORTEST * SAMPLE_RATE:
                 continue
-            features = filter_banks(samples)
-            (vector,) = session.run(None, {"feats": (features - features.mean(axis=0))[None]})
+            (vector,) = session.run(None, {"feats": features(samples)[None]})
             vectors.append(vector[0] / np.linalg.norm(vector[0]))
             rows.append((index, start, end))
     index, start, end = (np.array(column) for column in zip(*rows, strict=True)) if rows else (np.zeros(0),) * 3
@@ -89,8 +88,8 @@ def split_windows(seconds: float, length: float) -> list[tuple[float, float]]:
     return [(i * hop, i * hop + length) for i in range(count)]
 
 
-def filter_banks(samples: Samples) -> Floats:
-    """Compute Kaldi's log mel filter banks: 25 ms frames every 10 ms, shape (frames, 80)."""
+def features(samples: Samples) -> Floats:
+    """Compute Kaldi's log mel filter banks, 25 ms frames every 10 ms, without their mean, shape (frames, 80)."""
     import kaldi_native_fbank as knf
 
     options = knf.FbankOptions()
@@ -100,4 +99,5 @@ def filter_banks(samples: Samples) -> Floats:
     bank = knf.OnlineFbank(options)
     bank.accept_waveform(SAMPLE_RATE, (samples * _INT16).tolist())
     bank.input_finished()
-    return np.stack([bank.get_frame(i) for i in range(bank.num_frames_ready)])
+    banks = np.stack([bank.get_frame(i) for i in range(bank.num_frames_ready)])
+    return banks - banks.mean(axis=0)
