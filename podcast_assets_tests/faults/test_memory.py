@@ -46,7 +46,8 @@ def test_the_machine_has_no_memory_left(untranscribed: Place, short_run: SampleR
         f"ended with {code}; {kept} checkpoints of transcribe kept; last line: {process.err.strip().splitlines()[-1]}"
     )
     assert code != 0
-    assert kept >= 1
+    # the memory may last to the end of the stage, whose checkpoints are its table then
+    assert kept or untranscribed.store.exists(table_key("transcripts", "sample"))
     again = untranscribed.command("demo", "--json")
     assert again.returncode == 0, again.stderr
     assert output_hashes(untranscribed.store) == output_hashes(short_run.store)
