@@ -50,7 +50,7 @@ class Engine(BaseModel):
     speaker_cap: ClassVar[int | None] = None
     """Largest number of speakers that a diarizer distinguishes; None if it has no limit."""
     embedded: ClassVar[bool] = False
-    """True for the small engines that run anywhere, which their rows record."""
+    """True for last resorts that run anywhere at much lower accuracy, which their rows record (`degraded`)."""
 
     def load(self, device: str | None = None) -> Any:
         """Load the model and return the worker. Called once per worker.
@@ -172,7 +172,7 @@ def _engines_in(module: str) -> list[type[Engine]]:
 
 
 def is_embedded(kind: str, name: str) -> bool:
-    """Whether an engine is one of the small engines that run anywhere."""
+    """Whether an engine is one of the last resorts that run anywhere."""
     return any(e.embedded for e in engines(kind) if e.name == name)
 
 

@@ -67,7 +67,7 @@ def test_words_of_read_and_public_speech(report: dict[str, Any]) -> None:
 
 
 def test_speakers_of_the_conversation_and_the_meetings(report: dict[str, Any], real_audio: Path) -> None:
-    """Far-field meetings of four with much overlap, which the embedded diarizer does not model: it is weak there."""
+    """Far-field meetings with much overlap remain hard: the embedded diarizer is weak there."""
     segments = pl.read_parquet(report["tables"]["diarized_segments"])
     ids = {Path(e["source"]).stem: e["episode_id"] for e in report["episodes"]}
     rates: dict[str, float] = {}
@@ -83,6 +83,6 @@ def test_speakers_of_the_conversation_and_the_meetings(report: dict[str, Any], r
                 found[Segment(start, end), n] = speaker
             measure = DiarizationErrorRate(collar=COLLAR)
             rates[name] = cast("float", measure(expected, found, uem=Timeline([Segment(0, 30)])))
-    assert rates["conversation"] <= 0.45
+    assert rates["conversation"] <= 0.12
     assert rates["dev00"] <= 0.5
     assert rates["dev01"] <= 0.5
