@@ -16,17 +16,19 @@ from pydantic import Field, model_validator
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.speech.diarizers.embedded import local_speakers, voice_embeddings
-from podcast_assets.speech.diarizers.embedded.assignment import SpeakersByTrack, assign_speakers
+from podcast_assets.speech.diarizers.embedded.assignment import assign_speakers
 from podcast_assets.speech.diarizers.embedded.clustering import cluster_voices
-from podcast_assets.speech.diarizers.embedded.local_speakers import FRAME, OFFSET, LocalSpeakers, Stretch, runs
-from podcast_assets.speech.diarizers.exclusive import Activity, exclusive_turns
-from podcast_assets.speech.diarizers.turns import add_overlap, names_by_appearance, speaker_bounds
-from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer, Turn
+from podcast_assets.speech.diarizers.embedded.local_speakers import FRAME, LocalSpeakers, Stretch
+from podcast_assets.speech.diarizers.embedded.result import build_diarization
+from podcast_assets.speech.diarizers.turns import speaker_bounds
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer
 
 log = logging.getLogger(__name__)
 
 _REPLACED = ("vad_threshold", "min_distance", "min_separation")
 """Settings of the spectral voice prints that this engine had before."""
+_JOINED_PAUSE = 0.35
+"""Seconds of silence inside a stretch, for which no new embedding begins."""
 
 
 class EmbeddedDiarizer(Engine):
@@ -99,7 +101,7 @@ class _EmbeddedWorker:
         s = self._settings
         least, most = speaker_bounds((s.min_speakers, s.max_speakers), min_speakers, max_speakers)
         local = local_speakers.find_local_speakers(audio, self._segmentation, s.silence_odds)
-        stretches = local.stretches(_JOINED_PAUSE)
+        stretches = local.stretches(_JOINED_PAUSE) or list(local.overlaps())
         if not stretches:
             return Diarization([], full=[])
         windows = voice_embeddings.embed_stretches(audio, stretches, s.window, self._voices)
@@ -117,15 +119,7 @@ class _EmbeddedWorker:
                 min_speech=s.min_speaker_speech,
             )
         assigned = assign_speakers(stretches, windows, centres, s.switch_cost)
-        return _diarization(local, assigned, centres, s.max_gap, len(audio) / SAMPLE_RATE)
-
-
-_JOINED_PAUSE = 0.35
-"""Seconds of silence inside a stretch, for which no new embedding begins."""
-_BRIDGED = 0.3
-"""Seconds of silence that do not end a speaker's stretch, as in NIST's Rich Transcription evaluations (RT-09 plan, section 4)."""
-_SHORTEST = 0.15
-"""Seconds below which speech is not believed."""
+        return build_diarization(local, assigned, centres, s.max_gap, len(audio) / SAMPLE_RATE)
 
 
 def _local_speakers_of(
@@ -138,78 +132,3 @@ def _local_speakers_of(
         start, end = (first + round(seconds / FRAME) for seconds in (windows.start[i], windows.end[i]))
         found += [(i, window, speaker) for window, speaker in local.speakers_of(start, max(end, start + 1))]
     return found
-
-
-def _diarization(
-    local: LocalSpeakers,
-    assigned: Sequence[tuple[Stretch, int]],
-    centres: voice_embeddings.Floats,
-    max_gap: float,
-    seconds: float,
-) -> Diarization:
-    active, probability = _activity(local, assigned, len(centres))
-    detected = sorted(
-        (
-            Turn(start * FRAME, end * FRAME, str(speaker))
-            for speaker in range(len(centres))
-            for start, end in _spoken(active[:, speaker])
-        ),
-        key=lambda turn: (turn.start, turn.end),
-    )
-    names = names_by_appearance(detected)
-    full = [Turn(t.start, t.end, names[str(t.speaker)]) for t in detected]
-    activity: dict[str, Activity] = {name: probability[:, int(label)] for label, name in names.items()}
-    turns = _join_turns(exclusive_turns(full, activity, FRAME), max_gap)
-    embeddings = {name: centres[int(label)] for label, name in names.items() if centres.shape[1]}
-    shifted = [_shift(turn, seconds) for turn in full]
-    return Diarization(
-        add_overlap([_shift(turn, seconds) for turn in turns], shifted), full=shifted, embeddings=embeddings
-    )
-
-
-def _activity(
-    local: LocalSpeakers, assigned: Sequence[tuple[Stretch, int]], speakers: int
-) -> tuple[local_speakers.Bools, Activity]:
-    """Compute per frame who speaks, and with what probability, both of shape (frames, speakers)."""
-    active = np.zeros((local.frames, speakers), np.bool_)
-    probability = np.zeros((local.frames, speakers), np.float32)
-    for stretch, speaker in assigned:
-        active[stretch.start : stretch.end, speaker] = True
-        probability[stretch.start : stretch.end, speaker] = 1.0
-    by_track = SpeakersByTrack(assigned)
-    for overlap in local.overlaps():
-        speaker = by_track.nearest(overlap)
-        active[overlap.start : overlap.end, speaker] = True
-        np.maximum(
-            probability[overlap.start : overlap.end, speaker],
-            local.probability_on(overlap),
-            out=probability[overlap.start : overlap.end, speaker],
-        )
-    return active, probability
-
-
-def _spoken(active: local_speakers.Bools) -> list[tuple[int, int]]:
-    """Return first and end frame of each stretch of a speaker, without short silences and shorter sounds."""
-    joined: list[tuple[int, int]] = []
-    for start, end in runs(active):
-        if joined and (start - joined[-1][1]) * FRAME < _BRIDGED:
-            joined[-1] = joined[-1][0], end
-        else:
-            joined.append((start, end))
-    return [(start, end) for start, end in joined if (end - start) * FRAME >= _SHORTEST]
-
-
-def _join_turns(turns: Sequence[Turn], max_gap: float) -> list[Turn]:
-    """Join successive turns of one speaker."""
-    joined: list[Turn] = []
-    for turn in turns:
-        if joined and joined[-1].speaker == turn.speaker and turn.start - joined[-1].end <= max_gap:
-            joined[-1] = Turn(joined[-1].start, turn.end, turn.speaker)
-        else:
-            joined.append(turn)
-    return joined
-
-
-def _shift(turn: Turn, seconds: float) -> Turn:
-    """Move a turn from frames to the clock of an episode of so many seconds."""
-    return Turn(min(turn.start + OFFSET, seconds), min(turn.end + OFFSET, seconds), turn.speaker)
