@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from podcast_assets.speech import vad
+from podcast_assets.speech.boundaries import settle_boundaries
 from podcast_assets.speech.transcribers.windows import quietest_point
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Samples, Turn
 
@@ -25,6 +26,8 @@ EMILIA_PAUSES = 20.0
 """Emilia-Pipe: a turn longer than this, in seconds, is cut at its longest pauses."""
 
 _MS = SAMPLE_RATE // 1000  # samples
+_AROUND = 50
+"""Milliseconds over an edge up to which a voice may go on without being an overlap."""
 
 
 class SegmentationSettings(BaseModel):
@@ -33,17 +36,20 @@ class SegmentationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rules: Literal["asr", "emilia"] = "asr"
-    """`asr`: turns are joined first; what is then longer than `longest` is cut where it is quietest. `emilia`: those of
-    Emilia-Pipe, which `_apply_emilia_rules` lists."""
+    """`asr`: turns are joined first, then their edges are moved off words; what is longer than `longest` is cut where it is
+    quietest. `emilia`: those of Emilia-Pipe, which `_apply_emilia_rules` lists."""
     max_gap: float | None = Field(default=0.5, ge=0)
     """Pause in seconds over which one speaker's turns are joined if nobody else speaks in it (`emilia`: shorter than this);
     None joins nothing."""
     longest: float | None = Field(default=30.0, ge=1)
     """Seconds of a segment, at most; None cuts nothing."""
+    margin: float = Field(default=0.0, ge=0)
+    """`asr`: see `settle_boundaries`, also for `search`."""
+    search: float = Field(default=0.0, ge=0)
 
 
 PRESETS: Mapping[str, SegmentationSettings] = {
-    "asr": SegmentationSettings(),
+    "asr": SegmentationSettings(margin=0.2, search=0.25),
     "emilia": SegmentationSettings(rules="emilia", max_gap=2.0),
     "none": SegmentationSettings(max_gap=None, longest=None),
 }
@@ -77,12 +83,12 @@ def segment(
 ) -> list[Turn]:
     """Return the segments of an episode, in order of their start, all inside the audio.
 
-    Where no two of the diarization's turns overlap, no two segments do. Segments that are given as turns again are returned
-    unchanged, by the rules `asr`. The rules `asr` join the pauses of turns of unknown speakers too, as one speaker's.
+    Where no two of the diarization's turns overlap, no two segments do. The rules `asr` join the pauses of turns of unknown
+    speakers too, as one speaker's.
 
     Args:
         diarization: its `turns` are segmented; turns without length and parts outside the audio are dropped.
-        audio: the episode; read only near possible cuts.
+        audio: the episode; read only near edges and possible cuts.
         settings: one of `PRESETS`, or custom settings.
         find_speech: finds the pauses of long turns; used by the rules `emilia` alone.
 
@@ -100,7 +106,7 @@ def segment(
     else:
         found = (
             part
-            for span in _join_spans(spans, voices, settings)
+            for span in _settle(_join_spans(spans, voices, settings), audio, voices, settings)
             for part in _cut_where_quiet(span, audio, settings.longest)
         )
     segments = sorted(found, key=lambda s: (s.start, s.end))
@@ -125,6 +131,22 @@ def _join_spans(spans: Sequence[_Span], voices: "_SpeakerTimeline", settings: Se
             latest[span.speaker] = len(joined)
             joined.append(span)
     return joined
+
+
+def _settle(
+    spans: Sequence[_Span], audio: Audio, voices: "_SpeakerTimeline", settings: SegmentationSettings
+) -> list[_Span]:
+    """Move the edges of spans off words."""
+    ordered = sorted(spans, key=lambda s: (s.start, s.end))
+
+    def overlapping(i: int, j: int) -> bool:
+        before, after = ordered[i], ordered[j]
+        goes_on = voices.speaks(before.speaker, before.end + _AROUND, before.end + 2 * _AROUND)
+        return goes_on or voices.speaks(after.speaker, after.start - 2 * _AROUND, after.start - _AROUND)
+
+    stretches = [(s.start, s.end) for s in ordered]
+    settled = settle_boundaries(stretches, audio, overlapping, margin=settings.margin, search=settings.search)
+    return [_Span(start, end, s.speaker) for s, (start, end) in zip(ordered, settled, strict=True)]
 
 
 def _apply_emilia_rules(
@@ -243,6 +265,11 @@ class _SpeakerTimeline:
         """Return whether somebody else speaks in the pause between two turns of one speaker."""
         _, _, others = self._clip_to(before.end, after.start, before.speaker)
         return bool(others.any())
+
+    def speaks(self, speaker: str | None, start: int, end: int) -> bool:
+        """Return whether a speaker speaks anywhere in a stretch."""
+        _, _, others = self._clip_to(start, end, speaker)
+        return bool((~others).any())
 
     def overlap(self, span: _Span) -> float:
         """Return the share of the span in which another speaker speaks or, if its speaker is unknown, two speak at once."""

@@ -14,6 +14,8 @@ Stretch = tuple[float, float]
 Labelled = tuple[float, float, str | None]
 
 
+WITHOUT_MARGINS = SegmentationSettings()
+"""The rules `asr` without moving the edges, so that times are those given."""
 NOISE = (np.random.default_rng(0).normal(size=320 * SAMPLE_RATE) * 0.1).astype(np.float32)
 
 
@@ -49,7 +51,7 @@ def labelled(found: Sequence[Turn]) -> list[Labelled]:
 
 
 def cut(how: SegmentationSettings | str, given: Sequence[Labelled], audio: Audio | None = None) -> list[Labelled]:
-    how = PRESETS[how] if isinstance(how, str) else how
+    how = {**PRESETS, "asr": WITHOUT_MARGINS}[how] if isinstance(how, str) else how
     return labelled(segment(Diarization(turns(*given)), silence(200) if audio is None else audio, how, lambda part: []))
 
 
@@ -169,8 +171,8 @@ def test_overlap_is_the_share_in_which_somebody_else_speaks(
     speaker: str | None, full: list[Labelled] | None, expected: float
 ):
     given = Diarization([Turn(0, 10, speaker, overlap=0.9)], full=None if full is None else turns(*full))
-    for preset in PRESETS.values():
-        (found,) = segment(given, silence(40), preset)
+    for how in (WITHOUT_MARGINS, PRESETS["emilia"], PRESETS["none"]):
+        (found,) = segment(given, silence(40), how)
         assert found.overlap == pytest.approx(expected)
 
 
@@ -256,7 +258,7 @@ def covered(found: Sequence[Turn], milliseconds: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "how", [PRESETS["asr"], PRESETS["none"], SegmentationSettings(max_gap=None), SegmentationSettings(longest=5.0)]
+    "how", [WITHOUT_MARGINS, PRESETS["none"], SegmentationSettings(max_gap=None), SegmentationSettings(longest=5.0)]
 )
 def test_nothing_is_lost_and_nothing_is_twice(how: SegmentationSettings):
     for audio, given in episodes():
@@ -272,6 +274,44 @@ def test_nothing_is_lost_and_nothing_is_twice(how: SegmentationSettings):
         assert how.longest is None or max(t.end - t.start for t in found) <= how.longest + 1e-9
         assert all(0 <= t.start < t.end <= len(audio) / SAMPLE_RATE and 0 <= t.overlap <= 1 for t in found)
         assert segment(Diarization(found, given.full), audio, how) == found
+
+
+def test_edges_move_but_nothing_is_lost():
+    for audio, given in episodes():
+        found = segment(given, audio, PRESETS["asr"])
+        length = len(audio) // 16
+        before, after = covered(given.turns, length).sum(axis=0), covered(found, length).sum(axis=0)
+        assert after.max() <= 1
+        assert (after >= before).all()
+        assert all(t.start < t.end for t in found)
+
+
+def test_segments_get_a_margin_up_to_the_middle_of_a_pause():
+    given: list[Labelled] = [(1, 2, "A"), (2.3, 3, "B"), (4, 5, "A")]
+    audio, how = silence(5.1), PRESETS["asr"]
+    assert labelled(segment(Diarization(turns(*given)), audio, how)) == [
+        (0.8, 2.15, "A"),
+        (2.15, 3.2, "B"),
+        (3.8, 5.1, "A"),
+    ]
+
+
+@pytest.mark.parametrize("quiet", [(2.1, 2.2), (1.85, 1.95)])
+def test_where_turns_touch_they_are_cut_where_it_is_quiet(quiet: Stretch):
+    first, second = segment(Diarization(turns((0, 2, "A"), (2, 4, "B"))), Reads(4, [quiet]), PRESETS["asr"])
+    assert first.end == second.start == pytest.approx(sum(quiet) / 2, abs=0.03)
+
+
+def test_an_edge_moves_no_farther_than_it_may():
+    first, second = segment(Diarization(turns((0, 2, "A"), (2, 4, "B"))), Reads(4, [(2.6, 2.8)]), PRESETS["asr"])
+    assert first.end == second.start == pytest.approx(2, abs=0.25)
+
+
+def test_where_voices_overlap_the_edge_stays():
+    given = turns((0, 2, "A"), (2, 4, "B"))
+    overlapping = [Turn(0, 2.4, "A"), Turn(2, 4, "B")]
+    first, second = segment(Diarization(given, full=overlapping), Reads(4, [(2.1, 2.2)]), PRESETS["asr"])
+    assert first.end == second.start == 2
 
 
 def test_emilia_keeps_turns_apart_and_short_enough():
