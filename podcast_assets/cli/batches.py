@@ -17,7 +17,6 @@ from podcast_assets.cli.terminal import (
     json_option,
     load_settings,
     make_table,
-    messages,
     open_store,
     output,
     print_line,
@@ -151,7 +150,7 @@ def duplicates(names: tuple[str, ...], limit: int, as_json: bool, store: str | N
     batches = _resolve_batch_names(opened_store, names) if names else None
     rows, troubles = near_duplicates.read_pairs(opened_store, batches)
     for trouble in troubles:
-        messages.print(Text(trouble, "yellow"))
+        print_line((trouble, "yellow"))
     shown = rows[: limit or None]
     if as_json:
         _print_json(shown)

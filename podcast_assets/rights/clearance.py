@@ -21,8 +21,8 @@ CLEARANCE: Columns = {
     "batch": (pl.String, "the batch"),
     "episode_id": (pl.String, "stable id of the episode"),
     "cleared": (pl.Boolean, "whether it may be released"),
-    "reason": (pl.String, "why not, one of `Reason`; null if it may"),
-    "detail": (pl.String, "the reason for people; null if it may"),
+    "reason": (pl.String, "why it may not be released, one of `Reason`; null if it may"),
+    "detail": (pl.String, "explanation of the reason; null if it may be released"),
     "title": (pl.String, "title of the episode"),
     "podcast": (pl.String, "name of the podcast"),
     "source_url": (

@@ -263,7 +263,7 @@ def _filter_table(store: Store, key: str, columns: Columns, keep: pl.Expr, purge
         found = None
     if found is None:
         if store.exists(key):  # damaged or of another version: its content is unknown, and it can be computed again
-            log.warning("%s cannot be read by this version: all of it is removed", key)
+            log.warning("%s cannot be read by this version: a takedown removes all of it", key)
             purged.remove(store, key)
         return None
     rows, notes = found
