@@ -2,12 +2,13 @@
 
 A route is a language and a chain of engines: the first does the work, the next does what it could not, or all of it where the
 first cannot be loaded. Only engines that an episode needs are loaded. The language of an episode without a declared one
-is first identified by an engine that can do so.
+is first identified by an engine that can do so. Whatever engine made it, a transcript is held against the speech in its turn, and
+what falls short is done again (`podcast_assets.speech.coverage`), last by the next engine of the chain.
 """
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -18,7 +19,15 @@ from podcast_assets.common.errors import BadInput, EngineUnavailable, is_device_
 from podcast_assets.config.routes import ANY
 from podcast_assets.engines.engine import Engine, GpuUse, most_gpu_use
 from podcast_assets.speech.aligners.alignment import Aligner, align_transcripts
-from podcast_assets.speech.types import SAMPLE_RATE, UNTRANSCRIBED, EpisodeSpeech, Transcript, TranscriptionResult
+from podcast_assets.speech.coverage.transcriber import Coverage, CoverageTranscriber, FindHallucinations, find_loops
+from podcast_assets.speech.types import (
+    SAMPLE_RATE,
+    UNTRANSCRIBED,
+    EpisodeSpeech,
+    Transcriber,
+    Transcript,
+    TranscriptionResult,
+)
 
 FALLBACK = "fallback"
 """Flag of a turn that was not transcribed by the first engine of its route."""
@@ -55,10 +64,19 @@ class RoutedEngine(Engine):
     routes: tuple[Route, ...]
     aligner: SerializeAsAny[Engine] | None = None
     """Adds word times to transcripts that have none."""
+    coverage: bool = True
+    """Whether transcripts are held against the speech in their turns, and done again where they fall short."""
 
-    def load(self, device: str | None = None) -> "RoutedTranscriber":
-        """Return the worker; engines are loaded as episodes need them."""
-        return RoutedTranscriber(self, device)
+    def load(
+        self, device: str | None = None, find_hallucinations: FindHallucinations = find_loops
+    ) -> "RoutedTranscriber":
+        """Return the worker; engines are loaded as episodes need them.
+
+        Args:
+            device: the device that is held for it.
+            find_hallucinations: finds the texts that were not spoken, which are done again.
+        """
+        return RoutedTranscriber(self, device, find_hallucinations)
 
     def fetch(self) -> None:
         """Download the models of the first engine of each route and of the aligner."""
@@ -97,7 +115,7 @@ class RoutedEngine(Engine):
         if inputs.get("language") is None or len(self.routes) == 1:
             return self
         try:
-            return RoutedEngine(routes=(self.route(inputs["language"]),), aligner=self.aligner)
+            return self.model_copy(update={"routes": (self.route(inputs["language"]),)})
         except BadInput:
             return self
 
@@ -107,6 +125,7 @@ class RoutedEngine(Engine):
             "engine": self.name,
             "routes": {r.language: r.chain[0].identity() for r in self.routes},
             "aligner": self.aligner.identity() if self.aligner else None,
+            "coverage": self.coverage,
         }
 
     def versions(self) -> dict[str, str]:
@@ -134,20 +153,21 @@ class _PartialTranscription:
         """Return the turns that are not or not fully transcribed."""
         return [i for i, t in enumerate(self.transcripts) if t is None or UNTRANSCRIBED in t.flags]
 
-    def take(self, turns: Sequence[int], transcripts: Sequence[Transcript], engine: Engine) -> None:
-        """Merge the transcripts of some turns by a fallback engine."""
+    def take(self, transcripts: Mapping[int, Transcript], engine: Engine) -> None:
+        """Take the transcripts of some turns by a fallback engine."""
         self.error = None
-        for i, transcript in zip(turns, transcripts, strict=True):
+        for i, transcript in transcripts.items():
             self.transcripts[i] = replace(transcript, flags=(*transcript.flags, FALLBACK), engine=engine.name)
-        self.notes.append(f"{engine.name} did {len(turns)} of {len(self.transcripts)} segments")
+        self.notes.append(f"{engine.name} did {len(transcripts)} of {len(self.transcripts)} segments")
 
 
 class RoutedTranscriber:
     """Transcriber that holds the loaded engines of all routes."""
 
-    def __init__(self, engine: RoutedEngine, device: str | None) -> None:
+    def __init__(self, engine: RoutedEngine, device: str | None, find_hallucinations: FindHallucinations) -> None:
         self._engine = engine
         self._device = device
+        self._find_hallucinations = find_hallucinations
         self._loaded: dict[Engine, Any] = {}
         self._unavailable: dict[Engine, Exception] = {}
         """Engine → why it cannot be loaded; loading is attempted once."""
@@ -204,7 +224,7 @@ class RoutedTranscriber:
         """
         index, load_errors = self._first_loadable(route)
         engine = route.chain[index]
-        for result in self._load_worker(engine).transcribe(work):
+        for result in self._load_transcriber(engine).transcribe(work):
             part = _PartialTranscription(result.speech, [None] * len(result.speech.turns), list(load_errors))
             if isinstance(result.transcripts, Exception):
                 if is_device_error(result.transcripts):
@@ -216,12 +236,14 @@ class RoutedTranscriber:
             else:
                 part.notes += [result.fallback] if result.fallback else []
                 if load_errors:
-                    part.take(range(len(result.transcripts)), result.transcripts, engine)
+                    part.take(dict(enumerate(result.transcripts)), engine)
                 else:
                     part.transcripts = [t if t.engine else replace(t, engine=engine.name) for t in result.transcripts]
             for fallback in route.chain[index + 1 :]:
                 if part.rest or part.error:
                     self._transcribe_rest(fallback, part)
+                if short := self._falls_short(part):
+                    self._improve(fallback, part, short)
             yield self._finish_episode(part)
 
     def _ensure_loadable(self, route: Route) -> None:
@@ -251,23 +273,50 @@ class RoutedTranscriber:
 
     def _transcribe_rest(self, engine: Engine, part: _PartialTranscription) -> None:
         """Transcribe the rest of an episode with another engine, as far as possible."""
-        rest = part.rest
+        transcripts = self._transcribe_turns(engine, part, part.rest)
+        if transcripts is not None:
+            part.take(transcripts, engine)
+
+    def _falls_short(self, part: _PartialTranscription) -> list[int]:
+        """Return the turns that were transcribed again and still fall short."""
+        if part.error or not any(t and t.redone for t in part.transcripts):
+            return []
+        transcripts = [t or Transcript("") for t in part.transcripts]
+        invented = self._find_hallucinations(part.speech.turns, transcripts)
+        return [i for i, t in enumerate(transcripts) if t.redone and (t.uncovered or invented[i])]
+
+    def _improve(self, engine: Engine, part: _PartialTranscription, turns: list[int]) -> None:
+        """Replace transcripts that fall short by those of another engine that do not, or less. Last resorts do not get to do so."""
+        if engine.embedded or (others := self._transcribe_turns(engine, part, turns)) is None:
+            return
+        before = [t or Transcript("") for t in part.transcripts]
+        for i in turns:
+            before[i] = replace(before[i], redone=(*before[i].redone, engine.name))
+        coverage = Coverage(part.speech, self._find_hallucinations)
+        chosen, replaced = coverage.choose(before, others)
+        part.transcripts = list(chosen)
+        if replaced:
+            part.take({i: chosen[i] for i in replaced}, engine)
+
+    def _transcribe_turns(
+        self, engine: Engine, part: _PartialTranscription, turns: list[int]
+    ) -> dict[int, Transcript] | None:
+        """Transcribe some turns of an episode with another engine; None, with a note, if that fails."""
         language = next((t.language for t in part.transcripts if t and t.language), part.speech.language)
-        turns = [part.speech.turns[i] for i in rest]
+        speech = replace(part.speech, turns=[part.speech.turns[i] for i in turns], language=language)
         try:
-            (result,) = self._load_worker(engine).transcribe([replace(part.speech, turns=turns, language=language)])
-            transcripts = result.transcripts
-            if isinstance(transcripts, Exception):
-                raise transcripts
+            (result,) = self._load_transcriber(engine).transcribe([speech])
+            if isinstance(result.transcripts, Exception):
+                raise result.transcripts
         except EngineUnavailable as error:
             part.notes.append(str(error))
-            return
+            return None
         except Exception as error:
             if is_device_error(error):
                 raise
             part.notes.append(f"{engine.name}: {type(error).__name__}: {error}")
-            return
-        part.take(rest, transcripts, engine)
+            return None
+        return dict(zip(turns, result.transcripts, strict=True))
 
     def _finish_episode(self, part: _PartialTranscription) -> TranscriptionResult:
         if part.error is not None:
@@ -278,6 +327,11 @@ class RoutedTranscriber:
             aligner: Aligner = self._load_worker(self._engine.aligner)
             transcripts = align_transcripts(aligner, part.speech.audio, part.speech.turns, transcripts)
         return TranscriptionResult(part.speech, transcripts, "; ".join(part.notes) or None)
+
+    def _load_transcriber(self, engine: Engine) -> Transcriber:
+        """Return an engine's worker, held to the coverage of its transcripts. Raises as `_load_worker` does."""
+        worker = self._load_worker(engine)
+        return CoverageTranscriber(worker, self._find_hallucinations) if self._engine.coverage else worker
 
     def _load_worker(self, engine: Engine) -> Any:
         """Return an engine's worker, loading it on first use.

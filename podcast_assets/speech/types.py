@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,11 @@ LANGUAGE_DIFFERS = "language_differs"
 """Flag of a turn whose detected language differs from the one that it was decoded in."""
 WORDS_OUTSIDE = "words_outside"
 """Flag of a turn if the recognizer placed a fifth or more of its words outside the turn."""
+UNCOVERED_SPEECH = "uncovered_speech"
+"""Flag of a turn in which there is speech without words: see `podcast_assets.speech.coverage`."""
+
+Attempt = Literal["alone", "timestamps", "pauses"]
+"""How a turn is transcribed again: not packed with others, with timestamp tokens, or cut at its pauses."""
 
 Samples = npt.NDArray[np.float32]
 """Mono audio, shape (n,), float32 in [-1, 1], at SAMPLE_RATE."""
@@ -97,6 +102,10 @@ class Transcript:
     """Name of the engine; filled in by the router if None."""
     flags: Sequence[str] = ()
     """Warnings about the transcript: see `podcast_assets.store.schema.FLAGS`."""
+    uncovered: float | None = None
+    """Seconds of speech without words; None if that was not checked."""
+    redone: Sequence[str] = ()
+    """How the turn was transcribed again because a text fell short: each an `Attempt`, or the name of a fallback engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,8 @@ class EpisodeSpeech:
     """ISO 639-1 code; the engine identifies it if None."""
     hints: str | None = None
     """Names and terms that are likely to be said, from the episode's metadata."""
+    timestamps: bool | None = None
+    """Whether Whisper models decode with timestamp tokens; None leaves that to the engine's settings. Other engines ignore it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def provenance_row(stage: Stage, outcome: EpisodeOutcome, rows: pl.DataFrame, fi
         "rows": rows.height,
         "engine": _engine_names(engine, rows),
         "fallback": outcome.result.fallback,
+        "redone": _redone(rows),
         "made_with": _made_with(stage, engine),
         "node": outcome.place.node,
         "gpu": outcome.place.gpu,
@@ -62,6 +63,14 @@ def _engine_names(engine: Engine | None, rows: pl.DataFrame) -> str | None:
     """The engines named in the rows, where the stage's engine is composed of several; else the stage's engine."""
     named = rows["engine"].drop_nulls().unique().sort() if "engine" in rows.columns else []
     return ", ".join(named) or (engine.name if engine else None)
+
+
+def _redone(rows: pl.DataFrame) -> str | None:
+    """How many rows were made again, by how, as JSON; None where none were."""
+    if "redone" not in rows.columns or rows["redone"].list.len().sum() == 0:
+        return None
+    counted = rows["redone"].explode(empty_as_null=False).drop_nulls().value_counts().iter_rows()
+    return json.dumps(dict(sorted(counted)))
 
 
 def _made_with(stage: Stage, engine: Engine | None) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
 from podcast_assets.engines.engine import Engine, is_embedded
-from podcast_assets.speech.routing import FALLBACK
+from podcast_assets.quality.text.measures import find_hallucinations
+from podcast_assets.speech.routing import FALLBACK, RoutedEngine
 from podcast_assets.speech.types import UNTRANSCRIBED, EpisodeSpeech, Pcm, Transcriber, Transcript, Turn
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
@@ -24,7 +25,7 @@ class Transcribe(EngineStage):
     store: Store
     engine: Engine
     name: ClassVar[str] = "transcribe"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     columns: ClassVar[Columns] = {k: v for k, v in TRANSCRIPTS.items() if k != "text_language"}
     """All but the language identified from the texts, which the asset adds when it commits."""
     asset: ClassVar[str] = "transcripts"
@@ -33,6 +34,12 @@ class Transcribe(EngineStage):
     def engine_of(profile: Profile) -> Engine:
         """The transcriber, with its routes."""
         return profile.transcriber
+
+    def load(self, device: str | None = None) -> Any:
+        """Load the engine; where it has routes, texts that the text rules call hallucinated are done again."""
+        if isinstance(self.engine, RoutedEngine):
+            return self.engine.load(device, find_hallucinations)
+        return super().load(device)
 
     def prepare(self, episode: Episode) -> Pcm:
         """Read the working audio."""
@@ -86,6 +93,8 @@ def transcript_rows(episode: Episode, transcripts: Sequence[Transcript]) -> pl.D
             "no_speech_prob": t.no_speech_prob,
             "compression_ratio": t.compression_ratio,
             "temperature": t.temperature,
+            "uncovered_speech": t.uncovered,
+            "redone": list(t.redone),
             "flags": list(t.flags),
             "engine": t.engine,
             "degraded": _is_degraded(t),

@@ -22,6 +22,7 @@ FLAGS = {
     "language_differs": "the detected language differs from the declared one",
     "unaligned": "the words have no times, because the aligner could not place them",
     "words_outside": "the recognizer placed a fifth of the words, or more, outside of it; they were moved to its ends",
+    "uncovered_speech": "there is speech in it without words, also after it was transcribed again",
 }
 """Flags of a segment for readers of the dataset; provenance has the details."""
 _FLAGS: Columns = {
@@ -108,6 +109,11 @@ TRANSCRIPTS: Columns = {
     "temperature": (
         pl.Float64,
         "temperature of the decoding; above 0 if lower temperatures gave repetitions or low confidence",
+    ),
+    "uncovered_speech": (pl.Float64, "speech in which no word was recognized, s; null if that was not checked"),
+    "redone": (
+        pl.List(pl.String),
+        "how it was transcribed again because the text fell short: alone, with timestamps, cut at pauses, or by another engine",
     ),
     **_FLAGS,
     **_MADE_BY,
@@ -272,6 +278,7 @@ PROVENANCE: Columns = {
     "rows": (pl.Int64, "rows that the stage made for the episode; 0 is a result too"),
     "engine": (pl.String, "engine; null for stages without one"),
     "fallback": (pl.String, "what went wrong with the engine, and which took over; null where nothing did"),
+    "redone": (pl.String, "rows that were made again because they fell short, by how, JSON; null where none were"),
     "made_with": (pl.String, "code version, engine settings, model hash, package versions, JSON"),
     "node": (pl.String, "machine that did it"),
     "gpu": (pl.String, "GPU of that machine, as its driver numbers it; null on a CPU"),
@@ -293,10 +300,22 @@ FAILURES: Columns = {
     "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
 }
 
+ADDED = frozenset({"uncovered_speech", "redone"})
+"""Columns that older tables lack, where they count as null."""
+
 
 def schema(columns: Columns) -> pl.Schema:
     """The polars schema of a table."""
     return pl.Schema({name: dtype for name, (dtype, _) in columns.items()})
+
+
+def add_missing_columns(table: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Add the columns of `ADDED` that a table lacks, as nulls, so that tables of earlier versions can be read."""
+    missing = {n: t for n, t in schema(columns).items() if n in ADDED and n not in table.columns}
+    if not missing:
+        return table
+    filled = table.with_columns(pl.lit(None, dtype=t).alias(n) for n, t in missing.items())
+    return filled.select(n for n in columns) if set(columns) <= set(filled.columns) else filled
 
 
 def empty_table(columns: Columns) -> pl.DataFrame:

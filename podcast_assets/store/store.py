@@ -23,7 +23,7 @@ from podcast_assets.common.hashing import Hashes
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing, Storage
-from podcast_assets.store.schema import Columns, schema
+from podcast_assets.store.schema import Columns, add_missing_columns, schema
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -236,6 +236,7 @@ class Store:
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
             reason = first_line(error)
             raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {reason})") from error
+        table = add_missing_columns(table, columns)
         return (table, notes) if table.schema == schema(columns) else None
 
     # -- locks -----------------------------------------------------------------------------------------------------

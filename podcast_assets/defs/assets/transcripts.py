@@ -75,6 +75,10 @@ def transcripts(
                 "flags": counts(
                     dict(rows["flags"].explode(empty_as_null=False).drop_nulls().value_counts().iter_rows())
                 ),
+                "redone": counts(
+                    dict(rows["redone"].explode(empty_as_null=False).drop_nulls().value_counts().iter_rows())
+                ),
+                "uncovered_speech_seconds": round(float(rows["uncovered_speech"].sum()), 1),
                 "words": int(words),
                 "empty_segments": rows.filter(pl.col("text") == "").height,
                 "text_language_by": identifier.label,

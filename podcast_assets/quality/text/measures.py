@@ -3,6 +3,8 @@
 They are computed for all segments of a batch at once; module `rules` combines them.
 """
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from podcast_assets.quality.text.backchannels import SAYABLE_WORDS, collapse_backchannels
@@ -12,6 +14,7 @@ from podcast_assets.quality.text.repetition import measure_repetition
 from podcast_assets.quality.text.rules import add_text_flags, is_repetitive
 from podcast_assets.quality.text.scripts import count_letters, main_script, own_script_share, usual_rate
 from podcast_assets.speech.text_measures import UNSPACED
+from podcast_assets.speech.types import Transcript, Turn
 from podcast_assets.store.schema import QUALITY_SCORES, SEGMENTS, TRANSCRIPTS, schema
 
 TEXT_COLUMNS = (
@@ -44,6 +47,25 @@ def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
     parts = [_measure_rows(part) for part in rows.iter_slices(_AT_ONCE)] or [_measure_rows(rows)]
     types = schema(QUALITY_SCORES)
     return add_text_flags(pl.concat(parts)).select(pl.col(name).cast(types[name]) for name in TEXT_COLUMNS)
+
+
+def find_hallucinations(turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[bool]:
+    """Tell for each turn of an episode whether the text rules call its text hallucinated. Languages are not identified."""
+    rows = [
+        {
+            "segment_index": i,
+            "duration": turn.end - turn.start,
+            "text": t.text,
+            "language": t.language,
+            "avg_logprob": t.avg_logprob,
+            "no_speech_prob": t.no_speech_prob,
+            "compression_ratio": t.compression_ratio,
+            "flags": list(t.flags),
+        }
+        for i, (turn, t) in enumerate(zip(turns, transcripts, strict=True))
+    ]
+    types = {n: t for n, t in _INPUTS.items() if n not in ("episode_id", "text_language")}
+    return text_measures(pl.DataFrame(rows, schema=types))["hallucinated"].to_list()
 
 
 def _measure_rows(rows: pl.DataFrame) -> pl.DataFrame:

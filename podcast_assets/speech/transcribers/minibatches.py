@@ -30,6 +30,8 @@ class WindowInput:
     seconds: float
     language: str | None
     hints: str | None
+    timestamps: bool | None = None
+    """See `EpisodeSpeech.timestamps`."""
 
 
 @dataclass(slots=True)
@@ -128,9 +130,10 @@ class Batcher:
         inputs = []
         for episode, i in minibatch.windows:
             planned = episode.plan[i]
-            samples = planned.window.samples(episode.speech.audio)
-            seconds = len(samples) / SAMPLE_RATE
-            inputs.append(WindowInput(self._prepare(samples), seconds, planned.language, episode.speech.hints))
+            speech = episode.speech
+            samples = planned.window.samples(speech.audio)
+            content, seconds = self._prepare(samples), len(samples) / SAMPLE_RATE
+            inputs.append(WindowInput(content, seconds, planned.language, speech.hints, speech.timestamps))
         return inputs
 
     def _recognize_or_split(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult | Exception]:

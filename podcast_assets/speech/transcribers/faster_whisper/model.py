@@ -18,7 +18,7 @@ from podcast_assets.speech.transcribers.faster_whisper.decoding import Features,
 from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput
 from podcast_assets.speech.transcribers.window_results import PlannedWindow, WindowResult
 from podcast_assets.speech.transcribers.windows import Window, cut_turns, pack_windows
-from podcast_assets.speech.types import SAMPLE_RATE, Audio, EpisodeSpeech, Samples, TranscriptionResult
+from podcast_assets.speech.types import SAMPLE_RATE, Attempt, Audio, EpisodeSpeech, Samples, TranscriptionResult
 
 if TYPE_CHECKING:
     from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
@@ -35,6 +35,9 @@ class WhisperTranscriber:
     def __init__(self, engine: "FasterWhisper", model: WhisperModel, batch_size: int) -> None:
         self._engine = engine
         self._model = model
+        others: tuple[Attempt, ...] = ("pauses",) if engine.timestamps else ("timestamps", "pauses")
+        self.attempts: tuple[Attempt, ...] = ("alone", *others) if engine.pack else others
+        """What may help where a turn is not transcribed well."""
         self._tokenizers: dict[str, Tokenizer] = {}
         self.batcher = Batcher(
             engine.name, self._plan_windows, self._recognize_batch, batch_size, self._compute_features
@@ -100,9 +103,13 @@ class WhisperTranscriber:
             else:
                 raise BadInput(f"the Whisper model {engine.model!r} does not support the language {speech.language!r}")
             chosen = [common] * len(windows)
-        prompts = {language: len(self._build_prompt(language, speech.hints)) for language in {c[0] for c in chosen}}
+        timestamps = self._decodes_timestamps(speech.timestamps)
+        prompts = {
+            language: len(self._build_prompt(language, speech.hints, timestamps=timestamps))
+            for language in {c[0] for c in chosen}
+        }
         return [
-            PlannedWindow(window, (language, prompts[language]), language, probability)
+            PlannedWindow(window, (language, prompts[language], timestamps), language, probability)
             for window, (language, probability) in zip(windows, chosen, strict=True)
         ]
 
@@ -112,11 +119,12 @@ class WhisperTranscriber:
 
     def _recognize_batch(self, key: Hashable, inputs: Sequence[WindowInput]) -> list[WindowResult]:
         language = inputs[0].language or "en"
+        timestamps = self._decodes_timestamps(inputs[0].timestamps)
         tokenizer = self._tokenizer(language)
         decoded = decode(
             self._model,
             np.stack([s.content for s in inputs]),
-            [self._build_prompt(language, s.hints) for s in inputs],
+            [self._build_prompt(language, s.hints, timestamps=timestamps) for s in inputs],
             tokenizer,
             Search(
                 self._engine.beam_size,
@@ -147,13 +155,16 @@ class WhisperTranscriber:
             )
         return self._tokenizers[language]
 
-    def _build_prompt(self, language: str | None, hints: str | None) -> list[int]:
+    def _decodes_timestamps(self, wanted: bool | None) -> bool:
+        return self._engine.timestamps if wanted is None else wanted
+
+    def _build_prompt(self, language: str | None, hints: str | None, *, timestamps: bool) -> list[int]:
         tokenizer = self._tokenizer(language or "en")
         before = self._engine.initial_prompt
         return self._model.get_prompt(
             tokenizer,
             tokenizer.encode(f" {before.strip()}") if before else [],
-            without_timestamps=not self._engine.timestamps,
+            without_timestamps=not timestamps,
             hotwords=hints,
         )
 

@@ -1,0 +1,206 @@
+"""Transcriber that holds each transcript against the speech in its turn, and has what falls short transcribed again.
+
+What falls short is a turn with speech that no word accounts for, or with a text that was not spoken. It is tried again in the ways
+that the engine offers, until one gives a sound text for all of the speech; of several, the one that leaves the least speech without
+words is used. The attempts go into the engine's own stream of work, so that they fill its minibatches.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from podcast_assets.common.errors import is_device_error
+from podcast_assets.speech.coverage.attempts import build_input, join_parts
+from podcast_assets.speech.coverage.gaps import Span, spoken_seconds, uncovered_seconds
+from podcast_assets.speech.text_measures import compression_ratio
+from podcast_assets.speech.types import (
+    UNCOVERED_SPEECH,
+    UNTRANSCRIBED,
+    Attempt,
+    EpisodeSpeech,
+    Transcriber,
+    Transcript,
+    TranscriptionResult,
+    Turn,
+)
+from podcast_assets.speech.vad import detect_speech
+
+GAIN = 0.25
+"""Seconds of speech that a transcript has to cover more than another one to replace it, if both are sound."""
+SILENCE = 0.3
+"""Seconds of speech in a turn up to which an empty text is right."""
+
+LOOP_RATIO = 2.4
+"""Compression ratio above which a text is a loop (Radford et al. 2022, section 4.5)."""
+
+FindHallucinations = Callable[[Sequence[Turn], Sequence[Transcript]], Sequence[bool]]
+"""Tells for each turn of an episode whether its text was not spoken."""
+
+
+def find_loops(turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[bool]:
+    """Find hallucinations by the one rule that needs no other knowledge of texts."""
+    return [(compression_ratio(t.text) or 0.0) > LOOP_RATIO for t in transcripts]
+
+
+class Coverage:
+    """Coverage of one episode's turns."""
+
+    def __init__(self, speech: EpisodeSpeech, find_hallucinations: FindHallucinations) -> None:
+        self.speech = speech
+        self.spoken: Sequence[Span] = detect_speech(speech.audio)
+        self._find_hallucinations = find_hallucinations
+
+    def measure(self, transcripts: Sequence[Transcript]) -> list[Transcript]:
+        """Return the transcripts with the seconds that they leave uncovered, and the flag that says so."""
+        measured = []
+        for turn, transcript in zip(self.speech.turns, transcripts, strict=True):
+            seconds = uncovered_seconds(turn, transcript, self.spoken)
+            flags = [f for f in transcript.flags if f != UNCOVERED_SPEECH] + [UNCOVERED_SPEECH] * (seconds > 0)
+            measured.append(replace(transcript, uncovered=seconds, flags=tuple(flags)))
+        return measured
+
+    def falls_short(self, transcripts: Sequence[Transcript]) -> list[int]:
+        """Return the turns whose measured transcript leaves speech uncovered or was not spoken. What failed is not among them."""
+        invented = self._find_hallucinations(self.speech.turns, transcripts)
+        return [
+            i
+            for i, (transcript, wrong) in enumerate(zip(transcripts, invented, strict=True))
+            if (wrong or transcript.uncovered) and UNTRANSCRIBED not in transcript.flags
+        ]
+
+    def choose(
+        self, transcripts: Sequence[Transcript], others: dict[int, Transcript]
+    ) -> tuple[list[Transcript], set[int]]:
+        """Replace transcripts by others that are better.
+
+        Args:
+            transcripts: measured, one per turn.
+            others: index of a turn → another transcript of it.
+
+        Returns:
+            The better ones, and the turns that were replaced.
+        """
+        candidates = self.measure([others.get(i, t) for i, t in enumerate(transcripts)])
+        invented = self._find_hallucinations(self.speech.turns, transcripts)
+        invented_too = self._find_hallucinations(self.speech.turns, candidates)
+        chosen, replaced = list(transcripts), set[int]()
+        for i in others:
+            if UNTRANSCRIBED in candidates[i].flags or invented_too[i]:
+                continue
+            gain = (transcripts[i].uncovered or 0.0) - (candidates[i].uncovered or 0.0)
+            empty = not candidates[i].text.strip()
+            if gain > GAIN or (invented[i] and (not empty or self._is_silent(i))):
+                chosen[i] = replace(candidates[i], redone=transcripts[i].redone)
+                replaced.add(i)
+        return chosen, replaced
+
+    def _is_silent(self, index: int) -> bool:
+        return spoken_seconds(self.speech.turns[index], self.spoken) <= SILENCE
+
+
+@dataclass
+class _Episode:
+    """Episode with turns that are transcribed again."""
+
+    result: TranscriptionResult
+    coverage: Coverage
+    transcripts: list[Transcript]
+    """The best so far, measured."""
+    attempts: list[Attempt]
+    """Still to be made."""
+    parts: dict[int, list[Turn]] = field(default_factory=dict)
+    """Turn → its parts in the current attempt."""
+    answers: dict[int, dict[int, Transcript]] = field(default_factory=dict)
+    """Turn → part → its transcript; parts that failed have none."""
+    pending: int = 0
+    """Inputs of the current attempt without a result."""
+
+
+class CoverageTranscriber:
+    """Transcriber around another one, whose attribute `attempts` lists what may help; without it, `pauses` is tried."""
+
+    def __init__(self, worker: Transcriber, find_hallucinations: FindHallucinations) -> None:
+        self._worker = worker
+        self._find_hallucinations = find_hallucinations
+        self._attempts: Sequence[Attempt] = getattr(worker, "attempts", ("pauses",))
+
+    def transcribe(self, work: Iterable[EpisodeSpeech]) -> Iterator[TranscriptionResult]:
+        """Implement `Transcriber.transcribe`: an episode is done when its turns need no other attempt."""
+        inputs: deque[EpisodeSpeech] = deque()
+        waiting: dict[str, tuple[_Episode, int, int]] = {}
+        """Name of an input → its episode, turn and part."""
+
+        def with_attempts(episodes: Iterable[EpisodeSpeech]) -> Iterator[EpisodeSpeech]:
+            for speech in episodes:
+                yield speech
+                while inputs:
+                    yield inputs.popleft()
+
+        streams: Iterable[Iterable[EpisodeSpeech]] = chain([with_attempts(work)], _batches(inputs))
+        for stream in streams:
+            for result in self._worker.transcribe(stream):
+                if result.speech.episode in waiting:
+                    episode, turn, part = waiting.pop(result.speech.episode)
+                    self._take(episode, turn, part, result)
+                elif isinstance(result.transcripts, Exception):
+                    yield result
+                    continue
+                else:
+                    episode = self._check(result, result.transcripts)
+                if episode.pending:
+                    continue
+                for name, place, speech in self._next_attempt(episode):
+                    waiting[name] = place
+                    inputs.append(speech)
+                if not episode.pending:
+                    yield replace(episode.result, transcripts=episode.transcripts)
+
+    def _check(self, result: TranscriptionResult, transcripts: Sequence[Transcript]) -> _Episode:
+        coverage = Coverage(result.speech, self._find_hallucinations)
+        return _Episode(result, coverage, coverage.measure(transcripts), list(self._attempts))
+
+    def _take(self, episode: _Episode, turn: int, part: int, result: TranscriptionResult) -> None:
+        """Take the result of one input; after the last one of an attempt, use what is better."""
+        episode.pending -= 1
+        if not isinstance(result.transcripts, Exception):
+            episode.answers.setdefault(turn, {})[part] = result.transcripts[0]
+        elif is_device_error(result.transcripts):
+            raise result.transcripts
+        if not episode.pending:
+            whole = {
+                i: join_parts(parts, [answers[k] for k in range(len(parts))])
+                for i, parts in episode.parts.items()
+                if len(answers := episode.answers.get(i, {})) == len(parts)
+            }
+            episode.transcripts, _ = episode.coverage.choose(episode.transcripts, whole)
+
+    def _next_attempt(self, episode: _Episode) -> Iterator[tuple[str, tuple[_Episode, int, int], EpisodeSpeech]]:
+        """Yield the inputs of the next attempt that has any: name, place and input."""
+        coverage = episode.coverage
+        while episode.attempts and not episode.pending:
+            short = coverage.falls_short(episode.transcripts)
+            if not short:
+                return
+            attempt = episode.attempts.pop(0)
+            episode.parts, episode.answers = {}, {}
+            for i in short:
+                language = episode.transcripts[i].language or coverage.speech.language
+                speech = replace(coverage.speech, language=language)
+                built = build_input(attempt, speech, i, coverage.spoken)
+                episode.parts[i] = [part.turns[0] for part in built]
+                episode.pending += len(built)
+                if built:
+                    tried = episode.transcripts[i]
+                    episode.transcripts[i] = replace(tried, redone=(*tried.redone, attempt))
+                for k, part in enumerate(built):
+                    name = f"{speech.episode}, segment {i} again ({attempt}, part {k})"
+                    yield name, (episode, i, k), replace(part, episode=name)
+
+
+def _batches(inputs: deque[EpisodeSpeech]) -> Iterator[Iterable[EpisodeSpeech]]:
+    """Yield what has come up since, until nothing has."""
+    while inputs:
+        batch = list(inputs)
+        inputs.clear()
+        yield batch
