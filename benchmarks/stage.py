@@ -7,8 +7,8 @@
 2. The same stage with a simulated GPU: in place of the network it sleeps for the audio's length over --speeds. Wall time against
    the longer of what the CPU alone takes (the network taking no time) and what the simulated GPU sleeps.
 
-The model is the miniature Whisper of the tests. Episodes are those of its batch, again and again under other names. A model is loaded
-once.
+The model is the miniature Whisper of the tests. Episodes are those of its batch, again and again under other names. A model is
+loaded once.
 """
 
 import argparse
