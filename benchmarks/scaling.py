@@ -2,7 +2,7 @@
 
     python -m benchmarks.scaling [--minutes 40] [--rounds 3]
 
-The stage `transcripts` with the demonstration model over episodes of the sample batch, on a Ray of this machine (extra `ray`), one
+The stage `transcripts` with the miniature Whisper of the tests over its episodes, on a Ray of this machine (extra `ray`), one
 core per worker; and, as what the pool is held against, in this process without Ray. Workers are up, with their model, before the
 clock runs. Wall time, median of the rounds.
 """
@@ -16,7 +16,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks.measured import wall
 from benchmarks.stage import fill
-from podcast_assets import demo
 from podcast_assets.common import memory
 from podcast_assets.config.settings import Settings
 from podcast_assets.speech.routing import Route, RoutedEngine
@@ -27,6 +26,7 @@ from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.store.store import Store
+from podcast_assets_tests import miniature
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store.at(folder)
         episodes = fill(store, arguments.minutes)
-        engine = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1)
+        engine = FasterWhisper(**miniature.TRANSCRIBER, device="cpu", threads=1)
         stage = Transcribe(store, RoutedEngine(routes=(Route(language="*", chain=(engine,)),)))
         places = {
             "no Ray": Settings(compute="local"),

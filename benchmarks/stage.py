@@ -7,7 +7,8 @@
 2. The same stage with a simulated GPU: in place of the network it sleeps for the audio's length over --speeds. Wall time against
    the longer of what the CPU alone takes (the network taking no time) and what the simulated GPU sleeps.
 
-The model is the demonstration's. Episodes are those of the sample batch, again and again under other names. A model is loaded once.
+The model is the miniature Whisper of the tests. Episodes are those of its batch, again and again under other names. A model is
+loaded once.
 """
 
 import argparse
@@ -21,7 +22,6 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from benchmarks.measured import WHOLE
-from podcast_assets import demo
 from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.speech.routing import Route, RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
@@ -34,6 +34,7 @@ from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.stage import Episode
 from podcast_assets.stages.transcribe import Transcribe, to_speech
 from podcast_assets.store.store import Store, working_key
+from podcast_assets_tests import miniature
 
 BATCH_SIZE = 16
 """Windows, as on a GPU of 8 GB."""
@@ -58,10 +59,10 @@ def fill(store: Store, minutes: float) -> list[Episode]:
             key = working_key(Path(file).stem * 4)
             if file not in lengths:
                 with store.writing(key) as target:
-                    lengths[file] = make_working_audio(demo.BATCH / file, target).duration
+                    lengths[file] = make_working_audio(miniature.BATCH / file, target).duration
             name = f"{Path(file).stem}-{len(found):04d}"
             bare = Episode(name, name, lengths[file])
-            turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference(Path(file).stem)]
+            turns = [Turn(t["start"], t["end"], t["speaker"]) for t in miniature.load_reference(Path(file).stem)]
             segments = segment_rows(bare, turns, []).select("segment_id", "start", "end", "speaker")
             inputs = {"working": key, "segments": segments, "language": "en", "hints": None}
             found.append(Episode(name, name, lengths[file], inputs))
@@ -90,7 +91,8 @@ def main() -> None:
         engine = RoutedEngine(
             routes=(
                 Route(
-                    language="*", chain=(Counted(**demo.TRANSCRIBER, device="cpu", threads=1, batch_size=BATCH_SIZE),)
+                    language="*",
+                    chain=(Counted(**miniature.TRANSCRIBER, device="cpu", threads=1, batch_size=BATCH_SIZE),),
                 ),
             )
         )

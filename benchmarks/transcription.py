@@ -4,7 +4,7 @@
 
 The model has random weights in the shape of a published size, which is honest for speed if the number of decoded tokens is fixed:
 here 3 for each second of speech, the end token never taken. So nothing follows about words. All on one thread, beam 5, ours with
-word times, the peer without. The turns are those of the sample batch, of two speakers.
+word times, the peer without. The turns are those of the miniature Whisper's batch, of two speakers.
 
 Segments: `WhisperModel.transcribe` on each, ours with one window per segment, alone and in batches, and ours packed. Clips: ours
 on an episode of 200 segments, and on 200 episodes of one, against `WhisperModel.transcribe` file by file. Each in a process of its
@@ -26,13 +26,13 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
 from benchmarks.measured import WHOLE, compare_in_processes
-from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.common import memory
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
 from podcast_assets.speech.transcribers.faster_whisper.model import WhisperTranscriber
 from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Turn
+from podcast_assets_tests import miniature
 from tools.random_models.whisper import SIZES, make
 
 TOKENS_PER_SECOND = 3
@@ -58,10 +58,10 @@ def turns_of(minutes: float) -> tuple[Samples, list[Turn]]:
     at = 0.0
     while at < minutes * 60:
         for file in WHOLE:
-            audio = decode(demo.BATCH / file)
+            audio = decode(miniature.BATCH / file)
             turns += [
                 Turn(at + t["start"], at + t["end"], "AB"[i % 2])
-                for i, t in enumerate(demo.load_reference(Path(file).stem))
+                for i, t in enumerate(miniature.load_reference(Path(file).stem))
             ]
             pieces.append(audio)
             at += len(audio) / SAMPLE_RATE

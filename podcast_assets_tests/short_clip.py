@@ -4,8 +4,8 @@ from pathlib import Path
 
 import soundfile
 
-from podcast_assets.demo import BATCH
 from podcast_assets.store.store import Store
+from podcast_assets_tests.miniature import BATCH
 
 EPISODE = BATCH / "water-history.opus"
 

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from podcast_assets.cli.terminal import PROFILE, STORE, json_option, load_settings, messages, output, print_line
 from podcast_assets.common.errors import BadInput, EngineUnavailable
-from podcast_assets.engines import model_lock
+from podcast_assets.engines import model_lock, packaged_models
 from podcast_assets.engines.model_cache import HubModel, models_folder
 from podcast_assets.engines.models import fetch_model, find_model, locked_model, verify_files
+from podcast_assets.engines.packaged_models import PackagedModel
 
 if TYPE_CHECKING:
     from podcast_assets.cli.doctor import DoctorReport
@@ -38,7 +39,10 @@ def models() -> None:
 def list_models(profile: str | None, as_json: bool) -> None:
     """List the models that the profile needs, and other downloaded models. Works offline unless the profile is `auto`."""
     chosen, needed = _profile_models(profile)
-    rows = [_needed_row(engine, model) for engine, model in needed]
+    rows = [
+        _packaged_row(engine, model) if isinstance(model, PackagedModel) else _needed_row(engine, model)
+        for engine, model in needed
+    ]
     listed = {row.key for row in rows}
     rows += [
         _downloaded_row(key, entry)
@@ -64,7 +68,10 @@ def list_models(profile: str | None, as_json: bool) -> None:
 @PROFILE
 @click.option("--update", is_flag=True, help="Update to the newest commits and record them; pinned models stay.")
 def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> None:
-    """Download the models that the profile needs, or the named ones. Interrupted downloads are resumed."""
+    """Download the models that the profile needs, or the named ones. Interrupted downloads are resumed.
+
+    A model that an installed package contains is not downloaded, but checked, and its parts are joined.
+    """
     logging.getLogger("podcast_assets.engines").setLevel(logging.WARNING)  # the progress bar shows the same
     chosen, needed = _profile_models(profile)
     requested = _models_by_repo(repos, needed) if repos else [model for _, model in needed]
@@ -73,6 +80,10 @@ def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> N
     failed = False
     for model in dict.fromkeys(requested):
         try:
+            if isinstance(model, PackagedModel):
+                folder = packaged_models.prepare(model)
+                print_line(f"{model.repo}: nothing to download, it is in {model.requirements}; in {folder}")
+                continue
             with _DownloadBar() as bar:
                 folder = fetch_model(model, update=update, watch=bar)
         except EngineUnavailable as error:
@@ -87,15 +98,17 @@ def fetch_models(repos: tuple[str, ...], profile: str | None, update: bool) -> N
 @models.command("verify")
 @click.argument("repos", nargs=-1, metavar="[REPO]...")
 def verify_models(repos: tuple[str, ...]) -> None:
-    """Check the downloaded models against their checksums and list files that differ. Exits with 1 if any does."""
+    """Check the downloaded models, and those of installed packages, against their checksums. Exits with 1 if any file differs."""
     load_settings()
     entries = model_lock.read_lock_file(models_folder())
-    if unknown := set(repos) - {entry.repo for entry in entries.values()}:
+    packaged = [m for known in packaged_models.MODELS if (m := packaged_models.installed_model(known.repo))]
+    if unknown := set(repos) - {model.repo for model in (*entries.values(), *packaged)}:
         raise BadInput(f"not downloaded to {models_folder()}: {', '.join(sorted(unknown))}")
     if not entries:
         print_line(f"no models have been downloaded to {models_folder()} yet")
+    if not entries and not packaged:
         return
-    checked, differing = 0, 0
+    checked, differing, damaged = 0, 0, 0
     for _, file, difference in verify_files((k, e) for k, e in entries.items() if not repos or e.repo in repos):
         checked += 1
         if difference:
@@ -103,8 +116,16 @@ def verify_models(repos: tuple[str, ...]) -> None:
             output.print(
                 f"{difference.model}: {file} {difference.problem}: {difference.path}", markup=False, soft_wrap=True
             )
+    for problem in (p for m in packaged if not repos or m.repo in repos for p in packaged_models.verify(m)):
+        checked += 1
+        if problem:
+            damaged += 1
+            output.print(problem, markup=False, soft_wrap=True)
+    if damaged:
+        print_line((f"{damaged} of {checked} files of packages differ", "red"))
     if differing:
         print_line((f"{differing} of {checked} files differ: delete them and run `podcast-assets models fetch`", "red"))
+    if differing or damaged:
         sys.exit(1)
     print_line(f"all {checked} files match their checksums")
 
@@ -137,7 +158,7 @@ class _ModelRow:
     repo: str
     revision: str | None
     chosen: str
-    """Origin of the revision: "pinned" by the engine, "locked" at the first download, or "none" yet."""
+    """Origin of the revision: "pinned" by the engine, "locked" at the first download, "none" yet, or "package"."""
     bytes: int | None
     """Size of the files; None if not downloaded."""
     megabytes: int | None
@@ -145,6 +166,8 @@ class _ModelRow:
     licence: str
     gated: bool | None
     where: Path | None
+    package: str | None = None
+    """Requirements of the installed packages that contain it, as pip takes them."""
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"where": self.where and str(self.where)}
@@ -157,7 +180,7 @@ class _ModelRow:
             f"{self.chosen} {self.revision[:12]}" if self.revision else self.chosen,
             size,
             self.licence + (", gated" if self.gated else ""),
-            str(self.where) if self.where else "not downloaded",
+            str(self.where) if self.where else f"in {self.package}" if self.package else "not downloaded",
         ]
 
 
@@ -178,6 +201,23 @@ def _needed_row(engine: str, model: HubModel) -> _ModelRow:
     )
 
 
+def _packaged_row(engine: str, model: PackagedModel) -> _ModelRow:
+    """Row of a model that installed packages contain."""
+    return _ModelRow(
+        key=model.requirements,
+        engine=engine,
+        repo=model.repo,
+        revision=None,
+        chosen="package",
+        bytes=model.bytes,
+        megabytes=round(model.bytes / 1e6),
+        licence=model.licence,
+        gated=False,
+        where=packaged_models.find_folder(model),
+        package=model.requirements,
+    )
+
+
 def _downloaded_row(key: str, entry: model_lock.LockedModel) -> _ModelRow:
     """Row of a downloaded model that the profile does not need."""
     size = sum(f.bytes for f in entry.files.values())
@@ -186,14 +226,14 @@ def _downloaded_row(key: str, entry: model_lock.LockedModel) -> _ModelRow:
     return _ModelRow(key, None, entry.repo, entry.commit, chosen, size, None, entry.licence, None, where)
 
 
-def _profile_models(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel]]]:
+def _profile_models(profile: str | None) -> tuple["Profile", list[tuple[str, HubModel | PackagedModel]]]:
     """The chosen profile, and for each model that it needs the names of the engines and the model."""
     from podcast_assets.stages.profiles import choose_profile, engines_of
 
     chosen = choose_profile(load_settings(profile=profile))
-    users: dict[HubModel, list[str]] = {}
+    users: dict[HubModel | PackagedModel, list[str]] = {}
     for engine in engines_of(chosen):
-        for model in engine.hub_models():
+        for model in (*engine.packaged_models(), *engine.hub_models()):
             names = users.setdefault(model, [])
             if engine.name not in names:
                 names.append(engine.name)
@@ -201,10 +241,12 @@ def _profile_models(profile: str | None) -> tuple["Profile", list[tuple[str, Hub
 
 
 def _no_models_message(chosen: "Profile") -> str:
-    return f"the profile {chosen.name} (chosen because {chosen.reason}) needs no models from the hub"
+    return f"the profile {chosen.name} (chosen because {chosen.reason}) needs no models to be fetched"
 
 
-def _models_by_repo(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]) -> list[HubModel]:
+def _models_by_repo(
+    repos: Iterable[str], needed: Iterable[tuple[str, HubModel | PackagedModel]]
+) -> list[HubModel | PackagedModel]:
     """Find the models of repositories, as the profile needs them, else as engines need them by default.
 
     Raises:
@@ -212,7 +254,10 @@ def _models_by_repo(repos: Iterable[str], needed: Iterable[tuple[str, HubModel]]
     """
     from podcast_assets.cli.doctor.engines import default_engines, needed_models
 
-    known = {model.repo: model for model in needed_models(engine for _, engine in default_engines())}
+    known: dict[str, HubModel | PackagedModel] = {
+        model.repo: model for model in needed_models(engine for _, engine in default_engines())
+    }
+    known |= {m.repo: m for each in packaged_models.MODELS if (m := packaged_models.installed_model(each.repo))}
     known |= {model.repo: model for _, model in needed}
     if unknown := [repo for repo in repos if repo not in known]:
         models = ", ".join(sorted(known)) or "none"

@@ -21,7 +21,9 @@ def check_available(engine: Engine) -> tuple[bool, str]:
             return False, reason
         if not (required := engine.hub_models()):
             model = f" {getattr(engine, 'model', '')}".rstrip()
-            return True, f"the model{model} of {engine.name} is on this machine"
+            packages = " and ".join(packaged.requirements for packaged in engine.packaged_models())
+            where = f"in the package {packages}" if packages else "on this machine"
+            return True, f"the model{model} of {engine.name} is {where}"
     except EngineUnavailable as error:
         return False, str(error)
     checks = [models.check_available(model) for model in required]

@@ -10,13 +10,15 @@ import importlib
 import importlib.metadata
 import pkgutil
 from collections.abc import Iterable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from podcast_assets.common.hashing import cached_sha256
 from podcast_assets.engines.model_cache import HubModel
+from podcast_assets.engines.packaged_models import PackagedModel
 
 FOLDERS = {
     "diarizer": "podcast_assets.speech.diarizers",
@@ -85,7 +87,11 @@ class Engine(BaseModel):
         return "never" if type(self).devices is Engine.devices else "optional"
 
     def hub_models(self) -> list[HubModel]:
-        """Hub models that these settings need; empty if a local folder is set or the package includes its model."""
+        """Hub models that these settings need; empty if a local folder is set or an installed package includes the model."""
+        return []
+
+    def packaged_models(self) -> list[PackagedModel]:
+        """Models that these settings take from installed packages in place of the hub; `fetch` makes them ready."""
         return []
 
     def unavailable_reason(self) -> str | None:
@@ -138,15 +144,8 @@ def hash_files(files: list[Path]) -> str:
     """Hash the names and contents of model files (SHA-256). Cached until a file changes."""
     total = hashlib.sha256()
     for file in files:
-        stat = file.stat()
-        total.update(f"{file.name}\0{_sha256(file, stat.st_size, stat.st_mtime_ns)}\0".encode())
+        total.update(f"{file.name}\0{cached_sha256(file)}\0".encode())
     return total.hexdigest()
-
-
-@lru_cache(maxsize=256)
-def _sha256(file: Path, size: int, mtime_ns: int) -> str:
-    with file.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 @cache

@@ -130,12 +130,18 @@ def download(
         The folder of the commit, and its files.
 
     Raises:
-        EngineUnavailable: the listing is empty, the disk is too full, or a file is damaged.
+        EngineUnavailable: the listing is empty, a file is not the known one, the disk is too full, or a file is damaged.
         Exception: any error of `huggingface_hub`.
     """
     if not listing.files:
         raise EngineUnavailable(
             f"{model.repo} has none of the files {', '.join(model.files)} (commit {listing.commit})"
+        )
+    expected = dict(model.checksums)
+    if changed := [f.name for f in listing.files if f.sha256 and f.sha256 != expected.get(f.name, f.sha256)]:
+        raise EngineUnavailable(
+            f"{changed[0]} of {model.repo} at commit {listing.commit[:12]} is not the one that is known (its SHA-256 is "
+            f"not {expected[changed[0]]}): nothing is downloaded{model.install_hint}"
         )
     watch = watch or _LogWatcher()
     found = snapshot_folder(folder, model.repo, listing.commit)
@@ -199,7 +205,7 @@ def explain_error(error: BaseException, model: HubModel) -> str:
     if isinstance(error, HfHubHTTPError):
         return _explain_refusal(error, model)
     if isinstance(error, OfflineModeIsEnabled):
-        return f"{model.repo} is not on this machine, and {offline_reason()}"
+        return f"{model.repo} is not on this machine, and {offline_reason()}{model.install_hint}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {models_folder()} is full: free some space, or set PODCAST_MODELS to another folder"
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
@@ -207,6 +213,7 @@ def explain_error(error: BaseException, model: HubModel) -> str:
     reason = first_line(error)
     return (
         f"{model.repo} is not available from {constants.ENDPOINT}: {reason}; try again, a partial download is resumed"
+        f"{model.install_hint}"
     )
 
 

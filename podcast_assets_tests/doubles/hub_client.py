@@ -27,7 +27,8 @@ for line in sys.stdin:
     request = json.loads(line)
     os.environ.update(request["environment"])
     constants.HF_HUB_OFFLINE = request["offline"]  # read when it was imported
-    model = model_cache.HubModel(**request["model"] | {"files": tuple(request["model"]["files"])})
+    lists = {"files": tuple(request["model"]["files"]), "checksums": tuple(map(tuple, request["model"]["checksums"]))}
+    model = model_cache.HubModel(**request["model"] | lists)
     progress, answer = Progress(), {}
     try:
         if request["action"] == "check":

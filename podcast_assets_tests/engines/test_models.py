@@ -2,6 +2,7 @@
 
 import errno
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -326,3 +327,9 @@ def test_the_models_folder_is_the_setting_or_in_the_cache(tmp_path: Path, monkey
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert model_cache.models_folder() == tmp_path / ".cache/podcast-assets/models"
+
+
+def test_a_file_that_is_not_the_known_one_is_not_downloaded(client: Client, hub: HubDouble, model: HubModel) -> None:
+    refused = client.fetch(replace(model, checksums=(("model.bin", "0" * 64),), extra="offline"))["error"]
+    assert re.search(r"model.bin of acme/.* is not the one that is known.*podcast-assets\[offline\]", refused)
+    assert hub.downloads("model.bin") == []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 
-from podcast_assets.demo import BATCH
 from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
+from podcast_assets_tests.miniature import BATCH
 
 SECONDS = 10.0
 """Kept of an episode: more than one window of every model."""

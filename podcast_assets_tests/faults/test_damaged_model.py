@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from podcast_assets import demo
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import failures_key, table_key
+from podcast_assets_tests import miniature
 from podcast_assets_tests.conftest import SampleRun
 from podcast_assets_tests.faults.made import checkpoints, copy_store
 from podcast_assets_tests.faults.processes import started
@@ -22,7 +22,7 @@ def test_a_model_that_is_cut_off_ends_the_run(sample_run: SampleRun, tmp_path: P
     for asset in list(ASSETS)[list(ASSETS).index("transcripts") :]:
         place.store.remove(table_key(asset, "sample"))
         place.store.remove(failures_key(STAGES[asset], "sample"))
-    model = Path(shutil.copytree(demo.MODEL, tmp_path / "model"))
+    model = Path(shutil.copytree(miniature.MODEL, tmp_path / "model"))
     whole = (model / "model.bin").read_bytes()
     (model / "model.bin").write_bytes(whole[: len(whole) // 2])
 

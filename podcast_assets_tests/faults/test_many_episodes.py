@@ -10,12 +10,12 @@ import pytest
 import soundfile
 
 from podcast_assets.audio.decode import decode
-from podcast_assets.demo import BATCH
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import table_key
 from podcast_assets_tests.conftest import Place
 from podcast_assets_tests.faults.made import assert_once
+from podcast_assets_tests.miniature import BATCH
 
 pytestmark = pytest.mark.faults
 

@@ -8,18 +8,18 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from podcast_assets import demo
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.store.schema import RAW_AUDIO
 from podcast_assets.store.store import Store, table_key
+from podcast_assets_tests import miniature
 from podcast_assets_tests.archives import tar
 
 pytestmark = pytest.mark.hostile
 
-TALK = (demo.BATCH / "night-science.mp3").read_bytes()
+TALK = (miniature.BATCH / "night-science.mp3").read_bytes()
 
 
 def materialized(settings: Settings, batch: str) -> tuple[pl.DataFrame, dict[str, dg.AssetCheckEvaluation]]:
@@ -78,7 +78,7 @@ def test_what_a_batch_no_longer_has_is_no_duplicate_of_others(tmp_path: Path) ->
     settings = Settings(store=str(store.root))
     materialized(settings, "one")
     store.remove("incoming/one/a.mp3")
-    store.write("incoming/one/b.m4a", (demo.BATCH / "city-music.m4a").read_bytes())
+    store.write("incoming/one/b.m4a", (miniature.BATCH / "city-music.m4a").read_bytes())
     materialized(settings, "one")
     store.write("incoming/two/c.mp3", TALK)
     assert materialized(settings, "two")[0]["also_in"].to_list() == [None]

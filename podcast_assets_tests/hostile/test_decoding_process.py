@@ -11,7 +11,6 @@ import psutil
 import pytest
 import soundfile
 
-from podcast_assets import demo
 from podcast_assets.audio import decode_process
 from podcast_assets.audio.decode_process import DecoderLost, DecoderStuck, make_working_audio_in_subprocess
 from podcast_assets.audio.errors import CorruptAudio, EmptyAudio, NotAudio
@@ -20,10 +19,11 @@ from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.ingest import Ingest, ingest_episode
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.store.store import Store
+from podcast_assets_tests import miniature
 
 pytestmark = pytest.mark.hostile
 
-TALK = demo.BATCH / "night-science.mp3"
+TALK = miniature.BATCH / "night-science.mp3"
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +116,7 @@ def test_a_decoder_that_hangs_is_ended(tmp_path: Path, long: Path) -> None:
 def test_a_crash_is_the_failure_of_one_episode(tmp_path: Path, long: Path) -> None:
     store = Store.at(tmp_path)
     todo = []
-    for path in (long, TALK, demo.BATCH / "city-music.m4a"):
+    for path in (long, TALK, miniature.BATCH / "city-music.m4a"):
         with path.open("rb") as f:
             stored = store.put_original(f, path.suffix)
         todo.append(ingest_episode(path.stem, path.name, stored.sha256, stored.key))

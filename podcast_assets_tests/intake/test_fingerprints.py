@@ -14,7 +14,6 @@ from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import Codec, encode
 from podcast_assets.audio.working import to_int16
 from podcast_assets.common.errors import Misconfigured
-from podcast_assets.demo import BATCH
 from podcast_assets.intake.duplicates.chromaprint import (
     ANCHOR_SHARE,
     NOTHING,
@@ -25,6 +24,7 @@ from podcast_assets.intake.duplicates.chromaprint import (
     load_chromaprint,
 )
 from podcast_assets_tests.chromaprint import needs_chromaprint
+from podcast_assets_tests.miniature import BATCH
 
 RATE = 16_000
 HALF_AN_ITEM = 990

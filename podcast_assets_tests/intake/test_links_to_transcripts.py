@@ -10,7 +10,6 @@ import pytest
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.sensors.due_feeds import due_feeds
-from podcast_assets.demo import BATCH, load_reference
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.intake.links import feed_episode_id
@@ -19,6 +18,7 @@ from podcast_assets.store.schema import FAILURES, QUALITY_SCORES, RAW_AUDIO, TRA
 from podcast_assets.store.store import Store, failures_key, table_key
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.intake.feeds.shapes import item, rss
+from podcast_assets_tests.miniature import BATCH, load_reference
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 
 PODCAST = "917393e3-1b1e-5cef-ace4-edaa54e1f810"

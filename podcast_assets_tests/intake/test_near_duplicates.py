@@ -20,13 +20,13 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES
-from podcast_assets.demo import BATCH
 from podcast_assets.intake.duplicates.near import MIN_SHARE, NearDuplicates, find_near_duplicates, read_pairs
 from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import FINGERPRINTS, NEAR_DUPLICATES
 from podcast_assets.store.store import Store, table_key
 from podcast_assets_tests.chromaprint import needs_chromaprint
 from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.miniature import BATCH
 
 Samples = npt.NDArray[np.float32]
 

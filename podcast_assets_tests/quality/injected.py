@@ -15,13 +15,13 @@ from pathlib import Path
 
 import polars as pl
 
-from podcast_assets import demo
 from podcast_assets.quality.text.measures import text_measures
 from podcast_assets.quality.text.rules import TEXT_FLAGS
 from podcast_assets.speech.languages.text import TextLanguageIdentifier
 from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.transcribers.window_results import words_lie_outside
 from podcast_assets.speech.types import WORDS_OUTSIDE, Turn, Word
+from podcast_assets_tests import miniature
 
 CHARACTERS_PER_MINUTE = {
     "ar": 612,
@@ -282,7 +282,7 @@ def _sentences() -> Sentences:
     here = Path(__file__).parent
     written = tomllib.loads((here / "sentences.toml").read_text(encoding="utf-8"))
     found = {language: [(t, read_aloud(t, language), False) for t in texts] for language, texts in written.items()}
-    references = [(file, "en") for file in sorted((Path(demo.__file__).parent / "references").glob("*.json"))]
+    references = [(file, "en") for file in sorted(miniature.REFERENCES.glob("*.json"))]
     for file, language in [*references, (here.parent / "fixtures" / "mixed_languages" / "mixed.json", None)]:
         for turn in json.loads(file.read_text(encoding="utf-8"))["turns"]:
             found[language or turn["language"]].append((turn["text"], turn["end"] - turn["start"], True))

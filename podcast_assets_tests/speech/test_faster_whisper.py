@@ -9,7 +9,6 @@ import jiwer
 import numpy as np
 import pytest
 
-from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines.availability import check_available
@@ -28,18 +27,19 @@ from podcast_assets.speech.types import (
     TranscriptionResult,
     Turn,
 )
+from podcast_assets_tests import miniature
 
 WHOLE_EPISODES = ["night-science.mp3", "city-music.m4a", "future-food.mp4", "water-history.opus"]
 
 
 @pytest.fixture(scope="module")
 def transcriber() -> WhisperTranscriber:
-    return FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, batch_size=8).load()
+    return FasterWhisper(**miniature.TRANSCRIBER, device="cpu", threads=1, batch_size=8).load()
 
 
 @pytest.fixture(scope="module")
 def night() -> Samples:
-    return decode(demo.BATCH / "night-science.mp3")
+    return decode(miniature.BATCH / "night-science.mp3")
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def episodes() -> dict[str, EpisodeSpeech]:
     """The four whole episodes of the sample batch with the turns of their references."""
     found = {}
     for file in WHOLE_EPISODES:
-        turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference(Path(file).stem)]
-        found[file] = EpisodeSpeech(file, decode(demo.BATCH / file), turns, "en")
+        turns = [Turn(t["start"], t["end"], t["speaker"]) for t in miniature.load_reference(Path(file).stem)]
+        found[file] = EpisodeSpeech(file, decode(miniature.BATCH / file), turns, "en")
     return found
 
 
@@ -82,7 +82,7 @@ def together(transcriber: WhisperTranscriber, episodes: dict[str, EpisodeSpeech]
 def test_words_and_their_times_are_those_of_the_reference(together: dict[str, Sequence[Transcript]]) -> None:
     said, transcribed, errors = [], [], []
     for file, transcripts in together.items():
-        for expected, transcript in zip(demo.load_reference(Path(file).stem), transcripts, strict=True):
+        for expected, transcript in zip(miniature.load_reference(Path(file).stem), transcripts, strict=True):
             said.append(expected["text"])
             transcribed.append(words_of(transcript.text))
             times = [t for w in transcript.words for t in (w.start, w.end) if t is not None]
@@ -99,7 +99,7 @@ def test_batches_across_episodes_give_what_one_by_one_gives(
 ) -> None:
     assert all(size == 8 for size in transcriber.batcher.batches[:3]), "full batches, whatever the episodes"
     for size in (1, 3):
-        few = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, batch_size=size).load()
+        few = FasterWhisper(**miniature.TRANSCRIBER, device="cpu", threads=1, batch_size=size).load()
         for file, speech in episodes.items():
             assert done(next(iter(few.transcribe([speech])))) == together[file]
 
@@ -117,10 +117,10 @@ def test_a_window_is_heard_the_same_at_every_place_of_a_batch(
 
 
 def test_packed_turns_give_the_same_words_as_turns_alone(episodes: dict[str, EpisodeSpeech]) -> None:
-    said = [t["text"] for file in episodes for t in demo.load_reference(Path(file).stem)]
+    said = [t["text"] for file in episodes for t in miniature.load_reference(Path(file).stem)]
     errors, windows = {}, {}
     for pack in (True, False):
-        transcriber = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, pack=pack).load()
+        transcriber = FasterWhisper(**miniature.TRANSCRIBER, device="cpu", threads=1, pack=pack).load()
         results = list(transcriber.transcribe(episodes.values()))
         errors[pack] = jiwer.wer(said, [words_of(t.text) for result in results for t in done(result)])
         windows[pack] = sum(transcriber.batcher.batches)
@@ -153,7 +153,7 @@ def test_a_loop_or_a_doubt_is_decoded_again_at_a_higher_temperature(
     night: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noisy = night + noise(len(night) / SAMPLE_RATE + 1, 0.3)[: len(night)]
-    turns = [Turn(t["start"], t["end"], t["speaker"]) for t in demo.load_reference("night-science")]
+    turns = [Turn(t["start"], t["end"], t["speaker"]) for t in miniature.load_reference("night-science")]
     real, tries = whisper_decoding._generate_tokens, []
 
     def watched(*given: Any) -> list[Decoded]:
@@ -161,7 +161,7 @@ def test_a_loop_or_a_doubt_is_decoded_again_at_a_higher_temperature(
         return tries[-1]
 
     monkeypatch.setattr(whisper_decoding, "_generate_tokens", watched)
-    warm = FasterWhisper(**demo.TRANSCRIBER, device="cpu", threads=1, pack=False, batch_size=len(turns))
+    warm = FasterWhisper(**miniature.TRANSCRIBER, device="cpu", threads=1, pack=False, batch_size=len(turns))
     warm = warm.model_copy(update={"temperatures": (0.0, 0.4, 0.8)}).load()
     (result,) = warm.transcribe([EpisodeSpeech("e", noisy, turns, "en")])
     first = tries[0]
@@ -193,7 +193,7 @@ def test_hints_are_part_of_the_prompt_and_of_the_batch(
 
 
 def test_figures_of_the_decoder_are_given(transcriber: WhisperTranscriber, night: Samples) -> None:
-    first = demo.load_reference("night-science")[0]
+    first = miniature.load_reference("night-science")[0]
     (transcript,) = transcribe(transcriber, night, [Turn(first["start"], first["end"], "A")])
     assert transcript.language == "en"
     assert transcript.language_probability == pytest.approx(1, abs=0.01)
@@ -215,7 +215,7 @@ def test_a_declared_language_is_checked_against_the_sound(transcriber: WhisperTr
 
 
 def test_a_turn_longer_than_a_clip_is_heard_to_its_end(transcriber: WhisperTranscriber, night: Samples) -> None:
-    reference = demo.load_reference("night-science")
+    reference = miniature.load_reference("night-science")
     whole = Turn(reference[0]["start"], reference[-1]["end"], "A")
     (transcript,) = transcribe(transcriber, night, [whole], "en")
     assert jiwer.wer(" ".join(t["text"] for t in reference), words_of(transcript.text)) <= 0.12
@@ -226,7 +226,7 @@ def test_a_turn_longer_than_a_clip_is_heard_to_its_end(transcriber: WhisperTrans
 
 
 def test_turns_that_overlap_each_get_their_own_text(transcriber: WhisperTranscriber, night: Samples) -> None:
-    first, second = demo.load_reference("night-science")[:2]
+    first, second = miniature.load_reference("night-science")[:2]
     turns = [
         Turn(first["start"], second["end"], "A"),
         Turn(first["start"], first["end"], "B"),
@@ -274,9 +274,9 @@ def test_an_unknown_language_is_refused(transcriber: WhisperTranscriber) -> None
 
 
 def test_batch_size_and_threads_are_not_part_of_the_identity() -> None:
-    one = make_engine("transcriber", "faster-whisper", **demo.TRANSCRIBER, device="cpu")
-    assert one.identity() == FasterWhisper(**demo.TRANSCRIBER, device="cpu", batch_size=1, threads=3).identity()
-    assert one.identity() != FasterWhisper(**{**demo.TRANSCRIBER, "beam_size": 1}, device="cpu").identity()
+    one = make_engine("transcriber", "faster-whisper", **miniature.TRANSCRIBER, device="cpu")
+    assert one.identity() == FasterWhisper(**miniature.TRANSCRIBER, device="cpu", batch_size=1, threads=3).identity()
+    assert one.identity() != FasterWhisper(**{**miniature.TRANSCRIBER, "beam_size": 1}, device="cpu").identity()
     assert one.identity()["settings"]["compute_type"] == "int8"
     assert FasterWhisper(device="cuda").identity()["settings"]["compute_type"] == "float16"
 
@@ -284,9 +284,9 @@ def test_batch_size_and_threads_are_not_part_of_the_identity() -> None:
 def test_the_identity_holds_the_model_s_content_not_its_place(tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere"
     copy.mkdir()
-    for file in demo.MODEL.glob("[!R]*"):
+    for file in miniature.MODEL.glob("[!R]*"):
         (copy / file.name).write_bytes(file.read_bytes())
-    here, there = FasterWhisper(model=str(demo.MODEL)), FasterWhisper(model=str(copy))
+    here, there = FasterWhisper(model=str(miniature.MODEL)), FasterWhisper(model=str(copy))
     assert here.identity() == there.identity()
     (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
     assert here.identity() != there.identity()
@@ -302,7 +302,7 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_at_hand_or_what_it_lacks_is_said(tmp_path: Path) -> None:
-    assert check_available(FasterWhisper(model=str(demo.MODEL)))[0]
+    assert check_available(FasterWhisper(model=str(miniature.MODEL)))[0]
     found, why = check_available(FasterWhisper(model=str(tmp_path)))
     assert not found
     assert "model.bin" in why
@@ -312,5 +312,5 @@ def test_sizes_are_models_of_the_hub() -> None:
     (model,) = FasterWhisper(model="large-v3-turbo").hub_models()
     assert model.repo.endswith("/faster-whisper-large-v3-turbo")
     assert FasterWhisper(model="owner/name").hub_models()[0].repo == "owner/name"
-    assert FasterWhisper(model=str(demo.MODEL)).hub_models() == []
+    assert FasterWhisper(model=str(miniature.MODEL)).hub_models() == []
     assert "neither a folder" in check_available(FasterWhisper(model="no-such-size"))[1]

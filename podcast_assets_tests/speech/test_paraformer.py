@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from podcast_assets import demo
 from podcast_assets.audio.decode import decode
 from podcast_assets.speech.transcribers.paraformer import Paraformer, time_tokens
 from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Samples, Transcript, Turn
+from podcast_assets_tests import miniature
 
 pytest.importorskip("onnx", reason="models of random weights are made with the package onnx")
 pytest.importorskip("sherpa_onnx", reason="needs the extra onnx")
@@ -67,7 +67,7 @@ def test_what_is_read_into_the_padding_of_a_batch_is_not_kept(tmp_path: Path) ->
 
 def test_an_error_that_the_library_swallows_is_told_where_there_is_speech(tmp_path: Path) -> None:
     worker = load(paraformer.make(tmp_path, broken=True))
-    spoken = decode(demo.BATCH / "night-science.mp3")
+    spoken = decode(miniature.BATCH / "night-science.mp3")
     with pytest.raises(RuntimeError, match=r"no text for \d+\.\d s of speech"):
         transcripts(worker, spoken, [Turn(0.5, 8.0, "A"), Turn(8.0, 16.0, "B")])
 

@@ -25,7 +25,6 @@ from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
 from podcast_assets.common.errors import EngineUnavailable
-from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.engines import models
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.engines.model_cache import HubModel
@@ -35,6 +34,7 @@ from podcast_assets.speech.diarizers.pyannote import pipeline as pyannote_pipeli
 from podcast_assets.speech.diarizers.pyannote.engine import Pyannote
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Diarizer, Pcm, Samples, Turn
+from podcast_assets_tests.miniature import BATCH, REFERENCES
 
 RULES = Path(__file__).parents[1] / "fixtures" / "pyannote_rules"
 EPISODES = sorted(f for f in BATCH.iterdir() if (REFERENCES / f"{f.stem}.rttm").exists())

@@ -6,9 +6,9 @@ import pytest
 from faster_whisper.audio import decode_audio
 from pydantic import ValidationError
 
-from podcast_assets.demo import BATCH
 from podcast_assets.speech.segmentation import PRESETS, SegmentationSettings, segment, silero
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Pcm, Samples, Turn
+from podcast_assets_tests.miniature import BATCH
 
 Stretch = tuple[float, float]
 Labelled = tuple[float, float, str | None]

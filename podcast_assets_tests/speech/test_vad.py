@@ -3,11 +3,11 @@ import pytest
 from faster_whisper.audio import decode_audio
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
-from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.speech import vad
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm, Samples
 from podcast_assets.speech.vad import FRAME, detect_speech, speech_probabilities, speech_timestamps
+from podcast_assets_tests.miniature import BATCH, REFERENCES
 
 
 @pytest.fixture(scope="module")

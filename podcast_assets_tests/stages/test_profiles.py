@@ -8,11 +8,11 @@ import pytest
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.config.environment import environment_name
 from podcast_assets.config.settings import Settings
-from podcast_assets.demo import MODEL
 from podcast_assets.engines.availability import missing_packages
 from podcast_assets.engines.engine import FOLDERS, Engine, engines, make_engine
 from podcast_assets.stages.profiles import DESCRIPTIONS, choose_profile, components, engines_of, make_profile
 from podcast_assets_tests.conftest import Place
+from podcast_assets_tests.miniature import MODEL
 from podcast_assets_tests.short_clip import write_clip
 
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from podcast_assets import demo
 from podcast_assets.audio.ingest import make_working_audio
 from podcast_assets.engines.engine import Engine, make_engine
 from podcast_assets.speech.routing import Route, RoutedEngine
@@ -22,6 +21,7 @@ from podcast_assets.stages.transcribe import Transcribe
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key, working_key
+from podcast_assets_tests import miniature
 
 FILES = ("night-science.mp3", "water-history.opus")
 
@@ -33,7 +33,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, f
     lengths = {}
     for file in FILES:
         with store.writing(working_key(f"{file}0")) as target:
-            lengths[file] = make_working_audio(demo.BATCH / file, target).duration
+            lengths[file] = make_working_audio(miniature.BATCH / file, target).duration
     return store, lengths
 
 
@@ -121,7 +121,7 @@ def test_a_transcriber_that_fails_leaves_it_to_the_next_and_the_provenance_tells
 ) -> None:
     store, lengths = filled
     segments = diarize(filled, make_engine("diarizer", "embedded"), "fallback")
-    chain = (Mute(), make_engine("transcriber", "faster-whisper", **demo.TRANSCRIBER, device="cpu", threads=1))
+    chain = (Mute(), make_engine("transcriber", "faster-whisper", **miniature.TRANSCRIBER, device="cpu", threads=1))
     stage = Transcribe(store, RoutedEngine(routes=(Route(language="*", chain=chain),)))
     todo = [
         Episode(

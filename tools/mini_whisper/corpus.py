@@ -1,4 +1,4 @@
-"""The demonstration model's English: 103 words, no two of them homophones, and random sentences made of them."""
+"""The miniature's English: 103 words, no two of them homophones, and random sentences made of them."""
 
 import random
 

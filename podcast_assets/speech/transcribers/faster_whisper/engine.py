@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from podcast_assets.common.errors import EngineUnavailable, first_line
-from podcast_assets.engines import gpus, models
+from podcast_assets.engines import gpus, models, packaged_models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel, is_folder
+from podcast_assets.engines.packaged_models import PackagedModel
 from podcast_assets.speech.transcribers.faster_whisper import compute
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ WINDOW_SECONDS = 30.0
 """Whisper's window: anything after it would be ignored."""
 _KNOWN_MODELS = {
     "tiny": ("Systran/faster-whisper-tiny", 75),
+    "tiny.en": ("Systran/faster-whisper-tiny.en", 75),
     "base": ("Systran/faster-whisper-base", 145),
     "small": ("Systran/faster-whisper-small", 484),
     "medium": ("Systran/faster-whisper-medium", 1_530),
@@ -73,7 +75,7 @@ class FasterWhisper(Engine):
     """CPU threads; 0 leaves the number to CTranslate2."""
 
     def load(self, device: str | None = None) -> "WhisperTranscriber":
-        """Load the model, downloading it from the Hub if necessary.
+        """Load the model, from a folder, an installed package, or the Hub, from which it is downloaded if necessary.
 
         Args:
             device: the GPU that is held for it, such as "cuda:1".
@@ -88,7 +90,7 @@ class FasterWhisper(Engine):
         device_name = self._device_name()
         if device_name == "cuda":
             gpus.load_cublas()
-        folder = self._find_folder() or models.fetch_model(self.hub_models()[0])
+        folder = self._ready_folder()
         if reason := _missing_files(folder):
             raise EngineUnavailable(reason)
         try:
@@ -106,30 +108,45 @@ class FasterWhisper(Engine):
         return WhisperTranscriber(self, model, batch_size)
 
     def hub_models(self) -> list[HubModel]:
-        """Return the Hub model, if a short name or Hub name is set.
+        """Return the Hub model, if a short name or Hub name is set and no installed package contains the model.
 
         Raises:
             EngineUnavailable: the model is not a folder, short name or Hub name; or faster-whisper is not installed.
         """
-        if is_folder(self.model):
+        if is_folder(self.model) or self.packaged_models():
             return []
         _, megabytes = _KNOWN_MODELS.get(self.model.removesuffix(".en"), ("", 0))
-        return [HubModel(_repo_of(self.model), _MODEL_FILES, megabytes, "mit")]
+        repo = _repo_of(self.model)
+        if (packaged := packaged_models.known_model(repo)) is None:
+            return [HubModel(repo, _MODEL_FILES, megabytes, "mit")]
+        checksums = tuple((f.name, f.sha256) for f in packaged.files)
+        return [HubModel(repo, _MODEL_FILES, megabytes, "mit", checksums=checksums, extra=packaged_models.EXTRA)]
 
-    def unavailable_reason(self) -> str | None:
-        """Return which files the model's folder lacks."""
-        if not is_folder(self.model):
-            return None
-        return _missing_files(Path(self.model)) or None
-
-    def fetch(self) -> None:
-        """Download a Hub model that is not on this machine.
+    def packaged_models(self) -> list[PackagedModel]:
+        """Return the model, if a short name or Hub name is set and installed packages contain it.
 
         Raises:
-            EngineUnavailable: the model cannot be downloaded.
+            EngineUnavailable: as `hub_models` does.
         """
-        for model in self.hub_models():
-            models.fetch_model(model)
+        if is_folder(self.model):
+            return []
+        model = packaged_models.installed_model(_repo_of(self.model))
+        return [model] if model else []
+
+    def unavailable_reason(self) -> str | None:
+        """Return which files the model's folder or package lacks."""
+        if is_folder(self.model):
+            return _missing_files(Path(self.model)) or None
+        return next(filter(None, map(packaged_models.problem, self.packaged_models())), None)
+
+    def fetch(self) -> None:
+        """Download a Hub model that is not on this machine; check one of an installed package, and join its parts.
+
+        Raises:
+            EngineUnavailable: the model cannot be downloaded, or its package is damaged.
+        """
+        if not is_folder(self.model):
+            self._ready_folder()
 
     def devices(self) -> list[str]:
         """Return the GPUs that may be used: that of `device_index`, or any."""
@@ -185,11 +202,21 @@ class FasterWhisper(Engine):
         """Return the bytes of the model in float16, as published."""
         return next((f.stat().st_size for f in self.model_files() if f.name == "model.bin"), None)
 
+    def _ready_folder(self) -> Path:
+        """Return the model's folder; a Hub model is downloaded first, and a packaged one checked and joined."""
+        if is_folder(self.model):
+            return Path(self.model).expanduser()
+        for packaged in self.packaged_models():
+            return packaged_models.prepare(packaged)
+        return models.fetch_model(self.hub_models()[0])
+
     def _find_folder(self) -> Path | None:
-        """Return the model's folder; None for a Hub model that is not on this machine."""
+        """Return the model's folder; None for a Hub model that is not on this machine or a packaged one that is not joined yet."""
         if is_folder(self.model):
             return Path(self.model).expanduser()
         try:
+            for packaged in self.packaged_models():
+                return packaged_models.find_folder(packaged)
             return models.find_model(self.hub_models()[0])
         except EngineUnavailable:
             return None

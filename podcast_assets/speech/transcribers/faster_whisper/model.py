@@ -51,7 +51,11 @@ class WhisperTranscriber:
         return self.batcher.transcribe(work)
 
     def identify_speech(self, speech: EpisodeSpeech) -> tuple[str | None, float | None]:
-        """Identify the language of an episode and its probability; a model of one language gives no probability."""
+        """Identify the language of an episode and its probability.
+
+        Raises:
+            BadInput: the model knows English only, and cannot tell it from other languages.
+        """
         pieces = cut_turns(speech.audio, speech.turns, self._engine.chunk_seconds)
         return self._identify_language(speech.audio, [Window((piece,)) for piece in pieces])
 
@@ -59,7 +63,10 @@ class WhisperTranscriber:
         if not windows:
             return None, None
         if not self._model.model.is_multilingual:
-            return "en", None
+            raise BadInput(
+                f"the Whisper model {self._engine.model!r} knows English only and cannot identify a language: declare the "
+                "episode's (column language of the metadata, --language, PODCAST_LANGUAGE), or use a multilingual model"
+            )
         chosen: list[Window] = []
         seconds = 0.0
         # short windows are unreliable: use the longest of the first few minutes
