@@ -40,6 +40,7 @@ def test_all_keeps_everything():
         ({"duration": 30.1}, "longer than 30 s"),
         ({"text": "  "}, "no text"),
         ({"text": None}, "no text"),
+        ({"uncovered_speech": 0.9}, "words missing"),
         ({"avg_logprob": -1.1}, "recognizer unsure"),
         ({"hallucinated": True}, "text was not said"),
         ({"compression_ratio": 2.5}, "text repeats itself"),

@@ -78,7 +78,7 @@ def test_what_was_compared_is_not_compared_again(monkeypatch: pytest.MonkeyPatch
     again = made(transcripts, first)
     assert normalized == [], "another policy compares nothing"
     assert again.select(comparison.COMPARISON_COLUMNS).equals(first.select(comparison.COMPARISON_COLUMNS))
-    assert again["policy"].unique().to_list() == ["asr-v3"]
+    assert again["policy"].unique().to_list() == ["asr-v4"]
 
     other = transcripts.with_columns(text=pl.col("text").replace("Thanks for watching!", "Thanks!"))
     changed = made(other, again)

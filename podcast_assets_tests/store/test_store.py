@@ -14,7 +14,7 @@ import pytest
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.store.backends.bucket import PART
-from podcast_assets.store.schema import FAILURES, SEGMENTS, empty_table
+from podcast_assets.store.schema import FAILURES, PROVENANCE, SEGMENTS, empty_table, make_table
 from podcast_assets.store.store import Store
 
 
@@ -61,6 +61,17 @@ def test_a_table_comes_back_as_it_was_and_not_under_other_columns(store: Store) 
     assert back.equals(table)
     assert store.read_table("tables/x/b.parquet", FAILURES) is None
     assert store.read_table("tables/x/none.parquet", SEGMENTS) is None
+
+
+def test_a_table_of_an_earlier_version_is_read_with_nulls_in_the_columns_that_it_lacks(store: Store) -> None:
+    row = dict.fromkeys(PROVENANCE) | {"episode_id": "a", "fingerprint": "f"}
+    table = make_table([row], PROVENANCE)
+    store.write_table("tables/x/old.parquet", table.drop("redone"))
+    back = store.read_table("tables/x/old.parquet", PROVENANCE)
+    assert back is not None
+    assert back.equals(table)
+    store.write_table("tables/x/other.parquet", table.drop("fallback"))
+    assert store.read_table("tables/x/other.parquet", PROVENANCE) is None
 
 
 def test_tables_written_twice_have_the_same_bytes(store: Store) -> None:
