@@ -91,7 +91,7 @@ def test_an_empty_table_gets_its_columns():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(Misconfigured, match="asr-v3 needs columns that do not exist: dnsmos_ovrl, text"):
+    with pytest.raises(Misconfigured, match="asr-v4 needs columns that do not exist: dnsmos_ovrl, text"):
         apply_policy(segments({}).drop("text", "dnsmos_ovrl"), load_policy("asr"))
 
 
