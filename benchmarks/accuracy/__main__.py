@@ -1,0 +1,5 @@
+"""Run by `python -m benchmarks.accuracy`."""
+
+from benchmarks.accuracy.command import main
+
+main()
