@@ -283,7 +283,7 @@ class RoutedTranscriber:
             return []
         transcripts = [t or Transcript("") for t in part.transcripts]
         invented = self._find_hallucinations(part.speech.turns, transcripts)
-        return [i for i, t in enumerate(transcripts) if t.redone and (t.uncovered or invented[i])]
+        return [i for i, t in enumerate(transcripts) if t.redone and (t.uncovered or len(invented[i]))]
 
     def _improve(self, engine: Engine, part: _PartialTranscription, turns: list[int]) -> None:
         """Replace transcripts that fall short by those of another engine that do not, or less. Last resorts do not get to do so."""

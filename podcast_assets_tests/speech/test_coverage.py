@@ -207,6 +207,13 @@ def test_a_text_that_was_not_said_is_replaced_by_one_that_was(audio: Audio, text
     assert everything(result) == [w.word for w in SAID]
 
 
+def test_where_an_attempt_helps_nowhere_in_many_turns_no_other_is_made(audio: Audio) -> None:
+    deaf = Reader([], {})
+    (result,) = checked(deaf, EpisodeSpeech("a", audio, TURNS * 2, "en")).values()
+    assert {tuple(t.redone) for t in transcripts(result)} == {("alone",)}
+    assert all(UNCOVERED_SPEECH in t.flags for t in transcripts(result))
+
+
 def test_an_invented_text_never_replaces_one_that_is_only_incomplete(audio: Audio) -> None:
     class Inventor(Reader):
         def _read_turn(self, turn: Turn, *, company: bool) -> Transcript:

@@ -8,20 +8,22 @@ from tools.docs.markdown import table
 RECORDED = Path(__file__).parents[2] / "benchmarks" / "accuracy" / "recorded.json"
 INTRODUCTION = """# Accuracy
 
-Measured by `make accuracy`, on two CPU cores, with the models of the extra `offline` (Whisper tiny.en for English, base for other languages) and the
-diarizer that the profile chooses. It runs in CI and fails when a figure gets worse than here by more than its noise. Figures of other models are not
-those of these: they compare ways of using one model.
+Measured by `make accuracy`, on two CPU cores, with the models of the extra `offline` (Whisper tiny.en for English, base for
+other languages) and the diarizer that the profile chooses. It runs in CI and fails when a figure gets worse than here by
+more than its noise. Figures of other models are not those of these: they compare ways of using one model.
 
 - **one reader**: twelve recordings of people who read or speak alone, against what they say.
-- **dialogues**: clips of five readers with whom no setting was chosen, interleaved, with pauses of 0.6 or 0.15 s between turns or overlapping by
-  0.2 s. The reference is what faster-whisper writes for each clip alone, so that only losses of cutting, mixing and packing count.
-- **telephone**, **meetings**: half a minute of a call, and two of four people in a room with distant microphones; only who speaks is known.
+- **dialogues**: clips of five readers with whom no setting was chosen, interleaved, with pauses of 0.6 or 0.15 s between
+  turns or overlapping by 0.2 s. The reference is what faster-whisper writes for each clip alone, so that only losses of
+  cutting, mixing and packing count.
+- **telephone**, **meetings**: half a minute of a call, and two of four people in a room with distant microphones; only who
+  speaks is known.
 - **sample batch**: the whole episodes of the demonstration, in synthesized voices, against exact words and times.
 - **nine languages**: 27 clips of a few seconds, whose language is not declared.
 
-WER and deleted words are those of jiwer after Whisper's normalizer. DER is that of pyannote.metrics with a collar of 0.25 s, overlap scored. Nobody is told
-the number of speakers. "±" is the largest change of a figure when all recordings are up to 1 dB louder or softer and 0.01 to 0.05 s later, which nothing
-should depend on.
+WER and deleted words are those of jiwer after Whisper's normalizer. DER is that of pyannote.metrics with a collar of 0.25 s,
+overlap scored. Nobody is told the number of speakers. "±" is the largest change of a figure when all recordings are up to 1
+dB louder or softer and 0.01 to 0.05 s later, which nothing should depend on.
 """
 
 

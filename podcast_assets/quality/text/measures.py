@@ -11,7 +11,7 @@ from podcast_assets.quality.text.backchannels import SAYABLE_WORDS, collapse_bac
 from podcast_assets.quality.text.folding import fold, split_tokens
 from podcast_assets.quality.text.phrases import find_known_phrases
 from podcast_assets.quality.text.repetition import measure_repetition
-from podcast_assets.quality.text.rules import add_text_flags, is_repetitive
+from podcast_assets.quality.text.rules import HALLUCINATIONS, add_text_flags, is_repetitive
 from podcast_assets.quality.text.scripts import count_letters, main_script, own_script_share, usual_rate
 from podcast_assets.speech.text_measures import UNSPACED
 from podcast_assets.speech.types import Transcript, Turn
@@ -49,8 +49,8 @@ def text_measures(segments: pl.DataFrame) -> pl.DataFrame:
     return add_text_flags(pl.concat(parts)).select(pl.col(name).cast(types[name]) for name in TEXT_COLUMNS)
 
 
-def find_hallucinations(turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[bool]:
-    """Tell for each turn of an episode whether the text rules call its text hallucinated. Languages are not identified."""
+def find_hallucinations(turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[list[str]]:
+    """Find for each turn of an episode the rules by which its text is hallucinated. Languages are not identified."""
     rows = [
         {
             "segment_index": i,
@@ -65,7 +65,8 @@ def find_hallucinations(turns: Sequence[Turn], transcripts: Sequence[Transcript]
         for i, (turn, t) in enumerate(zip(turns, transcripts, strict=True))
     ]
     types = {n: t for n, t in _INPUTS.items() if n not in ("episode_id", "text_language")}
-    return text_measures(pl.DataFrame(rows, schema=types))["hallucinated"].to_list()
+    flags = text_measures(pl.DataFrame(rows, schema=types))["text_flags"]
+    return [[flag for flag in found if flag in HALLUCINATIONS] for found in flags.to_list()]
 
 
 def _measure_rows(rows: pl.DataFrame) -> pl.DataFrame:

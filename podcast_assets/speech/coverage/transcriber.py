@@ -6,7 +6,7 @@ words is used. The attempts go into the engine's own stream of work, so that the
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -34,13 +34,18 @@ SILENCE = 0.3
 LOOP_RATIO = 2.4
 """Compression ratio above which a text is a loop (Radford et al. 2022, section 4.5)."""
 
-FindHallucinations = Callable[[Sequence[Turn], Sequence[Transcript]], Sequence[bool]]
-"""Tells for each turn of an episode whether its text was not spoken."""
+DONE_AGAIN = frozenset({"loop", "known_phrase", "too_fast"})
+"""Signs of a hallucination for which a text is done again: what another decoding may not repeat. A wrong language it would."""
+HOPELESS = 10
+"""Turns of an episode of which an attempt has to help one; else no other attempt is made. Music is taken for speech all along."""
+
+FindHallucinations = Callable[[Sequence[Turn], Sequence[Transcript]], Sequence[Collection[str]]]
+"""Finds for each turn of an episode the signs that its text was not spoken, such as "loop"; empty if there are none."""
 
 
-def find_loops(turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[bool]:
+def find_loops(turns: Sequence[Turn], transcripts: Sequence[Transcript]) -> list[Collection[str]]:
     """Find hallucinations by the one rule that needs no other knowledge of texts."""
-    return [(compression_ratio(t.text) or 0.0) > LOOP_RATIO for t in transcripts]
+    return [["loop"] if (compression_ratio(t.text) or 0.0) > LOOP_RATIO else [] for t in transcripts]
 
 
 class Coverage:
@@ -65,8 +70,8 @@ class Coverage:
         invented = self._find_hallucinations(self.speech.turns, transcripts)
         return [
             i
-            for i, (transcript, wrong) in enumerate(zip(transcripts, invented, strict=True))
-            if (wrong or transcript.uncovered) and UNTRANSCRIBED not in transcript.flags
+            for i, (transcript, signs) in enumerate(zip(transcripts, invented, strict=True))
+            if (transcript.uncovered or not DONE_AGAIN.isdisjoint(signs)) and UNTRANSCRIBED not in transcript.flags
         ]
 
     def choose(
@@ -86,11 +91,11 @@ class Coverage:
         invented_too = self._find_hallucinations(self.speech.turns, candidates)
         chosen, replaced = list(transcripts), set[int]()
         for i in others:
-            if UNTRANSCRIBED in candidates[i].flags or invented_too[i]:
+            if UNTRANSCRIBED in candidates[i].flags or len(invented_too[i]):
                 continue
             gain = (transcripts[i].uncovered or 0.0) - (candidates[i].uncovered or 0.0)
             empty = not candidates[i].text.strip()
-            if gain > GAIN or (invented[i] and (not empty or self._is_silent(i))):
+            if gain > GAIN or (len(invented[i]) > 0 and (not empty or self._is_silent(i))):
                 chosen[i] = replace(candidates[i], redone=transcripts[i].redone)
                 replaced.add(i)
         return chosen, replaced
@@ -173,7 +178,9 @@ class CoverageTranscriber:
                 for i, parts in episode.parts.items()
                 if len(answers := episode.answers.get(i, {})) == len(parts)
             }
-            episode.transcripts, _ = episode.coverage.choose(episode.transcripts, whole)
+            episode.transcripts, replaced = episode.coverage.choose(episode.transcripts, whole)
+            if len(whole) >= HOPELESS and not replaced:
+                episode.attempts.clear()
 
     def _next_attempt(self, episode: _Episode) -> Iterator[tuple[str, tuple[_Episode, int, int], EpisodeSpeech]]:
         """Yield the inputs of the next attempt that has any: name, place and input."""

@@ -103,7 +103,8 @@ class Batcher:
     def _fill_minibatches(self, work: Iterable[EpisodeSpeech], done: list[TranscriptionResult]) -> Iterator[_Minibatch]:
         """Fill minibatches as episodes come in; episodes without windows are done at once."""
         waiting: dict[Hashable, list[tuple[_PendingEpisode, int]]] = {}
-        seconds = 0.0
+        held: dict[int, float] = {}
+        """Audio of pending windows, which several inputs may share → its seconds."""
         for speech in work:
             try:
                 plan = self._plan(speech)
@@ -120,10 +121,10 @@ class Batcher:
                 queue.append((episode, i))
                 if len(queue) >= self.batch_size:
                     yield _Minibatch(planned.key, waiting.pop(planned.key))
-            seconds = seconds + len(speech.audio) / SAMPLE_RATE if waiting else 0.0
-            if seconds > WAITING_SECONDS:
+            held = held | {id(speech.audio): len(speech.audio) / SAMPLE_RATE} if waiting else {}
+            if sum(held.values()) > WAITING_SECONDS:
                 yield from (_Minibatch(key, windows) for key, windows in waiting.items())
-                waiting, seconds = {}, 0.0
+                waiting, held = {}, {}
         yield from (_Minibatch(key, windows) for key, windows in waiting.items())
 
     def _prepare_inputs(self, minibatch: _Minibatch) -> list[WindowInput]:
