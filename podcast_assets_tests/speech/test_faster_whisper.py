@@ -314,3 +314,19 @@ def test_sizes_are_models_of_the_hub() -> None:
     assert FasterWhisper(model="owner/name").hub_models()[0].repo == "owner/name"
     assert FasterWhisper(model=str(miniature.MODEL)).hub_models() == []
     assert "neither a folder" in check_available(FasterWhisper(model="no-such-size"))[1]
+
+
+def test_an_input_can_ask_for_timestamp_tokens_whatever_the_engine_is_set_to(night: Samples) -> None:
+    turns = [Turn(t["start"], t["end"], t["speaker"]) for t in miniature.load_reference("night-science")[:3]]
+    plain, timed = (
+        FasterWhisper(**{**miniature.TRANSCRIBER, "timestamps": timestamps}, device="cpu", threads=1).load()
+        for timestamps in (False, True)
+    )
+
+    def texts(transcriber: WhisperTranscriber, *, wanted: bool | None) -> list[str]:
+        (result,) = transcriber.transcribe([EpisodeSpeech("a", night, turns, "en", timestamps=wanted)])
+        assert not isinstance(result.transcripts, Exception)
+        return [t.text for t in result.transcripts]
+
+    assert texts(plain, wanted=True) == texts(timed, wanted=None) == texts(timed, wanted=True)
+    assert texts(timed, wanted=False) == texts(plain, wanted=None) != texts(timed, wanted=None)

@@ -10,7 +10,7 @@ INTRODUCTION = """# Accuracy
 
 Measured by `make accuracy`, on two CPU cores, with the models of the extra `offline` (Whisper tiny.en for English, base for
 other languages) and the diarizer that the profile chooses. It runs in CI and fails when a figure gets worse than here by
-more than its noise. Figures of other models are not those of these: they compare ways of using one model.
+more than its noise. The figures compare ways of using the same models; larger models make fewer errors.
 
 - **one reader**: twelve recordings of people who read or speak alone, against what they say.
 - **dialogues**: clips of five readers with whom no setting was chosen, interleaved, with pauses of 0.6 or 0.15 s between
