@@ -323,10 +323,10 @@ def test_an_input_can_ask_for_timestamp_tokens_whatever_the_engine_is_set_to(nig
         for timestamps in (False, True)
     )
 
-    def texts(transcriber: WhisperTranscriber, *, wanted: bool | None) -> list[str]:
+    def made(transcriber: WhisperTranscriber, *, wanted: bool | None) -> list[Any]:
         (result,) = transcriber.transcribe([EpisodeSpeech("a", night, turns, "en", timestamps=wanted)])
         assert not isinstance(result.transcripts, Exception)
-        return [t.text for t in result.transcripts]
+        return [(t.text, t.avg_logprob) for t in result.transcripts]
 
-    assert texts(plain, wanted=True) == texts(timed, wanted=None) == texts(timed, wanted=True)
-    assert texts(timed, wanted=False) == texts(plain, wanted=None) != texts(timed, wanted=None)
+    assert made(plain, wanted=True) == made(timed, wanted=None) == made(timed, wanted=True)
+    assert made(timed, wanted=False) == made(plain, wanted=None) != made(timed, wanted=None)
