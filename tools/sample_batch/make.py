@@ -1,13 +1,12 @@
 """Make the sample batch in podcast_assets/demo: five short episodes, their metadata and their references.
 
-    python -m tools.sample_batch.make
+    python -m tools.sample_batch.make --voices FOLDER
 
-The bytes are reproducible with the same versions of espeak-ng, flite and PyAV.
+FOLDER has the voices of the npm package `kokoro-js`; README.md says how to get them.
 """
 
 import argparse
 import json
-import random
 import uuid
 from datetime import date
 from pathlib import Path
@@ -16,91 +15,73 @@ import polars as pl
 
 from podcast_assets import demo
 from tools.sample_batch.encode import FORMATS, encode
-from tools.sample_batch.episodes import RATE, Episode, Plan, Studio, record
+from tools.sample_batch.kokoro import Kokoro
+from tools.sample_batch.mix import RATE, Episode, record
+from tools.sample_batch.scripts import MORNING_SHOW, SCRIPTS, Script
 
-SEED = 20
 PODCAST_NAMESPACE = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
 """Namespace of podcast GUIDs: UUIDv5 of the feed's address without its scheme (Podcasting 2.0, <podcast:guid>)."""
 FEED = "podcast-assets.example/{podcast}/feed.xml"
 TRUNCATED_SHARE = 0.55
 
-SCIENCE, TOWN = "Small Talk About Science", "City Light"
-PLANS = {
-    "mp3": Plan(
-        "night-science", "The science of the night", SCIENCE, "2026-01-08", ("slt", "rms"), ("night", "science")
-    ),
-    "m4a": Plan("city-music", "Music in the city", TOWN, "2026-01-15", ("awb", "en-us+f4"), ("music", "city")),
-    "mp4": Plan(
-        "future-food", "Food of the future", SCIENCE, "2026-01-22", ("kal16", "en-us+Annie"), ("food", "future")
-    ),
-    "opus": Plan(
-        "water-history", "A history of water", TOWN, "2026-01-29", ("rms", "en-us+linda"), ("water", "history")
-    ),
-}
-"""File extension → episode."""
-TRUNCATED = Plan("morning-team", "The morning team", TOWN, "2026-02-05", ("slt", "awb"), ("morning", "team"))
-"""An MP3 whose header declares the whole episode, but whose end is missing."""
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--voices", type=Path, required=True, help="folder with the .bin files of kokoro-js")
     parser.add_argument("--out", type=Path, default=demo.BATCH.parent, help="folder for batch/ and references/")
     args = parser.parse_args()
     batch, references = args.out / demo.BATCH.name, args.out / demo.REFERENCES.name
     for folder in (batch, references):
         folder.mkdir(parents=True, exist_ok=True)
 
-    studio = Studio()
-    for n, (extension, plan) in enumerate([*PLANS.items(), ("mp3", TRUNCATED)]):
-        episode = record(plan, studio, random.Random(f"{args.seed} {n}"))
-        data = encode(episode.audio, RATE, FORMATS[extension])
-        if plan is TRUNCATED:
+    model = Kokoro(args.voices)
+    for seed, script in enumerate(SCRIPTS):
+        episode = record(script, model, seed)
+        data = encode(episode.audio, RATE, FORMATS[script.extension])
+        if script is MORNING_SHOW:
             data = data[: int(len(data) * TRUNCATED_SHARE)]
-        (batch / f"{plan.stem}.{extension}").write_bytes(data)
-        write_reference(references, plan, episode)
-        print(
-            f"{plan.stem}.{extension}: {episode.audio.size / RATE:.1f} s, {len(episode.turns)} turns, {len(data):,} bytes"
-        )
-    metadata([*PLANS.values(), TRUNCATED]).write_parquet(batch / "metadata.parquet")
+        (batch / f"{script.stem}.{script.extension}").write_bytes(data)
+        write_reference(references, script, episode)
+        print(f"{script.stem}: {episode.audio.size / RATE:.1f} s, {len(episode.turns)} turns, {len(data):,} bytes")
+    metadata().write_parquet(batch / "metadata.parquet")
 
 
-def write_reference(folder: Path, plan: Plan, episode: Episode) -> None:
+def write_reference(folder: Path, script: Script, episode: Episode) -> None:
     """Write turns as RTTM, and turns with words as JSON."""
     rttm = "".join(
-        f"SPEAKER {plan.stem} 1 {t.start:.3f} {t.end - t.start:.3f} <NA> <NA> {t.speaker} <NA> <NA>\n"
+        f"SPEAKER {script.stem} 1 {t.start:.3f} {t.end - t.start:.3f} <NA> <NA> {t.speaker} <NA> <NA>\n"
         for t in episode.turns
     )
-    (folder / f"{plan.stem}.rttm").write_text(rttm)
+    (folder / f"{script.stem}.rttm").write_text(rttm)
     turns = [
         {"speaker": t.speaker, "start": t.start, "end": t.end, "text": t.text, "words": t.words} for t in episode.turns
     ]
     content = {
-        "meta_id": plan.stem,
+        "meta_id": script.stem,
         "duration": round(episode.audio.size / RATE, 3),
-        "voices": {f"SPEAKER_{i:02d}": voice for i, voice in enumerate(plan.voices)},
+        "voices": episode.voices,
         "turns": turns,
     }
     lines = json.dumps(content, indent=1)
     for turn in turns:  # one line per turn's words, else every number has a line of its own
         lines = lines.replace(json.dumps(turn["words"], indent=1).replace("\n", "\n   "), json.dumps(turn["words"]))
-    (folder / f"{plan.stem}.json").write_text(lines + "\n")
+    (folder / f"{script.stem}.json").write_text(lines + "\n")
 
 
-def metadata(plans: list[Plan]) -> pl.DataFrame:
+def metadata() -> pl.DataFrame:
     """Return one row per episode, like a publisher's metadata."""
     rows = []
-    for plan in plans:
-        feed = FEED.format(podcast=plan.podcast.lower().replace(" ", "-"))
+    for script in SCRIPTS:
+        feed = FEED.format(podcast=script.podcast.lower().replace(" ", "-"))
         rows.append(
             {
-                "meta_id": plan.stem,
-                "title": plan.title,
-                "podcast": plan.podcast,
+                "meta_id": script.stem,
+                "title": script.title,
+                "podcast": script.podcast,
                 "podcast_guid": str(uuid.uuid5(PODCAST_NAMESPACE, feed)),
                 "language": "en",
                 "license": "CC0-1.0",
-                "published": date.fromisoformat(plan.published),
+                "published": date.fromisoformat(script.published),
                 "url": None,
             }
         )
