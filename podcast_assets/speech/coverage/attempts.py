@@ -22,7 +22,7 @@ def build_input(attempt: Attempt, speech: EpisodeSpeech, index: int, spoken: Seq
         attempt: `alone` and `timestamps` give the whole turn, `pauses` its parts.
         speech: the episode, in the language in which it was transcribed.
         index: of the turn.
-        spoken: where somebody speaks in the episode, in order.
+        spoken: where somebody speaks in the turn and around it, in order.
 
     Returns:
         One input per part; empty for `pauses` if the turn is too short for parts.

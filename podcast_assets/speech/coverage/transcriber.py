@@ -15,6 +15,7 @@ from podcast_assets.speech.coverage.attempts import build_input, join_parts
 from podcast_assets.speech.coverage.gaps import Span, spoken_seconds, uncovered_seconds
 from podcast_assets.speech.text_measures import compression_ratio
 from podcast_assets.speech.types import (
+    SAMPLE_RATE,
     UNCOVERED_SPEECH,
     UNTRANSCRIBED,
     Attempt,
@@ -31,6 +32,8 @@ GAIN = 0.25
 SILENCE = 0.3
 """Seconds of speech in a turn up to which an empty text is right."""
 
+AROUND = 1.0
+"""Seconds before and after a turn in which the detector of speech listens too, because it needs a moment to settle."""
 LOOP_RATIO = 2.4
 """Compression ratio above which a text is a loop (Radford et al. 2022, section 4.5)."""
 
@@ -53,17 +56,28 @@ class Coverage:
 
     def __init__(self, speech: EpisodeSpeech, find_hallucinations: FindHallucinations) -> None:
         self.speech = speech
-        self.spoken: Sequence[Span] = detect_speech(speech.audio)
         self._find_hallucinations = find_hallucinations
+        self._spoken: dict[int, list[Span]] = {}
 
     def measure(self, transcripts: Sequence[Transcript]) -> list[Transcript]:
         """Return the transcripts with the seconds that they leave uncovered, and the flag that says so."""
         measured = []
-        for turn, transcript in zip(self.speech.turns, transcripts, strict=True):
-            seconds = uncovered_seconds(turn, transcript, self.spoken)
+        for i, (turn, transcript) in enumerate(zip(self.speech.turns, transcripts, strict=True)):
+            seconds = uncovered_seconds(turn, transcript, [(turn.start, turn.end)])
+            if seconds:  # else it does not matter where in the turn there is speech
+                seconds = uncovered_seconds(turn, transcript, self.spoken(i))
             flags = [f for f in transcript.flags if f != UNCOVERED_SPEECH] + [UNCOVERED_SPEECH] * (seconds > 0)
             measured.append(replace(transcript, uncovered=seconds, flags=tuple(flags)))
         return measured
+
+    def spoken(self, index: int) -> list[Span]:
+        """Return where there is speech in a turn and around it, in order."""
+        if index not in self._spoken:
+            turn = self.speech.turns[index]
+            first = max(0, round((turn.start - AROUND) * SAMPLE_RATE))
+            found = detect_speech(self.speech.audio[first : round((turn.end + AROUND) * SAMPLE_RATE)])
+            self._spoken[index] = [(first / SAMPLE_RATE + a, first / SAMPLE_RATE + b) for a, b in found]
+        return self._spoken[index]
 
     def falls_short(self, transcripts: Sequence[Transcript]) -> list[int]:
         """Return the turns whose measured transcript leaves speech uncovered or was not spoken. What failed is not among them."""
@@ -101,7 +115,7 @@ class Coverage:
         return chosen, replaced
 
     def _is_silent(self, index: int) -> bool:
-        return spoken_seconds(self.speech.turns[index], self.spoken) <= SILENCE
+        return spoken_seconds(self.speech.turns[index], self.spoken(index)) <= SILENCE
 
 
 @dataclass
@@ -194,7 +208,7 @@ class CoverageTranscriber:
             for i in short:
                 language = episode.transcripts[i].language or coverage.speech.language
                 speech = replace(coverage.speech, language=language)
-                built = build_input(attempt, speech, i, coverage.spoken)
+                built = build_input(attempt, speech, i, coverage.spoken(i))
                 episode.parts[i] = [part.turns[0] for part in built]
                 episode.pending += len(built)
                 if built:
