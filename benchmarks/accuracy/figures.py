@@ -14,8 +14,14 @@ from podcast_assets.speech.types import Turn, Word
 
 COLLAR = 0.25
 """Seconds around a reference's edges that DER does not count, half of it on each side."""
-LOWER_IS_BETTER = {"WER": True, "words deleted": True, "DER": True, "speakers missed or invented": True}
-LOWER_IS_BETTER |= {"median error of a word's start, ms": True, "language right": False, "words with lost speech": True}
+LOWER_IS_BETTER = {
+    "WER": True,
+    "words deleted": True,
+    "median error of a word's start, ms": True,
+    "DER": True,
+    "speakers missed or invented": True,
+    "language right": False,
+}
 
 
 @dataclass(frozen=True)
