@@ -85,7 +85,8 @@ def main() -> None:
             if arguments.run:
                 store = Path(folder) / "run"
                 shutil.rmtree(store, ignore_errors=True)
-                run = [*OURS, "run", str(BATCH / EPISODE), "--batch", "run", "--profile", "demo", "--store", str(store)]
+                options = ["--batch", "run", "--profile", "demo", "--language", "en", "--store", str(store)]
+                run = [*OURS, "run", str(BATCH / EPISODE), *options]
                 times.setdefault("run of one episode", []).append(seconds(run))
     peer = statistics.median(next(iter(times.values())))
     print(f"| {rounds} rounds | CPU s, median | most | all imported ÷ this |\n|---|---|---|---|")

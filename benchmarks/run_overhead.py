@@ -47,6 +47,7 @@ def main() -> None:
             "PODCAST_STORE": f"{folder}/store",
             "DAGSTER_HOME": f"{folder}/dagster_home",
             "PODCAST_PROFILE": "demo",
+            "PODCAST_LANGUAGE": "en",
             "PODCAST_DNSMOS_HOP": "9",
             "HF_HUB_OFFLINE": "1",
         }

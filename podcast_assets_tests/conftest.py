@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from filelock import FileLock
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.instance import prepare_home
-from podcast_assets.demo import BATCH_NAME
+from podcast_assets.demo import BATCH_NAME, write_sample_archive
 from podcast_assets.store.store import Store
-from podcast_assets_tests import forked
+from podcast_assets_tests import forked, miniature
 from podcast_assets_tests.servers import s3
 from podcast_assets_tests.short_clip import drop_clip
 
@@ -45,6 +46,8 @@ class Place:
             "PODCAST_MODELS": str(self.folder / "models"),
             # one window a segment: scores a little off the reference, several times as fast
             "PODCAST_DNSMOS_HOP": "9",
+            # the words are the tests' own, and transcribed in a second
+            "PODCAST_ENGINES": json.dumps(miniature.ENGINES),
             "COLUMNS": "200",
             **extra,
         }
@@ -64,7 +67,7 @@ def no_process_is_left() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class SampleRun:
-    """The sample batch after `podcast-assets demo --json`."""
+    """A sample batch after `podcast-assets demo --json`."""
 
     place: Place
     report: dict[str, Any]
@@ -109,21 +112,36 @@ def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> SharedFolders:
     return SharedFolders(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
-def _run_demo(folder: Path) -> None:
-    result = Place(folder).command("demo", "--json")
+def _run_demo(folder: Path, **environment: str) -> None:
+    result = Place(folder).command("demo", "--json", **environment)
     assert result.returncode == 0, result.stderr
     (folder / "report.json").write_text(result.stdout)
     (folder / "log.txt").write_text(result.stderr)
 
 
+def _run_miniature(folder: Path) -> None:
+    with Place(folder).store.writing("incoming/sample.tar") as f:
+        write_sample_archive(f, miniature.BATCH)
+    _run_demo(folder)
+
+
+def _read_run(folder: Path) -> SampleRun:
+    return SampleRun(Place(folder), json.loads((folder / "report.json").read_text()), (folder / "log.txt").read_text())
+
+
 @pytest.fixture(scope="session")
 def sample_run(shared_folders: SharedFolders) -> SampleRun:
-    """The sample batch, from its archive to shards, made by the real command with the real engines of the profile demo.
+    """The miniature batch in place of the sample batch, from its archive to shards, by the real command and the miniature Whisper.
 
     Shared by all tests; a test that changes it takes `sample_copy`.
     """
-    folder = shared_folders.make_once("sample", _run_demo)
-    return SampleRun(Place(folder), json.loads((folder / "report.json").read_text()), (folder / "log.txt").read_text())
+    return _read_run(shared_folders.make_once("sample", _run_miniature))
+
+
+@pytest.fixture(scope="session")
+def demo_run(shared_folders: SharedFolders) -> SampleRun:
+    """What a newcomer gets: the sample batch of the package, by the real command with the engines of the profile demo."""
+    return _read_run(shared_folders.make_once("demo", partial(_run_demo, PODCAST_ENGINES="{}")))
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ MODEL = FOLDER / "model"
 """The model, for the transcriber `faster-whisper`."""
 TRANSCRIBER: dict[str, Any] = {"model": str(MODEL), "chunk_seconds": 8.0, "timestamps": True, "temperatures": (0.0,)}
 """Settings of `faster-whisper` under which the model works."""
+ENGINES: dict[str, Any] = {"faster-whisper": TRANSCRIBER}
+"""The setting PODCAST_ENGINES under which every profile transcribes with the model."""
 BATCH = FOLDER / "batch"
 """Five episodes (mp3, m4a, mp4, opus, and a truncated mp3) and `metadata.parquet`, as a batch arrives."""
 REFERENCES = FOLDER / "references"

@@ -1,6 +1,6 @@
-"""The demonstration: a small model, a sample batch of five episodes, and what is really said in them.
+"""The demonstration: a sample batch of five episodes, and what is really said in them.
 
-Everything here is synthetic and made by `tools/mini_whisper` and `tools/sample_batch`; README.md says how good it is.
+Everything here is synthetic and made by `tools/sample_batch`.
 """
 
 import io
@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypedDict
 
 _HERE = Path(__file__).parent
-MODEL = _HERE / "model"
-"""A Whisper model with a vocabulary of 103 words, for the `faster-whisper` transcriber."""
-TRANSCRIBER: dict[str, Any] = {"model": str(MODEL), "chunk_seconds": 8.0, "timestamps": True, "temperatures": (0.0,)}
-"""Settings of the `faster-whisper` transcriber under which the model works."""
 BATCH_NAME = "sample"
 BATCH = _HERE / "batch"
 """Five episodes (mp3, m4a, mp4, opus, and a truncated mp3) and `metadata.parquet`, as a batch arrives."""
@@ -41,10 +37,10 @@ def load_reference(stem: str) -> list[ReferenceTurn]:
     return json.loads((REFERENCES / f"{stem}.json").read_text())["turns"]
 
 
-def write_sample_archive(file: BinaryIO) -> None:
-    """Pack the sample batch into a tar archive; the same bytes every time."""
+def write_sample_archive(file: BinaryIO, folder: Path = BATCH) -> None:
+    """Pack the sample batch, or a folder of that form, into a tar archive; the same bytes every time."""
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for member in sorted(BATCH.iterdir()):
+        for member in sorted(folder.iterdir()):
             data = member.read_bytes()
             entry = tarfile.TarInfo(member.name)
             entry.size, entry.mode = len(data), 0o644  # a TarInfo's mtime, uid and gid are 0

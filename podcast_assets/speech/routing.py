@@ -79,9 +79,23 @@ class RoutedEngine(Engine):
         return RoutedTranscriber(self, device, find_hallucinations)
 
     def fetch(self) -> None:
-        """Download the models of the first engine of each route and of the aligner."""
-        for engine in self._first_engines():
-            engine.fetch()
+        """Download the models of the first engine of each route and of the aligner.
+
+        Raises:
+            EngineUnavailable: the model of the aligner or of every route is not available. One route without its model is logged:
+                the episodes of other languages can be done.
+        """
+        if self.aligner is not None:
+            self.aligner.fetch()
+        problems = []
+        for route in self.routes:
+            try:
+                route.chain[0].fetch()
+            except EngineUnavailable as error:
+                problems.append(f"{error}")
+                log.warning("language %s: %s cannot be loaded: %s", route.language, route.chain[0].name, error)
+        if len(problems) == len(self.routes):
+            raise EngineUnavailable("; ".join(dict.fromkeys(problems)))
 
     def devices(self) -> list[str]:
         """Return the devices of all engines, fallbacks included; all share the device that is held."""
@@ -188,7 +202,7 @@ class RoutedTranscriber:
             try:
                 speech = self._identify_language(given)
                 route = self._engine.route(speech.language)
-                self._ensure_loadable(route)
+                self._ensure_loadable(route, speech.language)
             except EngineUnavailable as error:
                 if _is_machine_problem(error) or self._all_unavailable():
                     raise
@@ -210,7 +224,12 @@ class RoutedTranscriber:
         """Return the episode with its language, identified by the engine for any language."""
         if speech.language is not None:
             return speech
-        worker = self._load_worker(self._engine.route(None).chain[0])
+        try:
+            worker = self._load_worker(self._engine.route(None).chain[0])
+        except EngineUnavailable as error:
+            raise EngineUnavailable(
+                f"its language is not declared, and nothing here can identify it: {error}"
+            ) from error
         if not isinstance(worker, LanguageIdentifier):
             return speech
         language, _ = worker.identify_speech(speech)
@@ -246,9 +265,12 @@ class RoutedTranscriber:
                     self._improve(fallback, part, short)
             yield self._finish_episode(part)
 
-    def _ensure_loadable(self, route: Route) -> None:
-        """Load the first engine of a chain that can be loaded. Raises as `_first_loadable` does."""
-        self._first_loadable(route)
+    def _ensure_loadable(self, route: Route, language: str | None) -> None:
+        """Load the first engine of a chain that can be loaded. Raises as `_first_loadable` does, and names the language."""
+        try:
+            self._first_loadable(route)
+        except EngineUnavailable as error:
+            raise EngineUnavailable(f"no engine for its language, {language}, can be loaded: {error}") from error
 
     def _first_loadable(self, route: Route) -> tuple[int, list[str]]:
         """Return the index of a chain's first engine that can be loaded, and the errors of those before it.

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from podcast_assets.speech.routing import Route
 
 DESCRIPTIONS = {
-    "demo": "Demonstration: a miniature Whisper of 103 words in synthetic voices, run by faster-whisper. Only for the "
-    "sample batch.",
-    "embedded": "Runs anywhere, without a model hub: the embedded diarizer, pocketsphinx (English, about a third of the words "
-    "wrong). For trying things out.",
+    "demo": "Demonstration: the embedded diarizer and Whisper tiny.en, run by faster-whisper. For the sample batch.",
+    "embedded": "Runs without a model hub: the embedded diarizer, and two small Whisper models that `podcast-assets[offline]` "
+    "installs, tiny.en for English and base for all other languages.",
     "cpu": "pyannote (where available) and faster-whisper on the CPU; model `small` unless PODCAST_WHISPER_MODEL says "
     "otherwise.",
     "gpu": "pyannote (where available) and faster-whisper on an NVIDIA GPU; model `large-v3-turbo` unless "
@@ -26,6 +25,10 @@ DESCRIPTIONS = {
 CPU_PROFILES = frozenset(DESCRIPTIONS) - {"gpu"}
 """Profiles whose engines use CPUs, unless PODCAST_ENGINES puts one on a GPU."""
 WHISPER_MODELS = {"cpu": "small", "gpu": "large-v3-turbo"}
+"""Profiles in which PODCAST_WHISPER_MODEL and PODCAST_ROUTES choose the transcriber, and their Whisper by default."""
+FIXED_MODELS = {"demo": "tiny.en", "embedded": "base"}
+"""Whisper of the other profiles. `embedded` has tiny.en besides, for English."""
+ENGLISH_MODEL = "tiny.en"
 CHINESE = ("firered", "paraformer")
 """Engines of the route `zh` where their model is on this machine, the better one first."""
 
@@ -51,13 +54,13 @@ class Profile:
         """Warning about the accuracy of the engines; None for profiles meant for datasets."""
         if self.name == "demo":
             return (
-                "Made with the demonstration model, which knows 103 English words in synthetic voices. For your own audio "
-                "use the profile cpu or gpu (embedded where no model hub can be reached)."
+                "Made with Whisper tiny.en, the smallest English model. For your own audio use the profile cpu or gpu "
+                "(embedded where no model hub can be reached)."
             )
         if self.name == "embedded":
             return (
-                "Made with pocketsphinx, which runs anywhere and gets many words wrong. For a dataset use the profile cpu or "
-                "gpu."
+                "Made with the small Whisper models tiny.en (English) and base (other languages), which get more words wrong "
+                "than larger ones. For a dataset use the profile cpu or gpu."
             )
         return None
 
@@ -201,6 +204,7 @@ def _unused_settings(settings: Settings, name: str) -> str:
         for variable, is_set in (
             ("PODCAST_DIARIZER", settings.diarizer not in ("auto", "embedded")),
             ("PODCAST_ROUTES", settings.routes is not None),
+            ("PODCAST_WHISPER_MODEL", settings.whisper_model is not None),
         )
         if is_set
     ]
@@ -243,12 +247,14 @@ def _choose_diarizer(settings: Settings, name: str, *, anywhere: bool = False) -
 def _make_transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:
     from podcast_assets.speech.routing import RoutedEngine
 
-    if settings.routes and name in WHISPER_MODELS:
-        routes = parse_routes(settings.routes)
+    if name == "embedded":
+        routes = _embedded_routes(settings, anywhere=anywhere)
+    elif settings.routes and name in WHISPER_MODELS:
+        routes = _make_routes(parse_routes(settings.routes), settings, name)
     else:
-        routes = _default_routes(settings, name, anywhere=anywhere)
+        routes = _make_routes(_default_routes(settings, name, anywhere=anywhere), settings, name)
     return RoutedEngine(
-        routes=_make_routes(routes, settings, name),
+        routes=routes,
         aligner=_make_engine("aligner", settings.aligner, settings) if settings.aligner else None,
     )
 
@@ -272,11 +278,14 @@ def _make_routes(routes: dict[str, tuple[str, ...]], settings: Settings, name: s
 
 def _default_routes(settings: Settings, name: str, *, anywhere: bool) -> dict[str, tuple[str, ...]]:
     """Routes of a profile when PODCAST_ROUTES is not set."""
-    if name == "embedded":
-        return {ANY: ("pocketsphinx",)}
     if name == "demo":
         return {ANY: ("faster-whisper",)}
-    general = ("faster-whisper", "pocketsphinx")
+    last = (
+        ()
+        if missing_packages(_make_engine("transcriber", "pocketsphinx", settings)) and not anywhere
+        else ("pocketsphinx",)
+    )
+    general = ("faster-whisper", *last)
     if anywhere:
         return {"zh": (*CHINESE, *general), ANY: general}
     for chinese in CHINESE:
@@ -286,18 +295,37 @@ def _default_routes(settings: Settings, name: str, *, anywhere: bool) -> dict[st
     return {ANY: general}
 
 
-def _make_recognizer(settings: Settings, name: str, engine: str) -> Engine:
+def _embedded_routes(settings: Settings, *, anywhere: bool) -> "tuple[Route, ...]":
+    """Routes of the profile `embedded`: English goes to the smallest model, everything else to one that knows all languages.
+
+    The latter also identifies languages, since an English-only model takes all of them for English. The first engine for English
+    is the best one that is available here.
+    """
+    from podcast_assets.speech.routing import Route
+
+    general = _make_recognizer(settings, "embedded", "faster-whisper")
+    english = _make_recognizer(settings, "embedded", "faster-whisper", model=ENGLISH_MODEL)
+    last = _make_engine("transcriber", "pocketsphinx", settings)
+    any_route = Route(language=ANY, chain=(general,))
+    if (
+        settings.mixed_languages or english == general
+    ):  # English turns may be among others; PODCAST_ENGINES sets one model
+        return (any_route,)
+    chain = (english, general, last)
+    if not anywhere:
+        available = [check_available(engine)[0] for engine in chain]
+        chain = chain[available.index(True) if any(available) else 0 : 3 if available[-1] else 2]
+    return (Route(language="en", chain=chain), any_route)
+
+
+def _make_recognizer(settings: Settings, name: str, engine: str, *, model: str | None = None) -> Engine:
     if engine != "faster-whisper":
         return _make_engine("transcriber", engine, settings)
-    if name == "demo":
-        from podcast_assets.demo import TRANSCRIBER
-
-        return _make_engine("transcriber", engine, settings, device="cpu", **TRANSCRIBER)
     return _make_engine(
         "transcriber",
         engine,
         settings,
-        model=settings.whisper_model or WHISPER_MODELS[name],
+        model=model or FIXED_MODELS.get(name) or settings.whisper_model or WHISPER_MODELS[name],
         device="cuda" if name == "gpu" else "cpu",
         mixed_languages=settings.mixed_languages,
     )

@@ -149,9 +149,20 @@ def _open_batch(
     *,
     keep_checkpoints: bool,
 ) -> _BatchWork:
-    """Fetch the models that the episodes need, and read what the last run committed unless it is given."""
-    for engine in {e.model_dump_json(): e for e in (engine_for(stage, x) for x in episodes) if e}.values():
-        engine.fetch()
+    """Fetch the models that the episodes need, and read what the last run committed unless it is given.
+
+    Raises:
+        EngineUnavailable: no episode can get its models. Where some can, the worker refuses the others.
+    """
+    needed = {e.model_dump_json(): e for e in (engine_for(stage, x) for x in episodes) if e}
+    problems: list[EngineUnavailable] = []
+    for engine in needed.values():
+        try:
+            engine.fetch()
+        except EngineUnavailable as error:
+            problems.append(error)
+    if problems and len(problems) == len(needed):
+        raise problems[0]
     return _BatchWork(
         stage=stage,
         batch=batch,

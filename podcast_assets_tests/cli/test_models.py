@@ -14,6 +14,7 @@ from podcast_assets.engines.engine import Engine
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.engines.models import find_model
 from podcast_assets.stages import profiles
+from podcast_assets_tests import miniature
 from podcast_assets_tests.doubles.hub import HubDouble, running_hub
 
 WEIGHTS = bytes(range(256)) * 1000
@@ -106,6 +107,7 @@ def test_a_model_that_no_engine_needs_is_not_fetched() -> None:
 
 
 def test_a_profile_without_models_says_why_it_was_taken() -> None:
-    nothing = CliRunner().invoke(cli.main, ["models", "fetch", "--profile", "demo"])
+    engines = {"PODCAST_ENGINES": json.dumps(miniature.ENGINES)}
+    nothing = CliRunner().invoke(cli.main, ["models", "fetch", "--profile", "demo"], env=engines)
     assert nothing.exit_code == 0
     assert nothing.stderr == "the profile demo (chosen because it was requested) needs no models to be fetched\n"

@@ -19,6 +19,7 @@ from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.store.schema import Columns
 from podcast_assets.store.store import Store, table_key
+from podcast_assets_tests import miniature
 from podcast_assets_tests.conftest import Place
 
 
@@ -60,7 +61,7 @@ def test_a_backfill_lists_each_batch_once_and_no_other(
     for name in [*chosen, "show2", "sho", "other"]:
         store.write(f"incoming/{name}/a.txt", b"no audio")
     instance.add_dynamic_partitions(BATCHES, chosen)
-    settings = Settings(store=str(store.root), profile="embedded")
+    settings = Settings(store=str(store.root), profile="embedded", engines=miniature.ENGINES)
     if ranged:
         ends = {"dagster/asset_partition_range_start": chosen[0], "dagster/asset_partition_range_end": chosen[-1]}
         materialize(instance, settings, raw_audio, tags=ends)
@@ -85,7 +86,12 @@ def test_no_stage_reads_a_table_twice(
     monkeypatch.setattr(Store, "read_noted_table", spy)
     instance.add_dynamic_partitions(BATCHES, ["one"])
     settings = Settings(
-        store=str(clip_copy.store.root), profile="demo", dnsmos_hop=9, grains="segments,episodes", near_duplicates=False
+        store=str(clip_copy.store.root),
+        profile="demo",
+        engines=miniature.ENGINES,
+        dnsmos_hop=9,
+        grains="segments,episodes",
+        near_duplicates=False,
     )
     # the episodes' shards are new at first
     stages = [raw_audio, diarized_segments, transcripts, quality_scores, hf_shards, episode_shards, episode_shards]

@@ -12,6 +12,7 @@ from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.store import failures_key, provenance_key, table_key
+from podcast_assets_tests import miniature
 from podcast_assets_tests.conftest import SampleRun
 from podcast_assets_tests.faults.made import STAGES, assert_once, copy_store, local_path, output_hashes
 
@@ -34,7 +35,7 @@ def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
     for path in (*tables, *beside, shards[0]):
         cut(path)
     with dg.instance_for_test() as instance:
-        settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
+        settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9, engines=miniature.ENGINES)
         outcome = run_in_process(instance, settings, ["sample"], source="command")
         assert outcome.succeeded, outcome.error
     for path in tables:
@@ -47,7 +48,8 @@ def test_a_table_that_only_others_read_is_named(short_run: SampleRun, tmp_path: 
     store = copy_store(short_run, tmp_path).store
     path = local_path(store, table_key("raw_audio", "sample"))
     cut(path)
-    job = build_definitions(Settings(store=str(store.root), profile="demo")).resolve_implicit_global_asset_job_def()
+    settings = Settings(store=str(store.root), profile="demo", engines=miniature.ENGINES)
+    job = build_definitions(settings).resolve_implicit_global_asset_job_def()
     with dg.instance_for_test() as instance:
         instance.add_dynamic_partitions(BATCHES, ["sample"])
         result = job.execute_in_process(
@@ -73,7 +75,7 @@ def test_working_audio_that_is_cut_off_is_one_failure_and_the_next_run_makes_it_
     assert audio is not None
     row = audio.filter(source="water-history.opus").row(0, named=True)
     cut(local_path(store, row["working"]))
-    settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9)
+    settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9, engines=miniature.ENGINES)
     with dg.instance_for_test() as instance:
         first = run_in_process(instance, settings, ["sample"], source="command")
         assert first.succeeded, first.error

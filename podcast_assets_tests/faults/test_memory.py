@@ -11,6 +11,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.launch import RunResult, run_in_process
 from podcast_assets.speech.transcribers.faster_whisper import model as whisper
 from podcast_assets.store.store import table_key
+from podcast_assets_tests import miniature
 from podcast_assets_tests.conftest import Place, SampleRun
 from podcast_assets_tests.faults.made import assert_once, checkpoints, copy_store, output_hashes
 from podcast_assets_tests.faults.processes import in_the_middle, started
@@ -28,7 +29,7 @@ def untranscribed(short_run: SampleRun, tmp_path: Path) -> Place:
 
 
 def run(place: Place) -> RunResult:
-    settings = Settings(store=str(place.store.root), profile="demo", dnsmos_hop=9)
+    settings = Settings(store=str(place.store.root), profile="demo", dnsmos_hop=9, engines=miniature.ENGINES)
     with dg.instance_for_test() as instance:
         return run_in_process(instance, settings, ["sample"], source="command")
 

@@ -1,4 +1,4 @@
-"""The faster-whisper engine, end to end with the demonstration model on the sample batch."""
+"""The faster-whisper engine, end to end with the miniature Whisper on its batch."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -26,7 +26,7 @@ def transcriber() -> Transcriber:
 
 
 def transcribe(
-    transcriber: Transcriber, audio: Samples, turns: Sequence[Turn], language: str | None = None
+    transcriber: Transcriber, audio: Samples, turns: Sequence[Turn], language: str | None = "en"
 ) -> Sequence[Transcript]:
     (result,) = transcriber.transcribe([EpisodeSpeech("episode", audio, turns, language)])
     if isinstance(result.transcripts, Exception):
@@ -64,7 +64,7 @@ def test_words_lie_in_their_turn_with_probabilities(transcriber: Transcriber, re
     assert min(probabilities) < 0.9
     assert transcript.avg_logprob == pytest.approx(np.mean(np.log(probabilities)))
     assert transcript.compression_ratio == compression_ratio(transcript.text)
-    assert (transcript.language, transcript.language_probability, transcript.no_speech_prob) == (None, None, None)
+    assert (transcript.language, transcript.language_probability, transcript.no_speech_prob) == ("en", None, None)
 
 
 def test_a_transcript_does_not_depend_on_earlier_turns(transcriber: Transcriber, real_audio: Path):
@@ -94,9 +94,10 @@ def test_silence_gives_no_words(transcriber: Transcriber, turn: Turn):
     assert transcript.compression_ratio is None
 
 
-def test_another_language_is_refused(transcriber: Transcriber):
-    with pytest.raises(BadInput, match="supports English only, but the language of the episode is de"):
-        transcribe(transcriber, np.zeros(SAMPLE_RATE, np.float32), [], "de")
+@pytest.mark.parametrize(("language", "named"), [("de", "de"), (None, r"not known: declare it \(--language")])
+def test_another_or_an_unknown_language_is_refused(transcriber: Transcriber, language: str | None, named: str):
+    with pytest.raises(BadInput, match=f"supports English only, but the language of the episode is {named}"):
+        transcribe(transcriber, np.zeros(SAMPLE_RATE, np.float32), [], language)
 
 
 def test_the_model_is_part_of_the_identity():

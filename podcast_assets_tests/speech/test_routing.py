@@ -44,6 +44,11 @@ class Voice(Engine):
     unavailable: str = ""
     """Why it cannot be loaded."""
     broken: bool = False
+    no_model: bool = False
+
+    def fetch(self) -> None:
+        if self.no_model:
+            raise EngineUnavailable(f"the model of {self.says} is not available")
 
     def load(self, device: str | None = None) -> Any:
         LOADED.append(self.says)
@@ -212,6 +217,21 @@ def test_other_languages_are_done_where_the_engines_of_one_do_not_load() -> None
 def test_where_no_engine_of_any_language_can_be_loaded_the_run_stops() -> None:
     with pytest.raises(EngineUnavailable, match="missing is not installed"):
         transcribe(routed(zh=MISSING, any=MISSING), speech("a", "zh"), speech("b", "de"))
+
+
+def test_a_model_of_one_language_that_is_not_available_stops_only_its_episodes() -> None:
+    table = routed(zh=Voice(says="chinese", no_model=True), any=Voice(says="any"))
+    table.fetch()
+    results = transcribe(table, speech("a", "zh"), speech("b", "de"))
+    assert isinstance(results["a"].transcripts, EngineUnavailable)
+    assert "no engine for its language, zh, can be loaded: voice: the model of chinese" in str(results["a"].transcripts)
+    assert texts(results["b"]) == ["any", "any"]
+
+
+def test_where_no_model_of_any_language_is_available_nothing_begins() -> None:
+    table = routed(zh=Voice(says="chinese", no_model=True), any=(Voice(says="any", no_model=True), Voice(says="last")))
+    with pytest.raises(EngineUnavailable, match=r"the model of chinese is not available; the model of any is not"):
+        table.fetch()
 
 
 def test_an_unknown_language_that_nobody_can_identify_is_not_guessed() -> None:

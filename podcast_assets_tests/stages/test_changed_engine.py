@@ -1,9 +1,12 @@
 """Another setting of one engine: its stage and what depends on it are done again, and nothing else."""
 
+import json
+
 import polars as pl
 
 from podcast_assets.store.schema import PROVENANCE
 from podcast_assets.store.store import Store, provenance_key, table_key
+from podcast_assets_tests import miniature
 from podcast_assets_tests.conftest import Place
 
 
@@ -21,9 +24,8 @@ def test_a_changed_transcriber_runs_again_and_the_diarizer_does_not(clip_copy: P
     same = place.command("backfill", "one", "--here", "--profile", "demo")
     assert same.returncode == 0, same.stderr
     assert {s: finished(place.store, s).equals(before[s]) for s in stages} == dict.fromkeys(stages, True)
-    changed = place.command(
-        "backfill", "one", "--here", "--profile", "demo", PODCAST_ENGINES='{"faster-whisper": {"beam_size": 1}}'
-    )
+    engines = json.dumps({"faster-whisper": miniature.TRANSCRIBER | {"beam_size": 1}})
+    changed = place.command("backfill", "one", "--here", "--profile", "demo", PODCAST_ENGINES=engines)
     assert changed.returncode == 0, changed.stderr
     taken = {s: finished(place.store, s).equals(before[s]) for s in stages}
     # the scorer hears the audio and not the text

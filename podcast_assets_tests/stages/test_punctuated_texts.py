@@ -13,19 +13,19 @@ from podcast_assets_tests.fixtures import punctuation_folder
 from podcast_assets_tests.fixtures.punctuation_folder import WORD
 from podcast_assets_tests.short_clip import drop_clip
 
-LANGUAGE = {"PODCAST_LANGUAGE": "en"}
+WITHOUT_MARKS = {"PODCAST_LANGUAGE": "en", "PODCAST_DIARIZER": "embedded", "PODCAST_ROUTES": "*=pocketsphinx"}
+"""pocketsphinx writes no punctuation."""
 
 
 def settings(folder: Path) -> dict[str, str]:
-    return LANGUAGE | {
+    return WITHOUT_MARKS | {
         "PODCAST_TEXT_CARE": "punctuation",
         "PODCAST_ENGINES": f'{{"pcs": {{"model": "{folder}", "device": "cpu"}}}}',
     }
 
 
 def run(place: Place, **environment: str) -> None:
-    # pocketsphinx writes no punctuation
-    result = place.command("backfill", "one", "--here", "--profile", "embedded", **environment)
+    result = place.command("backfill", "one", "--here", "--profile", "cpu", **environment)
     assert result.returncode == 0, result.stderr
 
 
@@ -63,7 +63,7 @@ def test_texts_are_punctuated_once(place: Place) -> None:
     assert any("water?" in new for new in changed)
     assert read(place, provenance_key("score", "one"), PROVENANCE).equals(scored)
 
-    run(place, **LANGUAGE)
+    run(place, **WITHOUT_MARKS)
     off = read(place, table_key("quality_scores", "one"), QUALITY_SCORES)
     assert off["text_punctuated"].null_count() == off.height, "not asked for"
     assert place.store.path(table_key("transcripts", "one")).read_bytes() == transcripts

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from podcast_assets import demo
 from podcast_assets.cli.doctor import clip, engines, gpu, hub, machine, places
 from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding
@@ -24,7 +23,7 @@ from podcast_assets.engines.hub_offline import go_offline
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.speech.routing import RoutedEngine
 from podcast_assets.speech.transcribers.faster_whisper.engine import FasterWhisper
-from podcast_assets.stages.profiles import Profile, choose_profile
+from podcast_assets.stages.profiles import ENGLISH_MODEL, Profile, choose_profile
 from podcast_assets.store.store import Store
 
 PROFILE = "profile"
@@ -136,26 +135,34 @@ def load_engines(
     """
     transcriber = english_transcriber(profile)
     test_clip = clip.known_clip()
-    loaded, clip_findings = [], examine_demo_model(members, test_clip)
+    loaded, clip_findings = [], examine_small_model(members, transcriber, test_clip)
     for member, finding in zip(members, findings, strict=True):
         worker, problem = None, None
         if member.role == "needed" and finding.state == "ok":
             worker, problem = engines.load(member.engine, member.title, needed=True)
         loaded.append(problem or finding)
-        is_demo_model = isinstance(member.engine, FasterWhisper) and member.engine.model == str(demo.MODEL)
-        if worker is not None and member.engine == transcriber and not is_demo_model:
+        if worker is not None and member.engine == transcriber:
             clip_findings.append(clip.examine(member.title, worker, test_clip, needed=True))
     return loaded, clip_findings
 
 
-def examine_demo_model(members: Sequence[ProfileEngine], test_clip: clip.Clip) -> list[Finding]:
-    """Transcribe the test clip with the demo model, which is always available, on a GPU if there is one."""
+def examine_small_model(
+    members: Sequence[ProfileEngine], transcriber: Engine | None, test_clip: clip.Clip
+) -> list[Finding]:
+    """Transcribe the test clip with a small Whisper model, on a GPU if there is one; nothing where it is not on this machine.
+
+    It shows whether faster-whisper and the driver work, where the profile's own model is not here. Left out where the profile's
+    engine for English has the same model.
+    """
     whisper = next((m for m in members if isinstance(m.engine, FasterWhisper)), None)
-    if whisper is None or missing_packages(whisper.engine):
+    small = FasterWhisper(model=ENGLISH_MODEL)
+    if whisper is None or missing_packages(whisper.engine) or not small.model_files():
+        return []
+    if isinstance(transcriber, FasterWhisper) and transcriber.model == small.model:
         return []
     needed = whisper.role == "needed"
-    title = f"the demonstration model of {whisper.engine.name}"
-    worker, problem = engines.load(FasterWhisper(**demo.TRANSCRIBER), title, needed=needed)
+    title = f"{whisper.engine.name} with the model {small.model}"
+    worker, problem = engines.load(small, title, needed=needed)
     return [problem or clip.examine(title, worker, test_clip, needed=needed)]
 
 

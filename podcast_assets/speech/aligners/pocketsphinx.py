@@ -25,7 +25,7 @@ _SEARCH = {"beam": 1e-300, "pbeam": 1e-300, "wbeam": 1e-300, "bestpath": False}
 """Beams so wide that hardly any path is pruned: with the usual beams a third of the sample batch's turns fail if one word of ten
 is wrong, with these none. The lattice (`bestpath`) of so many paths would lose the last word."""
 _SHORTEST = 0.05  # seconds; shorter audio cannot contain a word
-_MISSING = "pocketsphinx is not installed here: pip install pocketsphinx"
+_MISSING = "pocketsphinx is not installed here: pip install 'podcast-assets[pocketsphinx]'"
 _VARIANT = re.compile(r"\(\d+\)$")  # the dictionary's mark of a second pronunciation: "read(2)"
 _FILLER = re.compile(r"<.*>|\[.*\]")  # <s>, </s>, <sil>, [NOISE], [SPEECH]
 _SPEECH = "[SPEECH]"
@@ -48,6 +48,7 @@ class PocketsphinxAligner(Engine):
 
     name: ClassVar[str] = "pocketsphinx-align"
     packages: ClassVar[tuple[str, ...]] = ("pocketsphinx",)
+    extra: ClassVar[str | None] = "pocketsphinx"
 
     def load(self, device: str | None = None) -> Aligner:
         """Load the aligner's model.

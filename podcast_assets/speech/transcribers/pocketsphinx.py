@@ -1,7 +1,7 @@
-"""English speech recognition with nothing to download: PocketSphinx, whose package carries its model.
+"""English speech recognition with nothing to download: PocketSphinx, whose package carries its model (extra `pocketsphinx`).
 
-A classical recognizer (hidden Markov models, trigram language model): about every third word of real speech is wrong. It exists
-so that machines without a model hub get real words with times; its rows are marked as embedded.
+A classical recognizer (hidden Markov models, trigram language model): about every third word of real speech is wrong. It is the
+last resort where no Whisper model is available; its rows are marked as embedded.
 """
 
 import math
@@ -34,7 +34,7 @@ from podcast_assets.speech.types import (
 from podcast_assets.speech.vad import detect_speech, model_file
 
 _FRAME = 0.01  # seconds
-_MISSING = "pocketsphinx is not installed here: pip install pocketsphinx"
+_MISSING = "pocketsphinx is not installed here: pip install 'podcast-assets[pocketsphinx]'"
 _VARIANT = re.compile(r"\(\d+\)$")  # the dictionary's mark of a second pronunciation: "read(2)"
 _FILLER = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")  # <s>, </s>, <sil>, [NOISE], ++BREATH++
 
@@ -44,6 +44,7 @@ class Pocketsphinx(Engine):
 
     name = "pocketsphinx"
     packages = ("pocketsphinx", "faster-whisper", "onnxruntime")
+    extra = "pocketsphinx"
     embedded = True
 
     max_piece: float = Field(15.0, gt=0)
@@ -84,14 +85,17 @@ class _PocketsphinxWorker:
         """Implement `Transcriber.transcribe`.
 
         `avg_logprob` is the mean natural logarithm of the words' posterior probabilities; Whisper's is over tokens and cannot be
-        compared with it. The language is not identified: an episode of unknown language is treated as English, and one in another
-        language is refused with `BadInput`.
+        compared with it. The language is not identified: an episode whose language is unknown or not English is refused with
+        `BadInput`.
         """
         return one_by_one(self._transcribe_episode, work)
 
     def _transcribe_episode(self, speech: EpisodeSpeech) -> list[Transcript]:
-        if speech.language not in (None, "en"):
-            raise BadInput(f"pocketsphinx supports English only, but the language of the episode is {speech.language}")
+        if speech.language != "en":
+            language = (
+                speech.language or "not known: declare it (--language, PODCAST_LANGUAGE, or the episode's metadata)"
+            )
+            raise BadInput(f"pocketsphinx supports English only, but the language of the episode is {language}")
         return [replace(self._transcribe_turn(speech.audio, turn), language=speech.language) for turn in speech.turns]
 
     def _transcribe_turn(self, audio: Audio, turn: Turn) -> Transcript:
