@@ -6,7 +6,8 @@ from faster_whisper.audio import decode_audio
 
 from podcast_assets.demo import BATCH
 from podcast_assets.engines.onnx_sessions import open_session
-from podcast_assets.speech.diarizers.embedded import local_speakers, voice_embeddings
+from podcast_assets.speech.diarizers import local_speakers
+from podcast_assets.speech.diarizers.embedded import voice_embeddings
 from podcast_assets.speech.types import Samples
 
 torch = pytest.importorskip("torch")

@@ -64,12 +64,12 @@ def cluster_voices(
         labels = _at_least(tree, len(sample), weight, min_speakers, min_speech)
         chosen = _speakers(labels, weight, min_speech)[: max(min_speakers, 1)]
     elif len(chosen) > max_speakers:
-        labels, chosen = _at_most(embeddings[sample], labels, chosen, max_speakers)
-    centres = _unit(np.stack([embeddings[sample][labels == label].sum(axis=0) for label in chosen]))
+        labels, chosen = join_nearest(embeddings[sample], labels, chosen, max_speakers)
+    centres = unit_vectors(np.stack([embeddings[sample][labels == label].sum(axis=0) for label in chosen]))
     for _ in range(_ROUNDS):
         nearest = (embeddings[sample] @ centres.T).argmax(axis=1)
         sums = [embeddings[sample][nearest == i].sum(axis=0) for i in range(len(centres))]
-        centres = _unit(np.stack([s if s.any() else c for s, c in zip(sums, centres, strict=True)]))
+        centres = unit_vectors(np.stack([s if s.any() else c for s, c in zip(sums, centres, strict=True)]))
     return centres
 
 
@@ -154,11 +154,21 @@ def _at_least(tree: Doubles | None, points: int, weight: Doubles, number: int, m
     return _cut(tree, points, number, "maxclust")
 
 
-def _at_most(points: Floats, labels: Ints, chosen: list[int], number: int) -> tuple[Ints, list[int]]:
-    """Join the nearest speakers until there are only `number`."""
-    labels = labels.copy()
+def join_nearest(points: Floats, labels: Ints, chosen: list[int], number: int) -> tuple[Ints, list[int]]:
+    """Join the speakers with the most similar mean embeddings until there are only `number`.
+
+    Args:
+        points: embeddings of unit length, shape (n, d).
+        labels: group of each, shape (n,).
+        chosen: groups that are speakers.
+        number: most speakers.
+
+    Returns:
+        The new labels, and the groups that are left.
+    """
+    labels, chosen = labels.copy(), list(chosen)
     while len(chosen) > number:
-        centres = _unit(np.stack([points[labels == label].sum(axis=0) for label in chosen]))
+        centres = unit_vectors(np.stack([points[labels == label].sum(axis=0) for label in chosen]))
         likeness = centres @ centres.T
         np.fill_diagonal(likeness, -np.inf)
         a, b = sorted(divmod(int(likeness.argmax()), len(chosen)))
@@ -167,6 +177,6 @@ def _at_most(points: Floats, labels: Ints, chosen: list[int], number: int) -> tu
     return labels, chosen
 
 
-def _unit(vectors: npt.NDArray[np.floating]) -> Floats:
+def unit_vectors(vectors: npt.NDArray[np.floating]) -> Floats:
     """Scale vectors to a length of 1."""
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

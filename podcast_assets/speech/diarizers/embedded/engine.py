@@ -15,11 +15,12 @@ from pydantic import Field, model_validator
 
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.engine import Engine, runtime
-from podcast_assets.speech.diarizers.embedded import local_speakers, voice_embeddings
+from podcast_assets.speech.diarizers import local_speakers
+from podcast_assets.speech.diarizers.embedded import voice_embeddings
 from podcast_assets.speech.diarizers.embedded.assignment import assign_speakers
 from podcast_assets.speech.diarizers.embedded.clustering import cluster_voices
-from podcast_assets.speech.diarizers.embedded.local_speakers import FRAME, LocalSpeakers, Stretch
-from podcast_assets.speech.diarizers.embedded.result import build_diarization
+from podcast_assets.speech.diarizers.frames_result import build_diarization
+from podcast_assets.speech.diarizers.local_speakers import FRAME, LocalSpeakers, Stretch
 from podcast_assets.speech.diarizers.turns import speaker_bounds
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer
 
