@@ -15,7 +15,12 @@ _EVIDENCE = 3
 """Pairs of embeddings in one window after which the network's opinion counts."""
 _RELIABLE = 1.2
 """Seconds of audio below which an embedding is not clustered, if others are longer."""
+_SHARE = 0.08
+"""Share of the speech that is enough for a speaker of a short recording."""
 _ROUNDS = 3
+_SAME_VOICE, _SAME_VOICE_PAIRS = 0.7, 3
+"""Cosine similarity to expect of two embeddings of one voice in a far-field recording, and the pairs that this counts for."""
+_LEAST_SAME_VOICE = 0.5
 
 Ints = npt.NDArray[np.intp]
 Doubles = npt.NDArray[np.float64]
@@ -36,9 +41,10 @@ def cluster_voices(
 ) -> Floats:
     """Find the voices of an episode; returns their mean embeddings, of unit length, shape (speakers, d).
 
-    Average linkage on cosine distance. Voices may be much alike, so groups that the segmentation network told apart wherever they
-    are near each other have to be closer than others to be joined. Groups with little speech (laughter, a jingle, two voices at
-    once) are no speakers of their own.
+    Average linkage, where the similarity of two groups is relative to that inside each: short windows, reverberation and noise make
+    even the embeddings of one voice differ. Voices may be much alike, so groups that the segmentation network told apart wherever
+    they are near each other have to be closer than others to be joined. Groups with little speech (laughter, a jingle, two voices
+    at once) are no speakers of their own.
 
     Args:
         embeddings: of unit length, shape (n, d), n > 0.
@@ -47,14 +53,16 @@ def cluster_voices(
         local: (embedding, window, local speaker), see `LocalSpeakers.speakers_of`.
         min_speakers: fewest speakers, if there are that many groups.
         max_speakers: most speakers.
-        max_distance: mean cosine distance up to which two groups are one voice.
+        max_distance: distance up to which two groups are one voice: 1 minus the mean similarity of their pairs, over the geometric
+            mean of those inside the groups.
         max_distance_apart: the same for groups that the network told apart.
-        min_speech: seconds of speech of a speaker.
+        min_speech: seconds of speech of a speaker; less in recordings of which this is more than `_SHARE`.
     """
     reliable = np.flatnonzero(seconds >= min(_RELIABLE, seconds.max()))
     sample = reliable[np.linspace(0, len(reliable) - 1, min(len(reliable), MAX_EMBEDDINGS)).astype(np.intp)]
     # a sampled embedding stands for several
     weight = speech[sample] * len(reliable) / len(sample)
+    min_speech = min(min_speech, _SHARE * float(weight.sum()))
     tree = _linkage(embeddings[sample])
     groups = _cut(tree, len(sample), _FINE)
     apart, together = _count_pairs(local, dict(zip(sample.tolist(), groups.tolist(), strict=True)), groups.max() + 1)
@@ -118,7 +126,8 @@ def _merge(
     sizes = np.bincount(groups).astype(np.float64)
     name = np.arange(count)
     while len(sums) > 1:
-        distance = 1 - (sums @ sums.T) / np.outer(sizes, sizes)  # mean distance of all pairs
+        inside = _similarity_inside(sums, sizes)
+        distance = 1 - (sums @ sums.T) / np.outer(sizes, sizes) / np.sqrt(np.outer(inside, inside))
         told_apart = (apart + together >= _EVIDENCE) & (apart >= together)
         excess = distance - np.where(told_apart, max_distance_apart, max_distance)
         np.fill_diagonal(excess, np.inf)
@@ -129,6 +138,13 @@ def _merge(
         apart, together = _join(_join(apart, a, b).T, a, b), _join(_join(together, a, b).T, a, b)
         name = np.where(name == b, a, np.where(name > b, name - 1, name))
     return name[groups]
+
+
+def _similarity_inside(sums: Doubles, sizes: Doubles) -> Doubles:
+    """Estimate the mean similarity of the pairs inside each group from its sum of vectors; few pairs say little."""
+    similar = (sums**2).sum(axis=1) - sizes  # twice the sum over the pairs
+    expected = 2 * _SAME_VOICE_PAIRS
+    return np.clip((similar + expected * _SAME_VOICE) / (sizes * (sizes - 1) + expected), _LEAST_SAME_VOICE, 1.0)
 
 
 def _join(rows: Doubles, a: int, b: int) -> Doubles:
