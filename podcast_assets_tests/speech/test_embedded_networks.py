@@ -18,7 +18,7 @@ from tools.onnx_diarizer import export  # noqa: E402
 
 @pytest.fixture(scope="module")
 def samples() -> Samples:
-    return decode_audio(str(BATCH / "night-science.mp3"))
+    return np.asarray(decode_audio(str(BATCH / "night-science.mp3")), np.float32)
 
 
 def test_frame_labels_equal_those_of_the_original(samples: Samples) -> None:

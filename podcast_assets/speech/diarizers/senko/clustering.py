@@ -15,7 +15,7 @@ class BoundedClustering:
 
     def __init__(self, clustering: Any) -> None:
         self._clustering = clustering
-        self.bounds = (1, 1)
+        self.bounds: tuple[int, int] = (1, 1)
         """Fewest and most speakers of the next episode."""
 
     def __call__(self, embeddings: np.ndarray) -> Ints:
@@ -34,5 +34,5 @@ class BoundedClustering:
         if len(found) < low:
             from sklearn.cluster import KMeans
 
-            return KMeans(low, n_init=10, random_state=0).fit_predict(points).astype(np.intp)
+            return np.asarray(KMeans(low, random_state=0).fit_predict(points), np.intp)
         return labels
