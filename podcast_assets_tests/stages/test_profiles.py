@@ -100,6 +100,8 @@ def test_the_embedded_diarizer_in_place_of_pyannote_is_told(monkeypatch: pytest.
     profile = make_profile(Settings(whisper_model=str(MODEL)), "cpu", "asked for")
     assert profile.diarizer.name == "embedded"
     assert "the embedded diarizer in place of pyannote" in profile.reason
+    installed = not missing_packages(make_engine("diarizer", "senko"))
+    assert ("PODCAST_DIARIZER=senko" in profile.reason) == installed
     with pytest.raises(Misconfigured, match="no diarizer is called 'x'"):
         make_profile(Settings(diarizer="x"), "cpu", "")
 

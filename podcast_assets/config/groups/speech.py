@@ -27,20 +27,20 @@ class LanguageSettings(SettingsGroup):
     )
     diarizer: str = Field(
         default="auto",
-        description="Diarizer of the profiles cpu and gpu: pyannote, sortformer or embedded. auto takes pyannote where it is "
-        "installed and its model is available.",
+        description="Diarizer of the profiles cpu and gpu: pyannote, embedded, senko or sortformer. auto takes pyannote where it "
+        "is installed and its model is available, otherwise embedded.",
     )
     min_speakers: int | None = Field(
         default=None,
         ge=1,
         description="Minimum number of speakers of an episode; overridden by the episode's metadata. Unset: the diarizer's "
-        "default, 2 for pyannote and 1 for embedded.",
+        "default, 2 for pyannote and 1 for embedded and senko.",
     )
     max_speakers: int | None = Field(
         default=None,
         ge=1,
         description="Maximum number of speakers of an episode; overridden by the episode's metadata. Unset: the diarizer's "
-        "default, 6.",
+        "default, 6 for pyannote, 15 for senko and 20 for embedded.",
     )
     segmentation: Literal["asr", "emilia", "none"] = Field(
         default="asr",

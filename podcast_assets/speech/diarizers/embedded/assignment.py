@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.diarizers.embedded.local_speakers import FRAME, Stretch
 from podcast_assets.speech.diarizers.embedded.voice_embeddings import Floats, VoiceWindows
+from podcast_assets.speech.diarizers.frames_result import SpeakersByTrack
+from podcast_assets.speech.diarizers.local_speakers import FRAME, Stretch
 
 _SURE = 2.0
 """Seconds of speech from which an embedding is trusted alone; less is judged together with the rest of its track."""
@@ -78,18 +79,3 @@ def _best_path(scores: npt.NDArray[np.float64], switch_cost: float) -> list[int]
     for i in range(len(scores) - 1, 0, -1):
         path.append(int(before[i, path[-1]]))
     return path[::-1]
-
-
-class SpeakersByTrack:
-    """The speakers that a track has from time to time."""
-
-    def __init__(self, assigned: Sequence[tuple[Stretch, int]]) -> None:
-        self._all = list(assigned)
-        self._of_track: dict[int, list[tuple[Stretch, int]]] = {}
-        for stretch, speaker in assigned:
-            self._of_track.setdefault(stretch.track, []).append((stretch, speaker))
-
-    def nearest(self, stretch: Stretch) -> int:
-        """Return the speaker who speaks on the stretch's track at the nearest time; on any track if there is none on its own."""
-        parts = self._of_track.get(stretch.track, self._all)
-        return min(parts, key=lambda part: max(part[0].start - stretch.end, stretch.start - part[0].end, 0))[1]

@@ -15,7 +15,12 @@ _EVIDENCE = 3
 """Pairs of embeddings in one window after which the network's opinion counts."""
 _RELIABLE = 1.2
 """Seconds of audio below which an embedding is not clustered, if others are longer."""
+_SHARE = 0.08
+"""Share of the speech that is enough for a speaker of a short recording."""
 _ROUNDS = 3
+_SAME_VOICE, _SAME_VOICE_PAIRS = 0.7, 3
+"""Cosine similarity to expect of two embeddings of one voice in a far-field recording, and the pairs that this counts for."""
+_LEAST_SAME_VOICE = 0.5
 
 Ints = npt.NDArray[np.intp]
 Doubles = npt.NDArray[np.float64]
@@ -36,9 +41,10 @@ def cluster_voices(
 ) -> Floats:
     """Find the voices of an episode; returns their mean embeddings, of unit length, shape (speakers, d).
 
-    Average linkage on cosine distance. Voices may be much alike, so groups that the segmentation network told apart wherever they
-    are near each other have to be closer than others to be joined. Groups with little speech (laughter, a jingle, two voices at
-    once) are no speakers of their own.
+    Average linkage, where the similarity of two groups is relative to that inside each: short windows, reverberation and noise make
+    even the embeddings of one voice differ. Voices may be much alike, so groups that the segmentation network told apart wherever
+    they are near each other have to be closer than others to be joined. Groups with little speech (laughter, a jingle, two voices
+    at once) are no speakers of their own.
 
     Args:
         embeddings: of unit length, shape (n, d), n > 0.
@@ -47,14 +53,16 @@ def cluster_voices(
         local: (embedding, window, local speaker), see `LocalSpeakers.speakers_of`.
         min_speakers: fewest speakers, if there are that many groups.
         max_speakers: most speakers.
-        max_distance: mean cosine distance up to which two groups are one voice.
+        max_distance: distance up to which two groups are one voice: 1 minus the mean similarity of their pairs, over the geometric
+            mean of those inside the groups.
         max_distance_apart: the same for groups that the network told apart.
-        min_speech: seconds of speech of a speaker.
+        min_speech: seconds of speech of a speaker; less in recordings of which this is more than `_SHARE`.
     """
     reliable = np.flatnonzero(seconds >= min(_RELIABLE, seconds.max()))
     sample = reliable[np.linspace(0, len(reliable) - 1, min(len(reliable), MAX_EMBEDDINGS)).astype(np.intp)]
     # a sampled embedding stands for several
     weight = speech[sample] * len(reliable) / len(sample)
+    min_speech = min(min_speech, _SHARE * float(weight.sum()))
     tree = _linkage(embeddings[sample])
     groups = _cut(tree, len(sample), _FINE)
     apart, together = _count_pairs(local, dict(zip(sample.tolist(), groups.tolist(), strict=True)), groups.max() + 1)
@@ -64,12 +72,12 @@ def cluster_voices(
         labels = _at_least(tree, len(sample), weight, min_speakers, min_speech)
         chosen = _speakers(labels, weight, min_speech)[: max(min_speakers, 1)]
     elif len(chosen) > max_speakers:
-        labels, chosen = _at_most(embeddings[sample], labels, chosen, max_speakers)
-    centres = _unit(np.stack([embeddings[sample][labels == label].sum(axis=0) for label in chosen]))
+        labels, chosen = join_nearest(embeddings[sample], labels, chosen, max_speakers)
+    centres = unit_vectors(np.stack([embeddings[sample][labels == label].sum(axis=0) for label in chosen]))
     for _ in range(_ROUNDS):
         nearest = (embeddings[sample] @ centres.T).argmax(axis=1)
         sums = [embeddings[sample][nearest == i].sum(axis=0) for i in range(len(centres))]
-        centres = _unit(np.stack([s if s.any() else c for s, c in zip(sums, centres, strict=True)]))
+        centres = unit_vectors(np.stack([s if s.any() else c for s, c in zip(sums, centres, strict=True)]))
     return centres
 
 
@@ -118,7 +126,8 @@ def _merge(
     sizes = np.bincount(groups).astype(np.float64)
     name = np.arange(count)
     while len(sums) > 1:
-        distance = 1 - (sums @ sums.T) / np.outer(sizes, sizes)  # mean distance of all pairs
+        inside = _similarity_inside(sums, sizes)
+        distance = 1 - (sums @ sums.T) / np.outer(sizes, sizes) / np.sqrt(np.outer(inside, inside))
         told_apart = (apart + together >= _EVIDENCE) & (apart >= together)
         excess = distance - np.where(told_apart, max_distance_apart, max_distance)
         np.fill_diagonal(excess, np.inf)
@@ -129,6 +138,13 @@ def _merge(
         apart, together = _join(_join(apart, a, b).T, a, b), _join(_join(together, a, b).T, a, b)
         name = np.where(name == b, a, np.where(name > b, name - 1, name))
     return name[groups]
+
+
+def _similarity_inside(sums: Doubles, sizes: Doubles) -> Doubles:
+    """Estimate the mean similarity of the pairs inside each group from its sum of vectors; few pairs say little."""
+    similar = (sums**2).sum(axis=1) - sizes  # twice the sum over the pairs
+    expected = 2 * _SAME_VOICE_PAIRS
+    return np.clip((similar + expected * _SAME_VOICE) / (sizes * (sizes - 1) + expected), _LEAST_SAME_VOICE, 1.0)
 
 
 def _join(rows: Doubles, a: int, b: int) -> Doubles:
@@ -154,11 +170,21 @@ def _at_least(tree: Doubles | None, points: int, weight: Doubles, number: int, m
     return _cut(tree, points, number, "maxclust")
 
 
-def _at_most(points: Floats, labels: Ints, chosen: list[int], number: int) -> tuple[Ints, list[int]]:
-    """Join the nearest speakers until there are only `number`."""
-    labels = labels.copy()
+def join_nearest(points: Floats, labels: Ints, chosen: list[int], number: int) -> tuple[Ints, list[int]]:
+    """Join the speakers with the most similar mean embeddings until there are only `number`.
+
+    Args:
+        points: embeddings of unit length, shape (n, d).
+        labels: group of each, shape (n,).
+        chosen: groups that are speakers.
+        number: most speakers.
+
+    Returns:
+        The new labels, and the groups that are left.
+    """
+    labels, chosen = labels.copy(), list(chosen)
     while len(chosen) > number:
-        centres = _unit(np.stack([points[labels == label].sum(axis=0) for label in chosen]))
+        centres = unit_vectors(np.stack([points[labels == label].sum(axis=0) for label in chosen]))
         likeness = centres @ centres.T
         np.fill_diagonal(likeness, -np.inf)
         a, b = sorted(divmod(int(likeness.argmax()), len(chosen)))
@@ -167,6 +193,6 @@ def _at_most(points: Floats, labels: Ints, chosen: list[int], number: int) -> tu
     return labels, chosen
 
 
-def _unit(vectors: npt.NDArray[np.floating]) -> Floats:
+def unit_vectors(vectors: npt.NDArray[np.floating]) -> Floats:
     """Scale vectors to a length of 1."""
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -15,11 +15,12 @@ from pydantic import Field, model_validator
 
 from podcast_assets.engines import onnx_sessions
 from podcast_assets.engines.engine import Engine, runtime
-from podcast_assets.speech.diarizers.embedded import local_speakers, voice_embeddings
+from podcast_assets.speech.diarizers import local_speakers
+from podcast_assets.speech.diarizers.embedded import voice_embeddings
 from podcast_assets.speech.diarizers.embedded.assignment import assign_speakers
 from podcast_assets.speech.diarizers.embedded.clustering import cluster_voices
-from podcast_assets.speech.diarizers.embedded.local_speakers import FRAME, LocalSpeakers, Stretch
-from podcast_assets.speech.diarizers.embedded.result import build_diarization
+from podcast_assets.speech.diarizers.frames_result import build_diarization
+from podcast_assets.speech.diarizers.local_speakers import FRAME, LocalSpeakers, Stretch
 from podcast_assets.speech.diarizers.turns import speaker_bounds
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Diarization, Diarizer
 
@@ -43,11 +44,11 @@ class EmbeddedDiarizer(Engine):
     """How many times as probable as speech silence has to be. Above 1, because speech that is missed is lost to later stages."""
     window: float = Field(2.0, ge=0.5)
     """Seconds of speech in one voice embedding; windows overlap by half."""
-    max_distance: float = Field(0.45, gt=0, lt=2)
+    max_distance: float = Field(0.28, gt=0, lt=2)
     """See `cluster_voices`, also for `max_distance_apart`."""
-    max_distance_apart: float = Field(0.35, gt=0, lt=2)
+    max_distance_apart: float = Field(0.2, gt=0, lt=2)
     min_speaker_speech: float = Field(3.0, ge=0)
-    """Minimum speech of a speaker in seconds; less is assigned to the nearest speaker."""
+    """Minimum speech of a speaker in seconds, less in recordings under a minute; the rest is assigned to the nearest speaker."""
     switch_cost: float = Field(0.3, ge=0)
     """See `assign_speakers`."""
     max_gap: float = Field(0.5, ge=0)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.diarizers.embedded.local_speakers import FRAME, OFFSET, Stretch
+from podcast_assets.speech.diarizers.local_speakers import FRAME, OFFSET, Stretch
 from podcast_assets.speech.types import SAMPLE_RATE, Audio, Samples
 
 NETWORK = Path(__file__).with_name("voices.onnx")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from podcast_assets.speech.types import SAMPLE_RATE, Audio
 
-NETWORK = Path(__file__).with_name("segmentation.onnx")
+NETWORK = Path(__file__).parent / "embedded" / "segmentation.onnx"
 
 STEP = 270
 """Samples from one frame to the next: the strides of the network's convolutions and poolings, 10 x 3 x 3 x 3."""

@@ -1,13 +1,12 @@
-"""The diarization of an episode from stretches whose speakers are known."""
+"""The diarization of an episode from stretches whose speakers are known, with the overlaps that `local_speakers` finds."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from podcast_assets.speech.diarizers.embedded.assignment import SpeakersByTrack
-from podcast_assets.speech.diarizers.embedded.local_speakers import FRAME, OFFSET, Bools, LocalSpeakers, Stretch, runs
-from podcast_assets.speech.diarizers.embedded.voice_embeddings import Floats
 from podcast_assets.speech.diarizers.exclusive import Activity, exclusive_turns
+from podcast_assets.speech.diarizers.local_speakers import FRAME, OFFSET, Bools, LocalSpeakers, Stretch, runs
 from podcast_assets.speech.diarizers.turns import add_overlap, names_by_appearance
 from podcast_assets.speech.types import Diarization, Turn
 
@@ -17,10 +16,25 @@ _SHORTEST = 0.15
 """Seconds below which speech is not believed."""
 
 
+class SpeakersByTrack:
+    """The speakers that a track has from time to time."""
+
+    def __init__(self, assigned: Sequence[tuple[Stretch, int]]) -> None:
+        self._all = list(assigned)
+        self._of_track: dict[int, list[tuple[Stretch, int]]] = {}
+        for stretch, speaker in assigned:
+            self._of_track.setdefault(stretch.track, []).append((stretch, speaker))
+
+    def nearest(self, stretch: Stretch) -> int:
+        """Return the speaker who speaks on the stretch's track at the nearest time; on any track if there is none on its own."""
+        parts = self._of_track.get(stretch.track, self._all)
+        return min(parts, key=lambda part: max(part[0].start - stretch.end, stretch.start - part[0].end, 0))[1]
+
+
 def build_diarization(
     local: LocalSpeakers,
     assigned: Sequence[tuple[Stretch, int]],
-    centres: Floats,
+    centres: npt.NDArray[np.float32],
     max_gap: float,
     seconds: float,
 ) -> Diarization:

