@@ -84,7 +84,7 @@ def recognizer(profile: str, language: str | None) -> Engine:
     return transcriber.route(language).chain[0]
 
 
-def run_whisper(profile: str, recordings: Iterable[Recording], *, timestamps: bool = True) -> dict[str, Result]:
+def run_whisper(profile: str, recordings: Iterable[Recording]) -> dict[str, Result]:
     """Transcribe whole files by faster-whisper with the model of the profile, as its documentation shows."""
     from faster_whisper import WhisperModel
 
@@ -103,7 +103,6 @@ def run_whisper(profile: str, recordings: Iterable[Recording], *, timestamps: bo
             language=recording.language,
             beam_size=5,
             word_timestamps=True,
-            without_timestamps=not timestamps,
         )
         words = [Word(w.word, w.start, w.end, w.probability) for segment in segments for w in segment.words or ()]
         results[recording.name] = Result("".join(w.word for w in words), words, None, info.language, info.duration)
@@ -120,7 +119,7 @@ def transcribe_pieces(profile: str, pieces: Iterable[Pieces], folder: Path) -> l
             file = folder / f"{dialogue.recording.name}-{i}.wav"
             sf.write(file, clip.samples, SAMPLE_RATE)
             files.append(Recording(file.stem, "", file))
-        alone = run_whisper(profile, files, timestamps=False)
+        alone = run_whisper(profile, files)
         words = [
             Word(w.word, start + (w.start or 0.0), start + (w.end or 0.0), w.probability)
             for file, (start, _, _) in zip(files, dialogue.clips, strict=True)
