@@ -1,6 +1,6 @@
 """The demonstration: a small model, a sample batch of five episodes, and what is really said in them.
 
-Everything here is synthetic and made by `tools/mini_whisper` and `tools/sample_batch`; README.md says how good it is.
+Everything here is synthetic and made by `tools/mini_whisper` and `tools/sample_batch`; README.md describes it.
 """
 
 import io

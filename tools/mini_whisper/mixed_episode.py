@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tools.mini_whisper.episodes import GAP_SECONDS, MARGIN_SECONDS, NOISE, RATE, SpokenTurn, Studio
 from tools.mini_whisper.languages import MODELS, Language, Words, is_held_out
 from tools.sample_batch.encode import Format, encode
-from tools.sample_batch.episodes import GAP_SECONDS, MARGIN_SECONDS, NOISE, RATE, SpokenTurn, Studio
 
 SEED = 4
 STEM = "mixed"
