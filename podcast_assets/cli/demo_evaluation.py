@@ -1,4 +1,4 @@
-"""Accuracy on the sample batch: WER (jiwer) and DER (pyannote.metrics) against its references; its shards loaded with datasets."""
+"""Accuracy on the sample batch: WER (jiwer) and DER (pyannote.metrics) against its references; its shards loaded."""
 
 import re
 import tempfile
@@ -8,12 +8,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
-from rich.console import Console
-from rich.table import Table
 
 from podcast_assets.demo import load_reference
 from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO
-from podcast_assets.store.store import Store, sealed_key, table_key
+from podcast_assets.store.store import Store, table_key
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
@@ -79,44 +77,12 @@ def evaluate(store: Store, batch: str) -> list[Evaluation]:
     return results
 
 
-def show_evaluation(store: Store, batch: str, console: Console) -> None:
-    """Print the error rates, then load the shards with `datasets` and print how."""
-    try:
-        results = evaluate(store, batch)
-    except ImportError as error:
-        console.print(
-            f"to compare with the references: pip install 'podcast-assets[demo]' ({error})",
-            markup=False,
-            soft_wrap=True,
-        )
-        return
-    console.rule("accuracy against the references")
-    table = Table()
-    for name in ("episode", "words", "WER", "DER (collar 0.25 s)", "speakers"):
-        table.add_column(name, justify="left" if name == "episode" else "right")
-    for r in results:
-        table.add_row(r.source, str(r.words), f"{r.wer:.3f}", f"{r.der:.3f}", f"{r.speakers} of {r.speakers_expected}")
-    console.print(table)
-    console.rule("load it with datasets")
-    rows = _read_table(store, "hf_shards", batch)
-    folder = store.path(sealed_key(batch, rows["shard"][0].split("/")[0]))
-    pattern = f"{folder}/data/*/*/*.tar"
-    console.print(
-        "from datasets import load_dataset; from podcast_assets.release.readers.features import features\n"
-        f'ds = load_dataset("webdataset", data_files="{pattern}", features=features(), split="train")',
-        soft_wrap=True,
-        markup=False,
-    )
-    first, count = load(pattern)
-    console.print(
-        f"{count} samples; the first: {first['json']['speaker']} at {first['json']['start']:.2f} s: "
-        f"{first['json']['text']!r}, {len(first['flac'])} bytes of flac",
-        markup=False,
-    )
+def count_samples(pattern: str) -> int:
+    """Load the shards with `datasets`, and count their samples.
 
-
-def load(pattern: str) -> tuple[dict[str, dict[str, object]], int]:
-    """Load the first sample and count the samples with `datasets`."""
+    Raises:
+        ImportError: the extra `demo` is not installed.
+    """
     import datasets
 
     from podcast_assets.release.readers.features import features
@@ -131,8 +97,7 @@ def load(pattern: str) -> tuple[dict[str, dict[str, object]], int]:
             streaming="://" not in pattern,  # datasets 5 passes s3fs a streaming option that it does not know
             cache_dir=cache,
         )
-        samples = list(loaded)
-    return samples[0], len(samples)
+        return sum(1 for _ in loaded)
 
 
 def _make_annotation(turns: Iterable[tuple[float, float, str]]) -> "Annotation":

@@ -1,5 +1,6 @@
 """`podcast-assets run` and `demo`: process a batch from source to shards, in this process."""
 
+import io
 import json
 import sys
 import time
@@ -49,29 +50,36 @@ def demo(store: str | None, as_json: bool) -> None:
     settings = load_settings(profile="demo", store=store)
     opened_store = open_store(settings)
     archive = f"{INCOMING}/{sample.BATCH_NAME}.tar"
-    if not opened_store.exists(archive):
-        with opened_store.writing(archive) as f:
-            sample.write_sample_archive(f)
-    _run_and_report(settings, sample.BATCH_NAME, as_json=as_json)
-    if not as_json:
-        from podcast_assets.cli.demo_evaluation import show_evaluation
-
-        show_evaluation(opened_store, sample.BATCH_NAME, output)
+    content = io.BytesIO()
+    sample.write_sample_archive(content)
+    # a store may have the sample batch of another version, whose references are others
+    if not opened_store.exists(archive) or opened_store.read(archive) != content.getvalue():
+        opened_store.write(archive, content.getvalue())
+    _run_and_report(settings, sample.BATCH_NAME, as_json=as_json, demonstration=True)
 
 
-def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
-    """Run the job on a batch in this process and print the report. Ends the program with an error if the run failed."""
+def _run_and_report(settings: "Settings", batch: str, *, as_json: bool, demonstration: bool = False) -> None:
+    """Run the job on a batch in this process and print the report. Ends the program with an error if the run failed.
+
+    Args:
+        settings: settings of the run.
+        batch: name of the batch.
+        as_json: print the report as one JSON object.
+        demonstration: print one screen that compares the sample batch with its references.
+    """
     import dagster as dg
 
     from podcast_assets.defs.instance import end_dead_runs, prepare_home
     from podcast_assets.defs.launch import run_in_process
+    from podcast_assets.defs.loggers import clear_status_line
     from podcast_assets.quality.policies.policy import load_policy
     from podcast_assets.stages.profiles import choose_profile
     from podcast_assets.stages.report import batch_report, nothing_done, show
 
     load_policy(settings.policy)  # report a mistake in it, or a missing model, before hours of work
     profile = choose_profile(settings)
-    print_line("profile ", (profile.name, "bold"), f": {profile.reason}")
+    if not demonstration:
+        print_line("profile ", (profile.name, "bold"), f": {profile.reason}")
     for engine in filter(None, (profile.separator, profile.diarizer, profile.transcriber, profile.scorer)):
         engine.fetch()
     if profile.note:
@@ -84,12 +92,23 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
                 f"run {run_id[:8]} had died and is marked as failed; `podcast-assets backfill --missing` resumes it"
             )
         outcome = run_in_process(
-            instance, settings.model_copy(update={"profile": profile.name}), [batch], source="command"
+            instance,
+            settings.model_copy(update={"profile": profile.name}),
+            [batch],
+            source="command",
+            logger="status_line" if demonstration else "terminal",
         )
+    if demonstration:
+        clear_status_line()
+        print_line(f"the sample batch, processed in {time.monotonic() - began:.0f} s:")
     opened_store = open_store(settings)
     report = batch_report(opened_store, batch, outcome.seconds)
     if as_json:
         click.echo(json.dumps(report.to_json() | {"profile": profile.name, "error": outcome.error}, ensure_ascii=False))
+    elif demonstration and outcome.succeeded:
+        from podcast_assets.cli.demo_report import show_demo
+
+        show_demo(report, opened_store, output)
     else:
         show(report, opened_store, output)
     if not outcome.succeeded:
@@ -98,4 +117,5 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool) -> None:
     if why := nothing_done(report):
         print_line((why, "red"))
         sys.exit(1)
-    print_line(f"done in {time.monotonic() - began:.0f} s")
+    if not demonstration:
+        print_line(f"done in {time.monotonic() - began:.0f} s")

@@ -23,7 +23,7 @@ from podcast_assets.defs.assets.transcripts import transcripts
 from podcast_assets.defs.dagster_internals import sleep_while_waiting_for_a_pool
 from podcast_assets.defs.janitor import tidy_up
 from podcast_assets.defs.jobs import podcast_dataset
-from podcast_assets.defs.loggers import console_logger, terminal_logger
+from podcast_assets.defs.loggers import console_logger, status_line_logger, terminal_logger
 from podcast_assets.defs.releases import enough_sealed, nightly_release, release_dataset
 from podcast_assets.defs.resources import PipelineResource, ReleaseResource, StoreResource
 from podcast_assets.defs.schedules import hourly_janitor, nightly_retry
@@ -85,7 +85,11 @@ def build_definitions(
         schedules=[nightly_retry(settings), hourly_janitor(settings), nightly_release(settings)],
         sensors=[new_batches, due_feeds, enough_sealed, tell_of_failure, tell_of_cancellation, tell_of_success],
         resources=_apply_overrides(resources, resource_overrides or {}),
-        loggers={"console": console_logger(settings), "terminal": terminal_logger(settings)},
+        loggers={
+            "console": console_logger(settings),
+            "terminal": terminal_logger(settings),
+            "status_line": status_line_logger(settings),
+        },
         # a process per step would load Dagster, and a shared model, once per step
         executor=dg.in_process_executor,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 
@@ -33,7 +33,12 @@ class RunResult:
 
 
 def run_in_process(
-    instance: dg.DagsterInstance, settings: Settings, batches: Sequence[str], *, source: Source
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    batches: Sequence[str],
+    *,
+    source: Source,
+    logger: Literal["terminal", "status_line"] = "terminal",
 ) -> RunResult:
     """Run the job on a batch or a range of batches in this process.
 
@@ -42,6 +47,7 @@ def run_in_process(
         settings: settings of this run.
         batches: one batch, or several that are contiguous in the order of partitions.
         source: what starts the run.
+        logger: logger of the run (`podcast_assets.defs.loggers`).
     """
     add_batches(instance, batches)
     job = build_definitions(settings).resolve_job_def(JOB)
@@ -53,7 +59,7 @@ def run_in_process(
         instance=instance,
         partition_key=single,
         tags=tags,
-        run_config={"loggers": {"terminal": {}}},
+        run_config={"loggers": {logger: {}}},
         raise_on_error=False,
     )
     seconds = {

@@ -1,6 +1,8 @@
 """Loggers of Dagster runs: plain lines for a terminal, or one JSON object per line for programs."""
 
 import logging
+import shutil
+import sys
 
 import dagster as dg
 
@@ -18,6 +20,42 @@ def terminal_logger(settings: Settings) -> dg.LoggerDefinition:
         return _logger("podcast_assets.terminal", handler)
 
     return terminal
+
+
+def status_line_logger(settings: Settings) -> dg.LoggerDefinition:
+    """Define the logger of the demonstration: as `terminal`, but a terminal shows only the last record, on one line."""
+
+    @dg.logger
+    def status_line(context: dg.InitLoggerContext) -> logging.Logger:
+        if settings.log_format == "json" or not sys.stderr.isatty():
+            return terminal_logger(settings).logger_fn(context)
+        handler = StatusLineHandler()
+        handler.setFormatter(PlainFormatter())
+        handler.addFilter(lambda record: dagster_meta(record).get("dagster_event") is None)
+        return _logger("podcast_assets.terminal", handler)
+
+    return status_line
+
+
+class StatusLineHandler(logging.Handler):
+    """Overwrites one line of the terminal with each record; errors keep theirs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Implement `logging.Handler.emit`."""
+        clear_status_line()
+        text = self.format(record)
+        if record.levelno >= logging.ERROR:
+            sys.stderr.write(text + "\n")
+        else:
+            sys.stderr.write(text.splitlines()[0][: shutil.get_terminal_size().columns - 1])
+        sys.stderr.flush()
+
+
+def clear_status_line() -> None:
+    """Erase the line that the cursor is on, if standard error is a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[2K")
+        sys.stderr.flush()
 
 
 def console_logger(settings: Settings) -> dg.LoggerDefinition:

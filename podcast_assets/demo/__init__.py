@@ -1,6 +1,6 @@
 """The demonstration: a sample batch of five episodes, and what is really said in them.
 
-Everything here is synthetic and made by `tools/sample_batch`.
+Everything here is synthetic and made by `tools/sample_batch`; README.md describes it.
 """
 
 import io

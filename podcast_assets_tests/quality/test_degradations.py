@@ -24,7 +24,7 @@ def scorer() -> Any:
 
 @pytest.fixture(scope="module")
 def synthesized() -> Samples:
-    return next(degrade.clips([degrade.BATCH / "night-science.mp3"], 1))
+    return next(degrade.clips([degrade.BATCH / "city-music.m4a"], 1))
 
 
 @pytest.fixture(scope="module", params=SPOKEN)
@@ -103,7 +103,7 @@ def test_overlap(score: Score, synthesized: Samples, real_audio: Path):
     shares = (0.25, 0.5, 1.0)
     each = [score(degrade.overlapped(synthesized, share, other)) for share in (0.0, *shares)]
     background, speech = (np.array([scores[n] for scores in each]) for n in ("dnsmos_bak", "speech_share"))
-    assert (np.diff(background) < -0.15).all()
+    assert (np.diff(background) < -0.05).all()
     assert (np.diff(speech) > 0.02).all()
 
 

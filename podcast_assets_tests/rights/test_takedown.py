@@ -191,7 +191,9 @@ def test_dagster_forgets_the_runs_that_show_its_texts(fresh: Place) -> None:
 
     def shown() -> int:
         with contextlib.closing(sqlite3.connect(f"file:{events}?mode=ro", uri=True)) as database:
-            return database.execute("select count(*) from event_logs where event like '%music and city%'").fetchone()[0]
+            return database.execute(
+                "select count(*) from event_logs where event like '%news about music in town%'"
+            ).fetchone()[0]
 
     assert shown() > 0
     told = take_down(fresh, FILE, "--keep-runs")

@@ -1,4 +1,4 @@
-"""PocketSphinx' aligner against the exact word times of the sample batch, and on real recordings where they are at hand."""
+"""PocketSphinx' aligner against the word times of the sample batch, and on real recordings where they are at hand."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,39 +53,37 @@ def errors(words: list[Word], truth: list[tuple[str, float, float]], origin: flo
 
 
 def test_words_are_where_they_are_said(aligner: Aligner, episode: Episode):
-    texts = [" ".join(w for w, _, _ in said).capitalize() + "." for said in episode.words]
+    texts = [" ".join(w for w, _, _ in said) for said in episode.words]
     transcripts = [Transcript(text, language="en") for text in texts]
     aligned = align_transcripts(aligner, episode.audio, episode.turns, transcripts)
     off = [e for t, said in zip(aligned, episode.words, strict=True) for e in errors(list(t.words), said)]
     assert len(off) > 200
-    assert np.median(off) <= 0.02
-    assert np.quantile(off, 0.9) <= 0.05
+    assert np.median(off) <= 0.025
+    assert np.quantile(off, 0.9) <= 0.06
     assert [" ".join(w.word for w in t.words) for t in aligned] == texts
     assert {w.probability for t in aligned for w in t.words} == {None}
 
 
 def test_names_that_no_dictionary_knows_are_placed_by_their_letters(aligner: Aligner, episode: Episode):
     said = episode.words[0]
-    assert [w for w, _, _ in said][:6] == ["hello", "and", "welcome", "to", "the", "podcast"]
-    text = " ".join(
-        ["Helloh,", "and", "wellkum", *(w for w, _, _ in said[3:5]), "poddkast", *(w for w, _, _ in said[6:])]
-    )
+    assert [w for w, _, _ in said][:4] == ["Welcome", "to", "Small", "Talk"]
+    text = " ".join(["Wellkum,", "to", "Smawl", "Tauk", *(w for w, _, _ in said[4:])])
     words = aligner.align(sound(episode, 0), text, "en")
-    assert max(errors(words, said, episode.turns[0].start)) < 0.1
+    assert np.quantile(errors(words, said, episode.turns[0].start), 0.9) < 0.1
 
 
 def test_a_text_with_mistakes_is_aligned_all_the_same(aligner: Aligner, episode: Episode):
     off: list[float] = []
     for i, said in enumerate(episode.words):
         text = [w for w, _, _ in said]
-        text[2] = "telescope"  # said otherwise
+        text[2] = "crocodile"  # said otherwise
         del text[-3]  # left out
         text.insert(5, "purple")  # not said at all
         words = aligner.align(sound(episode, i), " ".join(text), "en")
-        right = [w for w in words if w.word not in ("telescope", "purple")]
+        right = [w for w in words if w.word not in ("crocodile", "purple")]
         assert all(w.start is not None for w in right)
         off += errors(right, [*said[:2], *said[3:-3], *said[-2:]], episode.turns[i].start)
-    assert np.median(off) <= 0.02
+    assert np.median(off) <= 0.025
     assert np.quantile(off, 0.8) <= 0.1
 
 
@@ -112,10 +110,10 @@ def test_a_turn_is_placed_alike_whatever_came_before(episode: Episode, aligner: 
 
 def test_a_word_of_several_parts_lasts_as_long_as_all_of_them(aligner: Aligner, episode: Episode):
     said = episode.words[0]
-    text = ["hello-and-welcome", *(w for w, _, _ in said[3:])]
+    text = ["welcome-to-small", *(w for w, _, _ in said[3:])]
     words = aligner.align(sound(episode, 0), " ".join(text), "en")
-    joined = [("hello-and-welcome", said[0][1], said[2][2]), *said[3:]]
-    assert max(errors(words, joined, episode.turns[0].start)) < 0.1
+    joined = [("welcome-to-small", said[0][1], said[2][2]), *said[3:]]
+    assert np.quantile(errors(words, joined, episode.turns[0].start), 0.9) < 0.1
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ FRAME_SECONDS = 0.025
 """Unit in which the model predicts the length of a phoneme, so the resolution of the word times."""
 DURATIONS = "/encoder/Clip_output_0"
 """Name of the tensor with the number of frames of each phoneme, inside the model."""
-LEAD_SECONDS = 0.04
-"""The audio is ahead of the predicted lengths, by one to two frames."""
+LEAD_SECONDS = 0.075
+"""The audio is three frames ahead of the predicted lengths; the time stamps of Kokoro's own pipeline correct the same."""
 WINDOW = 240
 """Samples (10 ms) over which a level is measured to find pauses."""
 QUIET_DB = 32.0

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 (phonetic letters)
 """English text to the phonemes of Kokoro, by the dictionaries of misaki (Apache-2.0)."""
 
 import json
