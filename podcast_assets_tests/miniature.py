@@ -1,6 +1,6 @@
 """A miniature Whisper of 103 words, and a batch of five synthetic episodes that it understands: fast, and the same every time.
 
-Made by `tools/mini_whisper`; `fixtures/miniature/README.md` says how good it is.
+Made by `podcast_assets_tests/training/mini_whisper`; `fixtures/miniature/README.md` says how good it is.
 """
 
 import json

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812  (the field's name for it)
 from torch import nn
 from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
-from tools.mini_whisper.data import Tokens
+from podcast_assets_tests.training.mini_whisper.data import Tokens
 
 HEADS = 4
 LAYERS = 2

@@ -1,6 +1,6 @@
 """Languages of each model: vocabulary, sentences and voices. To add a language, add a TOML file.
 
-python -m tools.mini_whisper.languages two     # print the words and a few sentences
+python -m podcast_assets_tests.training.mini_whisper.languages two     # print the words and a few sentences
 """
 
 import random
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.mini_whisper import corpus
+from podcast_assets_tests.training.mini_whisper import corpus
 
 Words = list[str]
 

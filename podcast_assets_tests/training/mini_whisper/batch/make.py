@@ -1,6 +1,6 @@
 """Make the batch of the miniature Whisper: five short episodes, their metadata and their references.
 
-    python -m tools.mini_whisper.batch.make
+    python -m podcast_assets_tests.training.mini_whisper.batch.make
 
 The bytes are reproducible with the same versions of espeak-ng, flite and PyAV.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from podcast_assets_tests import miniature
-from tools.mini_whisper.batch.encode import FORMATS, encode
-from tools.mini_whisper.batch.episodes import RATE, Episode, Plan, Studio, record
+from podcast_assets_tests.training.mini_whisper.batch.encode import FORMATS, encode
+from podcast_assets_tests.training.mini_whisper.batch.episodes import RATE, Episode, Plan, Studio, record
 
 SEED = 20
 PODCAST_NAMESPACE = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")

@@ -1,6 +1,6 @@
 """Word error rate, language identification and word times of a converted model on held-out sentences.
 
-    python -m tools.mini_whisper.evaluate podcast_assets_tests/fixtures/miniature/model --utterances test.pkl
+    python -m podcast_assets_tests.training.mini_whisper.evaluate podcast_assets_tests/fixtures/miniature/model --utterances test.pkl
 
 By default every sentence is a separate clip; with --shortest, sentences of one language are joined until the clip is as
 long. Words are compared as they are written.
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from faster_whisper import WhisperModel
 
-from tools.mini_whisper.synthesize import HELD_OUT_VARIANTS, SAMPLE_RATE, Utterance
+from podcast_assets_tests.training.mini_whisper.synthesize import HELD_OUT_VARIANTS, SAMPLE_RATE, Utterance
 
 PADDING = 0.2
 """Seconds of silence on either side of an utterance, as around a speaker's turn."""

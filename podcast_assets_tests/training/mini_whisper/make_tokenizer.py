@@ -1,6 +1,6 @@
 """A small byte-level BPE with Whisper's special tokens behind it.
 
-    python -m tools.mini_whisper.make_tokenizer two tokenizer.json
+    python -m podcast_assets_tests.training.mini_whisper.make_tokenizer two tokenizer.json
 
 Requirements of faster-whisper and CTranslate2:
 
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.mini_whisper.languages import MODELS, Language
+from podcast_assets_tests.training.mini_whisper.languages import MODELS, Language
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -3,7 +3,7 @@
 import argparse
 import random
 
-from tools.mini_whisper.languages import MODELS
+from podcast_assets_tests.training.mini_whisper.languages import MODELS
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("model", choices=MODELS)

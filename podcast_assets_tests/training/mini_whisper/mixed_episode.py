@@ -1,6 +1,6 @@
 """Make an episode of two speakers who take turns in two languages, and its exact reference.
 
-    python -m tools.mini_whisper.mixed_episode --out podcast_assets_tests/fixtures/mixed_languages
+    python -m podcast_assets_tests.training.mini_whisper.mixed_episode --out podcast_assets_tests/fixtures/mixed_languages
 
 All sentences are held out from training (`languages.is_held_out`). The same versions of espeak-ng and PyAV give the same
 bytes.
@@ -15,9 +15,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tools.mini_whisper.batch.encode import Format, encode
-from tools.mini_whisper.batch.episodes import GAP_SECONDS, MARGIN_SECONDS, NOISE, RATE, SpokenTurn, Studio
-from tools.mini_whisper.languages import MODELS, Language, Words, is_held_out
+from podcast_assets_tests.training.mini_whisper.batch.encode import Format, encode
+from podcast_assets_tests.training.mini_whisper.batch.episodes import (
+    GAP_SECONDS,
+    MARGIN_SECONDS,
+    NOISE,
+    RATE,
+    SpokenTurn,
+    Studio,
+)
+from podcast_assets_tests.training.mini_whisper.languages import MODELS, Language, Words, is_held_out
 
 SEED = 4
 STEM = "mixed"

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from tools.mini_whisper.languages import Language
-from tools.mini_whisper.synthesize import Utterance
+from podcast_assets_tests.training.mini_whisper.languages import Language
+from podcast_assets_tests.training.mini_whisper.synthesize import Utterance
 
 MELS = 80
 FRAMES_PER_SECOND = 100

@@ -7,8 +7,8 @@ import torch.nn.functional as F  # noqa: N812  (the field's name for it)
 from torch import nn
 from transformers import WhisperForConditionalGeneration
 
-from tools.mini_whisper.data import IGNORE, SILENCE, Batch, Tokens
-from tools.mini_whisper.model import decode, encode
+from podcast_assets_tests.training.mini_whisper.data import IGNORE, SILENCE, Batch, Tokens
+from podcast_assets_tests.training.mini_whisper.model import decode, encode
 
 SOFT_TIMESTAMP = ((-3, 0.06), (-2, 0.12), (-1, 0.2), (0, 0.24), (1, 0.2), (2, 0.12), (3, 0.06))
 """(steps of 0.02 s, weight): a timestamp a little off is a little wrong."""

@@ -1,6 +1,6 @@
 """Train the micro Whisper for a given time and save it in Hugging Face's format.
 
-    python -m tools.mini_whisper.train --model demo --minutes 30 \\
+    python -m podcast_assets_tests.training.mini_whisper.train --model demo --minutes 30 \\
         --train train_e.pkl train_f.pkl --validate test.pkl --out hf
 
 Needs torch and transformers (CPU builds do). The model is saved every few minutes. The length of the run is
@@ -17,11 +17,18 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-from tools.mini_whisper.data import Batch, Batches, Schedule, Tokens, load_utterances, validation_batches
-from tools.mini_whisper.languages import MODELS
-from tools.mini_whisper.losses import losses
-from tools.mini_whisper.make_tokenizer import vocabulary_tokenizer
-from tools.mini_whisper.model import generation_config, new_model
+from podcast_assets_tests.training.mini_whisper.data import (
+    Batch,
+    Batches,
+    Schedule,
+    Tokens,
+    load_utterances,
+    validation_batches,
+)
+from podcast_assets_tests.training.mini_whisper.languages import MODELS
+from podcast_assets_tests.training.mini_whisper.losses import losses
+from podcast_assets_tests.training.mini_whisper.make_tokenizer import vocabulary_tokenizer
+from podcast_assets_tests.training.mini_whisper.model import generation_config, new_model
 
 WARM_UP = 40
 SAVE_EVERY = 300.0

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from tools.mini_whisper.corpus import natural_sentence
-from tools.mini_whisper.synthesize import word_times
-from tools.mini_whisper.tts import FLITE_VOICES, Espeak, Flite
+from podcast_assets_tests.training.mini_whisper.corpus import natural_sentence
+from podcast_assets_tests.training.mini_whisper.synthesize import word_times
+from podcast_assets_tests.training.mini_whisper.tts import FLITE_VOICES, Espeak, Flite
 
 RATE = 44_100
 TURN_SECONDS = (2.0, 10.0)

@@ -1,0 +1,1 @@
+"""Training of the miniature models that tests use, beside what it makes."""
