@@ -1,6 +1,6 @@
 """Word error rate, language identification and word times of a converted model on held-out sentences.
 
-    python -m podcast_assets_tests.training.mini_whisper.evaluate podcast_assets_tests/fixtures/miniature/model --utterances test.pkl
+    python -m podcast_assets_tests.training.mini_whisper.evaluate MODEL_FOLDER --utterances test.pkl
 
 By default every sentence is a separate clip; with --shortest, sentences of one language are joined until the clip is as
 long. Words are compared as they are written.

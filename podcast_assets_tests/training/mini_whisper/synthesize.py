@@ -1,7 +1,7 @@
 """Make training or test utterances: synthetic speech with word times, and its mel power spectrum.
 
     python -m podcast_assets_tests.training.mini_whisper.synthesize --model demo --seed 1 --espeak 9000 --flite 0 --out train_e.pkl
-    python -m podcast_assets_tests.training.mini_whisper.synthesize --model demo --seed 9 --espeak 150 --flite 150 --held-out --out test.pkl
+    python -m podcast_assets_tests.training.mini_whisper.synthesize --model demo --seed 9 --espeak 150 --held-out --out test.pkl
 
 An utterance is a dict: `language`, `words` (list of str), `times` (list of (start, end) in seconds), `voice`, `mel`
 (float16, shape (80, frames), log10 of the mel power, 100 frames a second) and `frames`; with --held-out also `audio`
