@@ -219,13 +219,22 @@ def test_a_voice_whose_embeddings_vary_is_one_speaker():
     assert are_voices(found, truth)
 
 
+def test_a_voice_that_changes_in_a_clean_recording_is_one_speaker():
+    """Two ways to speak, each with similarities of 0.96, and of 0.6 between them, as those between two voices never are there."""
+    points, truth = voices(30, 30)
+    points += (1.22 * np.eye(192)[2]).astype(np.float32)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert 0.58 < float((points[truth == 0] @ points[truth == 1].T).mean()) < 0.62
+    assert len(cluster(points)) == 1
+
+
 def test_similar_voices_stay_apart_where_the_network_tells_them_apart():
-    """Two voices at a distance of about 0.24, which alone would be one."""
+    """Two voices whose mean embeddings have a distance of about 0.3, which alone would be one."""
     points, truth = voices(30, 30, spread=0.8)
-    near = (points + 1.4 * np.eye(192)[2]).astype(np.float32)
+    near = (points + 1.2 * np.eye(192)[2]).astype(np.float32)
     near /= np.linalg.norm(near, axis=1, keepdims=True)
     first, second = near[truth == 0].mean(axis=0), near[truth == 1].mean(axis=0)
-    assert 0.22 < 1 - float(first @ second) / np.linalg.norm(first) / np.linalg.norm(second) < 0.26
+    assert 0.28 < 1 - float(first @ second) / np.linalg.norm(first) / np.linalg.norm(second) < 0.31
     assert len(cluster(near)) == 1
     told = [(i, i // 6, int(truth[i])) for i in range(60)]
     assert len(cluster(near, told)) == 2

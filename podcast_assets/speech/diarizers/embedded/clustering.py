@@ -20,7 +20,8 @@ _SHARE = 0.08
 _ROUNDS = 3
 _SAME_VOICE, _SAME_VOICE_PAIRS = 0.7, 3
 """Cosine similarity to expect of two embeddings of one voice in a far-field recording, and the pairs that this counts for."""
-_LEAST_SAME_VOICE = 0.5
+_LEAST_SAME_VOICE, _MOST_SAME_VOICE = 0.5, 0.76
+"""Bounds on the similarity inside a voice. That of clean recordings is above: there a voice that changes would be split."""
 
 Ints = npt.NDArray[np.intp]
 Doubles = npt.NDArray[np.float64]
@@ -144,7 +145,9 @@ def _similarity_inside(sums: Doubles, sizes: Doubles) -> Doubles:
     """Estimate the mean similarity of the pairs inside each group from its sum of vectors; few pairs say little."""
     similar = (sums**2).sum(axis=1) - sizes  # twice the sum over the pairs
     expected = 2 * _SAME_VOICE_PAIRS
-    return np.clip((similar + expected * _SAME_VOICE) / (sizes * (sizes - 1) + expected), _LEAST_SAME_VOICE, 1.0)
+    return np.clip(
+        (similar + expected * _SAME_VOICE) / (sizes * (sizes - 1) + expected), _LEAST_SAME_VOICE, _MOST_SAME_VOICE
+    )
 
 
 def _join(rows: Doubles, a: int, b: int) -> Doubles:

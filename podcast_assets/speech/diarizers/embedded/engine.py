@@ -46,7 +46,7 @@ class EmbeddedDiarizer(Engine):
     """Seconds of speech in one voice embedding; windows overlap by half."""
     max_distance: float = Field(0.28, gt=0, lt=2)
     """See `cluster_voices`, also for `max_distance_apart`."""
-    max_distance_apart: float = Field(0.2, gt=0, lt=2)
+    max_distance_apart: float = Field(0.15, gt=0, lt=2)
     min_speaker_speech: float = Field(3.0, ge=0)
     """Minimum speech of a speaker in seconds, less in recordings under a minute; the rest is assigned to the nearest speaker."""
     switch_cost: float = Field(0.3, ge=0)
