@@ -100,7 +100,8 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool, demonstr
         )
     if demonstration:
         clear_status_line()
-        print_line(f"the sample batch, processed in {time.monotonic() - began:.0f} s:")
+        if outcome.succeeded:
+            print_line(f"the sample batch, processed in {time.monotonic() - began:.0f} s:")
     opened_store = open_store(settings)
     report = batch_report(opened_store, batch, outcome.seconds)
     if as_json:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import tarfile
 from dataclasses import replace
@@ -157,6 +158,21 @@ def test_to_run_it_again_does_nothing_and_changes_nothing(sample_run: SampleRun,
     assert shards(report) == shards(sample_run.report)
     assert {k: Path(p).read_bytes() for k, p in report["tables"].items()} == before
     assert not PROGRESS.search(again.stderr), "no stage had an episode to do"
+
+
+def test_what_is_printed_fits_on_one_screen(sample_copy: Place) -> None:
+    shown = sample_copy.command("demo")
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert sum(max(1, math.ceil(len(line) / 80)) for line in lines) <= 24
+    for file in ("city-music.m4a", "morning-team.mp3", "night-science.mp3"):
+        assert any(line.startswith(file) for line in lines)
+    assert "that its header declares" in shown.stdout, "why one file failed"
+    assert "SPEAKER_00" in shown.stdout
+    assert "samples loaded with datasets" in shown.stdout
+    assert any(line.startswith("ds = load_dataset(") for line in lines)
+    assert "make dev" in lines[-1]
+    assert "Warning" not in shown.stderr
 
 
 def test_a_materialization_shows_what_is_kept_and_the_next_batch_is_compared_with_it(sample_run: SampleRun) -> None:
