@@ -17,16 +17,17 @@ def figures(wer: float, language: float = 1.0) -> command.Figures:
     ("now", "worse"),
     [
         (figures(0.10), []),
-        (figures(0.11), []),
+        (figures(0.12), []),
         (figures(0.05), []),
         (figures(0.13), ["profile, reading: WER 0.1300"]),
+        (figures(0.10, 0.97), []),
         (figures(0.10, 0.9), ["profile, languages: language right 0.9000"]),
         ({"profile": {"reading": {"WER": 0.1}}}, []),
         ({}, []),
     ],
 )
 def test_figures_that_are_worse_by_more_than_their_noise(now: command.Figures, worse: list[str]) -> None:
-    found = list(command.compare(now, figures(0.10), figures(0.02, 0.05)))
+    found = list(command.compare(now, figures(0.10), figures(0.02, 0.0)))
     assert [line.strip().split(", recorded")[0] for line in found] == worse
 
 

@@ -23,7 +23,8 @@ more than its noise. The figures compare ways of using the same models; larger m
 
 WER and deleted words are those of jiwer after Whisper's normalizer. DER is that of pyannote.metrics with a collar of 0.25 s,
 overlap scored. Nobody is told the number of speakers. "±" is the largest change of a figure when all recordings are up to 1
-dB louder or softer and 0.01 to 0.05 s later, which nothing should depend on.
+dB louder or softer and 0.01 to 0.05 s later, which nothing should depend on; a processor of another kind may change them by
+about as much.
 """
 
 
