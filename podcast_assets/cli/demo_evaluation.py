@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import polars as pl
 
-from podcast_assets.demo import load_reference
+from podcast_assets.common.hashing import cached_sha256
+from podcast_assets.demo import BATCH, load_reference
 from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO
 from podcast_assets.store.store import Store, table_key
 
@@ -35,6 +36,8 @@ class Evaluation:
 def evaluate(store: Store, batch: str) -> list[Evaluation]:
     """Compute the error rates of each finished episode of the sample batch, and of all together as the last entry.
 
+    Episodes that differ from those of the package are left out: the sample batch of another version has other references.
+
     Raises:
         ImportError: the extra `demo` is not installed.
     """
@@ -46,7 +49,9 @@ def evaluate(store: Store, batch: str) -> list[Evaluation]:
     samples = _read_table(store, "hf_shards", batch).sort("episode_id", "start")
     rate = DiarizationErrorRate(collar=COLLAR)
     results, references, hypotheses = [], list[str](), list[str]()
-    for episode_id, source, duration in audio.select("episode_id", "source", "duration").iter_rows():
+    for episode_id, source, duration, sha256 in audio.select("episode_id", "source", "duration", "sha256").iter_rows():
+        if sha256 != _packaged_sha256(source):
+            continue
         turns = load_reference(PurePosixPath(source).stem)
         rows = samples.filter(episode_id=episode_id)
         expected = _make_annotation((t["start"], t["end"], t["speaker"]) for t in turns)
@@ -98,6 +103,11 @@ def count_samples(pattern: str) -> int:
             cache_dir=cache,
         )
         return sum(1 for _ in loaded)
+
+
+def _packaged_sha256(source: str) -> str | None:
+    file = BATCH / source
+    return cached_sha256(file) if file.is_file() else None
 
 
 def _make_annotation(turns: Iterable[tuple[float, float, str]]) -> "Annotation":

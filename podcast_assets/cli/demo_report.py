@@ -20,6 +20,10 @@ def show_demo(report: BatchReport, store: Store, console: Console) -> None:
     """Print the episodes with their error rates, the beginning of a transcript, where the results are, and the next steps."""
     try:
         measured = {e.source: e for e in evaluate(store, report.batch)}
+        if not measured and any(e.status == "done" for e in report.episodes):
+            console.print(
+                "the store has the sample batch of another version, which cannot be compared: take an empty --store"
+            )
     except ImportError as error:
         measured = {}
         console.print(f"to compare with the references: pip install 'podcast-assets[demo]' ({error})", markup=False)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -160,8 +161,18 @@ def test_to_run_it_again_does_nothing_and_changes_nothing(sample_run: SampleRun,
     assert not PROGRESS.search(again.stderr), "no stage had an episode to do"
 
 
-def test_what_is_printed_fits_on_one_screen(sample_copy: Place) -> None:
+def test_the_sample_batch_of_another_version_is_not_compared(sample_copy: Place) -> None:
     shown = sample_copy.command("demo")
+    assert shown.returncode == 0, shown.stderr
+    assert "the sample batch of another version" in shown.stdout
+    assert "WER" not in shown.stdout
+
+
+def test_what_is_printed_fits_on_one_screen(demo_run: SampleRun, tmp_path: Path) -> None:
+    copied = Place(tmp_path)
+    for name in ("store", "dagster_home"):
+        shutil.copytree(demo_run.place.folder / name, tmp_path / name)
+    shown = copied.command("demo", PODCAST_ENGINES="{}", COLUMNS="80")
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
     assert sum(max(1, math.ceil(len(line) / 80)) for line in lines) <= 24
@@ -199,4 +210,4 @@ def test_another_policy_runs_no_model_and_seals_nothing_again(sample_run: Sample
     assert rows["keep"].all()
     back = sample_copy.command("demo", "--json")
     assert shards(json.loads(back.stdout)) == shards(sample_run.report)
-    assert table(copied, "hf_shards")["policy"].unique().to_list() == ["asr-v3"]
+    assert table(copied, "hf_shards")["policy"].unique().to_list() == ["asr-v4"]

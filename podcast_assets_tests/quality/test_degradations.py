@@ -13,6 +13,7 @@ from podcast_assets.quality.scorers.dnsmos.engine import DnsmosEngine
 from podcast_assets.speech.rttm import format_rttm, parse_rttm
 from podcast_assets.speech.segmentation import PRESETS, segment
 from podcast_assets.speech.types import Diarization, Turn
+from podcast_assets_tests import miniature
 
 SPOKEN = ("synthesized", "read")
 
@@ -24,7 +25,7 @@ def scorer() -> Any:
 
 @pytest.fixture(scope="module")
 def synthesized() -> Samples:
-    return next(degrade.clips([degrade.BATCH / "city-music.m4a"], 1))
+    return next(degrade.clips([miniature.BATCH / "night-science.mp3"], 1))
 
 
 @pytest.fixture(scope="module", params=SPOKEN)
@@ -103,7 +104,7 @@ def test_overlap(score: Score, synthesized: Samples, real_audio: Path):
     shares = (0.25, 0.5, 1.0)
     each = [score(degrade.overlapped(synthesized, share, other)) for share in (0.0, *shares)]
     background, speech = (np.array([scores[n] for scores in each]) for n in ("dnsmos_bak", "speech_share"))
-    assert (np.diff(background) < -0.05).all()
+    assert (np.diff(background) < -0.15).all()
     assert (np.diff(speech) > 0.02).all()
 
 

@@ -9,11 +9,11 @@ from faster_whisper.audio import decode_audio
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
+from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.diarizers.embedded import clustering
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Diarizer, Pcm, Samples, Turn
-from podcast_assets_tests.miniature import BATCH, REFERENCES
 
 EPISODES = sorted(f for f in (BATCH).iterdir() if (REFERENCES / f"{f.stem}.rttm").exists())
 

@@ -9,11 +9,11 @@ import soundfile as sf
 import soxr
 
 from podcast_assets.audio.decode import decode
+from podcast_assets.demo import BATCH, load_reference
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.aligners.alignment import Aligner, align_transcripts, words_without_times
 from podcast_assets.speech.aligners.pocketsphinx import _SOUNDS, guess_sounds, spoken_parts
 from podcast_assets.speech.types import SAMPLE_RATE, Samples, Transcript, Turn, Word
-from podcast_assets_tests.miniature import BATCH, load_reference
 
 pocketsphinx = pytest.importorskip("pocketsphinx", reason="needs pocketsphinx")
 

@@ -80,7 +80,10 @@ def test_errors_of_the_commands_are_shown_as_they_are(
 
 
 def test_reasons_of_profiles_are_shown_as_they_are(place: Place) -> None:
-    assert "models/[a] [/b]" in place.command("profiles", PODCAST_WHISPER_MODEL="models/[a] [/b]").stdout
+    assert (
+        "models/[a] [/b]"
+        in place.command("profiles", PODCAST_WHISPER_MODEL="models/[a] [/b]", PODCAST_ENGINES="{}").stdout
+    )
 
 
 def test_nothing_done_needs_a_failure_and_nothing_that_is_done(tmp_path: Path) -> None:
