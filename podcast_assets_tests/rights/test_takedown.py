@@ -27,7 +27,7 @@ from podcast_assets_tests.forked import Child
 
 SEALING = {"PODCAST_SHARD_BYTES": "300000", "PODCAST_GRAINS": "segments,episodes"}
 """Several shards, most of them with samples of several episodes."""
-SAMPLE = Path(demo.__file__ or "").parent / "batch"
+SAMPLE = miniature.BATCH
 FILE = "city-music.m4a"
 REASON = "the host asked for it"
 
