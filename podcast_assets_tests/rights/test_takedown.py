@@ -21,7 +21,7 @@ from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.schema import ASSETS, TABLES
 from podcast_assets.store.store import Store, table_key
 from podcast_assets.store.takedown_records import read_records
-from podcast_assets_tests import forked
+from podcast_assets_tests import forked, miniature
 from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
 from podcast_assets_tests.forked import Child
 
