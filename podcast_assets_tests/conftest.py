@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.instance import prepare_home
-from podcast_assets.demo import BATCH_NAME, write_sample_archive
+from podcast_assets.demo import BATCH_NAME
 from podcast_assets.store.store import Store
 from podcast_assets_tests import forked, miniature
 from podcast_assets_tests.servers import s3
@@ -120,8 +120,7 @@ def _run_demo(folder: Path, **environment: str) -> None:
 
 
 def _run_miniature(folder: Path) -> None:
-    with Place(folder).store.writing("incoming/sample.tar") as f:
-        write_sample_archive(f, miniature.BATCH)
+    miniature.drop_batch(Place(folder).store)
     _run_demo(folder)
 
 

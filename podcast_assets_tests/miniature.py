@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from podcast_assets.demo import ReferenceTurn
+from podcast_assets.demo import BATCH_NAME, ReferenceTurn, write_sample_archive
+from podcast_assets.intake.arrivals import INCOMING
+from podcast_assets.store.store import Store
 
 FOLDER = Path(__file__).parent / "fixtures" / "miniature"
 MODEL = FOLDER / "model"
@@ -25,3 +27,9 @@ REFERENCES = FOLDER / "references"
 def load_reference(stem: str) -> list[ReferenceTurn]:
     """The turns of the episode whose file has this stem; of the whole episode, where the file is truncated."""
     return json.loads((REFERENCES / f"{stem}.json").read_text())["turns"]
+
+
+def drop_batch(store: Store) -> None:
+    """Put the batch into a store where `podcast-assets demo` looks for the sample batch."""
+    with store.writing(f"{INCOMING}/{BATCH_NAME}.tar") as f:
+        write_sample_archive(f, BATCH)

@@ -16,7 +16,7 @@ from podcast_assets.release.readers.features import features
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS
 from podcast_assets.store.store import table_key
-from podcast_assets_tests import forked
+from podcast_assets_tests import forked, miniature
 from podcast_assets_tests.conftest import Place, SampleRun, SharedFolders
 
 PACKAGED = re.compile(r": (package|package_episodes) \d+ of \d+")
@@ -93,6 +93,7 @@ def test_every_episode_is_there_whole_with_all_that_is_said(finished: Place, tmp
 
 def test_from_nothing_the_same_shards_are_sealed(finished: Place, sample_run: SampleRun, place: Place) -> None:
     """In an empty store, and both grains at once: as those that were sealed one after the other."""
+    miniature.drop_batch(place.store)
     run(place, **BOTH)
     found = sealed(place)
     assert len(found) == 2

