@@ -88,7 +88,7 @@ COMMANDS = {
     ),
     "speakers": (
         "podcast_assets.cli.speakers:speakers",
-        "List speakers who appear in several episodes of a podcast, matched by the diarizer's voice embeddings.",
+        "List speakers who appear in several episodes of a podcast, matched by the voice embeddings of pyannote, embedded or senko.",
     ),
     "submit": (
         "podcast_assets.cli.submit:submit",
