@@ -22,6 +22,7 @@ from podcast_assets.audio.errors import AudioError, CorruptAudio
 from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.ingest import WorkingAudio
 from podcast_assets.audio.opus_copy import OpusDiffers
+from podcast_assets.common.warned import FileWarning
 
 STALL_SECONDS = 120.0
 """Time without a progress message before the process is killed; it sends one every second, however slow the machine is."""
@@ -92,7 +93,8 @@ def make_working_audio_in_subprocess(
     if "error" in reply:
         raise _rebuild_error(reply)
     made = reply["done"]
-    return WorkingAudio(**made | {"probe": Probe(**made["probe"])})
+    warnings = tuple(FileWarning(**w) for w in made["warnings"])
+    return WorkingAudio(**made | {"probe": Probe(**made["probe"]), "warnings": warnings})
 
 
 class _DecoderProcess:

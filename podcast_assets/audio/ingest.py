@@ -16,6 +16,7 @@ from podcast_assets.audio.reader import AudioReader, Planar, open_audio
 from podcast_assets.audio.separators.separation import SEPARATION_RATE, Separator, separate_voice
 from podcast_assets.audio.source import Source
 from podcast_assets.audio.working import WORKING_RATE, write_working_audio
+from podcast_assets.common.warned import FileWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class WorkingAudio:
     """Share of all samples, 0 to 1, at or above CLIP_LEVEL."""
     skipped_packets: int
     """Packets that could not be decoded and were replaced by silence."""
+    warnings: tuple[FileWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HASH_DIGITS = 12
 _COLUMNS = (
     "episode_id container codec sample_rate channels audio_streams bit_rate has_video declared_duration duration working opus "
-    "fingerprint"
+    "warnings fingerprint"
 )
 
 
@@ -38,7 +38,7 @@ class Ingest(OneByOne):
     longest: float = math.inf
     """Seconds of a recording that are decoded, at most."""
     name: ClassVar[str] = "ingest"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     columns: ClassVar[Columns] = {name: RAW_AUDIO[name] for name in _COLUMNS.split()}
     asset: ClassVar[str] = "raw_audio"
 
@@ -105,6 +105,7 @@ class Ingest(OneByOne):
             "duration": working.duration,
             "working": key,
             "opus": opus_key,
+            "warnings": [asdict(w) for w in working.warnings],
         }
 
     def _working_key(self, episode: Episode) -> str:

@@ -13,6 +13,9 @@ WORDS = pl.List(pl.Struct({"word": pl.String, "start": pl.Float64, "end": pl.Flo
 MORE_SCORES = pl.List(pl.Struct({"name": pl.String, "value": pl.Float64}))
 """Scores that have no column of their own."""
 
+WARNINGS = pl.List(pl.Struct({"kind": pl.String, "message": pl.String}))
+"""Warnings about a file: kind (`common.warned.KINDS`) and one line for people."""
+
 Columns = dict[str, tuple[Any, str]]
 
 FLAGS = {
@@ -78,6 +81,7 @@ RAW_AUDIO: Columns = {
     ),
     "opus": (pl.String, "object key of the copy of the working audio in Opus; null if it is not enabled"),
     "metadata": (pl.String, "the whole metadata row, JSON"),
+    "warnings": (WARNINGS, "what worked, but deserves a look; empty if there is nothing, null if that was not checked"),
     "fingerprint": (pl.String, "hash of all that determines the row"),
 }
 SEGMENTS: Columns = {
@@ -300,7 +304,7 @@ FAILURES: Columns = {
     "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
 }
 
-ADDED = frozenset({"uncovered_speech", "redone"})
+ADDED = frozenset({"uncovered_speech", "redone", "warnings"})
 """Columns that older tables lack, where they count as null."""
 
 
