@@ -51,8 +51,9 @@ def by_podcast_assets(file: str) -> npt.NDArray[np.float32]:
 
 def by_podcast_assets_in_blocks(file: str) -> npt.NDArray[np.float32]:
     """Decode block by block, as ingest does."""
-    from podcast_assets.audio.decode import resample, to_mono
+    from podcast_assets.audio.channels import to_mono
     from podcast_assets.audio.reader import open_audio
+    from podcast_assets.audio.resampling import resample
 
     total, count = 0.0, 0
     with open_audio(file) as reader:

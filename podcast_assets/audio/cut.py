@@ -5,14 +5,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.audio.decode import to_mono
+from podcast_assets.audio.downmix import DEFAULT, Downmix, open_blocks
 from podcast_assets.audio.errors import TruncatedAudio
-from podcast_assets.audio.reader import open_audio
 from podcast_assets.audio.source import Source
 
 
 def cut_segments(
-    source: Source, spans: Sequence[tuple[float, float]], *, rate: int | None = None, mono: bool = True
+    source: Source,
+    spans: Sequence[tuple[float, float]],
+    *,
+    rate: int | None = None,
+    mono: bool = True,
+    downmix: Downmix = DEFAULT,
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Yield one array per span, in order, cut to the sample in one pass over the file.
 
@@ -24,7 +28,8 @@ def cut_segments(
         source: the original recording.
         spans: (start, end) in seconds, sorted by start; they may touch and overlap.
         rate: sample rate of the segments in Hz; None keeps the rate of the source.
-        mono: average the channels to shape (n,); otherwise the shape is (n, channels).
+        mono: mix the channels to shape (n,); otherwise the shape is (n, channels), of the first track.
+        downmix: tracks to read, and how they are mixed.
 
     Raises:
         ValueError: the spans are not sorted, or a span ends before it starts or starts before 0.
@@ -33,33 +38,31 @@ def cut_segments(
         OSError: the path cannot be opened.
     """
     _check_spans(spans)
-    return _cut_spans(source, spans, rate, mono)
+    return _cut_spans(source, spans, rate, mono, downmix)
 
 
 def _cut_spans(
-    source: Source, spans: Sequence[tuple[float, float]], rate: int | None, mono: bool
+    source: Source, spans: Sequence[tuple[float, float]], rate: int | None, mono: bool, downmix: Downmix
 ) -> Iterator[npt.NDArray[np.float32]]:
     if not spans:
         return
-    with open_audio(source) as reader:
-        blocks = reader.blocks()
+    with open_blocks(source, downmix, mono=mono) as (source_rate, blocks):
         held: list[npt.NDArray[np.float32]] = []
         first = last = 0  # the samples that `held` covers
         for start, end in spans:
-            begin, stop = round(start * reader.rate), round(end * reader.rate)
+            begin, stop = round(start * source_rate), round(end * source_rate)
             while held and first + len(held[0]) <= begin:
                 first += len(held.pop(0))
-            while last < stop and (block := next(blocks, None)) is not None:
-                samples = to_mono(block) if mono else block.T
+            while last < stop and (samples := next(blocks, None)) is not None:
                 last += len(samples)
                 if last > begin:
                     held.append(samples)
                 else:
                     first = last
             if begin > last:
-                raise TruncatedAudio(f"ends after {last / reader.rate:.1f} s, before the segment at {start:.1f} s")
+                raise TruncatedAudio(f"ends after {last / source_rate:.1f} s, before the segment at {start:.1f} s")
             segment = np.concatenate(held)[begin - first : stop - first] if held else np.zeros((0,), np.float32)
-            yield segment if rate in (None, reader.rate) else _resample_segment(segment, reader.rate, rate)
+            yield segment if rate in (None, source_rate) else _resample_segment(segment, source_rate, rate)
 
 
 def _resample_segment(segment: npt.NDArray[np.float32], source_rate: int, rate: int) -> npt.NDArray[np.float32]:

@@ -14,10 +14,12 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from podcast_assets.audio import errors
+from podcast_assets.audio.downmix import Downmix
 from podcast_assets.audio.errors import AudioError, CorruptAudio
 from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.ingest import WorkingAudio
@@ -51,6 +53,7 @@ def make_working_audio_in_subprocess(
     source: Path,
     target: Path,
     *,
+    tracks: Sequence[int] = (),
     opus: Path | None = None,
     bit_rate: int = 0,
     longest: float = math.inf,
@@ -61,6 +64,7 @@ def make_working_audio_in_subprocess(
     Args:
         source: the media file.
         target: file for the working audio.
+        tracks: audio tracks that are added up, counted from 1; empty for the best one.
         opus: file for a copy in Opus; None for no copy.
         bit_rate: bit rate of the copy in bit/s.
         longest: longest allowed duration in seconds.
@@ -76,6 +80,7 @@ def make_working_audio_in_subprocess(
     request = {
         "source": str(source),
         "target": str(target),
+        "tracks": list(tracks),
         "opus": opus and str(opus),
         "bit_rate": bit_rate,
         "longest": longest,
@@ -94,7 +99,8 @@ def make_working_audio_in_subprocess(
         raise _rebuild_error(reply)
     made = reply["done"]
     warnings = tuple(FileWarning(**w) for w in made["warnings"])
-    return WorkingAudio(**made | {"probe": Probe(**made["probe"]), "warnings": warnings})
+    downmix = made["downmix"] and Downmix.from_row(made["downmix"])
+    return WorkingAudio(**made | {"probe": Probe(**made["probe"]), "warnings": warnings, "downmix": downmix})
 
 
 class _DecoderProcess:

@@ -1,7 +1,8 @@
 """Worker process that decodes recordings; `decode_process` starts it.
 
 It reads one JSON object per line from its standard input and writes JSON lines to its standard output. A request:
-  {"source": "file", "target": "file for the working audio", "opus": "file" or null, "bit_rate": bit/s, "longest": seconds}
+  {"source": "file", "target": "file for the working audio", "tracks": [number, …], "opus": "file" or null, "bit_rate": bit/s,
+   "longest": seconds}
 → {"progress": true} every second, and finally
   {"done": fields of `WorkingAudio`} or {"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
 It ends when its input is closed, and after a minute without requests.
@@ -42,7 +43,14 @@ def handle_request(request: dict[str, Any], replies: TextIO) -> dict[str, Any]:
     opus = OpusCopy(request["opus"], request["bit_rate"]) if request["opus"] else None
     with PendingFile(io.FileIO(request["target"], "w+")) as target:
         file = cast("BinaryIO", target)
-        working = make_working_audio(request["source"], file, opus=opus, longest=request["longest"], progress=progress)
+        working = make_working_audio(
+            request["source"],
+            file,
+            tracks=request["tracks"],
+            opus=opus,
+            longest=request["longest"],
+            progress=progress,
+        )
         target.settle()
     return {"done": asdict(working)}
 

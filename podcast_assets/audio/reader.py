@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from podcast_assets.audio.channels import channel_weights, mixer_of
 from podcast_assets.audio.declared import is_mp4, ogg_is_finished
 from podcast_assets.audio.errors import AudioError, CorruptAudio, EmptyAudio, NoAudioTrack, NotAudio, TruncatedAudio
 from podcast_assets.audio.headers import read_probe
 from podcast_assets.audio.source import Source, open_source, restore_position
+from podcast_assets.audio.tracks import list_tracks
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -44,13 +46,19 @@ _INTEGER_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-
 
 
 class AudioReader:
-    """Reader of the best audio track of an open media file. Times count samples from the first one decoded."""
+    """Reader of one audio track of an open media file. Times count samples from the first one decoded."""
 
     def __init__(self, file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> None:
         self._file, self._container, self._stream = file, container, stream
         self.probe = read_probe(file, container, stream)
         self.rate = self.probe.sample_rate
         self.channels = self.probe.channels
+        self.layout: str = stream.codec_context.layout.name
+        """libavutil's name of the layout of the channels."""
+        self.tracks = list_tracks(container)
+        """All audio tracks of the file."""
+        self.track = 1 + container.streams.audio.index(stream)
+        """Number of the track that is read, counted from 1."""
         self.samples = 0
         """Samples per channel returned so far."""
         self.skipped_packets = 0
@@ -70,7 +78,7 @@ class AudioReader:
             CorruptAudio: after the last block, where more than 3 packets and 1 % could not be decoded.
             EmptyAudio: there is no audio.
         """
-        conform = _FrameConverter(self.rate, self.channels)
+        conform = _FrameConverter(self.rate, self.channels, self.layout)
         for run in _join_frames(self._decode_frames()):
             yield from self._count_samples(conform(run))
         yield from self._count_samples(conform.finish())
@@ -145,8 +153,12 @@ def _allowed_shortfall(declared: float, container: str) -> float:
 
 
 @contextmanager
-def open_audio(source: Source) -> Iterator[AudioReader]:
-    """Open an audio or video file, in any container that libavformat reads except playlists, and select its best audio track.
+def open_audio(source: Source, track: int | None = None) -> Iterator[AudioReader]:
+    """Open an audio or video file, in any container that libavformat reads except playlists, and select an audio track.
+
+    Args:
+        source: the media file.
+        track: number of the audio track, counted from 1; None for the best one, as libavformat ranks them.
 
     Raises:
         NotAudio: the file cannot be opened as media.
@@ -175,7 +187,10 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
         except FFmpegError as error:
             raise _opening_error(file, error) from None
         with container:
-            stream = container.streams.best("audio")
+            audio = container.streams.audio
+            if track is not None and not 1 <= track <= len(audio):
+                raise NoAudioTrack(f"has no audio track {track}, only {len(audio)}")
+            stream = container.streams.best("audio") if track is None else audio[track - 1]
             if not isinstance(stream, AudioStream):
                 kinds = sorted({s.type for s in container.streams})
                 raise NoAudioTrack(f"has no audio track, only: {', '.join(kinds) or 'nothing'}")
@@ -252,8 +267,9 @@ def _join_frames(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
 class _FrameConverter:
     """Converts frames to float32 at one rate and number of channels."""
 
-    def __init__(self, rate: int, channels: int) -> None:
+    def __init__(self, rate: int, channels: int, layout: str) -> None:
         self._rate, self._channels = rate, channels
+        self._weight = sum(channel_weights(layout, channels))
         self._resampler: ResampleStream | None = None
         self._resampled_rate = rate
 
@@ -262,7 +278,10 @@ class _FrameConverter:
             yield from self.finish()
         block = _to_planar(run)
         if block.shape[0] != self._channels:
-            block = np.repeat(block.mean(axis=0, keepdims=True), self._channels, axis=0)
+            mono = mixer_of(run.layout.name, block.shape[0])(block) / np.float32(
+                self._weight
+            )  # so that it is mixed to itself
+            block = np.repeat(mono[np.newaxis], self._channels, axis=0)
         if run.sample_rate == self._rate:
             yield block
             return

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _HASH_DIGITS = 12
 _COLUMNS = (
-    "episode_id container codec sample_rate channels audio_streams bit_rate has_video declared_duration duration working opus "
-    "warnings fingerprint"
+    "episode_id container codec sample_rate channels audio_streams downmix bit_rate has_video declared_duration duration working "
+    "opus warnings fingerprint"
 )
 
 
@@ -38,7 +38,7 @@ class Ingest(OneByOne):
     longest: float = math.inf
     """Seconds of a recording that are decoded, at most."""
     name: ClassVar[str] = "ingest"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     columns: ClassVar[Columns] = {name: RAW_AUDIO[name] for name in _COLUMNS.split()}
     asset: ClassVar[str] = "raw_audio"
 
@@ -99,6 +99,7 @@ class Ingest(OneByOne):
             "sample_rate": found.sample_rate,
             "channels": found.channels,
             "audio_streams": found.audio_streams,
+            "downmix": working.downmix and asdict(working.downmix),
             "bit_rate": found.bit_rate,
             "has_video": found.has_video,
             "declared_duration": found.declared_duration,

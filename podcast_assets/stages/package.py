@@ -8,6 +8,7 @@ import polars as pl
 
 from podcast_assets.shards.members import MEMBERS, MembersWriter
 from podcast_assets.stages.packaging import PackagingStage
+from podcast_assets.stages.speech_input import downmix_of
 from podcast_assets.stages.stage import Episode
 from podcast_assets.store.schema import Columns
 
@@ -35,13 +36,13 @@ class Package(PackagingStage):
 
         samples: pl.DataFrame = episode.inputs["samples"]
         rate = self.form.rate_of(int(episode.inputs["sample_rate"]))
-        channels = self.form.channels_of(int(episode.inputs["channels"]))
+        channels, downmix = self.channels_of(episode), downmix_of(episode)
         spans = list(samples.select("start", "end").iter_rows())
         (target,) = self.outputs(episode)
         with self.store.local_copy(str(episode.inputs["original"])) as original, self.store.writing(target) as file:
-            gain = self.loudness_gain(original, channels)
+            gain = self.loudness_gain(original, channels, downmix)
             members = MembersWriter(file)
-            cut = cut_segments(original, spans, rate=rate, mono=channels == 1)
+            cut = cut_segments(original, spans, rate=rate, mono=channels == 1, downmix=downmix)
             for sample, audio in zip(samples.iter_rows(named=True), cut, strict=True):
                 encoded = encode(audio if gain == 1 else audio * gain, rate, self.form.codec)
                 members.add(sample["segment_id"], sample_json(sample, rate), encoded, rate=rate, channels=channels)

@@ -2,20 +2,21 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from podcast_assets.shards.episode_grain import episode_json
 from podcast_assets.stages.packaging import PackagingStage
+from podcast_assets.stages.speech_input import downmix_of
 from podcast_assets.stages.stage import Episode
 from podcast_assets.store.schema import Columns
 from podcast_assets.store.store import BLOCK
+
+if TYPE_CHECKING:
+    from podcast_assets.audio.downmix import Downmix
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class PackageEpisodes(PackagingStage):
             str(episode.inputs["container"]), str(episode.inputs["audio_codec"]), rate, channels
         )
         if not as_is:
-            rate, channels = self.form.rate_of(rate), self.form.channels_of(channels)
+            rate, channels = self.form.rate_of(rate), self.channels_of(episode)
         (target,) = self.outputs(episode)
         with self.store.local_copy(str(episode.inputs["original"])) as original, self.store.writing(target) as file:
             if as_is:
                 with original.open("rb") as source:
                     shutil.copyfileobj(source, file, BLOCK)
             else:
-                self._encode(original, file, rate, channels)
+                self._encode(original, file, rate, channels, downmix_of(episode))
             size, sha256 = _size_and_sha256(file)
         content = episode_json(
             episode.inputs["about"], episode.inputs["samples"], episode.inputs["rttm"], sample_rate=rate
@@ -65,15 +66,14 @@ class PackageEpisodes(PackagingStage):
         }
         return pl.DataFrame([row], schema={k: v for k, (v, _) in self.columns.items()})
 
-    def _encode(self, original: Path, file: BinaryIO, rate: int, channels: int) -> None:
-        from podcast_assets.audio.decode import resample, to_mono
+    def _encode(self, original: Path, file: BinaryIO, rate: int, channels: int, downmix: "Downmix") -> None:
+        from podcast_assets.audio.downmix import open_blocks
         from podcast_assets.audio.encode_whole import encode_whole
-        from podcast_assets.audio.reader import open_audio
+        from podcast_assets.audio.resampling import resample
 
-        gain = self.loudness_gain(original, channels)
-        with open_audio(original) as reader:
-            blocks: Iterator[npt.NDArray[np.float32]] = (to_mono(b) if channels == 1 else b.T for b in reader.blocks())
-            resampled = resample(blocks, reader.rate, rate, channels)
+        gain = self.loudness_gain(original, channels, downmix)
+        with open_blocks(original, downmix, mono=channels == 1) as audio:
+            resampled = resample(audio.blocks, audio.rate, rate, channels)
             scaled = (b * gain for b in resampled) if gain != 1 else resampled
             encode_whole(scaled, file, rate, channels, self.form.codec)
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from podcast_assets.engines.engine import Engine
+from podcast_assets.stages.speech_input import downmix_of
 from podcast_assets.stages.stage import Episode, OneByOne, stage_fingerprint
 from podcast_assets.store.schema import Columns
 from podcast_assets.store.store import Store, encoded_key
 
 if TYPE_CHECKING:
+    from podcast_assets.audio.downmix import Downmix
     from podcast_assets.audio.form import AudioForm
 
 
@@ -47,13 +49,17 @@ class PackagingStage(OneByOne):
     def prepare(self, episode: Episode) -> None:
         """Nothing to prepare: the original is decoded while it is encoded."""
 
-    def loudness_gain(self, original: Path, channels: int) -> np.float32:
+    def channels_of(self, episode: Episode) -> int:
+        """Channels in the shards: one where several tracks are mixed."""
+        mixed = len(downmix_of(episode).tracks) > 1
+        return 1 if mixed else self.form.channels_of(int(episode.inputs["channels"]))
+
+    def loudness_gain(self, original: Path, channels: int, downmix: "Downmix") -> np.float32:
         """Factor of an episode's loudness preset. A preset reads the whole original once more, before it is encoded."""
         if self.form.loudness == "none":
             return np.float32(1)
-        from podcast_assets.audio.decode import to_mono
+        from podcast_assets.audio.downmix import open_blocks
         from podcast_assets.audio.loudness import emilia_gain, measure_levels
-        from podcast_assets.audio.reader import open_audio
 
-        with open_audio(original) as reader:
-            return np.float32(emilia_gain(measure_levels(to_mono(b) if channels == 1 else b for b in reader.blocks())))
+        with open_blocks(original, downmix, mono=channels == 1) as audio:
+            return np.float32(emilia_gain(measure_levels(audio.blocks)))

@@ -10,7 +10,7 @@ from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
-from podcast_assets.stages.speech_input import noise, read_audio
+from podcast_assets.stages.speech_input import downmix_of, noise, read_audio
 from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store.schema import QUALITY_SCORES, Columns
 from podcast_assets.store.store import Store
@@ -58,7 +58,10 @@ class Score(EngineStage, OneByOne):
         rate = int(episode.inputs["sample_rate"])
         with self.store.local_copy(str(episode.inputs["original"])) as original:
             for segment, samples, share in zip(
-                scores, cut_segments(original, spans), speech_shares(audio, spans), strict=True
+                scores,
+                cut_segments(original, spans, downmix=downmix_of(episode)),
+                speech_shares(audio, spans),
+                strict=True,
             ):
                 segment |= {"source_bandwidth_hz": bandwidth_hz(samples, rate), "speech_share": share}
         return MeasuredEpisode(audio, scores)

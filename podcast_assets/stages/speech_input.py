@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from podcast_assets.audio.downmix import Downmix
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm
 from podcast_assets.stages.stage import Episode
 from podcast_assets.store.store import Store
@@ -26,7 +27,12 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
             row["episode_id"],
             row["source"],
             row["duration"],
-            {"sha256": row["sha256"], "working": row["working"], **inputs(row)},
+            {
+                "sha256": row["sha256"],
+                "working": row["working"],
+                **({"downmix": row["downmix"]} if row["downmix"] else {}),
+                **inputs(row),
+            },
         )
         for row in raw_audio.filter(status="done").iter_rows(named=True)
     ]
@@ -35,6 +41,11 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
 def by_episode(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """Split a table by `episode_id`."""
     return {str(k[0]): v for k, v in table.partition_by("episode_id", as_dict=True).items()}
+
+
+def downmix_of(episode: Episode) -> Downmix:
+    """Return the tracks and channels that the audio of an episode is made of."""
+    return Downmix.from_row(episode.inputs.get("downmix"))
 
 
 def noise() -> Pcm:

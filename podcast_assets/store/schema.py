@@ -16,6 +16,9 @@ MORE_SCORES = pl.List(pl.Struct({"name": pl.String, "value": pl.Float64}))
 WARNINGS = pl.List(pl.Struct({"kind": pl.String, "message": pl.String}))
 """Warnings about a file: kind (`common.warned.KINDS`) and one line for people."""
 
+DOWNMIX = pl.Struct({"tracks": pl.List(pl.Int32), "channels": pl.List(pl.Int32), "gain": pl.Float64})
+"""How one channel is made of a file: see `podcast_assets.audio.downmix.Downmix`."""
+
 Columns = dict[str, tuple[Any, str]]
 
 FLAGS = {
@@ -70,6 +73,11 @@ RAW_AUDIO: Columns = {
     "sample_rate": (pl.Int32, "sample rate of the original, Hz"),
     "channels": (pl.Int32, "number of channels of the original"),
     "audio_streams": (pl.Int32, "number of audio tracks of the original; the best one is used"),
+    "downmix": (
+        DOWNMIX,
+        "how one channel was made: the tracks that were added up, counted from 1 (empty: the best one), the channel taken of each "
+        "(0 or empty: all), and the gain against clipping; null where it is the mean of the one or two channels of the best track",
+    ),
     "bit_rate": (pl.Int64, "bit rate of the original, bit/s"),
     "has_video": (pl.Boolean, "whether the original has a video track"),
     "declared_duration": (pl.Float64, "duration that the header declares, s"),
@@ -304,7 +312,7 @@ FAILURES: Columns = {
     "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
 }
 
-ADDED = frozenset({"uncovered_speech", "redone", "warnings"})
+ADDED = frozenset({"uncovered_speech", "redone", "warnings", "downmix"})
 """Columns that older tables lack, where they count as null."""
 
 

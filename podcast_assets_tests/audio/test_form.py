@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from podcast_assets.audio.decode import decode, resample
+from podcast_assets.audio.decode import decode
 from podcast_assets.audio.encode import Codec, encode
 from podcast_assets.audio.encode_whole import encode_whole
 from podcast_assets.audio.form import AudioForm
 from podcast_assets.audio.loudness import Levels, emilia_gain, measure_levels
 from podcast_assets.audio.probe import probe
+from podcast_assets.audio.resampling import resample
 from podcast_assets_tests.audio.conftest import RATE
 
 CODECS: list[Codec] = ["flac", "wav", "opus", "mp3"]

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from podcast_assets.audio.decode import decode
+from podcast_assets.audio.downmix import Downmix
 from podcast_assets.audio.encode import encode
-from podcast_assets.audio.form import AudioForm
+from podcast_assets.audio.form import AudioForm, Channels
 from podcast_assets.audio.loudness import emilia_gain, measure_levels
 from podcast_assets.stages.package import Package
 from podcast_assets.stages.package_episodes import PackageEpisodes
@@ -140,3 +141,21 @@ def test_a_recording_that_has_not_is_encoded(store: Store, stereo: np.ndarray, w
         given = replace(given, inputs={**given.inputs, "nothing_else": False})
     stage.process(None, given, None)
     assert store.read(stage.outputs(given)[0]) != store.read("audio/original/x")
+
+
+@pytest.mark.parametrize("channels", ["mono", "source"])
+def test_shards_have_the_channel_that_ingest_took(store: Store, stereo: np.ndarray, channels: Channels) -> None:
+    inverted = np.stack([stereo[:, 0], -stereo[:, 0]], axis=1)
+    form = AudioForm("flac", 48_000, channels)
+    given = episode(store, inverted, "flac", form)
+    taken = replace(given, inputs={**given.inputs, "downmix": {"tracks": [], "channels": [1], "gain": 1.0}})
+    segments, whole = Package(store, "b", form), PackageEpisodes(store, "b", form)
+    row = segments.process(None, taken, None).row(0, named=True)
+    whole.process(None, taken, None)
+    data = store.read(segments.outputs(taken)[0])[row["members_offset"] + row["json_size"] :][: row["audio_size"]]
+    (start, end), *_ = SPANS
+    for audio in (data, store.read(whole.outputs(taken)[0])):
+        left = decode(audio, rate=RATE, downmix=Downmix(channels=(1,)))
+        at = 0 if audio is data else round(start * RATE)
+        wanted = stereo[round(start * RATE) : round(end * RATE), 0]
+        np.testing.assert_allclose(left[at : at + len(wanted)], wanted, atol=2e-4)
