@@ -24,6 +24,7 @@ from podcast_assets.audio.errors import AudioError, CorruptAudio
 from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.ingest import WorkingAudio
 from podcast_assets.audio.opus_copy import OpusDiffers
+from podcast_assets.audio.tracks import AudioTracks, Track
 from podcast_assets.common.warned import FileWarning
 
 STALL_SECONDS = 120.0
@@ -85,6 +86,31 @@ def make_working_audio_in_subprocess(
         "bit_rate": bit_rate,
         "longest": longest,
     }
+    made = _ask(request, stall)
+    warnings = tuple(FileWarning(**w) for w in made["warnings"])
+    downmix = made["downmix"] and Downmix.from_row(made["downmix"])
+    return WorkingAudio(**made | {"probe": Probe(**made["probe"]), "warnings": warnings, "downmix": downmix})
+
+
+def probe_in_subprocess(source: Path, *, stall: float = STALL_SECONDS) -> AudioTracks:
+    """Open a media file in a subprocess and return its audio tracks. Thread-safe.
+
+    Args:
+        source: the media file, or its beginning.
+        stall: seconds after which the process is killed.
+
+    Raises:
+        AudioError: as `open_audio`; also CorruptAudio if the file crashes the process.
+        DecoderStuck: the process made no progress.
+        DecoderLost: the process was killed.
+        OSError: the path cannot be opened.
+    """
+    found = _ask({"probe": str(source)}, stall)
+    return AudioTracks(found["best"], tuple(Track(**track) for track in found["tracks"]))
+
+
+def _ask(request: dict[str, Any], stall: float) -> dict[str, Any]:
+    """Return the result of a request to an idle process, or to a new one."""
     try:
         process = _idle.get_nowait()
     except queue.Empty:
@@ -97,10 +123,8 @@ def make_working_audio_in_subprocess(
     _idle.put(process)
     if "error" in reply:
         raise _rebuild_error(reply)
-    made = reply["done"]
-    warnings = tuple(FileWarning(**w) for w in made["warnings"])
-    downmix = made["downmix"] and Downmix.from_row(made["downmix"])
-    return WorkingAudio(**made | {"probe": Probe(**made["probe"]), "warnings": warnings, "downmix": downmix})
+    found: dict[str, Any] = reply["done"]
+    return found
 
 
 class _DecoderProcess:

@@ -5,6 +5,8 @@ It reads one JSON object per line from its standard input and writes JSON lines 
    "longest": seconds}
 → {"progress": true} every second, and finally
   {"done": fields of `WorkingAudio`} or {"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
+Or, to examine the headers only:
+  {"probe": "file"} → {"done": {"best": number of the best audio track, "tracks": fields of each `Track`}}, or an error as above.
 It ends when its input is closed, and after a minute without requests.
 """
 
@@ -22,6 +24,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO, TextIO, cast
 
 from podcast_assets.audio.ingest import OpusCopy, make_working_audio
+from podcast_assets.audio.reader import open_audio
 from podcast_assets.store.backends.pending_file import PendingFile
 
 MEMORY = 4 << 30
@@ -31,7 +34,10 @@ _PROGRESS_SECONDS = 1.0
 
 
 def handle_request(request: dict[str, Any], replies: TextIO) -> dict[str, Any]:
-    """Decode one recording."""
+    """Decode one recording, or examine it."""
+    if "probe" in request:
+        with open_audio(request["probe"]) as reader:
+            return {"done": {"best": reader.track, "tracks": [asdict(track) for track in reader.tracks]}}
     reported_at = time.monotonic()
 
     def progress() -> None:

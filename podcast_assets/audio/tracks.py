@@ -43,6 +43,15 @@ class Track:
         return f"track {self.number}{f' ({about})' if about else ''}"
 
 
+@dataclass(frozen=True, slots=True)
+class AudioTracks:
+    """All audio tracks of a file."""
+
+    best: int
+    """Number of the best one, as libavformat ranks them."""
+    tracks: tuple[Track, ...]
+
+
 def list_tracks(container: "InputContainer") -> tuple[Track, ...]:
     """List the audio tracks of a container in order."""
     return tuple(_describe(number, stream) for number, stream in enumerate(container.streams.audio, start=1))

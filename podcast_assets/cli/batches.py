@@ -23,6 +23,7 @@ from podcast_assets.cli.terminal import (
     print_refused,
 )
 from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.intake.names import normalize
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 
 if TYPE_CHECKING:
@@ -258,15 +259,15 @@ def _batches_to_retry(
     """
     retryable = [row for row in failed if permanent or not row["permanent"]]
     chosen: list[str] = []
-    for name in names:
+    for name in map(normalize, names):
         if name in known:
             chosen += [row["batch"] for row in retryable if row["batch"] == name][:1]
             continue
-        if not any(name in (row["episode_id"], row["source"]) for row in failed):
+        if not any(name in (row["episode_id"], normalize(row["source"])) for row in failed):
             raise BadInput(
                 f"{name!r} is neither a batch nor a failed episode; `podcast-assets failures` lists failed episodes"
             )
-        chosen += [row["batch"] for row in retryable if name in (row["episode_id"], row["source"])]
+        chosen += [row["batch"] for row in retryable if name in (row["episode_id"], normalize(row["source"]))]
     return list(dict.fromkeys(chosen))
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.language_codes import language_code
+from podcast_assets.intake.file_names import file_episode_id
 from podcast_assets.intake.metadata import JoinedMetadata, first_text, to_json
-from podcast_assets.intake.names import file_episode_id, slug
+from podcast_assets.intake.names import slug
 from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
 from podcast_assets.store.schema import RAW_AUDIO, make_table
 

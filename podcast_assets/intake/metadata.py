@@ -18,6 +18,8 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.errors import BadInput, first_line
+from podcast_assets.intake.file_names import split_name
+from podcast_assets.intake.names import normalize
 
 METADATA_SUFFIXES = frozenset({".parquet", ".csv", ".jsonl"})
 KEY = "meta_id"
@@ -52,14 +54,14 @@ class MetadataFile:
     key: str = KEY
     """Column with the ids."""
     ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
-    """Ids of all rows in order, as text; null for rows without an id."""
+    """Ids of all rows in order, as text in NFC; null for rows without an id."""
     keep_alive: Any = None
     """Temporary file that must live as long as rows may be read."""
 
     @property
     def folder(self) -> PurePosixPath:
         """Folder of the file; its rows apply to files in it and below."""
-        return PurePosixPath(self.name).parent
+        return PurePosixPath(normalize(self.name)).parent
 
     def rows(self, ids: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Read the first row of each of some ids.
@@ -80,7 +82,7 @@ class MetadataFile:
 
     def _read_table_rows(self, wanted_ids: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
         """Filter by id: only the ids of other rows are decoded."""
-        identity = pl.col(self.key).cast(pl.String)
+        identity = pl.col(self.key).cast(pl.String).str.normalize("NFC")
         found = self.frame.lazy()
         if int(self.ids.is_in(wanted_ids.implode()).sum()) > len(wanted_ids) + _REPEATED:
             first = self._first_positions(wanted_ids)[_AT]
@@ -98,7 +100,7 @@ class MetadataFile:
         found = self.frame.lazy().with_row_index(_AT).join(first.lazy(), on=_AT, how="inner").sort(_AT)
         for identity, text in found.select(_ID, _LINE).collect(engine="streaming").iter_rows():
             parsed = json.loads(text.strip(_PADDING))
-            if _id_of(parsed, self.key, self.name) == identity:
+            if normalize(_id_of(parsed, self.key, self.name) or "") == identity:
                 yield identity, parsed  # else the pattern matched a nested key
 
     def _first_positions(self, wanted_ids: pl.Series) -> pl.DataFrame:
@@ -175,7 +177,7 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: 
         raise
     except _ERRORS as error:
         raise _unreadable_error(name, error) from error
-    return MetadataFile(name, frame, key, ids, keep_alive)
+    return MetadataFile(name, frame, key, ids.str.normalize("NFC"), keep_alive)
 
 
 def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
@@ -226,7 +228,7 @@ def _unreadable_error(name: str, error: BaseException) -> BadInput:
 def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> JoinedMetadata:
     """Join files by their stem to metadata rows by their id. Of the metadata files in or above a file's folder the nearest wins.
 
-    Metadata in a folder without recordings (`metadata/` beside `audio/`) apply to the folder above.
+    Both are compared in NFC. Metadata in a folder without recordings (`metadata/` beside `audio/`) apply to the folder above.
     """
     above = {folder: {PurePosixPath(folder), *PurePosixPath(folder).parents} for folder in map(_folder_of, sources)}
     folders = set[PurePosixPath]().union(*above.values())
@@ -234,7 +236,7 @@ def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> Join
     below: dict[PurePosixPath, dict[str, list[str]]] = {folder: {} for folder, _ in placed}
     for source in sorted(sources):
         for folder in below.keys() & above[_folder_of(source)]:
-            below[folder].setdefault(PurePosixPath(source).stem, []).append(source)
+            below[folder].setdefault(split_name(source)[0], []).append(source)
     rows: dict[str, dict[str, Any]] = {}
     ambiguous: dict[str, set[str]] = {}
     broken: dict[str, str] = {}
@@ -284,7 +286,7 @@ def _unique_ids(ids: pl.Series) -> pl.Series:
 
 
 def _folder_of(source: str) -> str:
-    folder, slash, _ = source.rpartition("/")
+    folder, slash, _ = normalize(source).rpartition("/")
     return folder or slash
 
 

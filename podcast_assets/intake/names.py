@@ -33,9 +33,9 @@ def batch_name(text: str) -> str:
     return text if BATCH_NAME.fullmatch(text) else slug(text)
 
 
-def file_episode_id(source: str, sha256: str) -> str:
-    """Id of an episode that arrived as a file: stable for the same bytes and name, without dots and slashes."""
-    return f"{slug(PurePosixPath(source).stem)}-{sha256[:12]}"
+def normalize(text: str) -> str:
+    """Normalize text to NFC: macOS writes names in NFD, where an accent is a character of its own, and people type NFC."""
+    return unicodedata.normalize("NFC", text)
 
 
 def is_hidden(name: str) -> bool:

@@ -2,9 +2,9 @@
 
 from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.duplicates.exact import holders_key
+from podcast_assets.intake.file_names import file_episode_id
 from podcast_assets.intake.links import Link
 from podcast_assets.intake.metadata import JoinedMetadata, first_text
-from podcast_assets.intake.names import file_episode_id
 from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
 from podcast_assets.store.store import Store
 from podcast_assets.store.takedown_records import Refusals

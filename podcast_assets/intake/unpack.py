@@ -1,5 +1,6 @@
 """Unpacking of batches: recordings are stored by content, metadata are read, everything else is listed."""
 
+import io
 import re
 import shutil
 import tempfile
@@ -12,17 +13,11 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Meter
 from podcast_assets.intake.archives.members import ArchiveMember, Damaged, RefusedMember, archive_format, read_members
 from podcast_assets.intake.arrivals import INCOMING, Arrival
+from podcast_assets.intake.content import HEAD, describe_other_content
+from podcast_assets.intake.file_names import MEDIA_SUFFIXES, reason_to_skip, split_name
 from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, MetadataFile, NotMetadata, open_metadata
 from podcast_assets.intake.names import is_hidden
 from podcast_assets.store.store import BLOCK, SCRATCH_PREFIX, Store, StoredOriginal
-
-MEDIA_SUFFIXES = frozenset(
-    (
-        ".3gp .aac .ac3 .aif .aiff .alac .amr .ape .au .avi .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov "
-        ".mp2 .mp3 .mp4 .mpeg .mpg .mts .oga .ogg .ogv .opus .ts .wav .weba .webm .wma .wmv .wv"
-    ).split()
-)
-"""Suffixes of audio and video. Decoding decides what such a file really is."""
 
 ARCHIVE_SUFFIXES = frozenset(".tar .gz .tgz .xz .txz .bz2 .zst .zip".split())
 _INNER_ARCHIVE = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
@@ -146,18 +141,31 @@ class _Unpacker:
             self._unpack_archive(member.name, f"{member.name}/", cast("BinaryIO", copy), meter, depth)
 
     def _add_member(self, member: ArchiveMember) -> None:
-        suffix = PurePosixPath(member.name).suffix.lower()
-        if is_hidden(member.name):
-            self._record_status(self.result.skipped, member.name, "a hidden file")
-        elif suffix not in METADATA_SUFFIXES | MEDIA_SUFFIXES:
-            self._record_status(self.result.skipped, member.name, "neither audio, video nor metadata by its name")
+        _, suffix = split_name(member.name)
+        if reason := reason_to_skip(member.name, METADATA_SUFFIXES):
+            self._record_status(self.result.skipped, member.name, reason)
         elif member.name in self._taken:
             self._record_status(self.result.skipped, member.name, "another file of the same name was taken already")
-        elif suffix in MEDIA_SUFFIXES:
-            self.result.files.append(SourceFile(member.name, self.store.put_original(member.stream, suffix)))
-            self._taken.add(member.name)
-        else:
+        elif suffix in METADATA_SUFFIXES:
             self._add_metadata(member)
+        elif suffix in MEDIA_SUFFIXES:
+            self._add_recording(member.name, member.stream, suffix)
+        else:
+            self._add_if_media(member)
+
+    def _add_recording(self, name: str, stream: IO[bytes], suffix: str) -> None:
+        self.result.files.append(SourceFile(name, self.store.put_original(stream, suffix)))
+        self._taken.add(name)
+
+    def _add_if_media(self, member: ArchiveMember) -> None:
+        """Take a file whose name says nothing if it begins like audio or video."""
+        head = _read_fully(member.stream, HEAD)
+        if what := describe_other_content(head):
+            self._record_status(
+                self.result.skipped, member.name, f"neither audio, video nor metadata by its content: {what}"
+            )
+        else:
+            self._add_recording(member.name, cast("IO[bytes]", _Rejoined(head, member.stream)), "")
 
     def _add_metadata(self, member: ArchiveMember) -> None:
         data, keep_alive = _spool(member.stream)
@@ -180,11 +188,28 @@ class _Unpacker:
         status[line] = reason
 
 
+class _Rejoined(io.RawIOBase):
+    """A stream with the bytes in front that were already read from it."""
+
+    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+        self._head, self._rest = head, rest
+
+    def read(self, size: int = -1, /) -> bytes:
+        head, self._head = self._head, b""
+        return head or self._rest.read(size)
+
+
+def _read_fully(stream: IO[bytes], size: int) -> bytes:
+    """Read as many bytes, fewer only at the end."""
+    data = stream.read(size)
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
+
+
 def _spool(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
     """Read a stream into memory, or into a temporary file that is deleted together with the returned object."""
-    data = stream.read(_IN_MEMORY)
-    while len(data) < _IN_MEMORY and (more := stream.read(_IN_MEMORY - len(data))):
-        data += more
+    data = _read_fully(stream, _IN_MEMORY)
     if len(data) < _IN_MEMORY:
         return data, None
     file = tempfile.NamedTemporaryFile(prefix=SCRATCH_PREFIX)  # noqa: SIM115  # deleted when the metadata are

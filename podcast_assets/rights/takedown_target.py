@@ -11,6 +11,7 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.downloads.urls import redact_url, url_key
 from podcast_assets.intake.feeds.feed import guid_from_url
 from podcast_assets.intake.feeds.subscriptions import Subscriptions
+from podcast_assets.intake.names import normalize
 from podcast_assets.rights.clearance import metadata_of
 from podcast_assets.store.takedown_records import Record, record_id
 
@@ -71,7 +72,7 @@ def find_target(
         BadInput: the name is unknown or ambiguous.
     """
     # rows of removed episodes still have the file name
-    emptied = set(episodes.filter(pl.col("source") == name, pl.col("sha256").is_null())["episode_id"])
+    emptied = set(episodes.filter(has_source(name), pl.col("sha256").is_null())["episode_id"])
     for record in records:
         by_url = _URL.match(name) and url_key(name) in record["url_keys"]
         if (
@@ -112,6 +113,11 @@ def copies_of(episodes: pl.DataFrame, target: TakedownTarget) -> pl.DataFrame:
         found = more
 
 
+def has_source(name: str) -> pl.Expr:
+    """Whether the file of an episode has a name; both are compared in NFC."""
+    return pl.col("source").str.normalize("NFC") == normalize(name)
+
+
 def content_hashes(rows: pl.DataFrame) -> list[str]:
     """SHA-256 of the episodes' bytes and of earlier content of their URLs."""
     return sorted({*rows["sha256"].drop_nulls(), *rows["earlier_sha256"].explode().drop_nulls()})
@@ -148,7 +154,7 @@ def _find_episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> s
             if isinstance(url := metadata_of(row).get("url"), str) and url_key(url) == key
         }
     if exact.is_empty():
-        exact = episodes.filter(pl.col("source") == name, pl.col("sha256").is_not_null())
+        exact = episodes.filter(has_source(name), pl.col("sha256").is_not_null())
         exact = exact.unique("sha256", keep="first")
     return {*exact["episode_id"], *ledger.filter(episode_id=name)["episode_id"]}
 

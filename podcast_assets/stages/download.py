@@ -17,10 +17,9 @@ from podcast_assets.intake.downloads.http import HttpClient, Transient
 from podcast_assets.intake.downloads.partial import PartialDownload
 from podcast_assets.intake.downloads.politeness import HostTurns
 from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.file_names import MEDIA_SUFFIXES, file_episode_id
 from podcast_assets.intake.links import Link
-from podcast_assets.intake.names import file_episode_id
 from podcast_assets.intake.references import LARGEST, fetch_references
-from podcast_assets.intake.unpack import MEDIA_SUFFIXES
 from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
 from podcast_assets.store.schema import Columns, make_table
 from podcast_assets.store.store import Store, StoredOriginal

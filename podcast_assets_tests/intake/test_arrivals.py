@@ -6,7 +6,8 @@ import pytest
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.arrivals import IncomingFile, find_arrival, find_settled, group_by_batch, list_incoming
-from podcast_assets.intake.names import BATCH_NAME, batch_name, file_episode_id
+from podcast_assets.intake.file_names import file_episode_id
+from podcast_assets.intake.names import BATCH_NAME, batch_name
 from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.store.store import Store
 

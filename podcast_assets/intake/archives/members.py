@@ -24,6 +24,7 @@ import zstandard
 from zlib_ng import gzip_ng, zlib_ng
 
 from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Damaged, Meter, Metered
+from podcast_assets.intake.archives.name_encodings import decode_names
 from podcast_assets.intake.archives.zips import zip_entries
 from podcast_assets.intake.names import safe_member_name
 from podcast_assets.store.store import BLOCK
@@ -201,16 +202,18 @@ def _tar_members(plain: Metered, meter: Meter) -> Iterator[ArchiveMember | Refus
             meter.entry()
             if info.isdir():
                 continue
-            reason = _why_refused(info.name)
+            raw = info.name.encode("utf-8", "surrogateescape")
+            name = decode_names([raw])[raw]
+            reason = _why_refused(name)
             if reason is None and not info.isreg():
                 reason = "a link or a device, not a file"
             elif reason is None and info.issparse():
                 reason = "a sparse file, whose holes may have any size"
             if reason:
-                yield RefusedMember(_printable_name(info.name), reason)
+                yield RefusedMember(_printable_name(name), reason)
                 continue
             content = _Content(functools.partial(tar.extractfile, info))
-            yield ArchiveMember(safe_member_name(info.name) or "", cast("IO[bytes]", content))
+            yield ArchiveMember(safe_member_name(name) or "", cast("IO[bytes]", content))
             if content.damage:  # the rest of a broken stream cannot be trusted
                 raise content.damage
 
@@ -231,10 +234,6 @@ def _zip_members(archive: BinaryIO, meter: Meter) -> Iterator[ArchiveMember | Re
 
 def _why_refused(name: str) -> str | None:
     """Reason why a member of this name is skipped; None if the name is safe."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8: rename it and pack the archive again"
     if len(name) > _NAME_CHARACTERS:
         return f"its name has {len(name):,} characters"
     return None if safe_member_name(name) else "its name leads out of the archive"

@@ -5,17 +5,22 @@ import io
 import stat
 import struct
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
 from podcast_assets.intake.archives.limits import ArchiveLimits, Bomb, Damaged, Meter
+from podcast_assets.intake.archives.name_encodings import decode_names
 from podcast_assets.store.store import BLOCK
 
 _DIRECTORY_BYTES = 1_024
 """Generous size of a directory entry: 46 bytes and its name."""
 _END = struct.Struct("<4s4xHHL")
 _END_BYTES, _COMMENT_BYTES = 22, 65_535
+_UTF8 = 0x800
+"""Flag of a name in UTF-8."""
+_UNICODE_PATH = 0x7075
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,44 @@ def zip_entries(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
         yield from _read_sequentially(archive, meter)
         raise Damaged(f"its directory is missing or unreadable ({error})") from error
     with zipped:
-        for info in zipped.infolist():
+        names = _names_of(zipped.infolist())
+        for info, name in zip(zipped.infolist(), names, strict=True):
             refusal = None
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 refusal = "a link or a device, not a file"
             elif info.flag_bits & 1:
                 refusal = "encrypted"
-            yield ZipEntry(info.filename, functools.partial(zipped.open, info), info.is_dir(), refusal)
+            yield ZipEntry(name, functools.partial(zipped.open, info), info.is_dir(), refusal)
+
+
+def _names_of(entries: Sequence[zipfile.ZipInfo]) -> list[str]:
+    """Names of entries: as flagged, else as their Unicode path, else as the bytes suggest.
+
+    zipfile decodes names without the flag as cp437, in which every byte is a character.
+    """
+    raw = [
+        None if info.flag_bits & _UTF8 or info.filename.isascii() else info.filename.encode("cp437") for info in entries
+    ]
+    decoded = decode_names(name for name in raw if name is not None)
+    return [
+        info.filename if name is None else _unicode_path(info, name) or decoded[name]
+        for info, name in zip(entries, raw, strict=True)
+    ]
+
+
+def _unicode_path(info: zipfile.ZipInfo, raw: bytes) -> str | None:
+    """Name in the extra field "Info-ZIP Unicode Path" (APPNOTE 4.6.9); None if there is none, or it is of an earlier name."""
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if (
+            kind == _UNICODE_PATH
+            and len(field) == size > 5
+            and struct.unpack_from("<L", field, 1)[0] == zlib.crc32(raw)
+        ):
+            return field[5:].decode("utf-8", "replace")
+    return None
 
 
 def _check_directory(archive: BinaryIO, limits: ArchiveLimits) -> None:
@@ -83,7 +119,7 @@ def _read_sequentially(archive: BinaryIO, meter: Meter) -> Iterator[ZipEntry]:
     blocks = iter(lambda: archive.read(BLOCK), b"")
     try:
         for raw, _, chunks in stream_unzip.stream_unzip(blocks, chunk_size=BLOCK):
-            name = raw.decode("utf-8", "surrogateescape")
+            name = decode_names([raw])[raw]
             content = _Chunks(chunks)
             yield ZipEntry(name, functools.partial(cast, "IO[bytes]", content), name.endswith("/"))
             content.finish(meter)
