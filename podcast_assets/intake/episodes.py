@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
 
 from podcast_assets.common.language_codes import language_code
+from podcast_assets.common.warned import FileWarning
 from podcast_assets.intake.file_names import file_episode_id
 from podcast_assets.intake.metadata import JoinedMetadata, first_text, to_json
 from podcast_assets.intake.names import slug
@@ -24,6 +25,17 @@ class Recording:
     episode_id: str
     file: SourceFile
     duplicate_of: str | None
+    tracks: tuple[int, ...] = ()
+    """Audio tracks that are taken of a file with several, counted from 1; empty for the best one."""
+    choice: str | None = None
+    """How several tracks are taken (`podcast_assets.intake.track_choice.TrackChoice`); None for the best one alone."""
+    warnings: tuple[FileWarning, ...] = ()
+    """What deserves a look beside what ingest finds."""
+
+    @property
+    def shown(self) -> str:
+        """Name for people."""
+        return f"{self.file.name} (track {self.tracks[0]})" if self.choice == "episodes" else self.file.name
 
 
 def recordings(files: Sequence[SourceFile], identities: Mapping[str, str] | None = None) -> list[Recording]:
@@ -92,13 +104,14 @@ def _recording_row(recording: Recording, metadata: JoinedMetadata, facts: Row | 
         md5=file.stored.md5,
         bytes=file.stored.bytes,
         original=file.stored.key,
+        tracks=recording.choice,
         **_metadata_columns(metadata.of(file.name)),
     )
     if recording.duplicate_of is not None:
         return row | {"status": "skipped", "error": f"the same bytes as {recording.duplicate_of}"}
     if facts is None:
         return row | {"status": "failed"}
-    return row | facts
+    return row | facts | {"warnings": [*(facts["warnings"] or []), *map(asdict, recording.warnings)]}
 
 
 def _metadata_columns(row: Row) -> Row:

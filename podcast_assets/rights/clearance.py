@@ -4,6 +4,7 @@ The latest statement takes precedence: the rights ledger overrides the metadata 
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ CLEARANCE: Columns = {
     "locked": (pl.Boolean, "podcast:locked: no other host may import the feed; says nothing about use"),
     "hours": (pl.Float64, "hours of audio"),
 }
+
+_TRACK = re.compile(r"-track\d+$")
 
 
 class Reason(StrEnum):
@@ -98,7 +101,7 @@ def decide_clearance(
     rows: list[dict[str, Any]] = []
     for episode in episodes.filter(pl.col("status") == "done").sort("batch", "episode_id").iter_rows(named=True):
         metadata = metadata_of(episode)
-        statements = _collect_statements(episode, metadata, ledger_rows.get(episode["episode_id"]), licences)
+        statements = _collect_statements(episode, metadata, ledger_rows.get(_file_id(episode)), licences)
         licence, reason, detail = _apply_rules(statements, licences)
         refusal = refusals.why(
             episode_id=episode["episode_id"],
@@ -142,6 +145,12 @@ def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata row of an episode of `raw_audio`; empty if it has none."""
     found = json.loads(episode["metadata"]) if episode["metadata"] else {}
     return found if isinstance(found, dict) else {}
+
+
+def _file_id(episode: Mapping[str, Any]) -> str:
+    """Id of the episode's file, to which the ledger refers; that of a track has a suffix."""
+    identity = str(episode["episode_id"])
+    return _TRACK.sub("", identity) if episode.get("tracks") == "episodes" else identity
 
 
 def _collect_statements(
@@ -257,6 +266,8 @@ def _spread_to_copies(rows: Sequence[dict[str, Any]], sealed: Collection[str] | 
                 continue
             elif released is None:
                 released = row if sealed is None or row["batch"] in sealed else None
+            elif released["batch"] == row["batch"]:
+                continue  # another track of the file: within a batch the same bytes are taken once
             else:
                 row["reason"] = Reason.DUPLICATE
                 row["detail"] = f"the same bytes as {released['batch']}/{released['episode_id']}, which is released"

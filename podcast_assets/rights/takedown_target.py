@@ -148,11 +148,11 @@ def _find_episodes(name: str, episodes: pl.DataFrame, ledger: pl.DataFrame) -> s
     if exact.is_empty() and _URL.match(name):
         rows = episodes.filter(pl.col("metadata").is_not_null())
         key = url_key(name)
-        return {
-            row["episode_id"]
-            for row in rows.select("episode_id", "metadata").iter_rows(named=True)
-            if isinstance(url := metadata_of(row).get("url"), str) and url_key(url) == key
-        }
+        by_content: dict[str, str] = {}  # the tracks of a file are episodes with the same bytes
+        for row in rows.select("episode_id", "sha256", "metadata").iter_rows(named=True):
+            if isinstance(url := metadata_of(row).get("url"), str) and url_key(url) == key:
+                by_content.setdefault(row["sha256"] or row["episode_id"], row["episode_id"])
+        return set(by_content.values())
     if exact.is_empty():
         exact = episodes.filter(has_source(name), pl.col("sha256").is_not_null())
         exact = exact.unique("sha256", keep="first")

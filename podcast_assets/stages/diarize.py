@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import polars as pl
 
 from podcast_assets.common.errors import BadInput, is_device_error
 from podcast_assets.engines.engine import Engine
 from podcast_assets.speech import rttm, vad
+from podcast_assets.speech.diarizers.tracks import NAME as TRACKS
+from podcast_assets.speech.diarizers.tracks import diarize_tracks, measure_track
 from podcast_assets.speech.segmentation import SegmentationSettings, segment
 from podcast_assets.speech.types import Audio, Diarization, Diarizer, Pcm, Turn
 from podcast_assets.stages.engine_stage import EngineStage
@@ -21,6 +25,16 @@ from podcast_assets.store.store import Store, diarization_key
 
 NO_SPEAKERS = "no_speakers"
 """Flag of segments that the diarizer did not make."""
+SPEAKER_TRACKS = "speaker_tracks"
+"""Input of episodes in which each of these tracks of the original is a speaker."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAudio:
+    """An episode's audio, and its diarization where its tracks tell who speaks."""
+
+    audio: Pcm
+    by_tracks: Diarization | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +62,17 @@ class Diarize(EngineStage):
         """Keys of the full diarization and of the table of speakers."""
         return [diarization_key(self.batch, episode.episode_id, suffix) for suffix in ("rttm", "parquet")]
 
-    def prepare(self, episode: Episode) -> Pcm:
-        """Read the working audio."""
-        return read_audio(self.store, episode)
+    def prepare(self, episode: Episode) -> PreparedAudio:
+        """Read the working audio and, where each speaker has a track, find the speech on each."""
+        return PreparedAudio(read_audio(self.store, episode), self._diarize_tracks(episode))
+
+    def _diarize_tracks(self, episode: Episode) -> Diarization | None:
+        """Diarize by the tracks of the original, one in memory at a time; None where the diarizer has to find the speakers."""
+        numbers = episode.inputs.get(SPEAKER_TRACKS)
+        if not numbers:
+            return None
+        with self.store.local_copy(str(episode.inputs["original"])) as original:
+            return diarize_tracks([measure_track(read_track(original, number)) for number in numbers])
 
     def smoke_test(self, worker: Diarizer) -> None:
         """Diarize noise."""
@@ -64,11 +86,13 @@ class Diarize(EngineStage):
             except Exception as error:
                 yield EpisodeResult(ready.episode, error)
 
-    def _process(self, worker: Diarizer, episode: Episode, audio: Pcm) -> EpisodeResult:
+    def _process(self, worker: Diarizer, episode: Episode, prepared: PreparedAudio) -> EpisodeResult:
         bounds = {name: episode.inputs[name] for name in ("min_speakers", "max_speakers")}
         fallback = None
+        audio, diarization = prepared.audio, prepared.by_tracks
         try:
-            diarization = worker.diarize(audio, **bounds)
+            if diarization is None:
+                diarization = worker.diarize(audio, **bounds)
         except Exception as error:
             if isinstance(error, BadInput) or is_device_error(error):
                 raise
@@ -76,9 +100,24 @@ class Diarize(EngineStage):
             diarization = detect_speech(audio)
         rttm_key, speakers_key = self.outputs(episode)
         self.store.write(rttm_key, rttm.format_rttm(episode.episode_id, _full_turns(diarization)).encode())
-        self.store.write_table(speakers_key, speaker_rows(episode, diarization, self.engine))
+        engine = TRACKS if prepared.by_tracks else self.engine.name
+        self.store.write_table(speakers_key, speaker_rows(episode, diarization, engine))
         turns = segment(diarization, audio, self.segmentation)
-        return EpisodeResult(episode, segment_rows(episode, turns, [NO_SPEAKERS] if fallback else []), fallback)
+        rows = segment_rows(episode, turns, [NO_SPEAKERS] if fallback else [])
+        if prepared.by_tracks:
+            rows = rows.with_columns(engine=pl.lit(engine), degraded=pl.lit(value=False))
+        return EpisodeResult(episode, rows, fallback)
+
+
+def read_track(original: Path, number: int) -> Pcm:
+    """Read one track of an original, counted from 1, as working audio has it."""
+    from podcast_assets.audio.downmix import Downmix, open_blocks
+    from podcast_assets.audio.resampling import resample
+    from podcast_assets.audio.working import WORKING_RATE, to_int16
+
+    with open_blocks(original, Downmix((number,))) as (rate, blocks):
+        parts = [to_int16(block) for block in resample(blocks, rate, WORKING_RATE)]
+    return Pcm(np.concatenate(parts) if parts else np.empty(0, np.int16))
 
 
 def detect_speech(audio: Audio) -> Diarization:
@@ -108,7 +147,7 @@ def segment_rows(episode: Episode, turns: Sequence[Turn], flags: list[str]) -> p
     return pl.DataFrame(rows, schema={k: SEGMENTS[k][0] for k in SEGMENTS if k not in added_by_runner})
 
 
-def speaker_rows(episode: Episode, diarization: Diarization, engine: Engine) -> pl.DataFrame:
+def speaker_rows(episode: Episode, diarization: Diarization, engine: str) -> pl.DataFrame:
     """One row per speaker, sorted by name, with seconds of speech and the embedding of the voice."""
     spoken: dict[str, float] = {}
     for turn in _full_turns(diarization):
@@ -122,7 +161,7 @@ def speaker_rows(episode: Episode, diarization: Diarization, engine: Engine) -> 
                 "speaker": speaker,
                 "seconds": seconds,
                 "embedding": [float(x) for x in embeddings[speaker]] if speaker in embeddings else None,
-                "engine": engine.name,
+                "engine": engine,
             }
             for speaker, seconds in sorted(spoken.items())
         ],

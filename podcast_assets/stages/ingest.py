@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,6 +11,7 @@ import polars as pl
 
 from podcast_assets.common.fingerprint import fingerprint
 from podcast_assets.engines.engine import Engine
+from podcast_assets.intake.duplicates.near import fingerprint_key
 from podcast_assets.stages.profiles import Profile
 from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store.schema import RAW_AUDIO, Columns
@@ -75,7 +77,7 @@ class Ingest(OneByOne):
         from podcast_assets.audio.ingest import OpusCopy, make_working_audio
 
         key, opus_key = self._working_key(episode), self._opus_key(episode)
-        bit_rate = int(episode.inputs.get("opus", 0))
+        bit_rate, tracks = int(episode.inputs.get("opus", 0)), episode.inputs.get("tracks", ())
         with contextlib.ExitStack() as files:
             original = files.enter_context(self.store.local_copy(str(episode.inputs["original"])))
             target = files.enter_context(self.store.writing(key))
@@ -84,13 +86,17 @@ class Ingest(OneByOne):
                 working = make_working_audio_in_subprocess(
                     original,
                     Path(target.name),
+                    tracks=tracks,
                     opus=Path(opus.name) if opus else None,
                     bit_rate=bit_rate,
                     longest=self.longest,
                 )
             else:
                 copy = OpusCopy(opus, bit_rate) if opus else None
-                working = make_working_audio(original, target, separator, opus=copy, longest=self.longest)
+                working = make_working_audio(
+                    original, target, separator, tracks=tracks, opus=copy, longest=self.longest
+                )
+        self.store.remove(fingerprint_key(key))  # that of working audio which this replaces
         found = working.probe
         return {
             "episode_id": episode.episode_id,
@@ -110,9 +116,10 @@ class Ingest(OneByOne):
         }
 
     def _working_key(self, episode: Episode) -> str:
-        """Key of the working audio: each separator has its own, so that no stage reads that of another."""
+        """Key of the working audio: each separator and choice of tracks has its own, so that no stage reads that of another."""
         separated = fingerprint(**self.engine.identity())[:_HASH_DIGITS] if self.engine else None
-        return working_key(str(episode.inputs["sha256"]), separated)
+        tracks = "+".join(map(str, episode.inputs.get("tracks", ())))
+        return working_key(str(episode.inputs["sha256"]), tracks and f"track{tracks}", separated)
 
     def _opus_key(self, episode: Episode) -> str | None:
         """Key of the Opus copy; None where the episode asks for none."""
@@ -121,7 +128,9 @@ class Ingest(OneByOne):
         return f"audio/opus/{name}-{bit_rate}.opus" if bit_rate else None
 
 
-def ingest_episode(episode_id: str, source: str, sha256: str, original: str, *, opus: int | None = None) -> Episode:
+def ingest_episode(
+    episode_id: str, source: str, sha256: str, original: str, *, opus: int | None = None, tracks: Sequence[int] = ()
+) -> Episode:
     """Return the work item of a recording.
 
     Args:
@@ -130,6 +139,8 @@ def ingest_episode(episode_id: str, source: str, sha256: str, original: str, *, 
         sha256: hash of its bytes.
         original: key of its bytes in the store.
         opus: bit/s of the Opus copy; None for no copy.
+        tracks: audio tracks that are taken, counted from 1; empty for the best one.
     """
     copy = {"opus": opus} if opus else {}
-    return Episode(episode_id, source, 0.0, {"sha256": sha256, "original": original, **copy})
+    chosen = {"tracks": list(tracks)} if tracks else {}
+    return Episode(episode_id, source, 0.0, {"sha256": sha256, "original": original, **copy, **chosen})

@@ -25,7 +25,7 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
     return [
         Episode(
             row["episode_id"],
-            row["source"],
+            f"{row['source']} (track {row['downmix']['tracks'][0]})" if row["tracks"] == "episodes" else row["source"],
             row["duration"],
             {
                 "sha256": row["sha256"],

@@ -72,7 +72,11 @@ RAW_AUDIO: Columns = {
     "codec": (pl.String, "audio codec"),
     "sample_rate": (pl.Int32, "sample rate of the original, Hz"),
     "channels": (pl.Int32, "number of channels of the original"),
-    "audio_streams": (pl.Int32, "number of audio tracks of the original; the best one is used"),
+    "audio_streams": (pl.Int32, "number of audio tracks of the original"),
+    "tracks": (
+        pl.String,
+        "how the tracks of a file with several were taken: mix, episodes (one for each) or speakers; null for the best one alone",
+    ),
     "downmix": (
         DOWNMIX,
         "how one channel was made: the tracks that were added up, counted from 1 (empty: the best one), the channel taken of each "
@@ -312,7 +316,7 @@ FAILURES: Columns = {
     "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
 }
 
-ADDED = frozenset({"uncovered_speech", "redone", "warnings", "downmix"})
+ADDED = frozenset({"uncovered_speech", "redone", "warnings", "downmix", "tracks"})
 """Columns that older tables lack, where they count as null."""
 
 

@@ -295,9 +295,9 @@ def encoded_key(stage: str, batch: str, episode_id: str, fingerprint: str) -> st
     return f"{checkpoints_key(stage, batch)}/{episode_id}-{fingerprint}.encoded"
 
 
-def working_key(sha256: str, separated: str | None = None) -> str:
-    """Key of the working audio of an original; `separated` identifies the separator, if any."""
-    return f"audio/working/{sha256[:2]}/{sha256}{f'-{separated}' if separated else ''}.flac"
+def working_key(sha256: str, *variant: str | None) -> str:
+    """Key of the working audio of an original; `variant` identifies its tracks and the separator, if any."""
+    return f"audio/working/{sha256[:2]}/{'-'.join(filter(None, (sha256, *variant)))}.flac"
 
 
 def diarization_key(batch: str, episode_id: str, suffix: str) -> str:

@@ -1,6 +1,6 @@
 """Settings of arrivals, downloads and feeds."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -40,6 +40,12 @@ class IntakeSettings(SettingsGroup):
     )
     max_hours: float = Field(
         default=48.0, gt=0, description="Longest recording, in hours of audio; a longer one fails."
+    )
+    tracks: Literal["first", "mix", "episodes", "speakers"] = Field(
+        default="first",
+        description="What to take of a file with several audio tracks: first (the best one), mix, episodes (one for each) or "
+        "speakers (a mix in which each track is a speaker). Overridden by the metadata column tracks "
+        "(docs/guides/archives.md).",
     )
     opus_copy: int | None = Field(
         default=None,

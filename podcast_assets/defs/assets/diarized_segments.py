@@ -19,7 +19,7 @@ from podcast_assets.defs.checks.tables import below_speaker_cap, segments_in_ord
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.compute.choose import computing
-from podcast_assets.stages.diarize import Diarize
+from podcast_assets.stages.diarize import SPEAKER_TRACKS, Diarize
 from podcast_assets.stages.episode_overrides import speaker_bounds
 from podcast_assets.stages.speech_input import by_episode, episodes
 
@@ -43,7 +43,16 @@ def diarized_segments(
         stage = replace(any_batch, batch=batch)
         audio = upstream(opened_store, "raw_audio", batch).rows
         todo = episodes(
-            audio, lambda row: speaker_bounds(row["metadata"], settings) | {"segmentation": preset.model_dump()}
+            audio,
+            lambda row: {
+                **speaker_bounds(row["metadata"], settings),
+                "segmentation": preset.model_dump(),
+                **(
+                    {SPEAKER_TRACKS: row["downmix"]["tracks"], "original": row["original"]}
+                    if row["tracks"] == "speakers"
+                    else {}
+                ),
+            },
         )
         run = do_stage(context, settings, stage, batch, todo, opened_store, compute)
         rows = run.table()
@@ -71,7 +80,10 @@ def diarized_segments(
             verdicts={
                 "times_in_order": segments_in_order(rows, audio),
                 "speakers_known": speakers_known(rows),
-                "below_speaker_cap": below_speaker_cap(found, stage.engine.speaker_cap),
+                "below_speaker_cap": below_speaker_cap(
+                    {e.source: found[e.source] for e in todo if e.source in found and SPEAKER_TRACKS not in e.inputs},
+                    stage.engine.speaker_cap,
+                ),
             },
         )
 

@@ -19,6 +19,7 @@ from podcast_assets.intake.duplicates import near as near_duplicates
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.refusing import refuse_files
 from podcast_assets.intake.unpack import unpack
+from podcast_assets.stages.choose_tracks import choose_tracks
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.fetch import DownloadedList, download_list
 from podcast_assets.stages.ingest import Ingest, ingest_episode
@@ -66,6 +67,7 @@ def raw_audio(
         )
         refuse_files(opened_store, Refusals.of(opened_store), unpacked, joined)
         found = recordings(unpacked.files, unpacked.identities)
+        found = choose_tracks(opened_store, found, joined, settings.tracks, before)
         unpacked.broken.update(joined.broken)
         run = do_stage(
             context,
@@ -74,7 +76,12 @@ def raw_audio(
             batch,
             [
                 ingest_episode(
-                    r.episode_id, r.file.name, r.file.stored.sha256, r.file.stored.key, opus=settings.opus_copy
+                    r.episode_id,
+                    r.shown,
+                    r.file.stored.sha256,
+                    r.file.stored.key,
+                    opus=settings.opus_copy,
+                    tracks=r.tracks,
                 )
                 for r in found
                 if r.duplicate_of is None
@@ -85,7 +92,8 @@ def raw_audio(
         )
         if fetched:
             run.failures, run.ran = pl.concat([fetched.failures, run.failures]), run.ran + fetched.failed_now
-        held = {r.file.stored.sha256: r.episode_id for r in found if r.duplicate_of is None}
+        # of several episodes of a file, its tracks, the first holds the bytes
+        held = {r.file.stored.sha256: r.episode_id for r in reversed(found) if r.duplicate_of is None}
         also_in = duplicates.register_content(opened_store, batch, held)
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
         if language := default_language(opened_store, arrival):
@@ -124,9 +132,7 @@ def raw_audio(
                 ),
             },
             verdicts={
-                "episodes_accounted": files_accounted(
-                    rows, len(unpacked.files) + len(unpacked.skipped) + len(unpacked.broken)
-                ),
+                "episodes_accounted": files_accounted(rows, len(found) + len(unpacked.skipped) + len(unpacked.broken)),
                 "no_failures": no_failures(run.failures),
                 "durations_agree": durations_agree(rows),
                 "metadata_coverage": metadata_coverage(
