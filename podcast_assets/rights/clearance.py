@@ -111,7 +111,8 @@ def decide_clearance(
         )
         if refusal:
             reason, detail = Reason.TAKEN_DOWN, refusal
-        rows.append(_clearance_row(episode, metadata, statements, licence) | {"reason": reason, "detail": detail})
+        row = _clearance_row(episode, metadata, statements, licence)
+        rows.append(row | {"reason": reason, "detail": detail, "tracks": episode["tracks"]})
     _spread_to_copies(rows, sealed)
     for row in rows:
         row["cleared"] = row["reason"] is None
@@ -150,7 +151,7 @@ def metadata_of(episode: Mapping[str, Any]) -> dict[str, Any]:
 def _file_id(episode: Mapping[str, Any]) -> str:
     """Id of the episode's file, to which the ledger refers; that of a track has a suffix."""
     identity = str(episode["episode_id"])
-    return _TRACK.sub("", identity) if episode.get("tracks") == "episodes" else identity
+    return _TRACK.sub("", identity) if episode["tracks"] == "episodes" else identity
 
 
 def _collect_statements(
@@ -266,8 +267,8 @@ def _spread_to_copies(rows: Sequence[dict[str, Any]], sealed: Collection[str] | 
                 continue
             elif released is None:
                 released = row if sealed is None or row["batch"] in sealed else None
-            elif released["batch"] == row["batch"]:
-                continue  # another track of the file: within a batch the same bytes are taken once
+            elif released["batch"] == row["batch"] and released["tracks"] == row["tracks"] == "episodes":
+                continue  # another track of the file
             else:
                 row["reason"] = Reason.DUPLICATE
                 row["detail"] = f"the same bytes as {released['batch']}/{released['episode_id']}, which is released"
