@@ -17,7 +17,7 @@ from podcast_assets.audio.channels import channel_weights
 from podcast_assets.audio.downmix import Downmix, mix_tracks, open_tracks
 from podcast_assets.audio.errors import TooLong
 from podcast_assets.audio.headers import Probe
-from podcast_assets.audio.levels import clipped_count, peak
+from podcast_assets.audio.levels import CLIP_LEVEL, clipped_count, peak
 from podcast_assets.audio.opus_copy import check_opus, opus_writer
 from podcast_assets.audio.reader import AudioReader, Planar
 from podcast_assets.audio.resampling import resample
@@ -229,8 +229,10 @@ class _TrackMeter:
 
     def measure_blocks(self) -> Iterator[Planar]:
         for block in self.reader.blocks():
-            self.peak = max(self.peak, peak(block))
-            self.clipped += clipped_count(block)
+            highest = peak(block)
+            self.peak = max(self.peak, highest)
+            if highest >= CLIP_LEVEL:
+                self.clipped += clipped_count(block)
             if self._cancellation:
                 self._cancellation.add(block)
             yield block
