@@ -15,6 +15,7 @@ from podcast_assets.cli.terminal import (
     open_store,
     print_line,
     print_refused,
+    print_warnings,
 )
 from podcast_assets.common.errors import BadInput, Misconfigured
 
@@ -94,7 +95,9 @@ def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batch
     from podcast_assets.defs.instance import end_dead_runs
     from podcast_assets.defs.launch import run_in_process, split_into_ranges
     from podcast_assets.defs.partitions import BATCHES, add_batches
+    from podcast_assets.stages.batch_warnings import read_batch_warnings
 
+    store = open_store(settings)
     end_dead_runs(instance)
     add_batches(instance, batches)
     pending = list(split_into_ranges(batches, list(instance.get_dynamic_partitions(BATCHES))))
@@ -103,6 +106,9 @@ def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batch
         chunk = pending.pop(0)
         outcome = run_in_process(instance, settings, chunk, source="backfill")
         print_line(f"run {outcome.run_id[:8]}: {', '.join(chunk)}: {outcome.error or 'done'}")
+        if outcome.succeeded or len(chunk) == 1:
+            for batch in chunk:
+                print_warnings(f"batch {batch} ", read_batch_warnings(store, batch))
         if not outcome.succeeded and len(chunk) > 1:
             pending[:0] = [[batch] for batch in chunk]  # each on its own, so that one bad batch stops no other
         elif not outcome.succeeded:

@@ -1,4 +1,4 @@
-"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `retry`: list what is in the store, and retry failures."""
+"""`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `warnings`, `retry`: list what is in the store, and retry."""
 
 import itertools
 import json
@@ -122,7 +122,8 @@ def episodes(names: tuple[str, ...], status: str | None, limit: int, as_json: bo
         output.rule(Text(batch), align="left")
         table = _make_table("file", "episode", "status", "lang", numbers=("seconds",))
         for row in rows_of_batch:
-            note = row["error"] or (f"also in {row['also_in']}" if row["also_in"] else "")
+            found_elsewhere = f"also in {row['also_in']}" if row["also_in"] else ""
+            note = row["error"] or "; ".join(filter(None, ("no speech" if row["no_speech"] else "", found_elsewhere)))
             table.add_row(
                 _with_note(row["source"], note),
                 Text("" if row["status"] == "skipped" else row["episode_id"]),
@@ -206,6 +207,30 @@ def failures(
         output.rule(Text(f"{row['batch']}: {row['source']}: {row['stage']}"))
         output.print(Text(row["traceback"] or "none"), soft_wrap=True)
     _print_remainder("failures", shown, rows)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[BATCH]...")
+@_JSON
+@STORE
+def warnings(names: tuple[str, ...], as_json: bool, store: str | None) -> None:
+    """List what deserves a look in BATCHES, or in all batches: what failed or was skipped, unused metadata, missing speech."""
+    from dataclasses import asdict
+
+    from podcast_assets.stages.batch_warnings import read_batch_warnings
+    from podcast_assets.stages.report import show_warnings
+
+    opened_store = open_store(load_settings(store=store))
+    found = {batch: read_batch_warnings(opened_store, batch) for batch in _resolve_batch_names(opened_store, names)}
+    if as_json:
+        _print_json([{"batch": batch, **asdict(warning)} for batch, listed in found.items() for warning in listed])
+        return
+    for batch, listed in found.items():
+        if listed:
+            output.rule(Text(batch), align="left")
+            show_warnings(listed, output)
+    if not any(found.values()):
+        print_line("nothing deserves a look")
 
 
 @click.command()

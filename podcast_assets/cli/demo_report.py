@@ -9,7 +9,7 @@ from rich.text import Text
 
 from podcast_assets.cli.demo_evaluation import Evaluation, count_samples, evaluate
 from podcast_assets.cli.terminal import count_noun
-from podcast_assets.stages.report import BatchReport, EpisodeReport
+from podcast_assets.stages.report import BatchReport, EpisodeReport, show_warnings
 from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO
 from podcast_assets.store.store import Store, sealed_key, table_key
 
@@ -37,6 +37,7 @@ def show_demo(report: BatchReport, store: Store, console: Console) -> None:
         _show_excerpt(max(done, key=lambda e: len(e.text)), report.batch, store, console)
     if report.shards:
         _show_results(report, store, console, loadable=bool(measured))
+    show_warnings(report.warnings, console)
     console.print(Text.assemble(("next:        ", "bold"), "make dev opens the Dagster UI on http://127.0.0.1:3000"))
 
 

@@ -102,6 +102,10 @@ COMMANDS = {
         "podcast_assets.cli.takedown:takedowns",
         "List takedowns: what, when, why, and whether everything has been removed from the store.",
     ),
+    "warnings": (
+        "podcast_assets.cli.batches:warnings",
+        "List what deserves a look in BATCHES, or in all batches: what failed or was skipped, unused metadata, missing speech.",
+    ),
 }
 """Command → its location, and the first paragraph of its docstring (a test compares them)."""
 

@@ -1,11 +1,21 @@
 """`podcast-assets submit`: add files, URLs and feeds to the store."""
 
 import json
+from dataclasses import asdict
 
 import click
 
-from podcast_assets.cli.terminal import STORE, count_noun, json_option, load_settings, open_store, print_line
+from podcast_assets.cli.terminal import (
+    STORE,
+    count_noun,
+    json_option,
+    load_settings,
+    open_store,
+    print_line,
+    print_warnings,
+)
 from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.warned import BatchWarning
 
 
 @click.command()
@@ -35,14 +45,17 @@ def submit(
     Files, folders and archives become one batch. Episode URLs become another, as a list of URLs. Feeds and OPML lists are polled
     from then on.
     """
+    from podcast_assets.intake.inspection import inspect_inputs
     from podcast_assets.intake.submit import FEEDS, sort_inputs, submit_feeds, submit_files, submit_opml, submit_urls
 
-    opened_store = open_store(load_settings(store=store))
+    settings = load_settings(store=store)
+    opened_store = open_store(settings)
     found = sort_inputs(inputs, feeds=feeds)
     if batch and found.places and found.urls:
         raise Misconfigured("files and URLs cannot share a batch: submit them separately, each with its own --batch")
     batches: list[str] = []
     feeds_added = 0
+    warnings = inspect_inputs(found.places, settings.meta_key)
     if found.places:
         batches.append(submit_files(opened_store, found.places, batch, language))
         print_line(f"batch {batches[-1]} is complete under incoming/")
@@ -54,8 +67,11 @@ def submit(
     if found.feeds:
         feeds_added = submit_feeds(opened_store, found.feeds, language)
         print_line(f"{count_noun(feeds_added, 'new feed')} in {FEEDS} (pass --episode if they are episodes)")
-    keys = [submit_opml(opened_store, file) for file in found.lists_of_feeds]
-    for key in keys:
-        print_line(f"{key} is polled from now on")
+    lists = [submit_opml(opened_store, file) for file in found.lists_of_feeds]
+    for added in lists:
+        print_line(f"{added.key}: {count_noun(added.feeds, 'feed')}, polled from now on")
+    warnings += [BatchWarning("feeds_damaged", added.key, added.trouble) for added in lists if added.trouble]
+    print_warnings("", warnings)
     if as_json:
-        click.echo(json.dumps({"batches": batches, "feeds_added": feeds_added, "lists_of_feeds": keys}))
+        result = {"batches": batches, "feeds_added": feeds_added, "lists_of_feeds": [added.key for added in lists]}
+        click.echo(json.dumps(result | {"warnings": [asdict(w) for w in warnings]}, ensure_ascii=False))

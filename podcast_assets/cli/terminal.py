@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from podcast_assets.common.warned import BatchWarning
     from podcast_assets.config.settings import Settings
     from podcast_assets.intake.arrivals import Incoming
     from podcast_assets.store.store import Store
@@ -56,6 +57,19 @@ def print_refused(incoming: "Incoming") -> None:
     """Print the names under incoming/ that are part of no batch, each with the reason."""
     for name, reason in incoming.refused.items():
         print_line((f"incoming/{name}: {reason}", "yellow"))
+
+
+def print_warnings(prefix: str, warnings: "Sequence[BatchWarning]") -> None:
+    """Print the summary of what deserves a look.
+
+    Args:
+        prefix: words before its first line, such as the name of the batch.
+        warnings: the warnings; without any, nothing is printed.
+    """
+    from podcast_assets.stages.batch_warnings import summary_lines
+
+    for number, line in enumerate(summary_lines(warnings)):
+        print_line((line, "yellow") if number else (f"{prefix}{line}", "yellow"))
 
 
 def make_table(*columns: str, numbers: Container[str] = (), no_wrap: Container[str] = ()) -> Table:

@@ -1,7 +1,7 @@
 """Batches under `incoming/` of the store.
 
 A batch is an archive (`incoming/<batch>.tar[.gz|.xz|.bz2|.zst]` or `incoming/<batch>.zip`), a folder (`incoming/<batch>/…`) or a
-list of URLs (`incoming/<batch>.jsonl|csv|parquet`). `<batch>.meta.parquet|csv|jsonl` beside it is its metadata. This module
+list of URLs (`incoming/<batch>.jsonl|ndjson|csv|tsv|parquet`). `<batch>.meta.parquet|csv|…` beside it is its metadata. This module
 only reads.
 """
 
@@ -20,12 +20,12 @@ from podcast_assets.store.store import Entry, Store
 
 INCOMING = "incoming"
 _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
-_LIST = re.compile(r"(?P<stem>.+)\.(parquet|csv|jsonl)", re.IGNORECASE)
+_LIST = re.compile(r"(?P<stem>.+)\.(parquet|csv|tsv|jsonl|ndjson)", re.IGNORECASE)
 DEFAULTS = ".defaults.json"
 """Hidden file of a folder with values for episodes whose metadata have none, such as {"language": "de"}."""
 READY = frozenset({"_READY", ".ready", "_SUCCESS"})
 """Names of the marker file of a complete folder. Hadoop and Spark write `_SUCCESS`."""
-_METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|jsonl)", re.IGNORECASE)
+_METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|tsv|jsonl|ndjson)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _OTHER_SUFFIXES = frozenset(
         ".ass .avif .bat .bmp .cfg .conf .css .ctm .cue .db .dll .doc .docx .epub .exe .gif .heic .heif .htm .html .ico "
         ".ini .ipynb .jpeg .jpg .js .json .lnk .log .lrc .m3u .m3u8 .md .md5 .nfo .npy .npz .odp .ods .odt .opml .pdf "
         ".pls .png .ppt .pptx .py .pyc .rss .rst .rtf .rttm .sfv .sh .sha1 .sha256 .sqlite .srt .ssa .stm .svg .tex "
-        ".textgrid .tif .tiff .toml .torrent .tsv .txt .url .vtt .webloc .webp .xls .xlsx .xml .yaml .yml"
+        ".textgrid .tif .tiff .toml .torrent .txt .url .vtt .webloc .webp .xls .xlsx .xml .yaml .yml"
     ).split()
 )
 """Suffixes that are certainly not of audio or video: texts, pictures, subtitles, playlists, checksums, programs."""

@@ -1,19 +1,18 @@
-"""URL lists: `incoming/<batch>.jsonl`, `.csv` or `.parquet` with a column `url` and metadata columns."""
+"""URL lists: `incoming/<batch>.jsonl`, `.csv`, `.tsv` or `.parquet` with a column `url` and metadata columns."""
 
 import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any
 
-import polars as pl
-
-from podcast_assets.common.errors import BadInput, first_line
+from podcast_assets.common.errors import BadInput
 from podcast_assets.intake.downloads.urls import redact_url_distinctly, url_key
+from podcast_assets.intake.encodings import to_utf8
 from podcast_assets.intake.metadata import first_text
 from podcast_assets.intake.names import slug
+from podcast_assets.intake.tables import LINES_SUFFIXES, read_table_rows, rename_keys, unreadable
 
 URL = "url"
 
@@ -93,15 +92,14 @@ def _identity_of(row: dict[str, Any]) -> str | None:
 
 def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
     """Iterate over rows, with an error message in place of each unreadable one."""
-    suffix = PurePosixPath(name).suffix.lower()
-    if suffix == ".jsonl":
-        return (_json_row(line) for line in data.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
+    if PurePosixPath(name).suffix.lower() not in LINES_SUFFIXES:
+        return read_table_rows(name, data, [URL])
     try:
-        frame = pl.read_parquet(BytesIO(data)) if suffix == ".parquet" else pl.read_csv(data, infer_schema=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        reason = first_line(error)
-        raise BadInput(f"{name} cannot be read as {suffix[1:]}: {reason}") from error
-    return frame.iter_rows(named=True)
+        text, _ = to_utf8(data, guess=False)
+    except ValueError as error:
+        raise unreadable(name, error) from error
+    assert isinstance(text, bytes)
+    return (_json_row(line) for line in text.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
 
 
 def _json_row(line: bytes) -> dict[str, Any] | str:
@@ -109,4 +107,4 @@ def _json_row(line: bytes) -> dict[str, Any] | str:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return "it is not JSON"
-    return row if isinstance(row, dict) else "it is not a JSON object"
+    return rename_keys(row, [URL]) if isinstance(row, dict) else "it is not a JSON object"

@@ -9,19 +9,30 @@ import datetime
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
 
-from podcast_assets.common.errors import BadInput, first_line
+from podcast_assets.common.errors import BadInput
+from podcast_assets.common.warned import BatchWarning
+from podcast_assets.intake.encodings import to_utf8
 from podcast_assets.intake.file_names import split_name
+from podcast_assets.intake.ids import equal_by_value, id_text
 from podcast_assets.intake.names import normalize
+from podcast_assets.intake.tables import (
+    LINES_SUFFIXES,
+    READ_ERRORS,
+    TABLE_SUFFIXES,
+    fold_name,
+    rename_keys,
+    scan_table,
+    unreadable,
+)
 
-METADATA_SUFFIXES = frozenset({".parquet", ".csv", ".jsonl"})
+METADATA_SUFFIXES = TABLE_SUFFIXES | LINES_SUFFIXES
 KEY = "meta_id"
 """Default column with the name of the row's file without suffix; PODCAST_META_KEY sets another."""
 NAMED = 1_000
@@ -36,7 +47,6 @@ _LINE = "line of JSON"
 _PADDING = " \t\r\n\ufeff"
 """Characters to strip from a line; files from Windows begin with a byte order mark."""
 _ID = "id"
-_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, RecursionError)
 
 
 class NotMetadata(BadInput):
@@ -54,7 +64,7 @@ class MetadataFile:
     key: str = KEY
     """Column with the ids."""
     ids: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
-    """Ids of all rows in order, as text in NFC; null for rows without an id."""
+    """Ids of all rows in order, as the file spells them; null for rows without an id."""
     keep_alive: Any = None
     """Temporary file that must live as long as rows may be read."""
 
@@ -72,19 +82,23 @@ class MetadataFile:
         wanted_ids = pl.Series(_ID, list(ids), dtype=pl.String)
         try:
             yield from self._read_line_rows(wanted_ids) if self.is_lines else self._read_table_rows(wanted_ids)
-        except _ERRORS as error:
-            raise _unreadable_error(self.name, error) from error
+        except READ_ERRORS as error:
+            raise unreadable(f"metadata {self.name}", error) from error
+
+    def ids_for(self, wanted_ids: pl.Series) -> pl.Series:
+        """Ids of all rows in order, spelled like the wanted ids that they equal by value."""
+        return pl.DataFrame({_ID: self.ids}).select(equal_by_value(pl.col(_ID), wanted_ids))[_ID]
 
     @property
     def is_lines(self) -> bool:
         """Whether it is JSON lines."""
-        return self.name.lower().endswith(".jsonl")
+        return PurePosixPath(self.name).suffix.lower() in LINES_SUFFIXES
 
     def _read_table_rows(self, wanted_ids: pl.Series) -> Iterator[tuple[str, dict[str, Any]]]:
         """Filter by id: only the ids of other rows are decoded."""
-        identity = pl.col(self.key).cast(pl.String).str.normalize("NFC")
         found = self.frame.lazy()
-        if int(self.ids.is_in(wanted_ids.implode()).sum()) > len(wanted_ids) + _REPEATED:
+        identity = equal_by_value(id_text(self.key, found.collect_schema()[self.key]), wanted_ids)
+        if int(self.ids_for(wanted_ids).is_in(wanted_ids.implode()).sum()) > len(wanted_ids) + _REPEATED:
             first = self._first_positions(wanted_ids)[_AT]
             found = found.with_row_index(_AT).filter(pl.col(_AT).is_in(first.implode()))
         found = found.filter(identity.is_in(wanted_ids.implode())).with_columns(identity.alias(_AT))
@@ -98,18 +112,19 @@ class MetadataFile:
         """Select lines by position, as the ids are known already."""
         first = self._first_positions(wanted_ids)
         found = self.frame.lazy().with_row_index(_AT).join(first.lazy(), on=_AT, how="inner").sort(_AT)
-        for identity, text in found.select(_ID, _LINE).collect(engine="streaming").iter_rows():
+        for identity, spelled, text in found.select(_ID, _SPELLED, _LINE).collect(engine="streaming").iter_rows():
             parsed = json.loads(text.strip(_PADDING))
-            if normalize(_id_of(parsed, self.key, self.name) or "") == identity:
-                yield identity, parsed  # else the pattern matched a nested key
+            if _id_of(parsed, self.key, self.name) == spelled:
+                yield identity, rename_keys(parsed, ())  # else the pattern matched a nested key
 
     def _first_positions(self, wanted_ids: pl.Series) -> pl.DataFrame:
         """Position of the first row of each id."""
-        found = pl.DataFrame({_ID: self.ids}).with_row_index(_AT).filter(pl.col(_ID).is_in(wanted_ids.implode()))
+        ids = pl.DataFrame({_ID: self.ids_for(wanted_ids), _SPELLED: self.ids}).with_row_index(_AT)
+        found = ids.filter(pl.col(_ID).is_in(wanted_ids.implode()))
         return found.unique(_ID, keep="first").sort(_AT)
 
 
-_AT = "position of the row"
+_AT, _SPELLED = "position of the row", "id as the file spells it"
 
 
 @dataclass(frozen=True)
@@ -132,6 +147,8 @@ class JoinedMetadata:
     """Total number of the ids that `duplicate_ids` lists in part."""
     broken: dict[str, str] = field(default_factory=dict)
     """Metadata file → error message of reading its rows."""
+    unused: list[BatchWarning] = field(default_factory=list)
+    """Metadata files without an id that names a recording."""
 
     def of(self, source: str) -> dict[str, Any]:
         """Metadata row of a file; empty if it has none."""
@@ -153,31 +170,45 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: 
         BadInput: the file cannot be read, or its ids are neither text nor numbers.
         NotMetadata: the file has no column `key`.
     """
-    suffix = PurePosixPath(name).suffix.lower()
-    source = BytesIO(data) if isinstance(data, bytes) else data
     try:
-        if suffix == ".jsonl":
+        if PurePosixPath(name).suffix.lower() in LINES_SUFFIXES:
+            source, converted = to_utf8(data, guess=False)
             frame = pl.scan_lines(source, name=_LINE).filter(pl.col(_LINE).str.strip_chars(_PADDING) != "")
-            ids = _ids_of_lines(frame, key, name)
-        else:
-            frame = pl.scan_parquet(source) if suffix == ".parquet" else pl.scan_csv(source, infer_schema=False)
-            columns = frame.collect_schema()
-            if key not in columns:
-                raise NotMetadata(
-                    f"a table without the column {key!r}; its columns are: {', '.join(columns.names()[:12])}"
-                )
-            if columns[key].is_nested() or columns[key] == pl.Object:
-                raise BadInput(f"metadata {name}: column {key!r} is {columns[key]}, neither text nor numbers")
-            if suffix == ".parquet" and (rows := frame.select(pl.len()).collect().item()) > MAX_ROWS:
-                raise BadInput(
-                    f"metadata {name}: {rows:,} rows are more than the limit of {MAX_ROWS:,}: split the file"
-                )
-            ids = frame.select(pl.col(key).cast(pl.String)).collect(engine="streaming")[key]
-    except BadInput:
-        raise
-    except _ERRORS as error:
-        raise _unreadable_error(name, error) from error
-    return MetadataFile(name, frame, key, ids.str.normalize("NFC"), keep_alive)
+            key = _spelling_in_lines(frame, key)
+            return MetadataFile(name, frame, key, _ids_of_lines(frame, key, name), (keep_alive, converted))
+        table = scan_table(name, data, [key])
+        ids = _ids_of_table(table.frame, key, name)
+    except BadInput as error:
+        raise (
+            error
+            if str(error).startswith("metadata") or isinstance(error, NotMetadata)
+            else BadInput(f"metadata {error}")
+        ) from error
+    except READ_ERRORS as error:
+        raise unreadable(f"metadata {name}", error) from error
+    return MetadataFile(name, table.frame, key, ids, (keep_alive, table.keep_alive))
+
+
+def _ids_of_table(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
+    columns = frame.collect_schema()
+    if key not in columns:
+        raise NotMetadata(f"a table without the column {key!r}; its columns are: {', '.join(columns.names()[:12])}")
+    if columns[key].is_nested() or columns[key] == pl.Object:
+        raise BadInput(f"metadata {name}: column {key!r} is {columns[key]}, neither text nor numbers")
+    if name.lower().endswith(".parquet") and (rows := frame.select(pl.len()).collect().item()) > MAX_ROWS:
+        raise BadInput(f"metadata {name}: {rows:,} rows are more than the limit of {MAX_ROWS:,}: split the file")
+    return frame.select(id_text(key, columns[key]).alias(key)).collect(engine="streaming")[key]
+
+
+def _spelling_in_lines(frame: pl.LazyFrame, key: str) -> str:
+    """Spelling of the key in the first line; the key itself if it is there, or the line cannot be read."""
+    first = frame.head(1).collect()[_LINE].to_list()
+    try:
+        row = json.loads(first[0].strip(_PADDING)) if first else None
+    except (ValueError, RecursionError):
+        row = None
+    names = list(row) if isinstance(row, dict) else []
+    return key if key in names else next((n for n in names if fold_name(n) == fold_name(key)), key)
 
 
 def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
@@ -220,11 +251,6 @@ def _id_of(row: Any, key: str, name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _unreadable_error(name: str, error: BaseException) -> BadInput:
-    reason = first_line(error)
-    return BadInput(f"metadata {name} cannot be read as {PurePosixPath(name).suffix.lower()[1:]}: {reason}")
-
-
 def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> JoinedMetadata:
     """Join files by their stem to metadata rows by their id. Of the metadata files in or above a file's folder the nearest wins.
 
@@ -240,10 +266,12 @@ def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> Join
     rows: dict[str, dict[str, Any]] = {}
     ambiguous: dict[str, set[str]] = {}
     broken: dict[str, str] = {}
+    unused: list[BatchWarning] = []
     for folder, file in sorted(placed, key=lambda f: len(f[0].parts), reverse=True):
-        stems = below[folder]
+        stems, used = below[folder], False
         try:
             for identity, row in file.rows(stems):
+                used = True
                 matches = stems[identity]
                 if len(matches) == 1:
                     rows.setdefault(matches[0], row)
@@ -251,6 +279,8 @@ def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> Join
                     ambiguous.setdefault(identity, set()).update(unmatched)
         except BadInput as error:
             broken[file.name] = str(error)
+        else:
+            unused += [] if used or not stems else [_unused(file)]
     known = rows.keys() | set().union(*ambiguous.values())
     without_file, repeated = _find_unmatched(placed, below)
     repeated = pl.concat([repeated, pl.Series(sorted(ambiguous), dtype=pl.String)]).unique().sort()
@@ -263,6 +293,19 @@ def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> Join
         ids_without_file=len(without_file),
         ids_repeated=len(repeated),
         broken=broken,
+        unused=unused,
+    )
+
+
+def _unused(file: MetadataFile) -> BatchWarning:
+    """Warning about a file of which no row is joined, with an id by which its reader may see why."""
+    ids = file.ids.drop_nulls()
+    example = f"; an id is {ids[0]!r}" if len(ids) else ""
+    return BatchWarning(
+        "metadata_joined_nothing",
+        file.name,
+        f"none of its {len(ids):,} ids in {file.key!r} is the name of a recording without suffix{example}. "
+        "PODCAST_META_KEY names another column",
     )
 
 
@@ -273,8 +316,9 @@ def _find_unmatched(
     without: list[pl.Series] = [pl.Series(dtype=pl.String)]
     repeated: list[pl.Series] = [pl.Series(dtype=pl.String)]
     for folder, stems in below.items():
-        ids = pl.concat([file.ids.rename("") for place, file in placed if place == folder]).drop_nulls()
-        without.append(ids.filter(~ids.is_in(pl.Series(list(stems), dtype=pl.String).implode())).rename(""))
+        names = pl.Series(list(stems), dtype=pl.String)
+        ids = pl.concat([f.ids_for(names).rename("") for place, f in placed if place == folder]).drop_nulls()
+        without.append(ids.filter(~ids.is_in(names.implode())).rename(""))
         if ids.n_unique() < len(ids):
             repeated.append(ids.filter(ids.is_duplicated()).rename(""))
     return _unique_ids(pl.concat(without)), _unique_ids(pl.concat(repeated))
@@ -297,7 +341,7 @@ def _beside_recordings(folder: PurePosixPath, folders: Collection[PurePosixPath]
     return folder
 
 
-def first_text(row: dict[str, Any], *names: str) -> str | None:
+def first_text(row: Mapping[str, Any], *names: str) -> str | None:
     """Value of the first of some columns that has one, as text; NaN counts as no value."""
     values = (_to_json_value(row.get(n)) for n in names)
     return next((str(v) for v in values if v not in (None, "")), None)

@@ -35,7 +35,7 @@ def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
         BadInput: an input is missing, the batch name is invalid, or another batch has the same name.
     """
     check_batch_name(batch)
-    files = _name_files(inputs)
+    files = name_files(inputs)
     placed = _placed_before(store, batch)
     folder = f"{INCOMING}/{batch}"
     if foreign := next((n for n in files if n not in placed and store.exists(f"{folder}/{n}")), None):
@@ -51,8 +51,12 @@ def place_inputs(store: Store, inputs: Sequence[Path], batch: str) -> None:
     store.write(f"{folder}/{MANIFEST}", json.dumps(sorted(files)).encode())
 
 
-def _name_files(inputs: Sequence[Path]) -> dict[str, Path]:
-    """Map names in the batch to the files of the inputs, without hidden files."""
+def name_files(inputs: Sequence[Path]) -> dict[str, Path]:
+    """Map names in the batch to the files of the inputs, without hidden files.
+
+    Raises:
+        BadInput: an input is missing, two files would have one name, or there are no files.
+    """
     for path in inputs:
         if not path.exists():
             raise BadInput(f"{path}: no such file or folder")

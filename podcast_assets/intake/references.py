@@ -16,6 +16,7 @@ from podcast_assets.intake.downloads.download import DownloadLimits, NotFetched,
 from podcast_assets.intake.downloads.http import HttpClient
 from podcast_assets.intake.downloads.partial import PartialDownload
 from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.encodings import decode_text
 from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import REFERENCES
 from podcast_assets.store.store import Store
@@ -30,6 +31,8 @@ _TYPES = {
     "text/srt": "srt",
 }
 """Media types of podcast:transcript in real feeds. HTML and plain text are ignored, because they have no times."""
+_TROUBLES = "podcast_assets.troubles"
+"""Note of a table: why transcripts are not available, JSON."""
 _BEST_FIRST = ("json", "vtt", "srt")
 """JSON names the speakers, WebVTT may name them."""
 
@@ -95,13 +98,15 @@ def fetch_references(
     limits: DownloadLimits,
     folder: Path,
 ) -> list[str]:
-    """Fetch the transcripts that a row names, store them beside the episode, and return any errors.
+    """Fetch the transcripts that a row names, store them beside the episode, and return any errors, also those of the first time.
 
     Transcripts that are not available count as fetched: they are optional, and are not requested again by every run.
     """
     references, key = select_references(row), references_key(batch, episode_id, "parquet")
-    if not references or store.exists(key):
+    if not references:
         return []
+    if (stored := store.read_noted_table(key, REFERENCES)) is not None:
+        return json.loads(stored[1].get(_TROUBLES, "[]"))
     rows: list[dict[str, Any]] = []
     troubles: list[str] = []
     for reference in references:
@@ -118,7 +123,7 @@ def fetch_references(
             ]
         except (NotFetched, NoTranscript, BadInput) as error:
             troubles.append(f"{redact_url(reference.url)}: {error}")
-    store.write_table(key, make_table(rows, REFERENCES), {"podcast_assets.troubles": json.dumps(troubles)})
+    store.write_table(key, make_table(rows, REFERENCES), {_TROUBLES: json.dumps(troubles)})
     return troubles
 
 
@@ -129,7 +134,7 @@ def parse_cues(data: bytes, format_name: str) -> list[dict[str, Any]]:
         NoTranscript: the data are not in this format.
     """
     try:
-        content = data.decode("utf-8-sig", "replace")
+        content = decode_text(data)
         cues = list(_json_cues(content) if format_name == "json" else _subtitle_cues(content, format_name))
     except (ValueError, KeyError, TypeError, RecursionError, pysubs2.exceptions.Pysubs2Error) as error:
         raise NoTranscript(f"it cannot be read as {format_name}: {error}") from error

@@ -12,9 +12,13 @@ from urllib.parse import urlsplit
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, lookup_arrival
+from podcast_assets.intake.downloads.urls import feed_url
+from podcast_assets.intake.feeds.opml import read_opml
+from podcast_assets.intake.feeds.subscriptions import URL_COLUMNS, describe_opml
 from podcast_assets.intake.links import format_link_list
 from podcast_assets.intake.names import check_batch_name, slug
 from podcast_assets.intake.place import batch_name_for, place_inputs
+from podcast_assets.intake.tables import read_table_rows
 from podcast_assets.store.store import Store
 
 FEEDS = "feeds/feeds.csv"
@@ -35,6 +39,17 @@ class Inputs:
     """OPML files."""
 
 
+@dataclass(frozen=True)
+class SubmittedOpml:
+    """A list of feeds that was stored."""
+
+    key: str
+    feeds: int
+    """Number of different feeds in it."""
+    trouble: str | None
+    """What deserves a look in it; None if there is nothing."""
+
+
 def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
     """Sort inputs by kind, without network access.
 
@@ -48,17 +63,28 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
     result = Inputs([], [], [], [])
     for text in inputs:
         scheme = urlsplit(text).scheme.lower() if "://" in text else ""
-        if scheme in ("http", "https"):
+        if feed_url(text) != text.strip() and not Path(text).exists():
+            result.feeds.append(feed_url(text))
+        elif scheme in ("http", "https"):
             (result.feeds if feeds or (feeds is None and looks_like_feed(text)) else result.urls).append(text)
         elif scheme:
             raise BadInput(f"{text}: {scheme} URLs are not supported: give an http or https URL")
         elif not Path(text).exists():
             raise BadInput(f"{text}: neither an existing file or folder nor a URL")
-        elif Path(text).suffix.lower() == ".opml":
+        elif _is_opml(Path(text)):
             result.lists_of_feeds.append(Path(text))
         else:
             result.places.append(Path(text))
     return result
+
+
+def _is_opml(path: Path) -> bool:
+    """Whether a file is a list of feeds: by its suffix, or, of XML, by its root."""
+    suffix = path.suffix.lower()
+    if suffix != ".xml" or not path.is_file():
+        return suffix == ".opml"
+    with path.open("rb") as file:
+        return b"<opml" in file.read(4_096).lower()
 
 
 def looks_like_feed(url: str) -> bool:
@@ -111,13 +137,12 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
     Raises:
         BadInput: the existing file has no column `url`, or the language is unknown.
     """
-    before = store.read(FEEDS).decode() if store.exists(FEEDS) else ""
-    rows = list(csv.DictReader(io.StringIO(before)))
+    rows = list(read_table_rows(FEEDS, before, URL_COLUMNS)) if (before := _read_if_there(store, FEEDS)).strip() else []
     columns = list(rows[0]) if rows else ["url", "language"]
     if "url" not in columns:
         raise BadInput(f"{store.path(FEEDS)} has no column url: add the feeds to it by hand")
-    known = {row["url"] for row in rows}
-    new = [feed for feed in dict.fromkeys(feeds) if feed not in known]
+    known = {feed_url(row["url"]) for row in rows if row["url"]}
+    new = [feed for feed in dict.fromkeys(map(feed_url, feeds)) if feed not in known]
     code = _check_language(language)
     if new:
         out = io.StringIO()
@@ -129,13 +154,30 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
     return len(new)
 
 
-def submit_opml(store: Store, file: Path) -> str:
-    """Store a list of feeds in `feeds/` and return its key; the same content always has the same key."""
+def submit_opml(store: Store, file: Path) -> SubmittedOpml:
+    """Store a list of feeds in `feeds/`; the same content always has the same key.
+
+    Raises:
+        BadInput: no feed could be read from it.
+    """
     data = file.read_bytes()
+    try:
+        found = read_opml(data)
+    except BadInput as error:
+        raise BadInput(f"{file}: {error}") from error
+    if not found.urls:
+        raise BadInput(
+            f"{file}: no feed was found in it; an OPML list has outlines with an xmlUrl"
+            + (f" ({found.damage})" if found.damage else "")
+        )
     key = f"feeds/{slug(file.stem)}-{hashlib.sha256(data).hexdigest()[:8]}.opml"
     if not store.exists(key):
         store.write(key, data)
-    return key
+    return SubmittedOpml(key, len(set(map(feed_url, found.urls))), describe_opml(found))
+
+
+def _read_if_there(store: Store, key: str) -> bytes:
+    return store.read(key) if store.exists(key) else b""
 
 
 def _check_language(language: str | None) -> str | None:

@@ -38,7 +38,12 @@ DOWNLOADS: Columns = {
 
 _THREADS = 64
 """Most of them wait: for their turn at a host, or as long as it asked. PODCAST_DOWNLOADS bounds the connections."""
-_SUFFIXES = {"audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/ogg": ".ogg", "audio/wav": ".wav"}
+_SUFFIXES = {
+    **dict.fromkeys(("audio/mpeg", "audio/mp3", "audio/mpeg3", "audio/x-mpeg", "audio/x-mp3", "mp3"), ".mp3"),
+    **dict.fromkeys(("audio/mp4", "audio/x-m4a", "audio/m4a"), ".m4a"),
+    **dict.fromkeys(("audio/ogg", "application/ogg", "audio/vorbis"), ".ogg"),
+    **dict.fromkeys(("audio/wav", "audio/x-wav", "audio/wave"), ".wav"),
+}
 """Of types that `mimetypes` does not know, or has a rare suffix for."""
 
 

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from podcast_assets.config.settings import Settings
+from podcast_assets.intake.tables import fold_name
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ def speaker_bounds(metadata: str | None, settings: Settings) -> dict[str, int | 
 
 def hints(metadata: str | None, settings: Settings) -> str | None:
     """Join the metadata's columns that the settings name as hints; None if all are empty."""
-    row = _parse_row(metadata)
-    columns = [name.strip() for name in settings.hints.split(",")]
+    row = {fold_name(name): value for name, value in _parse_row(metadata).items()}
+    columns = [fold_name(name) for name in settings.hints.split(",")]
     texts = [str(row[name]).strip() for name in columns if row.get(name) not in (None, "")]
     return ", ".join(texts) or None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.common.warned import BatchWarning
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import INCOMING, Arrival
 from podcast_assets.intake.downloads.urls import redact_url
@@ -40,6 +41,8 @@ class DownloadedList:
     """Failures of this run."""
     reference_problems: list[str] = field(default_factory=list)
     """Publishers' transcripts that are not available."""
+    warnings: list[BatchWarning] = field(default_factory=list)
+    """The same, with the links whose transcripts they are."""
 
 
 def download_list(
@@ -108,6 +111,7 @@ def _add_files(result: DownloadedList, run: StageRun, links: Mapping[str, Link])
         row = rows.row(0, named=True)
         result.downloaded += row["bytes_downloaded"] is not None
         result.reference_problems += row["reference_problems"]
+        result.warnings += [BatchWarning("transcript_unavailable", source, p) for p in row["reference_problems"]]
         result.unpacked.files.append(SourceFile(source, downloaded_original(rows)))
         result.unpacked.identities[source] = row["episode_id"]
         if row["earlier"]:

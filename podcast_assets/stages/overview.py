@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import polars as pl
 
 from podcast_assets.intake.arrivals import Arrival, Incoming, list_incoming
+from podcast_assets.stages.batch_warnings import episodes_without_speech
 from podcast_assets.stages.report import stage_failures
+from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS, RAW_AUDIO
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 from podcast_assets.store.store import STORE_READERS, Store, table_key
@@ -87,7 +89,10 @@ def batch_rows(
 
 
 def episode_rows(store: Store, batches: Iterable[str], *, status: str | None = None) -> list[dict[str, Any]]:
-    """List the episodes of batches. An episode that failed in any stage has the status `failed`, with the error."""
+    """List the episodes of batches. An episode that failed in any stage has the status `failed`, with the error.
+
+    An episode without speech is done; its `no_speech` is true.
+    """
     episodes = [row for rows in _map_concurrently(list(batches), lambda b: _read_episodes(store, b)) for row in rows]
     return [row for row in episodes if status is None or row["status"] == status]
 
@@ -141,8 +146,10 @@ def _read_episodes(store: Store, batch: str) -> list[dict[str, Any]]:
     if table is None:
         return []
     failures = {row["episode_id"]: row for row in stage_failures(store, batch).iter_rows(named=True)}
+    silent = episodes_without_speech(CommittedTable.read(store, "diarized_segments", batch))
     rows = []
     for row in table.select(_EPISODE_COLUMNS).iter_rows(named=True):
+        row["no_speech"] = row["episode_id"] in silent
         failure = failures.get(row["episode_id"])
         changes = {"status": "failed", "error": f"{failure['stage']}: {failure['message']}"} if failure else {}
         rows.append({"batch": batch, **row, **changes})

@@ -1,7 +1,7 @@
 """Report of a batch, read from its tables: for a terminal, and as one JSON object."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polars as pl
@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from podcast_assets.common.warned import BatchWarning
 from podcast_assets.shards.sealing import shard_list
+from podcast_assets.stages.batch_warnings import read_batch_warnings, summary_lines
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
@@ -56,6 +58,8 @@ class BatchReport:
     """Asset → path of its table."""
     seconds: dict[str, float]
     """Stage → time that it took in this run, s."""
+    warnings: list[BatchWarning] = field(default_factory=list)
+    """What deserves a look, by kind."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -82,6 +86,7 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
         ],
         tables={a: str(store.path(table_key(a, batch))) for a, t in tables.items() if t is not None},
         seconds=dict(seconds),
+        warnings=read_batch_warnings(store, batch),
     )
 
 
@@ -167,6 +172,13 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
         *((f"shard, {shard.samples} samples", shard.path) for shard in report.shards),
     ):
         console.print(Text(f"{name:<20} {path}"), soft_wrap=True)
+    show_warnings(report.warnings, console)
+
+
+def show_warnings(warnings: Sequence[BatchWarning], console: Console) -> None:
+    """Print the summary of what deserves a look."""
+    for number, line in enumerate(summary_lines(warnings)):
+        console.print(Text(line, "" if number else "yellow"), soft_wrap=True)
 
 
 def _episodes_table(report: BatchReport) -> Table:
@@ -174,8 +186,10 @@ def _episodes_table(report: BatchReport) -> Table:
     table = Table(title=title, title_justify="left")
     for name in ("file", "status", "language", "seconds", "speakers", "words"):
         table.add_column(name, justify="right" if name in ("seconds", "speakers", "words") else "left")
+    silent = {w.source for w in report.warnings if w.kind == "no_speech"}
     for e in report.episodes:
-        status = Text.assemble((e.status, {"done": "green", "failed": "red"}.get(e.status, "")), f" {e.error or ''}")
+        note = e.error or ("no speech" if e.source in silent else "")
+        status = Text.assemble((e.status, {"done": "green", "failed": "red"}.get(e.status, "")), f" {note}")
         duration = f"{e.duration:.1f}" if e.duration else ""
         table.add_row(
             Text(e.source),

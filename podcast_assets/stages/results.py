@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from podcast_assets.common.warned import BatchWarning
 from podcast_assets.stages.stage import Stage
 from podcast_assets.store.commits import Checkpoints, CommittedTable, commit
 from podcast_assets.store.schema import empty_table
@@ -55,9 +56,9 @@ class StageRun:
         """Return all rows in the batch's order."""
         return pl.concat([empty_table(self.stage.columns), *(self.rows(e) for e in self.done)])
 
-    def commit(self, store: Store, rows: pl.DataFrame) -> CommittedTable:
+    def commit(self, store: Store, rows: pl.DataFrame, warnings: Sequence[BatchWarning] = ()) -> CommittedTable:
         """Write the asset's table with provenance and failures, then remove the checkpoints. The table's presence is the commit."""
-        committed = commit(store, self.stage.asset, self.batch, rows, self.provenance, self.failures)
+        committed = commit(store, self.stage.asset, self.batch, rows, self.provenance, self.failures, warnings)
         if self.checkpoints:
             self.checkpoints.remove()
         return committed

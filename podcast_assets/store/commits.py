@@ -6,19 +6,22 @@ the same results give the same bytes. `provenance/` and `failures/` hold the det
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
 
+from podcast_assets.common.warned import BatchWarning
 from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty_table, make_table, schema
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
 
 log = logging.getLogger(__name__)
 
-_DONE, _FAILED, _PROVENANCE = (f"podcast_assets.{name}" for name in ("done", "failed", "provenance"))
+_DONE, _FAILED, _PROVENANCE, _WARNINGS = (
+    f"podcast_assets.{name}" for name in ("done", "failed", "provenance", "warnings")
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class CommittedTable:
     failures: pl.DataFrame
     damage: str | None = None
     """Why the existing table cannot be read; it is then ignored and computed again."""
+    warnings: tuple[BatchWarning, ...] = ()
+    """Warnings about files that have no row of their own, such as metadata that were joined to nothing."""
 
     @classmethod
     def nothing(cls, damage: str | None = None) -> "CommittedTable":
@@ -81,7 +86,8 @@ class CommittedTable:
         done, failed = json.loads(notes.get(_DONE, "{}")), json.loads(notes.get(_FAILED, "{}"))
         provenance = _rows_with_fingerprints(store, provenance_key(TABLE_STAGES[asset], batch), PROVENANCE, done)
         failures = _rows_with_fingerprints(store, failures_key(TABLE_STAGES[asset], batch), FAILURES, failed)
-        return cls(rows, done, failed, provenance, failures)
+        warnings = tuple(BatchWarning(**w) for w in json.loads(notes.get(_WARNINGS, "[]")))
+        return cls(rows, done, failed, provenance, failures, warnings=warnings)
 
     @property
     def rows(self) -> pl.DataFrame:
@@ -104,7 +110,13 @@ class CommittedTable:
 
 
 def commit(
-    store: Store, asset: str, batch: str, rows: pl.DataFrame, provenance: pl.DataFrame, failures: pl.DataFrame
+    store: Store,
+    asset: str,
+    batch: str,
+    rows: pl.DataFrame,
+    provenance: pl.DataFrame,
+    failures: pl.DataFrame,
+    warnings: Sequence[BatchWarning] = (),
 ) -> CommittedTable:
     """Write provenance and failures, then the table: its presence is the commit. Return what was committed."""
     if rows.schema != schema(TABLES[asset]):
@@ -112,8 +124,11 @@ def commit(
     store.write_table(provenance_key(TABLE_STAGES[asset], batch), provenance)
     store.write_table(failures_key(TABLE_STAGES[asset], batch), failures)
     done, failed = _fingerprints_of(provenance), _fingerprints_of(failures)
-    store.write_table(table_key(asset, batch), rows, {_DONE: json.dumps(done), _FAILED: json.dumps(failed)})
-    return CommittedTable(rows, done, failed, provenance, failures)
+    notes = {_DONE: json.dumps(done), _FAILED: json.dumps(failed)}
+    if warnings:
+        notes[_WARNINGS] = json.dumps([asdict(w) for w in warnings])
+    store.write_table(table_key(asset, batch), rows, notes)
+    return CommittedTable(rows, done, failed, provenance, failures, warnings=tuple(warnings))
 
 
 def _fingerprints_of(frame: pl.DataFrame) -> dict[str, str]:

@@ -316,7 +316,9 @@ FAILURES: Columns = {
     "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
 }
 
-ADDED = frozenset({"uncovered_speech", "redone", "warnings", "downmix", "tracks"})
+ADDED = frozenset(
+    "uncovered_speech redone warnings downmix tracks address pages continue_at podcast_guid passed_over".split()
+)
 """Columns that older tables lack, where they count as null."""
 
 

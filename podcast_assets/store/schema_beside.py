@@ -88,14 +88,31 @@ FEED_STATE: Columns = {
     "feed": (pl.String, "SHA-256 of the feed's URL"),
     "shown": (pl.String, "URL of the feed, redacted"),
     "title": (pl.String, "title of the podcast"),
-    "moved_to": (pl.String, "URL to which the feed says it moved permanently, redacted; update the feed list"),
+    "moved_to": (
+        pl.String,
+        "URL to which the feed moved permanently, and where it is polled now, redacted; null if it did not",
+    ),
     "etag": (pl.String, "ETag of the last response"),
     "last_modified": (pl.String, "Last-Modified of the last response"),
     "checked_at": (pl.Datetime("us", "UTC"), "time of the last poll"),
     "due_at": (pl.Datetime("us", "UTC"), "time of the next poll"),
     "failures": (pl.Int32, "consecutive failed polls"),
-    "message": (pl.String, "error of the last poll; null if it succeeded"),
+    "message": (pl.String, "error of the last poll, or what deserves a look in it; null if there is nothing"),
     "episodes": (pl.Int32, "number of episodes in the feed at its last change"),
+    "address": (pl.String, "URL that is polled in place of the list's, because the feed moved; may contain secrets"),
+    "pages": (pl.Int32, "number of pages that were read of the feed; null if no older ones were wanted"),
+    "continue_at": (
+        pl.String,
+        "URL of the page with which the next poll continues; null if all were read; may contain secrets",
+    ),
+    "podcast_guid": (
+        pl.String,
+        "guid of the podcast at its first poll, which the ids of its episodes are derived from",
+    ),
+    "passed_over": (
+        pl.List(pl.Struct({"reason": pl.String, "entries": pl.Int32})),
+        "entries of the feed that became no episodes of a batch, by reason",
+    ),
 }
 """Polling state of all feeds, one table."""
 

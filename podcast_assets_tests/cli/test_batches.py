@@ -99,7 +99,7 @@ def test_submit_and_retry_with_the_real_commands(place: Place, tmp_path: Path) -
     (folder / "bad.mp3").write_bytes(b"no audio " * 100)
     write_clip(folder / "talk.mp3", 5)
     told = place.command("submit", folder, "--batch", "show", "--language", "en", "--json")
-    assert json.loads(told.stdout) == {"batches": ["show"], "feeds_added": 0, "lists_of_feeds": []}
+    assert json.loads(told.stdout) == {"batches": ["show"], "feeds_added": 0, "lists_of_feeds": [], "warnings": []}
     assert "arrived" in place.command("batches").stdout
     done = place.command("backfill", "show", "--here", PODCAST_PROFILE="embedded")
     assert done.returncode == 0, done.stderr

@@ -52,6 +52,17 @@ def test_a_new_episode_of_a_feed_is_requested_as_a_batch(server: WebServer, tmp_
     assert cursor is not None
 
 
+def test_what_is_passed_over_is_in_the_message(server: WebServer, tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    pdf = '<item><enclosure url="https://cdn.example/2" type="application/pdf"/></item>'
+    items = [item("1", "https://cdn.example/1"), pdf, "<item><guid>3</guid></item>"]
+    server.put("/feed", Resource(rss(*items), content_type="text/xml"))
+    store.write("feeds/feeds.csv", f"url\n{server.url('/feed')}\n".encode())
+    with dg.DagsterInstance.ephemeral() as instance:
+        said, _ = tick(instance, store, None)
+    assert "1 new episodes; passed over: 1 an enclosure that is application/pdf, 1 no enclosure; batches: " in said
+
+
 def test_a_tick_with_nothing_due_asks_nobody_and_a_changed_list_is_seen_at_once(
     server: WebServer, tmp_path: Path
 ) -> None:

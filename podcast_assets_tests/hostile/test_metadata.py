@@ -112,7 +112,7 @@ def test_types_are_neither_guessed_nor_made_alike() -> None:
         ("m.jsonl", b'{"meta_id": "a\xff"}\n', "cannot be read as jsonl"),
         ("m.jsonl", b'{"meta_id": ["a"]}\n', "neither text nor a number"),
         ("m.jsonl", b'{"meta_id": ' + b"[" * 200_000 + b"]" * 200_000 + b"}\n", "m.jsonl"),
-        ("m.csv", "meta_id,t\n1,ä\n".encode("latin1"), "cannot be read as csv"),
+        ("m.csv", "meta_id,t\n1,über\n".encode() + b"2,\xff\n", "cannot be read as csv"),
         ("m.csv", b"", "cannot be read as csv"),
         ("m.parquet", b"PAR1 no PAR1", "cannot be read as parquet"),
     ],

@@ -214,6 +214,9 @@ def test_retry_after_is_a_number_or_a_date(value: str | None, seconds: float | N
         (b'{"error": "expired"}', "application/json"),
         (b"episode not found", "text/plain; charset=utf-8"),
         (b"#EXTM3U\nhttp://x/1.ts", "audio/x-mpegurl"),
+        (b"[playlist]\nFile1=http://x/1.mp3", "application/octet-stream"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "application/octet-stream"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "video/mp4"),
     ],
 )
 def test_pages_in_place_of_audio_are_refused_for_good(
@@ -270,6 +273,19 @@ def test_redirects_are_followed_and_logins_stay_with_their_host(server: WebServe
     url = server.url("/here?token=secret", host="user:password@127.0.0.1")
     assert get(tmp_path, url) == AUDIO
     assert ["Authorization" in r.headers for r in server.requests] == [True, True, False]
+
+
+def test_cookies_are_sent_back_to_their_host_and_forgotten(server: WebServer, tmp_path: Path) -> None:
+    audio = Resource(AUDIO)
+    audio.answers = [
+        (302, {"Location": "/a.mp3", "Set-Cookie": "seen=1; Path=/; HttpOnly"}),
+        (302, {"Location": server.url("/there", host="localhost"), "Set-Cookie": "more=2; Domain=localhost"}),
+    ]
+    server.put("/there", Resource(location=server.url("/a.mp3")))
+    url = server.put("/a.mp3", audio)
+    assert get(tmp_path, url) == AUDIO
+    assert get(tmp_path / "again", url) == AUDIO
+    assert [r.headers.get("Cookie") for r in server.requests] == [None, "seen=1", None, "seen=1", None]
 
 
 def test_redirects_without_end_and_to_elsewhere_are_refused(server: WebServer, tmp_path: Path) -> None:

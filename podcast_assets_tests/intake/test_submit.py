@@ -109,7 +109,8 @@ def test_feeds_are_added_to_what_is_there(store: Store, tmp_path: Path) -> None:
     store.write(FEEDS, b"link\nhttps://y.org/feed\n")
     with pytest.raises(BadInput, match="no column url"):
         submit_feeds(store, ["https://z.org/feed"], None)
-    (tmp_path / "My Feeds.opml").write_bytes(b"<opml/>")
-    key = submit_opml(store, tmp_path / "My Feeds.opml")
-    assert key == submit_opml(store, tmp_path / "My Feeds.opml")
-    assert store.path(key).read_bytes() == b"<opml/>"
+    opml = b'<opml><body><outline xmlUrl="https://x.org/feed"/></body></opml>'
+    (tmp_path / "My Feeds.opml").write_bytes(opml)
+    added = submit_opml(store, tmp_path / "My Feeds.opml")
+    assert added == submit_opml(store, tmp_path / "My Feeds.opml")
+    assert (store.path(added.key).read_bytes(), added.feeds, added.trouble) == (opml, 1, None)

@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.common.warned import KINDS
 from podcast_assets.store import schema, schema_beside
 from podcast_assets.store.schema import Columns
 from tools.docs.markdown import table
@@ -59,6 +60,13 @@ OTHER_TABLES: dict[str, tuple[Columns, str]] = {
 }
 """Where a table lies → its columns and its grain."""
 
+WARNINGS = """
+## Kinds of warnings
+
+In the column `warnings` of `raw_audio`, in the summaries of commands, and in `warnings` of their JSON.
+
+"""
+
 
 def render() -> str:
     """The whole page."""
@@ -68,7 +76,7 @@ def render() -> str:
     parts.append("\n## Other tables\n")
     for where, (columns, grain) in OTHER_TABLES.items():
         parts.append(_entry(where, grain, columns))
-    return "".join(parts)
+    return "".join(parts) + WARNINGS + table(["kind", "meaning"], ([f"`{k}`", meaning] for k, meaning in KINDS.items()))
 
 
 def _entry(name: str, grain: str, columns: Columns) -> str:

@@ -15,7 +15,7 @@ from podcast_assets.defs.assets.batches import (
 )
 from podcast_assets.defs.assets.facts import picture, preview
 from podcast_assets.defs.assets.raw_audio import raw_audio
-from podcast_assets.defs.checks.tables import below_speaker_cap, segments_in_order, speakers_known
+from podcast_assets.defs.checks.tables import below_speaker_cap, segments_in_order, speakers_known, speech_found
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.segmentation import PRESETS
 from podcast_assets.stages.compute.choose import computing
@@ -79,6 +79,9 @@ def diarized_segments(
             },
             verdicts={
                 "times_in_order": segments_in_order(rows, audio),
+                "speech_found": speech_found(
+                    {e.episode_id: e.source for e in todo if e.episode_id in committed.fingerprints}, segments
+                ),
                 "speakers_known": speakers_known(rows),
                 "below_speaker_cap": below_speaker_cap(
                     {e.source: found[e.source] for e in todo if e.source in found and SPEAKER_TRACKS not in e.inputs},

@@ -1,14 +1,23 @@
 """Asset `raw_audio`."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from podcast_assets.common import plots
+from podcast_assets.common.warned import BatchWarning
 from podcast_assets.defs.assets.batches import BatchResult, batch_asset, do_stage, log_progress, materialize_batches
 from podcast_assets.defs.assets.facts import counts, picture, preview, run_facts, table_facts
-from podcast_assets.defs.checks.tables import durations_agree, files_accounted, metadata_coverage, no_failures
+from podcast_assets.defs.checks.tables import (
+    durations_agree,
+    files_accounted,
+    metadata_coverage,
+    no_failures,
+    no_warnings,
+)
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake import metadata
 from podcast_assets.intake.archives.limits import ArchiveLimits
@@ -19,6 +28,7 @@ from podcast_assets.intake.duplicates import near as near_duplicates
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.refusing import refuse_files
 from podcast_assets.intake.unpack import unpack
+from podcast_assets.stages.batch_warnings import batch_warnings
 from podcast_assets.stages.choose_tracks import choose_tracks
 from podcast_assets.stages.compute.choose import computing
 from podcast_assets.stages.fetch import DownloadedList, download_list
@@ -98,7 +108,8 @@ def raw_audio(
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
         if language := default_language(opened_store, arrival):
             rows = rows.with_columns(pl.col("language").fill_null(language))
-        run.commit(opened_store, rows)
+        of_batch = [*joined.unused, *(fetched.warnings if fetched else ())]
+        warnings = batch_warnings({"raw_audio": run.commit(opened_store, rows, of_batch)})
         if before.table is not None:
             kept = before.table.filter(pl.col("sha256").is_not_null() & pl.col("duplicate_of").is_null())
             duplicates.unregister_content(
@@ -119,6 +130,7 @@ def raw_audio(
                 "duplicates_in_other_batches": len(also_in),
                 **(_near_duplicates(context, opened_store, batch, done) if settings.near_duplicates else {}),
                 **metadata_facts(joined),
+                "warnings": preview(warnings_table(warnings), ["kind", "source", "message"], rows=50),
                 "containers": counts(dict(done["container"].value_counts().iter_rows())),
                 "not_done": preview(rows.filter(pl.col("status") != "done"), ["source", "status", "error"], rows=50),
                 "episodes": preview(
@@ -141,6 +153,7 @@ def raw_audio(
                     joined.duplicate_ids,
                     metadata_facts(joined),
                 ),
+                "no_warnings": no_warnings(warnings),
             },
         )
 
@@ -172,6 +185,12 @@ def _download_facts(fetched: DownloadedList) -> dict[str, Any]:
     if fetched.reference_problems:
         facts["references_not_had"] = fetched.reference_problems[:50]
     return facts
+
+
+def warnings_table(warnings: Sequence[BatchWarning]) -> pl.DataFrame:
+    """Return warnings as a table."""
+    columns = {"kind": pl.String, "source": pl.String, "message": pl.String}
+    return pl.DataFrame([asdict(w) for w in warnings], schema=columns)
 
 
 def metadata_facts(joined: metadata.JoinedMetadata) -> dict[str, int]:

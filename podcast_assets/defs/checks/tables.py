@@ -5,14 +5,16 @@ assets never block.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from podcast_assets.common.warned import BatchWarning
 from podcast_assets.speech.languages.codes import different_languages
+from podcast_assets.stages.batch_warnings import summary_lines
 
 TOLERANCE = 0.02
 """Share by which declared and decoded durations may differ: containers round, and encoders pad."""
@@ -49,6 +51,11 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             _NO_FAILURES,
             ("durations_agree", "Decoded audio is as long as the file's header declares.", False),
             ("metadata_coverage", "Every episode has a metadata row, and every metadata row has an episode.", False),
+            (
+                "no_warnings",
+                "Nothing in the batch deserves a look: no file failed or was read with a warning, and all metadata were used.",
+                False,
+            ),
         ],
         "diarized_segments": [
             (
@@ -58,6 +65,7 @@ SPECS: dict[str, dict[str, dg.AssetCheckSpec]] = {
             ),
             _NO_FAILURES,
             ("times_in_order", "Segments start in order, end after their start, and lie inside their episode.", True),
+            ("speech_found", "Speech was found in every episode.", False),
             ("speakers_known", "Every segment has a speaker.", False),
             (
                 "below_speaker_cap",
@@ -309,6 +317,23 @@ def scores_in_range(scores: pl.DataFrame, segments: pl.DataFrame) -> Verdict:
             "without_row": missing.to_list()[:20],
         },
     )
+
+
+def no_warnings(warnings: Sequence[BatchWarning]) -> Verdict:
+    """Check that nothing deserves a look. Files that are only skipped are in the summary, and fail no check."""
+    kinds = Counter(w.kind for w in warnings if w.kind != "skipped")
+    return Verdict(not kinds, {"warnings": summary_lines(warnings)[:50], **kinds})
+
+
+def speech_found(episodes: Mapping[str, str], with_segments: Collection[str]) -> Verdict:
+    """Check that every diarized episode has a segment.
+
+    Args:
+        episodes: id → file of the episodes that were diarized.
+        with_segments: ids of the episodes with segments.
+    """
+    silent = [source for identity, source in episodes.items() if identity not in with_segments]
+    return Verdict(not silent, {"without_speech_count": len(silent), "without_speech": silent[:20]})
 
 
 def metadata_coverage(

@@ -54,12 +54,14 @@ def due_feeds(
         seconds=ROUND_SECONDS,
     )
     done = follow_feeds(opened_store, http_client(settings), feeds, options, now=now)
-    for name, message in done.failed.items():
+    for name, message in (done.failed | done.notes).items():
         context.log.warning(f"feed {name}: {message}")
     following = done.next_due.timestamp() if done.next_due else now.timestamp()
     context.update_cursor(json.dumps({"lists": feeds.signature, "next": following}))
+    reasons = ", ".join(f"{number} {reason}" for reason, number in done.passed_over.most_common())
+    passed_over = f"; passed over: {reasons}" if reasons else ""
     made = f"; batches: {', '.join(done.batches)}" if done.batches else ""
     return dg.SkipReason(
         f"{done.looked} of {len(feeds.feeds)} feeds were due, {done.changed} had changed, {len(done.failed)} failed; "
-        f"{done.new_episodes} new episodes{made}"
+        f"{done.new_episodes} new episodes{passed_over}{made}"
     )

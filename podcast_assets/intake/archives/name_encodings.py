@@ -8,19 +8,24 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_CODE_PAGES = ["cp932", "gb18030", "big5", "cp949", "cp866", "cp1251", "cp1252", "cp850", "cp437"]
+_CODE_PAGES = ("cp932", "gb18030", "big5", "cp949", "cp866", "cp1251", "cp1252", "cp850", "cp437")
 """Encodings of names that are not UTF-8: Japanese, Chinese (two), Korean, Russian (two), Western European (three)."""
 _SAMPLE_BYTES = 20_000
 _RUN = re.compile(rb"[\x80-\xff]{2}")
-_CHAOS = 0.5
-"""charset-normalizer's limit for implausible text: names are short and mix letters, digits and punctuation."""
+_TYPOGRAPHY = re.compile(rb"(?<=[A-Za-z])\x92|(?<= )[\x96\x97](?= )")
+"""Apostrophes and dashes of cp1252 where other encodings hardly have these bytes."""
+_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_ACCENTED = 0.5
+"""Share of bytes outside ASCII from which words are not in Latin letters: every other byte of katakana in cp932 is ASCII."""
+_FEW = 3
+"""Number of bytes outside ASCII up to which their share says nothing."""
 
 
 def decode_names(names: Iterable[bytes]) -> dict[bytes, str]:
     """Decode names that are in one encoding, apart from those that are UTF-8; never fails.
 
     Names that are Latin letters in cp437, as zips specify, or single ones among ASCII in cp1252, are taken for these. The encoding
-    of others is guessed by charset-normalizer from all of them together; short names can be taken for another language.
+    of others is guessed by chardet from all of them together; short names can be taken for another language.
     """
     decoded: dict[bytes, str] = {}
     others: list[bytes] = []
@@ -37,14 +42,17 @@ def decode_names(names: Iterable[bytes]) -> dict[bytes, str]:
 
 def _guess_encoding(names: list[bytes]) -> str:
     sample = b"\n".join(names)[:_SAMPLE_BYTES]
-    if all(map(_is_latin, sample.decode("cp437"))):
+    words = _WORD.findall(sample)
+    accents = sum(byte > 0x7F for word in words for byte in word)
+    if accents <= max(_FEW, _ACCENTED * sum(map(len, words))) and all(map(_is_latin, sample.decode("cp437"))):
         return "cp437"
-    if not _RUN.search(sample) and all(map(_is_latin, sample.decode("cp1252", "replace"))):
+    plain = _TYPOGRAPHY.sub(b"", sample)
+    if not _RUN.search(plain) and all(map(_is_latin, plain.decode("cp1252", "replace"))):
         return "cp1252"
-    import charset_normalizer
+    import chardet
 
-    best = charset_normalizer.from_bytes(sample, cp_isolation=_CODE_PAGES, threshold=_CHAOS).best()
-    return best.encoding if best else "cp437"
+    found = chardet.detect(sample, encoding_era=chardet.EncodingEra.ALL, include_encodings=_CODE_PAGES)
+    return found["encoding"] or "cp437"
 
 
 def _is_latin(character: str) -> bool:

@@ -18,6 +18,8 @@ from typing import Any
 
 import certifi
 import urllib3
+from requests import Request
+from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, get_cookie_header
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Timeout
@@ -210,7 +212,7 @@ class HttpClient:
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str], budget: TimeBudget) -> Iterator[HttpResponse]:
-        """Request a URL and follow its redirects.
+        """Request a URL and follow its redirects. Cookies that are set on the way are sent to their hosts, and then forgotten.
 
         Args:
             url: http or https URL; its user and password are sent to its own host only.
@@ -222,11 +224,13 @@ class HttpClient:
             Transient: the server does not answer in time.
         """
         current, moved_to, permanent = parse_url(url), None, True
-        login = current.login
+        login, cookies = current.login, RequestsCookieJar()
         for _ in range(REDIRECTS + 1):
             with self.hosts.visit(current.host), budget.spending() as deadline:
                 with _translate_errors(current.url, deadline):
-                    pool, response = self._request(current, login, headers, deadline)
+                    pool, response = self._request(
+                        current, login, {**headers, **_cookie_header(cookies, current)}, deadline
+                    )
                 try:
                     location = response.headers.get("Location")
                     if response.status not in _REDIRECTS or not location:
@@ -237,6 +241,7 @@ class HttpClient:
                 finally:
                     response.close()
                     pool.close()
+            extract_cookies_to_jar(cookies, _cookie_request(current), response)
             target = parse_url(resolve_redirect(current.url, location))
             permanent = permanent and response.status in _PERMANENT_REDIRECTS
             moved_to = target.url if permanent else moved_to
@@ -267,6 +272,16 @@ class HttpClient:
             timeout=Timeout(connect=CONNECT_SECONDS, read=self.silence),
         )
         return pool, response
+
+
+def _cookie_header(cookies: RequestsCookieJar, url: ParsedUrl) -> dict[str, str]:
+    found = get_cookie_header(cookies, _cookie_request(url))
+    return {"Cookie": found} if found else {}
+
+
+def _cookie_request(url: ParsedUrl) -> Any:
+    """A request as the functions for cookies need it, which read its URL and headers only."""
+    return Request("GET", url.url, headers={})
 
 
 def _public_resolver(resolver: Resolve) -> Resolve:

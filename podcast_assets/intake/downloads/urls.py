@@ -1,6 +1,7 @@
 """Parsing, redaction and hashing of URLs of audio and feeds. Logins and queries are treated as secrets."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin
 
@@ -13,6 +14,10 @@ from podcast_assets.common.errors import BadInput
 PORTS = {"http": 80, "https": 443}
 _LONGEST = 8_192
 """Characters; servers accept no more."""
+
+
+FEED_SCHEMES = frozenset({"feed", "pcast", "itpc", "itms-pcast", "itms-pcasts", "podcast", "rss"})
+"""Schemes that open a podcast player, in place of http or before it."""
 
 
 class BadUrl(BadInput):
@@ -60,6 +65,24 @@ def parse_url(url: str) -> ParsedUrl:
         path=parts.request_uri,
         login=unquote(parts.auth) if parts.auth else None,
     )
+
+
+def feed_url(text: str) -> str:
+    """The http(s) URL of a feed that may be written for a player: `feed://host/…`, `feed:https://host/…`.
+
+    Other texts stay as they are, without spaces around them.
+    """
+    text = text.strip()
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme.lower() not in FEED_SCHEMES:
+        return text
+    inner = rest.removeprefix("//")
+    if inner.lower().startswith(("http://", "https://")):
+        return inner
+    # some players lose the colon of the inner scheme
+    if found := re.match(r"(https?)(?::/|//|/)(?=[^/])", inner, re.IGNORECASE):
+        return f"{found[1].lower()}://{inner[found.end() :]}"
+    return f"{'https' if scheme.lower() == 'itms-pcasts' else 'http'}://{inner.lstrip('/')}"
 
 
 def resolve_redirect(base: str, location: str) -> str:

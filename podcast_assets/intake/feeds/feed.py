@@ -4,15 +4,16 @@ import calendar
 import datetime
 import re
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podcast_assets.common.language_codes import language_code
-from podcast_assets.intake.downloads.urls import BadUrl, redact_url, resolve_redirect, url_key
+from podcast_assets.intake.downloads.urls import BadUrl, feed_url, redact_url, resolve_redirect, url_key
+from podcast_assets.intake.feeds.enclosures import NoMedia, choose_media
 from podcast_assets.intake.feeds.podcasting import parse_feed
 from podcast_assets.intake.links import feed_episode_id
-from podcast_assets.intake.unpack import MEDIA_SUFFIXES
 
 _GUIDS = uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6")
 """Namespace of the guids that are derived from feed URLs (podcast:guid, https://podcasting2.org/docs/podcast-namespace/tags/guid)."""
@@ -63,6 +64,11 @@ class Feed:
     complete: bool = False
     """Whether the publisher declares that no episodes will follow."""
     moved_to: str | None = field(default=None, repr=False)
+    """URL by itunes:new-feed-url."""
+    next_page: str | None = field(default=None, repr=False)
+    """URL of the page with older episodes (RFC 5005)."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """Reason → number of entries that are no episodes."""
 
     def row(self, item: FeedItem, feed_url: str) -> dict[str, Any]:
         """Row of an episode in a URL list."""
@@ -89,39 +95,57 @@ class Feed:
         return feed_episode_id(self.guid, item.guid)
 
 
-def read_feed(data: bytes, url: str, content_type: str | None = None) -> Feed:
+def read_feed(data: bytes, url: str, content_type: str | None = None, base: str | None = None) -> Feed:
     """Parse a feed.
 
     Args:
         data: content of the feed.
         url: URL of the subscription.
         content_type: media type declared by the server.
+        base: URL that the content came from after all redirects; None for that of the subscription. Relative addresses are
+            resolved against it.
 
     Raises:
         NotAFeed: the content is not a feed.
     """
+    base = base or url
     found = parse_feed(data, content_type)
     channel = found["feed"]
     defaults = _parse_rights(channel, FeedRights())
     people = _parse_people(channel)
     items: dict[str, FeedItem] = {}
+    passed_over = Counter[str]()
     for entry in found["entries"]:
-        item = None if entry.get("podcast_live") else _parse_item(entry, url, defaults, people)
-        if item is None:
+        if entry.get("podcast_live"):
+            passed_over["a live item"] += 1
             continue
-        if item.guid in items and items[item.guid].url != item.url:
-            # a guid that several episodes share identifies none of them: later ones are identified by their URL too
-            item = replace(item, guid=f"{item.guid} {url_key(item.url)[:16]}")
-        items.setdefault(item.guid, item)
-    moved = channel.get("itunes_new-feed-url")
+        try:
+            item = _parse_item(entry, base, defaults, people)
+        except NoMedia as reason:
+            passed_over[str(reason)] += 1
+            continue
+        passed_over["an episode that is listed twice"] += not add_item(items, item)
+    moved = _clean_text(channel.get("itunes_new-feed-url"))
     return Feed(
         guid=_clean_text(channel.get("podcast_guid")) or guid_from_url(url),
         title=_clean_text(channel.get("title")),
         language=language_code(_clean_text(channel.get("language"))),
         items=tuple(items.values()),
         complete=_parse_yes(channel.get("itunes_complete")) is True,
-        moved_to=_clean_text(moved),
+        moved_to=_join_url(base, feed_url(moved)) if moved else None,
+        next_page=_next_page(channel, base),
+        passed_over={reason: number for reason, number in passed_over.items() if number},
     )
+
+
+def add_item(items: dict[str, FeedItem], item: FeedItem) -> bool:
+    """Add an episode by its guid; return whether it is new.
+
+    A guid that several episodes share identifies none of them: later ones are identified by their URL too.
+    """
+    if item.guid in items and items[item.guid].url != item.url:
+        item = replace(item, guid=f"{item.guid} {url_key(item.url)[:16]}")
+    return items.setdefault(item.guid, item) is item
 
 
 def guid_from_url(url: str) -> str:
@@ -139,25 +163,24 @@ def parse_duration(text: str | None) -> float | None:
     return total or None
 
 
-def _parse_item(
-    entry: dict[str, Any], base: str, defaults: FeedRights, people: list[dict[str, str]]
-) -> FeedItem | None:
-    media = [e for e in entry.get("enclosures", ()) if e.get("href") and _is_media(e)]
-    if not media:
-        return None
-    url = _join_url(base, media[0]["href"])
-    if url is None:
-        return None
-    length = str(media[0].get("length") or "").strip()
+def _next_page(channel: Mapping[str, Any], base: str) -> str | None:
+    """URL of the next page of a paged feed, or of the previous archive of an archived one (RFC 5005, sections 3 and 4)."""
+    links = {link.get("rel"): link.get("href") for link in reversed(channel.get("links", ()))}
+    found = links.get("next") or links.get("prev-archive")
+    return _join_url(base, found) if found else None
+
+
+def _parse_item(entry: dict[str, Any], base: str, defaults: FeedRights, people: list[dict[str, str]]) -> FeedItem:
+    media = choose_media(entry, base)
     published = entry.get("published_parsed") or dict.get(
         entry, "updated_parsed"
     )  # feedparser's own get warns about this fallback
     return FeedItem(
-        guid=_clean_text(entry.get("id")) or url,
-        url=url,
+        guid=_clean_text(entry.get("id")) or media.url,
+        url=media.url,
         rights=_parse_rights(entry, defaults),
-        bytes=int(length) if re.fullmatch(r"0*[1-9][0-9]{0,14}", length) else None,
-        seconds=parse_duration(_clean_text(entry.get("itunes_duration"))),
+        bytes=int(media.length) if re.fullmatch(r"0*[1-9][0-9]{0,14}", media.length) else None,
+        seconds=parse_duration(_clean_text(entry.get("itunes_duration")) or _clean_text(media.duration)),
         published=_parse_date(published),
         about={
             "title": _clean_text(entry.get("title")),
@@ -183,12 +206,6 @@ def _join_url(base: str, url: str) -> str | None:
         return resolve_redirect(base, url)
     except BadUrl:
         return None
-
-
-def _is_media(enclosure: Mapping[str, Any]) -> bool:
-    kind = str(enclosure.get("type") or "").lower()
-    path = redact_url(enclosure["href"]).lower()
-    return kind.startswith(("audio/", "video/")) or any(path.endswith(s) for s in MEDIA_SUFFIXES)
 
 
 def _parse_rights(found: Mapping[str, Any], defaults: FeedRights) -> FeedRights:

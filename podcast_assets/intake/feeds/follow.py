@@ -3,6 +3,7 @@
 import datetime
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ class FollowResult:
     changed: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     """Redacted URL of a feed, distinct from that of any other → error message."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Redacted URL of a feed that was read → what deserves a look."""
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """Reason → number of entries of changed feeds that become no episodes."""
     new_episodes: int = 0
     batches: list[str] = field(default_factory=list)
     next_due: datetime.datetime | None = None
@@ -76,14 +81,16 @@ def follow_feeds(
     result = FollowResult()
     pending: list[dict[str, Any]] = []
     ledger_rows: list[tuple[str, pl.DataFrame]] = []
-    for subscription, poll in _poll_feeds(web, due, state_by_feed, options, now):
+    for subscription, poll in _poll_feeds(store, web, due, state_by_feed, options, now):
         result.looked += 1
         state_by_feed[subscription.key] = poll.state
-        if poll.state["message"]:
-            result.failed[redact_url_distinctly(subscription.url)] = poll.state["message"]
+        if message := poll.state["message"]:
+            told = result.failed if poll.state["failures"] else result.notes
+            told[redact_url_distinctly(subscription.url)] = message
         if poll.feed is not None:
             result.changed += 1
             rows, new = _select_items(store, subscription, poll.feed, options, now, refusals)
+            result.passed_over += _count_passed_over(poll, rows)
             ledger_rows.append((poll.feed.guid, rows))
             pending += new
     if pending:
@@ -100,6 +107,17 @@ def follow_feeds(
     return result
 
 
+def _count_passed_over(poll: FeedPoll, ledger: pl.DataFrame) -> Counter[str]:
+    """Count the entries of a feed that become no episodes, by reason, and add those that its ledger rows refuse to its state."""
+    assert poll.feed is not None
+    refused = Counter[str](ledger["reason"].drop_nulls().to_list())
+    if left := len(poll.feed.items) - ledger.height:
+        refused["an episode older than the newest that are wanted"] = left
+    listed = {item["reason"]: item["entries"] for item in poll.state["passed_over"]}
+    poll.state["passed_over"] = [{"reason": r, "entries": n} for r, n in (listed | refused).items()]
+    return Counter(poll.feed.passed_over) + refused
+
+
 def read_states(store: Store) -> pl.DataFrame:
     """Read the polling state of each feed."""
     found = store.read_table(_KEY, FEED_STATE)
@@ -107,6 +125,7 @@ def read_states(store: Store) -> pl.DataFrame:
 
 
 def _poll_feeds(
+    store: Store,
     web: HttpClient,
     due: list[Subscription],
     state_by_feed: dict[str, dict[str, Any]],
@@ -124,7 +143,15 @@ def _poll_feeds(
         host = display_name(subscription).split("/")[2:3]
         if time.monotonic() >= until or busy.intersection(host):
             return None
-        found = poll_feed(web, subscription, state_by_feed.get(subscription.key), now=now, hours=options.hours)
+        found = poll_feed(
+            web,
+            subscription,
+            state_by_feed.get(subscription.key),
+            now=now,
+            hours=options.hours,
+            newest=subscription.newest or options.newest,
+            is_known=lambda page: _is_known(store, page),
+        )
         if found.busy:
             busy.update(host)
         return found
@@ -133,6 +160,12 @@ def _poll_feeds(
         for subscription, found in zip(due, pool.map(poll, due), strict=True):
             if found is not None:
                 yield subscription, found
+
+
+def _is_known(store: Store, page: Feed) -> bool:
+    """Whether a page has episodes, and all of them are in the ledger."""
+    known = set(rights.latest_statements(store, page.guid)["episode_id"])
+    return bool(page.items) and all(page.episode_id(item) in known for item in page.items)
 
 
 def _without_refused(feeds: Subscriptions, refusals: Refusals) -> Subscriptions:

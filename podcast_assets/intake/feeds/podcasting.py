@@ -36,6 +36,7 @@ class _PodcastingTags:
     """Handlers of tags; feedparser looks them up by name."""
 
     _live = 0
+    _alternate: str | None = None
 
     def _start_podcast_liveitem(self: Any, attrs: dict[str, str]) -> None:
         """Start a separate entry, so that title, persons and enclosure of a live item do not become the podcast's."""
@@ -46,6 +47,35 @@ class _PodcastingTags:
     def _end_podcast_liveitem(self: Any) -> None:
         self._live -= 1
         self.inentry = 0
+
+    def _start_enclosure(self: Any, attrs: dict[str, str]) -> None:
+        self._resolve(attrs, "url", "href")
+        super()._start_enclosure(attrs)  # type: ignore[misc]  # of the parser that this class is mixed into
+
+    def _start_link(self: Any, attrs: dict[str, str]) -> None:
+        if attrs.get("rel") == "enclosure":
+            attrs.setdefault("type", "")  # feedparser takes it for a page
+        super()._start_link(attrs)  # type: ignore[misc]
+
+    def _start_media_content(self: Any, attrs: dict[str, str]) -> None:
+        self._resolve(attrs, "url")
+        super()._start_media_content(attrs)  # type: ignore[misc]
+
+    def _start_podcast_alternateenclosure(self: Any, attrs: dict[str, str]) -> None:
+        self._alternate = attrs.get("type")
+
+    def _start_podcast_source(self: Any, attrs: dict[str, str]) -> None:
+        """Keep a file of an alternative enclosure like an enclosure."""
+        if attrs.get("uri"):
+            source = {"href": attrs["uri"], "type": attrs.get("contenttype") or self._alternate}
+            self._resolve(source, "href")
+            self._get_context().setdefault("podcast_source_all", []).append(source)
+
+    def _resolve(self: Any, attrs: dict[str, Any], *names: str) -> None:
+        """Resolve addresses against xml:base, which feedparser does for links only."""
+        for name in names if self.baseuri else ():
+            if attrs.get(name):
+                attrs[name] = self.resolve_uri(attrs[name])
 
     def _end_itunes_explicit(self: Any) -> None:
         """Keep the raw text: feedparser does not know `true` and `false`."""

@@ -4,24 +4,24 @@ import contextlib
 import functools
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
-from xml.parsers import expat
-
-import polars as pl
 
 from podcast_assets.common.errors import BadInput, first_line
-from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.downloads.urls import feed_url, redact_url, url_key
+from podcast_assets.intake.feeds.opml import OpmlFeeds, read_opml
 from podcast_assets.intake.metadata import first_text
+from podcast_assets.intake.tables import TABLE_SUFFIXES, read_table_rows
 from podcast_assets.store.backends.protocol import Entry
 from podcast_assets.store.store import Store
 
 FOLDER = "feeds"
-_URL = ("url", "feed_url", "feed", "rss", "xmlurl")
-"""Columns that may hold a feed's URL; upper and lower case are equal."""
+URL_COLUMNS = ("url", "feed_url", "feed", "rss", "xmlurl")
+"""Columns that may hold a feed's URL."""
+_SUFFIXES = TABLE_SUFFIXES | {".opml", ".db"}
+_NO_FEEDS = "it contains no feeds"
 
 
 @dataclass(frozen=True)
@@ -80,31 +80,30 @@ def _read_lists(store: Store, version: str) -> Subscriptions:
     for entry in _find_lists(store):
         try:
             with store.local_copy(entry.key) as local:
-                rows = list(_read_rows(local.suffix.lower(), local.read_bytes, str(local)))
+                rows, trouble = _read_rows(_list_name(entry), local)
         except BadInput as error:
             result.troubles[_list_name(entry)] = str(error)
             continue
+        if trouble:
+            result.troubles[_list_name(entry)] = trouble
         for row in rows:
-            lowered = {str(k).lower(): v for k, v in row.items()}
-            url = first_text(lowered, *_URL)
-            if url and str(lowered.get("dead") or 0) in ("0", "False", "false"):
-                subscription = _make_subscription(url.strip(), lowered)
+            url = first_text(row, *URL_COLUMNS)
+            if url and str(row.get("dead") or 0) in ("0", "0.0", "False", "false"):
+                subscription = _make_subscription(feed_url(url), row)
                 result.feeds.setdefault(subscription.key, subscription)
-        if not rows:
-            result.troubles[_list_name(entry)] = "it contains no feeds"
     return result
 
 
 def _find_lists(store: Store) -> list[Entry]:
     found = (e for e in store.list(FOLDER) if e.key.count("/") == 1 and not _list_name(e).startswith("."))
-    return sorted((e for e in found if PurePosixPath(e.key).suffix.lower() in _READERS), key=lambda e: e.key)
+    return sorted((e for e in found if PurePosixPath(e.key).suffix.lower() in _SUFFIXES), key=lambda e: e.key)
 
 
 def _list_name(entry: Entry) -> str:
     return entry.key.rsplit("/", 1)[-1]
 
 
-def _make_subscription(url: str, row: dict[str, Any]) -> Subscription:
+def _make_subscription(url: str, row: Mapping[str, Any]) -> Subscription:
     def number(name: str) -> float | None:
         value = first_text(row, name)
         try:
@@ -123,50 +122,44 @@ def _make_subscription(url: str, row: dict[str, Any]) -> Subscription:
     )
 
 
-def _read_rows(suffix: str, read: Any, path: str) -> Iterable[Mapping[str, Any]]:
-    try:
-        return _READERS[suffix](path if suffix == ".db" else read())
-    except (
-        pl.exceptions.PolarsError,
-        pl.exceptions.PanicException,
-        sqlite3.Error,
-        expat.ExpatError,
-        ValueError,
-    ) as error:
-        reason = first_line(error)
-        raise BadInput(f"it cannot be read as {suffix[1:]}: {reason}") from error
+def _read_rows(name: str, local: Path) -> tuple[list[Mapping[str, Any]], str | None]:
+    """Rows of a list, and what deserves a look in it although it could be read.
+
+    Raises:
+        BadInput: the list cannot be read, or contains no feeds.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix == ".opml":
+        found = read_opml(local.read_bytes())
+        if not found.urls:
+            raise BadInput(f"it contains no feeds ({found.damage})" if found.damage else _NO_FEEDS)
+        return [{"url": url} for url in found.urls], describe_opml(found)
+    if suffix == ".db":
+        try:
+            rows: list[Mapping[str, Any]] = list(_read_podcastindex(str(local)))
+        except sqlite3.Error as error:
+            raise BadInput(f"it cannot be read as db: {first_line(error)}") from error
+    else:
+        data = local.read_bytes()
+        rows = list(read_table_rows(name, data, URL_COLUMNS)) if data.strip() else []
+        if rows and not rows[0].keys() & set(URL_COLUMNS):
+            raise BadInput(f"it has no column {URL_COLUMNS[0]!r}; its columns are: {', '.join(list(rows[0])[:12])}")
+    if not rows:
+        raise BadInput(_NO_FEEDS)
+    return rows, None
 
 
-def _read_opml(data: bytes) -> list[dict[str, str]]:
-    """Read outlines with an `xmlUrl` at any depth (https://opml.org/spec2.opml#subscriptionLists)."""
-    found: list[dict[str, str]] = []
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        lowered = {k.lower(): v for k, v in attributes.items()}
-        if name.lower() == "outline" and lowered.get("xmlurl"):
-            found.append({"xmlurl": lowered["xmlurl"]})
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = start
-    parser.Parse(data, True)
-    return found
-
-
-def _read_csv(data: bytes) -> list[dict[str, Any]]:
-    return list(pl.read_csv(data, infer_schema=False).iter_rows(named=True)) if data.strip() else []
-
-
-def _read_parquet(data: bytes) -> list[dict[str, Any]]:
-    return list(pl.read_parquet(BytesIO(data)).iter_rows(named=True))
+def describe_opml(found: OpmlFeeds) -> str | None:
+    """Say what deserves a look in an OPML list; None if there is nothing."""
+    parts = [f"it is not well-formed XML ({found.damage})"] if found.damage else []
+    parts += [f"{found.without_address} of its feeds have no address"] if found.without_address else []
+    return f"{'; '.join(parts)}; {len(found.urls)} feeds were read" if parts else None
 
 
 def _read_podcastindex(path: str) -> list[dict[str, Any]]:
     """Read live feeds from the table `podcasts` (https://public.podcastindex.org/podcastindex_feeds.db.tgz)."""
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         return [{"url": url} for (url,) in database.execute("select url from podcasts where dead = 0 order by id")]
-
-
-_READERS = {".opml": _read_opml, ".csv": _read_csv, ".parquet": _read_parquet, ".db": _read_podcastindex}
 
 
 def display_name(subscription: Subscription) -> str:

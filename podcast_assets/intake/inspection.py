@@ -1,0 +1,43 @@
+"""What is known of files before they are a batch: whether their metadata can be read, and name any of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from podcast_assets.common.errors import BadInput
+from podcast_assets.common.warned import BatchWarning
+from podcast_assets.intake.file_names import reason_to_skip, split_name
+from podcast_assets.intake.metadata import METADATA_SUFFIXES, MetadataFile, NotMetadata, join_metadata, open_metadata
+from podcast_assets.intake.place import name_files
+from podcast_assets.intake.unpack import ARCHIVE_SUFFIXES
+
+
+def inspect_inputs(inputs: Sequence[Path], key: str) -> list[BatchWarning]:
+    """Warn of metadata among files and folders that cannot be read or name none of them. Archives are not opened.
+
+    Args:
+        inputs: files, folders and archives of a batch.
+        key: column of the metadata with the names of files.
+
+    Raises:
+        BadInput: see `name_files`.
+    """
+    if not inputs:
+        return []
+    files = name_files(inputs)
+    suffixes = {name: split_name(name)[1] for name in files if reason_to_skip(name, METADATA_SUFFIXES) is None}
+    recordings = [n for n, suffix in suffixes.items() if suffix not in METADATA_SUFFIXES | ARCHIVE_SUFFIXES]
+    warnings: list[BatchWarning] = []
+    metadata: list[MetadataFile] = []
+    for name in (n for n, suffix in suffixes.items() if suffix in METADATA_SUFFIXES):
+        try:
+            metadata.append(open_metadata(name, files[name], key))
+        except NotMetadata as error:
+            warnings.append(BatchWarning("metadata_joined_nothing", name, str(error)))
+        except BadInput as error:
+            warnings.append(BatchWarning("metadata_failed", name, str(error)))
+    # names in archives are not known yet, and metadata may be meant for them
+    if ARCHIVE_SUFFIXES.isdisjoint(suffixes.values()):
+        joined = join_metadata(recordings, metadata)
+        warnings += [BatchWarning("metadata_failed", name, error) for name, error in joined.broken.items()]
+        warnings += joined.unused
+    return warnings
