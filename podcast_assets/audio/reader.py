@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.audio.declared import is_mp4, ogg_is_finished
+from podcast_assets.audio.complete import check_complete
+from podcast_assets.audio.declared import is_mp4
 from podcast_assets.audio.errors import AudioError, CorruptAudio, EmptyAudio, NoAudioTrack, NotAudio, TruncatedAudio
+from podcast_assets.audio.frames import make_silence
 from podcast_assets.audio.headers import read_probe
-from podcast_assets.audio.source import Source, open_source, restore_position
+from podcast_assets.audio.parts import Part, find_parts
+from podcast_assets.audio.source import Source, open_source
+from podcast_assets.audio.track import Track
+from podcast_assets.common.warned import FileWarning
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -29,9 +34,6 @@ _FORMATS = (
 
 _BUFFER = 1 << 18
 _BLOCK_SECONDS = 2.0
-_TOLERANCE_SECONDS, _TOLERANCE_SHARE = 1.0, 0.02
-_SHORT_SECONDS, _SHORT_MP3_SECONDS, _SHORT_SHARE = 0.2, 0.3, 0.1
-"""Allowed shortfall of short files. An MP3 also declares its encoder's delay and padding: at 8 kHz more than 0.2 s."""
 _CORRUPT_PACKETS, _CORRUPT_SHARE = 3, 0.01
 _SILENCE_SECONDS = 2.0
 """Longest silence that replaces a packet: a damaged header may declare that a packet lasts for years."""
@@ -44,19 +46,28 @@ _INTEGER_SCALE = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31, "s64": 2.0**-
 
 
 class AudioReader:
-    """Reader of the best audio track of an open media file. Times count samples from the first one decoded."""
+    """Reader of the best audio track of an open media file. Times are on the file's clock; see `clock`.
 
-    def __init__(self, file: BinaryIO, container: "InputContainer", stream: "AudioStream") -> None:
-        self._file, self._container, self._stream = file, container, stream
-        self.probe = read_probe(file, container, stream)
+    What follows the end of a complete file, such as a second one that was appended, is read after it.
+    """
+
+    def __init__(self, parts: list[Part], container: "InputContainer", stream: "AudioStream") -> None:
+        self._parts = parts
+        self._first = container, stream
+        self.probe = read_probe(parts[0].file, container, stream)
         self.rate = self.probe.sample_rate
         self.channels = self.probe.channels
         self.samples = 0
         """Samples per channel returned so far."""
         self.skipped_packets = 0
         """Packets that could not be decoded so far; silence replaces them except at the end."""
+        self.gap_seconds = 0.0
+        """Seconds of silence so far that replace what the container left out."""
+        self.warnings: list[FileWarning] = []
+        """What deserves a look; complete after the last block."""
         self._packets = 0
         self._unreadable: str | None = None
+        self._truncated: str | None = None
 
     def blocks(self) -> Iterator[Planar]:
         """Yield all audio in blocks of about two seconds, at `rate` and with `channels` throughout.
@@ -65,13 +76,13 @@ class AudioReader:
         of the beginning.
 
         Raises:
-            TruncatedAudio: after the last block, where the header declares more than 1 s and 2 % beyond it (of files under 10 s:
-                more than 0.3 s and 10 %), or an Ogg file has no end mark.
+            TruncatedAudio: after the last block, where bytes are missing: more than 1 s and 2 % of what the header declares (of
+                files under 10 s: more than 0.3 s and 10 %), or an Ogg file has no end mark.
             CorruptAudio: after the last block, where more than 3 packets and 1 % could not be decoded.
             EmptyAudio: there is no audio.
         """
         conform = _FrameConverter(self.rate, self.channels)
-        for run in _join_frames(self._decode_frames()):
+        for run in _join_frames(self._read_parts()):
             yield from self._count_samples(conform(run))
         yield from self._count_samples(conform.finish())
         self._check_complete()
@@ -82,29 +93,55 @@ class AudioReader:
                 self.samples += block.shape[1]
                 yield block
 
-    def _decode_frames(self) -> Iterator["AudioFrame"]:
+    def _read_parts(self) -> Iterator["AudioFrame"]:
+        yield from self._read_part(self._parts[0], *self._first)
+        for part in self._parts[1:]:
+            try:
+                with _open_part(part) as (container, stream):
+                    yield from self._read_part(part, container, stream)
+            except AudioError as error:
+                self._warn("wrong_header", f"a part of it that follows its end was not read: it {error}")
+        if len(self._parts) > 1:
+            self._warn("wrong_header", f"{len(self._parts)} files are joined in it; all are read, one after the other")
+
+    def _read_part(self, part: Part, container: "InputContainer", stream: "AudioStream") -> Iterator["AudioFrame"]:
+        track = Track(container, stream)
+        first = self.gap_seconds
+        for frame in track.place(self._decode_frames(container, track)):
+            self.gap_seconds = first + track.clock.report.gap
+            yield frame
+        self._packets += track.packets
+        self.gap_seconds = first + track.clock.report.gap
+        self.warnings += track.warnings()
+        if self._truncated is None:
+            probe = self.probe if part is self._parts[0] else read_probe(part.file, container, stream)
+            found = check_complete(part, probe, track.clock.content_seconds)
+            self._truncated = found.truncated
+            if found.wrong_header:
+                self._warn("wrong_header", found.wrong_header)
+
+    def _decode_frames(self, container: "InputContainer", track: Track) -> Iterator["AudioFrame"]:
         from av.error import FFmpegError
 
         last: AudioFrame | None = None
         silences: list[int] = []  # replace broken packets once audio follows them
-        packets = self._container.demux(self._stream)
+        packets = container.demux(track.stream)
         while True:
             try:
                 packet = next(packets, None)
             except IndexError:  # PyAV ignores a stream that appears midway, as in MPEG-TS, until demuxing restarts
-                packets = self._container.demux(self._stream)
+                packets = container.demux(track.stream)
                 continue
             except FFmpegError as error:
                 self._unreadable = error.strerror or str(error)
                 return
             if packet is None:
                 return
-            self._packets += 1
             try:
-                for frame in packet.decode():
+                for frame in track.decode(packet):
                     last = _check_channels(frame)
                     for samples in silences:
-                        yield _make_silence(last, samples)
+                        yield make_silence(last, samples)
                     silences.clear()
                     yield last
             except FFmpegError:
@@ -114,34 +151,21 @@ class AudioReader:
                     if samples := round(max(seconds, 0.0) * last.sample_rate):
                         silences.append(samples)
 
+    def _warn(self, kind: str, message: str) -> None:
+        self.warnings.append(FileWarning(kind, message))
+
     def _check_complete(self) -> None:
+        seconds = self.samples / self.rate
         if self.skipped_packets > max(_CORRUPT_PACKETS, _CORRUPT_SHARE * self._packets):
             raise CorruptAudio(
                 f"{self.skipped_packets} of {self._packets} packets cannot be decoded: the file is damaged"
             )
-        seconds, declared = self.samples / self.rate, self.probe.declared_duration
-        if declared is not None and seconds < declared - _allowed_shortfall(declared, self.probe.container):
-            raise TruncatedAudio(
-                f"ends after {seconds:.1f} s of the {declared:.1f} s that its header declares: the file is truncated"
-            )
-        if self.probe.container == "ogg":
-            with restore_position(self._file):
-                finished = ogg_is_finished(self._file)
-            if not finished:
-                raise TruncatedAudio(
-                    f"ends after {seconds:.1f} s without the end-of-stream mark of an Ogg file: the file is truncated"
-                )
+        if self._truncated:
+            raise TruncatedAudio(self._truncated)
         if self._unreadable:
             raise CorruptAudio(f"cannot be read beyond {seconds:.1f} s ({self._unreadable}): the file is damaged")
         if not self.samples:
             raise EmptyAudio("has an audio track without any audio in it")
-
-
-def _allowed_shortfall(declared: float, container: str) -> float:
-    """Return the seconds by which a complete file may be shorter than its header says."""
-    long = max(_TOLERANCE_SECONDS, _TOLERANCE_SHARE * declared)
-    least = _SHORT_MP3_SECONDS if container == "mp3" else _SHORT_SECONDS
-    return max(least, min(long, _SHORT_SHARE * declared))
 
 
 @contextmanager
@@ -155,39 +179,47 @@ def open_audio(source: Source) -> Iterator[AudioReader]:
         EmptyAudio: the file has no bytes.
         OSError: the path cannot be opened.
     """
+    with open_source(source) as file:
+        if not file.seek(0, 2):
+            raise EmptyAudio("is an empty file (0 bytes)")
+        parts = find_parts(file)
+        with _open_part(parts[0]) as (container, stream):
+            yield AudioReader(parts, container, stream)
+
+
+@contextmanager
+def _open_part(part: Part) -> Iterator[tuple["InputContainer", "AudioStream"]]:
     import av
     from av.audio.stream import AudioStream
     from av.error import FFmpegError
     from av.stream import Discard
 
-    with open_source(source) as file:
-        if not file.seek(0, 2):
-            raise EmptyAudio("is an empty file (0 bytes)")
-        file.seek(0)
-        try:
-            container = av.open(
-                _SeekSafeFile(file),
-                "r",
-                container_options={"format_whitelist": _FORMATS},
-                metadata_errors="replace",  # tags in Latin-1 are common
-                buffer_size=_BUFFER,
-            )
-        except FFmpegError as error:
-            raise _opening_error(file, error) from None
-        with container:
-            stream = container.streams.best("audio")
-            if not isinstance(stream, AudioStream):
-                kinds = sorted({s.type for s in container.streams})
-                raise NoAudioTrack(f"has no audio track, only: {', '.join(kinds) or 'nothing'}")
-            if stream.codec_context is None:
-                raise NotAudio("has an audio track in a format that cannot be decoded")
-            if not stream.codec_context.sample_rate or not stream.codec_context.channels:
-                raise NotAudio("has an audio track whose sample rate or channels cannot be determined")
-            _check_rate(stream.codec_context.sample_rate)
-            for other in container.streams:
-                if other is not stream:
-                    other.discard = Discard.all
-            yield AudioReader(file, container, stream)
+    part.file.seek(0)
+    try:
+        container = av.open(
+            _SeekSafeFile(part.file),
+            "r",
+            options=part.options,
+            container_options={"format_whitelist": _FORMATS},
+            metadata_errors="replace",  # tags in Latin-1 are common
+            buffer_size=_BUFFER,
+        )
+    except FFmpegError as error:
+        raise _opening_error(part.file, error) from None
+    with container:
+        stream = container.streams.best("audio")
+        if not isinstance(stream, AudioStream):
+            kinds = sorted({s.type for s in container.streams})
+            raise NoAudioTrack(f"has no audio track, only: {', '.join(kinds) or 'nothing'}")
+        if stream.codec_context is None:
+            raise NotAudio("has an audio track in a format that cannot be decoded")
+        if not stream.codec_context.sample_rate or not stream.codec_context.channels:
+            raise NotAudio("has an audio track whose sample rate or channels cannot be determined")
+        _check_rate(stream.codec_context.sample_rate)
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        yield container, stream
 
 
 class _SeekSafeFile:
@@ -303,14 +335,3 @@ def _to_planar(run: "AudioFrame") -> Planar:
         samples -= 128.0
     samples *= scale
     return samples
-
-
-def _make_silence(like: "AudioFrame", samples: int) -> "AudioFrame":
-    from av import AudioFrame
-
-    frame = AudioFrame(format=like.format, layout=like.layout, samples=samples)
-    frame.sample_rate = like.sample_rate
-    zero = b"\x80" if like.format.name.startswith("u8") else b"\0"
-    for plane in frame.planes:
-        plane.update(zero * plane.buffer_size)
-    return frame

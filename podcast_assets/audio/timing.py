@@ -1,0 +1,115 @@
+"""What a container and a codec say about time: whether timestamps are followed, where the track ends, what an encoder adds."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+_TIMED = {"mov", "matroska", "webm", "mpegts", "mpeg", "flv", "asf", "ogg", "avi"}
+"""Containers with a timestamp of their own for each packet. Timestamps of the others are counted from their bytes."""
+_JOINED = {"ogg", "avi"}
+"""Containers in which a timestamp that goes back starts another stream, and audio is never there twice."""
+_ENDED = {"mov", "flv", "asf", "wav", "w64"}
+"""Containers that declare the end of a track more exactly than a packet lasts."""
+_DECLARED = {"mov", "matroska", "webm", "flv", "asf"}
+_ADPCM = "adpcm_"
+
+_MP3_DELAY = 1105
+"""LAME's 576 samples and the decoder's 529, which every MP3 has."""
+_MP2_DELAY = 481
+_AC3_DELAY = 256
+_OPUS_DELAY = 312
+"""Look-ahead of libopus, at 48 kHz."""
+
+
+def follows_timestamps(container: "InputContainer") -> bool:
+    """Return whether timestamps of a container's packets are followed."""
+    return bool(_names(container) & _TIMED)
+
+
+def may_repeat(container: "InputContainer") -> bool:
+    """Return whether a timestamp that goes back a little means that the audio is there twice."""
+    return not _names(container) & _JOINED
+
+
+def others_start(container: "InputContainer", stream: "AudioStream") -> float | None:
+    """Return the earliest start of the other tracks in seconds; None without any. Covers and subtitles do not count."""
+    from av.stream import Disposition
+
+    starts = [
+        float(other.start_time * other.time_base)
+        for other in container.streams
+        if other is not stream
+        and other.type in ("audio", "video")
+        and other.start_time is not None
+        and other.time_base
+        and not other.disposition & Disposition.attached_pic
+    ]
+    return min(starts, default=None)
+
+
+def declared_end(container: "InputContainer", stream: "AudioStream") -> float | None:
+    """Return the presentation time in seconds at which the file ends by its header; None if it declares none."""
+    if not _names(container) & _DECLARED:
+        return None
+    if _names(container) & {"mov", "asf"} and stream.duration and stream.time_base:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return ((container.start_time or 0) + container.duration) / 1e6 if container.duration else None
+
+
+def audio_end(container: "InputContainer", stream: "AudioStream") -> float | None:
+    """Return the presentation time in seconds at which a lossy track ends exactly; None if it is not known.
+
+    The last packet of a lossy codec is longer than the audio that was encoded.
+    """
+    names, codec = _names(container), stream.codec_context.name
+    if not names & _ENDED or not is_padded(codec):
+        return None
+    if "flv" in names:
+        return container.duration / 1e6 if container.duration else None
+    if stream.duration and stream.time_base:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return None
+
+
+def is_padded(codec: str) -> bool:
+    """Return whether a codec's last packet may be longer than the audio."""
+    return codec.startswith(("mp3", "mp2", "aac", "ac3", "eac3", "opus", "libopus", _ADPCM))
+
+
+def encoder_delay(container: "InputContainer", codec: str, first: "AudioFrame") -> int:
+    """Return the samples that an encoder put before the audio, where the container does not say.
+
+    What an encoder adds is not in MP3 without a LAME tag, nor in AVI, FLV, WAV, MPEG-TS and others. These values are
+    those of the codec, or of the encoder that nearly all files come from; for some files they are too small.
+    """
+    if codec.startswith("mp3"):
+        return _MP3_DELAY
+    if codec.startswith("mp2"):
+        return _MP2_DELAY
+    if codec.startswith("aac"):
+        return first.samples  # the transform overlaps by one frame: 1024 samples, with SBR 2048
+    if codec.startswith(("ac3", "eac3")):
+        return _AC3_DELAY
+    if codec in ("wmav1", "wmav2"):
+        return wma_delay(codec, first.sample_rate)
+    if codec.endswith("opus") and "mpegts" in _names(container):
+        return _OPUS_DELAY
+    return 0
+
+
+def wma_delay(codec: str, rate: int) -> int:
+    """Return the length of a frame of Windows Media Audio, by which the transform is late (libavcodec: ff_wma_get_frame_len_bits)."""
+    if rate <= 16_000:
+        return 512
+    if rate <= 22_050 or (rate <= 32_000 and codec == "wmav1"):
+        return 1024
+    if rate <= 48_000 or codec == "wmav1":
+        return 2048
+    return 4096 if rate <= 96_000 else 8192
+
+
+def _names(container: "InputContainer") -> set[str]:
+    return set(container.format.name.split(","))
