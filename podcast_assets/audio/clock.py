@@ -88,7 +88,9 @@ class Clock:
                         yield from self._release_held(believed=True)
                     continue
                 yield from self._release_held(believed=False)
-            if time is None or (self._origin is not None and -_TOLERANCE_SECONDS <= self._drift(time) <= _TOLERANCE_SECONDS):
+            if time is None or (
+                self._origin is not None and -_TOLERANCE_SECONDS <= self._drift(time) <= _TOLERANCE_SECONDS
+            ):
                 self._position += frame.samples / frame.sample_rate
                 yield frame
             else:
@@ -142,12 +144,12 @@ class Clock:
     def _shift(self, drift: float) -> None:
         """Go on without a gap from timestamps that jump."""
         self._shifts = [*self._shifts[-_KEPT_SHIFTS:], self._shifts[-1] - drift]
-        self.report.jumps += 1
 
     def _drop_overlap(self, frame: "AudioFrame", seconds: float) -> Iterator["AudioFrame"]:
         allowed = max(_OVERLAP_SECONDS, _OVERLAP_SHARE * self._position)
         if not self._drop_overlaps or seconds > _OVERLAP_SECONDS or self.report.dropped + seconds > allowed:
             self._shift(-seconds)
+            self.report.jumps += self._drop_overlaps
             yield from self._emit(frame)
             return
         samples = min(round(seconds * frame.sample_rate), frame.samples)
@@ -188,6 +190,7 @@ class Clock:
             yield from self._fill(held[0], gap)
         else:
             self._shift(gap)
+            self.report.jumps += 1
         yield from self._emit(held[0])
         yield from self._place_frames(held[1:])
 
@@ -211,4 +214,4 @@ class Clock:
 def _time(frame: "AudioFrame") -> float | None:
     """Return the presentation time in seconds."""
     pts, base = frame.pts, frame.time_base
-    return None if pts is None else pts * base.numerator / base.denominator
+    return None if pts is None or base is None else pts * base.numerator / base.denominator

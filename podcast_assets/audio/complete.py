@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from podcast_assets.audio.containers import matroska_end, mp4_boxes
 from podcast_assets.audio.declared import mp3_declared_bytes, ogg_is_finished
 from podcast_assets.audio.headers import Probe
-from podcast_assets.audio.parts import Part, matroska_end, mp4_boxes
+from podcast_assets.audio.parts import Part
 from podcast_assets.audio.source import restore_position
 
 _TOLERANCE_SECONDS, _TOLERANCE_SHARE = 1.0, 0.02
@@ -31,7 +32,7 @@ def check_complete(part: Part, probe: Probe, seconds: float) -> Completeness:
         probe: its headers.
         seconds: seconds from the first sample to the last.
     """
-    if part.measured:
+    if part.missing_share is not None:
         declared = seconds / (1 - part.missing_share) if part.missing_share < 1 else probe.declared_duration
         if declared is not None and _is_short(seconds, declared, probe.container):
             return Completeness(truncated=_describe(seconds, declared))

@@ -74,7 +74,7 @@ def wav_declared_duration(file: BinaryIO) -> float | None:
                 return None  # 0, all ones and just under 2 GiB mean "unknown"
             if codec not in _UNCOMPRESSED and fact and rate:
                 return fact / rate
-            return (size if long_size is None else long_size) / byte_rate if byte_rate else None
+            return (size if long_size is None else long_size) / byte_rate or None if byte_rate else None
         body = file.read(size + size % 2) if name in (b"fmt ", b"ds64", b"fact") else b""
         if name == b"fmt " and len(body) >= 12:
             codec, rate, byte_rate = struct.unpack_from("<H2xII", body)

@@ -1,6 +1,5 @@
 """Silent frames and parts of frames."""
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:

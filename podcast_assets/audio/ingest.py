@@ -25,7 +25,7 @@ class WorkingAudio:
 
     probe: Probe
     duration: float
-    """Seconds of audio decoded from the original."""
+    """Seconds of the original on its own clock, silence in gaps included."""
     samples: int
     """Samples of the working audio, at WORKING_RATE."""
     peak: float
@@ -34,6 +34,8 @@ class WorkingAudio:
     """Share of all samples, 0 to 1, at or above CLIP_LEVEL."""
     skipped_packets: int
     """Packets that could not be decoded and were replaced by silence."""
+    gap_seconds: float = 0.0
+    """Seconds of silence that replace what the container left out."""
     warnings: tuple[FileWarning, ...] = ()
 
 
@@ -96,6 +98,8 @@ def make_working_audio(
             peak=levels.peak,
             clipping_share=levels.clipped / (reader.samples * reader.channels),
             skipped_packets=reader.skipped_packets,
+            gap_seconds=reader.gap_seconds,
+            warnings=tuple(reader.warnings),
         )
 
 

@@ -95,14 +95,18 @@ class AudioReader:
 
     def _read_parts(self) -> Iterator["AudioFrame"]:
         yield from self._read_part(self._parts[0], *self._first)
+        read = 1
         for part in self._parts[1:]:
             try:
                 with _open_part(part) as (container, stream):
                     yield from self._read_part(part, container, stream)
-            except AudioError as error:
+                    read += 1
+            except TruncatedAudio as error:
+                self._truncated = str(error)
+            except (NotAudio, NoAudioTrack) as error:
                 self._warn("wrong_header", f"a part of it that follows its end was not read: it {error}")
-        if len(self._parts) > 1:
-            self._warn("wrong_header", f"{len(self._parts)} files are joined in it; all are read, one after the other")
+        if read > 1:
+            self._warn("wrong_header", f"{read} files are joined in it; they are read one after the other")
 
     def _read_part(self, part: Part, container: "InputContainer", stream: "AudioStream") -> Iterator["AudioFrame"]:
         track = Track(container, stream)

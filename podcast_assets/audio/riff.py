@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from podcast_assets.audio.containers import read_at
 from podcast_assets.audio.tags import find_tag_end
 
 _UNKNOWN_SIZES = range(0x7FFF_0000, 0x8000_0000)  # just under 2 GiB: sox and others write this to a pipe
@@ -18,9 +19,9 @@ _TAIL = 1 << 16
 _NAME = re.compile(rb"[ -~]{4}")
 _NEXT_WAVE = re.compile(rb"(?:RIFF|RF64|BW64)[\0-\xff]{4}WAVE(?:fmt |JUNK|ds64|bext|LIST)")
 _KNOWN = frozenset(
-    b"LIST bext id3 ID3 cue smpl fact junk JUNK PAD iXML axml _PMX afsp PEAK FLLR umid chna dbmd regn acid inst DISP LGWV minf elm1 "
-    b"plst cart aXML SyLp Cr8r olym levl MARK COMT INST MIDI AESD APPL NAME AUTH (c) ANNO SAUR CHAN COMM FVER uuid strg info pakt "
-    b"chan free edct peak ovvw".split()
+    b"LIST bext id3 ID3 cue smpl fact junk JUNK PAD iXML axml aXML _PMX afsp PEAK FLLR umid chna dbmd regn acid inst DISP "
+    b"LGWV minf elm1 plst cart SyLp Cr8r olym levl MARK COMT INST MIDI AESD APPL NAME AUTH (c) ANNO SAUR CHAN COMM FVER uuid "
+    b"strg info pakt chan free edct peak ovvw".split()
 )
 """Names of chunks, without trailing spaces."""
 _W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
@@ -48,19 +49,19 @@ class Chunked:
 def read_wav(file: BinaryIO, start: int = 0) -> Chunked | None:
     """Return the layout of the WAV or RF64 file that begins at `start`; None if there is none with audio."""
     total = file.seek(0, 2)
-    head = _read_at(file, start, 12)
+    head = read_at(file, start, 12)
     if head[:4] not in (b"RIFF", b"RF64", b"BW64", b"RIFX") or head[8:] != b"WAVE":
         return None
     order = ">" if head[:4] == b"RIFX" else "<"
     at, long_size = start + 12, None
-    while len(chunk := _read_at(file, at, 8)) == 8:
+    while len(chunk := read_at(file, at, 8)) == 8:
         name, size = struct.unpack(f"{order}4sI", chunk)
         if name == b"data":
             unknown = long_size is None and (size in (0, _UNKNOWN) or size in _UNKNOWN_SIZES)
             declared = long_size if long_size is not None and size in (0, _UNKNOWN) else size
             walk = _Walk(file, total, lambda data: struct.unpack(f"{order}4sI", data), 2, _is_wave)
             return walk.measure(at + 8, declared, unknown, at + 4, _next_wave)
-        if name == b"ds64" and len(body := _read_at(file, at + 8, 16)) == 16:
+        if name == b"ds64" and len(body := read_at(file, at + 8, 16)) == 16:
             long_size = struct.unpack_from("<Q", body, 8)[0]
         at += 8 + size + size % 2
     return None
@@ -69,11 +70,11 @@ def read_wav(file: BinaryIO, start: int = 0) -> Chunked | None:
 def read_aiff(file: BinaryIO, start: int = 0) -> Chunked | None:
     """Return the layout of the AIFF or AIFF-C file that begins at `start`; None if there is none with audio."""
     total = file.seek(0, 2)
-    head = _read_at(file, start, 12)
+    head = read_at(file, start, 12)
     if head[:4] != b"FORM" or head[8:] not in (b"AIFF", b"AIFC"):
         return None
     at = start + 12
-    while len(chunk := _read_at(file, at, 8)) == 8:
+    while len(chunk := read_at(file, at, 8)) == 8:
         name, size = struct.unpack(">4sI", chunk)
         if name == b"SSND":
             walk = _Walk(file, total, lambda data: struct.unpack(">4sI", data), 2, _is_aiff)
@@ -85,10 +86,10 @@ def read_aiff(file: BinaryIO, start: int = 0) -> Chunked | None:
 def read_w64(file: BinaryIO, start: int = 0) -> Chunked | None:
     """Return the layout of the Sony Wave64 file that begins at `start`; None if there is none with audio."""
     total = file.seek(0, 2)
-    if _read_at(file, start, 16) != _W64_RIFF:
+    if read_at(file, start, 16) != _W64_RIFF:
         return None
     at = start + 40
-    while len(chunk := _read_at(file, at, 24)) == 24:
+    while len(chunk := read_at(file, at, 24)) == 24:
         name, size = chunk[:16], int.from_bytes(chunk[16:], "little")
         if name == _W64_DATA:
             unknown = size <= 24 or size >= 1 << 62
@@ -103,14 +104,14 @@ def read_w64(file: BinaryIO, start: int = 0) -> Chunked | None:
 def read_caf(file: BinaryIO, start: int = 0) -> Chunked | None:
     """Return the layout of the Core Audio file that begins at `start`; None if there is none with audio."""
     total = file.seek(0, 2)
-    if _read_at(file, start, 6) != b"caff\0\1":
+    if read_at(file, start, 6) != b"caff\0\1":
         return None
     at = start + 8
-    while len(chunk := _read_at(file, at, 12)) == 12:
+    while len(chunk := read_at(file, at, 12)) == 12:
         name, size = struct.unpack(">4sq", chunk)
         if name == b"data":
             walk = _Walk(file, total, lambda data: struct.unpack(">4sq", data), 1, lambda data: data[:6] == b"caff\0\1")
-            return walk.measure(at + 12, size, size <= 4, at + 4, None)
+            return walk.measure(at + 12, size, size in range(-1, 5), at + 4, None)
         if size < 0:
             return None
         at += 12 + size
@@ -154,10 +155,10 @@ class _Walk:
     def _end_of_chunks(self, at: int) -> int | None:
         """Return where a plausible sequence of chunks ends: at the end of the file, or where another begins; None if it is none."""
         while True:
-            head = _read_at(self._file, at, self._header)
-            if len(head) < self._header or not head.strip(b"\0") and self._is_zero(at):
+            head = read_at(self._file, at, self._header)
+            if len(head) < self._header or (not head.strip(b"\0") and self._is_zero(at)):
                 return self._total
-            if self._is_next_file(_read_at(self._file, at, 24)):
+            if self._is_next_file(read_at(self._file, at, 24)):
                 return at
             if (tag := find_tag_end(self._file, at)) is not None:
                 if tag >= self._total:
@@ -170,18 +171,20 @@ class _Walk:
                 return None
             following = at + self._header + body
             if following > self._total:
-                return self._total if name[:4].strip() in _KNOWN else None  # the last chunk is cut off, but not the audio
+                return (
+                    self._total if name[:4].strip() in _KNOWN else None
+                )  # the last chunk is cut off, but not the audio
             at = following + (-following % self._alignment if self._alignment == 8 else body % self._alignment)
 
     def _start_of_last_chunks(self, data: int, end: int) -> int:
         """Return the end of audio of unknown length: where known chunks begin that reach exactly to the end."""
         first = max(data, end - _TAIL)
-        tail = _read_at(self._file, first, end - first)
+        tail = read_at(self._file, first, end - first)
         for name in re.finditer(rb"LIST|bext|id3 |ID3 |cue |iXML|_PMX|COMT|uuid|info|strg", tail):
             at = first + name.start()
             following = at
             while following + self._header <= end:
-                found, size = self._unpack(_read_at(self._file, following, self._header))
+                found, size = self._unpack(read_at(self._file, following, self._header))
                 if found[:4].strip() not in _KNOWN or size < 0:
                     break
                 following += self._header + size + size % 2
@@ -190,7 +193,7 @@ class _Walk:
         return end
 
     def _is_zero(self, at: int) -> bool:
-        while block := _read_at(self._file, at, _BLOCK):
+        while block := read_at(self._file, at, _BLOCK):
             if block.strip(b"\0"):
                 return False
             at += len(block)
@@ -212,11 +215,6 @@ def _unpack_w64(data: bytes) -> tuple[bytes, int]:
 def _next_wave(file: BinaryIO, start: int, end: int) -> int | None:
     overlap = 16
     for at in range(start, end, _BLOCK):
-        if found := _NEXT_WAVE.search(_read_at(file, at, _BLOCK + overlap)):
+        if found := _NEXT_WAVE.search(read_at(file, at, _BLOCK + overlap)):
             return at + found.start()
     return None
-
-
-def _read_at(file: BinaryIO, at: int, size: int) -> bytes:
-    file.seek(at)
-    return file.read(size)

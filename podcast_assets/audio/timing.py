@@ -101,7 +101,7 @@ def encoder_delay(container: "InputContainer", codec: str, first: "AudioFrame") 
 
 
 def wma_delay(codec: str, rate: int) -> int:
-    """Return the length of a frame of Windows Media Audio, by which the transform is late (libavcodec: ff_wma_get_frame_len_bits)."""
+    """Return the samples by which Windows Media Audio is late: one frame (libavcodec: `ff_wma_get_frame_len_bits`)."""
     if rate <= 16_000:
         return 512
     if rate <= 22_050 or (rate <= 32_000 and codec == "wmav1"):

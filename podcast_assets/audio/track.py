@@ -55,7 +55,9 @@ class Track:
         if frames:
             if self._delay is None:
                 self._delay = timing.encoder_delay(self._container, self._codec, frames[0])
-            self._last_packet = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
+            self._last_packet = (
+                float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
+            )
         return frames
 
     def place(self, frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
@@ -74,14 +76,23 @@ class Track:
         """Return what is unusual about the clock."""
         report, found = self.clock.report, []
         if report.lead >= _LATE_SECONDS:
-            found.append(("late_start", f"its audio begins {report.lead:.2f} s after its start; silence fills that time"))
+            found.append(
+                ("late_start", f"its audio begins {report.lead:.2f} s after its start; silence fills that time")
+            )
         if report.gaps:
             places = f"{report.gaps} gaps" if report.gaps > 1 else "a gap"
             found.append(("gaps_filled", f"silence fills {places} of {report.gap:.2f} s in its audio"))
         if report.dropped:
-            found.append(("wrong_clock", f"{report.dropped:.2f} s of audio were left out: by its timestamps they overlap"))
+            found.append(
+                ("wrong_clock", f"{report.dropped:.2f} s of audio were left out: by its timestamps they overlap")
+            )
         if report.jumps:
-            found.append(("wrong_clock", f"its timestamps jump {report.jumps} times; the audio goes on without a gap there"))
+            found.append(
+                (
+                    "wrong_clock",
+                    f"its timestamps jump in {report.jumps} place(s); the audio goes on without a gap there",
+                )
+            )
         return [FileWarning(kind, message) for kind, message in found]
 
     def _without_delay(self, frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _HASH_DIGITS = 12
 _COLUMNS = (
-    "episode_id container codec sample_rate channels audio_streams bit_rate has_video declared_duration duration working opus "
-    "warnings fingerprint"
+    "episode_id container codec sample_rate channels audio_streams bit_rate has_video declared_duration duration gap_seconds "
+    "working opus warnings fingerprint"
 )
 
 
@@ -103,6 +103,7 @@ class Ingest(OneByOne):
             "has_video": found.has_video,
             "declared_duration": found.declared_duration,
             "duration": working.duration,
+            "gap_seconds": working.gap_seconds,
             "working": key,
             "opus": opus_key,
             "warnings": [asdict(w) for w in working.warnings],

@@ -73,7 +73,11 @@ RAW_AUDIO: Columns = {
     "bit_rate": (pl.Int64, "bit rate of the original, bit/s"),
     "has_video": (pl.Boolean, "whether the original has a video track"),
     "declared_duration": (pl.Float64, "duration that the header declares, s"),
-    "duration": (pl.Float64, "duration of the decoded audio, s"),
+    "duration": (pl.Float64, "duration of the decoded audio, silence in gaps included, s"),
+    "gap_seconds": (
+        pl.Float64,
+        "silence that fills gaps, where the container leaves out audio, s; null if that was not measured",
+    ),
     "original": (pl.String, "object key of the original"),
     "working": (
         pl.String,
@@ -304,7 +308,7 @@ FAILURES: Columns = {
     "failed_at": (pl.Datetime("us", "UTC"), "when it failed last"),
 }
 
-ADDED = frozenset({"uncovered_speech", "redone", "warnings"})
+ADDED = frozenset({"uncovered_speech", "redone", "warnings", "gap_seconds"})
 """Columns that older tables lack, where they count as null."""
 
 
