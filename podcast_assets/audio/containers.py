@@ -8,6 +8,8 @@ from typing import BinaryIO
 EBML = b"\x1a\x45\xdf\xa3"
 ASF_HEADER = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"
 FLV = b"FLV\x01"
+_CLUSTER = b"\x1f\x43\xb6\x75"
+_DURATION = re.compile(rb"\x44\x89(?:\x84|\x88|\x40\x04|\x40\x08|\x01\0{6}[\x04\x08])")
 _SEGMENT = b"\x18\x53\x80\x67"
 _ASF_PROPERTIES = b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\x00\xc0\x0c\x20\x53\x65"
 _FLV_HEADER = re.compile(rb"FLV\x01[\x01\x04\x05]\0\0\0\x09\0\0\0\0[\x08\x09\x12]")
@@ -54,6 +56,13 @@ def matroska_end(file: BinaryIO, start: int = 0) -> int | None:
         return None
     size = int.from_bytes(head[at + 4 : at + 4 + length], "big") & (1 << 7 * length) - 1
     return None if size == (1 << 7 * length) - 1 else start + at + 4 + length + size
+
+
+def matroska_has_duration(file: BinaryIO) -> bool:
+    """Return whether a Matroska file declares its duration. libavformat estimates one from the bit rate otherwise."""
+    head = read_at(file, 0, _HEAD)
+    header = head.partition(_CLUSTER)[0]
+    return bool(_DURATION.search(header))
 
 
 def matroska_starts(file: BinaryIO) -> Iterator[int]:

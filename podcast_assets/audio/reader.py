@@ -62,7 +62,7 @@ class AudioReader:
         self.skipped_packets = 0
         """Packets that could not be decoded so far; silence replaces them except at the end."""
         self.gap_seconds = 0.0
-        """Seconds of silence so far that replace what the container left out."""
+        """Seconds of silence that replace what the container left out; complete after the last block."""
         self.warnings: list[FileWarning] = []
         """What deserves a look; complete after the last block."""
         self._packets = 0
@@ -109,16 +109,13 @@ class AudioReader:
             self._warn("wrong_header", f"{read} files are joined in it; they are read one after the other")
 
     def _read_part(self, part: Part, container: "InputContainer", stream: "AudioStream") -> Iterator["AudioFrame"]:
-        track = Track(container, stream)
-        first = self.gap_seconds
-        for frame in track.place(self._decode_frames(container, track)):
-            self.gap_seconds = first + track.clock.report.gap
-            yield frame
+        probe = self.probe if part is self._parts[0] else read_probe(part.file, container, stream)
+        track = Track(container, stream, probe.declared_duration)
+        yield from track.place(self._decode_frames(container, track))
         self._packets += track.packets
-        self.gap_seconds = first + track.clock.report.gap
+        self.gap_seconds += track.clock.report.gap
         self.warnings += track.warnings()
         if self._truncated is None:
-            probe = self.probe if part is self._parts[0] else read_probe(part.file, container, stream)
             found = check_complete(part, probe, track.clock.content_seconds)
             self._truncated = found.truncated
             if found.wrong_header:

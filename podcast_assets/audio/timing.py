@@ -13,7 +13,6 @@ _JOINED = {"ogg", "avi"}
 """Containers in which a timestamp that goes back starts another stream, and audio is never there twice."""
 _ENDED = {"mov", "flv", "asf", "wav", "w64"}
 """Containers that declare the end of a track more exactly than a packet lasts."""
-_DECLARED = {"mov", "matroska", "webm", "flv", "asf"}
 _ADPCM = "adpcm_"
 
 _MP3_DELAY = 1105
@@ -50,13 +49,17 @@ def others_start(container: "InputContainer", stream: "AudioStream") -> float | 
     return min(starts, default=None)
 
 
-def declared_end(container: "InputContainer", stream: "AudioStream") -> float | None:
-    """Return the presentation time in seconds at which the file ends by its header; None if it declares none."""
-    if not _names(container) & _DECLARED:
-        return None
-    if _names(container) & {"mov", "asf"} and stream.duration and stream.time_base:
-        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-    return ((container.start_time or 0) + container.duration) / 1e6 if container.duration else None
+def declared_end(container: "InputContainer", stream: "AudioStream", duration: float | None) -> float | None:
+    """Return the presentation time in seconds at which the track ends by its header; None if it declares none.
+
+    Args:
+        container: the open file.
+        stream: its audio track.
+        duration: duration of the track in seconds by the header.
+    """
+    if duration is not None:
+        return duration + float((stream.start_time or 0) * (stream.time_base or 0))
+    return container.duration / 1e6 if "flv" in _names(container) and container.duration else None
 
 
 def audio_end(container: "InputContainer", stream: "AudioStream") -> float | None:
@@ -79,16 +82,21 @@ def is_padded(codec: str) -> bool:
     return codec.startswith(("mp3", "mp2", "aac", "ac3", "eac3", "opus", "libopus", _ADPCM))
 
 
-def encoder_delay(container: "InputContainer", codec: str, first: "AudioFrame") -> int:
+def encoder_delay(container: "InputContainer", codec: str, header: bytes, first: "AudioFrame") -> int:
     """Return the samples that an encoder put before the audio, where the container does not say.
 
     What an encoder adds is not in MP3 without a LAME tag, nor in AVI, FLV, WAV, MPEG-TS and others. These values are
     those of the codec, or of the encoder that nearly all files come from; for some files they are too small.
+
+    Args:
+        container: the open file.
+        codec: libavcodec's name of the decoder.
+        header: the first packet's first two bytes.
+        first: what the first packet contains.
     """
-    if codec.startswith("mp3"):
-        return _MP3_DELAY
-    if codec.startswith("mp2"):
-        return _MP2_DELAY
+    if codec.startswith(("mp3", "mp2", "mp1")):
+        is_layer_3 = len(header) == 2 and header[1] >> 1 & 3 == 1  # the decoder of MP3 also decodes the other layers
+        return _MP3_DELAY if is_layer_3 else _MP2_DELAY
     if codec.startswith("aac"):
         return first.samples  # the transform overlaps by one frame: 1024 samples, with SBR 2048
     if codec.startswith(("ac3", "eac3")):

@@ -20,15 +20,21 @@ _SHORT_PACKET_SECONDS = 0.002
 
 
 class Track:
-    """An audio track of an open container."""
+    """An audio track of an open container.
 
-    def __init__(self, container: "InputContainer", stream: "AudioStream") -> None:
+    Args:
+        container: the open file.
+        stream: the track.
+        duration: its duration in seconds by the header; None if undeclared.
+    """
+
+    def __init__(self, container: "InputContainer", stream: "AudioStream", duration: float | None) -> None:
         self.stream = stream
         self.packets = 0
         """Packets so far."""
         self.clock = Clock(
             others_start=timing.others_start(container, stream),
-            declared_end=timing.declared_end(container, stream),
+            declared_end=timing.declared_end(container, stream, duration),
             drop_overlaps=timing.may_repeat(container),
             follow=timing.follows_timestamps(container),
         )
@@ -54,7 +60,7 @@ class Track:
         frames = packet.decode()
         if frames:
             if self._delay is None:
-                self._delay = timing.encoder_delay(self._container, self._codec, frames[0])
+                self._delay = timing.encoder_delay(self._container, self._codec, bytes(packet)[:2], frames[0])
             self._last_packet = (
                 float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
             )
