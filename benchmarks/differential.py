@@ -25,7 +25,7 @@ import numpy as np
 from podcast_assets.audio.decode import to_mono
 from podcast_assets.audio.errors import AudioError
 from podcast_assets.audio.reader import AudioReader, open_audio
-from podcast_assets_tests.audio.spliced import Samples, Spliced, splice
+from podcast_assets_tests.audio.spliced import Samples, Spliced, found_at, splice
 
 FILTER = "aresample=async=1:first_pts=0"
 DIFFERENT_SECONDS = 0.02
@@ -36,7 +36,7 @@ _ADDED_SECONDS = 0.08
 
 def by_ffmpeg(data: bytes, rate: int, program: str | None) -> Samples:
     """Decode to mono with FFmpeg."""
-    if program is None:
+    if not program:
         return by_pyav(data, rate)
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
@@ -114,13 +114,7 @@ def lags(ours: Samples, theirs: Samples, rate: int) -> list[float]:
         window = theirs[first : at + n + reach]
         if len(window) < n:
             continue
-        size = 1 << (len(window) + n).bit_length()
-        product = np.fft.irfft(np.fft.rfft(window, size) * np.conj(np.fft.rfft(piece, size)), size)[
-            : len(window) - n + 1
-        ]
-        energy = np.cumsum(np.concatenate([[0.0], np.square(window, dtype=np.float64)]))
-        likeness = product / np.sqrt(np.maximum(energy[n:] - energy[:-n], 1e-2))
-        found.append((first + int(np.argmax(likeness)) - at) / rate)
+        found.append(first / rate + found_at(window, piece, rate) - at / rate)
     return found
 
 

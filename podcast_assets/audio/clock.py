@@ -67,6 +67,7 @@ class Clock:
         self._follow = follow
         self._origin: float | None = None
         self._position = 0.0
+        self._most_behind = _TOLERANCE_SECONDS
         self._shifts = [0.0]
         self._held: list[AudioFrame] = []
         self._held_start = self._held_end = 0.0
@@ -89,9 +90,10 @@ class Clock:
                     continue
                 yield from self._release_held(believed=False)
             if time is None or (
-                self._origin is not None and -_TOLERANCE_SECONDS <= self._drift(time) <= _TOLERANCE_SECONDS
+                self._origin is not None and -self._most_behind <= self._drift(time) <= _TOLERANCE_SECONDS
             ):
                 self._position += frame.samples / frame.sample_rate
+                self._most_behind = _TOLERANCE_SECONDS
                 yield frame
             else:
                 yield from self._place_displaced(frame, time)
@@ -154,7 +156,9 @@ class Clock:
             return
         samples = min(round(seconds * frame.sample_rate), frame.samples)
         self.report.dropped += samples / frame.sample_rate
+        self._most_behind = 0.0  # what remains of this repetition is left out to the sample
         if samples < frame.samples:
+            self._most_behind = _TOLERANCE_SECONDS
             yield from self._emit(slice_frame(frame, samples, frame.samples))
 
     def _continues(self, time: float) -> bool:

@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, cast
 
 import av
@@ -56,6 +57,16 @@ def noise(seconds: float, seed: int, rate: int = RATE) -> Samples:
     return (0.2 * signal / np.std(signal) * (1 + 0.8 * np.sin(3 * np.arange(n) / rate))).clip(-1, 1).astype(np.float32)
 
 
+def found_at(samples: Samples, piece: Samples, rate: int = RATE) -> float:
+    """Return the time in seconds at which a piece is found in longer audio."""
+    size = 1 << (len(samples) + len(piece)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(piece, size)), size)
+    n = len(piece)
+    energy = np.cumsum(np.concatenate([[0.0], np.square(samples, dtype=np.float64)]))
+    likeness = product[: len(samples) - n + 1] / np.sqrt(np.maximum(energy[n:] - energy[:-n], 1e-2))
+    return int(np.argmax(likeness)) / rate
+
+
 def encoded(
     samples: Samples, container: str, codec: str, options: dict[str, str] | None = None, *, rate: int | None = None
 ) -> bytes:
@@ -66,7 +77,7 @@ def encoded(
         size = 960 if codec == "libopus" else 4096
         fifo = av.AudioFifo()
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = rate, 0
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
         fifo.write(frame)
         for piece in iter(lambda: fifo.read(size, partial=True), None):
             out.mux(stream.encode(piece))
@@ -123,7 +134,7 @@ def cover(size: int, seed: int = 0) -> bytes:
     return id3(b"APIC" + struct.pack(">IH", len(image), 0) + image)
 
 
-_READ_ON = {"mp3", "aac", "ts", "opus"}
+_READ_ON = {"mp3", "aac", "ts"}
 """Kinds of which FFmpeg reads two joined files as one."""
 _COUNTED = {"wav", "aiff"}
 """Kinds whose header has nothing but the format and sizes, so that another's header changes no audio."""
