@@ -72,9 +72,9 @@ def matroska_starts(file: BinaryIO) -> Iterator[int]:
         yield start
         end = matroska_end(file, start)
         if end is None or end > total:
-            following = _find(file, EBML, start + 4, total, _is_matroska)
+            following = find(file, EBML, start + 4, total, lambda at: _is_matroska(file, at))
         else:
-            following = end if end < total and _is_matroska(read_at(file, end, 96)) else None
+            following = end if end < total and _is_matroska(file, end) else None
         if following is None:
             return
         start = following
@@ -85,7 +85,7 @@ def flv_starts(file: BinaryIO) -> Iterator[int]:
     total, start = file.seek(0, 2), 0
     while True:
         yield start
-        following = _find(file, FLV, start + 4, total, lambda head: bool(_FLV_HEADER.match(head)))
+        following = find(file, FLV, start + 4, total, lambda at: bool(_FLV_HEADER.match(read_at(file, at, 16))))
         if following is None:
             return
         start = following
@@ -165,16 +165,18 @@ def read_at(file: BinaryIO, at: int, size: int) -> bytes:
     return file.read(size)
 
 
-def _find(file: BinaryIO, mark: bytes, start: int, total: int, check: Callable[[bytes], bool]) -> int | None:
-    for at in range(start, total, _BLOCK):
+def find(file: BinaryIO, mark: bytes, start: int, end: int, check: Callable[[int], bool]) -> int | None:
+    """Return the first position from `start` at which a mark lies and `check` of the position holds."""
+    for at in range(start, end, _BLOCK):
         block = read_at(file, at, _BLOCK + len(mark) - 1)
         found = block.find(mark)
         while found >= 0:
-            if check(read_at(file, at + found, 96)):
+            if check(at + found):
                 return at + found
             found = block.find(mark, found + 1)
     return None
 
 
-def _is_matroska(head: bytes) -> bool:
+def _is_matroska(file: BinaryIO, at: int) -> bool:
+    head = read_at(file, at, 96)
     return head[:4] == EBML and (b"webm" in head or b"matroska" in head)

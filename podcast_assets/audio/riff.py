@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from podcast_assets.audio.containers import read_at
+from podcast_assets.audio.containers import find, read_at
 from podcast_assets.audio.tags import find_tag_end
 
 _UNKNOWN_SIZES = range(0x7FFF_0000, 0x8000_0000)  # just under 2 GiB: sox and others write this to a pipe
@@ -213,8 +213,6 @@ def _unpack_w64(data: bytes) -> tuple[bytes, int]:
 
 
 def _next_wave(file: BinaryIO, start: int, end: int) -> int | None:
-    overlap = 16
-    for at in range(start, end, _BLOCK):
-        if found := _NEXT_WAVE.search(read_at(file, at, _BLOCK + overlap)):
-            return at + found.start()
-    return None
+    """Return where another WAV file begins; its form lies 8 bytes after that."""
+    at = find(file, b"WAVE", start + 8, end, lambda at: bool(_NEXT_WAVE.match(read_at(file, at - 8, 16))))
+    return None if at is None else at - 8

@@ -67,10 +67,9 @@ def _marks_in(block: bytes) -> Iterator[int]:
 
 def _tag_at(file: BinaryIO, start: int, size: int) -> Range | None:
     if (end := find_tag_end(file, start)) is not None:
-        end = min(end, size)
-        return (start, end) if end == size or _is_followed(file, end) else None
+        return (start, end) if end == size or (end < size and _is_followed(file, end)) else None
     head = read_at(file, start, _APE_HEADER)
-    if head[:8] == b"APETAGEX" and len(head) == _APE_HEADER:  # a footer: the tag lies before it
+    if _is_ape(head):  # a footer: the tag lies before it
         length = int.from_bytes(head[12:16], "little")
         begin, end = start + _APE_HEADER - length, start + _APE_HEADER
         if _APE_HEADER <= length <= end and (end >= size or _is_followed(file, end)):
@@ -86,12 +85,12 @@ def _describing_frame(file: BinaryIO, mark: int, size: int) -> Range | None:
         head = read_at(file, start, 4) if start > 0 else b""
         if _is_frame(head) and (length := _mp3_frame_length(head)) and not read_at(file, start + 4, 9).strip(b"\0"):
             end = min(start + length, size)
-            first = is_tag_only(file, start)
+            first = _is_tag_only(file, start)
             return None if first or not (end == size or _is_followed(file, end)) else (start, end)
     return None
 
 
-def is_tag_only(file: BinaryIO, end: int) -> bool:
+def _is_tag_only(file: BinaryIO, end: int) -> bool:
     """Return whether a file has nothing but tags up to a position."""
     at = 0
     while at < end and (tag := find_tag_end(file, at)) is not None:
@@ -111,7 +110,7 @@ def find_tag_end(file: BinaryIO, at: int) -> int | None:
             length = length << 7 | byte
         footer = _ID3_HEADER if flags & 0x10 else 0
         return at + _ID3_HEADER + length + footer
-    if head[:8] == b"APETAGEX" and len(head) == _APE_HEADER and head[23] & 0x20:  # a header: the tag lies behind it
+    if _is_ape(head) and head[23] & 0x20:  # a header: the tag lies behind it
         length = int.from_bytes(head[12:16], "little")
         return at + _APE_HEADER + length if length < _LARGEST else None
     if head[:3] == b"TAG":
@@ -121,6 +120,11 @@ def find_tag_end(file: BinaryIO, at: int) -> int | None:
     if head[:11] == b"LYRICSBEGIN" and (end := _LYRICS_END.search(read_at(file, at, 1 << 16))):
         return at + end.end()
     return None
+
+
+def _is_ape(head: bytes) -> bool:
+    """Return whether this is the header or footer of an APE tag of version 1 or 2."""
+    return head[:12] in (b"APETAGEX\xe8\3\0\0", b"APETAGEX\xd0\7\0\0") and head[24:] == bytes(8)
 
 
 def _is_followed(file: BinaryIO, at: int) -> bool:

@@ -74,7 +74,9 @@ def encoded(
     buffer, rate = io.BytesIO(), rate or rate_of(codec)
     with av.open(buffer, "w", format=container, options=options or {}) as out:
         stream = cast("AudioStream", out.add_stream(codec, rate=rate, layout="mono"))
-        size = 960 if codec == "libopus" else 4096
+        if codec.startswith("wma"):
+            stream.bit_rate = 128_000
+        size = {"libopus": 960, "wmav1": 2048, "wmav2": 2048}.get(codec, 4096)
         fifo = av.AudioFifo()
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
