@@ -4,6 +4,7 @@ Time is the presentation time of the file minus its container's start time. What
 with FFmpeg's `aresample=async=1`, and what it has twice is left out once, so that all times after it are right.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ _LONGEST_GAP_SECONDS = 3_600.0
 """Longest gap that is filled, unless the container declares a duration that covers it."""
 _OVERLAP_SECONDS, _OVERLAP_SHARE = 1.0, 0.02
 """Longest repetition that is left out at once, and share of all audio that may be left out: never lose much of it."""
-_KEPT_SHIFTS = 16
+_KEPT_OFFSETS = 16
 
 
 @dataclass(slots=True)
@@ -65,10 +66,10 @@ class Clock:
         self.report = ClockReport()
         self._others_start, self._declared_end, self._drop_overlaps = others_start, declared_end, drop_overlaps
         self._follow = follow
-        self._origin: float | None = None
         self._position = 0.0
+        self._offset = math.inf  # of timestamps against the position; unknown before the first timestamp
+        self._earlier_offsets: list[float] = []
         self._most_behind = _TOLERANCE_SECONDS
-        self._shifts = [0.0]
         self._held: list[AudioFrame] = []
         self._held_start = self._held_end = 0.0
 
@@ -81,7 +82,7 @@ class Clock:
 
     def _place_frames(self, frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
         for frame in frames:
-            time = _time(frame) if self._follow or self._origin is None else None
+            time = frame.time if self._follow or self._offset == math.inf else None
             if self._held:
                 if time is not None and self._continues(time):
                     self._hold(frame, time)
@@ -89,9 +90,7 @@ class Clock:
                         yield from self._release_held(believed=True)
                     continue
                 yield from self._release_held(believed=False)
-            if time is None or (
-                self._origin is not None and -self._most_behind <= self._drift(time) <= _TOLERANCE_SECONDS
-            ):
+            if time is None or -self._most_behind <= time - self._offset - self._position <= _TOLERANCE_SECONDS:
                 self._position += frame.samples / frame.sample_rate
                 self._most_behind = _TOLERANCE_SECONDS
                 yield frame
@@ -109,13 +108,9 @@ class Clock:
 
     def _place_displaced(self, frame: "AudioFrame", time: float) -> Iterator["AudioFrame"]:
         """Place the first frame, or one whose timestamp does not follow from the frames before it."""
-        if self._origin is None and not self._follow:
-            self._origin = time - self._position
-            yield from self._emit(frame)
-            return
-        if self._origin is None:
+        if self._offset == math.inf:
             start = time - self._position
-            self._origin = start if self._others_start is None else min(start, self._others_start)
+            self._offset = start if self._others_start is None or not self._follow else min(start, self._others_start)
             if (lead := self._drift(time)) <= _TOLERANCE_SECONDS:
                 if lead >= _LEAST_LEAD_SECONDS:
                     yield from self._fill(frame, lead)
@@ -132,25 +127,25 @@ class Clock:
 
     def _drift(self, time: float) -> float:
         """Return by how much a time lies after the end of the audio so far."""
-        return time - (self._origin or 0.0) + self._shifts[-1] - self._position
+        return time - self._offset - self._position
 
     def _is_on_earlier_clock(self, time: float) -> bool:
         """Return whether the timestamps went back to a clock from which they jumped away; it holds again then."""
-        raw = time - (self._origin or 0.0) - self._position
-        for shift in reversed(self._shifts[:-1]):
-            if abs(raw + shift) <= _TOLERANCE_SECONDS:
-                self._shifts.append(shift)
+        for offset in reversed(self._earlier_offsets):
+            if abs(time - offset - self._position) <= _TOLERANCE_SECONDS:
+                self._change_offset(offset)
                 return True
         return False
 
-    def _shift(self, drift: float) -> None:
+    def _change_offset(self, offset: float) -> None:
         """Go on without a gap from timestamps that jump."""
-        self._shifts = [*self._shifts[-_KEPT_SHIFTS:], self._shifts[-1] - drift]
+        self._earlier_offsets = [*self._earlier_offsets[-_KEPT_OFFSETS:], self._offset]
+        self._offset = offset
 
     def _drop_overlap(self, frame: "AudioFrame", seconds: float) -> Iterator["AudioFrame"]:
         allowed = max(_OVERLAP_SECONDS, _OVERLAP_SHARE * self._position)
         if not self._drop_overlaps or seconds > _OVERLAP_SECONDS or self.report.dropped + seconds > allowed:
-            self._shift(-seconds)
+            self._change_offset(self._offset - seconds)
             self.report.jumps += self._drop_overlaps
             yield from self._emit(frame)
             return
@@ -193,7 +188,7 @@ class Clock:
         if gap <= _LONGEST_GAP_SECONDS or self._is_declared(end):
             yield from self._fill(held[0], gap)
         else:
-            self._shift(gap)
+            self._change_offset(self._offset + gap)
             self.report.jumps += 1
         yield from self._emit(held[0])
         yield from self._place_frames(held[1:])
@@ -213,9 +208,3 @@ class Clock:
     def _emit(self, frame: "AudioFrame") -> Iterator["AudioFrame"]:
         self._position += frame.samples / frame.sample_rate
         yield frame
-
-
-def _time(frame: "AudioFrame") -> float | None:
-    """Return the presentation time in seconds."""
-    pts, base = frame.pts, frame.time_base
-    return None if pts is None or base is None else pts * base.numerator / base.denominator

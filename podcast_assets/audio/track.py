@@ -42,7 +42,7 @@ class Track:
         self._codec = stream.codec_context.name
         self._end = timing.audio_end(container, stream)
         self._delay: int | None = None
-        self._last_packet = 0.0
+        self._last_packet: Packet | None = None
         if self._codec in ("wmav1", "wmav2"):  # libavcodec leaves out two frames, but the transform is late by one
             from av.codec.context import Flags2
 
@@ -61,9 +61,7 @@ class Track:
         if frames:
             if self._delay is None:
                 self._delay = timing.encoder_delay(self._container, self._codec, bytes(packet)[:2], frames[0])
-            self._last_packet = (
-                float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
-            )
+            self._last_packet = packet
         return frames
 
     def place(self, frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
@@ -118,6 +116,8 @@ class Track:
             return 0.0
         length = last.samples / last.sample_rate
         excess = self.clock.seconds_beyond(self._end) if self._end is not None else 0.0
-        if _SHORT_PACKET_SECONDS < length - self._last_packet < length:
-            excess = max(excess, length - self._last_packet)
+        packet = self._last_packet
+        declared = float(packet.duration * packet.time_base) if packet and packet.duration and packet.time_base else 0.0
+        if _SHORT_PACKET_SECONDS < length - declared < length:
+            excess = max(excess, length - declared)
         return excess if 0.0 < excess < length else 0.0
