@@ -42,6 +42,7 @@ class Track:
         self._codec = stream.codec_context.name
         self._end = timing.audio_end(container, stream)
         self._delay: int | None = None
+        self._is_padded = timing.is_padded(self._codec)
         self._last_packet: Packet | None = None
         if self._codec in ("wmav1", "wmav2"):  # libavcodec leaves out two frames, but the transform is late by one
             from av.codec.context import Flags2
@@ -61,13 +62,18 @@ class Track:
         if frames:
             if self._delay is None:
                 self._delay = timing.encoder_delay(self._container, self._codec, bytes(packet)[:2], frames[0])
-            self._last_packet = packet
+            if self._is_padded:
+                self._last_packet = packet
         return frames
 
     def place(self, frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
         """Yield frames that `decode` returned, in their places and without what the encoder added."""
+        placed = self.clock.place(self._without_delay(frames))
+        if not self._is_padded:
+            yield from placed
+            return
         last: AudioFrame | None = None
-        for frame in self.clock.place(self._without_delay(frames)):
+        for frame in placed:
             if last is not None:
                 yield last
             last = frame
@@ -112,8 +118,6 @@ class Track:
 
     def _excess_seconds(self, last: "AudioFrame") -> float:
         """Return the seconds at the end that are no audio, less than the last packet."""
-        if not timing.is_padded(self._codec):
-            return 0.0
         length = last.samples / last.sample_rate
         excess = self.clock.seconds_beyond(self._end) if self._end is not None else 0.0
         packet = self._last_packet
