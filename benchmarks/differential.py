@@ -21,6 +21,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.error import BlockingIOError as FFmpegBlockingIOError
+from av.error import EOFError as FFmpegEOFError
+from av.error import FFmpegError
+from av.filter import Graph
 
 from podcast_assets.audio.decode import to_mono
 from podcast_assets.audio.errors import AudioError
@@ -52,21 +56,21 @@ def by_ffmpeg(data: bytes, rate: int, program: str | None) -> Samples:
 def by_pyav(data: bytes, rate: int) -> Samples:
     """Decode to mono with the filter that FFmpeg uses."""
     pieces: list[Samples] = []
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.audio[0]
         start = (container.start_time or 0) / 1e6
-        graph: av.filter.Graph | None = None
+        graph: Graph | None = None
         packets = container.demux(stream)
         while True:
             try:
                 frames = next(packets).decode()
             except StopIteration:
                 break
-            except av.error.FFmpegError:
+            except FFmpegError:
                 continue
             for frame in frames:
                 if graph is None:
-                    graph = av.filter.Graph()
+                    graph = Graph()
                     nodes = [
                         graph.add_abuffer(template=stream),
                         graph.add("aresample", FILTER.partition("=")[2]),
@@ -84,12 +88,12 @@ def by_pyav(data: bytes, rate: int) -> Samples:
     return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 
-def _pull(graph: av.filter.Graph) -> list[Samples]:
+def _pull(graph: Graph) -> list[Samples]:
     pulled = []
     while True:
         try:
             frame = graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
+        except (FFmpegBlockingIOError, FFmpegEOFError):
             return pulled
         pulled.append(frame.to_ndarray().reshape(-1).astype(np.float32))  # type: ignore[union-attr]
 

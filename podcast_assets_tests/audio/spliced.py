@@ -98,7 +98,7 @@ def remuxed(
 ) -> bytes:
     """Copy the packets whose time in seconds is kept, behind a delay, and with a film of so many seconds."""
     buffer = io.BytesIO()
-    with av.open(io.BytesIO(data)) as source, av.open(buffer, "w", format=container, options=options or {}) as out:
+    with av.open(io.BytesIO(data), "r") as source, av.open(buffer, "w", format=container, options=options or {}) as out:
         track = source.streams.audio[0]
         copy = out.add_stream_from_template(track)
         if film:
