@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.audio.reader import Planar
+from podcast_assets.audio.planar import Planar
 
 _WINDOW_SECONDS = 0.1
 _MEASURED_RATE = 5_512

@@ -8,14 +8,27 @@ import re
 import struct
 from typing import BinaryIO
 
-_MP3_INFO = re.compile(rb"\xff[\xe0-\xff]..(?:.{9}|.{17}|.{32})(?:Xing|Info)(.{4})(.{4})", re.DOTALL)
-_MP3_VBRI = re.compile(rb"\xff[\xe0-\xff]...{32}VBRI.{10}(.{4})", re.DOTALL)
+_MP3_INFO = re.compile(rb"\xff[\xe0-\xff]..(?:.{9}|.{17}|.{32})(?:Xing|Info)(.{4})(.{8})", re.DOTALL)
+_MP3_VBRI = re.compile(rb"\xff[\xe0-\xff]...{32}VBRI.{6}(.{4})(.{4})", re.DOTALL)
 _OGG_MAX_PAGE = 65_307  # RFC 3533, section 6
 _OGG_HEADER = 27
+_UNCOMPRESSED = {1, 3, 6, 7, 0xFFFE}
+"""Codec numbers of WAV in which a byte rate is exact: PCM, float, A-law, mu-law, and their extensible form."""
 
 
 def mp3_declared_frames(file: BinaryIO) -> int | None:
     """Return the frames that the Xing, Info or VBRI tag in the first MP3 frame declares; None without such a tag."""
+    return _read_mp3_tag(file)[0]
+
+
+def mp3_declared_bytes(file: BinaryIO) -> tuple[int | None, int]:
+    """Return the bytes that the tag in the first MP3 frame declares, None without one, and the position of that frame."""
+    _, size, start = _read_mp3_tag(file)
+    return size, start
+
+
+def _read_mp3_tag(file: BinaryIO) -> tuple[int | None, int | None, int]:
+    """Return the frames and bytes that the tag declares, and the position from which bytes are counted."""
     start = 0
     while True:
         file.seek(start)
@@ -28,11 +41,13 @@ def mp3_declared_frames(file: BinaryIO) -> int | None:
         start += 10 + size
     file.seek(start)
     first = file.read(4096)
-    if (info := _MP3_INFO.search(first)) and info[1][3] & 1:
-        return int.from_bytes(info[2], "big")
+    if info := _MP3_INFO.search(first):
+        numbers = [int.from_bytes(info[2][:4], "big"), int.from_bytes(info[2][4:], "big")]
+        frames = numbers.pop(0) if info[1][3] & 1 else None
+        return frames, numbers[0] if info[1][3] & 2 else None, start + info.start()
     if vbri := _MP3_VBRI.search(first):
-        return int.from_bytes(vbri[1], "big")
-    return None
+        return int.from_bytes(vbri[2], "big"), int.from_bytes(vbri[1], "big"), start + vbri.start()
+    return None, None, start
 
 
 def mp3_declared_duration(file: BinaryIO, sample_rate: int) -> float | None:
@@ -43,23 +58,30 @@ def mp3_declared_duration(file: BinaryIO, sample_rate: int) -> float | None:
 
 
 def wav_declared_duration(file: BinaryIO) -> float | None:
-    """Return the seconds that a WAV or RF64 header declares; None if its writer did not know (as when writing to a pipe)."""
+    """Return the seconds that a WAV or RF64 header declares; None if its writer did not know (as when writing to a pipe).
+
+    The byte rate counts for uncompressed audio; for other codecs it is an estimate, and the chunk `fact` has the samples.
+    """
     file.seek(0)
     head = file.read(12)
-    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
+    if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
         return None
-    byte_rate, long_size = 0, None
+    codec, rate, byte_rate, long_size, fact = 0, 0, 0, None, 0
     while len(chunk := file.read(8)) == 8:
         name, size = struct.unpack("<4sI", chunk)
         if name == b"data":
             if long_size is None and (size in (0, 0xFFFF_FFFF) or 0x7FFF_0000 <= size <= 0x7FFF_FFFF):
                 return None  # 0, all ones and just under 2 GiB mean "unknown"
-            return (size if long_size is None else long_size) / byte_rate if byte_rate else None
-        body = file.read(size + size % 2) if name in (b"fmt ", b"ds64") else b""
+            if codec not in _UNCOMPRESSED and fact and rate:
+                return fact / rate
+            return (size if long_size is None else long_size) / byte_rate or None if byte_rate else None
+        body = file.read(size + size % 2) if name in (b"fmt ", b"ds64", b"fact") else b""
         if name == b"fmt " and len(body) >= 12:
-            byte_rate = struct.unpack_from("<I", body, 8)[0]
+            codec, rate, byte_rate = struct.unpack_from("<H2xII", body)
         elif name == b"ds64" and len(body) >= 16:
             long_size = struct.unpack_from("<Q", body, 8)[0]
+        elif name == b"fact" and len(body) >= 4:
+            fact = struct.unpack_from("<I", body)[0]
         elif not body:
             file.seek(size + size % 2, 1)
     return None

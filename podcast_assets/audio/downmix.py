@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from podcast_assets.audio.channels import Mono, mixer_of
-from podcast_assets.audio.reader import AudioReader, Planar, open_audio
+from podcast_assets.audio.planar import Planar
+from podcast_assets.audio.reader import AudioReader, open_audio
 from podcast_assets.audio.resampling import resample
 from podcast_assets.audio.source import Source
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from podcast_assets.audio.containers import matroska_has_duration
 from podcast_assets.audio.declared import mp3_declared_duration, wav_declared_duration
 from podcast_assets.audio.source import restore_position
 
@@ -59,17 +60,18 @@ def _declared_duration(file: BinaryIO, container: "InputContainer", stream: "Aud
         if "mp3" in names:
             return mp3_declared_duration(file, stream.codec_context.sample_rate)
     if "matroska" in names:
-        return _matroska_duration(container, stream)
+        with restore_position(file):
+            return _matroska_duration(container, stream, has_duration=matroska_has_duration(file))
     if names & _DECLARING and stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return None
 
 
-def _matroska_duration(container: "InputContainer", stream: "AudioStream") -> float | None:
+def _matroska_duration(container: "InputContainer", stream: "AudioStream", *, has_duration: bool) -> float | None:
     """Return the track's end from the DURATION tag that muxers write, else the file's, minus the track's start."""
     if match := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)\0?", stream.metadata.get("DURATION", ""), re.ASCII):
         end = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
-    elif container.duration and not container.streams.video:  # a video may be longer than its audio
+    elif has_duration and container.duration and not container.streams.video:  # a video may be longer than its audio
         end = container.duration / 1e6
     else:
         return None

@@ -19,7 +19,8 @@ from podcast_assets.audio.errors import TooLong
 from podcast_assets.audio.headers import Probe
 from podcast_assets.audio.levels import CLIP_LEVEL, clipped_count, peak
 from podcast_assets.audio.opus_copy import check_opus, opus_writer
-from podcast_assets.audio.reader import AudioReader, Planar
+from podcast_assets.audio.planar import Planar
+from podcast_assets.audio.reader import AudioReader
 from podcast_assets.audio.resampling import resample
 from podcast_assets.audio.separators.separation import SEPARATION_RATE, Separator, separate_voice
 from podcast_assets.audio.source import Source
@@ -33,7 +34,7 @@ class WorkingAudio:
 
     probe: Probe
     duration: float
-    """Seconds of audio decoded from the original."""
+    """Seconds of the original on its own clock, silence in gaps included."""
     samples: int
     """Samples of the working audio, at WORKING_RATE."""
     peak: float
@@ -42,6 +43,10 @@ class WorkingAudio:
     """Share of all samples, 0 to 1, at or above CLIP_LEVEL."""
     skipped_packets: int
     """Packets that could not be decoded and were replaced by silence."""
+    gap_seconds: float = 0.0
+    """Seconds of silence that replace what the container left out; of several tracks, those of the track with the most."""
+    retimed: bool = False
+    """Whether silence was filled in, or anything left out, so that times are those of the file."""
     warnings: tuple[FileWarning, ...] = ()
     downmix: Downmix | None = None
     """How one channel was made; None where it is the mean of the one or two channels of the best track."""
@@ -166,9 +171,27 @@ class _Pass:
             peak=max(m.peak for m in self._meters),
             clipping_share=sum(m.clipped for m in self._meters) / sum(r.samples * r.channels for r in readers),
             skipped_packets=sum(r.skipped_packets for r in readers),
-            warnings=(*self._track_warnings(), *self._channel_warnings()),
+            retimed=any(r.is_retimed for r in readers),
+            gap_seconds=max(r.gap_seconds for r in readers),
+            warnings=(*self._file_warnings(), *self._track_warnings(), *self._channel_warnings()),
             downmix=None if default else downmix,
         )
+
+    def _file_warnings(self) -> Iterator[FileWarning]:
+        """What the readers found: once where it concerns all tracks, else with the number of the track."""
+        for warning, tracks in self._tracks_by_warning().items():
+            if len(tracks) == len(self._readers):
+                yield warning
+            else:
+                about = ", ".join(f"track {number}" for number in tracks)
+                yield replace(warning, message=f"{about}: {warning.message}")
+
+    def _tracks_by_warning(self) -> dict[FileWarning, list[int]]:
+        tracks: dict[FileWarning, list[int]] = {}
+        for reader in self._readers:
+            for warning in dict.fromkeys(reader.warnings):
+                tracks.setdefault(warning, []).append(reader.track)
+        return tracks
 
     def _track_warnings(self) -> Iterator[FileWarning]:
         reader = self._readers[0]

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _HASH_DIGITS = 12
 _COLUMNS = (
-    "episode_id container codec sample_rate channels audio_streams downmix bit_rate has_video declared_duration duration working "
-    "opus warnings fingerprint"
+    "episode_id container codec sample_rate channels audio_streams downmix bit_rate has_video declared_duration duration "
+    "gap_seconds retimed working opus warnings fingerprint"
 )
 
 
@@ -40,7 +40,7 @@ class Ingest(OneByOne):
     longest: float = math.inf
     """Seconds of a recording that are decoded, at most."""
     name: ClassVar[str] = "ingest"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "3"
     columns: ClassVar[Columns] = {name: RAW_AUDIO[name] for name in _COLUMNS.split()}
     asset: ClassVar[str] = "raw_audio"
 
@@ -110,6 +110,8 @@ class Ingest(OneByOne):
             "has_video": found.has_video,
             "declared_duration": found.declared_duration,
             "duration": working.duration,
+            "gap_seconds": working.gap_seconds,
+            "retimed": working.retimed,
             "working": key,
             "opus": opus_key,
             "warnings": [asdict(w) for w in working.warnings],

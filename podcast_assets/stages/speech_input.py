@@ -30,7 +30,9 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
             {
                 "sha256": row["sha256"],
                 "working": row["working"],
+                # only where the audio differs from what earlier versions made: other episodes are not done again
                 **({"downmix": row["downmix"]} if row["downmix"] else {}),
+                **({"retimed": True} if row["retimed"] else {}),
                 **inputs(row),
             },
         )

@@ -85,7 +85,16 @@ RAW_AUDIO: Columns = {
     "bit_rate": (pl.Int64, "bit rate of the original, bit/s"),
     "has_video": (pl.Boolean, "whether the original has a video track"),
     "declared_duration": (pl.Float64, "duration that the header declares, s"),
-    "duration": (pl.Float64, "duration of the decoded audio, s"),
+    "duration": (pl.Float64, "duration of the decoded audio, silence in gaps included, s"),
+    "gap_seconds": (
+        pl.Float64,
+        "silence that fills gaps, where the container leaves out audio, s; null if that was not measured",
+    ),
+    "retimed": (
+        pl.Boolean,
+        "whether silence was filled in, or encoder delay, repetitions or tags were left out, so that times are those of the file; "
+        "null if samples were only counted",
+    ),
     "original": (pl.String, "object key of the original"),
     "working": (
         pl.String,
@@ -317,7 +326,7 @@ FAILURES: Columns = {
 }
 
 ADDED = frozenset(
-    "uncovered_speech redone warnings downmix tracks address pages continue_at podcast_guid passed_over".split()
+    "uncovered_speech redone warnings gap_seconds retimed downmix tracks address pages continue_at podcast_guid passed_over".split()
 )
 """Columns that older tables lack, where they count as null."""
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cache
 from typing import cast
 
@@ -14,10 +15,12 @@ from av.audio.stream import AudioStream
 from podcast_assets import demo
 from podcast_assets.audio.cut import cut_segments
 from podcast_assets.audio.decode import decode
+from podcast_assets.audio.downmix import Downmix
 from podcast_assets.audio.encode import encode
 from podcast_assets.audio.ingest import OpusCopy, WorkingAudio, make_working_audio
 from podcast_assets.audio.separators.separation import Stereo
 from podcast_assets.audio.working import read_working_audio
+from podcast_assets_tests.audio.spliced import found_at, outside, remuxed
 
 RATE = 24_000
 Sound = npt.NDArray[np.float32]
@@ -247,3 +250,55 @@ def test_stereo_in_the_middle_of_surround_sound_keeps_its_level() -> None:
     half = len(working) // 2
     assert decibels(working[:half]) == pytest.approx(0, abs=0.7)
     assert decibels(working[half:]) == pytest.approx(0, abs=0.7)
+
+
+# -- channels and the clock ------------------------------------------------------------------------------------------
+
+
+def in_container(
+    samples: Sound, layout: str, codec: str, *, delay: float = 0.0, film: float = 0.0, **gap: float
+) -> bytes:
+    """Samples of shape (channels, n) in Matroska, perhaps behind a film, without the packets `of` … `to`."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as out:
+        stream = cast(AudioStream, out.add_stream(codec, rate=RATE, layout=layout))
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return remuxed(
+        buffer.getvalue(),
+        "matroska",
+        keep=outside((gap["of"], gap["to"])) if gap else lambda _: True,
+        delay=delay,
+        film=film,
+    )
+
+
+def test_an_inverted_channel_with_a_gap_is_taken_at_its_times() -> None:
+    data = in_container(np.stack([speech(), -speech()]), "stereo", "aac", of=3.0, to=5.0)
+    made, working = ingest(data)
+    assert sorted(kinds(made)) == ["channel_taken", "gaps_filled"]
+    assert made.gap_seconds == pytest.approx(2, abs=0.1)
+    assert len(working) == pytest.approx(160_000, abs=500)
+    assert not working[round(3.3 * 16_000) : round(4.7 * 16_000)].any()
+    assert decibels(working[96_000:], speech()[6 * RATE :]) == pytest.approx(0, abs=0.7)
+    (segment,) = cut_segments(data, [(6.0, 8.0)], downmix=made.downmix or Downmix())
+    assert found_at(segment, speech()[7 * RATE : round(7.5 * RATE)], RATE) == pytest.approx(1, abs=0.005)
+
+
+def test_surround_sound_that_begins_late_is_mixed_at_its_time() -> None:
+    channels = np.zeros((6, len(speech())), np.float32)
+    channels[2] = speech()  # the centre
+    made, working = ingest(in_container(channels, "5.1", "flac", delay=4.0, film=8.0))
+    assert kinds(made) == ["late_start"]
+    assert made.downmix is not None and made.downmix.channels == ()
+    assert not working[: 4 * 16_000 - 100].any()
+    assert decibels(working[4 * 16_000 :]) == pytest.approx(0, abs=1)
+
+
+def test_joined_files_with_inverted_channels_are_read_whole() -> None:
+    one = in_container(np.stack([speech(), -speech()]), "stereo", "flac")
+    made, working = ingest(one + one)
+    assert kinds(made) == ["wrong_header", "channel_taken"]
+    assert decibels(working[160_000:]) == pytest.approx(0, abs=0.7)

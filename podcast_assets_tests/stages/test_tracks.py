@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -46,6 +48,7 @@ from podcast_assets.store.schema import RAW_AUDIO, make_table
 from podcast_assets.store.schema_beside import RIGHTS, TAKEDOWNS
 from podcast_assets.store.store import Store, StoredOriginal, table_key
 from podcast_assets_tests import miniature
+from podcast_assets_tests.audio.spliced import found_at
 
 RATE = 24_000
 TURN = 4 * RATE
@@ -63,7 +66,12 @@ def conversation() -> tuple[Sound, Sound]:
     return tuple((own[i] + 10 ** (-25 / 20) * own[1 - i]).astype(np.float32) for i in (0, 1))  # type: ignore[return-value]
 
 
-def container(tracks: list[tuple[Sound, dict[str, str]]], form: str = "mp4", codec: str = "aac") -> bytes:
+def container(
+    tracks: list[tuple[Sound, dict[str, str]]],
+    form: str = "mp4",
+    codec: str = "aac",
+    starts: tuple[float, ...] = (0, 0),
+) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=form) as out:
         streams = []
@@ -72,9 +80,9 @@ def container(tracks: list[tuple[Sound, dict[str, str]]], form: str = "mp4", cod
             stream.bit_rate = 64_000
             stream.metadata.update(about)
             streams.append(stream)
-        for stream, (samples, _) in zip(streams, tracks, strict=True):
+        for stream, (samples, _), start in zip(streams, tracks, starts, strict=True):
             frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="fltp", layout="mono")
-            frame.sample_rate = RATE
+            frame.sample_rate, frame.pts, frame.time_base = RATE, round(start * RATE), Fraction(1, RATE)
             out.mux(stream.encode(frame))
             out.mux(stream.encode(None))
     return buffer.getvalue()
@@ -86,6 +94,16 @@ def interview(form: str = "mp4", codec: str = "aac") -> bytes:
     return container(
         [(host, {"language": "eng"}), (guest, {"language": "deu", "handler_name": "The guest"})], form, codec
     )
+
+
+LATE = 5
+
+
+@cache
+def late_guest(form: str = "mp4", codec: str = "aac") -> bytes:
+    """The interview, in which the guest's track begins after `LATE` seconds."""
+    host, guest = conversation()
+    return container([(host, {}), (guest[LATE * RATE :], {})], form, codec, (0, LATE))
 
 
 def materialized(store: Store, tracks: TrackChoice = "first") -> dict[str, dict[str, Any]]:
@@ -182,9 +200,10 @@ class Unasked(Engine):
         raise AssertionError("who speaks is known")
 
 
-def test_the_speaker_of_a_segment_is_its_track(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data", [interview, late_guest])
+def test_the_speaker_of_a_segment_is_its_track(tmp_path: Path, data: Callable[[], bytes]) -> None:
     store = Store.at(tmp_path)
-    store.write("incoming/b/talk.mp4", interview())
+    store.write("incoming/b/talk.mp4", data())
     rows = pl.DataFrame(list(materialized(store, "speakers").values())).drop("reused")
     stage = Diarize(store, Unasked(), PRESETS["asr"], "b")
     bounds = {"min_speakers": None, "max_speakers": None}
@@ -196,7 +215,7 @@ def test_the_speaker_of_a_segment_is_its_track(tmp_path: Path) -> None:
     assert set(spoken.select("turn", "speaker").iter_rows()) == {
         (0, "SPEAKER_00"), (1, "SPEAKER_01"), (2, "SPEAKER_00"), (3, "SPEAKER_01"),
     }  # fmt: skip
-    assert max(spoken["overlap"]) < 0.05
+    assert max(spoken["overlap"]) < 0.1
 
 
 # -- choices, without audio ------------------------------------------------------------------------------------------
@@ -299,3 +318,50 @@ def test_tracks_of_other_rates_and_lengths_are_added_up() -> None:
     np.testing.assert_allclose(mixed, long + np.pad(short, (0, len(long) - len(short))), atol=2e-3)
     (segment,) = cut_segments(data, [(1.0, 2.0)], downmix=Downmix((1, 2)))
     np.testing.assert_allclose(segment, mixed[RATE : 2 * RATE], atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["mp4", "matroska", "mpegts"])
+def test_a_track_that_begins_later_is_mixed_at_its_time(form: str) -> None:
+    host, guest = conversation()
+    data = late_guest(form)
+    mixed = decode(data, rate=RATE, downmix=Downmix((1, 2)))
+    assert len(mixed) == pytest.approx(len(host), abs=0.1 * RATE)
+    for track, at in ((host, 1.0), (guest, 6.0), (host, 9.0), (guest, 13.0)):
+        assert found_at(mixed, track[round(at * RATE) : round((at + 0.5) * RATE)], RATE) == pytest.approx(at, abs=0.005)
+    (segment,) = cut_segments(data, [(5.5, 7.5)], downmix=Downmix((2,)))
+    assert found_at(segment, guest[6 * RATE : round(6.5 * RATE)], RATE) == pytest.approx(0.5, abs=0.005)
+
+
+def test_what_a_track_leaves_out_is_silent_in_the_mix_and_named(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with av.open(io.BytesIO(interview("matroska", "flac"))) as source, av.open(buffer, "w", format="matroska") as out:
+        copies = [out.add_stream_from_template(track) for track in source.streams.audio]
+        for packet in source.demux():
+            if packet.size and not (packet.stream.index == 1 and 4.5 <= float(packet.pts * packet.time_base) < 7):  # type: ignore[operator]
+                packet.stream = copies[packet.stream.index]
+                out.mux(packet)
+    store = Store.at(tmp_path)
+    store.write("incoming/b/talk.mkv", buffer.getvalue())
+    (row,) = materialized(store, "mix").values()
+    assert row["gap_seconds"] == pytest.approx(2.5, abs=0.2)
+    (warning,) = row["warnings"]
+    assert warning["kind"] == "gaps_filled"
+    assert warning["message"].startswith("track 2: silence fills a gap")
+    assert level(store, row, 3) > level(store, row, 1) + 2, "the guest speaks less in the second turn"
+    host, guest = conversation()
+    mixed = decode(buffer.getvalue(), rate=RATE, downmix=Downmix((1, 2)))
+    np.testing.assert_allclose(mixed[-TURN:], (host + guest)[-TURN:], atol=2e-3)
+
+
+def test_later_stages_depend_on_the_clock_only_where_it_changes_the_audio(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    store.write("incoming/b/late.mp4", container([(conversation()[0], {})] * 2, starts=(1.5, 0)))
+    store.write("incoming/b/plain.m4a", container([(conversation()[0], {})], starts=(0,)))
+    store.write("incoming/b/plain.mp3", encode(conversation()[0], RATE, "mp3"))
+    rows = pl.DataFrame(list(materialized(store).values()))
+    assert dict(rows.select("source", "retimed").iter_rows()) == {
+        "late.mp4": True, "plain.m4a": False, "plain.mp3": False,
+    }  # fmt: skip
+    inputs = {e.source: e.inputs for e in episodes(rows, lambda row: {})}
+    assert [s for s, given in inputs.items() if "retimed" in given] == ["late.mp4"]
+    assert inputs["plain.mp3"].keys() == {"sha256", "working"}

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from podcast_assets.audio.reader import Planar
+from podcast_assets.audio.planar import Planar
 from podcast_assets.common.errors import first_line
 
 SEPARATION_RATE = 44_100
