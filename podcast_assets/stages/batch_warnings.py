@@ -10,6 +10,7 @@ import polars as pl
 from podcast_assets.common.warned import KINDS, BatchWarning
 from podcast_assets.intake.metadata import METADATA_SUFFIXES
 from podcast_assets.intake.unpack import ARCHIVE_SUFFIXES
+from podcast_assets.stages.speech_input import name_tracks
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import FLAGS
 from podcast_assets.store.stage_names import OPTIONAL_STAGES, STAGES, TABLE_STAGES
@@ -40,12 +41,13 @@ def batch_warnings(tables: Mapping[str, CommittedTable]) -> list[BatchWarning]:
     committed = tables.get("raw_audio", CommittedTable.nothing())
     if committed.table is None:
         return []
+    audio = name_tracks(committed.table)
     failures = {asset: found.failures for asset, found in tables.items() if asset in STAGES}
     warnings = [
         *committed.warnings,
-        *_of_files(committed.table, failures),
-        *_of_metadata(committed.table),
-        *_of_speech(committed.table, tables),
+        *_of_files(audio, failures),
+        *_of_metadata(audio),
+        *_of_speech(audio, tables),
         *_of_optional_stages(tables),
     ]
     # what was only skipped comes last, after kinds that this version does not know

@@ -12,6 +12,7 @@ from rich.text import Text
 from podcast_assets.common.warned import BatchWarning
 from podcast_assets.shards.sealing import shard_list
 from podcast_assets.stages.batch_warnings import read_batch_warnings, summary_lines
+from podcast_assets.stages.speech_input import name_tracks
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
@@ -72,7 +73,11 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
     failed = stage_failures(store, batch)
     audio, texts, shards = tables["raw_audio"], tables["transcripts"], tables["hf_shards"]
     speech = _speech_by_episode(tables["diarized_segments"], texts)
-    episodes = [] if audio is None else [_episode_report(row, speech, failed) for row in audio.iter_rows(named=True)]
+    episodes = (
+        []
+        if audio is None
+        else [_episode_report(row, speech, failed) for row in name_tracks(audio).iter_rows(named=True)]
+    )
     return BatchReport(
         batch=batch,
         episodes=episodes,

@@ -25,7 +25,7 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
     return [
         Episode(
             row["episode_id"],
-            f"{row['source']} (track {row['downmix']['tracks'][0]})" if row["tracks"] == "episodes" else row["source"],
+            row["source"],
             row["duration"],
             {
                 "sha256": row["sha256"],
@@ -36,8 +36,15 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
                 **inputs(row),
             },
         )
-        for row in raw_audio.filter(status="done").iter_rows(named=True)
+        for row in name_tracks(raw_audio.filter(status="done")).iter_rows(named=True)
     ]
+
+
+def name_tracks(raw_audio: pl.DataFrame) -> pl.DataFrame:
+    """Add the number of the track to the names of files of which each track is an episode."""
+    track = pl.col("downmix").struct.field("tracks").list.first()
+    named = pl.when(pl.col("tracks") == "episodes").then(pl.format("{} (track {})", "source", track))
+    return raw_audio.with_columns(source=pl.coalesce(named, "source"))
 
 
 def by_episode(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
