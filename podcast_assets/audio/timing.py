@@ -62,7 +62,9 @@ def others_start(container: "InputContainer", stream: "AudioStream", delay: int 
 
 
 def _delay_seconds(other: "Stream", stream: "AudioStream", delay: int) -> float:
-    if not delay or other.type != "audio" or other.codec_context.name != stream.codec_context.name:
+    from av.audio.stream import AudioStream
+
+    if not delay or not isinstance(other, AudioStream) or other.codec_context.name != stream.codec_context.name:
         return 0.0
     return delay / (other.codec_context.sample_rate or stream.codec_context.sample_rate)
 

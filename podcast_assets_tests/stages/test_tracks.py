@@ -337,7 +337,10 @@ def test_a_track_that_begins_later_is_mixed_at_its_time(form: str) -> None:
 
 def test_what_a_track_leaves_out_is_silent_in_the_mix_and_named(tmp_path: Path) -> None:
     buffer = io.BytesIO()
-    with av.open(io.BytesIO(interview("matroska", "flac"))) as source, av.open(buffer, "w", format="matroska") as out:
+    with (
+        av.open(io.BytesIO(interview("matroska", "flac")), "r") as source,
+        av.open(buffer, "w", format="matroska") as out,
+    ):
         copies = [out.add_stream_from_template(track) for track in source.streams.audio]
         for packet in source.demux():
             if packet.size and not (packet.stream.index == 1 and 4.5 <= float(packet.pts * packet.time_base) < 7):  # type: ignore[operator]
