@@ -2,8 +2,30 @@
 
 from typing import TYPE_CHECKING
 
+from podcast_assets.audio.errors import CorruptAudio
+
 if TYPE_CHECKING:
     from av import AudioFrame
+
+_PLANES = 8  # libavutil's AV_NUM_DATA_POINTERS
+
+
+def pack_planes(frame: "AudioFrame") -> "AudioFrame":
+    """Return a frame of 8 planes or more with interleaved channels, others as they are: PyAV reads invalid memory after the 8th.
+
+    Raises:
+        CorruptAudio: its layout cannot be converted.
+    """
+    if not frame.format.is_planar or frame.layout.nb_channels < _PLANES:
+        return frame
+    from av import AudioResampler
+    from av.error import FFmpegError
+
+    try:
+        frames = AudioResampler(frame.format.packed.name, frame.layout, frame.sample_rate).resample(frame)
+    except (FFmpegError, ValueError) as error:
+        raise CorruptAudio(f"has {frame.layout.nb_channels} channels, which cannot be read ({error})") from error
+    return frames[0]
 
 
 def make_silence(like: "AudioFrame", samples: int) -> "AudioFrame":

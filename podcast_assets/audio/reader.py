@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from podcast_assets.audio.complete import check_complete
 from podcast_assets.audio.errors import CorruptAudio, EmptyAudio, NoAudioTrack, NotAudio, TruncatedAudio
-from podcast_assets.audio.frames import make_silence
+from podcast_assets.audio.frames import make_silence, pack_planes
 from podcast_assets.audio.headers import read_probe
 from podcast_assets.audio.opening import open_part
 from podcast_assets.audio.parts import Part, find_parts
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _CORRUPT_PACKETS, _CORRUPT_SHARE = 3, 0.01
 _SILENCE_SECONDS = 2.0
 """Longest silence that replaces a packet: a damaged header may declare that a packet lasts for years."""
-_PLANES = 8  # libavutil's AV_NUM_DATA_POINTERS
 
 
 class AudioReader:
@@ -141,7 +140,7 @@ class AudioReader:
                 return
             try:
                 for frame in track.decode(packet):
-                    last = _check_channels(frame)
+                    last = pack_planes(frame)
                     for samples in silences:
                         yield make_silence(last, samples)
                     silences.clear()
@@ -191,10 +190,3 @@ def open_audio(source: Source, track: int | None = None) -> Iterator[AudioReader
         parts = find_parts(file)
         with open_part(parts[0], track) as (container, stream):
             yield AudioReader(parts, container, stream, track)
-
-
-def _check_channels(frame: "AudioFrame") -> "AudioFrame":
-    """Return the frame; refuse planar frames of more than 8 channels, for which PyAV reads invalid memory."""
-    if frame.format.is_planar and frame.layout.nb_channels > _PLANES:
-        raise CorruptAudio(f"has {frame.layout.nb_channels} channels; at most {_PLANES} can be read")
-    return frame

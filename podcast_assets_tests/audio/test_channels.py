@@ -262,7 +262,8 @@ def in_container(
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as out:
         stream = cast(AudioStream, out.add_stream(codec, rate=RATE, layout=layout))
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+        interleaved = np.ascontiguousarray(samples.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
         out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
@@ -302,3 +303,12 @@ def test_joined_files_with_inverted_channels_are_read_whole() -> None:
     made, working = ingest(one + one)
     assert kinds(made) == ["wrong_header", "channel_taken"]
     assert decibels(working[160_000:]) == pytest.approx(0, abs=0.7)
+
+
+@pytest.mark.parametrize("codec", ["aac", "libopus"])
+def test_eight_channels_of_a_planar_codec_are_read(codec: str) -> None:
+    channels = np.zeros((8, len(speech())), np.float32)
+    channels[2] = speech()  # the centre
+    made, working = ingest(in_container(channels, "7.1", codec, of=3.0, to=4.0))
+    assert kinds(made) == ["gaps_filled"]
+    assert decibels(working[5 * 16_000 :], speech()[5 * RATE :]) == pytest.approx(0, abs=1.5)
