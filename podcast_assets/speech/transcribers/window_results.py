@@ -3,11 +3,13 @@
 A recognizer returns a `WindowResult` per window. A window may hold several turns, and a long turn may lie in several windows.
 """
 
+import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from podcast_assets.speech.text_measures import compression_ratio, join_texts
-from podcast_assets.speech.transcribers.windows import Window
+from podcast_assets.speech.transcribers.context import KEPT_SECONDS, drop_doubled_words
+from podcast_assets.speech.transcribers.windows import Piece, Window
 from podcast_assets.speech.types import (
     LANGUAGE_DIFFERS,
     SAMPLE_RATE,
@@ -90,11 +92,36 @@ def to_transcripts(
                 index, start, end = window.place(start, end)
             words[index].append(Word(word.word, start, end, word.probability))
         for piece, piece_words in zip(window.pieces, words, strict=True):
-            parts[piece.turn].append(_TurnPart(piece_words, (piece.end - piece.start) / SAMPLE_RATE, result, planned))
+            own = _drop_context(speech.turns[piece.turn], piece, piece_words)
+            parts[piece.turn].append(_TurnPart(own, (piece.end - piece.start) / SAMPLE_RATE, result, planned))
+    _drop_doubled(speech.turns, parts)
     return [
         _build_transcript(turn, turn_parts, speech.language, failed=i in failed)
         for i, (turn, turn_parts) in enumerate(zip(speech.turns, parts, strict=True))
     ]
+
+
+def _drop_context(turn: Turn, piece: Piece, words: list[Word]) -> list[Word]:
+    """Return the words that do not lie in what was heard before and after a turn."""
+    first = turn.start - KEPT_SECONDS if piece.start < round(turn.start * SAMPLE_RATE) else -math.inf
+    last = turn.end + KEPT_SECONDS if piece.end > round(turn.end * SAMPLE_RATE) else math.inf
+    # recognizers let the last word reach into the silence after what they heard
+    earliest, latest = piece.start / SAMPLE_RATE, piece.end / SAMPLE_RATE
+    return [
+        w
+        for w in words
+        if w.start is None or w.end is None or first <= (max(w.start, earliest) + min(w.end, latest)) / 2 <= last
+    ]
+
+
+def _drop_doubled(turns: Sequence[Turn], parts: Sequence[Sequence[_TurnPart]]) -> None:
+    """Remove what two turns that touch have both."""
+    words = [[w for part in own for w in part.words] for own in parts]
+    drop_doubled_words(turns, words)
+    for own, left in zip(parts, words, strict=True):
+        kept = {id(w) for w in left}
+        for part in own:
+            part.words = [w for w in part.words if id(w) in kept]
 
 
 def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *, failed: bool) -> Transcript:
