@@ -51,7 +51,7 @@ def test_a_word_that_an_edge_splits_is_neither_lost_nor_doubled(real_audio: Path
     whole = EpisodeSpeech("whole", audio, [Turn(0.0, seconds, "A")], "en")
     (expected,) = transcribe(whole, coverage=False)
     long = [w for w in expected.words if w.start and w.end and w.end - w.start > 0.3 and 2 < w.start < seconds - 2]
-    for split in long[::3]:
+    for split in long[::4]:
         assert split.start is not None and split.end is not None
         edge = round((split.start + split.end) / 2, 3)
         turns = [Turn(0.0, edge, "A"), Turn(edge, seconds, "B")]
