@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from podcast_assets.speech.types import SAMPLE_RATE, Audio, Turn, Word
 from podcast_assets_tests.dialogues import PHRASES, REPORTED, make_dialogue
 
 DIALOGUES = ((0.6, "0.6 s apart"), (0.15, "0.15 s apart"), (-0.2, "overlapping by 0.2 s"))
-SEED = 2
+SEEDS = (1, 2)
 MEETINGS = ("dev00", "dev01")
 
 
@@ -56,9 +57,9 @@ def reading(folder: Path) -> Iterator[Recording]:
 
 def dialogues(folder: Path, into: Path) -> Iterator[Recording]:
     """Make the dialogues of real voices with which nothing was chosen, as WAV files."""
-    for gap, name in DIALOGUES:
-        made = make_dialogue(folder, REPORTED, gap, SEED)
-        file = into / f"dialogue-{round(gap * 100)}.wav"
+    for (gap, name), seed in product(DIALOGUES, SEEDS):
+        made = make_dialogue(folder, REPORTED, gap, seed)
+        file = into / f"dialogue-{round(gap * 100)}-{seed}.wav"
         sf.write(file, made.samples, SAMPLE_RATE)
         yield Recording(file.stem, f"dialogues, {name}", file, text=made.text, turns=made.turns)
 
