@@ -2,10 +2,15 @@
 
 import numpy as np
 
-from podcast_assets.speech.transcribers.context import CONTEXT_SECONDS, drop_doubled_words, widen_turns
+from podcast_assets.speech.transcribers.context import (
+    CONTEXT_SECONDS,
+    drop_doubled_again,
+    drop_doubled_words,
+    widen_turns,
+)
 from podcast_assets.speech.transcribers.window_results import PlannedWindow, WindowResult, to_transcripts
 from podcast_assets.speech.transcribers.windows import Window, cut_turns
-from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Turn, Word
+from podcast_assets.speech.types import SAMPLE_RATE, EpisodeSpeech, Transcript, Turn, Word
 
 A, B = Turn(1.0, 3.0, "A"), Turn(3.0, 5.0, "B")
 
@@ -33,6 +38,19 @@ def test_a_word_at_an_edge_is_in_one_turn() -> None:
     before, after = to_transcripts(speech, plan, [WindowResult(first), WindowResult(second)])
     assert (before.text, after.text) == ("my house", "is small")
     assert all(A.start <= w.start <= w.end <= A.end for w in before.words if w.start is not None and w.end is not None)
+
+
+def test_a_new_text_shares_no_word_with_its_neighbour() -> None:
+    """The second text was made alone, so that its first word was not held against the first text."""
+    transcripts = [
+        Transcript("Hello. Oh,", [Word("Hello.", 2.2, 2.5, 0.9), Word("Oh,", 2.9, 3.0, 0.9)]),
+        Transcript("Oh, I did not know.", [Word("Oh,", 3.0, 3.2, 0.9), Word("I", 3.3, 3.4, 0.9)]),
+    ]
+    unchanged = drop_doubled_again([A, B], transcripts, [])
+    assert [t.text for t in unchanged] == ["Hello. Oh,", "Oh, I did not know."]
+    settled = drop_doubled_again([A, B], transcripts, [1])
+    assert [t.text for t in settled] == ["Hello.", "Oh, I did not know."]
+    assert [len(t.words) for t in settled] == [1, 2]
 
 
 def test_words_that_are_said_twice_stay() -> None:

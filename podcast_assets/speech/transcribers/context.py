@@ -5,15 +5,14 @@ dialogues of real voices that overlap, tiny.en deletes a third fewer words with 
 """
 
 from bisect import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 
-from podcast_assets.speech.types import Turn, Word
+from podcast_assets.speech.types import Transcript, Turn, Word
 
 CONTEXT_SECONDS = 0.2
 """Seconds that a recognizer hears before and after a turn where it touches another speaker's."""
-KEPT_SECONDS = 0.15
-"""Seconds that the middle of a word may lie outside its turn: times of words are not exact, and none may be lost."""
 TOUCHING_SECONDS = 0.03
 """Pause or overlap up to which two turns touch: less than a pause between words. Turns that overlap share what is said."""
 DOUBLED_SECONDS = 0.35
@@ -51,6 +50,37 @@ def drop_doubled_words(turns: Sequence[Turn], words: Sequence[list[Word]]) -> No
         for j in range(i + 1, min(i + 1 + _NEIGHBOURS, len(turns))):
             if turns[j].speaker != turn.speaker and abs(turns[j].start - turn.end) < TOUCHING_SECONDS:
                 _drop_doubled(words[i], words[j], (turn.end + turns[j].start) / 2)
+
+
+def drop_doubled_again(
+    turns: Sequence[Turn], transcripts: Sequence[Transcript], changed: Collection[int]
+) -> list[Transcript]:
+    """Return transcripts without the words at an edge that a turn's new text has in common with its neighbour's.
+
+    Args:
+        turns: in order of their start.
+        transcripts: one per turn.
+        changed: turns with another text than that of which doubled words were dropped already.
+    """
+    settled = list(transcripts)
+    for i in sorted({j for k in changed for j in range(k - _NEIGHBOURS, k + 1) if j >= 0}):
+        some = range(i, min(i + 1 + _NEIGHBOURS, len(turns)))
+        words = [list(settled[j].words) for j in some]
+        drop_doubled_words([turns[j] for j in some], words)
+        for j, left in zip(some, words, strict=True):
+            settled[j] = _with_words(settled[j], left)
+    return settled
+
+
+def _with_words(transcript: Transcript, left: list[Word]) -> Transcript:
+    """Drop the first or the last words of a transcript, from its text too."""
+    words, text = list(transcript.words), transcript.text
+    kept = {id(w) for w in left}
+    while words and id(words[0]) not in kept and text.startswith(words[0].word):
+        text = text.removeprefix(words.pop(0).word).lstrip()
+    while words and id(words[-1]) not in kept and text.endswith(words[-1].word):
+        text = text.removesuffix(words.pop().word).rstrip()
+    return transcript if len(words) == len(transcript.words) else replace(transcript, text=text, words=words)
 
 
 def _by_time(edges: Iterable[tuple[float, str | None]]) -> tuple[list[float], list[str | None]]:

@@ -3,12 +3,11 @@
 A recognizer returns a `WindowResult` per window. A window may hold several turns, and a long turn may lie in several windows.
 """
 
-import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from podcast_assets.speech.text_measures import compression_ratio, join_texts
-from podcast_assets.speech.transcribers.context import KEPT_SECONDS, drop_doubled_words
+from podcast_assets.speech.transcribers.context import drop_doubled_words
 from podcast_assets.speech.transcribers.windows import Piece, Window
 from podcast_assets.speech.types import (
     LANGUAGE_DIFFERS,
@@ -23,8 +22,8 @@ from podcast_assets.speech.types import (
 
 OTHER_LANGUAGE_PROBABILITY = 0.8
 """Probability at which a different language is flagged (Emilia's threshold, He et al. 2024)."""
-OUTSIDE_SECONDS = 0.1
-"""Tolerance for the middle of a word outside its turn. The last word of a turn often reaches into the silence after it."""
+OUTSIDE_SECONDS = 0.15
+"""Tolerance for the middle of a word outside its turn: times of words are not exact, and none may be lost at an edge."""
 OUTSIDE_SHARE = 0.2
 """Share of words outside of their turn at which the turn is flagged."""
 DECIMALS = 4
@@ -92,7 +91,7 @@ def to_transcripts(
                 index, start, end = window.place(start, end)
             words[index].append(Word(word.word, start, end, word.probability))
         for piece, piece_words in zip(window.pieces, words, strict=True):
-            own = _drop_context(speech.turns[piece.turn], piece, piece_words)
+            own = list(_drop_context(speech.turns[piece.turn], piece, piece_words))
             parts[piece.turn].append(_TurnPart(own, (piece.end - piece.start) / SAMPLE_RATE, result, planned))
     _drop_doubled(speech.turns, parts)
     return [
@@ -101,17 +100,22 @@ def to_transcripts(
     ]
 
 
-def _drop_context(turn: Turn, piece: Piece, words: list[Word]) -> list[Word]:
-    """Return the words that do not lie in what was heard before and after a turn."""
-    first = turn.start - KEPT_SECONDS if piece.start < round(turn.start * SAMPLE_RATE) else -math.inf
-    last = turn.end + KEPT_SECONDS if piece.end > round(turn.end * SAMPLE_RATE) else math.inf
-    # recognizers let the last word reach into the silence after what they heard
+def _drop_context(turn: Turn, piece: Piece, words: Sequence[Word]) -> Iterator[Word]:
+    """Yield the words that do not lie in what was heard before and after a turn."""
     earliest, latest = piece.start / SAMPLE_RATE, piece.end / SAMPLE_RATE
-    return [
-        w
-        for w in words
-        if w.start is None or w.end is None or first <= (max(w.start, earliest) + min(w.end, latest)) / 2 <= last
-    ]
+    before, after = piece.start < round(turn.start * SAMPLE_RATE), piece.end > round(turn.end * SAMPLE_RATE)
+    for word in words:
+        start, end = word.start, word.end
+        if start is None or end is None:
+            yield word
+            continue
+        if before:
+            start = max(start, earliest)
+        if after:  # recognizers let the last word reach into the silence after what they heard
+            end = min(end, latest)
+        middle = (start + end) / 2
+        if not ((before and middle < turn.start - OUTSIDE_SECONDS) or (after and middle > turn.end + OUTSIDE_SECONDS)):
+            yield replace(word, start=start, end=end)
 
 
 def _drop_doubled(turns: Sequence[Turn], parts: Sequence[Sequence[_TurnPart]]) -> None:
