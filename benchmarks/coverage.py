@@ -4,7 +4,8 @@
 
 On clean reading, and on dialogues of real voices (`podcast_assets_tests/dialogues.py`, voices with which nothing was chosen), which
 need the folder of real recordings. Turns are the segments by the embedded diarizer. The peer is the same transcriber, packed, not
-checked. "words" are WER and deleted words of the dialogues against what the same model writes for each clip alone.
+checked. "words" are WER and deleted words of the dialogues, against what the same model writes for each clip alone, and against
+true words.
 """
 
 import argparse
@@ -57,7 +58,11 @@ def main() -> None:
         work = [speech(str(i), dialogue.samples) for i, dialogue in enumerate(made)]
         measure(f"dialogues, {gap:+.2f} s", ways, work, arguments.rounds)
         clips = [clip.samples for dialogue in made for _, _, clip in dialogue.clips]
-        print_words(ways, work, transcribe_clips(ways["each turn alone, not checked"], clips))
+        references = {
+            "each clip alone": transcribe_clips(ways["each turn alone, not checked"], clips),
+            "true words": " ".join(dialogue.text for dialogue in made),
+        }
+        print_words(ways, work, references)
 
 
 def load(model: str, *, pack: bool, coverage: bool) -> Transcriber:
@@ -99,13 +104,15 @@ def transcribe_clips(worker: Transcriber, clips: Sequence[Samples]) -> str:
     return texts(worker, work)
 
 
-def print_words(ways: dict[str, Transcriber], work: Sequence[EpisodeSpeech], reference: str) -> None:
+def print_words(ways: dict[str, Transcriber], work: Sequence[EpisodeSpeech], references: dict[str, str]) -> None:
     """Print WER and deletions of each way."""
     for name, worker in ways.items():
-        said, written = (" ".join(words) for words in spoken_words([reference, texts(worker, work)], ["en", "en"]))
-        found = jiwer.process_words(said, written)
-        deleted = found.deletions / len(said.split())
-        print(f"  {name:30} WER {found.wer:.3f}, deleted {deleted:.3f} of {len(said.split())} words")
+        written = texts(worker, work)
+        for kind, reference in references.items():
+            said, found = (" ".join(words) for words in spoken_words([reference, written], ["en", "en"]))
+            errors = jiwer.process_words(said, found)
+            deleted = errors.deletions / len(said.split())
+            print(f"  {name:30} {kind:16} WER {errors.wer:.3f}, deleted {deleted:.3f} of {len(said.split())} words")
 
 
 if __name__ == "__main__":

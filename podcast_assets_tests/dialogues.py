@@ -4,6 +4,7 @@ No clip is used twice in a dialogue. Pauses of a clip are not speech in the refe
 """
 
 import random
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ DEVELOPMENT = ("jfk", "sense", "libri-1088", "sonnet-2")
 """Voices with which settings were chosen."""
 REPORTED = ("libri-198", "libri-2412", "libri-3436", "libri-5703", "sonnet-1")
 """Voices with which nothing was chosen: figures are those of dialogues of these."""
+PHRASES: dict[str, list[tuple[float, str]]] = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text())
+"""Recording → its phrases: the middle of each in seconds, and its words."""
 GAPS = (0.6, 0.3, 0.15, -0.2)
 """Seconds between two turns; below 0 they overlap."""
 _LONGEST = 5.0
@@ -48,6 +51,8 @@ class Clip:
     samples: Samples
     speech: tuple[tuple[float, float], ...]
     """Stretches of speech in seconds, without pauses of 0.3 s and more."""
+    text: str
+    """What is said."""
 
     @property
     def seconds(self) -> float:
@@ -65,6 +70,11 @@ class Dialogue:
     clips: tuple[tuple[float, str, Clip], ...]
     """Start in seconds, voice and clip."""
 
+    @property
+    def text(self) -> str:
+        """What is said, in the order in which clips begin."""
+        return " ".join(clip.text for _, _, clip in self.clips)
+
 
 def cut_clips(file: Path) -> Iterator[Clip]:
     """Cut a recording at its pauses into clips of up to 5 s, longer where it has none, all equally loud."""
@@ -81,7 +91,8 @@ def cut_clips(file: Path) -> Iterator[Clip]:
         clip = samples[round(first * SAMPLE_RATE) : round(last * SAMPLE_RATE)]
         level = float(np.sqrt(np.mean(clip**2)))
         scaled = np.clip(clip * (_LEVEL / level), -1, 1).astype(np.float32)
-        yield Clip(scaled, tuple(_trimmed(scaled, stretch) for stretch in _without_short_pauses(group, first)))
+        text = " ".join(words for middle, words in PHRASES[file.name] if first <= middle <= last)
+        yield Clip(scaled, tuple(_trimmed(scaled, stretch) for stretch in _without_short_pauses(group, first)), text)
 
 
 def make_dialogue(folder: Path, voices: Sequence[str], gap: float, seed: int) -> Dialogue:

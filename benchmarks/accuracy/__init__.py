@@ -7,9 +7,8 @@ dialogues of real voices (`podcast_assets_tests/dialogues.py`, voices with which
 pieces of meetings. With --languages also on short clips in nine languages, whose language is not declared: `samples/audio` of
 pytest-audioeval.
 
-References are true words, except in the dialogues: there they are what faster-whisper writes for each clip alone, so that only
-losses of cutting, mixing and packing count. WER is that of jiwer after Whisper's normalizer; DER that of pyannote.metrics with a
-collar of 0.25 s, overlap scored. Nobody is told the number of speakers.
+References are true words. WER is that of jiwer after Whisper's normalizer; DER that of pyannote.metrics with a collar of 0.25 s,
+overlap scored. Nobody is told the number of speakers.
 
 Ends with 1 if a figure is worse than recorded by more than its noise. --record writes the figures of this machine; with --noise the
 noise of each is measured: the largest change when all recordings are a little louder or later, which nothing should depend on.

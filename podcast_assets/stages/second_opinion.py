@@ -19,7 +19,7 @@ class SecondOpinion(Transcribe):
     """`Transcribe` with another engine, reduced to the columns of `second_opinions`."""
 
     name: ClassVar[str] = "second"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     columns: ClassVar[Columns] = SECOND_OPINIONS
     asset: ClassVar[str] = "second_opinions"
 

@@ -25,7 +25,7 @@ class Transcribe(EngineStage):
     store: Store
     engine: Engine
     name: ClassVar[str] = "transcribe"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     columns: ClassVar[Columns] = {k: v for k, v in TRANSCRIPTS.items() if k != "text_language"}
     """All but the language identified from the texts, which the asset adds when it commits."""
     asset: ClassVar[str] = "transcripts"

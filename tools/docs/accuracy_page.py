@@ -14,8 +14,8 @@ more than its noise. The figures compare ways of using the same models; larger m
 
 - **one reader**: twelve recordings of people who read or speak alone, against what they say.
 - **dialogues**: clips of five readers with whom no setting was chosen, interleaved, with pauses of 0.6 or 0.15 s between
-  turns or overlapping by 0.2 s. The reference is what faster-whisper writes for each clip alone, so that only losses of
-  cutting, mixing and packing count.
+  turns or overlapping by 0.2 s, against what they say. Two dialogues of each kind, 558 words; a WER has a standard error of
+  about 0.014.
 - **telephone**, **meetings**: half a minute of a call, and two of four people in a room with distant microphones; only who
   speaks is known.
 - **sample batch**: the whole episodes of the demonstration, in synthesized voices, against exact words and times.

@@ -32,7 +32,9 @@ def build_input(attempt: Attempt, speech: EpisodeSpeech, index: int, spoken: Seq
     parts = list(_cut_at_pauses(speech, turn, spoken)) if attempt == "pauses" else [turn]
     if attempt == "pauses" and len(parts) == 1:
         return []
-    return [replace(speech, turns=[part], timestamps=attempt == "timestamps" or None) for part in parts]
+    return [
+        replace(speech, turns=[part], around=speech.turns, timestamps=attempt == "timestamps" or None) for part in parts
+    ]
 
 
 def join_parts(parts: Sequence[Turn], transcripts: Sequence[Transcript]) -> Transcript:

@@ -14,6 +14,7 @@ from podcast_assets.common.errors import is_device_error
 from podcast_assets.speech.coverage.attempts import build_input, join_parts
 from podcast_assets.speech.coverage.gaps import Span, spoken_seconds, uncovered_seconds
 from podcast_assets.speech.text_measures import LOOP_RATIO, compression_ratio
+from podcast_assets.speech.transcribers.context import drop_doubled_again
 from podcast_assets.speech.types import (
     SAMPLE_RATE,
     UNCOVERED_SPEECH,
@@ -189,7 +190,8 @@ class CoverageTranscriber:
                 for i, parts in episode.parts.items()
                 if len(answers := episode.answers.get(i, {})) == len(parts)
             }
-            episode.transcripts, replaced = episode.coverage.choose(episode.transcripts, whole)
+            chosen, replaced = episode.coverage.choose(episode.transcripts, whole)
+            episode.transcripts = drop_doubled_again(episode.coverage.speech.turns, chosen, replaced)
             if len(whole) >= HOPELESS and not replaced:
                 episode.attempts.clear()
 

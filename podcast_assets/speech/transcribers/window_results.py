@@ -4,10 +4,11 @@ A recognizer returns a `WindowResult` per window. A window may hold several turn
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from podcast_assets.speech.text_measures import compression_ratio, join_texts
-from podcast_assets.speech.transcribers.windows import Window
+from podcast_assets.speech.transcribers.context import drop_doubled_words
+from podcast_assets.speech.transcribers.windows import Piece, Window
 from podcast_assets.speech.types import (
     LANGUAGE_DIFFERS,
     SAMPLE_RATE,
@@ -21,8 +22,8 @@ from podcast_assets.speech.types import (
 
 OTHER_LANGUAGE_PROBABILITY = 0.8
 """Probability at which a different language is flagged (Emilia's threshold, He et al. 2024)."""
-OUTSIDE_SECONDS = 0.1
-"""Tolerance for the middle of a word outside its turn. The last word of a turn often reaches into the silence after it."""
+OUTSIDE_SECONDS = 0.15
+"""Tolerance for the middle of a word outside its turn: times of words are not exact, and none may be lost at an edge."""
 OUTSIDE_SHARE = 0.2
 """Share of words outside of their turn at which the turn is flagged."""
 DECIMALS = 4
@@ -90,11 +91,41 @@ def to_transcripts(
                 index, start, end = window.place(start, end)
             words[index].append(Word(word.word, start, end, word.probability))
         for piece, piece_words in zip(window.pieces, words, strict=True):
-            parts[piece.turn].append(_TurnPart(piece_words, (piece.end - piece.start) / SAMPLE_RATE, result, planned))
+            own = list(_drop_context(speech.turns[piece.turn], piece, piece_words))
+            parts[piece.turn].append(_TurnPart(own, (piece.end - piece.start) / SAMPLE_RATE, result, planned))
+    _drop_doubled(speech.turns, parts)
     return [
         _build_transcript(turn, turn_parts, speech.language, failed=i in failed)
         for i, (turn, turn_parts) in enumerate(zip(speech.turns, parts, strict=True))
     ]
+
+
+def _drop_context(turn: Turn, piece: Piece, words: Sequence[Word]) -> Iterator[Word]:
+    """Yield the words that do not lie in what was heard before and after a turn."""
+    earliest, latest = piece.start / SAMPLE_RATE, piece.end / SAMPLE_RATE
+    before, after = piece.start < round(turn.start * SAMPLE_RATE), piece.end > round(turn.end * SAMPLE_RATE)
+    for word in words:
+        start, end = word.start, word.end
+        if start is None or end is None:
+            yield word
+            continue
+        if before:
+            start = max(start, earliest)
+        if after:  # recognizers let the last word reach into the silence after what they heard
+            end = min(end, latest)
+        middle = (start + end) / 2
+        if not ((before and middle < turn.start - OUTSIDE_SECONDS) or (after and middle > turn.end + OUTSIDE_SECONDS)):
+            yield replace(word, start=start, end=end)
+
+
+def _drop_doubled(turns: Sequence[Turn], parts: Sequence[Sequence[_TurnPart]]) -> None:
+    """Remove what two turns that touch have both."""
+    words = [[w for part in own for w in part.words] for own in parts]
+    drop_doubled_words(turns, words)
+    for own, left in zip(parts, words, strict=True):
+        kept = {id(w) for w in left}
+        for part in own:
+            part.words = [w for w in part.words if id(w) in kept]
 
 
 def _build_transcript(turn: Turn, parts: Sequence[_TurnPart], language: str | None, *, failed: bool) -> Transcript:

@@ -65,19 +65,36 @@ class Window:
         return index, start + shift, end + shift
 
 
-def cut_turns(audio: Audio, turns: Sequence[Turn], longest_seconds: float) -> Iterator[Piece]:
-    """Cut turns into pieces of at most `longest_seconds`. Turns outside the audio or without length have none."""
+def cut_turns(
+    audio: Audio, turns: Sequence[Turn], longest_seconds: float, heard: Sequence[tuple[float, float]] | None = None
+) -> Iterator[Piece]:
+    """Cut turns into pieces of at most `longest_seconds`. Turns outside the audio or without length have none.
+
+    Args:
+        audio: the episode.
+        turns: its turns.
+        longest_seconds: length of a piece, at most.
+        heard: start and end, in seconds, of what is recognized for each turn, if that is more than the turn (`widen_turns`).
+    """
     longest = int(longest_seconds * SAMPLE_RATE)
     shortest = int(SHORTEST_SECONDS * SAMPLE_RATE)
     for i, turn in enumerate(turns):
-        start = max(0, round(turn.start * SAMPLE_RATE))
-        end = min(len(audio), round(turn.end * SAMPLE_RATE))
+        if not _is_inside(turn, len(audio), shortest):
+            continue
+        first, last = heard[i] if heard else (turn.start, turn.end)
+        start = max(0, round(first * SAMPLE_RATE))
+        end = min(len(audio), round(last * SAMPLE_RATE))
         while end - start > longest:
             cut = start + quietest_point(audio[start : min(end, start + longest + SAMPLE_RATE)], longest)
             yield Piece(i, start, cut)
             start = cut
         if end - start >= shortest:
             yield Piece(i, start, end)
+
+
+def _is_inside(turn: Turn, length: int, shortest: int) -> bool:
+    start, end = max(0, round(turn.start * SAMPLE_RATE)), min(length, round(turn.end * SAMPLE_RATE))
+    return end - start >= shortest
 
 
 def quietest_point(audio: Samples, longest: int) -> int:

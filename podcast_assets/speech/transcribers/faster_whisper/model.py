@@ -14,6 +14,7 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import WhisperModel, get_suppressed_tokens
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.speech.transcribers.context import widen_turns
 from podcast_assets.speech.transcribers.faster_whisper.decoding import Features, Search, decode, detect_languages
 from podcast_assets.speech.transcribers.minibatches import Batcher, WindowInput
 from podcast_assets.speech.transcribers.window_results import PlannedWindow, WindowResult
@@ -88,7 +89,8 @@ class WhisperTranscriber:
 
     def _plan_windows(self, speech: EpisodeSpeech) -> list[PlannedWindow]:
         engine = self._engine
-        pieces = list(cut_turns(speech.audio, speech.turns, engine.chunk_seconds))
+        heard = widen_turns(speech.turns, speech.around)
+        pieces = list(cut_turns(speech.audio, speech.turns, engine.chunk_seconds, heard))
         if not pieces:
             return []
         if speech.language is None and engine.mixed_languages and self._model.model.is_multilingual:
