@@ -140,10 +140,13 @@ class AudioReader:
                 return
             try:
                 for frame in track.decode(packet):
-                    last = _check_channels(frame)
-                    for samples in silences:
-                        yield make_silence(last, samples)
-                    silences.clear()
+                    if frame.layout.nb_channels > _PLANES and frame.format.is_planar:
+                        raise _too_many_channels(frame)
+                    last = frame
+                    if silences:
+                        for samples in silences:
+                            yield make_silence(last, samples)
+                        silences.clear()
                     yield last
             except FFmpegError:
                 self.skipped_packets += 1
@@ -241,11 +244,9 @@ class _SeekSafeFile:
             return -errno.EINVAL
 
 
-def _check_channels(frame: "AudioFrame") -> "AudioFrame":
-    """Return the frame; refuse planar frames of more than 8 channels, for which PyAV reads invalid memory."""
-    if frame.format.is_planar and frame.layout.nb_channels > _PLANES:
-        raise CorruptAudio(f"has {frame.layout.nb_channels} channels; at most {_PLANES} can be read")
-    return frame
+def _too_many_channels(frame: "AudioFrame") -> CorruptAudio:
+    """Return the error for planar frames of more than 8 channels, for which PyAV reads invalid memory."""
+    return CorruptAudio(f"has {frame.layout.nb_channels} channels; at most {_PLANES} can be read")
 
 
 def _check_rate(rate: int) -> None:
@@ -267,17 +268,23 @@ def _join_frames(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
     """
     from av import AudioFifo
 
-    fifo, kind = AudioFifo(), None
+    fifo, samples = AudioFifo(), 0
+    first: AudioFrame | None = None  # owns what `layout` refers to
+    sample_format, layout, rate = "", None, 0
     for frame in frames:
-        new = (frame.format.name, frame.sample_rate, frame.layout.name)
-        if new != kind:
+        # layouts are compared in less than half the time of their names
+        if first is None or frame.layout != layout or frame.sample_rate != rate or frame.format.name != sample_format:
             if run := fifo.read(partial=True):
                 yield run
-            fifo, kind = AudioFifo(), new
+            fifo, samples, first = AudioFifo(), 0, frame
+            sample_format, layout, rate = frame.format.name, frame.layout, frame.sample_rate
         frame.pts = None  # the fifo requires continuous timestamps, which damaged files lack
         fifo.write(frame)
-        if fifo.samples >= _BLOCK_SECONDS * frame.sample_rate and (run := fifo.read()):
-            yield run
+        samples += frame.samples
+        if samples >= _BLOCK_SECONDS * rate:
+            samples = 0
+            if run := fifo.read():
+                yield run
     if run := fifo.read(partial=True):
         yield run
 
