@@ -63,7 +63,7 @@ def find_tags(file: BinaryIO) -> list[Range]:
 def _marks_in(block: bytes) -> Iterator[int]:
     """Yield where a mark begins, in any order.
 
-    Comparing the first two bytes of all marks by numpy is five times as fast as `bytes.find`, which is faster than `re`.
+    Comparing the first two bytes of all marks by numpy is four times as fast as `bytes.find`, which is faster than `re`.
     """
     for odd in (0, 1):
         pairs = np.frombuffer(block[odd : odd + (len(block) - odd) // 2 * 2], "<u2")
