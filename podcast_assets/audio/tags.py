@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import numpy as np
+
 from podcast_assets.audio.containers import read_at
 from podcast_assets.audio.view import Range
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _ID3_HEADER = 10
 _ID3V1 = 128
 _APE_HEADER = 32
@@ -20,6 +22,7 @@ _OVERLAP = 16
 _MPEG1_KILOBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KILOBITS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MARKS = (b"ID3", b"APETAGEX", b"TAG", b"LYRICSBEGIN", b"Xing", b"Info", b"VBRI")
+_MARK_PAIRS = tuple({int.from_bytes(mark[:2], "little") for mark in _MARKS})
 _MARK = re.compile(rb"ID3[\x02-\x04]|APETAGEX|TAG|LYRICSBEGIN")
 _TEXT = re.compile(rb"[^\x00-\x08\x0e-\x1f]*[\x00 ]*\Z")
 _LYRICS_END = re.compile(rb"(\d{6})LYRICS200|LYRICSEND")
@@ -58,11 +61,18 @@ def find_tags(file: BinaryIO) -> list[Range]:
 
 
 def _marks_in(block: bytes) -> Iterator[int]:
-    for mark in _MARKS:  # several times as fast as a regular expression of all
-        at = block.find(mark)
-        while 0 <= at < _BLOCK:
-            yield at
-            at = block.find(mark, at + 1)
+    """Yield where a mark begins, in any order.
+
+    Comparing the first two bytes of all marks by numpy is four times as fast as `bytes.find`, which is faster than `re`.
+    """
+    for odd in (0, 1):
+        pairs = np.frombuffer(block[odd : odd + (len(block) - odd) // 2 * 2], "<u2")
+        may_begin = np.zeros(len(pairs), bool)
+        for pair in _MARK_PAIRS:
+            may_begin |= pairs == pair
+        for at in (2 * np.flatnonzero(may_begin) + odd).tolist():
+            if at < _BLOCK and block.startswith(_MARKS, at):
+                yield at
 
 
 def _tag_at(file: BinaryIO, start: int, size: int) -> Range | None:
