@@ -55,7 +55,7 @@ def submit(
         raise Misconfigured("files and URLs cannot share a batch: submit them separately, each with its own --batch")
     batches: list[str] = []
     feeds_added = 0
-    warnings = inspect_inputs(found.places, settings.meta_key)
+    warnings = inspect_inputs(found.places, settings.meta_key, follow_links=settings.allow_links)
     if found.places:
         batches.append(submit_files(opened_store, found.places, batch, language))
         print_line(f"batch {batches[-1]} is complete under incoming/")

@@ -127,4 +127,4 @@ def open_store(settings: "Settings") -> "Store":
     """Open the store of the settings."""
     from podcast_assets.store.store import Store
 
-    return Store.at(settings.store)
+    return Store.at(settings.store, follow_links=settings.allow_links)

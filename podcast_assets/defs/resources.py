@@ -16,10 +16,11 @@ class StoreResource(dg.ConfigurableResource):
     """The store, which holds everything that arrives and everything that assets produce."""
 
     root: str = Field(description="A folder, or s3://BUCKET/PREFIX.")
+    follow_links: bool = Field(default=False, description="Whether links in incoming/ and feeds/ are followed.")
 
     def get(self) -> Store:
         """Open the store."""
-        return Store.at(self.root)
+        return Store.at(self.root, follow_links=self.follow_links)
 
 
 class _SettingsResource(dg.ConfigurableResource):

@@ -58,24 +58,30 @@ class Store:
     """A store in a folder, or in a bucket of an object store (`s3://bucket/prefix`)."""
 
     root: "Path | UPath" = field(repr=False)
+    follow_links: bool = False
+    """Whether symbolic links that others put into a folder are followed."""
 
     @classmethod
-    def at(cls, location: str | Path) -> "Store":
+    def at(cls, location: str | Path, *, follow_links: bool = False) -> "Store":
         """Open the store at a folder or URL. A local folder is made absolute, so that runs in other folders find it.
+
+        Args:
+            location: the folder or URL.
+            follow_links: see `Store.follow_links`.
 
         Raises:
             Misconfigured: the location is neither.
         """
         text = str(location).removeprefix("file://")
         if not _URL.match(text):
-            return cls(Path(text).absolute())
+            return cls(Path(text).absolute(), follow_links)
         from upath import UPath  # slow to import (fsspec), and needed for buckets only
 
         try:
             path = UPath(text)
         except ValueError:
             raise Misconfigured(f"PODCAST_STORE must be a folder or s3://BUCKET/PREFIX, not {location}") from None
-        return cls(path.absolute() if isinstance(path, Path) else path)
+        return cls(path.absolute() if isinstance(path, Path) else path, follow_links)
 
     @property
     def is_local(self) -> bool:
@@ -91,7 +97,7 @@ class Store:
             StoreTrouble: there are no credentials for the bucket.
         """
         if self.is_local:
-            return Folder(Path(str(self.root)))
+            return Folder(Path(str(self.root)), follow_links=self.follow_links)
         return _bucket_client(
             str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
         )
