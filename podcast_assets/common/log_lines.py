@@ -4,6 +4,8 @@ The batch, stage and episode of a record are fields beside its message: `log_con
 `extra={"episode": …}` for one record.
 """
 
+import copy
+import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +15,8 @@ from typing import Any
 import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, WrappedLogger
+
+from podcast_assets.common.printable import printable, printable_json
 
 CONTEXT_FIELDS = ("batch", "stage", "episode")
 """Fields that say what a record is about; absent if they do not apply."""
@@ -30,8 +34,40 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Implement `logging.Formatter.format`."""
-        message = _own_message(record)
+        message = printable(_own_message(record))
         return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats as another formatter does, but with the message on one line and without control characters.
+
+    Events of Dagster and tracebacks have several lines: those after the first are indented, so that none looks like a record.
+
+    Args:
+        inner: the other formatter, which may add colours of its own; None for the message alone.
+    """
+
+    def __init__(self, inner: logging.Formatter | None = None) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Implement `logging.Formatter.format`."""
+        several = dagster_meta(record).get("dagster_event") is not None
+        safe = copy.copy(record)
+        safe.msg, safe.args = _indented(record.getMessage()) if several else printable(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            safe.exc_text = self.formatException(record.exc_info)
+        if safe.exc_text:
+            safe.exc_text = _INDENT + _indented(safe.exc_text)
+        return self._inner.format(safe)
+
+
+_INDENT = "    "
+
+
+def _indented(text: str) -> str:
+    return printable(text, keep_newlines=True).replace("\n", f"\n{_INDENT}")
 
 
 def json_formatter() -> logging.Formatter:
@@ -52,9 +88,13 @@ def json_formatter() -> logging.Formatter:
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(_dump, ensure_ascii=False),
         ],
     )
+
+
+def _dump(line: EventDict, **options: Any) -> str:
+    return printable_json(json.dumps(line, **options))
 
 
 def _unwrap_dagster_record(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
