@@ -174,7 +174,7 @@ def load_settings(**overrides: Any) -> "Settings":
 
         configure_json_logging()
     elif logging.lastResort is not None:  # writes what the package logs outside of runs
-        from podcast_assets.common.log_lines import PrintableFormatter
+        from podcast_assets.common.printable_logs import PrintableFormatter
 
         logging.lastResort.setFormatter(PrintableFormatter())
     return settings

@@ -4,11 +4,10 @@ The batch, stage and episode of a record are fields beside its message: `log_con
 `extra={"episode": …}` for one record.
 """
 
-import copy
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +16,7 @@ from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, WrappedLogger
 
 from podcast_assets.common.printable import printable, printable_json
+from podcast_assets.common.printable_logs import dagster_meta
 
 CONTEXT_FIELDS = ("batch", "stage", "episode")
 """Fields that say what a record is about; absent if they do not apply."""
@@ -36,38 +36,6 @@ class PlainFormatter(logging.Formatter):
         """Implement `logging.Formatter.format`."""
         message = printable(_own_message(record))
         return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
-
-
-class PrintableFormatter(logging.Formatter):
-    """Formats as another formatter does, but with the message on one line and without control characters.
-
-    Events of Dagster and tracebacks have several lines: those after the first are indented, so that none looks like a record.
-
-    Args:
-        inner: the other formatter, which may add colours of its own; None for the message alone.
-    """
-
-    def __init__(self, inner: logging.Formatter | None = None) -> None:
-        super().__init__()
-        self._inner = inner or logging.Formatter()
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Implement `logging.Formatter.format`."""
-        several = dagster_meta(record).get("dagster_event") is not None
-        safe = copy.copy(record)
-        safe.msg, safe.args = _indented(record.getMessage()) if several else printable(record.getMessage()), None
-        if record.exc_info and not record.exc_text:
-            safe.exc_text = self.formatException(record.exc_info)
-        if safe.exc_text:
-            safe.exc_text = _INDENT + _indented(safe.exc_text)
-        return self._inner.format(safe)
-
-
-_INDENT = "    "
-
-
-def _indented(text: str) -> str:
-    return printable(text, keep_newlines=True).replace("\n", f"\n{_INDENT}")
 
 
 def json_formatter() -> logging.Formatter:
@@ -115,12 +83,6 @@ def _unwrap_dagster_record(_logger: WrappedLogger, _name: str, line: EventDict) 
 
 def _own_message(record: logging.LogRecord) -> str:
     return str(dagster_meta(record).get("orig_message") or record.getMessage())
-
-
-def dagster_meta(record: logging.LogRecord) -> Mapping[str, Any]:
-    """Dagster's metadata of a record that was logged in a run; empty for other records."""
-    meta = getattr(record, "dagster_meta", None)
-    return meta if isinstance(meta, dict) else {}
 
 
 def configure_json_logging() -> None:

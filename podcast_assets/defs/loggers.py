@@ -6,13 +6,8 @@ import sys
 
 import dagster as dg
 
-from podcast_assets.common.log_lines import (
-    PlainFormatter,
-    PrintableFormatter,
-    dagster_meta,
-    json_formatter,
-    stderr_handler,
-)
+from podcast_assets.common.log_lines import PlainFormatter, json_formatter, stderr_handler
+from podcast_assets.common.printable_logs import PrintableFormatter, dagster_meta
 from podcast_assets.config.settings import Settings
 
 

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.cli.terminal import SafeConsole, print_json
-from podcast_assets.common.log_lines import PlainFormatter, PrintableFormatter, json_formatter
+from podcast_assets.common.log_lines import PlainFormatter, json_formatter
 from podcast_assets.common.printable import printable
+from podcast_assets.common.printable_logs import PrintableFormatter
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.loggers import console_logger
 
