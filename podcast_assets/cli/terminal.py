@@ -184,4 +184,4 @@ def open_store(settings: "Settings") -> "Store":
     """Open the store of the settings."""
     from podcast_assets.store.store import Store
 
-    return Store.at(settings.store, follow_links=settings.allow_links)
+    return Store.at(settings.store, follow_links=settings.allow_links, access=settings.store_access)

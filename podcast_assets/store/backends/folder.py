@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from podcast_assets.common.regular_files import check_folders, inspect, list_files, open_file
+from podcast_assets.store.backends.access import Access, create_file, make_folders, set_file_mode
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.pending_file import PendingFile
 from podcast_assets.store.backends.protocol import Entry, FolderListing
@@ -24,10 +25,12 @@ class Folder:
     Args:
         root: the folder.
         follow_links: whether links in folders that others fill are followed. Elsewhere in the store they always are.
+        access: who may read new files.
     """
 
-    def __init__(self, root: Path, *, follow_links: bool = False) -> None:
+    def __init__(self, root: Path, *, follow_links: bool = False, access: Access = "private") -> None:
         self.root = root
+        self.access: Access = access
         self.follow_links = follow_links
 
     def path(self, key: str) -> Path:
@@ -122,9 +125,9 @@ class Folder:
         target = self._target(key)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         with self._translate_errors(key):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(target.parent, self.access)
             try:
-                with PendingFile(io.FileIO(temporary, "w+")) as f:
+                with PendingFile(io.FileIO(create_file(temporary, self.access), "w+")) as f:
                     yield cast("BinaryIO", f)
                     f.settle()
                     os.fsync(f.fileno())
@@ -142,7 +145,8 @@ class Folder:
         """Rename a file from `scratch`, which is on the same file system."""
         target = self.path(key)
         with self._translate_errors(key):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(target.parent, self.access)
+            set_file_mode(source, self.access)
             source.replace(target)
             _fsync_folder(target.parent)
 
@@ -171,7 +175,7 @@ class Folder:
         """Create a folder in the store, from which files can be renamed into place."""
         folder = self.path("scratch")
         with self._translate_errors("scratch"):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder, self.access)
         return folder
 
     def lock(self, name: str) -> Path:
