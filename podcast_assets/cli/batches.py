@@ -1,7 +1,6 @@
 """`podcast-assets batches`, `episodes`, `duplicates`, `failures`, `warnings`, `retry`: list what is in the store, and retry."""
 
 import itertools
-import json
 import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -19,6 +18,7 @@ from podcast_assets.cli.terminal import (
     make_table,
     open_store,
     output,
+    print_json,
     print_line,
     print_refused,
 )
@@ -205,7 +205,8 @@ def failures(
         output.print(table)
     for row in shown if traceback else ():
         output.rule(Text(f"{row['batch']}: {row['source']}: {row['stage']}"))
-        output.print(Text(row["traceback"] or "none"), soft_wrap=True)
+        for line in (row["traceback"] or "none").splitlines():
+            output.print(Text(line), soft_wrap=True)
     _print_remainder("failures", shown, rows)
 
 
@@ -327,7 +328,7 @@ def _check_known(names: Sequence[str], known: set[str]) -> None:
 
 
 def _print_json(rows: Sequence[Mapping[str, Any]]) -> None:
-    click.echo(json.dumps(rows, ensure_ascii=False, default=str))
+    print_json(rows, default=str)
 
 
 def _print_remainder(what: str, shown: Sized, rows: Sized) -> None:

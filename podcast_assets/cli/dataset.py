@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli.terminal import count_noun, json_option, load_settings, output, print_line
+from podcast_assets.cli.terminal import count_noun, json_option, load_settings, output, print_json, print_line
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def verify_dataset(where: str, as_json: bool) -> None:
     opened = open_dataset(where)
     result = verify_dataset(opened, report_shard)
     if as_json:
-        click.echo(json.dumps({"dataset": opened.where, **asdict(result)}, ensure_ascii=False))
+        print_json({"dataset": opened.where, **asdict(result)})
     else:
         _print_verification(opened.where, result)
     if result.troubles:
@@ -96,7 +96,7 @@ def sample(
     load_settings()
     for drawn in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
         if as_json:
-            click.echo(json.dumps(drawn.row, ensure_ascii=False))
+            print_json(drawn.row)
         else:
             _print_sample(drawn.row)
         if save:

@@ -88,12 +88,11 @@ def _show_results(report: BatchReport, store: Store, console: Console, *, loadab
         ("dataset:     ", _relative(folder) + loaded),
     ):
         console.print(Text.assemble((name, "bold"), text), soft_wrap=True)
-    console.print(
-        "from datasets import load_dataset; from podcast_assets.release.readers.features import features\n"
+    for line in (
+        "from datasets import load_dataset; from podcast_assets.release.readers.features import features",
         f'ds = load_dataset("webdataset", data_files="{_relative(pattern)}", features=features(), split="train")',
-        soft_wrap=True,
-        markup=False,
-    )
+    ):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def _relative(path: str) -> str:

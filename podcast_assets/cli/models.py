@@ -14,7 +14,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from podcast_assets.cli.terminal import PROFILE, STORE, json_option, load_settings, messages, output, print_line
+from podcast_assets.cli.terminal import (
+    PROFILE,
+    STORE,
+    json_option,
+    load_settings,
+    messages,
+    output,
+    print_json,
+    print_line,
+)
 from podcast_assets.common.errors import BadInput, EngineUnavailable
 from podcast_assets.engines import model_lock, packaged_models
 from podcast_assets.engines.model_cache import HubModel, models_folder
@@ -50,9 +59,7 @@ def list_models(profile: str | None, as_json: bool) -> None:
         if key not in listed
     ]
     if as_json:
-        click.echo(
-            json.dumps({"profile": chosen.name, "folder": str(models_folder()), "models": [r.to_json() for r in rows]})
-        )
+        print_json({"profile": chosen.name, "folder": str(models_folder()), "models": [r.to_json() for r in rows]})
         return
     table = Table("engine", "model", "revision", "size", "licence", "folder")
     for row in rows:
@@ -143,7 +150,7 @@ def doctor(profile: str | None, store: str | None, quick: bool, with_settings: b
     with messages.status("checking this machine"):
         report = examine(load_settings(profile=profile, store=store), load=not quick)
     if as_json:
-        click.echo(json.dumps(report.to_json(), ensure_ascii=False))
+        print_json(report.to_json())
     else:
         _print_report(report, with_settings=with_settings)
     sys.exit(0 if report.can_run else 1)

@@ -1,13 +1,21 @@
 """`podcast-assets policy list`, `show`, `try`: list quality policies and try them on scored batches."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, json_option, load_settings, make_table, open_store, output, print_line
+from podcast_assets.cli.terminal import (
+    STORE,
+    json_option,
+    load_settings,
+    make_table,
+    open_store,
+    output,
+    print_json,
+    print_line,
+)
 from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -42,7 +50,7 @@ def list_policies(as_json: bool) -> None:
             }
             for name, p in policies.items()
         ]
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        print_json(rows)
         return
     table = _make_table("policy", "rules", "description")
     for name, p in policies.items():
@@ -63,7 +71,7 @@ def show(policy_name: str, as_json: bool) -> None:
     p = load_policy(policy_name)
     notes = p.notes(evidence_types().names())
     if as_json:
-        click.echo(json.dumps(p.model_dump(exclude_defaults=True) | {"notes": notes}, ensure_ascii=False))
+        print_json(p.model_dump(exclude_defaults=True) | {"notes": notes})
         return
     output.print(Text(f"{p.label}: {p.description}" if p.description else p.label), soft_wrap=True)
     table = _make_table("column", "must be", "reject reason", "missing value")
@@ -97,7 +105,7 @@ def try_on_batches(policy_name: str, batches: tuple[str, ...], as_json: bool, st
             f"no batch in the store {settings.store} has scores ({why}): materialize quality_scores first"
         )
     if as_json:
-        click.echo(json.dumps(trial.to_json(), ensure_ascii=False))
+        print_json(trial.to_json())
         return
     _print_trial(trial)
     if settings.policy != policy_name:

@@ -1,6 +1,5 @@
 """`podcast-assets release`: publish the sealed samples that may be released."""
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from podcast_assets.cli.terminal import (
     load_settings,
     open_store,
     output,
+    print_json,
     print_line,
 )
 
@@ -41,7 +41,7 @@ def release(dry_run: bool, drop: tuple[str, ...], as_json: bool, store: str | No
     settings = load_settings(store=store)
     result = _preview(settings, drop) if dry_run else _release(settings, drop)
     if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False))
+        print_json(result)
     else:
         _print_result(result, dry_run=dry_run)
 

@@ -1,6 +1,5 @@
 """`podcast-assets run` and `demo`: process a batch from source to shards, in this process."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -8,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from podcast_assets.cli.terminal import PROFILE, STORE, json_option, load_settings, open_store, output, print_line
+from podcast_assets.cli.terminal import (
+    PROFILE,
+    STORE,
+    json_option,
+    load_settings,
+    open_store,
+    output,
+    print_json,
+    print_line,
+)
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
@@ -102,7 +110,7 @@ def _run_and_report(settings: "Settings", batch: str, *, as_json: bool, demonstr
     opened_store = open_store(settings)
     report = batch_report(opened_store, batch, outcome.seconds)
     if as_json:
-        click.echo(json.dumps(report.to_json() | {"profile": profile.name, "error": outcome.error}, ensure_ascii=False))
+        print_json(report.to_json() | {"profile": profile.name, "error": outcome.error})
     elif demonstration and outcome.succeeded:
         from podcast_assets.cli.demo_report import show_demo
 

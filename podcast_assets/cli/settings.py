@@ -1,12 +1,10 @@
 """`podcast-assets settings` and `profiles`: show the settings, and the profile that they select."""
 
-import json
-
 import click
 from rich.table import Table
 from rich.text import Text
 
-from podcast_assets.cli.terminal import json_option, load_settings, output
+from podcast_assets.cli.terminal import json_option, load_settings, output, print_json
 from podcast_assets.config.environment import environment_name
 from podcast_assets.config.setting_descriptions import describe_settings
 
@@ -18,7 +16,7 @@ def show_settings(as_json: bool) -> None:
     settings = load_settings()
     values = settings.model_dump(mode="json")
     if as_json:
-        click.echo(json.dumps({environment_name(k): v for k, v in values.items()}))
+        print_json({environment_name(k): v for k, v in values.items()})
         return
     table = Table("variable", "value", "meaning")
     for setting in describe_settings():

@@ -1,12 +1,20 @@
 """`podcast-assets speakers`: find speakers who appear in several episodes."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 from rich.text import Text
 
-from podcast_assets.cli.terminal import STORE, json_option, load_settings, make_table, open_store, output, print_line
+from podcast_assets.cli.terminal import (
+    STORE,
+    json_option,
+    load_settings,
+    make_table,
+    open_store,
+    output,
+    print_json,
+    print_line,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,7 +61,7 @@ def speakers(
     if save:
         write_links(opened_store, linked)
     if as_json:
-        click.echo(json.dumps(linked.to_dicts(), ensure_ascii=False))
+        print_json(linked.to_dicts())
         return
     _print_links(linked)
     if ignored := sorted(set(found["engine"].unique()) - set(linking.engines)):

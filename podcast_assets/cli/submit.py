@@ -1,6 +1,5 @@
 """`podcast-assets submit`: add files, URLs and feeds to the store."""
 
-import json
 from dataclasses import asdict
 
 import click
@@ -11,6 +10,7 @@ from podcast_assets.cli.terminal import (
     json_option,
     load_settings,
     open_store,
+    print_json,
     print_line,
     print_warnings,
 )
@@ -55,7 +55,7 @@ def submit(
         raise Misconfigured("files and URLs cannot share a batch: submit them separately, each with its own --batch")
     batches: list[str] = []
     feeds_added = 0
-    warnings = inspect_inputs(found.places, settings.meta_key)
+    warnings = inspect_inputs(found.places, settings.meta_key, follow_links=settings.allow_links)
     if found.places:
         batches.append(submit_files(opened_store, found.places, batch, language))
         print_line(f"batch {batches[-1]} is complete under incoming/")
@@ -74,4 +74,4 @@ def submit(
     print_warnings("", warnings)
     if as_json:
         result = {"batches": batches, "feeds_added": feeds_added, "lists_of_feeds": [added.key for added in lists]}
-        click.echo(json.dumps(result | {"warnings": [asdict(w) for w in warnings]}, ensure_ascii=False))
+        print_json(result | {"warnings": [asdict(w) for w in warnings]})

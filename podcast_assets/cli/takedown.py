@@ -1,7 +1,6 @@
 """`podcast-assets takedown` and `takedowns`: remove an episode or a podcast permanently, and list what was removed."""
 
 import datetime
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,11 @@ from podcast_assets.cli.terminal import (
     make_table,
     open_store,
     output,
+    print_json,
     print_line,
 )
 from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.printable import printable_json
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
@@ -56,7 +57,7 @@ def takedown(
     if not keep_runs:
         _forget_runs(settings, result, dry_run=dry_run)
     if as_json:
-        click.echo(result_to_json(result))
+        click.echo(printable_json(result_to_json(result)))
     else:
         _print_result(result)
 
@@ -90,7 +91,7 @@ def takedowns(as_json: bool, store: str | None) -> None:
 
     records = read_records(open_store(load_settings(store=store)))
     if as_json:
-        click.echo(json.dumps(records.to_dicts(), ensure_ascii=False, default=lambda d: d.isoformat()))
+        print_json(records.to_dicts(), default=lambda d: d.isoformat())
         return
     table = make_table("what, and why", "date", "episodes", "state", numbers=("episodes",))
     for row in records.iter_rows(named=True):

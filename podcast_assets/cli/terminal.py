@@ -1,14 +1,18 @@
 """Terminal output and options shared by the commands."""
 
+import json
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from podcast_assets.common.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from podcast_assets.common.warned import BatchWarning
@@ -16,8 +20,47 @@ if TYPE_CHECKING:
     from podcast_assets.intake.arrivals import Incoming
     from podcast_assets.store.store import Store
 
-messages = Console(stderr=True, highlight=False, emoji=False)
-output = Console(highlight=False, emoji=False)
+
+class SafeConsole(Console):
+    """A console that shows control characters of names and texts as escapes.
+
+    What is printed with `soft_wrap` is one line; line feeds in other texts are kept.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as `Console.print` does."""
+        if options.get("soft_wrap"):
+            objects = tuple(_escape_text(o, keep_newlines=False) for o in objects)
+        super().print(*objects, **options)
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        """Render as `Console.render` does; texts in tables and other renderables come through here too."""
+        if isinstance(renderable, str):
+            renderable = self.render_str(renderable)
+        return super().render(_escape_text(renderable, keep_newlines=True), options)
+
+
+def _escape_text(renderable: Any, *, keep_newlines: bool) -> Any:
+    """Escape a text or string; its styles are kept. Anything else is returned as it is."""
+    if isinstance(renderable, str):
+        return printable(renderable, keep_newlines=keep_newlines)
+    if not isinstance(renderable, Text) or printable(renderable.plain, keep_newlines=keep_newlines) == renderable.plain:
+        return renderable
+    result = renderable.blank_copy()
+    for piece in renderable.divide(range(1, len(renderable))):
+        result.append_text(_with_plain(piece, printable(piece.plain, keep_newlines=keep_newlines)))
+    return result
+
+
+def _with_plain(piece: Text, plain: str) -> Text:
+    if piece.plain == plain:
+        return piece
+    style = piece.get_style_at_offset(messages, 0)
+    return Text(plain, style)
+
+
+messages = SafeConsole(stderr=True, highlight=False, emoji=False)
+output = SafeConsole(highlight=False, emoji=False)
 
 PROFILE = click.option(
     "--profile",
@@ -51,6 +94,16 @@ def print_line(*parts: str | tuple[str, str]) -> None:
         log.log(max((_LEVELS.get(style, logging.INFO) for style in styles), default=logging.INFO), line.plain)
     else:
         messages.print(line, soft_wrap=True)
+
+
+def print_json(value: Any, *, default: Callable[[Any], Any] | None = None) -> None:
+    """Print a value as one line of JSON on standard output.
+
+    Args:
+        value: the value.
+        default: converts values that JSON has no form for.
+    """
+    click.echo(printable_json(json.dumps(value, ensure_ascii=False, default=default)))
 
 
 def print_refused(incoming: "Incoming") -> None:
@@ -120,6 +173,10 @@ def load_settings(**overrides: Any) -> "Settings":
         from podcast_assets.common.log_lines import configure_json_logging
 
         configure_json_logging()
+    elif logging.lastResort is not None:  # writes what the package logs outside of runs
+        from podcast_assets.common.printable_logs import PrintableFormatter
+
+        logging.lastResort.setFormatter(PrintableFormatter())
     return settings
 
 
@@ -127,4 +184,4 @@ def open_store(settings: "Settings") -> "Store":
     """Open the store of the settings."""
     from podcast_assets.store.store import Store
 
-    return Store.at(settings.store)
+    return Store.at(settings.store, follow_links=settings.allow_links, access=settings.store_access)

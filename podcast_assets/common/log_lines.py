@@ -4,15 +4,19 @@ The batch, stage and episode of a record are fields beside its message: `log_con
 `extra={"episode": …}` for one record.
 """
 
+import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, WrappedLogger
+
+from podcast_assets.common.printable import printable, printable_json
+from podcast_assets.common.printable_logs import dagster_meta
 
 CONTEXT_FIELDS = ("batch", "stage", "episode")
 """Fields that say what a record is about; absent if they do not apply."""
@@ -30,7 +34,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Implement `logging.Formatter.format`."""
-        message = _own_message(record)
+        message = printable(_own_message(record))
         return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
 
 
@@ -52,9 +56,13 @@ def json_formatter() -> logging.Formatter:
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(_dump, ensure_ascii=False),
         ],
     )
+
+
+def _dump(line: EventDict, **options: Any) -> str:
+    return printable_json(json.dumps(line, **options))
 
 
 def _unwrap_dagster_record(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
@@ -75,12 +83,6 @@ def _unwrap_dagster_record(_logger: WrappedLogger, _name: str, line: EventDict) 
 
 def _own_message(record: logging.LogRecord) -> str:
     return str(dagster_meta(record).get("orig_message") or record.getMessage())
-
-
-def dagster_meta(record: logging.LogRecord) -> Mapping[str, Any]:
-    """Dagster's metadata of a record that was logged in a run; empty for other records."""
-    meta = getattr(record, "dagster_meta", None)
-    return meta if isinstance(meta, dict) else {}
 
 
 def configure_json_logging() -> None:

@@ -75,7 +75,7 @@ def build_definitions(
         "settings": dg.ResourceDefinition.hardcoded_resource(
             settings, "Settings of the sensors, the schedules and the janitor."
         ),
-        "store": StoreResource(root=settings.store),
+        "store": StoreResource(root=settings.store, follow_links=settings.allow_links, access=settings.store_access),
         "pipeline": PipelineResource.of(settings),
         "releases": ReleaseResource.of(settings),
     }

@@ -14,6 +14,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.defs.dagster_internals import free_pool_slots, set_pool_limit
 from podcast_assets.defs.runs.process import HOST, PID, is_dead
 from podcast_assets.stages.requirements import GPU_POOL
+from podcast_assets.store.backends.access import make_folders
 
 LOCAL, POSTGRES = "dagster.yaml", "dagster.postgres.yaml"
 """Configurations of the instance: SQLite for one machine, PostgreSQL for several."""
@@ -31,7 +32,7 @@ def prepare_home(settings: Settings, configuration: str | None = None) -> Path:
         Misconfigured: the folder has another configuration.
     """
     home = settings.dagster_home.absolute()
-    home.mkdir(parents=True, exist_ok=True)
+    make_folders(home, settings.store_access)  # its logs and events name episodes
     target = home / "dagster.yaml"
     source = project_file(configuration or LOCAL)
     if not target.exists():

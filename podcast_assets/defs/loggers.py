@@ -6,7 +6,8 @@ import sys
 
 import dagster as dg
 
-from podcast_assets.common.log_lines import PlainFormatter, dagster_meta, json_formatter, stderr_handler
+from podcast_assets.common.log_lines import PlainFormatter, json_formatter, stderr_handler
+from podcast_assets.common.printable_logs import PrintableFormatter, dagster_meta
 from podcast_assets.config.settings import Settings
 
 
@@ -60,11 +61,14 @@ def clear_status_line() -> None:
 
 def console_logger(settings: Settings) -> dg.LoggerDefinition:
     """Define the logger of runs that Dagster's daemon starts: Dagster's own, or JSON lines that include Dagster's events."""
-    if settings.log_format == "text":
-        return dg.colored_console_logger
 
-    @dg.logger
-    def console(_context: dg.InitLoggerContext) -> logging.Logger:
+    @dg.logger(dg.colored_console_logger.config_schema)
+    def console(context: dg.InitLoggerContext) -> logging.Logger:
+        if settings.log_format == "text":
+            logger = dg.colored_console_logger.logger_fn(context)
+            for handler in logger.handlers:
+                handler.setFormatter(PrintableFormatter(handler.formatter))
+            return logger
         return _logger("podcast_assets.console", stderr_handler(json_formatter()))
 
     return console

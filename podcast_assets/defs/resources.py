@@ -1,7 +1,7 @@
 """Resources of the assets: the store, and the settings of runs and releases."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, get_origin
+from typing import Any, Literal, Self, cast, get_origin
 
 import dagster as dg
 from pydantic import Field
@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from podcast_assets.config.settings import Settings, fields_in_scope, make_settings
 from podcast_assets.stages.profiles import Profile, choose_profile
+from podcast_assets.store.backends.access import Access
 from podcast_assets.store.store import Store
 
 
@@ -16,10 +17,12 @@ class StoreResource(dg.ConfigurableResource):
     """The store, which holds everything that arrives and everything that assets produce."""
 
     root: str = Field(description="A folder, or s3://BUCKET/PREFIX.")
+    follow_links: bool = Field(default=False, description="Whether links in incoming/ and feeds/ are followed.")
+    access: str = Field(default="private", description="Who may read new files: private, group or umask.")
 
     def get(self) -> Store:
         """Open the store."""
-        return Store.at(self.root)
+        return Store.at(self.root, follow_links=self.follow_links, access=cast("Access", self.access))
 
 
 class _SettingsResource(dg.ConfigurableResource):

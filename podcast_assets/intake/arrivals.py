@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ _ARCHIVE = re.compile(r"(?P<stem>.+?)\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar
 _LIST = re.compile(r"(?P<stem>.+)\.(parquet|csv|tsv|jsonl|ndjson)", re.IGNORECASE)
 DEFAULTS = ".defaults.json"
 """Hidden file of a folder with values for episodes whose metadata have none, such as {"language": "de"}."""
+REFUSED = ".refused.json"
+"""Hidden file of a folder that `run` or `submit` placed: name → why something in the given folder was not taken."""
 READY = frozenset({"_READY", ".ready", "_SUCCESS"})
 """Names of the marker file of a complete folder. Hadoop and Spark write `_SUCCESS`."""
 _METADATA = re.compile(r"(?P<stem>.+)\.meta\.(parquet|csv|tsv|jsonl|ndjson)", re.IGNORECASE)
@@ -54,6 +56,10 @@ class Arrival:
     """Marker file that declares the folder complete."""
     defaults: IncomingFile | None = None
     """File of default values, see `DEFAULTS`."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """Keys in the folder that are not opened, and why."""
+    placed_without: IncomingFile | None = None
+    """File of what was not placed, see `REFUSED`."""
 
     @property
     def is_list(self) -> bool:
@@ -100,6 +106,19 @@ def default_language(store: Store, arrival: Arrival) -> str | None:
         raise BadInput(f'batch {arrival.batch}: {arrival.defaults.key} must look like {{"language": "de"}}') from error
 
 
+def refused_files(store: Store, arrival: Arrival) -> dict[str, str]:
+    """Names in the batch's folder, or in the folder that it was placed from, of what is not opened, each with the reason."""
+    refused = {key.split("/", 1)[-1]: reason for key, reason in arrival.refused}
+    if arrival.placed_without is None:
+        return refused
+    key = f"{INCOMING}/{arrival.placed_without.key}"
+    try:
+        found = json.loads(store.read(key))
+        return refused | {str(name): str(reason) for name, reason in found.items()}
+    except (ValueError, AttributeError, RecursionError):
+        return refused | {REFUSED: "not a JSON object of names and reasons: delete it"}
+
+
 @dataclass
 class Incoming:
     """All arrivals under `incoming/`."""
@@ -123,8 +142,21 @@ def _group_entries(entries: Sequence[Entry]) -> Incoming:
     incoming = group_by_batch(
         IncomingFile(e.key[own:], e.bytes, e.modified, e.content) for e in entries if not e.trouble
     )
-    incoming.refused.update({e.key[own:]: e.trouble for e in entries if e.trouble})
+    refused = {e.key[own:]: e.trouble for e in entries if e.trouble and not _is_ignored(e.key[own:])}
+    incoming.refused.update(refused)
+    by_folder: dict[str, list[tuple[str, str]]] = {}
+    for key, reason in sorted(refused.items()):
+        by_folder.setdefault(key.partition("/")[0], []).append((key, reason))
+    for batch, arrival in incoming.arrivals.items():
+        top = arrival.files[0].key.partition("/")[0]
+        if arrival.is_folder and top in by_folder:
+            incoming.arrivals[batch] = replace(arrival, refused=tuple(by_folder[top]))
     return incoming
+
+
+def _is_ignored(key: str) -> bool:
+    """Whether nothing would be read under this key anyway."""
+    return is_hidden(key) and key.partition("/")[2] not in READY | {DEFAULTS}
 
 
 def _batch_of(name: str, *, is_folder: bool) -> str | None:
@@ -141,6 +173,7 @@ def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
     beside: dict[str, list[IncomingFile]] = {}
     markers: dict[str, IncomingFile] = {}
     defaults: dict[str, IncomingFile] = {}
+    not_placed: dict[str, IncomingFile] = {}
     result = Incoming()
     for file in sorted(files, key=lambda f: f.key):
         top, _, rest = file.key.partition("/")
@@ -149,6 +182,8 @@ def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
             continue
         if rest == DEFAULTS:
             defaults[f"{top}/"] = file
+        if rest == REFUSED:
+            not_placed[f"{top}/"] = file
         if is_hidden(file.key):
             continue
         batch = _batch_of(top, is_folder=bool(rest))
@@ -163,7 +198,14 @@ def group_by_batch(files: Iterable[IncomingFile]) -> Incoming:
             result.refused[name] = f"another arrival is called {batch!r} already: rename one of them"
         else:
             metadata = tuple(beside.pop(batch, ()))
-            result.arrivals[batch] = Arrival(batch, tuple(members), metadata, markers.get(name), defaults.get(name))
+            result.arrivals[batch] = Arrival(
+                batch,
+                tuple(members),
+                metadata,
+                markers.get(name),
+                defaults.get(name),
+                placed_without=not_placed.get(name),
+            )
     for files_beside in beside.values():
         result.refused.update({f.key: "metadata without a batch of that name" for f in files_beside})
     return result

@@ -7,26 +7,28 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.common.warned import BatchWarning
 from podcast_assets.intake.file_names import reason_to_skip, split_name
 from podcast_assets.intake.metadata import METADATA_SUFFIXES, MetadataFile, NotMetadata, join_metadata, open_metadata
-from podcast_assets.intake.place import name_files
+from podcast_assets.intake.place import find_input_files
 from podcast_assets.intake.unpack import ARCHIVE_SUFFIXES
 
 
-def inspect_inputs(inputs: Sequence[Path], key: str) -> list[BatchWarning]:
-    """Warn of metadata among files and folders that cannot be read or name none of them. Archives are not opened.
+def inspect_inputs(inputs: Sequence[Path], key: str, *, follow_links: bool = False) -> list[BatchWarning]:
+    """Warn of what is not opened, and of metadata that cannot be read or name none of the files. Archives are not opened.
 
     Args:
         inputs: files, folders and archives of a batch.
         key: column of the metadata with the names of files.
+        follow_links: whether symbolic links in the folders are followed.
 
     Raises:
-        BadInput: see `name_files`.
+        BadInput: see `find_input_files`.
     """
     if not inputs:
         return []
-    files = name_files(inputs)
+    found = find_input_files(inputs, follow_links=follow_links)
+    files = {name: file.path for name, file in found.files.items()}
     suffixes = {name: split_name(name)[1] for name in files if reason_to_skip(name, METADATA_SUFFIXES) is None}
     recordings = [n for n, suffix in suffixes.items() if suffix not in METADATA_SUFFIXES | ARCHIVE_SUFFIXES]
-    warnings: list[BatchWarning] = []
+    warnings = [BatchWarning("skipped", name, reason) for name, reason in found.refused.items()]
     metadata: list[MetadataFile] = []
     for name in (n for n, suffix in suffixes.items() if suffix in METADATA_SUFFIXES):
         try:

@@ -71,6 +71,8 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
             raise BadInput(f"{text}: {scheme} URLs are not supported: give an http or https URL")
         elif not Path(text).exists():
             raise BadInput(f"{text}: neither an existing file or folder nor a URL")
+        elif not Path(text).is_file() and not Path(text).is_dir():
+            raise BadInput(f"{text}: neither a file nor a folder")
         elif _is_opml(Path(text)):
             result.lists_of_feeds.append(Path(text))
         else:

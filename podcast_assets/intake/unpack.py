@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.regular_files import NotAFile
 from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Meter
 from podcast_assets.intake.archives.members import ArchiveMember, Damaged, RefusedMember, archive_format, read_members
-from podcast_assets.intake.arrivals import INCOMING, Arrival
+from podcast_assets.intake.arrivals import INCOMING, Arrival, refused_files
 from podcast_assets.intake.content import HEAD, describe_other_content
 from podcast_assets.intake.file_names import MEDIA_SUFFIXES, reason_to_skip, split_name
 from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, MetadataFile, NotMetadata, open_metadata
@@ -60,9 +61,18 @@ def unpack(store: Store, arrival: Arrival, *, limits: ArchiveLimits = GENEROUS, 
         key: column of the metadata that names files.
     """
     unpacker = _Unpacker(store, limits, key, UnpackedBatch())
+    for name, reason in refused_files(store, arrival).items():
+        unpacker.refuse_file(name, reason)
     for file in (*arrival.files, *arrival.metadata):
-        with store.open(f"{INCOMING}/{file.key}") as stream:
-            unpacker.unpack_file(file.key, stream)
+        try:
+            stream = store.open(f"{INCOMING}/{file.key}")
+        except NotAFile as error:  # it was replaced after it was listed
+            unpacker.refuse_file(file.key.split("/", 1)[-1], str(error))
+        except PermissionError:
+            unpacker.fail_file(file.key.split("/", 1)[-1], "this user may not read it: change its permissions")
+        else:
+            with stream:
+                unpacker.unpack_file(file.key, stream)
     return unpacker.result
 
 
@@ -78,6 +88,14 @@ class _Unpacker:
     """Names of recordings and metadata."""
     _recorded: set[str] = field(default_factory=set)
     _times: Counter[str] = field(default_factory=Counter)
+
+    def refuse_file(self, name: str, reason: str) -> None:
+        """Record a file that must not be opened."""
+        self._record_status(self.result.skipped, name, reason)
+
+    def fail_file(self, name: str, reason: str) -> None:
+        """Record a file that cannot be opened."""
+        self._record_status(self.result.broken, name, reason)
 
     def unpack_file(self, key: str, stream: BinaryIO) -> None:
         """Unpack a file under `incoming/` if it is an archive, else take it as it is."""

@@ -20,6 +20,7 @@ import polars as pl
 from podcast_assets.common import locks
 from podcast_assets.common.errors import BadInput, Misconfigured, first_line
 from podcast_assets.common.hashing import Hashes
+from podcast_assets.store.backends.access import Access, create_file, lock_mode
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing, Storage
@@ -58,24 +59,33 @@ class Store:
     """A store in a folder, or in a bucket of an object store (`s3://bucket/prefix`)."""
 
     root: "Path | UPath" = field(repr=False)
+    follow_links: bool = False
+    """Whether symbolic links that others put into a folder are followed."""
+    access: Access = "private"
+    """Who may read new files in a folder."""
 
     @classmethod
-    def at(cls, location: str | Path) -> "Store":
+    def at(cls, location: str | Path, *, follow_links: bool = False, access: Access = "private") -> "Store":
         """Open the store at a folder or URL. A local folder is made absolute, so that runs in other folders find it.
+
+        Args:
+            location: the folder or URL.
+            follow_links: see `Store.follow_links`.
+            access: see `Store.access`.
 
         Raises:
             Misconfigured: the location is neither.
         """
         text = str(location).removeprefix("file://")
         if not _URL.match(text):
-            return cls(Path(text).absolute())
+            return cls(Path(text).absolute(), follow_links, access)
         from upath import UPath  # slow to import (fsspec), and needed for buckets only
 
         try:
             path = UPath(text)
         except ValueError:
             raise Misconfigured(f"PODCAST_STORE must be a folder or s3://BUCKET/PREFIX, not {location}") from None
-        return cls(path.absolute() if isinstance(path, Path) else path)
+        return cls(path.absolute() if isinstance(path, Path) else path, follow_links, access)
 
     @property
     def is_local(self) -> bool:
@@ -91,7 +101,7 @@ class Store:
             StoreTrouble: there are no credentials for the bucket.
         """
         if self.is_local:
-            return Folder(Path(str(self.root)))
+            return Folder(Path(str(self.root)), follow_links=self.follow_links, access=self.access)
         return _bucket_client(
             str(self.root), tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
         )
@@ -181,7 +191,7 @@ class Store:
         temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
         location = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
         try:
-            with translate_errors("an original", location), temporary.open("wb") as f:
+            with translate_errors("an original", location), os.fdopen(create_file(temporary, self.access), "wb") as f:
                 while block := source.read(BLOCK):
                     hashes.update(block)
                     f.write(block)
@@ -253,13 +263,17 @@ class Store:
                 f"the lock of {batch}", f"the store {self.root}" if self.is_local else "the folder for locks"
             ):
                 stack.enter_context(
-                    locks.file_lock(self.storage.lock(batch), f"{batch}: waiting for another run of this batch")
+                    locks.file_lock(
+                        self.storage.lock(batch),
+                        f"{batch}: waiting for another run of this batch",
+                        mode=lock_mode(self.access),
+                    )
                 )
             yield
 
     def batch_lock_if_free(self, batch: str) -> contextlib.AbstractContextManager[bool]:
         """Try to lock a batch while the block runs; yields whether it is locked."""
-        return locks.try_file_lock(self.storage.lock(batch))
+        return locks.try_file_lock(self.storage.lock(batch), mode=lock_mode(self.access))
 
 
 @functools.lru_cache(maxsize=32)

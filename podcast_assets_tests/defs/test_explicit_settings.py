@@ -63,6 +63,8 @@ def elsewhere(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "PROFILE": "gpu",
         "SETTLE_SECONDS": "86400",
         "REQUIRE_READY": "true",
+        "ALLOW_LINKS": "true",
+        "STORE_ACCESS": "umask",
         "FEED_HOURS": "99",
         "FEED_NEWEST": "99",
         "RELEASE_BYTES": "1000000000000",

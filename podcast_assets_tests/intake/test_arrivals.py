@@ -187,7 +187,7 @@ def test_placing_goes_on_after_it_was_cut_short(tmp_path: Path, monkeypatch: pyt
     for name in ("a.mp3", "b.mp3", ".hidden.mp3"):
         (folder / name).write_bytes(name.encode())
     with monkeypatch.context() as cut:
-        cut.setattr("os.link", lambda source, target: target.write_bytes(b"half") and pytest.fail("cut"))
+        cut.setattr("os.link", lambda source, target, **_: target.write_bytes(b"half") and pytest.fail("cut"))
         with pytest.raises(pytest.fail.Exception):
             place_inputs(store, [folder], "show")
     place_inputs(store, [folder], "show")

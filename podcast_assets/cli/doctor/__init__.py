@@ -83,7 +83,7 @@ def examine(settings: Settings, *, load: bool = True) -> DoctorReport:
     models = hub.check_available(limit, engines.needed_models(engine for _, engine in engines.default_engines()))
     if hub_finding.state == "ok" and limit.exceeded:  # later requests should not wait again
         go_offline("the hub does not answer in time")
-    store = Store.at(settings.store)
+    store = Store.at(settings.store, follow_links=settings.allow_links, access=settings.store_access)
     machine_findings = [
         *machine.examine(store),
         places.store(store),

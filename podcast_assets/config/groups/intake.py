@@ -23,6 +23,12 @@ class IntakeSettings(SettingsGroup):
         default=False,
         description="Folders count as arrived only once they contain a file called _READY, .ready or _SUCCESS.",
     )
+    allow_links: bool = Field(
+        json_schema_extra=DEPLOYMENT,
+        default=False,
+        description="Follow symbolic links under incoming/ and feeds/ and in folders given to run and submit. They can lead to "
+        "any file that this user may read.",
+    )
     meta_key: str = Field(
         default="meta_id",
         min_length=1,

@@ -19,6 +19,12 @@ class StoreSettings(SettingsGroup):
         default="store",
         description="Where everything is kept: a folder, or s3://BUCKET/PREFIX (docs/operations/store.md).",
     )
+    store_access: Literal["private", "group", "umask"] = Field(
+        json_schema_extra=DEPLOYMENT,
+        default="private",
+        description="Who may read new files of a store in a folder: only this user (0600, folders 0700), the group too (0660, "
+        "0770), or as the umask says. What exists keeps its permissions.",
+    )
     profile: ProfileName = Field(
         default="auto",
         description="Set of engines. auto takes gpu or cpu where their models are available, otherwise embedded "

@@ -7,9 +7,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from podcast_assets.common.printable import printable
 from podcast_assets.stages.results import StageRun
 from podcast_assets.store.schema import TABLES
 from podcast_assets.store.store import Store, table_key
+from podcast_assets.transcripts.pages import escape_markdown
 
 PREVIEW_ROWS = 12
 _TEXT_LIMIT = 90
@@ -71,5 +73,5 @@ def _cell(value: Any) -> str:
     text = f"{value:.3g}" if isinstance(value, float) and abs(value) < 1 else str(value)
     if isinstance(value, float) and abs(value) >= 1:
         text = f"{value:.2f}"
-    text = text.replace("|", "\\|").replace("\n", " ")
-    return text if len(text) <= _TEXT_LIMIT else f"{text[: _TEXT_LIMIT - 1]}…"
+    text = text if len(text) <= _TEXT_LIMIT else f"{text[: _TEXT_LIMIT - 1]}…"
+    return escape_markdown(printable(" ".join(text.split())))  # after the cut, which could leave half an escape

@@ -1,6 +1,7 @@
 """Partial downloads, kept between runs so that the next run resumes them."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -48,7 +49,7 @@ class PartialDownload:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a+b")
+        self._file = open(self.path, "a+b", opener=_open_private)
         lock_descriptor(self._file.fileno())
         self._file.seek(0)
         try:
@@ -101,3 +102,8 @@ class PartialDownload:
     def remove(self) -> None:
         """Remove the partial file."""
         self.path.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open a file that only this user may read, not following a link: the folder may be the one for temporary files."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

@@ -78,6 +78,9 @@ def _read_lists(store: Store, version: str) -> Subscriptions:
     """Read the lists, cached until their signature changes: else every tick of the sensor would parse thousands of feeds."""
     result = Subscriptions(signature=version)
     for entry in _find_lists(store):
+        if entry.trouble:
+            result.troubles[_list_name(entry)] = entry.trouble
+            continue
         try:
             with store.local_copy(entry.key) as local:
                 rows, trouble = _read_rows(_list_name(entry), local)

@@ -3,13 +3,13 @@
 import contextlib
 import fcntl
 import logging
+import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import IO
 
+from podcast_assets.common.locks import private_folder
 from podcast_assets.engines.gpus import physical_index
 
 DEVICE_ERRORS = 3
@@ -38,7 +38,7 @@ def hold_device(devices: Sequence[str], *, share: bool = False) -> Iterator[str 
         yield None
         return
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(_lock_path(device).open("a")) for device in devices]
+        files = [stack.enter_context(_open_lock(device)) for device in devices]
         waiting = False
         while (index := _lock_first_free(files, fcntl.LOCK_SH if share else fcntl.LOCK_EX)) is None:
             if not waiting:
@@ -57,8 +57,9 @@ def _lock_first_free(files: Sequence[IO[str]], kind: int) -> int | None:
     return None
 
 
-def _lock_path(device: str) -> Path:
-    """Path of the lock file of a physical device."""
+def _open_lock(device: str) -> IO[str]:
+    """Open the lock file of a physical device; no link is followed."""
     kind, _, number = device.partition(":")
     name = physical_index(number) if kind == "cuda" else number
-    return Path(tempfile.gettempdir()) / f"podcast-assets-{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', name)}.lock"
+    path = private_folder() / f"{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', name)}.lock"
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "a")

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import tenacity
 
 from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.locks import private_folder
 from podcast_assets.store.backends import s3_api
 from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble, needs_retry, translate_errors
 from podcast_assets.store.backends.multipart import PART, entity_tag, part_bytes, unquote_entity_tag
@@ -254,7 +255,7 @@ class Bucket:
     def lock(self, name: str) -> Path:
         """Path of a lock file for this user on this machine. Object stores have no locks, so other machines are not excluded."""
         store_id = hashlib.sha256(f"{self.location.endpoint}\0{self.location.url}".encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"podcast-assets-locks-{os.getuid()}" / store_id / f"{name}.lock"
+        return private_folder() / store_id / f"{name}.lock"
 
     def _head_object(self, key: str) -> "ObjectMeta | None":
         """Metadata of an object; None if it does not exist."""

@@ -9,16 +9,29 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from podcast_assets.common.regular_files import check_folders, inspect, list_files, open_file
+from podcast_assets.store.backends.access import Access, create_file, make_folders, set_file_mode
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.pending_file import PendingFile
 from podcast_assets.store.backends.protocol import Entry, FolderListing
 
+FILLED_BY_OTHERS = frozenset({"incoming", "feeds"})
+"""Folders at the top of a store in which links and special files are refused."""
+
 
 class Folder:
-    """Backend for files below a folder."""
+    """Backend for files below a folder.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: the folder.
+        follow_links: whether links in folders that others fill are followed. Elsewhere in the store they always are.
+        access: who may read new files.
+    """
+
+    def __init__(self, root: Path, *, follow_links: bool = False, access: Access = "private") -> None:
         self.root = root
+        self.access: Access = access
+        self.follow_links = follow_links
 
     def path(self, key: str) -> Path:
         """Path of a key's file."""
@@ -30,20 +43,30 @@ class Folder:
 
     def read(self, key: str) -> bytes:
         """Read a whole file."""
-        return self.path(key).read_bytes()
+        with self.open(key) as f:
+            return f.read()
 
     def open(self, key: str) -> BinaryIO:
         """Return the file itself."""
+        top, _, name = key.partition("/")
+        if name and top in FILLED_BY_OTHERS:
+            return open_file(self.path(top), name, follow_links=self.follow_links)
         return self.path(key).open("rb")
 
-    def local_copy(self, key: str) -> contextlib.AbstractContextManager[Path]:
+    @contextlib.contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
         """Return the file itself."""
-        return contextlib.nullcontext(self.path(key))
+        with self.open(key):  # a reason not to open it is known before its path is
+            yield self.path(key)
 
     def list(self, folder: str) -> Iterator[Entry]:
         """List all files below a folder; files that disappear meanwhile are left out."""
         top = self.path(folder)
         if not top.exists():
+            return
+        if folder.split("/")[0] in FILLED_BY_OTHERS:
+            for found in list_files(top, follow_links=self.follow_links):
+                yield Entry(f"{folder}/{found.name}", found.bytes, found.modified, found.refusal)
             return
         for parent, folders, names in os.walk(top, onerror=_raise_error):
             # links to folders are listed, but not followed
@@ -54,18 +77,37 @@ class Folder:
     def list_folder(self, folder: str) -> FolderListing:
         """The files and folders in a folder; a link to a folder counts as a file, as in `list`."""
         files, folders = [], set()
+        checked = folder.split("/")[0] in FILLED_BY_OTHERS
         with contextlib.suppress(FileNotFoundError), os.scandir(self.path(folder)) as found:
             for item in found:
-                if item.is_dir(follow_symlinks=False):
+                if item.is_dir(follow_symlinks=checked and self.follow_links):
                     folders.add(item.name)
-                else:
-                    with contextlib.suppress(FileNotFoundError):
-                        files.append(self._entry(Path(item.path)))
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    files.append(self._checked_entry(Path(item.path)) if checked else self._entry(Path(item.path)))
         return FolderListing(tuple(files), frozenset(folders))
 
     def _entry(self, path: Path) -> Entry:
         facts = path.stat()
         return Entry(path.relative_to(self.root).as_posix(), facts.st_size, facts.st_mtime)
+
+    def _checked_entry(self, path: Path) -> Entry:
+        name = path.relative_to(self.root).as_posix()
+        found = inspect(path, name, follow_links=self.follow_links)
+        if found is None:  # it has become a folder since it was listed
+            raise FileNotFoundError(path)
+        return Entry(name, found.bytes, found.modified, found.refusal)
+
+    def _target(self, key: str) -> Path:
+        """Path to write a key to.
+
+        Raises:
+            NotAFile: it is reached by a link that may not be followed.
+        """
+        top, _, name = key.partition("/")
+        if name and top in FILLED_BY_OTHERS:
+            check_folders(self.path(top), name, follow_links=self.follow_links)
+        return self.path(key)
 
     def names(self, folder: str) -> set[str]:
         """Names in a folder."""
@@ -80,12 +122,12 @@ class Folder:
     @contextlib.contextmanager
     def writing(self, key: str) -> Iterator[BinaryIO]:
         """Open a hidden file next to the target that is renamed after fsync."""
-        target = self.path(key)
+        target = self._target(key)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         with self._translate_errors(key):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(target.parent, self.access)
             try:
-                with PendingFile(io.FileIO(temporary, "w+")) as f:
+                with PendingFile(io.FileIO(create_file(temporary, self.access), "w+")) as f:
                     yield cast("BinaryIO", f)
                     f.settle()
                     os.fsync(f.fileno())
@@ -103,7 +145,8 @@ class Folder:
         """Rename a file from `scratch`, which is on the same file system."""
         target = self.path(key)
         with self._translate_errors(key):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(target.parent, self.access)
+            set_file_mode(source, self.access)
             source.replace(target)
             _fsync_folder(target.parent)
 
@@ -132,7 +175,7 @@ class Folder:
         """Create a folder in the store, from which files can be renamed into place."""
         folder = self.path("scratch")
         with self._translate_errors("scratch"):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder, self.access)
         return folder
 
     def lock(self, name: str) -> Path:
