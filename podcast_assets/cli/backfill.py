@@ -91,11 +91,12 @@ def submit_backfill(instance: "dg.DagsterInstance", settings: "Settings", batche
 
 
 def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batches: Sequence[str]) -> bool:
-    """Run batches in this process and return whether all of them finished."""
+    """Run batches in this process; return whether all of them finished, and each has an episode that did not fail."""
     from podcast_assets.defs.instance import end_dead_runs
     from podcast_assets.defs.launch import run_in_process, split_into_ranges
     from podcast_assets.defs.partitions import BATCHES, add_batches
     from podcast_assets.stages.batch_warnings import read_batch_warnings
+    from podcast_assets.stages.report import batch_report, nothing_done
 
     store = open_store(settings)
     end_dead_runs(instance)
@@ -105,7 +106,13 @@ def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batch
     while pending:
         chunk = pending.pop(0)
         outcome = run_in_process(instance, settings, chunk, source="backfill")
-        print_line(f"run {outcome.run_id[:8]}: {', '.join(chunk)}: {outcome.error or 'done'}")
+        reports = [batch_report(store, batch, {}) for batch in chunk] if outcome.succeeded else []
+        without_result = [why for report in reports if (why := nothing_done(report))]
+        state = outcome.error or ("finished" if without_result else "done")
+        print_line(f"run {outcome.run_id[:8]}: {', '.join(chunk)}: {state}")
+        for why in without_result:
+            print_line((why, "red"))
+            succeeded = False
         if outcome.succeeded or len(chunk) == 1:
             for batch in chunk:
                 print_warnings(f"batch {batch} ", read_batch_warnings(store, batch))

@@ -89,20 +89,28 @@ def sample(
     save: Path | None,
     as_json: bool,
 ) -> None:
-    """Print random samples of the dataset at WHERE: text, speaker and scores. Only their own bytes are read."""
+    """Print random samples of the dataset at WHERE: text, speaker and scores. Only their own bytes are read.
+
+    Exits with 1 if the dataset is damaged.
+    """
+    from podcast_assets.release.published import DamagedDataset
     from podcast_assets.release.readers.published_dataset import open_dataset
     from podcast_assets.release.readers.sample import draw_samples
 
     load_settings()
-    for drawn in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
-        if as_json:
-            print_json(drawn.row)
-        else:
-            _print_sample(drawn.row)
-        if save:
-            _save_sample(drawn, save)
-        if play:
-            _play_sample(drawn)
+    try:
+        for drawn in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
+            if as_json:
+                print_json(drawn.row)
+            else:
+                _print_sample(drawn.row)
+            if save:
+                _save_sample(drawn, save)
+            if play:
+                _play_sample(drawn)
+    except DamagedDataset as error:
+        print_line((f"podcast-assets: {error}", "red"))
+        sys.exit(1)
 
 
 def _print_sample(row: dict[str, Any]) -> None:

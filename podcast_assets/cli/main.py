@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from podcast_assets.cli import interrupts
 from podcast_assets.cli.lazy import LazyGroup
 from podcast_assets.common import memory
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, is_store_trouble
@@ -110,12 +111,23 @@ COMMANDS = {
 """Command → its location, and the first paragraph of its docstring (a test compares them)."""
 
 
+_RESUMABLE = frozenset("backfill demo models release retry run submit takedown".split())
+"""Commands that continue where they were interrupted."""
+
+
 class _ErrorReportingGroup(LazyGroup):
-    """A group that reports errors which the user can fix in one line, without a traceback, and exits with 2."""
+    """A group that reports errors which the user can fix in one line, without a traceback, and exits with 2.
+
+    Interrupted commands exit with 130 (Ctrl+C) or 143 (SIGTERM).
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
+        interrupts.watch_signals()
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            resume = "; run the same command again to resume" if ctx.invoked_subcommand in _RESUMABLE else ""
+            _fail(f"interrupted{resume}", code=interrupts.exit_code())
         except (BadInput, Misconfigured, EngineUnavailable) as error:
             _fail(str(error))
         except OSError as error:
@@ -129,12 +141,12 @@ class _ErrorReportingGroup(LazyGroup):
             _fail(*lines)
 
 
-def _fail(*lines: str) -> None:
+def _fail(*lines: str, code: int = 2) -> None:
     from podcast_assets.cli.terminal import print_line
 
     for line in lines:
         print_line((f"podcast-assets: {line}", "red"))
-    sys.exit(2)
+    sys.exit(code)
 
 
 def _describe_invalid_settings(error: ValueError) -> list[str]:

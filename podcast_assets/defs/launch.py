@@ -14,7 +14,7 @@ from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.jobs import JOB, batch_selection
 from podcast_assets.defs.partitions import PARTITION_RANGE_END, PARTITION_RANGE_START, add_batches
 from podcast_assets.defs.releases import RELEASE
-from podcast_assets.defs.runs.errors import summarize_error
+from podcast_assets.defs.runs.errors import is_interruption, summarize_error
 from podcast_assets.defs.runs.process import process_tags
 from podcast_assets.defs.runs.tags import Source, run_tags
 from podcast_assets.store.stage_names import TABLE_STAGES
@@ -48,6 +48,9 @@ def run_in_process(
         batches: one batch, or several that are contiguous in the order of partitions.
         source: what starts the run.
         logger: logger of the run (`podcast_assets.defs.loggers`).
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted by a signal. Dagster has recorded it as failed.
     """
     add_batches(instance, batches)
     job = build_definitions(settings).resolve_job_def(JOB)
@@ -62,6 +65,7 @@ def run_in_process(
         run_config={"loggers": {logger: {}}},
         raise_on_error=False,
     )
+    _raise_if_interrupted(result)
     seconds = {
         TABLE_STAGES[e.step_key]: round(e.step_success_data.duration_ms / 1000, 3)
         for e in result.filter_events(lambda e: e.is_step_success)
@@ -82,6 +86,9 @@ def release_in_process(
 
     Returns:
         The `release` metadata of the materialization and an empty text; or None and the reason of the failure.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted by a signal.
     """
     result = (
         build_definitions(settings)
@@ -93,12 +100,19 @@ def release_in_process(
             raise_on_error=False,
         )
     )
+    _raise_if_interrupted(result)
     for event in result.filter_events(lambda e: e.is_step_failure):
         return None, summarize_error(event.step_failure_data.error)
     if failed := _describe_failed_checks(result):
         return None, failed
     found = result.asset_materializations_for_node("hf_dataset")
     return dict(found[0].metadata["release"].value), ""  # type: ignore[arg-type]
+
+
+def _raise_if_interrupted(result: dg.ExecuteInProcessResult) -> None:
+    errors = (getattr(event.event_specific_data, "error", None) for event in result.all_events)
+    if not result.success and any(map(is_interruption, errors)):
+        raise KeyboardInterrupt
 
 
 def _describe_failure(result: dg.ExecuteInProcessResult) -> str:

@@ -11,7 +11,6 @@ import re
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -25,6 +24,7 @@ from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
 from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing, Storage
 from podcast_assets.store.schema import Columns, add_missing_columns, schema
+from podcast_assets.store.table_files import decode_table, encode_table
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -36,6 +36,9 @@ __all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "StoredO
 
 STORE_READERS = 16
 """Number of concurrent requests to a store, because each takes tens of milliseconds over a network."""
+
+_OF_STAGES = ("tables/", "failures/", "provenance/")
+"""Folders of tables that a run makes again if they are damaged."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
@@ -221,28 +224,35 @@ class Store:
     # -- tables ----------------------------------------------------------------------------------------------------
 
     def write_table(self, key: str, table: pl.DataFrame, notes: Mapping[str, str] | None = None) -> None:
-        """Write a table and its notes atomically as one parquet file."""
-        buffer = BytesIO()
-        table.write_parquet(buffer, compression="zstd", statistics=True, metadata=dict(notes or {}))
-        self.write(key, buffer.getvalue())
+        """Write a table and its notes atomically as one parquet file with a digest."""
+        self.write(key, encode_table(table, notes or {}))
 
     def read_table(self, key: str, columns: Columns) -> pl.DataFrame | None:
-        """Read a table; None if it does not exist or has other columns."""
-        found = self.read_noted_table(key, columns)
+        """Read a table; None if it does not exist or has other columns.
+
+        Raises:
+            DamagedTable: the table exists, but cannot be read, or is not what was written.
+        """
+        try:
+            found = self.read_noted_table(key, columns)
+        except DamagedTable as error:
+            if key.startswith(_OF_STAGES):
+                raise DamagedTable(f"{error}: materialize its batch again to repair it") from error
+            raise
         return None if found is None else found[0]
 
     def read_noted_table(self, key: str, columns: Columns) -> tuple[pl.DataFrame, dict[str, str]] | None:
         """Read a table and its notes; None if it does not exist or has other columns.
 
         Raises:
-            DamagedTable: the table exists and cannot be read.
+            DamagedTable: the table exists, but cannot be read, or is not what was written.
         """
         try:
             data = self.read(key)
         except FileNotFoundError:
             return None
         try:
-            table, notes = pl.read_parquet(BytesIO(data)), pl.read_parquet_metadata(BytesIO(data))
+            table, notes = decode_table(data)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
             reason = first_line(error)
             raise DamagedTable(f"{self.path(key)} is damaged ({len(data):,} bytes; {reason})") from error

@@ -38,6 +38,16 @@ def test_backfill_here_goes_over_all_batches_in_one_run(place: Place) -> None:
         )
 
 
+@pytest.mark.usefixtures("dagster_home")
+def test_backfill_here_of_a_batch_without_a_readable_episode_is_a_failure(place: Place) -> None:
+    place.store.write("incoming/bad/one.mp3", b"not audio" * 1000)
+    place.store.write("incoming/bad/two.mp3", b"no audio either" * 1000)
+    result = place.command("backfill", "bad", "--here", "--profile", "demo")
+    assert result.returncode == 1, result.stderr
+    assert "no episode of batch bad is done: 2 failed; the first: one.mp3: " in result.stderr
+    assert "bad: done" not in result.stderr
+
+
 def test_a_batch_that_is_gone_takes_no_other_down(tmp_path: Path) -> None:
     store = Store.at(tmp_path)
     for batch in ("a", "c"):

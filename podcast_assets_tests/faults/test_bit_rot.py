@@ -1,4 +1,4 @@
-"""Truncated files of the store are reported, and made again from the files that are whole."""
+"""Damaged files of the store are reported, and made again from the files that are whole."""
 
 from pathlib import Path
 
@@ -23,7 +23,13 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
 
 
-def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_every_table_is_damaged_and_a_shard_cut_off_and_one_run_heals_them(
     short_run: SampleRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = copy_store(short_run, tmp_path).store
@@ -32,14 +38,16 @@ def test_every_table_and_a_shard_are_cut_off_and_one_run_heals_them(
         local_path(store, key(stage, "sample")) for key in (provenance_key, failures_key) for stage in STAGES.values()
     ]
     shards = sorted(local_path(store, "sealed/sample").rglob("*.tar"))
-    for path in (*tables, *beside, shards[0]):
+    for path in tables:
+        flip_a_bit(path)
+    for path in (*beside, shards[0]):
         cut(path)
     with dg.instance_for_test() as instance:
         settings = Settings(store=str(store.root), profile="demo", dnsmos_hop=9, engines=miniature.ENGINES)
         outcome = run_in_process(instance, settings, ["sample"], source="command")
         assert outcome.succeeded, outcome.error
     for path in tables:
-        assert f"{path} is damaged" in caplog.text
+        assert f"{path} is damaged ({path.stat().st_size:,} bytes; its checksum differs)" in caplog.text
     assert output_hashes(store) == output_hashes(short_run.store)
     assert_once(store)
 

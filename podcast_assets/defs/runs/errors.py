@@ -21,6 +21,15 @@ _PROJECT_ERRORS = {
 }
 
 
+def is_interruption(error: object) -> bool:
+    """Whether the error of an event, or one of its causes, is that a signal interrupted the run."""
+    while isinstance(error, ErrorInfo):
+        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+            return True
+        error = error.cause
+    return False
+
+
 def summarize_error(error: ErrorInfo | None) -> str:
     """Summarize the error of a step in one line.
 

@@ -1,17 +1,14 @@
 """Access to a published dataset in a folder, in a bucket, or on the Hub. Only what is read is downloaded."""
 
 import contextlib
-import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 
-import polars as pl
-
 from podcast_assets.common.errors import Misconfigured, first_line
-from podcast_assets.release.published import LIST, PublishedShard, parse_shard_list
-from podcast_assets.store.store import Store
+from podcast_assets.release.published import LIST, MAX_LIST_BYTES, PublishedShard, parse_shard_list
+from podcast_assets.store.store import BLOCK, Store
 
 _HUB = re.compile(r"(?:hf://datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
@@ -172,60 +169,13 @@ def read_shard_list(dataset: PublishedDataset) -> list[PublishedShard]:
 
     Raises:
         Misconfigured: the dataset has no list of shards.
-        DamagedList: the list cannot be parsed.
+        DamagedList: the list is not valid.
     """
     try:
         with dataset.open(LIST) as f:
-            return parse_shard_list(f.read())
+            data = bytearray()
+            while len(data) <= MAX_LIST_BYTES and (block := f.read(BLOCK)):
+                data += block
+        return parse_shard_list(bytes(data))
     except FileNotFoundError:
         raise Misconfigured(f"{dataset.where} has no {LIST}: it was not published by podcast-assets") from None
-
-
-_NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
-
-
-class SampleIndex:
-    """Index of sample positions, from a dataset's tables. Memory holds the needed columns of a few tables at a time."""
-
-    def __init__(self, dataset: PublishedDataset, tables: Sequence[str]) -> None:
-        self._dataset = dataset
-        self._tables: dict[str, list[str]] = {}
-        self._cached = functools.lru_cache(maxsize=8)(self._read_table)
-        self.unreadable: dict[str, str] = {}
-        """Path → reason, of the tables that could not be read so far."""
-        for path in sorted(tables):
-            for shard in self._read_or_note(path, ("shard",), self._read_table)["shard"].drop_nulls().unique():
-                self._tables.setdefault(shard, []).append(path)
-
-    @property
-    def shards(self) -> Mapping[str, Sequence[str]]:
-        """Map shards to the tables that refer to them."""
-        return self._tables
-
-    def rows(self, shard: str, columns: Sequence[str]) -> pl.DataFrame:
-        """Rows of the samples of a shard; columns that a table lacks are omitted."""
-        found = [
-            self._read_or_note(path, ("shard", *columns), self._cached).filter(pl.col("shard") == shard)
-            for path in self._tables.get(shard, ())
-        ]
-        return pl.concat(found, how="diagonal_relaxed") if found else _NO_ROWS
-
-    def _read_or_note(
-        self, path: str, columns: tuple[str, ...], read: Callable[[str, tuple[str, ...]], pl.DataFrame]
-    ) -> pl.DataFrame:
-        """Read a table; if that fails, record the reason and return no rows."""
-        try:
-            return read(path, columns)
-        except (OSError, ValueError) as error:
-            self.unreadable[path] = first_line(error)
-            return _NO_ROWS
-
-    def _read_table(self, path: str, columns: tuple[str, ...]) -> pl.DataFrame:
-        import pyarrow.parquet as pq
-
-        with self._dataset.seekable(path) as f:
-            table = pq.ParquetFile(f)
-            present = [c for c in columns if c in table.schema_arrow.names]
-            if "shard" not in present:
-                return _NO_ROWS
-            return cast("pl.DataFrame", pl.from_arrow(table.read(columns=present)))

@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from podcast_assets.common.errors import first_line
 from podcast_assets.release.published import LIST, SEGMENTS, TABLE_FOLDERS, DamagedList, PublishedShard
-from podcast_assets.release.readers.published_dataset import PublishedDataset, SampleIndex, read_shard_list
+from podcast_assets.release.readers.published_dataset import PublishedDataset, read_shard_list
+from podcast_assets.release.readers.sample_index import SampleIndex
 from podcast_assets.shards.sealing import GRAINS
 from podcast_assets.shards.ustar import END, TAR_BLOCK, padded_size
 from podcast_assets.store.store import BLOCK
 
 _KEYS = {grain.name: grain.key for grain in GRAINS}
-_POSITION = ("json_offset", "json_size", "json_sha256", "audio_offset", "audio_size", "audio_sha256")
+_AUDIO_POSITION = ("audio_offset", "audio_size", "audio_sha256")
+_POSITION = ("json_offset", "json_size", "json_sha256", *_AUDIO_POSITION)
+"""Columns of positions. Tables of episodes have only those of the audio."""
 _SHOWN = 3
 """Maximum number of samples named in a message."""
 
@@ -98,8 +102,12 @@ def _verify_shard(
     if size != shard.bytes:
         yield f"{'truncated' if size < shard.bytes else 'too long'}: {size:,} bytes, {LIST} says {shard.bytes:,}"
         return
-    with dataset.open(shard.path) as f:
-        sha256, samples, broken = read_samples(f)
+    try:
+        with dataset.open(shard.path) as f:
+            sha256, samples, broken = read_samples(f)
+    except OSError as error:
+        yield f"cannot be read: {first_line(error)}"
+        return
     if sha256 != shard.sha256:
         yield f"changed: its sha256 is {sha256[:12]}…, {LIST} says {shard.sha256[:12]}…"
     if broken:
@@ -117,6 +125,10 @@ def _compare_with_tables(
     rows = tables.rows(shard.path, (key, "shard_sha256", *_POSITION))
     if rows.is_empty():
         yield "missing rows: no table has rows of it"
+        return
+    if absent := [c for c in (key, "shard_sha256", *_AUDIO_POSITION) if c not in rows.columns]:
+        yield f"its tables lack the columns {', '.join(absent)}"
+    if key not in rows.columns:
         return
     by_key = {str(row[key]): row for row in rows.iter_rows(named=True)}
     if len(by_key) < rows.height:
@@ -187,8 +199,8 @@ def _read_members(hashed: "_HashingReader") -> Iterator[_HashedMember]:
         EOFError: the tar is truncated.
     """
     while (block := b"".join(hashed.pieces(TAR_BLOCK))) != END[:TAR_BLOCK]:
-        header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        if not header.isreg():
+        header = tarfile.TarInfo.frombuf(block, "utf-8", "backslashreplace")
+        if not header.isreg() or header.size < 0:
             raise tarfile.TarError(f"{header.name!r} is not a regular file")
         offset, digest = hashed.position, hashlib.sha256()
         for piece in hashed.pieces(header.size):
