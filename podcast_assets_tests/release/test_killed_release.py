@@ -356,7 +356,7 @@ def test_broken_off_at_any_write_to_a_bucket(tmp_path: Path, bucket: str) -> Non
         for key, data in before.items():
             place.write(key, data)
         try:
-            release(store, BucketTarget(_Dying(place.root, [0] * writes)), options)
+            release(store, BucketTarget(_Dying(place.root, left=[0] * writes)), options)
         except _PulledOut:
             release(store, BucketTarget(place), options)
             left = {e.key: place.read(e.key) for e in place.list("")}
