@@ -123,14 +123,14 @@ def run_dev(arguments: Sequence[str], webserver: Sequence[str]) -> None:
     """
     from dagster._cli import dev, main
 
-    start = dev.open_ipc_subprocess
+    start = dev.open_ipc_subprocess  # pyright: ignore[reportPrivateImportUsage]
 
     def start_other(command: list[str], **options: Any) -> Any:
         if command[1:3] == ["-m", "dagster_webserver"]:
             command = [*webserver, *command[3:]]
         return start(command, **options)
 
-    dev.open_ipc_subprocess = start_other
+    dev.open_ipc_subprocess = start_other  # pyright: ignore[reportPrivateImportUsage]
     sys.argv = ["dagster", "dev", *arguments]
     main()
 
@@ -145,13 +145,13 @@ def run_webserver(arguments: Sequence[str], allowed_hosts: Sequence[str]) -> Non
     from dagster_webserver import cli
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    make_app = cli.create_app_from_workspace_process_context
+    make_app = cli.create_app_from_workspace_process_context  # pyright: ignore[reportPrivateImportUsage]
 
     def make_guarded_app(*positional: Any, **options: Any) -> Any:
         app = make_app(*positional, **options)
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)
         return app
 
-    cli.create_app_from_workspace_process_context = make_guarded_app
+    cli.create_app_from_workspace_process_context = make_guarded_app  # pyright: ignore[reportPrivateImportUsage]
     sys.argv = ["dagster-webserver", *arguments]
     cli.main()

@@ -62,7 +62,6 @@ def clear_status_line() -> None:
 def console_logger(settings: Settings) -> dg.LoggerDefinition:
     """Define the logger of runs that Dagster's daemon starts: Dagster's own, or JSON lines that include Dagster's events."""
 
-    @dg.logger(dg.colored_console_logger.config_schema)
     def console(context: dg.InitLoggerContext) -> logging.Logger:
         if settings.log_format == "text":
             logger = dg.colored_console_logger.logger_fn(context)
@@ -71,7 +70,7 @@ def console_logger(settings: Settings) -> dg.LoggerDefinition:
             return logger
         return _logger("podcast_assets.console", stderr_handler(json_formatter()))
 
-    return console
+    return dg.LoggerDefinition(console, dg.colored_console_logger.config_schema)
 
 
 def _logger(name: str, handler: logging.Handler) -> logging.Logger:
