@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 
 import click
 
@@ -59,9 +58,17 @@ def init(gpus: int, postgres: bool) -> None:
 
 @click.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the UI.")
-def dev(port: int) -> None:
+@click.option(
+    "--allow-host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Name by which a proxy reaches the UI. Requests for names other than localhost and 127.0.0.1 are refused.",
+)
+def dev(port: int, hosts: tuple[str, ...]) -> None:
     """Start the Dagster UI on this machine: the webserver and the daemon."""
     from podcast_assets.defs.instance import prepare_home, project_file
+    from podcast_assets.defs.local_ui import dev_command
 
     prepare_home(load_settings())
     workspace = str(project_file("workspace.yaml"))
@@ -69,7 +76,5 @@ def dev(port: int) -> None:
     # Dagster handles SIGTERM as SIGINT, which shells ignore for a process in the background: it would ignore both
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # not `dg dev`, which takes no workspace.yaml
-    os.execvp(  # noqa: S606
-        sys.executable,
-        [sys.executable, "-m", "dagster", "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)],
-    )
+    command = dev_command(hosts, ["-w", workspace, "-h", "127.0.0.1", "-p", str(port)])
+    os.execvp(command[0], command)  # noqa: S606

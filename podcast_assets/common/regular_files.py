@@ -124,7 +124,8 @@ def open_file(top: Path, name: str, *, follow_links: bool) -> BinaryIO:
             os.close(handle)
             handle = inner
         _check(handle, last, name, follow_links, stat.S_IFREG)  # opening a device can already have an effect
-        file = open(os.open(last, _FILE | no_link, dir_fd=handle), "rb")  # noqa: PTH123, SIM115
+        descriptor = os.open(last, _FILE | no_link, dir_fd=handle)
+        file = open(top / name, "rb", opener=lambda *_: descriptor)  # noqa: SIM115
     except OSError as error:
         if error.errno in _REPLACED:
             raise NotAFile(f"{name}: not a file, or reached by a link ({error.strerror})") from error

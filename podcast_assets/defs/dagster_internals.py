@@ -4,8 +4,10 @@ No other module imports Dagster's private modules. `setup.cfg` pins Dagster's ve
 that an incompatible upgrade fails there.
 """
 
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -110,3 +112,46 @@ def _seconds_to_next_claim(self: InstanceConcurrencyContext) -> float:
     """Seconds until the next waiting step should check for a slot; 0 if none waits."""
     due = [at for step, at in self._pending_timeouts.items() if step in self._pending_claims]
     return max(0.0, min(due) - time.time()) if due else 0.0
+
+
+def run_dev(arguments: Sequence[str], webserver: Sequence[str]) -> None:
+    """Run `dagster dev` in this process, with another command in place of its web server. Dagster has no option for that.
+
+    Args:
+        arguments: arguments of `dagster dev`.
+        webserver: command that takes the arguments of `dagster-webserver`.
+    """
+    from dagster._cli import dev, main
+
+    start = dev.open_ipc_subprocess  # pyright: ignore[reportPrivateImportUsage]
+
+    def start_other(command: list[str], **options: Any) -> Any:
+        if command[1:3] == ["-m", "dagster_webserver"]:
+            command = [*webserver, *command[3:]]
+        return start(command, **options)
+
+    dev.open_ipc_subprocess = start_other  # pyright: ignore[reportPrivateImportUsage]
+    sys.argv = ["dagster", "dev", *arguments]
+    main()
+
+
+def run_webserver(arguments: Sequence[str], allowed_hosts: Sequence[str]) -> None:
+    """Run `dagster-webserver` in this process, refusing requests for other hosts. It has no option for that.
+
+    Args:
+        arguments: arguments of `dagster-webserver`.
+        allowed_hosts: values of the header `Host`, without ports.
+    """
+    from dagster_webserver import cli
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    make_app = cli.create_app_from_workspace_process_context  # pyright: ignore[reportPrivateImportUsage]
+
+    def make_guarded_app(*positional: Any, **options: Any) -> Any:
+        app = make_app(*positional, **options)
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False)
+        return app
+
+    cli.create_app_from_workspace_process_context = make_guarded_app  # pyright: ignore[reportPrivateImportUsage]
+    sys.argv = ["dagster-webserver", *arguments]
+    cli.main()

@@ -194,7 +194,7 @@ class Store:
         temporary = scratch / f"{SCRATCH_PREFIX}{uuid.uuid4().hex}.part"
         location = f"the store {self.root}" if self.is_local else f"the folder for temporary files, {scratch},"
         try:
-            with translate_errors("an original", location), os.fdopen(create_file(temporary, self.access), "wb") as f:
+            with translate_errors("an original", location), create_file(temporary, self.access) as f:
                 while block := source.read(BLOCK):
                     hashes.update(block)
                     f.write(block)

@@ -21,7 +21,7 @@ from tools.docs.markdown import cell, link_pages
 
 DOCS = CHECKOUT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-BESIDE = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", CHECKOUT / "tools" / "README.md"]
+BESIDE = [CHECKOUT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "tools/README.md")]
 """Pages outside of the site, whose links mkdocs does not check."""
 SUFFIXES = {".py", ".cfg", ".toml", ".yaml", ".yml", ".service", ".example", ".sh", ".md"}
 

@@ -1,6 +1,7 @@
 """Who may read the files of a store in a folder: permissions of new files and folders."""
 
 import contextlib
+import io
 import os
 from pathlib import Path
 from typing import Literal
@@ -16,17 +17,21 @@ def lock_mode(access: Access) -> int:
     return 0o644 if access == "umask" else _MODES[access][0]
 
 
-def create_file(path: Path, access: Access) -> int:
-    """Create a file and return its descriptor, open for reading and writing.
+def create_file(path: Path, access: Access) -> io.FileIO:
+    """Create a file and open it for reading and writing.
 
     Raises:
         FileExistsError: something, be it a link, has that name.
     """
     mode = _MODES[access][0]
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_EXCL | os.O_NOFOLLOW, mode)
+
+    file = io.FileIO(path, "x+", opener=opener)
     if access == "group":  # whatever the umask takes away
-        _set_mode(handle, mode)
-    return handle
+        _set_mode(file.fileno(), mode)
+    return file
 
 
 def make_folders(path: Path, access: Access) -> None:

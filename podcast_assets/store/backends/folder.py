@@ -1,7 +1,6 @@
 """The folder backend, also for mounted file systems: files are renamed into place after fsync."""
 
 import contextlib
-import io
 import os
 import shutil
 import uuid
@@ -127,7 +126,7 @@ class Folder:
         with self._translate_errors(key):
             make_folders(target.parent, self.access)
             try:
-                with PendingFile(io.FileIO(create_file(temporary, self.access), "w+")) as f:
+                with PendingFile(create_file(temporary, self.access)) as f:
                     yield cast("BinaryIO", f)
                     f.settle()
                     os.fsync(f.fileno())
