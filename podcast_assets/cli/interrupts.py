@@ -10,8 +10,8 @@ _reader: int | None = None
 def watch_signals() -> None:
     """Let SIGTERM raise KeyboardInterrupt as Ctrl+C does, and record which of the two came.
 
-    Dagster replaces the handlers during a run, and does not tell which signal it was. The file descriptor to which Python writes the
-    number of every signal stays. Call it in the main thread.
+    Dagster replaces the handlers during a run, and does not tell which signal it was. The file descriptor to which Python writes
+    the number of every signal stays. Call it in the main thread.
     """
     global _reader
     if _reader is not None:
