@@ -128,8 +128,8 @@ def test_a_run_that_waits_for_a_pool_is_told_how_long_it_may_sleep(instance: dg.
 def test_processes_that_mirror_output_are_in_process_groups_of_their_own(tmp_path: Path) -> None:
     """Ctrl+C in a terminal reaches the group of the command, and these write tracebacks then."""
     dagster_internals.keep_ctrl_c_from_log_mirrors()
-    with (
-        open(tmp_path / "out", "w") as stream,
-        compute_logs.mirror_stream_to_file(stream, str(tmp_path / "log")) as pids,
-    ):
-        assert [os.getpgid(pid) for pid in pids] == list(pids)
+    log = str(tmp_path / "log")
+    with (tmp_path / "out").open("w") as stream, compute_logs.mirror_stream_to_file(stream, log) as (tail, watcher):
+        for pid in (tail, watcher):
+            assert pid is not None
+            assert os.getpgid(pid) == pid
