@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from podcast_assets.cli import interrupts
+from podcast_assets.cli.database_errors import describe_database_error
 from podcast_assets.cli.lazy import LazyGroup
 from podcast_assets.common import memory
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, is_store_trouble
@@ -139,6 +140,11 @@ class _ErrorReportingGroup(LazyGroup):
             if not lines:
                 raise
             _fail(*lines)
+        except Exception as error:
+            line = describe_database_error(error)
+            if line is None:
+                raise
+            _fail(line)
 
 
 def _fail(*lines: str, code: int = 2) -> None:

@@ -4,13 +4,17 @@ No other module imports Dagster's private modules. `setup.cfg` pins Dagster's ve
 that an incompatible upgrade fails there.
 """
 
+import functools
+import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.execution import compute_logs
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_shared.error import SerializableErrorInfo
@@ -106,6 +110,16 @@ def sleep_while_waiting_for_a_pool() -> None:
     it. The multiprocess executor has the same problem, and its process per step costs about 20 CPU seconds more per batch.
     """
     InstanceConcurrencyContext.interval_to_next_pending_claim_check = _seconds_to_next_claim
+
+
+def keep_ctrl_c_from_log_mirrors() -> None:
+    """Start the processes that mirror a step's output to the terminal in process groups of their own.
+
+    Ctrl+C goes to all processes of the terminal's group. It ended `tail` before the last lines were shown, and the process that
+    watches over it with a traceback. Dagster ends both of them itself, and has no setting for how it starts them.
+    """
+    quiet = types.SimpleNamespace(Popen=functools.partial(subprocess.Popen, process_group=0))
+    compute_logs.subprocess = quiet  # type: ignore[attr-defined]
 
 
 def _seconds_to_next_claim(self: InstanceConcurrencyContext) -> float:

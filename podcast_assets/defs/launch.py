@@ -52,6 +52,7 @@ def run_in_process(
     Raises:
         KeyboardInterrupt: the run was interrupted by a signal. Dagster has recorded it as failed.
     """
+    dagster_internals.keep_ctrl_c_from_log_mirrors()
     add_batches(instance, batches)
     job = build_definitions(settings).resolve_job_def(JOB)
     tags = run_tags(source, settings) | process_tags()
@@ -90,6 +91,7 @@ def release_in_process(
     Raises:
         KeyboardInterrupt: the run was interrupted by a signal.
     """
+    dagster_internals.keep_ctrl_c_from_log_mirrors()
     result = (
         build_definitions(settings)
         .resolve_job_def(RELEASE)

@@ -1,5 +1,6 @@
 """What the project uses of Dagster beyond its public interface still does what it is used for: look here first after an upgrade."""
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution import compute_logs
 
 import podcast_assets
 from podcast_assets.defs import dagster_internals
@@ -121,3 +123,13 @@ def test_a_run_that_waits_for_a_pool_is_told_how_long_it_may_sleep(instance: dg.
         seconds = context.interval_to_next_pending_claim_check()
         assert seconds > 0
         assert before + seconds <= context._pending_timeouts["a step"] <= time.time() + seconds
+
+
+def test_processes_that_mirror_output_are_in_process_groups_of_their_own(tmp_path: Path) -> None:
+    """Ctrl+C in a terminal reaches the group of the command, and these write tracebacks then."""
+    dagster_internals.keep_ctrl_c_from_log_mirrors()
+    log = str(tmp_path / "log")
+    with (tmp_path / "out").open("w") as stream, compute_logs.mirror_stream_to_file(stream, log) as (tail, watcher):
+        for pid in (tail, watcher):
+            assert pid is not None
+            assert os.getpgid(pid) == pid
