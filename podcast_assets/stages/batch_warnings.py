@@ -10,7 +10,7 @@ import polars as pl
 from podcast_assets.common.warned import KINDS, BatchWarning
 from podcast_assets.intake.metadata import METADATA_SUFFIXES
 from podcast_assets.intake.unpack import ARCHIVE_SUFFIXES
-from podcast_assets.stages.speech_input import name_tracks
+from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import FLAGS
 from podcast_assets.store.stage_names import OPTIONAL_STAGES, STAGES, TABLE_STAGES

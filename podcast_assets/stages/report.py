@@ -12,7 +12,7 @@ from rich.text import Text
 from podcast_assets.common.warned import BatchWarning
 from podcast_assets.shards.sealing import shard_list
 from podcast_assets.stages.batch_warnings import read_batch_warnings, summary_lines
-from podcast_assets.stages.speech_input import name_tracks
+from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES

@@ -8,6 +8,7 @@ import polars as pl
 
 from podcast_assets.audio.downmix import Downmix
 from podcast_assets.speech.types import SAMPLE_RATE, Pcm
+from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.stages.stage import Episode
 from podcast_assets.store.store import Store
 
@@ -38,13 +39,6 @@ def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[st
         )
         for row in name_tracks(raw_audio.filter(status="done")).iter_rows(named=True)
     ]
-
-
-def name_tracks(raw_audio: pl.DataFrame) -> pl.DataFrame:
-    """Add the number of the track to the names of files of which each track is an episode."""
-    track = pl.col("downmix").struct.field("tracks").list.first()
-    named = pl.when(pl.col("tracks") == "episodes").then(pl.format("{} (track {})", "source", track))
-    return raw_audio.with_columns(source=pl.coalesce(named, "source"))
 
 
 def by_episode(table: pl.DataFrame) -> dict[str, pl.DataFrame]:
