@@ -11,7 +11,8 @@ References are true words. WER is that of jiwer after Whisper's normalizer; DER 
 overlap scored. Nobody is told the number of speakers.
 
 Ends with 1 if a figure is worse than recorded by more than its noise. --record writes the figures of this machine; with --noise the
-noise of each is measured: the largest change when all recordings are a little louder or later, which nothing should depend on.
+noise of each is measured: the largest change when all recordings are a little louder or later, which nothing should depend on. What
+was recorded before stays as the least, and so does the difference between two processors, of which two were compared.
 """
 
 from benchmarks.accuracy.command import main as main

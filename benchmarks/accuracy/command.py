@@ -25,15 +25,15 @@ PROFILES = ("embedded", "cpu")
 PERTURBED = ((-1.0, 0.013), (0.7, 0.031), (-0.4, 0.05))
 """Decibels and seconds by which recordings are made louder and later."""
 LEAST_NOISE = {
-    "WER": 0.02,
+    "WER": 0.025,
     "words deleted": 0.01,
     "median error of a word's start, ms": 10.0,
     "DER": 0.01,
     "speakers missed or invented": 0.0,
     "language right": 0.04,
 }
-"""What a figure may change by in any case, since another processor adds numbers in another order: a WER by 0.015 on the dialogues,
-whose words are few; of languages, one clip."""
+"""What a figure may change by in any case, since another processor adds numbers in another order: a WER by up to 0.022 on the
+dialogues, whose words are few; of languages, one clip."""
 
 Figures = dict[str, dict[str, dict[str, float]]]
 """System → corpus → measure → value."""
