@@ -155,8 +155,8 @@ def _group_entries(entries: Sequence[Entry]) -> Incoming:
 
 
 def _is_ignored(key: str) -> bool:
-    """Whether nothing would be read under this key anyway."""
-    return is_hidden(key) and key.partition("/")[2] not in READY | {DEFAULTS}
+    """Whether nothing would be read under this key anyway. A `..` in it is no hidden name, but no path either."""
+    return ".." not in key.split("/") and is_hidden(key) and key.partition("/")[2] not in READY | {DEFAULTS}
 
 
 def _batch_of(name: str, *, is_folder: bool) -> str | None:
