@@ -37,7 +37,7 @@ def show_demo(report: BatchReport, store: Store, console: Console) -> None:
         _show_excerpt(max(done, key=lambda e: len(e.text)), report.batch, store, console)
     if report.shards:
         _show_results(report, store, console, loadable=bool(measured))
-    show_warnings(report.warnings, console)
+    show_warnings([w for w in report.warnings if w.kind != "failed"], console)  # what failed stands above
     console.print(Text.assemble(("next:        ", "bold"), "make dev opens the Dagster UI on http://127.0.0.1:3000"))
 
 
