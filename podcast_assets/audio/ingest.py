@@ -100,19 +100,16 @@ def make_working_audio(
         OSError: a path cannot be opened.
     """
     asked = Downmix(tuple(tracks))
-    if separator is None:
-        first = _Pass(source, asked, longest, progress)
-        samples = first.run(lambda mono, rate: _write(mono, rate, target, opus))
-        if (chosen := first.choose_downmix()) != asked:
-            _rewind(target, opus)
-            second = _Pass(source, chosen, longest, progress)
-            samples = second.run(lambda mono, rate: _write(mono, rate, target, opus))
-    else:
-        first = _Pass(source, asked, longest, progress)
-        first.run(_discard)
-        chosen = first.choose_downmix()
-        second = _Pass(source, chosen, longest, progress)
-        samples = second.run(lambda mono, rate: _write(mono, rate, target, opus), separator)
+
+    def write(mono: Blocks, rate: int) -> int:
+        return _write(mono, rate, target, opus)
+
+    first = _Pass(source, asked, longest, progress)
+    samples = first.run(write if separator is None else _discard)
+    chosen = first.choose_downmix()
+    if separator is not None or chosen != asked:
+        _rewind(target, opus)
+        samples = _Pass(source, chosen, longest, progress).run(write, separator)
     if opus:
         check_opus(opus.target, samples / WORKING_RATE)
     return first.describe(samples, chosen)

@@ -9,8 +9,6 @@ import click
 from podcast_assets.cli.terminal import (
     PROFILE,
     STORE,
-    count_noun,
-    join_names,
     load_settings,
     open_store,
     print_line,
@@ -18,6 +16,7 @@ from podcast_assets.cli.terminal import (
     print_warnings,
 )
 from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.wording import count_noun, join_names
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -113,9 +112,10 @@ def run_batches_here(instance: "dg.DagsterInstance", settings: "Settings", batch
         for why in without_result:
             print_line((why, "red"))
             succeeded = False
-        if outcome.succeeded or len(chunk) == 1:
-            for batch in chunk:
-                print_warnings(f"batch {batch} ", read_batch_warnings(store, batch))
+        for report in reports:
+            print_warnings(f"batch {report.batch} ", report.warnings)
+        if not outcome.succeeded and len(chunk) == 1:
+            print_warnings(f"batch {chunk[0]} ", read_batch_warnings(store, chunk[0]))
         if not outcome.succeeded and len(chunk) > 1:
             pending[:0] = [[batch] for batch in chunk]  # each on its own, so that one bad batch stops no other
         elif not outcome.succeeded:

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from podcast_assets.cli.terminal import (
     STORE,
-    join_names,
     json_option,
     load_settings,
     make_table,
@@ -23,6 +22,7 @@ from podcast_assets.cli.terminal import (
     print_refused,
 )
 from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.wording import join_names
 from podcast_assets.intake.names import normalize
 from podcast_assets.store.stage_names import STAGES, TABLE_STAGES
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli.terminal import count_noun, json_option, load_settings, output, print_json, print_line
+from podcast_assets.cli.terminal import json_option, load_settings, output, print_json, print_line
 from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.wording import count_noun
 
 if TYPE_CHECKING:
     from podcast_assets.release.published import PublishedShard

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.cli.demo_evaluation import Evaluation, count_samples, evaluate
-from podcast_assets.cli.terminal import count_noun
+from podcast_assets.common.wording import count_noun
 from podcast_assets.stages.report import BatchReport, EpisodeReport, show_warnings
 from podcast_assets.store.schema import HF_SHARDS, RAW_AUDIO
 from podcast_assets.store.store import Store, sealed_key, table_key

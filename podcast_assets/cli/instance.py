@@ -5,8 +5,9 @@ import signal
 
 import click
 
-from podcast_assets.cli.terminal import STORE, count_noun, load_settings, open_store, print_line, print_refused
+from podcast_assets.cli.terminal import STORE, load_settings, open_store, print_line, print_refused
 from podcast_assets.common.errors import BadInput, Misconfigured
+from podcast_assets.common.wording import count_noun
 
 
 @click.command()

@@ -7,17 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from podcast_assets.cli.terminal import (
-    STORE,
-    count_noun,
-    join_names,
-    json_option,
-    load_settings,
-    open_store,
-    output,
-    print_json,
-    print_line,
-)
+from podcast_assets.cli.terminal import STORE, json_option, load_settings, open_store, output, print_json, print_line
+from podcast_assets.common.wording import count_noun, join_names
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings

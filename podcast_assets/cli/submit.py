@@ -6,7 +6,6 @@ import click
 
 from podcast_assets.cli.terminal import (
     STORE,
-    count_noun,
     json_option,
     load_settings,
     open_store,
@@ -16,6 +15,7 @@ from podcast_assets.cli.terminal import (
 )
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.warned import BatchWarning
+from podcast_assets.common.wording import count_noun
 
 
 @click.command()

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from podcast_assets.cli.terminal import (
     STORE,
-    count_noun,
     json_option,
     load_settings,
     make_table,
@@ -20,6 +19,7 @@ from podcast_assets.cli.terminal import (
 )
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.printable import printable_json
+from podcast_assets.common.wording import count_noun
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings

@@ -37,11 +37,6 @@ def printable_json(text: str) -> str:
     return _UNSAFE.sub(lambda m: m[0] if m[0] in "\n\t" else _json_escape(m[0]), text)
 
 
-def is_unsafe(character: str) -> bool:
-    """Whether `printable` escapes a character."""
-    return _UNSAFE.fullmatch(character) is not None
-
-
 def _escape(character: str) -> str:
     if unicodedata.category(character) == "Cs":
         return f"\\u{ord(character):04x}"

@@ -28,6 +28,7 @@ _LATIN = ("cp1252", "cp1250", "cp1254", "cp1257", "mac-roman")
 _NEARLY = 0.8
 """Share of the best confidence with which Windows-1252 is taken: a few letters fit several encodings, and it is the usual one."""
 _WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
+"""Word with a byte outside ASCII."""
 _MOSTLY_ASCII = 0.6
 """Share of bytes outside ASCII in the words that have any. Words of Latin scripts are below it, those of other scripts are not."""
 
@@ -94,6 +95,12 @@ def _unmarked_utf16(head: bytes) -> str | None:
     return "utf-16-be" if enough and low > enough and not high else None
 
 
+def count_outside_ascii(text: bytes) -> tuple[int, int]:
+    """Return how many bytes are outside ASCII, and how many the words have in all that contain them."""
+    words = _WORD.findall(text)
+    return sum(byte > 0x7F for word in words for byte in word), sum(map(len, words))
+
+
 def _guess_encoding(block: bytes) -> str:
     """Find the encoding of text that is not UTF-8.
 
@@ -108,10 +115,8 @@ def _guess_encoding(block: bytes) -> str:
     broken = decoded.count("\ufffd")
     if 2 * broken <= sum(c > "\x7f" for c in decoded):
         raise ValueError("it is UTF-8 with damaged characters")
-    words = _WORD.findall(text)
-    outside = sum(byte > 0x7F for word in words for byte in word)
-    latin = outside < _MOSTLY_ASCII * sum(map(len, words))
-    if not latin:
+    outside, letters = count_outside_ascii(text)
+    if outside >= _MOSTLY_ASCII * letters:
         return chardet.detect(text, encoding_era=chardet.EncodingEra.MODERN_WEB)["encoding"] or "cp1252"
     found = {
         codecs.lookup(match["encoding"]).name: match["confidence"]

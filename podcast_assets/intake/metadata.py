@@ -48,6 +48,9 @@ _PADDING = " \t\r\n\ufeff"
 """Characters to strip from a line; files from Windows begin with a byte order mark."""
 _ID = "id"
 
+WITHOUT_KEY = ("a table without the column", "lines of JSON without")
+"""How the messages of `NotMetadata` begin, by which the rows of skipped tables are recognized later."""
+
 
 class NotMetadata(BadInput):
     """A table without the id column, which is not metadata."""
@@ -192,7 +195,7 @@ def open_metadata(name: str, data: bytes | Path, key: str = KEY, *, keep_alive: 
 def _ids_of_table(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
     columns = frame.collect_schema()
     if key not in columns:
-        raise NotMetadata(f"a table without the column {key!r}; its columns are: {', '.join(columns.names()[:12])}")
+        raise NotMetadata(f"{WITHOUT_KEY[0]} {key!r}; its columns are: {', '.join(columns.names()[:12])}")
     if columns[key].is_nested() or columns[key] == pl.Object:
         raise BadInput(f"metadata {name}: column {key!r} is {columns[key]}, neither text nor numbers")
     if name.lower().endswith(".parquet") and (rows := frame.select(pl.len()).collect().item()) > MAX_ROWS:
@@ -240,7 +243,7 @@ def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
             ambiguous_lines, [_id_of(json.loads(text.strip(_PADDING)), key, name) for text in table[_LINE]]
         )
     if ids.null_count() == len(ids):
-        raise NotMetadata(f"lines of JSON without {key!r}")
+        raise NotMetadata(f"{WITHOUT_KEY[1]} {key!r}")
     return ids
 
 

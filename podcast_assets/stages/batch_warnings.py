@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from podcast_assets.common.warned import KINDS, BatchWarning
-from podcast_assets.intake.metadata import METADATA_SUFFIXES
+from podcast_assets.common.wording import count_noun, join_names
+from podcast_assets.intake.metadata import METADATA_SUFFIXES, WITHOUT_KEY
 from podcast_assets.intake.unpack import ARCHIVE_SUFFIXES
 from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.store.commits import CommittedTable
@@ -20,16 +21,19 @@ LISTED = 10
 """Files of a kind that a summary names; the others are counted."""
 _SHOWN_FLAGS = ("uncovered_speech", "untranscribed", "no_speakers", "fallback")
 """Flags of segments by which words, speakers or accuracy are lost. The others describe a segment."""
-_NO_KEY = ("a table without the column", "lines of JSON without")
-"""How the reason begins for which a table was skipped that has no ids (`intake.metadata.NotMetadata`)."""
 _ORDER = {kind: number for number, kind in enumerate(KINDS)}
 
 
 def read_batch_warnings(store: Store, batch: str) -> list[BatchWarning]:
     """Read what deserves a look in a batch, as far as its assets are materialized."""
+    return batch_warnings(read_committed_tables(store, batch))
+
+
+def read_committed_tables(store: Store, batch: str) -> dict[str, CommittedTable]:
+    """Read the committed tables of a batch, by asset."""
     with ThreadPoolExecutor(STORE_READERS) as readers:
         tables = readers.map(lambda asset: CommittedTable.read(store, asset, batch), TABLE_STAGES)
-        return batch_warnings(dict(zip(TABLE_STAGES, tables, strict=True)))
+        return dict(zip(TABLE_STAGES, tables, strict=True))
 
 
 def batch_warnings(tables: Mapping[str, CommittedTable]) -> list[BatchWarning]:
@@ -77,15 +81,10 @@ def summary_lines(warnings: Sequence[BatchWarning]) -> list[str]:
         for warning in found:
             sources.setdefault(warning.message, []).append(warning.source)
         shown = dict(list(sources.items())[:LISTED])
-        lines += [f"    {_join(names)}: {message}" for message, names in shown.items()]
+        lines += [f"    {join_names(names, LISTED)}: {message}" for message, names in shown.items()]
         if rest := len(found) - sum(len(names) for names in shown.values()):
             lines.append(f"    and {rest:,} more")
     return lines
-
-
-def _join(names: Sequence[str]) -> str:
-    rest = len(names) - LISTED
-    return ", ".join(names[:LISTED]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _of_files(audio: pl.DataFrame, failures: Mapping[str, pl.DataFrame]) -> Iterator[BatchWarning]:
@@ -101,7 +100,7 @@ def _of_files(audio: pl.DataFrame, failures: Mapping[str, pl.DataFrame]) -> Iter
         elif row["status"] == "failed":
             yield BatchWarning(_kind_of_failure(source), source, reason)
         elif row["status"] == "skipped":
-            without_key = reason.startswith(_NO_KEY)
+            without_key = reason.startswith(WITHOUT_KEY)
             yield BatchWarning("metadata_joined_nothing" if without_key else "skipped", source, reason)
         for warning in row["warnings"] or ():
             yield BatchWarning(warning["kind"], source, warning["message"])
@@ -142,7 +141,7 @@ def _of_speech(audio: pl.DataFrame, tables: Mapping[str, CommittedTable]) -> Ite
     counts = pl.concat(flagged).explode("flags").group_by("flags", "episode_id", maintain_order=True).len()
     for flag, identity, number in counts.filter(pl.col("flags").is_in(_SHOWN_FLAGS)).iter_rows():
         if identity in sources:
-            yield BatchWarning(flag, sources[identity], f"{_segments(number)}: {FLAGS[flag]}")
+            yield BatchWarning(flag, sources[identity], f"{count_noun(number, 'segment')}: {FLAGS[flag]}")
 
 
 def _of_optional_stages(tables: Mapping[str, CommittedTable]) -> Iterator[BatchWarning]:
@@ -154,7 +153,3 @@ def _of_optional_stages(tables: Mapping[str, CommittedTable]) -> Iterator[BatchW
 
 def _in_order(sources: Mapping[str, str], episodes: Collection[str]) -> Iterable[str]:
     return (identity for identity in sources if identity in episodes)
-
-
-def _segments(number: int) -> str:
-    return f"{number:,} segment{'' if number == 1 else 's'}"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from podcast_assets.common.warned import BatchWarning
 from podcast_assets.shards.sealing import shard_list
-from podcast_assets.stages.batch_warnings import read_batch_warnings, summary_lines
+from podcast_assets.stages.batch_warnings import batch_warnings, read_committed_tables, summary_lines
 from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
@@ -69,8 +69,11 @@ class BatchReport:
 
 def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> BatchReport:
     """Return the report of a batch. Tables that a stopped run did not write are left out."""
-    tables = {a: store.read_table(table_key(a, batch), c) for a, c in ASSETS.items()}
-    failed = stage_failures(store, batch)
+    committed = read_committed_tables(store, batch)
+    if damaged := next((a for a in ASSETS if committed[a].damage), None):
+        store.read_table(table_key(damaged, batch), ASSETS[damaged])  # raises DamagedTable, which says what to do
+    tables = {a: committed[a].table for a in ASSETS}
+    failed = pl.concat(committed[a].failures for a in STAGES)
     audio, texts, shards = tables["raw_audio"], tables["transcripts"], tables["hf_shards"]
     speech = _speech_by_episode(tables["diarized_segments"], texts)
     episodes = (
@@ -91,7 +94,7 @@ def batch_report(store: Store, batch: str, seconds: Mapping[str, float]) -> Batc
         ],
         tables={a: str(store.path(table_key(a, batch))) for a, t in tables.items() if t is not None},
         seconds=dict(seconds),
-        warnings=read_batch_warnings(store, batch),
+        warnings=batch_warnings(committed),
     )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
+from podcast_assets.common.wording import count_noun
 from podcast_assets.transcripts.spoken import Row, TranscriptSegments, TranscriptWord, finite_number, one_line
 
 _MARKUP = re.compile(r"[\\`*<|~$]|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(\[:]|(?<=\[)\^|&(?=#?\w+;)|#(?=#*$)")
@@ -88,7 +89,7 @@ def _render_head(episode: Row, segments: Sequence[Row], note: str | None) -> lis
     facts = [
         one_line(episode.get("podcast")),
         format_clock(max(finite_number(episode.get("duration")) or 0.0, 0.0)),
-        f"{speakers} speaker{'' if speakers == 1 else 's'}",
+        count_noun(speakers, "speaker"),
         ", ".join(languages),
     ]
     title = one_line(episode.get("title")) or one_line(episode.get("source")) or one_line(episode["episode_id"])

@@ -13,8 +13,8 @@ from typing import Any
 from podcast_assets.cli.doctor import clip, engines, gpu, hub, machine, places
 from podcast_assets.cli.doctor.engines import ProfileEngine
 from podcast_assets.cli.doctor.finding import Finding
-from podcast_assets.cli.terminal import count_noun
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured, first_line
+from podcast_assets.common.wording import count_noun
 from podcast_assets.config.routes import ANY
 from podcast_assets.config.settings import Settings
 from podcast_assets.engines.availability import missing_packages

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from podcast_assets.cli.doctor.finding import Finding
-from podcast_assets.cli.terminal import count_noun
 from podcast_assets.common.errors import first_line
+from podcast_assets.common.wording import count_noun
 
 AREA = "GPU"
 CUBLAS = "libcublas.so.12"

@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from podcast_assets.cli.doctor.finding import Finding
-from podcast_assets.cli.terminal import count_noun
 from podcast_assets.common.cores import available_cores
+from podcast_assets.common.wording import count_noun
 from podcast_assets.engines.model_cache import models_folder
 from podcast_assets.store.store import Store
 

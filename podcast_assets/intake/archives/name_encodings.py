@@ -8,13 +8,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from podcast_assets.intake.encodings import count_outside_ascii
+
 _CODE_PAGES = ("cp932", "gb18030", "big5", "cp949", "cp866", "cp1251", "cp1252", "cp850", "cp437")
 """Encodings of names that are not UTF-8: Japanese, Chinese (two), Korean, Russian (two), Western European (three)."""
 _SAMPLE_BYTES = 20_000
 _RUN = re.compile(rb"[\x80-\xff]{2}")
 _TYPOGRAPHY = re.compile(rb"(?<=[A-Za-z])\x92|(?<= )[\x96\x97](?= )")
 """Apostrophes and dashes of cp1252 where other encodings hardly have these bytes."""
-_WORD = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _ACCENTED = 0.5
 """Share of bytes outside ASCII from which words are not in Latin letters: every other byte of katakana in cp932 is ASCII."""
 _FEW = 3
@@ -42,9 +43,8 @@ def decode_names(names: Iterable[bytes]) -> dict[bytes, str]:
 
 def _guess_encoding(names: list[bytes]) -> str:
     sample = b"\n".join(names)[:_SAMPLE_BYTES]
-    words = _WORD.findall(sample)
-    accents = sum(byte > 0x7F for word in words for byte in word)
-    if accents <= max(_FEW, _ACCENTED * sum(map(len, words))) and all(map(_is_latin, sample.decode("cp437"))):
+    accents, letters = count_outside_ascii(sample)
+    if accents <= max(_FEW, _ACCENTED * letters) and all(map(_is_latin, sample.decode("cp437"))):
         return "cp437"
     plain = _TYPOGRAPHY.sub(b"", sample)
     if not _RUN.search(plain) and all(map(_is_latin, plain.decode("cp1252", "replace"))):

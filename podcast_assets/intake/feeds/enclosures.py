@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from podcast_assets.intake.downloads.urls import PORTS, BadUrl, redact_url, resolve_redirect
-from podcast_assets.intake.unpack import MEDIA_SUFFIXES
+from podcast_assets.intake.file_names import MEDIA_SUFFIXES
 
 _TYPES = mimetypes.MimeTypes()
 """Python's own list of suffixes, the same on every machine."""

@@ -12,6 +12,7 @@ from podcast_assets.intake.downloads.http import Transient
 from podcast_assets.intake.downloads.urls import redact_url
 from podcast_assets.intake.feeds.feed import Feed
 from podcast_assets.intake.feeds.subscriptions import Subscription, display_name
+from podcast_assets.store.schema_beside import FEED_STATE
 
 LONGEST_DAYS = 7.0
 """Days between two polls of a feed that fails or is complete."""
@@ -77,24 +78,8 @@ def state_of_feed(subscription: Subscription, state: Mapping[str, Any], found: F
 
 def initial_state(subscription: Subscription) -> dict[str, Any]:
     """State of a feed that was never polled."""
-    return {
-        "feed": subscription.key,
-        "shown": display_name(subscription),
-        "title": None,
-        "moved_to": None,
-        "etag": None,
-        "last_modified": None,
-        "checked_at": None,
-        "due_at": None,
-        "failures": 0,
-        "message": None,
-        "episodes": None,
-        "address": None,
-        "pages": None,
-        "continue_at": None,
-        "podcast_guid": None,
-        "passed_over": None,
-    }
+    known = {"feed": subscription.key, "shown": display_name(subscription), "failures": 0}
+    return dict.fromkeys(FEED_STATE) | known
 
 
 def state_after_success(subscription: Subscription, now: datetime.datetime, hours: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.common.wording import count_noun
 from podcast_assets.release.card.facts import DatasetFacts
 from podcast_assets.release.card.header import SPLITS, sorted_unique
 from podcast_assets.release.published import EPISODES, SEGMENTS
@@ -203,7 +204,7 @@ def _with_columns(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
 
 def _totals(shards: Sequence[Any]) -> str:
     samples, size = sum(s.samples for s in shards), sum(s.bytes for s in shards)
-    return f"{samples:,} samples in {len(shards):,} shard{'' if len(shards) == 1 else 's'} ({_format_bytes(size)})"
+    return f"{samples:,} samples in {count_noun(len(shards), 'shard')} ({_format_bytes(size)})"
 
 
 def _sum_hours(rows: pl.DataFrame) -> str:
