@@ -44,12 +44,9 @@ def alone(folder: Path, opus: int | None) -> dict[str, float]:
     run = run_stage(stage, "batch", todo, store, Local(stage, 2))
     assert len(run.done) == len(todo), run.failures
     run.table()
-    peak = 0.0
-    while not decode_process._idle.empty():  # the time of children counts only after they end
-        process = decode_process._idle.get_nowait()
-        assert process._process is not None
-        peak = max(peak, peak_memory(process._process.pid))
-        process.close()
+    decoders = decode_process._decoders
+    peak = max(peak_memory(process.pid) for process in decoders.idle.queue if process.pid)
+    decoders.close()  # the time of children counts only after they end
     return {"cpu": cpu() - before, "wall": time.perf_counter() - began, "peak": peak}
 
 

@@ -29,8 +29,7 @@ TALK = miniature.BATCH / "night-science.mp3"
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
     yield
-    while not decode_process._idle.empty():
-        decode_process._idle.get_nowait().close()
+    decode_process._decoders.close()
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +77,7 @@ def test_one_process_does_many_and_errors_are_those_of_here(tmp_path: Path) -> N
     (tmp_path / "empty.mp3").write_bytes(b"")
     (tmp_path / "text.mp3").write_bytes(b"no audio " * 100)
     make_working_audio_in_subprocess(source, target)
-    process = decode_process._idle.queue[0]._process
+    process = decode_process._decoders.idle.queue[0].pid
     with pytest.raises(EmptyAudio, match="0 bytes"):
         make_working_audio_in_subprocess(tmp_path / "empty.mp3", target)
     with pytest.raises(NotAudio):
@@ -86,7 +85,7 @@ def test_one_process_does_many_and_errors_are_those_of_here(tmp_path: Path) -> N
     with pytest.raises(FileNotFoundError):
         make_working_audio_in_subprocess(tmp_path / "nowhere.mp3", target)
     make_working_audio_in_subprocess(source, target)
-    assert decode_process._idle.queue[0]._process is process
+    assert decode_process._decoders.idle.queue[0].pid == process
 
 
 @pytest.mark.parametrize(
@@ -138,6 +137,6 @@ def test_a_crash_is_the_failure_of_one_episode(tmp_path: Path, long: Path) -> No
 def test_ten_hours_take_no_more_memory_than_the_process_may(tmp_path: Path, long: Path) -> None:
     found = make_working_audio_in_subprocess(long, tmp_path / "out.flac")
     assert found.duration == 36_000
-    child = decode_process._idle.queue[0]._process
+    child = decode_process._decoders.idle.queue[0].pid
     assert child is not None
-    assert psutil.Process(child.pid).memory_info().rss < 300 << 20
+    assert psutil.Process(child).memory_info().rss < 300 << 20
