@@ -127,7 +127,7 @@ def _ask(request: dict[str, Any], stall: float) -> dict[str, Any]:
 
 def _rebuild_error(reply: dict[str, Any]) -> Exception:
     """Rebuild the exception that was raised in the subprocess."""
-    name, message = reply["error"], reply["message"]
+    name, message = reply["error"].rpartition(".")[2], reply["message"]
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, AudioError):
         return kind(message)

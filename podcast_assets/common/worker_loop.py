@@ -2,7 +2,7 @@
 
 It reads one JSON object per line from its standard input and writes JSON lines to its standard output:
 {"progress": …} any number of times, and finally {"done": …} or
-{"error": name of a class, "message": …, "errno": number or null, "traceback": …}.
+{"error": name of a class with its module, "message": …, "errno": number or null, "traceback": …}.
 It ends when its input is closed, and after a minute without requests.
 """
 
@@ -50,7 +50,7 @@ def serve(handle: Callable[[dict[str, Any], Progress], Any], memory: int, out_of
         except Exception as error:
             send(
                 {
-                    "error": type(error).__name__,
+                    "error": f"{type(error).__module__}.{type(error).__qualname__}",
                     "message": str(error),
                     "errno": getattr(error, "errno", None),
                     "traceback": traceback.format_exc(),

@@ -1,7 +1,7 @@
 """Work on untrusted input in a subprocess with limits, so that input that crashes, hangs or fills a library fails alone.
 
-The process runs a module that calls `worker_loop.serve`, which documents the protocol. It is reused for one request after the other,
-so that a valid input costs only two more lines through a pipe.
+The process runs a module that calls `worker_loop.serve`, which documents the protocol. It is reused for one request after the
+other, so that a valid input costs only two more lines through a pipe.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,15 +55,16 @@ class ProcessEnded(RuntimeError):
 class WorkerProcesses:
     """Idle processes that run the same module; a new one starts when all are at work. Thread-safe."""
 
-    def __init__(self, module: str, *, quiet: bool = False) -> None:
+    def __init__(self, module: str, *arguments: str, quiet: bool = False) -> None:
         """Set up no process yet.
 
         Args:
             module: module that calls `worker_loop.serve`.
+            arguments: arguments of its command line.
             quiet: whether what its libraries write to standard error is dropped.
         """
         self.idle: queue.LifoQueue[_WorkerProcess] = queue.LifoQueue()
-        self._module, self._quiet = module, quiet
+        self._command, self._quiet = (module, *arguments), quiet
 
     def ask(
         self,
@@ -91,7 +92,7 @@ class WorkerProcesses:
         try:
             process = self.idle.get_nowait()
         except queue.Empty:
-            process = _WorkerProcess(self._module, quiet=self._quiet)
+            process = _WorkerProcess(self._command, quiet=self._quiet)
         try:
             reply = process.ask(request, stall, longest_reply, progress)
         except BaseException:
@@ -109,8 +110,8 @@ class WorkerProcesses:
 class _WorkerProcess:
     """Process; started by the first request, and again after it ended because it was idle."""
 
-    def __init__(self, module: str, *, quiet: bool) -> None:
-        self._module, self._quiet = module, quiet
+    def __init__(self, command: Sequence[str], *, quiet: bool) -> None:
+        self._command, self._quiet = command, quiet
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
         self._end: Any = None
@@ -152,8 +153,8 @@ class _WorkerProcess:
             self.close()
             path = os.pathsep.join([str(_PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
             self._said = tempfile.TemporaryFile() if self._quiet else None  # noqa: SIM115  # closed with the process
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module],
+            self._process = subprocess.Popen(  # noqa: S603  # a module of this package
+                [sys.executable, "-m", *self._command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._said,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.partitions import busy_batches
@@ -25,7 +26,7 @@ from podcast_assets.defs.sensors.new_batches import known_arrivals
 from podcast_assets.intake.arrivals import list_incoming
 from podcast_assets.stages.retention import remove_sources
 from podcast_assets.store.stage_names import TABLE_STAGES
-from podcast_assets.store.store import SCRATCH_PREFIX, Store, table_key
+from podcast_assets.store.store import Store, table_key
 
 _CHECKPOINT = re.compile(r"(?P<episode>.+)-(?P<fingerprint>[0-9a-f]{32})\.(?P<kind>parquet|encoded)")
 _UNFINISHED = re.compile(rf"\..+\.[0-9a-f]{{8}}\.part|({re.escape(SCRATCH_PREFIX)})?[0-9a-f]{{32}}\.part")

@@ -4,8 +4,8 @@ import tempfile
 from pathlib import Path
 
 from podcast_assets.audio.errors import AudioError, EmptyAudio, NoAudioTrack, NotAudio
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.intake.downloads.sniffing import describe_non_media
-from podcast_assets.store.store import SCRATCH_PREFIX
 
 HEAD = 1 << 20
 """Number of leading bytes to inspect."""

@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from podcast_assets.store.store import BLOCK, SCRATCH_PREFIX
+from podcast_assets.common.scratch import SCRATCH_PREFIX
+from podcast_assets.store.store import BLOCK
 
 _HEAD = 8_192
 """Bytes that show a byte order mark, or UTF-16 without one."""

@@ -11,6 +11,7 @@ from typing import IO, BinaryIO, cast
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.regular_files import NotAFile
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Meter
 from podcast_assets.intake.archives.members import ArchiveMember, Damaged, RefusedMember, archive_format, read_members
 from podcast_assets.intake.arrivals import INCOMING, Arrival, refused_files
@@ -18,7 +19,7 @@ from podcast_assets.intake.content import HEAD, describe_other_content
 from podcast_assets.intake.file_names import MEDIA_SUFFIXES, reason_to_skip, split_name
 from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, MetadataFile, NotMetadata, open_metadata
 from podcast_assets.intake.names import is_hidden
-from podcast_assets.store.store import BLOCK, SCRATCH_PREFIX, Store, StoredOriginal
+from podcast_assets.store.store import BLOCK, Store, StoredOriginal
 
 ARCHIVE_SUFFIXES = frozenset(".tar .gz .tgz .xz .txz .bz2 .zst .zip".split())
 _INNER_ARCHIVE = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)

@@ -19,10 +19,11 @@ import polars as pl
 from podcast_assets.common import locks
 from podcast_assets.common.errors import BadInput, Misconfigured, first_line
 from podcast_assets.common.hashing import Hashes
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.store.backends.access import Access, create_file, lock_mode
 from podcast_assets.store.backends.errors import translate_errors
 from podcast_assets.store.backends.folder import Folder
-from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing, Storage
+from podcast_assets.store.backends.protocol import BLOCK, Entry, FolderListing, Storage
 from podcast_assets.store.schema import Columns, add_missing_columns, schema
 from podcast_assets.store.table_files import decode_table, encode_table
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from podcast_assets.store.backends.bucket import Bucket
 
-__all__ = ["BLOCK", "SCRATCH_PREFIX", "DamagedTable", "Entry", "Store", "StoredOriginal"]
+__all__ = ["BLOCK", "DamagedTable", "Entry", "Store", "StoredOriginal"]
 
 
 STORE_READERS = 16

@@ -19,6 +19,7 @@ import pytest
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.fingerprint import fingerprint
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.downloads.downloaded import DownloadRecords
@@ -27,7 +28,7 @@ from podcast_assets.stages.fetch import DownloadedList, download_list
 from podcast_assets.stages.runner import NothingDone
 from podcast_assets.store.commits import commit
 from podcast_assets.store.schema import FAILURES, PROVENANCE, RAW_AUDIO, empty_table, make_table
-from podcast_assets.store.store import SCRATCH_PREFIX, Store, checkpoints_key
+from podcast_assets.store.store import Store, checkpoints_key
 from podcast_assets_tests.committed import failure
 from podcast_assets_tests.servers.web_server import Resource, WebServer, web_server
 from podcast_assets_tests.waiting import wait_for

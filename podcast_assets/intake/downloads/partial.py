@@ -10,7 +10,7 @@ from typing import BinaryIO, Self
 from filelock import lock_descriptor
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.store.store import SCRATCH_PREFIX
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 
 
 @dataclass(frozen=True)

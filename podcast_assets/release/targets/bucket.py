@@ -13,9 +13,10 @@ from pathlib import Path
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.locks import file_lock
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.release.published import FOLDERS, LIST
 from podcast_assets.release.targets.protocol import PublishedHead, ReleaseChange, Stale, TargetFile
-from podcast_assets.store.store import SCRATCH_PREFIX, Store
+from podcast_assets.store.store import Store
 
 
 class BucketTarget:

@@ -25,11 +25,12 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars
 
 from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.release.targets.hub_calls import call_with_retries, hide_signatures, translate_errors
 from podcast_assets.release.targets.hub_history import purge_history
 from podcast_assets.release.targets.hub_pull import KIND, Operation, PlannedFiles, PullRequest, create_commit
 from podcast_assets.release.targets.protocol import PublishedHead, ReleaseChange, Stale, TargetFile
-from podcast_assets.store.store import SCRATCH_PREFIX, Store
+from podcast_assets.store.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -21,11 +21,12 @@ import tenacity
 
 from podcast_assets.common.errors import BadInput, Misconfigured
 from podcast_assets.common.locks import private_folder
+from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.store.backends import s3_api
 from podcast_assets.store.backends.errors import BucketLocation, bucket_trouble, needs_retry, translate_errors
 from podcast_assets.store.backends.multipart import PART, entity_tag, part_bytes, unquote_entity_tag
 from podcast_assets.store.backends.pending_file import PendingFile
-from podcast_assets.store.backends.protocol import BLOCK, SCRATCH_PREFIX, Entry, FolderListing
+from podcast_assets.store.backends.protocol import BLOCK, Entry, FolderListing
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta

@@ -9,9 +9,6 @@ from typing import BinaryIO, Protocol
 BLOCK = 1 << 20
 """Bytes per read; larger blocks do not hash faster."""
 
-SCRATCH_PREFIX = "podcast-assets-scratch-"
-"""Prefix of temporary files and folders, by which the janitor finds those left by a crash."""
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
