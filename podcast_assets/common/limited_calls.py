@@ -8,6 +8,7 @@ import importlib
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
@@ -35,6 +36,18 @@ class Unreadable(BadInput):
     """The input crashed, filled or kept busy what read it."""
 
 
+@dataclass(frozen=True)
+class Limit:
+    """What a call reads, and how long it may take."""
+
+    what: str
+    """What is read, for messages."""
+    seconds: float
+    """Time without a result or a message of progress after which the process is killed."""
+    progress: Callable[[Any], None] = lambda at: None
+    """Called with each message of progress."""
+
+
 class LimitedCalls:
     """Processes for calls within limits. Thread-safe: each call uses a process of its own, which is reused."""
 
@@ -47,22 +60,14 @@ class LimitedCalls:
         self.processes = WorkerProcesses(f"{_PACKAGE}.common.limited_call_worker", str(memory), quiet=True)
         self._memory = memory
 
-    def call(
-        self,
-        function: Callable[_P, _R],
-        *arguments: _P.args,
-        limit: tuple[str, float],
-        progress: Callable[[Any], None] = lambda at: None,
-        **named: _P.kwargs,
-    ) -> _R:
+    def call(self, limit: Limit, function: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
         """Return what a function returns, computed in a subprocess.
 
         Args:
+            limit: what is read, and how long it may take.
             function: function of a module of this package, whose arguments JSON supports, or bytes or paths, and whose result
                 pydantic can build from JSON by its annotation. An argument `progress` of it sends messages to this process.
             arguments: its arguments.
-            limit: what is read, for messages; and seconds without a result or message after which the process is killed.
-            progress: called with each message of progress.
             named: its arguments by name.
 
         Raises:
@@ -72,7 +77,7 @@ class LimitedCalls:
             ProcessLost: the process was killed from outside.
             RuntimeError: the function failed otherwise.
         """
-        what, seconds = limit
+        what = limit.what
         with ExitStack() as files:
             request = {
                 "module": function.__module__,
@@ -81,9 +86,11 @@ class LimitedCalls:
                 "named": {name: _to_json(a, files) for name, a in named.items()},
             }
             try:
-                reply = self.processes.ask(request, seconds, longest_reply=LONGEST_RESULT, progress=progress)
+                reply = self.processes.ask(
+                    request, limit.seconds, longest_reply=LONGEST_RESULT, progress=limit.progress
+                )
             except ProcessStuck as error:
-                raise Unreadable(f"{what} cannot be read: it takes more than {seconds:.0f} s") from error
+                raise Unreadable(f"{what} cannot be read: it takes more than {limit.seconds:.0f} s") from error
             except ProcessCrashed as error:
                 reason = f"it crashes its reader ({error}), so it is damaged or malicious"
                 raise Unreadable(f"{what} cannot be read: {reason}") from error

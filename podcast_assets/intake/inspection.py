@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from podcast_assets.common.errors import BadInput
 from podcast_assets.common.warned import BatchWarning
+from podcast_assets.intake.batch_metadata import MetadataSource, read_metadata
 from podcast_assets.intake.file_names import reason_to_skip, split_name
-from podcast_assets.intake.metadata import METADATA_SUFFIXES, MetadataFile, NotMetadata, join_metadata, open_metadata
+from podcast_assets.intake.metadata import METADATA_SUFFIXES
 from podcast_assets.intake.place import find_input_files
 from podcast_assets.intake.unpack import ARCHIVE_SUFFIXES
 
@@ -29,17 +29,12 @@ def inspect_inputs(inputs: Sequence[Path], key: str, *, follow_links: bool = Fal
     suffixes = {name: split_name(name)[1] for name in files if reason_to_skip(name, METADATA_SUFFIXES) is None}
     recordings = [n for n, suffix in suffixes.items() if suffix not in METADATA_SUFFIXES | ARCHIVE_SUFFIXES]
     warnings = [BatchWarning("skipped", name, reason) for name, reason in found.refused.items()]
-    metadata: list[MetadataFile] = []
-    for name in (n for n, suffix in suffixes.items() if suffix in METADATA_SUFFIXES):
-        try:
-            metadata.append(open_metadata(name, files[name], key))
-        except NotMetadata as error:
-            warnings.append(BatchWarning("metadata_joined_nothing", name, str(error)))
-        except BadInput as error:
-            warnings.append(BatchWarning("metadata_failed", name, str(error)))
+    metadata = [MetadataSource(n, files[n]) for n, suffix in suffixes.items() if suffix in METADATA_SUFFIXES]
+    read = read_metadata(recordings, metadata, key)
+    warnings += [BatchWarning("metadata_joined_nothing", name, reason) for name, reason in read.skipped]
+    warnings += [BatchWarning("metadata_failed", name, reason) for name, reason in read.broken]
     # names in archives are not known yet, and metadata may be meant for them
     if ARCHIVE_SUFFIXES.isdisjoint(suffixes.values()):
-        joined = join_metadata(recordings, metadata)
-        warnings += [BatchWarning("metadata_failed", name, error) for name, error in joined.broken.items()]
-        warnings += joined.unused
+        warnings += [BatchWarning("metadata_failed", name, error) for name, error in read.joined.broken.items()]
+        warnings += read.joined.unused
     return warnings

@@ -12,6 +12,8 @@ from podcast_assets.intake.downloads.urls import redact_url_distinctly, url_key
 from podcast_assets.intake.encodings import to_utf8
 from podcast_assets.intake.metadata import first_text
 from podcast_assets.intake.names import slug
+from podcast_assets.intake.table_limits import MAX_DEPTH, to_json_row
+from podcast_assets.intake.table_reader import limit_for, table_reader
 from podcast_assets.intake.tables import LINES_SUFFIXES, read_table_rows, rename_keys, unreadable
 
 URL = "url"
@@ -44,6 +46,16 @@ class LinkList:
     """Name → reason: the same URL is in the list already."""
     broken: dict[str, str] = field(default_factory=dict)
     """Name → error message about the row."""
+
+
+def read_link_list(name: str, data: bytes) -> LinkList:
+    """Parse a URL list in a subprocess with limits, see `parse_link_list`.
+
+    Raises:
+        BadInput: the list cannot be read, or has no column `url`.
+        ProcessLost: the subprocess was killed from outside.
+    """
+    return table_reader.call(limit_for(name, len(data)), parse_link_list, name, data)
 
 
 def parse_link_list(name: str, data: bytes) -> LinkList:
@@ -105,6 +117,13 @@ def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
 def _json_row(line: bytes) -> dict[str, Any] | str:
     try:
         row = json.loads(line)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        return f"it is nested more than {MAX_DEPTH} levels deep"
+    except ValueError:
         return "it is not JSON"
-    return rename_keys(row, [URL]) if isinstance(row, dict) else "it is not a JSON object"
+    if not isinstance(row, dict):
+        return "it is not a JSON object"
+    try:
+        return to_json_row(rename_keys(row, [URL]))
+    except BadInput as error:
+        return str(error)

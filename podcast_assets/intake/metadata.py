@@ -4,12 +4,9 @@ Only the ids of a file and the matching rows are read: a table of a million rows
 memory for its ids.
 """
 
-import base64
-import datetime
 import json
-import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +19,7 @@ from podcast_assets.intake.encodings import to_utf8
 from podcast_assets.intake.file_names import split_name
 from podcast_assets.intake.ids import equal_by_value, id_text
 from podcast_assets.intake.names import normalize
+from podcast_assets.intake.table_limits import MAX_DEPTH, to_json_row, to_json_value
 from podcast_assets.intake.tables import (
     LINES_SUFFIXES,
     READ_ERRORS,
@@ -77,14 +75,15 @@ class MetadataFile:
         return PurePosixPath(normalize(self.name)).parent
 
     def rows(self, ids: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Read the first row of each of some ids.
+        """Read the first row of each of some ids, as values that JSON supports.
 
         Raises:
             BadInput: the rows cannot be read.
         """
         wanted_ids = pl.Series(_ID, list(ids), dtype=pl.String)
         try:
-            yield from self._read_line_rows(wanted_ids) if self.is_lines else self._read_table_rows(wanted_ids)
+            rows = self._read_line_rows(wanted_ids) if self.is_lines else self._read_table_rows(wanted_ids)
+            yield from ((identity, to_json_row(row)) for identity, row in rows)
         except READ_ERRORS as error:
             raise unreadable(f"metadata {self.name}", error) from error
 
@@ -116,7 +115,7 @@ class MetadataFile:
         first = self._first_positions(wanted_ids)
         found = self.frame.lazy().with_row_index(_AT).join(first.lazy(), on=_AT, how="inner").sort(_AT)
         for identity, spelled, text in found.select(_ID, _SPELLED, _LINE).collect(engine="streaming").iter_rows():
-            parsed = json.loads(text.strip(_PADDING))
+            parsed = _parse_line(text)
             if _id_of(parsed, self.key, self.name) == spelled:
                 yield identity, rename_keys(parsed, ())  # else the pattern matched a nested key
 
@@ -207,8 +206,8 @@ def _spelling_in_lines(frame: pl.LazyFrame, key: str) -> str:
     """Spelling of the key in the first line; the key itself if it is there, or the line cannot be read."""
     first = frame.head(1).collect()[_LINE].to_list()
     try:
-        row = json.loads(first[0].strip(_PADDING)) if first else None
-    except (ValueError, RecursionError):
+        row = _parse_line(first[0]) if first else None
+    except ValueError:
         row = None
     names = list(row) if isinstance(row, dict) else []
     return key if key in names else next((n for n in names if fold_name(n) == fold_name(key)), key)
@@ -239,12 +238,22 @@ def _ids_of_lines(frame: pl.LazyFrame, key: str, name: str) -> pl.Series:
     if len(ambiguous_lines):
         lines = frame.with_row_index(_AT).join(pl.LazyFrame({_AT: ambiguous_lines}), on=_AT, how="semi")
         table = lines.collect(engine="streaming").sort(_AT)
-        ids = ids.scatter(
-            ambiguous_lines, [_id_of(json.loads(text.strip(_PADDING)), key, name) for text in table[_LINE]]
-        )
+        ids = ids.scatter(ambiguous_lines, [_id_of(_parse_line(text), key, name) for text in table[_LINE]])
     if ids.null_count() == len(ids):
         raise NotMetadata(f"{WITHOUT_KEY[1]} {key!r}")
     return ids
+
+
+def _parse_line(text: str) -> Any:
+    """Parse a line of JSON.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deep.
+    """
+    try:
+        return json.loads(text.strip(_PADDING))
+    except RecursionError:
+        raise BadInput(f"a row is nested more than {MAX_DEPTH} levels deep") from None
 
 
 def _id_of(row: Any, key: str, name: str) -> str | None:
@@ -254,10 +263,17 @@ def _id_of(row: Any, key: str, name: str) -> str | None:
     return None if value is None else str(value)
 
 
-def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> JoinedMetadata:
+def join_metadata(
+    sources: Sequence[str], files: Sequence[MetadataFile], reading: Callable[[MetadataFile], None] = lambda file: None
+) -> JoinedMetadata:
     """Join files by their stem to metadata rows by their id. Of the metadata files in or above a file's folder the nearest wins.
 
     Both are compared in NFC. Metadata in a folder without recordings (`metadata/` beside `audio/`) apply to the folder above.
+
+    Args:
+        sources: names of the recordings.
+        files: the metadata files.
+        reading: called before the rows of a file are read.
     """
     above = {folder: {PurePosixPath(folder), *PurePosixPath(folder).parents} for folder in map(_folder_of, sources)}
     folders = set[PurePosixPath]().union(*above.values())
@@ -272,6 +288,7 @@ def join_metadata(sources: Sequence[str], files: Sequence[MetadataFile]) -> Join
     unused: list[BatchWarning] = []
     for folder, file in sorted(placed, key=lambda f: len(f[0].parts), reverse=True):
         stems, used = below[folder], False
+        reading(file)
         try:
             for identity, row in file.rows(stems):
                 used = True
@@ -346,35 +363,10 @@ def _beside_recordings(folder: PurePosixPath, folders: Collection[PurePosixPath]
 
 def first_text(row: Mapping[str, Any], *names: str) -> str | None:
     """Value of the first of some columns that has one, as text; NaN counts as no value."""
-    values = (_to_json_value(row.get(n)) for n in names)
+    values = (to_json_value(row.get(n)) for n in names)
     return next((str(v) for v in values if v not in (None, "")), None)
 
 
 def to_json(row: dict[str, Any]) -> str | None:
-    """Convert a metadata row to JSON with sorted keys; None if it is empty.
-
-    NaN and infinity become null, times ISO 8601, and bytes UTF-8 text or else base64.
-    """
-    return json.dumps(_to_json_value(row), ensure_ascii=False, allow_nan=False, sort_keys=True) if row else None
-
-
-def _to_json_value(value: Any) -> Any:
-    """Convert a value to a type that JSON supports."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case datetime.date() | datetime.time():
-            return value.isoformat()
-        case bytes():
-            try:
-                return value.decode()
-            except UnicodeDecodeError:
-                return base64.b64encode(value).decode()
-        case dict():
-            return {str(k): _to_json_value(v) for k, v in value.items()}
-        case list() | tuple() | pl.Series():
-            return [_to_json_value(v) for v in value]
-        case _:
-            return str(value)
+    """Convert a metadata row to JSON with sorted keys, see `to_json_row`; None if it is empty."""
+    return json.dumps(to_json_row(row), ensure_ascii=False, allow_nan=False, sort_keys=True) if row else None

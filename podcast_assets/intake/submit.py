@@ -18,7 +18,7 @@ from podcast_assets.intake.feeds.subscriptions import URL_COLUMNS, describe_opml
 from podcast_assets.intake.links import format_link_list
 from podcast_assets.intake.names import check_batch_name, slug
 from podcast_assets.intake.place import batch_name_for, place_inputs
-from podcast_assets.intake.tables import read_table_rows
+from podcast_assets.intake.table_reader import limit_for, read_rows, table_reader
 from podcast_assets.store.store import Store
 
 FEEDS = "feeds/feeds.csv"
@@ -139,7 +139,7 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
     Raises:
         BadInput: the existing file has no column `url`, or the language is unknown.
     """
-    rows = list(read_table_rows(FEEDS, before, URL_COLUMNS)) if (before := _read_if_there(store, FEEDS)).strip() else []
+    rows = read_rows(FEEDS, before, URL_COLUMNS) if (before := _read_if_there(store, FEEDS)).strip() else []
     columns = list(rows[0]) if rows else ["url", "language"]
     if "url" not in columns:
         raise BadInput(f"{store.path(FEEDS)} has no column url: add the feeds to it by hand")
@@ -164,7 +164,7 @@ def submit_opml(store: Store, file: Path) -> SubmittedOpml:
     """
     data = file.read_bytes()
     try:
-        found = read_opml(data)
+        found = table_reader.call(limit_for("it", len(data)), read_opml, data)
     except BadInput as error:
         raise BadInput(f"{file}: {error}") from error
     if not found.urls:
@@ -198,6 +198,6 @@ def _batch_name_for_urls(urls: Sequence[str]) -> str:
 def _url_of(line: bytes) -> str | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row.get("url") if isinstance(row, dict) else None

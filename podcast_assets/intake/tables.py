@@ -9,7 +9,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,7 @@ import polars as pl
 
 from podcast_assets.common.errors import BadInput, first_line
 from podcast_assets.intake.encodings import Copy, open_bytes, to_utf8
+from podcast_assets.intake.table_limits import check_parquet, to_json_row
 
 KNOWN_COLUMNS = frozenset(
     (
@@ -89,6 +90,7 @@ def scan_table(name: str, data: bytes | Path, wanted: Collection[str]) -> UserTa
     suffix = PurePosixPath(name).suffix.lower()
     try:
         if suffix == ".parquet":
+            check_parquet(data)
             return UserTable(_rename_columns(pl.scan_parquet(_source(data)), wanted))
         source, keep_alive = to_utf8(data)
         dialect = find_dialect(_first_text(source), wanted)
@@ -103,14 +105,13 @@ def scan_table(name: str, data: bytes | Path, wanted: Collection[str]) -> UserTa
         raise unreadable(name, error) from error
 
 
-def read_table_rows(name: str, data: bytes, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Read all rows of a parquet or CSV table, see `scan_table`."""
+def read_table_rows(name: str, data: bytes, wanted: Collection[str]) -> list[dict[str, Any]]:
+    """Read all rows of a parquet or CSV table as values that JSON supports, see `scan_table`."""
     table = scan_table(name, data, wanted)
     try:
-        rows = table.frame.collect()
+        return [to_json_row(row) for row in table.frame.collect().iter_rows(named=True)]
     except READ_ERRORS as error:
         raise unreadable(name, error) from error
-    return rows.iter_rows(named=True)
 
 
 def unreadable(name: str, error: BaseException) -> BadInput:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
-from podcast_assets.common.errors import BadInput
 from podcast_assets.common.regular_files import NotAFile
 from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.intake.archives.limits import GENEROUS, ArchiveLimits, Bomb, Meter
 from podcast_assets.intake.archives.members import ArchiveMember, Damaged, RefusedMember, archive_format, read_members
 from podcast_assets.intake.arrivals import INCOMING, Arrival, refused_files
+from podcast_assets.intake.batch_metadata import MetadataSource, read_metadata
 from podcast_assets.intake.content import HEAD, describe_other_content
 from podcast_assets.intake.file_names import MEDIA_SUFFIXES, reason_to_skip, split_name
-from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, MetadataFile, NotMetadata, open_metadata
+from podcast_assets.intake.metadata import KEY, METADATA_SUFFIXES, JoinedMetadata
 from podcast_assets.intake.names import is_hidden
 from podcast_assets.store.store import BLOCK, Store, StoredOriginal
 
@@ -25,7 +25,7 @@ ARCHIVE_SUFFIXES = frozenset(".tar .gz .tgz .xz .txz .bz2 .zst .zip".split())
 _INNER_ARCHIVE = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.xz|txz|tar\.bz2|tar\.zst|zip)", re.IGNORECASE)
 
 _IN_MEMORY = 32 << 20
-"""Bytes of metadata or of a nested archive; larger ones go through a temporary file."""
+"""Bytes of a nested archive; larger ones go through a temporary file."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class UnpackedBatch:
     """Contents of a batch."""
 
     files: list[SourceFile] = field(default_factory=list)
-    metadata: list[MetadataFile] = field(default_factory=list)
+    metadata: list[MetadataSource] = field(default_factory=list)
+    """Files that may be metadata; `read_batch_metadata` reads them."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Name → reason why it is not an episode."""
     broken: dict[str, str] = field(default_factory=dict)
@@ -50,31 +51,67 @@ class UnpackedBatch:
     """Name → episode id, if it is not derived from name and bytes."""
     earlier: dict[str, list[str]] = field(default_factory=dict)
     """Name → SHA-256 of earlier content of its URL."""
+    scratch: "tempfile.TemporaryDirectory[str] | None" = None
+    """Folder with the metadata, deleted together with this object."""
+    _recorded: set[str] = field(default_factory=set)
+    _times: Counter[str] = field(default_factory=Counter)
+
+    def skip(self, name: str, reason: str) -> None:
+        """Record a file that is not an episode."""
+        self.skipped[self._line(name)] = reason
+
+    def fail(self, name: str, reason: str) -> None:
+        """Record a file that cannot be read."""
+        self.broken[self._line(name)] = reason
+
+    def _line(self, name: str) -> str:
+        """Number several files of one name."""
+        line = name
+        while line in self._recorded:
+            self._times[name] += 1
+            line = f"{name} ({self._times[name] + 1})"
+        self._recorded.add(line)
+        return line
 
 
-def unpack(store: Store, arrival: Arrival, *, limits: ArchiveLimits = GENEROUS, key: str = KEY) -> UnpackedBatch:
-    """Store every recording of a batch by its content and read its metadata. An error in one file does not stop the others.
+def unpack(store: Store, arrival: Arrival, *, limits: ArchiveLimits = GENEROUS) -> UnpackedBatch:
+    """Store every recording of a batch by its content, and copy its metadata. An error in one file does not stop the others.
 
     Args:
         store: store with the batch, which also receives the recordings.
         arrival: the batch.
         limits: limits on what each archive may unpack to.
-        key: column of the metadata that names files.
     """
-    unpacker = _Unpacker(store, limits, key, UnpackedBatch())
+    unpacker = _Unpacker(store, limits, UnpackedBatch())
     for name, reason in refused_files(store, arrival).items():
-        unpacker.refuse_file(name, reason)
+        unpacker.result.skip(name, reason)
     for file in (*arrival.files, *arrival.metadata):
         try:
             stream = store.open(f"{INCOMING}/{file.key}")
         except NotAFile as error:  # it was replaced after it was listed
-            unpacker.refuse_file(file.key.split("/", 1)[-1], str(error))
+            unpacker.result.skip(file.key.split("/", 1)[-1], str(error))
         except PermissionError:
-            unpacker.fail_file(file.key.split("/", 1)[-1], "this user may not read it: change its permissions")
+            unpacker.result.fail(file.key.split("/", 1)[-1], "this user may not read it: change its permissions")
         else:
             with stream:
                 unpacker.unpack_file(file.key, stream)
     return unpacker.result
+
+
+def read_batch_metadata(unpacked: UnpackedBatch, key: str = KEY) -> JoinedMetadata:
+    """Read the metadata of a batch and join them to its recordings.
+
+    Args:
+        unpacked: contents of the batch; files that are no metadata, or cannot be read, are recorded in it.
+        key: column of the metadata that names files.
+    """
+    found = read_metadata([file.name for file in unpacked.files], unpacked.metadata, key)
+    for name, reason in found.skipped:
+        unpacked.skip(name, reason)
+    for name, reason in found.broken:
+        unpacked.fail(name, reason)
+    unpacked.broken.update(found.joined.broken)
+    return found.joined
 
 
 @dataclass(frozen=True)
@@ -83,20 +120,9 @@ class _Unpacker:
 
     store: Store
     limits: ArchiveLimits
-    key: str
     result: UnpackedBatch
     _taken: set[str] = field(default_factory=set)
-    """Names of recordings and metadata."""
-    _recorded: set[str] = field(default_factory=set)
-    _times: Counter[str] = field(default_factory=Counter)
-
-    def refuse_file(self, name: str, reason: str) -> None:
-        """Record a file that must not be opened."""
-        self._record_status(self.result.skipped, name, reason)
-
-    def fail_file(self, name: str, reason: str) -> None:
-        """Record a file that cannot be opened."""
-        self._record_status(self.result.broken, name, reason)
+    """Names of recordings."""
 
     def unpack_file(self, key: str, stream: BinaryIO) -> None:
         """Unpack a file under `incoming/` if it is an archive, else take it as it is."""
@@ -117,7 +143,7 @@ class _Unpacker:
             for item in read_members(archive, self.limits, meter):
                 member = f"{prefix}{item.name}"
                 if isinstance(item, RefusedMember):
-                    self._record_status(self.result.skipped, member, item.reason)
+                    self.result.skip(member, item.reason)
                     continue
                 try:
                     if _INNER_ARCHIVE.fullmatch(member) and not is_hidden(member):
@@ -127,20 +153,16 @@ class _Unpacker:
                 except Bomb:
                     raise
                 except Damaged as error:
-                    self._record_status(
-                        self.result.broken, member, f"cut off or broken in its archive {name} ({error})"
-                    )
+                    self.result.fail(member, f"cut off or broken in its archive {name} ({error})")
         except Bomb as error:
             if depth > 1:
                 raise
-            self._record_status(
-                self.result.broken,
+            self.result.fail(
                 name,
                 f"the archive was unpacked only in part: {error}. The files before that were taken",
             )
         except Damaged as error:
-            self._record_status(
-                self.result.broken,
+            self.result.fail(
                 name,
                 f"the archive is truncated or broken ({error}); the files before that were taken",
             )
@@ -148,8 +170,7 @@ class _Unpacker:
     def _unpack_inner_archive(self, member: ArchiveMember, meter: Meter, depth: int) -> None:
         """Unpack an archive inside an archive."""
         if depth > self.limits.depth:
-            self._record_status(
-                self.result.skipped,
+            self.result.skip(
                 member.name,
                 f"an archive inside {depth - 1} others is not unpacked: unpack one of them yourself",
             )
@@ -162,9 +183,9 @@ class _Unpacker:
     def _add_member(self, member: ArchiveMember) -> None:
         _, suffix = split_name(member.name)
         if reason := reason_to_skip(member.name, METADATA_SUFFIXES):
-            self._record_status(self.result.skipped, member.name, reason)
+            self.result.skip(member.name, reason)
         elif member.name in self._taken:
-            self._record_status(self.result.skipped, member.name, "another file of the same name was taken already")
+            self.result.skip(member.name, "another file of the same name was taken already")
         elif suffix in METADATA_SUFFIXES:
             self._add_metadata(member)
         elif suffix in MEDIA_SUFFIXES:
@@ -180,31 +201,18 @@ class _Unpacker:
         """Take a file whose name says nothing if it begins like audio or video."""
         head = _read_fully(member.stream, HEAD)
         if what := describe_other_content(head):
-            self._record_status(
-                self.result.skipped, member.name, f"neither audio, video nor metadata by its content: {what}"
-            )
+            self.result.skip(member.name, f"neither audio, video nor metadata by its content: {what}")
         else:
             self._add_recording(member.name, cast("IO[bytes]", _Rejoined(head, member.stream)), "")
 
     def _add_metadata(self, member: ArchiveMember) -> None:
-        data, keep_alive = _spool(member.stream)
-        try:
-            self.result.metadata.append(open_metadata(member.name, data, self.key, keep_alive=keep_alive))
-        except NotMetadata as error:
-            self._record_status(self.result.skipped, member.name, str(error))
-        except BadInput as error:
-            self._record_status(self.result.broken, member.name, str(error))
-        else:
-            self._taken.add(member.name)
-
-    def _record_status(self, status: dict[str, str], name: str, reason: str) -> None:
-        """Record the status of a file; several files of one name are numbered."""
-        line = name
-        while line in self._recorded:
-            self._times[name] += 1
-            line = f"{name} ({self._times[name] + 1})"
-        self._recorded.add(line)
-        status[line] = reason
+        """Copy a file that may be metadata to a file of its own."""
+        if self.result.scratch is None:
+            self.result.scratch = tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX)
+        path = Path(self.result.scratch.name) / str(len(self.result.metadata))
+        with path.open("wb") as copy:
+            shutil.copyfileobj(member.stream, copy, BLOCK)
+        self.result.metadata.append(MetadataSource(member.name, path))
 
 
 class _Rejoined(io.RawIOBase):
@@ -224,18 +232,6 @@ def _read_fully(stream: IO[bytes], size: int) -> bytes:
     while len(data) < size and (more := stream.read(size - len(data))):
         data += more
     return data
-
-
-def _spool(stream: IO[bytes]) -> tuple[bytes | Path, IO[bytes] | None]:
-    """Read a stream into memory, or into a temporary file that is deleted together with the returned object."""
-    data = _read_fully(stream, _IN_MEMORY)
-    if len(data) < _IN_MEMORY:
-        return data, None
-    file = tempfile.NamedTemporaryFile(prefix=SCRATCH_PREFIX)  # noqa: SIM115  # deleted when the metadata are
-    file.write(data)
-    shutil.copyfileobj(stream, file, BLOCK)
-    file.flush()
-    return Path(file.name), cast("IO[bytes]", file)
 
 
 def _file_size(file: BinaryIO) -> int:

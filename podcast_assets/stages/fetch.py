@@ -11,7 +11,7 @@ from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import INCOMING, Arrival
 from podcast_assets.intake.downloads.urls import redact_url
 from podcast_assets.intake.episodes import TakenNames, make_unique
-from podcast_assets.intake.links import Link, parse_link_list
+from podcast_assets.intake.links import Link, read_link_list
 from podcast_assets.intake.metadata import JoinedMetadata
 from podcast_assets.intake.refusing import link_refusal
 from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
@@ -67,7 +67,7 @@ def download_list(
         OSError: the store is full or read-only.
     """
     name = arrival.files[0].key
-    found = parse_link_list(name, store.read(f"{INCOMING}/{name}"))
+    found = read_link_list(name, store.read(f"{INCOMING}/{name}"))
     refusals = Refusals.of(store)
     refused = {link.source: (link, why) for link in found.links if (why := link_refusal(refusals, link))}
     taken = TakenNames()

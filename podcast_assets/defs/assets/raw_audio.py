@@ -19,15 +19,15 @@ from podcast_assets.defs.checks.tables import (
     no_warnings,
 )
 from podcast_assets.defs.resources import PipelineResource, StoreResource
-from podcast_assets.intake import metadata
 from podcast_assets.intake.archives.limits import ArchiveLimits
 from podcast_assets.intake.arrivals import default_language, find_arrival
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.intake.duplicates import exact as duplicates
 from podcast_assets.intake.duplicates import near as near_duplicates
 from podcast_assets.intake.episodes import batch_rows, recordings
+from podcast_assets.intake.metadata import JoinedMetadata
 from podcast_assets.intake.refusing import refuse_files
-from podcast_assets.intake.unpack import unpack
+from podcast_assets.intake.unpack import read_batch_metadata, unpack
 from podcast_assets.stages.batch_warnings import batch_warnings
 from podcast_assets.stages.choose_tracks import choose_tracks
 from podcast_assets.stages.compute.choose import computing
@@ -71,14 +71,11 @@ def raw_audio(
             if arrival.is_list
             else None
         )
-        unpacked = fetched.unpacked if fetched else unpack(opened_store, arrival, limits=limits, key=settings.meta_key)
-        joined = (
-            fetched.metadata if fetched else metadata.join_metadata([f.name for f in unpacked.files], unpacked.metadata)
-        )
+        unpacked = fetched.unpacked if fetched else unpack(opened_store, arrival, limits=limits)
+        joined = fetched.metadata if fetched else read_batch_metadata(unpacked, settings.meta_key)
         refuse_files(opened_store, Refusals.of(opened_store), unpacked, joined)
         found = recordings(unpacked.files, unpacked.identities)
         found = choose_tracks(opened_store, found, joined, settings.tracks, before)
-        unpacked.broken.update(joined.broken)
         run = do_stage(
             context,
             settings,
@@ -193,7 +190,7 @@ def warnings_table(warnings: Sequence[BatchWarning]) -> pl.DataFrame:
     return pl.DataFrame([asdict(w) for w in warnings], schema=columns)
 
 
-def metadata_facts(joined: metadata.JoinedMetadata) -> dict[str, int]:
+def metadata_facts(joined: JoinedMetadata) -> dict[str, int]:
     """Count the files and metadata rows that match each other, and those that do not."""
     return {
         "files_with_metadata": len(joined.rows),

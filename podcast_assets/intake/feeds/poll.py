@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.limited_calls import Limit, LimitedCalls
 from podcast_assets.intake.downloads.download import retry_after, status_with_name
 from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, TimeBudget, Transient
 from podcast_assets.intake.downloads.urls import redact_url, url_key
@@ -30,12 +31,17 @@ LARGEST = 50_000_000
 """Maximum size of a feed with all its pages, bytes; the largest published ones have about ten million."""
 SECONDS = 20.0
 """Time limit for one feed, s; a tick of the sensor has 60 s. A feed with more pages continues in the next tick."""
+PARSE_SECONDS = 15.0
+"""Time limit for a page of a feed to be parsed, s."""
+PARSER_MEMORY = 2 << 30
+"""Limit of the address space of a process that parses feeds, in bytes."""
 MOST_PAGES = 500
 """Maximum number of pages of a feed."""
 MOST_EMPTY = 10
 """Number of pages without episodes, one after the other, after which no further page is read."""
 MOST_MOVES = 5
 """Maximum number of times that a feed may say that it moved, one after the other."""
+_READER = LimitedCalls(PARSER_MEMORY)
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -172,7 +178,14 @@ class _Requests:
                 raise _error_for_status(response)
             data = self._read_body(response)
         # without a guid, ids come from the subscription's URL, wherever the feed is now
-        feed = read_feed(data, self.subscription.url, response.headers.get("Content-Type"), response.url)
+        feed = _READER.call(
+            Limit("it", PARSE_SECONDS),
+            read_feed,
+            data,
+            self.subscription.url,
+            response.headers.get("Content-Type"),
+            response.url,
+        )
         if self.guid:
             feed = replace(feed, guid=self.guid)
         return _Page(feed, response.moved_to or url, response, url)

@@ -13,6 +13,7 @@ from podcast_assets.common.errors import BadInput, first_line
 from podcast_assets.intake.downloads.urls import feed_url, redact_url, url_key
 from podcast_assets.intake.feeds.opml import OpmlFeeds, read_opml
 from podcast_assets.intake.metadata import first_text
+from podcast_assets.intake.table_reader import limit_for, table_reader
 from podcast_assets.intake.tables import TABLE_SUFFIXES, read_table_rows
 from podcast_assets.store.backends.protocol import Entry
 from podcast_assets.store.store import Store
@@ -83,13 +84,14 @@ def _read_lists(store: Store, version: str) -> Subscriptions:
             continue
         try:
             with store.local_copy(entry.key) as local:
-                rows, trouble = _read_rows(_list_name(entry), local)
+                limit = limit_for("it", local.stat().st_size)
+                found = table_reader.call(limit, read_list, _list_name(entry), local)
         except BadInput as error:
             result.troubles[_list_name(entry)] = str(error)
             continue
-        if trouble:
-            result.troubles[_list_name(entry)] = trouble
-        for row in rows:
+        if found.trouble:
+            result.troubles[_list_name(entry)] = found.trouble
+        for row in found.rows:
             url = first_text(row, *URL_COLUMNS)
             if url and str(row.get("dead") or 0) in ("0", "0.0", "False", "false"):
                 subscription = _make_subscription(feed_url(url), row)
@@ -125,8 +127,21 @@ def _make_subscription(url: str, row: Mapping[str, Any]) -> Subscription:
     )
 
 
-def _read_rows(name: str, local: Path) -> tuple[list[Mapping[str, Any]], str | None]:
-    """Rows of a list, and what deserves a look in it although it could be read.
+@dataclass(frozen=True)
+class ListOfFeeds:
+    """Rows of a list of feeds."""
+
+    rows: list[dict[str, Any]]
+    trouble: str | None = None
+    """What deserves a look in it although it could be read."""
+
+
+def read_list(name: str, local: Path) -> ListOfFeeds:
+    """Read the rows of a list of feeds.
+
+    Args:
+        name: its name, whose suffix determines the format.
+        local: where it lies.
 
     Raises:
         BadInput: the list cannot be read, or contains no feeds.
@@ -136,20 +151,20 @@ def _read_rows(name: str, local: Path) -> tuple[list[Mapping[str, Any]], str | N
         found = read_opml(local.read_bytes())
         if not found.urls:
             raise BadInput(f"it contains no feeds ({found.damage})" if found.damage else _NO_FEEDS)
-        return [{"url": url} for url in found.urls], describe_opml(found)
+        return ListOfFeeds([{"url": url} for url in found.urls], describe_opml(found))
     if suffix == ".db":
         try:
-            rows: list[Mapping[str, Any]] = list(_read_podcastindex(str(local)))
+            rows = _read_podcastindex(str(local))
         except sqlite3.Error as error:
             raise BadInput(f"it cannot be read as db: {first_line(error)}") from error
     else:
         data = local.read_bytes()
-        rows = list(read_table_rows(name, data, URL_COLUMNS)) if data.strip() else []
+        rows = read_table_rows(name, data, URL_COLUMNS) if data.strip() else []
         if rows and not rows[0].keys() & set(URL_COLUMNS):
             raise BadInput(f"it has no column {URL_COLUMNS[0]!r}; its columns are: {', '.join(list(rows[0])[:12])}")
     if not rows:
         raise BadInput(_NO_FEEDS)
-    return rows, None
+    return ListOfFeeds(rows)
 
 
 def describe_opml(found: OpmlFeeds) -> str | None:
