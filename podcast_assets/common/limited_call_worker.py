@@ -15,6 +15,7 @@ _READ = {"bytes": lambda path: Path(path).read_bytes(), "path": Path, "value": l
 def handle_request(request: dict[str, Any], send: Progress) -> Any:
     """Call a function and return its result as JSON."""
     function = getattr(importlib.import_module(request["module"]), request["function"])
+    send(None)  # its time begins when everything is imported
     named = {name: _argument(packed) for name, packed in request["named"].items()}
     if "progress" in inspect.signature(function).parameters:
         named["progress"] = send

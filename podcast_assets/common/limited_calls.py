@@ -6,6 +6,7 @@ Arguments and results go through JSON, which pydantic makes and checks by the fu
 import functools
 import importlib
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
 
+from podcast_assets.common.cores import available_cores
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.common.worker_process import (
@@ -47,9 +49,14 @@ class Limit:
     progress: Callable[[Any], None] = lambda at: None
     """Called with each message of progress."""
 
+    def pass_on(self, at: Any) -> None:
+        """Pass a message on; that the call begins is none."""
+        if at is not None:
+            self.progress(at)
+
 
 class LimitedCalls:
-    """Processes for calls within limits. Thread-safe: each call uses a process of its own, which is reused."""
+    """Processes for calls within limits, as many as there are cores at once. Thread-safe: others wait."""
 
     def __init__(self, memory: int) -> None:
         """Set up no process yet.
@@ -59,6 +66,7 @@ class LimitedCalls:
         """
         self.processes = WorkerProcesses(f"{_PACKAGE}.common.limited_call_worker", str(memory), quiet=True)
         self._memory = memory
+        self._free = threading.Semaphore(available_cores())
 
     def call(self, limit: Limit, function: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
         """Return what a function returns, computed in a subprocess.
@@ -78,7 +86,7 @@ class LimitedCalls:
             RuntimeError: the function failed otherwise.
         """
         what = limit.what
-        with ExitStack() as files:
+        with self._free, ExitStack() as files:
             request = {
                 "module": function.__module__,
                 "function": function.__qualname__,
@@ -86,16 +94,14 @@ class LimitedCalls:
                 "named": {name: _to_json(a, files) for name, a in named.items()},
             }
             try:
-                reply = self.processes.ask(
-                    request, limit.seconds, longest_reply=LONGEST_RESULT, progress=limit.progress
-                )
+                reply = self.processes.ask(request, limit.seconds, longest_reply=LONGEST_RESULT, progress=limit.pass_on)
             except ProcessStuck as error:
                 raise Unreadable(f"{what} cannot be read: it takes more than {limit.seconds:.0f} s") from error
             except ProcessCrashed as error:
                 reason = f"it crashes its reader ({error}), so it is damaged or malicious"
                 raise Unreadable(f"{what} cannot be read: {reason}") from error
             except ProcessOutOfMemory as error:
-                reason = f"it needs more than {self._memory / (1 << 30):g} GiB of memory"
+                reason = f"it needs more than {self._memory / (1 << 30):.3g} GiB of memory"
                 raise Unreadable(f"{what} cannot be read: {reason}") from error
             except ProcessLost as error:
                 message = f"the process that reads {what} was killed ({error}), perhaps because memory ran out"
@@ -132,7 +138,7 @@ def _written(data: bytes) -> Iterator[Path]:
 def _rebuild_error(reply: dict[str, Any], what: str, memory: int) -> Exception:
     """Rebuild the exception that was raised in the subprocess."""
     if reply["error"] == MemoryError.__name__:
-        return Unreadable(f"{what} cannot be read: it needs more than {memory / (1 << 30):g} GiB of memory")
+        return Unreadable(f"{what} cannot be read: it needs more than {memory / (1 << 30):.3g} GiB of memory")
     module, _, name = reply["error"].rpartition(".")
     if module.startswith(f"{_PACKAGE}."):
         kind = getattr(importlib.import_module(module), name, None)

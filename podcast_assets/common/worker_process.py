@@ -20,6 +20,8 @@ from typing import IO, Any
 
 from podcast_assets.common.cores import available_cores
 
+START_SECONDS = 30.0
+"""Time in which the first message must come, in seconds: a process that starts on a busy machine has done nothing wrong yet."""
 _END_SECONDS = 5.0
 _BLOCK = 1 << 16
 _PACKAGE = Path(__file__).parents[2]
@@ -78,7 +80,7 @@ class WorkerProcesses:
 
         Args:
             request: the request, which JSON supports.
-            stall: seconds without a message after which the process is killed.
+            stall: seconds without a message after which the process is killed; the first may take `START_SECONDS`.
             longest_reply: maximum size of a message in bytes; a process that sends more is killed.
             progress: called with what each message of progress says.
 
@@ -134,9 +136,10 @@ class _WorkerProcess:
             process = self._ensure_running()
             _write_line(process, line)
         assert process.stdout is not None
-        rest = bytearray()
-        while message := _read_line(process.stdout, rest, stall, longest_reply):
+        rest, wait = bytearray(), max(stall, START_SECONDS)
+        while message := _read_line(process.stdout, rest, wait, longest_reply):
             reply: Reply = json.loads(message)
+            wait = stall
             if "progress" not in reply:
                 return reply
             progress(reply["progress"])

@@ -66,12 +66,12 @@ def parse_link_list(name: str, data: bytes) -> LinkList:
     """
     result = LinkList()
     seen: dict[str, str] = {}
-    any_url = False
+    any_row = any_url = False
     for number, row in enumerate(_read_rows(name, data), start=1):
         if isinstance(row, str):
             result.broken[f"{name}, row {number}"] = row
             continue
-        any_url = any_url or URL in row
+        any_row, any_url = True, any_url or URL in row
         url = row.get(URL)
         if not isinstance(url, str) or not url.strip():
             result.broken[f"{name}, row {number}"] = "it has no url"
@@ -82,6 +82,8 @@ def parse_link_list(name: str, data: bytes) -> LinkList:
             continue
         seen[url_key(url)] = source
         result.links.append(Link(url.strip(), source, row, _identity_of(row)))
+    if result.broken and not any_row:
+        raise BadInput(f"{name}: none of its rows can be read; the first: {next(iter(result.broken.values()))}")
     if not any_url:
         raise BadInput(f"{name}: a URL list needs a column {URL!r}; metadata of a batch belong in <batch>.meta.…")
     return result

@@ -253,7 +253,7 @@ def _parse_line(text: str) -> Any:
     try:
         return json.loads(text.strip(_PADDING))
     except RecursionError:
-        raise BadInput(f"a row is nested more than {MAX_DEPTH} levels deep") from None
+        raise ValueError(f"a row is nested more than {MAX_DEPTH} levels deep") from None
 
 
 def _id_of(row: Any, key: str, name: str) -> str | None:

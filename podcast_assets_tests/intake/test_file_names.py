@@ -18,7 +18,7 @@ from podcast_assets.intake.archives.name_encodings import decode_names
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import recordings
 from podcast_assets.intake.metadata import join_metadata
-from podcast_assets.intake.unpack import UnpackedBatch, unpack
+from podcast_assets.intake.unpack import UnpackedBatch, read_batch_metadata, unpack
 from podcast_assets.rights.takedown_target import has_source
 from podcast_assets.store.store import Store
 from podcast_assets_tests.archives import tar, zipped
@@ -127,7 +127,7 @@ def test_names_and_ids_match_in_either_form(store: Store, of_file: Form, of_row:
     {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[table[2:]](buffer)
     folder = unicodedata.normalize(of_row, "Só")
     found = arrived(store, "x.tar", tar({name: MP3, f"{folder}/{table}": buffer.getvalue()}))
-    joined = join_metadata([f.name for f in found.files], found.metadata)
+    joined = read_batch_metadata(found)
     assert joined.of(name)["title"] == "Ein Titel"
     assert (joined.metadata_without_file, joined.files_without_metadata) == ([], [])
     assert [f.name for f in found.files] == [name], "the name itself is kept"

@@ -24,7 +24,7 @@ from podcast_assets.intake import metadata
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import batch_rows, recordings
 from podcast_assets.intake.metadata import MetadataFile
-from podcast_assets.intake.unpack import UnpackedBatch, unpack
+from podcast_assets.intake.unpack import UnpackedBatch, read_batch_metadata, unpack
 from podcast_assets.stages.ingest import Ingest
 from podcast_assets.store.schema import FAILURES, RAW_AUDIO, empty_table
 from podcast_assets.store.store import Store
@@ -104,7 +104,7 @@ def test_metadata_join_says_what_did_not_fit(store: Store) -> None:
     buffer = io.BytesIO()
     rows.write_parquet(buffer)
     found = arrived(store, "x.tar", tar(MEMBERS | {"metadata.parquet": buffer.getvalue()}))
-    joined = metadata.join_metadata([f.name for f in found.files], found.metadata)
+    joined = read_batch_metadata(found)
     assert joined.of("a.mp3")["title"] == "Eins"
     assert joined.files_without_metadata == ["sub/b.m4a"]
     assert joined.metadata_without_file == ["c"]
@@ -348,6 +348,6 @@ def test_metadata_values_as_text_and_json() -> None:
 def test_metadata_in_a_folder_of_its_own_are_for_the_recordings_beside_it(store: Store) -> None:
     table = b"meta_id,title\na,Eins\n"
     found = arrived(store, "x.tar", tar({"show/audio/a.mp3": b"x", "show/metadata/m.csv": table, "other/a.mp3": b"y"}))
-    joined = metadata.join_metadata([f.name for f in found.files], found.metadata)
+    joined = read_batch_metadata(found)
     assert joined.of("show/audio/a.mp3")["title"] == "Eins"
     assert joined.of("other/a.mp3") == {}

@@ -30,9 +30,8 @@ from podcast_assets.engines.engine import Engine
 from podcast_assets.intake.arrivals import find_arrival
 from podcast_assets.intake.episodes import Recording, batch_rows, recordings
 from podcast_assets.intake.feeds.subscriptions import Subscriptions
-from podcast_assets.intake.metadata import join_metadata
 from podcast_assets.intake.track_choice import TrackChoice, apply_choice, parse_choice
-from podcast_assets.intake.unpack import SourceFile, unpack
+from podcast_assets.intake.unpack import SourceFile, read_batch_metadata, unpack
 from podcast_assets.rights.clearance import Reason, decide_clearance
 from podcast_assets.rights.licences import LicenceRules
 from podcast_assets.rights.takedown_target import copies_of, find_target
@@ -110,7 +109,7 @@ def late_guest(form: str = "mp4", codec: str = "aac") -> bytes:
 def materialized(store: Store, tracks: TrackChoice = "first") -> dict[str, dict[str, Any]]:
     """Rows of the batch by id, as the asset makes them, with the number of episodes taken from the last run."""
     unpacked = unpack(store, find_arrival(store, "b"))
-    joined = join_metadata([f.name for f in unpacked.files], unpacked.metadata)
+    joined = read_batch_metadata(unpacked)
     before = CommittedTable.read(store, "raw_audio", "b")
     found = choose_tracks(store, recordings(unpacked.files), joined, tracks, before)
     todo = [

@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from podcast_assets.store.takedown_records import Refusals
 
 _KEY = "feed_state/feeds.parquet"
 _BLOCKED = "its publisher blocks it"
+_WRITE_SECONDS = 1.0
 
 
 @dataclass
@@ -65,7 +66,8 @@ def follow_feeds(
 ) -> FollowResult:
     """Poll the feeds that are due, the longest overdue first.
 
-    Episodes are recorded before the state of their feed, so that the feed is polled again after a crash.
+    Episodes are recorded before the state of their feed, so that the feed is polled again after a crash. Both are recorded while
+    other feeds are polled, so that a slow one costs the others nothing.
 
     Raises:
         OSError: the store is full or read-only.
@@ -79,11 +81,9 @@ def follow_feeds(
         key=lambda s: _due_since(state_by_feed.get(s.key), now),
     )
     result = FollowResult()
-    pending: list[dict[str, Any]] = []
-    ledger_rows: list[tuple[str, pl.DataFrame]] = []
-    for subscription, poll in _poll_feeds(store, web, due, state_by_feed, options, now):
+    record = _Record(store, feeds, state_by_feed)
+    for subscription, poll in _poll_feeds(store, web, due, dict(state_by_feed), options, now):
         result.looked += 1
-        state_by_feed[subscription.key] = poll.state
         if message := poll.state["message"]:
             told = result.failed if poll.state["failures"] else result.notes
             told[redact_url_distinctly(subscription.url)] = message
@@ -91,20 +91,51 @@ def follow_feeds(
             result.changed += 1
             rows, new = _select_items(store, subscription, poll.feed, options, now, refusals)
             result.passed_over += _count_passed_over(poll, rows)
-            ledger_rows.append((poll.feed.guid, rows))
-            pending += new
-    if pending:
-        batching.add_pending(store, make_table(pending, PENDING))
-        result.new_episodes = len(pending)
-    for guid, rows in ledger_rows:
-        rights.add_to_ledger(store, guid, rows)
-    if result.looked:
-        current = [row for key, row in state_by_feed.items() if key in feeds.feeds]
-        store.write_table(_KEY, make_table(current, FEED_STATE))
+            result.new_episodes += len(new)
+            record.add_feed(poll.feed.guid, rows, new)
+        record.add_state(subscription, poll.state)
+    record.write()
     batching.drop_refused(store, refusals)
     result.batches = batching.write_ready_batches(store, now=now, wait=options.wait)
     result.next_due = _next_due(store, feeds, state_by_feed, options)
     return result
+
+
+@dataclass
+class _Record:
+    """What a round found and has not written yet."""
+
+    store: Store
+    feeds: Subscriptions
+    states: dict[str, dict[str, Any]]
+    """State of each feed, by its key."""
+    _pending: list[dict[str, Any]] = field(default_factory=list)
+    _ledger: list[tuple[str, pl.DataFrame]] = field(default_factory=list)
+    _changed: bool = False
+    _written_at: float = field(default_factory=time.monotonic)
+
+    def add_feed(self, guid: str, ledger: pl.DataFrame, pending: list[dict[str, Any]]) -> None:
+        """Add ledger rows and new episodes of a feed."""
+        self._ledger.append((guid, ledger))
+        self._pending += pending
+
+    def add_state(self, subscription: Subscription, state: dict[str, Any]) -> None:
+        """Add the new state of a feed, after its episodes; what was found is written every second."""
+        self.states[subscription.key] = state
+        self._changed = True
+        if time.monotonic() - self._written_at >= _WRITE_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write episodes, then the ledger, then the states."""
+        if self._pending:
+            batching.add_pending(self.store, make_table(self._pending, PENDING))
+        for guid, rows in self._ledger:
+            rights.add_to_ledger(self.store, guid, rows)
+        if self._changed:
+            current = [row for key, row in self.states.items() if key in self.feeds.feeds]
+            self.store.write_table(_KEY, make_table(current, FEED_STATE))
+        self._pending, self._ledger, self._changed, self._written_at = [], [], False, time.monotonic()
 
 
 def _count_passed_over(poll: FeedPoll, ledger: pl.DataFrame) -> Counter[str]:
@@ -132,7 +163,9 @@ def _poll_feeds(
     options: FollowOptions,
     now: datetime.datetime,
 ) -> Iterable[tuple[Subscription, FeedPoll]]:
-    """Poll feeds concurrently until the time of the round is over; the rest waits for the next round.
+    """Poll feeds concurrently until the time of the round is over, and yield each when it is done.
+
+    The others wait for the next round.
 
     The remaining feeds of an overloaded host wait too: a host may serve thousands of feeds.
     """
@@ -157,9 +190,10 @@ def _poll_feeds(
         return found
 
     with ThreadPoolExecutor(options.at_once, thread_name_prefix="feeds") as pool:
-        for subscription, found in zip(due, pool.map(poll, due), strict=True):
-            if found is not None:
-                yield subscription, found
+        polls = {pool.submit(poll, subscription): subscription for subscription in due}
+        for done in as_completed(polls):
+            if (found := done.result()) is not None:
+                yield polls[done], found
 
 
 def _is_known(store: Store, page: Feed) -> bool:

@@ -25,6 +25,8 @@ _EMPTY = ("transcript", "chapters")
 """Tags to keep, each as a list of {attributes, text} under `podcast_<tag>_all`. Payment tags such as podcast:value are ignored."""
 _MAX_DEPTH, _MAX_ATTRIBUTES = 100, 100
 """Far above what real feeds have. feedparser's time grows with the square of a tag's attributes."""
+_MAX_TAGS = 2_000_000
+"""A feed of 50 MB has half a million."""
 _LONGEST_TAG = re.compile(rb"<[^<>]{100000}")
 
 
@@ -140,10 +142,12 @@ def parse_feed(data: bytes, content_type: str | None) -> dict[str, Any]:
 def _refuse_oversized(data: bytes) -> None:
     """Refuse documents that would take a parser hours.
 
-    After the first XML error only the length of tags is checked.
+    After the first XML error only the length and number of tags are checked; the process that parses has a time limit.
     """
     if _LONGEST_TAG.search(data):
         raise NotAFeed("it has a tag of more than 100,000 bytes")
+    if data.count(b"<") > _MAX_TAGS:
+        raise NotAFeed(f"it has more than {_MAX_TAGS:,} tags")
     depth = 0
 
     def start(_name: str, attributes: list[str]) -> None:
