@@ -53,7 +53,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {
         "deep.parquet": write(folder / "1", meta_id=["a"], url=["https://x.example/1.mp3"], x=nested(400)),
         "less-deep.parquet": write(folder / "2", meta_id=["a"], url=["https://x.example/1.mp3"], x=nested(60)),
-        "zeros.parquet": write(folder / "3", meta_id=["a"], url=["https://x.example/1.mp3"], x=lists(2 * MAX_ROW_VALUES)),
+        "zeros.parquet": write(
+            folder / "3", meta_id=["a"], url=["https://x.example/1.mp3"], x=lists(2 * MAX_ROW_VALUES)
+        ),
         "many.parquet": write(
             folder / "4",
             meta_id=["a", *(f"b{n}" for n in range(len(few)))],
