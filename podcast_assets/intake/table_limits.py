@@ -7,11 +7,14 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 MAX_DEPTH = 32
 """Maximum depth of nested values."""
@@ -32,7 +35,11 @@ def check_parquet(source: bytes | Path) -> None:
     """
     import pyarrow.parquet as pq  # takes a tenth of a second
 
-    footer = pq.read_metadata(io.BytesIO(source) if isinstance(source, bytes) else source)
+    check_footer(pq.read_metadata(io.BytesIO(source) if isinstance(source, bytes) else source))
+
+
+def check_footer(footer: "pq.FileMetaData") -> None:
+    """Check the footer of a parquet file, see `check_parquet`."""
     if footer.num_columns > MAX_COLUMNS:
         raise BadInput(f"it has {footer.num_columns:,} columns; {MAX_COLUMNS:,} are allowed")
     for number in range(footer.num_columns):

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from podcast_assets.cli.main import main
+from podcast_assets.release.readers import sample_index
 from podcast_assets_tests.release.published import Published, publish
 
 pytestmark = pytest.mark.readers
@@ -158,6 +159,29 @@ def test_a_text_that_is_not_utf8(folder: Path) -> None:
         pq.write_table(table.set_column(table.schema.get_field_index("text"), "text", texts), path)
     line = one_message(run("sample", folder), starts="podcast-assets: ")
     assert "Invalid UTF8" in line
+
+
+def test_structures_in_structures(folder: Path) -> None:
+    deep = pa.array([1])
+    for _ in range(400):
+        deep = pa.StructArray.from_arrays([deep], ["x"])
+    for path in folder.glob("metadata/*/*.parquet"):
+        table = pq.read_table(path)
+        column = pa.chunked_array([deep.take(pa.array([0] * table.num_rows))])
+        pq.write_table(table.append_column("deep", column), path)
+    line = one_message(run("sample", folder), starts="podcast-assets: ")
+    assert "too deeply nested" in line
+
+
+def test_a_few_kilobytes_that_take_all_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample_index, "_MEMORY", 1 << 28)
+    for path in folder.glob("metadata/*/*.parquet"):
+        table = pl.read_parquet(path).with_columns(text=pl.lit("x" * 1_000_000))
+        pl.concat([table] * (1_000 // table.height)).write_parquet(path, use_pyarrow=True)
+        assert path.stat().st_size < 2_000_000
+    line = one_message(run("sample", folder), starts="podcast-assets: ")
+    assert "it needs more than 0.25 GiB of memory" in line
+    assert len("x" * (1 << 29)) == 1 << 29, "the limit is lifted again"
 
 
 def test_columns_of_types_that_can_be_cast_are_no_damage(folder: Path) -> None:

@@ -121,6 +121,7 @@ def test_metadata_formats_keep_ids_as_text(name: str, data: bytes) -> None:
 
 def test_a_broken_metadata_file_is_a_failure_and_another_table_is_skipped(store: Store) -> None:
     found = arrived(store, "x.tar", tar({"a.mp3": b"x", "m.parquet": b"nope", "other.csv": b"a,b\n1,2\n"}))
+    read_batch_metadata(found)
     assert list(found.broken) == ["m.parquet"]
     assert "without the column 'meta_id'" in found.skipped["other.csv"]
 
@@ -286,6 +287,7 @@ def test_odd_ids_are_the_fault_of_their_file(store: Store, ids: list[object]) ->
     buffer = io.BytesIO()
     pl.DataFrame({"meta_id": ids}).write_parquet(buffer)
     found = arrived(store, "x.tar", tar({"a.mp3": b"x", "m.parquet": buffer.getvalue()}))
+    read_batch_metadata(found)
     assert [f.name for f in found.files] == ["a.mp3"]
     assert "m.parquet" in found.broken["m.parquet"]
     with pytest.raises(BadInput):

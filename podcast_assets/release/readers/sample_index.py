@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 from podcast_assets.common.errors import first_line
+from podcast_assets.common.memory_limit import limited_memory
+from podcast_assets.intake.table_limits import check_footer
 from podcast_assets.release.readers.published_dataset import PublishedDataset
 from podcast_assets.store.schema import EPISODE_SHARDS, HF_SHARDS, schema
 from podcast_assets.store.schema_beside import RELEASED_EPISODES
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _TYPES = {**schema(EPISODE_SHARDS), **schema(RELEASED_EPISODES), **schema(HF_SHARDS)}
 """Column → its type, in the tables of either grain."""
 _NO_ROWS = pl.DataFrame(schema={"shard": pl.String})
+_MEMORY = 4 << 30
+"""Memory that a table may take, in bytes; that of a batch of 40 hours takes a twentieth."""
 _MAX_ROWS = 10_000_000
 """Largest table that is read. A batch of 40 hours has a hundredth of it."""
 
@@ -58,6 +62,9 @@ class SampleIndex:
 
         try:
             return read(path, columns)
+        except MemoryError:  # pyarrow's own is a subclass
+            self.unreadable[path] = f"it needs more than {_MEMORY / (1 << 30):.3g} GiB of memory"
+            return _NO_ROWS
         except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException) as e:
             self.unreadable[path] = first_line(e)
             return _NO_ROWS
@@ -79,7 +86,9 @@ class SampleIndex:
                 raise ValueError(f"it has {table.metadata.num_rows:,} rows, more than any batch")
             for column in present:
                 _check_type(column, table.schema_arrow)
-            found = table.read(columns=present)
+            check_footer(table.metadata)
+            with limited_memory(_MEMORY):
+                found = table.read(columns=present)
         found.validate(full=True)  # Arrow leaves texts that are not UTF-8 to whoever reads them
         return cast("pl.DataFrame", pl.from_arrow(found)).cast({column: _TYPES[column] for column in present})
 
