@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.common.warned import BatchWarning
+from podcast_assets.common.wording import count_noun
 from podcast_assets.shards.sealing import shard_list
 from podcast_assets.stages.batch_warnings import batch_warnings, read_committed_tables, summary_lines
 from podcast_assets.stages.episode_names import name_tracks
@@ -17,6 +18,9 @@ from podcast_assets.store.commits import CommittedTable
 from podcast_assets.store.schema import ASSETS
 from podcast_assets.store.stage_names import STAGES
 from podcast_assets.store.store import Store, sealed_key, table_key, transcript_key
+
+_PARAGRAPHS = 24
+"""Paragraphs of a transcript that are printed: title, facts, and about twenty turns."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,10 @@ def show(report: BatchReport, store: Store, console: Console, *, segments: int =
         key = transcript_key(report.batch, longest.episode_id, "md")
         if store.exists(key):
             console.rule(Text(f"transcript of {longest.source}"))
-            console.print(Markdown(store.read(key).decode()))
+            paragraphs = store.read(key).decode().split("\n\n")
+            console.print(Markdown("\n\n".join(paragraphs[:_PARAGRAPHS])))
+            if (left := len(paragraphs) - _PARAGRAPHS) > 0:
+                console.print(Text(f"… and {count_noun(left, 'more turn')}, in {store.path(key)}"), soft_wrap=True)
     shards = store.read_table(table_key("hf_shards", report.batch), ASSETS["hf_shards"])
     if shards is not None and longest is not None:
         console.rule(Text(f"segments of {longest.source}"))

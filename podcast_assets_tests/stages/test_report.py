@@ -53,6 +53,22 @@ def test_names_texts_and_errors_are_shown_as_they_are(tmp_path: Path, name: str)
     assert all(part in shown for part in ("no [/key]", "skipped [n]", "[b]A", "[why]"))
 
 
+def test_of_a_long_transcript_the_beginning_is_shown_and_where_the_rest_lies(tmp_path: Path) -> None:
+    store, audio = Store.at(tmp_path), episode("long.mp3", "done")
+    said = [{"segment_id": f"s{n}", "episode_id": "long.mp3", "speaker": f"S{n % 2}", "start": n} for n in range(200)]
+    write(store, "raw_audio", RAW_AUDIO, audio)
+    write(store, "transcripts", TRANSCRIPTS, *({**s, "text": "words"} for s in said))
+    path = store.path(transcript_key("b", "long.mp3", "md"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_markdown(audio, [s | {"text": f"turn {n:03}."} for n, s in enumerate(said)]))
+    out = StringIO()
+    show(batch_report(store, "b", {}), store, Console(file=out, width=200))
+    shown = out.getvalue()
+    assert "turn 010." in shown
+    assert "turn 100." not in shown
+    assert f"more turns, in {path}" in shown
+
+
 def test_markdown_shows_names_and_texts_as_they_are() -> None:
     said = "a *b* _c_ <d> [e](f) `g` &amp; h_i \\\\ j"
     out = StringIO()
