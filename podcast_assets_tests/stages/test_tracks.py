@@ -24,6 +24,7 @@ from podcast_assets.audio.tracks import AudioTracks, Track
 from podcast_assets.audio.working import read_working_audio
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.raw_audio import raw_audio
+from podcast_assets.defs.assets.transcripts import write_transcripts
 from podcast_assets.defs.build import build_definitions
 from podcast_assets.defs.partitions import BATCHES
 from podcast_assets.engines.engine import Engine
@@ -44,9 +45,9 @@ from podcast_assets.stages.report import batch_report
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.speech_input import episodes
 from podcast_assets.store.commits import CommittedTable
-from podcast_assets.store.schema import RAW_AUDIO, make_table
+from podcast_assets.store.schema import RAW_AUDIO, SEGMENTS, TRANSCRIPTS, empty_table, make_table
 from podcast_assets.store.schema_beside import RIGHTS, TAKEDOWNS
-from podcast_assets.store.store import Store, StoredOriginal, table_key
+from podcast_assets.store.store import Store, StoredOriginal, table_key, transcript_key
 from podcast_assets_tests import miniature
 from podcast_assets_tests.audio.spliced import found_at
 
@@ -159,6 +160,11 @@ def test_each_choice_takes_what_it_says_and_redoes_only_files_with_several_track
     shown = {e.episode_id: e.source for e in batch_report(store, "b", {}).episodes}
     assert shown == {alone: "alone.flac", own: "talk.mp4 (track 1)", f"{own}-track2": "talk.mp4 (track 2)"}
     assert apart[alone]["reused"] == 1
+    table = store.read_table(table_key("raw_audio", "b"), RAW_AUDIO)
+    assert table is not None
+    write_transcripts(store, "b", table, empty_table(SEGMENTS), empty_table(TRANSCRIPTS), list(apart), None)
+    for episode, name in shown.items():
+        assert store.read(transcript_key("b", episode, "md")).decode().startswith(f"# {name}\n")
 
     speakers = materialized(store, "speakers")
     assert speakers.keys() == first.keys()

@@ -22,6 +22,7 @@ from podcast_assets.defs.checks.tables import languages_agree, not_degraded, wor
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.speech.languages.text import TextLanguageIdentifier, add_text_language
 from podcast_assets.stages.compute.choose import computing
+from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.stages.episode_overrides import hints
 from podcast_assets.stages.speech_input import SPEECH_COLUMNS, by_episode, episodes
 from podcast_assets.stages.stage import Episode
@@ -130,7 +131,7 @@ def write_transcripts(
     columns = [c for c in schema(SEGMENTS).names() if c not in rows.columns]
     spoken_rows = rows.join(segments.select("segment_id", *columns), on="segment_id", how="left", maintain_order="left")
     texts = by_episode(spoken_rows)
-    for episode in raw_audio.filter(pl.col("episode_id").is_in(done)).iter_rows(named=True):
+    for episode in name_tracks(raw_audio.filter(pl.col("episode_id").is_in(done))).iter_rows(named=True):
         spoken = texts[episode["episode_id"]].to_dicts() if episode["episode_id"] in texts else []
         for suffix, content in transcript.render(episode, spoken, note=note).items():
             store.write(transcript_key(batch, episode["episode_id"], suffix), content.encode())
