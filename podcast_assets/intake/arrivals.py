@@ -102,7 +102,7 @@ def default_language(store: Store, arrival: Arrival) -> str | None:
     try:
         found = json.loads(store.read(f"{INCOMING}/{arrival.defaults.key}"))
         return language_code(found["language"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f'batch {arrival.batch}: {arrival.defaults.key} must look like {{"language": "de"}}') from error
 
 

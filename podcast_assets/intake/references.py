@@ -1,6 +1,8 @@
 """Publishers' transcripts (SRT, WebVTT, JSON), stored beside the episode as references."""
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
@@ -36,6 +38,10 @@ _TROUBLES = "podcast_assets.troubles"
 _BEST_FIRST = ("json", "vtt", "srt")
 """JSON names the speakers, WebVTT may name them."""
 
+_TAG = re.compile(r"<([^>]*)>?")
+_VOICE = re.compile(r"v[^ ]* (.*)", re.DOTALL)
+"""WebVTT's voice tag, with its classes: <v.loud Mary>."""
+
 
 class NoTranscript(BadInput):
     """The transcript cannot be parsed in its declared format."""
@@ -60,7 +66,7 @@ def select_references(row: Mapping[str, Any]) -> list[PublisherTranscript]:
     if isinstance(declared, str):
         try:
             declared = json.loads(declared)
-        except ValueError:
+        except (ValueError, RecursionError):
             declared = None
     candidates = [d for d in declared if isinstance(d, Mapping)] if isinstance(declared, list) else []
     if isinstance(row.get("transcript_url"), str):
@@ -136,7 +142,7 @@ def parse_cues(data: bytes, format_name: str) -> list[dict[str, Any]]:
     try:
         content = decode_text(data)
         cues = list(_json_cues(content) if format_name == "json" else _subtitle_cues(content, format_name))
-    except (ValueError, KeyError, TypeError, RecursionError, pysubs2.exceptions.Pysubs2Error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, pysubs2.exceptions.Pysubs2Error) as error:
         raise NoTranscript(f"it cannot be read as {format_name}: {error}") from error
     if not cues:
         raise NoTranscript(f"it has no cues that can be read as {format_name}")
@@ -146,9 +152,12 @@ def parse_cues(data: bytes, format_name: str) -> list[dict[str, Any]]:
 def _json_cues(content: str) -> Iterator[dict[str, Any]]:
     """https://github.com/Podcastindex-org/podcast-namespace/blob/main/docs/examples/transcripts/transcripts.md#json"""
     for segment in json.loads(content)["segments"]:
+        start, end = float(segment["startTime"]), float(segment["endTime"])
+        if not (math.isfinite(start) and math.isfinite(end)):
+            raise ValueError("a cue has no time")
         yield {
-            "start": float(segment["startTime"]),
-            "end": float(segment["endTime"]),
+            "start": start,
+            "end": end,
             "speaker": str(segment["speaker"]) if segment.get("speaker") else None,
             "text": str(segment["body"]).strip(),
         }
@@ -163,15 +172,9 @@ def _subtitle_cues(content: str, format_name: str) -> Iterator[dict[str, Any]]:
 
 def _split_speaker(text: str) -> tuple[str | None, str]:
     """Split a cue's text into speaker and words."""
-    speaker, words, rest = None, "", text
-    while rest:
-        before, mark, rest = rest.partition("<")
-        words += before
-        if mark:
-            tag, _, rest = rest.partition(">")
-            if tag.startswith("v") and (name := tag.partition(" ")[2].strip()):
-                speaker = speaker or unescape(name)
-    return speaker, " ".join(unescape(words).split())
+    names = (_VOICE.fullmatch(tag) for tag in _TAG.findall(text))
+    speaker = next((unescape(name) for found in names if found and (name := found[1].strip())), None)
+    return speaker, " ".join(unescape(_TAG.sub("", text)).split())
 
 
 def read_references(store: Store, batch: str) -> dict[str, pl.DataFrame]:

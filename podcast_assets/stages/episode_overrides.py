@@ -49,7 +49,7 @@ def _parse_count(row: dict[str, Any], name: str) -> int | None:
         return None
     try:
         count = int(float(str(value)))
-    except ValueError:
+    except (ValueError, OverflowError):
         count = 0
     if count < 1:
         log.warning(

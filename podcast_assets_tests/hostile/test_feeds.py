@@ -8,6 +8,7 @@ import pytest
 
 from podcast_assets.intake.feeds import follow, poll
 from podcast_assets.intake.feeds.follow import read_states
+from podcast_assets.intake.references import NoTranscript, parse_cues, select_references
 from podcast_assets.store.store import Store
 from podcast_assets_tests.intake.feeds.shapes import item, rss
 from podcast_assets_tests.intake.feeds.test_follow import feed, go, listed, subscribe
@@ -71,3 +72,28 @@ def test_a_feed_is_recorded_while_others_are_polled(
         slow.hold.set()
         running.join()
     assert sorted(read_states(store)["episodes"].to_list()) == [1, 2]
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "1e300", "-1", "9" * 5_000, "x"])
+def test_numbers_of_a_list_of_feeds_that_nobody_means_are_left_out(
+    server: WebServer, store: Store, number: str
+) -> None:
+    store.write("feeds/f.csv", f"url,hours,newest\n{server.put('/f', feed(1, 2))},{number},{number}\n".encode())
+    assert listed(store, *go(store).batches) == ["g1", "g2"]
+
+
+@pytest.mark.parametrize("tags", ["<>", "<v a>", "<", "&lt;"])
+def test_a_million_tags_in_a_cue_are_read(tags: str) -> None:
+    (cue,) = parse_cues(b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello " + tags.encode() * 1_000_000, "vtt")
+    assert cue["text"].startswith("Hello")
+
+
+@pytest.mark.parametrize("time", ["1e999", "NaN", '"x"', "null", "9" * 5_000])
+def test_a_cue_without_a_time_makes_no_transcript(time: str) -> None:
+    data = f'{{"segments": [{{"startTime": {time}, "endTime": 1, "body": "Hello"}}]}}'
+    with pytest.raises(NoTranscript, match="it cannot be read as json"):
+        parse_cues(data.encode(), "json")
+
+
+def test_a_transcript_list_in_a_cell_that_is_nested_too_deep_names_none() -> None:
+    assert select_references({"transcripts": "[" * 100_000}) == []

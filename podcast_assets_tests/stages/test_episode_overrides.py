@@ -19,6 +19,7 @@ from podcast_assets.stages.episode_overrides import hints, speaker_bounds
         ({"min_speakers": 5}, {"max_speakers": 3}, (5, 5)),
         ({"num_speakers": "many", "max_speakers": 0}, {"max_speakers": 4}, (None, 4)),
         ({"num_speakers": None}, {}, (None, None)),
+        ({"num_speakers": "1e400", "max_speakers": "nan"}, {}, (None, None)),
     ],
 )
 def test_numbers_of_speakers(

@@ -22,6 +22,8 @@ FOLDER = "feeds"
 URL_COLUMNS = ("url", "feed_url", "feed", "rss", "xmlurl")
 """Columns that may hold a feed's URL."""
 _SUFFIXES = TABLE_SUFFIXES | {".opml", ".db"}
+_MOST = 1e6
+"""Largest number of hours or episodes that is taken for one."""
 _NO_FEEDS = "it contains no feeds"
 
 
@@ -112,7 +114,7 @@ def _make_subscription(url: str, row: Mapping[str, Any]) -> Subscription:
     def number(name: str) -> float | None:
         value = first_text(row, name)
         try:
-            return float(value) if value is not None and float(value) > 0 else None
+            return float(value) if value is not None and 0 < float(value) <= _MOST else None
         except ValueError:
             return None
 
