@@ -14,6 +14,7 @@ from podcast_assets.cli.database_errors import describe_database_error
 from podcast_assets.cli.lazy import LazyGroup
 from podcast_assets.common import memory
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, is_store_trouble
+from podcast_assets.common.redacted_output import redact_output
 
 COMMANDS = {
     "add": (
@@ -169,6 +170,7 @@ def _describe_invalid_settings(error: ValueError) -> list[str]:
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
     """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""
+    redact_output()
     memory.keep_freed_memory()
     os.environ.update({k: v for k, v in memory.ENVIRONMENT.items() if k not in os.environ})
 

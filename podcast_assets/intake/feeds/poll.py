@@ -10,9 +10,10 @@ from http import HTTPStatus
 from typing import Any
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.downloads.download import retry_after, status_with_name
 from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, TimeBudget, Transient
-from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.feeds.feed import Feed, add_item, read_feed
 from podcast_assets.intake.feeds.state import (
     LONGEST_DAYS,
