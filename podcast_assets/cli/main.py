@@ -15,6 +15,7 @@ from podcast_assets.cli.lazy import LazyGroup
 from podcast_assets.common import memory
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, is_store_trouble
 from podcast_assets.common.redacted_output import redact_output
+from podcast_assets.common.redaction import redact_text
 
 COMMANDS = {
     "add": (
@@ -130,6 +131,10 @@ class _ErrorReportingGroup(LazyGroup):
         except KeyboardInterrupt:
             resume = "; run the same command again to resume" if ctx.invoked_subcommand in _RESUMABLE else ""
             _fail(f"interrupted{resume}", code=interrupts.exit_code())
+        except click.ClickException as error:
+            # it quotes arguments
+            error.message = redact_text(error.message)  # pyright: ignore[reportAttributeAccessIssue]
+            raise
         except (BadInput, Misconfigured, EngineUnavailable) as error:
             _fail(str(error))
         except OSError as error:

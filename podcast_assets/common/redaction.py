@@ -64,12 +64,8 @@ def redact_cell(text: str) -> str:
 
 
 def redact_json(value: Any) -> Any:
-    """Redact all strings in a value of dictionaries and lists with `redact_text`; the keys of dictionaries are kept."""
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, Mapping):
-        return {key: redact_json(item) for key, item in value.items()}
-    return [redact_json(item) for item in value] if isinstance(value, (list, tuple)) else value
+    """Redact all strings in a value of dictionaries and lists as `redact_text` does; the keys of dictionaries are kept."""
+    return _redact_json(value, secret_values(os.environ))
 
 
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -114,6 +110,14 @@ def _secret_values(variables: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
             found |= {value, value.strip()}
     found |= {unquote(value) for value in found}
     return tuple(sorted((v for v in found if len(v) >= SHORTEST), key=lambda v: (-len(v), v)))
+
+
+def _redact_json(value: Any, secrets: tuple[str, ...]) -> Any:
+    if isinstance(value, str):
+        return _redact_urls(_hide_values(value, secrets))
+    if isinstance(value, Mapping):
+        return {key: _redact_json(item, secrets) for key, item in value.items()}
+    return [_redact_json(item, secrets) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _hide_values(text: str, values: tuple[str, ...]) -> str:

@@ -221,7 +221,10 @@ def test_no_secret_is_shown_or_stored(web: WebServer, place: Place, dagster_home
             ({}, ("failures", "--json")),
             (proxies(marks), ("dataset", "verify", "somebody/talks")),
             ({"PODCAST_LOG_FORMAT": "json"}, ("dataset", "verify", mistaken)),
-            ({}, ("takedown", rows[1]["url"], "--reason", "asked")),
+            ({}, ("submit", "--batch", link("/broken"), "--nothing", link("/broken"))),
+            ({}, ("failures", "--limit", link("/broken"))),
+            ({}, (link("/broken"),)),
+            ({}, ("takedown", rows[1]["url"], "--reason", "asked", "--json")),
         ]
         written: dict[str, str] = {}
         children = []
