@@ -102,7 +102,7 @@ def sample(
     try:
         for drawn in draw_samples(open_dataset(where), count, language=language, split=split, seed=seed):
             if as_json:
-                print_json(drawn.row)
+                print_json(drawn.row, redact=False)
             else:
                 _print_sample(drawn.row)
             if save:

@@ -14,6 +14,8 @@ from podcast_assets.cli.database_errors import describe_database_error
 from podcast_assets.cli.lazy import LazyGroup
 from podcast_assets.common import memory
 from podcast_assets.common.errors import BadInput, EngineUnavailable, Misconfigured, is_store_trouble
+from podcast_assets.common.redacted_output import redact_output
+from podcast_assets.common.redaction import redact_text
 
 COMMANDS = {
     "add": (
@@ -129,6 +131,10 @@ class _ErrorReportingGroup(LazyGroup):
         except KeyboardInterrupt:
             resume = "; run the same command again to resume" if ctx.invoked_subcommand in _RESUMABLE else ""
             _fail(f"interrupted{resume}", code=interrupts.exit_code())
+        except click.ClickException as error:
+            # it quotes arguments
+            error.message = redact_text(error.message)  # pyright: ignore[reportAttributeAccessIssue]
+            raise
         except (BadInput, Misconfigured, EngineUnavailable) as error:
             _fail(str(error))
         except OSError as error:
@@ -169,6 +175,7 @@ def _describe_invalid_settings(error: ValueError) -> list[str]:
 @click.version_option(package_name="podcast-assets")
 def main() -> None:
     """Podcasts into speech datasets: diarized, transcribed, scored, sealed as shards."""
+    redact_output()
     memory.keep_freed_memory()
     os.environ.update({k: v for k, v in memory.ENVIRONMENT.items() if k not in os.environ})
 

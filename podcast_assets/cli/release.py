@@ -8,6 +8,7 @@ import click
 from rich.text import Text
 
 from podcast_assets.cli.terminal import STORE, json_option, load_settings, open_store, output, print_json, print_line
+from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.wording import count_noun, join_names
 
 if TYPE_CHECKING:
@@ -43,9 +44,14 @@ def _preview(settings: "Settings", drop: tuple[str, ...]) -> dict[str, Any]:
     from podcast_assets.release.release import preview
     from podcast_assets.release.result import result_to_json
     from podcast_assets.release.targets.choose import choose_target
+    from podcast_assets.release.targets.protocol import Stale
 
     store = open_store(settings)
-    return result_to_json(preview(store, choose_target(settings, store), release_options(settings, frozenset(drop))))
+    try:
+        found = preview(store, choose_target(settings, store), release_options(settings, frozenset(drop)))
+    except Stale as error:
+        raise Misconfigured(f"{error}: try again later") from error
+    return result_to_json(found)
 
 
 def _release(settings: "Settings", drop: tuple[str, ...]) -> dict[str, Any]:

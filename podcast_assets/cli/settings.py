@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.cli.terminal import json_option, load_settings, output, print_json
+from podcast_assets.common.redaction import redact_json, redact_url
 from podcast_assets.config.environment import environment_name
 from podcast_assets.config.setting_descriptions import describe_settings
 
@@ -14,7 +15,11 @@ from podcast_assets.config.setting_descriptions import describe_settings
 def show_settings(as_json: bool) -> None:
     """List all settings with their environment variables, values and meanings."""
     settings = load_settings()
-    values = settings.model_dump(mode="json")
+    values = redact_json(settings.model_dump(mode="json"))
+    if settings.webhook_url:  # tokens of webhooks are in the path
+        values["webhook_url"] = (
+            f"{redact_url(str(settings.webhook_url)).removesuffix(settings.webhook_url.path or '')}/…"
+        )
     if as_json:
         print_json({environment_name(k): v for k, v in values.items()})
         return

@@ -19,6 +19,7 @@ from podcast_assets.cli.terminal import (
 )
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.printable import printable_json
+from podcast_assets.common.redaction import redact_text
 from podcast_assets.common.wording import count_noun
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def takedown(
     if not keep_runs:
         _forget_runs(settings, result, dry_run=dry_run)
     if as_json:
-        click.echo(printable_json(result_to_json(result)))
+        click.echo(printable_json(redact_text(result_to_json(result))))
     else:
         _print_result(result)
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podcast_assets.common.printable import printable, printable_json
+from podcast_assets.common.redaction import redact_cell, redact_json, redact_text
 
 if TYPE_CHECKING:
     from podcast_assets.common.warned import BatchWarning
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SafeConsole(Console):
-    """A console that shows control characters of names and texts as escapes.
+    """A console that shows control characters of names and texts as escapes, and URLs without logins and queries.
 
     What is printed with `soft_wrap` is one line; line feeds in other texts are kept.
     """
@@ -41,10 +42,16 @@ class SafeConsole(Console):
 
 
 def _escape_text(renderable: Any, *, keep_newlines: bool) -> Any:
-    """Escape a text or string; its styles are kept. Anything else is returned as it is."""
+    """Redact and escape a text or string; its styles are kept. Anything else is returned as it is."""
     if isinstance(renderable, str):
-        return printable(renderable, keep_newlines=keep_newlines)
-    if not isinstance(renderable, Text) or printable(renderable.plain, keep_newlines=keep_newlines) == renderable.plain:
+        return printable(redact_cell(renderable), keep_newlines=keep_newlines)
+    if not isinstance(renderable, Text):
+        return renderable
+    if (redacted := redact_cell(renderable.plain)) != renderable.plain:
+        # the styles of its parts no longer lie where they did: all of it gets the first one
+        style, renderable = renderable.get_style_at_offset(messages, 0), renderable.blank_copy(redacted)
+        renderable.style = style
+    if printable(renderable.plain, keep_newlines=keep_newlines) == renderable.plain:
         return renderable
     result = renderable.blank_copy()
     for piece in renderable.divide(range(1, len(renderable))):
@@ -88,7 +95,7 @@ def print_line(*parts: str | tuple[str, str]) -> None:
 
     If the settings ask for JSON logs, the line is logged instead, and the styles red and yellow set its level.
     """
-    line = Text.assemble(*parts)
+    line = Text.assemble(*((redact_text(p[0]), p[1]) if isinstance(p, tuple) else redact_text(p) for p in parts))
     if logging.getLogger("podcast_assets").handlers:
         styles = {part[1] for part in parts if isinstance(part, tuple)}
         log.log(max((_LEVELS.get(style, logging.INFO) for style in styles), default=logging.INFO), line.plain)
@@ -96,14 +103,15 @@ def print_line(*parts: str | tuple[str, str]) -> None:
         messages.print(line, soft_wrap=True)
 
 
-def print_json(value: Any, *, default: Callable[[Any], Any] | None = None) -> None:
+def print_json(value: Any, *, default: Callable[[Any], Any] | None = None, redact: bool = True) -> None:
     """Print a value as one line of JSON on standard output.
 
     Args:
         value: the value.
+        redact: whether URLs are shown without logins and queries; False for published data, which are printed as they are.
         default: converts values that JSON has no form for.
     """
-    click.echo(printable_json(json.dumps(value, ensure_ascii=False, default=default)))
+    click.echo(printable_json(json.dumps(redact_json(value) if redact else value, ensure_ascii=False, default=default)))
 
 
 def print_refused(incoming: "Incoming") -> None:

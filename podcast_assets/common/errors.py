@@ -3,6 +3,8 @@
 import errno
 import re
 
+from podcast_assets.common.redaction import redact_text
+
 
 class BadInput(ValueError):
     """The input data are invalid; a retry cannot help. The message is one line for the person who owns the data."""
@@ -28,8 +30,8 @@ class EngineUnavailable(RuntimeError):
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's message, or the error's type if it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """First line of an error's message without the secrets in it, or the error's type if it has none."""
+    return redact_text((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 _DEVICE_ERROR = re.compile(

@@ -17,6 +17,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from podcast_assets.common.printable import printable, printable_json
 from podcast_assets.common.printable_logs import dagster_meta
+from podcast_assets.common.redaction import redact_text
 
 CONTEXT_FIELDS = ("batch", "stage", "episode")
 """Fields that say what a record is about; absent if they do not apply."""
@@ -34,7 +35,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Implement `logging.Formatter.format`."""
-        message = printable(_own_message(record))
+        message = printable(redact_text(_own_message(record)))
         return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
 
 
@@ -55,10 +56,15 @@ def json_formatter() -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            _redact_texts,
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(_dump, ensure_ascii=False),
         ],
     )
+
+
+def _redact_texts(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
+    return {k: redact_text(v) if isinstance(v, str) else v for k, v in line.items()}
 
 
 def _dump(line: EventDict, **options: Any) -> str:

@@ -1,4 +1,4 @@
-"""Log records of any library as text that stays on its line. Fast to import."""
+"""Log records of any library as text that stays on its line and shows no secrets. Fast to import."""
 
 import copy
 import logging
@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from podcast_assets.common.printable import printable
+from podcast_assets.common.redaction import redact_text
 
 _INDENT = "    "
 
 
 class PrintableFormatter(logging.Formatter):
-    """Formats as another formatter does, but with the message on one line and without control characters.
+    """Formats as another formatter does, but with the message on one line, without control characters and secrets.
 
     Events of Dagster and tracebacks have several lines: those after the first are indented, so that none looks like a record.
 
@@ -27,11 +28,12 @@ class PrintableFormatter(logging.Formatter):
         """Implement `logging.Formatter.format`."""
         several = dagster_meta(record).get("dagster_event") is not None
         safe = copy.copy(record)
-        safe.msg, safe.args = _indented(record.getMessage()) if several else printable(record.getMessage()), None
+        message = redact_text(record.getMessage())
+        safe.msg, safe.args = _indented(message) if several else printable(message), None
         if record.exc_info and not record.exc_text:
             safe.exc_text = self.formatException(record.exc_info)
         if safe.exc_text:
-            safe.exc_text = _INDENT + _indented(safe.exc_text)
+            safe.exc_text = _INDENT + _indented(redact_text(safe.exc_text))
         return self._inner.format(safe)
 
 

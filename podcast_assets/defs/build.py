@@ -10,6 +10,7 @@ import dagster as dg
 
 from podcast_assets.common.errors import Misconfigured
 from podcast_assets.common.log_lines import configure_json_logging
+from podcast_assets.common.redacted_output import redact_output
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.diarized_segments import diarized_segments
 from podcast_assets.defs.assets.episode_shards import episode_shards
@@ -20,7 +21,7 @@ from podcast_assets.defs.assets.quality_scores import quality_scores
 from podcast_assets.defs.assets.raw_audio import raw_audio
 from podcast_assets.defs.assets.second_opinions import second_opinions
 from podcast_assets.defs.assets.transcripts import transcripts
-from podcast_assets.defs.dagster_internals import sleep_while_waiting_for_a_pool
+from podcast_assets.defs.dagster_internals import redact_stored_errors, sleep_while_waiting_for_a_pool
 from podcast_assets.defs.janitor import tidy_up
 from podcast_assets.defs.jobs import podcast_dataset
 from podcast_assets.defs.loggers import console_logger, status_line_logger, terminal_logger
@@ -65,6 +66,8 @@ def build_definitions(
     if settings.log_format == "json":
         configure_json_logging()
     sleep_while_waiting_for_a_pool()
+    redact_output()
+    redact_stored_errors()
     profile = _widest_profile(settings)
     assets = [
         *(a.definition(gpu_pool(a.stages, profile) if profile else GPU_POOL) for a in _BATCH_ASSETS),

@@ -8,6 +8,7 @@ import functools
 import subprocess
 import sys
 import time
+import traceback
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from dagster._core.execution import compute_logs
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_shared.error import SerializableErrorInfo
+
+from podcast_assets.common.redaction import redact_text
 
 AssetJob = UnresolvedAssetJobDefinition
 """Return type of `dg.define_asset_job`, for annotations. Dagster exports only the function."""
@@ -120,6 +123,23 @@ def keep_ctrl_c_from_log_mirrors() -> None:
     """
     quiet = types.SimpleNamespace(Popen=functools.partial(subprocess.Popen, process_group=0))
     compute_logs.subprocess = quiet  # type: ignore[attr-defined]
+
+
+def redact_stored_errors() -> None:
+    """Redact the errors that Dagster stores as events and ticks, and shows in its UI.
+
+    Messages of libraries contain URLs with passwords. Dagster's own option, DAGSTER_REDACT_USER_CODE_ERRORS, hides whole errors.
+    """
+    if SerializableErrorInfo.from_traceback.__func__ is not _redacted_error:  # type: ignore[attr-defined]
+        SerializableErrorInfo.from_traceback = classmethod(_redacted_error)  # type: ignore[assignment]
+
+
+_from_traceback = SerializableErrorInfo.from_traceback.__func__  # type: ignore[attr-defined]
+
+
+def _redacted_error(cls: type[SerializableErrorInfo], trace: traceback.TracebackException) -> SerializableErrorInfo:
+    error: SerializableErrorInfo = _from_traceback(cls, trace)  # calls this function for the causes
+    return error._replace(message=redact_text(error.message), stack=[redact_text(line) for line in error.stack])
 
 
 def _seconds_to_next_claim(self: InstanceConcurrencyContext) -> float:

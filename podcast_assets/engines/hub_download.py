@@ -36,6 +36,7 @@ from huggingface_hub.utils import (
 )
 
 from podcast_assets.common.errors import EngineUnavailable, Misconfigured, first_line
+from podcast_assets.common.redaction import redact_text, redact_url
 from podcast_assets.engines.hub_offline import offline_reason
 from podcast_assets.engines.model_cache import HubModel, matches_patterns, model_folder, models_folder, snapshot_folder
 from podcast_assets.engines.model_lock import LockedFile, file_sha256
@@ -187,7 +188,7 @@ def explain_error(error: BaseException, model: HubModel) -> str:
     """Explain in one line why a model is not available, and what to do about it."""
     if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
         return explain_error(error.__cause__, model)  # it only says that the cache has no copy
-    page = f"{constants.ENDPOINT}/{model.repo}"
+    page = f"{redact_url(constants.ENDPOINT)}/{model.repo}"
     if isinstance(error, GatedRepoError):
         todo = "the token has no access to it yet; accept" if get_token() else "set HF_TOKEN, and accept"
         return f"{model.repo} is gated: {todo} its terms on {page} with the account of the token"
@@ -212,7 +213,7 @@ def explain_error(error: BaseException, model: HubModel) -> str:
         return f"the models folder {models_folder()} is not writable ({error.strerror}): set PODCAST_MODELS to another"
     reason = first_line(error)
     return (
-        f"{model.repo} is not available from {constants.ENDPOINT}: {reason}; try again, a partial download is resumed"
+        f"{model.repo} is not available from {redact_url(constants.ENDPOINT)}: {reason}; try again, a partial download is resumed"
         f"{model.install_hint}"
     )
 
@@ -222,9 +223,8 @@ def _explain_refusal(error: HfHubHTTPError, model: HubModel) -> str:
     if status == 401:
         return f"the hub rejects the token for {model.repo}: set HF_TOKEN to a valid one, or unset it"
     if status == 403:
-        return (
-            f"the hub denies access to {model.repo}: {error.server_message or 'the token in HF_TOKEN may not read it'}"
-        )
+        why = redact_text(error.server_message or "the token in HF_TOKEN may not read it")
+        return f"the hub denies access to {model.repo}: {why}"
     if status == 429:
         return f"the hub limits requests for now (status 429): download {model.repo} again in a few minutes, or set HF_TOKEN"
     return f"the hub answers {status} for {model.repo}: try again later; a partial download is resumed"

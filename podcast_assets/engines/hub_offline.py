@@ -4,6 +4,9 @@ import os
 import socket
 from urllib.parse import urlsplit
 
+from podcast_assets.common.errors import first_line
+from podcast_assets.common.redaction import redact_url
+
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 _offline_because: str | None = None
@@ -44,5 +47,5 @@ def unreachable_reason(seconds: float) -> str | None:
         port = url.port or (80 if url.scheme == "http" else 443)
         socket.create_connection((url.hostname or "", port), seconds).close()
     except (OSError, ValueError) as error:
-        return f"{constants.ENDPOINT}: {error or type(error).__name__}"
+        return f"{redact_url(constants.ENDPOINT)}: {first_line(error)}"
     return None

@@ -12,12 +12,13 @@ from typing import Any
 import polars as pl
 import pysubs2
 
-from podcast_assets.common.errors import BadInput
+from podcast_assets.common.errors import BadInput, first_line
 from podcast_assets.common.language_codes import language_code
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.downloads.download import DownloadLimits, NotFetched, download
 from podcast_assets.intake.downloads.http import HttpClient
 from podcast_assets.intake.downloads.partial import PartialDownload
-from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.encodings import decode_text
 from podcast_assets.store.schema import make_table
 from podcast_assets.store.schema_beside import REFERENCES
@@ -128,7 +129,7 @@ def fetch_references(
                 for cue in parse_cues(data, reference.format)
             ]
         except (NotFetched, NoTranscript, BadInput) as error:
-            troubles.append(f"{redact_url(reference.url)}: {error}")
+            troubles.append(f"{redact_url(reference.url)}: {first_line(error)}")
     store.write_table(key, make_table(rows, REFERENCES), {_TROUBLES: json.dumps(troubles)})
     return troubles
 

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, lookup_arrival
-from podcast_assets.intake.downloads.urls import feed_url
+from podcast_assets.intake.downloads.urls import PORTS, feed_url, parse_url
 from podcast_assets.intake.feeds.opml import read_opml
 from podcast_assets.intake.feeds.subscriptions import URL_COLUMNS, describe_opml
 from podcast_assets.intake.links import format_link_list
@@ -62,15 +63,17 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
     """
     result = Inputs([], [], [], [])
     for text in inputs:
-        scheme = urlsplit(text).scheme.lower() if "://" in text else ""
+        scheme = text.partition("://")[0].strip().lower() if "://" in text else ""
         if feed_url(text) != text.strip() and not Path(text).exists():
             result.feeds.append(feed_url(text))
-        elif scheme in ("http", "https"):
+        elif scheme in PORTS:
+            parse_url(text)
             (result.feeds if feeds or (feeds is None and looks_like_feed(text)) else result.urls).append(text)
         elif scheme:
-            raise BadInput(f"{text}: {scheme} URLs are not supported: give an http or https URL")
+            raise BadInput(f"{redact_url(text)}: {scheme} URLs are not supported: give an http or https URL")
         elif not Path(text).exists():
-            raise BadInput(f"{text}: neither an existing file or folder nor a URL")
+            shown = redact_url(text) if "@" in text else text  # a URL without its scheme, maybe
+            raise BadInput(f"{shown}: neither an existing file or folder nor a URL")
         elif not Path(text).is_file() and not Path(text).is_dir():
             raise BadInput(f"{text}: neither a file nor a folder")
         elif _is_opml(Path(text)):

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from podcast_assets.intake.downloads.urls import redact_url
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.rights.licences import Licence, LicenceRules, is_public_domain, parse_licence
 from podcast_assets.store.schema import Columns, schema
 from podcast_assets.store.takedown_records import Refusals

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.common.redaction import redact_url
+from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.feeds.feed import guid_from_url
 from podcast_assets.intake.feeds.subscriptions import Subscriptions
 from podcast_assets.intake.names import normalize

@@ -10,13 +10,14 @@ from typing import ClassVar
 import polars as pl
 
 from podcast_assets.common.parallel import run_in_threads
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.downloads.download import DownloadLimits, download
 from podcast_assets.intake.downloads.downloaded import DownloadRecord, DownloadRecords
 from podcast_assets.intake.downloads.http import HttpClient, Transient
 from podcast_assets.intake.downloads.partial import PartialDownload
 from podcast_assets.intake.downloads.politeness import HostTurns
-from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.file_names import MEDIA_SUFFIXES, file_episode_id
 from podcast_assets.intake.links import Link
 from podcast_assets.intake.references import LARGEST, fetch_references

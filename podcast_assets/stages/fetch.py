@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.common.warned import BatchWarning
 from podcast_assets.config.settings import Settings
 from podcast_assets.intake.arrivals import INCOMING, Arrival
-from podcast_assets.intake.downloads.urls import redact_url
 from podcast_assets.intake.episodes import TakenNames, make_unique
 from podcast_assets.intake.links import Link, read_link_list
 from podcast_assets.intake.metadata import JoinedMetadata

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from podcast_assets.common.redaction import redact_cell
 from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.compute.base import EpisodeOutcome
 from podcast_assets.stages.stage import Episode, Stage, engine_for, episode_seconds
@@ -75,12 +76,10 @@ def _redone(rows: pl.DataFrame) -> str | None:
 
 def _made_with(stage: Stage, engine: Engine | None) -> str:
     """Code version, engine settings, model hash and package versions as JSON."""
-    return json.dumps(
-        {
-            "stage": stage.name,
-            "version": stage.version,
-            **(engine.identity() | {"settings": engine.model_dump(mode="json")} if engine else {}),
-            "packages": engine.versions() if engine else {},
-        },
-        sort_keys=True,
-    )
+    made_with = {
+        "stage": stage.name,
+        "version": stage.version,
+        **(engine.identity() | {"settings": engine.model_dump(mode="json")} if engine else {}),
+        "packages": engine.versions() if engine else {},
+    }
+    return redact_cell(json.dumps(made_with, sort_keys=True))  # settings of engines may contain URLs

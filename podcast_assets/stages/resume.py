@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.errors import BadInput, EngineUnavailable
+from podcast_assets.common.redaction import redact_text
 from podcast_assets.store.commits import Checkpoints, CommittedTable
 
 
@@ -98,8 +99,8 @@ def failure_row(
         "source": source,
         "stage": stage,
         "error_type": type(error).__name__,
-        "message": str(error).strip() or type(error).__name__,
-        "traceback": trace or "".join(traceback.format_exception(error)),
+        "message": redact_text(str(error).strip()) or type(error).__name__,
+        "traceback": redact_text(trace or "".join(traceback.format_exception(error))),
         "permanent": isinstance(error, BadInput),
         # an episode without its engine has not been tried
         "attempts": attempts + (not isinstance(error, EngineUnavailable)),

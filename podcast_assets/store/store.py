@@ -19,6 +19,7 @@ import polars as pl
 from podcast_assets.common import locks
 from podcast_assets.common.errors import BadInput, Misconfigured, first_line
 from podcast_assets.common.hashing import Hashes
+from podcast_assets.common.redaction import redact_text
 from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.store.backends.access import Access, create_file, lock_mode
 from podcast_assets.store.backends.errors import translate_errors
@@ -88,7 +89,9 @@ class Store:
         try:
             path = UPath(text)
         except ValueError:
-            raise Misconfigured(f"PODCAST_STORE must be a folder or s3://BUCKET/PREFIX, not {location}") from None
+            raise Misconfigured(
+                f"PODCAST_STORE must be a folder or s3://BUCKET/PREFIX, not {redact_text(text)}"
+            ) from None
         return cls(path.absolute() if isinstance(path, Path) else path, follow_links, access)
 
     @property

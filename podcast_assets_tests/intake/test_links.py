@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.arrivals import IncomingFile, group_by_batch
-from podcast_assets.intake.downloads.urls import redact_url, redact_url_distinctly
+from podcast_assets.intake.downloads.urls import redact_url_distinctly
 from podcast_assets.intake.links import feed_episode_id, parse_link_list
 
 

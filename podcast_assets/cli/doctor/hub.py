@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.common.errors import first_line
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.engines import models as hub
 from podcast_assets.engines.hub_offline import offline_reason
 from podcast_assets.engines.model_cache import HubModel
@@ -65,12 +66,12 @@ def reachable(limit: TimeLimit, ping: Callable[[], bool]) -> Finding:
         return Finding(AREA, "ok", "HF_HUB_OFFLINE is set: only models on this machine are used")
     (answer,) = limit.ask([ping])
     if answer is True:
-        return Finding(AREA, "ok", f"{constants.ENDPOINT} answers")
+        return Finding(AREA, "ok", f"{redact_url(constants.ENDPOINT)} answers")
     why = first_line(answer) if isinstance(answer, Exception) else f"no answer in {SECONDS:.0f} s"
     return Finding(
         AREA,
         "warning",
-        f"{constants.ENDPOINT} cannot be reached: {why}",
+        f"{redact_url(constants.ENDPOINT)} cannot be reached: {why}",
         "download the models on a machine that reaches it, and copy its models folder to this one (PODCAST_MODELS)",
     )
 

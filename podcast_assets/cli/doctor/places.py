@@ -1,7 +1,6 @@
 """Checks of the store, of DAGSTER_HOME, and of telemetry."""
 
 import os
-import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from podcast_assets.cli.doctor.finding import Finding
 from podcast_assets.cli.doctor.machine import nearest_existing
 from podcast_assets.common.errors import first_line
+from podcast_assets.common.redaction import redact_text
 from podcast_assets.config.settings import Settings
 from podcast_assets.store.store import Store
 
@@ -20,7 +20,7 @@ def store(place: Store) -> Finding:
 
     A local store that does not exist yet is tried in its nearest existing parent.
     """
-    name = redact_passwords(str(place.root))
+    name = redact_text(str(place.root))
     tried = place
     if place.is_local and not Path(str(place.root)).exists():
         tried = Store.at(nearest_existing(Path(str(place.root))))
@@ -35,9 +35,7 @@ def store(place: Store) -> Finding:
         todo = "set PODCAST_STORE to a folder or URL that can be written" + (
             "" if place.is_local else ", or fix its credentials"
         )
-        return Finding(
-            AREA, "missing", f"store {name} cannot be written: {redact_passwords(first_line(error))}", todo, blocks=True
-        )
+        return Finding(AREA, "missing", f"store {name} cannot be written: {first_line(error)}", todo, blocks=True)
     if not intact:
         return Finding(
             AREA, "missing", f"store {name} does not return the bytes that were written", "check its disk", blocks=True
@@ -69,11 +67,6 @@ def telemetry(settings: Settings, environment: Mapping[str, str]) -> list[Findin
         Finding(PRIVACY, "ok", "telemetry of pyannote: off, disabled by its engine"),
         _hub_telemetry(any(_is_on(environment.get(v, "")) for v in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"))),
     ]
-
-
-def redact_passwords(text: str) -> str:
-    """Remove the passwords from URLs in a text."""
-    return re.sub(r"//[^/@\s]+@", "//…@", text)
 
 
 def _dagster_telemetry(file: Path) -> Finding:

@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from podcast_assets.config.groups.group import SettingsGroup
+from podcast_assets.config.groups.group import SettingsGroup, check_without_secrets
 
 
 class ComputeSettings(SettingsGroup):
@@ -39,3 +39,5 @@ class ComputeSettings(SettingsGroup):
         gt=0,
         description="Seconds that a Ray worker may take for one episode; then the worker is ended and the episode fails.",
     )
+
+    _check_ray_address = field_validator("ray_address")(check_without_secrets)

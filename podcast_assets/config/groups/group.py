@@ -1,5 +1,6 @@
 """What all groups of settings share: the model's configuration, and marks for the scope of a setting."""
 
+import re
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -8,6 +9,21 @@ DEPLOYMENT: dict[str, JsonValue] = {"scope": "deployment"}
 """Marks settings of a whole deployment, which a single run cannot override."""
 RELEASE: dict[str, JsonValue] = {"scope": "release"}
 """Marks settings of releases. Settings without a mark are those of runs that process batches."""
+
+_URL_WITH_SECRET = re.compile(r"[A-Za-z][\w+.\-]*://(?:[^/?#]*@|[^?#]*\?)")
+
+
+def check_without_secrets(value: str | None) -> str | None:
+    """Return a setting that is a folder, a URL or an address unchanged.
+
+    Such settings are shown, and Dagster stores them with each run; nothing reads a login from them.
+
+    Raises:
+        ValueError: it is a URL with a login or a query.
+    """
+    if value is not None and _URL_WITH_SECRET.match(value):
+        raise ValueError("must not contain a user, a password or a query (?…): give secrets by their own variables")
+    return value
 
 
 class SettingsGroup(BaseModel):

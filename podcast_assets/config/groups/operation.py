@@ -77,7 +77,7 @@ class DagsterSettings(SettingsGroup):
     webhook_url: HttpUrl | None = Field(
         json_schema_extra=DEPLOYMENT,
         default=None,
-        description="URL that is called at the end of every run. Unset: none. Its path and query are not logged.",
+        description="URL that is called at the end of every run. Unset: none. Only its host is shown.",
     )
     webhook_secret: SecretStr | None = Field(
         json_schema_extra=DEPLOYMENT,

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from podcast_assets.config.cron import check_cron
-from podcast_assets.config.groups.group import DEPLOYMENT, RELEASE, SettingsGroup
+from podcast_assets.config.groups.group import DEPLOYMENT, RELEASE, SettingsGroup, check_without_secrets
 
 
 class ReleaseSettings(SettingsGroup):
@@ -64,3 +64,4 @@ class ReleaseSettings(SettingsGroup):
     )
 
     _check_cron = field_validator("release_cron")(check_cron)
+    _check_release_folder = field_validator("release_folder")(check_without_secrets)

@@ -2,9 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from podcast_assets.config.groups.group import DEPLOYMENT, SettingsGroup
+from podcast_assets.config.groups.group import DEPLOYMENT, SettingsGroup, check_without_secrets
 
 ProfileName = Literal["auto", "demo", "embedded", "cpu", "gpu"]
 
@@ -35,3 +35,5 @@ class StoreSettings(SettingsGroup):
         description="Whisper model of the profiles cpu and gpu: a local folder or a hub id. Unset: small on CPUs, "
         "large-v3-turbo on GPUs.",
     )
+
+    _check_store = field_validator("store")(check_without_secrets)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from podcast_assets.common.errors import is_store_trouble
+from podcast_assets.common.redaction import redact_text
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.assets.batches import BatchResult, do_stage, materialize_batches, stage_result
 from podcast_assets.defs.assets.facts import preview
@@ -79,7 +80,7 @@ def run_optional_stage(
         return not_made_result(
             context,
             batch,
-            f"{stage.asset} failed, and the batch is finished without it: {type(error).__name__}: {error}",
+            f"{stage.asset} failed, and the batch is finished without it: {type(error).__name__}: {redact_text(str(error))}",
         )
     rows = run.table()
     committed = run.commit(store, rows)

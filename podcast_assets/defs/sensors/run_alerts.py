@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from podcast_assets.common.redaction import redact_text
 from podcast_assets.config.settings import Settings
 from podcast_assets.defs.jobs import TIDY_UP
 from podcast_assets.defs.partitions import BATCHES, batches_in_run
@@ -56,7 +57,7 @@ def describe_run(
         "job": run.job_name,
         "source": run.tags.get(SOURCE),
         "batches": list(batches),
-        "error": lines[0][:ERROR_LENGTH] if lines else None,
+        "error": redact_text(lines[0])[:ERROR_LENGTH] if lines else None,
         "will_retry": run.tags.get("dagster/will_retry") == "true",
         "stages": {stage: dict(numbers) for stage, numbers in counts.items()},
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

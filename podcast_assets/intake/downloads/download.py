@@ -11,10 +11,11 @@ from time import time
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, OutOfTime, TimeBudget, Transient
 from podcast_assets.intake.downloads.partial import FileVersion, PartialDownload
 from podcast_assets.intake.downloads.sniffing import HEAD, describe_non_media
-from podcast_assets.intake.downloads.urls import parse_url, redact_url
+from podcast_assets.intake.downloads.urls import parse_url
 
 LONGEST_WAIT = 300.0
 """Longest Retry-After that a run waits for, s; a longer one is left to a later run."""

@@ -26,9 +26,10 @@ from urllib3.util import Timeout
 from urllib3.util.connection import create_connection
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.downloads.addresses import Resolve, public_addresses, resolve
 from podcast_assets.intake.downloads.politeness import HostTurns, Stopped
-from podcast_assets.intake.downloads.urls import ParsedUrl, parse_url, redact_url, resolve_redirect
+from podcast_assets.intake.downloads.urls import ParsedUrl, parse_url, resolve_redirect
 from podcast_assets.store.store import BLOCK
 
 REDIRECTS = 12

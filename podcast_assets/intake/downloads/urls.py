@@ -1,4 +1,4 @@
-"""Parsing, redaction and hashing of URLs of audio and feeds. Logins and queries are treated as secrets."""
+"""Parsing and hashing of URLs of audio and feeds, whose logins and queries are secrets: `redact_url` is how they are shown."""
 
 import hashlib
 import re
@@ -10,12 +10,9 @@ from urllib3.util import Url
 from urllib3.util import parse_url as split_url
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.redaction import LONGEST_URL, UNREADABLE, redact_url
 
 PORTS = {"http": 80, "https": 443}
-_LONGEST = 8_192
-"""Characters; servers accept no more."""
-
-
 FEED_SCHEMES = frozenset({"feed", "pcast", "itpc", "itms-pcast", "itms-pcasts", "podcast", "rss"})
 """Schemes that open a podcast player, in place of http or before it."""
 
@@ -56,7 +53,7 @@ def parse_url(url: str) -> ParsedUrl:
     """
     parts = _split_url(url)
     if parts.scheme not in PORTS or not parts.host:
-        raise BadUrl(f"{_displayed(parts)}: neither http nor https, so it cannot be downloaded")
+        raise BadUrl(f"{redact_url(url)}: neither http nor https, so it cannot be downloaded")
     return ParsedUrl(
         url=parts._replace(auth=None, fragment=None).url,
         scheme=parts.scheme,
@@ -97,20 +94,11 @@ def resolve_redirect(base: str, location: str) -> str:
         raise BadUrl(f"{redact_url(base)} redirects to a malformed URL") from None
 
 
-def redact_url(url: str) -> str:
-    """Redact a URL for people and tables to scheme, host, port and path, without user, password, query and fragment."""
-    try:
-        parts = _split_url(url)
-    except BadUrl:
-        return "an unreadable URL"
-    return _displayed(parts)
-
-
 def redact_url_distinctly(url: str) -> str:
     """As `redact_url`, with the start of a hash where something is left out, so that different URLs stay different."""
     parts = url.strip()
     name = redact_url(parts)
-    hidden = any(mark in parts for mark in "?#@") or name == "an unreadable URL"
+    hidden = any(mark in parts for mark in "?#@") or name == UNREADABLE
     return f"{name}#{url_key(parts)[:8]}" if hidden else name
 
 
@@ -121,15 +109,9 @@ def url_key(url: str) -> str:
 
 def _split_url(url: str) -> Url:
     text = url.strip()
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST_URL:
         raise BadUrl(f"a URL of {len(text):,} characters")
     try:
         return split_url(text)
     except (LocationParseError, UnicodeError, ValueError):
         raise BadUrl("a URL that cannot be read") from None  # the original message quotes the whole URL
-
-
-def _displayed(parts: Url) -> str:
-    scheme = f"{parts.scheme}:" if parts.scheme else ""
-    host = f"//{parts.netloc}" if parts.host else ""
-    return f"{scheme}{host}{parts.path or ''}"

@@ -11,7 +11,8 @@ from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from podcast_assets.intake.downloads.urls import PORTS, BadUrl, redact_url, resolve_redirect
+from podcast_assets.common.redaction import redact_url
+from podcast_assets.intake.downloads.urls import PORTS, BadUrl, resolve_redirect
 from podcast_assets.intake.file_names import MEDIA_SUFFIXES
 
 _TYPES = mimetypes.MimeTypes()

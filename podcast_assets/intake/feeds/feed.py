@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from podcast_assets.common.language_codes import language_code
-from podcast_assets.intake.downloads.urls import BadUrl, feed_url, redact_url, resolve_redirect, url_key
+from podcast_assets.common.redaction import redact_url
+from podcast_assets.intake.downloads.urls import BadUrl, feed_url, resolve_redirect, url_key
 from podcast_assets.intake.feeds.enclosures import NoMedia, choose_media
 from podcast_assets.intake.feeds.podcasting import parse_feed
 from podcast_assets.intake.links import feed_episode_id

@@ -12,9 +12,10 @@ from typing import Any
 import polars as pl
 
 from podcast_assets.common.language_codes import language_code
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake import rights_ledger as rights
 from podcast_assets.intake.downloads.http import HttpClient
-from podcast_assets.intake.downloads.urls import redact_url, redact_url_distinctly, url_key
+from podcast_assets.intake.downloads.urls import redact_url_distinctly, url_key
 from podcast_assets.intake.feeds import batching
 from podcast_assets.intake.feeds.feed import Feed, FeedItem
 from podcast_assets.intake.feeds.poll import FeedPoll, poll_feed

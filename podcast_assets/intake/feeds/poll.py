@@ -11,9 +11,10 @@ from typing import Any
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.limited_calls import Limit, LimitedCalls
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.downloads.download import retry_after, status_with_name
 from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, TimeBudget, Transient
-from podcast_assets.intake.downloads.urls import redact_url, url_key
+from podcast_assets.intake.downloads.urls import url_key
 from podcast_assets.intake.feeds.feed import Feed, add_item, read_feed
 from podcast_assets.intake.feeds.state import (
     LONGEST_DAYS,

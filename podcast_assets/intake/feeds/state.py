@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from podcast_assets.common.errors import BadInput
+from podcast_assets.common.redaction import redact_text, redact_url
 from podcast_assets.intake.downloads.http import Transient
-from podcast_assets.intake.downloads.urls import redact_url
 from podcast_assets.intake.feeds.feed import Feed
 from podcast_assets.intake.feeds.subscriptions import Subscription, display_name
 from podcast_assets.store.schema_beside import FEED_STATE
@@ -97,4 +97,4 @@ def state_after_failure(
     requested = error.retry_after if isinstance(error, Transient) else None
     if requested is not None:
         wait = max(wait, datetime.timedelta(seconds=min(requested, LONGEST_DAYS * 86_400)))
-    return {"due_at": now + wait, "failures": failures, "message": str(error) or type(error).__name__}
+    return {"due_at": now + wait, "failures": failures, "message": redact_text(str(error)) or type(error).__name__}

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from podcast_assets.common.errors import BadInput, first_line
-from podcast_assets.intake.downloads.urls import feed_url, redact_url, url_key
+from podcast_assets.common.redaction import redact_url
+from podcast_assets.intake.downloads.urls import feed_url, url_key
 from podcast_assets.intake.feeds.opml import OpmlFeeds, read_opml
 from podcast_assets.intake.metadata import first_text
 from podcast_assets.intake.table_reader import limit_for, table_reader

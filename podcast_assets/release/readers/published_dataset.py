@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 
 from podcast_assets.common.errors import Misconfigured, first_line
+from podcast_assets.common.redaction import redact_url
 from podcast_assets.release.published import LIST, MAX_LIST_BYTES, PublishedShard, parse_shard_list
 from podcast_assets.store.store import BLOCK, Store
 
@@ -161,7 +162,9 @@ def _translate_errors(repo: str) -> Iterator[None]:
         raise
     except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
         why = first_line(error)
-        raise Misconfigured(f"the dataset {repo} cannot be read from {constants.ENDPOINT}: {why}") from error
+        raise Misconfigured(
+            f"the dataset {repo} cannot be read from {redact_url(constants.ENDPOINT)}: {why}"
+        ) from error
 
 
 def read_shard_list(dataset: PublishedDataset) -> list[PublishedShard]:

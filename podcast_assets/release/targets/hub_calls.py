@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ from huggingface_hub.utils import parse_ratelimit_headers
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from podcast_assets.common.errors import Misconfigured
+from podcast_assets.common.redaction import redact_text
 from podcast_assets.release.targets.protocol import Stale
 
 TRIES = 5
@@ -65,7 +65,7 @@ def _translate(error: BaseException, response: httpx2.Response | None) -> Except
     if response is None:
         return Stale(f"the Hub cannot be reached ({type(error).__name__})")
     status = response.status_code
-    message = response.headers.get("X-Error-Message") or ""
+    message = redact_text(response.headers.get("X-Error-Message") or "")
     if status in _CONFLICT:
         return Stale("another release was published meanwhile", wait=0.5)
     if status == 429 or status >= 500:
@@ -125,8 +125,8 @@ class _NoSignatures(logging.Filter):
     """Removes signatures from log records: the client logs full URLs, and the signed URL of an upload lets anyone write."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Remove the queries of URLs from the message."""
-        record.msg, record.args = re.sub(r"\?\S+", "?…", record.getMessage()), ()
+        """Redact the message."""
+        record.msg, record.args = redact_text(record.getMessage()), ()
         return True
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from podcast_assets.common.errors import STORE_TROUBLES, StoreTrouble
+from podcast_assets.common.redaction import redact_url
 
 
 @contextlib.contextmanager
@@ -41,7 +42,7 @@ class BucketLocation(NamedTuple):
     """None for Amazon S3."""
 
     def __str__(self) -> str:
-        return f"the store {self.url}" + (f" at {self.endpoint}" if self.endpoint else "")
+        return f"the store {redact_url(self.url)}" + (f" at {redact_url(self.endpoint)}" if self.endpoint else "")
 
 
 _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
