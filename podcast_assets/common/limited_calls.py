@@ -5,6 +5,7 @@ Arguments and results go through JSON, which pydantic makes and checks by the fu
 
 import functools
 import importlib
+import logging
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ from podcast_assets.common.worker_process import (
 
 LONGEST_RESULT = 1 << 30
 """Maximum size of a result in bytes of JSON."""
+log = logging.getLogger(__name__)
+
 _PACKAGE = __name__.partition(".")[0]
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -79,11 +82,10 @@ class LimitedCalls:
             named: its arguments by name.
 
         Raises:
-            Unreadable: it took too long, crashed, or needed too much memory.
+            Unreadable: it took too long, crashed, needed too much memory, or failed in a way that nobody foresaw, which is logged.
             BadInput: as the function.
             OSError: as the function.
             ProcessLost: the process was killed from outside.
-            RuntimeError: the function failed otherwise.
         """
         what = limit.what
         with self._free, ExitStack() as files:
@@ -107,7 +109,7 @@ class LimitedCalls:
                 message = f"the process that reads {what} was killed ({error}), perhaps because memory ran out"
                 raise ProcessLost(message) from error
             except ProcessEnded as error:
-                raise RuntimeError(f"{what} cannot be read: {error}") from error
+                raise Unreadable(f"{what} cannot be read: {error}") from error
         if "error" in reply:
             raise _rebuild_error(reply, what, self._memory)
         result: _R = result_type(function).validate_python(reply["done"])
@@ -146,6 +148,6 @@ def _rebuild_error(reply: dict[str, Any], what: str, memory: int) -> Exception:
             return kind(reply["message"])
     if reply["errno"] is not None:
         return OSError(reply["errno"], reply["message"])
-    error = RuntimeError(f"{what} cannot be read: {name}: {reply['message']}")
-    error.add_note(reply["traceback"])
-    return error
+    # a library failed on it in a way that nobody foresaw, which must not take anything else down
+    log.error("%s cannot be read\n%s", what, reply["traceback"])
+    return Unreadable(f"{what} cannot be read: {name}: {(reply['message'].splitlines() or [''])[0][:500]}")

@@ -52,6 +52,10 @@ def hang() -> None:
     time.sleep(60)
 
 
+def fail_unforeseen(text: str) -> int:
+    return [][len(text)]
+
+
 def fill() -> int:
     return len(bytearray(2 << 30))
 
@@ -104,6 +108,7 @@ def test_one_process_does_many_and_says_how_far_it_is(calls: LimitedCalls) -> No
         (fill, (), "it needs more than 1 GiB of memory"),
         (fill_rust, (), "it needs more than 1 GiB of memory"),
         (hang, (), "it takes more than 1 s"),
+        (fail_unforeseen, ("abc",), "IndexError: list index out of range"),
     ],
 )
 def test_what_stops_its_reader_is_unreadable(
@@ -111,7 +116,7 @@ def test_what_stops_its_reader_is_unreadable(
 ) -> None:
     with pytest.raises(Unreadable, match=match):
         calls.call(Limit("notes.txt", 1 if function is hang else 30), function, *arguments)
-    assert calls.call(NOTES, tell, []) != os.getpid()
+    assert calls.call(NOTES, tell, []) != os.getpid(), "others are read as before"
 
 
 def test_a_result_has_a_limit_too(calls: LimitedCalls, monkeypatch: pytest.MonkeyPatch) -> None:
