@@ -33,7 +33,7 @@ SPEAKER_TRACKS = "speaker_tracks"
 class PreparedAudio:
     """An episode's audio, and its diarization where its tracks tell who speaks."""
 
-    audio: Pcm
+    audio: Audio
     by_tracks: Diarization | None = None
 
 
