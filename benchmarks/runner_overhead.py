@@ -78,6 +78,8 @@ def ready_rows(segments: int) -> pl.DataFrame:
         "no_speech_prob": 0.01,
         "compression_ratio": 1.5,
         "temperature": 0.0,
+        "uncovered_speech": 0.0,
+        "redone": [],
         "flags": [],
     }
     types = {k: v for k, v in schema(TRANSCRIPTS).items() if k in values or k == "segment_index"}

@@ -13,7 +13,8 @@ from podcast_assets.audio.source import Source, open_source
 WORKING_RATE = 16_000
 """Sample rate of working audio in Hz."""
 
-_FULL_SCALE = 32_768
+FULL_SCALE = 32_768
+"""Magnitude of the largest 16-bit sample."""
 
 
 def write_working_audio(blocks: Iterable[npt.NDArray[np.float32]], target: Path | str | BinaryIO) -> int:
@@ -80,4 +81,4 @@ def to_int16(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int16]:
     """Convert float samples to 16 bits, rounded to nearest and clipped to full scale; NaN becomes silence. Any shape."""
     if not np.isfinite(samples.sum()):  # filters turn extreme values of damaged float files into NaN
         samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0).clip(-2.0, 2.0)
-    return np.clip(np.rint(samples * np.float32(_FULL_SCALE)), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+    return np.clip(np.rint(samples * np.float32(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)

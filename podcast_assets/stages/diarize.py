@@ -22,6 +22,7 @@ from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
 from podcast_assets.store.schema import SEGMENTS, Columns, make_table
 from podcast_assets.store.schema_beside import SPEAKERS
 from podcast_assets.store.store import Store, diarization_key
+from podcast_assets.store.table_files import encode_table
 
 NO_SPEAKERS = "no_speakers"
 """Flag of segments that the diarizer did not make."""
@@ -33,7 +34,7 @@ SPEAKER_TRACKS = "speaker_tracks"
 class PreparedAudio:
     """An episode's audio, and its diarization where its tracks tell who speaks."""
 
-    audio: Pcm
+    audio: Audio
     by_tracks: Diarization | None = None
 
 
@@ -99,9 +100,13 @@ class Diarize(EngineStage):
             fallback = f"{self.engine.name}: {type(error).__name__}: {error}; segments without speakers"
             diarization = detect_speech(audio)
         rttm_key, speakers_key = self.outputs(episode)
-        self.store.write(rttm_key, rttm.format_rttm(episode.episode_id, _full_turns(diarization)).encode())
         engine = TRACKS if prepared.by_tracks else self.engine.name
-        self.store.write_table(speakers_key, speaker_rows(episode, diarization, engine))
+        self.store.write_all(
+            [
+                (rttm_key, rttm.format_rttm(episode.episode_id, _full_turns(diarization)).encode()),
+                (speakers_key, encode_table(speaker_rows(episode, diarization, engine), {})),
+            ]
+        )
         turns = segment(diarization, audio, self.segmentation)
         rows = segment_rows(episode, turns, [NO_SPEAKERS] if fallback else [])
         if prepared.by_tracks:

@@ -13,7 +13,9 @@ from podcast_assets.stages.stage import Episode, Stage, engine_for, episode_seco
 from podcast_assets.store.schema import schema
 
 
-def provenance_row(stage: Stage, outcome: EpisodeOutcome, rows: pl.DataFrame, fingerprint: str) -> dict[str, Any]:
+def provenance_row(
+    stage: Stage, outcome: EpisodeOutcome, rows: pl.DataFrame, fingerprint: str, made_with: str
+) -> dict[str, Any]:
     """Return the provenance of an episode that is done, a row of PROVENANCE.
 
     Args:
@@ -21,6 +23,7 @@ def provenance_row(stage: Stage, outcome: EpisodeOutcome, rows: pl.DataFrame, fi
         outcome: where it was computed, in what time, and by which fallback.
         rows: the rows that the stage made of it.
         fingerprint: of everything that determined them.
+        made_with: result of `describe_engine` for the episode's engine.
     """
     episode = outcome.result.episode
     engine = engine_for(stage, episode)
@@ -32,7 +35,7 @@ def provenance_row(stage: Stage, outcome: EpisodeOutcome, rows: pl.DataFrame, fi
         "engine": _engine_names(engine, rows),
         "fallback": outcome.result.fallback,
         "redone": _redone(rows),
-        "made_with": _made_with(stage, engine),
+        "made_with": made_with,
         "node": outcome.place.node,
         "gpu": outcome.place.gpu,
         "worker": outcome.place.worker,
@@ -54,10 +57,8 @@ def add_provenance_columns(stage: Stage, episode: Episode, rows: pl.DataFrame, f
         "degraded": pl.lit(engine is not None and engine.embedded),
         "fingerprint": pl.lit(fingerprint),
     }
-    missing = {k: v for k, v in made_by.items() if k in stage.columns and k not in rows.columns}
-    return rows.with_columns(**missing).select(
-        pl.col(name).cast(dtype) for name, dtype in schema(stage.columns).items()
-    )
+    missing = {k: v.alias(k) for k, v in made_by.items() if k not in rows.columns}
+    return rows.select(missing.get(name, pl.col(name)).cast(dtype) for name, dtype in schema(stage.columns).items())
 
 
 def _engine_names(engine: Engine | None, rows: pl.DataFrame) -> str | None:
@@ -74,8 +75,8 @@ def _redone(rows: pl.DataFrame) -> str | None:
     return json.dumps(dict(sorted(counted)))
 
 
-def _made_with(stage: Stage, engine: Engine | None) -> str:
-    """Code version, engine settings, model hash and package versions as JSON."""
+def describe_engine(stage: Stage, engine: Engine | None) -> str:
+    """Return the code version, engine settings, model hash and package versions as JSON."""
     made_with = {
         "stage": stage.name,
         "version": stage.version,

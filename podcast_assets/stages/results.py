@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 
@@ -29,7 +30,7 @@ class StageRun:
     seconds: float
     """Time that the stage took, s."""
     rows_in_memory: dict[str, pl.DataFrame] = field(default_factory=dict)
-    """Rows of the episodes that have no checkpoint: those of the committed table, or of a stage without checkpoints."""
+    """Rows of the episodes that this run did, and of those of the committed table. The others are in checkpoints."""
 
     @property
     def done(self) -> Sequence[str]:
@@ -44,13 +45,16 @@ class StageRun:
         """
         if episode_id in self.rows_in_memory:
             return self.rows_in_memory[episode_id]
-        entry = self.provenance.filter(episode_id=episode_id)
-        found = self.checkpoints.read(episode_id, entry["fingerprint"][0]) if self.checkpoints else None
+        found = self.checkpoints.read(episode_id, self._fingerprints[episode_id]) if self.checkpoints else None
         if found is None:
             raise FileNotFoundError(
                 f"{self.batch}: the checkpoint of {episode_id} in {self.stage.name} is gone; materialize again"
             )
         return found[0]
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        return dict(self.provenance.select("episode_id", "fingerprint").iter_rows())
 
     def table(self) -> pl.DataFrame:
         """Return all rows in the batch's order."""

@@ -6,21 +6,23 @@ To run a stage again is to resume it. An error of one episode becomes its failur
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from podcast_assets.common.errors import EngineUnavailable, is_device_error, is_store_trouble
+from podcast_assets.engines.engine import Engine
 from podcast_assets.stages.compute.base import Compute, EpisodeOutcome
 from podcast_assets.stages.compute.device import DEVICE_ERRORS, BrokenDevice
 from podcast_assets.stages.compute.stream import NoProgress, stream_with_retry
 from podcast_assets.stages.progress import ProgressCounter, Report
-from podcast_assets.stages.provenance import add_provenance_columns, provenance_row
+from podcast_assets.stages.provenance import add_provenance_columns, describe_engine, provenance_row
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.resume import decide, failure_row
-from podcast_assets.stages.stage import Episode, Stage, engine_for, stage_fingerprint
+from podcast_assets.stages.saving import save_in_threads
+from podcast_assets.stages.stage import Episode, Stage, engine_for, stage_fingerprints
 from podcast_assets.store.commits import Checkpoints, CommittedTable
 from podcast_assets.store.schema import FAILURES, PROVENANCE, Columns, empty_table, make_table
 from podcast_assets.store.store import Store
@@ -74,17 +76,11 @@ def run_stage(
         todo = _resume(work, retry_permanent=retry_permanent, retry_fallbacks=retry_fallbacks)
         counter = ProgressCounter(stage.name, batch, todo)
         device = _DeviceWatch(stage, batch, len(todo))
-        for outcome in stream_with_retry(compute, stage, todo) if todo else ():
-            episode, rows = outcome.result.episode, outcome.result.rows
-            if isinstance(rows, Exception):
-                device.check(rows)
-                _record_failure(work, outcome, rows)
-                report(counter.failed(episode))
-            else:
-                device.passed()
-                _record_result(work, outcome, rows)
-                report(counter.done(episode, rows))
         if todo:
+            with contextlib.closing(stream_with_retry(compute, stage, todo)) as outcomes:  # an error ends its threads
+                for outcome in save_in_threads(_record(work, device, outcomes)):
+                    episode, rows = outcome.result.episode, outcome.result.rows
+                    report(counter.failed(episode) if isinstance(rows, Exception) else counter.done(episode, rows))
             _require_any_result(work)
     return work.result(ran=len(todo), audio_seconds=counter.audio_seconds, seconds=time.monotonic() - began)
 
@@ -121,7 +117,10 @@ class _BatchWork:
     """Of the episodes that are done."""
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
-    """Of the episodes that are done and have no checkpoint."""
+    """Of the episodes that are done, except those done by an earlier run that did not commit them: they are in checkpoints."""
+
+    made_with: dict[Engine | None, str] = field(default_factory=dict)
+    """Engine → its description for the provenance."""
 
     def result(self, *, ran: int, audio_seconds: float, seconds: float) -> StageRun:
         """What the stage made of the batch, in the batch's order."""
@@ -154,9 +153,9 @@ def _open_batch(
     Raises:
         EngineUnavailable: no episode can get its models. Where some can, the worker refuses the others.
     """
-    needed = {e.model_dump_json(): e for e in (engine_for(stage, x) for x in episodes) if e}
+    needed = dict.fromkeys(e for e in (engine_for(stage, x) for x in episodes) if e)
     problems: list[EngineUnavailable] = []
-    for engine in needed.values():
+    for engine in needed:
         try:
             engine.fetch()
         except EngineUnavailable as error:
@@ -168,7 +167,7 @@ def _open_batch(
         batch=batch,
         store=store,
         episodes={e.episode_id: e for e in episodes},
-        fingerprints={e.episode_id: stage_fingerprint(stage, e) for e in episodes},
+        fingerprints=stage_fingerprints(stage, episodes),
         committed=CommittedTable.read(store, stage.asset, batch) if committed is None else committed,
         checkpoints=Checkpoints(store, stage.name, batch, stage.columns) if keep_checkpoints else None,
     )
@@ -239,6 +238,25 @@ class _DeviceWatch:
         self.in_a_row = 0
 
 
+def _record(
+    work: _BatchWork, device: _DeviceWatch, outcomes: Iterable[EpisodeOutcome]
+) -> Iterator[tuple[EpisodeOutcome, Callable[[], None] | None]]:
+    """Keep each outcome, and yield it with the function that writes its checkpoint; None where there is none to write.
+
+    Raises:
+        BrokenDevice: several in a row failed as if the device were broken.
+        OSError: the store is full or read-only.
+    """
+    for outcome in outcomes:
+        if isinstance(rows := outcome.result.rows, Exception):
+            device.check(rows)
+            _record_failure(work, outcome, rows)
+            yield outcome, None
+        else:
+            device.passed()
+            yield outcome, _record_result(work, outcome, rows)
+
+
 def _record_failure(work: _BatchWork, outcome: EpisodeOutcome, error: Exception) -> None:
     """Keep the failure row of an episode.
 
@@ -268,21 +286,25 @@ def _record_failure(work: _BatchWork, outcome: EpisodeOutcome, error: Exception)
     )
 
 
-def _record_result(work: _BatchWork, outcome: EpisodeOutcome, rows: pl.DataFrame) -> None:
-    """Write the checkpoint of an episode, or keep the rows of a stage that has no checkpoints."""
+def _record_result(work: _BatchWork, outcome: EpisodeOutcome, rows: pl.DataFrame) -> Callable[[], None] | None:
+    """Keep the rows of an episode, and return the function that writes its checkpoint; None for a stage without checkpoints."""
     stage, episode, fallback = work.stage, outcome.result.episode, outcome.result.fallback
     fingerprint = work.fingerprints[episode.episode_id]
-    provenance = provenance_row(stage, outcome, rows, fingerprint)
+    engine = engine_for(stage, episode)
+    if engine not in work.made_with:
+        work.made_with[engine] = describe_engine(stage, engine)
+    row = provenance_row(stage, outcome, rows, fingerprint, work.made_with[engine])
+    provenance = make_table([row], PROVENANCE)
     rows = add_provenance_columns(stage, episode, rows, fingerprint)
     if fallback:
         log.warning(
             "%s: %s: %s: %s", work.batch, stage.name, episode.source, fallback, extra={"episode": episode.source}
         )
-    if work.checkpoints:
-        work.checkpoints.write(episode.episode_id, fingerprint, rows, provenance)
-    else:
-        work.rows[episode.episode_id] = rows
-    work.provenance[episode.episode_id] = make_table([provenance], PROVENANCE)
+    work.rows[episode.episode_id] = rows
+    work.provenance[episode.episode_id] = provenance
+    if (checkpoints := work.checkpoints) is None:
+        return None
+    return lambda: checkpoints.write(episode.episode_id, fingerprint, rows, provenance)
 
 
 def _require_any_result(work: _BatchWork) -> None:

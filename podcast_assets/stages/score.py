@@ -7,10 +7,10 @@ import polars as pl
 
 from podcast_assets.engines.engine import Engine
 from podcast_assets.quality.protocol import SIGNAL_SCORES, Scorer, Scores
-from podcast_assets.speech.types import SAMPLE_RATE, Pcm
+from podcast_assets.speech.types import SAMPLE_RATE, Audio
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
-from podcast_assets.stages.speech_input import downmix_of, noise, read_audio
+from podcast_assets.stages.speech_input import NO_AUDIO, downmix_of, noise, read_audio
 from podcast_assets.stages.stage import Episode, OneByOne
 from podcast_assets.store.schema import QUALITY_SCORES, Columns
 from podcast_assets.store.store import Store
@@ -24,7 +24,7 @@ _MORE_SCORES = "more_scores"
 class MeasuredEpisode:
     """An episode's audio, with the scores that need no model."""
 
-    audio: Pcm
+    audio: Audio
     scores: list[Scores]
     """Of each segment."""
 
@@ -53,7 +53,10 @@ class Score(EngineStage, OneByOne):
         from podcast_assets.quality.signal import bandwidth_hz, signal_measures
         from podcast_assets.quality.speech_share import speech_shares
 
-        audio, spans = read_audio(self.store, episode), _spans(episode)
+        spans = _spans(episode)
+        if not spans:
+            return MeasuredEpisode(NO_AUDIO, [])
+        audio = read_audio(self.store, episode)
         scores = [signal_measures(audio[_index(start) : _index(end)], SAMPLE_RATE) for start, end in spans]
         rate = int(episode.inputs["sample_rate"])
         with self.store.local_copy(str(episode.inputs["original"])) as original:

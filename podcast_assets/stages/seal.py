@@ -12,7 +12,7 @@ from podcast_assets.shards import check, sealing
 from podcast_assets.shards.sealing import Grain
 from podcast_assets.stages.results import StageRun
 from podcast_assets.stages.resume import decide
-from podcast_assets.stages.stage import Episode, Stage, stage_fingerprint
+from podcast_assets.stages.stage import Episode, Stage, stage_fingerprints
 from podcast_assets.store.commits import Checkpoints, CommittedTable, commit
 from podcast_assets.store.store import Store, encoded_key
 
@@ -99,7 +99,7 @@ def _find_unchanged(
     committed: CommittedTable,
 ) -> pl.DataFrame | None:
     """Placements of all samples in existing shards; None if content has changed or an episode has to be tried again."""
-    fingerprints = {e.episode_id: stage_fingerprint(stage, e) for e in episodes}
+    fingerprints = stage_fingerprints(stage, episodes)
     resume = decide(fingerprints, committed, retry_permanent=settings.retry_permanent)
     if resume.todo:
         return None

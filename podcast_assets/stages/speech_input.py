@@ -7,13 +7,17 @@ import numpy as np
 import polars as pl
 
 from podcast_assets.audio.downmix import Downmix
-from podcast_assets.speech.types import SAMPLE_RATE, Pcm
+from podcast_assets.speech.types import SAMPLE_RATE, Audio, Pcm
 from podcast_assets.stages.episode_names import name_tracks
 from podcast_assets.stages.stage import Episode
 from podcast_assets.store.store import Store
 
 SPEECH_COLUMNS = ("segment_id", "start", "end", "speaker")
 """Columns of `diarized_segments` that transcription and scores depend on."""
+SECONDS_IN_MEMORY = 3600.0
+"""Longest audio that is held in memory, 115 MB. To decode an hour again takes half a second, and twenty hours would take 2.3 GB."""
+NO_AUDIO = Pcm(np.empty(0, np.int16))
+"""Audio of an episode without segments, of which nothing is read."""
 
 
 def episodes(raw_audio: pl.DataFrame, inputs: Callable[[dict[str, Any]], dict[str, Any]]) -> list[Episode]:
@@ -60,19 +64,20 @@ class WorkingAudioLost(RuntimeError):
     """The working audio of an episode is missing or damaged; ingest can make it again from the original."""
 
 
-def read_audio(store: Store, episode: Episode) -> Pcm:
-    """Read the working audio of an episode as 16-bit samples.
+def read_audio(store: Store, episode: Episode) -> Audio:
+    """Read the working audio of an episode: into memory, or block by block where it is needed if it is long.
 
     Raises:
         WorkingAudioLost: it is missing or damaged. Damaged audio is removed, so that ingest makes it again.
     """
     from podcast_assets.audio.errors import AudioError
     from podcast_assets.audio.working import read_working_audio
+    from podcast_assets.audio.working_file import WorkingFile
 
     key = str(episode.inputs["working"])
     try:
         with store.local_copy(key) as path:
-            return Pcm(read_working_audio(path))
+            return WorkingFile(path) if episode.seconds > SECONDS_IN_MEMORY else Pcm(read_working_audio(path))
     except (AudioError, FileNotFoundError) as error:
         why = "is missing"
         if isinstance(error, AudioError):

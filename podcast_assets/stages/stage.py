@@ -141,9 +141,21 @@ def engine_for(stage: Stage, episode: Episode) -> Engine | None:
 
 def stage_fingerprint(stage: Stage, episode: Episode) -> str:
     """Return the fingerprint of everything that determines a stage's result for an episode."""
-    engine = engine_for(stage, episode)
-    made_by = engine.identity() if engine else None
-    return fingerprint(stage=stage.name, version=stage.version, engine=made_by, **episode.inputs)
+    return stage_fingerprints(stage, [episode])[episode.episode_id]
+
+
+def stage_fingerprints(stage: Stage, episodes: Iterable[Episode]) -> dict[str, str]:
+    """Return the fingerprint of each episode by its id; each engine is identified once."""
+    identities: dict[Engine | None, Any] = {None: None}
+    found: dict[str, str] = {}
+    for episode in episodes:
+        engine = engine_for(stage, episode)
+        if engine not in identities:
+            identities[engine] = engine.identity() if engine else None
+        found[episode.episode_id] = fingerprint(
+            stage=stage.name, version=stage.version, engine=identities[engine], **episode.inputs
+        )
+    return found
 
 
 def episode_seconds(episode: Episode, rows: pl.DataFrame) -> float:

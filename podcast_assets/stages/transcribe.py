@@ -9,10 +9,10 @@ import polars as pl
 from podcast_assets.engines.engine import Engine, is_embedded
 from podcast_assets.quality.text.measures import find_hallucinations
 from podcast_assets.speech.routing import FALLBACK, RoutedEngine
-from podcast_assets.speech.types import UNTRANSCRIBED, EpisodeSpeech, Pcm, Transcriber, Transcript, Turn
+from podcast_assets.speech.types import UNTRANSCRIBED, Audio, EpisodeSpeech, Transcriber, Transcript, Turn
 from podcast_assets.stages.engine_stage import EngineStage
 from podcast_assets.stages.profiles import Profile
-from podcast_assets.stages.speech_input import noise, read_audio
+from podcast_assets.stages.speech_input import NO_AUDIO, noise, read_audio
 from podcast_assets.stages.stage import Episode, EpisodeResult, PreparedEpisode
 from podcast_assets.store.schema import TRANSCRIPTS, Columns
 from podcast_assets.store.store import Store
@@ -41,9 +41,9 @@ class Transcribe(EngineStage):
             return self.engine.load(device, find_hallucinations)
         return super().load(device)
 
-    def prepare(self, episode: Episode) -> Pcm:
-        """Read the working audio."""
-        return read_audio(self.store, episode)
+    def prepare(self, episode: Episode) -> Audio:
+        """Read the working audio, unless there are no segments."""
+        return NO_AUDIO if episode.inputs["segments"].is_empty() else read_audio(self.store, episode)
 
     def smoke_test(self, worker: Transcriber) -> None:
         """Transcribe noise."""
@@ -68,7 +68,7 @@ class Transcribe(EngineStage):
                 yield EpisodeResult(episode, transcript_rows(episode, result.transcripts), result.fallback)
 
 
-def to_speech(episode: Episode, audio: Pcm) -> EpisodeSpeech:
+def to_speech(episode: Episode, audio: Audio) -> EpisodeSpeech:
     """Build the input of a transcriber."""
     segments: pl.DataFrame = episode.inputs["segments"]
     turns = [

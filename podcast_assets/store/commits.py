@@ -8,12 +8,13 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
 from podcast_assets.common.warned import BatchWarning
-from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty_table, make_table, schema
+from podcast_assets.store.schema import FAILURES, PROVENANCE, TABLES, Columns, empty_table, schema
 from podcast_assets.store.stage_names import TABLE_STAGES
 from podcast_assets.store.store import DamagedTable, Store, checkpoints_key, failures_key, provenance_key, table_key
 
@@ -37,10 +38,9 @@ class Checkpoints:
         """Key of a checkpoint. It contains the fingerprint, so that an outdated checkpoint is never used."""
         return f"{checkpoints_key(self.stage, self.batch)}/{episode_id}-{fingerprint}.parquet"
 
-    def write(self, episode_id: str, fingerprint: str, rows: pl.DataFrame, provenance: Mapping[str, Any]) -> None:
+    def write(self, episode_id: str, fingerprint: str, rows: pl.DataFrame, provenance: pl.DataFrame) -> None:
         """Write rows and their provenance as one file, so that neither exists without the other."""
-        note = make_table([dict(provenance)], PROVENANCE).write_json()
-        self.store.write_table(self.key(episode_id, fingerprint), rows, {_PROVENANCE: note})
+        self.store.write_table(self.key(episode_id, fingerprint), rows, {_PROVENANCE: provenance.write_json()})
 
     def read(self, episode_id: str, fingerprint: str) -> tuple[pl.DataFrame, pl.DataFrame] | None:
         """Read the rows and provenance of an episode; None if there is no checkpoint or it is damaged."""
@@ -100,13 +100,21 @@ class CommittedTable:
         """Provenance of an episode that is done with this fingerprint; None otherwise."""
         if self.fingerprints.get(episode_id) != fingerprint:
             return None
-        found = self.provenance.filter(episode_id=episode_id)
-        return found if found.height == 1 else None
+        found = self._provenance_rows.get(episode_id, [])
+        return self.provenance[found] if len(found) == 1 else None
 
     def failure(self, episode_id: str) -> dict[str, Any] | None:
         """Failure of an episode in the last run; None if it did not fail."""
-        found = self.failures.filter(episode_id=episode_id)
-        return found.row(0, named=True) if found.height else None
+        found = self._failure_rows.get(episode_id)
+        return self.failures.row(found[0], named=True) if found else None
+
+    @cached_property
+    def _provenance_rows(self) -> dict[str, list[int]]:
+        return _rows_by_episode(self.provenance)
+
+    @cached_property
+    def _failure_rows(self) -> dict[str, list[int]]:
+        return _rows_by_episode(self.failures)
 
 
 def commit(
@@ -129,6 +137,14 @@ def commit(
         notes[_WARNINGS] = json.dumps([asdict(w) for w in warnings])
     store.write_table(table_key(asset, batch), rows, notes)
     return CommittedTable(rows, done, failed, provenance, failures, warnings=tuple(warnings))
+
+
+def _rows_by_episode(table: pl.DataFrame) -> dict[str, list[int]]:
+    """Episode → its rows: to filter a table for each of a thousand episodes would take seconds."""
+    found: dict[str, list[int]] = {}
+    for row, episode in enumerate(table["episode_id"]):
+        found.setdefault(episode, []).append(row)
+    return found
 
 
 def _fingerprints_of(frame: pl.DataFrame) -> dict[str, str]:

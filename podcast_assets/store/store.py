@@ -9,7 +9,7 @@ import functools
 import os
 import re
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -19,6 +19,7 @@ import polars as pl
 from podcast_assets.common import locks
 from podcast_assets.common.errors import BadInput, Misconfigured, first_line
 from podcast_assets.common.hashing import Hashes
+from podcast_assets.common.parallel import run_in_threads
 from podcast_assets.common.redaction import redact_text
 from podcast_assets.common.scratch import SCRATCH_PREFIX
 from podcast_assets.store.backends.access import Access, create_file, lock_mode
@@ -37,7 +38,7 @@ __all__ = ["BLOCK", "DamagedTable", "Entry", "Store", "StoredOriginal"]
 
 
 STORE_READERS = 16
-"""Number of concurrent requests to a store, because each takes tens of milliseconds over a network."""
+"""Number of concurrent requests to a store, because each takes milliseconds on a disk and tens of them over a network."""
 
 _OF_STAGES = ("tables/", "failures/", "provenance/")
 """Folders of tables that a run makes again if they are damaged."""
@@ -174,6 +175,17 @@ class Store:
     def write(self, key: str, data: bytes) -> None:
         """Write a small file atomically."""
         self.storage.write(key, data)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> int:
+        """Write many small files, each atomically and several at once, since each waits for the disk or the network.
+
+        Args:
+            files: keys and contents, taken one by one.
+
+        Returns:
+            The number of files.
+        """
+        return sum(1 for _ in run_in_threads(lambda file: self.write(*file), files, STORE_READERS, name="write"))
 
     def writing(self, key: str) -> contextlib.AbstractContextManager[BinaryIO]:
         """Open a seekable file for writing that appears under `key` if the block succeeds, and is discarded otherwise.

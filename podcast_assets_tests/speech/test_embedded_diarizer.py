@@ -11,6 +11,8 @@ from pyannote.metrics.diarization import DiarizationErrorRate
 
 from podcast_assets.demo import BATCH, REFERENCES
 from podcast_assets.engines.engine import make_engine
+from podcast_assets.engines.onnx_sessions import open_session
+from podcast_assets.speech.diarizers import local_speakers
 from podcast_assets.speech.diarizers.embedded import clustering
 from podcast_assets.speech.rttm import parse_rttm
 from podcast_assets.speech.types import SAMPLE_RATE, Diarizer, Pcm, Samples, Turn
@@ -118,6 +120,34 @@ def test_long_audio_is_read_in_short_slices(diarizer: Diarizer):
     found = diarizer.diarize(Careful(pcm))
     assert found.turns == diarizer.diarize(pcm.astype(np.float32) / np.float32(32768)).turns
     assert {t.speaker for t in found.turns} == {"SPEAKER_00", "SPEAKER_01", "SPEAKER_02"}
+
+
+class Counted:
+    """A session that counts the windows that it is given."""
+
+    def __init__(self) -> None:
+        self.session = open_session(local_speakers.NETWORK, "cpu", spin=False)
+        self.windows = 0
+
+    def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> Any:
+        self.windows += len(inputs["audio"])
+        return self.session.run(outputs, inputs)
+
+
+def test_hours_of_digital_silence_need_the_network_once():
+    speech, _ = load(EPISODES[0])
+    audio = np.concatenate(
+        [speech[: 20 * SAMPLE_RATE], np.zeros(600 * SAMPLE_RATE, np.float32), speech[: 9 * SAMPLE_RATE]]
+    )
+    session = Counted()
+    found = local_speakers.find_local_speakers(audio, session, 2.0)
+    assert len(found.active) > 120
+    assert session.windows <= 4 * 8 + 1
+    silent = np.concatenate([found.decided(window) for window in range(len(found.active))])
+    first, last = (round(t / local_speakers.FRAME) for t in (21, 619))
+    assert silent[:first].any()
+    assert silent[last:].any()
+    assert not silent[first:last].any()
 
 
 def test_the_networks_are_part_of_the_identity():

@@ -37,7 +37,9 @@ def before(store: Store) -> CommittedTable:
 def checkpoints(store: Store) -> Checkpoints:
     found = Checkpoints(store, "second", "b", SECOND_OPINIONS)
     for episode, fingerprint in {"stored": "f" * 32, "new": "0" * 32}.items():
-        found.write(episode, fingerprint, empty_table(SECOND_OPINIONS), made(episode, fingerprint))
+        found.write(
+            episode, fingerprint, empty_table(SECOND_OPINIONS), make_table([made(episode, fingerprint)], PROVENANCE)
+        )
     return found
 
 

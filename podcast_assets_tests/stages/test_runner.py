@@ -290,6 +290,27 @@ def test_progress_is_told_after_each_episode(store: Store) -> None:
     assert "3 of 3, 1 failed" in str(told[-1])
 
 
+def test_many_episodes_keep_the_order_of_their_rows_and_reports(store: Store) -> None:
+    names = [f"e{n}" for n in range(40)]
+    told: list[str] = []
+    result = run(store, Cut(errors={"e7": BadInput("x")}), episodes(*names), report=lambda p: told.append(p.last))
+    assert told == [f"{name}.mp3" for name in names]
+    assert result.done == [name for name in names if name != "e7"]
+    assert result.table().equals(run(store, Cut(), episodes(*names)).table().filter(pl.col("episode_id") != "e7"))
+
+
+def test_an_episode_that_is_reported_as_done_has_its_checkpoint(store: Store) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def report(progress: Progress) -> None:
+        folder = store.names("checkpoints/cut/b1")
+        seen.append((progress.done, sum(not name.startswith(".") for name in folder)))
+
+    run(store, Cut(), episodes(*(f"e{n}" for n in range(40))), report=report)
+    assert [done for done, _ in seen] == list(range(1, 41))
+    assert all(checkpoints >= done for done, checkpoints in seen)
+
+
 def test_a_trouble_in_the_prefetch_thread_belongs_to_its_episode(store: Store) -> None:
     class Unreadable(Cut):
         def prepare(self, episode: Episode) -> int:

@@ -10,7 +10,9 @@ import soundfile
 import soxr
 
 from podcast_assets.audio.ingest import make_working_audio
+from podcast_assets.audio.working_file import WorkingFile
 from podcast_assets.engines.engine import Engine
+from podcast_assets.stages import speech_input
 from podcast_assets.stages.compute.local import Local
 from podcast_assets.stages.runner import run_stage
 from podcast_assets.stages.score import Score
@@ -108,3 +110,35 @@ def test_an_episode_whose_original_is_gone_is_a_failure_that_may_pass(store: Sto
     assert result.failures["episode_id"].to_list() == ["gone"]
     assert not result.failures["permanent"][0]
     assert str(episode.inputs["original"]) in result.failures["message"][0]
+
+
+class Refuses(Store):
+    """A store whose audio must not be read."""
+
+    def local_copy(self, key: str) -> Any:
+        raise AssertionError(f"{key} was read")
+
+
+def test_of_an_episode_without_segments_no_audio_is_read(tmp_path: Path):
+    none = pl.DataFrame(schema={"segment_id": pl.String, "start": pl.Float64, "end": pl.Float64, "speaker": pl.String})
+    inputs = {"original": "o", "working": "w", "sample_rate": RATE, "segments": none}
+    assert scores(Refuses(tmp_path), Episode("silent", "silent.flac", 72_000.0, inputs)) == {"silent": []}
+
+
+def test_long_audio_is_scored_as_if_it_were_in_memory(store: Store, monkeypatch: pytest.MonkeyPatch):
+    episode = arrived(store, "long", hiss(70), RATE, [(0.0, 3.0), (55.0, 69.5)])
+    in_memory = scores(store, episode)
+    store.remove("checkpoints")
+    monkeypatch.setattr(speech_input, "SECONDS_IN_MEMORY", 60.0)
+    assert isinstance(speech_input.read_audio(store, episode), WorkingFile)
+    assert scores(store, episode) == in_memory
+
+
+def test_long_audio_that_is_damaged_is_removed_to_be_made_again(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(speech_input, "SECONDS_IN_MEMORY", 1.0)
+    episode = arrived(store, "cut", hiss(9), RATE, [])
+    path = Path(str(store.path(str(episode.inputs["working"]))))
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(speech_input.WorkingAudioLost, match="materialize raw_audio again"):
+        speech_input.read_audio(store, episode)
+    assert not path.exists()

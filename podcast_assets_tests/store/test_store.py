@@ -216,3 +216,18 @@ def test_locks_of_stores_at_different_servers_are_apart(monkeypatch: pytest.Monk
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
         locks |= {Store.at(f"s3://bucket/{prefix}").storage.lock("b") for prefix in ("a", "b", "b/")}
     assert len(locks) == 4
+
+
+def test_many_files_are_written_at_once(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    assert store.write_all((f"many/{n}", bytes([n])) for n in range(100)) == 100
+    assert {name: store.read(f"many/{name}") for name in store.names("many")} == {
+        str(n): bytes([n]) for n in range(100)
+    }
+
+
+def test_one_of_many_files_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    store = Store.at(tmp_path)
+    store.write("taken", b"a file")
+    with pytest.raises(OSError, match="taken"):
+        store.write_all([("fine", b"1"), ("taken/below", b"2")])

@@ -61,7 +61,7 @@ def test_no_flipped_bit_of_a_table_is_overlooked(folder: Store) -> None:
 def test_no_flipped_bit_of_a_checkpoint_is_overlooked(folder: Store, caplog: pytest.LogCaptureFixture) -> None:
     checkpoints = Checkpoints(folder, "transcribe", "b", TRANSCRIPTS)
     made = dict.fromkeys(PROVENANCE) | {"episode_id": "e", "fingerprint": "f1"}
-    checkpoints.write("e", "f1", transcripts(), made)
+    checkpoints.write("e", "f1", transcripts(), make_table([made], PROVENANCE))
     path = Path(str(folder.path(checkpoints.key("e", "f1"))))
     whole = path.read_bytes()
     with caplog.at_level(logging.WARNING):

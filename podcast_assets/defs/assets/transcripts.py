@@ -131,10 +131,13 @@ def write_transcripts(
     columns = [c for c in schema(SEGMENTS).names() if c not in rows.columns]
     spoken_rows = rows.join(segments.select("segment_id", *columns), on="segment_id", how="left", maintain_order="left")
     texts = by_episode(spoken_rows)
-    for episode in name_tracks(raw_audio.filter(pl.col("episode_id").is_in(done))).iter_rows(named=True):
-        spoken = texts[episode["episode_id"]].to_dicts() if episode["episode_id"] in texts else []
-        for suffix, content in transcript.render(episode, spoken, note=note).items():
-            store.write(transcript_key(batch, episode["episode_id"], suffix), content.encode())
+    store.write_all(
+        (transcript_key(batch, episode["episode_id"], suffix), content.encode())
+        for episode in name_tracks(raw_audio.filter(pl.col("episode_id").is_in(done))).iter_rows(named=True)
+        for suffix, content in transcript.render(
+            episode, texts[episode["episode_id"]].to_dicts() if episode["episode_id"] in texts else [], note=note
+        ).items()
+    )
     written = {f"{episode}.{suffix}" for episode in done for suffix in transcript.FORMATS}
     for name in store.names(f"transcripts/{batch}").difference(written) if done else ():
         store.remove(f"transcripts/{batch}/{name}")  # of an episode that was removed from the batch, or now fails

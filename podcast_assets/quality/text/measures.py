@@ -92,6 +92,8 @@ def _measure_repetition(folded: pl.Series) -> pl.DataFrame:
     """Measure repetition; `unspaced`: characters count as words; `sayable`: people do repeat themselves like this."""
     measures = _measure_tokens(folded)
     suspect = measures.select(is_repetitive()).to_series().fill_null(False).arg_true()
+    if suspect.is_empty():
+        return measures.with_columns(sayable=pl.lit(value=False))
     once = _measure_tokens(collapse_backchannels(folded.gather(suspect)))
     sayable = (measures["loop_words"].gather(suspect) < SAYABLE_WORDS) & ~once.select(is_repetitive()).to_series()
     return measures.with_columns(

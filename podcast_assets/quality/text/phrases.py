@@ -42,28 +42,38 @@ def load_phrases() -> Phrases:
 
 def find_known_phrases(folded: pl.Series) -> pl.DataFrame:
     """Find known phrases in folded texts: `phrase` (null if none), and `doubtful` if it needs further evidence."""
-    known = load_phrases()
-    matches = folded.to_frame("text").select(
-        pl.col("text"),
-        always=(" " + pl.col("text") + " ").str.contains_any([_with_spaces(p) for p in known.always]),
-        alone=_only_pattern([*known.always, *known.alone]),
-        doubtful=_only_pattern([*known.always, *known.alone, *known.doubtful]),
-    )
-    every = _longest_first([*known.always, *known.alone, *known.doubtful])
+    expressions = _match_expressions()
+    matches = folded.to_frame("text").select(pl.col("text"), *expressions)
     found = matches.select(
         (pl.col("always") | pl.col("doubtful")).fill_null(False).alias("known"),
         (pl.col("doubtful") & ~pl.col("alone") & ~pl.col("always")).fill_null(False).alias("doubtful"),
     )
+    phrase: list[str | None] = [None] * len(folded)
+    if not found["known"].any():
+        return found.select(pl.Series("phrase", phrase, dtype=pl.String), "doubtful")
     # only the few texts with a known phrase are searched for which one it is
+    known = load_phrases()
+    every = _longest_first([*known.always, *known.alone, *known.doubtful])
     hits = matches.filter(found["known"]).select(
         pl.when(pl.col("always") & ~pl.col("alone"))
         .then(pl.col("text").str.extract_many(list(known.always), leftmost=True).list.first())
         .otherwise(pl.col("text").str.extract_many(list(every), leftmost=True).list.first())
     )
-    phrase: list[str | None] = [None] * len(folded)
     for row, name in zip(found["known"].arg_true(), hits.to_series(), strict=True):
         phrase[row] = name
     return found.select(pl.Series("phrase", phrase, dtype=pl.String), "doubtful")
+
+
+@lru_cache(maxsize=1)
+def _match_expressions() -> tuple[pl.Expr, ...]:
+    """Return expressions `always`, `alone` and `doubtful`. Built once: texts are also measured one episode at a time."""
+    known = load_phrases()
+    always = (" " + pl.col("text") + " ").str.contains_any([_with_spaces(p) for p in known.always])
+    return (
+        always.alias("always"),
+        _only_pattern([*known.always, *known.alone]).alias("alone"),
+        _only_pattern([*known.always, *known.alone, *known.doubtful]).alias("doubtful"),
+    )
 
 
 def _only_pattern(patterns: list[str]) -> pl.Expr:

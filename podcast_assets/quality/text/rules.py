@@ -1,5 +1,7 @@
 """Named rules that turn text measures into flags. Policies decide on the flags."""
 
+from functools import cache
+
 import polars as pl
 
 from podcast_assets.quality.text.scripts import script_of_language
@@ -48,11 +50,16 @@ HALLUCINATIONS = ("loop", "known_phrase", "wrong_language", "too_fast", "no_spee
 
 def add_text_flags(measures: pl.DataFrame) -> pl.DataFrame:
     """Add `text_flags`, the matching rules in order, and `hallucinated`; a null measure matches nothing."""
+    flags, hallucinated = _flag_expressions()
+    return measures.with_columns(flags).with_columns(hallucinated)
+
+
+@cache
+def _flag_expressions() -> tuple[pl.Expr, pl.Expr]:
+    """Return the expressions of both columns. Built once: texts are also judged one episode at a time."""
     flags = [pl.when(found.fill_null(False)).then(pl.lit(name)) for name, found in _build_rules().items()]
-    flagged = measures.with_columns(text_flags=pl.concat_list(flags).list.drop_nulls())
-    return flagged.with_columns(
-        hallucinated=pl.col("text_flags").list.set_intersection(pl.lit(list(HALLUCINATIONS))).list.len() > 0
-    )
+    some = pl.col("text_flags").list.set_intersection(pl.lit(list(HALLUCINATIONS))).list.len() > 0
+    return pl.concat_list(flags).list.drop_nulls().alias("text_flags"), some.alias("hallucinated")
 
 
 def _build_rules() -> dict[str, pl.Expr]:

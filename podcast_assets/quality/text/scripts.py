@@ -1,6 +1,7 @@
 """Writing systems: detection, usual speaking rates, and the languages that use them."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
@@ -86,15 +87,21 @@ def own_script_share(counts: pl.DataFrame, language: pl.Series) -> pl.Series:
 
     Letters are weighted by speaking time: one of Han counts almost as three of Latin. Japanese may be all Han.
     """
+    usual, share = _share_expressions()
+    return counts.hstack(language.to_frame("language").select(usual)).select(share)["share"]
+
+
+@cache
+def _share_expressions() -> tuple[pl.Expr, pl.Expr]:
+    """Return the expressions `usual`, the script of a language, and `share`. Built once."""
     seconds = [pl.col(name) / script.rate for name, script in SCRIPTS.items()]
     usual = pl.col("usual")
     own = pl.when(usual == "kana").then(pl.col("kana") / SCRIPTS["kana"].rate + pl.col("han") / SCRIPTS["han"].rate)
     for name, script in SCRIPTS.items():
         own = own.when(usual == name).then(pl.col(name) / script.rate)
     every = pl.sum_horizontal(seconds)
-    return counts.hstack(language.to_frame("language").select(usual=script_of_language(pl.col("language")))).select(
-        share=pl.when(every > 0).then(own / every)
-    )["share"]
+    share = pl.when(every > 0).then(own / every)
+    return script_of_language(pl.col("language")).alias("usual"), share.alias("share")
 
 
 def usual_rate(script: pl.Expr) -> pl.Expr:

@@ -134,12 +134,18 @@ def find_local_speakers(audio: Audio, session: Any, silence_odds: float) -> Loca
     windows = max(1, -(-(len(audio) - WINDOW) // step) + 1)
     active = np.empty((windows, FRAMES, LOCAL_SPEAKERS), np.bool_)
     probability = np.empty((windows, FRAMES, LOCAL_SPEAKERS), np.float16)
+    silence: npt.NDArray[np.float32] | None = None
     for first in range(0, windows, _BATCH):
         batch = np.zeros((min(_BATCH, windows - first), 1, WINDOW), np.float32)
         for i in range(len(batch)):
             samples = audio[(first + i) * step : (first + i) * step + WINDOW]
             batch[i, 0, : len(samples)] = samples
-        (scores,) = session.run(None, {"audio": batch})  # natural log probability, (windows, FRAMES, 7)
+        if batch.any():
+            (scores,) = session.run(None, {"audio": batch})  # natural log probability, (windows, FRAMES, 7)
+        else:  # hours of digital silence need the network once
+            if silence is None:
+                (silence,) = session.run(None, {"audio": batch[:1]})
+            scores = np.repeat(np.asarray(silence), len(batch), axis=0)
         probability[first : first + len(batch)] = np.exp(scores) @ _POWERSET
         scores[..., 0] -= np.log(silence_odds)
         active[first : first + len(batch)] = _POWERSET[scores.argmax(axis=-1)] > 0

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,7 +25,7 @@ class NoProgress(RuntimeError):
     """A stage ended before it took any of the remaining episodes: it would do so again."""
 
 
-def stream_with_retry(compute: Compute, stage: Stage, todo: Sequence[Episode]) -> Iterator[EpisodeOutcome]:
+def stream_with_retry(compute: Compute, stage: Stage, todo: Sequence[Episode]) -> Generator[EpisodeOutcome]:
     """Yield one outcome per episode: its rows or its error.
 
     An episode that failed, and not because of its data, is retried once at the end, prepared again and alone: a dropped
