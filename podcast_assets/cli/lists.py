@@ -40,6 +40,19 @@ def submit_lists(
     return list(dict.fromkeys(batches)), warnings
 
 
+def print_places(urls: Sequence[str], settings: "Settings") -> None:
+    """Warn of buckets that downloads will refuse, because nobody allowed them."""
+    from podcast_assets.common.errors import Misconfigured
+    from podcast_assets.intake.downloads.objects import check_allowed
+    from podcast_assets.intake.downloads.urls import BUCKET_SCHEMES, parse_object_url, url_scheme
+
+    for place in dict.fromkeys(parse_object_url(url).place for url in urls if url_scheme(url) in BUCKET_SCHEMES):
+        try:
+            check_allowed(place, frozenset(settings.allowed_hosts))
+        except Misconfigured as error:
+            print_line((str(error), "yellow"))
+
+
 def print_metadata(tables: Sequence[Path], key: str) -> None:
     """Say which tables are metadata and not lists of URLs."""
     for path in tables:

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from podcast_assets.cli.lists import print_licence, print_metadata, submit_lists
+from podcast_assets.cli.lists import print_licence, print_metadata, print_places, submit_lists
 from podcast_assets.cli.terminal import (
     STORE,
     json_option,
@@ -93,6 +93,7 @@ def submit(
         print_line(
             f"batch {batches[-1]}: a list of {count_noun(len(found.urls), 'episode URL')} (pass --feed if they are feeds)"
         )
+        print_places(found.urls, settings)
     if found.feeds:
         feeds_added = submit_feeds(opened_store, found.feeds, given)
         print_line(f"{count_noun(feeds_added, 'new feed')} in {FEEDS} (pass --episode if they are episodes)")

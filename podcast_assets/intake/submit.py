@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, lookup_arrival
-from podcast_assets.intake.downloads.urls import PORTS, feed_url, parse_url
+from podcast_assets.intake.downloads.urls import PORTS, SCHEMES, feed_url, parse_object_url, parse_url, url_scheme
 from podcast_assets.intake.feeds.opml import read_opml
 from podcast_assets.intake.feeds.subscriptions import URL_COLUMNS, describe_opml
 from podcast_assets.intake.given_metadata import fill_missing, overwrite
@@ -65,12 +65,15 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
     """
     result = Inputs([], [], [], [])
     for text in inputs:
-        scheme = text.partition("://")[0].strip().lower() if "://" in text else ""
+        scheme = url_scheme(text)
         if feed_url(text) != text.strip() and not Path(text).exists():
             result.feeds.append(feed_url(text))
         elif scheme in PORTS:
             parse_url(text)
             (result.feeds if feeds or (feeds is None and looks_like_feed(text)) else result.urls).append(text)
+        elif scheme in SCHEMES and not feeds:
+            parse_object_url(text)
+            result.urls.append(text)
         elif scheme:
             raise BadInput(f"{redact_url(text)}: {scheme} URLs are not supported: give an http or https URL")
         elif not Path(text).exists():

@@ -88,6 +88,12 @@ def test_metadata_are_told_from_lists(store: Store, tmp_path: Path) -> None:
     assert "about.csv: a list of URLs needs a column 'url'" in alone.stderr
 
 
+def test_a_bucket_that_downloads_will_refuse_is_named_at_once(store: Store) -> None:
+    found = submit(store, "s3://shows/a.mp3", "--batch", "b")
+    assert json.loads(store.read("incoming/b.jsonl")) == {"url": "s3://shows/a.mp3"}
+    assert "add s3://shows to PODCAST_ALLOW_HOSTS" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
