@@ -41,12 +41,14 @@ def submit_lists(
 
 
 def print_places(urls: Sequence[str], settings: "Settings") -> None:
-    """Warn of buckets that downloads will refuse, because nobody allowed them."""
+    """Warn of buckets and SFTP hosts that downloads will refuse, because nobody allowed them."""
     from podcast_assets.common.errors import Misconfigured
     from podcast_assets.intake.downloads.objects import check_allowed
-    from podcast_assets.intake.downloads.urls import BUCKET_SCHEMES, parse_object_url, url_scheme
+    from podcast_assets.intake.downloads.urls import BUCKET_SCHEMES, parse_object_url, parse_sftp_url, url_scheme
 
-    for place in dict.fromkeys(parse_object_url(url).place for url in urls if url_scheme(url) in BUCKET_SCHEMES):
+    places = [parse_object_url(url).place for url in urls if url_scheme(url) in BUCKET_SCHEMES]
+    places += [parse_sftp_url(url).host for url in urls if url_scheme(url) == "sftp"]
+    for place in dict.fromkeys(places):
         try:
             check_allowed(place, frozenset(settings.allowed_hosts))
         except Misconfigured as error:

@@ -13,7 +13,15 @@ from urllib.parse import urlsplit
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, lookup_arrival
-from podcast_assets.intake.downloads.urls import PORTS, SCHEMES, feed_url, parse_object_url, parse_url, url_scheme
+from podcast_assets.intake.downloads.urls import (
+    PORTS,
+    SCHEMES,
+    feed_url,
+    parse_object_url,
+    parse_sftp_url,
+    parse_url,
+    url_scheme,
+)
 from podcast_assets.intake.feeds.opml import read_opml
 from podcast_assets.intake.feeds.subscriptions import URL_COLUMNS, describe_opml
 from podcast_assets.intake.given_metadata import fill_missing, overwrite
@@ -72,7 +80,7 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
             parse_url(text)
             (result.feeds if feeds or (feeds is None and looks_like_feed(text)) else result.urls).append(text)
         elif scheme in SCHEMES and not feeds:
-            parse_object_url(text)
+            (parse_sftp_url if scheme == "sftp" else parse_object_url)(text)
             result.urls.append(text)
         elif scheme:
             raise BadInput(f"{redact_url(text)}: {scheme} URLs are not supported: give an http or https URL")

@@ -5,6 +5,7 @@ from podcast_assets.intake.downloads.download import download
 from podcast_assets.intake.downloads.http import HttpClient
 from podcast_assets.intake.downloads.objects import fetch_object
 from podcast_assets.intake.downloads.partial import FileVersion, PartialDownload
+from podcast_assets.intake.downloads.sftp import fetch_sftp
 from podcast_assets.intake.downloads.urls import BUCKET_SCHEMES, url_scheme
 
 
@@ -13,7 +14,8 @@ def fetch(
 ) -> bool:
     """Download a file completely into `partial`; return False if the known version is current.
 
-    See `download` and `fetch_object` for arguments and errors.
+    See `download`, `fetch_object` and `fetch_sftp` for arguments and errors.
     """
-    by_scheme = fetch_object if url_scheme(url) in BUCKET_SCHEMES else download
+    scheme = url_scheme(url)
+    by_scheme = fetch_sftp if scheme == "sftp" else fetch_object if scheme in BUCKET_SCHEMES else download
     return by_scheme(web, url, partial, limits, known=known)

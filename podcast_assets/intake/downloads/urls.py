@@ -15,7 +15,7 @@ from podcast_assets.common.redaction import LONGEST_URL, UNREADABLE, redact_url
 PORTS = {"http": 80, "https": 443}
 BUCKET_SCHEMES = frozenset({"s3", "gs", "az"})
 """Schemes of objects in buckets: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage."""
-SCHEMES = PORTS.keys() | BUCKET_SCHEMES
+SCHEMES = PORTS.keys() | BUCKET_SCHEMES | {"sftp"}
 """Schemes of URLs of episodes."""
 FEED_SCHEMES = frozenset({"feed", "pcast", "itpc", "itms-pcast", "itms-pcasts", "podcast", "rss"})
 """Schemes that open a podcast player, in place of http or before it."""
@@ -81,6 +81,25 @@ class ObjectUrl:
     def place(self) -> str:
         """The bucket, as PODCAST_ALLOW_HOSTS lists it."""
         return f"{self.scheme}://{self.bucket}"
+
+
+def parse_sftp_url(url: str) -> ParsedUrl:
+    """Parse `sftp://USER@HOST/PATH`; `/~/PATH` is below the user's folder.
+
+    Raises:
+        BadUrl: it is malformed.
+    """
+    parts = _split_url(url)
+    if parts.scheme != "sftp" or not parts.host or not (parts.path or "").strip("/"):
+        raise BadUrl(f"{redact_url(url)}: a file is sftp://USER@HOST/PATH")
+    return ParsedUrl(
+        url=parts._replace(auth=None, fragment=None).url,
+        scheme=parts.scheme,
+        host=parts.host.strip("[]").lower(),
+        port=parts.port or 22,
+        path=parts.request_uri,
+        login=unquote(parts.auth) if parts.auth else None,
+    )
 
 
 def url_scheme(url: str) -> str:
