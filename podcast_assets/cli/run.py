@@ -16,7 +16,9 @@ from podcast_assets.cli.terminal import (
     output,
     print_json,
     print_line,
+    print_warnings,
 )
+from podcast_assets.common.errors import Misconfigured
 
 if TYPE_CHECKING:
     from podcast_assets.config.settings import Settings
@@ -37,12 +39,23 @@ def run(
     language: str | None,
     as_json: bool,
 ) -> None:
-    """Turn folders, archives or files into a dataset, in this process. Run it again to resume."""
+    """Turn folders, archives, files or lists of URLs into a dataset, in this process. Run it again to resume."""
+    from podcast_assets.cli.lists import print_metadata, submit_lists
+    from podcast_assets.intake.given_tables import sort_tables
     from podcast_assets.intake.place import batch_name_for, place_inputs
 
     settings = load_settings(profile=profile, store=store, language=language)
+    tables = sort_tables(inputs, settings.meta_key)
+    if tables.files and tables.lists:
+        raise Misconfigured(
+            f"{tables.lists[0]} is a list of URLs, which cannot share a batch with files: run them separately"
+        )
     name = batch or batch_name_for(inputs)
-    place_inputs(open_store(settings), inputs, name)
+    if tables.lists:
+        print_warnings("", submit_lists(open_store(settings), tables.lists, name, {})[1])
+    else:
+        place_inputs(open_store(settings), inputs, name)
+        print_metadata(tables.metadata, settings.meta_key)
     _run_and_report(settings, name, as_json=as_json)
 
 

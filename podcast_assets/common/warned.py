@@ -5,6 +5,7 @@ from dataclasses import dataclass
 KINDS: dict[str, str] = {
     "failed": "the file is not in the dataset: a stage failed on it",
     "archive_broken": "the archive was unpacked only in part, or not at all",
+    "row_unreadable": "a row of a list of URLs cannot be read, or has no URL",
     "metadata_failed": "the metadata file cannot be read, so its rows are missing",
     "metadata_joined_nothing": "no id of the metadata file names a recording beside or below it",
     "metadata_missing": "the recording has no row in the metadata of its batch, although others have",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from podcast_assets.common.errors import BadInput
 from podcast_assets.common.language_codes import language_code
@@ -91,19 +91,25 @@ class Arrival:
         return sum(f.bytes for f in self.files)
 
 
-def default_language(store: Store, arrival: Arrival) -> str | None:
-    """Return the ISO 639-1 code for episodes whose metadata name no language, from the arrival's defaults; None if there are none.
+def default_metadata(store: Store, arrival: Arrival) -> dict[str, Any]:
+    """Columns for episodes whose metadata do not give them, from the arrival's defaults; empty if there are none.
 
     Raises:
         BadInput: the file of defaults is malformed.
     """
     if arrival.defaults is None:
-        return None
+        return {}
+    example = (
+        f'batch {arrival.batch}: {arrival.defaults.key} must look like {{"language": "de", "license": "CC-BY-4.0"}}'
+    )
     try:
         found = json.loads(store.read(f"{INCOMING}/{arrival.defaults.key}"))
-        return language_code(found["language"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f'batch {arrival.batch}: {arrival.defaults.key} must look like {{"language": "de"}}') from error
+        language = language_code(found.get("language"))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(example) from error
+    if not found or not all(isinstance(value, (str, int)) for value in found.values()):
+        raise BadInput(example)
+    return {**found, "language": language} if language else {k: v for k, v in found.items() if k != "language"}
 
 
 def refused_files(store: Store, arrival: Arrival) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Rows of `raw_audio`: ids, duplicates, metadata and status of each file of a batch."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ import polars as pl
 from podcast_assets.common.language_codes import language_code
 from podcast_assets.common.warned import FileWarning
 from podcast_assets.intake.file_names import file_episode_id
+from podcast_assets.intake.given_metadata import fill_missing
 from podcast_assets.intake.metadata import JoinedMetadata, first_text, to_json
 from podcast_assets.intake.names import slug
 from podcast_assets.intake.unpack import SourceFile, UnpackedBatch
@@ -90,6 +92,22 @@ def batch_rows(
             about = _metadata_columns(metadata.of(name))
             rows.append(_make_row(episode_id=identity, source=name, status=status, error=reason, **about))
     return make_table(sorted(rows, key=lambda r: r["source"]), RAW_AUDIO)
+
+
+def with_defaults(rows: pl.DataFrame, defaults: Mapping[str, Any]) -> pl.DataFrame:
+    """Give rows of `raw_audio` what their own metadata do not say: in their columns, and in `metadata` what has no column.
+
+    Args:
+        rows: rows of `raw_audio`.
+        defaults: columns of the batch's defaults (`arrivals.default_metadata`).
+    """
+    texts = {k: str(v) for k, v in defaults.items() if k in ("language", "license", "podcast", "title")}
+    others = {k: v for k, v in defaults.items() if k not in texts}
+    rows = rows.with_columns(pl.col(name).fill_null(value) for name, value in texts.items())
+    if not others:
+        return rows
+    metadata = [to_json(fill_missing(json.loads(m) if m else {}, others)) for m in rows["metadata"]]
+    return rows.with_columns(pl.Series("metadata", metadata, dtype=pl.String))
 
 
 def _recording_row(recording: Recording, metadata: JoinedMetadata, facts: Row | None, error: str | None) -> Row:

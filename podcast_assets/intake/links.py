@@ -67,7 +67,7 @@ def parse_link_list(name: str, data: bytes) -> LinkList:
     result = LinkList()
     seen: dict[str, str] = {}
     any_row = any_url = False
-    for number, row in enumerate(_read_rows(name, data), start=1):
+    for number, row in enumerate(read_list_rows(name, data), start=1):
         if isinstance(row, str):
             result.broken[f"{name}, row {number}"] = row
             continue
@@ -104,7 +104,7 @@ def _identity_of(row: dict[str, Any]) -> str | None:
     return feed_episode_id(podcast, guid) if podcast and guid else None
 
 
-def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
+def read_list_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
     """Iterate over rows, with an error message in place of each unreadable one."""
     if PurePosixPath(name).suffix.lower() not in LINES_SUFFIXES:
         return read_table_rows(name, data, [URL])
@@ -113,10 +113,11 @@ def _read_rows(name: str, data: bytes) -> Iterable[dict[str, Any] | str]:
     except ValueError as error:
         raise unreadable(name, error) from error
     assert isinstance(text, bytes)
-    return (_json_row(line) for line in text.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
+    return (parse_json_row(line) for line in text.removeprefix(b"\xef\xbb\xbf").splitlines() if line.strip())
 
 
-def _json_row(line: bytes) -> dict[str, Any] | str:
+def parse_json_row(line: bytes) -> dict[str, Any] | str:
+    """Parse a line of JSON to a row; return the error message if it is none."""
     try:
         row = json.loads(line)
     except RecursionError:

@@ -1,22 +1,32 @@
-"""Submission of files, folders, episode URLs, feeds and feed lists to `incoming/` and `feeds/`."""
+"""Submission of files, folders, episode URLs, lists of them, feeds and feed lists to `incoming/` and `feeds/`."""
 
 import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from podcast_assets.common.errors import BadInput
-from podcast_assets.common.language_codes import language_code
 from podcast_assets.common.redaction import redact_url
 from podcast_assets.intake.arrivals import DEFAULTS, INCOMING, lookup_arrival
-from podcast_assets.intake.downloads.urls import PORTS, feed_url, parse_url
+from podcast_assets.intake.downloads.urls import (
+    PORTS,
+    SCHEMES,
+    feed_url,
+    parse_object_url,
+    parse_sftp_url,
+    parse_url,
+    url_scheme,
+)
 from podcast_assets.intake.feeds.opml import read_opml
 from podcast_assets.intake.feeds.subscriptions import URL_COLUMNS, describe_opml
-from podcast_assets.intake.links import format_link_list
+from podcast_assets.intake.given_metadata import fill_missing, overwrite
+from podcast_assets.intake.given_tables import ListRows
+from podcast_assets.intake.links import URL, format_link_list
 from podcast_assets.intake.names import check_batch_name, slug
 from podcast_assets.intake.place import batch_name_for, place_inputs
 from podcast_assets.intake.table_reader import limit_for, read_rows, table_reader
@@ -63,12 +73,15 @@ def sort_inputs(inputs: Sequence[str], *, feeds: bool | None = None) -> Inputs:
     """
     result = Inputs([], [], [], [])
     for text in inputs:
-        scheme = text.partition("://")[0].strip().lower() if "://" in text else ""
+        scheme = url_scheme(text)
         if feed_url(text) != text.strip() and not Path(text).exists():
             result.feeds.append(feed_url(text))
         elif scheme in PORTS:
             parse_url(text)
             (result.feeds if feeds or (feeds is None and looks_like_feed(text)) else result.urls).append(text)
+        elif scheme in SCHEMES and not feeds:
+            (parse_sftp_url if scheme == "sftp" else parse_object_url)(text)
+            result.urls.append(text)
         elif scheme:
             raise BadInput(f"{redact_url(text)}: {scheme} URLs are not supported: give an http or https URL")
         elif not Path(text).exists():
@@ -98,49 +111,96 @@ def looks_like_feed(url: str) -> bool:
     return path.suffix in _FEED_SUFFIXES or (not path.suffix and bool(_FEED_PARTS & set(path.parts)))
 
 
-def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, language: str | None) -> str:
+def submit_files(store: Store, inputs: Sequence[Path], batch: str | None, given: Mapping[str, Any]) -> str:
     """Place files, folders and archives under `incoming/` with the ready marker, and return the batch.
 
+    Args:
+        store: store of the batch.
+        inputs: files and folders.
+        batch: name of the batch; None to derive it from the inputs.
+        given: metadata of episodes whose own give none (`GivenMetadata.row`).
+
     Raises:
-        BadInput: see `place_inputs`; or the language is unknown.
+        BadInput: see `place_inputs`.
     """
     name = batch or batch_name_for(inputs)
-    code = _check_language(language)
     place_inputs(store, inputs, name)
     defaults = f"{INCOMING}/{name}/{DEFAULTS}"
-    if code is not None:
-        text = json.dumps({"language": code}).encode()
+    if given:
+        text = json.dumps(given, ensure_ascii=False).encode()
         if not store.exists(defaults) or store.read(defaults) != text:  # rewriting it would change the batch
             store.write(defaults, text)
     store.write(f"{INCOMING}/{name}/{MARKER}", b"")
     return name
 
 
-def submit_urls(store: Store, urls: Sequence[str], batch: str | None, language: str | None) -> str:
+def submit_urls(store: Store, urls: Sequence[str], batch: str | None, given: Mapping[str, Any]) -> str:
     """Write a list of URLs under `incoming/`, or extend the existing one, and return the batch.
 
+    Args:
+        store: store of the batch.
+        urls: URLs of episodes.
+        batch: name of the batch; None to derive it from the URLs.
+        given: metadata of the episodes (`GivenMetadata.row`), which replace what the existing list says of them.
+
     Raises:
-        BadInput: another kind of batch has that name, the name is invalid, or the language is unknown.
+        BadInput: another kind of batch has that name, or the name is invalid.
     """
     name = batch or _batch_name_for_urls(urls)
-    check_batch_name(name)
-    code, key = _check_language(language), f"{INCOMING}/{name}.jsonl"
-    before = store.read(key) if store.exists(key) else b""
-    if not before and (existing := lookup_arrival(store, name)):
-        raise BadInput(f"batch {name}: {existing.files[0].key} has that name already; give another --batch")
-    known = {_url_of(line) for line in before.splitlines()}
-    added = [{"url": url} | ({"language": code} if code else {}) for url in dict.fromkeys(urls) if url not in known]
-    if added:
-        end = b"" if not before or before.endswith(b"\n") else b"\n"
-        store.write(key, before + end + format_link_list(added))
+    _write_list(store, name, [{URL: url, **given} for url in dict.fromkeys(urls)])
     return name
 
 
-def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> int:
-    """Add feeds to `feeds/feeds.csv` and return the number of new ones.
+def submit_list(store: Store, name: str, rows: ListRows, given: Mapping[str, Any]) -> None:
+    """Write the rows of a list of URLs under `incoming/`, or add them to the existing list of the batch.
+
+    Args:
+        store: store of the batch.
+        name: name of the batch.
+        rows: rows of the list; those that cannot be read are kept, so that the batch reports them too.
+        given: metadata of rows that give none themselves (`GivenMetadata.row`).
 
     Raises:
-        BadInput: the existing file has no column `url`, or the language is unknown.
+        BadInput: another kind of batch has that name, or the name is invalid.
+    """
+    _write_list(store, name, [fill_missing(row, given) if URL in row else row for row in rows.rows])
+
+
+def _write_list(store: Store, batch: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows to the list of a batch. A row with a URL that is in it updates the one that is there."""
+    check_batch_name(batch)
+    key = f"{INCOMING}/{batch}.jsonl"
+    before = store.read(key) if store.exists(key) else b""
+    if not before and (existing := lookup_arrival(store, batch)):
+        raise BadInput(f"batch {batch}: {existing.files[0].key} has that name already; give another --batch")
+    lines = [line for line in before.split(b"\n") if line.strip()]
+    known, places = set(lines), dict[str, int]()
+    for number, line in enumerate(lines):
+        if isinstance(url := _row_of(line).get(URL), str):
+            places.setdefault(url, number)
+    for row in rows:
+        at = places.get(row[URL]) if URL in row else None
+        merged = dict(row) if at is None else overwrite(_row_of(lines[at]), row)
+        line = format_link_list([merged]).rstrip(b"\n")
+        if at is not None:
+            lines[at] = line
+        elif URL in row or line not in known:
+            lines.append(line)
+    after = b"".join(line + b"\n" for line in lines)
+    if after != before:
+        store.write(key, after)
+
+
+def submit_feeds(store: Store, feeds: Sequence[str], given: Mapping[str, Any]) -> int:
+    """Add feeds to `feeds/feeds.csv` and return the number of new ones.
+
+    Args:
+        store: store with the list.
+        feeds: URLs of feeds.
+        given: columns of the new rows, such as `language` and `license`.
+
+    Raises:
+        BadInput: the existing file has no column `url`.
     """
     rows = read_rows(FEEDS, before, URL_COLUMNS) if (before := _read_if_there(store, FEEDS)).strip() else []
     columns = list(rows[0]) if rows else ["url", "language"]
@@ -148,13 +208,13 @@ def submit_feeds(store: Store, feeds: Sequence[str], language: str | None) -> in
         raise BadInput(f"{store.path(FEEDS)} has no column url: add the feeds to it by hand")
     known = {feed_url(row["url"]) for row in rows if row["url"]}
     new = [feed for feed in dict.fromkeys(map(feed_url, feeds)) if feed not in known]
-    code = _check_language(language)
     if new:
         out = io.StringIO()
-        writer = csv.DictWriter(out, [*columns, *({"language"} - set(columns))], restval="", lineterminator="\n")
+        names = dict.fromkeys([*columns, "language", *given])
+        writer = csv.DictWriter(out, list(names), restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        writer.writerows({"url": feed, "language": code or ""} for feed in new)
+        writer.writerows({"url": feed, **given} for feed in new)
         store.write(FEEDS, out.getvalue().encode())
     return len(new)
 
@@ -185,22 +245,15 @@ def _read_if_there(store: Store, key: str) -> bytes:
     return store.read(key) if store.exists(key) else b""
 
 
-def _check_language(language: str | None) -> str | None:
-    code = language_code(language)
-    if language and code is None:
-        raise BadInput(f"{language!r} is not a language code: give an ISO 639-1 code, such as en or de")
-    return code
-
-
 def _batch_name_for_urls(urls: Sequence[str]) -> str:
     """Derive a batch name from URLs, so that the same URLs give the same batch."""
     host = slug(urlsplit(urls[0]).hostname or "urls", length=40)
     return f"{host}-{hashlib.sha256(chr(0).join(sorted(urls)).encode()).hexdigest()[:8]}"
 
 
-def _url_of(line: bytes) -> str | None:
+def _row_of(line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    return row.get("url") if isinstance(row, dict) else None
+        return {}
+    return row if isinstance(row, dict) else {}

@@ -12,8 +12,9 @@ import polars as pl
 from podcast_assets.common.parallel import run_in_threads
 from podcast_assets.common.redaction import redact_url
 from podcast_assets.config.settings import Settings
-from podcast_assets.intake.downloads.download import DownloadLimits, download
+from podcast_assets.intake.downloads.attempts import DownloadLimits
 from podcast_assets.intake.downloads.downloaded import DownloadRecord, DownloadRecords
+from podcast_assets.intake.downloads.fetch import fetch
 from podcast_assets.intake.downloads.http import HttpClient, Transient
 from podcast_assets.intake.downloads.partial import PartialDownload
 from podcast_assets.intake.downloads.politeness import HostTurns
@@ -154,7 +155,7 @@ class Download:
         """Download a file and record it; where the server says that it is unchanged, keep the one that is stored."""
         known = recorded or records.latest(url)
         with PartialDownload(self.store.storage.scratch(), url_key(f"{self.batch} {url}")[:32]) as partial:
-            if download(client, url, partial, self._limits(), known=known.version if known else None):
+            if fetch(client, url, partial, self._limits(), known=known.version if known else None):
                 version = partial.version
                 suffix = _file_suffix(url, version.url, version.content_type)
                 stored = self.store.put_original(partial.content(), suffix)

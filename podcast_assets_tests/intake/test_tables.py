@@ -195,7 +195,7 @@ def test_lists_of_urls_and_feeds_go_the_same_way(tmp_path: Path) -> None:
     assert link.row["day"] == "2026-01-02"
     store = Store.at(tmp_path)
     store.write(FEEDS, "Hours;URL\n4;https://y.org/feed\n".encode("utf-16"))
-    assert submit_feeds(store, ["https://y.org/feed", "pcast://z.org/feed"], None) == 1
+    assert submit_feeds(store, ["https://y.org/feed", "pcast://z.org/feed"], {}) == 1
     assert store.read(FEEDS).decode() == "hours,url,language\n4,https://y.org/feed,\n,http://z.org/feed,\n"
 
 

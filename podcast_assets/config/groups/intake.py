@@ -92,7 +92,8 @@ class DownloadSettings(SettingsGroup):
     allow_hosts: str = Field(
         default="",
         description="Hosts, such as media.example,localhost, that lists and feeds may use even if their addresses are "
-        "private.",
+        "private, and buckets (s3://shows) and SFTP hosts that they may read with "
+        "this machine's credentials.",
     )
     user_agent: str = Field(
         default="podcast-assets",

@@ -20,11 +20,11 @@ from podcast_assets.defs.checks.tables import (
 )
 from podcast_assets.defs.resources import PipelineResource, StoreResource
 from podcast_assets.intake.archives.limits import ArchiveLimits
-from podcast_assets.intake.arrivals import default_language, find_arrival
+from podcast_assets.intake.arrivals import default_metadata, find_arrival
 from podcast_assets.intake.duplicates import chromaprint as fingerprints
 from podcast_assets.intake.duplicates import exact as duplicates
 from podcast_assets.intake.duplicates import near as near_duplicates
-from podcast_assets.intake.episodes import batch_rows, recordings
+from podcast_assets.intake.episodes import batch_rows, recordings, with_defaults
 from podcast_assets.intake.metadata import JoinedMetadata
 from podcast_assets.intake.refusing import refuse_files
 from podcast_assets.intake.unpack import read_batch_metadata, unpack
@@ -103,8 +103,7 @@ def raw_audio(
         held = {r.file.stored.sha256: r.episode_id for r in reversed(found) if r.duplicate_of is None}
         also_in = duplicates.register_content(opened_store, batch, held)
         rows = batch_rows(unpacked, found, joined, run.table(), run.failures, also_in)
-        if language := default_language(opened_store, arrival):
-            rows = rows.with_columns(pl.col("language").fill_null(language))
+        rows = with_defaults(rows, default_metadata(opened_store, arrival))
         of_batch = [*joined.unused, *(fetched.warnings if fetched else ())]
         warnings = batch_warnings({"raw_audio": run.commit(opened_store, rows, of_batch)})
         if before.table is not None:

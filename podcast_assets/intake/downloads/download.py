@@ -1,57 +1,30 @@
-"""Download of one file: resumed, retried, and stored whole or not at all."""
+"""Download of one file by HTTP: resumed, retried, and stored whole or not at all."""
 
-import random
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import time
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
-
-from podcast_assets.common.errors import BadInput
 from podcast_assets.common.redaction import redact_url
-from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, OutOfTime, TimeBudget, Transient
+from podcast_assets.intake.downloads.attempts import (
+    LONGEST_WAIT,
+    Check,
+    DownloadLimits,
+    DownloadProgress,
+    NotFetched,
+    check_size,
+    retry,
+    write_body,
+)
+from podcast_assets.intake.downloads.http import HttpClient, HttpResponse, Transient
 from podcast_assets.intake.downloads.partial import FileVersion, PartialDownload
-from podcast_assets.intake.downloads.sniffing import HEAD, describe_non_media
+from podcast_assets.intake.downloads.sniffing import describe_non_media
 from podcast_assets.intake.downloads.urls import parse_url
 
-LONGEST_WAIT = 300.0
-"""Longest Retry-After that a run waits for, s; a longer one is left to a later run."""
-_LONGEST_BACKOFF = 60.0  # s
 _TEMPORARY_STATUSES = {408, 421, 425, 429}
 _PERMANENT_STATUSES = {501, 505}
 _NUMBER = r"[0-9]{1,15}"
 _RANGE = re.compile(rf"bytes (?:(?P<start>{_NUMBER})-(?P<end>{_NUMBER})|\*)/(?P<total>{_NUMBER}|\*)")
-
-
-class NotFetched(BadInput):
-    """The server refuses the file or sends something else; trying again does not help."""
-
-
-@dataclass(frozen=True)
-class DownloadLimits:
-    """Limits on the size, time and retries of a download."""
-
-    bytes: int
-    """Maximum size."""
-    seconds: float
-    """Time for all attempts of one run, without the waits between them."""
-    tries: int
-    """Consecutive attempts without progress."""
-    first_wait: float = 1.0
-    """Longest wait before the second attempt, s; doubles with every further attempt."""
-
-
-@dataclass
-class _DownloadProgress:
-    """State of a download across its attempts."""
-
-    budget: TimeBudget
-    most_bytes: int = 0
-    """Largest size of the partial file so far."""
-    tries_without_progress: int = 0
 
 
 def download(
@@ -61,7 +34,7 @@ def download(
     limits: DownloadLimits,
     *,
     known: FileVersion | None = None,
-    check: Callable[[bytes, str | None], str | None] = describe_non_media,
+    check: Check = describe_non_media,
 ) -> bool:
     """Download a file completely into `partial`; return False if the server reports that the known version is current.
 
@@ -77,15 +50,9 @@ def download(
         BadInput: the URL is invalid or not public, the file is too large or not audio, or the server refuses it.
         Transient: the download failed for now; what was received stays in `partial`.
     """
-    progress = _DownloadProgress(TimeBudget(limits.seconds), partial.size)
-    tries = Retrying(
-        retry=retry_if_exception_type(Transient),
-        wait=lambda state: _retry_wait(state, progress, limits.first_wait),
-        stop=lambda state: _give_up(state, progress, limits.tries),
-        sleep=web.hosts.sleep,
-        reraise=True,
+    return retry(
+        lambda progress: _attempt(web, url, partial, limits, progress, known, check), partial, limits, web.hosts.sleep
     )
-    return tries(_attempt, web, url, partial, limits, progress, known, check)
 
 
 def _attempt(
@@ -93,25 +60,18 @@ def _attempt(
     url: str,
     partial: PartialDownload,
     limits: DownloadLimits,
-    progress: _DownloadProgress,
+    progress: DownloadProgress,
     known: FileVersion | None,
-    check: Callable[[bytes, str | None], str | None],
+    check: Check,
 ) -> bool:
-    try:
-        with web.get(url, _request_headers(partial, known), progress.budget) as response:
-            if response.status == HTTPStatus.NOT_MODIFIED and known is not None:
-                return False
-            if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _is_complete(response, partial):
-                return True
-            _check_status(response, web)
-            _begin_body(response, partial, limits.bytes)
-            _write_body(response, partial, limits.bytes, check)
-    finally:
-        more = partial.size > progress.most_bytes
-        progress.most_bytes, progress.tries_without_progress = (
-            max(partial.size, progress.most_bytes),
-            0 if more else progress.tries_without_progress + 1,
-        )
+    with web.get(url, _request_headers(partial, known), progress.budget) as response:
+        if response.status == HTTPStatus.NOT_MODIFIED and known is not None:
+            return False
+        if response.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and _is_complete(response, partial):
+            return True
+        _check_status(response, web)
+        _begin_body(response, partial, limits.bytes)
+        write_body(response.blocks(), redact_url(response.url), partial, limits.bytes, check)
     return True
 
 
@@ -156,41 +116,7 @@ def _begin_body(response: HttpResponse, partial: PartialDownload, max_bytes: int
             raise Transient(f"{redact_url(response.url)} sent another range than the requested one")
     else:
         partial.begin(version)
-    if version.total is not None and version.total > max_bytes:
-        raise NotFetched(
-            f"{redact_url(response.url)} has {version.total:,} bytes, more than PODCAST_DOWNLOAD_BYTES={max_bytes:,}"
-        )
-
-
-def _write_body(
-    response: HttpResponse, partial: PartialDownload, max_bytes: int, check: Callable[[bytes, str | None], str | None]
-) -> None:
-    """Write the body to the partial file and check that it is complete."""
-    where = redact_url(response.url)
-    unchecked = partial.size < HEAD
-    for block in response.blocks():
-        partial.write(block)
-        if partial.size > max_bytes:
-            partial.begin(FileVersion())
-            raise NotFetched(f"{where} has more than PODCAST_DOWNLOAD_BYTES={max_bytes:,} bytes")
-        if unchecked and partial.size >= HEAD:
-            _check_content(partial, where, check)
-            unchecked = False
-    size, total = partial.size, partial.version.total
-    if total is not None and size != total:
-        if size > total:
-            partial.begin(FileVersion())
-        raise Transient(f"{where}: {size:,} of {total:,} bytes received")
-    if size == 0:
-        raise NotFetched(f"{where} is empty")
-    if unchecked:
-        _check_content(partial, where, check)
-
-
-def _check_content(partial: PartialDownload, where: str, check: Callable[[bytes, str | None], str | None]) -> None:
-    if wrong := check(partial.head(HEAD), partial.version.content_type):
-        partial.begin(FileVersion())
-        raise NotFetched(f"{where} is {wrong}, neither audio nor video")
+    check_size(version, redact_url(response.url), max_bytes)
 
 
 def _is_complete(response: HttpResponse, partial: PartialDownload) -> bool:
@@ -241,25 +167,3 @@ def retry_after(value: str | None, *, now: float) -> float | None:
         return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
     except (ValueError, OverflowError):
         return None
-
-
-def _retry_wait(state: RetryCallState, progress: _DownloadProgress, first: float) -> float:
-    """Exponential backoff with full jitter, counted from the last progress, and never less than the requested wait.
-
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-    """
-    bound = min(first * 2 ** min(progress.tries_without_progress, 16), _LONGEST_BACKOFF)
-    jitter = random.uniform(0.0, bound)  # noqa: S311
-    requested = _requested_wait(state)
-    return jitter if requested is None else requested + min(jitter, first)
-
-
-def _give_up(state: RetryCallState, progress: _DownloadProgress, tries: int) -> bool:
-    error = state.outcome.exception() if state.outcome else None
-    out_of_time = progress.budget.left <= 0 or isinstance(error, OutOfTime)
-    return out_of_time or progress.tries_without_progress >= tries or (_requested_wait(state) or 0.0) > LONGEST_WAIT
-
-
-def _requested_wait(state: RetryCallState) -> float | None:
-    error = state.outcome.exception() if state.outcome else None
-    return error.retry_after if isinstance(error, Transient) else None

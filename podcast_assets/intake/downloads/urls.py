@@ -13,6 +13,10 @@ from podcast_assets.common.errors import BadInput
 from podcast_assets.common.redaction import LONGEST_URL, UNREADABLE, redact_url
 
 PORTS = {"http": 80, "https": 443}
+BUCKET_SCHEMES = frozenset({"s3", "gs", "az"})
+"""Schemes of objects in buckets: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage."""
+SCHEMES = PORTS.keys() | BUCKET_SCHEMES | {"sftp"}
+"""Schemes of URLs of episodes."""
 FEED_SCHEMES = frozenset({"feed", "pcast", "itpc", "itms-pcast", "itms-pcasts", "podcast", "rss"})
 """Schemes that open a podcast player, in place of http or before it."""
 
@@ -62,6 +66,65 @@ def parse_url(url: str) -> ParsedUrl:
         path=parts.request_uri,
         login=unquote(parts.auth) if parts.auth else None,
     )
+
+
+@dataclass(frozen=True)
+class ObjectUrl:
+    """An object in a bucket."""
+
+    scheme: str
+    bucket: str
+    """Name of the bucket; of Azure, of the container."""
+    key: str
+
+    @property
+    def place(self) -> str:
+        """The bucket, as PODCAST_ALLOW_HOSTS lists it."""
+        return f"{self.scheme}://{self.bucket}"
+
+
+def parse_sftp_url(url: str) -> ParsedUrl:
+    """Parse `sftp://USER@HOST/PATH`; `/~/PATH` is below the user's folder.
+
+    Raises:
+        BadUrl: it is malformed.
+    """
+    parts = _split_url(url)
+    if parts.scheme != "sftp" or not parts.host or not (parts.path or "").strip("/"):
+        raise BadUrl(f"{redact_url(url)}: a file is sftp://USER@HOST/PATH")
+    return ParsedUrl(
+        url=parts._replace(auth=None, fragment=None).url,
+        scheme=parts.scheme,
+        host=parts.host.strip("[]").lower(),
+        port=parts.port or 22,
+        path=parts.request_uri,
+        login=unquote(parts.auth) if parts.auth else None,
+    )
+
+
+def url_scheme(url: str) -> str:
+    """Scheme of a URL in lower case; empty if it has none."""
+    return url.partition("://")[0].strip().lower() if "://" in url else ""
+
+
+def parse_object_url(url: str) -> ObjectUrl:
+    """Parse `s3://BUCKET/KEY`, `gs://BUCKET/KEY` or `az://CONTAINER/KEY`. Keys are taken as they are written.
+
+    Raises:
+        BadUrl: bucket or key is missing, or it holds a login.
+    """
+    scheme, rest = url_scheme(url), url.strip().partition("://")[2]
+    bucket, _, key = rest.partition("/")
+    if (
+        len(url) > LONGEST_URL
+        or scheme not in BUCKET_SCHEMES
+        or not re.fullmatch(r"[\w.-]+", bucket)
+        or not key.strip("/")
+    ):
+        raise BadUrl(
+            f"{redact_url(url)}: an object is {scheme or 's3'}://BUCKET/KEY, and credentials are set as variables"
+        )
+    return ObjectUrl(scheme, bucket.lower(), key)
 
 
 def feed_url(text: str) -> str:
